@@ -1,0 +1,69 @@
+"""The binary network of Tseng, Shrikumar & Kundaje (2020): three convolutions, a dense head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from ..contracts import Architecture, Scale
+from ..errors import UserError
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    filters: int
+    widths: tuple[int, int, int]
+    pool: int
+    dense: tuple[int, int]
+
+
+_SIZES: dict[Scale, _Sizes] = {
+    "smoke": _Sizes(8, (7, 5, 5), 10, (16, 8)),
+    "quick": _Sizes(24, (11, 9, 7), 18, (50, 15)),
+    "standard": _Sizes(32, (15, 11, 9), 20, (50, 15)),
+    "paper": _Sizes(64, (15, 15, 13), 40, (50, 15)),
+}
+
+
+@dataclass(frozen=True)
+class ThreeConv(Architecture):
+    """Convolutions without padding, max-pooling, two dense layers, one output layer.
+
+    Attributes:
+        batch_norm: batch norm before every rectifier, as published.
+    """
+
+    summary: ClassVar[str] = "three convolutions, max-pool, two dense layers (the paper's)"
+    citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
+
+    batch_norm: bool = True
+
+    def build(self, length: int, outputs: int, scale: Scale) -> torch.nn.Module:
+        """See Architecture.build."""
+        sizes = _SIZES[scale]
+        after = length - sum(width - 1 for width in sizes.widths)
+        if after < sizes.pool:
+            raise UserError(
+                f"sequences of {length} bp are too short for architecture three-conv at scale "
+                f"{scale}: needs at least {length - after + sizes.pool} bp; use a smaller --scale"
+            )
+        layers: list[torch.nn.Module] = []
+        channels = 4
+        for width in sizes.widths:
+            layers.append(torch.nn.Conv1d(channels, sizes.filters, width))
+            channels = sizes.filters
+            layers += self._activation(channels)
+        layers += [torch.nn.MaxPool1d(sizes.pool), torch.nn.Flatten()]
+        channels *= after // sizes.pool
+        for units in sizes.dense:
+            layers.append(torch.nn.Linear(channels, units))
+            channels = units
+            layers += self._activation(channels)
+        layers.append(torch.nn.Linear(channels, outputs))
+        return torch.nn.Sequential(*layers)
+
+    def _activation(self, channels: int) -> list[torch.nn.Module]:
+        norm = [torch.nn.BatchNorm1d(channels)] if self.batch_norm else []
+        return [*norm, torch.nn.ReLU()]

@@ -1,0 +1,85 @@
+"""Differentiable attributions: what a prior's penalty sees, in any training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .contracts import Attribution
+from .streams import Gate, Streams, part
+
+Target = Callable[[Any], torch.Tensor]
+
+
+def input_x_gradient(
+    model: torch.nn.Module,
+    sequence: torch.Tensor,
+    target: Target,
+    *,
+    create_graph: bool = True,
+) -> Attribution:
+    """Gradient x input of every example (Shrikumar et al. 2016, arXiv:1605.01713).
+
+    Where the model is in training mode, the statistics of batch norm are held fixed: the
+    gradient is that of one example's target by its own input. The model's mode, the gradient
+    flags of its parameters and ``sequence`` itself are left as they are.
+
+    Args:
+        model: maps (B, 4, L) to an output; examples may be coupled by batch norm only.
+        sequence: (B, 4, L) one-hot, floating; result follows its device and dtype.
+        target: maps the model's output to (B,), the scalar to be attributed.
+        create_graph: keep the graph, so that a penalty on the result can be differentiated.
+
+    Returns:
+        Attribution with gradient (B, 4, L) and observed (B, L).
+    """
+    everything = torch.ones(len(sequence), dtype=torch.bool, device=sequence.device)
+    return attribute_and_predict(model, sequence, everything, target, create_graph=create_graph)[1]
+
+
+def attribute_and_predict(
+    model: torch.nn.Module,
+    sequence: torch.Tensor,
+    applies: torch.Tensor,
+    target: Target,
+    *,
+    create_graph: bool = True,
+) -> tuple[Any, Attribution]:
+    """One forward pass that also attributes some of the examples.
+
+    Only the chosen examples pay for the second differentiation.
+
+    Args:
+        model: maps (B, 4, L) to (B, ...), or to a tuple of such; examples may be coupled by
+            batch norm only.
+        sequence: (B, 4, L) one-hot, floating.
+        applies: (B,) bool, which examples to attribute; at least one.
+        target: maps the model's output to one scalar per example.
+        create_graph: as in :func:`input_x_gradient`.
+
+    Returns:
+        the model's output, (B, ...), in the order of ``sequence``; and the Attribution of the
+        k chosen examples: gradient (k, 4, L), observed (k, L).
+    """
+    gate = Gate()
+    chosen = sequence[applies].detach().requires_grad_()
+    rest = sequence[~applies]
+    with torch.enable_grad():
+        output = model(Streams([chosen, rest] if len(rest) else [chosen], gate))
+        with gate.closed():
+            (gradient,) = torch.autograd.grad(
+                target(part(output, 0)).sum(), chosen, create_graph=create_graph
+            )
+        attribution = Attribution(gradient, (gradient * chosen.detach()).sum(dim=1))
+    if not len(rest):
+        return part(output, 0), attribution
+    order = torch.cat([torch.nonzero(applies)[:, 0], torch.nonzero(~applies)[:, 0]])
+    return _rejoin(part(output, 0), part(output, 1), torch.argsort(order)), attribution
+
+
+def _rejoin(first: Any, second: Any, order: torch.Tensor) -> Any:
+    if isinstance(first, tuple):
+        return tuple(_rejoin(a, b, order) for a, b in zip(first, second, strict=True))
+    return torch.cat([first, second])[order]

@@ -1,0 +1,91 @@
+"""Takes labelled sequences to a dataset, counting them and drawing those to attribute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .dataset import SPLITS, TEST, DatasetWriter
+from .errors import UserError
+from .sequences import N_CODE
+
+_CLASSES = ("negatives", "positives")
+
+
+class Collector:
+    """Writes sequences of two classes and keeps what is said about them afterwards.
+
+    The sequences to attribute are a uniform sample of the test positives, drawn while they
+    stream by: each gets a random key, and those with the smallest keys stay. Which they are
+    does not depend on the size of the chunks.
+
+    Attributes:
+        notes: sentences for the user.
+    """
+
+    def __init__(self, writer: DatasetWriter, generator: np.random.Generator, at_most: int) -> None:
+        """Write to ``writer``; draw at most ``at_most`` test positives with ``generator``."""
+        self.notes: list[str] = []
+        self._writer, self._at_most = writer, at_most
+        # a stream of its own: other draws must not move the sample
+        (self._generator,) = generator.spawn(1)
+        self._counts = np.zeros((len(SPLITS), len(_CLASSES)), dtype=np.int64)
+        self._bases = np.zeros((len(_CLASSES), 3), dtype=np.int64)
+        self._length = 0
+        self._keys = np.empty(0)
+        self._rows = np.empty(0, dtype=np.int64)
+        self._codes: NDArray[np.uint8] | None = None
+
+    def add(self, codes: NDArray[np.uint8], label: int, split: NDArray[np.uint8]) -> None:
+        """Append (k, L) uint8 sequences of one class, with their (k,) uint8 splits."""
+        if not len(codes):
+            return
+        first = self._writer.rows
+        self._writer.append(codes, np.full(len(codes), label, dtype=np.float32), split)
+        self._length = codes.shape[1]
+        self._counts[:, label] += np.bincount(split, minlength=len(SPLITS))
+        gc = np.count_nonzero((codes == 1) | (codes == 2))
+        self._bases[label] += gc, np.count_nonzero(codes == N_CODE), codes.size
+        if label == 1:
+            self._draw(codes, np.flatnonzero(split == TEST), first)
+
+    def _draw(self, codes: NDArray[np.uint8], index: NDArray[np.int64], first: int) -> None:
+        keys = np.concatenate([self._keys, self._generator.random(len(index))])
+        kept = np.argsort(keys, kind="stable")[: self._at_most]
+        here = codes[index]
+        pool = here if self._codes is None else np.concatenate([self._codes, here])
+        self._rows = np.concatenate([self._rows, first + index])[kept]
+        self._keys, self._codes = keys[kept], pool[kept]
+
+    def check(self, source: Path) -> None:
+        """Raise UserError, naming ``source``, if a class is empty in a split."""
+        for split, counts in zip(SPLITS, self._counts.tolist(), strict=True):
+            for name, count in zip(_CLASSES, counts, strict=True):
+                if not count:
+                    raise UserError(
+                        f"{source}: no {name} left for {split} after filtering; "
+                        "give more sequences, or other files or regions for that split"
+                    )
+
+    def sample(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """(M,) ascending int64 rows of the test positives to attribute, and their (M, L) codes."""
+        order = np.argsort(self._rows)
+        codes = np.empty((0, self._length), np.uint8) if self._codes is None else self._codes
+        return self._rows[order], codes[order]
+
+    def summary(self) -> list[str]:
+        """The notes so far, headed by counts and composition."""
+        counts = "; ".join(
+            f"{split} {positives:,} + {negatives:,}"
+            for split, (negatives, positives) in zip(SPLITS, self._counts.tolist(), strict=True)
+        )
+        gc, unknown, total = self._bases.T
+        share = gc / np.maximum(total - unknown, 1)
+        return [
+            f"Windows of {self._length:,} bp, positives + negatives: {counts}.",
+            f"GC content: positives {share[1]:.1%}, negatives {share[0]:.1%}; "
+            f"N: {unknown.sum() / max(total.sum(), 1):.2%} of all bases.",
+            *self.notes,
+        ]

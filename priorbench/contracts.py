@@ -1,0 +1,243 @@
+"""The contracts between the engine and its content: Prior, Task, Architecture, Metric, Section.
+
+A content file (``priors/*.py``, ``tasks/*.py``, ...) defines exactly one subclass, and the
+file's name is the name under which the registry offers it (``weight_l1.py`` is ``weight-l1``).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from .errors import UserError
+
+if TYPE_CHECKING:  # listing what there is must not wait for torch
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from .datafile import DataFile
+    from .dataset import DatasetWriter
+
+Scale = Literal["smoke", "quick", "standard", "paper"]
+Axis = Literal["prediction", "localisation", "stability", "faithfulness", "smoothness", "cost"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples as tensors on one device.
+
+    Attributes:
+        sequence: (B, 4, L) float one-hot; N is an all-zero column.
+        label: (B,) float32 or (B, outputs).
+        arrays: further arrays of the dataset by name, each with B rows.
+    """
+
+    sequence: torch.Tensor
+    label: torch.Tensor
+    arrays: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    def select(self, index: torch.Tensor) -> Batch:
+        """The examples at ``index``: (k,) int64 or (B,) bool."""
+        arrays = {name: array[index] for name, array in self.arrays.items()}
+        return Batch(self.sequence[index], self.label[index], arrays)
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What a prior's penalty sees.
+
+    Attributes:
+        gradient: (B, 4, L) gradient of the target with respect to every base.
+        observed: (B, L) signed attribution of the observed base: gradient x input, summed
+            over bases.
+    """
+
+    gradient: torch.Tensor
+    observed: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Prior(ABC):
+    """A regulariser. Override any of the four hooks; the engine pays only for those.
+
+    Hyper-parameters are typed dataclass fields with their units in the docstring. The weight
+    (lambda) is not among them: it belongs to the trial, so that every prior can be tuned in
+    the same way.
+    """
+
+    summary: ClassVar[str]
+    citation: ClassVar[str]
+    scale_free: ClassVar[bool] = False
+    """whether the penalty stays the same when all attributions are multiplied by a constant"""
+    default_weights: ClassVar[Mapping[str, float]] = {}
+    """weight by task name; the key ``"*"`` serves every other task"""
+
+    def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+        """(B,) penalty per example; only examples that the prior applies to are passed in."""
+        raise NotImplementedError
+
+    def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
+        """() penalty on the model's parameters."""
+        raise NotImplementedError
+
+    def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
+        """The model to train, changed with strength ``weight``; initial weights stay as they are.
+
+        Random draws of added modules come from torch's default generator, which the engine
+        seeds for each trial with a stream that nothing else uses.
+        """
+        raise NotImplementedError
+
+    def augment(
+        self, sequence: torch.Tensor, weight: float, generator: torch.Generator
+    ) -> torch.Tensor:
+        """(B, 4, L) training input, changed with strength ``weight``."""
+        raise NotImplementedError
+
+    def applies(self, batch: Batch, task: Task) -> torch.Tensor:
+        """(B,) bool: the examples whose attribution is penalised; as the task says by default."""
+        return task.applies(batch)
+
+    def overrides(self, hook: str) -> bool:
+        """Whether this prior acts through the hook of that name."""
+        return getattr(type(self), hook) is not getattr(Prior, hook)
+
+    def default_weight(self, task: str) -> float:
+        """The documented default weight for a task."""
+        return self.default_weights.get(task, self.default_weights.get("*", 0.0))
+
+    def check_weight(self, weight: float) -> None:
+        """Raise UserError if the weight makes no sense for this prior."""
+        if not math.isfinite(weight) or weight < 0:
+            raise UserError(f"weight {weight:g} is not a finite number >= 0")
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """What is learnt: data, splits, prediction loss, the scalar that is attributed."""
+
+    summary: ClassVar[str]
+    citation: ClassVar[str] = ""
+    architecture: ClassVar[str]
+    """name of the default architecture"""
+    outputs: ClassVar[int] = 1
+    reverse_complement: ClassVar[bool]
+    """whether the reverse complement is the same molecule (DNA: yes; RNA: no)"""
+    metrics: ClassVar[tuple[str, ...]]
+    """names of the prediction metrics that make sense for this task"""
+
+    @abstractmethod
+    def simulate(
+        self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator
+    ) -> None:
+        """Write a simulated dataset of the scale's size; the same generator, the same bytes."""
+
+    @abstractmethod
+    def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
+        """Write the user's own data; raises UserError for input that cannot be used."""
+
+    @abstractmethod
+    def prediction_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """(B,) loss per example; the only loss that model selection ever looks at."""
+
+    @abstractmethod
+    def target(self, output: torch.Tensor) -> torch.Tensor:
+        """(B,) scalar whose gradient is the attribution."""
+
+    @abstractmethod
+    def predictions(self, output: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """Named arrays, (B, ...) each, that the task's prediction metrics read."""
+
+    @abstractmethod
+    def applies(self, batch: Batch) -> torch.Tensor:
+        """(B,) bool: the examples that an attribution prior applies to."""
+
+
+@dataclass(frozen=True)
+class Architecture(ABC):
+    """A network by name; its sizes follow the scale.
+
+    Modules must treat examples one by one, batch norm aside, so that the engine can
+    differentiate only those examples that the prior applies to.
+    """
+
+    summary: ClassVar[str]
+    citation: ClassVar[str] = ""
+
+    @abstractmethod
+    def build(self, length: int, outputs: int, scale: Scale) -> torch.nn.Module:
+        """A module that maps (B, 4, length) to (B, outputs).
+
+        Raises UserError if the length does not fit the network. Weights are drawn from torch's
+        default generator, which the engine seeds.
+        """
+
+
+@dataclass(frozen=True)
+class TrialArrays:
+    """What a trial leaves behind for scoring.
+
+    Attributes:
+        prediction: what the task's ``predictions`` returned for the N test examples, by name.
+        label: (N,) or (N, outputs) float32 labels of the test examples.
+        attribution: (M, L) float32 signed attribution of the observed base.
+        truth: (M, L) uint8 position codes (see ``priorbench.dataset``), or None if unknown.
+        costs: measured prices: seconds_per_step, peak_memory_mb, ...
+    """
+
+    prediction: Mapping[str, NDArray[np.float32]]
+    label: NDArray[np.float32]
+    attribution: NDArray[np.float32]
+    truth: NDArray[np.uint8] | None
+    costs: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score.
+
+    Attributes:
+        name: as in results.csv.
+        axis: one of six; ``smoothness`` is what priors optimise and is never ranked.
+        unit: of the value; "" for a pure number.
+        higher_is_better: None for metrics that are only shown.
+        summary: one line.
+        scope: what the function takes.
+            ``trial``: (TrialArrays) -> value;
+            ``seeds``: (attributions of S seeds of one arm, (M, L) float32 each) -> S values;
+            ``baseline``: (costs, costs of the paired baseline trial) -> value.
+            A value of NaN means that the score is not defined there.
+        function: pure, on arrays.
+    """
+
+    name: str
+    axis: Axis
+    unit: str
+    higher_is_better: bool | None
+    summary: str
+    scope: Literal["trial", "seeds", "baseline"]
+    function: Callable[..., Any]
+
+    @property
+    def optimised_for(self) -> bool:
+        """Whether priors optimise this directly, which bars it from ranking."""
+        return self.axis == "smoothness"
+
+
+class Section(ABC):
+    """One section of the report: draws numbers, computes no statistics."""
+
+    title: ClassVar[str]
+    position: ClassVar[int]
+    """sections are shown in this order"""
+
+    @abstractmethod
+    def render(self, run: Any) -> str:
+        """HTML of the section's body, or "" to leave the section out.
+
+        ``run`` is a ``priorbench.results.Run``.
+        """

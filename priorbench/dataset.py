@@ -1,0 +1,268 @@
+"""Encoded datasets on disk: written once, memory-mapped read-only by every worker.
+
+A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json``:
+
+======================  ==========================================================
+``sequence.npy``        (N, L) uint8 codes, one byte a base
+``label.npy``           (N,) or (N, outputs) float32
+``split.npy``           (N,) uint8: 0 training, 1 validation, 2 test
+``NAME.npy``            further arrays of a task, N rows each
+``attributed.npy``      (M,) int64 rows of the test split that are attributed
+``truth.npy``           (M, L) uint8 position codes, where the truth is known
+``oracle.npy``          (M, L) float32 attribution of an oracle, where the truth is known
+======================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import UserError
+
+TRAIN, VALID, TEST = 0, 1, 2
+SPLITS = ("training", "validation", "test")
+BACKGROUND, MOTIF, DECOY = 0, 1, 2
+"""position codes of ``truth``: neither, part of a motif that matters, part of a decoy"""
+
+_RELEASE_BYTES = 64 << 20
+
+
+class SharedRows:
+    """Rows of a memory-mapped ``.npy`` file.
+
+    Pages that were touched are given back to the system now and then, so that the resident
+    memory of a worker does not grow with the dataset; they stay in the page cache, which all
+    workers share.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Map the array at ``path`` read-only."""
+        self._array = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._touched = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole array."""
+        shape: tuple[int, ...] = self._array.shape
+        return shape
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """A copy of the given rows, (k, ...)."""
+        result = np.asarray(self._array[rows])
+        self._touched += len(rows) * max(mmap.PAGESIZE, result[:1].nbytes)
+        if self._touched > _RELEASE_BYTES:
+            self._release()
+        return result
+
+    def _release(self) -> None:
+        base = getattr(self._array, "_mmap", None)
+        if base is not None and hasattr(mmap, "MADV_DONTNEED"):
+            base.madvise(mmap.MADV_DONTNEED)
+        self._touched = 0
+
+
+class NpyWriter:
+    """Appends rows to a ``.npy`` file whose number of rows is not known beforehand."""
+
+    def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Create the file; the header is completed by :meth:`close`."""
+        self._file: BinaryIO = path.open("wb+")
+        self._row_shape, self._dtype = row_shape, dtype
+        self._rows = 0
+        self._hash = hashlib.sha256(repr((row_shape, dtype.str)).encode())
+        self._header()
+
+    def _header(self) -> None:
+        # numpy pads the header so that the number of rows can grow in place
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "shape": (self._rows, *self._row_shape),
+                "fortran_order": False,
+                "descr": self._dtype.str,
+            },
+        )
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Append (k, *row_shape)."""
+        if rows.shape[1:] != self._row_shape:
+            raise ValueError(f"rows of shape {rows.shape[1:]}, wanted {self._row_shape}")
+        data = np.ascontiguousarray(rows, dtype=self._dtype)
+        self._file.write(data.data)
+        self._hash.update(data.data)
+        self._rows += len(rows)
+
+    def close(self) -> str:
+        """Complete the file and return the SHA-256 of its contents."""
+        self._header()
+        self._file.close()
+        return self._hash.hexdigest()
+
+    @property
+    def rows(self) -> int:
+        """Rows written so far."""
+        return self._rows
+
+
+class DatasetWriter:
+    """Writes a dataset chunk by chunk; the folder appears under its name only when complete."""
+
+    def __init__(self, directory: Path) -> None:
+        """Prepare to write ``directory``, which must not exist yet."""
+        self.directory = directory
+        self._partial = directory.with_name(directory.name + ".partial")
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        self._columns: dict[str, NpyWriter] = {}
+        self._aligned: dict[str, NDArray[Any]] = {}
+        self.notes: list[str] = []
+        """what was dropped or chosen while reading, for the user"""
+
+    def append(
+        self,
+        sequence: NDArray[np.uint8],
+        label: NDArray[np.float32],
+        split: NDArray[np.uint8],
+        **arrays: NDArray[Any],
+    ) -> None:
+        """Append examples.
+
+        Args:
+            sequence: (k, L) uint8 codes.
+            label: (k,) or (k, outputs) float32.
+            split: (k,) uint8, ``TRAIN``, ``VALID`` or ``TEST``.
+            arrays: further arrays of k rows, the same names in every call.
+        """
+        columns = {"sequence": sequence, "label": label, "split": split, **arrays}
+        for name, rows in columns.items():
+            if name not in self._columns:
+                path = self._partial / f"{name}.npy"
+                self._columns[name] = NpyWriter(path, rows.shape[1:], rows.dtype)
+            self._columns[name].append(rows)
+
+    @property
+    def rows(self) -> int:
+        """Examples written so far."""
+        return self._columns["sequence"].rows if self._columns else 0
+
+    def attribute(
+        self,
+        rows: NDArray[np.int64],
+        truth: NDArray[np.uint8] | None = None,
+        oracle: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Name the test rows to attribute and, where known, the truth about them.
+
+        Args:
+            rows: (M,) int64.
+            truth: (M, L) uint8 position codes.
+            oracle: (M, L) float32 attribution that an oracle would give.
+        """
+        self._aligned["attributed"] = rows
+        if truth is not None:
+            self._aligned["truth"] = truth
+        if oracle is not None:
+            self._aligned["oracle"] = oracle
+
+    def finish(self, **meta: Any) -> None:
+        """Complete the dataset and move it into place."""
+        hashes = {name: column.close() for name, column in self._columns.items()}
+        for name, array in self._aligned.items():
+            np.save(self._partial / f"{name}.npy", array, allow_pickle=False)
+            contents = repr((array.shape, array.dtype.str)).encode() + array.tobytes()
+            hashes[name] = hashlib.sha256(contents).hexdigest()
+        digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+        record = {**meta, "digest": digest[:16], "notes": self.notes}
+        (self._partial / "meta.json").write_text(json.dumps(record, indent=1) + "\n")
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self._partial.rename(self.directory)
+
+    def __enter__(self) -> Self:
+        """Start writing."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Remove what is half-written, if anything is."""
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset; small arrays in memory, the rest mapped.
+
+    Attributes:
+        meta: contents of meta.json.
+        columns: mapped arrays of N rows by name, ``sequence`` and ``label`` included.
+        split: (N,) uint8.
+        attributed: (M,) int64 rows of the test split.
+        truth: (M, L) uint8 or None.
+        oracle: (M, L) float32 or None.
+    """
+
+    meta: Mapping[str, Any]
+    columns: Mapping[str, SharedRows]
+    split: NDArray[np.uint8]
+    attributed: NDArray[np.int64]
+    truth: NDArray[np.uint8] | None
+    oracle: NDArray[np.float32] | None
+
+    @property
+    def length(self) -> int:
+        """Window length in bp."""
+        return self.columns["sequence"].shape[1]
+
+    @property
+    def digest(self) -> str:
+        """Hash of the dataset's contents."""
+        return str(self.meta["digest"])
+
+    def rows(self, split: int) -> NDArray[np.int64]:
+        """The rows of one split, ascending."""
+        return np.flatnonzero(self.split == split)
+
+
+def load_dataset(directory: Path) -> Dataset:
+    """Open a dataset folder.
+
+    Raises:
+        UserError: if the folder holds no complete dataset.
+    """
+    try:
+        meta = json.loads((directory / "meta.json").read_text())
+    except FileNotFoundError:
+        raise UserError(f"{directory}: no dataset here (meta.json is missing)") from None
+    aligned = {
+        name: np.load(path, allow_pickle=False)
+        for name in ("split", "attributed", "truth", "oracle")
+        if (path := directory / f"{name}.npy").exists()
+    }
+    columns = {
+        path.stem: SharedRows(path)
+        for path in sorted(directory.glob("*.npy"))
+        if path.stem not in aligned
+    }
+    return Dataset(
+        meta,
+        columns,
+        aligned["split"],
+        aligned["attributed"],
+        aligned.get("truth"),
+        aligned.get("oracle"),
+    )

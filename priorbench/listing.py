@@ -1,0 +1,88 @@
+"""What there is, for `priorbench list` and `priorbench show`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from . import registry
+from .errors import unknown
+
+_COMPONENTS = {"priors": "prior", "tasks": "task", "architectures": "architecture"}
+
+
+def listing(kind: str) -> list[dict[str, Any]]:
+    """Name and summary of everything of a kind; needs no torch."""
+    if kind in _COMPONENTS:
+        found = registry.components(_COMPONENTS[kind])
+        return [{"name": name, **registry.describe(found[name])} for name in found]
+    return _OTHERS[kind]()
+
+
+def _metrics() -> list[dict[str, Any]]:
+    from .metrics import METRICS
+
+    return [
+        {
+            "name": metric.name,
+            "summary": metric.summary + (" (optimised-for)" if metric.optimised_for else ""),
+            "axis": metric.axis,
+            "unit": metric.unit,
+            "higher_is_better": metric.higher_is_better,
+        }
+        for metric in METRICS.values()
+    ]
+
+
+def _studies() -> list[dict[str, Any]]:
+    from .study import read_toml
+
+    folder = Path(str(files("priorbench.studies")))
+    return [
+        {"name": path.stem, "summary": read_toml(path).get("question", "")}
+        for path in sorted(folder.glob("*.toml"))
+    ]
+
+
+_OTHERS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "metrics": _metrics,
+    "studies": _studies,
+}
+
+
+def details(name: str) -> str:
+    """A component, metric or study in full.
+
+    Raises:
+        UserError: for an unknown name, with a did-you-mean.
+    """
+    for kind in _COMPONENTS.values():
+        if name in registry.components(kind):
+            return _component(kind, name)
+    for plural, read in _OTHERS.items():
+        for row in read():
+            if row["name"] == name:
+                lines = [f"{name} ({plural.removesuffix('s')})", ""]
+                return "\n".join(lines + [f"{k}: {v}" for k, v in row.items() if k != "name"])
+    known = [row["name"] for kind in (*_COMPONENTS, *_OTHERS) for row in listing(kind)]
+    raise unknown("name", name, known)
+
+
+def _component(kind: str, name: str) -> str:
+    cls = registry.load(kind, name)
+    lines = [f"{name} ({kind}): {cls.summary}", "", inspect.cleandoc(cls.__doc__ or ""), ""]
+    options = [f for f in dataclasses.fields(cls)]
+    if options:
+        lines += ["Options and their defaults:"]
+        lines += [f"  {f.name} = {f.default}  ({f.type})" for f in options]
+        example = f"{name}:{options[0].name}={options[0].default}"
+        lines += [f"Written {example}", ""]
+    for label in ("citation", "scale_free", "default_weights"):
+        value = getattr(cls, label, None)
+        if value not in (None, "", {}):
+            lines.append(f"{label.replace('_', ' ')}: {value}")
+    return "\n".join(lines)

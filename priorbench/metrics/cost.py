@@ -1,0 +1,31 @@
+"""What a prior costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..contracts import Metric
+
+
+def step_time_ratio(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
+    """Seconds per training step over those of the paired trial of the baseline."""
+    return costs["seconds_per_step"] / baseline["seconds_per_step"]
+
+
+def peak_memory(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
+    """Peak memory of the trial in MiB: resident memory on CPU, allocated memory on a GPU."""
+    return costs["peak_memory_mib"]
+
+
+METRICS = (
+    Metric(
+        "step-time-ratio",
+        "cost",
+        "x",
+        False,
+        "seconds per training step relative to none",
+        "baseline",
+        step_time_ratio,
+    ),
+    Metric("peak-memory", "cost", "MiB", False, "peak memory of a trial", "baseline", peak_memory),
+)

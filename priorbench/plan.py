@@ -1,0 +1,257 @@
+"""From a study to its datasets and trials."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from . import registry, seeds, specs
+from .contracts import Prior, Task
+from .datafile import DataFile, load_datafile
+from .dataset import DatasetWriter, load_dataset
+from .errors import UserError, unknown
+from .store import RunDirectory
+from .study import Study
+from .trial import Trial, code_digest, hash_of
+
+BASELINE = "none"
+SIMULATED = "simulated"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A prior at a weight."""
+
+    prior: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """A task with the data it is learnt from.
+
+    Attributes:
+        task: normalised spec.
+        name: of the dataset, unique in a study.
+        data: the user's data file, or None for simulated data.
+    """
+
+    task: str
+    name: str
+    data: DataFile | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All trials of a study.
+
+    Attributes:
+        study: every option resolved.
+        trials: in the order in which they are run.
+        datasets: folder of each dataset by name.
+        notes: what was dropped or chosen while data were read, by dataset.
+    """
+
+    study: Study
+    trials: Sequence[Trial]
+    datasets: dict[str, Path]
+    notes: dict[str, list[str]]
+
+
+def resolve(study: Study, device: str) -> Study:
+    """The study with plug-ins registered, specs normalised, the baseline and weights added.
+
+    Args:
+        study: as the user wrote it.
+        device: ``cpu`` or ``cuda``, as chosen for this machine.
+
+    Raises:
+        UserError: for unknown names and options, and weights that make no sense.
+    """
+    for path in study.plugins:
+        registry.add_plugin(path)
+    priors = _normalised("prior", [BASELINE, *study.priors])
+    tasks = _normalised("task", study.tasks)
+    if not tasks and not study.data:
+        tasks = ["binary"]
+    resolved = study.model_copy(
+        update={
+            "priors": priors,
+            "tasks": tasks,
+            "architectures": _normalised("architecture", study.architectures),
+            "device": device,
+            "data": [path.resolve() for path in study.data],
+            "plugins": [path.resolve() for path in study.plugins],
+        }
+    )
+    task_names = list(dict.fromkeys(_name(source.task) for source in sources(resolved)))
+    return resolved.model_copy(update={"weights": _weights(study, priors, task_names)})
+
+
+def _weights(
+    study: Study, priors: Sequence[str], tasks: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """The weight of every prior in every task, given or default."""
+    given = {_normalise("prior", spec): weight for spec, weight in study.weights.items()}
+    for spec in given:
+        if spec not in priors:
+            raise UserError(f"weights: {unknown('prior of this study', spec, priors)}")
+    result: dict[str, dict[str, float]] = {}
+    for spec in priors:
+        prior = registry.load_prior(spec)
+        weight = given.get(spec, {})
+        by_task = weight if isinstance(weight, dict) else dict.fromkeys(tasks, weight)
+        for task in by_task:
+            if task not in tasks:
+                raise UserError(f"weights of {spec!r}: {unknown('task of this study', task, tasks)}")
+        result[spec] = {task: by_task.get(task, prior.default_weight(task)) for task in tasks}
+        for weight in result[spec].values():
+            _check_weight(spec, prior, weight)
+    return result
+
+
+def _name(spec: str) -> str:
+    return specs.split_spec(spec)[0]
+
+
+def _check_weight(spec: str, prior: Prior, weight: float) -> None:
+    try:
+        prior.check_weight(weight)
+    except UserError as error:
+        raise UserError(f"prior {spec!r}: {error}") from None
+
+
+def _normalise(kind: str, spec: str) -> str:
+    return specs.normalise(_name(spec), registry.build(kind, spec))
+
+
+def _normalised(kind: str, written: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(_normalise(kind, spec) for spec in written))
+
+
+def sources(study: Study) -> list[Source]:
+    """The datasets of a resolved study: its data files, then simulated data.
+
+    Raises:
+        UserError: if two datasets have the same name, or a data file is for an unknown task.
+    """
+    found = []
+    served = set()
+    for path in study.data:
+        data = load_datafile(path)
+        wanted = [s for s in study.tasks if _name(s) == data.task]
+        specs_of_task = wanted or [_normalise("task", data.task)]
+        served.update(wanted)
+        found += [Source(spec, data.name, data) for spec in specs_of_task]
+    found += [Source(spec, SIMULATED, None) for spec in study.tasks if spec not in served]
+    names = [(source.task, source.name) for source in found]
+    for task, name in names:
+        if names.count((task, name)) > 1:
+            raise UserError(f"two datasets of task {task!r} are called {name!r}; set `name` in one")
+    return found
+
+
+def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Plan:
+    """Encode the datasets, where that has not been done, and list the trials.
+
+    Args:
+        study: resolved.
+        run: where datasets are kept.
+        say: called with a line of progress.
+
+    Raises:
+        UserError: for data that cannot be used.
+    """
+    trials: list[Trial] = []
+    datasets: dict[str, Path] = {}
+    notes: dict[str, list[str]] = {}
+    for source in sources(study):
+        folder = _prepare(source, study, run, say)
+        dataset = load_dataset(folder)
+        key = f"{source.task}/{source.name}"
+        datasets[key], notes[key] = folder, list(dataset.meta["notes"])
+        task: Task = registry.build("task", source.task)
+        for architecture in study.architectures or [task.architecture]:
+            network = registry.build("architecture", architecture)
+            network.build(dataset.length, task.outputs, study.scale)  # refuses what does not fit
+            trials += _trials(study, source, architecture, dataset.digest)
+    return Plan(study, trials, datasets, notes)
+
+
+def _trials(study: Study, source: Source, architecture: str, digest: str) -> list[Trial]:
+    # all priors of a seed before the next seed: an interrupted study is paired as far as it got
+    return [
+        Trial(
+            task=source.task,
+            dataset=source.name,
+            architecture=architecture,
+            prior=arm.prior,
+            weight=arm.weight,
+            seed=seed,
+            stage="evaluate",
+            scale=study.scale,
+            root_seed=study.root_seed,
+            device=study.device,
+            digest=digest,
+            code=code_digest(task=source.task, architecture=architecture, prior=arm.prior),
+        )
+        for seed in study.seed_list
+        for arm in arms(study, source.task)
+    ]
+
+
+def arms(study: Study, task: str) -> list[Arm]:
+    """Every prior of a resolved study with its weight for a task."""
+    weights = cast("dict[str, dict[str, float]]", study.weights)
+    return [Arm(spec, weights[spec][_name(task)]) for spec in study.priors]
+
+
+def _prepare(
+    source: Source, study: Study, run: RunDirectory, say: Callable[[str], None]
+) -> Path:
+    """The dataset's folder, encoded now unless the same inputs were encoded before."""
+    name = _name(source.task)
+    key = hash_of(
+        [
+            source.task,
+            study.root_seed,
+            registry.source_digest(
+                registry.components("task")[name].path, *_data_modules()
+            ),
+            _fingerprint(source.data) if source.data else study.scale,
+        ]
+    )
+    folder = run.data / f"{name}-{source.name}-{key}"
+    if (folder / "meta.json").exists():
+        return folder
+    say(f"reading {source.data.source}" if source.data else f"simulating task {source.task}")
+    task: Task = registry.build("task", source.task)
+    generator = seeds.generator(study.root_seed, source.task, source.name, "data")
+    with DatasetWriter(folder) as writer:
+        if source.data is None:
+            task.simulate(writer, study.scale, generator)
+        else:
+            task.read(writer, source.data, generator)
+        writer.finish(task=source.task, name=source.name)
+    return folder
+
+
+def _data_modules() -> list[Path]:
+    here = Path(__file__).parent
+    names = ("classification", "fasta", "genome", "intervals", "sequences", "simulation", "sites")
+    return [here / f"{name}.py" for name in names]
+
+
+def _fingerprint(data: DataFile) -> list[Any]:
+    files = [
+        [str(path), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in data.files()
+    ]
+    return [data.model_dump(mode="json"), files]
+
+
+def describe_trial(trial: Trial) -> dict[str, Any]:
+    """A trial as plain values, for its record."""
+    return {"trial": trial.id, **dataclasses.asdict(trial)}

@@ -1,0 +1,250 @@
+"""Finds components: one file each, in packages named by entry points, or in plug-in files.
+
+Listing reads source files without importing them, so that it needs no torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from . import specs
+from .contracts import Architecture, Prior, Section, Task
+from .errors import UserError, unknown
+
+CONTRACTS: dict[str, type] = {
+    "prior": Prior,
+    "task": Task,
+    "architecture": Architecture,
+    "report": Section,
+}
+_PLUGIN_KINDS = ("prior", "task")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component that was found, not yet imported.
+
+    Attributes:
+        name: the file's name with hyphens.
+        module: dotted module name, or the made-up one of a plug-in file.
+        path: its source file.
+        plugin: whether it came from ``--plugin``.
+    """
+
+    name: str
+    module: str
+    path: Path
+    plugin: bool = False
+
+
+_plugins: dict[str, dict[str, Component]] = {kind: {} for kind in CONTRACTS}
+
+
+def _name(stem: str) -> str:
+    return stem.replace("_", "-")
+
+
+@cache
+def _installed(kind: str) -> dict[str, Component]:
+    found: dict[str, Component] = {}
+    for entry in importlib.metadata.entry_points(group=f"priorbench.{kind}s"):
+        spec = importlib.util.find_spec(entry.value)
+        if spec is None or spec.submodule_search_locations is None:
+            raise UserError(
+                f"entry point {entry.name!r} of group {entry.group!r}: {entry.value!r} is not "
+                "a package; fix or uninstall the distribution that declares it"
+            )
+        for location in spec.submodule_search_locations:
+            for module in pkgutil.iter_modules([location]):
+                if module.name.startswith("_"):
+                    continue
+                name = _name(module.name)
+                if name in found:
+                    raise UserError(
+                        f"{kind} {name!r} is installed twice: {found[name].path} and "
+                        f"{Path(location) / module.name}.py; uninstall one"
+                    )
+                path = Path(location) / f"{module.name}.py"
+                found[name] = Component(name, f"{entry.value}.{module.name}", path)
+    return found
+
+
+def components(kind: str) -> dict[str, Component]:
+    """Every component of a kind by name, plug-ins included, sorted by name.
+
+    Args:
+        kind: ``"prior"``, ``"task"``, ``"architecture"`` or ``"report"``.
+    """
+    return dict(sorted({**_installed(kind), **_plugins[kind]}.items()))
+
+
+def describe(component: Component) -> dict[str, str]:
+    """The literal ``summary`` and ``citation`` of a component, read without importing it."""
+    tree = ast.parse(component.path.read_text(encoding="utf-8"))
+    found = {"summary": "", "citation": ""}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for statement in node.body:
+            if isinstance(statement, ast.Assign):
+                target, value = statement.targets[0], statement.value
+            elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+                target, value = statement.target, statement.value
+            else:
+                continue
+            if (
+                isinstance(target, ast.Name)
+                and target.id in found
+                and isinstance(value, ast.Constant)
+            ):
+                found[target.id] = str(value.value)
+    return found
+
+
+def _defined(module: ModuleType, kinds: Iterable[str]) -> list[tuple[str, type]]:
+    return [
+        (kind, value)
+        for kind in kinds
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, CONTRACTS[kind])
+        and value.__module__ == module.__name__
+    ]
+
+
+def load(kind: str, name: str) -> type[Any]:
+    """The class of a component.
+
+    Raises:
+        UserError: for an unknown name, with a did-you-mean.
+    """
+    known = components(kind)
+    if name not in known:
+        raise unknown(kind, name, known)
+    module = sys.modules.get(known[name].module) or importlib.import_module(known[name].module)
+    classes = _defined(module, [kind])
+    if len(classes) != 1:
+        raise UserError(
+            f"{known[name].path}: defines {len(classes)} classes of contract "
+            f"{CONTRACTS[kind].__name__}, wanted exactly one"
+        )
+    return classes[0][1]
+
+
+def build(kind: str, spec: str) -> Any:
+    """An instance from a spec such as ``fourier:softness=0.3``; UserError as :func:`load`."""
+    name, _ = specs.split_spec(spec)
+    return specs.build(kind, load(kind, name), spec)
+
+
+def load_prior(spec: str) -> Prior:
+    """A prior from a spec, for use in any training loop.
+
+    Raises:
+        UserError: for an unknown name or option, with a did-you-mean.
+    """
+    prior: Prior = build("prior", spec)
+    return prior
+
+
+def add_plugin(path: Path) -> Component:
+    """Register the one Prior (or Task) that a file defines, under the file's name.
+
+    Raises:
+        UserError: if the file is missing, does not import, or defines none or several.
+    """
+    path = path.resolve()
+    if not path.is_file():
+        raise UserError(f"plug-in {path}: no such file")
+    name = _name(path.stem)
+    module_name = f"priorbench_plugin_{path.stem}"
+    for kind in _PLUGIN_KINDS:
+        known = components(kind).get(name)
+        if known is not None and known.path == path:
+            return known
+        if known is not None:
+            raise UserError(f"plug-in {path}: {kind} {name!r} exists already; rename the file")
+    module = _import_file(path, module_name)
+    classes = _defined(module, _PLUGIN_KINDS)
+    if len(classes) != 1:
+        names = ", ".join(cls.__name__ for _, cls in classes) or "none"
+        sys.modules.pop(module_name, None)
+        raise UserError(
+            f"plug-in {path}: must define exactly one subclass of priorbench.Prior "
+            f"(or of priorbench.Task), found {names}"
+        )
+    component = Component(name, module_name, path, plugin=True)
+    _plugins[classes[0][0]][name] = component
+    return component
+
+
+def _import_file(path: Path, module_name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"plug-in {path}: not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        sys.modules.pop(module_name, None)
+        raise UserError(f"plug-in {path}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        # whatever a user's file raises while it is imported is theirs to mend
+        sys.modules.pop(module_name, None)
+        raise UserError(f"plug-in {path}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def forget_plugins() -> None:
+    """Remove every plug-in from the registry."""
+    for found in _plugins.values():
+        for component in found.values():
+            sys.modules.pop(component.module, None)
+        found.clear()
+
+
+def source_digest(*paths: Path) -> str:
+    """Hash of source files that ignores comments, layout and docstrings."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                node.body = [s for s in body if not _is_string(s)]  # type: ignore[attr-defined]
+        digest.update(ast.dump(tree).encode())
+    return digest.hexdigest()[:16]
+
+
+def _is_string(statement: ast.AST) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+__all__ = [
+    "Component",
+    "add_plugin",
+    "build",
+    "components",
+    "describe",
+    "forget_plugins",
+    "load",
+    "load_prior",
+    "source_digest",
+]

@@ -1,0 +1,34 @@
+"""How long and how each scale trains; the same for every prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .contracts import Scale
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Training hyper-parameters that no prior may change.
+
+    Attributes:
+        epochs: at most this many passes over the training data.
+        batch_size: examples per step.
+        learning_rate: of Adam.
+        patience: stop after this many epochs in a row without improvement.
+        min_delta: what counts as improvement of the validation prediction loss.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float = 1e-3
+    patience: int = 3
+    min_delta: float = 1e-3
+
+
+SCHEDULES: dict[Scale, Schedule] = {
+    "smoke": Schedule(epochs=3, batch_size=32, learning_rate=3e-3),
+    "quick": Schedule(epochs=8, batch_size=64),
+    "standard": Schedule(epochs=15, batch_size=64),
+    "paper": Schedule(epochs=20, batch_size=128),
+}

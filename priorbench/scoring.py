@@ -1,0 +1,88 @@
+"""Applies metrics to trials: alone, across seeds, and against the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import registry
+from .contracts import TrialArrays
+from .dataset import MOTIF, Dataset
+from .metrics import METRICS
+
+RANDOM, ORACLE = "random", "oracle"
+"""names of the reference rows: floor and ceiling of a score"""
+_FLOOR_DRAWS = 5
+
+
+@cache
+def metrics_digest() -> str:
+    """Hash of the code that scores trials."""
+    here = Path(__file__).parent
+    return registry.source_digest(Path(__file__), *(here / "metrics").glob("*.py"))
+
+
+def score_trial(arrays: TrialArrays, prediction_metrics: Sequence[str]) -> dict[str, float]:
+    """Every metric that looks at one trial alone; those of prediction as the task says."""
+    return {
+        metric.name: metric.function(arrays)
+        for metric in METRICS.values()
+        if metric.scope == "trial"
+        and (metric.axis != "prediction" or metric.name in prediction_metrics)
+    }
+
+
+def score_seeds(attributions: Sequence[Any]) -> list[dict[str, float]]:
+    """Every metric across the seeds of an arm; one dict a seed."""
+    scores: list[dict[str, float]] = [{} for _ in attributions]
+    for metric in METRICS.values():
+        if metric.scope == "seeds":
+            for score, value in zip(scores, metric.function(attributions), strict=True):
+                score[metric.name] = float(value)
+    return scores
+
+
+def score_against(
+    costs: Mapping[str, float], baseline: Mapping[str, float]
+) -> dict[str, float]:
+    """Every metric that relates a trial's costs to those of its paired baseline."""
+    return {
+        metric.name: metric.function(costs, baseline)
+        for metric in METRICS.values()
+        if metric.scope == "baseline"
+    }
+
+
+def reference_scores(dataset: Dataset) -> dict[str, dict[str, float]]:
+    """Scores of a random attribution and, where the truth is known, of the oracle.
+
+    The random attribution is Gaussian noise, five draws averaged; seeds of it are independent.
+    The oracle is the same under every seed.
+    """
+    shape = (len(dataset.attributed), dataset.length)
+    generator = np.random.default_rng(0)
+    noise = [generator.standard_normal(shape, dtype=np.float32) for _ in range(_FLOOR_DRAWS)]
+    floors = [_score_attribution(dataset, draw) for draw in noise]
+    across = score_seeds(noise)
+    result = {
+        RANDOM: {
+            name: float(np.mean([scores[name] for scores in found]))
+            for found in (floors, across)
+            for name in found[0]
+        }
+    }
+    if dataset.oracle is not None and dataset.truth is not None:
+        # sequences without a motif have no oracle attribution to agree with
+        known = (dataset.truth == MOTIF).any(axis=1)
+        result[ORACLE] = _score_attribution(dataset, dataset.oracle)
+        result[ORACLE] |= score_seeds([dataset.oracle[known]] * 2)[0]
+    return result
+
+
+def _score_attribution(dataset: Dataset, attribution: Any) -> dict[str, float]:
+    empty = np.empty(0, dtype=np.float32)
+    return score_trial(TrialArrays({}, empty, attribution, dataset.truth, {}), ())

@@ -1,0 +1,64 @@
+"""Sequences as one byte a base: A C G T/U N are 0 1 2 3 4."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+BASES = "ACGT"
+N_CODE = 4
+ILLEGAL = 255
+_COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
+
+
+def _encoding_table() -> NDArray[np.uint8]:
+    table = np.full(256, ILLEGAL, dtype=np.uint8)
+    for code, letters in enumerate(("Aa", "Cc", "Gg", "TtUu", "Nn")):
+        for letter in letters:
+            table[ord(letter)] = code
+    return table
+
+
+_ENCODING = _encoding_table()
+_DECODING = np.frombuffer(b"ACGTN", dtype=np.uint8)
+
+
+def encode(text: bytes) -> NDArray[np.uint8]:
+    """Codes of ASCII letters.
+
+    Args:
+        text: letters, ACGTUN in either case.
+
+    Returns:
+        (length,) uint8; a letter that is not one of ACGTUN becomes ``ILLEGAL``.
+    """
+    return _ENCODING[np.frombuffer(text, dtype=np.uint8)]
+
+
+def decode(codes: NDArray[np.uint8]) -> str:
+    """The letters ACGTN of (length,) uint8 codes."""
+    return _DECODING[codes].tobytes().decode("ascii")
+
+
+def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The reverse complement of (..., length) uint8 codes; N stays N."""
+    return np.ascontiguousarray(_COMPLEMENT[codes[..., ::-1]])
+
+
+def one_hot(
+    codes: NDArray[np.uint8], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """One-hot encoding, made on the device.
+
+    Args:
+        codes: (batch, length) uint8, 0 to 4.
+        device: where the result is made; one byte a base travels there.
+        dtype: a floating dtype.
+
+    Returns:
+        (batch, 4, length), rows A C G T; N is an all-zero column.
+    """
+    on_device = torch.from_numpy(np.ascontiguousarray(codes)).to(device)
+    bases = torch.arange(4, dtype=torch.uint8, device=on_device.device)
+    return (on_device[:, None, :] == bases[None, :, None]).to(dtype)

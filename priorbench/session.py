@@ -1,0 +1,147 @@
+"""One `priorbench run`: from a study to a finished run directory."""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import io
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .environment import environment
+from .errors import UserError
+from .plan import Plan, make_plan, resolve
+from .results import write_results
+from .runner import Event, choose_device, pending, run_pending
+from .store import RunDirectory, write_json, write_text
+from .study import Study, first_difference, read_toml
+from .trial import hash_of
+
+PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        root: the run directory.
+        statuses: trials by status, all of the plan.
+        seconds: wall time of this call.
+    """
+
+    root: Path
+    statuses: Mapping[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Console:
+    """Where a run tells what it does.
+
+    Attributes:
+        say: called with a line.
+        progress: called with the number of pending trials; gives a callback for ended trials.
+    """
+
+    say: Callable[[str], None]
+    progress: Callable[[int], Any]
+
+
+def run_study(
+    study: Study, out: Path | None, *, jobs: int | None, command: str, console: Console
+) -> Outcome:
+    """Run what is missing of a study and write its results.
+
+    Args:
+        study: as the user wrote it.
+        out: the run directory; None for ``runs/NAME-HASH``, the same for the same study.
+        jobs: worker processes; None for one a core, or one a GPU.
+        command: what to record as the command that repeats this.
+        console: where to tell.
+
+    Raises:
+        UserError: for input that cannot be used, or an ``out`` that holds another study.
+    """
+    started = time.monotonic()
+    device, available = choose_device(study.device)
+    workers = min(jobs or available, available) if device == "cuda" else jobs or available
+    console.say(f"device: {device}, {workers} worker{'s' if workers > 1 else ''}")
+    resolved = resolve(study, device)
+    run = RunDirectory(out or Path("runs") / f"{study.name}-{hash_of(_identity(resolved))[:8]}")
+    _refuse_other_study(run.root, resolved)
+    with _cleared_if_refused(run.root), run.lock():
+        plan = make_plan(resolved, run, console.say)
+        for name, notes in plan.notes.items():
+            for note in notes:
+                console.say(f"{name}: {note}")
+        _write_plan(plan, run)
+        facts = {**environment(device, workers), "command": command}
+        facts["datasets"] = {
+            name: str(folder.relative_to(run.root)) for name, folder in plan.datasets.items()
+        }
+        facts["notes"] = plan.notes
+        write_json(run.root / "environment.json", facts)
+        todo = pending(plan, run)
+        console.say(f"{len(plan.trials)} trials, {len(todo)} to run, in {run.root}")
+        with console.progress(len(todo)) as ended:
+            run_pending(plan, run, workers=workers, ended=ended)
+        write_results(plan, run)
+    statuses = Counter(str((run.record(t.id) or {}).get("status")) for t in plan.trials)
+    return Outcome(run.root, statuses, time.monotonic() - started)
+
+
+def _identity(study: Study) -> dict[str, Any]:
+    return study.model_dump(mode="json")
+
+
+def _refuse_other_study(root: Path, study: Study) -> None:
+    path = root / "study.toml"
+    if not path.exists():
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            known = {".lock", "data", "trials"}
+            if not root.is_dir() or any(item.name not in known for item in root.iterdir()):
+                raise UserError(f"{root}: is not empty and not a run; choose another --out")
+        return
+    difference = first_difference(read_toml(path), _identity(study))
+    if difference:
+        raise UserError(f"{root}: holds another study: {difference}; choose another --out")
+
+
+@contextmanager
+def _cleared_if_refused(root: Path) -> Iterator[None]:
+    """Leave no half-made run directory behind where the input turns out to be unusable."""
+    existed = root.exists()
+    try:
+        yield
+    except UserError:
+        if not existed and not (root / "study.toml").exists():
+            shutil.rmtree(root, ignore_errors=True)
+        raise
+
+
+def _write_plan(plan: Plan, run: RunDirectory) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(PLAN_COLUMNS)
+    for t in plan.trials:
+        writer.writerow(
+            [t.id, t.stage, t.task, t.dataset, t.architecture, t.prior, t.weight, t.seed]
+        )
+    write_text(run.root / "plan.csv", buffer.getvalue())
+    write_text(run.root / "study.toml", plan.study.to_toml())
+
+
+def report_writer() -> Callable[[Sequence[Path], Path], None]:
+    """The function that writes the report, found like every other component."""
+    entries = importlib.metadata.entry_points(group="priorbench.reports", name="builtin")
+    for entry in entries:
+        write: Callable[[Sequence[Path], Path], None] = entry.load().write_report
+        return write
+    raise UserError("priorbench is not installed; `pip install .` in its folder")

@@ -1,0 +1,91 @@
+"""Components as text: ``fourier:frequency_limit=0.1:softness=0.3``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from typing import Any, TypeVar
+
+from .errors import UserError, unknown
+
+T = TypeVar("T")
+_BOOLEANS = {"true": True, "false": False}
+
+
+def split_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """Name and options of a spec, as text.
+
+    Raises:
+        UserError: for an option without ``=`` or given twice.
+    """
+    name, *parts = spec.strip().split(":")
+    options: dict[str, str] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key or not value.strip():
+            raise UserError(f"{spec!r}: option {part!r} must be written name=value")
+        if key in options:
+            raise UserError(f"{spec!r}: option {key!r} is given twice")
+        options[key] = value.strip()
+    return name.strip(), options
+
+
+def _convert(text: str, kind: Any, where: str) -> Any:
+    if typing.get_origin(kind) is typing.Literal:
+        choices = typing.get_args(kind)
+        for choice in choices:
+            if str(choice) == text:
+                return choice
+        raise UserError(f"{where}: {text!r} is not one of {', '.join(map(str, choices))}")
+    try:
+        if kind is bool:
+            return _BOOLEANS[text.lower()]
+        value = kind(text)
+    except (ValueError, KeyError):
+        wanted = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+        raise UserError(f"{where}: {text!r} is not {wanted[kind.__name__]}") from None
+    if kind is float and not math.isfinite(value):
+        raise UserError(f"{where}: {text!r} is not finite")
+    return value
+
+
+def build(kind: str, cls: type[T], spec: str) -> T:
+    """An instance of a component's dataclass with the options of a spec.
+
+    Args:
+        kind: what it is, for error messages, such as ``"prior"``.
+        cls: a dataclass whose fields are int, float, bool, str or Literal.
+        spec: as the user wrote it.
+
+    Raises:
+        UserError: for an unknown option, a value of the wrong type, or one that the
+            component itself refuses.
+    """
+    name, options = split_spec(spec)
+    hints = typing.get_type_hints(cls)
+    fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values = {}
+    for key, text in options.items():
+        if key not in fields:
+            raise unknown(f"option of {kind} {name!r}", key, fields)
+        values[key] = _convert(text, hints[key], f"{kind} {name!r}, option {key!r}")
+    try:
+        return cls(**values)
+    except UserError as error:
+        raise UserError(f"{kind} {spec!r}: {error}") from None
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def normalise(name: str, component: Any) -> str:
+    """The shortest spec that builds the component: options at their default are left out."""
+    parts = [
+        f"{f.name}={_text(value)}"
+        for f in dataclasses.fields(component)
+        if (value := getattr(component, f.name)) != f.default
+    ]
+    return ":".join([name, *parts])

@@ -1,0 +1,131 @@
+"""Studies: grids of trials, as TOML files or command-line options."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from .contracts import Scale
+from .errors import UserError, unknown
+
+
+class Study(BaseModel):
+    """What is compared, on what, how often.
+
+    Attributes:
+        name: for the run directory and the report.
+        question: what the study asks, for the report.
+        priors: specs; ``none`` is always added as the baseline.
+        tasks: specs; with data files, only those that no file serves are simulated.
+        architectures: specs; empty for each task's own default.
+        seeds: a count n, which means seeds 0 ... n - 1, or a list.
+        scale: sizes of simulated data, network and training.
+        weights: weight by prior spec, for all tasks or by task; others have their documented
+            default.
+        data: data files; paths are relative to the study's file.
+        plugins: files that define a prior or a task of the user's own.
+        root_seed: from which all randomness is derived.
+        device: ``auto`` takes a GPU where there is one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "study"
+    question: str = ""
+    priors: Annotated[list[str], Field(min_length=1)] = ["none"]
+    tasks: list[str] = []
+    architectures: list[str] = []
+    seeds: list[int] | int = 5
+    scale: Scale = "quick"
+    weights: dict[str, float | dict[str, float]] = {}
+    data: list[Path] = []
+    plugins: list[Path] = []
+    root_seed: Annotated[int, Field(ge=0)] = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, value: list[int] | int) -> list[int]:
+        seeds = list(range(value)) if isinstance(value, int) else value
+        if not seeds:
+            raise ValueError("at least one seed is needed")
+        if min(seeds) < 0:
+            raise ValueError("seeds must be >= 0")
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed occurs twice")
+        return seeds
+
+    @property
+    def seed_list(self) -> list[int]:
+        """The seeds, as a list."""
+        assert isinstance(self.seeds, list)
+        return self.seeds
+
+    def to_toml(self) -> str:
+        """Every option, as ``study.toml`` in the run directory."""
+        values = self.model_dump(mode="json")
+        return tomli_w.dumps(values)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The contents of a TOML file; UserError with the line if it is not TOML."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; name the study.toml in it") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file; paths in it become absolute.
+
+    Raises:
+        UserError: naming the file, the key and the value.
+    """
+    values = read_toml(path)
+    base = path.resolve().parent
+    for key in ("data", "plugins"):
+        if isinstance(values.get(key), list):
+            values[key] = [str(base / str(item)) for item in values[key]]
+    return make_study(values, where=str(path))
+
+
+def make_study(values: Mapping[str, Any], *, where: str) -> Study:
+    """A checked study.
+
+    Args:
+        values: fields of Study.
+        where: what the error message names: a file, or the command line.
+
+    Raises:
+        UserError: for an unknown key or a value of the wrong type or range.
+    """
+    for key in values:
+        if key not in Study.model_fields:
+            raise UserError(f"{where}: {unknown('key', key, Study.model_fields)}")
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "study"
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{where}: {key} = {values.get(key)!r}: {message}") from None
+
+
+def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """The first key in which two studies differ, with both values, or ""."""
+    for key in dict.fromkeys([*new, *old]):
+        if old.get(key) != new.get(key):
+            return f"{key} was {old.get(key)!r} there and is {new.get(key)!r} here"
+    return ""

@@ -1,0 +1,275 @@
+"""The training loop: one for every task and every prior."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from . import seeds
+from .attributions import attribute_and_predict
+from .contracts import Batch, Prior, Task
+from .dataset import TRAIN, VALID, Dataset
+from .schedules import Schedule
+from .sequences import one_hot, reverse_complement
+
+_EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Luck:
+    """Where the random streams of a trial come from; the prior has no part in it.
+
+    Attributes:
+        root: the study's root seed.
+        scope: task and dataset.
+        seed: the trial's seed.
+    """
+
+    root: int
+    scope: tuple[str, ...]
+    seed: int
+
+    def derive(self, purpose: str, *more: int) -> int:
+        """A 63-bit seed for one purpose."""
+        return seeds.derive(self.root, *self.scope, self.seed, purpose, *more)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training data.
+
+    Attributes:
+        training_loss: mean prediction loss of the steps, in the task's unit.
+        penalty: mean unweighted penalty of the steps.
+        validation_loss: mean prediction loss of the validation data, in eval mode.
+        seconds_per_step: mean over the steps, validation left out.
+        order: hash of the order of examples and of the strands they were shown on.
+    """
+
+    training_loss: float
+    penalty: float
+    validation_loss: float
+    seconds_per_step: float
+    order: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained model and how it came about.
+
+    Attributes:
+        model: with the weights of the best epoch, in eval mode.
+        history: one entry an epoch.
+        best_epoch: index of the epoch with the lowest validation prediction loss.
+        initial_weights: hash of the weights before the first step.
+        divergence: why training stopped early with a loss that is not finite, or "".
+    """
+
+    model: torch.nn.Module
+    history: Sequence[Epoch]
+    best_epoch: int
+    initial_weights: str
+    divergence: str
+
+
+@contextmanager
+def seeded_torch(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's default generators within the block and restore them afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def weights_hash(model: torch.nn.Module) -> str:
+    """Hash of all parameters in order, whatever their names."""
+    digest = hashlib.sha256()
+    for parameter in model.parameters():
+        digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def load_batch(
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    device: torch.device,
+    *,
+    flip: NDArray[np.bool_] | None = None,
+) -> Batch:
+    """Rows of a dataset as a Batch on a device.
+
+    Args:
+        dataset: an opened dataset.
+        rows: (B,) int64.
+        device: where the batch goes; sequences travel as one byte a base.
+        flip: (B,) bool, examples to show as their reverse complement.
+    """
+    codes = dataset.columns["sequence"].take(rows)
+    if flip is not None and flip.any():
+        codes[flip] = reverse_complement(codes[flip])
+    arrays: dict[str, torch.Tensor] = {
+        name: torch.from_numpy(column.take(rows)).to(device)
+        for name, column in dataset.columns.items()
+        if name != "sequence"
+    }
+    label = arrays.pop("label")
+    return Batch(one_hot(codes, device), label, arrays)
+
+
+def mean_prediction_loss(
+    model: torch.nn.Module, task: Task, dataset: Dataset, split: int, device: torch.device
+) -> float:
+    """Mean prediction loss over a split; the model must be in eval mode."""
+    rows = dataset.rows(split)
+    total = 0.0
+    with torch.no_grad():
+        for start in range(0, len(rows), _EVALUATION_BATCH):
+            batch = load_batch(dataset, rows[start : start + _EVALUATION_BATCH], device)
+            total += float(task.prediction_loss(model(batch.sequence), batch).double().sum())
+    return total / len(rows)
+
+
+class _Trainer:
+    """One training in progress."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        task: Task,
+        prior: Prior,
+        dataset: Dataset,
+        *,
+        weight: float,
+        schedule: Schedule,
+        luck: Luck,
+    ) -> None:
+        self.model, self.task, self.prior, self.dataset = model, task, prior, dataset
+        self.weight, self.schedule, self.luck = weight, schedule, luck
+        self.device = next(model.parameters()).device
+        self.optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate)
+        self.noise = torch.Generator(self.device).manual_seed(luck.derive("augment"))
+        self.penalises_attributions = weight > 0 and prior.overrides("penalty")
+        self.penalises_parameters = weight > 0 and prior.overrides("parameter_penalty")
+        self.augments = weight > 0 and prior.overrides("augment")
+
+    def losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean prediction loss () and unweighted penalty () of a batch."""
+        if self.augments:
+            changed = self.prior.augment(batch.sequence, self.weight, self.noise)
+            batch = Batch(changed, batch.label, batch.arrays)
+        penalty = batch.sequence.new_zeros(())
+        applies = self.prior.applies(batch, self.task) if self.penalises_attributions else None
+        if applies is not None and bool(applies.any()):
+            output, attribution = attribute_and_predict(
+                self.model, batch.sequence, applies, self.task.target
+            )
+            penalty = self.prior.penalty(attribution, batch.select(applies)).mean()
+        else:
+            output = self.model(batch.sequence)
+        if self.penalises_parameters:
+            penalty = penalty + self.prior.parameter_penalty(self.model)
+        return self.task.prediction_loss(output, batch).mean(), penalty
+
+    def step(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """One optimiser step; the losses before it, detached."""
+        prediction, penalty = self.losses(batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        (prediction + self.weight * penalty).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return prediction.detach(), penalty.detach()
+
+    def order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Rows in the epoch's order, and which to show as reverse complement."""
+        rows = self.dataset.rows(TRAIN)
+        generator = np.random.default_rng(self.luck.derive("order", epoch))
+        shuffled = generator.permutation(rows)
+        flips = generator.random(len(rows)) < 0.5
+        return shuffled, flips & self.task.reverse_complement
+
+    def epoch(self, number: int) -> Epoch:
+        """Train for one epoch, then measure the validation prediction loss."""
+        rows, flips = self.order(number)
+        steps = max(1, round(len(rows) / self.schedule.batch_size))
+        total = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self.model.train()
+        self._synchronise()
+        started = time.perf_counter()
+        # parts of almost equal size: a short last batch would upset batch norm
+        for index in np.array_split(np.arange(len(rows)), steps):
+            batch = load_batch(self.dataset, rows[index], self.device, flip=flips[index])
+            total += torch.stack(self.step(batch))
+        self._synchronise()
+        seconds = (time.perf_counter() - started) / steps
+        self.model.eval()
+        validation = mean_prediction_loss(
+            self.model, self.task, self.dataset, VALID, self.device
+        )
+        prediction, penalty = (total / steps).tolist()
+        digest = hashlib.sha256(rows.tobytes() + flips.tobytes()).hexdigest()[:16]
+        return Epoch(prediction, penalty, validation, seconds, digest)
+
+    def _synchronise(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def fit(
+    model: torch.nn.Module,
+    task: Task,
+    prior: Prior,
+    dataset: Dataset,
+    *,
+    weight: float,
+    schedule: Schedule,
+    luck: Luck,
+    device: torch.device,
+) -> Fit:
+    """Train a model under a prior; keep the epoch with the best validation prediction loss.
+
+    Loss of a step: mean prediction loss + weight * (mean attribution penalty over the examples
+    that the prior applies to + parameter penalty).
+
+    Args:
+        model: fresh weights, not yet adapted by the prior.
+        task: gives the prediction loss and the target.
+        prior: what is added to the loss.
+        dataset: with training and validation rows.
+        weight: of the prior.
+        schedule: the same for every prior.
+        luck: streams for batch order and for the prior's own draws.
+        device: where to train.
+    """
+    initial = weights_hash(model)
+    history: list[Epoch] = []
+    best_epoch, best_state, reference, waited = -1, None, float("inf"), 0
+    divergence = ""
+    with seeded_torch(luck.derive("prior"), device):
+        if prior.overrides("adapt"):
+            model = prior.adapt(model, weight)
+        trainer = _Trainer(
+            model.to(device), task, prior, dataset, weight=weight, schedule=schedule, luck=luck
+        )
+        while len(history) < schedule.epochs and waited < schedule.patience:
+            epoch = trainer.epoch(len(history))
+            history.append(epoch)
+            losses = (epoch.training_loss, epoch.penalty, epoch.validation_loss)
+            if not all(map(math.isfinite, losses)):
+                divergence = f"loss is not finite in epoch {len(history)}"
+                break
+            if best_epoch < 0 or epoch.validation_loss < history[best_epoch].validation_loss:
+                best_epoch, best_state = len(history) - 1, copy.deepcopy(model.state_dict())
+            improved = epoch.validation_loss < reference - schedule.min_delta
+            reference = epoch.validation_loss if improved else reference
+            waited = 0 if improved else waited + 1
+    if best_state is not None:
+        model.load_state_dict(best_state)
+    return Fit(model.eval(), history, best_epoch, initial, divergence)

@@ -1,0 +1,110 @@
+"""A trial: everything that decides one training, and the id made of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from . import registry, specs
+from .contracts import Scale
+
+# A change to one of these modules changes the id of every trial. A test checks that the list
+# holds every engine module that a training imports.
+DECIDING_MODULES = (
+    "attribution_prior",
+    "attributions",
+    "contracts",
+    "dataset",
+    "evaluation",
+    "schedules",
+    "seeds",
+    "sequences",
+    "streams",
+    "training",
+    "worker",
+)
+_DECIDING_PACKAGES = ("numpy", "torch")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training.
+
+    Attributes:
+        task: normalised spec.
+        dataset: name of the dataset.
+        architecture: normalised spec.
+        prior: normalised spec.
+        weight: of the prior (lambda).
+        seed: of initial weights, batch order and the prior's own draws.
+        stage: ``evaluate``, or ``tune`` for runs that only choose a weight.
+        scale: sizes of network and training.
+        root_seed: the study's.
+        device: ``cpu`` or ``cuda``.
+        digest: of the dataset's contents.
+        code: of the code and the library versions that compute the result.
+    """
+
+    task: str
+    dataset: str
+    architecture: str
+    prior: str
+    weight: float
+    seed: int
+    stage: str
+    scale: Scale
+    root_seed: int
+    device: str
+    digest: str
+    code: str
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits that stand for all of the above."""
+        return hash_of(dataclasses.asdict(self))
+
+    @property
+    def arm(self) -> tuple[str, str, str, str, float, str]:
+        """What trials that differ only in their seed have in common."""
+        return (
+            self.task,
+            self.dataset,
+            self.architecture,
+            self.prior,
+            self.weight,
+            self.stage,
+        )
+
+    @property
+    def block(self) -> tuple[str, str, str]:
+        """Task, dataset, architecture: what paired trials have in common, their seed aside."""
+        return (self.task, self.dataset, self.architecture)
+
+
+def hash_of(value: Any) -> str:
+    """16 hexadecimal digits of a JSON-able value."""
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def engine_digest() -> str:
+    """Hash of the engine modules and library versions that decide a result."""
+    here = Path(__file__).parent
+    sources = registry.source_digest(*(here / f"{name}.py" for name in DECIDING_MODULES))
+    return hash_of([sources, *(importlib.metadata.version(p) for p in _DECIDING_PACKAGES)])
+
+
+def code_digest(*, task: str, architecture: str, prior: str) -> str:
+    """Hash of the engine and of the three components of a trial, given by their specs."""
+    parts = {"task": task, "architecture": architecture, "prior": prior}
+    paths = [
+        registry.components(kind)[specs.split_spec(spec)[0]].path for kind, spec in parts.items()
+    ]
+    return hash_of([engine_digest(), *(registry.source_digest(path) for path in paths)])

@@ -1,0 +1,1 @@
+"""Priors, one file each; the file's name is the prior's name."""

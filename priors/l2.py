@@ -1,0 +1,27 @@
+"""L2 norm (squared) of the attribution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from priorbench import Attribution, AttributionPrior, Batch
+
+
+@dataclass(frozen=True)
+class L2(AttributionPrior):
+    """mean_i a_i ** 2, with a the (smoothed) gradient x input of the observed base.
+
+    Not scale-free: shrinking all attributions lowers it.
+    """
+
+    summary: ClassVar[str] = "penalises the mean squared attribution"
+    citation: ClassVar[str] = "Ross, Hughes & Doshi-Velez, IJCAI 2017"
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
+
+    def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+        """(B,) penalty in units of the target (squared)."""
+        return self.magnitude(attribution).square().mean(dim=1)

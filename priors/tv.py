@@ -1,0 +1,44 @@
+"""Total variation of the attribution along the sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+
+from priorbench import Attribution, AttributionPrior, Batch
+
+
+@dataclass(frozen=True)
+class TotalVariation(AttributionPrior):
+    """Sum of absolute differences between neighbours.
+
+    With a the (smoothed) absolute attribution:
+
+        published:   sum_i |a_{i+1} - a_i|
+        scale-free:  sum_i |a_{i+1} - a_i| / sum_i a_i
+
+    The published form shrinks all attributions, as any attribution of zero minimises it; the
+    default does not. A zero attribution has penalty 0 and gradient 0.
+
+    Attributes:
+        form: ``scale-free``, or ``published`` for the pixel prior in one dimension.
+    """
+
+    summary: ClassVar[str] = "penalises differences between neighbouring attributions"
+    citation: ClassVar[str] = "Erion et al., Nature Machine Intelligence 2021"
+    scale_free: ClassVar[bool] = True
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
+
+    form: Literal["scale-free", "published"] = "scale-free"
+
+    def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+        """(B,) penalty, between 0 and 2 where it is scale-free."""
+        track = self.magnitude(attribution)
+        variation = track.diff(dim=1).abs().sum(dim=1)
+        if self.form == "published":
+            return variation
+        mass = track.sum(dim=1)
+        return variation / mass.masked_fill(mass == 0, 1)

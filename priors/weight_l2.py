@@ -1,0 +1,28 @@
+"""L2 norm of the network's weights: ordinary regularisation, as a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from priorbench import Prior
+
+
+@dataclass(frozen=True)
+class WeightL2(Prior):
+    """sum w ** 2 over the weights of convolutions and dense layers.
+
+    Biases and the scales of batch norm (parameters of one dimension) are left out.
+    """
+
+    summary: ClassVar[str] = "penalises the squared weights of the network (no attribution prior)"
+    citation: ClassVar[str] = "Krogh & Hertz, NeurIPS 1991"
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 1e-4}
+
+    def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
+        """() penalty."""
+        terms = [parameter.square().sum() for parameter in model.parameters() if parameter.dim() > 1]
+        return torch.stack(terms).sum()

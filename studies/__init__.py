@@ -1,0 +1,1 @@
+"""Studies: grids of trials that answer a question with one command."""
