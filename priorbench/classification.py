@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +12,27 @@ from numpy.typing import NDArray
 
 from .collector import Collector
 from .datafile import DataFile
-from .dataset import TEST, TRAIN, VALID, DatasetWriter
+from .dataset import TEST, DatasetWriter
+from .digests import among, sequence_digests, split_by_digest
 from .errors import UserError
 from .fasta import read_fasta
 from .genome import Genome
 from .intervals import Intervals, check_apart, parse_regions, read_bed
 from .negatives import draw_negatives, overlapping
-from .sequences import N_CODE, reverse_complement
-from .sites import mark_sites, scan_motifs
+from .sequences import N_CODE
+from .sites import mark_sites, read_motifs, scan_motifs
 from .windows import (
     Segment,
     Windows,
     check_inside,
     choose_chromosomes,
+    concatenate,
     place_windows,
     split_segments,
 )
 
-_TEST_SHARE, _VALID_SHARE = 0.2, 0.1
-_CHUNK = 8192
+_CHUNK_BYTES = 8 << 20
+_NO_DIGESTS = np.empty(0, dtype=np.uint64)
 _CLASSES = ("negatives", "positives")
 
 
@@ -58,8 +61,11 @@ def read_classification(
         UserError: for input that cannot be used, or that leaves a class empty in a split.
     """
     collector = Collector(writer, generator, attributed_at_most)
+    if data.motifs is not None:
+        read_motifs(data.motifs)  # an error in it should not wait for a million sequences
+    sites = None if data.sites is None else read_bed(data.sites)
     if data.genome is not None:
-        placed = _read_genome(collector, data, generator)
+        placed = _read_genome(collector, data, generator, sites, both_strands=reverse_complement)
     else:
         _read_fasta_files(collector, data, both_strands=reverse_complement)
         placed = None
@@ -70,12 +76,10 @@ def read_classification(
         known = scan_motifs(data.motifs, codes, reverse_complement=reverse_complement)
         writer.attribute(rows, known.truth, known.oracle)
         _note_truth(writer, data.motifs, known.truth)
-    elif data.sites is not None and placed is not None:
-        truth = mark_sites(
-            read_bed(data.sites), placed.chrom[rows], placed.start[rows], codes.shape[1]
-        )
+    elif sites is not None and placed is not None:
+        truth = mark_sites(sites, placed.chrom[rows], placed.start[rows], codes.shape[1])
         writer.attribute(rows, truth)
-        _note_truth(writer, data.sites, truth)
+        _note_truth(writer, sites.path, truth)
     else:
         writer.attribute(rows)
 
@@ -95,20 +99,20 @@ def _read_fasta_files(collector: Collector, data: DataFile, *, both_strands: boo
     if len(training) < 2:
         raise UserError(f"{data.source}: positives and negatives are needed; add both")
     length = _common_length([path for path, _ in training + held_out], data)
-    tested: list[NDArray[np.uint64]] = []
+    tested = [_NO_DIGESTS]
     for path, label in held_out:
         for codes in read_fasta(path, length=length):
             tested.append(sequence_digests(codes, both_strands=both_strands))
             collector.add(codes, label, np.full(len(codes), TEST, dtype=np.uint8))
-    forbidden = np.unique(np.concatenate(tested)) if held_out else None
+    forbidden = np.unique(np.concatenate(tested))
     seen: dict[int, list[NDArray[np.uint64]]] = {0: [], 1: []}
     for path, label in training:
         leaked = 0
         for codes in read_fasta(path, length=length):
             digests = sequence_digests(codes, both_strands=both_strands)
-            fresh = ~_among(digests, forbidden)
+            fresh = ~among(digests, forbidden)
             leaked += int((~fresh).sum())
-            split = _split_by_digest(digests[fresh], test=not held_out)
+            split = split_by_digest(digests[fresh], test=not held_out)
             collector.add(codes[fresh], label, split)
             seen[label].append(digests[fresh])
         if leaked:
@@ -118,15 +122,6 @@ def _read_fasta_files(collector: Collector, data: DataFile, *, both_strands: boo
                 "is in the test files."
             )
     _note_repeats(collector, np.concatenate(seen[1]), np.concatenate(seen[0]))
-
-
-def _among(digests: NDArray[np.uint64], ascending: NDArray[np.uint64] | None) -> NDArray[np.bool_]:
-    """np.isin for one large sorted array, which np.isin would sort again for every chunk."""
-    if ascending is None:
-        return np.zeros(len(digests), dtype=bool)
-    place = np.searchsorted(ascending, digests)
-    found: NDArray[np.bool_] = ascending[np.minimum(place, len(ascending) - 1)] == digests
-    return found
 
 
 def _common_length(paths: list[Path], data: DataFile) -> int:
@@ -148,31 +143,6 @@ def _common_length(paths: list[Path], data: DataFile) -> int:
     return lengths[0]
 
 
-def sequence_digests(codes: NDArray[np.uint8], *, both_strands: bool) -> NDArray[np.uint64]:
-    """(k,) 64-bit hashes of (k, L) sequences.
-
-    With ``both_strands``, a sequence and its reverse complement have the same hash.
-    """
-    if both_strands:
-        other = reverse_complement(codes)
-        differs = codes != other
-        first = differs.argmax(axis=1)
-        row = np.arange(len(codes))
-        codes = np.where((other[row, first] < codes[row, first])[:, None], other, codes)
-    hashes = b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in codes)
-    return np.frombuffer(hashes, dtype="<u8").astype(np.uint64)
-
-
-def _split_by_digest(digests: NDArray[np.uint64], *, test: bool) -> NDArray[np.uint8]:
-    """About a tenth validation and, if wanted, a fifth test."""
-    place = digests / 2.0**64
-    split = np.full(len(digests), TRAIN, dtype=np.uint8)
-    split[place < _VALID_SHARE] = VALID
-    if test:
-        split[place >= 1 - _TEST_SHARE] = TEST
-    return split
-
-
 def _note_repeats(
     collector: Collector, positives: NDArray[np.uint64], negatives: NDArray[np.uint64]
 ) -> None:
@@ -189,7 +159,14 @@ def _note_repeats(
         )
 
 
-def _read_genome(collector: Collector, data: DataFile, generator: np.random.Generator) -> Windows:
+def _read_genome(
+    collector: Collector,
+    data: DataFile,
+    generator: np.random.Generator,
+    sites: Intervals | None,
+    *,
+    both_strands: bool,
+) -> Windows:
     """Returns the windows in the order of the dataset's rows."""
     if data.genome is None or data.peaks is None or data.length is None:
         raise UserError(f"{data.source}: genome, peaks and length are needed; add all three")
@@ -197,6 +174,8 @@ def _read_genome(collector: Collector, data: DataFile, generator: np.random.Gene
     with Genome(data.genome) as genome:
         collector.notes += genome.notes
         check_inside(peaks, genome)
+        if sites is not None and not set(sites.chrom) & set(genome.lengths):
+            genome.require(str(sites.chrom[0]), f"{sites.path}: line {sites.line[0]}")
         segments = _segments(collector, data, genome, peaks)
         positives, dropped = place_windows(peaks, genome, segments, data.length)
         _note_dropped(collector, "peaks", data.peaks, dropped)
@@ -212,15 +191,13 @@ def _read_genome(collector: Collector, data: DataFile, generator: np.random.Gene
                 f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the "
                 "genome, outside the peaks, matched in GC content within each split."
             )
+        both = [positives, negatives]
+        forbidden = _test_digests(genome, both, data.length, both_strands=both_strands)
         written = [
-            _write_windows(collector, genome, windows, label, data.length)
-            for windows, label in ((positives, 1), (negatives, 0))
+            _write_windows(collector, genome, both[1 - label], label, forbidden=forbidden)
+            for label in (1, 0)
         ]
-    return Windows(
-        np.concatenate([one.chrom for one in written]),
-        np.concatenate([one.start for one in written]),
-        np.concatenate([one.split for one in written]),
-    )
+    return concatenate(written)
 
 
 def _segments(
@@ -260,17 +237,58 @@ def _note_dropped(collector: Collector, kind: str, path: Path, dropped: dict[str
             collector.notes.append(f"Dropped {count:,} {kind} of {path.name}: window {reason}.")
 
 
+@dataclass(frozen=True)
+class _Forbidden:
+    """What must not be in training or validation: the hashes of the test windows, ascending."""
+
+    digests: NDArray[np.uint64]
+    length: int
+    both_strands: bool
+
+    def among(self, codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        return among(sequence_digests(codes, both_strands=self.both_strands), self.digests)
+
+
+def _chunks(
+    genome: Genome, windows: Windows, length: int
+) -> Iterator[tuple[Windows, NDArray[np.uint8]]]:
+    step = max(1, _CHUNK_BYTES // length)
+    for begin in range(0, len(windows), step):
+        part = windows.select(slice(begin, begin + step))
+        yield part, genome.windows(part.chrom, part.start, length)
+
+
+def _test_digests(
+    genome: Genome, windows: list[Windows], length: int, *, both_strands: bool
+) -> _Forbidden:
+    tested = [one.select(one.split == TEST) for one in windows]
+    digests = [
+        sequence_digests(codes, both_strands=both_strands)
+        for _, codes in _chunks(genome, concatenate(tested), length)
+    ]
+    return _Forbidden(np.unique(np.concatenate([_NO_DIGESTS, *digests])), length, both_strands)
+
+
 def _write_windows(
-    collector: Collector, genome: Genome, windows: Windows, label: int, length: int
+    collector: Collector, genome: Genome, windows: Windows, label: int, *, forbidden: _Forbidden
 ) -> Windows:
-    """Write windows, those that are all N aside; returns what was written."""
-    known = np.zeros(len(windows), dtype=bool)
-    for begin in range(0, len(windows), _CHUNK):
-        part = windows.select(slice(begin, begin + _CHUNK))
-        codes = genome.windows(part.chrom, part.start, length)
-        keep = (codes != N_CODE).any(axis=1)
-        known[begin : begin + _CHUNK] = keep
+    """Write windows, apart from those that are all N or would leak; returns what was written."""
+    written = [windows.select(slice(0))]
+    unknown = leaked = 0
+    for part, codes in _chunks(genome, windows, forbidden.length):
+        empty = (codes == N_CODE).all(axis=1)
+        # repeats in the genome put the same sequence into regions far apart
+        leaks = ~empty & (part.split != TEST) & forbidden.among(codes)
+        keep = ~(empty | leaks)
         collector.add(codes[keep], label, part.split[keep])
-    if not known.all():
-        collector.notes.append(f"Dropped {(~known).sum():,} {_CLASSES[label]}: window all N.")
-    return windows.select(known)
+        written.append(part.select(keep))
+        unknown += int(empty.sum())
+        leaked += int(leaks.sum())
+    if unknown:
+        collector.notes.append(f"Dropped {unknown:,} {_CLASSES[label]}: window all N.")
+    if leaked:
+        collector.notes.append(
+            f"Dropped {leaked:,} {_CLASSES[label]} from training and validation: the same "
+            "sequence is in the test regions."
+        )
+    return concatenate(written)

@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_UsageError = typer.BadParameter.__base__  # typer carries its own click
+_UsageError: Any = typer.BadParameter.__base__  # typer may carry a click of its own
 
 
 class Scales(StrEnum):
@@ -61,29 +61,29 @@ def main() -> None:
     """Run the command line; errors of use and input are one line, exit status 2."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    sys.exit(_main([argument for argument in arguments if argument != "--debug"], debug))
+    try:
+        status = _main([argument for argument in arguments if argument != "--debug"])
+    except UserError as error:
+        if debug:
+            raise
+        _say("error: " + " ".join(str(error).split("\n")))
+        status = 2
+    sys.exit(status)
 
 
-def _main(arguments: list[str], debug: bool) -> int:
+def _main(arguments: list[str]) -> int:
     try:
         return int(app(arguments, prog_name="priorbench", standalone_mode=False) or 0)
-    except UserError as error:
-        message = str(error)
     except KeyboardInterrupt:
         _say("interrupted; the same command goes on where it stopped")
         return 130
     except BrokenPipeError:
         return 1
-    except _UsageError as error:  # type: ignore[misc]
-        message = error.format_message()  # type: ignore[attr-defined]
-        if not message:  # the command was called bare, and its help has been shown
+    except _UsageError as error:
+        message = error.format_message()
+        if not message:  # called without a command: its help has been shown
             return 2
-    if debug:
-        import traceback
-
-        traceback.print_exc()
-    _say("error: " + " ".join(message.split("\n")))
-    return 2
+        raise UserError(message) from error
 
 
 def _say(line: str) -> None:
@@ -151,7 +151,7 @@ def _study(name: str | None, given: dict[str, Any]) -> Study:
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0917 (typer makes options of parameters)
     study: Annotated[
         str | None, typer.Argument(help="A study's name or TOML file; the default if left out.")
     ] = None,

@@ -131,9 +131,7 @@ class Task(ABC):
     """names of the prediction metrics that make sense for this task"""
 
     @abstractmethod
-    def simulate(
-        self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator
-    ) -> None:
+    def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
         """Write a simulated dataset of the scale's size; the same generator, the same bytes."""
 
     @abstractmethod

@@ -166,7 +166,9 @@ def _parse(path: Path) -> dict[str, Any]:
 def _first_line(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
     key = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ").replace("Input ", "")
+    reason = (
+        first["msg"].removeprefix("Value error, ").replace("Input ", "").replace("tuple", "list")
+    )
     return f"{key} = {first['input']!r}: {reason}"
 
 

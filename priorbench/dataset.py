@@ -110,6 +110,10 @@ class NpyWriter:
         self._file.close()
         return self._hash.hexdigest()
 
+    def abandon(self) -> None:
+        """Close the file as it is; harmless after :meth:`close`."""
+        self._file.close()
+
     @property
     def rows(self) -> int:
         """Rows written so far."""
@@ -145,7 +149,12 @@ class DatasetWriter:
             split: (k,) uint8, ``TRAIN``, ``VALID`` or ``TEST``.
             arrays: further arrays of k rows, the same names in every call.
         """
-        columns = {"sequence": sequence, "label": label, "split": split, **arrays}
+        columns: dict[str, NDArray[Any]] = {
+            "sequence": sequence,
+            "label": label,
+            "split": split,
+            **arrays,
+        }
         for name, rows in columns.items():
             if name not in self._columns:
                 path = self._partial / f"{name}.npy"
@@ -200,6 +209,8 @@ class DatasetWriter:
         traceback: TracebackType | None,
     ) -> None:
         """Remove what is half-written, if anything is."""
+        for column in self._columns.values():
+            column.abandon()
         shutil.rmtree(self._partial, ignore_errors=True)
 
 

@@ -27,7 +27,7 @@ def environment(device: str, workers: int) -> dict[str, Any]:
     """Versions, platform, device and threads, as plain values."""
     import torch
 
-    found = {
+    found: dict[str, Any] = {
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "platform": platform.platform(),

@@ -16,6 +16,7 @@ from .errors import UserError
 from .sequences import ILLEGAL, encode
 
 _BLOCK_BYTES = 4 << 20
+_CHUNK_BYTES = 64 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 _WHITESPACE = b" \t\r\n\v\f"
 _CODES = encode(bytes(range(256))).tobytes()
@@ -58,7 +59,7 @@ def read_fasta(
     Args:
         path: plain, gzip or bgzip.
         length: wanted length of every sequence in bases; None takes that of the first record.
-        chunk: records per array; the last array may be shorter.
+        chunk: records per array; fewer where they are long, and in the last array.
 
     Yields:
         (k, length) uint8 codes, 1 <= k <= chunk, C-contiguous.
@@ -68,13 +69,15 @@ def read_fasta(
             ACGTUN, and for sequences whose lengths differ.
     """
     records: list[bytes] = []
+    size = 0
     with open_bytes(path) as stream:
         for record in _split_records(stream, path):
             records.append(record)
-            if len(records) == chunk:
+            size += len(record)
+            if len(records) == chunk or size >= _CHUNK_BYTES:
                 codes = _encode_records(records, path, length)
                 length = codes.shape[1]
-                records = []
+                records, size = [], 0
                 yield codes
     if records:
         yield _encode_records(records, path, length)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -163,7 +162,14 @@ def _unpack(path: Path, target: Path) -> None:
         temporary = Path(partial.name)
         try:
             with open_bytes(path) as packed:
-                shutil.copyfileobj(packed, partial, _COPY_BYTES)
+                while block := packed.read(_COPY_BYTES):
+                    try:
+                        partial.write(block)
+                    except OSError as error:
+                        raise UserError(
+                            f"{target}: cannot be written ({error.strerror}); "
+                            "set PRIORBENCH_CACHE to a folder with more room"
+                        ) from None
             partial.close()
             temporary.replace(target)
         finally:

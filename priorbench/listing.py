@@ -75,7 +75,7 @@ def details(name: str) -> str:
 def _component(kind: str, name: str) -> str:
     cls = registry.load(kind, name)
     lines = [f"{name} ({kind}): {cls.summary}", "", inspect.cleandoc(cls.__doc__ or ""), ""]
-    options = [f for f in dataclasses.fields(cls)]
+    options = dataclasses.fields(cls)
     if options:
         lines += ["Options and their defaults:"]
         lines += [f"  {f.name} = {f.default}  ({f.type})" for f in options]

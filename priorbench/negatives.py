@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from .genome import Genome, cache_folder
 from .intervals import Intervals
 from .sequences import decode
-from .windows import Segment, Windows
+from .windows import Segment, Windows, concatenate
 
 _MAX_CANDIDATES = 3_000_000
 _BLOCK_BASES = 10_000_000
-_CHUNK = 8192
 _POSITIVES = "positives"
 
 
@@ -75,17 +74,14 @@ def draw_negatives(
         windows ordered by split and position; fewer than the positives where the genome has
         too few tiles left.
     """
-    drawn = []
+    drawn = [positives.select(slice(0))]
     for split in np.unique(positives.split).tolist():
         mine = positives.select(positives.split == split)
-        own = [one for one in segments if one.split == split and one.chrom in set(mine.chrom)]
+        chroms = set(mine.chrom.tolist())
+        own = [one for one in segments if one.split == split and one.chrom in chroms]
         blocks = _candidates(own, peaks, positives, length, generator)
         drawn.append(_match(genome, mine, blocks, length=length, generator=generator))
-    return Windows(
-        np.concatenate([one.chrom for one in drawn]),
-        np.concatenate([one.start for one in drawn]),
-        np.concatenate([one.split for one in drawn]),
-    )
+    return concatenate(drawn)
 
 
 def _candidates(
@@ -157,8 +153,9 @@ def _write_tiles(
 ) -> None:
     """A FASTA of one record for the positives and one a block, each tile behind the other."""
     stream.write(f">{_POSITIVES}\n")
-    for begin in range(0, len(positives), _CHUNK):
-        part = positives.select(slice(begin, begin + _CHUNK))
+    step = max(1, _BLOCK_BASES // length)
+    for begin in range(0, len(positives), step):
+        part = positives.select(slice(begin, begin + step))
         stream.write(decode(genome.windows(part.chrom, part.start, length).ravel()))
     for name, block in names.items():
         stream.write(f"\n>{name}\n")

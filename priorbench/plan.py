@@ -17,6 +17,23 @@ from .store import RunDirectory
 from .study import Study
 from .trial import Trial, code_digest, hash_of
 
+# A change to one of these encodes every dataset anew. A test checks the list.
+DATA_MODULES = (
+    "classification",
+    "collector",
+    "datafile",
+    "dataset",
+    "digests",
+    "fasta",
+    "genome",
+    "intervals",
+    "negatives",
+    "seeds",
+    "sequences",
+    "simulation",
+    "sites",
+    "windows",
+)
 BASELINE = "none"
 SIMULATED = "simulated"
 
@@ -106,7 +123,9 @@ def _weights(
         by_task = weight if isinstance(weight, dict) else dict.fromkeys(tasks, weight)
         for task in by_task:
             if task not in tasks:
-                raise UserError(f"weights of {spec!r}: {unknown('task of this study', task, tasks)}")
+                raise UserError(
+                    f"weights of {spec!r}: {unknown('task of this study', task, tasks)}"
+                )
         result[spec] = {task: by_task.get(task, prior.default_weight(task)) for task in tasks}
         for weight in result[spec].values():
             _check_weight(spec, prior, weight)
@@ -209,18 +228,14 @@ def arms(study: Study, task: str) -> list[Arm]:
     return [Arm(spec, weights[spec][_name(task)]) for spec in study.priors]
 
 
-def _prepare(
-    source: Source, study: Study, run: RunDirectory, say: Callable[[str], None]
-) -> Path:
+def _prepare(source: Source, study: Study, run: RunDirectory, say: Callable[[str], None]) -> Path:
     """The dataset's folder, encoded now unless the same inputs were encoded before."""
     name = _name(source.task)
     key = hash_of(
         [
             source.task,
             study.root_seed,
-            registry.source_digest(
-                registry.components("task")[name].path, *_data_modules()
-            ),
+            registry.source_digest(registry.components("task")[name].path, *_data_modules()),
             _fingerprint(source.data) if source.data else study.scale,
         ]
     )
@@ -241,14 +256,11 @@ def _prepare(
 
 def _data_modules() -> list[Path]:
     here = Path(__file__).parent
-    names = ("classification", "fasta", "genome", "intervals", "sequences", "simulation", "sites")
-    return [here / f"{name}.py" for name in names]
+    return [here / f"{name}.py" for name in DATA_MODULES]
 
 
 def _fingerprint(data: DataFile) -> list[Any]:
-    files = [
-        [str(path), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in data.files()
-    ]
+    files = [[str(path), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in data.files()]
     return [data.model_dump(mode="json"), files]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ COMPARISON_COLUMNS = [
     "verdict",
 ]
 ALPHA = 0.05
+EVALUATE, REFERENCE = "evaluate", "reference"
+"""stages: trials that count, and scores of a random attribution and of the oracle"""
 _BLOCK = ["task", "dataset", "architecture"]
 
 
@@ -81,7 +84,7 @@ def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
         costs, reference = _costs(records[trial.id]), _costs(records[baseline.id])
         if costs and reference:
             scores[trial.id] |= scoring.score_against(costs, reference)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for block in _grouped(plan.trials, lambda trial: trial.block):
         known = {name for trial in block for name in scores[trial.id]}
         for trial in block:
@@ -147,29 +150,48 @@ def _with_baseline(trials: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
 
 def _rows(
     trial: Trial, record: Mapping[str, Any], scores: Mapping[str, float], known: set[str]
-) -> list[list[Any]]:
+) -> list[dict[str, Any]]:
     """A trial's scores in the order of METRICS; NaN where one that failed has none."""
     names = known if record["status"] != DONE else set(scores)
+    arm = {
+        "trial": trial.id,
+        "stage": trial.stage,
+        "status": record["status"],
+        "prior": trial.prior,
+        "weight": trial.weight,
+        "seed": trial.seed,
+    }
     return [
-        [trial.id, trial.stage, record["status"], *trial.block, trial.prior, trial.weight]
-        + [trial.seed, name, metric.axis, scores.get(name, np.nan), metric.higher_is_better]
-        for name, metric in METRICS.items()
-        if name in names
+        _row(trial.block, metric, scores.get(metric.name, float("nan")), arm)
+        for metric in METRICS.values()
+        if metric.name in names
     ]
 
 
-def _reference_rows(plan: Plan, datasets: Mapping[str, Dataset]) -> list[list[Any]]:
+def _row(
+    block: Sequence[str], metric: Metric, value: float, arm: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        **dict(zip(_BLOCK, block, strict=True)),
+        **arm,
+        "metric": metric.name,
+        "axis": metric.axis,
+        "value": value,
+        "higher_is_better": metric.higher_is_better,
+    }
+
+
+def _reference_rows(plan: Plan, datasets: Mapping[str, Dataset]) -> list[dict[str, Any]]:
     rows = []
     for block in dict.fromkeys(trial.block for trial in plan.trials):
         references = scoring.reference_scores(datasets[f"{block[0]}/{block[1]}"])
         for name, scores in references.items():
-            for metric in METRICS.values():
-                value = scores.get(metric.name, float("nan"))
-                if np.isfinite(value):
-                    rows.append(
-                        ["", "reference", DONE, *block, name, None, None, metric.name, metric.axis]
-                        + [value, metric.higher_is_better]
-                    )
+            arm = {"stage": REFERENCE, "status": DONE, "prior": name}
+            rows += [
+                _row(block, METRICS[metric], value, arm)
+                for metric, value in scores.items()
+                if math.isfinite(value)
+            ]
     return rows
 
 
@@ -185,13 +207,12 @@ def compare(results: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
         baseline: normalised spec of the prior to compare with.
     """
     rows = []
-    evaluated = results[results["stage"] == "evaluate"]
-    floors = results[(results["stage"] == "reference") & (results["prior"] == scoring.RANDOM)]
-    for (*block, name), group in evaluated.groupby([*_BLOCK, "metric"], sort=False):
+    evaluated = results[results["stage"] == EVALUATE]
+    floors = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
+    for key, group in evaluated.groupby([*_BLOCK, "metric"], sort=False):
+        *block, name = map(str, key)
         metric = METRICS[name]
-        floor = floors[
-            (floors[_BLOCK] == block).all(axis=1) & (floors["metric"] == name)
-        ]["value"]
+        floor = floors[(floors[_BLOCK] == block).all(axis=1) & (floors["metric"] == name)]["value"]
         table = _paired_table(group, metric, float(floor.iloc[0]) if len(floor) else None)
         if baseline in table:
             rows += _judge(_differences(table, block, metric, baseline), metric)
@@ -337,6 +358,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
 __all__ = [
     "ALPHA",
     "COMPARISON_COLUMNS",
+    "EVALUATE",
+    "REFERENCE",
     "RESULT_COLUMNS",
     "Run",
     "collect",

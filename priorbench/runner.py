@@ -110,9 +110,7 @@ def _worker_death() -> type[Exception]:
     return death
 
 
-def _run(
-    plan: Plan, run: RunDirectory, trials: Sequence[Trial], workers: int
-) -> Iterator[Event]:
+def _run(plan: Plan, run: RunDirectory, trials: Sequence[Trial], workers: int) -> Iterator[Event]:
     from joblib import Parallel, delayed, parallel_config
 
     jobs = [

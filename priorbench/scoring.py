@@ -46,9 +46,7 @@ def score_seeds(attributions: Sequence[Any]) -> list[dict[str, float]]:
     return scores
 
 
-def score_against(
-    costs: Mapping[str, float], baseline: Mapping[str, float]
-) -> dict[str, float]:
+def score_against(costs: Mapping[str, float], baseline: Mapping[str, float]) -> dict[str, float]:
     """Every metric that relates a trial's costs to those of its paired baseline."""
     return {
         metric.name: metric.function(costs, baseline)

@@ -18,7 +18,7 @@ from .environment import environment
 from .errors import UserError
 from .plan import Plan, make_plan, resolve
 from .results import write_results
-from .runner import Event, choose_device, pending, run_pending
+from .runner import choose_device, pending, run_pending
 from .store import RunDirectory, write_json, write_text
 from .study import Study, first_difference, read_toml
 from .trial import hash_of

@@ -67,9 +67,7 @@ def motif_from_consensus(name: str, consensus: str, fidelity: float) -> Motif:
     return Motif(name, matrix)
 
 
-def markov_background(
-    count: int, length: int, generator: np.random.Generator
-) -> NDArray[np.uint8]:
+def markov_background(count: int, length: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """(count, length) uint8 codes from a first-order Markov chain of human dinucleotides."""
     transition = HUMAN_DINUCLEOTIDES / HUMAN_DINUCLEOTIDES.sum(axis=1, keepdims=True)
     cumulative = transition.cumsum(axis=1)
@@ -83,9 +81,7 @@ def markov_background(
     return np.ascontiguousarray(codes.T)
 
 
-def draw_instances(
-    motif: Motif, count: int, generator: np.random.Generator
-) -> NDArray[np.uint8]:
+def draw_instances(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
     """(count, width) uint8 codes, every base drawn from its column of the matrix."""
     cumulative = motif.matrix.cumsum(axis=1)[None, :, :3]
     draws = generator.random((count, motif.width, 1))
@@ -159,9 +155,7 @@ def plant(
             planted.oracle[row, place] = weight
 
 
-def _free_start(
-    occupied: NDArray[np.bool_], width: int, generator: np.random.Generator
-) -> int:
+def _free_start(occupied: NDArray[np.bool_], width: int, generator: np.random.Generator) -> int:
     taken = np.concatenate([[0], occupied.cumsum()])
     starts = np.flatnonzero(taken[width:] == taken[:-width])
     if not len(starts):

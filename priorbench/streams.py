@@ -64,6 +64,7 @@ class Streams:
         self.gate = gate
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
+        """A tensor method that acts on every part; attributes such as ``shape`` are refused."""
         method = getattr(torch.Tensor, name)
         if not callable(method):
             raise AttributeError(f"{name!r} is not defined for a batch in parts")
@@ -133,7 +134,7 @@ def _on_each_part(
     return Streams(results, streams.gate)
 
 
-def _batch_norm(
+def _batch_norm(  # noqa: PLR0917 (the signature of torch)
     streams: Streams,
     running_mean: torch.Tensor | None,
     running_var: torch.Tensor | None,
@@ -166,7 +167,7 @@ def _batch_norm(
             running_mean.lerp_(mean, momentum)
         if running_var is not None:
             running_var.lerp_(variance * (count / (count - 1)), momentum)
-    mean, variance = _Gated.apply(mean, gate), _Gated.apply(variance, gate)
+    mean, variance = (_Gated.apply(value, gate) for value in (mean, variance))  # type: ignore[no-untyped-call]
     scale = torch.rsqrt(variance + eps)
     if weight is not None:
         scale = scale * weight

@@ -210,9 +210,7 @@ class _Trainer:
         self._synchronise()
         seconds = (time.perf_counter() - started) / steps
         self.model.eval()
-        validation = mean_prediction_loss(
-            self.model, self.task, self.dataset, VALID, self.device
-        )
+        validation = mean_prediction_loss(self.model, self.task, self.dataset, VALID, self.device)
         prediction, penalty = (total / steps).tolist()
         digest = hashlib.sha256(rows.tobytes() + flips.tobytes()).hexdigest()[:16]
         return Epoch(prediction, penalty, validation, seconds, digest)

@@ -139,6 +139,15 @@ class Windows:
         return Windows(self.chrom[index], self.start[index], self.split[index])
 
 
+def concatenate(parts: Sequence[Windows]) -> Windows:
+    """The windows of all parts, one part behind the other."""
+    return Windows(
+        np.concatenate([one.chrom for one in parts]),
+        np.concatenate([one.start for one in parts]),
+        np.concatenate([one.split for one in parts]),
+    )
+
+
 def check_inside(intervals: Intervals, genome: Genome) -> None:
     """Raise UserError for the first interval that is not on the genome."""
     for chrom in dict.fromkeys(intervals.chrom.tolist()):

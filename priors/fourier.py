@@ -57,7 +57,8 @@ class Fourier(AttributionPrior):
         total = spectrum.sum(dim=1, keepdim=True)
         share = spectrum / total.masked_fill(total == 0, 1)
         weights = self.frequency_weights(track.shape[1]).to(share)
-        return 1 - share[:, 1:] @ weights
+        low: torch.Tensor = share[:, 1:] @ weights
+        return 1 - low
 
     def frequency_weights(self, length: int) -> torch.Tensor:
         """(length // 2,) float64 weights of bins 1 ... length // 2."""

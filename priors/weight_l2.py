@@ -24,5 +24,7 @@ class WeightL2(Prior):
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """() penalty."""
-        terms = [parameter.square().sum() for parameter in model.parameters() if parameter.dim() > 1]
+        terms = [
+            parameter.square().sum() for parameter in model.parameters() if parameter.dim() > 1
+        ]
         return torch.stack(terms).sum()

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from priorbench import Batch, Task, UserError
 from priorbench.classification import read_classification
@@ -16,6 +17,7 @@ from priorbench.contracts import Scale
 from priorbench.datafile import DataFile
 from priorbench.dataset import DECOY, MOTIF, TEST, TRAIN, VALID, DatasetWriter
 from priorbench.simulation import (
+    Planted,
     markov_background,
     motif_from_consensus,
     nothing_planted,
@@ -62,9 +64,7 @@ class Binary(Task):
         if not 1 <= self.copies <= 4:
             raise UserError(f"copies {self.copies} is not between 1 and 4")
 
-    def simulate(
-        self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator
-    ) -> None:
+    def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
         """See Task.simulate."""
         length, *sizes = _SIZES[scale]
         truth, oracle, rows = [], [], []
@@ -86,7 +86,9 @@ class Binary(Task):
             np.concatenate(oracle)[chosen],
         )
 
-    def _draw(self, count, length, generator):  # type: ignore[no-untyped-def]
+    def _draw(
+        self, count: int, length: int, generator: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], Planted]:
         target = motif_from_consensus("target", "GCATGAGTCACC", self.fidelity)
         decoys = [
             motif_from_consensus("decoy 1", "CCATATAAGG", self.fidelity),
@@ -99,9 +101,7 @@ class Binary(Task):
             more = labels == 1
             if copy:
                 more &= generator.random(count) < 0.5
-            plant(
-                sequences, target, np.flatnonzero(more), planted, code=MOTIF, generator=generator
-            )
+            plant(sequences, target, np.flatnonzero(more), planted, code=MOTIF, generator=generator)
         for decoy in decoys:
             chosen = np.flatnonzero(generator.random(count) < 0.5)
             plant(sequences, decoy, chosen, planted, code=DECOY, generator=generator)

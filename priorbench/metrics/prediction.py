@@ -8,7 +8,7 @@ from ..contracts import Metric, TrialArrays
 
 
 def _both_classes(arrays: TrialArrays) -> bool:
-    return 0 < arrays.label.sum() < len(arrays.label)
+    return bool(0 < arrays.label.sum() < len(arrays.label))
 
 
 def auroc(arrays: TrialArrays) -> float:
@@ -38,7 +38,5 @@ def cross_entropy(arrays: TrialArrays) -> float:
 METRICS = (
     Metric("auroc", "prediction", "", True, "area under the ROC curve", "trial", auroc),
     Metric("auprc", "prediction", "", True, "average precision", "trial", auprc),
-    Metric(
-        "cross-entropy", "prediction", "nats", False, "mean test loss", "trial", cross_entropy
-    ),
+    Metric("cross-entropy", "prediction", "nats", False, "mean test loss", "trial", cross_entropy),
 )

@@ -29,17 +29,15 @@ def seed_cosine(attributions: Sequence[NDArray[np.float32]]) -> NDArray[np.float
     units = [_unit_rows(attribution) for attribution in attributions]
     total = np.sum(units, axis=0)
     return np.array(
-        [
-            float(np.einsum("ml,ml->m", unit, total - unit).mean()) / (count - 1)
-            for unit in units
-        ]
+        [float(np.einsum("ml,ml->m", unit, total - unit).mean()) / (count - 1) for unit in units]
     )
 
 
 def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     wide = rows.astype(np.float64)
     norm = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.divide(wide, norm, out=np.zeros_like(wide), where=norm > 0)
+    unit: NDArray[np.float64] = np.divide(wide, norm, out=np.zeros_like(wide), where=norm > 0)
+    return unit
 
 
 METRICS = (

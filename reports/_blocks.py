@@ -1,0 +1,182 @@
+"""What a section reads of a run: one block is a task, a dataset and an architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from priorbench.contracts import Metric
+from priorbench.metrics import METRICS
+from priorbench.plan import BASELINE
+from priorbench.results import ALPHA, Run
+from priorbench.scoring import ORACLE, RANDOM
+from priorbench.statistics import impute_failures, smallest_p
+from priorbench.store import DONE
+
+_KEYS = ["task", "dataset", "architecture"]
+_EXACT_UP_TO = 20
+
+
+@dataclass(frozen=True)
+class Block:
+    """Trials that are compared with each other.
+
+    Attributes:
+        task: spec.
+        dataset: name.
+        architecture: spec.
+        priors: specs, the baseline first.
+        seeds: ascending.
+        rows: rows of results.csv of stage ``evaluate``.
+        references: rows of results.csv of stage ``reference``.
+        comparisons: rows of comparisons.csv.
+    """
+
+    task: str
+    dataset: str
+    architecture: str
+    priors: Sequence[str]
+    seeds: Sequence[int]
+    rows: pd.DataFrame
+    references: pd.DataFrame
+    comparisons: pd.DataFrame
+
+    @property
+    def key(self) -> str:
+        """Name of the dataset in ``run.datasets``."""
+        return f"{self.task}/{self.dataset}"
+
+    @property
+    def title(self) -> str:
+        """For headings."""
+        return f"{self.task} · {self.dataset} · {self.architecture}"
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """What was measured, axis by axis."""
+        present = set(self.rows["metric"])
+        return [metric for name, metric in METRICS.items() if name in present]
+
+    def weight(self, prior: str) -> str:
+        """The prior's weight here."""
+        weights = self.rows.loc[self.rows["prior"] == prior, "weight"].unique()
+        return ", ".join(f"{float(weight):g}" for weight in weights)
+
+    def reference(self, name: str, metric: Metric) -> float:
+        """Score of the floor (``random``) or the ceiling (``oracle``); NaN if there is none."""
+        rows = self.references
+        found = rows.loc[(rows["prior"] == name) & (rows["metric"] == metric.name), "value"]
+        return float(found.iloc[0]) if len(found) else float("nan")
+
+    def comparison(self, prior: str, metric: Metric) -> Mapping[str, Any] | None:
+        """The row of comparisons.csv about a prior and a metric."""
+        rows = self.comparisons
+        found = rows[(rows["prior"] == prior) & (rows["metric"] == metric.name)]
+        return found.iloc[0].to_dict() if len(found) else None
+
+    def scores(self, metric: Metric) -> pd.DataFrame:
+        """Columns prior, seed, value, failed; failed trials as they count in comparisons."""
+        rows = self.rows[self.rows["metric"] == metric.name]
+        failed = (rows["status"] != DONE).to_numpy()
+        values = rows["value"].to_numpy(dtype=float)
+        if metric.higher_is_better is not None:
+            values = impute_failures(
+                values,
+                failed,
+                higher_is_better=metric.higher_is_better,
+                floor=self.reference(RANDOM, metric),
+            )
+        # "none" before the others, whatever the order of the rows
+        rank = rows["prior"].map({prior: i for i, prior in enumerate(self.priors)})
+        table = rows[["prior", "seed"]].assign(value=values, failed=failed, rank=rank)
+        return table.sort_values(["rank", "seed"], ignore_index=True)
+
+
+def blocks(run: Run) -> list[Block]:
+    """The blocks of a run in the order of its results; those without a score are left out."""
+    evaluated = run.results[run.results["stage"] == "evaluate"]
+    found = []
+    for keys, rows in evaluated.groupby(_KEYS, sort=False):
+        names = [str(key) for key in keys]
+        priors = sorted(rows["prior"].unique(), key=lambda prior: prior != BASELINE)
+        references = _matching(run.results[run.results["stage"] == "reference"], names)
+        found.append(
+            Block(
+                names[0],
+                names[1],
+                names[2],
+                priors,
+                sorted(int(seed) for seed in rows["seed"].unique()),
+                rows,
+                references,
+                _matching(run.comparisons, names),
+            )
+        )
+    return found
+
+
+def _matching(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    return table[(table[_KEYS].astype(str) == list(names)).all(axis=1)]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What the number of seeds lets a test say.
+
+    Attributes:
+        n: paired seeds.
+        tests: priors that Holm's method corrects for, metric by metric.
+        smallest: the smallest p that n seeds can give.
+        corrected: the same after Holm's correction.
+        needed: the fewest seeds whose smallest p survives the correction.
+        needed_corrected: the smallest corrected p with that many.
+    """
+
+    n: int
+    tests: int
+    smallest: float
+    corrected: float
+    needed: int
+    needed_corrected: float
+
+    @property
+    def enough(self) -> bool:
+        """Whether any difference could be significant."""
+        return self.n > 1 and self.corrected <= ALPHA
+
+
+def reach(block: Block) -> Reach | None:
+    """The limits of the tests of a block; None if nothing was compared."""
+    if block.comparisons.empty:
+        return None
+    n = int(block.comparisons["n"].max())
+    tests = block.comparisons["prior"].nunique()
+    needed = next(k for k in range(2, 64) if tests * smallest_p(k) <= ALPHA)
+    smallest = smallest_p(n)
+    corrected, needed_corrected = (min(1.0, tests * smallest_p(k)) for k in (n, needed))
+    return Reach(n, tests, smallest, corrected, needed, needed_corrected)
+
+
+def agrees_in_every_seed(comparison: Mapping[str, Any]) -> bool:
+    """Whether the difference has the same sign in every seed.
+
+    An exact sign-flip p is the smallest possible exactly then.
+    """
+    n = int(comparison["n"])
+    return 2 <= n <= _EXACT_UP_TO and bool(np.isclose(comparison["p"], smallest_p(n)))
+
+
+__all__ = [
+    "ALPHA",
+    "ORACLE",
+    "RANDOM",
+    "Block",
+    "Reach",
+    "agrees_in_every_seed",
+    "blocks",
+    "reach",
+]

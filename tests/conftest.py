@@ -1,0 +1,28 @@
+"""Small datasets and runs that tests share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from priorbench import registry
+from priorbench.dataset import Dataset, DatasetWriter, load_dataset
+
+
+@pytest.fixture(autouse=True)
+def _no_plugins_left():
+    yield
+    registry.forget_plugins()
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory) -> Dataset:
+    """The binary task's simulated data at smoke scale."""
+    return load_dataset(simulate(tmp_path_factory.mktemp("data") / "binary"))
+
+
+def simulate(folder: Path, task: str = "binary") -> Path:
+    with DatasetWriter(folder) as writer:
+        registry.build("task", task).simulate(writer, "smoke", np.random.default_rng(0))
+        writer.finish(task=task, name="simulated")
+    return folder

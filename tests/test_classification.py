@@ -1,0 +1,347 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from priorbench import fasta
+from priorbench.classification import read_classification
+from priorbench.datafile import load_datafile
+from priorbench.dataset import MOTIF, TEST, TRAIN, VALID, Dataset, DatasetWriter, load_dataset
+from priorbench.digests import sequence_digests
+from priorbench.errors import UserError
+from priorbench.sequences import decode, encode, reverse_complement
+
+LENGTH = 30
+SITE = "ACGTTGCAAG"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRIORBENCH_CACHE", str(tmp_path / "cache"))
+
+
+def random_texts(count: int, seed: int, length: int = LENGTH) -> list[str]:
+    codes = np.random.default_rng(seed).integers(0, 4, (count, length)).astype(np.uint8)
+    return [decode(row) for row in codes]
+
+
+def flipped(text: str) -> str:
+    return decode(reverse_complement(encode(text.encode())))
+
+
+def write_fasta(path: Path, texts: list[str]) -> str:
+    contents = "".join(f">r{n}\n{text[:20]}\n{text[20:]}\n" for n, text in enumerate(texts))
+    path.write_bytes(gzip.compress(contents.encode()))
+    return path.name
+
+
+def write_toml(folder: Path, **keys: Any) -> Path:
+    path = folder / "data.toml"
+    lines = [f"{key} = {value!r}" for key, value in {"task": "binary", **keys}.items()]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def read(toml: Path, *, seed: int = 0, both: bool = True, at_most: int = 1000) -> Dataset:
+    folder = toml.parent / "dataset"
+    with DatasetWriter(folder) as writer:
+        read_classification(
+            writer,
+            load_datafile(toml),
+            np.random.default_rng(seed),
+            reverse_complement=both,
+            attributed_at_most=at_most,
+        )
+        writer.finish()
+    return load_dataset(folder)
+
+
+def sequences(dataset: Dataset, rows: NDArray[np.int64] | None = None) -> list[str]:
+    column = dataset.columns["sequence"]
+    return [
+        decode(row) for row in column.take(np.arange(column.shape[0]) if rows is None else rows)
+    ]
+
+
+def labels(dataset: Dataset) -> NDArray[np.float32]:
+    return dataset.columns["label"].take(np.arange(len(dataset.split)))
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> dict[str, str]:
+    return {
+        "positives": write_fasta(tmp_path / "p.fa.gz", random_texts(400, 1)),
+        "negatives": write_fasta(tmp_path / "n.fa.gz", random_texts(300, 2)),
+    }
+
+
+def test_split_is_made_by_hash(tmp_path: Path, pair: dict[str, str]) -> None:
+    dataset = read(write_toml(tmp_path, **pair))
+    assert sequences(dataset) == random_texts(400, 1) + random_texts(300, 2)
+    assert labels(dataset).tolist() == [1] * 400 + [0] * 300
+    shares = np.bincount(dataset.split) / 700
+    np.testing.assert_allclose(shares, [0.7, 0.1, 0.2], atol=0.05)
+    assert dataset.meta["notes"][0].startswith("Windows of 30 bp, positives + negatives: training ")
+    assert dataset.meta["notes"][1].startswith("GC content: positives ")
+
+
+def test_the_same_input_gives_the_same_bytes(
+    tmp_path: Path, pair: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml = write_toml(tmp_path, **pair)
+    first = read(toml, at_most=20)
+    monkeypatch.setattr(fasta, "_CHUNK_BYTES", 100)
+    assert read(toml, at_most=20).digest == first.digest
+    other = read(toml, at_most=20, seed=1)
+    assert other.attributed.tolist() != first.attributed.tolist()
+    np.testing.assert_array_equal(other.split, first.split)
+
+
+def test_attributed_rows_are_test_positives_in_order(tmp_path: Path, pair: dict[str, str]) -> None:
+    dataset = read(write_toml(tmp_path, **pair), at_most=25)
+    rows = dataset.attributed
+    assert len(rows) == 25
+    assert (np.diff(rows) > 0).all()
+    assert (dataset.split[rows] == TEST).all()
+    assert (labels(dataset)[rows] == 1).all()
+    assert dataset.truth is None
+    everything = read(write_toml(tmp_path, **pair))
+    wanted = np.flatnonzero((everything.split == TEST) & (labels(everything) == 1))
+    np.testing.assert_array_equal(everything.attributed, wanted)
+
+
+def test_repeats_and_reverse_complements_stay_in_one_split(tmp_path: Path) -> None:
+    positives = random_texts(200, 1)
+    negatives = random_texts(200, 2)
+    toml = write_toml(
+        tmp_path,
+        positives=write_fasta(
+            tmp_path / "p.fa", positives + positives + list(map(flipped, positives))
+        ),
+        negatives=write_fasta(tmp_path / "n.fa", [*negatives, flipped(positives[0])]),
+    )
+    dataset = read(toml)
+    split = dataset.split[:600].reshape(3, 200)
+    np.testing.assert_array_equal(split[0], split[1])
+    np.testing.assert_array_equal(split[0], split[2])
+    notes = " ".join(dataset.meta["notes"])
+    assert "400 positives repeat another one" in notes
+    assert "1 sequences are in both classes" in notes
+    of_rna = read(toml, both=False).split[:600].reshape(3, 200)
+    np.testing.assert_array_equal(of_rna[0], of_rna[1])
+    assert (of_rna[0] != of_rna[2]).any()
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_sequences_of_the_test_files_are_dropped_from_training(tmp_path: Path, both: bool) -> None:
+    positives, negatives = random_texts(200, 1), random_texts(200, 2)
+    tested = random_texts(40, 3)
+    extra = [tested[0], flipped(tested[1]), tested[30]]
+    dataset = read(
+        write_toml(
+            tmp_path,
+            positives=write_fasta(tmp_path / "p.fa", positives + extra),
+            negatives=write_fasta(tmp_path / "n.fa", [*negatives, tested[2]]),
+            test_positives=write_fasta(tmp_path / "tp.fa", tested[:20]),
+            test_negatives=write_fasta(tmp_path / "tn.fa", tested[20:]),
+        ),
+        both=both,
+    )
+    assert sequences(dataset, dataset.rows(TEST)) == tested
+    rest = sequences(dataset, np.flatnonzero(dataset.split != TEST))
+    assert not set(rest) & set(tested)
+    assert (flipped(tested[1]) in rest) is not both
+    assert len(rest) == (400 if both else 401)
+    notes = " ".join(dataset.meta["notes"])
+    assert f"Dropped {3 if both else 2} positives of p.fa from training" in notes
+    assert "Dropped 1 negatives of n.fa" in notes
+    assert 0.05 < (dataset.split == VALID).sum() / len(rest) < 0.16
+
+
+def test_digests_of_strands() -> None:
+    codes = np.random.default_rng(0).integers(0, 5, (50, 9)).astype(np.uint8)
+    other = reverse_complement(codes)
+    np.testing.assert_array_equal(
+        sequence_digests(codes, both_strands=True), sequence_digests(other, both_strands=True)
+    )
+    one = sequence_digests(codes, both_strands=False)
+    assert len(np.unique(one)) == 50
+    assert (one != sequence_digests(other, both_strands=False)).all()
+
+
+def write_meme(path: Path) -> str:
+    rows = [" ".join("0.97" if base == here else "0.01" for base in "ACGT") for here in SITE]
+    head = f"MEME version 4\n\nMOTIF m\nletter-probability matrix: alength= 4 w= {len(SITE)}\n"
+    path.write_text(head + "\n".join(rows) + "\n")
+    return path.name
+
+
+def test_motifs_give_truth_and_oracle(tmp_path: Path, pair: dict[str, str]) -> None:
+    planted = [text[:5] + SITE + text[15:] for text in random_texts(300, 4)]
+    pair["positives"] = write_fasta(tmp_path / "p.fa", planted)
+    dataset = read(write_toml(tmp_path, **pair, motifs=write_meme(tmp_path / "m.meme")), at_most=10)
+    assert dataset.truth is not None
+    assert dataset.oracle is not None
+    assert dataset.truth.shape == (10, LENGTH)
+    assert (dataset.truth[:, 5:15] == MOTIF).all()
+    assert (dataset.oracle[:, 5:15] > 0).all()
+    np.testing.assert_array_equal(dataset.truth == MOTIF, dataset.oracle != 0)
+    assert "are in 10 of the 10 attributed sequences" in dataset.meta["notes"][-1]
+
+
+def test_an_unusable_motif_file_is_told_first(tmp_path: Path, pair: dict[str, str]) -> None:
+    (tmp_path / "m.meme").write_text("MEME version 4\n")
+    with pytest.raises(UserError, match="no matrices"):
+        read(write_toml(tmp_path, **pair, motifs="m.meme"))
+
+
+def test_lengths_must_agree(tmp_path: Path, pair: dict[str, str]) -> None:
+    assert read(write_toml(tmp_path, **pair, length=LENGTH)).length == LENGTH
+    with pytest.raises(UserError, match=r"data\.toml: length = 29, .*p\.fa\.gz have 30 bases"):
+        read(write_toml(tmp_path, **pair, length=29))
+    pair["negatives"] = write_fasta(tmp_path / "short.fa", random_texts(9, 5, 25))
+    with pytest.raises(UserError, match=r"short\.fa: sequences of 25 .*p\.fa\.gz has 30"):
+        read(write_toml(tmp_path, **pair))
+
+
+def test_an_empty_split_is_named(tmp_path: Path, pair: dict[str, str]) -> None:
+    pair["negatives"] = write_fasta(tmp_path / "few.fa", random_texts(1, 5))
+    with pytest.raises(UserError, match=r"no negatives left for .* after filtering"):
+        read(write_toml(tmp_path, **pair))
+    assert not (tmp_path / "dataset").exists()
+
+
+# windows of a genome
+
+
+def write_chromosomes(folder: Path, names: list[str], length: int = 6000) -> str:
+    path = folder / "g.fa.gz"
+    texts = dict(zip(names, random_texts(len(names), 7, length), strict=True))
+    lines = [f">{name}\n{text[:3000]}\n{text[3000:]}\n" for name, text in texts.items()]
+    path.write_bytes(gzip.compress("".join(lines).encode()))
+    return path.name
+
+
+def write_bed(path: Path, rows: list[tuple[str, int, int]]) -> str:
+    path.write_text("".join(f"{chrom}\t{start}\t{end}\n" for chrom, start, end in rows))
+    return path.name
+
+
+def test_genome_with_regions(tmp_path: Path) -> None:
+    peaks = [("c1", at, at + 40) for at in range(100, 5900, 200)]
+    toml = write_toml(
+        tmp_path,
+        genome=write_chromosomes(tmp_path, ["c1"]),
+        peaks=write_bed(tmp_path / "x.bed", [("c1", 0, 10), *peaks, ("c1", 3995, 4007)]),
+        length=LENGTH,
+        valid_regions=["c1:3000-4000"],
+        test_regions=["c1:4000-6000"],
+        sites=write_bed(tmp_path / "s.bed", [("c1", at + 10, at + 20) for _, at, _ in peaks]),
+    )
+    dataset = read(toml)
+    text = random_texts(1, 7, 6000)[0]
+    wanted = [text[at + 5 : at + 35] for _, at, _ in peaks]
+    assert sequences(dataset)[: len(peaks)] == wanted
+    assert labels(dataset).tolist() == [1] * 29 + [0] * 29
+    want = [TRAIN] * 15 + [VALID] * 5 + [TEST] * 9
+    assert dataset.split.tolist()[:29] == want
+    assert sorted(dataset.split.tolist()[29:]) == want
+    assert dataset.attributed.tolist() == list(range(20, 29))
+    assert dataset.truth is not None
+    assert (np.flatnonzero(dataset.truth.any(axis=0)) == np.arange(5, 15)).all()
+    assert dataset.oracle is None
+    notes = " ".join(dataset.meta["notes"])
+    assert "Dropped 1 peaks of x.bed: window running off the end" in notes
+    assert "Dropped 1 peaks of x.bed: window straddling the border" in notes
+    assert "Drew 29 negatives for 29 positives" in notes
+    assert "unpacked once" in notes
+    assert read(toml).digest == dataset.digest
+    assert read(toml, seed=1).digest != dataset.digest
+
+
+def test_genome_chooses_chromosomes_and_takes_given_negatives(tmp_path: Path) -> None:
+    names = ["c1", "c2", "c3", "c4"]
+    peaks = [(name, at, at + 40) for name in names for at in range(100, 2000, 100)]
+    background = [(name, at, at + 40) for name, at, _ in peaks for at in (at + 3000,)]
+    keys = {
+        "genome": write_chromosomes(tmp_path, names),
+        "peaks": write_bed(tmp_path / "x.bed", peaks),
+        "negatives": write_bed(tmp_path / "b.bed", [*background, ("c1", 120, 160)]),
+        "length": LENGTH,
+    }
+    dataset = read(write_toml(tmp_path, **keys))
+    assert np.bincount(dataset.split).tolist() == [76, 38, 38]
+    notes = " ".join(dataset.meta["notes"])
+    assert "No regions given: validation on c" in notes
+    assert "Dropped 1 negatives of b.bed: window overlapping a peak" in notes
+    keys["peaks"] = write_bed(tmp_path / "x.bed", peaks[:25])
+    with pytest.raises(UserError, match="set valid_regions and test_regions"):
+        read(write_toml(tmp_path, **keys))
+
+
+def test_genome_errors(tmp_path: Path) -> None:
+    keys: dict[str, Any] = {
+        "genome": write_chromosomes(tmp_path, ["chr1"]),
+        "peaks": write_bed(tmp_path / "x.bed", [("chr1", 100, 200)]),
+        "length": LENGTH,
+        "valid_regions": ["chr1:0-3000"],
+        "test_regions": ["chr1:2000-6000"],
+    }
+    with pytest.raises(UserError, match="overlap; the splits must be apart"):
+        read(write_toml(tmp_path, **keys))
+    keys["test_regions"] = ["chr1:3000-6000"]
+    with pytest.raises(UserError, match="no negatives left for training"):
+        read(write_toml(tmp_path, **keys))
+    keys["sites"] = write_bed(tmp_path / "s.bed", [("1", 100, 200)])
+    with pytest.raises(UserError, match=r"s\.bed: line 1: chromosome '1' is called 'chr1'"):
+        read(write_toml(tmp_path, **keys))
+
+
+def test_windows_of_unknown_bases_are_dropped(tmp_path: Path) -> None:
+    texts = random_texts(3, 7, 3000)
+    lines = [f">c{n}\n{'N' * 500}{text}\n" for n, text in enumerate(texts)]
+    (tmp_path / "g.fa").write_text("".join(lines))
+    peaks = [(f"c{n}", at, at + 40) for n in range(3) for at in range(100, 2000, 100)]
+    keys = {"genome": "g.fa", "peaks": write_bed(tmp_path / "x.bed", peaks), "length": LENGTH}
+    dataset = read(write_toml(tmp_path, **keys))
+    assert "Dropped 12 positives: window all N." in dataset.meta["notes"]
+    assert int(labels(dataset).sum()) == 57 - 12
+
+
+def test_repeats_in_the_genome_do_not_leak(tmp_path: Path) -> None:
+    text = random_texts(1, 7, 6000)[0]
+    # the first two training peaks are copies of a test peak, one on the other strand
+    tested = text[5105:5135]
+    text = text[:105] + tested + text[135:305] + flipped(tested) + text[335:]
+    (tmp_path / "g.fa").write_text(f">c1\n{text}\n")
+    peaks = [("c1", at, at + 40) for at in range(100, 5900, 200)]
+    toml = write_toml(
+        tmp_path,
+        genome="g.fa",
+        peaks=write_bed(tmp_path / "x.bed", peaks),
+        length=LENGTH,
+        valid_regions=["c1:3000-4000"],
+        test_regions=["c1:4000-6000"],
+    )
+    dataset = read(toml)
+    assert "Dropped 2 positives from training and validation" in " ".join(dataset.meta["notes"])
+    rest = sequences(dataset, np.flatnonzero(dataset.split != TEST))
+    assert not {tested, flipped(tested)} & set(rest)
+    assert dataset.attributed.tolist() == list(range(18, 27))
+
+
+def test_no_window_fits(tmp_path: Path) -> None:
+    keys = {
+        "genome": write_chromosomes(tmp_path, ["c1"]),
+        "peaks": write_bed(tmp_path / "x.bed", [("c1", 0, 4)]),
+        "length": LENGTH,
+        "valid_regions": ["c1:0-3000"],
+        "test_regions": ["c1:3000-6000"],
+    }
+    with pytest.raises(UserError, match="no negatives left for training"):
+        read(write_toml(tmp_path, **keys))

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from priorbench.datafile import DataFile, load_datafile
+from priorbench.errors import UserError
+
+PAIR = 'task = "binary"\npositives = "p.fa"\nnegatives = "n.fa"\n'
+GENOME = 'task = "binary"\ngenome = "g.fa"\npeaks = "x.bed"\nlength = 100\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    names = ["p.fa", "n.fa", "tp.fa", "tn.fa", "g.fa", "x.bed", "s.bed", "m.meme", "plus.bw"]
+    for name in names:
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def load(folder: Path, text: str) -> DataFile:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return load_datafile(path)
+
+
+def test_fasta_pair(folder: Path) -> None:
+    data = load(folder, PAIR + 'test_positives = "tp.fa"\ntest_negatives = "tn.fa"\nlength = 5\n')
+    assert (data.name, data.task, data.length) == ("mine", "binary", 5)
+    assert data.source == folder / "mine.toml"
+    assert [path.name for path in data.files()] == ["p.fa", "n.fa", "tp.fa", "tn.fa"]
+    assert data.positives == folder / "p.fa"
+
+
+def test_genome(folder: Path) -> None:
+    data = load(
+        folder,
+        GENOME + 'name = "mine too"\nsites = "s.bed"\n'
+        'valid_regions = ["chr8"]\ntest_regions = ["chr1", "chr2:1-5"]\n',
+    )
+    assert (data.name, data.valid_regions) == ("mine too", ("chr8",))
+    assert data.test_regions == ("chr1", "chr2:1-5")
+    assert [path.name for path in data.files()] == ["g.fa", "x.bed", "s.bed"]
+
+
+def test_paths_are_relative_to_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "sub").mkdir()
+    path = folder / "sub" / "d.toml"
+    path.write_text(PAIR.replace('"p', '"../p').replace('"n.', f'"{folder}/n.'))
+    monkeypatch.chdir(folder)
+    data = load_datafile(Path("sub/d.toml"))
+    assert all(file.is_file() for file in data.files())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (PAIR + 'motif = "m.meme"', "unknown key 'motif'; did you mean 'motifs'"),
+        (PAIR + "[extra]\na = 1", "unknown key 'extra'"),
+        (PAIR + 'source = "x"', "unknown key 'source'"),
+        (PAIR + "length = ", "not valid TOML"),
+        (PAIR + "task = 1", "not valid TOML"),
+        (PAIR + "length = 0", "length = 0: .*greater than or equal to 1"),
+        (PAIR + 'length = "5"', "length = '5': .*integer"),
+        (PAIR + "motifs = 5", "motifs = 5: should be the path of a file"),
+        (PAIR + 'name = ""', "name = ''"),
+        (GENOME + 'valid_regions = "chr1"', "valid_regions = 'chr1': should be a valid list"),
+        (PAIR.replace("binary", ""), "task = ''"),
+        (PAIR.replace('task = "binary"', ""), "key 'task' is missing"),
+        (PAIR.replace("p.fa", "gone.fa"), "positives: no such file: .*gone.fa"),
+        (PAIR.replace("p.fa", "."), "positives: no such file"),
+        (PAIR + 'plus = "plus.bw"', "key 'plus' does not belong to task 'binary'.*profile"),
+        (PAIR + 'labels = "x.tsv"', "key 'labels' does not belong.*multitask"),
+        (PAIR + 'covered = "x.bed"', "key 'covered' does not belong"),
+        (PAIR + 'signal = "x.bw"', "key 'signal' does not belong"),
+        (PAIR + 'control_minus = "x.bw"', "key 'control_minus' does not belong"),
+        (PAIR + 'genome = "g.fa"', "'positives' .FASTA. and 'genome' .genome. are given together"),
+        (PAIR + 'sites = "s.bed"', "'positives' .FASTA. and 'sites' .genome. are given together"),
+        (GENOME + 'test_positives = "tp.fa"', "are given together"),
+        ('task = "binary"', "no data for task 'binary'"),
+        ('task = "binary"\npositives = "p.fa"', "'positives' is given without 'negatives'"),
+        (PAIR + 'test_positives = "tp.fa"', "'test_positives' is given without 'test_negatives'"),
+        (
+            'task = "binary"\ntest_positives = "tp.fa"\ntest_negatives = "tn.fa"',
+            "'test_positives' is given without 'positives'",
+        ),
+        ('task = "binary"\ngenome = "g.fa"\nlength = 9', "'genome' is given without 'peaks'"),
+        ('task = "binary"\npeaks = "x.bed"\nlength = 9', "'peaks' is given without 'genome'"),
+        (GENOME.replace("length = 100", ""), "'length' is missing"),
+        (GENOME + 'valid_regions = ["a"]', "'valid_regions' is given without 'test_regions'"),
+        (GENOME + 'sites = "s.bed"\nmotifs = "m.meme"', "'motifs' and 'sites' are given together"),
+    ],
+)
+def test_errors_are_one_line_that_names_file_and_key(folder: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        load(folder, text)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(folder / "mine.toml"))
+
+
+def test_missing_and_binary_files(folder: Path) -> None:
+    with pytest.raises(UserError, match="no such data file"):
+        load_datafile(folder / "gone.toml")
+    (folder / "b.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="not a text file"):
+        load_datafile(folder / "b.toml")
+
+
+def test_other_tasks_keep_their_keys(folder: Path) -> None:
+    text = GENOME.replace("binary", "profile") + 'plus = "plus.bw"\nminus = "plus.bw"\n'
+    assert load(folder, text).plus == folder / "plus.bw"
+    assert load(folder, PAIR.replace("binary", "a-plug-in")).task == "a-plug-in"

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from priorbench.dataset import MOTIF
+from priorbench.errors import UserError
+from priorbench.intervals import read_bed
+from priorbench.sequences import encode, reverse_complement
+from priorbench.sites import mark_sites, read_motifs, scan_motifs
+
+SITE = b"ACGTTGCAAG"
+CONSENSUS, OTHER = 0.97, 0.01
+
+
+def meme(site: bytes = SITE, name: str = "m") -> str:
+    rows = "".join(
+        " ".join(str(CONSENSUS if base == code else OTHER) for base in range(4)) + "\n"
+        for code in encode(site)
+    )
+    head = f"MOTIF {name}\nletter-probability matrix: alength= 4 w= {len(site)}\n"
+    return "MEME version 4\n\nALPHABET= ACGT\n\n" + head + rows
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    target = tmp_path / "m.meme"
+    target.write_text(meme())
+    return target
+
+
+def planted() -> NDArray[np.uint8]:
+    """Poly-A windows; a forward site in the first, a reverse one in the second."""
+    codes = np.zeros((3, 40), dtype=np.uint8)
+    codes[0, 20:30] = encode(SITE)
+    codes[1, 5:15] = reverse_complement(encode(SITE))
+    return codes
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_exact_matches_on_both_strands(path: Path, packed: bool) -> None:
+    if packed:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    known = scan_motifs(path, planted(), reverse_complement=True)
+    want = np.zeros((3, 40), dtype=np.uint8)
+    want[0, 20:30] = want[1, 5:15] = MOTIF
+    np.testing.assert_array_equal(known.truth, want)
+    np.testing.assert_array_equal(known.oracle != 0, known.truth == MOTIF)
+    np.testing.assert_allclose(known.oracle[want == MOTIF], np.log(CONSENSUS / 0.25), rtol=1e-3)
+
+
+def test_one_strand_only(path: Path) -> None:
+    known = scan_motifs(path, planted(), reverse_complement=False)
+    assert known.truth.any(axis=1).tolist() == [True, False, False]
+
+
+def test_a_mismatch_has_the_odds_of_its_strand(path: Path) -> None:
+    codes = planted()
+    codes[0, 29] = codes[1, 14] = 0  # last base of the motif, first base of the motif
+    known = scan_motifs(path, codes, reverse_complement=True)
+    assert known.oracle[0, 29] == pytest.approx(np.log(OTHER / 0.25), abs=0.02)
+    assert known.oracle[1, 14] == pytest.approx(np.log(OTHER / 0.25), abs=0.02)
+
+
+def test_n_inside_a_site_keeps_a_small_value(tmp_path: Path) -> None:
+    path = tmp_path / "m.meme"
+    path.write_text(meme(SITE * 2))
+    codes = np.zeros((1, 40), dtype=np.uint8)
+    codes[0, 10:30] = encode(SITE * 2)
+    codes[0, 12] = 4
+    known = scan_motifs(path, codes, reverse_complement=True)
+    assert known.truth[0, 12] == MOTIF
+    assert 0 < known.oracle[0, 12] < 0.01
+
+
+def test_overlapping_hits_keep_the_largest(tmp_path: Path) -> None:
+    path = tmp_path / "m.meme"
+    weak = meme(name="weak").replace(str(CONSENSUS), "0.85").replace(" 0.01", " 0.05")
+    path.write_text(meme() + "\n" + weak.replace("0.01 ", "0.05 ").partition("ACGT\n\n")[2])
+    known = scan_motifs(path, planted(), reverse_complement=True)
+    assert known.oracle[0, 25] == pytest.approx(np.log(CONSENSUS / 0.25), rel=1e-3)
+
+
+def test_no_hits(path: Path) -> None:
+    known = scan_motifs(path, np.zeros((2, 30), dtype=np.uint8), reverse_complement=True)
+    assert not known.truth.any()
+    assert not known.oracle.any()
+
+
+def test_rna_alphabet_and_shape(tmp_path: Path) -> None:
+    path = tmp_path / "m.meme"
+    path.write_text(meme().replace("ACGT\n", "ACGU\n"))
+    (matrix,) = read_motifs(path).values()
+    assert matrix.shape == (4, 10)
+    assert matrix.argmax(axis=0).tolist() == encode(SITE).tolist()
+    np.testing.assert_allclose(matrix.sum(axis=0), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("MEME version 4\n", "no matrices"),
+        ("", "no matrices"),
+        (meme().replace("0.97", "x"), "a matrix cannot be read"),
+        (meme().replace("w= 10", ""), "a matrix cannot be read"),
+        (meme()[:-20], "1 matrices, but 0 are complete"),
+        (meme() + meme(), "2 matrices, but 1 are complete"),
+        (meme().replace("0.97", "97"), "motif 'm' are no probabilities"),
+        (meme().replace("0.97", "nan"), "motif 'm' are no probabilities"),
+    ],
+)
+def test_unusable_meme_files(path: Path, text: str, message: str) -> None:
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_motifs(path)
+    assert str(path) in str(caught.value)
+
+
+def test_motif_longer_than_the_window(path: Path) -> None:
+    with pytest.raises(UserError, match="longer than the windows of 9 bp"):
+        scan_motifs(path, np.zeros((1, 9), dtype=np.uint8), reverse_complement=True)
+
+
+def test_bed_sites_inside_windows(tmp_path: Path) -> None:
+    bed = tmp_path / "s.bed"
+    bed.write_text("c1\t8\t12\nc1\t18\t25\nc2\t0\t100\nc1\t30\t40\n")
+    chrom, start = np.array(["c1", "c1", "c3"]), np.array([10, 40, 0])
+    truth = mark_sites(read_bed(bed), chrom, start, 10)
+    assert np.flatnonzero(truth[0]).tolist() == [0, 1, 8, 9]
+    assert not truth[1:].any()

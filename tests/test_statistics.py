@@ -1,0 +1,101 @@
+"""Paired statistics against closed forms, SciPy and exhaustive enumeration."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from priorbench.statistics import impute_failures, paired_difference, sign_flip_p, smallest_p
+from priorbench.statistics.paired import bootstrap_interval
+
+VALUES = st.lists(st.floats(-100, 100).map(lambda v: round(v, 3)), min_size=2, max_size=8)
+
+
+@given(VALUES)
+def test_sign_flip_p_is_the_share_of_all_flips(values):
+    differences = np.array(values)
+    flips = np.array(list(itertools.product([1, -1], repeat=len(values))))
+    sums = np.abs((flips * differences).sum(axis=1))
+    expected = np.mean(sums >= abs(differences.sum()) - 1e-9)
+    assert sign_flip_p(differences) == pytest.approx(expected)
+
+
+def test_sign_flip_p_agrees_with_scipy():
+    differences = np.array([0.3, 0.1, -0.05, 0.4, 0.22, 0.13])
+    result = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=np.inf
+    )
+    assert sign_flip_p(differences) == pytest.approx(result.pvalue)
+
+
+def test_sign_flip_p_at_its_ends():
+    assert sign_flip_p(np.full(5, 0.1)) == smallest_p(5) == 0.0625
+    assert smallest_p(8) == 0.0078125
+    assert sign_flip_p(np.zeros(5)) == 1
+    assert np.isnan(sign_flip_p(np.array([1.0])))
+
+
+def test_monte_carlo_p_is_close_to_exact_and_never_zero():
+    generator = np.random.default_rng(3)
+    differences = generator.normal(0.35, 1, size=24)
+    by_scipy = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=50_000, rng=generator
+    ).pvalue
+    assert sign_flip_p(differences) == pytest.approx(by_scipy, abs=0.015)
+    assert sign_flip_p(np.full(30, 1.0)) == pytest.approx(1 / 10_001)
+
+
+def test_false_positives_of_the_sign_flip_test_are_at_most_alpha():
+    generator = np.random.default_rng(0)
+    p = np.array([sign_flip_p(generator.standard_t(3, size=8)) for _ in range(2000)])
+    assert np.mean(p <= 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 2000)
+    assert np.mean(p <= 0.05) > 0.03
+
+
+def test_paired_difference_by_hand():
+    found = paired_difference(np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 5.0]))
+    assert (found.n, found.mean_baseline, found.mean_prior, found.difference) == (3, 2, 3, 1)
+    assert found.effect_size == pytest.approx(1 / 1.0)
+    assert found.p == 0.5
+    assert 0 <= found.ci_low <= 1 <= found.ci_high <= 2
+    assert found.test == "sign-flip, exact"
+
+
+def test_interval_covers_at_moderate_n():
+    generator = np.random.default_rng(1)
+    hits = 0
+    for _ in range(150):
+        low, high = bootstrap_interval(generator.normal(1.0, 1.0, size=20))
+        hits += low <= 1.0 <= high
+    assert 0.87 <= hits / 150 <= 0.99
+
+
+def test_equal_arms_and_one_pair_are_defined():
+    same = paired_difference(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
+    assert (same.difference, same.ci_low, same.ci_high, same.p) == (0, 0, 0, 1)
+    assert np.isnan(same.effect_size)
+    one = paired_difference(np.array([1.0]), np.array([2.0]))
+    assert one.difference == 1
+    assert np.isnan([one.ci_low, one.p, one.effect_size]).all()
+
+
+def test_unusable_arrays_are_refused():
+    for a, b in [([1.0], [1.0, 2.0]), ([], []), ([np.nan], [1.0])]:
+        with pytest.raises(ValueError, match=r"wanted|finite"):
+            paired_difference(np.array(a), np.array(b))
+
+
+def test_failures_get_the_worst_outcome():
+    values = np.array([0.9, np.nan, 0.7, 0.95])
+    failed = np.array([False, True, False, True])
+    up = impute_failures(values, failed, higher_is_better=True)
+    assert up.tolist() == [0.9, 0.7, 0.7, 0.7]
+    floored = impute_failures(values, failed, higher_is_better=True, floor=0.5)
+    assert floored.tolist() == [0.9, 0.5, 0.7, 0.5]
+    down = impute_failures(values, failed, higher_is_better=False)
+    assert down.tolist() == [0.9, 0.95, 0.7, 0.95]
+    nothing = impute_failures(np.array([np.nan]), np.array([True]), higher_is_better=True)
+    assert np.isnan(nothing).all()

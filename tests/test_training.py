@@ -1,0 +1,183 @@
+"""The rules of honest comparison, as the training loop keeps them."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+
+from priorbench import Attribution, Batch, Prior, load_prior, registry
+from priorbench.dataset import VALID
+from priorbench.schedules import SCHEDULES, Schedule
+from priorbench.training import Luck, fit, mean_prediction_loss, seeded_torch
+from priorbench.worker import collapse
+
+TASK = registry.build("task", "binary")
+CPU = torch.device("cpu")
+SHORT = replace(SCHEDULES["smoke"], epochs=2)
+NAMES = sorted(registry.components("prior"))
+
+
+def network(seed: int = 0) -> torch.nn.Module:
+    with seeded_torch(seed, CPU):
+        return registry.build("architecture", "three-conv").build(80, 1, "smoke")
+
+
+def train(simulated, prior, *, seed=0, weight=None, schedule=SHORT, task=TASK):
+    prior = load_prior(prior) if isinstance(prior, str) else prior
+    weight = prior.default_weight("binary") if weight is None else weight
+    luck = Luck(0, ("binary", "simulated"), seed)
+    model = network(luck.derive("init"))
+    return fit(
+        model, task, prior, simulated, weight=weight, schedule=schedule, luck=luck, device=CPU
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_prior_sees_the_same_weights_and_order(simulated, name):
+    baseline, found = train(simulated, "none"), train(simulated, name)
+    assert found.initial_weights == baseline.initial_weights
+    assert [e.order for e in found.history] == [e.order for e in baseline.history]
+    weights = torch.cat([p.flatten() for p in found.model.parameters()])
+    same = torch.cat([p.flatten() for p in baseline.model.parameters()])
+    assert torch.equal(weights, same) == (name == "none")
+
+
+def test_another_seed_is_other_luck(simulated):
+    first, second = train(simulated, "none"), train(simulated, "none", seed=1)
+    assert first.initial_weights != second.initial_weights
+    assert first.history[0].order != second.history[0].order
+    assert first.history[0].order != first.history[1].order
+
+
+@pytest.mark.parametrize("name", ["none", "fourier", "dropout"])
+def test_training_again_gives_the_same_bits(simulated, name):
+    first, second = train(simulated, name), train(simulated, name)
+    for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert [replace(e, seconds_per_step=0) for e in first.history] == [
+        replace(e, seconds_per_step=0) for e in second.history
+    ]
+
+
+def test_torch_generator_of_the_caller_is_left_alone(simulated):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    train(simulated, "dropout")
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@dataclass(frozen=True)
+class Sabotage(Prior):
+    """A penalty whose value falls while the model gets worse."""
+
+    summary = "for a test"
+    citation = "none"
+
+    def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
+        return -torch.stack([p.abs().sum() for p in model.parameters() if p.dim() > 1]).sum()
+
+
+def test_best_epoch_is_chosen_by_prediction_loss_and_its_weights_are_copies(simulated):
+    schedule = Schedule(epochs=5, batch_size=32, learning_rate=3e-3, patience=5)
+    found = train(simulated, Sabotage(), weight=1e-2, schedule=schedule)
+    losses = [epoch.validation_loss for epoch in found.history]
+    assert found.best_epoch == int(np.argmin(losses))
+    assert found.best_epoch < len(losses) - 1  # else nothing would tell copies from references
+    kept = mean_prediction_loss(found.model, TASK, simulated, VALID, CPU)
+    assert kept == pytest.approx(min(losses), abs=1e-9)
+    assert not found.model.training
+
+
+def test_training_stops_after_patience(simulated):
+    schedule = Schedule(epochs=20, batch_size=64, learning_rate=0.0, patience=2)
+    assert len(train(simulated, "none", schedule=schedule).history) <= 2 + 3
+    frozen = Schedule(epochs=20, batch_size=64, learning_rate=0.0, patience=2, min_delta=10.0)
+    assert len(train(simulated, "none", schedule=frozen).history) == 3
+
+
+@dataclass(frozen=True)
+class Explode(Prior):
+    """A penalty that is not finite."""
+
+    summary = "for a test"
+    citation = "none"
+
+    def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+        return attribution.observed.sum(dim=1) * float("inf")
+
+
+def test_divergence_is_recorded(simulated):
+    found = train(simulated, Explode(), weight=1.0)
+    assert found.divergence == "loss is not finite in epoch 1"
+    assert found.best_epoch == -1
+    assert len(found.history) == 1
+
+
+@dataclass(frozen=True)
+class Spy(Prior):
+    """Remembers what it is shown."""
+
+    summary = "for a test"
+    citation = "none"
+
+    def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+        assert batch.label.eq(1).all()
+        assert attribution.observed.shape == (len(batch.label), 80)
+        assert attribution.gradient.shape == batch.sequence.shape
+        expected = (attribution.gradient * batch.sequence).sum(dim=1)
+        assert torch.allclose(attribution.observed, expected)
+        return attribution.observed.square().mean(dim=1)
+
+
+def test_a_prior_sees_positives_and_their_own_attributions(simulated):
+    found = train(simulated, Spy(), weight=1.0)
+    assert found.history[0].penalty > 0
+
+
+def test_single_stranded_tasks_are_not_reverse_complemented(simulated):
+    @dataclass(frozen=True)
+    class SingleStranded(type(TASK)):
+        reverse_complement = False
+
+    one = train(simulated, "none", task=SingleStranded())
+    both = train(simulated, "none")
+    assert one.history[0].order != both.history[0].order
+    assert one.initial_weights == both.initial_weights
+
+
+def test_weight_of_zero_is_none(simulated):
+    nothing, zero = train(simulated, "none"), train(simulated, "fourier", weight=0.0)
+    for a, b in zip(nothing.model.parameters(), zero.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_model_given_to_fit_is_what_is_trained(simulated):
+    model = network()
+    before = copy.deepcopy(model.state_dict())
+    luck = Luck(0, ("binary", "simulated"), 0)
+    found = fit(
+        model,
+        TASK,
+        load_prior("none"),
+        simulated,
+        weight=0.0,
+        schedule=SHORT,
+        luck=luck,
+        device=CPU,
+    )
+    assert found.model is model
+    assert any(not torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+def test_collapse_names_its_reason():
+    varied, track = np.linspace(0, 1, 10, dtype=np.float32), np.ones((4, 5), dtype=np.float32)
+    mostly_zero = track.copy()
+    mostly_zero[:3] = 0
+    assert collapse({"logit": varied}, track) == ""
+    assert collapse({"logit": np.full(10, 0.3)}, track) == "predictions are constant"
+    assert collapse({"logit": varied * np.nan}, track) == "a prediction is not finite"
+    assert collapse({"logit": varied}, track * np.inf) == "an attribution is not finite"
+    assert "vanished" in collapse({"logit": varied}, mostly_zero)
+    assert collapse({"logit": varied}, np.roll(mostly_zero, 0)[2:]) == ""
