@@ -88,8 +88,7 @@ def resolve(study: Study, device: str) -> Study:
     Raises:
         UserError: for unknown names and options, and weights that make no sense.
     """
-    for path in study.plugins:
-        registry.add_plugin(path)
+    registry.use_plugins(study.plugins)
     priors = _normalised("prior", [BASELINE, *study.priors])
     tasks = _normalised("task", study.tasks)
     if not tasks and not study.data:

@@ -208,6 +208,13 @@ def _import_file(path: Path, module_name: str) -> ModuleType:
     return module
 
 
+def use_plugins(paths: Iterable[Path]) -> None:
+    """Register these plug-in files and no others, as they are now; raises as add_plugin does."""
+    forget_plugins()
+    for path in paths:
+        add_plugin(path)
+
+
 def forget_plugins() -> None:
     """Remove every plug-in from the registry."""
     for found in _plugins.values():
@@ -247,4 +254,5 @@ __all__ = [
     "load",
     "load_prior",
     "source_digest",
+    "use_plugins",
 ]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from .errors import UserError
@@ -125,17 +128,30 @@ def _run(plan: Plan, run: RunDirectory, trials: Sequence[Trial], workers: int) -
     by_id = {trial.id: trial for trial in trials}
     with parallel_config("loky", n_jobs=min(workers, len(jobs)), inner_max_num_threads=1):
         results = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")(
-            delayed(_run_job)(job) for job in jobs
+            delayed(_run_job)(job, os.getpid()) for job in jobs
         )
         for trial_id in results:
             yield _event(run, by_id[trial_id])
 
 
-def _run_job(job: Job) -> str:
-    # a worker starts in the driver's folder, which imports must not depend on
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+def _run_job(job: Job, driver: int) -> str:
+    _die_with(driver)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products
     run_trial(job)
     return job.trial.id
+
+
+@cache
+def _die_with(driver: int) -> None:
+    """End this worker soon after its driver, which may be killed without a chance to say so."""
+
+    def watch() -> None:
+        while os.getppid() == driver:
+            time.sleep(0.5)
+        os._exit(1)
+
+    if os.getppid() == driver:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _event(run: RunDirectory, trial: Trial) -> Event:

@@ -82,8 +82,7 @@ def run_trial(job: Job) -> str:
 
 def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
     trial = job.trial
-    for path in job.plugins:
-        registry.add_plugin(path)
+    registry.use_plugins(job.plugins)
     task: Task = registry.build("task", trial.task)
     prior: Prior = registry.build("prior", trial.prior)
     architecture: Architecture = registry.build("architecture", trial.architecture)

@@ -24,5 +24,5 @@ def write_report(directories: Sequence[Path], page: Path) -> None:
     from ._page import assemble
 
     runs = [load_run(directory) for directory in directories]
-    sections = [registry.build("report", name) for name in registry.components("report")]
+    sections = [registry.load("report", name)() for name in registry.components("report")]
     write_text(page, assemble(runs, sorted(sections, key=lambda section: section.position)))

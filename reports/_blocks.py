@@ -76,7 +76,7 @@ class Block:
         """The row of comparisons.csv about a prior and a metric."""
         rows = self.comparisons
         found = rows[(rows["prior"] == prior) & (rows["metric"] == metric.name)]
-        return found.iloc[0].to_dict() if len(found) else None
+        return {str(key): value for key, value in found.iloc[0].items()} if len(found) else None
 
     def scores(self, metric: Metric) -> pd.DataFrame:
         """Columns prior, seed, value, failed; failed trials as they count in comparisons."""

@@ -12,13 +12,14 @@ MISSING = "–"
 def decimals_for(values: Iterable[float]) -> int:
     """Decimal places that give the largest of the values three digits, all alike.
 
-    Scores between -1 and 1 get three places at least, so that 1 does not look coarser than .99.
+    Scores up to 1 get three places, so that 1 does not look coarser than .99.
     """
     sizes = [abs(value) for value in values if math.isfinite(value) and value]
     if not sizes:
         return 3
-    places = 2 - math.floor(math.log10(max(sizes)))
-    return min(max(places, 3 if max(sizes) <= 1 else 0), 6)
+    if 0.01 <= max(sizes) <= 1:
+        return 3
+    return min(max(2 - math.floor(math.log10(max(sizes))), 0), 6)
 
 
 def fixed(value: float, places: int, *, signed: bool = False) -> str:
@@ -42,9 +43,8 @@ def p_value(p: float) -> str:
 
 
 def exact_p(p: float) -> str:
-    """A probability to three significant digits, for sentences about one: ``.0625``."""
-    text = f"{p:.3g}" if p >= 1e-4 else f"{p:.1e}"
-    return text.removeprefix("0") or "0"
+    """A probability with more digits than :func:`p_value`, for sentences about one: ``.0625``."""
+    return f"{p:.4f}".strip("0").rstrip(".") or "1" if p >= 0.001 else p_value(p)
 
 
 def counted(count: int, noun: str) -> str:

@@ -27,7 +27,7 @@ from priorbench.simulation import (
 # length in bp, then sequences for training, validation and test
 _SIZES: dict[Scale, tuple[int, int, int, int]] = {
     "smoke": (80, 400, 100, 200),
-    "quick": (150, 4000, 1000, 1000),
+    "quick": (120, 3000, 800, 1000),
     "standard": (200, 20000, 4000, 4000),
     "paper": (1000, 50000, 10000, 10000),
 }

@@ -21,7 +21,7 @@ class _Sizes:
 
 _SIZES: dict[Scale, _Sizes] = {
     "smoke": _Sizes(8, (7, 5, 5), 10, (16, 8)),
-    "quick": _Sizes(24, (11, 9, 7), 18, (50, 15)),
+    "quick": _Sizes(16, (11, 7, 5), 12, (32, 16)),
     "standard": _Sizes(32, (15, 11, 9), 20, (50, 15)),
     "paper": _Sizes(64, (15, 15, 13), 40, (50, 15)),
 }

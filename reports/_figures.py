@@ -1,0 +1,96 @@
+"""Matplotlib figures as inline SVG: small, without a date, with ids that do not collide."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# after Okabe & Ito 2008, told apart by colour-blind readers; those too light on white are darker
+INK, SOFT, LINE = "#1c2430", "#515b69", "#d5dae1"
+BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#c27f00", "#009e73", "#d55e00"
+SEED_COLOURS = (BLUE, VERMILION, GREEN, "#b5508f", ORANGE, "#3f3f3f", "#3c93cf", "#7a4b00")
+BASE_COLOURS = {"A": GREEN, "C": BLUE, "G": ORANGE, "T": VERMILION}
+
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text: searchable, and in the font of the page
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so layouts are the same anywhere
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": SOFT,
+    "axes.edgecolor": LINE,
+    "axes.unicode_minus": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The report's look, for drawing and for :func:`to_svg` alike."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def to_svg(figure: Figure, label: str) -> Markup:
+    """A figure as an ``<svg>`` element.
+
+    Args:
+        figure: drawn within :func:`style`.
+        label: what it shows, for those who cannot see it.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    # the salt only has to be fixed: ids are made again below
+    with matplotlib.rc_context({"svg.hashsalt": "priorbench"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # it would style the page
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<[^>]*>", _shorten, text)
+    text = _own_ids(text, label)
+    size = r'<svg([^>]*?) width="[^"]*" height="[^"]*"'
+    quoted = html.escape(label, quote=True).replace("\\", "\\\\")
+    return Markup(re.sub(size, rf'<svg role="img" aria-label="{quoted}"\1', text, count=1))
+
+
+def _shorten(tag: re.Match[str]) -> str:
+    """A tag with two decimals, on one line, in the font of the page."""
+    text = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag[0])
+    text = re.sub(r" font-family: [^;\"]*;", "", text)
+    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    text = re.sub(r' transform="rotate\(-?0 [^"]*"', "", text)
+    text = re.sub(r"\.00\b|(?<=\.\d)0\b", "", text)
+    return re.sub(r"\s*\n\s*", " ", text)
+
+
+def _own_ids(text: str, label: str) -> str:
+    """Drop ids that nothing refers to and make the others unique on a page."""
+    used = dict.fromkeys(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
+    digest = hashlib.sha256((label + text).encode()).hexdigest()[:8]
+    names = {old: f"f{digest}-{i}" for i, old in enumerate(used)}
+
+    def rename(found: re.Match[str]) -> str:
+        return f' id="{names[found[1]]}"' if found[1] in names else ""
+
+    text = re.sub(r' id="([^"]*)"', rename, text)
+    return re.sub(r'(url\(#|href="#)([^)"]+)', lambda found: found[1] + names[found[2]], text)

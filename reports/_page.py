@@ -1,0 +1,69 @@
+"""Templates and the page around the sections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+import priorbench
+from priorbench.contracts import Section
+from priorbench.results import Run
+
+from ._numbers import MISSING, counted, exact_p, listed
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    # autoescape: names, reasons and notes come from users
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"exact_p": exact_p, "listed": listed}
+    environment.filters |= {"unit": _unit, "spec": _breakable}
+    environment.globals |= {"counted": counted, "missing": MISSING}
+    return environment
+
+
+def render(template: str, **values: Any) -> Markup:
+    """A template of this folder filled in; every value is escaped unless it is Markup.
+
+    Args:
+        template: file name without ``.jinja``.
+        **values: what the template names.
+    """
+    return Markup(_templates().get_template(f"{template}.jinja").render(values))
+
+
+def _unit(unit: str) -> str:
+    return "×" if unit == "x" else unit
+
+
+def _breakable(spec: str) -> Markup:
+    """A spec that may wrap where its options begin."""
+    return Markup(re.sub(r"([:+])", r"\1<wbr>", str(escape(spec))))
+
+
+def assemble(runs: Sequence[Run], sections: Sequence[Section]) -> str:
+    """The page: every section of every run, with a table of contents."""
+    chapters = [_chapter(run, f"run-{i}", sections) for i, run in enumerate(runs, start=1)]
+    return str(render("page", chapters=chapters, version=priorbench.__version__)) + "\n"
+
+
+def _chapter(run: Run, anchor: str, sections: Sequence[Section]) -> dict[str, Any]:
+    bodies = []
+    for section in sections:
+        body = section.render(run)
+        if body:
+            name = type(section).__module__.rpartition(".")[2].replace("_", "-")
+            bodies.append({"id": f"{anchor}-{name}", "title": section.title, "body": Markup(body)})
+    return {"id": anchor, "run": run, "name": run.study["name"], "sections": bodies}

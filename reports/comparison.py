@@ -1,0 +1,140 @@
+"""A table per dataset: every prior on every metric, with its difference to the baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any, ClassVar
+
+import pandas as pd
+from markupsafe import Markup
+
+from priorbench import Section
+from priorbench.contracts import Metric
+from priorbench.results import Run
+
+from ._blocks import ALPHA, ORACLE, RANDOM, Block, blocks, reach
+from ._numbers import MISSING, counted, decimals_for, exact_p, fixed, p_value
+from ._page import render
+
+_SIGNS = {"better": "✓", "worse": "✗", "inconclusive": "?"}
+_REFERENCES = {
+    ORACLE: ("ceiling", "the planted motif itself as attribution"),
+    RANDOM: ("floor", "a random attribution"),
+}
+
+
+class Comparison(Section):
+    """Means, paired differences, intervals, p and verdicts."""
+
+    title: ClassVar[str] = "Comparison"
+    position: ClassVar[int] = 20
+
+    def render(self, run: Run) -> str:
+        """See Section."""
+        found = blocks(run)
+        metrics = {metric.name: metric for block in found for metric in block.metrics}
+        return Markup("").join(
+            [
+                *(_table(block) for block in found),
+                render("glossary", metrics=metrics.values()) if metrics else "",
+            ]
+        )
+
+
+def _table(block: Block) -> Markup:
+    metrics = block.metrics
+    places = {metric.name: _places(block, metric) for metric in metrics}
+    axes = [metric.axis for metric in metrics]
+    columns = [
+        {"metric": metric, "first": i == 0 or axes[i - 1] != metric.axis}
+        for i, metric in enumerate(metrics)
+    ]
+    rows = [
+        {
+            "prior": prior,
+            "weight": block.weight(prior) if prior != block.priors[0] else "",
+            "cells": [_cell(block, prior, metric, places[metric.name]) for metric in metrics],
+        }
+        for prior in block.priors
+    ]
+    return render(
+        "comparison",
+        block=block,
+        axes=[(axis, len(list(group))) for axis, group in groupby(axes)],
+        columns=columns,
+        rows=rows,
+        references=_references(block, places),
+        reach=reach(block),
+        trials=counted(len(block.seeds), "seed"),
+        alpha=exact_p(ALPHA),
+    )
+
+
+def _places(block: Block, metric: Metric) -> int:
+    return decimals_for(block.scores(metric).groupby("prior")["value"].mean())
+
+
+def _cell(block: Block, prior: str, metric: Metric, places: int) -> dict[str, Any]:
+    scores = block.scores(metric)
+    own = scores[scores["prior"] == prior]
+    values = own["value"].dropna()
+    cell = {
+        "mean": fixed(values.mean(), places) if len(values) else MISSING,
+        "sd": fixed(values.std(ddof=1), places) if len(values) > 1 else "",
+        "failed": _failed_note(metric, own),
+        "why": "" if len(values) else _why_missing(metric, int(own["failed"].sum())),
+        "verdict": "",
+    }
+    comparison = block.comparison(prior, metric)
+    return cell if comparison is None else {**cell, **_difference(comparison, metric, places)}
+
+
+def _failed_note(metric: Metric, own: pd.DataFrame) -> str:
+    failed = own[own["failed"]]
+    if failed.empty:
+        return ""
+    if metric.higher_is_better is not None:
+        return f"{len(failed)} failed: as worst"
+    return f"{len(failed)} failed: {'as measured' if failed['value'].notna().all() else 'left out'}"
+
+
+def _why_missing(metric: Metric, failed: int) -> str:
+    if failed:
+        return "no trial finished"
+    return "needs two seeds" if metric.scope == "seeds" else "not defined on these data"
+
+
+def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str, Any]:
+    interval = ""
+    if math.isfinite(row["ci_low"]):
+        interval = f"[{fixed(row['ci_low'], places)}, {fixed(row['ci_high'], places)}]"
+    verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
+    if verdict:
+        remark = f"{_SIGNS[verdict]} {verdict}"
+    elif metric.higher_is_better is None:
+        remark = "not ranked"
+    else:
+        remark = "one seed: no p"
+    return {
+        "difference": fixed(row["difference"], places, signed=True),
+        "interval": interval,
+        "p": p_value(row["p_adjusted"]) if verdict else "",
+        "raw_p": p_value(row["p"]),
+        "verdict": verdict,
+        "remark": remark,
+    }
+
+
+def _references(block: Block, places: Mapping[str, int]) -> list[dict[str, Any]]:
+    rows = []
+    for name, (role, meaning) in _REFERENCES.items():
+        values = [block.reference(name, metric) for metric in block.metrics]
+        if any(map(math.isfinite, values)):
+            texts = [
+                fixed(value, places[metric.name])
+                for value, metric in zip(values, block.metrics, strict=True)
+            ]
+            rows.append({"name": name, "role": role, "meaning": meaning, "values": texts})
+    return rows

@@ -1,0 +1,118 @@
+"""What was asked, what ran, and what can be concluded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from priorbench import Section, registry
+from priorbench.contracts import Metric
+from priorbench.plan import BASELINE
+from priorbench.results import Run
+
+from ._blocks import Block, agrees_in_every_seed, blocks, reach
+from ._page import render
+
+
+class Overview(Section):
+    """Question, design and findings in words."""
+
+    title: ClassVar[str] = "Overview"
+    position: ClassVar[int] = 10
+
+    def render(self, run: Run) -> str:
+        """See Section."""
+        found = blocks(run)
+        return render(
+            "overview",
+            study=run.study,
+            folder=run.root.name,
+            blocks=[
+                {"block": b, "reach": reach(b), "findings": _findings(b), "hints": _hints(b)}
+                for b in found
+            ],
+            datasets=sorted(run.datasets),
+            priors=_priors(run, found),
+            statuses=_statuses(run),
+            planned=_planned(run),
+            tuning=sum(record["stage"] == "tune" for record in run.records.values()),
+        )
+
+
+def _planned(run: Run) -> int:
+    study = run.study
+    arms = len(study["priors"]) * max(1, len(study["architectures"]))
+    return arms * len(study["seeds"]) * len(run.datasets)
+
+
+def _statuses(run: Run) -> Counter[str]:
+    return Counter(
+        record["status"] for record in run.records.values() if record["stage"] == "evaluate"
+    )
+
+
+def _priors(run: Run, found: Iterable[Block]) -> list[dict[str, Any]]:
+    """Every prior of the study with its weights, what it does and how its trials ended."""
+    known = registry.components("prior")
+    rows = []
+    for spec in run.study["priors"]:
+        names = [part.partition(":")[0] for part in spec.split("+")]
+        # a plug-in is known to the study that ran it, not to every reader of its report
+        described = [registry.describe(known[name]) for name in names if name in known]
+        statuses = Counter(
+            record["status"]
+            for record in run.records.values()
+            if record["prior"] == spec and record["stage"] == "evaluate"
+        )
+        rows.append(
+            {
+                "spec": spec,
+                "weights": _weights(spec, found),
+                "summary": "; ".join(d["summary"] for d in described if d["summary"]),
+                "citation": "; ".join(d["citation"] for d in described if d["citation"]),
+                "statuses": statuses,
+            }
+        )
+    return rows
+
+
+def _weights(spec: str, found: Iterable[Block]) -> list[str]:
+    if spec == BASELINE:
+        return []
+    by_task = {block.task: block.weight(spec) for block in found if spec in block.priors}
+    if len(set(by_task.values())) <= 1:
+        return list(by_task.values())[:1]
+    return [f"{weight} ({task})" for task, weight in by_task.items()]
+
+
+def _findings(block: Block) -> list[dict[str, Any]]:
+    """For every prior, the metrics on which it is better, worse or not told apart."""
+    rows = []
+    for prior in block.priors[1:]:
+        verdicts: dict[str, list[Metric]] = {"better": [], "worse": [], "inconclusive": []}
+        for metric, comparison in _judged(block, prior):
+            verdicts[comparison["verdict"]].append(metric)
+        rows.append({"prior": prior, **verdicts})
+    return rows
+
+
+def _hints(block: Block) -> list[dict[str, Any]]:
+    """For every prior, inconclusive metrics on which all seeds point the same way."""
+    rows = []
+    for prior in block.priors[1:]:
+        row: dict[str, Any] = {"prior": prior, "better": [], "worse": []}
+        for metric, comparison in _judged(block, prior):
+            if comparison["verdict"] == "inconclusive" and agrees_in_every_seed(comparison):
+                better = (comparison["difference"] > 0) == metric.higher_is_better
+                row["better" if better else "worse"].append(metric)
+        if row["better"] or row["worse"]:
+            rows.append(row)
+    return rows
+
+
+def _judged(block: Block, prior: str) -> Iterable[tuple[Metric, Mapping[str, Any]]]:
+    for metric in block.metrics:
+        comparison = block.comparison(prior, metric)
+        if comparison is not None and isinstance(comparison["verdict"], str):
+            yield metric, comparison

@@ -1,0 +1,164 @@
+"""Every seed under every prior, metric by metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pandas as pd
+from markupsafe import Markup
+
+from priorbench import Section
+from priorbench.contracts import Metric
+from priorbench.results import Run
+
+from ._blocks import ORACLE, RANDOM, Block, blocks
+from ._figures import INK, SEED_COLOURS, SOFT, VERMILION, style, to_svg
+from ._numbers import decimals_for, fixed
+from ._page import render
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_WIDTH, _HEIGHT = 3.7, 2.4  # inches
+_REFERENCE_ROOM = 0.6
+"""how far from the seeds a reference is drawn to scale, in heights of the panel"""
+
+
+class PairedSeeds(Section):
+    """One panel per metric; a line joins the trials of one seed."""
+
+    title: ClassVar[str] = "Paired seeds"
+    position: ClassVar[int] = 30
+
+    def render(self, run: Run) -> str:
+        """See Section."""
+        return Markup("").join(
+            render(
+                "paired_seeds",
+                block=block,
+                panels=[panel for metric in block.metrics if (panel := _panel(block, metric))],
+                seeds=list(zip(block.seeds, _colours(block), strict=True)),
+                coloured=_coloured(block),
+            )
+            for block in blocks(run)
+        )
+
+
+def _colours(block: Block) -> Sequence[str]:
+    count = len(block.seeds)
+    return SEED_COLOURS[:count] if _coloured(block) else ["#8b95a1"] * count
+
+
+def _coloured(block: Block) -> bool:
+    return len(block.seeds) <= len(SEED_COLOURS)
+
+
+def _panel(block: Block, metric: Metric) -> dict[str, Any] | None:
+    """A figure and its caption, or None where no trial has a value."""
+    from matplotlib.figure import Figure
+
+    scores = block.scores(metric).dropna(subset="value")
+    if scores.empty:
+        return None
+    references = {
+        name: value
+        for name in (ORACLE, RANDOM)
+        if math.isfinite(value := block.reference(name, metric))
+    }
+    names = [prior.replace(":", "\n").replace("+", "\n+") for prior in block.priors]
+    with style():
+        figure = Figure(figsize=(_WIDTH, _HEIGHT + _name_height(names)), layout="constrained")
+        axes = figure.subplots()
+        _draw(axes, scores, block)
+        _label(axes, names)
+        _draw_references(axes, references, decimals_for(scores["value"]))
+        image = to_svg(figure, _description(block, metric, scores, references))
+    return {"metric": metric, "svg": image}
+
+
+def _draw(axes: Axes, scores: pd.DataFrame, block: Block) -> None:
+    import seaborn
+
+    # positions instead of names: the axis must show priors that have no value here, too
+    placed = scores.assign(x=scores["prior"].map(list(block.priors).index))
+    seaborn.lineplot(
+        data=placed,
+        x="x",
+        y="value",
+        hue="seed",
+        hue_order=block.seeds,
+        palette=list(_colours(block)),
+        estimator=None,
+        marker="o",
+        markersize=4.5,
+        markeredgewidth=0,
+        linewidth=0.9,
+        alpha=0.85,
+        legend=False,
+        ax=axes,
+    )
+    means = placed.groupby("x")["value"].mean()
+    axes.hlines(means, means.index - 0.3, means.index + 0.3, color=INK, linewidth=2, zorder=1.5)
+    failed = placed[placed["failed"]]
+    axes.plot(failed["x"], failed["value"], "x", color=VERMILION, ms=9, mew=2.2, zorder=5)
+
+
+def _draw_references(axes: Axes, references: Mapping[str, float], places: int) -> None:
+    """Dashed lines, or notes at the edge where a line would squash the seeds together."""
+    low, high = axes.get_ylim()
+    room = _REFERENCE_ROOM * (high - low)
+    near = {n: v for n, v in references.items() if low - room <= v <= high + room}
+    axes.set_ylim(min([low, *near.values()]), max([high, *near.values()]))
+    for name, value in references.items():
+        if name in near:
+            axes.axhline(value, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
+            text, height, where = name, value, axes.get_yaxis_transform()
+        else:
+            text = f"{name}\n{fixed(value, places)} {'↑' if value > high else '↓'}"
+            height, where = float(value > high), axes.transAxes
+        axes.annotate(
+            text,
+            (1, height),
+            xycoords=where,
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center" if name in near else "top" if height else "bottom",
+            fontsize=7.5,
+            color=SOFT,
+        )
+
+
+def _crowded(names: Sequence[str]) -> bool:
+    return len(names) > 4 or max(map(len, names)) > 12
+
+
+def _name_height(names: Sequence[str]) -> float:
+    """Inches that turned names need below the panel."""
+    longest = max(len(line) for name in names for line in name.split("\n"))
+    return 0.05 * longest if _crowded(names) else 0.0
+
+
+def _label(axes: Axes, names: Sequence[str]) -> None:
+    # a name is the user's: a dollar in it is no formula
+    axes.set_xticks(range(len(names)), names, parse_math=False)
+    if _crowded(names):
+        for text in axes.get_xticklabels():
+            text.set(rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_xlabel("")
+    axes.set_ylabel("")
+    axes.tick_params(length=0)
+    axes.grid(axis="y", color="#eceff2", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _description(
+    block: Block, metric: Metric, scores: pd.DataFrame, references: Mapping[str, float]
+) -> str:
+    means = scores.groupby("prior", sort=False)["value"].mean()
+    places = decimals_for(means)
+    told = [f"{prior} {fixed(mean, places)}" for prior, mean in means.items()]
+    told += [f"{name} reference {fixed(value, places)}" for name, value in references.items()]
+    return f"{metric.name} on {block.title}, one dot per seed; means: {', '.join(told)}"

@@ -1,0 +1,382 @@
+"""The report, on small run directories made here: nothing is trained."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from priorbench.reports import write_report
+from priorbench.reports._blocks import blocks, reach
+from priorbench.reports._examples import choose_example
+from priorbench.reports._numbers import decimals_for, exact_p, fixed, listed, p_value
+
+from priorbench import UserError, registry
+from priorbench.dataset import MOTIF, TEST, TRAIN, VALID, DatasetWriter, load_dataset
+from priorbench.evaluation import pack
+from priorbench.metrics import METRICS
+from priorbench.results import RESULT_COLUMNS, compare, load_run
+from priorbench.scoring import reference_scores
+from priorbench.study import make_study
+
+EVIL = "<script>alert(1)</script>"
+MEASURED = ("auroc", "motif-auprc", "seed-cosine", "high-frequency")
+VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
+
+
+def write_dataset(folder, *, length, truth):
+    generator = np.random.default_rng(0)
+    split = np.repeat(np.array([TRAIN, VALID, TEST], dtype=np.uint8), [8, 4, 6])
+    sequence = generator.integers(0, 5, (18, length)).astype(np.uint8)
+    codes = np.zeros((6, length), dtype=np.uint8)
+    codes[:, length // 2 : length // 2 + 5] = MOTIF
+    with DatasetWriter(folder) as writer:
+        writer.append(sequence, np.tile([0, 1], 9).astype(np.float32), split)
+        known = (codes, (codes == MOTIF).astype(np.float32)) if truth else ()
+        writer.attribute(np.arange(12, 18), *known)
+        writer.finish(task="binary", name="simulated")
+
+
+def score(metric, prior, seed):
+    if METRICS[metric].scope == "seeds" and seed is None:
+        return np.nan
+    return 0.5 + 0.05 * prior + 0.002 * (seed or 0) ** 2
+
+
+def make_run(root, priors, seeds, *, failed=(), truth=True, name="study", length=40, data="d"):
+    """A run directory; ``failed`` are pairs of prior and seed."""
+    study = {"name": name, "question": f"Is {EVIL} asked?", "priors": list(priors)}
+    weights = {prior: {"binary": 1.0} for prior in priors}
+    study |= {"seeds": list(seeds), "tasks": ["binary"], "scale": "smoke", "weights": weights}
+    root.mkdir()
+    (root / "study.toml").write_text(make_study(study, where="test").to_toml())
+    environment = {
+        "python": "3.11",
+        "packages": {"torch": "2"},
+        "command": f"priorbench run --out '{EVIL}'",
+        "datasets": {"binary/simulated": f"data/{data}"},
+        "notes": {"binary/simulated": [f"{EVIL} was dropped"]},
+    }
+    (root / "environment.json").write_text(json.dumps(environment))
+    write_dataset(root / "data" / data, length=length, truth=truth)
+    rows = [
+        row
+        for seed in seeds
+        for k, prior in enumerate(priors)
+        for row in write_trial(root, prior, k, seed, (prior, seed) in failed, length)
+    ]
+    rows += reference_rows(load_dataset(root / "data" / data))
+    results = pd.DataFrame(rows, columns=RESULT_COLUMNS).astype({"seed": "Int64"})
+    if not truth:
+        results.loc[results["metric"] == "motif-auprc", "value"] = np.nan
+    results.to_csv(root / "results.csv", index=False)
+    compare(results).to_csv(root / "comparisons.csv", index=False)
+    return root
+
+
+def write_trial(root, prior, k, seed, failed, length):
+    trial = f"{k}x{seed}"
+    folder = root / "trials" / trial
+    folder.mkdir(parents=True)
+    status = "failed" if failed else "done"
+    block = ["binary", "simulated", "three-conv"]
+    record = dict(zip(("task", "dataset", "architecture"), block, strict=True))
+    record |= {"trial": trial, "prior": prior, "weight": 1.0, "seed": seed, "stage": "evaluate"}
+    record |= {"status": status, "reason": f"RuntimeError: {EVIL}" if failed else ""}
+    (folder / "record.json").write_text(json.dumps(record))
+    if not failed:
+        generator = np.random.default_rng([k, seed])
+        attribution = generator.standard_normal((6, length)).astype(np.float32)
+        logit = generator.standard_normal(6).astype(np.float32)
+        np.savez(folder / "arrays.npz", **pack({"logit": logit}, attribution))
+    return [
+        (
+            *(trial, "evaluate", status, *block, prior, 1.0, seed, name, METRICS[name].axis),
+            value,
+            up,
+        )
+        for name in MEASURED
+        for value in [np.nan if failed else score(name, k, seed)]
+        for up in [METRICS[name].higher_is_better]
+    ]
+
+
+def reference_rows(dataset):
+    block = ("reference", "done", "binary", "simulated", "three-conv")
+    return [
+        ("", *block, name, None, None, metric, METRICS[metric].axis, value, up)
+        for name, scores in reference_scores(dataset).items()
+        for metric, value in scores.items()
+        for up in [METRICS[metric].higher_is_better]
+        if np.isfinite(value)
+    ]
+
+
+class Checker(HTMLParser):
+    """Collects tags, ids, headings and text; fails on tags that do not match."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.text, self.inside = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "title"):
+            self.text.append(data)
+
+
+def check(html):
+    """The page's text, after what must hold for every page."""
+    checker = Checker()
+    checker.feed(html)
+    checker.close()
+    assert not checker.open
+    ids = Counter(attributes["id"] for _, attributes in checker.tags if "id" in attributes)
+    assert not [name for name, count in ids.items() if count > 1]
+    for tag, attributes in checker.tags:
+        assert tag not in ("script", "link", "img", "iframe", "object")
+        for key in ("src", "href", "xlink:href", "data"):
+            assert attributes.get(key, "#").startswith("#")
+            assert attributes.get(key, "#")[1:] in {"", *ids}
+        assert not any(key.startswith("on") for key in attributes)
+        if tag == "svg":
+            assert attributes["role"] == "img"
+            assert attributes["aria-label"]
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    levels = [int(tag[1]) for tag, _ in checker.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    tables = sum(tag == "table" for tag, _ in checker.tags)
+    assert tables == sum(tag == "caption" for tag, _ in checker.tags)
+    return re.sub(r"\s+", " ", "".join(checker.text))
+
+
+def report(tmp_path, *roots):
+    page = tmp_path / "report.html"
+    write_report(roots, page)
+    return page.read_text()
+
+
+PRIORS = ("none", "fourier:softness=0.3", "a$b$<i>")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A run whose name, question, reasons, notes and priors are not to be trusted."""
+    root = tmp_path_factory.mktemp("runs") / "evil"
+    return make_run(root, PRIORS, (0, 1, 2), failed={(PRIORS[1], 1)}, name=EVIL)
+
+
+@pytest.fixture(scope="module")
+def hostile_page(hostile, tmp_path_factory):
+    return report(tmp_path_factory.mktemp("page"), hostile)
+
+
+class TestPage:
+    def test_is_well_formed_and_loads_nothing(self, hostile_page):
+        check(hostile_page)
+
+    def test_escapes_what_users_wrote(self, hostile_page):
+        assert EVIL not in hostile_page
+        assert "<i>" not in hostile_page
+        text = check(hostile_page)
+        assert f"Is {EVIL} asked?" in text
+        assert f"{EVIL} was dropped" in text
+
+    def test_names_every_prior(self, hostile_page):
+        text = check(hostile_page)
+        for prior in PRIORS:
+            assert prior in text
+
+    def test_has_every_section_in_order(self, hostile_page):
+        found = [registry.load("report", name) for name in registry.components("report")]
+        titles = [section.title for section in sorted(found, key=lambda s: s.position)]
+        places = [hostile_page.index(f">{title}</h3>") for title in titles]
+        assert places == sorted(places)
+
+    def test_says_what_so_few_seeds_can_show(self, hostile_page):
+        text = check(hostile_page)
+        # 2/2**3, twice that by Holm's method; 7 is the least n with 2 * 2/2**n <= .05
+        assert "3 seeds cannot reach significance" in text
+        assert "= .25, and Holm’s correction over 2 priors makes it .5" in text
+        assert "--seeds 7" in text
+
+    def test_lists_failures_with_their_reason(self, hostile_page):
+        text = check(hostile_page)
+        assert "1 of 9 trials did not end well" in text
+        assert f"RuntimeError: {EVIL}" in text
+        assert "1 failed: as worst" in text
+        assert "1 failed: left out" in text
+
+    def test_is_the_same_twice(self, hostile, hostile_page, tmp_path):
+        assert report(tmp_path, hostile) == hostile_page
+
+    def test_bars_smoothness_from_ranking(self, hostile_page):
+        text = check(hostile_page)
+        assert "optimised-for, not ranked" in text
+        assert "high-frequency" in text
+
+    def test_holds_several_runs(self, tmp_path):
+        first = make_run(tmp_path / "first", ("none",), (0,), name="One")
+        second = make_run(tmp_path / "second", ("none",), (0, 1), name="Two")
+        text = check(report(tmp_path, first, second))
+        assert "One first" in text
+        assert "Two second" in text
+
+
+class TestEdges:
+    def test_one_seed_has_differences_without_p(self, tmp_path):
+        text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), (3,))))
+        assert "One seed: differences without any p." in text
+        assert "one seed: no p" in text
+        assert "+0.050" in text
+
+    def test_baseline_alone(self, tmp_path):
+        text = check(report(tmp_path, make_run(tmp_path / "r", ("none",), (0, 1))))
+        assert "the study has one prior, none" in text
+
+    def test_prior_without_a_finished_trial(self, tmp_path):
+        failed = {("tv", 0), ("tv", 1)}
+        root = make_run(tmp_path / "r", ("none", "tv"), (0, 1), failed=failed)
+        text = check(report(tmp_path, root))
+        assert "2 of 4 trials did not end well" in text
+        assert "not done: tv" in text
+        assert "no trial finished" in text
+
+    def test_no_truth(self, tmp_path):
+        root = make_run(tmp_path / "r", ("none", "tv"), (0, 1), truth=False)
+        text = check(report(tmp_path, root))
+        assert "not defined on these data" in text
+        assert "predicted logit" in text
+        assert "Where motifs are is not known" in text
+
+    def test_nothing_left_a_score(self, tmp_path):
+        root = make_run(tmp_path / "r", ("none", "tv"), (0,))
+        results = pd.read_csv(root / "results.csv", keep_default_na=False, na_values=[""])
+        results[results["stage"] == "reference"].to_csv(root / "results.csv", index=False)
+        compare(results.iloc[:0]).to_csv(root / "comparisons.csv", index=False)
+        text = check(report(tmp_path, root))
+        assert "No trial left a score" in text
+        assert "2 planned trials left nothing to score" in text
+
+    def test_enough_seeds_lead_to_findings(self, tmp_path):
+        text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), range(6))))
+        assert "tv against none: better on prediction (auroc), localisation (motif-auprc)" in text
+        assert "cannot reach significance" not in text
+        assert "✓ better" in text
+
+    def test_several_architectures_have_a_table_each(self, tmp_path):
+        root = make_run(tmp_path / "r", ("none", "tv"), (0, 1))
+        results = load_run(root).results
+        other = results.assign(architecture="other")
+        both = pd.concat([results, other], ignore_index=True).astype({"seed": "Int64"})
+        both.to_csv(root / "results.csv", index=False)
+        compare(both).to_csv(root / "comparisons.csv", index=False)
+        text = check(report(tmp_path, root))
+        assert text.count("What can be concluded:") == 2
+        assert "What can be concluded: binary · simulated · other" in text
+
+    def test_many_seeds(self, tmp_path):
+        check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), range(12))))
+
+    def test_long_windows_are_cut(self, tmp_path):
+        text = check(report(tmp_path, make_run(tmp_path / "r", ("none",), (0,), length=260)))
+        assert "Shown are 200 of 260 bp around the motif" in text
+
+    def test_folder_without_results(self, tmp_path):
+        page = tmp_path / "report.html"
+        with pytest.raises(UserError, match="not a finished run"):
+            write_report([tmp_path], page)
+        assert not page.exists()
+
+
+class TestReading:
+    def test_import_waits_for_nothing_heavy(self):
+        code = (
+            "import sys, priorbench.reports; "
+            "sys.exit(bool({'torch', 'matplotlib', 'pandas'} & set(sys.modules)))"
+        )
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+    def test_failed_trials_have_the_worst_value(self, hostile):
+        (block,) = blocks(load_run(hostile))
+        scores = block.scores(METRICS["auroc"])
+        failed = scores[scores["failed"]]
+        assert list(failed["prior"]) == [PRIORS[1]]
+        assert failed["value"].item() == scores["value"].min()
+
+    def test_reach(self, hostile):
+        (block,) = blocks(load_run(hostile))
+        found = reach(block)
+        assert (found.n, found.tests, found.smallest, found.corrected) == (3, 2, 0.25, 0.5)
+        assert (found.needed, found.needed_corrected) == (7, 2 * 2 / 2**7)
+        assert not found.enough
+
+    def test_example_is_the_median_sequence(self, tmp_path):
+        root = make_run(tmp_path / "r", ("none",), (0,))
+        run = load_run(root)
+        relevant = run.datasets["binary/simulated"].truth == MOTIF
+        # sequence i ranks its five motif positions after i background positions
+        attribution = np.where(relevant, 1.0, 0.5)
+        for i in range(6):
+            attribution[i, : 5 - i] = 2.0
+        arrays = pack({"logit": np.zeros(6, dtype=np.float32)}, attribution.astype(np.float32))
+        np.savez(root / "trials" / "0x0" / "arrays.npz", **arrays)
+        (block,) = blocks(run)
+        # precision grows with i, so the lower median of six is the third
+        assert choose_example(run, block).row == 2
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("p", "short", "exact"),
+        [
+            (0.0625, ".063", ".0625"),
+            (0.0312, ".031", ".0312"),
+            (1.0, "1", "1"),
+            (0.9996, "1", ".9996"),
+            (0.5, ".500", ".5"),
+            (0.0004, "<.001", "<.001"),
+            (float("nan"), "–", "–"),
+        ],
+    )
+    def test_p(self, p, short, exact):
+        assert p_value(p) == short
+        assert exact_p(p) == exact
+
+    def test_fixed(self):
+        assert fixed(-0.0312, 3) == "−0.031"
+        assert fixed(0.5, 1, signed=True) == "+0.5"
+        assert fixed(-0.0001, 3, signed=True) == "0.000"
+        assert fixed(12345.6, 0) == "12,346"
+        assert fixed(float("nan"), 3) == "–"
+
+    def test_decimals(self):
+        assert decimals_for([0.91, 0.05]) == 3
+        assert decimals_for([5.2, 1.0]) == 2
+        assert decimals_for([391.0]) == 0
+        assert decimals_for([0.00012]) == 6
+        assert decimals_for([float("nan"), 0.0]) == 3
+
+    def test_listed(self):
+        assert listed(["a"]) == "a"
+        assert listed(["a", "b", "c"]) == "a, b and c"

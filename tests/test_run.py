@@ -1,0 +1,356 @@
+"""The whole path: command line, workers, results, resume, wrong input."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from priorbench import UserError
+from priorbench.cli import _main
+from priorbench.results import COMPARISON_COLUMNS, RESULT_COLUMNS, compare, load_run
+from priorbench.status import read_status
+from priorbench.store import RunDirectory
+
+SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
+PLUGIN = """
+from dataclasses import dataclass
+from typing import ClassVar
+import torch
+from priorbench import AttributionPrior
+
+@dataclass(frozen=True)
+class Mine(AttributionPrior):
+    summary: ClassVar[str] = "fails, diverges or works, as its option says"
+    citation: ClassVar[str] = "none"
+    default_weights: ClassVar[dict] = {"*": 0.5}
+    mode: str = "works"
+
+    def penalty(self, attribution, batch):
+        if self.mode == "fails":
+            raise RuntimeError("on purpose")
+        if self.mode == "dies":
+            import os, signal
+            os.kill(os.getpid(), signal.SIGKILL)
+        scale = float("nan") if self.mode == "diverges" else 1.0
+        return scale * self.magnitude(attribution).square().mean(dim=1)
+"""
+
+
+def run(out: Path, *more: str) -> int:
+    return _main([*SMOKE, "--out", str(out), *more])
+
+
+def results_without_costs(out: Path) -> str:
+    table = pd.read_csv(out / "results.csv", keep_default_na=False)
+    return table[table["axis"] != "cost"].to_csv(index=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "out"
+    assert run(out, "--priors", "fourier,dropout", "--seeds", "2", "--jobs", "2") == 0
+    return out
+
+
+def test_results_have_a_row_per_trial_and_metric(finished):
+    results = pd.read_csv(finished / "results.csv", keep_default_na=False, na_values=[""])
+    assert list(results.columns) == RESULT_COLUMNS
+    trials = results[results["stage"] == "evaluate"]
+    assert trials["trial"].nunique() == 3 * 2
+    assert set(trials["prior"]) == {"none", "fourier", "dropout"}
+    assert trials.groupby("trial")["metric"].nunique().eq(8).all()
+    assert trials["value"].notna().all()
+    baseline = trials[(trials["prior"] == "none") & (trials["metric"] == "step-time-ratio")]
+    assert (baseline["value"] == 1).all()
+    references = results[results["stage"] == "reference"]
+    assert set(references["prior"]) == {"random", "oracle"}
+
+
+def test_comparisons_are_paired_with_the_baseline(finished):
+    table = pd.read_csv(finished / "comparisons.csv", keep_default_na=False, na_values=[""])
+    assert list(table.columns) == COMPARISON_COLUMNS
+    assert len(table) == 2 * 8
+    results = pd.read_csv(finished / "results.csv", keep_default_na=False, na_values=[""])
+    auroc = results[(results["metric"] == "auroc") & (results["stage"] == "evaluate")]
+    by_prior = auroc.pivot_table(index="seed", columns="prior", values="value")
+    row = table[(table["prior"] == "fourier") & (table["metric"] == "auroc")].iloc[0]
+    assert row["difference"] == pytest.approx((by_prior["fourier"] - by_prior["none"]).mean())
+    assert row["n"] == 2
+    assert row["p"] >= 0.5
+    smooth = table[table["axis"] == "smoothness"]
+    assert smooth["verdict"].isna().all()
+
+
+def test_trials_are_paired_by_seed(finished):
+    records = [json.loads(p.read_text()) for p in finished.glob("trials/*/record.json")]
+    for seed in (0, 1):
+        of_seed = [r for r in records if r["seed"] == seed]
+        assert len({r["initial_weights"] for r in of_seed}) == 1
+        assert len({tuple(r["batch_order"][:1]) for r in of_seed}) == 1
+    assert len({r["initial_weights"] for r in records}) == 2
+
+
+def test_record_holds_prices_and_history(finished):
+    record = json.loads(next(finished.glob("trials/*/record.json")).read_text())
+    assert record["status"] == "done"
+    assert record["costs"]["seconds_per_step"] > 0
+    assert record["costs"]["peak_memory_mib"] > 50
+    assert len(record["history"]) == len(record["batch_order"]) >= 1
+    assert (finished / "trials" / record["trial"] / "model.safetensors").stat().st_size > 1000
+
+
+def test_the_same_command_again_runs_nothing(finished, capsys):
+    before = {p: p.stat().st_mtime_ns for p in finished.glob("trials/*/record.json")}
+    assert run(finished, "--priors", "fourier,dropout", "--seeds", "2") == 0
+    assert "6 trials, 0 to run" in capsys.readouterr().err
+    assert {p: p.stat().st_mtime_ns for p in finished.glob("trials/*/record.json")} == before
+
+
+def test_missing_trials_are_run_again_with_the_same_bits_by_any_number_of_workers(
+    finished, tmp_path
+):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    for folder in list((copy / "trials").iterdir())[:4]:
+        shutil.rmtree(folder)
+    assert run(copy, "--priors", "fourier,dropout", "--seeds", "2", "--jobs", "1") == 0
+    assert results_without_costs(copy) == results_without_costs(finished)
+
+
+def test_study_file_of_a_run_repeats_it(finished, tmp_path):
+    arguments = [str(finished / "study.toml"), "--no-report", "--out", str(finished)]
+    assert _main(["run", *arguments]) == 0
+
+
+def test_status_counts_trials(finished, tmp_path, capsys):
+    assert _main(["status", str(finished)]) == 0
+    assert "6 trials: 6 done, 0 collapsed, 0 failed, 0 pending" in capsys.readouterr().out
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    shutil.rmtree(next((copy / "trials").iterdir()))
+    assert sum(c["pending"] for c in read_status(copy).by_prior.values()) == 1
+    with pytest.raises(UserError, match="not a run directory"):
+        read_status(tmp_path)
+
+
+def test_compare_prints_any_baseline(finished, capsys):
+    arguments = ["compare", str(finished), "--metric", "auroc", "--baseline", "fourier"]
+    assert _main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "dropout" in printed
+    assert "none" in printed
+    with pytest.raises(UserError, match="did you mean 'fourier'"):
+        _main(["compare", str(finished), "--metric", "auroc", "--baseline", "fourir"])
+
+
+def test_a_run_is_read_back(finished):
+    found = load_run(finished)
+    assert found.study["priors"] == ["none", "fourier", "dropout"]
+    trial = found.results["trial"].iloc[0]
+    assert found.arrays(trial).attribution.shape == (100, 80)
+    assert found.environment["datasets"].keys() == {"binary/simulated"}
+    with pytest.raises(UserError, match="not a finished run"):
+        load_run(finished / "trials")
+
+
+def test_another_study_in_the_same_folder_is_refused(finished):
+    before = (finished / "study.toml").read_text()
+    with pytest.raises(UserError, match=r"holds another study: priors was"):
+        run(finished, "--priors", "tv", "--seeds", "2")
+    assert (finished / "study.toml").read_text() == before
+    with pytest.raises(UserError, match="not empty and not a run"):
+        run(finished / "trials", "--priors", "tv")
+
+
+def test_two_runs_in_one_folder_are_refused(finished):
+    with RunDirectory(finished).lock(), pytest.raises(UserError, match="another priorbench run"):
+        run(finished, "--priors", "fourier,dropout", "--seeds", "2")
+
+
+@pytest.fixture
+def plugin(tmp_path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+def test_failures_and_collapses_are_recorded_and_counted(tmp_path, plugin, capsys):
+    out = tmp_path / "out"
+    arguments = ["--plugin", str(plugin), "--priors", "mine,mine:mode=fails,mine:mode=diverges"]
+    assert run(out, *arguments, "--seeds", "2") == 1
+    results = pd.read_csv(out / "results.csv", keep_default_na=False, na_values=[""])
+    statuses = results.groupby("prior")["status"].first()
+    assert statuses["mine"] == statuses["none"] == "done"
+    assert statuses["mine:mode=fails"] == "failed"
+    assert statuses["mine:mode=diverges"] == "collapsed"
+    table = compare(results)
+    auroc = table[table["metric"] == "auroc"].set_index("prior")
+    worst = results[(results["metric"] == "auroc")]["value"].min()
+    assert (auroc["n"] == 2).all()
+    assert auroc.loc["mine:mode=fails", "mean_prior"] == worst
+    capsys.readouterr()
+    _main(["status", str(out)])
+    printed = capsys.readouterr().out
+    assert "RuntimeError: on purpose" in printed
+    assert "loss is not finite in epoch 1" in printed
+    # failed trials are tried again, collapsed ones would only collapse again
+    assert run(out, *arguments, "--seeds", "2") == 1
+    assert "8 trials, 2 to run" in capsys.readouterr().err
+
+
+def test_a_changed_plug_in_is_trained_again(tmp_path, plugin, capsys):
+    out = tmp_path / "out"
+    arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "1"]
+    assert run(out, *arguments) == 0
+    plugin.write_text(PLUGIN.replace("scale * self", "2 * scale * self"))
+    capsys.readouterr()
+    assert run(out, *arguments) == 0
+    assert "2 trials, 1 to run" in capsys.readouterr().err
+
+
+def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
+    out = tmp_path / "out"
+    # in a process of its own: the broken pool leaves pipes behind
+    command = [sys.executable, "-c", "from priorbench.cli import main; main()", *SMOKE]
+    command += ["--plugin", str(plugin), "--priors", "mine:mode=dies,fourier", "--seeds", "1"]
+    found = subprocess.run([*command, "--out", str(out), "--jobs", "2"], check=False)
+    assert found.returncode == 1
+    found = read_status(out)
+    assert found.by_prior["mine:mode=dies"]["failed"] == 1
+    assert found.by_prior["none"]["done"] == found.by_prior["fourier"]["done"] == 1
+    assert "its worker died 2 times" in found.failures[0][2]
+    assert found.in_flight == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how):
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", "from priorbench.cli import main; main()", *SMOKE]
+    command += ["--out", str(out), "--priors", "fourier", "--seeds", "4", "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("trials/*/record.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if how == signal.SIGINT else -9)
+    assert "Traceback" not in err or how == signal.SIGKILL
+    finished = {p.parent.name for p in out.glob("trials/*/record.json")}
+    assert 2 <= len(finished) < 8
+    again = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert f"8 trials, {8 - len(finished)} to run" in again.stderr
+    assert read_status(out).by_prior["none"]["done"] == 4
+    assert not list(out.glob("trials/.running-*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--priors", "furier"], "did you mean 'fourier'"),
+        (["--priors", "fourier:softnes=1"], "did you mean 'softness'"),
+        (["--weights", "fourier=-1", "--priors", "fourier"], "weight -1 is not a finite number"),
+        (["--weights", "fourier"], "write prior=weight"),
+        (["--weights", "tv=1", "--priors", "fourier"], "unknown prior of this study 'tv'"),
+        (["--weights", "dropout=1", "--priors", "dropout"], "not a probability below 1"),
+        (["--tasks", "binry"], "did you mean 'binary'"),
+        (["--architectures", "three-con"], "did you mean 'three-conv'"),
+        (["--seeds", "some"], "give a count such as 5"),
+        (["--seeds", "0"], "at least one seed"),
+        (["--seeds", "1,1"], "a seed occurs twice"),
+        (["--data", "nowhere.toml"], "nowhere.toml: no such data file"),
+        (["--plugin", "nowhere.py"], "nowhere.py: no such file"),
+        (["no-such-study"], "unknown study 'no-such-study'"),
+        (["nowhere.toml"], "nowhere.toml: no such file"),
+        (["--jobs", "0"], "--jobs"),
+        (["--scale", "huge"], "--scale"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
+    out = tmp_path / "out"
+    with pytest.raises(UserError) as caught:
+        run(out, *arguments)
+    assert message in str(caught.value)
+    assert not out.exists()
+
+
+def test_cuda_without_a_gpu_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match="finds no GPU"):
+        run(tmp_path / "out", "--device", "cuda")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('prior = ["tv"]', "unknown key 'prior'; did you mean 'priors'"),
+        ('scale = "big"', "scale = 'big'"),
+        ("seeds = -1", "seeds"),
+        ("priors = [", "not valid TOML"),
+        ('priors = ["tv"]\nroot_seed = -3', "root_seed = -3"),
+    ],
+)
+def test_wrong_study_files_name_file_key_and_value(tmp_path, text, message):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        _main(["run", str(path)])
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_errors_are_one_line_with_exit_status_2_and_debug_shows_the_traceback():
+    code = "from priorbench.cli import main; main()"
+    command = [sys.executable, "-c", code, "run", "--priors", "furier"]
+    plain = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert plain.returncode == 2
+    assert [line for line in plain.stderr.splitlines() if "error" in line] == [
+        plain.stderr.splitlines()[-1]
+    ]
+    assert "Traceback" not in plain.stderr
+    debug = subprocess.run([*command, "--debug"], capture_output=True, text=True, check=False)
+    assert "Traceback" in debug.stderr
+    assert "did you mean" in debug.stderr
+
+
+def test_fasta_pair_runs_without_known_truth(tmp_path):
+    import numpy as np
+
+    from priorbench.sequences import decode
+    from priorbench.simulation import markov_background
+
+    codes = markov_background(400, 80, np.random.default_rng(0))
+    for name, rows in (("pos", codes[:200]), ("neg", codes[200:])):
+        lines = [f">{name}{i}\n{decode(row)}\n" for i, row in enumerate(rows)]
+        (tmp_path / f"{name}.fa").write_text("".join(lines))
+    (tmp_path / "mine.toml").write_text(
+        'task = "binary"\npositives = "pos.fa"\nnegatives = "neg.fa"\n'
+    )
+    out = tmp_path / "out"
+    assert run(out, "--data", str(tmp_path / "mine.toml"), "--priors", "l1", "--seeds", "2") == 0
+    results = pd.read_csv(out / "results.csv", keep_default_na=False, na_values=[""])
+    assert set(results["dataset"]) == {"mine"}
+    trials = results[results["stage"] == "evaluate"]
+    assert trials[trials["metric"] == "motif-auprc"]["value"].isna().all()
+    assert trials[trials["metric"] == "auroc"]["value"].between(0.2, 0.8).all()
+
+
+def test_show_and_list_answer(capsys):
+    for name in ("fourier", "binary", "three-conv", "auroc", "default"):
+        assert _main(["show", name]) == 0
+    printed = capsys.readouterr().out
+    assert "cycles per base" in printed
+    assert "frequency_limit = 0.15" in printed
+    with pytest.raises(UserError, match="did you mean 'fourier'"):
+        _main(["show", "fouriers"])
+    assert _main(["list", "priors", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {row["name"] for row in listed} >= {"none", "fourier"}

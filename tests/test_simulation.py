@@ -1,0 +1,93 @@
+"""Simulated sequences: composition, planted motifs, reproducibility."""
+
+import numpy as np
+import pytest
+
+from priorbench import registry
+from priorbench.dataset import DECOY, MOTIF, DatasetWriter, load_dataset
+from priorbench.sequences import reverse_complement
+from priorbench.simulation import (
+    HUMAN_DINUCLEOTIDES,
+    draw_instances,
+    markov_background,
+    motif_from_consensus,
+    nothing_planted,
+    plant,
+)
+
+
+def test_background_has_the_dinucleotides_of_the_table():
+    codes = markov_background(400, 500, np.random.default_rng(0))
+    counts = np.zeros((4, 4))
+    np.add.at(counts, (codes[:, :-1].ravel(), codes[:, 1:].ravel()), 1)
+    expected = HUMAN_DINUCLEOTIDES / HUMAN_DINUCLEOTIDES.sum()
+    assert counts / counts.sum() == pytest.approx(expected, abs=0.004)
+
+
+def test_instances_follow_the_matrix():
+    motif = motif_from_consensus("m", "ACRN", 0.8)
+    rest = 0.2 / 3
+    expected = [[0.8, rest, rest, rest], [rest, 0.8, rest, rest], [0.4, 0.1, 0.4, 0.1], [0.25] * 4]
+    assert motif.matrix == pytest.approx(np.array(expected))
+    drawn = draw_instances(motif, 20_000, np.random.default_rng(1))
+    for column in range(4):
+        share = np.bincount(drawn[:, column], minlength=4) / len(drawn)
+        assert share == pytest.approx(motif.matrix[column], abs=0.015)
+
+
+def test_planted_motifs_are_where_the_truth_says():
+    motif = motif_from_consensus("m", "ACGTTTGCAA", 0.999)
+    sequences = markov_background(50, 60, np.random.default_rng(2))
+    planted = nothing_planted(50, 60)
+    rows = np.repeat(np.arange(50), 2)
+    plant(sequences, motif, rows, planted, code=MOTIF, generator=np.random.default_rng(3))
+    consensus = motif.matrix.argmax(axis=1)
+    strands = set()
+    for sequence, codes, oracle in zip(sequences, planted.codes, planted.oracle, strict=True):
+        assert (codes == MOTIF).sum() == 20  # two instances that do not overlap
+        assert ((oracle != 0) == (codes == MOTIF)).all()
+        start = int(np.argmax(codes == MOTIF))
+        found = sequence[start : start + 10]
+        forward = (found == consensus).mean()
+        reverse = (found == reverse_complement(consensus.astype(np.uint8))).mean()
+        assert max(forward, reverse) >= 0.9
+        strands.add(forward > reverse)
+    assert strands == {True, False}
+
+
+def test_no_room_is_an_error():
+    motif = motif_from_consensus("m", "ACGTACGT", 0.9)
+    planted = nothing_planted(1, 10)
+    sequences = np.zeros((1, 10), dtype=np.uint8)
+    with pytest.raises(ValueError, match="no room"):
+        plant(
+            sequences,
+            motif,
+            np.array([0, 0]),
+            planted,
+            code=DECOY,
+            generator=np.random.default_rng(0),
+        )
+
+
+def digest(folder, seed):
+    with DatasetWriter(folder) as writer:
+        registry.build("task", "binary").simulate(writer, "smoke", np.random.default_rng(seed))
+        writer.finish()
+    return load_dataset(folder).digest
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    first, again, other = (digest(tmp_path / n, s) for n, s in (("a", 0), ("b", 0), ("c", 1)))
+    assert first == again != other
+
+
+def test_binary_plants_the_target_in_positives_only(simulated):
+    labels = simulated.columns["label"].take(np.arange(700))
+    assert labels.mean() == 0.5
+    assert set(np.unique(simulated.split)) == {0, 1, 2}
+    test_labels = simulated.columns["label"].take(simulated.attributed)
+    assert (test_labels == 1).all()
+    assert (simulated.split[simulated.attributed] == 2).all()
+    assert (simulated.truth == MOTIF).any(axis=1).all()
+    assert (simulated.truth == DECOY).any(axis=1).mean() > 0.5
