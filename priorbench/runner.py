@@ -6,11 +6,12 @@ import dataclasses
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+
+from joblib.externals.loky import ProcessPoolExecutor, as_completed
+from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from .errors import UserError
 from .plan import Plan
@@ -18,7 +19,12 @@ from .store import FAILED, RunDirectory, write_json
 from .trial import Trial
 from .worker import Job, run_trial
 
-_ATTEMPTS = 2
+# one thread a worker, and deterministic matrix products on a GPU
+_THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
+_ENVIRONMENT = {
+    **{f"{library}_NUM_THREADS": "1" for library in _THREADS},
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,10 @@ def pending(plan: Plan, run: RunDirectory) -> list[Trial]:
 def run_pending(
     plan: Plan, run: RunDirectory, *, workers: int, ended: Callable[[Event], None]
 ) -> None:
-    """Run what is pending; a trial whose worker dies is tried once more, then recorded as failed.
+    """Run what is pending.
+
+    When a worker dies, loky gives up all trials that were in flight. Each of them is tried once
+    more, alone; the one whose worker dies again is recorded as failed.
 
     Args:
         plan: all trials.
@@ -84,59 +93,57 @@ def run_pending(
         ended: called after every trial.
     """
     run.clear_in_flight()
-    todo = pending(plan, run)
-    deaths: Counter[str] = Counter()
-    while todo:
-        left = {trial.id: trial for trial in todo}
+    left = {trial.id: trial for trial in pending(plan, run)}
+    while left:
+        jobs = [_job(plan, run, trial) for trial in left.values()]
         try:
-            for event in _run(plan, run, todo, workers):
-                del left[event.trial.id]
-                ended(event)
-        except _worker_death() as error:
-            guilty = [i for i in run.in_flight() if i in left] or list(left)[:1]
-            run.clear_in_flight()
-            finished = [t for t in left.values() if _finished(run, t)]
-            for trial in finished:
-                del left[trial.id]
-                ended(_event(run, trial))
-            deaths.update(i for i in guilty if i in left)
-            for trial_id in [i for i, count in deaths.items() if count >= _ATTEMPTS and i in left]:
-                _record_death(run, left[trial_id], error)
+            for trial_id in _run(jobs, workers):
                 ended(_event(run, left.pop(trial_id)))
-        todo = list(left.values())
+        except BrokenProcessPool:
+            suspects = [i for i in run.in_flight() if i in left] or list(left)[:1]
+            run.clear_in_flight()
+            for trial in [t for t in left.values() if _finished(run, t)]:
+                ended(_event(run, left.pop(trial.id)))
+            for trial in [left.pop(i) for i in suspects if i in left]:
+                _try_alone(plan, run, trial)
+                ended(_event(run, trial))
 
 
-def _worker_death() -> type[Exception]:
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    death: type[Exception] = BrokenProcessPool
-    return death
+def _job(plan: Plan, run: RunDirectory, trial: Trial) -> Job:
+    dataset = plan.datasets[f"{trial.task}/{trial.dataset}"]
+    return Job(trial, dataset.resolve(), plan.study.plugins, run.root.resolve())
 
 
-def _run(plan: Plan, run: RunDirectory, trials: Sequence[Trial], workers: int) -> Iterator[Event]:
-    from joblib import Parallel, delayed, parallel_config
+def _try_alone(plan: Plan, run: RunDirectory, trial: Trial) -> None:
+    try:
+        for _ in _run([_job(plan, run, trial)], 1):
+            pass
+    except BrokenProcessPool as error:
+        run.clear_in_flight()
+        with run.new_trial(trial.id) as folder:
+            record = {
+                "trial": trial.id,
+                **dataclasses.asdict(trial),
+                "status": FAILED,
+                "reason": "its worker died twice (killed, or out of memory?)",
+                "traceback": str(error),
+            }
+            write_json(folder / "record.json", record)
 
-    jobs = [
-        Job(
-            trial,
-            plan.datasets[f"{trial.task}/{trial.dataset}"].resolve(),
-            plan.study.plugins,
-            run.root.resolve(),
-        )
-        for trial in trials
-    ]
-    by_id = {trial.id: trial for trial in trials}
-    with parallel_config("loky", n_jobs=min(workers, len(jobs)), inner_max_num_threads=1):
-        results = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")(
-            delayed(_run_job)(job, os.getpid()) for job in jobs
-        )
-        for trial_id in results:
-            yield _event(run, by_id[trial_id])
+
+def _run(jobs: Sequence[Job], workers: int) -> Iterator[str]:
+    """Ids of trials as they end, from worker processes that end with this generator."""
+    executor = ProcessPoolExecutor(min(workers, len(jobs)), env=_ENVIRONMENT)
+    try:
+        futures = [executor.submit(_run_job, job, os.getpid()) for job in jobs]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        executor.shutdown(wait=True, kill_workers=True)
 
 
 def _run_job(job: Job, driver: int) -> str:
     _die_with(driver)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic matrix products
     run_trial(job)
     return job.trial.id
 
@@ -164,17 +171,3 @@ def _event(run: RunDirectory, trial: Trial) -> Event:
 def _finished(run: RunDirectory, trial: Trial) -> bool:
     record = run.record(trial.id)
     return record is not None and record["status"] != FAILED
-
-
-def _record_death(run: RunDirectory, trial: Trial, error: Exception) -> None:
-    with run.new_trial(trial.id) as folder:
-        write_json(
-            Path(folder) / "record.json",
-            {
-                "trial": trial.id,
-                **dataclasses.asdict(trial),
-                "status": FAILED,
-                "reason": f"its worker died {_ATTEMPTS} times (killed, or out of memory?)",
-                "traceback": str(error),
-            },
-        )

@@ -155,9 +155,7 @@ class _Trainer:
         self.model, self.task, self.prior, self.dataset = model, task, prior, dataset
         self.weight, self.schedule, self.luck = weight, schedule, luck
         self.device = next(model.parameters()).device
-        self.optimiser = torch.optim.Adam(
-            model.parameters(), lr=schedule.learning_rate, fused=True
-        )
+        self.optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, fused=True)
         self.noise = torch.Generator(self.device).manual_seed(luck.derive("augment"))
         self.penalises_attributions = weight > 0 and prior.overrides("penalty")
         self.penalises_parameters = weight > 0 and prior.overrides("parameter_penalty")

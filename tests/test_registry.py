@@ -133,7 +133,9 @@ def test_missing_plug_in(tmp_path):
 
 def test_source_digest_ignores_comments_and_docstrings_only(tmp_path):
     plain = write(tmp_path / "a.py", "def f(x):\n    return x + 1\n")
-    commented = write(tmp_path / "b.py", '"""Doc."""\ndef f(x):\n    "Doc."  # why\n    return x+1\n')
+    commented = write(
+        tmp_path / "b.py", '"""Doc."""\ndef f(x):\n    "Doc."  # why\n    return x+1\n'
+    )
     changed = write(tmp_path / "c.py", "def f(x):\n    return x + 2\n")
     digest = registry.source_digest
     assert digest(plain) == digest(commented) != digest(changed)

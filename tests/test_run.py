@@ -224,7 +224,7 @@ def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
     found = read_status(out)
     assert found.by_prior["mine:mode=dies"]["failed"] == 1
     assert found.by_prior["none"]["done"] == found.by_prior["fourier"]["done"] == 1
-    assert "its worker died 2 times" in found.failures[0][2]
+    assert "its worker died twice" in found.failures[0][2]
     assert found.in_flight == []
 
 
