@@ -86,7 +86,7 @@ def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
             scores[trial.id] |= scoring.score_against(costs, reference)
     rows: list[dict[str, Any]] = []
     for block in _grouped(plan.trials, lambda trial: trial.block):
-        known = {name for trial in block for name in scores[trial.id]}
+        known = _expected_metrics(block[0].task).union(*(scores[t.id] for t in block))
         for trial in block:
             record = records[trial.id]
             if record is not None:
@@ -146,6 +146,12 @@ def _with_baseline(trials: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
         for trial in trials
         if (trial.block, trial.seed) in baselines
     ]
+
+
+def _expected_metrics(task: str) -> set[str]:
+    """What every trial of a task would be scored by, so that trials that failed have rows."""
+    own = registry.load("task", specs.split_spec(task)[0]).metrics
+    return {name for name, m in METRICS.items() if m.axis != "prediction" or name in own}
 
 
 def _rows(
@@ -219,19 +225,28 @@ def compare(results: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
 
 
-def _paired_table(group: pd.DataFrame, metric: Metric, floor: float | None) -> pd.DataFrame:
-    """Seeds x priors of one metric, failures imputed; seeds not run under every prior left out."""
-    values = group["value"].to_numpy(dtype=float)
+def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> pd.Series[float]:
+    """Values of one metric as they count: failed and collapsed trials have the worst outcome.
+
+    Args:
+        rows: rows of results.csv of one block and one metric, of all priors.
+        metric: gives the direction; without one, values are as measured.
+        floor: score of a random attribution, where there is one.
+    """
+    values = rows["value"].to_numpy(dtype=float)
     if metric.higher_is_better is not None:
+        failed = (rows["status"] != DONE).to_numpy()
         values = impute_failures(
-            values,
-            (group["status"] != DONE).to_numpy(),
-            higher_is_better=metric.higher_is_better,
-            floor=floor,
+            values, failed, higher_is_better=metric.higher_is_better, floor=floor
         )
-    wide = group.assign(value=values).pivot(index="seed", columns="prior", values="value")
-    order = list(dict.fromkeys(group["prior"]))
-    return wide[order].dropna()
+    return pd.Series(values, index=rows.index)
+
+
+def _paired_table(group: pd.DataFrame, metric: Metric, floor: float | None) -> pd.DataFrame:
+    """Seeds x priors of one metric; seeds that have no value under some prior are left out."""
+    counted = group.assign(value=counted_scores(group, metric, floor))
+    wide = counted.pivot_table(index="seed", columns="prior", values="value", dropna=False)
+    return wide[list(dict.fromkeys(group["prior"]))].dropna()
 
 
 def _differences(
@@ -300,7 +315,7 @@ class Run:
         environment: contents of environment.json.
         results: results.csv, with the columns RESULT_COLUMNS.
         comparisons: comparisons.csv, with the columns COMPARISON_COLUMNS.
-        records: record.json of every trial in results.csv, by id.
+        records: record.json of every planned trial that has been run, by id.
         datasets: opened datasets by ``task/name``.
     """
 
@@ -328,16 +343,16 @@ def load_run(root: Path) -> Run:
     Raises:
         UserError: if the folder is not a run directory, or has no results yet.
     """
-    for name in ("study.toml", "environment.json", "results.csv", "comparisons.csv"):
+    for name in ("study.toml", "environment.json", "plan.csv", "results.csv", "comparisons.csv"):
         if not (root / name).is_file():
             raise UserError(
                 f"{root}: no {name} here, so this is not a finished run; `priorbench run "
                 f"--out {root}` makes one"
             )
     environment = json.loads((root / "environment.json").read_text(encoding="utf-8"))
-    results = _read_csv(root / "results.csv")
+    results = _read_csv(root / "results.csv").astype({"seed": "Int64"})
     run = RunDirectory(root)
-    ids = results["trial"].dropna().unique()
+    ids = _read_csv(root / "plan.csv")["trial"]
     records = {i: record for i in ids if (record := run.record(i)) is not None}
     return Run(
         root,
@@ -364,6 +379,7 @@ __all__ = [
     "Run",
     "collect",
     "compare",
+    "counted_scores",
     "load_run",
     "write_results",
 ]

@@ -51,7 +51,8 @@ class Epoch:
         training_loss: mean prediction loss of the steps, in the task's unit.
         penalty: mean unweighted penalty of the steps.
         validation_loss: mean prediction loss of the validation data, in eval mode.
-        seconds_per_step: mean over the steps, validation left out.
+        seconds_per_step: mean over the steps, validation left out: processor time on CPU, wall
+            time on a GPU.
         order: hash of the order of examples and of the strands they were shown on.
     """
 
@@ -201,23 +202,24 @@ class _Trainer:
         steps = max(1, round(len(rows) / self.schedule.batch_size))
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
         self.model.train()
-        self._synchronise()
-        started = time.perf_counter()
+        started = self._clock()
         # parts of almost equal size: a short last batch would upset batch norm
         for index in np.array_split(np.arange(len(rows)), steps):
             batch = load_batch(self.dataset, rows[index], self.device, flip=flips[index])
             total += torch.stack(self.step(batch))
-        self._synchronise()
-        seconds = (time.perf_counter() - started) / steps
+        seconds = (self._clock() - started) / steps
         self.model.eval()
         validation = mean_prediction_loss(self.model, self.task, self.dataset, VALID, self.device)
         prediction, penalty = (total / steps).tolist()
         digest = hashlib.sha256(rows.tobytes() + flips.tobytes()).hexdigest()[:16]
         return Epoch(prediction, penalty, validation, seconds, digest)
 
-    def _synchronise(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+    def _clock(self) -> float:
+        """Seconds: of this process on CPU, so that busy neighbours do not count; wall on a GPU."""
+        if self.device.type == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize(self.device)
+        return time.perf_counter()
 
 
 def fit(

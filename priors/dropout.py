@@ -17,7 +17,7 @@ class Dropout(Prior):
 
     summary: ClassVar[str] = "drops inputs of dense layers with probability = weight"
     citation: ClassVar[str] = "Srivastava et al., JMLR 2014"
-    default_weights: ClassVar[Mapping[str, float]] = {"*": 0.2}
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 0.1}
 
     def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
         """Put a dropout layer before each dense layer."""

@@ -34,7 +34,7 @@ class Fourier(AttributionPrior):
     summary: ClassVar[str] = "penalises the share of high frequencies in the attribution"
     citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
     scale_free: ClassVar[bool] = True
-    default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0, "profile": 50.0}
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 0.3, "profile": 50.0}
 
     frequency_limit: float = 0.15
     softness: float = 0.2

@@ -20,7 +20,7 @@ class L2(AttributionPrior):
 
     summary: ClassVar[str] = "penalises the mean squared attribution"
     citation: ClassVar[str] = "Ross, Hughes & Doshi-Velez, IJCAI 2017"
-    default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 3.0}
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty in units of the target (squared)."""

@@ -30,7 +30,7 @@ class TotalVariation(AttributionPrior):
     summary: ClassVar[str] = "penalises differences between neighbouring attributions"
     citation: ClassVar[str] = "Erion et al., Nature Machine Intelligence 2021"
     scale_free: ClassVar[bool] = True
-    default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 0.1}
 
     form: Literal["scale-free", "published"] = "scale-free"
 

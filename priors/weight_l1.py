@@ -20,7 +20,7 @@ class WeightL1(Prior):
 
     summary: ClassVar[str] = "penalises the absolute weights of the network (no attribution prior)"
     citation: ClassVar[str] = "Tibshirani, JRSS B 1996"
-    default_weights: ClassVar[Mapping[str, float]] = {"*": 1e-5}
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 1e-4}
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """() penalty."""

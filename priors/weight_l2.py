@@ -20,7 +20,7 @@ class WeightL2(Prior):
 
     summary: ClassVar[str] = "penalises the squared weights of the network (no attribution prior)"
     citation: ClassVar[str] = "Krogh & Hertz, NeurIPS 1991"
-    default_weights: ClassVar[Mapping[str, float]] = {"*": 1e-4}
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 1e-3}
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """() penalty."""

@@ -12,9 +12,9 @@ import pandas as pd
 from priorbench.contracts import Metric
 from priorbench.metrics import METRICS
 from priorbench.plan import BASELINE
-from priorbench.results import ALPHA, Run
+from priorbench.results import ALPHA, Run, counted_scores
 from priorbench.scoring import ORACLE, RANDOM
-from priorbench.statistics import impute_failures, smallest_p
+from priorbench.statistics import smallest_p
 from priorbench.store import DONE
 
 _KEYS = ["task", "dataset", "architecture"]
@@ -82,14 +82,7 @@ class Block:
         """Columns prior, seed, value, failed; failed trials as they count in comparisons."""
         rows = self.rows[self.rows["metric"] == metric.name]
         failed = (rows["status"] != DONE).to_numpy()
-        values = rows["value"].to_numpy(dtype=float)
-        if metric.higher_is_better is not None:
-            values = impute_failures(
-                values,
-                failed,
-                higher_is_better=metric.higher_is_better,
-                floor=self.reference(RANDOM, metric),
-            )
+        values = counted_scores(rows, metric, self.reference(RANDOM, metric))
         # "none" before the others, whatever the order of the rows
         rank = rows["prior"].map({prior: i for i, prior in enumerate(self.priors)})
         table = rows[["prior", "seed"]].assign(value=values, failed=failed, rank=rank)

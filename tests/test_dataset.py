@@ -44,9 +44,14 @@ def test_digest_follows_the_contents_not_the_notes(tmp_path):
 
 
 def test_an_error_leaves_nothing_behind(tmp_path):
-    with pytest.raises(RuntimeError), DatasetWriter(tmp_path / "data") as writer:
-        writer.append(np.zeros((1, 5), np.uint8), np.zeros(1, np.float32), np.zeros(1, np.uint8))
-        raise RuntimeError
+    def write_and_fail():
+        with DatasetWriter(tmp_path / "data") as writer:
+            empty = np.zeros((1, 5), np.uint8)
+            writer.append(empty, np.zeros(1, np.float32), np.zeros(1, np.uint8))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -56,10 +61,11 @@ def test_a_folder_without_a_dataset_is_refused(tmp_path):
 
 
 def test_rows_of_unequal_shape_are_a_mistake(tmp_path):
-    with pytest.raises(ValueError, match="rows of shape"), DatasetWriter(tmp_path / "d") as writer:
-        for length in (5, 6):
-            empty = np.zeros((1, length), np.uint8)
-            writer.append(empty, np.zeros(1, np.float32), np.zeros(1, np.uint8))
+    with DatasetWriter(tmp_path / "d") as writer:
+        label, split = np.zeros(1, np.float32), np.zeros(1, np.uint8)
+        writer.append(np.zeros((1, 5), np.uint8), label, split)
+        with pytest.raises(ValueError, match="rows of shape"):
+            writer.append(np.zeros((1, 6), np.uint8), label, split)
 
 
 def test_mapped_pages_are_given_back(tmp_path, monkeypatch):

@@ -72,6 +72,8 @@ def make_run(root, priors, seeds, *, failed=(), truth=True, name="study", length
         for k, prior in enumerate(priors)
         for row in write_trial(root, prior, k, seed, (prior, seed) in failed, length)
     ]
+    plan = pd.DataFrame({"trial": list(dict.fromkeys(row[0] for row in rows))})
+    plan.to_csv(root / "plan.csv", index=False)
     rows += reference_rows(load_dataset(root / "data" / data))
     results = pd.DataFrame(rows, columns=RESULT_COLUMNS).astype({"seed": "Int64"})
     if not truth:
