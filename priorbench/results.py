@@ -315,6 +315,7 @@ class Run:
         environment: contents of environment.json.
         results: results.csv, with the columns RESULT_COLUMNS.
         comparisons: comparisons.csv, with the columns COMPARISON_COLUMNS.
+        planned: how many trials the study has.
         records: record.json of every planned trial that has been run, by id.
         datasets: opened datasets by ``task/name``.
     """
@@ -324,6 +325,7 @@ class Run:
     environment: Mapping[str, Any]
     results: pd.DataFrame
     comparisons: pd.DataFrame
+    planned: int
     records: Mapping[str, Mapping[str, Any]]
     datasets: Mapping[str, Dataset]
 
@@ -360,6 +362,7 @@ def load_run(root: Path) -> Run:
         environment,
         results,
         _read_csv(root / "comparisons.csv"),
+        len(ids),
         records,
         {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
     )

@@ -35,15 +35,9 @@ class Overview(Section):
             datasets=sorted(run.datasets),
             priors=_priors(run, found),
             statuses=_statuses(run),
-            planned=_planned(run),
+            pending=run.planned - len(run.records),
             tuning=sum(record["stage"] == "tune" for record in run.records.values()),
         )
-
-
-def _planned(run: Run) -> int:
-    study = run.study
-    arms = len(study["priors"]) * max(1, len(study["architectures"]))
-    return arms * len(study["seeds"]) * len(run.datasets)
 
 
 def _statuses(run: Run) -> Counter[str]:
