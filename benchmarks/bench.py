@@ -1,0 +1,166 @@
+"""Speed and memory, as ratios measured side by side in one run: `make bench`.
+
+Each benchmark is a function that returns rows of (what, value, goal); `python benchmarks/bench.py
+NAME ...` runs some of them. Nothing here is a test: machines are noisy.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from fourier_step import step_ratios
+
+from priorbench.sequences import decode
+from priorbench.simulation import markov_background
+
+Row = tuple[str, str, str]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from priorbench.cli import main; main()", *arguments]
+
+
+def seconds(*arguments: str) -> float:
+    started = time.perf_counter()
+    subprocess.run(command(*arguments), check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def steps() -> Iterator[Row]:
+    """Step with the Fourier prior over the plain step: paper's network, 1,000 bp, one thread."""
+    for batch_norm, goal in ((False, "<= 1.5"), (True, "<= 2.0")):
+        name = "with batch norm" if batch_norm else "without batch norm"
+        for what, ratio in step_ratios(batch_norm=batch_norm).items():
+            yield f"step {name}: {what}", f"{ratio:.2f} x", goal if "priorbench" in what else ""
+
+
+def smoke() -> Iterator[Row]:
+    """`priorbench run --scale smoke` with two priors and two seeds, process start included."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["run", "--scale", "smoke", "--priors", "none,fourier", "--seeds", "2"]
+        elapsed = seconds(*arguments, "--out", f"{folder}/x")
+        yield "smoke run, report included", f"{elapsed:.0f} s", "<= 30 s"
+
+
+def listing() -> Iterator[Row]:
+    """`priorbench list`, best of three."""
+    best = min(seconds("list") for _ in range(3))
+    yield "priorbench list", f"{best:.2f} s", "< 1 s"
+
+
+def default() -> Iterator[Row]:
+    """The embedded default, report included."""
+    with tempfile.TemporaryDirectory() as folder:
+        elapsed = seconds("run", "--out", f"{folder}/x")
+        yield "default run, report included", f"{elapsed:.0f} s", "<= 360 s on 2 cores"
+
+
+def workers() -> Iterator[Row]:
+    """Trials an hour of two workers over those of one, start and end of the run left out."""
+    rates = {}
+    for jobs in (1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = ["run", "--priors", "none,fourier", "--seeds", "4", "--no-report"]
+            subprocess.run(
+                command(*arguments, "--out", f"{folder}/x", "--jobs", str(jobs)),
+                check=True,
+                capture_output=True,
+            )
+            times = sorted(p.stat().st_mtime for p in Path(folder).glob("x/trials/*/record.json"))
+            # the first trial of each worker pays for starting it
+            rates[jobs] = (len(times) - jobs) / (times[-1] - times[jobs - 1])
+    yield "trials an hour, one worker", f"{3600 * rates[1]:.0f}", ""
+    yield "two workers over one", f"{rates[2] / rates[1]:.2f} x", ">= 1.7 x"
+
+
+def encoding() -> Iterator[Row]:
+    """A million sequences of 1,000 bp: peak memory and time of encoding; a worker's memory."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for count in (10_000, 1_000_000):
+            _write_fasta(folder, count)
+            found = _measure(folder)
+            label = f"{count:,} sequences of 1,000 bp"
+            big = count == 1_000_000
+            yield f"encode {label}", f"{found['seconds']:.0f} s", ""
+            yield f"peak memory, {label}", f"{found['encode']:.2f} GB", "< 2.5 GB" if big else ""
+            yield f"on disk, {label}", f"{found['disk']:.2f} GB", "about 1 GB" if big else ""
+            yield f"worker, {label}", f"{found['worker']:.2f} GB", "the same" if big else ""
+
+
+def _write_fasta(folder: Path, count: int) -> None:
+    generator = np.random.default_rng(0)
+    for name in ("pos", "neg"):
+        with (folder / f"{name}.fa").open("w") as file:
+            for start in range(0, count // 2, 10_000):
+                rows = markov_background(min(10_000, count // 2 - start), 1000, generator)
+                file.writelines(
+                    f">{name}{start + i}\n{decode(row)}\n" for i, row in enumerate(rows)
+                )
+    (folder / "data.toml").write_text(
+        'task = "binary"\npositives = "pos.fa"\nnegatives = "neg.fa"\n'
+    )
+
+
+def _measure(folder: Path) -> dict[str, float]:
+    """Encode, then take 3,000 shuffled batches as training does, each in a process of its own."""
+    report = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+    encode = f"""
+import numpy as np, pathlib, shutil
+from priorbench import registry
+from priorbench.datafile import load_datafile
+from priorbench.dataset import DatasetWriter
+shutil.rmtree({str(folder / "encoded")!r}, ignore_errors=True)
+with DatasetWriter(pathlib.Path({str(folder / "encoded")!r})) as writer:
+    data = load_datafile(pathlib.Path({str(folder / "data.toml")!r}))
+    registry.build("task", "binary").read(writer, data, np.random.default_rng(0))
+    writer.finish()
+"""
+    worker = f"""
+import numpy as np, pathlib, torch
+from priorbench.dataset import load_dataset
+from priorbench.training import load_batch
+dataset = load_dataset(pathlib.Path({str(folder / "encoded")!r}))
+rows = np.random.default_rng(0).permutation(dataset.rows(0))
+for step in range(3000):
+    load_batch(dataset, np.resize(np.roll(rows, -64 * step), 64), torch.device("cpu"))
+"""
+    started = time.perf_counter()
+    peak_encode = _peak(encode + report)
+    elapsed = time.perf_counter() - started
+    disk = sum(path.stat().st_size for path in (folder / "encoded").iterdir()) / 1e9
+    return {
+        "seconds": elapsed,
+        "encode": peak_encode,
+        "disk": disk,
+        "worker": _peak(worker + report),
+    }
+
+
+def _peak(code: str) -> float:
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
+    function.__name__: function for function in (listing, steps, smoke, workers, encoding, default)
+}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    for name in sys.argv[1:] or BENCHMARKS:
+        print(f"\n{name}: {BENCHMARKS[name].__doc__}", flush=True)
+        for what, value, goal in BENCHMARKS[name]():
+            print(f"  {what:<52} {value:>10}   {goal}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
