@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .contracts import Attribution
 from .streams import Gate, Streams, part
@@ -66,17 +67,27 @@ def attribute_and_predict(
     gate = Gate()
     chosen = sequence[applies].detach().requires_grad_()
     rest = sequence[~applies]
+    parts = [chosen, rest] if len(rest) else [chosen]
     with torch.enable_grad():
-        output = model(Streams([chosen, rest] if len(rest) else [chosen], gate))
+        outputs = _forward(model, parts, gate)
         with gate.closed():
             (gradient,) = torch.autograd.grad(
-                target(part(output, 0)).sum(), chosen, create_graph=create_graph
+                target(outputs[0]).sum(), chosen, create_graph=create_graph
             )
         attribution = Attribution(gradient, (gradient * chosen.detach()).sum(dim=1))
-    if not len(rest):
-        return part(output, 0), attribution
+    if len(outputs) == 1:
+        return outputs[0], attribution
     order = torch.cat([torch.nonzero(applies)[:, 0], torch.nonzero(~applies)[:, 0]])
-    return _rejoin(part(output, 0), part(output, 1), torch.argsort(order)), attribution
+    return _rejoin(outputs[0], outputs[1], torch.argsort(order)), attribution
+
+
+def _forward(model: torch.nn.Module, parts: list[torch.Tensor], gate: Gate) -> list[Any]:
+    """The model's output for every part; together only where batch norm couples them."""
+    coupled = any(m.training for m in model.modules() if isinstance(m, _BatchNorm))
+    if not coupled:
+        return [model(value) for value in parts]
+    output = model(Streams(parts, gate))
+    return [part(output, index) for index in range(len(parts))]
 
 
 def _rejoin(first: Any, second: Any, order: torch.Tensor) -> Any:

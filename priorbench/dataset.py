@@ -35,21 +35,21 @@ SPLITS = ("training", "validation", "test")
 BACKGROUND, MOTIF, DECOY = 0, 1, 2
 """position codes of ``truth``: neither, part of a motif that matters, part of a decoy"""
 
-_RELEASE_BYTES = 64 << 20
+_KEEP_MAPPED_BYTES = 64 << 20
 
 
 class SharedRows:
     """Rows of a memory-mapped ``.npy`` file.
 
-    Pages that were touched are given back to the system now and then, so that the resident
-    memory of a worker does not grow with the dataset; they stay in the page cache, which all
-    workers share.
+    Large files are unmapped again after every access, as one row may map megabytes around it:
+    the resident memory of a worker does not grow with the dataset. The data stay in the page
+    cache, which all workers share.
     """
 
     def __init__(self, path: Path) -> None:
         """Map the array at ``path`` read-only."""
         self._array = np.load(path, mmap_mode="r", allow_pickle=False)
-        self._touched = 0
+        self._releases = self._array.nbytes > _KEEP_MAPPED_BYTES
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -60,8 +60,7 @@ class SharedRows:
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """A copy of the given rows, (k, ...)."""
         result = np.asarray(self._array[rows])
-        self._touched += len(rows) * max(mmap.PAGESIZE, result[:1].nbytes)
-        if self._touched > _RELEASE_BYTES:
+        if self._releases:
             self._release()
         return result
 
@@ -69,7 +68,6 @@ class SharedRows:
         base = getattr(self._array, "_mmap", None)
         if base is not None and hasattr(mmap, "MADV_DONTNEED"):
             base.madvise(mmap.MADV_DONTNEED)
-        self._touched = 0
 
 
 class NpyWriter:

@@ -67,7 +67,10 @@ class Streams:
         """A tensor method that acts on every part; attributes such as ``shape`` are refused."""
         method = getattr(torch.Tensor, name)
         if not callable(method):
-            raise AttributeError(f"{name!r} is not defined for a batch in parts")
+            raise AttributeError(
+                f"{name!r} is not defined for a batch in parts; write flatten(1), not "
+                "view(x.shape[0], -1), in networks with batch norm"
+            )
 
         def call(*args: Any, **kwargs: Any) -> Any:
             return _on_each_part(method, (self, *args), kwargs)

@@ -71,7 +71,7 @@ def test_rows_of_unequal_shape_are_a_mistake(tmp_path):
 def test_mapped_pages_are_given_back(tmp_path, monkeypatch):
     rows = np.arange(200, dtype=np.uint8).reshape(20, 10)
     np.save(tmp_path / "x.npy", rows)
-    monkeypatch.setattr("priorbench.dataset._RELEASE_BYTES", 1)
+    monkeypatch.setattr("priorbench.dataset._KEEP_MAPPED_BYTES", 1)
     shared = SharedRows(tmp_path / "x.npy")
     for _ in range(3):
         assert np.array_equal(shared.take(np.array([3, 19])), rows[[3, 19]])

@@ -137,10 +137,24 @@ def test_model_with_residuals_and_several_outputs():
     assert found.observed.abs().sum() > 0
 
 
-def test_sizes_of_a_divided_batch_are_refused():
-    class Viewing(torch.nn.Module):
-        def forward(self, x):
-            return x.reshape(x.shape[0], -1)[:, :1]
+class Viewing(torch.nn.Module):
+    """Asks for the size of the batch, as many networks do."""
 
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.norm(x).reshape(x.shape[0], -1)[:, :1]
+
+
+def test_sizes_of_a_divided_batch_are_refused_where_batch_norm_joins_it():
     with pytest.raises(AttributeError, match="batch in parts"):
-        attribute_and_predict(Viewing(), sequences(4), torch.arange(4) < 1, target)
+        attribute_and_predict(Viewing().double(), sequences(4), torch.arange(4) < 1, target)
+
+
+def test_any_module_works_without_batch_norm_in_training_mode():
+    model, x = Viewing().double().eval(), sequences(4)
+    output, found = attribute_and_predict(model, x, torch.arange(4) < 1, target)
+    assert torch.allclose(output, model(x))
+    assert found.observed.shape == (1, 80)
