@@ -83,7 +83,8 @@ def attribute_and_predict(
 
 def _forward(model: torch.nn.Module, parts: list[torch.Tensor], gate: Gate) -> list[Any]:
     """The model's output for every part; together only where batch norm couples them."""
-    coupled = any(m.training for m in model.modules() if isinstance(m, _BatchNorm))
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+    coupled = any(m.training or m.running_mean is None for m in norms)
     if not coupled:
         return [model(value) for value in parts]
     output = model(Streams(parts, gate))

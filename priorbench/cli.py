@@ -274,16 +274,17 @@ def compare(
 
     Example: priorbench compare runs/default-1a2b3c4d --metric motif-auprc
     """
+    from .comparisons import compare as compare_results
     from .metrics import get_metric
-    from .results import compare as compare_results
     from .results import load_run
 
     name = get_metric(metric).name
-    results = load_run(directory).results
+    found = load_run(directory)
+    results = found.results
     known = results.loc[results["stage"] == "evaluate", "prior"].unique()
     if baseline not in known:
         raise unknown("prior of this run", baseline, known)
-    table = compare_results(results[results["metric"] == name], baseline)
+    table = compare_results(results[results["metric"] == name], found.agreement(), baseline)
     if table.empty:
         raise UserError(f"{directory}: nothing to compare in metric {name!r}")
     columns = ["dataset", "prior", "n", "mean_baseline", "mean_prior", "difference"]

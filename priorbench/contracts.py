@@ -60,6 +60,10 @@ class Attribution:
     observed: torch.Tensor
 
 
+HOOKS = ("penalty", "parameter_penalty", "adapt", "augment")
+"""the methods through which a prior acts"""
+
+
 @dataclass(frozen=True)
 class Prior(ABC):
     """A regulariser. Override any of the four hooks; the engine pays only for those.
@@ -107,8 +111,17 @@ class Prior(ABC):
         return getattr(type(self), hook) is not getattr(Prior, hook)
 
     def default_weight(self, task: str) -> float:
-        """The documented default weight for a task."""
-        return self.default_weights.get(task, self.default_weights.get("*", 0.0))
+        """The documented default weight for a task; 0 for a prior that does nothing.
+
+        Raises UserError for a prior that acts and has no default for the task.
+        """
+        weight = self.default_weights.get(task, self.default_weights.get("*"))
+        if weight is None and any(map(self.overrides, HOOKS)):
+            raise UserError(
+                f"no default weight for task {task!r}; give one with --weights PRIOR=WEIGHT, or "
+                "set default_weights in its class"
+            )
+        return weight or 0.0
 
     def check_weight(self, weight: float) -> None:
         """Raise UserError if the weight makes no sense for this prior."""
@@ -149,6 +162,13 @@ class Task(ABC):
     @abstractmethod
     def predictions(self, output: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """Named arrays, (B, ...) each, that the task's prediction metrics read."""
+
+    @abstractmethod
+    def chance(self, label: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+        """As ``predictions``, of a model that knows the shares of the labels and nothing else.
+
+        It is the floor of the prediction metrics: what a failed trial counts as, at best.
+        """
 
     @abstractmethod
     def applies(self, batch: Batch) -> torch.Tensor:
@@ -206,7 +226,8 @@ class Metric:
         summary: one line.
         scope: what the function takes.
             ``trial``: (TrialArrays) -> value;
-            ``seeds``: (attributions of S seeds of one arm, (M, L) float32 each) -> S values;
+            ``seeds``: (attributions of S trials, (M, L) float32 each) -> (S, S) agreement of
+                every two; a trial's value is its mean agreement with the other seeds;
             ``baseline``: (costs, costs of the paired baseline trial) -> value.
             A value of NaN means that the score is not defined there.
         function: pure, on arrays.

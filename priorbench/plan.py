@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,9 +124,7 @@ def _weights(
                 raise UserError(
                     f"weights of {spec!r}: {unknown('task of this study', task, tasks)}"
                 )
-        result[spec] = {task: by_task.get(task, prior.default_weight(task)) for task in tasks}
-        for weight in result[spec].values():
-            _check_weight(spec, prior, weight)
+        result[spec] = {task: _weight(spec, prior, task, by_task.get(task)) for task in tasks}
     return result
 
 
@@ -135,11 +132,13 @@ def _name(spec: str) -> str:
     return specs.split_spec(spec)[0]
 
 
-def _check_weight(spec: str, prior: Prior, weight: float) -> None:
+def _weight(spec: str, prior: Prior, task: str, given: float | None) -> float:
     try:
+        weight = prior.default_weight(task) if given is None else given
         prior.check_weight(weight)
     except UserError as error:
         raise UserError(f"prior {spec!r}: {error}") from None
+    return weight
 
 
 def _normalise(kind: str, spec: str) -> str:
@@ -234,7 +233,8 @@ def _prepare(source: Source, study: Study, run: RunDirectory, say: Callable[[str
         [
             source.task,
             study.root_seed,
-            registry.source_digest(registry.components("task")[name].path, *_data_modules()),
+            registry.component_digest(registry.components("task")[name].path),
+            registry.source_digest(*_data_modules()),
             _fingerprint(source.data) if source.data else study.scale,
         ]
     )
@@ -261,8 +261,3 @@ def _data_modules() -> list[Path]:
 def _fingerprint(data: DataFile) -> list[Any]:
     files = [[str(path), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in data.files()]
     return [data.model_dump(mode="json"), files]
-
-
-def describe_trial(trial: Trial) -> dict[str, Any]:
-    """A trial as plain values, for its record."""
-    return {"trial": trial.id, **dataclasses.asdict(trial)}

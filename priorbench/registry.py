@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from . import specs
-from .contracts import Architecture, Prior, Section, Task
+from .contracts import HOOKS, Architecture, Prior, Section, Task
 from .errors import UserError, unknown
 
 CONTRACTS: dict[str, type] = {
@@ -185,6 +185,13 @@ def add_plugin(path: Path) -> Component:
             f"plug-in {path}: must define exactly one subclass of priorbench.Prior "
             f"(or of priorbench.Task), found {names}"
         )
+    cls = classes[0][1]
+    if issubclass(cls, Prior) and all(getattr(cls, h) is getattr(Prior, h) for h in HOOKS):
+        sys.modules.pop(module_name, None)
+        raise UserError(
+            f"plug-in {path}: {cls.__name__} overrides none of {', '.join(HOOKS)}, so it would do "
+            "nothing"
+        )
     component = Component(name, module_name, path, plugin=True)
     _plugins[classes[0][0]][name] = component
     return component
@@ -236,6 +243,12 @@ def source_digest(*paths: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def component_digest(path: Path) -> str:
+    """Hash of a component's file and of the underscore siblings that it may import."""
+    siblings = [p for p in path.parent.glob("_*.py") if p.name != "__init__.py"]
+    return source_digest(path, *siblings)
+
+
 def _is_string(statement: ast.AST) -> bool:
     return (
         isinstance(statement, ast.Expr)
@@ -248,6 +261,7 @@ __all__ = [
     "Component",
     "add_plugin",
     "build",
+    "component_digest",
     "components",
     "describe",
     "forget_plugins",

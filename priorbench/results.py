@@ -8,6 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import registry, scoring, specs
-from .contracts import Metric, TrialArrays
+from .comparisons import BLOCK_COLUMNS, REFERENCE, Agreement, agreement_of, compare
+from .contracts import Metric, Task, TrialArrays
 from .dataset import Dataset, load_dataset
 from .errors import UserError
 from .evaluation import unpack
 from .metrics import METRICS
 from .plan import BASELINE, Plan
-from .statistics import impute_failures, paired_difference
 from .store import DONE, RunDirectory, write_text
 from .study import read_toml
 from .trial import Trial
 
+_CACHED_TRIALS = 64
 RESULT_COLUMNS = [
     "trial",
     "stage",
@@ -42,30 +44,6 @@ RESULT_COLUMNS = [
     "value",
     "higher_is_better",
 ]
-COMPARISON_COLUMNS = [
-    "task",
-    "dataset",
-    "architecture",
-    "prior",
-    "baseline",
-    "metric",
-    "axis",
-    "n",
-    "mean_baseline",
-    "mean_prior",
-    "difference",
-    "ci_low",
-    "ci_high",
-    "effect_size",
-    "p",
-    "p_adjusted",
-    "test",
-    "verdict",
-]
-ALPHA = 0.05
-EVALUATE, REFERENCE = "evaluate", "reference"
-"""stages: trials that count, and scores of a random attribution and of the oracle"""
-_BLOCK = ["task", "dataset", "architecture"]
 
 
 def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
@@ -178,7 +156,7 @@ def _row(
     block: Sequence[str], metric: Metric, value: float, arm: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
-        **dict(zip(_BLOCK, block, strict=True)),
+        **dict(zip(BLOCK_COLUMNS, block, strict=True)),
         **arm,
         "metric": metric.name,
         "axis": metric.axis,
@@ -190,7 +168,8 @@ def _row(
 def _reference_rows(plan: Plan, datasets: Mapping[str, Dataset]) -> list[dict[str, Any]]:
     rows = []
     for block in dict.fromkeys(trial.block for trial in plan.trials):
-        references = scoring.reference_scores(datasets[f"{block[0]}/{block[1]}"])
+        task: Task = registry.build("task", block[0])
+        references = scoring.reference_scores(datasets[f"{block[0]}/{block[1]}"], task)
         for name, scores in references.items():
             arm = {"stage": REFERENCE, "status": DONE, "prior": name}
             rows += [
@@ -201,102 +180,20 @@ def _reference_rows(plan: Plan, datasets: Mapping[str, Dataset]) -> list[dict[st
     return rows
 
 
-def compare(results: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
-    """One row per dataset, prior and metric: paired differences to a baseline.
-
-    Failed and collapsed trials count as the worst outcome (``impute_failures``). p is adjusted
-    by Holm's method over the priors of a dataset, metric by metric. Metrics without a direction
-    are described and never judged.
-
-    Args:
-        results: with the columns RESULT_COLUMNS.
-        baseline: normalised spec of the prior to compare with.
-    """
-    rows = []
-    evaluated = results[results["stage"] == EVALUATE]
-    floors = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
-    for key, group in evaluated.groupby([*_BLOCK, "metric"], sort=False):
-        *block, name = map(str, key)
-        metric = METRICS[name]
-        floor = floors[(floors[_BLOCK] == block).all(axis=1) & (floors["metric"] == name)]["value"]
-        table = _paired_table(group, metric, float(floor.iloc[0]) if len(floor) else None)
-        if baseline in table:
-            rows += _judge(_differences(table, block, metric, baseline), metric)
-    return pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
-
-
-def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> pd.Series[float]:
-    """Values of one metric as they count: failed and collapsed trials have the worst outcome.
-
-    Args:
-        rows: rows of results.csv of one block and one metric, of all priors.
-        metric: gives the direction; without one, values are as measured.
-        floor: score of a random attribution, where there is one.
-    """
-    values = rows["value"].to_numpy(dtype=float)
-    if metric.higher_is_better is not None:
-        failed = (rows["status"] != DONE).to_numpy()
-        values = impute_failures(
-            values, failed, higher_is_better=metric.higher_is_better, floor=floor
-        )
-    return pd.Series(values, index=rows.index)
-
-
-def _paired_table(group: pd.DataFrame, metric: Metric, floor: float | None) -> pd.DataFrame:
-    """Seeds x priors of one metric; seeds that have no value under some prior are left out."""
-    counted = group.assign(value=counted_scores(group, metric, floor))
-    wide = counted.pivot_table(index="seed", columns="prior", values="value", dropna=False)
-    return wide[list(dict.fromkeys(group["prior"]))].dropna()
-
-
-def _differences(
-    table: pd.DataFrame, block: Sequence[str], metric: Metric, baseline: str
-) -> list[dict[str, Any]]:
-    rows = []
-    for prior in table.columns:
-        if prior == baseline or not len(table):
-            continue
-        found = paired_difference(
-            table[baseline].to_numpy(dtype=float), table[prior].to_numpy(dtype=float)
-        )
-        rows.append(
-            {
-                **dict(zip(_BLOCK, block, strict=True)),
-                "prior": prior,
-                "baseline": baseline,
-                "metric": metric.name,
-                "axis": metric.axis,
-                **vars(found),
-            }
-        )
-    return rows
-
-
-def _judge(rows: list[dict[str, Any]], metric: Metric) -> list[dict[str, Any]]:
-    from statsmodels.stats.multitest import multipletests
-
-    p = np.array([row["p"] for row in rows], dtype=float)
-    judged = metric.higher_is_better is not None and len(p) > 0 and bool(np.isfinite(p).all())
-    adjusted: NDArray[np.float64] = (
-        multipletests(p, method="holm")[1] if judged else np.full(len(p), np.nan)
-    )
-    for row, value in zip(rows, adjusted, strict=True):
-        row["p_adjusted"] = float(value)
-        row["verdict"] = _verdict(row, metric) if judged else ""
-    return rows
-
-
-def _verdict(row: Mapping[str, Any], metric: Metric) -> str:
-    if row["p_adjusted"] > ALPHA:
-        return "inconclusive"
-    return "better" if (row["difference"] > 0) == metric.higher_is_better else "worse"
-
-
 def write_results(plan: Plan, run: RunDirectory) -> None:
     """Write results.csv and comparisons.csv."""
     results = collect(plan, run)
+    datasets = {key: load_dataset(folder) for key, folder in plan.datasets.items()}
+    trials = {trial.id: trial for trial in plan.trials}
+
+    @lru_cache(maxsize=_CACHED_TRIALS)
+    def attribution(trial_id: str) -> NDArray[np.float32]:
+        trial = trials[trial_id]
+        return _arrays(trial, {trial_id: run.record(trial_id)}, run, datasets).attribution
+
+    comparisons = compare(results, agreement_of(results, attribution))
     write_text(run.root / "results.csv", _csv(results))
-    write_text(run.root / "comparisons.csv", _csv(compare(results)))
+    write_text(run.root / "comparisons.csv", _csv(comparisons))
 
 
 def _csv(table: pd.DataFrame) -> str:
@@ -314,7 +211,7 @@ class Run:
         study: contents of study.toml.
         environment: contents of environment.json.
         results: results.csv, with the columns RESULT_COLUMNS.
-        comparisons: comparisons.csv, with the columns COMPARISON_COLUMNS.
+        comparisons: comparisons.csv, with the columns comparisons.COMPARISON_COLUMNS.
         planned: how many trials the study has.
         records: record.json of every planned trial that has been run, by id.
         datasets: opened datasets by ``task/name``.
@@ -337,6 +234,16 @@ class Run:
             return None
         dataset = self.datasets[f"{record['task']}/{record['dataset']}"]
         return unpack(path, dataset, record.get("costs", {}))
+
+    def agreement(self) -> Agreement:
+        """Agreement of trials, from their stored attributions."""
+
+        @lru_cache(maxsize=_CACHED_TRIALS)
+        def attribution(trial: str) -> NDArray[np.float32] | None:
+            arrays = self.arrays(trial)
+            return None if arrays is None else arrays.attribution
+
+        return agreement_of(self.results, attribution)
 
 
 def load_run(root: Path) -> Run:
@@ -371,18 +278,3 @@ def load_run(root: Path) -> Run:
 def _read_csv(path: Path) -> pd.DataFrame:
     # only an empty cell is missing: "none" is a prior, and so may "NA" be
     return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"trial": str})
-
-
-__all__ = [
-    "ALPHA",
-    "COMPARISON_COLUMNS",
-    "EVALUATE",
-    "REFERENCE",
-    "RESULT_COLUMNS",
-    "Run",
-    "collect",
-    "compare",
-    "counted_scores",
-    "load_run",
-    "write_results",
-]

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from . import registry
-from .contracts import TrialArrays
-from .dataset import MOTIF, Dataset
+from .contracts import Task, TrialArrays
+from .dataset import MOTIF, TEST, Dataset
 from .metrics import METRICS
+from .statistics import leave_one_out
 
 RANDOM, ORACLE = "random", "oracle"
 """names of the reference rows: floor and ceiling of a score"""
@@ -41,7 +42,8 @@ def score_seeds(attributions: Sequence[Any]) -> list[dict[str, float]]:
     scores: list[dict[str, float]] = [{} for _ in attributions]
     for metric in METRICS.values():
         if metric.scope == "seeds":
-            for score, value in zip(scores, metric.function(attributions), strict=True):
+            values = leave_one_out(metric.function(attributions))
+            for score, value in zip(scores, values, strict=True):
                 score[metric.name] = float(value)
     return scores
 
@@ -55,8 +57,10 @@ def score_against(costs: Mapping[str, float], baseline: Mapping[str, float]) -> 
     }
 
 
-def reference_scores(dataset: Dataset) -> dict[str, dict[str, float]]:
-    """Scores of a random attribution and, where the truth is known, of the oracle.
+def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
+    """Scores of chance and, where the truth is known, of the oracle.
+
+    Chance predicts the share of the labels for every example, and its attribution is random.
 
     The random attribution is Gaussian noise, five draws averaged; seeds of it are independent.
     The oracle is the same under every seed.
@@ -73,6 +77,10 @@ def reference_scores(dataset: Dataset) -> dict[str, dict[str, float]]:
             for name in found[0]
         }
     }
+    label = dataset.columns["label"].take(dataset.rows(TEST))
+    guess = TrialArrays(task.chance(label), label, noise[0], None, {})
+    guessed = score_trial(guess, task.metrics)
+    result[RANDOM] |= {name: guessed[name] for name in task.metrics}
     if dataset.oracle is not None and dataset.truth is not None:
         # sequences without a motif have no oracle attribution to agree with
         known = (dataset.truth == MOTIF).any(axis=1)

@@ -117,12 +117,15 @@ def _refuse_other_study(root: Path, study: Study) -> None:
 @contextmanager
 def _cleared_if_refused(root: Path) -> Iterator[None]:
     """Leave no half-made run directory behind where the input turns out to be unusable."""
-    existed = root.exists()
+    existed, empty = root.exists(), not root.exists() or not any(root.iterdir())
     try:
         yield
     except UserError:
-        if not existed and not (root / "study.toml").exists():
-            shutil.rmtree(root, ignore_errors=True)
+        if empty and not (root / "study.toml").exists():
+            shutil.rmtree(root / "data", ignore_errors=True)
+            (root / ".lock").unlink(missing_ok=True)
+            if not existed:
+                root.rmdir()
         raise
 
 

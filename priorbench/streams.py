@@ -53,9 +53,10 @@ class _Gated(torch.autograd.Function):
 class Streams:
     """A batch in parts; torch functions and modules act on every part.
 
-    Works with any module that treats examples one by one, plus ``torch.nn.BatchNorm1d``, whose
-    statistics are those of all parts together. Sizes are not defined, as parts differ in their
-    first dimension: write ``flatten(1)``, not ``view(x.shape[0], -1)``.
+    Works with modules made of torch functions, tensor methods, arithmetic and indexing that
+    treat examples one by one, plus batch norm, whose statistics are those of all parts
+    together. Sizes are not defined, as parts differ in their first dimension: write
+    ``flatten(1)``, not ``view(x.shape[0], -1)``. Recurrent layers ask for sizes and do not work.
     """
 
     def __init__(self, parts: Sequence[torch.Tensor], gate: Gate) -> None:
@@ -81,18 +82,6 @@ class Streams:
         """Number of dimensions."""
         return self.parts[0].dim()
 
-    def __add__(self, other: Any) -> Any:
-        """Sum, part by part."""
-        return _on_each_part(torch.add, (self, other), {})
-
-    def __mul__(self, other: Any) -> Any:
-        """Product, part by part."""
-        return _on_each_part(torch.mul, (self, other), {})
-
-    def __sub__(self, other: Any) -> Any:
-        """Difference, part by part."""
-        return _on_each_part(torch.sub, (self, other), {})
-
     @classmethod
     def __torch_function__(
         cls,
@@ -105,6 +94,22 @@ class Streams:
         if function is F.batch_norm:
             return _batch_norm(*args, **(kwargs or {}))
         return _on_each_part(function, args, kwargs or {})
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    method = getattr(torch.Tensor, name)
+
+    def apply(self: Streams, *others: Any) -> Any:
+        return _on_each_part(method, (self, *others), {})
+
+    return apply
+
+
+for _name in ("add", "sub", "mul", "truediv", "matmul", "pow"):
+    for _side in ("", "r"):
+        setattr(Streams, f"__{_side}{_name}__", _operator(f"__{_side}{_name}__"))
+for _name in ("neg", "abs", "getitem"):
+    setattr(Streams, f"__{_name}__", _operator(f"__{_name}__"))
 
 
 def _parts_in(value: Any) -> Iterator[Streams]:

@@ -173,7 +173,13 @@ class _Trainer:
             output, attribution = attribute_and_predict(
                 self.model, batch.sequence, applies, self.task.target
             )
-            penalty = self.prior.penalty(attribution, batch.select(applies)).mean()
+            values = self.prior.penalty(attribution, batch.select(applies))
+            if values.shape != attribution.observed.shape[:1]:
+                wanted = tuple(attribution.observed.shape[:1])
+                raise ValueError(
+                    f"penalty has shape {tuple(values.shape)}, wanted {wanted}: one per example"
+                )
+            penalty = values.mean()
         else:
             output = self.model(batch.sequence)
         if self.penalises_parameters:

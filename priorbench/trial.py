@@ -107,4 +107,4 @@ def code_digest(*, task: str, architecture: str, prior: str) -> str:
     paths = [
         registry.components(kind)[specs.split_spec(spec)[0]].path for kind, spec in parts.items()
     ]
-    return hash_of([engine_digest(), *(registry.source_digest(path) for path in paths)])
+    return hash_of([engine_digest(), *map(registry.component_digest, paths)])

@@ -29,7 +29,7 @@ from .evaluation import attribute, pack, predict, unpack
 from .schedules import SCHEDULES
 from .store import COLLAPSED, DONE, FAILED, RunDirectory, write_json
 from .training import Fit, Luck, fit, seeded_torch
-from .trial import Trial
+from .trial import Trial, code_digest
 
 _SPREAD = 1e-6
 _GPU_LOCKS: list[IO[str]] = []
@@ -60,6 +60,8 @@ def run_trial(job: Job) -> str:
     """
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    import sklearn.metrics  # noqa: F401 (what scoring needs must not look like a later trial's memory)
+
     _forget_peak_memory()
     started = time.perf_counter()
     with RunDirectory(job.run).new_trial(job.trial.id) as folder:
@@ -88,6 +90,7 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
     task: Task = registry.build("task", trial.task)
     prior: Prior = registry.build("prior", trial.prior)
     architecture: Architecture = registry.build("architecture", trial.architecture)
+    _refuse_changed_code(trial)
     dataset = load_dataset(job.dataset)
     device = _device(trial.device, job.run)
     luck = Luck(trial.root_seed, (trial.task, trial.dataset), trial.seed)
@@ -120,6 +123,13 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
         "metrics": metrics,
         "scored_by": scoring.metrics_digest(),
     }
+
+
+def _refuse_changed_code(trial: Trial) -> None:
+    """A file that was edited while the run went on must not be stored under the old code's id."""
+    now = code_digest(task=trial.task, architecture=trial.architecture, prior=trial.prior)
+    if now != trial.code:
+        raise RuntimeError("the code changed while the run went on; run the command again")
 
 
 def _evaluate(trained: Fit, task: Task, dataset: Dataset, folder: Path) -> str:

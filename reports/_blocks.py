@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from priorbench.comparisons import ALPHA, counted_scores
 from priorbench.contracts import Metric
 from priorbench.metrics import METRICS
 from priorbench.plan import BASELINE
-from priorbench.results import ALPHA, Run, counted_scores
+from priorbench.results import Run
 from priorbench.scoring import ORACLE, RANDOM
-from priorbench.statistics import smallest_p
+from priorbench.statistics import EXACT_UP_TO, smallest_p
 from priorbench.store import DONE
 
 _KEYS = ["task", "dataset", "architecture"]
-_EXACT_UP_TO = 20
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def agrees_in_every_seed(comparison: Mapping[str, Any]) -> bool:
     An exact sign-flip p is the smallest possible exactly then.
     """
     n = int(comparison["n"])
-    return 2 <= n <= _EXACT_UP_TO and bool(np.isclose(comparison["p"], smallest_p(n)))
+    return 2 <= n <= EXACT_UP_TO and bool(np.isclose(comparison["p"], smallest_p(n)))
 
 
 __all__ = [

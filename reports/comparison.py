@@ -20,8 +20,8 @@ from ._page import render
 
 _SIGNS = {"better": "✓", "worse": "✗", "inconclusive": "?"}
 _REFERENCES = {
-    ORACLE: ("ceiling", "the planted motif itself as attribution"),
-    RANDOM: ("floor", "a random attribution"),
+    ORACLE: ("ceiling", "the known motif itself as attribution"),
+    RANDOM: ("floor", "a random attribution; a predictor that knows only the share of positives"),
 }
 
 

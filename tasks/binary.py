@@ -31,6 +31,8 @@ _SIZES: dict[Scale, tuple[int, int, int, int]] = {
     "standard": (200, 20000, 4000, 4000),
     "paper": (1000, 50000, 10000, 10000),
 }
+_TARGET = "GCATGAGTCACC"
+_DECOYS = ("CCATATAAGG", "ACCACGTGGT")
 _CHUNK = 2000
 _ATTRIBUTED = 1000
 
@@ -59,6 +61,7 @@ class Binary(Task):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
+        # four targets and both decoys fit the shortest window without overlap, wherever they fall
         if not 0.25 < self.fidelity < 1:
             raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
         if not 1 <= self.copies <= 4:
@@ -67,6 +70,11 @@ class Binary(Task):
     def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
         """See Task.simulate."""
         length, *sizes = _SIZES[scale]
+        if length < self._room():
+            raise UserError(
+                f"copies {self.copies} need windows of {self._room()} bp, scale {scale} has "
+                f"{length}; use fewer copies or a larger --scale"
+            )
         truth, oracle, rows = [], [], []
         for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
             for start in range(0, size, _CHUNK):
@@ -86,14 +94,18 @@ class Binary(Task):
             np.concatenate(oracle)[chosen],
         )
 
+    def _room(self) -> int:
+        """Window in bp in which all motifs fit wherever the earlier ones fell."""
+        widths = [len(_TARGET)] * self.copies + [len(consensus) for consensus in _DECOYS]
+        largest = max(widths)
+        # each motif blocks its own width and a largest width less one before it
+        return sum(width + largest - 1 for width in widths[:-1]) + largest
+
     def _draw(
         self, count: int, length: int, generator: np.random.Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], Planted]:
-        target = motif_from_consensus("target", "GCATGAGTCACC", self.fidelity)
-        decoys = [
-            motif_from_consensus("decoy 1", "CCATATAAGG", self.fidelity),
-            motif_from_consensus("decoy 2", "ACCACGTGGT", self.fidelity),
-        ]
+        target = motif_from_consensus("target", _TARGET, self.fidelity)
+        decoys = [motif_from_consensus("decoy", text, self.fidelity) for text in _DECOYS]
         sequences = markov_background(count, length, generator)
         labels = (np.arange(count) % 2 == 0).astype(np.float32)
         planted = nothing_planted(count, length)
@@ -122,6 +134,12 @@ class Binary(Task):
     def predictions(self, output: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """``logit``: (B,)."""
         return {"logit": output[:, 0]}
+
+    def chance(self, label: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+        """``logit``: (N,) the log-odds of the share of positives."""
+        share = float(label.mean())
+        odds = np.log(share) - np.log1p(-share) if 0 < share < 1 else 0.0
+        return {"logit": np.full(len(label), odds, dtype=np.float32)}
 
     def applies(self, batch: Batch) -> torch.Tensor:
         """(B,) bool: positives."""

@@ -13,7 +13,8 @@ import pytest
 
 from priorbench import UserError
 from priorbench.cli import _main
-from priorbench.results import COMPARISON_COLUMNS, RESULT_COLUMNS, compare, load_run
+from priorbench.comparisons import COMPARISON_COLUMNS, compare
+from priorbench.results import RESULT_COLUMNS, load_run
 from priorbench.status import read_status
 from priorbench.store import RunDirectory
 
@@ -189,11 +190,17 @@ def test_failures_and_collapses_are_recorded_and_counted(tmp_path, plugin, capsy
     assert statuses["mine"] == statuses["none"] == "done"
     assert statuses["mine:mode=fails"] == "failed"
     assert statuses["mine:mode=diverges"] == "collapsed"
-    table = compare(results)
-    auroc = table[table["metric"] == "auroc"].set_index("prior")
-    worst = results[(results["metric"] == "auroc")]["value"].min()
-    assert (auroc["n"] == 2).all()
-    assert auroc.loc["mine:mode=fails", "mean_prior"] == worst
+    table = compare(load_run(out).results, load_run(out).agreement())
+    table = table.set_index(["metric", "prior"])
+    assert (table["n"] == 2).all()
+    # a predictor that knows nothing, and attributions that agree with nothing
+    assert table.loc[("auroc", "mine:mode=fails"), "mean_prior"] == 0.5
+    assert table.loc[("seed-cosine", "mine:mode=diverges"), "mean_prior"] == 0
+    reference = results[(results["metric"] == "motif-auprc") & (results["prior"] == "random")]
+    counted = table.loc[("motif-auprc", "mine:mode=fails"), "mean_prior"]
+    assert counted <= reference["value"].iloc[0]
+    # what others are compared in does not depend on the priors that failed
+    assert table.loc[("high-frequency", "mine"), "n"] == 2
     capsys.readouterr()
     _main(["status", str(out)])
     printed = capsys.readouterr().out

@@ -9,35 +9,30 @@ from numpy.typing import NDArray
 
 from ..contracts import Metric
 
+_CHUNK = 64
 
-def seed_cosine(attributions: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Agreement of each seed's attributions with those of the other seeds.
 
-    The cosine of two seeds' attributions of one sequence, averaged over sequences and over the
-    other seeds. A sequence whose attribution is all zero agrees with nothing: cosine 0.
+def cosine_agreement(attributions: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Mean cosine of every two trials' attributions of the same sequences.
+
+    A sequence whose attribution is all zero agrees with nothing: cosine 0.
 
     Args:
-        attributions: S arrays (M, L) of the same sequences under one prior.
+        attributions: S arrays (M, L), rows in the same order.
 
     Returns:
-        (S,) float64; NaN where there is no other seed.
+        (S, S) float64, symmetric; entry i, j is the mean over sequences of the cosine.
     """
     count = len(attributions)
-    if count < 2:
-        return np.full(count, np.nan)
-    # sum over others of cos(s, o) = <unit_s, sum of units> - <unit_s, unit_s>: linear in seeds
-    units = [_unit_rows(attribution) for attribution in attributions]
-    total = np.sum(units, axis=0)
-    return np.array(
-        [float(np.einsum("ml,ml->m", unit, total - unit).mean()) / (count - 1) for unit in units]
-    )
-
-
-def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    wide = rows.astype(np.float64)
-    norm = np.linalg.norm(wide, axis=1, keepdims=True)
-    unit: NDArray[np.float64] = np.divide(wide, norm, out=np.zeros_like(wide), where=norm > 0)
-    return unit
+    total = np.zeros((count, count))
+    rows = len(attributions[0]) if count else 0
+    for start in range(0, rows, _CHUNK):
+        part = np.stack([a[start : start + _CHUNK] for a in attributions]).astype(np.float64)
+        norm = np.linalg.norm(part, axis=2, keepdims=True)
+        unit = np.divide(part, norm, out=np.zeros_like(part), where=norm > 0)
+        flat = unit.reshape(count, -1)
+        total += flat @ flat.T
+    return total / max(rows, 1)
 
 
 METRICS = (
@@ -48,6 +43,6 @@ METRICS = (
         True,
         "cosine of attributions with those of the other seeds, mean over sequences",
         "seeds",
-        seed_cosine,
+        cosine_agreement,
     ),
 )

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from .paired import PairedDifference, impute_failures, paired_difference, sign_flip_p, smallest_p
+from .agreement import agreement_differences, leave_one_out
+from .paired import (
+    EXACT_UP_TO,
+    PairedDifference,
+    impute_failures,
+    paired_difference,
+    sign_flip_p,
+    smallest_p,
+    summarise_differences,
+)
 
 __all__ = [
+    "EXACT_UP_TO",
     "PairedDifference",
+    "agreement_differences",
     "impute_failures",
+    "leave_one_out",
     "paired_difference",
     "sign_flip_p",
     "smallest_p",
+    "summarise_differences",
 ]

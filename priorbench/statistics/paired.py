@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_EXACT_UP_TO = 20
+EXACT_UP_TO = 20
+"""pairs up to which all sign flips are enumerated"""
 _RESAMPLES = 10_000
 
 
@@ -25,7 +26,7 @@ class PairedDifference:
         effect_size: d_z, mean over standard deviation of the differences; NaN where the
             standard deviation is zero or n < 2.
         p: two-sided sign-flip p; NaN for fewer than two pairs.
-        test: name of the test.
+        test: name of the test, or "" where there is none.
     """
 
     n: int
@@ -65,7 +66,7 @@ def sign_flip_p(
         return float("nan")
     observed = abs(differences.sum())
     tolerance = 1e-12 * np.abs(differences).sum()
-    if n > _EXACT_UP_TO:
+    if n > EXACT_UP_TO:
         generator = generator or np.random.default_rng(0)
         flips = generator.integers(0, 2, size=(_RESAMPLES, n), dtype=np.int8) * 2 - 1
         extreme = np.abs(flips @ differences) >= observed - tolerance
@@ -123,20 +124,29 @@ def paired_difference(
         raise ValueError(f"wanted two (n,) arrays with n >= 1, got {baseline.shape}, {prior.shape}")
     if not (np.isfinite(baseline).all() and np.isfinite(prior).all()):
         raise ValueError("paired values must be finite; impute failures first")
-    differences = prior - baseline
-    low, high = bootstrap_interval(differences)
+    return summarise_differences(prior - baseline, float(baseline.mean()), float(prior.mean()))
+
+
+def summarise_differences(
+    differences: NDArray[np.float64], mean_baseline: float, mean_prior: float
+) -> PairedDifference:
+    """Interval, effect size and test of (n,) differences, one a run; n >= 1."""
     n = len(differences)
+    low, high = bootstrap_interval(differences)
     spread = differences.std(ddof=1) if n > 1 else 0.0
+    # differences that are equal up to rounding have no spread to measure an effect by
+    varies = spread > 1e-12 * np.abs(differences).max()
+    exact = "sign-flip, exact" if n <= EXACT_UP_TO else "sign-flip, Monte Carlo"
     return PairedDifference(
         n=n,
-        mean_baseline=float(baseline.mean()),
-        mean_prior=float(prior.mean()),
+        mean_baseline=mean_baseline,
+        mean_prior=mean_prior,
         difference=float(differences.mean()),
         ci_low=low,
         ci_high=high,
-        effect_size=float(differences.mean() / spread) if spread > 0 else float("nan"),
+        effect_size=float(differences.mean() / spread) if varies else float("nan"),
         p=sign_flip_p(differences),
-        test="sign-flip, exact" if n <= _EXACT_UP_TO else "sign-flip, Monte Carlo",
+        test=exact if n > 1 else "",
     )
 
 
