@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from .collector import Collector
 from .datafile import DataFile
-from .dataset import TEST, DatasetWriter
+from .dataset import TEST, TRAIN, VALID, DatasetWriter
 from .digests import among, sequence_digests, split_by_digest
 from .errors import UserError
 from .fasta import read_fasta
 from .genome import Genome
 from .intervals import Intervals, check_apart, parse_regions, read_bed
-from .negatives import draw_negatives, overlapping
+from .negatives import draw_negatives, overlapping, touching
 from .sequences import N_CODE
 from .sites import mark_sites, read_motifs, scan_motifs
 from .windows import (
@@ -32,6 +32,7 @@ from .windows import (
 )
 
 _CHUNK_BYTES = 8 << 20
+_MAX_N_SHARE = 0.1
 _NO_DIGESTS = np.empty(0, dtype=np.uint64)
 _CLASSES = ("negatives", "positives")
 
@@ -180,9 +181,12 @@ def _read_genome(
         positives, dropped = place_windows(peaks, genome, segments, data.length)
         _note_dropped(collector, "peaks", data.peaks, dropped)
         if data.negatives is not None:
-            negatives = _given_negatives(
-                collector, data.negatives, genome, peaks, segments=segments, length=data.length
-            )
+            given, dropped = place_windows(read_bed(data.negatives), genome, segments, data.length)
+            where = (given.chrom, given.start, data.length)
+            near = overlapping(*where, peaks) | touching(*where, positives)
+            dropped["overlapping a peak"] = int(near.sum())
+            _note_dropped(collector, "negatives", data.negatives, dropped)
+            negatives = given.select(~near)
         else:
             negatives = draw_negatives(
                 genome, positives, peaks, segments, length=data.length, generator=generator
@@ -192,9 +196,9 @@ def _read_genome(
                 "genome, outside the peaks, matched in GC content within each split."
             )
         both = [positives, negatives]
-        forbidden = _test_digests(genome, both, data.length, both_strands=both_strands)
+        held_out = _held_out(genome, both, data.length, both_strands=both_strands)
         written = [
-            _write_windows(collector, genome, both[1 - label], label, forbidden=forbidden)
+            _write_windows(collector, genome, both[1 - label], label, held_out=held_out)
             for label in (1, 0)
         ]
     return concatenate(written)
@@ -215,22 +219,6 @@ def _segments(
     return split_segments(genome, valid, test, path=data.source)
 
 
-def _given_negatives(
-    collector: Collector,
-    path: Path,
-    genome: Genome,
-    peaks: Intervals,
-    *,
-    segments: list[Segment],
-    length: int,
-) -> Windows:
-    windows, dropped = place_windows(read_bed(path), genome, segments, length)
-    touching = overlapping(windows.chrom, windows.start, length, peaks)
-    dropped["overlapping a peak"] = int(touching.sum())
-    _note_dropped(collector, "negatives", path, dropped)
-    return windows.select(~touching)
-
-
 def _note_dropped(collector: Collector, kind: str, path: Path, dropped: dict[str, int]) -> None:
     for reason, count in dropped.items():
         if count:
@@ -238,15 +226,26 @@ def _note_dropped(collector: Collector, kind: str, path: Path, dropped: dict[str
 
 
 @dataclass(frozen=True)
-class _Forbidden:
-    """What must not be in training or validation: the hashes of the test windows, ascending."""
+class _HeldOut:
+    """Hashes of the windows that must not be in earlier splits, ascending.
 
-    digests: NDArray[np.uint64]
+    Attributes:
+        by_split: what training must not hold (validation and test), and validation (test).
+        length: window in bp.
+        both_strands: whether reverse complements count as the same sequence.
+    """
+
+    by_split: dict[int, NDArray[np.uint64]]
     length: int
     both_strands: bool
 
-    def among(self, codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        return among(sequence_digests(codes, both_strands=self.both_strands), self.digests)
+    def leaks(self, codes: NDArray[np.uint8], split: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """(k,) whether a window of a split stands in a later split too."""
+        digests = sequence_digests(codes, both_strands=self.both_strands)
+        result = np.zeros(len(split), dtype=bool)
+        for number, held_out in self.by_split.items():
+            result |= (split == number) & among(digests, held_out)
+        return result
 
 
 def _chunks(
@@ -258,37 +257,43 @@ def _chunks(
         yield part, genome.windows(part.chrom, part.start, length)
 
 
-def _test_digests(
+def _held_out(
     genome: Genome, windows: list[Windows], length: int, *, both_strands: bool
-) -> _Forbidden:
-    tested = [one.select(one.split == TEST) for one in windows]
-    digests = [
-        sequence_digests(codes, both_strands=both_strands)
-        for _, codes in _chunks(genome, concatenate(tested), length)
-    ]
-    return _Forbidden(np.unique(np.concatenate([_NO_DIGESTS, *digests])), length, both_strands)
+) -> _HeldOut:
+    def digests(*splits: int) -> NDArray[np.uint64]:
+        chosen = concatenate([one.select(np.isin(one.split, splits)) for one in windows])
+        found = [
+            sequence_digests(codes, both_strands=both_strands)
+            for _, codes in _chunks(genome, chosen, length)
+        ]
+        return np.unique(np.concatenate([_NO_DIGESTS, *found]))
+
+    return _HeldOut({TRAIN: digests(VALID, TEST), VALID: digests(TEST)}, length, both_strands)
 
 
 def _write_windows(
-    collector: Collector, genome: Genome, windows: Windows, label: int, *, forbidden: _Forbidden
+    collector: Collector, genome: Genome, windows: Windows, label: int, *, held_out: _HeldOut
 ) -> Windows:
     """Write windows, apart from those that are all N or would leak; returns what was written."""
     written = [windows.select(slice(0))]
     unknown = leaked = 0
-    for part, codes in _chunks(genome, windows, forbidden.length):
-        empty = (codes == N_CODE).all(axis=1)
+    for part, codes in _chunks(genome, windows, held_out.length):
+        # as for negatives that are drawn: a share of N must not tell the classes apart
+        empty = (codes == N_CODE).mean(axis=1) > _MAX_N_SHARE
         # repeats in the genome put the same sequence into regions far apart
-        leaks = ~empty & (part.split != TEST) & forbidden.among(codes)
+        leaks = ~empty & held_out.leaks(codes, part.split)
         keep = ~(empty | leaks)
         collector.add(codes[keep], label, part.split[keep])
         written.append(part.select(keep))
         unknown += int(empty.sum())
         leaked += int(leaks.sum())
     if unknown:
-        collector.notes.append(f"Dropped {unknown:,} {_CLASSES[label]}: window all N.")
+        collector.notes.append(
+            f"Dropped {unknown:,} {_CLASSES[label]}: window more than {_MAX_N_SHARE:.0%} N."
+        )
     if leaked:
         collector.notes.append(
             f"Dropped {leaked:,} {_CLASSES[label]} from training and validation: the same "
-            "sequence is in the test regions."
+            "sequence is in the test or validation regions."
         )
     return concatenate(written)

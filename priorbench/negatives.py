@@ -45,6 +45,19 @@ def overlapping(
     return result
 
 
+def touching(
+    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, windows: Windows
+) -> NDArray[np.bool_]:
+    """(k,) whether each window of ``length`` bp shares a base with one of ``windows``."""
+    result = np.zeros(len(start), dtype=bool)
+    for name in np.unique(chrom).tolist():
+        rows = np.flatnonzero(chrom == name)
+        others = np.sort(windows.start[windows.chrom == name])
+        low, high = np.searchsorted(others, [start[rows] - length + 1, start[rows] + length])
+        result[rows] = low < high
+    return result
+
+
 def draw_negatives(
     genome: Genome,
     positives: Windows,
@@ -95,10 +108,9 @@ def _candidates(
     for segment in segments:
         start = np.arange(segment.start, segment.end - length + 1, length, dtype=np.int64)
         chrom = np.full(len(start), segment.chrom)
-        here = positives.start[positives.chrom == segment.chrom]
-        near = np.searchsorted(np.sort(here), np.stack([start - length + 1, start + length]))
-        free = ~overlapping(chrom, start, length, peaks) & (near[0] == near[1])
-        tiles.append(start[free])
+        taken = overlapping(chrom, start, length, peaks)
+        taken |= touching(chrom, start, length, positives)
+        tiles.append(start[~taken])
     total = sum(len(start) for start in tiles)
     share = min(1.0, _MAX_CANDIDATES / max(total, 1))
     blocks = []

@@ -309,7 +309,7 @@ def test_windows_of_unknown_bases_are_dropped(tmp_path: Path) -> None:
     peaks = [(f"c{n}", at, at + 40) for n in range(3) for at in range(100, 2000, 100)]
     keys = {"genome": "g.fa", "peaks": write_bed(tmp_path / "x.bed", peaks), "length": LENGTH}
     dataset = read(write_toml(tmp_path, **keys))
-    assert "Dropped 12 positives: window all N." in dataset.meta["notes"]
+    assert "Dropped 12 positives: window more than 10% N." in dataset.meta["notes"]
     assert int(labels(dataset).sum()) == 57 - 12
 
 
@@ -333,6 +333,38 @@ def test_repeats_in_the_genome_do_not_leak(tmp_path: Path) -> None:
     rest = sequences(dataset, np.flatnonzero(dataset.split != TEST))
     assert not {tested, flipped(tested)} & set(rest)
     assert dataset.attributed.tolist() == list(range(18, 27))
+
+
+def test_repeats_between_training_and_validation_do_not_leak(tmp_path: Path) -> None:
+    text = random_texts(1, 7, 6000)[0]
+    text = text[:105] + flipped(text[3105:3135]) + text[135:]
+    (tmp_path / "g.fa").write_text(f">c1\n{text}\n")
+    peaks = [("c1", at, at + 40) for at in range(100, 5900, 200)]
+    toml = write_toml(
+        tmp_path,
+        genome="g.fa",
+        peaks=write_bed(tmp_path / "x.bed", peaks),
+        length=LENGTH,
+        valid_regions=["c1:3000-4000"],
+        test_regions=["c1:4000-6000"],
+    )
+    assert "Dropped 1 positives from training and validation" in " ".join(read(toml).meta["notes"])
+
+
+def test_given_negatives_that_touch_a_positive_window_are_dropped(tmp_path: Path) -> None:
+    names = ["c1", "c2", "c3", "c4"]
+    peaks = [(name, at, at + 4) for name in names for at in range(100, 2000, 100)]
+    # beside the peak, but within the window around it
+    beside = [(name, end + 5, end + 5 + LENGTH) for name, _, end in peaks[:7]]
+    background = [(name, at + 3000, end + 3000) for name, at, end in peaks]
+    keys = {
+        "genome": write_chromosomes(tmp_path, names),
+        "peaks": write_bed(tmp_path / "x.bed", peaks),
+        "negatives": write_bed(tmp_path / "b.bed", [*background, *beside]),
+        "length": LENGTH,
+    }
+    notes = " ".join(read(write_toml(tmp_path, **keys)).meta["notes"])
+    assert "Dropped 7 negatives of b.bed: window overlapping a peak" in notes
 
 
 def test_no_window_fits(tmp_path: Path) -> None:

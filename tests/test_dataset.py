@@ -68,7 +68,7 @@ def test_rows_of_unequal_shape_are_a_mistake(tmp_path):
             writer.append(np.zeros((1, 6), np.uint8), label, split)
 
 
-def test_mapped_pages_are_given_back(tmp_path, monkeypatch):
+def test_rows_are_right_after_pages_were_given_back(tmp_path, monkeypatch):
     rows = np.arange(200, dtype=np.uint8).reshape(20, 10)
     np.save(tmp_path / "x.npy", rows)
     monkeypatch.setattr("priorbench.dataset._KEEP_MAPPED_BYTES", 1)

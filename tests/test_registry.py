@@ -117,6 +117,7 @@ def test_a_plug_in_is_a_prior_like_any_other(tmp_path):
         ("raises.py", "1 / 0", "ZeroDivisionError"),
         ("fourier.py", PLUGIN, "exists already"),
         ("notes.txt", "hello", r"must end in .py"),
+        ("typo.py", PLUGIN.replace("def penalty", "def penaltee"), "overrides none of penalty"),
     ],
 )
 def test_unusable_plug_ins_are_refused(tmp_path, name, text, message):

@@ -221,6 +221,24 @@ def test_a_changed_plug_in_is_trained_again(tmp_path, plugin, capsys):
     assert "2 trials, 1 to run" in capsys.readouterr().err
 
 
+def test_a_plug_in_that_changes_under_a_run_is_not_stored_as_the_old_one(tmp_path, plugin):
+    # its own file changes when the penalty is first used: a second trial would see the change
+    edit = f"open({str(plugin)!r}, 'a').write('X = 1\\n')"
+    plugin.write_text(PLUGIN.replace('if self.mode == "fails":', f"{edit}\n        if False:"))
+    out = tmp_path / "out"
+    arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "2", "--jobs", "1"]
+    assert run(out, *arguments) == 1
+    assert "the code changed while the run went on" in read_status(out).failures[0][2]
+
+
+def test_a_plug_in_without_a_default_weight_must_be_given_one(tmp_path, plugin):
+    plugin.write_text(PLUGIN.replace('{"*": 0.5}', "{}"))
+    arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "1"]
+    with pytest.raises(UserError, match=r"prior 'mine': no default weight for task 'binary'"):
+        run(tmp_path / "out", *arguments)
+    assert run(tmp_path / "out", *arguments, "--weights", "mine=0.1") == 0
+
+
 def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
     out = tmp_path / "out"
     # in a process of its own: the broken pool leaves pipes behind
@@ -266,6 +284,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how):
         (["--weights", "tv=1", "--priors", "fourier"], "unknown prior of this study 'tv'"),
         (["--weights", "dropout=1", "--priors", "dropout"], "not a probability below 1"),
         (["--tasks", "binry"], "did you mean 'binary'"),
+        (["--tasks", "binary:copies=4"], "copies 4 need windows of 125 bp"),
         (["--architectures", "three-con"], "did you mean 'three-conv'"),
         (["--seeds", "some"], "give a count such as 5"),
         (["--seeds", "0"], "at least one seed"),

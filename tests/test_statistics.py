@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from priorbench.statistics import impute_failures, paired_difference, sign_flip_p, smallest_p
+from priorbench.statistics import (
+    agreement_differences,
+    impute_failures,
+    leave_one_out,
+    paired_difference,
+    sign_flip_p,
+    smallest_p,
+)
 from priorbench.statistics.paired import bootstrap_interval
 
 VALUES = st.lists(st.floats(-100, 100).map(lambda v: round(v, 3)), min_size=2, max_size=8)
@@ -99,3 +106,46 @@ def test_failures_get_the_worst_outcome():
     assert down.tolist() == [0.9, 0.95, 0.7, 0.95]
     nothing = impute_failures(np.array([np.nan]), np.array([True]), higher_is_better=True)
     assert np.isnan(nothing).all()
+
+
+def agreement(generator, n, gain=0.0):
+    """Cosines of 2n noisy copies of one signal; the second half has more of the signal."""
+    signal = generator.normal(size=30)
+    noise = generator.normal(size=(2 * n, 30)) * generator.gamma(2, 1, size=(2 * n, 1))
+    tracks = signal * (1 + gain * (np.arange(2 * n) >= n))[:, None] + noise
+    tracks /= np.linalg.norm(tracks, axis=1, keepdims=True)
+    return tracks @ tracks.T
+
+
+def within(matrix, trials):
+    part = matrix[np.ix_(trials, trials)]
+    return part[~np.eye(len(trials), dtype=bool)].mean()
+
+
+def test_agreement_test_is_that_of_exchanging_the_arms_seed_by_seed():
+    n, matrix = 5, agreement(np.random.default_rng(4), 5, gain=0.5)
+    differences = agreement_differences(matrix)
+    observed = within(matrix, range(n, 2 * n)) - within(matrix, range(n))
+    assert differences.mean() == pytest.approx(observed)
+    swapped = [
+        within(matrix, [i + n * (not s) for i, s in enumerate(swap)])
+        - within(matrix, [i + n * s for i, s in enumerate(swap)])
+        for swap in itertools.product([0, 1], repeat=n)
+    ]
+    expected = np.mean(np.abs(swapped) >= abs(observed) - 1e-12)
+    assert sign_flip_p(differences) == pytest.approx(expected)
+
+
+def test_agreement_test_keeps_its_level_and_finds_effects():
+    # the leave-one-out means themselves, taken for paired differences, reject five times as often
+    generator = np.random.default_rng(5)
+    null = [sign_flip_p(agreement_differences(agreement(generator, 8))) for _ in range(1000)]
+    assert np.mean(np.array(null) <= 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
+    effect = [sign_flip_p(agreement_differences(agreement(generator, 8, 3.0))) for _ in range(50)]
+    assert np.mean(np.array(effect) <= 0.05) > 0.5
+
+
+def test_agreement_of_one_seed_is_not_defined():
+    assert np.isnan(agreement_differences(np.ones((2, 2)))).all()
+    assert np.isnan(leave_one_out(np.ones((1, 1)))).all()
+    assert leave_one_out(np.array([[1, 0.25], [0.25, 1]])).tolist() == [0.25, 0.25]

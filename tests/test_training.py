@@ -7,10 +7,26 @@ import numpy as np
 import pytest
 import torch
 
-from priorbench import Attribution, Batch, Prior, load_prior, registry
+from priorbench import (
+    Attribution,
+    Batch,
+    Prior,
+    attribute_and_predict,
+    load_prior,
+    registry,
+)
 from priorbench.dataset import VALID
+from priorbench.evaluation import attribute, pack, unpack
 from priorbench.schedules import SCHEDULES, Schedule
-from priorbench.training import Luck, fit, mean_prediction_loss, seeded_torch
+from priorbench.sequences import one_hot
+from priorbench.training import (
+    Luck,
+    _Trainer,
+    fit,
+    load_batch,
+    mean_prediction_loss,
+    seeded_torch,
+)
 from priorbench.worker import collapse
 
 TASK = registry.build("task", "binary")
@@ -145,6 +161,74 @@ def test_single_stranded_tasks_are_not_reverse_complemented(simulated):
     both = train(simulated, "none")
     assert one.history[0].order != both.history[0].order
     assert one.initial_weights == both.initial_weights
+
+
+def test_batches_hold_what_the_dataset_says_and_flipped_rows_their_reverse_complement(simulated):
+    rows = np.array([5, 2, 9])
+    flip = np.array([True, False, True])
+    plain, flipped = (load_batch(simulated, rows, CPU, flip=f) for f in (None, flip))
+    codes = simulated.columns["sequence"].take(rows)
+    assert torch.equal(plain.sequence, one_hot(codes))
+    turned = plain.sequence.flip(1, 2)  # A C G T upside down is T G C A
+    assert torch.equal(
+        flipped.sequence, torch.where(torch.tensor(flip)[:, None, None], turned, plain.sequence)
+    )
+    assert plain.label.tolist() == simulated.columns["label"].take(rows).tolist()
+
+
+def test_a_step_descends_prediction_loss_plus_weight_times_mean_penalty(simulated):
+    weight, rate = 0.7, 1e-3
+    model, reference = network(), network()
+    batch = load_batch(simulated, np.arange(20), CPU)
+    luck = Luck(0, ("binary", "simulated"), 0)
+    trainer = _Trainer(
+        model, TASK, load_prior("l2"), simulated, weight=weight, schedule=SHORT, luck=luck
+    )
+    trainer.optimiser = torch.optim.SGD(model.parameters(), lr=rate)
+    prediction, penalty = trainer.step(batch)
+    positives = batch.label == 1
+    output, found = attribute_and_predict(reference, batch.sequence, positives, TASK.target)
+    expected = found.observed.square().mean(dim=1).mean()
+    loss = TASK.prediction_loss(output, batch).mean()
+    assert penalty.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert prediction.item() == pytest.approx(loss.item(), rel=1e-5)
+    (loss + weight * expected).backward()
+    for moved, start in zip(model.parameters(), reference.parameters(), strict=True):
+        assert torch.allclose(moved, start - rate * start.grad, atol=1e-7)
+
+
+def test_a_penalty_of_the_wrong_shape_is_refused(simulated):
+    @dataclass(frozen=True)
+    class Scalar(Prior):
+        summary = "for a test"
+        citation = "none"
+
+        def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+            return attribution.observed.mean()
+
+    with pytest.raises(ValueError, match=r"penalty has shape \(\), wanted \(\d+,\)"):
+        train(simulated, Scalar(), weight=1.0)
+
+
+def test_stored_attributions_are_those_of_the_attributed_rows(simulated):
+    model = network().eval()
+    found = attribute(model, TASK, simulated, CPU)
+    row = 7
+    batch = load_batch(simulated, simulated.attributed[row : row + 1], CPU)
+    sequence = batch.sequence.requires_grad_()
+    (gradient,) = torch.autograd.grad(model(sequence)[0, 0], sequence)
+    expected = (gradient * sequence).sum(dim=1)[0].detach().numpy()
+    assert found.shape == simulated.truth.shape
+    assert found[row] == pytest.approx(expected, abs=1e-6)
+    assert np.abs(expected).max() > 1e-4
+
+
+def test_packed_attributions_keep_three_digits_at_any_scale(simulated, tmp_path):
+    track = np.random.default_rng(0).normal(size=simulated.truth.shape).astype(np.float32) * 1e-6
+    np.savez(tmp_path / "arrays.npz", **pack({"logit": np.ones(200, np.float32)}, track))
+    found = unpack(tmp_path / "arrays.npz", simulated, {})
+    assert found.attribution == pytest.approx(track, rel=1e-3, abs=1e-9)
+    assert found.label.shape == found.prediction["logit"].shape
 
 
 def test_weight_of_zero_is_none(simulated):
