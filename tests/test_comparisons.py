@@ -13,12 +13,12 @@ SEEDS = range(8)
 def results(scores, metric="auroc", axis="prediction", up=True, status=None, floor=None):
     """A results table; ``scores`` maps a prior to its values seed by seed."""
     block = ("binary", "simulated", "three-conv")
-    rows = [
-        [f"{prior}{seed}", "evaluate", (status or {}).get((prior, seed), "done"), *block, prior]
-        + [1.0, seed, metric, axis, value, up]  # noqa: RUF005 (one line each for arm and score)
-        for prior, values in scores.items()
-        for seed, value in zip(SEEDS, values, strict=True)
-    ]
+    rows = []
+    for prior, values in scores.items():
+        for seed, value in zip(SEEDS, values, strict=True):
+            ended = (status or {}).get((prior, seed), "done")
+            trial = [f"{prior}{seed}", "evaluate", ended, *block, prior, 1.0, seed]
+            rows.append([*trial, metric, axis, value, up])
     if floor is not None:
         row = ["", "reference", "done", *block, "random", None, None, metric, axis, floor, up]
         rows.append(row)
