@@ -79,6 +79,8 @@ def _main(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except OSError as error:  # no such folder, no right to write, disk full
+        raise UserError(f"{error.filename or 'file'}: {error.strerror or error}") from error
     except _UsageError as error:
         message = error.format_message()
         if not message:  # called without a command: its help has been shown

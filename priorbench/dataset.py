@@ -257,6 +257,8 @@ def load_dataset(directory: Path) -> Dataset:
         meta = json.loads((directory / "meta.json").read_text())
     except FileNotFoundError:
         raise UserError(f"{directory}: no dataset here (meta.json is missing)") from None
+    except json.JSONDecodeError:
+        raise UserError(f"{directory}: damaged; delete the folder and run again") from None
     aligned = {
         name: np.load(path, allow_pickle=False)
         for name in ("split", "attributed", "truth", "oracle")

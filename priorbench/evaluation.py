@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from .attributions import input_x_gradient
 from .contracts import Task, TrialArrays
 from .dataset import TEST, Dataset
+from .errors import UserError
 from .training import load_batch
 
 _BATCH = 256
@@ -62,13 +65,19 @@ def pack(
 
 
 def unpack(path: Path, dataset: Dataset, costs: Mapping[str, float]) -> TrialArrays:
-    """What a metric sees, from a stored ``arrays.npz``."""
-    with np.load(path, allow_pickle=False) as stored:
-        prediction = {
-            name.removeprefix("prediction."): stored[name]
-            for name in stored.files
-            if name.startswith("prediction.")
-        }
-        attribution = stored["attribution"].astype(np.float32) * stored["attribution_scale"]
+    """What a metric sees, from a stored ``arrays.npz``; UserError if that is damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            stored = dict(arrays)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); delete {path.parent} and run the command again"
+        ) from None
+    prediction = {
+        name.removeprefix("prediction."): values
+        for name, values in stored.items()
+        if name.startswith("prediction.")
+    }
+    attribution = stored["attribution"].astype(np.float32) * stored["attribution_scale"]
     label = dataset.columns["label"].take(dataset.rows(TEST))
     return TrialArrays(prediction, label, attribution, dataset.truth, costs)

@@ -208,7 +208,7 @@ def _import_file(path: Path, module_name: str) -> ModuleType:
     except SyntaxError as error:
         sys.modules.pop(module_name, None)
         raise UserError(f"plug-in {path}, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # whatever a user's file raises while it is imported is theirs to mend
         sys.modules.pop(module_name, None)
         raise UserError(f"plug-in {path}: {type(error).__name__}: {error}") from error

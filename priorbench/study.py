@@ -35,7 +35,10 @@ class Study(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = "study"
+    # the name becomes part of a folder's name
+    name: Annotated[str, Field(pattern=r"^[^/\\.\x00-\x1f][^/\\\x00-\x1f]*$", max_length=100)] = (
+        "study"
+    )
     question: str = ""
     priors: Annotated[list[str], Field(min_length=1)] = ["none"]
     tasks: list[str] = []
@@ -54,8 +57,8 @@ class Study(BaseModel):
         seeds = list(range(value)) if isinstance(value, int) else value
         if not seeds:
             raise ValueError("at least one seed is needed")
-        if min(seeds) < 0:
-            raise ValueError("seeds must be >= 0")
+        if min(seeds) < 0 or max(seeds) >= 2**63:
+            raise ValueError("seeds must be >= 0 and below 2**63")
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed occurs twice")
         return seeds

@@ -115,6 +115,7 @@ def test_a_plug_in_is_a_prior_like_any_other(tmp_path):
         ),
         ("broken.py", "def (:", r"broken.py, line 1: "),
         ("raises.py", "1 / 0", "ZeroDivisionError"),
+        ("leaves.py", "raise SystemExit(3)", "SystemExit"),
         ("fourier.py", PLUGIN, "exists already"),
         ("notes.txt", "hello", r"must end in .py"),
         ("typo.py", PLUGIN.replace("def penalty", "def penaltee"), "overrides none of penalty"),

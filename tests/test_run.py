@@ -320,6 +320,7 @@ def test_cuda_without_a_gpu_is_refused(tmp_path):
         ('prior = ["tv"]', "unknown key 'prior'; did you mean 'priors'"),
         ('scale = "big"', "scale = 'big'"),
         ("seeds = -1", "seeds"),
+        ('name = "../elsewhere"', "name = '../elsewhere'"),
         ("priors = [", "not valid TOML"),
         ('priors = ["tv"]\nroot_seed = -3', "root_seed = -3"),
     ],
@@ -367,6 +368,23 @@ def test_fasta_pair_runs_without_known_truth(tmp_path):
     trials = results[results["stage"] == "evaluate"]
     assert trials[trials["metric"] == "motif-auprc"]["value"].isna().all()
     assert trials[trials["metric"] == "auroc"]["value"].between(0.2, 0.8).all()
+
+
+def test_a_damaged_arrays_file_is_named(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    path = next(copy.glob("trials/*/arrays.npz"))
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(UserError, match=r"arrays.npz: cannot be read .*run the command again"):
+        run(copy, "--priors", "fourier,dropout", "--seeds", "2")
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="file"):
+        run(tmp_path / "file" / "out", "--priors", "tv")
+    with pytest.raises(UserError, match="not a run"):
+        run(tmp_path / "file", "--priors", "tv")
 
 
 def test_show_and_list_answer(capsys):
