@@ -27,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_INTERRUPTED = 130
 _UsageError: Any = typer.BadParameter.__base__  # typer may carry a click of its own
 
 
@@ -73,17 +74,21 @@ def main() -> None:
 
 def _main(arguments: list[str]) -> int:
     try:
-        return int(app(arguments, prog_name="priorbench", standalone_mode=False) or 0)
+        status = int(app(arguments, prog_name="priorbench", standalone_mode=False) or 0)
+        if status == _INTERRUPTED:  # typer turns Ctrl-C into a status
+            raise KeyboardInterrupt
+        return status
     except KeyboardInterrupt:
         _say("interrupted; the same command goes on where it stopped")
-        return 130
+        return _INTERRUPTED
     except BrokenPipeError:
         return 1
     except OSError as error:  # no such folder, no right to write, disk full
         raise UserError(f"{error.filename or 'file'}: {error.strerror or error}") from error
     except _UsageError as error:
         message = error.format_message()
-        if not message:  # called without a command: its help has been shown
+        if not arguments:  # called without a command: the message is its help
+            print(message)
             return 2
         raise UserError(message) from error
 
@@ -98,7 +103,7 @@ def _list(text: str | None) -> list[str]:
 
 def _seeds(text: str) -> list[int] | int:
     try:
-        return [int(item) for item in _list(text)] if "," in text else int(text)
+        return [int(item) for item in text.strip(",").split(",")] if "," in text else int(text)
     except ValueError:
         raise UserError(
             f"--seeds {text!r}: give a count such as 5, or a list such as 0,3,7"
@@ -189,6 +194,10 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
         "root_seed": root_seed,
         "device": str(device) if device else None,
     }
+    written = {"priors": priors, "tasks": tasks, "architectures": architectures}
+    for option, text in written.items():
+        if text is not None and not given[option]:
+            raise UserError(f"--{option} {text!r} names nothing; leave it out, or name some")
     given = {key: value for key, value in given.items() if value not in (None, [])}
     plan = _study(study, given)
     from .environment import command_line
@@ -289,7 +298,8 @@ def compare(
     table = compare_results(results[results["metric"] == name], found.agreement(), baseline)
     if table.empty:
         raise UserError(f"{directory}: nothing to compare in metric {name!r}")
-    columns = ["dataset", "prior", "n", "mean_baseline", "mean_prior", "difference"]
+    varying = [c for c in ("task", "architecture") if table[c].nunique() > 1]
+    columns = [*varying, "dataset", "prior", "n", "mean_baseline", "mean_prior", "difference"]
     columns += ["ci_low", "ci_high", "p", "p_adjusted", "verdict"]
     print(table[columns].to_string(index=False, float_format=lambda value: f"{value:.4g}"))
 
@@ -355,3 +365,5 @@ def status(directory: Annotated[Path, typer.Argument(help="A run directory.")]) 
         print(f"  {prior:<{width}}  " + ", ".join(f"{counts[n]} {n}" for n in names if counts[n]))
     for prior, seed, reason in found.failures:
         print(f"  {prior} seed {seed}: {reason}")
+    if found.failures:
+        print(f"tracebacks are in {directory}/trials/*/record.json")

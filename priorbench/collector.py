@@ -62,7 +62,8 @@ class Collector:
     def check(self, source: Path) -> None:
         """Raise UserError, naming ``source``, if a class is empty in a split."""
         for split, counts in zip(SPLITS, self._counts.tolist(), strict=True):
-            for name, count in zip(_CLASSES, counts, strict=True):
+            # positives first: without them no negatives are drawn
+            for name, count in reversed(list(zip(_CLASSES, counts, strict=True))):
                 if not count:
                     raise UserError(
                         f"{source}: no {name} left for {split} after filtering; "

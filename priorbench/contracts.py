@@ -110,13 +110,18 @@ class Prior(ABC):
         """Whether this prior acts through the hook of that name."""
         return getattr(type(self), hook) is not getattr(Prior, hook)
 
+    @property
+    def acts(self) -> bool:
+        """Whether this prior does anything at all."""
+        return any(map(self.overrides, HOOKS))
+
     def default_weight(self, task: str) -> float:
         """The documented default weight for a task; 0 for a prior that does nothing.
 
         Raises UserError for a prior that acts and has no default for the task.
         """
         weight = self.default_weights.get(task, self.default_weights.get("*"))
-        if weight is None and any(map(self.overrides, HOOKS)):
+        if weight is None and self.acts:
             raise UserError(
                 f"no default weight for task {task!r}; give one with --weights PRIOR=WEIGHT, or "
                 "set default_weights in its class"

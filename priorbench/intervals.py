@@ -126,8 +126,8 @@ def _coordinates(fields: Sequence[str], where: str) -> tuple[int, int, int]:
 
 def _integer(text: str, column: str, where: str) -> int:
     try:
-        return int(text)
-    except ValueError:
+        return int(np.int64(int(text)))
+    except (ValueError, OverflowError):
         raise UserError(
             f"{where}: {column} {text!r} is not an integer; write digits only, remove header lines"
         ) from None

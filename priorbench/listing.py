@@ -66,7 +66,8 @@ def details(name: str) -> str:
     for plural, read in _OTHERS.items():
         for row in read():
             if row["name"] == name:
-                lines = [f"{name} ({plural.removesuffix('s')})", ""]
+                singular = {"metrics": "metric", "studies": "study"}[plural]
+                lines = [f"{name} ({singular})", ""]
                 return "\n".join(lines + [f"{k}: {v}" for k, v in row.items() if k != "name"])
     known = [row["name"] for kind in (*_COMPONENTS, *_OTHERS) for row in listing(kind)]
     raise unknown("name", name, known)

@@ -89,6 +89,10 @@ def resolve(study: Study, device: str) -> Study:
     """
     registry.use_plugins(study.plugins)
     priors = _normalised("prior", [BASELINE, *study.priors])
+    for path in study.plugins:
+        name = registry.add_plugin(path).name
+        if name in registry.components("prior") and name not in map(_name, priors):
+            raise UserError(f"plug-in {path}: prior {name!r} is not among the priors; add it")
     tasks = _normalised("task", study.tasks)
     if not tasks and not study.data:
         tasks = ["binary"]
@@ -136,6 +140,8 @@ def _weight(spec: str, prior: Prior, task: str, given: float | None) -> float:
     try:
         weight = prior.default_weight(task) if given is None else given
         prior.check_weight(weight)
+        if weight and not prior.acts:
+            raise UserError(f"weight {weight:g} has nothing to act on; leave it out")
     except UserError as error:
         raise UserError(f"prior {spec!r}: {error}") from None
     return weight

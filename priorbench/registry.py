@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import pkgutil
 import sys
 from collections.abc import Iterable
@@ -186,6 +187,10 @@ def add_plugin(path: Path) -> Component:
             f"(or of priorbench.Task), found {names}"
         )
     cls = classes[0][1]
+    if inspect.isabstract(cls):
+        sys.modules.pop(module_name, None)
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        raise UserError(f"plug-in {path}: {cls.__name__} lacks {missing}")
     if issubclass(cls, Prior) and all(getattr(cls, h) is getattr(Prior, h) for h in HOOKS):
         sys.modules.pop(module_name, None)
         raise UserError(

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import registry, scoring, specs
-from .comparisons import BLOCK_COLUMNS, REFERENCE, Agreement, agreement_of, compare
+from .comparisons import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, agreement_of, compare
 from .contracts import Metric, Task, TrialArrays
 from .dataset import Dataset, load_dataset
 from .errors import UserError
@@ -256,13 +256,16 @@ def load_run(root: Path) -> Run:
         if not (root / name).is_file():
             raise UserError(
                 f"{root}: no {name} here, so this is not a finished run; `priorbench run "
-                f"--out {root}` makes one"
+                f"{root / 'study.toml'} --out {root}` goes on with one"
             )
     environment = json.loads((root / "environment.json").read_text(encoding="utf-8"))
     results = _read_csv(root / "results.csv").astype({"seed": "Int64"})
     run = RunDirectory(root)
     ids = _read_csv(root / "plan.csv")["trial"]
     records = {i: record for i in ids if (record := run.record(i)) is not None}
+    scored = set(results.loc[results["stage"] == EVALUATE, "trial"])
+    if not scored <= set(records):
+        raise UserError(f"{root}: results.csv is older than the trials; run the command again")
     return Run(
         root,
         read_toml(root / "study.toml"),

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from joblib.externals.loky import ProcessPoolExecutor, as_completed
 from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -133,22 +132,22 @@ def _try_alone(plan: Plan, run: RunDirectory, trial: Trial) -> None:
 
 def _run(jobs: Sequence[Job], workers: int) -> Iterator[str]:
     """Ids of trials as they end, from worker processes that end with this generator."""
-    executor = ProcessPoolExecutor(min(workers, len(jobs)), env=_ENVIRONMENT)
+    executor = ProcessPoolExecutor(
+        min(workers, len(jobs)), env=_ENVIRONMENT, initializer=_die_with, initargs=(os.getpid(),)
+    )
     try:
-        futures = [executor.submit(_run_job, job, os.getpid()) for job in jobs]
+        futures = [executor.submit(_run_job, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
     finally:
         executor.shutdown(wait=True, kill_workers=True)
 
 
-def _run_job(job: Job, driver: int) -> str:
-    _die_with(driver)
+def _run_job(job: Job) -> str:
     run_trial(job)
     return job.trial.id
 
 
-@cache
 def _die_with(driver: int) -> None:
     """End this worker soon after its driver, which may be killed without a chance to say so."""
 
@@ -157,8 +156,7 @@ def _die_with(driver: int) -> None:
             time.sleep(0.5)
         os._exit(1)
 
-    if os.getppid() == driver:
-        threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _event(run: RunDirectory, trial: Trial) -> Event:

@@ -120,7 +120,7 @@ def _cleared_if_refused(root: Path) -> Iterator[None]:
     existed, empty = root.exists(), not root.exists() or not any(root.iterdir())
     try:
         yield
-    except UserError:
+    except (UserError, OSError):
         if empty and not (root / "study.toml").exists():
             shutil.rmtree(root / "data", ignore_errors=True)
             (root / ".lock").unlink(missing_ok=True)

@@ -66,14 +66,10 @@ class RunDirectory:
     def record(self, trial_id: str) -> dict[str, Any] | None:
         """The trial's record, or None if it has not been run."""
         try:
-            text = (self.trial(trial_id) / "record.json").read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        try:
-            record: dict[str, Any] = json.loads(text)
-        except json.JSONDecodeError:
-            return None  # a disk that was full when it mattered: run the trial again
-        return record
+            record = json.loads((self.trial(trial_id) / "record.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None  # damaged, by a disk that was full when it mattered: run the trial again
+        return record if isinstance(record, dict) and "status" in record else None
 
     @contextlib.contextmanager
     def new_trial(self, trial_id: str) -> Iterator[Path]:

@@ -62,12 +62,17 @@ def run_trial(job: Job) -> str:
     torch.use_deterministic_algorithms(True)
     import sklearn.metrics  # noqa: F401 (what scoring needs must not look like a later trial's memory)
 
+    # so must the first Fourier transform of a process
+    torch.fft.rfft(torch.ones(8, requires_grad=True)).abs().sum().backward()
     _forget_peak_memory()
     started = time.perf_counter()
     with RunDirectory(job.run).new_trial(job.trial.id) as folder:
         try:
             record = _train_and_score(job, folder)
-        except Exception as error:  # the trial's border: whatever went wrong is its result
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # the trial's border: what went wrong is its result
             record = {
                 "status": FAILED,
                 "reason": f"{type(error).__name__}: {error}".splitlines()[0],

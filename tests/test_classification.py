@@ -295,7 +295,7 @@ def test_genome_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="overlap; the splits must be apart"):
         read(write_toml(tmp_path, **keys))
     keys["test_regions"] = ["chr1:3000-6000"]
-    with pytest.raises(UserError, match="no negatives left for training"):
+    with pytest.raises(UserError, match="no positives left for training"):
         read(write_toml(tmp_path, **keys))
     keys["sites"] = write_bed(tmp_path / "s.bed", [("1", 100, 200)])
     with pytest.raises(UserError, match=r"s\.bed: line 1: chromosome '1' is called 'chr1'"):
@@ -375,5 +375,5 @@ def test_no_window_fits(tmp_path: Path) -> None:
         "valid_regions": ["c1:0-3000"],
         "test_regions": ["c1:3000-6000"],
     }
-    with pytest.raises(UserError, match="no negatives left for training"):
+    with pytest.raises(UserError, match="no positives left for training"):
         read(write_toml(tmp_path, **keys))
