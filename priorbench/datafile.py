@@ -12,10 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from .errors import UserError, unknown
 
 _Text = Annotated[str, Field(min_length=1, strict=True)]
-# the name becomes part of a folder's name
-_Name = Annotated[
-    str, Field(pattern=r"^[^/\\.\x00-\x1f][^/\\\x00-\x1f]*$", max_length=100, strict=True)
-]
 _Regions = Annotated[tuple[_Text, ...], Field(min_length=1)]
 
 _FASTA_KEYS = ("positives", "test_positives", "test_negatives")
@@ -75,7 +71,7 @@ class DataFile(BaseModel):
 
     source: Path
     task: _Text
-    name: _Name
+    name: _Text
     positives: Path | None = None
     negatives: Path | None = None
     test_positives: Path | None = None

@@ -12,7 +12,7 @@ from .contracts import Prior, Task
 from .datafile import DataFile, load_datafile
 from .dataset import DatasetWriter, load_dataset
 from .errors import UserError, unknown
-from .store import RunDirectory
+from .store import RunDirectory, slug
 from .study import Study
 from .trial import Trial, code_digest, hash_of
 
@@ -244,7 +244,7 @@ def _prepare(source: Source, study: Study, run: RunDirectory, say: Callable[[str
             _fingerprint(source.data) if source.data else study.scale,
         ]
     )
-    folder = run.data / f"{name}-{source.name}-{key}"
+    folder = run.data / f"{name}-{slug(source.name)}-{key}"
     if (folder / "meta.json").exists():
         return folder
     say(f"reading {source.data.source}" if source.data else f"simulating task {source.task}")

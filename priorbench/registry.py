@@ -189,7 +189,7 @@ def add_plugin(path: Path) -> Component:
     cls = classes[0][1]
     if inspect.isabstract(cls):
         sys.modules.pop(module_name, None)
-        missing = ", ".join(sorted(cls.__abstractmethods__))
+        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
         raise UserError(f"plug-in {path}: {cls.__name__} lacks {missing}")
     if issubclass(cls, Prior) and all(getattr(cls, h) is getattr(Prior, h) for h in HOOKS):
         sys.modules.pop(module_name, None)

@@ -19,7 +19,7 @@ from .errors import UserError
 from .plan import Plan, make_plan, resolve
 from .results import write_results
 from .runner import choose_device, pending, run_pending
-from .store import RunDirectory, write_json, write_text
+from .store import RunDirectory, slug, write_json, write_text
 from .study import Study, first_difference, read_toml
 from .trial import hash_of
 
@@ -74,7 +74,9 @@ def run_study(
     workers = min(jobs or available, available) if device == "cuda" else jobs or available
     console.say(f"device: {device}, {workers} worker{'s' if workers > 1 else ''}")
     resolved = resolve(study, device)
-    run = RunDirectory(out or Path("runs") / f"{study.name}-{hash_of(_identity(resolved))[:8]}")
+    run = RunDirectory(
+        out or Path("runs") / f"{slug(study.name)}-{hash_of(_identity(resolved))[:8]}"
+    )
     _refuse_other_study(run.root, resolved)
     with _cleared_if_refused(run.root), run.lock():
         plan = make_plan(resolved, run, console.say)

@@ -7,6 +7,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,11 @@ from .errors import UserError
 
 DONE, COLLAPSED, FAILED = "done", "collapsed", "failed"
 _IN_FLIGHT = ".running-"
+
+
+def slug(name: str) -> str:
+    """A name as part of a folder's name: letters, digits, ``_ . -``; never a path."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "unnamed"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -35,10 +35,7 @@ class Study(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # the name becomes part of a folder's name
-    name: Annotated[str, Field(pattern=r"^[^/\\.\x00-\x1f][^/\\\x00-\x1f]*$", max_length=100)] = (
-        "study"
-    )
+    name: str = "study"
     question: str = ""
     priors: Annotated[list[str], Field(min_length=1)] = ["none"]
     tasks: list[str] = []

@@ -69,10 +69,7 @@ def run_trial(job: Job) -> str:
     with RunDirectory(job.run).new_trial(job.trial.id) as folder:
         try:
             record = _train_and_score(job, folder)
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # the trial's border: what went wrong is its result
+        except (Exception, SystemExit) as error:  # what went wrong is the trial's result
             record = {
                 "status": FAILED,
                 "reason": f"{type(error).__name__}: {error}".splitlines()[0],

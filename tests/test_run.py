@@ -16,7 +16,7 @@ from priorbench.cli import _main
 from priorbench.comparisons import COMPARISON_COLUMNS, compare
 from priorbench.results import RESULT_COLUMNS, load_run
 from priorbench.status import read_status
-from priorbench.store import RunDirectory
+from priorbench.store import RunDirectory, slug
 
 SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
 PLUGIN = """
@@ -231,6 +231,20 @@ def test_a_plug_in_that_changes_under_a_run_is_not_stored_as_the_old_one(tmp_pat
     assert "the code changed while the run went on" in read_status(out).failures[0][2]
 
 
+def test_a_plug_in_that_no_prior_names_is_refused(tmp_path, plugin):
+    with pytest.raises(UserError, match="'mine' is not among the priors"):
+        run(tmp_path / "out", "--plugin", str(plugin), "--priors", "tv")
+
+
+def test_a_prior_that_leaves_python_fails_its_trial_only(tmp_path, plugin):
+    plugin.write_text(PLUGIN.replace('RuntimeError("on purpose")', "SystemExit(3)"))
+    out = tmp_path / "out"
+    arguments = ["--plugin", str(plugin), "--priors", "mine:mode=fails", "--seeds", "1"]
+    assert run(out, *arguments) == 1
+    assert read_status(out).by_prior["none"]["done"] == 1
+    assert "SystemExit" in read_status(out).failures[0][2]
+
+
 def test_a_plug_in_without_a_default_weight_must_be_given_one(tmp_path, plugin):
     plugin.write_text(PLUGIN.replace('{"*": 0.5}', "{}"))
     arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "1"]
@@ -265,7 +279,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how):
     process.send_signal(how)
     _, err = process.communicate(timeout=60)
     assert process.returncode == (130 if how == signal.SIGINT else -9)
-    assert "Traceback" not in err or how == signal.SIGKILL
+    if how == signal.SIGINT:
+        assert "Traceback" not in err
+        assert "interrupted; the same command goes on where it stopped" in err
     finished = {p.parent.name for p in out.glob("trials/*/record.json")}
     assert 2 <= len(finished) < 8
     again = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -287,6 +303,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how):
         (["--tasks", "binary:copies=4"], "copies 4 need windows of 125 bp"),
         (["--architectures", "three-con"], "did you mean 'three-conv'"),
         (["--seeds", "some"], "give a count such as 5"),
+        (["--seeds", ","], "give a count such as 5"),
+        (["--priors", ","], "names nothing"),
+        (["--weights", "none=1"], "has nothing to act on"),
         (["--seeds", "0"], "at least one seed"),
         (["--seeds", "1,1"], "a seed occurs twice"),
         (["--data", "nowhere.toml"], "nowhere.toml: no such data file"),
@@ -320,7 +339,6 @@ def test_cuda_without_a_gpu_is_refused(tmp_path):
         ('prior = ["tv"]', "unknown key 'prior'; did you mean 'priors'"),
         ('scale = "big"', "scale = 'big'"),
         ("seeds = -1", "seeds"),
-        ('name = "../elsewhere"', "name = '../elsewhere'"),
         ("priors = [", "not valid TOML"),
         ('priors = ["tv"]\nroot_seed = -3', "root_seed = -3"),
     ],
@@ -368,6 +386,23 @@ def test_fasta_pair_runs_without_known_truth(tmp_path):
     trials = results[results["stage"] == "evaluate"]
     assert trials[trials["metric"] == "motif-auprc"]["value"].isna().all()
     assert trials[trials["metric"] == "auroc"]["value"].between(0.2, 0.8).all()
+
+
+def test_results_older_than_the_trials_are_refused(finished, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    next(copy.glob("trials/*/record.json")).write_text("{}")
+    with pytest.raises(UserError, match="older than the trials"):
+        load_run(copy)
+    (copy / "results.csv").unlink()
+    with pytest.raises(UserError, match="goes on with one"):
+        load_run(copy)
+
+
+def test_names_never_become_paths():
+    assert slug("../x/../../y z") == "x-..-..-y-z"
+    assert slug("///") == "unnamed"
+    assert "/" not in slug("<script>alert(1)</script>")
 
 
 def test_a_damaged_arrays_file_is_named(finished, tmp_path):
