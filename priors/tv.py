@@ -21,7 +21,8 @@ class TotalVariation(AttributionPrior):
         scale-free:  sum_i |a_{i+1} - a_i| / sum_i a_i
 
     The published form shrinks all attributions, as any attribution of zero minimises it; the
-    default does not. A zero attribution has penalty 0 and gradient 0.
+    default does not: ``scale_free`` and the default weight speak of the default form only. A
+    zero attribution has penalty 0 and gradient 0.
 
     Attributes:
         form: ``scale-free``, or ``published`` for the pixel prior in one dimension.
