@@ -9,8 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .attribution_prior import AttributionPrior
-    from .attributions import attribute_and_predict, input_x_gradient
+    from .attributions import (
+        AttributionMethod,
+        IntegratedGradients,
+        attribute_and_predict,
+        expected_gradients,
+        gradient,
+        input_x_gradient,
+        integrated_gradients,
+        load_attribution,
+        simplex_gradient,
+    )
     from .contracts import (
         Architecture,
         Attribution,
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
         TrialArrays,
     )
     from .errors import UserError
+    from .penalties import AttributionPrior, GradientPrior, Penalty
     from .registry import load_prior
 
 __version__ = "0.1.0"
@@ -29,33 +39,51 @@ __version__ = "0.1.0"
 _HOMES = {
     "Architecture": "contracts",
     "Attribution": "contracts",
-    "AttributionPrior": "attribution_prior",
+    "AttributionMethod": "attributions",
+    "AttributionPrior": "penalties",
     "Batch": "contracts",
+    "GradientPrior": "penalties",
+    "IntegratedGradients": "attributions",
     "Metric": "contracts",
+    "Penalty": "penalties",
     "Prior": "contracts",
     "Section": "contracts",
     "Task": "contracts",
     "TrialArrays": "contracts",
     "UserError": "errors",
     "attribute_and_predict": "attributions",
+    "expected_gradients": "attributions",
+    "gradient": "attributions",
     "input_x_gradient": "attributions",
+    "integrated_gradients": "attributions",
+    "load_attribution": "attributions",
     "load_prior": "registry",
+    "simplex_gradient": "attributions",
 }
 
 __all__ = [
     "Architecture",
     "Attribution",
+    "AttributionMethod",
     "AttributionPrior",
     "Batch",
+    "GradientPrior",
+    "IntegratedGradients",
     "Metric",
+    "Penalty",
     "Prior",
     "Section",
     "Task",
     "TrialArrays",
     "UserError",
     "attribute_and_predict",
+    "expected_gradients",
+    "gradient",
     "input_x_gradient",
+    "integrated_gradients",
+    "load_attribution",
     "load_prior",
+    "simplex_gradient",
 ]
 
 

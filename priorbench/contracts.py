@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -48,16 +48,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class Attribution:
-    """What a prior's penalty sees.
+    """What a prior's penalty sees; how it is taken is the trial's ``--train-attribution``.
 
     Attributes:
         gradient: (B, 4, L) gradient of the target with respect to every base.
-        observed: (B, L) signed attribution of the observed base: gradient x input, summed
-            over bases.
+        observed: (B, L) one attribution per position: by default the signed gradient x input,
+            summed over bases.
     """
 
     gradient: torch.Tensor
     observed: torch.Tensor
+
+    def select(self, index: torch.Tensor) -> Attribution:
+        """The examples at ``index``: (k,) int64 or (B,) bool."""
+        return Attribution(self.gradient[index], self.observed[index])
 
 
 HOOKS = ("penalty", "parameter_penalty", "adapt", "augment")
@@ -71,14 +75,30 @@ class Prior(ABC):
     Hyper-parameters are typed dataclass fields with their units in the docstring. The weight
     (lambda) is not among them: it belongs to the trial, so that every prior can be tuned in
     the same way.
+
+    ``summary``, ``citation``, ``default_weights`` and what the prior claims are plain class
+    attributes; ``priorbench check`` tests the claims.
     """
 
     summary: ClassVar[str]
     citation: ClassVar[str]
-    scale_free: ClassVar[bool] = False
-    """whether the penalty stays the same when all attributions are multiplied by a constant"""
     default_weights: ClassVar[Mapping[str, float]] = {}
     """weight by task name; the key ``"*"`` serves every other task"""
+    reverse_complement_invariant: ClassVar[bool] = False
+    """whether the penalty is the same for the attribution of the other strand"""
+    not_vmappable: ClassVar[str] = ""
+    """why ``torch.func.vmap`` cannot take the penalty, or "" where it can"""
+    blind_to: ClassVar[tuple[str, ...]] = ()
+    """names of training attributions for which the penalty is constant"""
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether the penalty stays the same when all attributions are multiplied by a constant.
+
+        A subclass writes ``scale_free: ClassVar[bool] = True``, or a property where it depends on
+        options.
+        """
+        return False
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty per example; only examples that the prior applies to are passed in."""
@@ -106,6 +126,19 @@ class Prior(ABC):
         """(B,) bool: the examples whose attribution is penalised; as the task says by default."""
         return task.applies(batch)
 
+    def strength(self, elapsed: float, step: int) -> float:
+        """Factor of the penalties' weight at a step; at 0 the engine does not compute them.
+
+        Args:
+            elapsed: epochs since training began, in fractions too.
+            step: optimiser steps since training began.
+        """
+        return 1.0
+
+    def parts(self, weight: float, task: str) -> Sequence[WeightedPrior]:
+        """The priors that make this one up, with their weights: itself, unless it is composed."""
+        return [WeightedPrior(self, weight)]
+
     def overrides(self, hook: str) -> bool:
         """Whether this prior acts through the hook of that name."""
         return getattr(type(self), hook) is not getattr(Prior, hook)
@@ -132,6 +165,19 @@ class Prior(ABC):
         """Raise UserError if the weight makes no sense for this prior."""
         if not math.isfinite(weight) or weight < 0:
             raise UserError(f"weight {weight:g} is not a finite number >= 0")
+
+
+@dataclass(frozen=True)
+class WeightedPrior:
+    """A prior and its weight (lambda) in a training."""
+
+    prior: Prior
+    weight: float
+
+    @property
+    def hooks(self) -> frozenset[str]:
+        """Through which hooks it acts; none at weight 0."""
+        return frozenset(filter(self.prior.overrides, HOOKS)) if self.weight else frozenset()
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ def resolve(study: Study, device: str) -> Study:
     priors = _normalised("prior", [BASELINE, *study.priors])
     for path in study.plugins:
         name = registry.add_plugin(path).name
-        if name in registry.components("prior") and name not in map(_name, priors):
+        used = {name for spec in priors for name in registry.names_in("prior", spec)}
+        if name in registry.components("prior") and name not in used:
             raise UserError(f"plug-in {path}: prior {name!r} is not among the priors; add it")
     tasks = _normalised("task", study.tasks)
     if not tasks and not study.data:
@@ -101,13 +102,32 @@ def resolve(study: Study, device: str) -> Study:
             "priors": priors,
             "tasks": tasks,
             "architectures": _normalised("architecture", study.architectures),
+            "train_attribution": _attribution(study.train_attribution),
             "device": device,
             "data": [path.resolve() for path in study.data],
             "plugins": [path.resolve() for path in study.plugins],
         }
     )
     task_names = list(dict.fromkeys(_name(source.task) for source in sources(resolved)))
+    for spec in priors:
+        for task in task_names:
+            _refuse_blind(spec, task, resolved.train_attribution)
     return resolved.model_copy(update={"weights": _weights(study, priors, task_names)})
+
+
+def _attribution(spec: str) -> str:
+    from .attributions import load_attribution  # waits for torch
+
+    return specs.normalise(_name(spec), load_attribution(spec))
+
+
+def _refuse_blind(spec: str, task: str, attribution: str) -> None:
+    for part in registry.load_prior(spec).parts(1.0, task):
+        if _name(attribution) in part.prior.blind_to:
+            raise UserError(
+                f"prior {spec!r}: its penalty is constant for --train-attribution {attribution}; "
+                "choose another of the two"
+            )
 
 
 def _weights(
@@ -140,6 +160,8 @@ def _weight(spec: str, prior: Prior, task: str, given: float | None) -> float:
     try:
         weight = prior.default_weight(task) if given is None else given
         prior.check_weight(weight)
+        for part in prior.parts(weight, task):
+            part.prior.check_weight(part.weight)
         if weight and not prior.acts:
             raise UserError(f"weight {weight:g} has nothing to act on; leave it out")
     except UserError as error:
@@ -148,7 +170,7 @@ def _weight(spec: str, prior: Prior, task: str, given: float | None) -> float:
 
 
 def _normalise(kind: str, spec: str) -> str:
-    return specs.normalise(_name(spec), registry.build(kind, spec))
+    return registry.normal_spec(kind, spec)
 
 
 def _normalised(kind: str, written: Sequence[str]) -> list[str]:
@@ -213,6 +235,7 @@ def _trials(study: Study, source: Source, architecture: str, digest: str) -> lis
             architecture=architecture,
             prior=arm.prior,
             weight=arm.weight,
+            train_attribution=study.train_attribution,
             seed=seed,
             stage="evaluate",
             scale=study.scale,

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import specs
+from . import composition, specs
 from .contracts import HOOKS, Architecture, Prior, Section, Task
 from .errors import UserError, unknown
 
@@ -145,7 +145,16 @@ def load(kind: str, name: str) -> type[Any]:
 
 
 def build(kind: str, spec: str) -> Any:
-    """An instance from a spec such as ``fourier:softness=0.3``; UserError as :func:`load`."""
+    """An instance from a spec such as ``fourier:softness=0.3``; UserError as :func:`load`.
+
+    Priors may be composed: ``fourier+dropout``.
+    """
+    if kind == "prior":
+        return load_prior(spec)
+    return _build(kind, spec)
+
+
+def _build(kind: str, spec: str) -> Any:
     name, _ = specs.split_spec(spec)
     return specs.build(kind, load(kind, name), spec)
 
@@ -153,11 +162,55 @@ def build(kind: str, spec: str) -> Any:
 def load_prior(spec: str) -> Prior:
     """A prior from a spec, for use in any training loop.
 
+    Args:
+        spec: ``fourier``, with options ``fourier:softness=0.3``, or several priors at once, with
+            or without their weights, ``fourier=1+weight-l2=1e-5``.
+
     Raises:
-        UserError: for an unknown name or option, with a did-you-mean.
+        UserError: for an unknown name or option, with a did-you-mean, and for compositions that
+            make no sense.
     """
-    prior: Prior = build("prior", spec)
-    return prior
+    written = specs.split_composition(spec)
+    if len(written) == 1:
+        text, weight = written[0]
+        if weight is not None:
+            raise UserError(
+                f"{spec!r}: the weight of a single prior is written --weights {text}={weight:g}"
+            )
+        prior: Prior = _build("prior", text)
+        return prior
+    found: list[composition.Component] = []
+    for text, weight in written:
+        part: Prior = _build("prior", text)
+        normal = normal_spec("prior", text)
+        if not part.acts:
+            raise UserError(f"{spec!r}: {normal!r} adds nothing to a composition; leave it out")
+        if normal in [component.spec for component in found]:
+            raise UserError(f"{spec!r}: {normal!r} occurs twice")
+        try:
+            if weight is not None:
+                part.check_weight(weight)
+        except UserError as error:
+            raise UserError(f"{spec!r}: {normal!r}: {error}") from None
+        found.append(composition.Component(normal, part, weight))
+    return composition.Composition(tuple(found))
+
+
+def normal_spec(kind: str, spec: str) -> str:
+    """The shortest spec that builds the same: options at their default are left out."""
+    component = build(kind, spec)
+    if not isinstance(component, composition.Composition):
+        return specs.normalise(specs.split_spec(spec)[0], component)
+    return "+".join(
+        part.spec if part.weight is None else f"{part.spec}={part.weight:.12g}"
+        for part in component.components
+    )
+
+
+def names_in(kind: str, spec: str) -> list[str]:
+    """The names of the components that a spec is made of: several for composed priors."""
+    written = specs.split_composition(spec) if kind == "prior" else [(spec, None)]
+    return [specs.split_spec(text)[0] for text, _ in written]
 
 
 def add_plugin(path: Path) -> Component:
@@ -272,6 +325,8 @@ __all__ = [
     "forget_plugins",
     "load",
     "load_prior",
+    "names_in",
+    "normal_spec",
     "source_digest",
     "use_plugins",
 ]

@@ -1,9 +1,10 @@
-"""Components as text: ``fourier:frequency_limit=0.1:softness=0.3``."""
+"""Components as text: ``fourier:frequency_limit=0.1:softness=0.3``, ``fourier=1+dropout``."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import typing
 from typing import Any, TypeVar
 
@@ -30,6 +31,33 @@ def split_spec(spec: str) -> tuple[str, dict[str, str]]:
             raise UserError(f"{spec!r}: option {key!r} is given twice")
         options[key] = value.strip()
     return name.strip(), options
+
+
+def split_composition(spec: str) -> list[tuple[str, float | None]]:
+    """The specs that ``+`` joins, each with the weight written after it, or None.
+
+    Raises:
+        UserError: for an empty part or a weight that is not a number.
+    """
+    # not the plus of 1e+5
+    return [_split_weight(part.strip(), spec) for part in re.split(r"\+(?!\d)", spec)]
+
+
+def _split_weight(part: str, spec: str) -> tuple[str, float | None]:
+    head, colon, last = part.rpartition(":")
+    written = last.split("=")
+    # a name alone has no other =, an option has one
+    if len(written) < (3 if colon else 2):
+        weight = None
+    else:
+        try:
+            weight = float(written.pop())
+        except ValueError:
+            raise UserError(f"{spec!r}: write {part.partition('=')[0]}=WEIGHT, a number") from None
+    text = head + colon + "=".join(written)
+    if not text:
+        raise UserError(f"{spec!r}: nothing stands beside the +")
+    return text, weight
 
 
 def _convert(text: str, kind: Any, where: str) -> Any:

@@ -27,6 +27,7 @@ class Study(BaseModel):
         scale: sizes of simulated data, network and training.
         weights: weight by prior spec, for all tasks or by task; others have their documented
             default.
+        train_attribution: spec of the attribution that penalties see in training.
         data: data files; paths are relative to the study's file.
         plugins: files that define a prior or a task of the user's own.
         root_seed: from which all randomness is derived.
@@ -43,6 +44,7 @@ class Study(BaseModel):
     seeds: list[int] | int = 5
     scale: Scale = "quick"
     weights: dict[str, float | dict[str, float]] = {}
+    train_attribution: str = "input-x-gradient"
     data: list[Path] = []
     plugins: list[Path] = []
     root_seed: Annotated[int, Field(ge=0)] = 0

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from . import seeds
-from .attributions import attribute_and_predict
-from .contracts import Batch, Prior, Task
+from .attributions import AttributionMethod, attribute_and_predict
+from .contracts import Attribution, Batch, Task, WeightedPrior
 from .dataset import TRAIN, VALID, Dataset
 from .schedules import Schedule
 from .sequences import one_hot, reverse_complement
@@ -49,7 +49,7 @@ class Epoch:
 
     Attributes:
         training_loss: mean prediction loss of the steps, in the task's unit.
-        penalty: mean unweighted penalty of the steps.
+        penalty: mean of what the priors added to the loss of the steps, weights included.
         validation_loss: mean prediction loss of the validation data, in eval mode.
         seconds_per_step: mean over the steps, validation left out: processor time on CPU, wall
             time on a GPU.
@@ -139,6 +139,19 @@ def mean_prediction_loss(
     return total / len(rows)
 
 
+@dataclass(frozen=True)
+class Regularisation:
+    """What is added to the prediction loss.
+
+    Attributes:
+        parts: priors with their weights; several where priors are composed.
+        method: the attribution that penalties see.
+    """
+
+    parts: Sequence[WeightedPrior]
+    method: AttributionMethod
+
+
 class _Trainer:
     """One training in progress."""
 
@@ -146,52 +159,71 @@ class _Trainer:
         self,
         model: torch.nn.Module,
         task: Task,
-        prior: Prior,
+        regularisation: Regularisation,
         dataset: Dataset,
         *,
-        weight: float,
         schedule: Schedule,
         luck: Luck,
     ) -> None:
-        self.model, self.task, self.prior, self.dataset = model, task, prior, dataset
-        self.weight, self.schedule, self.luck = weight, schedule, luck
+        self.model, self.task, self.dataset = model, task, dataset
+        self.schedule, self.luck = schedule, luck
+        self.method = regularisation.method
         self.device = next(model.parameters()).device
         self.optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, fused=True)
         self.noise = torch.Generator(self.device).manual_seed(luck.derive("augment"))
-        self.penalises_attributions = weight > 0 and prior.overrides("penalty")
-        self.penalises_parameters = weight > 0 and prior.overrides("parameter_penalty")
-        self.augments = weight > 0 and prior.overrides("augment")
+        self.attributing = _through("penalty", regularisation.parts)
+        self.shrinking = _through("parameter_penalty", regularisation.parts)
+        self.augmenting = _through("augment", regularisation.parts)
+        self.steps = 0
 
-    def losses(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean prediction loss () and unweighted penalty () of a batch."""
-        if self.augments:
-            changed = self.prior.augment(batch.sequence, self.weight, self.noise)
+    def losses(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean prediction loss () and weighted penalty () of a batch, ``elapsed`` epochs in."""
+        for part in self.augmenting:
+            changed = part.prior.augment(batch.sequence, part.weight, self.noise)
             batch = Batch(changed, batch.label, batch.arrays)
         penalty = batch.sequence.new_zeros(())
-        applies = self.prior.applies(batch, self.task) if self.penalises_attributions else None
+        seen = [
+            (part.prior.applies(batch, self.task), part)
+            for part in self._due(self.attributing, elapsed)
+        ]
+        applies = torch.stack([mask for mask, _ in seen]).any(dim=0) if seen else None
         if applies is not None and bool(applies.any()):
             output, attribution = attribute_and_predict(
-                self.model, batch.sequence, applies, self.task.target
+                self.model,
+                batch.sequence,
+                applies,
+                self.task.target,
+                method=self.method,
+                generator=self._references() if self.method.draws else None,
             )
-            values = self.prior.penalty(attribution, batch.select(applies))
-            if values.shape != attribution.observed.shape[:1]:
-                wanted = tuple(attribution.observed.shape[:1])
-                raise ValueError(
-                    f"penalty has shape {tuple(values.shape)}, wanted {wanted}: one per example"
-                )
-            penalty = values.mean()
+            attributed = batch.select(applies)
+            for mask, part in seen:
+                penalty = penalty + _mean_penalty(part, attribution, attributed, mask[applies])
         else:
             output = self.model(batch.sequence)
-        if self.penalises_parameters:
-            penalty = penalty + self.prior.parameter_penalty(self.model)
+        for part in self._due(self.shrinking, elapsed):
+            penalty = penalty + part.weight * part.prior.parameter_penalty(self.model)
         return self.task.prediction_loss(output, batch).mean(), penalty
 
-    def step(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def _due(self, parts: Sequence[WeightedPrior], elapsed: float) -> list[WeightedPrior]:
+        """The parts that act at this step, at their present weights."""
+        scheduled = [
+            WeightedPrior(part.prior, part.weight * part.prior.strength(elapsed, self.steps))
+            for part in parts
+        ]
+        return [part for part in scheduled if part.weight]
+
+    def _references(self) -> torch.Generator:
+        """The stream of this step: the same for every prior, whichever steps it penalises."""
+        return torch.Generator().manual_seed(self.luck.derive("attribution", self.steps))
+
+    def step(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
         """One optimiser step; the losses before it, detached."""
-        prediction, penalty = self.losses(batch)
+        prediction, penalty = self.losses(batch, elapsed)
         self.optimiser.zero_grad(set_to_none=True)
-        (prediction + self.weight * penalty).backward()  # type: ignore[no-untyped-call]
+        (prediction + penalty).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
+        self.steps += 1
         return prediction.detach(), penalty.detach()
 
     def order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -210,9 +242,9 @@ class _Trainer:
         self.model.train()
         started = self._clock()
         # parts of almost equal size: a short last batch would upset batch norm
-        for index in np.array_split(np.arange(len(rows)), steps):
+        for done, index in enumerate(np.array_split(np.arange(len(rows)), steps)):
             batch = load_batch(self.dataset, rows[index], self.device, flip=flips[index])
-            total += torch.stack(self.step(batch))
+            total += torch.stack(self.step(batch, number + done / steps))
         seconds = (self._clock() - started) / steps
         self.model.eval()
         validation = mean_prediction_loss(self.model, self.task, self.dataset, VALID, self.device)
@@ -228,30 +260,49 @@ class _Trainer:
         return time.perf_counter()
 
 
+def _through(hook: str, parts: Sequence[WeightedPrior]) -> list[WeightedPrior]:
+    return [part for part in parts if hook in part.hooks]
+
+
+def _mean_penalty(
+    part: WeightedPrior, attribution: Attribution, batch: Batch, mask: torch.Tensor
+) -> torch.Tensor:
+    """Weighted mean penalty () over the examples of the mask; 0 where there are none."""
+    if not bool(mask.all()):
+        if not bool(mask.any()):
+            return batch.sequence.new_zeros(())
+        attribution, batch = attribution.select(mask), batch.select(mask)
+    values = part.prior.penalty(attribution, batch)
+    wanted = tuple(attribution.observed.shape[:1])
+    if values.shape != wanted:
+        raise ValueError(
+            f"penalty has shape {tuple(values.shape)}, wanted {wanted}: one per example"
+        )
+    return part.weight * values.mean()
+
+
 def fit(
     model: torch.nn.Module,
     task: Task,
-    prior: Prior,
+    regularisation: Regularisation,
     dataset: Dataset,
     *,
-    weight: float,
     schedule: Schedule,
     luck: Luck,
     device: torch.device,
 ) -> Fit:
-    """Train a model under a prior; keep the epoch with the best validation prediction loss.
+    """Train a model under priors; keep the epoch with the best validation prediction loss.
 
-    Loss of a step: mean prediction loss + weight * (mean attribution penalty over the examples
-    that the prior applies to + parameter penalty).
+    Loss of a step: mean prediction loss + sum over the priors of weight * strength * (mean
+    attribution penalty over the examples that the prior applies to + parameter penalty).
 
     Args:
-        model: fresh weights, not yet adapted by the prior.
+        model: fresh weights, not yet adapted by a prior.
         task: gives the prediction loss and the target.
-        prior: what is added to the loss.
+        regularisation: what is added to the loss.
         dataset: with training and validation rows.
-        weight: of the prior.
         schedule: the same for every prior.
-        luck: streams for batch order and for the prior's own draws.
+        luck: streams for batch order, references and the priors' own draws.
         device: where to train.
     """
     initial = weights_hash(model)
@@ -259,10 +310,10 @@ def fit(
     best_epoch, best_state, reference, waited = -1, None, float("inf"), 0
     divergence = ""
     with seeded_torch(luck.derive("prior"), device):
-        if prior.overrides("adapt"):
-            model = prior.adapt(model, weight)
+        for part in _through("adapt", regularisation.parts):
+            model = part.prior.adapt(model, part.weight)
         trainer = _Trainer(
-            model.to(device), task, prior, dataset, weight=weight, schedule=schedule, luck=luck
+            model.to(device), task, regularisation, dataset, schedule=schedule, luck=luck
         )
         while len(history) < schedule.epochs and waited < schedule.patience:
             epoch = trainer.epoch(len(history))

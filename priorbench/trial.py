@@ -11,17 +11,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from . import registry, specs
+from . import registry
 from .contracts import Scale
 
 # A change to one of these modules changes the id of every trial. A test checks that the list
 # holds every engine module that a training imports.
 DECIDING_MODULES = (
-    "attribution_prior",
     "attributions",
+    "composition",
     "contracts",
     "dataset",
     "evaluation",
+    "penalties",
     "schedules",
     "seeds",
     "sequences",
@@ -42,6 +43,7 @@ class Trial:
         architecture: normalised spec.
         prior: normalised spec.
         weight: of the prior (lambda).
+        train_attribution: normalised spec of the attribution that the prior's penalty sees.
         seed: of initial weights, batch order and the prior's own draws.
         stage: ``evaluate``, or ``tune`` for runs that only choose a weight.
         scale: sizes of network and training.
@@ -56,6 +58,7 @@ class Trial:
     architecture: str
     prior: str
     weight: float
+    train_attribution: str
     seed: int
     stage: str
     scale: Scale
@@ -105,6 +108,8 @@ def code_digest(*, task: str, architecture: str, prior: str) -> str:
     """Hash of the engine and of the three components of a trial, given by their specs."""
     parts = {"task": task, "architecture": architecture, "prior": prior}
     paths = [
-        registry.components(kind)[specs.split_spec(spec)[0]].path for kind, spec in parts.items()
+        registry.components(kind)[name].path
+        for kind, spec in parts.items()
+        for name in registry.names_in(kind, spec)
     ]
     return hash_of([engine_digest(), *map(registry.component_digest, paths)])

@@ -22,13 +22,14 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from . import registry, scoring
+from . import registry, scoring, specs
+from .attributions import load_attribution
 from .contracts import Architecture, Prior, Task
 from .dataset import Dataset, load_dataset
 from .evaluation import attribute, pack, predict, unpack
 from .schedules import SCHEDULES
 from .store import COLLAPSED, DONE, FAILED, RunDirectory, write_json
-from .training import Fit, Luck, fit, seeded_torch
+from .training import Fit, Luck, Regularisation, fit, seeded_torch
 from .trial import Trial, code_digest
 
 _SPREAD = 1e-6
@@ -98,12 +99,12 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
     luck = Luck(trial.root_seed, (trial.task, trial.dataset), trial.seed)
     with seeded_torch(luck.derive("init"), torch.device("cpu")):
         model = architecture.build(dataset.length, task.outputs, trial.scale)
+    parts = prior.parts(trial.weight, specs.split_spec(trial.task)[0])
     trained = fit(
         model,
         task,
-        prior,
+        Regularisation(parts, load_attribution(trial.train_attribution)),
         dataset,
-        weight=trial.weight,
         schedule=SCHEDULES[trial.scale],
         luck=luck,
         device=device,

@@ -4,40 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 
 from priorbench import Attribution, AttributionPrior, Batch, UserError
+from priorbench.penalties import smooth
 
 
 @dataclass(frozen=True)
 class Fourier(AttributionPrior):
     """Share of the attribution's spectrum that is not at low frequency.
 
-    With m_k the magnitudes of the real FFT of the smoothed absolute attribution, divided by
-    their sum over k = 0 ... L // 2, the penalty is
+    With m(f) the magnitudes of the real FFT of the smoothed attribution at the frequencies f of
+    its bins, divided by their sum over all bins, and F the limit (rounded to 1 / L), the penalty is
 
-        1 - sum_{k >= 1} w_k m_k,
+        1 - sum_{f > 0} w(f) m(f),    w(f) = 1 up to F, then 1 / (1 + (L (f - F)) ** softness).
 
-    w_k = 1 up to the limit of K = round(frequency_limit * L) bins, then
-    1 / (1 + (k - K) ** softness). The zero frequency counts in the sum but has no weight, so
-    its share counts as penalty. A zero attribution has penalty 1 and gradient 0.
+    The zero frequency counts in the sum but has no weight, so its share counts as penalty. A
+    zero attribution has penalty 1 and gradient 0.
 
     Attributes:
+        boundary: what the transform takes to lie beyond the ends of the window: ``periodic``, the
+            other end, as published; ``reflect``, the mirror image, so that nothing wraps around
+            and nothing jumps (the magnitudes are those of the DCT-II); ``zero``, as many zeros
+            again; ``taper``, the other end again, but after a Tukey window has let both ends fade.
         frequency_limit: the cut, in cycles per base; 0.15 is the paper's bin 150 of 1,000 bp.
-        softness: exponent of the weights' decline past the cut, counted in bins; 0 is a hard
-            cut (the published code writes None).
-        smooth_sigma: as for every attribution prior, but 3 bp by default, as published.
+        softness: exponent of the weights' decline past the cut, counted in bins of 1 / L; 0 is a
+            hard cut (the published code writes None).
+        taper_share: share of the window that fades, half of it at either end, for
+            ``boundary=taper``.
+        smooth_sigma: as for every attribution prior, but 3 bp by default, as published; past the
+            ends the smoothing sees zeros, or the mirror image with ``boundary=reflect``.
     """
 
     summary: ClassVar[str] = "penalises the share of high frequencies in the attribution"
     citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
     scale_free: ClassVar[bool] = True
+    reverse_complement_invariant: ClassVar[bool] = True
     default_weights: ClassVar[Mapping[str, float]] = {"*": 0.3, "profile": 50.0}
 
+    boundary: Literal["periodic", "reflect", "zero", "taper"] = "periodic"
     frequency_limit: float = 0.15
     softness: float = 0.2
+    taper_share: float = 0.25
     smooth_sigma: float = 3.0
 
     def __post_init__(self) -> None:
@@ -49,20 +59,53 @@ class Fourier(AttributionPrior):
             )
         if self.softness < 0:
             raise UserError(f"softness {self.softness:g} is negative; use 0 for a hard cut")
+        if not 0 < self.taper_share <= 1:
+            raise UserError(f"taper_share {self.taper_share:g} is not above 0 and at most 1")
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty between 0 and 1."""
-        track = self.magnitude(attribution)
-        spectrum = torch.fft.rfft(track, dim=1).abs()
+        track = self.raw_track(attribution)
+        extended = self.extended(track)
+        spectrum = torch.fft.rfft(extended, dim=1).abs()
         total = spectrum.sum(dim=1, keepdim=True)
         share = spectrum / total.masked_fill(total == 0, 1)
-        weights = self.frequency_weights(track.shape[1]).to(share)
-        low: torch.Tensor = share[:, 1:] @ weights
+        low: torch.Tensor = share @ self.frequency_weights(track.shape[1], extended.shape[1]).to(
+            share
+        )
         return 1 - low
 
-    def frequency_weights(self, length: int) -> torch.Tensor:
-        """(length // 2,) float64 weights of bins 1 ... length // 2."""
-        bins = torch.arange(1, length // 2 + 1, dtype=torch.float64)
-        beyond = (bins - round(self.frequency_limit * length)).clamp(min=0)
-        decline = 1 / (1 + beyond**self.softness) if self.softness else torch.zeros_like(bins)
-        return torch.where(beyond == 0, torch.ones_like(bins), decline)
+    def extended(self, track: torch.Tensor) -> torch.Tensor:
+        """(B, L) or (B, 2 L): the smoothed track as the transform sees it."""
+        if self.boundary == "reflect":
+            return smooth(
+                torch.cat([track, track.flip(1)], 1), self.smooth_sigma, beyond="circular"
+            )
+        if self.boundary == "zero":
+            padded = torch.cat([track, torch.zeros_like(track)], dim=1)
+            return smooth(padded, self.smooth_sigma, beyond="circular")
+        smoothed = smooth(track, self.smooth_sigma)
+        if self.boundary == "periodic":
+            return smoothed
+        return smoothed * tukey(track.shape[1], self.taper_share).to(track)
+
+    def frequency_weights(self, length: int, extended: int) -> torch.Tensor:
+        """(extended // 2 + 1,) float64 weights of the real FFT's bins.
+
+        Args:
+            length: of the window, in bp.
+            extended: length of what is transformed, in bp.
+        """
+        # in units of 1 / length: whole numbers, or halves where the track was extended
+        frequency = torch.arange(extended // 2 + 1, dtype=torch.float64) * (length / extended)
+        beyond = (frequency - round(self.frequency_limit * length)).clamp(min=0)
+        decline = 1 / (1 + beyond**self.softness) if self.softness else torch.zeros_like(beyond)
+        weights = torch.where(beyond == 0, torch.ones_like(beyond), decline)
+        weights[0] = 0
+        return weights
+
+
+def tukey(length: int, share: float) -> torch.Tensor:
+    """(length,) float64 Tukey window, symmetric, as ``scipy.signal.windows.tukey``."""
+    position = torch.arange(length, dtype=torch.float64)
+    from_end = torch.minimum(position, length - 1 - position) / max(length - 1, 1)
+    return 0.5 * (1 - torch.cos(torch.pi * (2 * from_end / share).clamp(max=1)))

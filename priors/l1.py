@@ -13,15 +13,16 @@ from priorbench import Attribution, AttributionPrior, Batch
 
 @dataclass(frozen=True)
 class L1(AttributionPrior):
-    """mean_i |a_i|, with a the (smoothed) gradient x input of the observed base.
+    """Mean absolute attribution, mean_i |a_i|, with a the (smoothed) attribution.
 
     Not scale-free: shrinking all attributions lowers it.
     """
 
     summary: ClassVar[str] = "penalises the mean absolute attribution"
     citation: ClassVar[str] = "Erion et al., Nature Machine Intelligence 2021"
+    reverse_complement_invariant: ClassVar[bool] = True
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty in units of the target."""
-        return self.magnitude(attribution).mean(dim=1)
+        return self.track(attribution).abs().mean(dim=1)

@@ -13,15 +13,16 @@ from priorbench import Attribution, AttributionPrior, Batch
 
 @dataclass(frozen=True)
 class L2(AttributionPrior):
-    """mean_i a_i ** 2, with a the (smoothed) gradient x input of the observed base.
+    """Mean squared attribution, mean_i a_i ** 2, with a the (smoothed) attribution.
 
     Not scale-free: shrinking all attributions lowers it.
     """
 
     summary: ClassVar[str] = "penalises the mean squared attribution"
     citation: ClassVar[str] = "Ross, Hughes & Doshi-Velez, IJCAI 2017"
+    reverse_complement_invariant: ClassVar[bool] = True
     default_weights: ClassVar[Mapping[str, float]] = {"*": 3.0}
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
-        """(B,) penalty in units of the target (squared)."""
-        return self.magnitude(attribution).square().mean(dim=1)
+        """(B,) penalty in units of the target, squared."""
+        return self.track(attribution).square().mean(dim=1)

@@ -15,14 +15,13 @@ from priorbench import Attribution, AttributionPrior, Batch
 class TotalVariation(AttributionPrior):
     """Sum of absolute differences between neighbours.
 
-    With a the (smoothed) absolute attribution:
+    With a the (smoothed, by default absolute) attribution:
 
         published:   sum_i |a_{i+1} - a_i|
-        scale-free:  sum_i |a_{i+1} - a_i| / sum_i a_i
+        scale-free:  sum_i |a_{i+1} - a_i| / sum_i |a_i|
 
-    The published form shrinks all attributions, as any attribution of zero minimises it; the
-    default does not: ``scale_free`` and the default weight speak of the default form only. A
-    zero attribution has penalty 0 and gradient 0.
+    Shrinking all attributions lowers the published form, as any attribution of zero minimises
+    it; it does not lower the default. A zero attribution has penalty 0 and gradient 0.
 
     Attributes:
         form: ``scale-free``, or ``published`` for the pixel prior in one dimension.
@@ -30,16 +29,21 @@ class TotalVariation(AttributionPrior):
 
     summary: ClassVar[str] = "penalises differences between neighbouring attributions"
     citation: ClassVar[str] = "Erion et al., Nature Machine Intelligence 2021"
-    scale_free: ClassVar[bool] = True
+    reverse_complement_invariant: ClassVar[bool] = True
     default_weights: ClassVar[Mapping[str, float]] = {"*": 0.1}
 
     form: Literal["scale-free", "published"] = "scale-free"
 
+    @property
+    def scale_free(self) -> bool:
+        """By the option ``form``."""
+        return self.form == "scale-free"
+
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty, between 0 and 2 where it is scale-free."""
-        track = self.magnitude(attribution)
+        track = self.track(attribution)
         variation = track.diff(dim=1).abs().sum(dim=1)
         if self.form == "published":
             return variation
-        mass = track.sum(dim=1)
+        mass = track.abs().sum(dim=1)
         return variation / mass.masked_fill(mass == 0, 1)

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import torch
 
-from priorbench import Prior
+from priorbench import Penalty
 
 
 @dataclass(frozen=True)
-class WeightL2(Prior):
+class WeightL2(Penalty):
     """sum w ** 2 over the weights of convolutions and dense layers.
 
     Biases and the scales of batch norm (parameters of one dimension) are left out.

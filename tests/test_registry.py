@@ -20,7 +20,7 @@ PLUGIN = """
         default_weights: ClassVar[dict] = {"*": 0.5}
         power: int = 2
         def penalty(self, attribution, batch):
-            return (self.magnitude(attribution) ** self.power).mean(dim=1)
+            return (self.track(attribution) ** self.power).mean(dim=1)
 """
 
 

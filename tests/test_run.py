@@ -39,7 +39,7 @@ class Mine(AttributionPrior):
             import os, signal
             os.kill(os.getpid(), signal.SIGKILL)
         scale = float("nan") if self.mode == "diverges" else 1.0
-        return scale * self.magnitude(attribution).square().mean(dim=1)
+        return scale * self.track(attribution).square().mean(dim=1)
 """
 
 

@@ -85,11 +85,11 @@ def test_trial_ids_depend_on_every_module_that_decides_a_result():
     # finding components, storing and scoring do not change what a training computes
     no_influence = {"errors", "registry", "specs", "store", "scoring", "trial", "datafile"}
     no_influence |= {"__init__", "metrics", "priorbench"}
-    assert reached({"worker", "attribution_prior"}) - no_influence == set(trial.DECIDING_MODULES)
+    assert reached({"worker", "penalties"}) - no_influence == set(trial.DECIDING_MODULES)
 
 
 def test_datasets_depend_on_every_module_that_reads_or_simulates():
-    no_influence = {"errors", "attribution_prior", "contracts", "priorbench"}
+    no_influence = {"errors", "attributions", "composition", "penalties", "streams", "contracts", "priorbench"}
     found = reached({"classification", "simulation", "seeds"})
     assert found - no_influence == set(plan.DATA_MODULES)
 

@@ -12,6 +12,7 @@ from priorbench import (
     Batch,
     Prior,
     attribute_and_predict,
+    load_attribution,
     load_prior,
     registry,
 )
@@ -21,6 +22,7 @@ from priorbench.schedules import SCHEDULES, Schedule
 from priorbench.sequences import one_hot
 from priorbench.training import (
     Luck,
+    Regularisation,
     _Trainer,
     fit,
     load_batch,
@@ -40,14 +42,26 @@ def network(seed: int = 0) -> torch.nn.Module:
         return registry.build("architecture", "three-conv").build(80, 1, "smoke")
 
 
-def train(simulated, prior, *, seed=0, weight=None, schedule=SHORT, task=TASK):
+def train(
+    simulated,
+    prior,
+    *,
+    seed=0,
+    weight=None,
+    schedule=SHORT,
+    task=TASK,
+    attribution="input-x-gradient",
+):
     prior = load_prior(prior) if isinstance(prior, str) else prior
     weight = prior.default_weight("binary") if weight is None else weight
     luck = Luck(0, ("binary", "simulated"), seed)
     model = network(luck.derive("init"))
-    return fit(
-        model, task, prior, simulated, weight=weight, schedule=schedule, luck=luck, device=CPU
-    )
+    added = regularisation(prior, weight, attribution)
+    return fit(model, task, added, simulated, schedule=schedule, luck=luck, device=CPU)
+
+
+def regularisation(prior, weight, attribution="input-x-gradient"):
+    return Regularisation(prior.parts(weight, "binary"), load_attribution(attribution))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -181,16 +195,15 @@ def test_a_step_descends_prediction_loss_plus_weight_times_mean_penalty(simulate
     model, reference = network(), network()
     batch = load_batch(simulated, np.arange(20), CPU)
     luck = Luck(0, ("binary", "simulated"), 0)
-    trainer = _Trainer(
-        model, TASK, load_prior("l2"), simulated, weight=weight, schedule=SHORT, luck=luck
-    )
+    added = regularisation(load_prior("l2"), weight)
+    trainer = _Trainer(model, TASK, added, simulated, schedule=SHORT, luck=luck)
     trainer.optimiser = torch.optim.SGD(model.parameters(), lr=rate)
-    prediction, penalty = trainer.step(batch)
+    prediction, penalty = trainer.step(batch, 0.0)
     positives = batch.label == 1
     output, found = attribute_and_predict(reference, batch.sequence, positives, TASK.target)
     expected = found.observed.square().mean(dim=1).mean()
     loss = TASK.prediction_loss(output, batch).mean()
-    assert penalty.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert penalty.item() == pytest.approx(weight * expected.item(), rel=1e-5)
     assert prediction.item() == pytest.approx(loss.item(), rel=1e-5)
     (loss + weight * expected).backward()
     for moved, start in zip(model.parameters(), reference.parameters(), strict=True):
@@ -244,9 +257,8 @@ def test_model_given_to_fit_is_what_is_trained(simulated):
     found = fit(
         model,
         TASK,
-        load_prior("none"),
+        regularisation(load_prior("none"), 0.0),
         simulated,
-        weight=0.0,
         schedule=SHORT,
         luck=luck,
         device=CPU,

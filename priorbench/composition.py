@@ -1,0 +1,103 @@
+"""Several priors at once: ``fourier+dropout``, or ``fourier=1+weight-l2=1e-5``."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, ClassVar
+
+from .contracts import Attribution, Batch, Prior, Task, WeightedPrior
+
+if TYPE_CHECKING:
+    import torch
+
+ANY_TASK = "*"
+
+
+@dataclass(frozen=True)
+class Component:
+    """One prior of a composition.
+
+    Attributes:
+        spec: normalised, without the weight.
+        prior: the prior itself, not a composition.
+        weight: as written, or None for the prior's default for the task.
+    """
+
+    spec: str
+    prior: Prior
+    weight: float | None
+
+
+@dataclass(frozen=True)
+class Composition(Prior):
+    """The sum of several penalties, with every change of model and input one after the other.
+
+    The weight of a composition multiplies those of its components; 1 leaves them as they are.
+    The engine trains with the components themselves (:meth:`parts`), each applied to its own
+    examples at its own schedule. The hooks below are for training loops of one's own, where the
+    components' default weights are those for any task.
+
+    Attributes:
+        components: in the order in which they were written.
+    """
+
+    summary: ClassVar[str] = "several priors at once"
+    citation: ClassVar[str] = ""
+    default_weights: ClassVar[Mapping[str, float]] = {ANY_TASK: 1.0}
+
+    components: tuple[Component, ...] = ()
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether all components that read attributions are scale-free."""
+        return all(c.prior.scale_free for c in self.components if c.prior.overrides("penalty"))
+
+    def overrides(self, hook: str) -> bool:
+        """Whether a component acts through the hook of that name."""
+        return any(component.prior.overrides(hook) for component in self.components)
+
+    def parts(self, weight: float, task: str) -> Sequence[WeightedPrior]:
+        """The components with their weights, each multiplied by ``weight``."""
+        found = []
+        for component in self.components:
+            own = component.weight
+            own = component.prior.default_weight(task) if own is None else own
+            found.append(WeightedPrior(component.prior, weight * own))
+        return found
+
+    def _acting(self, hook: str, weight: float = 1.0) -> list[WeightedPrior]:
+        return [part for part in self.parts(weight, ANY_TASK) if hook in part.hooks]
+
+    def applies(self, batch: Batch, task: Task) -> torch.Tensor:
+        """(B,) bool: examples that any of the penalties applies to."""
+        masks = [part.prior.applies(batch, task) for part in self._acting("penalty")]
+        return reduce(operator.or_, masks) if masks else task.applies(batch)
+
+    def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+        """(B,) weighted sum of the components' penalties."""
+        acting = self._acting("penalty")
+        return reduce(
+            operator.add, [p.weight * p.prior.penalty(attribution, batch) for p in acting]
+        )
+
+    def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
+        """() weighted sum of the components' penalties on parameters."""
+        acting = self._acting("parameter_penalty")
+        return reduce(operator.add, [p.weight * p.prior.parameter_penalty(model) for p in acting])
+
+    def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
+        """The model as changed by every component in turn."""
+        for part in self._acting("adapt", weight):
+            model = part.prior.adapt(model, part.weight)
+        return model
+
+    def augment(
+        self, sequence: torch.Tensor, weight: float, generator: torch.Generator
+    ) -> torch.Tensor:
+        """(B, 4, L) input as changed by every component in turn."""
+        for part in self._acting("augment", weight):
+            sequence = part.prior.augment(sequence, part.weight, generator)
+        return sequence

@@ -1,0 +1,140 @@
+"""What penalties share: schedules of the weight, the examples they see, the track they read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from .contracts import Attribution, Batch, Prior, Task
+from .errors import UserError
+
+# epochs ** -1; for inflate and deflate as published (Tseng, Shrikumar & Kundaje 2020)
+_SPEEDS = {"constant": 0.0, "warm-up": 0.5, "inflate": 1.0, "deflate": 0.3}
+
+
+@dataclass(frozen=True)
+class Penalty(Prior):
+    """Base class of priors that add a penalty to the loss.
+
+    The weight may change in the course of training, t epochs after its start, at speed c:
+
+        constant:  1
+        warm-up:   min(1, c t), step by step
+        inflate:   2 / (1 + exp(-c floor(t))) - 1, as published
+        deflate:   exp(-c floor(t)), as published
+
+    Attributes:
+        schedule: by which of these factors the weight is multiplied.
+        schedule_speed: c, in 1 / epoch; 0 for the schedule's own: 0.5 for warm-up, the published
+            1 for inflate and 0.3 for deflate.
+        every: apply the penalty on each K-th step only, K times as strongly (lazy
+            regularisation, Karras et al. 2020, arXiv:1912.04958).
+    """
+
+    schedule: Literal["constant", "warm-up", "inflate", "deflate"] = "constant"
+    schedule_speed: float = 0.0
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        if self.schedule_speed < 0:
+            raise UserError(
+                f"schedule_speed {self.schedule_speed:g} is negative; use 0 for the schedule's own"
+            )
+        if self.schedule_speed and self.schedule == "constant":
+            raise UserError("schedule_speed has no effect without schedule; set schedule=warm-up")
+        if self.every < 1:
+            raise UserError(f"every {self.every} is not a whole number of steps >= 1")
+
+    def strength(self, elapsed: float, step: int) -> float:
+        """See Prior.strength."""
+        if step % self.every:
+            return 0.0
+        speed = self.schedule_speed or _SPEEDS[self.schedule]
+        epoch = math.floor(elapsed)
+        factor = {
+            "constant": 1.0,
+            "warm-up": min(1.0, speed * elapsed),
+            "inflate": 2 / (1 + math.exp(-speed * epoch)) - 1,
+            "deflate": math.exp(-speed * epoch),
+        }[self.schedule]
+        return self.every * factor
+
+
+@dataclass(frozen=True)
+class GradientPrior(Penalty):
+    """Base class of priors that read the gradient of all four bases; override ``penalty``.
+
+    Attributes:
+        examples: which examples are penalised: ``positives`` (as the task defines them), or
+            ``all`` of a batch.
+    """
+
+    examples: Literal["positives", "all"] = "positives"
+
+    def applies(self, batch: Batch, task: Task) -> torch.Tensor:
+        """(B,) bool, by the option ``examples``."""
+        positives = task.applies(batch)
+        return torch.ones_like(positives) if self.examples == "all" else positives
+
+
+@dataclass(frozen=True)
+class AttributionPrior(GradientPrior):
+    """Base class of priors that read one value per position; override ``penalty``.
+
+    Attributes:
+        sign: what of the attribution is read: its ``absolute`` value, the ``signed`` value, or
+            its ``positive`` part (negative attributions count as zero).
+        smooth_sigma: standard deviation in bp of a Gaussian that smooths this first; 0 for none.
+    """
+
+    sign: Literal["absolute", "signed", "positive"] = "absolute"
+    smooth_sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        super().__post_init__()
+        if self.smooth_sigma < 0:
+            raise UserError(f"smooth_sigma {self.smooth_sigma:g} is negative; use 0 for none")
+
+    def raw_track(self, attribution: Attribution) -> torch.Tensor:
+        """(B, L) attribution of each position by the option ``sign``, not smoothed."""
+        observed = attribution.observed
+        if self.sign == "signed":
+            return observed
+        return observed.abs() if self.sign == "absolute" else observed.clamp(min=0)
+
+    def track(self, attribution: Attribution) -> torch.Tensor:
+        """(B, L) attribution of each position, by the options ``sign`` and ``smooth_sigma``."""
+        return smooth(self.raw_track(attribution), self.smooth_sigma)
+
+
+def smooth(
+    track: torch.Tensor, sigma: float, *, beyond: Literal["zeros", "circular"] = "zeros"
+) -> torch.Tensor:
+    """Gaussian smoothing truncated at one sigma.
+
+    As in the published Fourier loss (Tseng, Shrikumar & Kundaje 2020).
+
+    Args:
+        track: (B, L) floating.
+        sigma: standard deviation in bp; the window has 1 + 2 * floor(sigma) positions, so that
+            a sigma below 1 does not smooth.
+        beyond: what continues the track past its ends: zeros, as published, or its other end.
+
+    Returns:
+        (B, L).
+    """
+    radius = int(sigma)
+    if radius == 0:
+        return track
+    offsets = torch.arange(-radius, radius + 1, dtype=track.dtype, device=track.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    mode = "constant" if beyond == "zeros" else "circular"
+    padded = F.pad(track[:, None], (radius, radius), mode=mode)
+    return F.conv1d(padded, kernel[None, None])[:, 0]
