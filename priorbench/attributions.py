@@ -116,7 +116,7 @@ class ExpectedGradients(AttributionMethod):
         # drawn for the whole batch, so that an example's draw does not hang on what is chosen
         count, device = len(sequence), generator.device
         shift = torch.randint(1, max(count, 2), (count,), generator=generator, device=device)
-        share = torch.rand(count, generator=generator, device=device).to(sequence)
+        share = torch.empty(count, device=device).uniform_(generator=generator).to(sequence)
         shift = shift.to(sequence.device)
         reference = sequence[((torch.arange(count, device=shift.device) + shift) % count)[applies]]
         difference = sequence[applies] - reference
@@ -163,11 +163,8 @@ class IntegratedGradients(AttributionMethod):
 
 
 METHODS: dict[str, type[AttributionMethod]] = {
-    "input-x-gradient": InputXGradient,
-    "gradient": Gradient,
-    "simplex-gradient": SimplexGradient,
-    "expected-gradients": ExpectedGradients,
-    "integrated-gradients": IntegratedGradients,
+    specs.kebab(cls.__name__): cls
+    for cls in (InputXGradient, Gradient, SimplexGradient, ExpectedGradients, IntegratedGradients)
 }
 """by the name that ``--train-attribution`` takes"""
 

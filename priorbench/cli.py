@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import options
 from .errors import UserError, unknown
 
 if TYPE_CHECKING:
     from .runner import Event
-    from .study import Study
 
 app = typer.Typer(
     name="priorbench",
@@ -54,8 +54,32 @@ class Kinds(StrEnum):
     priors = "priors"
     tasks = "tasks"
     architectures = "architectures"
+    attributions = "attributions"
     metrics = "metrics"
     studies = "studies"
+
+
+class NewKinds(StrEnum):
+    """What can be written from a template."""
+
+    prior = "prior"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        print(f"priorbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
@@ -97,77 +121,22 @@ def _say(line: str) -> None:
     print(f"priorbench: {line}", file=sys.stderr, flush=True)
 
 
-def _list(text: str | None) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()] if text else []
-
-
-def _seeds(text: str) -> list[int] | int:
-    try:
-        return [int(item) for item in text.strip(",").split(",")] if "," in text else int(text)
-    except ValueError:
-        raise UserError(
-            f"--seeds {text!r}: give a count such as 5, or a list such as 0,3,7"
-        ) from None
-
-
-def _weights(text: str) -> dict[str, float]:
-    weights = {}
-    for item in _list(text):
-        prior, equals, value = item.rpartition("=")
-        try:
-            weights[prior] = float(value)
-        except ValueError:
-            equals = ""
-        if not equals or not prior:
-            raise UserError(f"--weights {item!r}: write prior=weight, such as fourier=1")
-    return weights
-
-
-def _find_study(name: str) -> Path:
-    path = Path(name)
-    if path.suffix == ".toml" or path.exists():
-        return path
-    known = _studies()
-    if name not in known:
-        raise unknown("study", name, known)
-    return known[name]
-
-
-def _studies() -> dict[str, Path]:
-    from importlib.resources import files
-
-    folder = Path(str(files("priorbench.studies")))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
-def _study(name: str | None, given: dict[str, Any]) -> Study:
-    """The named study (the embedded default if none is named) with what the command line says."""
-    from .study import load_study, make_study
-
-    study = load_study(_find_study(name or "default"))
-    if not given:
-        return study
-    values = study.model_dump(mode="json") | given
-    if name is None:
-        # the default's question and task are not those of a command that names its own
-        if {"priors", "tasks", "data"} & given.keys():
-            values |= {"name": "study", "question": ""}
-        if "data" in given and "tasks" not in given:
-            values["tasks"] = []
-    return make_study(values, where="command line")
-
-
 @app.command()
 def run(  # noqa: PLR0917 (typer makes options of parameters)
     study: Annotated[
         str | None, typer.Argument(help="A study's name or TOML file; the default if left out.")
     ] = None,
-    priors: Annotated[str | None, typer.Option(help="Such as fourier,tv:form=published.")] = None,
+    priors: Annotated[
+        str | None, typer.Option(help="Such as fourier,tv:form=published,fourier+dropout.")
+    ] = None,
     tasks: Annotated[str | None, typer.Option(help="Such as binary:fidelity=0.7.")] = None,
     architectures: Annotated[str | None, typer.Option(help="Such as three-conv.")] = None,
     seeds: Annotated[str | None, typer.Option(help="A count, or a list such as 0,3,7.")] = None,
     scale: Annotated[Scales | None, typer.Option(help="Size of data and training.")] = None,
     weights: Annotated[str | None, typer.Option(help="Such as fourier=1,l2=0.1.")] = None,
+    train_attribution: Annotated[
+        str | None, typer.Option(help="What penalties see, such as expected-gradients.")
+    ] = None,
     data: Annotated[list[Path] | None, typer.Option(help="Your data, a TOML file.")] = None,
     plugin: Annotated[list[Path] | None, typer.Option(help="A file with your prior.")] = None,
     root_seed: Annotated[int | None, typer.Option(help="Where all randomness starts.")] = None,
@@ -183,23 +152,20 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     Example: priorbench run --priors fourier,tv --seeds 8 --data my.toml
     """
     given: dict[str, Any] = {
-        "priors": _list(priors),
-        "tasks": _list(tasks),
-        "architectures": _list(architectures),
-        "seeds": _seeds(seeds) if seeds is not None else None,
+        "priors": options.read_names("priors", priors),
+        "tasks": options.read_names("tasks", tasks),
+        "architectures": options.read_names("architectures", architectures),
+        "seeds": options.read_seeds(seeds) if seeds is not None else None,
         "scale": str(scale) if scale else None,
-        "weights": _weights(weights) if weights is not None else None,
+        "weights": options.read_weights(weights) if weights is not None else None,
+        "train_attribution": train_attribution,
         "data": [str(path.resolve()) for path in data or []],
         "plugins": [str(path.resolve()) for path in plugin or []],
         "root_seed": root_seed,
         "device": str(device) if device else None,
     }
-    written = {"priors": priors, "tasks": tasks, "architectures": architectures}
-    for option, text in written.items():
-        if text is not None and not given[option]:
-            raise UserError(f"--{option} {text!r} names nothing; leave it out, or name some")
     given = {key: value for key, value in given.items() if value not in (None, [])}
-    plan = _study(study, given)
+    plan = options.make_study_of(study, given)
     from .environment import command_line
     from .session import Console, report_writer, run_study
 
@@ -316,10 +282,7 @@ def list_command(
     """
     from .listing import listing
 
-    for path in plugin or []:
-        from .registry import add_plugin
-
-        add_plugin(path)
+    _add_plugins(plugin)
     found = {name: listing(name) for name in ([str(kind)] if kind else [str(k) for k in Kinds])}
     if as_json:
         print(json.dumps(found[str(kind)] if kind else found, indent=1))
@@ -334,7 +297,10 @@ def list_command(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A prior, task, architecture, metric or study.")],
+    name: Annotated[
+        str, typer.Argument(help="A prior, task, architecture, attribution, metric or study.")
+    ],
+    plugin: Annotated[list[Path] | None, typer.Option(help="A file with your prior.")] = None,
 ) -> None:
     """Show a component: summary, formula, options with their defaults, citation.
 
@@ -342,7 +308,63 @@ def show(
     """
     from .listing import details
 
+    _add_plugins(plugin)
     print(details(name))
+
+
+def _add_plugins(paths: list[Path] | None) -> None:
+    for path in paths or []:
+        from .registry import add_plugin
+
+        add_plugin(path)
+
+
+@app.command()
+def check(
+    prior: Annotated[str, typer.Argument(help="A file with your prior, or a prior's name.")],
+) -> int:
+    """Check that a prior keeps its contract; exit status 1 if it does not.
+
+    Example: priorbench check my_prior.py
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from .conformance import check_prior
+    from .registry import add_plugin, components
+
+    spec = prior
+    if Path(prior).suffix == ".py" or Path(prior).is_file():
+        spec = add_plugin(Path(prior)).name
+        if spec not in components("prior"):
+            raise UserError(f"{prior}: defines a task; checks are for priors")
+    table = Table("check", "", "what was seen", title=spec, title_justify="left")
+    marks = {"passed": "ok", "failed": "FAILED", "not applicable": "-"}
+    findings = list(check_prior(spec))
+    for found in findings:
+        table.add_row(Text(found.check), marks[found.outcome], Text(found.detail))
+    Console().print(table)
+    failed = sum(found.outcome == "failed" for found in findings)
+    if failed:
+        _say(f"{spec}: {failed} of {len(findings)} checks failed")
+    return 1 if failed else 0
+
+
+@app.command()
+def new(
+    kind: Annotated[NewKinds, typer.Argument(help="What to write.")],
+    name: Annotated[str, typer.Argument(help="Its name, such as my-prior.")],
+) -> None:
+    """Write a file to start from, which passes its checks as it is.
+
+    Example: priorbench new prior my-prior
+    """
+    from .scaffold import new_prior
+
+    path = {NewKinds.prior: new_prior}[kind](name, Path())
+    print(path)
+    _say(f"next: priorbench check {path}")
 
 
 @app.command()

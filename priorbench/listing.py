@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
+import textwrap
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from . import registry
+from . import docstrings, registry, specs
 from .errors import unknown
 
 _COMPONENTS = {"priors": "prior", "tasks": "task", "architectures": "architecture"}
@@ -38,6 +37,11 @@ def _metrics() -> list[dict[str, Any]]:
     ]
 
 
+def _attributions() -> list[dict[str, Any]]:
+    found = registry.class_texts(Path(__file__).with_name("attributions.py"))
+    return [{"name": specs.kebab(cls), **texts} for cls, texts in found.items() if texts]
+
+
 def _studies() -> list[dict[str, Any]]:
     from .study import read_toml
 
@@ -49,6 +53,7 @@ def _studies() -> list[dict[str, Any]]:
 
 
 _OTHERS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "attributions": _attributions,
     "metrics": _metrics,
     "studies": _studies,
 }
@@ -62,7 +67,11 @@ def details(name: str) -> str:
     """
     for kind in _COMPONENTS.values():
         if name in registry.components(kind):
-            return _component(kind, name)
+            return _class(kind, name, registry.load(kind, name))
+    if name in [row["name"] for row in _attributions()]:
+        from .attributions import METHODS
+
+        return _class("attribution", name, METHODS[name])
     for plural, read in _OTHERS.items():
         for row in read():
             if row["name"] == name:
@@ -73,17 +82,20 @@ def details(name: str) -> str:
     raise unknown("name", name, known)
 
 
-def _component(kind: str, name: str) -> str:
-    cls = registry.load(kind, name)
-    lines = [f"{name} ({kind}): {cls.summary}", "", inspect.cleandoc(cls.__doc__ or ""), ""]
-    options = dataclasses.fields(cls)
+def _class(kind: str, name: str, cls: type[Any]) -> str:
+    lines = [f"{name} ({kind}): {cls.summary}", "", docstrings.about(cls), ""]
+    options = docstrings.options(cls)
     if options:
         lines += ["Options and their defaults:"]
-        lines += [f"  {f.name} = {f.default}  ({f.type})" for f in options]
-        example = f"{name}:{options[0].name}={options[0].default}"
-        lines += [f"Written {example}", ""]
-    for label in ("citation", "scale_free", "default_weights"):
-        value = getattr(cls, label, None)
+        for option in options:
+            lines.append(f"  {option.name} = {option.default}  ({option.kind})")
+            if option.text:
+                lines += textwrap.wrap(
+                    option.text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6
+                )
+        lines += [f"Written {name}:{options[-1].name}={options[-1].default}", ""]
+    for label in ("citation", "scale_free", "reverse_complement_invariant", "default_weights"):
+        value = getattr(cls(), label, None)
         if value not in (None, "", {}):
             lines.append(f"{label.replace('_', ' ')}: {value}")
     return "\n".join(lines)

@@ -93,11 +93,20 @@ def components(kind: str) -> dict[str, Component]:
 
 def describe(component: Component) -> dict[str, str]:
     """The literal ``summary`` and ``citation`` of a component, read without importing it."""
-    tree = ast.parse(component.path.read_text(encoding="utf-8"))
     found = {"summary": "", "citation": ""}
+    for texts in class_texts(component.path).values():
+        found |= texts
+    return found
+
+
+def class_texts(path: Path) -> dict[str, dict[str, str]]:
+    """The literal ``summary`` and ``citation`` of the classes in a source file, by class name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: dict[str, dict[str, str]] = {}
     for node in ast.walk(tree):
         if not isinstance(node, ast.ClassDef):
             continue
+        texts = found.setdefault(node.name, {})
         for statement in node.body:
             if isinstance(statement, ast.Assign):
                 target, value = statement.targets[0], statement.value
@@ -107,10 +116,10 @@ def describe(component: Component) -> dict[str, str]:
                 continue
             if (
                 isinstance(target, ast.Name)
-                and target.id in found
+                and target.id in ("summary", "citation")
                 and isinstance(value, ast.Constant)
             ):
-                found[target.id] = str(value.value)
+                texts[target.id] = str(value.value)
     return found
 
 
@@ -319,6 +328,7 @@ __all__ = [
     "Component",
     "add_plugin",
     "build",
+    "class_texts",
     "component_digest",
     "components",
     "describe",

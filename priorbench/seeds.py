@@ -7,6 +7,7 @@ the stream that the prior itself draws from (``prior``: dropout masks, input noi
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,3 +29,22 @@ def derive(root: int, *scope: str | int) -> int:
 def generator(root: int, *scope: str | int) -> np.random.Generator:
     """A NumPy generator seeded by :func:`derive`."""
     return np.random.default_rng(derive(root, *scope))
+
+
+@dataclass(frozen=True)
+class Luck:
+    """Where the random streams of a trial come from; the prior has no part in it.
+
+    Attributes:
+        root: the study's root seed.
+        scope: task and dataset.
+        seed: the trial's seed.
+    """
+
+    root: int
+    scope: tuple[str, ...]
+    seed: int
+
+    def derive(self, purpose: str, *more: int) -> int:
+        """A 63-bit seed for one purpose."""
+        return derive(self.root, *self.scope, self.seed, purpose, *more)

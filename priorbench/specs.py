@@ -79,6 +79,11 @@ def _convert(text: str, kind: Any, where: str) -> Any:
     return value
 
 
+def kebab(name: str) -> str:
+    """``ClassName`` as ``class-name``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
 def build(kind: str, cls: type[T], spec: str) -> T:
     """An instance of a component's dataclass with the options of a spec.
 

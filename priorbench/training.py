@@ -14,33 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from . import seeds
-from .attributions import AttributionMethod, attribute_and_predict
-from .contracts import Attribution, Batch, Task, WeightedPrior
+from .contracts import Batch, Task
 from .dataset import TRAIN, VALID, Dataset
+from .objective import Objective, Regularisation
 from .schedules import Schedule
+from .seeds import Luck
 from .sequences import one_hot, reverse_complement
 
 _EVALUATION_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Luck:
-    """Where the random streams of a trial come from; the prior has no part in it.
-
-    Attributes:
-        root: the study's root seed.
-        scope: task and dataset.
-        seed: the trial's seed.
-    """
-
-    root: int
-    scope: tuple[str, ...]
-    seed: int
-
-    def derive(self, purpose: str, *more: int) -> int:
-        """A 63-bit seed for one purpose."""
-        return seeds.derive(self.root, *self.scope, self.seed, purpose, *more)
 
 
 @dataclass(frozen=True)
@@ -139,19 +120,6 @@ def mean_prediction_loss(
     return total / len(rows)
 
 
-@dataclass(frozen=True)
-class Regularisation:
-    """What is added to the prediction loss.
-
-    Attributes:
-        parts: priors with their weights; several where priors are composed.
-        method: the attribution that penalties see.
-    """
-
-    parts: Sequence[WeightedPrior]
-    method: AttributionMethod
-
-
 class _Trainer:
     """One training in progress."""
 
@@ -167,63 +135,16 @@ class _Trainer:
     ) -> None:
         self.model, self.task, self.dataset = model, task, dataset
         self.schedule, self.luck = schedule, luck
-        self.method = regularisation.method
         self.device = next(model.parameters()).device
         self.optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, fused=True)
-        self.noise = torch.Generator(self.device).manual_seed(luck.derive("augment"))
-        self.attributing = _through("penalty", regularisation.parts)
-        self.shrinking = _through("parameter_penalty", regularisation.parts)
-        self.augmenting = _through("augment", regularisation.parts)
-        self.steps = 0
-
-    def losses(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean prediction loss () and weighted penalty () of a batch, ``elapsed`` epochs in."""
-        for part in self.augmenting:
-            changed = part.prior.augment(batch.sequence, part.weight, self.noise)
-            batch = Batch(changed, batch.label, batch.arrays)
-        penalty = batch.sequence.new_zeros(())
-        seen = [
-            (part.prior.applies(batch, self.task), part)
-            for part in self._due(self.attributing, elapsed)
-        ]
-        applies = torch.stack([mask for mask, _ in seen]).any(dim=0) if seen else None
-        if applies is not None and bool(applies.any()):
-            output, attribution = attribute_and_predict(
-                self.model,
-                batch.sequence,
-                applies,
-                self.task.target,
-                method=self.method,
-                generator=self._references() if self.method.draws else None,
-            )
-            attributed = batch.select(applies)
-            for mask, part in seen:
-                penalty = penalty + _mean_penalty(part, attribution, attributed, mask[applies])
-        else:
-            output = self.model(batch.sequence)
-        for part in self._due(self.shrinking, elapsed):
-            penalty = penalty + part.weight * part.prior.parameter_penalty(self.model)
-        return self.task.prediction_loss(output, batch).mean(), penalty
-
-    def _due(self, parts: Sequence[WeightedPrior], elapsed: float) -> list[WeightedPrior]:
-        """The parts that act at this step, at their present weights."""
-        scheduled = [
-            WeightedPrior(part.prior, part.weight * part.prior.strength(elapsed, self.steps))
-            for part in parts
-        ]
-        return [part for part in scheduled if part.weight]
-
-    def _references(self) -> torch.Generator:
-        """The stream of this step: the same for every prior, whichever steps it penalises."""
-        return torch.Generator().manual_seed(self.luck.derive("attribution", self.steps))
+        self.objective = Objective(model, task, regularisation, luck)
 
     def step(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
         """One optimiser step; the losses before it, detached."""
-        prediction, penalty = self.losses(batch, elapsed)
+        prediction, penalty = self.objective.losses(batch, elapsed)
         self.optimiser.zero_grad(set_to_none=True)
         (prediction + penalty).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
-        self.steps += 1
         return prediction.detach(), penalty.detach()
 
     def order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -260,27 +181,6 @@ class _Trainer:
         return time.perf_counter()
 
 
-def _through(hook: str, parts: Sequence[WeightedPrior]) -> list[WeightedPrior]:
-    return [part for part in parts if hook in part.hooks]
-
-
-def _mean_penalty(
-    part: WeightedPrior, attribution: Attribution, batch: Batch, mask: torch.Tensor
-) -> torch.Tensor:
-    """Weighted mean penalty () over the examples of the mask; 0 where there are none."""
-    if not bool(mask.all()):
-        if not bool(mask.any()):
-            return batch.sequence.new_zeros(())
-        attribution, batch = attribution.select(mask), batch.select(mask)
-    values = part.prior.penalty(attribution, batch)
-    wanted = tuple(attribution.observed.shape[:1])
-    if values.shape != wanted:
-        raise ValueError(
-            f"penalty has shape {tuple(values.shape)}, wanted {wanted}: one per example"
-        )
-    return part.weight * values.mean()
-
-
 def fit(
     model: torch.nn.Module,
     task: Task,
@@ -310,8 +210,7 @@ def fit(
     best_epoch, best_state, reference, waited = -1, None, float("inf"), 0
     divergence = ""
     with seeded_torch(luck.derive("prior"), device):
-        for part in _through("adapt", regularisation.parts):
-            model = part.prior.adapt(model, part.weight)
+        model = regularisation.adapt(model)
         trainer = _Trainer(
             model.to(device), task, regularisation, dataset, schedule=schedule, luck=luck
         )

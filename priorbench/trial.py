@@ -22,6 +22,7 @@ DECIDING_MODULES = (
     "contracts",
     "dataset",
     "evaluation",
+    "objective",
     "penalties",
     "schedules",
     "seeds",

@@ -27,9 +27,11 @@ from .attributions import load_attribution
 from .contracts import Architecture, Prior, Task
 from .dataset import Dataset, load_dataset
 from .evaluation import attribute, pack, predict, unpack
+from .objective import Regularisation
 from .schedules import SCHEDULES
+from .seeds import Luck
 from .store import COLLAPSED, DONE, FAILED, RunDirectory, write_json
-from .training import Fit, Luck, Regularisation, fit, seeded_torch
+from .training import Fit, fit, seeded_torch
 from .trial import Trial, code_digest
 
 _SPREAD = 1e-6

@@ -31,9 +31,13 @@ class Gini(AttributionPrior):
     citation: ClassVar[str] = "Erion et al., Nature Machine Intelligence 2021"
     scale_free: ClassVar[bool] = True
     reverse_complement_invariant: ClassVar[bool] = True
-    default_weights: ClassVar[Mapping[str, float]] = {"*": 0.1}
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 0.3}
 
     form: Literal["sequence", "global"] = "sequence"
+
+    def default_weight(self, task: str) -> float:
+        """0.03 for the global form, which fails to train at the other's weight."""
+        return 0.03 if self.form == "global" else super().default_weight(task)
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty between -2 and 0 for attributions without sign; all equal if global."""

@@ -28,7 +28,7 @@ class OffSimplex(GradientPrior):
     scale_free: ClassVar[bool] = True
     reverse_complement_invariant: ClassVar[bool] = True
     blind_to: ClassVar[tuple[str, ...]] = ("simplex-gradient",)
-    default_weights: ClassVar[Mapping[str, float]] = {"*": 0.1}
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty between 0 and pi / 2."""

@@ -39,6 +39,10 @@ class TotalVariation(AttributionPrior):
         """By the option ``form``."""
         return self.form == "scale-free"
 
+    def default_weight(self, task: str) -> float:
+        """0.01 for the published form, whose values grow with the length and the target's unit."""
+        return 0.01 if self.form == "published" else super().default_weight(task)
+
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty, between 0 and 2 where it is scale-free."""
         track = self.track(attribution)

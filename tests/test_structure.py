@@ -89,7 +89,15 @@ def test_trial_ids_depend_on_every_module_that_decides_a_result():
 
 
 def test_datasets_depend_on_every_module_that_reads_or_simulates():
-    no_influence = {"errors", "attributions", "composition", "penalties", "streams", "contracts", "priorbench"}
+    no_influence = {
+        "errors",
+        "attributions",
+        "composition",
+        "penalties",
+        "streams",
+        "contracts",
+        "priorbench",
+    }
     found = reached({"classification", "simulation", "seeds"})
     assert found - no_influence == set(plan.DATA_MODULES)
 

@@ -18,11 +18,11 @@ from priorbench import (
 )
 from priorbench.dataset import VALID
 from priorbench.evaluation import attribute, pack, unpack
+from priorbench.objective import Regularisation
 from priorbench.schedules import SCHEDULES, Schedule
+from priorbench.seeds import Luck
 from priorbench.sequences import one_hot
 from priorbench.training import (
-    Luck,
-    Regularisation,
     _Trainer,
     fit,
     load_batch,

@@ -1,0 +1,553 @@
+"""What every prior must do, as checks that run over any of them: ``priorbench check``.
+
+A check is a function of a :class:`Subject` that returns what it saw in a few words, raises
+:class:`Failed` where the prior breaks its contract, and :class:`NotApplicable` where the check
+has nothing to test. Everything runs on the CPU, on small random sequences from fixed seeds.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from . import registry
+from .attributions import InputXGradient
+from .contracts import Architecture, Attribution, Batch, Prior, Scale, Task
+from .errors import UserError
+from .objective import Objective, Regularisation
+from .seeds import Luck
+from .training import seeded_torch, weights_hash
+
+TASK = "binary"
+_ARCHITECTURE = "three-conv:batch_norm=false"  # one example is enough for it
+_LENGTH = 80
+_LENGTHS = (50, 101, 1000, 5000)
+_LUCK = Luck(0, ("conformance",), 0)
+
+
+class Failed(Exception):
+    """The prior breaks its contract; the message says how, and what to do."""
+
+
+class NotApplicable(Exception):
+    """There is nothing to check; the message says why."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of a check.
+
+    Attributes:
+        check: its name.
+        outcome: ``passed``, ``failed`` or ``not applicable``.
+        detail: what was seen, in a few words.
+    """
+
+    check: str
+    outcome: Literal["passed", "failed", "not applicable"]
+    detail: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A prior under test.
+
+    Attributes:
+        spec: as the user wrote it.
+        prior: built from it.
+    """
+
+    spec: str
+    prior: Prior
+
+    def penalty(self, gradient: torch.Tensor, sequence: torch.Tensor) -> torch.Tensor:
+        """(B,) penalty of gradient x input, all examples positive."""
+        attribution = Attribution(gradient, (gradient * sequence).sum(dim=1))
+        return self.prior.penalty(attribution, Batch(sequence, sequence.new_ones(len(sequence))))
+
+    def must(self, hook: str) -> None:
+        """NotApplicable unless the prior acts through the hook."""
+        if not self.prior.overrides(hook):
+            raise NotApplicable(f"has no {hook}")
+
+
+Check = Callable[[Subject], str]
+
+
+def sequences(count: int, length: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """(count, 4, length) random one-hot sequences, always the same."""
+    generator = torch.Generator().manual_seed(count * 100003 + length)
+    codes = torch.randint(0, 4, (count, length), generator=generator)
+    return torch.eye(4, dtype=dtype)[codes].transpose(1, 2).contiguous()
+
+
+def gradients(count: int, length: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """(count, 4, length) random numbers in place of a gradient, always the same."""
+    generator = torch.Generator().manual_seed(count * 100019 + length)
+    return torch.randn(count, 4, length, generator=generator, dtype=dtype)
+
+
+def _network(length: int = _LENGTH, scale: Scale = "smoke") -> torch.nn.Module:
+    with seeded_torch(0, torch.device("cpu")):
+        architecture: Architecture = registry.build("architecture", _ARCHITECTURE)
+        return architecture.build(length, 1, scale)
+
+
+def _weight(prior: Prior) -> float:
+    try:
+        return prior.default_weight(TASK)
+    except UserError:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A training step of a small network under a prior: call it for its losses and gradients."""
+
+    prior: Prior
+    batch: Batch
+    scale: Scale = "smoke"
+
+    def start(self) -> Objective:
+        """A fresh network, as the prior changes it."""
+        task: Task = registry.build("task", TASK)
+        network = _network(self.batch.sequence.shape[2], self.scale)
+        parts = self.prior.parts(_weight(self.prior), TASK)
+        regularisation = Regularisation(parts, InputXGradient())
+        return Objective(regularisation.adapt(network), task, regularisation, _LUCK)
+
+    def take(self, objective: Objective) -> list[torch.Tensor]:
+        """Losses and the gradients of all parameters."""
+        losses = list(objective.losses(self.batch, 1.0))
+        found = torch.autograd.grad(
+            losses[0] + losses[1], list(objective.model.parameters()), allow_unused=True
+        )
+        return losses + [gradient for gradient in found if gradient is not None]
+
+
+def _step(
+    prior: Prior, labels: Sequence[float], length: int = _LENGTH, scale: Scale = "smoke"
+) -> _Step:
+    return _Step(prior, Batch(sequences(len(labels), length), torch.tensor(labels)), scale)
+
+
+_MIXED = (1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0)
+
+
+def describes_itself(subject: Subject) -> str:
+    """Summary, citation and a valid default weight."""
+    prior = subject.prior
+    if not getattr(prior, "summary", ""):
+        raise Failed("has no summary: set the class attribute `summary`, one line")
+    cited = [part.prior.citation for part in prior.parts(1.0, TASK)]
+    if prior.acts and not all(cited):
+        raise Failed("has no citation: set the class attribute `citation`")
+    if not prior.acts:
+        return "does nothing, and says so"
+    try:
+        weight = prior.default_weight(TASK)
+    except UserError:
+        return f"no default weight for {TASK}: runs need --weights"
+    prior.check_weight(weight)
+    return f"default weight {weight:g} for {TASK}"
+
+
+def is_plain_data(subject: Subject) -> str:
+    """A frozen dataclass that survives pickling, so that workers can have it."""
+    prior = subject.prior
+    if not type(prior).__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise Failed("is not frozen: decorate it with @dataclass(frozen=True)")
+    hash(prior)
+    pickle.dumps(prior)
+    if copy.copy(prior) != prior:  # by the same protocol as pickling
+        raise Failed("is another after pickling")
+    return ", ".join(field.name for field in dataclasses.fields(prior)) or "no options"
+
+
+def keeps_initial_weights(subject: Subject) -> str:
+    """Pairing: the network starts from the weights that every other prior starts from."""
+    subject.must("adapt")
+    with seeded_torch(1, torch.device("cpu")):
+        network = _network()
+        before, outputs = weights_hash(network), network(sequences(3, _LENGTH)).shape
+        weight = _weight(subject.prior)
+        adapted = subject.prior.adapt(network, weight)
+        if weights_hash(adapted) != before:
+            raise Failed("adapt changes the initial weights, so that comparisons are not paired")
+        if adapted(sequences(3, _LENGTH)).shape != outputs:
+            raise Failed("adapt changes the shape of the output")
+        adapted.eval()
+        if not torch.equal(adapted(sequences(3, _LENGTH)), adapted(sequences(3, _LENGTH))):
+            raise Failed("the adapted network is random in evaluation mode")
+    return "same weights, same output shape"
+
+
+def trains(subject: Subject) -> str:
+    """One step with positives and negatives."""
+    return _finite(_step(subject.prior, _MIXED))
+
+
+def trains_without_positives(subject: Subject) -> str:
+    """One step on a batch without an example that attribution priors apply to by default."""
+    return _finite(_step(subject.prior, (0.0, 0.0, 0.0)))
+
+
+def trains_on_one_example(subject: Subject) -> str:
+    """One step on a batch of one."""
+    return _finite(_step(subject.prior, (1.0,)))
+
+
+def _finite(step: _Step) -> str:
+    with seeded_torch(0, torch.device("cpu")):
+        values = step.take(step.start())
+    if not all(torch.isfinite(value).all() for value in values):
+        raise Failed("a loss or its gradient is not finite")
+    return f"losses {values[0].item():.3g} + {values[1].item():.3g}"
+
+
+def repeats_itself(subject: Subject) -> str:
+    """The same seed gives the same losses and gradients, two steps long."""
+    step = _step(subject.prior, _MIXED)
+    runs = []
+    for _ in range(2):
+        with seeded_torch(5, torch.device("cpu")):
+            objective = step.start()
+            runs.append(step.take(objective) + step.take(objective))
+    if not all(torch.equal(a, b) for a, b in zip(*runs, strict=True)):
+        raise Failed("two trainings from one seed differ: draw from the generator that is given")
+    return "bit by bit"
+
+
+def has_one_value_per_example(subject: Subject) -> str:
+    """Shape (B,), and the dtype of the attribution."""
+    subject.must("penalty")
+    for count, length, dtype in ((3, 50, torch.float32), (1, 101, torch.float64)):
+        value = subject.penalty(gradients(count, length, dtype), sequences(count, length, dtype))
+        if value.shape != (count,):
+            raise Failed(f"shape {tuple(value.shape)}, wanted ({count},)")
+        if value.dtype != dtype:
+            raise Failed(f"{value.dtype} for attributions of {dtype}: follow the input's dtype")
+    return "(B,), float32 and float64"
+
+
+def is_finite(subject: Subject) -> str:
+    """Value and gradient, also of attributions that are zero, wholly or but for one example."""
+    subject.must("penalty")
+    for length in _LENGTHS:
+        for count in (1, 3):
+            noise = gradients(count, length)
+            one_zero = noise.clone()
+            one_zero[0] = 0
+            for name, gradient in (
+                ("noise", noise),
+                ("zero", torch.zeros_like(noise)),
+                ("partly zero", one_zero),
+            ):
+                gradient.requires_grad_()
+                value = subject.penalty(gradient, sequences(count, length))
+                (slope,) = torch.autograd.grad(value.sum(), gradient)
+                for what, tensor in (("value", value), ("gradient", slope)):
+                    if not torch.isfinite(tensor).all():
+                        raise Failed(f"{what} is not finite: {name}, {count} x {length} bp")
+    return f"{_LENGTHS[0]} to {_LENGTHS[-1]} bp, zero attributions too"
+
+
+def leaves_arguments_alone(subject: Subject) -> str:
+    """No change of its arguments in place."""
+    prior = subject.prior
+    if prior.overrides("penalty"):
+        gradient, sequence = gradients(3, 50), sequences(3, 50)
+        observed = (gradient * sequence).sum(dim=1)
+        kept = [value.clone() for value in (gradient, sequence, observed)]
+        prior.penalty(Attribution(gradient, observed), Batch(sequence, torch.ones(3)))
+        _same(kept, (gradient, sequence, observed), "penalty")
+    if prior.overrides("parameter_penalty"):
+        network = _network()
+        kept = [parameter.detach().clone() for parameter in network.parameters()]
+        prior.parameter_penalty(network).backward()  # type: ignore[no-untyped-call]
+        _same(kept, list(network.parameters()), "parameter_penalty")
+    if prior.overrides("augment"):
+        sequence = sequences(3, 50)
+        kept = [sequence.clone()]
+        prior.augment(sequence, _weight(prior), torch.Generator().manual_seed(0))
+        _same(kept, (sequence,), "augment")
+    return "same bits after the call"
+
+
+def _same(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor], hook: str) -> None:
+    if not all(torch.equal(a, b) for a, b in zip(before, after, strict=True)):
+        raise Failed(f"{hook} changes its arguments in place")
+
+
+def differentiates(subject: Subject) -> str:
+    """First and second derivatives against finite differences, in float64."""
+    subject.must("penalty")
+    sequence = sequences(2, 12, torch.float64)
+    gradient = gradients(2, 12, torch.float64).requires_grad_()
+
+    def value(x: torch.Tensor) -> torch.Tensor:
+        return subject.penalty(x, sequence)
+
+    try:
+        torch.autograd.gradcheck(value, gradient, eps=1e-6, atol=1e-5)
+        if _bends(value, gradient):
+            torch.autograd.gradgradcheck(value, gradient, eps=1e-6, atol=1e-4)
+    except (RuntimeError, AssertionError) as error:
+        raise Failed(f"derivatives are wrong: {str(error).strip().splitlines()[0]}") from error
+    return "gradcheck and gradgradcheck in float64"
+
+
+def _bends(value: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor) -> bool:
+    """Whether there is a second derivative to check: a sum of absolute values has none."""
+    (slope,) = torch.autograd.grad(value(at).sum(), at, create_graph=True)
+    return slope.requires_grad
+
+
+def ignores_order(subject: Subject) -> str:
+    """Examples in another order have their penalties in that order."""
+    subject.must("penalty")
+    gradient, sequence = gradients(5, 60, torch.float64), sequences(5, 60, torch.float64)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    moved = subject.penalty(gradient[order], sequence[order])
+    if not torch.allclose(moved, subject.penalty(gradient, sequence)[order], rtol=1e-9):
+        raise Failed("penalties do not follow their examples when the batch is reordered")
+    return "5 examples"
+
+
+def ignores_scale(subject: Subject) -> str:
+    """Where the prior claims to be scale-free."""
+    subject.must("penalty")
+    if not subject.prior.scale_free:
+        raise NotApplicable("does not claim to be scale-free")
+    gradient, sequence = gradients(4, 60, torch.float64), sequences(4, 60, torch.float64)
+    value = subject.penalty(gradient, sequence)
+    for factor in (1e-6, 10.0, 1e6):
+        if not torch.allclose(subject.penalty(factor * gradient, sequence), value, rtol=1e-9):
+            raise Failed(f"claims to be scale-free, and is not at {factor:g} times the attribution")
+    return "1e-6 to 1e6 times"
+
+
+def ignores_strand(subject: Subject) -> str:
+    """Where the prior claims to be invariant to reverse complement."""
+    subject.must("penalty")
+    claims = [p.prior for p in subject.prior.parts(1.0, TASK) if p.prior.overrides("penalty")]
+    if not all(prior.reverse_complement_invariant for prior in claims):
+        raise NotApplicable("does not claim to be invariant to reverse complement")
+    for length in (60, 101):
+        gradient = gradients(4, length, torch.float64)
+        sequence = sequences(4, length, torch.float64)
+        # A C G T upside down is T G C A
+        turned = subject.penalty(gradient.flip(1, 2), sequence.flip(1, 2))
+        if not torch.allclose(turned, subject.penalty(gradient, sequence), rtol=1e-9):
+            raise Failed("claims to be invariant to reverse complement, and is not")
+    return "even and odd lengths"
+
+
+def maps_over_models(subject: Subject) -> str:
+    """Value and gradient of several models at once, by ``torch.func.vmap``."""
+    subject.must("penalty")
+    reason = "; ".join(
+        part.prior.not_vmappable
+        for part in subject.prior.parts(1.0, TASK)
+        if part.prior.not_vmappable
+    )
+    sequence = sequences(3, 40, torch.float64)
+    models = torch.stack([gradients(3, 40, torch.float64) * factor for factor in (1.0, -2.0)])
+
+    def value(gradient: torch.Tensor) -> torch.Tensor:
+        return subject.penalty(gradient, sequence).sum()
+
+    both = torch.func.grad_and_value(value)
+    try:
+        found = torch.func.vmap(both)(models)
+    except RuntimeError as error:
+        if reason:
+            raise NotApplicable(reason) from error
+        raise Failed(
+            f"vmap: {str(error).splitlines()[0]}; set `not_vmappable` to say why it cannot be"
+        ) from error
+    for index, model in enumerate(models):
+        for a, b in zip(found, both(model), strict=True):
+            if not torch.allclose(a[index], b, rtol=1e-9):
+                raise Failed("vmap gives another result than one model at a time")
+    return "value and gradient"
+
+
+def needs_linear_memory(subject: Subject) -> str:
+    """Twice the examples or twice the length: twice the memory, in value and gradient."""
+    subject.must("penalty")
+    base = _bytes_of_penalty(subject, 8, 1024)
+    for count, length in ((16, 1024), (8, 2048), (8, 4096)):
+        factor = count * length / (8 * 1024)
+        ratio = _bytes_of_penalty(subject, count, length) / base
+        if ratio > 1.1 * factor:
+            raise Failed(f"{ratio:.1f} times the memory for {factor:g} times the batch x length")
+    return f"{base / (8 * 1024 * 4):.0f} numbers a position, all told"
+
+
+def _bytes_of_penalty(subject: Subject, count: int, length: int) -> int:
+    gradient = gradients(count, length).requires_grad_()
+    sequence = sequences(count, length)
+    with _Allocated() as allocated:
+        torch.autograd.grad(subject.penalty(gradient, sequence).sum(), gradient)
+    return int(allocated.bytes)
+
+
+class _Allocated(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sums the bytes of every tensor that an operation makes: an upper bound of the peak."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        made = result if isinstance(result, (list, tuple)) else [result]
+        self.bytes += sum(v.numel() * v.element_size() for v in made if torch.is_tensor(v))
+        return result
+
+
+def shrinks_parameters(subject: Subject) -> str:
+    """The penalty on parameters: one finite number with a gradient."""
+    subject.must("parameter_penalty")
+    network = _network()
+    value = subject.prior.parameter_penalty(network)
+    if value.shape != ():
+        raise Failed(f"parameter_penalty has shape {tuple(value.shape)}, wanted ()")
+    if not value.requires_grad:
+        raise Failed("parameter_penalty has no gradient")
+    slopes = torch.autograd.grad(
+        value, list(network.parameters()), allow_unused=True, materialize_grads=True
+    )
+    if not all(torch.isfinite(found).all() for found in (value, *slopes)):
+        raise Failed("parameter_penalty or its gradient is not finite")
+    return f"{value.item():.3g} on a small network"
+
+
+def changes_input(subject: Subject) -> str:
+    """The changed training input: same shape and dtype, from the generator that is given."""
+    subject.must("augment")
+    for dtype in (torch.float32, torch.float64):
+        sequence = sequences(3, 50, dtype)
+        weight = _weight(subject.prior)
+        drawn = [
+            subject.prior.augment(sequence, weight, torch.Generator().manual_seed(3))
+            for _ in range(2)
+        ]
+        if drawn[0].shape != sequence.shape or drawn[0].dtype != dtype:
+            raise Failed("augment changes the shape or the dtype of the sequence")
+        if not torch.equal(*drawn):
+            raise Failed("augment differs for the same generator: draw from nothing else")
+        if not torch.isfinite(drawn[0]).all():
+            raise Failed("augment gives input that is not finite")
+    return "same shape, same draw from the same generator"
+
+
+def has_a_price(subject: Subject) -> str:
+    """Processor time and memory of a training step over those of none; never fails."""
+    priors = (registry.load_prior("none"), subject.prior)
+    steps = [_step(prior, _MIXED * 8, 200, "standard") for prior in priors]
+    times: tuple[list[float], list[float]] = ([], [])
+    kept = []
+    with seeded_torch(0, torch.device("cpu")), _one_thread():
+        objectives = [step.start() for step in steps]
+        for step, objective in zip(steps, objectives, strict=True):
+            with _kept_for_backward() as sizes:
+                step.take(objective)
+            kept.append(sum(sizes.values()))
+        for _ in range(7):
+            for step, objective, found in zip(steps, objectives, times, strict=True):
+                started = time.process_time()
+                step.take(objective)
+                found.append(time.process_time() - started)
+    ratio = statistics.median(times[1]) / statistics.median(times[0])
+    return f"{ratio:.1f} x the time, {kept[1] / kept[0]:.1f} x the memory of none"
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As in a worker; idle threads would count as processor time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _kept_for_backward() -> Iterator[dict[int, int]]:
+    """Bytes by address of what operations keep for the backward pass."""
+    sizes: dict[int, int] = {}
+    held = []  # else an address could be used again
+
+    def pack(value: torch.Tensor) -> torch.Tensor:
+        storage = value.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+        held.append(value)
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
+        yield sizes
+
+
+CHECKS: tuple[Check, ...] = (
+    describes_itself,
+    is_plain_data,
+    keeps_initial_weights,
+    trains,
+    trains_without_positives,
+    trains_on_one_example,
+    repeats_itself,
+    has_one_value_per_example,
+    is_finite,
+    leaves_arguments_alone,
+    differentiates,
+    ignores_order,
+    ignores_scale,
+    ignores_strand,
+    maps_over_models,
+    needs_linear_memory,
+    shrinks_parameters,
+    changes_input,
+    has_a_price,
+)
+
+
+def check_prior(spec: str) -> Iterator[Finding]:
+    """Run every check on a prior, one after the other.
+
+    Args:
+        spec: as for :func:`priorbench.load_prior`.
+
+    Raises:
+        UserError: if there is no such prior.
+    """
+    subject = Subject(spec, registry.load_prior(spec))
+    for check in CHECKS:
+        yield run_check(check, subject)
+
+
+def run_check(check: Check, subject: Subject) -> Finding:
+    """What came of one check; an exception of the prior's own is a failure."""
+    name = check.__name__.replace("_", " ")
+    try:
+        return Finding(name, "passed", check(subject))
+    except NotApplicable as reason:
+        return Finding(name, "not applicable", str(reason))
+    except Failed as reason:
+        return Finding(name, "failed", str(reason))
+    except Exception as error:
+        # whatever a prior raises where it should not is what the check is there to find
+        first = (str(error).splitlines() or [""])[0]
+        return Finding(name, "failed", f"{type(error).__name__}: {first}")
