@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from fourier_step import step_ratios
+from prior_prices import prices
 
+from priorbench import load_prior
 from priorbench.sequences import decode
 from priorbench.simulation import markov_background
 
@@ -39,6 +41,18 @@ def steps() -> Iterator[Row]:
         name = "with batch norm" if batch_norm else "without batch norm"
         for what, ratio in step_ratios(batch_norm=batch_norm).items():
             yield f"step {name}: {what}", f"{ratio:.2f} x", goal if "priorbench" in what else ""
+
+
+def penalties() -> Iterator[Row]:
+    """Every prior on the paper's network: its penalty alone and the whole step, over a plain step.
+
+    One thread, 1,000 bp, 64 sequences, half of them positive.
+    """
+    for price in prices():
+        if load_prior(price.prior).overrides("penalty"):
+            yield f"{price.prior}: penalty alone", f"{100 * price.penalty:.1f} %", "< 3 %"
+        yield f"{price.prior}: step", f"{price.step:.2f} x", ""
+        yield f"{price.prior}: step with batch norm", f"{price.step_batch_norm:.2f} x", ""
 
 
 def smoke() -> Iterator[Row]:
@@ -150,7 +164,8 @@ def _peak(code: str) -> float:
 
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
-    function.__name__: function for function in (listing, steps, smoke, workers, encoding, default)
+    function.__name__: function
+    for function in (listing, steps, penalties, smoke, workers, encoding, default)
 }
 
 

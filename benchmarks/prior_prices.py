@@ -99,13 +99,17 @@ def seconds(ways: dict[str, Callable[[], None]], rounds: int = ROUNDS) -> dict[s
 def prices() -> Iterator[Price]:
     torch.set_num_threads(1)
     for spec in registry.components("prior"):
-        ratios = []
-        for batch_norm in (False, True):
-            found = seconds({s: step(s, batch_norm=batch_norm) for s in ("none", spec)})
-            ratios.append(found[spec] / found["none"])
-            plain = found["none"] if not batch_norm else plain
-        alone = seconds({spec: penalty_alone(spec)})[spec]
-        yield Price(spec, alone / plain, *ratios)
+        plain, normed = (
+            seconds({s: step(s, batch_norm=batch_norm) for s in ("none", spec)})
+            for batch_norm in (False, True)
+        )
+        alone = seconds({spec: penalty_alone(spec)}, 5 * ROUNDS)[spec]
+        yield Price(
+            spec,
+            alone / plain["none"],
+            plain[spec] / plain["none"],
+            normed[spec] / normed["none"],
+        )
 
 
 def main() -> None:

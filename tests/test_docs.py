@@ -1,0 +1,70 @@
+"""Pages under docs/ are up to date, and the code in them does what it says."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def generator():
+    spec = importlib.util.spec_from_file_location("generate_docs", DOCS / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", list(generator().PAGES))
+def test_generated_pages_are_not_stale(name):
+    page = (DOCS / name).read_text(encoding="utf-8")
+    assert page == generator().PAGES[name](), f"docs/{name} is stale: run `make docs`"
+
+
+def test_every_option_of_every_prior_is_described():
+    from priorbench import docstrings, registry
+
+    for name in registry.components("prior"):
+        for option in docstrings.options(registry.load("prior", name)):
+            assert option.text, f"{name}: {option.name}"
+
+
+def sequences(count, length):
+    codes = torch.arange(count * length).reshape(count, length) * 7 % 11 % 4
+    return torch.eye(4)[codes].transpose(1, 2)
+
+
+def test_the_code_of_the_page_on_own_loops_trains():
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "own-loop.md").read_text(), re.DOTALL)
+    assert len(blocks) == 4
+    torch.manual_seed(0)
+    sequence, label = sequences(6, 100), torch.tensor([1.0, 0, 1, 1, 0, 0])
+    controls = torch.rand(3, 2, 60, generator=torch.Generator().manual_seed(1))
+    reads = torch.ones(3, 2, 60)
+    names = {
+        "loader": [(sequence, label), (sequence, 1 - label)],
+        "profile_loader": [(sequences(3, 60), controls, reads)] * 2,
+    }
+    before = None
+    for block in blocks:
+        exec(block, names)
+        assert torch.isfinite(names["loss"])
+        now = [p.detach().clone() for p in names["model"].parameters()]
+        # every block but the profile's trains this model
+        moved = before is None or any(
+            not torch.equal(a, b) for a, b in zip(before, now, strict=True)
+        )
+        assert moved != ("profile_model" in block)
+        before = now
+    slopes = [p.grad for p in names["profile_model"].parameters() if p.dim() > 1]
+    assert all(slope.abs().sum() > 0 for slope in slopes)
+
+
+def test_batches_without_positives_go_through_both_loops():
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "own-loop.md").read_text(), re.DOTALL)
+    names = {"loader": [(sequences(6, 100), torch.zeros(6))]}
+    for block in blocks[:2]:
+        exec(block, names)
+        assert torch.isfinite(names["loss"])
