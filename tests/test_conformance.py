@@ -1,0 +1,200 @@
+"""Every prior keeps its contract, and the checks find those that do not."""
+
+import itertools
+import typing
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import pytest
+import torch
+
+from priorbench import (
+    AttributionPrior,
+    GradientPrior,
+    Prior,
+    UserError,
+    conformance,
+    load_prior,
+    registry,
+)
+from priorbench.conformance import CHECKS, Subject, check_prior, run_check
+
+
+def choices(name: str) -> list[str]:
+    """A prior with every other choice of its options, schedules aside: they change no penalty."""
+    cls = registry.load("prior", name)
+    hints = typing.get_type_hints(cls)
+    specs = [
+        f"{name}:{field.name}={choice}"
+        for field in fields(cls)
+        for choice in typing.get_args(hints[field.name])
+        if choice != field.default and field.name not in ("schedule", "examples")
+    ]
+    return specs + ([f"{name}:smooth_sigma=2"] if "smooth_sigma" in hints else [])
+
+
+VARIANTS = [
+    *registry.components("prior"),
+    *itertools.chain.from_iterable(map(choices, registry.components("prior"))),
+    "fourier:schedule=inflate:every=3",
+    "fourier:examples=all",
+    "fourier+dropout",
+    "fourier=1+weight-l2=1e-5",
+    "gini:examples=all+off-simplex=0.1+input-noise+exponential",
+]
+
+
+@pytest.mark.parametrize(
+    "check", [c for c in CHECKS if c is not conformance.has_a_price], ids=lambda c: c.__name__
+)
+@pytest.mark.parametrize("spec", VARIANTS)
+def test_every_prior_conforms(spec, check):
+    found = run_check(check, Subject(spec, load_prior(spec)))
+    assert found.outcome != "failed", found.detail
+
+
+def test_a_prior_with_a_hook_is_checked_for_it():
+    for name in registry.components("prior"):
+        prior = load_prior(name)
+        outcomes = {f.check: f.outcome for f in check_prior(name)}
+        assert outcomes["has a price"] == "passed"
+        for hook, check in {
+            "penalty": "differentiates",
+            "parameter_penalty": "shrinks parameters",
+            "adapt": "keeps initial weights",
+            "augment": "changes input",
+        }.items():
+            assert (outcomes[check] == "passed") == prior.overrides(hook), (name, hook)
+
+
+TEXTS = {"summary": "for a test", "citation": "none"}
+
+
+def broken(penalty=None, base=AttributionPrior, **members):
+    """A prior that lacks or breaks one thing."""
+    body = {**TEXTS, "default_weights": {"*": 1.0}, **members}
+    if penalty is not None:
+        body["penalty"] = lambda self, attribution, batch: penalty(
+            attribution.observed, attribution.gradient, batch
+        )
+    return dataclass(frozen=True)(type("Broken", (base,), body))()
+
+
+calls = itertools.count()
+
+BROKEN = {
+    "describes_itself": [
+        broken(summary="", penalty=lambda a, g, b: a.mean(1)),
+        broken(citation="", penalty=lambda a, g, b: a.mean(1)),
+        broken(default_weights={"*": -1.0}, penalty=lambda a, g, b: a.mean(1)),
+    ],
+    "keeps_initial_weights": [
+        broken(base=Prior, adapt=lambda self, model, weight: torch.nn.Sequential(model[0])),
+        broken(
+            base=Prior,
+            adapt=lambda self, model, weight: torch.nn.Sequential(model, torch.nn.Linear(1, 2)),
+        ),
+        broken(base=Prior, adapt=lambda self, model, weight: Noisy(model)),
+    ],
+    "trains": [broken(penalty=lambda a, g, b: a.mean(1) / 0)],
+    "trains_without_positives": [
+        broken(base=Prior, parameter_penalty=lambda self, m: next(m.parameters()).sum() * 0 / 0)
+    ],
+    "trains_on_one_example": [
+        broken(penalty=lambda a, g, b: (a - a.mean(0)).sum(1) / a.std(0).sum())
+    ],
+    "repeats_itself": [broken(penalty=lambda a, g, b: a.mean(1) * next(calls))],
+    "has_one_value_per_example": [
+        broken(penalty=lambda a, g, b: a.mean()),
+        broken(penalty=lambda a, g, b: a.mean(1).float()),
+    ],
+    "is_finite": [
+        broken(penalty=lambda a, g, b: a.abs().sum(1) / a.abs().sum(1)),
+        broken(penalty=lambda a, g, b: a.square().sum(1).sqrt()),
+        broken(penalty=lambda a, g, b: a[:, 100]),
+    ],
+    "leaves_arguments_alone": [
+        broken(penalty=lambda a, g, b: a.data.mul_(2).mean(1)),
+        broken(base=Prior, augment=lambda self, s, weight, generator: s.add_(0.1)),
+    ],
+    "differentiates": [broken(penalty=lambda a, g, b: (a * a.detach()).mean(1))],
+    "ignores_order": [broken(penalty=lambda a, g, b: a.mean(1).cumsum(0))],
+    "ignores_scale": [broken(scale_free=True, penalty=lambda a, g, b: a.abs().mean(1))],
+    "ignores_strand": [
+        broken(reverse_complement_invariant=True, penalty=lambda a, g, b: a[:, :9].sum(1)),
+        broken(reverse_complement_invariant=True, penalty=lambda a, g, b: g[:, 0].square().sum(1)),
+    ],
+    "maps_over_models": [
+        broken(penalty=lambda a, g, b: torch.stack([v for v in a.sum(1) if v.item() < 9e9]))
+    ],
+    "needs_linear_memory": [
+        broken(penalty=lambda a, g, b: (a[:, :, None] - a[:, None]).abs().mean((1, 2))),
+        broken(penalty=lambda a, g, b: (a[:, None] - a[None]).abs().mean((1, 2))),
+    ],
+    "shrinks_parameters": [
+        broken(base=Prior, parameter_penalty=lambda self, m: torch.zeros(())),
+        broken(base=Prior, parameter_penalty=lambda self, m: next(m.parameters()).sum((0, 1))),
+    ],
+    "changes_input": [
+        broken(base=Prior, augment=lambda self, s, weight, generator: s[:, :, 1:]),
+        broken(base=Prior, augment=lambda self, s, weight, generator: s + torch.rand_like(s)),
+        broken(base=Prior, augment=lambda self, s, weight, generator: s.float()),
+    ],
+}
+
+
+class Noisy(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(x) + torch.randn(())
+
+
+@pytest.mark.parametrize(
+    ("check", "prior"), [(name, prior) for name, priors in BROKEN.items() for prior in priors]
+)
+def test_checks_fail_for_what_they_are_there_to_find(check, prior):
+    found = run_check(getattr(conformance, check), Subject("broken", prior))
+    assert found.outcome == "failed", found
+    assert found.detail
+
+
+def test_every_check_has_a_prior_that_fails_it():
+    # is_plain_data has its own below; a price is measured and never fails
+    assert {c.__name__ for c in CHECKS} - {"is_plain_data", "has_a_price"} == set(BROKEN)
+
+
+def test_priors_that_are_no_plain_data_are_found():
+    @dataclass
+    class Thawed:
+        pass
+
+    @dataclass(frozen=True)
+    class Local(Prior):
+        summary: ClassVar[str] = "defined in a function, so it cannot be pickled"
+        citation: ClassVar[str] = "none"
+
+    assert run_check(conformance.is_plain_data, Subject("local", Local())).outcome == "failed"
+    assert "frozen" in run_check(conformance.is_plain_data, Subject("thawed", Thawed())).detail
+
+
+def test_a_reason_replaces_vmap():
+    def penalty(a, g, b):
+        return torch.stack([v for v in a.sum(1) if v.item() < 9e9])
+
+    prior = broken(penalty=penalty, not_vmappable="looks at values")
+    found = run_check(conformance.maps_over_models, Subject("looking", prior))
+    assert (found.outcome, found.detail) == ("not applicable", "looks at values")
+
+
+def test_gradient_priors_see_all_four_bases():
+    prior = broken(base=GradientPrior, penalty=lambda a, g, b: g.square().sum((1, 2)))
+    outcomes = {c.__name__: run_check(c, Subject("g", prior)).outcome for c in CHECKS}
+    assert outcomes["differentiates"] == outcomes["ignores_order"] == "passed"
+
+
+def test_unknown_priors_are_refused():
+    with pytest.raises(UserError, match="did you mean 'fourier'"):
+        list(check_prior("furier"))
