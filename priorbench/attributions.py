@@ -11,11 +11,13 @@ held fixed: an attribution is the gradient of one example's target by that examp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import specs
 from .contracts import Attribution
@@ -221,7 +223,7 @@ def attribute_and_predict(
     path = method.path(sequence.detach(), applies, generator)
     reading = _Reading(method, path, target, create_graph)
     take = _at_inputs if path is None else _on_path
-    with torch.enable_grad():
+    with torch.enable_grad(), _twice_differentiable(model, create_graph):
         return take(model, (sequence, *args), applies, reading)
 
 
@@ -287,6 +289,18 @@ def _rejoin(first: Any, second: Any, order: torch.Tensor) -> Any:
         items = [_rejoin(a, b, order) for a, b in zip(first, second, strict=True)]
         return type(first)(*items) if hasattr(first, "_fields") else type(first)(items)
     return torch.cat([first, second])[order] if isinstance(first, torch.Tensor) else first
+
+
+@contextmanager
+def _twice_differentiable(model: torch.nn.Module, wanted: bool) -> Iterator[None]:
+    """Choose kernels that have a second derivative, where torch has others too."""
+    if not wanted:
+        yield
+        return
+    recurrent = any(isinstance(module, torch.nn.RNNBase) for module in model.modules())
+    cudnn = torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
+    with sdpa_kernel(SDPBackend.MATH), cudnn:
+        yield
 
 
 def _check(sequence: torch.Tensor, applies: torch.Tensor, args: Sequence[torch.Tensor]) -> None:

@@ -1,0 +1,431 @@
+"""The five attributions: formulae, what they leave alone, and modules of every kind."""
+
+from collections import namedtuple
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from priorbench import (
+    IntegratedGradients,
+    UserError,
+    attribute_and_predict,
+    expected_gradients,
+    gradient,
+    input_x_gradient,
+    integrated_gradients,
+    load_attribution,
+    load_prior,
+    simplex_gradient,
+)
+from priorbench.attributions import METHODS
+
+METHOD_SPECS = [*METHODS, "integrated-gradients:steps=3:reference=uniform"]
+
+
+def sequences(count=6, length=40, seed=1, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    codes = torch.randint(0, 4, (count, length), generator=generator)
+    return F.one_hot(codes, 4).to(dtype).transpose(1, 2).contiguous()
+
+
+def target(output):
+    return output[:, 0]
+
+
+def smooth_network(norm=True):
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv1d(4, 6, 5),
+        torch.nn.BatchNorm1d(6) if norm else torch.nn.Identity(),
+        torch.nn.Softplus(),
+        torch.nn.AvgPool1d(4),
+        torch.nn.Flatten(),
+        torch.nn.Linear(54, 1),
+    ).double()
+
+
+def by_autograd(model, points):
+    points = points.detach().clone().requires_grad_()
+    return torch.autograd.grad(target(model(points)).sum(), points)[0]
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_formulae_of_the_gradient_methods():
+    model, x = smooth_network().eval(), sequences()
+    g = by_autograd(model, x)
+    assert torch.allclose(input_x_gradient(model, x, target).observed, (g * x).sum(1))
+    assert torch.allclose(gradient(model, x, target).observed, g.abs().sum(1))
+    corrected = g - g.mean(1, keepdim=True)
+    found = simplex_gradient(model, x, target)
+    assert torch.allclose(found.observed, (corrected * x).sum(1))
+    assert torch.allclose(found.gradient, corrected)
+
+
+@pytest.mark.parametrize(("reference", "value"), [("zero", 0.0), ("uniform", 0.25)])
+def test_integrated_gradients_are_the_midpoint_rule_and_complete(reference, value):
+    model, x = smooth_network().eval(), sequences()
+    baseline = torch.full_like(x, value)
+    points = [baseline + (k + 0.5) / 4 * (x - baseline) for k in range(4)]
+    mean = torch.stack([by_autograd(model, p) for p in points]).mean(0)
+    four = IntegratedGradients(steps=4, reference=reference)
+    found = integrated_gradients(model, x, target, method=four)
+    assert torch.allclose(found.observed, ((x - baseline) * mean).sum(1))
+    many = IntegratedGradients(steps=200, reference=reference)
+    total = integrated_gradients(model, x, target, method=many).observed.sum(1)
+    assert torch.allclose(total, target(model(x)) - target(model(baseline)), atol=1e-5)
+
+
+def test_expected_gradients_of_a_linear_model_are_weight_times_difference_to_another_example():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(160, 1)).double()
+    x = sequences()
+    found = expected_gradients(model, x, target, seeded())
+    weight = model[1].weight.view(4, 40)
+    candidates = ((x[:, None] - x[None]) * weight).sum(2)  # (example, reference, L)
+    distance = (found.observed[:, None] - candidates).abs().amax(2)
+    assert distance.min(dim=1).values.max() < 1e-12
+    assert (distance.diagonal() > 1e-3).all()  # never its own reference
+
+
+def test_expected_gradients_lie_between_reference_and_input_and_follow_the_generator():
+    model, x = smooth_network().eval(), sequences()
+    method = load_attribution("expected-gradients")
+    everything = torch.ones(6, dtype=torch.bool)
+    path = method.path(x, everything, seeded())
+    reference = x - path.difference
+    assert all((reference[i] == x).all((1, 2)).any() for i in range(6))
+    share = ((path.points[0] - reference) / path.difference)[path.difference != 0]
+    assert (share > 0).all()
+    assert (share < 1).all()
+    again, other = (expected_gradients(model, x, target, seeded(s)) for s in (0, 1))
+    assert torch.equal(expected_gradients(model, x, target, seeded()).observed, again.observed)
+    assert not torch.allclose(again.observed, other.observed)
+
+
+def test_the_draw_of_an_example_does_not_hang_on_which_examples_are_chosen():
+    model, x = smooth_network().eval(), sequences()
+    method, some = load_attribution("expected-gradients"), torch.arange(6) % 3 == 1
+    _, part = attribute_and_predict(model, x, some, target, method=method, generator=seeded())
+    whole = expected_gradients(model, x, target, seeded())
+    assert torch.allclose(part.observed, whole.observed[some])
+
+
+def attribute(spec, model, x, applies=None, **more):
+    applies = torch.ones(len(x), dtype=torch.bool) if applies is None else applies
+    return attribute_and_predict(
+        model, x, applies, target, method=load_attribution(spec), generator=seeded(), **more
+    )
+
+
+@pytest.mark.parametrize("spec", METHOD_SPECS)
+def test_the_model_is_left_as_it_was(spec):
+    model, x = smooth_network(), sequences()
+    model[0].bias.requires_grad_(False)
+    model[5].eval()
+    flags = [p.requires_grad for p in model.parameters()]
+    modes = [m.training for m in model.modules()]
+    kept = x.clone()
+    with torch.no_grad():
+        _, found = attribute(spec, model, x, create_graph=False)
+        assert not torch.is_grad_enabled()
+    assert [p.requires_grad for p in model.parameters()] == flags
+    assert [m.training for m in model.modules()] == modes
+    assert all(p.grad is None for p in model.parameters())
+    assert torch.equal(x, kept)
+    assert not x.requires_grad
+    assert not found.observed.requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("spec", METHOD_SPECS)
+def test_attributions_follow_the_dtype_and_have_the_same_value_in_both(spec, dtype):
+    _, found = attribute(spec, smooth_network().to(dtype), sequences(dtype=dtype))
+    _, double = attribute(spec, smooth_network(), sequences())
+    assert found.observed.dtype == found.gradient.dtype == dtype
+    assert torch.allclose(found.observed.double(), double.observed, atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", METHOD_SPECS)
+def test_predictions_and_running_statistics_are_those_of_the_plain_pass(spec):
+    x, chosen = sequences(), torch.arange(6) < 4
+    plain, attributed = smooth_network(), smooth_network()
+    expected = plain(x)
+    output, _ = attribute(spec, attributed, x, chosen)
+    assert torch.allclose(output, expected)
+    for a, b in zip(plain.buffers(), attributed.buffers(), strict=True):
+        assert torch.allclose(a, b)
+    expected.square().sum().backward()
+    output.square().sum().backward()
+    for a, b in zip(plain.parameters(), attributed.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad)
+
+
+def frozen(network, x):
+    """The network in eval mode with the batch's statistics in place of the running ones."""
+    model = network()
+    statistics = []
+
+    def remember(module, inputs):
+        dims = [d for d in range(inputs[0].dim()) if d != 1]
+        statistics.append((inputs[0].mean(dims), inputs[0].var(dims, unbiased=False)))
+
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    for module in norms:
+        module.register_forward_pre_hook(remember)
+    model(x)
+    for module, (mean, variance) in zip(norms, list(statistics), strict=True):
+        module.running_mean, module.running_var = mean.detach(), variance.detach()
+    return model.eval()
+
+
+@pytest.mark.parametrize("spec", METHOD_SPECS)
+def test_every_method_holds_the_statistics_of_the_batch_fixed(spec):
+    x, chosen = sequences(), torch.arange(6) % 2 == 0
+    _, found = attribute(spec, smooth_network(), x, chosen)
+    _, expected = attribute(spec, frozen(smooth_network, x), x, chosen)
+    assert found.observed.abs().max() > 1e-3
+    assert torch.allclose(found.observed, expected.observed)
+    assert torch.allclose(found.gradient, expected.gradient)
+
+
+@pytest.mark.parametrize("spec", METHOD_SPECS)
+def test_penalties_can_be_differentiated_through_every_method(spec):
+    # against finite differences in one weight of the first layer, batch norm in training mode
+    x, chosen, prior = sequences(), torch.arange(6) < 3, load_prior("fourier")
+
+    def value(shift):
+        model = smooth_network()
+        with torch.no_grad():
+            model[0].weight[1, 2, 3] += shift
+        return prior.penalty(attribute(spec, model, x, chosen)[1], None).sum(), model
+
+    found, model = value(0.0)
+    found.backward()
+    step = 1e-6
+    slope = (value(step)[0] - value(-step)[0]).item() / (2 * step)
+    assert model[0].weight.grad[1, 2, 3].item() == pytest.approx(slope, rel=1e-4)
+    assert abs(slope) > 1e-7
+
+
+class Viewing(torch.nn.Module):
+    """Asks for the size of the batch, as many networks do."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(4, 3, 5)
+        self.norm = torch.nn.BatchNorm1d(3)
+        self.head = torch.nn.Linear(108, 1)
+
+    def forward(self, x):
+        return self.head(self.norm(self.conv(x)).tanh().view(x.shape[0], -1))
+
+
+class Recurrent(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(4)
+        self.lstm = torch.nn.LSTM(4, 5, batch_first=True, bidirectional=True)
+        self.head = torch.nn.Linear(10, 1)
+
+    def forward(self, x):
+        return self.head(self.lstm(self.norm(x).transpose(1, 2))[0].mean(1))
+
+
+class Attentive(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(4)
+        self.attention = torch.nn.MultiheadAttention(4, 2, batch_first=True)
+        self.head = torch.nn.Linear(4, 1)
+
+    def forward(self, x):
+        x = self.norm(x).transpose(1, 2)
+        return self.head(self.attention(x, x, x, need_weights=False)[0].tanh().mean(1))
+
+
+class Folding(torch.nn.Module):
+    """Batch norm over positions as rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(4)
+        self.head = torch.nn.Linear(160, 1)
+
+    def forward(self, x):
+        rows = self.norm(x.transpose(1, 2).reshape(-1, 4))
+        return self.head(rows.tanh().reshape(len(x), -1))
+
+
+@pytest.mark.parametrize("spec", METHOD_SPECS)
+@pytest.mark.parametrize("kind", [Viewing, Recurrent, Attentive, Folding])
+def test_modules_that_ask_for_sizes_work_beside_batch_norm(kind, spec):
+    def network():
+        torch.manual_seed(0)
+        return kind().double()
+
+    x, chosen = sequences(), torch.tensor([False, True, True, False, True, False])
+    plain, model = network(), network()
+    expected = plain(x)
+    for _ in range(2):  # the second time it is known how to go
+        model.load_state_dict(network().state_dict())
+        output, found = attribute(spec, model, x, chosen)
+        assert torch.allclose(output, expected)
+        for a, b in zip(plain.buffers(), model.buffers(), strict=True):
+            assert torch.allclose(a, b)
+        _, reference = attribute(spec, frozen(network, x), x, chosen)
+        assert reference.observed.abs().max() > 1e-4
+        assert torch.allclose(found.observed, reference.observed)
+    found.observed.square().sum().backward()
+    assert all(p.grad is not None for p in model.head.parameters() if p.dim() > 1)
+
+
+def test_the_own_error_of_a_module_is_the_one_that_is_shown():
+    class Broken(Viewing):
+        def forward(self, x):
+            self.norm(self.conv(x))
+            raise RuntimeError("on purpose")
+
+    model, x = Broken().double(), sequences()
+    with pytest.raises(RuntimeError, match="on purpose"):
+        attribute("input-x-gradient", model, x, torch.arange(6) < 2)
+
+
+Heads = namedtuple("Heads", ["logit", "more"])
+
+
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("sized", [True, False])
+@pytest.mark.parametrize("shape", ["dict", "named", "list"])
+def test_outputs_may_be_dictionaries_named_tuples_and_lists(shape, norm, sized):
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = smooth_network(norm)
+
+        def forward(self, x):
+            logit = self.body(x)
+            more = [x.sum(2), None]
+            if sized:
+                assert x.shape[1] == 4
+            return {
+                "dict": {"logit": logit, "more": more},
+                "named": Heads(logit, more),
+                "list": [logit, more],
+            }[shape]
+
+    def read(output):
+        return output["logit"] if shape == "dict" else output[0]
+
+    x, chosen = sequences(), torch.tensor([False, True, True, False, True, False])
+    output, found = attribute_and_predict(Model(), x, chosen, lambda out: read(out)[:, 0])
+    assert torch.allclose(read(output), smooth_network(norm)(x))
+    more = output["more"] if shape == "dict" else output[1]
+    assert torch.equal(more[0], x.sum(2))
+    assert more[1] is None
+    assert type(output) is {"dict": dict, "named": Heads, "list": list}[shape]
+    assert found.observed.shape == (3, 40)
+
+
+class Controlled(torch.nn.Module):
+    """A forward with control tracks, as bpnet-lite's."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.first = torch.nn.Conv1d(4, 6, 5, padding=2)
+        self.norm = torch.nn.BatchNorm1d(6) if norm else torch.nn.Identity()
+        self.head = torch.nn.Conv1d(8, 2, 3, padding=1)
+
+    def forward(self, x, controls):
+        value = F.softplus(self.norm(self.first(x)))
+        logits = self.head(torch.cat([value, controls * value.mean(1, keepdim=True)], dim=1))
+        return logits, logits.mean(dim=2)
+
+
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("spec", METHOD_SPECS)
+def test_control_tracks_go_with_their_examples(spec, norm):
+    def network():
+        torch.manual_seed(0)
+        return Controlled(norm).double()
+
+    def read(output):
+        return output[1][:, 0]
+
+    x, chosen = sequences(), torch.tensor([False, True, True, False, True, False])
+    controls = torch.rand(6, 2, 40, generator=seeded(), dtype=torch.float64)
+    method = load_attribution(spec)
+    output, found = attribute_and_predict(
+        network(), x, chosen, read, method=method, args=(controls,), generator=seeded()
+    )
+    for part, expected in zip(output, network()(x, controls), strict=True):
+        assert torch.allclose(part, expected)
+    # one example after the other, statistics held fixed by a frozen copy
+    reference = network()
+    reference(x, controls)
+    if norm:
+        value = reference.first(x)
+        reference.norm.running_mean = value.mean((0, 2)).detach()
+        reference.norm.running_var = value.var((0, 2), unbiased=False).detach()
+    reference.eval()
+    path = method.path(x, chosen, seeded())
+    for row, example in enumerate(torch.nonzero(chosen)[:, 0]):
+        points = x[example][None] if path is None else path.points[:, row]
+        points = points.detach().requires_grad_()
+        beside = controls[example].expand(len(points), -1, -1)
+        (slope,) = torch.autograd.grad(read(reference(points, beside)).sum(), points)
+        difference = x[example] if path is None else path.difference[row]
+        expected = method.read(slope.mean(0)[None], difference[None])
+        assert torch.allclose(found.observed[row], expected.observed[0])
+
+
+def test_scripted_modules_keep_their_batch_together():
+    model, x = smooth_network(), sequences()
+    expected = model(x)
+    with pytest.warns(DeprecationWarning, match="jit"):
+        scripted = torch.jit.script(smooth_network())
+    output, found = attribute("input-x-gradient", scripted, x, torch.arange(6) < 2)
+    assert torch.allclose(output, expected)
+    assert found.observed.shape == (2, 40)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sequence": sequences()[:, :3]}, r"shape \(6, 3, 40\), wanted floating \(B, 4, L\)"),
+        ({"sequence": sequences().long()}, "torch.int64"),
+        ({"applies": torch.zeros(6, dtype=torch.bool)}, "at least one True"),
+        ({"applies": torch.ones(5, dtype=torch.bool)}, r"wanted bool \(6,\)"),
+        ({"target": lambda out: out}, r"target gives shape \(6, 1\), wanted \(6,\)"),
+        ({"args": (torch.ones(5, 1),)}, r"args\[0\] has 5 rows, sequence has 6"),
+        ({"method": load_attribution("expected-gradients")}, "pass a torch.Generator"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(change, message):
+    given = {
+        "sequence": sequences(),
+        "applies": torch.ones(6, dtype=torch.bool),
+        "target": target,
+        "args": (),
+        "method": None,
+    } | change
+    with pytest.raises(ValueError, match=message):
+        attribute_and_predict(
+            smooth_network(),
+            given["sequence"],
+            given["applies"],
+            given["target"],
+            method=given["method"],
+            args=given["args"],
+        )
+
+
+def test_names_and_options_of_attributions():
+    assert load_attribution("integrated-gradients:steps=3").steps == 3
+    with pytest.raises(UserError, match="did you mean 'expected-gradients'"):
+        load_attribution("expected-gradient")
+    with pytest.raises(UserError, match="steps 0 is not a whole number >= 1"):
+        load_attribution("integrated-gradients:steps=0")
