@@ -99,6 +99,15 @@ def describe(component: Component) -> dict[str, str]:
     return found
 
 
+def describe_spec(spec: str) -> dict[str, str]:
+    """As :func:`describe`, of a prior's spec; the texts of a composition's parts are joined."""
+    known = components("prior")
+    texts = [describe(known[name]) for name in names_in("prior", spec)]
+    return {
+        key: "; ".join(text[key] for text in texts if text[key]) for key in ("summary", "citation")
+    }
+
+
 def class_texts(path: Path) -> dict[str, dict[str, str]]:
     """The literal ``summary`` and ``citation`` of the classes in a source file, by class name."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -332,6 +341,7 @@ __all__ = [
     "component_digest",
     "components",
     "describe",
+    "describe_spec",
     "forget_plugins",
     "load",
     "load_prior",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import registry
 from .environment import environment
 from .errors import UserError
 from .plan import Plan, make_plan, resolve
@@ -89,6 +90,8 @@ def run_study(
             name: str(folder.relative_to(run.root)) for name, folder in plan.datasets.items()
         }
         facts["notes"] = plan.notes
+        # a plug-in is known to the study that ran it, not to every reader of its report
+        facts["priors"] = {spec: registry.describe_spec(spec) for spec in resolved.priors}
         write_json(run.root / "environment.json", facts)
         todo = pending(plan, run)
         console.say(f"{len(plan.trials)} trials, {len(todo)} to run, in {run.root}")

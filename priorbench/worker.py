@@ -111,7 +111,13 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
         luck=luck,
         device=device,
     )
-    record = _describe(trained, _peak_memory_mib(device))
+    names = registry.names_in("prior", trial.prior)
+    record = {
+        "parts": [
+            {"prior": name, "weight": part.weight} for name, part in zip(names, parts, strict=True)
+        ],
+        **_describe(trained, _peak_memory_mib(device)),
+    }
     if trained.best_epoch < 0:
         return {**record, "status": COLLAPSED, "reason": trained.divergence, "metrics": {}}
     save_file(

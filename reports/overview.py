@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from priorbench import Section, registry
+from priorbench import Section
 from priorbench.contracts import Metric
 from priorbench.plan import BASELINE
 from priorbench.results import Run
@@ -48,12 +48,10 @@ def _statuses(run: Run) -> Counter[str]:
 
 def _priors(run: Run, found: Iterable[Block]) -> list[dict[str, Any]]:
     """Every prior of the study with its weights, what it does and how its trials ended."""
-    known = registry.components("prior")
+    described = run.environment.get("priors", {})
     rows = []
     for spec in run.study["priors"]:
-        names = [part.partition(":")[0] for part in spec.split("+")]
-        # a plug-in is known to the study that ran it, not to every reader of its report
-        described = [registry.describe(known[name]) for name in names if name in known]
+        texts = described.get(spec, {})
         statuses = Counter(
             record["status"]
             for record in run.records.values()
@@ -62,9 +60,9 @@ def _priors(run: Run, found: Iterable[Block]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "spec": spec,
-                "weights": _weights(spec, found),
-                "summary": "; ".join(d["summary"] for d in described if d["summary"]),
-                "citation": "; ".join(d["citation"] for d in described if d["citation"]),
+                "weights": _parts(run, spec) or _weights(spec, found),
+                "summary": texts.get("summary", ""),
+                "citation": texts.get("citation", ""),
                 "statuses": statuses,
             }
         )
@@ -78,6 +76,18 @@ def _weights(spec: str, found: Iterable[Block]) -> list[str]:
     if len(set(by_task.values())) <= 1:
         return list(by_task.values())[:1]
     return [f"{weight} ({task})" for task, weight in by_task.items()]
+
+
+def _parts(run: Run, spec: str) -> list[str]:
+    """Names and weights of what a composed prior is made of, task by task where they differ."""
+    by_task = {
+        record["task"]: [f"{part['prior']} {part['weight']:g}" for part in record["parts"]]
+        for record in run.records.values()
+        if record["prior"] == spec and len(record.get("parts", [])) > 1
+    }
+    if len(set(map(tuple, by_task.values()))) <= 1:
+        return next(iter(by_task.values()), [])
+    return [f"{weight} ({task})" for task, weights in by_task.items() for weight in weights]
 
 
 def _findings(block: Block) -> list[dict[str, Any]]:

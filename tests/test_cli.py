@@ -1,0 +1,212 @@
+"""`check`, `new`, packages of plug-ins, and what a study says of compositions and attributions."""
+
+import json
+import subprocess
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from priorbench import UserError, registry
+from priorbench.cli import _main
+
+SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
+BROKEN = """
+from dataclasses import dataclass
+from typing import ClassVar
+from priorbench import AttributionPrior
+
+@dataclass(frozen=True)
+class Broken(AttributionPrior):
+    summary: ClassVar[str] = "turns a zero attribution into NaN"
+    citation: ClassVar[str] = "none"
+    default_weights: ClassVar[dict] = {"*": 0.5}
+
+    def penalty(self, attribution, batch):
+        track = self.track(attribution)
+        return track.max(dim=1).values / track.sum(dim=1)
+"""
+
+
+def run(out: Path, *more: str) -> int:
+    return _main([*SMOKE, "--out", str(out), *more])
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_new_writes_passes_its_checks_and_trains(folder, capsys):
+    assert _main(["new", "prior", "my-prior"]) == 0
+    assert capsys.readouterr().out == "my_prior.py\n"
+    assert _main(["check", "my_prior.py"]) == 0
+    printed = capsys.readouterr().out
+    assert "FAILED" not in printed
+    assert "gradgradcheck" in printed
+    assert "x the time" in printed
+    arguments = ["--plugin", "my_prior.py", "--priors", "my-prior", "--seeds", "1"]
+    assert run(folder / "out", *arguments) == 0
+    registry.forget_plugins()
+
+
+def test_new_never_overwrites_and_refuses_names_that_cannot_be(folder):
+    _main(["new", "prior", "my-prior"])
+    before = Path("my_prior.py").read_text()
+    for name, message in [
+        ("my-prior", "my_prior.py: exists already"),
+        ("my_prior", "my_prior.py: exists already"),
+        ("fourier", "'fourier' exists already"),
+        ("weight_l1", "'weight-l1' exists already"),
+        ("9lives", "cannot be the name"),
+        ("a--b", "cannot be the name"),
+        ("../up", "cannot be the name"),
+        ("", "cannot be the name"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            _main(["new", "prior", name])
+    assert Path("my_prior.py").read_text() == before
+    assert [path.name for path in folder.iterdir()] == ["my_prior.py"]
+
+
+def test_check_takes_names_with_options_and_compositions(capsys):
+    assert _main(["check", "fourier:boundary=reflect"]) == 0
+    assert "fourier:boundary=reflect" in capsys.readouterr().out
+    assert _main(["check", "l1+dropout"]) == 0
+
+
+def test_check_says_what_is_broken_and_fails(folder, capsys):
+    Path("broken.py").write_text(BROKEN)
+    assert _main(["check", "broken.py"]) == 1
+    printed = capsys.readouterr()
+    assert "FAILED" in printed.out
+    assert "value is not finite: zero" in " ".join(printed.out.replace("│", " ").split())
+    assert "1 of 19 checks failed" in printed.err
+
+
+def test_check_refuses_what_is_no_prior(folder):
+    Path("task.py").write_text("x = 1")
+    for name, message in [
+        ("nowhere.py", "nowhere.py: no such file"),
+        ("task.py", "must define exactly one subclass"),
+        ("furier", "did you mean 'fourier'"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            _main(["check", name])
+
+
+def test_a_package_with_an_entry_point_brings_its_priors(tmp_path):
+    package, info = tmp_path / "lab_priors", tmp_path / "lab_priors-1.0.dist-info"
+    package.mkdir()
+    info.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "_shared.py").write_text("FACTOR = 2.0\n")
+    text = BROKEN.replace("class Broken", "class Ours").replace("/ track.sum(dim=1)", "* FACTOR")
+    (package / "our_prior.py").write_text("from ._shared import FACTOR\n" + text)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-priors\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[priorbench.priors]\nlab = lab_priors\n")
+    code = f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        from priorbench.cli import _main
+        _main(["list", "priors", "--json"])
+        sys.exit(_main(["check", "our-prior"]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed, _ = json.JSONDecoder().raw_decode(done.stdout)
+    assert "our-prior" in [row["name"] for row in listed]
+
+
+def test_a_study_of_compositions_and_another_attribution(tmp_path):
+    out = tmp_path / "out"
+    spec = "fourier=1+weight-l2=1e-05"
+    arguments = ["--priors", f"fourier+dropout,{spec}", "--weights", "fourier+dropout=2"]
+    attribution = ["--train-attribution", "integrated-gradients:steps=2:reference=zero"]
+    assert run(out, *arguments, *attribution, "--seeds", "2") == 0
+    study = tomllib.loads((out / "study.toml").read_text())
+    assert study["train_attribution"] == "integrated-gradients:steps=2"
+    assert study["priors"] == ["none", "fourier+dropout", spec]
+    assert study["weights"]["fourier+dropout"] == {"binary": 2.0}
+    results = pd.read_csv(out / "results.csv", keep_default_na=False)
+    assert set(results.loc[results["stage"] == "evaluate", "prior"]) == set(study["priors"])
+    records = [json.loads(p.read_text()) for p in out.glob("trials/*/record.json")]
+    parts = {
+        record["prior"]: [(part["prior"], part["weight"]) for part in record["parts"]]
+        for record in records
+    }
+    assert parts == {
+        "none": [("none", 0.0)],
+        "fourier+dropout": [("fourier", 0.6), ("dropout", 0.2)],
+        spec: [("fourier", 1.0), ("weight-l2", 1e-5)],
+    }
+    assert {record["train_attribution"] for record in records} == {"integrated-gradients:steps=2"}
+    for seed in (0, 1):
+        of_seed = [record for record in records if record["seed"] == seed]
+        assert len({record["initial_weights"] for record in of_seed}) == 1
+    # the study's file repeats it: nothing is left to do
+    before = {p: p.stat().st_mtime_ns for p in out.glob("trials/*/record.json")}
+    assert _main(["run", str(out / "study.toml"), "--out", str(out), "--no-report"]) == 0
+    assert {p: p.stat().st_mtime_ns for p in out.glob("trials/*/record.json")} == before
+
+
+def test_the_attribution_that_penalties_see_decides_the_trial(tmp_path):
+    ids = []
+    for name in ("gradient", "input-x-gradient"):
+        out = tmp_path / name
+        assert run(out, "--priors", "l2", "--seeds", "1", "--train-attribution", name) == 0
+        results = pd.read_csv(out / "results.csv", keep_default_na=False)
+        rows = results[(results["prior"] == "l2") & (results["metric"] == "cross-entropy")]
+        ids.append((rows["trial"].item(), rows["value"].item()))
+    assert ids[0][0] != ids[1][0]
+    assert ids[0][1] != ids[1][1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--priors", "fourier=1"], "written --weights fourier=1"),
+        (["--priors", "fourier+none"], "'none' adds nothing"),
+        (["--priors", "fourier", "--weights", "fourier=1,fourier=2"], "'fourier' twice"),
+        (["--priors", "fourier+dropout", "--weights", "fourier+dropout=10"], "not a probability"),
+        (["--priors", "fourier", "--train-attribution", "ism"], "unknown attribution 'ism'"),
+        (
+            ["--priors", "l1+off-simplex", "--train-attribution", "simplex-gradient"],
+            r"its penalty is constant for --train-attribution simplex-gradient",
+        ),
+    ],
+)
+def test_wrong_compositions_and_attributions_leave_nothing(tmp_path, arguments, message):
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / "out", *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_version_and_module(capsys):
+    assert _main(["--version"]) == 0
+    assert capsys.readouterr().out == "priorbench 0.1.0\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "priorbench", "list", "attributions"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "expected-gradients" in done.stdout
+
+
+def test_show_describes_options_inherited_ones_too(capsys, tmp_path):
+    assert _main(["show", "fourier"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "every = 1 (int) apply the penalty on each K-th step only" in printed
+    assert "boundary = periodic (periodic | reflect | zero | taper)" in printed
+    assert _main(["show", "integrated-gradients"]) == 0
+    assert "midpoint rule" in capsys.readouterr().out
+    (tmp_path / "mine.py").write_text(BROKEN)
+    assert _main(["show", "mine", "--plugin", str(tmp_path / "mine.py")]) == 0
+    assert "turns a zero attribution into NaN" in capsys.readouterr().out
