@@ -207,11 +207,14 @@ def _batch_norm(  # noqa: PLR0917 (the signature of torch)
     mean = torch.stack([p.sum(dims) for p in examples]).sum(0) / count
     squares = [(p - mean.view(shape)).square().sum(dims) for p in examples]
     variance = torch.stack(squares).sum(0) / count
+    # as in torch's own kernel the change is not seen by autograd, so that another forward pass of
+    # the same step, which keeps the running statistics for its backward pass, stays valid
     with torch.no_grad():
         if running_mean is not None:
-            running_mean.lerp_(mean.to(running_mean), momentum)
+            running_mean.data.lerp_(mean.to(running_mean), momentum)
         if running_var is not None:
-            running_var.lerp_((variance * (count / (count - 1))).to(running_var), momentum)
+            unbiased = variance * (count / (count - 1))
+            running_var.data.lerp_(unbiased.to(running_var), momentum)
     mean, variance = (_Gated.apply(value, streams.gate) for value in (mean, variance))  # type: ignore[no-untyped-call]
     scale = torch.rsqrt(variance + eps)
     if weight is not None:

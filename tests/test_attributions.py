@@ -164,6 +164,15 @@ def test_predictions_and_running_statistics_are_those_of_the_plain_pass(spec):
         assert torch.allclose(a.grad, b.grad)
 
 
+def test_a_plain_pass_and_an_attributing_one_go_into_one_loss():
+    x, chosen = sequences(), torch.arange(6) < 4
+    model = smooth_network()
+    prediction = target(model(x)).square().mean()
+    found = input_x_gradient(model, x[chosen], target)
+    (prediction + load_prior("fourier").penalty(found, None).mean()).backward()
+    assert all(p.grad.abs().sum() > 0 for p in model.parameters() if p.dim() > 1)
+
+
 def frozen(network, x):
     """The network in eval mode with the batch's statistics in place of the running ones."""
     model = network()
