@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from priorbench import Attribution, Batch, Prior, attribute_and_predict, load_prior, registry
+from priorbench.contracts import Form
 from priorbench.sequences import one_hot
 
 LENGTH, BATCH, ROUNDS = 1000, 64, 9
@@ -19,7 +20,7 @@ def step_ratios(*, batch_norm: bool) -> dict[str, float]:
     """Median seconds of a step over those of the plain step, taken in turns in this process."""
     task = registry.build("task", "binary")
     spec = f"three-conv:batch_norm={str(batch_norm).lower()}"
-    model = registry.build("architecture", spec).build(LENGTH, 1, "paper")
+    model = registry.build("architecture", spec).build(Form(LENGTH), "paper")
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
     prior: Prior = load_prior("fourier")
     codes = np.random.default_rng(0).integers(0, 4, (BATCH, LENGTH)).astype(np.uint8)

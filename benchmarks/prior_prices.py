@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from priorbench import Attribution, Batch, load_attribution, load_prior, registry
+from priorbench.contracts import Form
 from priorbench.objective import Objective, Regularisation
 from priorbench.seeds import Luck
 from priorbench.sequences import one_hot
@@ -53,7 +54,7 @@ def step(spec: str, *, batch_norm: bool) -> Callable[[], None]:
     parts = prior.parts(prior.default_weight("binary"), "binary")
     regularisation = Regularisation(parts, load_attribution("input-x-gradient"))
     torch.manual_seed(0)
-    network = registry.build("architecture", architecture).build(LENGTH, 1, "paper")
+    network = registry.build("architecture", architecture).build(Form(LENGTH), "paper")
     network = regularisation.adapt(network)
     objective = Objective(network, task, regularisation, Luck(0, ("prices",), 0))
     optimiser = torch.optim.Adam(network.parameters(), fused=True)

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import registry
 from .attributions import InputXGradient
-from .contracts import Architecture, Attribution, Batch, Prior, Scale, Task
+from .contracts import Architecture, Attribution, Batch, Form, Prior, Scale, Task
 from .errors import UserError
 from .objective import Objective, Regularisation
 from .seeds import Luck
@@ -100,7 +100,7 @@ def gradients(count: int, length: int, dtype: torch.dtype = torch.float32) -> to
 def _network(length: int = _LENGTH, scale: Scale = "smoke") -> torch.nn.Module:
     with seeded_torch(0, torch.device("cpu")):
         architecture: Architecture = registry.build("architecture", _ARCHITECTURE)
-        return architecture.build(length, 1, scale)
+        return architecture.build(Form(length), scale)
 
 
 def _weight(prior: Prior) -> float:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # listing what there is must not wait for torch
     from numpy.typing import NDArray
 
     from .datafile import DataFile
-    from .dataset import DatasetWriter
+    from .dataset import Dataset, DatasetWriter
 
 Scale = Literal["smoke", "quick", "standard", "paper"]
 Axis = Literal["prediction", "localisation", "stability", "faithfulness", "smoothness", "cost"]
@@ -188,7 +188,8 @@ class Task(ABC):
     citation: ClassVar[str] = ""
     architecture: ClassVar[str]
     """name of the default architecture"""
-    outputs: ClassVar[int] = 1
+    epochs: ClassVar[float] = 1.0
+    """how many times the scale's number of epochs a training may take"""
     reverse_complement: ClassVar[bool]
     """whether the reverse complement is the same molecule (DNA: yes; RNA: no)"""
     metrics: ClassVar[tuple[str, ...]]
@@ -202,21 +203,34 @@ class Task(ABC):
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """Write the user's own data; raises UserError for input that cannot be used."""
 
+    def form(self, length: int, shapes: Mapping[str, tuple[int, ...]]) -> Form:
+        """What the network has to map to what: one number for every column of the labels.
+
+        Args:
+            length: window in bp.
+            shapes: of a row of every other array of the dataset, by name.
+        """
+        return Form(length, *(shapes["label"] or (1,)))
+
+    def inputs(self, batch: Batch) -> Sequence[torch.Tensor]:
+        """What the network is given beside the sequence, such as control tracks."""
+        return ()
+
     @abstractmethod
-    def prediction_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def prediction_loss(self, output: Any, batch: Batch) -> torch.Tensor:
         """(B,) loss per example; the only loss that model selection ever looks at."""
 
     @abstractmethod
-    def target(self, output: torch.Tensor) -> torch.Tensor:
+    def target(self, output: Any) -> torch.Tensor:
         """(B,) scalar whose gradient is the attribution."""
 
     @abstractmethod
-    def predictions(self, output: torch.Tensor) -> Mapping[str, torch.Tensor]:
+    def predictions(self, output: Any, batch: Batch) -> Mapping[str, torch.Tensor]:
         """Named arrays, (B, ...) each, that the task's prediction metrics read."""
 
     @abstractmethod
-    def chance(self, label: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
-        """As ``predictions``, of a model that knows the shares of the labels and nothing else.
+    def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
+        """As ``predictions`` for the test rows, of a model that knows averages and nothing else.
 
         It is the floor of the prediction metrics: what a failed trial counts as, at best.
         """
@@ -224,6 +238,23 @@ class Task(ABC):
     @abstractmethod
     def applies(self, batch: Batch) -> torch.Tensor:
         """(B,) bool: the examples that an attribution prior applies to."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a network maps to what.
+
+    Attributes:
+        length: window in bp.
+        outputs: numbers, or profiles (strands), that are predicted.
+        profile: length of a predicted profile in bp, centred in the window; 0 for numbers.
+        controls: control tracks of that length that the network is given beside the sequence.
+    """
+
+    length: int
+    outputs: int = 1
+    profile: int = 0
+    controls: int = 0
 
 
 @dataclass(frozen=True)
@@ -238,10 +269,13 @@ class Architecture(ABC):
     citation: ClassVar[str] = ""
 
     @abstractmethod
-    def build(self, length: int, outputs: int, scale: Scale) -> torch.nn.Module:
+    def build(self, form: Form, scale: Scale) -> torch.nn.Module:
         """A module that maps (B, 4, length) to (B, outputs).
 
-        Raises UserError if the length does not fit the network. Weights are drawn from torch's
+        One that predicts profiles is given (B, controls, profile) too, where there are controls,
+        and gives logits (B, outputs, profile) and log counts (B, outputs).
+
+        Raises UserError if the form does not fit the network. Weights are drawn from torch's
         default generator, which the engine seeds.
         """
 
@@ -255,6 +289,7 @@ class TrialArrays:
         label: (N,) or (N, outputs) float32 labels of the test examples.
         attribution: (M, L) float32 signed attribution of the observed base.
         truth: (M, L) uint8 position codes (see ``priorbench.dataset``), or None if unknown.
+        oracle: (M, L) float32 attribution that an oracle would give, or None if unknown.
         costs: measured prices: seconds_per_step, peak_memory_mb, ...
     """
 
@@ -262,6 +297,7 @@ class TrialArrays:
     label: NDArray[np.float32]
     attribution: NDArray[np.float32]
     truth: NDArray[np.uint8] | None
+    oracle: NDArray[np.float32] | None
     costs: Mapping[str, float]
 
 

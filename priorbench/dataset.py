@@ -6,7 +6,9 @@ A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json`
 ``sequence.npy``        (N, L) uint8 codes, one byte a base
 ``label.npy``           (N,) or (N, outputs) float32
 ``split.npy``           (N,) uint8: 0 training, 1 validation, 2 test
-``NAME.npy``            further arrays of a task, N rows each
+``NAME.npy``            further arrays of a task, N rows each; those of shape (N, tracks, bp) are
+                        tracks along the middle of the window: they are shifted and turned
+                        with the sequence, the order of the tracks too (plus, minus)
 ``attributed.npy``      (M,) int64 rows of the test split that are attributed
 ``truth.npy``           (M, L) uint8 position codes, where the truth is known
 ``oracle.npy``          (M, L) float32 attribution of an oracle, where the truth is known
@@ -23,17 +25,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UserError
 
+if TYPE_CHECKING:
+    from .contracts import Form, Task
+
 TRAIN, VALID, TEST = 0, 1, 2
 SPLITS = ("training", "validation", "test")
-BACKGROUND, MOTIF, DECOY = 0, 1, 2
-"""position codes of ``truth``: neither, part of a motif that matters, part of a decoy"""
+BACKGROUND, MOTIF, DECOY, NEUTRAL, SUBOPTIMAL = 0, 1, 2, 3, 4
+"""position codes of ``truth``: outside motifs, part of a motif that matters, part of a decoy, part
+of a motif that says next to nothing and neither rewards nor punishes, and part of a motif that is
+mutated towards lower affinity"""
 
 _KEEP_MAPPED_BYTES = 64 << 20
 
@@ -233,9 +240,22 @@ class Dataset:
     oracle: NDArray[np.float32] | None
 
     @property
+    def margin(self) -> int:
+        """Bases at either end beyond the window, for windows that are shifted in training."""
+        return int(self.meta.get("margin", 0))
+
+    @property
     def length(self) -> int:
         """Window length in bp."""
-        return self.columns["sequence"].shape[1]
+        return self.columns["sequence"].shape[1] - 2 * self.margin
+
+    def form(self, task: Task) -> Form:
+        """What a network for a task has to map to what."""
+        shapes = {name: column.shape[1:] for name, column in self.columns.items()}
+        for name, shape in shapes.items():
+            if len(shape) == 2:
+                shapes[name] = (shape[0], shape[1] - 2 * self.margin)
+        return task.form(self.length, shapes)
 
     @property
     def digest(self) -> str:

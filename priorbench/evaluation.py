@@ -16,6 +16,7 @@ from .attributions import input_x_gradient
 from .contracts import Task, TrialArrays
 from .dataset import TEST, Dataset
 from .errors import UserError
+from .objective import forward
 from .training import load_batch
 
 _BATCH = 256
@@ -30,7 +31,7 @@ def predict(
     with torch.no_grad():
         for start in range(0, len(rows), _BATCH):
             batch = load_batch(dataset, rows[start : start + _BATCH], device)
-            for name, values in task.predictions(model(batch.sequence)).items():
+            for name, values in task.predictions(forward(model, task, batch), batch).items():
                 parts.setdefault(name, []).append(values.float().cpu().numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}
 
@@ -43,7 +44,13 @@ def attribute(
     parts = []
     for start in range(0, len(rows), _BATCH):
         batch = load_batch(dataset, rows[start : start + _BATCH], device)
-        result = input_x_gradient(model, batch.sequence, task.target, create_graph=False)
+        result = input_x_gradient(
+            model,
+            batch.sequence,
+            task.target,
+            args=task.inputs(batch),
+            create_graph=False,
+        )
         parts.append(result.observed.detach().float().cpu().numpy())
     return np.concatenate(parts)
 
@@ -80,4 +87,4 @@ def unpack(path: Path, dataset: Dataset, costs: Mapping[str, float]) -> TrialArr
     }
     attribution = stored["attribution"].astype(np.float32) * stored["attribution_scale"]
     label = dataset.columns["label"].take(dataset.rows(TEST))
-    return TrialArrays(prediction, label, attribution, dataset.truth, costs)
+    return TrialArrays(prediction, label, attribution, dataset.truth, dataset.oracle, costs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -68,6 +68,15 @@ def read_fasta(
         UserError: for a file that is not FASTA, is empty or damaged, for a letter other than
             ACGTUN, and for sequences whose lengths differ.
     """
+    with closing(read_named(path, length=length, chunk=chunk)) as chunks:
+        for _, codes in chunks:
+            yield codes
+
+
+def read_named(
+    path: Path, *, length: int | None = None, chunk: int = 8192
+) -> Generator[tuple[list[str], NDArray[np.uint8]], None, None]:
+    """As :func:`read_fasta`, with the records' names: the first word behind each '>'."""
     records: list[bytes] = []
     size = 0
     with open_bytes(path) as stream:
@@ -77,10 +86,11 @@ def read_fasta(
             if len(records) == chunk or size >= _CHUNK_BYTES:
                 codes = _encode_records(records, path, length)
                 length = codes.shape[1]
+                names = [_name(record) for record in records]
                 records, size = [], 0
-                yield codes
+                yield names, codes
     if records:
-        yield _encode_records(records, path, length)
+        yield [_name(record) for record in records], _encode_records(records, path, length)
 
 
 def _split_records(stream: BinaryIO, path: Path) -> Iterator[bytes]:
@@ -127,12 +137,12 @@ def _encode_records(records: list[bytes], path: Path, length: int | None) -> NDA
         if len(codes) != length:
             if not codes:
                 raise UserError(
-                    f"{path}: record {_name(record)!r} has no sequence; add it or remove the record"
+                    f"{path}: record {_label(record)!r} has no sequence; add it or remove the record"
                 )
             if length is not None:
                 _check_letters(record, codes, path)
                 raise UserError(
-                    f"{path}: record {_name(record)!r} has {len(codes)} bases, wanted {length}; "
+                    f"{path}: record {_label(record)!r} has {len(codes)} bases, wanted {length}; "
                     "all sequences must have one length"
                 )
             length = len(codes)
@@ -150,14 +160,18 @@ def _check_letters(record: bytes, codes: bytes, path: Path) -> None:
         return
     letter = _show(record.partition(b"\n")[2].translate(None, _WHITESPACE)[place : place + 1])
     raise UserError(
-        f"{path}: record {_name(record)!r}, position {place + 1}: illegal letter {letter!r}; "
+        f"{path}: record {_label(record)!r}, position {place + 1}: illegal letter {letter!r}; "
         "use ACGTU or N"
     )
 
 
 def _name(record: bytes) -> str:
     words = record.partition(b"\n")[0].split()
-    return _show(words[0]) if words else ""
+    return words[0].decode("latin-1") if words else ""
+
+
+def _label(record: bytes) -> str:
+    return _name(record)[:40]
 
 
 def _show(text: bytes) -> str:

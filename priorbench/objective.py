@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -84,13 +85,14 @@ class Objective:
                 applies,
                 self.task.target,
                 method=self.method,
+                args=self.task.inputs(batch),
                 generator=self._references() if self.method.draws else None,
             )
             attributed = batch.select(applies)
             for mask, part in seen:
                 penalty = penalty + _mean_penalty(part, attribution, attributed, mask[applies])
         else:
-            output = self.model(batch.sequence)
+            output = forward(self.model, self.task, batch)
         for part in self._due(self.shrinking, elapsed):
             penalty = penalty + part.weight * part.prior.parameter_penalty(self.model)
         self.steps += 1
@@ -107,6 +109,11 @@ class Objective:
     def _references(self) -> torch.Generator:
         """The stream of this step: the same for every prior, whichever steps it penalises."""
         return torch.Generator().manual_seed(self.luck.derive("attribution", self.steps))
+
+
+def forward(model: torch.nn.Module, task: Task, batch: Batch) -> Any:
+    """The model's output for a batch, with what the task gives it beside the sequence."""
+    return model(batch.sequence, *task.inputs(batch))
 
 
 def _mean_penalty(

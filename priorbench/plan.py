@@ -26,6 +26,7 @@ DATA_MODULES = (
     "fasta",
     "genome",
     "intervals",
+    "labelled",
     "negatives",
     "seeds",
     "sequences",
@@ -221,7 +222,7 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
         task: Task = registry.build("task", source.task)
         for architecture in study.architectures or [task.architecture]:
             network = registry.build("architecture", architecture)
-            network.build(dataset.length, task.outputs, study.scale)  # refuses what does not fit
+            network.build(dataset.form(task), study.scale)  # refuses what does not fit
             trials += _trials(study, source, architecture, dataset.digest)
     return Plan(study, trials, datasets, notes)
 

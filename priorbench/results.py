@@ -65,6 +65,9 @@ def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for block in _grouped(plan.trials, lambda trial: trial.block):
         known = _expected_metrics(block[0].task).union(*(scores[t.id] for t in block))
+        # a score that no trial of the block has is none of this data, such as of unknown motifs
+        defined = {n for t in block for n, value in scores[t.id].items() if math.isfinite(value)}
+        known &= defined or known
         for trial in block:
             record = records[trial.id]
             if record is not None:
@@ -136,7 +139,7 @@ def _rows(
     trial: Trial, record: Mapping[str, Any], scores: Mapping[str, float], known: set[str]
 ) -> list[dict[str, Any]]:
     """A trial's scores in the order of METRICS; NaN where one that failed has none."""
-    names = known if record["status"] != DONE else set(scores)
+    names = known if record["status"] != DONE else known & set(scores)
     arm = {
         "trial": trial.id,
         "stage": trial.stage,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .contracts import Scale
+from .contracts import Scale, Task
 
 
 @dataclass(frozen=True)
@@ -32,3 +32,9 @@ SCHEDULES: dict[Scale, Schedule] = {
     "standard": Schedule(epochs=15, batch_size=64),
     "paper": Schedule(epochs=20, batch_size=128),
 }
+
+
+def schedule_of(task: Task, scale: Scale) -> Schedule:
+    """The scale's schedule with as many epochs as the task takes."""
+    schedule = SCHEDULES[scale]
+    return replace(schedule, epochs=max(1, round(schedule.epochs * type(task).epochs)))

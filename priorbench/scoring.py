@@ -11,7 +11,7 @@ import numpy as np
 
 from . import registry
 from .contracts import Task, TrialArrays
-from .dataset import MOTIF, TEST, Dataset
+from .dataset import MOTIF, SUBOPTIMAL, TEST, Dataset
 from .metrics import METRICS
 from .statistics import leave_one_out
 
@@ -78,12 +78,12 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
         }
     }
     label = dataset.columns["label"].take(dataset.rows(TEST))
-    guess = TrialArrays(task.chance(label), label, noise[0], None, {})
+    guess = TrialArrays(task.chance(dataset), label, noise[0], None, None, {})
     guessed = score_trial(guess, task.metrics)
     result[RANDOM] |= {name: guessed[name] for name in task.metrics}
     if dataset.oracle is not None and dataset.truth is not None:
         # sequences without a motif have no oracle attribution to agree with
-        known = (dataset.truth == MOTIF).any(axis=1)
+        known = np.isin(dataset.truth, (MOTIF, SUBOPTIMAL)).any(axis=1)
         result[ORACLE] = _score_attribution(dataset, dataset.oracle)
         result[ORACLE] |= score_seeds([dataset.oracle[known]] * 2)[0]
     return result
@@ -91,4 +91,5 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
 
 def _score_attribution(dataset: Dataset, attribution: Any) -> dict[str, float]:
     empty = np.empty(0, dtype=np.float32)
-    return score_trial(TrialArrays({}, empty, attribution, dataset.truth, {}), ())
+    arrays = TrialArrays({}, empty, attribution, dataset.truth, dataset.oracle, {})
+    return score_trial(arrays, ())

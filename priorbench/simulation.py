@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import MOTIF
+from .dataset import DECOY, MOTIF, NEUTRAL
 from .sequences import reverse_complement
 
 # Dinucleotide frequencies of the human genome, both strands, rounded to three digits; rows are
@@ -20,6 +20,22 @@ HUMAN_DINUCLEOTIDES = np.array(
         [0.066, 0.059, 0.073, 0.098],
     ]
 )
+
+# The same of human transcripts, one strand: negative windows of three CLIP sets (iONMF; Strazar
+# et al., Bioinformatics 2016).
+TRANSCRIPT_DINUCLEOTIDES = np.array(
+    [
+        [0.106, 0.046, 0.063, 0.089],
+        [0.063, 0.040, 0.007, 0.066],
+        [0.056, 0.034, 0.042, 0.053],
+        [0.079, 0.056, 0.072, 0.127],
+    ]
+)
+NEUTRAL_BELOW = 0.2
+"""bits of information (of 2) under which a motif's column neither rewards nor punishes"""
+
+_SMALLEST = 1e-6
+"""probability of a base that never occurs, so that its log-odds are finite"""
 
 _IUPAC = {
     **{"A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT"},
@@ -44,6 +60,11 @@ class Motif:
         """Width in bp."""
         return len(self.matrix)
 
+    def information(self) -> NDArray[np.float64]:
+        """(width,) bits of every column over uniform bases, 0 to 2."""
+        bits: NDArray[np.float64] = 2 + (self.matrix * np.log2(self.matrix)).sum(axis=1)
+        return bits
+
     def log_odds(self) -> NDArray[np.float64]:
         """(width, 4) natural log of probability over 0.25."""
         return np.log(self.matrix / 0.25)
@@ -67,11 +88,26 @@ def motif_from_consensus(name: str, consensus: str, fidelity: float) -> Motif:
     return Motif(name, matrix)
 
 
-def markov_background(count: int, length: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """(count, length) uint8 codes from a first-order Markov chain of human dinucleotides."""
-    transition = HUMAN_DINUCLEOTIDES / HUMAN_DINUCLEOTIDES.sum(axis=1, keepdims=True)
+def markov_background(
+    count: int,
+    length: int,
+    generator: np.random.Generator,
+    dinucleotides: NDArray[np.float64] = HUMAN_DINUCLEOTIDES,
+) -> NDArray[np.uint8]:
+    """Sequences from a first-order Markov chain.
+
+    Args:
+        count: N.
+        length: L, in bp.
+        generator: draws the bases.
+        dinucleotides: (4, 4) frequencies, first base by second base; human DNA by default.
+
+    Returns:
+        (N, L) uint8 codes.
+    """
+    transition = dinucleotides / dinucleotides.sum(axis=1, keepdims=True)
     cumulative = transition.cumsum(axis=1)
-    start = HUMAN_DINUCLEOTIDES.sum(axis=1).cumsum()
+    start = dinucleotides.sum(axis=1).cumsum()
     draws = generator.random((length, count))
     codes = np.empty((length, count), dtype=np.uint8)
     codes[0] = np.searchsorted(start / start[-1], draws[0], side="right").clip(max=3)
@@ -95,7 +131,7 @@ class Planted:
 
     Attributes:
         codes: (N, L) uint8 position codes of ``priorbench.dataset``.
-        oracle: (N, L) float32 log-odds of the planted base at motif positions, else 0.
+        oracle: (N, L) float32 natural log-odds of the planted base at motif positions, else 0.
         occupied: (N, L) bool, positions that are taken.
     """
 
@@ -113,6 +149,75 @@ def nothing_planted(count: int, length: int) -> Planted:
     )
 
 
+def shift_gc(dinucleotides: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
+    """(4, 4) frequencies whose G and C are favoured exp(shift)-fold over A and T at each step."""
+    factor = np.exp(shift * np.array([0, 1, 1, 0]))
+    return dinucleotides * factor[:, None] * factor[None, :]
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Instances of a motif, ready to be written into sequences.
+
+    Attributes:
+        codes: (k, width) uint8 bases, as they stand on the motif's own strand.
+        weight: (k, width) float32 log-odds of these bases.
+        kinds: (k, width) uint8 position codes.
+    """
+
+    codes: NDArray[np.uint8]
+    weight: NDArray[np.float32]
+    kinds: NDArray[np.uint8]
+
+    def turned(self, flip: NDArray[np.bool_]) -> Instances:
+        """The same with the instances at (k,) ``flip`` on the other strand."""
+        codes, weight, kinds = self.codes.copy(), self.weight.copy(), self.kinds.copy()
+        codes[flip] = reverse_complement(codes[flip])
+        weight[flip], kinds[flip] = weight[flip][:, ::-1], kinds[flip][:, ::-1]
+        return Instances(codes, weight, kinds)
+
+
+def make_instances(
+    motif: Motif, count: int, code: int, generator: np.random.Generator
+) -> Instances:
+    """Draw ``count`` instances; positions of a MOTIF with too little information are NEUTRAL."""
+    codes = draw_instances(motif, count, generator)
+    kinds = np.full(codes.shape, code, dtype=np.uint8)
+    if code == MOTIF:
+        kinds[:, motif.information() < NEUTRAL_BELOW] = NEUTRAL
+    return Instances(codes, weights_of(motif, codes), kinds)
+
+
+def mutated_codes(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+    """(count, width) uint8: the motif's best bases, one of them replaced by the column's worst.
+
+    Which one is drawn at random; the first and the last column stay, so that the mutation lies
+    between good positions.
+    """
+    codes = np.tile(motif.matrix.argmax(axis=1).astype(np.uint8), (count, 1))
+    place = generator.integers(1, motif.width - 1, count)
+    row = np.arange(count)
+    codes[row, place] = motif.matrix.argmin(axis=1).astype(np.uint8)[place]
+    return codes
+
+
+def with_mutations(motif: Motif, share: float) -> Motif:
+    """The matrix of instances of which a share comes from :func:`mutated_codes`."""
+    best = np.eye(4)[motif.matrix.argmax(axis=1)]
+    worst = np.eye(4)[motif.matrix.argmin(axis=1)]
+    hit = np.full((motif.width, 1), 1 / (motif.width - 2))
+    hit[[0, -1]] = 0
+    matrix = (1 - share) * motif.matrix + share * ((1 - hit) * best + hit * worst)
+    return Motif(motif.name, np.maximum(matrix, _SMALLEST))
+
+
+def weights_of(motif: Motif, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(k, width) float32 log-odds of the bases of (k, width) instances."""
+    table = np.broadcast_to(motif.log_odds(), (*codes.shape, 4))
+    picked = np.take_along_axis(table, codes[:, :, None].astype(np.int64), axis=2)
+    return picked[:, :, 0].astype(np.float32)
+
+
 def plant(
     sequences: NDArray[np.uint8],
     motif: Motif,
@@ -121,10 +226,11 @@ def plant(
     *,
     code: int,
     generator: np.random.Generator,
+    both_strands: bool = True,
 ) -> None:
-    """Write one instance of a motif into each of the given rows, on a random strand.
+    """Write one instance of a motif into each of the given rows.
 
-    Instances do not overlap; the oracle records log-odds where ``code`` is MOTIF.
+    Instances do not overlap; the oracle records log-odds unless ``code`` is DECOY.
 
     Args:
         sequences: (N, L) uint8, changed in place.
@@ -133,29 +239,39 @@ def plant(
         planted: tracks to update in place.
         code: position code, ``dataset.MOTIF`` or ``dataset.DECOY``.
         generator: draws instances, strands and places.
+        both_strands: put an instance on a random strand, else on the given one.
 
     Raises:
         ValueError: if a row has no room left.
     """
-    width = motif.width
-    instances = draw_instances(motif, len(rows), generator)
-    weights = np.take_along_axis(
-        np.broadcast_to(motif.log_odds(), (len(rows), width, 4)), instances[:, :, None], axis=2
-    )[:, :, 0]
-    flip = generator.random(len(rows)) < 0.5
-    instances[flip] = reverse_complement(instances[flip])
-    weights[flip] = weights[flip][:, ::-1]
-    for row, instance, weight in zip(rows, instances, weights, strict=True):
-        start = _free_start(planted.occupied[row], width, generator)
-        place = slice(start, start + width)
-        sequences[row, place] = instance
-        planted.codes[row, place] = code
-        planted.occupied[row, place] = True
-        if code == MOTIF:
-            planted.oracle[row, place] = weight
+    instances = make_instances(motif, len(rows), code, generator)
+    if both_strands:
+        instances = instances.turned(generator.random(len(rows)) < 0.5)
+    for index, row in enumerate(rows):
+        start = free_start(planted.occupied[row], motif.width, generator)
+        write_instance(sequences, planted, (int(row), start), instances, index)
 
 
-def _free_start(occupied: NDArray[np.bool_], width: int, generator: np.random.Generator) -> int:
+def write_instance(
+    sequences: NDArray[np.uint8],
+    planted: Planted,
+    at: tuple[int, int],
+    instances: Instances,
+    index: int,
+) -> None:
+    """Write instance ``index`` at (row, start), in place; what stood there is overwritten."""
+    row, start = at
+    place = slice(start, start + instances.codes.shape[1])
+    kinds = instances.kinds[index]
+    sequences[row, place] = instances.codes[index]
+    planted.codes[row, place] = kinds
+    planted.occupied[row, place] = True
+    silent = (kinds == NEUTRAL) | (kinds == DECOY)
+    planted.oracle[row, place] = np.where(silent, 0, instances.weight[index])
+
+
+def free_start(occupied: NDArray[np.bool_], width: int, generator: np.random.Generator) -> int:
+    """A random start of ``width`` free positions in a row; ValueError if there is none."""
     taken = np.concatenate([[0], occupied.cumsum()])
     starts = np.flatnonzero(taken[width:] == taken[:-width])
     if not len(starts):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .contracts import Batch, Task
 from .dataset import TRAIN, VALID, Dataset
-from .objective import Objective, Regularisation
+from .objective import Objective, Regularisation, forward
 from .schedules import Schedule
 from .seeds import Luck
 from .sequences import one_hot, reverse_complement
@@ -116,7 +116,7 @@ def mean_prediction_loss(
     with torch.no_grad():
         for start in range(0, len(rows), _EVALUATION_BATCH):
             batch = load_batch(dataset, rows[start : start + _EVALUATION_BATCH], device)
-            total += float(task.prediction_loss(model(batch.sequence), batch).double().sum())
+            total += float(task.prediction_loss(forward(model, task, batch), batch).double().sum())
     return total / len(rows)
 
 

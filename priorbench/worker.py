@@ -28,7 +28,7 @@ from .contracts import Architecture, Prior, Task
 from .dataset import Dataset, load_dataset
 from .evaluation import attribute, pack, predict, unpack
 from .objective import Regularisation
-from .schedules import SCHEDULES
+from .schedules import schedule_of
 from .seeds import Luck
 from .store import COLLAPSED, DONE, FAILED, RunDirectory, write_json
 from .training import Fit, fit, seeded_torch
@@ -100,14 +100,14 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
     device = _device(trial.device, job.run)
     luck = Luck(trial.root_seed, (trial.task, trial.dataset), trial.seed)
     with seeded_torch(luck.derive("init"), torch.device("cpu")):
-        model = architecture.build(dataset.length, task.outputs, trial.scale)
+        model = architecture.build(dataset.form(task), trial.scale)
     parts = prior.parts(trial.weight, specs.split_spec(trial.task)[0])
     trained = fit(
         model,
         task,
         Regularisation(parts, load_attribution(trial.train_attribution)),
         dataset,
-        schedule=SCHEDULES[trial.scale],
+        schedule=schedule_of(task, trial.scale),
         luck=luck,
         device=device,
     )

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 
-from priorbench import Batch, Task, UserError
-from priorbench.classification import read_classification
-from priorbench.contracts import Scale
-from priorbench.datafile import DataFile
-from priorbench.dataset import DECOY, MOTIF, TEST, TRAIN, VALID, DatasetWriter
+from priorbench import UserError
+from priorbench.dataset import DECOY, MOTIF
 from priorbench.simulation import (
-    Planted,
+    HUMAN_DINUCLEOTIDES,
     markov_background,
     motif_from_consensus,
     nothing_planted,
     plant,
+    shift_gc,
 )
 
-# length in bp, then sequences for training, validation and test
-_SIZES: dict[Scale, tuple[int, int, int, int]] = {
-    "smoke": (80, 400, 100, 200),
-    "quick": (120, 3000, 800, 1000),
-    "standard": (200, 20000, 4000, 4000),
-    "paper": (1000, 50000, 10000, 10000),
-}
+from ._logit import Drawn, LogitTask, alternate, room_for
+
 _TARGET = "GCATGAGTCACC"
 _DECOYS = ("CCATATAAGG", "ACCACGTGGT")
-_CHUNK = 2000
-_ATTRIBUTED = 1000
+_CO_FACTORS = ("TGACCTTTGA", "ATTTGCATAA", "GGGGCGGGGC")
 
 
 @dataclass(frozen=True)
-class Binary(Task):
+class Binary(LogitTask):
     """Bound against unbound windows, cross-entropy, attribution of the logit.
 
     Simulated: a Markov background; a target motif once or twice in positives; two decoy motifs
@@ -48,16 +36,19 @@ class Binary(Task):
     Attributes:
         fidelity: probability of the consensus base in every motif column; lower is harder.
         copies: positives hold between one and this many instances of the target.
+        co_factors: further motifs, each in half of the positives and in no negative.
+        gc_shift: how much G and C are favoured in the background of positives, in log-odds per
+            base; attribution of it lies outside the motifs.
     """
 
     summary: ClassVar[str] = "binding or not, one logit per DNA window"
     citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
-    architecture: ClassVar[str] = "three-conv"
     reverse_complement: ClassVar[bool] = True
-    metrics: ClassVar[tuple[str, ...]] = ("auroc", "auprc", "cross-entropy")
 
     fidelity: float = 0.8
     copies: int = 2
+    co_factors: int = 0
+    gc_shift: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
@@ -66,81 +57,38 @@ class Binary(Task):
             raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
         if not 1 <= self.copies <= 4:
             raise UserError(f"copies {self.copies} is not between 1 and 4")
+        if not 0 <= self.co_factors <= len(_CO_FACTORS):
+            raise UserError(f"co_factors {self.co_factors} is not between 0 and {len(_CO_FACTORS)}")
+        if not abs(self.gc_shift) <= 2:
+            raise UserError(f"gc_shift {self.gc_shift:g} is not between -2 and 2")
 
-    def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
-        """See Task.simulate."""
-        length, *sizes = _SIZES[scale]
-        if length < self._room():
-            raise UserError(
-                f"copies {self.copies} need windows of {self._room()} bp, scale {scale} has "
-                f"{length}; use fewer copies or a larger --scale"
-            )
-        truth, oracle, rows = [], [], []
-        for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
-            for start in range(0, size, _CHUNK):
-                count = min(_CHUNK, size - start)
-                first = writer.rows
-                sequences, labels, planted = self._draw(count, length, generator)
-                writer.append(sequences, labels, np.full(count, split, dtype=np.uint8))
-                if split == TEST:
-                    positive = np.flatnonzero(labels == 1)
-                    rows.append(first + positive)
-                    truth.append(planted.codes[positive])
-                    oracle.append(planted.oracle[positive])
-        chosen = slice(0, _ATTRIBUTED)
-        writer.attribute(
-            np.concatenate(rows)[chosen],
-            np.concatenate(truth)[chosen],
-            np.concatenate(oracle)[chosen],
-        )
+    def room(self) -> int:
+        """See LogitTask.room."""
+        others = (*_CO_FACTORS[: self.co_factors], *_DECOYS)
+        return room_for([len(_TARGET)] * self.copies + [len(text) for text in others])
 
-    def _room(self) -> int:
-        """Window in bp in which all motifs fit wherever the earlier ones fell."""
-        widths = [len(_TARGET)] * self.copies + [len(consensus) for consensus in _DECOYS]
-        largest = max(widths)
-        # each motif blocks its own width and a largest width less one before it
-        return sum(width + largest - 1 for width in widths[:-1]) + largest
-
-    def _draw(
-        self, count: int, length: int, generator: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], Planted]:
-        target = motif_from_consensus("target", _TARGET, self.fidelity)
-        decoys = [motif_from_consensus("decoy", text, self.fidelity) for text in _DECOYS]
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+        """See LogitTask.draw."""
+        labels = alternate(count)
         sequences = markov_background(count, length, generator)
-        labels = (np.arange(count) % 2 == 0).astype(np.float32)
+        if self.gc_shift:
+            shifted = shift_gc(HUMAN_DINUCLEOTIDES, self.gc_shift)
+            sequences[labels == 1] = markov_background(
+                int(labels.sum()), length, generator, shifted
+            )
         planted = nothing_planted(count, length)
+        target = motif_from_consensus("target", _TARGET, self.fidelity)
         for copy in range(self.copies):
             more = labels == 1
             if copy:
                 more &= generator.random(count) < 0.5
             plant(sequences, target, np.flatnonzero(more), planted, code=MOTIF, generator=generator)
-        for decoy in decoys:
+        for text in _CO_FACTORS[: self.co_factors]:
+            motif = motif_from_consensus("co-factor", text, self.fidelity)
+            more = (labels == 1) & (generator.random(count) < 0.5)
+            plant(sequences, motif, np.flatnonzero(more), planted, code=MOTIF, generator=generator)
+        for text in _DECOYS:
+            decoy = motif_from_consensus("decoy", text, self.fidelity)
             chosen = np.flatnonzero(generator.random(count) < 0.5)
             plant(sequences, decoy, chosen, planted, code=DECOY, generator=generator)
-        return sequences, labels, planted
-
-    def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
-        """See Task.read."""
-        read_classification(writer, data, generator, reverse_complement=True)
-
-    def prediction_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """(B,) binary cross-entropy in nats."""
-        return F.binary_cross_entropy_with_logits(output[:, 0], batch.label, reduction="none")
-
-    def target(self, output: torch.Tensor) -> torch.Tensor:
-        """(B,) the logit."""
-        return output[:, 0]
-
-    def predictions(self, output: torch.Tensor) -> Mapping[str, torch.Tensor]:
-        """``logit``: (B,)."""
-        return {"logit": output[:, 0]}
-
-    def chance(self, label: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
-        """``logit``: (N,) the log-odds of the share of positives."""
-        share = float(label.mean())
-        odds = np.log(share) - np.log1p(-share) if 0 < share < 1 else 0.0
-        return {"logit": np.full(len(label), odds, dtype=np.float32)}
-
-    def applies(self, batch: Batch) -> torch.Tensor:
-        """(B,) bool: positives."""
-        return batch.label == 1
+        return Drawn(sequences, labels, planted, {})

@@ -18,6 +18,7 @@ from priorbench import (
     specs,
 )
 from priorbench.composition import Component, Composition
+from priorbench.contracts import Form
 from priorbench.objective import Objective, Regularisation
 from priorbench.seeds import Luck
 from priorbench.training import load_batch, seeded_torch
@@ -30,7 +31,7 @@ LUCK = Luck(0, ("binary", "simulated"), 0)
 
 def network():
     with seeded_torch(0, CPU):
-        return registry.build("architecture", "three-conv").build(80, 1, "smoke")
+        return registry.build("architecture", "three-conv").build(Form(80), "smoke")
 
 
 def objective(prior, weight=1.0, attribution="input-x-gradient"):

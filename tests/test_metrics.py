@@ -13,7 +13,7 @@ from priorbench.metrics.stability import cosine_agreement
 from priorbench.scoring import reference_scores, score_seeds
 
 
-def arrays(attribution=None, truth=None, logit=(), label=()):
+def arrays(attribution=None, truth=None, logit=(), label=(), oracle=None):
     return TrialArrays(
         {"logit": np.array(logit, dtype=np.float32)},
         np.array(label, dtype=np.float32),
@@ -21,6 +21,7 @@ def arrays(attribution=None, truth=None, logit=(), label=()):
         if attribution is None
         else np.asarray(attribution, np.float32),
         None if truth is None else np.asarray(truth, dtype=np.uint8),
+        None if oracle is None else np.asarray(oracle, dtype=np.float32),
         {},
     )
 

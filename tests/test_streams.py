@@ -5,13 +5,14 @@ import torch
 import torch.nn.functional as F
 
 from priorbench import attribute_and_predict, input_x_gradient, registry
+from priorbench.contracts import Form
 
 ARCHITECTURES = sorted(registry.components("architecture"))
 
 
 def network(name: str = "three-conv") -> torch.nn.Module:
     torch.manual_seed(0)
-    return registry.build("architecture", name).build(80, 1, "smoke").double()
+    return registry.build("architecture", name).build(Form(80), "smoke").double()
 
 
 def sequences(count: int) -> torch.Tensor:

@@ -16,6 +16,7 @@ from priorbench import (
     load_prior,
     registry,
 )
+from priorbench.contracts import Form
 from priorbench.dataset import VALID
 from priorbench.evaluation import attribute, pack, unpack
 from priorbench.objective import Regularisation
@@ -39,7 +40,7 @@ NAMES = sorted(registry.components("prior"))
 
 def network(seed: int = 0) -> torch.nn.Module:
     with seeded_torch(seed, CPU):
-        return registry.build("architecture", "three-conv").build(80, 1, "smoke")
+        return registry.build("architecture", "three-conv").build(Form(80), "smoke")
 
 
 def train(

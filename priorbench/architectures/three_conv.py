@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import torch
 
-from ..contracts import Architecture, Scale
+from ..contracts import Architecture, Form, Scale
 from ..errors import UserError
+from ._shared import refuse_profiles, remedy
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,15 @@ class ThreeConv(Architecture):
 
     batch_norm: bool = True
 
-    def build(self, length: int, outputs: int, scale: Scale) -> torch.nn.Module:
+    def build(self, form: Form, scale: Scale) -> torch.nn.Module:
         """See Architecture.build."""
+        refuse_profiles("three-conv", form)
         sizes = _SIZES[scale]
-        after = length - sum(width - 1 for width in sizes.widths)
+        after = form.length - sum(width - 1 for width in sizes.widths)
         if after < sizes.pool:
             raise UserError(
-                f"sequences of {length} bp are too short for architecture three-conv at scale "
-                f"{scale}: needs at least {length - after + sizes.pool} bp; use a smaller --scale"
+                f"sequences of {form.length} bp are too short for architecture three-conv at scale "
+                f"{scale}: needs at least {form.length - after + sizes.pool} bp; {remedy(scale)}"
             )
         layers: list[torch.nn.Module] = []
         channels = 4
@@ -61,7 +63,7 @@ class ThreeConv(Architecture):
             layers.append(torch.nn.Linear(channels, units))
             channels = units
             layers += self._activation(channels)
-        layers.append(torch.nn.Linear(channels, outputs))
+        layers.append(torch.nn.Linear(channels, form.outputs))
         return torch.nn.Sequential(*layers)
 
     def _activation(self, channels: int) -> list[torch.nn.Module]:

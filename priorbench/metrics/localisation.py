@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contracts import Metric, TrialArrays
-from ..dataset import MOTIF
+from ..dataset import MOTIF, NEUTRAL, SUBOPTIMAL
 
 
 def average_precision(
@@ -46,16 +46,57 @@ def average_precision(
 def motif_auprc(arrays: TrialArrays) -> float:
     """Mean over sequences of the average precision of |attribution| against motif positions.
 
-    Positions of decoys count as background. Sequences without a motif are left out; NaN if the
-    truth is not known.
+    Positions of decoys count as background; neutral ones are left out of the ranking. Sequences
+    without a motif are left out; NaN if the truth is not known.
     """
     if arrays.truth is None:
         return float("nan")
-    relevant = arrays.truth == MOTIF
+    relevant = np.isin(arrays.truth, (MOTIF, SUBOPTIMAL))
     known = relevant.any(axis=1)
     if not known.any():
         return float("nan")
-    return float(average_precision(np.abs(arrays.attribution[known]), relevant[known]).mean())
+    # what comes last in the ranking has no part in the precision of what comes before
+    score = np.where(arrays.truth == NEUTRAL, -1.0, np.abs(arrays.attribution))
+    return float(average_precision(score[known], relevant[known]).mean())
+
+
+def suboptimal_sign(arrays: TrialArrays) -> float:
+    """Share of the mutated motif positions whose attribution is negative; NaN if there are none.
+
+    Chance is one half; a zero attribution counts as not negative.
+    """
+    if arrays.truth is None or not (arrays.truth == SUBOPTIMAL).any():
+        return float("nan")
+    return float((arrays.attribution[arrays.truth == SUBOPTIMAL] < 0).mean())
+
+
+def suboptimal_error(arrays: TrialArrays) -> float:
+    """Mean over sequences of |s - s*|, with s the mutated position's share of its motif.
+
+    s = a_mutated / sum_{i in motif} |a_i|, between -1 and 1, of the attribution a, and s* the
+    same of the oracle. Where the motif has no attribution at all, s is 0. NaN if no sequence has
+    a mutated motif and an oracle.
+    """
+    if arrays.truth is None or arrays.oracle is None:
+        return float("nan")
+    mutated = arrays.truth == SUBOPTIMAL
+    rows = mutated.sum(axis=1) == 1
+    if not rows.any():
+        return float("nan")
+    within = np.isin(arrays.truth[rows], (MOTIF, SUBOPTIMAL))
+    shares = [
+        _share(track[rows].astype(np.float64), within, mutated[rows])
+        for track in (arrays.attribution, arrays.oracle)
+    ]
+    return float(np.abs(shares[0] - shares[1]).mean())
+
+
+def _share(
+    track: NDArray[np.float64], within: NDArray[np.bool_], mutated: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    mass = (np.abs(track) * within).sum(axis=1)
+    at: NDArray[np.float64] = (track * mutated).sum(axis=1) / np.where(mass > 0, mass, 1)
+    return at
 
 
 METRICS = (
@@ -67,5 +108,23 @@ METRICS = (
         "average precision of |attribution| against motif positions, mean over sequences",
         "trial",
         motif_auprc,
+    ),
+    Metric(
+        "suboptimal-sign",
+        "localisation",
+        "",
+        True,
+        "share of mutated motif positions with a negative attribution",
+        "trial",
+        suboptimal_sign,
+    ),
+    Metric(
+        "suboptimal-error",
+        "localisation",
+        "",
+        False,
+        "error of the mutated position's share of its motif's attribution, against the log-odds",
+        "trial",
+        suboptimal_error,
     ),
 )

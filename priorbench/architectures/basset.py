@@ -1,0 +1,36 @@
+"""Basset (Kelley, Snoek & Rinn 2016): convolutions with pooling after each, two dense layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from ..contracts import Architecture, Form, Scale
+from ._shared import Pooled, pooled_layers, refuse_profiles
+
+_SIZES: dict[Scale, Pooled] = {
+    "smoke": Pooled((8, 8), (11, 5), (3, 3), (16,)),
+    "quick": Pooled((24, 24, 24), (15, 7, 5), (3, 3, 2), (48, 48)),
+    "standard": Pooled((64, 64, 64), (19, 11, 7), (3, 3, 3), (128, 128)),
+    "paper": Pooled((300, 200, 200), (19, 11, 7), (3, 4, 4), (1000, 1000)),
+}
+
+
+@dataclass(frozen=True)
+class Basset(Architecture):
+    """Padded convolutions, batch norm, rectifier and max-pooling, three times; dense layers.
+
+    Without the published dropout: dropout is a prior here.
+    """
+
+    summary: ClassVar[str] = "three pooled convolutions with batch norm, two dense layers"
+    citation: ClassVar[str] = "Kelley, Snoek & Rinn, Genome Research 2016"
+
+    def build(self, form: Form, scale: Scale) -> torch.nn.Module:
+        """See Architecture.build."""
+        refuse_profiles("basset", form)
+        return torch.nn.Sequential(
+            *pooled_layers("basset", form, scale, _SIZES[scale], batch_norm=True)
+        )

@@ -1,0 +1,107 @@
+"""BPNet (Avsec et al. 2021): a tower of dilated convolutions, profile and count heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from ..contracts import Architecture, Form, Scale
+from ..errors import UserError
+from ._shared import remedy
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    filters: int
+    first: int
+    dilated: int
+    head: int
+
+
+_SIZES: dict[Scale, _Sizes] = {
+    "smoke": _Sizes(8, 11, 2, 11),
+    "quick": _Sizes(16, 15, 4, 25),
+    "standard": _Sizes(32, 21, 6, 45),
+    "paper": _Sizes(64, 21, 7, 73),
+}
+
+
+@dataclass(frozen=True)
+class BpNet(Architecture):
+    """A convolution, residual convolutions of width 3 with dilations 1, 2, 4, ..., no padding.
+
+    Profiles: one wide convolution gives the logits, which a convolution of width one joins with
+    the control tracks; log counts come from the mean of the tower's positions and the log of
+    the controls' total. Numbers come from the mean of the positions.
+    """
+
+    summary: ClassVar[str] = "dilated residual convolutions; profile and count heads, or numbers"
+    citation: ClassVar[str] = "Avsec et al., Nature Genetics 2021"
+
+    def build(self, form: Form, scale: Scale) -> torch.nn.Module:
+        """See Architecture.build."""
+        sizes = _SIZES[scale]
+        lost = sizes.first - 1 + 2 * (2**sizes.dilated - 1)
+        needed = lost + max(form.profile + sizes.head - 1, 1)
+        if form.length < needed:
+            what = f"a profile of {form.profile} bp" if form.profile else "its convolutions"
+            raise UserError(
+                f"sequences of {form.length} bp are too short for architecture bpnet at scale "
+                f"{scale}: {what} needs at least {needed} bp; {remedy(scale)}"
+            )
+        tower = _Tower(sizes)
+        return _ProfileNet(tower, sizes, form) if form.profile else _NumberNet(tower, sizes, form)
+
+
+class _Tower(torch.nn.Module):
+    """(B, 4, L) to (B, filters, L - lost)."""
+
+    def __init__(self, sizes: _Sizes) -> None:
+        super().__init__()
+        self.first = torch.nn.Conv1d(4, sizes.filters, sizes.first)
+        self.activation = torch.nn.ReLU()
+        self.dilated = torch.nn.ModuleList(
+            torch.nn.Conv1d(sizes.filters, sizes.filters, 3, dilation=2**layer)
+            for layer in range(sizes.dilated)
+        )
+
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        value: torch.Tensor = self.activation(self.first(sequence))
+        for layer, convolution in enumerate(self.dilated):
+            cut = 2**layer
+            value = value[:, :, cut:-cut] + torch.relu(convolution(value))
+        return value
+
+
+class _NumberNet(torch.nn.Module):
+    def __init__(self, tower: _Tower, sizes: _Sizes, form: Form) -> None:
+        super().__init__()
+        self.tower = tower
+        self.head = torch.nn.Linear(sizes.filters, form.outputs)
+
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        numbers: torch.Tensor = self.head(self.tower(sequence).mean(dim=2))
+        return numbers
+
+
+class _ProfileNet(torch.nn.Module):
+    def __init__(self, tower: _Tower, sizes: _Sizes, form: Form) -> None:
+        super().__init__()
+        self.tower, self.length = tower, form.profile
+        self.profile = torch.nn.Conv1d(sizes.filters, form.outputs, sizes.head)
+        self.join = torch.nn.Conv1d(form.outputs + form.controls, form.outputs, 1)
+        self.counts = torch.nn.Linear(sizes.filters + bool(form.controls), form.outputs)
+
+    def forward(
+        self, sequence: torch.Tensor, controls: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        value = self.tower(sequence)
+        logits = self.profile(value)
+        cut = (logits.shape[2] - self.length) // 2
+        logits, mean = logits[:, :, cut : cut + self.length], value.mean(dim=2)
+        if controls is not None:
+            logits = torch.cat([logits, torch.log1p(controls)], dim=1)
+            mean = torch.cat([mean, torch.log1p(controls.sum(dim=(1, 2)))[:, None]], dim=1)
+        return self.join(logits), self.counts(mean)

@@ -1,0 +1,36 @@
+"""DeepSEA (Zhou & Troyanskaya 2015): wide convolutions of width 8, one dense layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from ..contracts import Architecture, Form, Scale
+from ._shared import Pooled, pooled_layers, refuse_profiles
+
+_SIZES: dict[Scale, Pooled] = {
+    "smoke": Pooled((8, 12), (8, 8), (4, 1), (16,)),
+    "quick": Pooled((24, 32, 48), (8, 8, 8), (4, 4, 1), (64,)),
+    "standard": Pooled((64, 96, 160), (8, 8, 8), (4, 4, 1), (160,)),
+    "paper": Pooled((320, 480, 960), (8, 8, 8), (4, 4, 1), (925,)),
+}
+
+
+@dataclass(frozen=True)
+class DeepSea(Architecture):
+    """Padded convolutions and rectifiers, pooled twice; one dense layer; no batch norm.
+
+    Without the published dropout: dropout is a prior here.
+    """
+
+    summary: ClassVar[str] = "three convolutions of width 8, pooled twice, one dense layer"
+    citation: ClassVar[str] = "Zhou & Troyanskaya, Nature Methods 2015"
+
+    def build(self, form: Form, scale: Scale) -> torch.nn.Module:
+        """See Architecture.build."""
+        refuse_profiles("deepsea", form)
+        return torch.nn.Sequential(
+            *pooled_layers("deepsea", form, scale, _SIZES[scale], batch_norm=False)
+        )

@@ -1,0 +1,149 @@
+"""What tasks of planted motifs share: the loop that simulates, and logits with their loss."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from priorbench import Batch, Task, UserError
+from priorbench.classification import read_classification
+from priorbench.contracts import Scale
+from priorbench.datafile import DataFile
+from priorbench.dataset import TEST, TRAIN, VALID, Dataset, DatasetWriter
+from priorbench.simulation import Planted
+
+_CHUNK = 2000
+_ATTRIBUTED = 1000
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Simulated examples.
+
+    Attributes:
+        sequences: (N, L) uint8.
+        labels: (N,) or (N, outputs) float32, 0 or 1.
+        planted: what was planted where.
+        arrays: further arrays of N rows by name.
+    """
+
+    sequences: NDArray[np.uint8]
+    labels: NDArray[np.float32]
+    planted: Planted
+    arrays: Mapping[str, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class SimulatedTask(Task):
+    """A task whose simulated sequences are drawn chunk by chunk; a subclass says how."""
+
+    # length in bp, then sequences for training, validation and test
+    sizes: ClassVar[Mapping[Scale, tuple[int, int, int, int]]] = {
+        "smoke": (80, 400, 100, 200),
+        "quick": (120, 3000, 800, 1000),
+        "standard": (200, 20000, 4000, 4000),
+        "paper": (1000, 50000, 10000, 10000),
+    }
+
+    @abstractmethod
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+        """``count`` examples of ``length`` bp."""
+
+    @abstractmethod
+    def room(self) -> int:
+        """The shortest window in bp into which everything fits, wherever it falls."""
+
+    def positive(self, labels: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """(N,) bool: the examples that are attributed."""
+        chosen: NDArray[np.bool_] = labels == 1
+        return chosen
+
+    def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
+        """See Task.simulate."""
+        length, *sizes = self.sizes[scale]
+        if length < self.room():
+            raise UserError(
+                f"the planted motifs need windows of {self.room()} bp, scale {scale} has {length}; "
+                "plant less or use a larger --scale"
+            )
+        truth, oracle, rows = [], [], []
+        for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
+            for start in range(0, size, _CHUNK):
+                count = min(_CHUNK, size - start)
+                first = writer.rows
+                drawn = self.draw(count, length, generator)
+                splits = np.full(count, split, dtype=np.uint8)
+                writer.append(drawn.sequences, drawn.labels, splits, **drawn.arrays)
+                if split == TEST:
+                    positive = np.flatnonzero(self.positive(drawn.labels))
+                    rows.append(first + positive)
+                    truth.append(drawn.planted.codes[positive])
+                    oracle.append(drawn.planted.oracle[positive])
+        chosen = slice(0, _ATTRIBUTED)
+        writer.attribute(
+            np.concatenate(rows)[chosen],
+            np.concatenate(truth)[chosen],
+            np.concatenate(oracle)[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class LogitTask(SimulatedTask):
+    """Positives against negatives, cross-entropy, attribution of the logit."""
+
+    architecture: ClassVar[str] = "three-conv"
+    metrics: ClassVar[tuple[str, ...]] = ("auroc", "auprc", "cross-entropy")
+
+    def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
+        """See Task.read."""
+        read_classification(
+            writer, data, generator, reverse_complement=type(self).reverse_complement
+        )
+
+    def prediction_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """(B,) binary cross-entropy in nats."""
+        return F.binary_cross_entropy_with_logits(output[:, 0], batch.label, reduction="none")
+
+    def target(self, output: torch.Tensor) -> torch.Tensor:
+        """(B,) the logit."""
+        return output[:, 0]
+
+    def predictions(self, output: torch.Tensor, batch: Batch) -> Mapping[str, torch.Tensor]:
+        """``logit``: (B,)."""
+        return {"logit": output[:, 0]}
+
+    def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
+        """``logit``: (N,) the log-odds of the share of positives."""
+        label = dataset.columns["label"].take(dataset.rows(TEST))
+        return {"logit": np.broadcast_to(log_odds(label.mean(axis=0)), label.shape)}
+
+    def applies(self, batch: Batch) -> torch.Tensor:
+        """(B,) bool: positives."""
+        return batch.label == 1
+
+
+def log_odds(share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """log(p / (1 - p)); 0 for shares of 0 and 1, which have none."""
+    inside = (share > 0) & (share < 1)
+    p = np.where(inside, share, 0.5)
+    odds: NDArray[np.float32] = np.asarray(np.log(p) - np.log1p(-p), dtype=np.float32)
+    return odds
+
+
+def alternate(count: int) -> NDArray[np.float32]:
+    """(count,) float32 labels 1, 0, 1, 0, ..."""
+    return (np.arange(count) % 2 == 0).astype(np.float32)
+
+
+def room_for(widths: list[int]) -> int:
+    """Window in bp in which motifs of these widths fit, wherever the earlier ones fell."""
+    largest = max(widths)
+    # each motif blocks its own width and a largest width less one before it
+    return sum(width + largest - 1 for width in widths[:-1]) + largest

@@ -1,0 +1,86 @@
+"""The same motif near the ends of the window and in its middle: who is pushed down, who up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from priorbench import UserError
+from priorbench.dataset import DECOY, MOTIF
+from priorbench.simulation import (
+    make_instances,
+    markov_background,
+    motif_from_consensus,
+    nothing_planted,
+    plant,
+    write_instance,
+)
+
+from ._logit import Drawn, LogitTask, alternate, room_for
+
+_TARGET = "GCATGAGTCACC"
+_DECOY = "CCATATAAGG"
+_PLACES = ("start", "end", "both", "middle")
+
+
+@dataclass(frozen=True)
+class Edges(LogitTask):
+    """Bound against unbound windows; the motif stands at a controlled distance from the ends.
+
+    ``where=both`` plants two instances, one at either end, which a periodic transform takes for
+    neighbours; ``middle`` plants one in the middle; ``mixed`` puts every positive, by turns, into
+    one of the four places. A decoy is in both classes. The prior applies to positives.
+
+    Attributes:
+        where: the place of the motif.
+        distance: bp between the motif and the end of the window.
+        fidelity: probability of the consensus base in every motif column.
+    """
+
+    summary: ClassVar[str] = "the same motif at the ends of the window, at both, and in the middle"
+    citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
+    reverse_complement: ClassVar[bool] = True
+
+    where: Literal["mixed", "start", "end", "both", "middle"] = "mixed"
+    distance: int = 0
+    fidelity: float = 0.8
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        if self.distance < 0:
+            raise UserError(f"distance {self.distance} is negative; 0 touches the end")
+        if not 0.25 < self.fidelity < 1:
+            raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
+
+    def room(self) -> int:
+        """See LogitTask.room."""
+        # motifs at both ends and one in the middle, and the decoy between them
+        return 2 * self.distance + room_for([len(_TARGET)] * 3 + [len(_DECOY)])
+
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+        """See LogitTask.draw; ``place`` is the index of a positive's place, 255 for negatives."""
+        labels = alternate(count)
+        sequences = markov_background(count, length, generator)
+        planted = nothing_planted(count, length)
+        motif = motif_from_consensus("target", _TARGET, self.fidelity)
+        last = length - motif.width
+        starts = {
+            "start": (self.distance,),
+            "end": (last - self.distance,),
+            "both": (self.distance, last - self.distance),
+            "middle": (last // 2,),
+        }
+        places = np.full(count, 255, dtype=np.uint8)
+        for turn, row in enumerate(np.flatnonzero(labels == 1).tolist()):
+            name = _PLACES[turn % len(_PLACES)] if self.where == "mixed" else self.where
+            places[row] = _PLACES.index(name)
+            instances = make_instances(motif, len(starts[name]), MOTIF, generator)
+            instances = instances.turned(generator.random(len(starts[name])) < 0.5)
+            for index, start in enumerate(starts[name]):
+                write_instance(sequences, planted, (row, start), instances, index)
+        decoy = motif_from_consensus("decoy", _DECOY, self.fidelity)
+        some = np.flatnonzero(generator.random(count) < 0.5)
+        plant(sequences, decoy, some, planted, code=DECOY, generator=generator)
+        return Drawn(sequences, labels, planted, {"place": places})

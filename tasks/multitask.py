@@ -1,0 +1,150 @@
+"""Many related outputs at once, each a mixture of motifs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from priorbench import Batch, UserError
+from priorbench.contracts import Scale
+from priorbench.datafile import DataFile
+from priorbench.dataset import DECOY, MOTIF, TEST, Dataset, DatasetWriter
+from priorbench.labelled import read_labelled
+from priorbench.simulation import markov_background, motif_from_consensus, nothing_planted, plant
+
+from ._logit import Drawn, SimulatedTask, log_odds, room_for
+
+_MOTIFS = (
+    "GCATGAGTCACC",
+    "CCATATAAGG",
+    "ACCACGTGGT",
+    "TTTGCATAAC",
+    "CATTGTTCTG",
+    "TGACCTTTGA",
+    "GGGGCGGGGC",
+    "CTTATCTCT",
+)
+_MOST_OUTPUTS = 64
+_PRESENT = 0.2
+_MOST_PRESENT = 4
+
+
+@dataclass(frozen=True)
+class Multitask(SimulatedTask):
+    """K outputs, mean cross-entropy over them, attribution of their sum or of one.
+
+    Simulated: each of eight motifs is in a fifth of the sequences; an output is positive where
+    any of its two motifs is. Outputs share motifs, so they are related. Trained for twice as
+    many epochs as other tasks. The prior applies to sequences with a positive output (with
+    ``output`` K, to those where that one is positive).
+
+    Attributes:
+        outputs: K, of simulated data; users' data say it themselves.
+        output: number of the output that is attributed, from 1; 0 for the sum over outputs.
+        fidelity: probability of the consensus base in every motif column.
+    """
+
+    summary: ClassVar[str] = "K related outputs of one sequence, one logit each"
+    citation: ClassVar[str] = "Kelley, Snoek & Rinn, Genome Research 2016"
+    architecture: ClassVar[str] = "basset"
+    epochs: ClassVar[float] = 2.0
+    reverse_complement: ClassVar[bool] = True
+    metrics: ClassVar[tuple[str, ...]] = ("auroc", "auprc", "cross-entropy")
+    sizes: ClassVar[Mapping[Scale, tuple[int, int, int, int]]] = {
+        "smoke": (100, 400, 100, 200),
+        "quick": (150, 3000, 800, 1000),
+        "standard": (200, 20000, 4000, 4000),
+        "paper": (600, 50000, 10000, 10000),
+    }
+
+    outputs: int = 16
+    output: int = 0
+    fidelity: float = 0.85
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        if not 1 <= self.outputs <= _MOST_OUTPUTS:
+            raise UserError(f"outputs {self.outputs} is not between 1 and {_MOST_OUTPUTS}")
+        if self.output < 0:
+            raise UserError(f"output {self.output} is negative; use 0 for the sum over outputs")
+        if not 0.25 < self.fidelity < 1:
+            raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
+
+    def room(self) -> int:
+        """See SimulatedTask.room."""
+        return room_for([len(text) for text in sorted(_MOTIFS, key=len)[-_MOST_PRESENT:]])
+
+    def mixtures(self) -> NDArray[np.bool_]:
+        """(K, motifs) which motifs make an output positive: neighbours on a ring, then others."""
+        count = len(_MOTIFS)
+        chosen = np.zeros((self.outputs, count), dtype=bool)
+        for output in range(self.outputs):
+            step, first = divmod(output, count)
+            chosen[output, [first, (first + 1 + step % (count - 1)) % count]] = True
+        return chosen
+
+    def positive(self, labels: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """(N,) bool: those of the attributed output, or of any."""
+        if self.output > labels.shape[1]:
+            raise UserError(
+                f"output {self.output} is beyond the {labels.shape[1]} outputs there are"
+            )
+        chosen = labels if self.output == 0 else labels[:, [self.output - 1]]
+        found: NDArray[np.bool_] = (chosen == 1).any(axis=1)
+        return found
+
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+        """See SimulatedTask.draw."""
+        sequences = markov_background(count, length, generator)
+        planted = nothing_planted(count, length)
+        present = generator.random((count, len(_MOTIFS))) < _PRESENT
+        # at most as many as fit, wherever they fall
+        surplus = np.cumsum(present, axis=1) > _MOST_PRESENT
+        present &= ~surplus
+        mixtures = self.mixtures()
+        labels = (present @ mixtures.T).astype(np.float32)
+        for index, text in enumerate(_MOTIFS):
+            matters = self.output == 0 or mixtures[self.output - 1, index]
+            motif = motif_from_consensus(text, text, self.fidelity)
+            plant(
+                sequences,
+                motif,
+                np.flatnonzero(present[:, index]),
+                planted,
+                code=MOTIF if matters else DECOY,
+                generator=generator,
+            )
+        return Drawn(sequences, labels, planted, {})
+
+    def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
+        """See Task.read."""
+        read_labelled(writer, data, generator, reverse_complement=True, positive=self.positive)
+
+    def prediction_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """(B,) binary cross-entropy in nats, mean over outputs."""
+        losses = F.binary_cross_entropy_with_logits(output, batch.label, reduction="none")
+        return losses.mean(dim=1)
+
+    def target(self, output: torch.Tensor) -> torch.Tensor:
+        """(B,) the sum of the logits, or one of them."""
+        return output.sum(dim=1) if self.output == 0 else output[:, self.output - 1]
+
+    def predictions(self, output: torch.Tensor, batch: Batch) -> Mapping[str, torch.Tensor]:
+        """``logit``: (B, K)."""
+        return {"logit": output}
+
+    def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
+        """``logit``: (N, K) the log-odds of the shares of positives."""
+        label = dataset.columns["label"].take(dataset.rows(TEST))
+        return {"logit": np.broadcast_to(log_odds(label.mean(axis=0)), label.shape)}
+
+    def applies(self, batch: Batch) -> torch.Tensor:
+        """(B,) bool: as in ``positive``."""
+        chosen = batch.label if self.output == 0 else batch.label[:, [self.output - 1]]
+        return (chosen == 1).any(dim=1)

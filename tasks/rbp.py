@@ -1,0 +1,104 @@
+"""Does a protein bind this RNA? Short, degenerate motifs, several copies, one strand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from priorbench import UserError
+from priorbench.contracts import Scale
+from priorbench.dataset import DECOY, MOTIF
+from priorbench.simulation import (
+    TRANSCRIPT_DINUCLEOTIDES,
+    markov_background,
+    motif_from_consensus,
+    nothing_planted,
+    plant,
+)
+
+from ._logit import Drawn, LogitTask, alternate, room_for
+
+# IUPAC with T for U, and where the specificity was established
+_PROTEINS: Mapping[str, tuple[str, str]] = {
+    "PUM2": ("TGTANATA", "Hafner et al., Cell 2010"),
+    "RBFOX2": ("TGCATG", "Yeo et al., Nature Structural & Molecular Biology 2009"),
+    "TARDBP": ("TGTGTG", "Tollervey et al., Nature Neuroscience 2011"),
+    "HNRNPC": ("TTTTT", "Konig et al., Nature Structural & Molecular Biology 2010"),
+    "QKI": ("ACTAAY", "Galarneau & Richard, Nature Structural & Molecular Biology 2005"),
+    "PTBP1": ("YTCTTY", "Xue et al., Molecular Cell 2009"),
+    "ELAVL1": ("TTWTTTW", "Lebedeva et al., Molecular Cell 2011"),
+}
+_DECOY = "GAAGAA"
+
+
+@dataclass(frozen=True)
+class Rbp(LogitTask):
+    """Bound against unbound windows of RNA, cross-entropy, attribution of the logit.
+
+    Simulated: a Markov chain with the dinucleotides of human transcripts; positives hold several
+    instances of the protein's motif, on the given strand; a purine-rich decoy is in both classes.
+    Motifs so short also occur by chance, in both classes. The prior applies to positives.
+
+    Attributes:
+        protein: whose motif: PUM2 UGUANAUA (Hafner et al. 2010), RBFOX2 UGCAUG (Yeo et al. 2009),
+            TARDBP UGUGUG (Tollervey et al. 2011), HNRNPC UUUUU (Konig et al. 2010), QKI ACUAAY
+            (Galarneau & Richard 2005), PTBP1 YUCUUY (Xue et al. 2009), ELAVL1 UUWUUUW (Lebedeva
+            et al. 2011).
+        fidelity: probability of the consensus in every motif column; lower is more degenerate.
+        copies: mean number of instances in a positive, at least one each.
+    """
+
+    summary: ClassVar[str] = "binding or not of a protein to RNA, one logit per window, one strand"
+    citation: ClassVar[str] = "Strazar et al., Bioinformatics 2016"
+    reverse_complement: ClassVar[bool] = False
+    sizes: ClassVar[Mapping[Scale, tuple[int, int, int, int]]] = {
+        "smoke": (80, 400, 100, 200),
+        "quick": (100, 3000, 800, 1000),
+        "standard": (100, 20000, 4000, 4000),
+        "paper": (200, 50000, 10000, 10000),
+    }
+
+    protein: Literal["PUM2", "RBFOX2", "TARDBP", "HNRNPC", "QKI", "PTBP1", "ELAVL1"] = "QKI"
+    fidelity: float = 0.9
+    copies: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        if not 0.25 < self.fidelity < 1:
+            raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
+        if not 1 <= self.copies <= _MOST_COPIES:
+            raise UserError(f"copies {self.copies:g} is not between 1 and {_MOST_COPIES}")
+
+    def room(self) -> int:
+        """See LogitTask.room."""
+        consensus, _ = _PROTEINS[self.protein]
+        return room_for([len(consensus)] * _MOST_COPIES + [len(_DECOY)])
+
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+        """See LogitTask.draw."""
+        consensus, _ = _PROTEINS[self.protein]
+        motif = motif_from_consensus(self.protein, consensus, self.fidelity)
+        decoy = motif_from_consensus("decoy", _DECOY, self.fidelity)
+        labels = alternate(count)
+        sequences = markov_background(count, length, generator, TRANSCRIPT_DINUCLEOTIDES)
+        planted = nothing_planted(count, length)
+        copies = np.minimum(1 + generator.poisson(self.copies - 1, count), _MOST_COPIES)
+        rows = np.repeat(np.arange(count), np.where(labels == 1, copies, 0))
+        some = np.flatnonzero(generator.random(count) < 0.5)
+        for one, where, code in ((motif, rows, MOTIF), (decoy, some, DECOY)):
+            plant(
+                sequences,
+                one,
+                where,
+                planted,
+                code=code,
+                generator=generator,
+                both_strands=False,
+            )
+        return Drawn(sequences, labels, planted, {})
+
+
+_MOST_COPIES = 4

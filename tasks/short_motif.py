@@ -1,0 +1,135 @@
+"""From which motif length on does a prior against high frequencies start to hurt?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from priorbench import UserError
+from priorbench.dataset import MOTIF
+from priorbench.sequences import reverse_complement
+from priorbench.simulation import (
+    Motif,
+    markov_background,
+    motif_from_consensus,
+    nothing_planted,
+    plant,
+)
+
+from ._logit import Drawn, LogitTask, alternate
+
+_CONSENSUS = "TGACGTCACTTGCA"  # motifs are its middle: every length has C, G, A and T
+_DETECTABILITY = 0.95
+_CALIBRATION = 2000
+
+
+@dataclass(frozen=True)
+class ShortMotif(LogitTask):
+    """Positives hold a motif of a given length as often as makes it as easy to see as any other.
+
+    Short motifs occur by chance, so few of them tell nothing: the number of instances in a
+    positive is chosen so that a scan with the true matrix (the mean over all places and both
+    strands of the likelihood ratio) tells the classes apart with an auROC of 0.95, whatever the
+    motif's length and information. What is left to differ is the length itself, against the
+    cut of a low-pass prior: 0.15 cycles per base are 6.7 bp. The prior applies to positives.
+
+    Attributes:
+        width: of the motif, in bp.
+        fidelity: probability of the consensus base in every motif column: 0.97 gives 1.76 bits a
+            column, 0.8 gives 0.96, 0.6 gives 0.39.
+    """
+
+    summary: ClassVar[str] = "a motif of 3 to 14 bp at constant detectability"
+    citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
+    reverse_complement: ClassVar[bool] = True
+
+    width: int = 6
+    fidelity: float = 0.9
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        if not 3 <= self.width <= len(_CONSENSUS):
+            raise UserError(f"width {self.width} is not between 3 and {len(_CONSENSUS)} bp")
+        if not 0.4 <= self.fidelity < 1:
+            raise UserError(f"fidelity {self.fidelity:g} is not between 0.4 and 1")
+
+    @property
+    def motif(self) -> Motif:
+        """The middle of one consensus, at the option's width."""
+        start = (len(_CONSENSUS) - self.width) // 2
+        return motif_from_consensus("motif", _CONSENSUS[start:][: self.width], self.fidelity)
+
+    def room(self) -> int:
+        """See LogitTask.room."""
+        return 2 * self.width
+
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+        """See LogitTask.draw; UserError if no number of instances makes the motif visible."""
+        labels = alternate(count)
+        copies = copies_for(self.width, self.fidelity, length)
+        return _draw(self.motif, labels, (copies, length), generator)
+
+
+def _draw(
+    motif: Motif,
+    labels: NDArray[np.float32],
+    size: tuple[float, int],
+    generator: np.random.Generator,
+) -> Drawn:
+    """Positives with a mean number of instances, negatives without; size is (copies, length)."""
+    copies, length = size
+    count = len(labels)
+    sequences = markov_background(count, length, generator)
+    planted = nothing_planted(count, length)
+    number = np.floor(copies + generator.random(count)).astype(np.int64)
+    rows = np.repeat(np.arange(count), np.where(labels == 1, number, 0))
+    plant(sequences, motif, rows, planted, code=MOTIF, generator=generator)
+    return Drawn(sequences, labels, planted, {})
+
+
+@lru_cache
+def copies_for(width: int, fidelity: float, length: int) -> float:
+    """Mean instances in a positive for an auROC of 0.95 of a scan with the matrix.
+
+    Found by bisection on sequences of its own, always the same.
+
+    Raises:
+        UserError: if as many as fit are not enough.
+    """
+    motif = ShortMotif(width, fidelity).motif
+    most = (length + width - 1) // (2 * width - 1)  # fit wherever the earlier ones fell
+    low, high = 0.0, float(most)
+    if _visible(motif, high, length) < _DETECTABILITY:
+        raise UserError(
+            f"a motif of {width} bp at fidelity {fidelity:g} cannot be told from background in "
+            f"{length} bp, even {most} times; use a longer motif, more fidelity or a larger --scale"
+        )
+    while high - low > 0.02:
+        middle = (low + high) / 2
+        seen = _visible(motif, middle, length) >= _DETECTABILITY
+        low, high = (low, middle) if seen else (middle, high)
+    return high
+
+
+def _visible(motif: Motif, copies: float, length: int) -> float:
+    """auROC of the mean likelihood ratio over all places and both strands."""
+    from sklearn.metrics import roc_auc_score
+
+    labels = alternate(_CALIBRATION)
+    drawn = _draw(motif, labels, (copies, length), np.random.default_rng(0))
+    return float(roc_auc_score(labels, scan(motif, drawn.sequences)))
+
+
+def scan(motif: Motif, sequences: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(N,) mean over places and both strands of the likelihood ratio of (N, L) sequences."""
+    odds = motif.log_odds()
+    total = np.zeros(len(sequences))
+    for codes in (sequences, reverse_complement(sequences)):
+        windows = np.lib.stride_tricks.sliding_window_view(codes, motif.width, axis=1)
+        score = sum(odds[column][windows[:, :, column]] for column in range(motif.width))
+        total += np.exp(score).mean(axis=1)
+    return total / 2

@@ -1,0 +1,84 @@
+"""Motifs with one bad base: a negative attribution between positive ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from priorbench import UserError
+from priorbench.dataset import DECOY, MOTIF, SUBOPTIMAL
+from priorbench.simulation import (
+    Instances,
+    draw_instances,
+    free_start,
+    markov_background,
+    motif_from_consensus,
+    mutated_codes,
+    nothing_planted,
+    plant,
+    weights_of,
+    with_mutations,
+    write_instance,
+)
+
+from ._logit import Drawn, LogitTask, alternate
+
+_TARGET = "GCATGAGTCACC"
+_DECOY = "CCATATAAGG"
+
+
+@dataclass(frozen=True)
+class Suboptimal(LogitTask):
+    """Bound against unbound windows; some of what is bound has one base of low affinity.
+
+    Positives hold one instance of the target. A share of them has the best base in every column
+    but one, which has the worst: the bases around it speak for binding, the mutated one against
+    it, and so should attributions. A prior that smooths them is against that. In the others every
+    base is drawn from the matrix. The oracle is the log-odds of the matrix that results. A decoy
+    is in both classes. The prior applies to positives.
+
+    Attributes:
+        fidelity: probability of the consensus base in every column of the motif.
+        mutated: share of the positives whose instance has exactly one base of low affinity.
+    """
+
+    summary: ClassVar[str] = "motif instances with one base of low affinity between good ones"
+    citation: ClassVar[str] = "Farley et al., Science 2015"
+    reverse_complement: ClassVar[bool] = True
+    fidelity: float = 0.8
+    mutated: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        if not 0.25 < self.fidelity < 1:
+            raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
+        if not 0 < self.mutated <= 1:
+            raise UserError(f"mutated {self.mutated:g} is not above 0 and at most 1")
+
+    def room(self) -> int:
+        """See LogitTask.room."""
+        return 2 * (len(_TARGET) + len(_DECOY))
+
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+        """See LogitTask.draw."""
+        labels = alternate(count)
+        sequences = markov_background(count, length, generator)
+        planted = nothing_planted(count, length)
+        motif = motif_from_consensus("target", _TARGET, self.fidelity)
+        codes = draw_instances(motif, count, generator)
+        mutated = generator.random(count) < self.mutated
+        codes[mutated] = mutated_codes(motif, int(mutated.sum()), generator)
+        kinds = np.full(codes.shape, MOTIF, dtype=np.uint8)
+        worst = motif.matrix.argmin(axis=1)
+        kinds[mutated[:, None] & (codes == worst)] = SUBOPTIMAL
+        weight = weights_of(with_mutations(motif, self.mutated), codes)
+        instances = Instances(codes, weight, kinds).turned(generator.random(count) < 0.5)
+        for row in np.flatnonzero(labels == 1):
+            start = free_start(planted.occupied[row], motif.width, generator)
+            write_instance(sequences, planted, (int(row), start), instances, int(row))
+        decoy = motif_from_consensus("decoy", _DECOY, self.fidelity)
+        some = np.flatnonzero(generator.random(count) < 0.5)
+        plant(sequences, decoy, some, planted, code=DECOY, generator=generator)
+        return Drawn(sequences, labels, planted, {})

@@ -1,0 +1,98 @@
+"""Two motifs that act together only: what a prior does to the grammar of binding sites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from priorbench import UserError
+from priorbench.dataset import DECOY, MOTIF
+from priorbench.simulation import (
+    free_start,
+    make_instances,
+    markov_background,
+    motif_from_consensus,
+    nothing_planted,
+    write_instance,
+)
+
+from ._logit import Drawn, LogitTask, alternate
+
+_MOTIFS = ("TTTGCATAAC", "CATTGTTCTG")
+
+
+@dataclass(frozen=True)
+class Syntax(LogitTask):
+    """Positives hold two motifs in a preferred arrangement; negatives one, or both in another.
+
+    The two stand in one order and orientation with a gap of ``spacing`` bp, give or take
+    ``jitter``, the pair on either strand (as Oct4 and Sox2 do). In a negative one of them stands
+    alone, or, in a share of ``wrong_spacing``, both at any other gap or orientation. Motifs of a
+    negative count as decoys. The prior applies to positives.
+
+    Attributes:
+        spacing: preferred gap between the two motifs, in bp.
+        jitter: how far the gap may differ from it, in bp.
+        wrong_spacing: share of the negatives that hold both motifs in another arrangement.
+        fidelity: probability of the consensus base in every motif column.
+    """
+
+    summary: ClassVar[str] = "two cooperating motifs at a preferred spacing; one alone is negative"
+    citation: ClassVar[str] = "Avsec et al., Nature Genetics 2021"
+    reverse_complement: ClassVar[bool] = True
+
+    spacing: int = 6
+    jitter: int = 1
+    wrong_spacing: float = 0.0
+    fidelity: float = 0.9
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        if not 0 <= self.jitter <= self.spacing:
+            raise UserError(f"jitter {self.jitter} is not between 0 and spacing {self.spacing}")
+        if not 0 <= self.wrong_spacing <= 1:
+            raise UserError(f"wrong_spacing {self.wrong_spacing:g} is not between 0 and 1")
+        if not 0.25 < self.fidelity < 1:
+            raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
+
+    def room(self) -> int:
+        """See LogitTask.room."""
+        return sum(map(len, _MOTIFS)) + 2 * (self.spacing + self.jitter) + 2
+
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+        """See LogitTask.draw."""
+        labels = alternate(count)
+        sequences = markov_background(count, length, generator)
+        planted = nothing_planted(count, length)
+        motifs = [motif_from_consensus(text, text, self.fidelity) for text in _MOTIFS]
+        both = (labels == 1) | (generator.random(count) < self.wrong_spacing)
+        alone = generator.integers(0, 2, count)
+        reversed_pair = generator.random(count) < 0.5
+        for row in range(count):
+            code = MOTIF if labels[row] == 1 else DECOY
+            pair = [make_instances(motif, 1, code, generator) for motif in motifs]
+            if not both[row]:
+                pair = [pair[alone[row]]]
+                gap = 0
+            elif labels[row] == 1:
+                gap = self.spacing + int(generator.integers(-self.jitter, self.jitter + 1))
+            else:
+                gap = self._wrong_gap(generator)
+                if generator.random() < 0.5:  # in the other orientation any gap is wrong
+                    pair[1] = pair[1].turned(np.array([True]))
+            if reversed_pair[row]:
+                pair = [one.turned(np.array([True])) for one in reversed(pair)]
+            widths = [one.codes.shape[1] for one in pair]
+            start = free_start(planted.occupied[row], sum(widths) + gap, generator)
+            for one, width in zip(pair, widths, strict=True):
+                write_instance(sequences, planted, (row, start), one, 0)
+                start += width + gap
+        return Drawn(sequences, labels, planted, {})
+
+    def _wrong_gap(self, generator: np.random.Generator) -> int:
+        """A gap that is not within the jitter of the preferred one."""
+        right = range(self.spacing - self.jitter, self.spacing + self.jitter + 1)
+        gaps = [g for g in range(2 * (self.spacing + self.jitter) + 3) if g not in right]
+        return int(generator.choice(gaps))
