@@ -219,6 +219,19 @@ def attribute_and_predict(
         ValueError: for arguments of the wrong shape or dtype.
     """
     _check(sequence, applies, args)
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False):
+            copies = [value.clone() for value in (sequence, applies, *args)]
+            return attribute_and_predict(
+                model,
+                copies[0],
+                copies[1],
+                target,
+                method=method,
+                args=copies[2:],
+                generator=generator,
+                create_graph=create_graph,
+            )
     method = method or InputXGradient()
     path = method.path(sequence.detach(), applies, generator)
     reading = _Reading(method, path, target, create_graph)
@@ -245,7 +258,10 @@ class _Reading:
                 "per example"
             )
         with gate.closed():
-            return torch.autograd.grad(scalars.sum(), points, create_graph=self.create_graph)[0]
+            # the caller may want to differentiate the output too
+            return torch.autograd.grad(
+                scalars.sum(), points, retain_graph=True, create_graph=self.create_graph
+            )[0]
 
 
 def _at_inputs(
@@ -253,7 +269,8 @@ def _at_inputs(
 ) -> tuple[Any, Attribution]:
     """Chosen examples and the rest as two parts of one batch."""
     chosen = [value[applies] for value in inputs]
-    points = chosen[0] = chosen[0].detach().requires_grad_()
+    # a leaf, unless the caller differentiates by the sequence too
+    points = chosen[0] if chosen[0].requires_grad else chosen[0].requires_grad_()
     parts = [chosen]
     if not applies.all():
         parts.append([value[~applies] for value in inputs])

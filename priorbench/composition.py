@@ -79,14 +79,14 @@ class Composition(Prior):
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) weighted sum of the components' penalties."""
         acting = self._acting("penalty")
-        return reduce(
-            operator.add, [p.weight * p.prior.penalty(attribution, batch) for p in acting]
-        )
+        terms = [part.weight * part.prior.penalty(attribution, batch) for part in acting]
+        return sum(terms, attribution.observed.new_zeros(len(attribution.observed)))
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """() weighted sum of the components' penalties on parameters."""
         acting = self._acting("parameter_penalty")
-        return reduce(operator.add, [p.weight * p.prior.parameter_penalty(model) for p in acting])
+        terms = [part.weight * part.prior.parameter_penalty(model) for part in acting]
+        return sum(terms, next(model.parameters()).new_zeros(()))
 
     def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
         """The model as changed by every component in turn."""

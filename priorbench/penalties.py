@@ -102,8 +102,11 @@ class AttributionPrior(GradientPrior):
             raise UserError(f"smooth_sigma {self.smooth_sigma:g} is negative; use 0 for none")
 
     def raw_track(self, attribution: Attribution) -> torch.Tensor:
-        """(B, L) attribution of each position by the option ``sign``, not smoothed."""
-        observed = attribution.observed
+        """(B, L) attribution of each position by the option ``sign``, not smoothed.
+
+        In float32, or the attribution's dtype where that is finer.
+        """
+        observed = at_least_float32(attribution.observed)
         if self.sign == "signed":
             return observed
         return observed.abs() if self.sign == "absolute" else observed.clamp(min=0)
@@ -111,6 +114,23 @@ class AttributionPrior(GradientPrior):
     def track(self, attribution: Attribution) -> torch.Tensor:
         """(B, L) attribution of each position, by the options ``sign`` and ``smooth_sigma``."""
         return smooth(self.raw_track(attribution), self.smooth_sigma)
+
+
+def unit(values: torch.Tensor, dim: int) -> torch.Tensor:
+    """Values over the largest magnitude along a dimension, which is held fixed.
+
+    For penalties that do not depend on the scale: value and gradient stay those of ``values``,
+    and are finite for magnitudes that float32 cannot square. Where all values vanish, or are
+    below the smallest normal number, the result is 0, and so is its gradient.
+    """
+    size = values.detach().abs().amax(dim=dim, keepdim=True)
+    vanishes = size < torch.finfo(values.dtype).tiny
+    return torch.where(vanishes, torch.zeros_like(values), values / size.masked_fill(vanishes, 1))
+
+
+def at_least_float32(values: torch.Tensor) -> torch.Tensor:
+    """Half-precision values as float32; others as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def smooth(
@@ -135,6 +155,10 @@ def smooth(
     offsets = torch.arange(-radius, radius + 1, dtype=track.dtype, device=track.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = kernel / kernel.sum()
-    mode = "constant" if beyond == "zeros" else "circular"
-    padded = F.pad(track[:, None], (radius, radius), mode=mode)
-    return F.conv1d(padded, kernel[None, None])[:, 0]
+    if beyond == "zeros":
+        padded = F.pad(track, (radius, radius))
+    else:
+        length = track.shape[1]
+        padded = track[:, torch.arange(-radius, length + radius, device=track.device) % length]
+    with torch.autocast(track.device.type, enabled=False):
+        return F.conv1d(padded[:, None], kernel[None, None])[:, 0]

@@ -220,7 +220,7 @@ def normal_spec(kind: str, spec: str) -> str:
     if not isinstance(component, composition.Composition):
         return specs.normalise(specs.split_spec(spec)[0], component)
     return "+".join(
-        part.spec if part.weight is None else f"{part.spec}={part.weight:.12g}"
+        part.spec if part.weight is None else f"{part.spec}={specs.number(part.weight)}"
         for part in component.components
     )
 

@@ -79,6 +79,11 @@ def _convert(text: str, kind: Any, where: str) -> Any:
     return value
 
 
+def number(value: float) -> str:
+    """The shortest text that reads as the same number."""
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
 def kebab(name: str) -> str:
     """``ClassName`` as ``class-name``."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()

@@ -15,14 +15,16 @@ Parts may also be guests: inputs that are no examples, such as the points on the
 integrated gradients. They are normalised by the statistics of the examples and have no share
 in them.
 
-Modules that a batch in parts cannot go through (they ask for sizes, say) get one tensor, and
-pay for the second differentiation of all of it; batch norm and gate are the same.
+Modules that a batch in parts cannot go through (they ask for sizes, say), or for which it gives
+anything else than one tensor, get one tensor, and pay for the second differentiation of all of it;
+batch norm and gate are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import accumulate
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -32,16 +34,25 @@ import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-# whether a module has taken a batch in parts; it is tried once
-_takes_parts: WeakKeyDictionary[torch.nn.Module, bool] = WeakKeyDictionary()
-
 
 class Gate:
-    """Whether gradients may pass into batch statistics."""
+    """Whether gradients may pass into batch statistics; the changes that a forward pass makes.
+
+    Attributes:
+        is_open: whether gradients pass.
+        updates: changes of running statistics, made when the forward pass has succeeded.
+    """
 
     def __init__(self) -> None:
         """Start open."""
         self.is_open = True
+        self.updates: list[Callable[[], object]] = []
+
+    def update(self) -> None:
+        """Make the changes of running statistics."""
+        for change in self.updates:
+            change()
+        self.updates.clear()
 
     @contextmanager
     def closed(self) -> Iterator[None]:
@@ -106,9 +117,14 @@ class Streams:
 
         return call
 
-    def __len__(self) -> int:
-        """Refused: parts differ in their first dimension."""
-        raise NotDivisible("a batch in parts has no length")
+    def _refuse(self, *others: Any) -> Any:
+        raise NotDivisible("this is not defined for a batch in parts")
+
+    # what Python would otherwise answer by itself: sizes, identity, loops over examples; and
+    # changes in place, of which another name for the same tensor would hear nothing
+    __len__ = __iter__ = __eq__ = __ne__ = __bool__ = __contains__ = __setitem__ = _refuse
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _refuse
+    __hash__ = object.__hash__
 
     def dim(self) -> int:
         """Number of dimensions."""
@@ -125,6 +141,8 @@ class Streams:
         """Apply a torch function to every part; batch norm to all of them together."""
         if function is F.batch_norm:
             return _batch_norm(*args, **(kwargs or {}))
+        if function is torch.batch_norm:
+            raise NotDivisible("torch.batch_norm is called directly")
         return _on_each_part(function, args, kwargs or {})
 
 
@@ -171,6 +189,9 @@ def _part(value: Any, index: int) -> Any:
 def _on_each_part(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
+    if not torch.is_grad_enabled():
+        # within a custom autograd function, which sees no tensor here and would drop its gradient
+        raise NotDivisible("gradients are off")
     streams = next(_streams_in([*args, kwargs]))
     results = [function(*_part(args, i), **_part(kwargs, i)) for i in range(len(streams.parts))]
     if isinstance(results[0], torch.Tensor):
@@ -198,6 +219,17 @@ def _batch_norm(  # noqa: PLR0917 (the signature of torch)
                 for p in streams.parts
             ]
         )
+    mean, variance = _statistics(streams, running_mean, running_var, momentum)
+    return _normalise(streams, mean, variance, (weight, bias, eps))
+
+
+def _statistics(
+    streams: Streams,
+    running_mean: torch.Tensor | None,
+    running_var: torch.Tensor | None,
+    momentum: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gated mean and variance (C,) of the examples; running statistics are noted for update."""
     examples = streams.parts[: streams.counted]
     dims = [d for d in range(streams.dim()) if d != 1]
     shape = [1, -1] + [1] * (streams.dim() - 2)
@@ -209,13 +241,24 @@ def _batch_norm(  # noqa: PLR0917 (the signature of torch)
     variance = torch.stack(squares).sum(0) / count
     # as in torch's own kernel the change is not seen by autograd, so that another forward pass of
     # the same step, which keeps the running statistics for its backward pass, stays valid
-    with torch.no_grad():
-        if running_mean is not None:
-            running_mean.data.lerp_(mean.to(running_mean), momentum)
-        if running_var is not None:
-            unbiased = variance * (count / (count - 1))
-            running_var.data.lerp_(unbiased.to(running_var), momentum)
+    unbiased = variance.detach() * (count / (count - 1))
+    for running, now in ((running_mean, mean.detach()), (running_var, unbiased)):
+        if running is not None:
+            change = partial(running.data.lerp_, now.to(running), momentum)
+            streams.gate.updates.append(change)
     mean, variance = (_Gated.apply(value, streams.gate) for value in (mean, variance))  # type: ignore[no-untyped-call]
+    return mean, variance
+
+
+def _normalise(
+    streams: Streams,
+    mean: torch.Tensor,
+    variance: torch.Tensor,
+    affine: tuple[torch.Tensor | None, torch.Tensor | None, float],
+) -> Streams:
+    """(x - mean) / sqrt(variance + eps) * weight + bias of every part."""
+    weight, bias, eps = affine
+    shape = [1, -1] + [1] * (streams.dim() - 2)
     scale = torch.rsqrt(variance + eps)
     if weight is not None:
         scale = scale * weight
@@ -228,12 +271,19 @@ def _batch_norm(  # noqa: PLR0917 (the signature of torch)
     )
 
 
-class _JoinedBatchNorm(TorchFunctionMode):
-    """Batch norm in training mode, on one tensor that holds all parts, as if they were parts."""
+_Statistics = list[tuple[torch.Tensor, torch.Tensor]]
 
-    def __init__(self, sizes: Sequence[int], gate: Gate, counted: int) -> None:
+
+class _WholeBatchNorm(TorchFunctionMode):
+    """Batch norm in training mode on one tensor, its statistics gated.
+
+    The examples' pass notes the statistics, call by call; a pass of guests is given them.
+    """
+
+    def __init__(self, gate: Gate, given: _Statistics | None = None) -> None:
         super().__init__()
-        self.sizes, self.gate, self.counted = sizes, gate, counted
+        self.gate, self.noted = gate, [] if given is None else list(given)
+        self._takes = given is not None
 
     def __torch_function__(
         self,
@@ -242,34 +292,56 @@ class _JoinedBatchNorm(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if function is not F.batch_norm:
-            return function(*args, **(kwargs or {}))
         options = dict(kwargs or {})
-        value, *rest = args or (options.pop("input"),)
-        # a network may have folded positions into the first dimension, example by example
-        rows, left = divmod(len(value), sum(self.sizes))
-        if left or not rows:
-            raise ValueError(
-                f"batch norm on {len(value)} rows of {sum(self.sizes)} examples: which rows are "
-                "whose cannot be told"
+        if function is torch.batch_norm:  # the same by position, in another order
+            value, weight, bias, mean, variance, training, momentum, eps, *_ = args
+            function = F.batch_norm
+            args = (value, mean, variance, weight, bias, training, momentum, eps)
+            options = {}
+        if function is not F.batch_norm:
+            return function(*args, **options)
+        return self._batch_norm(*args, **options)
+
+    def _batch_norm(  # noqa: PLR0917 (the signature of torch)
+        self,
+        input: torch.Tensor,
+        running_mean: torch.Tensor | None,
+        running_var: torch.Tensor | None,
+        weight: torch.Tensor | None = None,
+        bias: torch.Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> torch.Tensor:
+        if not training:
+            return F.batch_norm(
+                input, running_mean, running_var, weight, bias, False, momentum, eps
             )
-        parts = value.split([rows * size for size in self.sizes])
-        streams = _batch_norm(Streams(parts, self.gate, self.counted), *rest, **options)
-        return torch.cat(streams.parts)
+        whole = Streams([input], self.gate)
+        if self._takes:
+            mean, variance = self.noted.pop(0)
+        else:
+            mean, variance = _statistics(whole, running_mean, running_var, momentum)
+            self.noted.append((mean, variance))
+        return _normalise(whole, mean, variance, (weight, bias, eps)).parts[0]
+
+
+Arguments = Sequence[torch.Tensor]
+"""of a model, for one group of examples: tensors with one row per example"""
 
 
 def forward_parts(
-    model: torch.nn.Module,
-    parts: Sequence[Sequence[torch.Tensor]],
-    gate: Gate,
-    counted: int,
+    model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
 ) -> list[Any]:
     """A model's output for groups of examples that share batch statistics.
 
+    The first time that a model is given several groups, it is tried whether they give the same
+    outputs, gradients and buffers side by side as in one tensor; if not, they go in one tensor.
+
     Args:
         model: examples may be coupled by batch norm only. In a TorchScript module with batch norm
-            in training mode the gate has no effect, and guests count in the statistics.
-        parts: for each group, the model's arguments: tensors with one row per example.
+            in training mode the gate has no effect, and guests have statistics of their own.
+        parts: for each group, the model's arguments.
         gate: on the batch statistics.
         counted: the first so many groups make the batch statistics, the others are guests.
 
@@ -277,27 +349,49 @@ def forward_parts(
         the output of each group: tensors with one row per example, also within lists, tuples
         and dictionaries.
     """
-    modules = list(model.modules())
-    norms = [m for m in modules if isinstance(m, _BatchNorm)]
-    scripted = any(isinstance(m, torch.jit.ScriptModule) for m in modules)
-    if not scripted and not any(m.training or m.running_mean is None for m in norms):
+    # a module may squeeze a batch of one
+    small = any(len(arguments[0]) == 1 for arguments in parts)
+    if len(parts) == 1 or small or not _takes_parts(model, parts, counted):
+        outputs = _whole(model, parts, gate, counted)
+    else:
+        outputs = _divided(model, parts, gate, counted)
+    gate.update()
+    return outputs
+
+
+def _divided(
+    model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
+) -> list[Any]:
+    """Group by group where nothing couples them, else as Streams."""
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+    if not any(m.training or m.running_mean is None for m in norms):
         return [model(*arguments) for arguments in parts]
-    if len(parts) > 1 and not scripted and _takes_parts.get(model, True):
-        before = None if model in _takes_parts else _state(model, parts[0][0].device)
-        try:
-            output = model(*(Streams(c, gate, counted) for c in zip(*parts, strict=True)))
-            _takes_parts[model] = True
-            return [_part(output, index) for index in range(len(parts))]
-        except Exception:
-            # a module may stumble over a batch in parts anywhere and in any way; if it is at
-            # fault itself, it stumbles over one tensor too, and that error is the one to show
-            if before is None:
-                raise
-            _restore(model, before)
-            _takes_parts[model] = False
+    output = model(*(Streams(column, gate, counted) for column in zip(*parts, strict=True)))
+    return [_part(output, index) for index in range(len(parts))]
+
+
+def _whole(
+    model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
+) -> list[Any]:
+    """All examples in one tensor; then the guests in another, which leave no trace in buffers."""
     sizes = [len(arguments[0]) for arguments in parts]
-    with _JoinedBatchNorm(sizes, gate, counted):
-        output = model(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    with _WholeBatchNorm(gate) as examples:
+        output = model(*map(torch.cat, zip(*parts[:counted], strict=True)))
+    outputs = _cut(output, sizes[:counted])
+    if counted == len(parts):
+        return outputs
+    guests = list(map(torch.cat, zip(*parts[counted:], strict=True)))
+    if len(guests[0]) == 1:
+        guests = [torch.cat([value, value]) for value in guests]  # else a module may squeeze it
+    before = [buffer.clone() for buffer in model.buffers()]
+    with _WholeBatchNorm(gate, examples.noted):
+        output = model(*guests)
+    _restore(model, before)
+    return outputs + _cut(output, sizes[counted:])
+
+
+def _cut(output: Any, sizes: Sequence[int]) -> list[Any]:
+    """The rows of each group of an output that holds them one behind the other."""
     ends = list(accumulate(sizes))
     return [_rows(output, end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
@@ -306,20 +400,129 @@ def _rows(output: Any, start: int, end: int) -> Any:
     return _map(lambda v: v[start:end] if isinstance(v, torch.Tensor) else v, output)
 
 
-_State = tuple[list[torch.Tensor], torch.Tensor, torch.Tensor | None]
+# by model, and by which of its modules are in training mode
+_tried: WeakKeyDictionary[torch.nn.Module, dict[tuple[bool, ...], bool]] = WeakKeyDictionary()
 
 
-def _state(model: torch.nn.Module, device: torch.device) -> _State:
-    """What a forward pass changes: buffers and the random generators."""
-    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return [buffer.clone() for buffer in model.buffers()], torch.get_rng_state(), cuda
+def _takes_parts(model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> bool:
+    """Whether groups side by side give what one tensor gives; tried once and remembered."""
+    modules = list(model.modules())
+    if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
+        return False
+    if any(map(torch.nn.parameter.is_lazy, [*model.parameters(), *model.buffers()])):
+        return False  # its first pass makes it what it is
+    known = _tried.setdefault(model, {})
+    modes = tuple(module.training for module in modules)
+    if modes not in known:
+        known[modes] = _agree(model, parts, counted)
+    return known[modes]
 
 
-def _restore(model: torch.nn.Module, state: _State) -> None:
-    buffers, cpu, cuda = state
-    with torch.no_grad():
-        for buffer, before in zip(model.buffers(), buffers, strict=True):
-            buffer.copy_(before)
-    torch.set_rng_state(cpu)
-    if cuda is not None:
-        torch.cuda.set_rng_state(cuda)
+def _agree(model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> bool:
+    """Compare both ways in outputs, gradients by the input, and buffers; leaves no trace.
+
+    Dropout is off meanwhile, as its masks would differ.
+    """
+    before = [buffer.clone() for buffer in model.buffers()]
+    generators = _generators(parts[0][0].device)
+    values: list[list[torch.Tensor]] = []
+    slopes: list[list[torch.Tensor]] = []
+    for way in (_whole, _divided):
+        gate = Gate()
+        # copies, so that a module that changes its input in place has changed no one's
+        copies = [[value.detach().clone() for value in arguments] for arguments in parts]
+        leaf = copies[0 if counted == len(parts) else counted][0].requires_grad_()
+        try:
+            with _NoDropout():
+                outputs = way(model, copies, gate, counted)
+            gate.update()
+            with gate.closed():
+                slope = torch.autograd.grad(_total(outputs), leaf, allow_unused=True)[0]
+            values.append([*_tensors(outputs), *(buffer.clone() for buffer in model.buffers())])
+            slopes.append([] if slope is None else [slope])
+        except Exception:
+            # a module may stumble over a batch in parts anywhere and in any way; if it is at
+            # fault itself, it stumbles over one tensor too, and that error is the one to show
+            if way is _whole:
+                raise
+            return False
+        finally:
+            _restore(model, before)
+            _set_generators(generators, parts[0][0].device)
+    same_number = len(values[0]) == len(values[1]) and len(slopes[0]) == len(slopes[1])
+    return same_number and all(map(_close, *values)) and all(map(_similar, *slopes))
+
+
+def _total(outputs: Any) -> torch.Tensor:
+    """A sum in which no two numbers of an output have the same weight."""
+    total = torch.zeros(())
+    for value in _tensors(outputs):
+        if value.requires_grad and value.is_floating_point():
+            weight = torch.linspace(1, 2, value[0].numel()).to(value).view_as(value[0])
+            total = total.to(value.device) + (value * weight).sum()
+    return total
+
+
+def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    if not one.is_floating_point():
+        return bool(torch.equal(one, other))
+    size = float(one.detach().abs().max()) if one.numel() else 0.0
+    tolerance = torch.finfo(one.dtype).eps ** 0.5 * size
+    return bool(torch.allclose(one, other, rtol=0, atol=tolerance, equal_nan=True))
+
+
+def _similar(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Within a hundredth: rounding may turn a rectifier or the choice of a maximum around."""
+    return float((one - other).norm()) <= 0.01 * float(one.norm())
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)
+
+
+_DROPOUTS = {
+    F.dropout,
+    F.dropout1d,
+    F.dropout2d,
+    F.dropout3d,
+    F.alpha_dropout,
+    F.feature_alpha_dropout,
+    torch.dropout,
+}
+
+
+class _NoDropout(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if function in _DROPOUTS:
+            return args[0] if args else (kwargs or {})["input"]
+        return function(*args, **(kwargs or {}))
+
+
+def _generators(device: torch.device) -> list[torch.Tensor]:
+    cuda = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *cuda]
+
+
+def _set_generators(states: list[torch.Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state, device)
+
+
+def _restore(model: torch.nn.Module, before: Sequence[torch.Tensor]) -> None:
+    for buffer, value in zip(model.buffers(), before, strict=True):
+        buffer.data.copy_(value)  # unseen by autograd, as above

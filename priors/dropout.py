@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 
 from priorbench import Prior, UserError
 
@@ -20,12 +21,16 @@ class Dropout(Prior):
     default_weights: ClassVar[Mapping[str, float]] = {"*": 0.1}
 
     def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
-        """Put a dropout layer before each dense layer."""
-        for name, child in list(model.named_children()):
-            if isinstance(child, torch.nn.Linear):
-                setattr(model, name, torch.nn.Sequential(torch.nn.Dropout(weight), child))
-            else:
-                self.adapt(child, weight)
+        """Let each dense layer drop its inputs; its weights keep their names.
+
+        Raises:
+            UserError: if there is no dense layer.
+        """
+        layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+        if not layers:
+            raise UserError("dropout: the model has no dense layer (torch.nn.Linear) to act on")
+        for layer in layers:
+            layer.register_forward_pre_hook(DropInput(weight))
         return model
 
     def check_weight(self, weight: float) -> None:
@@ -33,3 +38,14 @@ class Dropout(Prior):
         super().check_weight(weight)
         if weight >= 1:
             raise UserError(f"weight {weight:g} is not a probability below 1")
+
+
+@dataclass(frozen=True)
+class DropInput:
+    """A hook that drops a layer's input while the layer is in training mode."""
+
+    probability: float
+
+    def __call__(self, layer: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The inputs with the first one dropped."""
+        return F.dropout(inputs[0], self.probability, layer.training), *inputs[1:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -21,6 +21,16 @@ _ACTIVATIONS = (
     torch.nn.Tanh,
     torch.nn.Sigmoid,
 )
+# what may stand between a convolution and its activation
+_PASSED = (
+    torch.nn.BatchNorm1d,
+    torch.nn.GroupNorm,
+    torch.nn.InstanceNorm1d,
+    torch.nn.Identity,
+    torch.nn.Dropout,
+    torch.nn.MaxPool1d,
+    torch.nn.AvgPool1d,
+)
 
 
 @dataclass(frozen=True)
@@ -36,23 +46,25 @@ class Exponential(Prior):
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
 
     def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
-        """Replace the first activation module that follows a convolution.
+        """Replace the activation module between the first convolution and the next layer.
 
         Raises:
-            UserError: if the model has none, as when it calls ``F.relu``.
+            UserError: if the model has none there, as when it calls ``F.relu``.
         """
-        after_convolution = False
-        for path, module in model.named_modules():
-            if isinstance(module, torch.nn.Conv1d):
-                after_convolution = True
-            elif after_convolution and isinstance(module, _ACTIVATIONS):
-                parent, _, name = path.rpartition(".")
-                setattr(model.get_submodule(parent), name, Exp())
-                return model
-        raise UserError(
-            "exponential: no activation module after the first Conv1d of the model; write "
-            "torch.nn.ReLU() as a module instead of calling relu"
-        )
+        layers = [(path, m) for path, m in model.named_modules() if not list(m.children())]
+        first = next((i for i, (_, m) in enumerate(layers) if isinstance(m, torch.nn.Conv1d)), None)
+        following = [] if first is None else layers[first + 1 :]
+        after = next(((p, m) for p, m in following if not isinstance(m, _PASSED)), None)
+        if first is None or after is None or not isinstance(after[1], _ACTIVATIONS):
+            raise UserError(
+                "exponential: no activation module after the first Conv1d of the model; write "
+                "torch.nn.ReLU() as a module of its own there instead of calling relu"
+            )
+        parent, _, name = after[0].rpartition(".")
+        activation = Exp()
+        layers[first][1].register_forward_pre_hook(activation.begin)
+        setattr(model.get_submodule(parent), name, activation)
+        return model
 
     def check_weight(self, weight: float) -> None:
         """Raise UserError unless the weight is 1, or 0 to switch it off."""
@@ -61,8 +73,23 @@ class Exponential(Prior):
 
 
 class Exp(torch.nn.Module):
-    """exp(x)."""
+    """exp(x), once after each call of the first convolution."""
+
+    def __init__(self) -> None:
+        """Wait for the convolution."""
+        super().__init__()
+        self.calls = 0
+
+    def begin(self, layer: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        """Hook of the first convolution."""
+        self.calls = 0
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
-        """Of the shape of ``value``."""
+        """Of the shape of ``value``; UserError if other layers use this activation as well."""
+        self.calls += 1
+        if self.calls > 1:
+            raise UserError(
+                "exponential: the model uses one activation module after several layers; give the "
+                "first layer one of its own"
+            )
         return torch.exp(value)

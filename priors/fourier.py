@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 
 from priorbench import Attribution, AttributionPrior, Batch, UserError
-from priorbench.penalties import smooth
+from priorbench.penalties import smooth, unit
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,13 @@ class Fourier(AttributionPrior):
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty between 0 and 1."""
-        track = self.raw_track(attribution)
+        track = unit(self.raw_track(attribution), 1)
         extended = self.extended(track)
         spectrum = torch.fft.rfft(extended, dim=1).abs()
         total = spectrum.sum(dim=1, keepdim=True)
         share = spectrum / total.masked_fill(total == 0, 1)
-        low: torch.Tensor = share @ self.frequency_weights(track.shape[1], extended.shape[1]).to(
-            share
-        )
+        weights = self.frequency_weights(track.shape[1], extended.shape[1]).to(share)
+        low: torch.Tensor = (share * weights).sum(dim=1)
         return 1 - low
 
     def extended(self, track: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import torch
 
 from priorbench import Attribution, AttributionPrior, Batch
+from priorbench.penalties import unit
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Gini(AttributionPrior):
         count, length = track.shape
         if self.form == "global":
             track = track.mean(dim=0, keepdim=True)
+        track = unit(track, 1)
         ordered = track.sort(dim=1).values
         rank = torch.arange(1, length + 1).to(track)
         pairs = 2 * (ordered * (2 * rank - length - 1)).sum(dim=1)

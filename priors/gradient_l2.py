@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 
 from priorbench import Attribution, Batch, GradientPrior
+from priorbench.penalties import at_least_float32
 
 
 @dataclass(frozen=True)
@@ -28,4 +29,4 @@ class GradientL2(GradientPrior):
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty in units of the target, squared."""
-        return attribution.gradient.square().sum(dim=1).mean(dim=1)
+        return at_least_float32(attribution.gradient).square().sum(dim=1).mean(dim=1)

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 
 from priorbench import Attribution, Batch, GradientPrior
+from priorbench.penalties import at_least_float32, unit
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class OffSimplex(GradientPrior):
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty between 0 and pi / 2."""
-        gradient = attribution.gradient
+        # position by position: what matters is the direction, and squares would underflow
+        gradient = unit(at_least_float32(attribution.gradient), 1)
         mean = gradient.mean(dim=1)
         along = torch.linalg.vector_norm(gradient - mean[:, None], dim=1)
         across = 2 * mean.abs()

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import torch
 
 from priorbench import Attribution, AttributionPrior, Batch
+from priorbench.penalties import unit
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class TotalVariation(AttributionPrior):
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty, between 0 and 2 where it is scale-free."""
         track = self.track(attribution)
-        variation = track.diff(dim=1).abs().sum(dim=1)
         if self.form == "published":
-            return variation
+            return track.diff(dim=1).abs().sum(dim=1)
+        track = unit(track, 1)
         mass = track.abs().sum(dim=1)
-        return variation / mass.masked_fill(mass == 0, 1)
+        return track.diff(dim=1).abs().sum(dim=1) / mass.masked_fill(mass == 0, 1)

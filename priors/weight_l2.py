@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from priorbench import Penalty
+from priorbench import Penalty, UserError
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,10 @@ class WeightL2(Penalty):
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1e-3}
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
-        """() penalty."""
+        """() penalty; UserError for a model without such weights."""
         terms = [
             parameter.square().sum() for parameter in model.parameters() if parameter.dim() > 1
         ]
+        if not terms:
+            raise UserError("the model has no weights of more than one dimension to penalise")
         return torch.stack(terms).sum()

@@ -292,6 +292,247 @@ def test_modules_that_ask_for_sizes_work_beside_batch_norm(kind, spec):
     assert all(p.grad is not None for p in model.head.parameters() if p.dim() > 1)
 
 
+class Stem(torch.nn.Module):
+    """Convolution, batch norm, dense head; subclasses do something in between."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(4, 3, 5)
+        self.norm = torch.nn.BatchNorm1d(3)
+        self.head = torch.nn.Linear(108, 1)
+
+    def forward(self, x):
+        return self.head(self.between(self.norm(self.conv(x)), x).flatten(1))
+
+    def between(self, h, x):
+        return h.tanh()
+
+
+class Compares(Stem):
+    def between(self, h, x):
+        return h * (x[:, :, 2:-2].sum(1, keepdim=True) != 0)
+
+
+class AddsInPlace(Stem):
+    def between(self, h, x):
+        r = h
+        h += h.tanh()
+        return h + r
+
+
+class Iterates(Stem):
+    def between(self, h, x):
+        return torch.stack([row.tanh() for row in h])
+
+
+class AsksForItsType(Stem):
+    def between(self, h, x):
+        return h.tanh() if isinstance(h, torch.Tensor) else h
+
+
+class AsksWhetherItHasAShape(Stem):
+    def between(self, h, x):
+        return h.tanh() if getattr(h, "shape", None) is not None else h
+
+
+class StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, value):
+        return value.exp()
+
+    @staticmethod
+    def backward(ctx, slope):
+        return 3 * slope
+
+
+class CustomGradient(Stem):
+    def between(self, h, x):
+        return (h + StraightThrough.apply(0.1 * h)).tanh()
+
+
+class MixesTheBatch(Stem):
+    """Not allowed, as examples may be coupled by batch norm only: but equal in one tensor."""
+
+    def between(self, h, x):
+        return (h - h.mean(dim=0, keepdim=True)).tanh()
+
+
+class BothStrands(Stem):
+    def forward(self, x):
+        n = x.shape[0]
+        h = self.norm(self.conv(torch.cat([x, x.flip([1, 2])]))).tanh().reshape(2 * n, -1)
+        return self.head(h[:n]) + self.head(h[n:])
+
+
+class PositionsFirst(Stem):
+    def between(self, h, x):
+        n, channels, length = h.shape
+        rows = torch.nn.functional.batch_norm(
+            h.permute(2, 0, 1).reshape(length * n, channels), None, None, training=True
+        )
+        return rows.reshape(length, n, channels).permute(1, 2, 0).tanh()
+
+
+class FunctionalNorm(torch.nn.Module):
+    """Batch norm that is no BatchNorm module."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(4, 3, 5)
+        self.head = torch.nn.Linear(108, 1)
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("variance", torch.ones(3))
+
+    def norm(self, h):
+        return F.batch_norm(h, self.mean, self.variance, training=True)
+
+    def forward(self, x):
+        return self.head(self.norm(self.conv(x)).tanh().flatten(1))
+
+
+class DirectNorm(FunctionalNorm):
+    def norm(self, h):
+        mean, variance = self.mean, self.variance
+        return torch.batch_norm(h, None, None, mean, variance, True, 0.1, 1e-5, False)
+
+
+class Spectral(Stem):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.utils.parametrizations.spectral_norm(self.conv)
+        self.norm = torch.nn.Identity()
+
+
+class RunningInstanceNorm(Stem):
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.InstanceNorm1d(3, track_running_stats=True)
+
+
+class Squeezes(Stem):
+    def forward(self, x):
+        return super().forward(x).squeeze()[..., None]
+
+
+class Masks(Stem):
+    """Dropout is off while the ways are compared, so that it does not decide for the slow one."""
+
+    def between(self, h, x):
+        return F.dropout(h.tanh(), 0.0, training=True)
+
+
+KINDS = [
+    Compares,
+    AddsInPlace,
+    Iterates,
+    AsksForItsType,
+    AsksWhetherItHasAShape,
+    CustomGradient,
+    BothStrands,
+    PositionsFirst,
+    FunctionalNorm,
+    DirectNorm,
+    Spectral,
+    RunningInstanceNorm,
+    Squeezes,
+    Masks,
+]
+
+
+@pytest.mark.parametrize("spec", ["input-x-gradient", "expected-gradients"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("chosen", [[1, 3, 4], [2], [0, 1, 2, 3, 4]])
+def test_no_module_gives_something_else_in_parts(kind, chosen, spec):
+    def network():
+        torch.manual_seed(0)
+        return kind().double()
+
+    x, applies = sequences(), torch.zeros(6, dtype=torch.bool)
+    applies[chosen] = True
+    plain, model = network(), network()
+    expected = plain(x)
+    expected.square().sum().backward()
+    output, found = attribute(spec, model, x, applies)
+    assert torch.allclose(output, expected)
+    output.square().sum().backward()
+    for a, b in zip(plain.parameters(), model.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad)
+    for a, b in zip(plain.buffers(), model.buffers(), strict=True):
+        assert torch.allclose(a, b)
+    _, whole = attribute(spec, network(), x)
+    assert whole.observed.abs().max() > 1e-6
+    assert torch.allclose(found.observed, whole.observed[applies])
+
+
+def test_models_that_mix_their_batch_go_in_one_tensor():
+    torch.manual_seed(0)
+    model = MixesTheBatch().double()
+    expected = model(sequences())
+    output, _ = attribute("input-x-gradient", model, sequences(), torch.arange(6) < 2)
+    assert torch.allclose(output, expected)
+
+
+def test_trying_a_model_leaves_no_trace():
+    torch.manual_seed(0)
+    model, x = torch.nn.Sequential(smooth_network(), torch.nn.Dropout(0.5)).double(), sequences()
+    before = torch.get_rng_state()
+    expected = [b.clone() for b in model.buffers()]
+    for buffer, value in zip(smooth_network().buffers(), expected, strict=True):
+        assert torch.equal(buffer, value)
+    attribute("input-x-gradient", model, x, torch.arange(6) < 3)
+    assert model[0][1].num_batches_tracked == 1
+    torch.set_rng_state(before)
+    F.dropout(torch.ones(3, 1), 0.5)
+    F.dropout(torch.ones(3, 1), 0.5)
+    expected_state = torch.get_rng_state()
+    torch.set_rng_state(before)
+    attribute("input-x-gradient", model, x, torch.arange(6) < 3)
+    assert torch.equal(torch.get_rng_state(), expected_state)
+
+
+def test_callers_in_inference_mode_and_callers_that_differentiate_the_output_or_the_input():
+    model, x = smooth_network(), sequences()
+    chosen = torch.arange(6) < 3
+    with torch.inference_mode():
+        inside = attribute("input-x-gradient", model.eval(), x, chosen)[1].observed
+    output, found = attribute("input-x-gradient", model, x, chosen, create_graph=False)
+    assert torch.allclose(inside, found.observed)
+    output.sum().backward()
+    leaf = sequences().requires_grad_()
+    output, _ = attribute("input-x-gradient", model, leaf, chosen)
+    output.sum().backward()
+    assert torch.allclose(leaf.grad, by_autograd(model, x))
+
+
+def test_lazy_modules_are_made_by_their_first_pass():
+    model = torch.nn.Sequential(
+        torch.nn.LazyConv1d(3, 5),
+        torch.nn.LazyBatchNorm1d(),
+        torch.nn.Flatten(),
+        torch.nn.LazyLinear(1),
+    )
+    output, _ = attribute(
+        "input-x-gradient", model, sequences(dtype=torch.float32), torch.arange(6) < 3
+    )
+    assert output.shape == (6, 1)
+
+
+def test_penalties_under_autocast_are_computed_in_float32():
+    prior, model, x = (
+        load_prior("fourier"),
+        smooth_network().float(),
+        sequences(dtype=torch.float32),
+    )
+    expected = prior.penalty(attribute("input-x-gradient", model, x)[1], None)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        _, found = attribute("input-x-gradient", smooth_network().float(), x)
+        value = prior.penalty(found, None)
+    assert value.dtype == torch.float32
+    again = prior.penalty(found, None)
+    assert torch.equal(value, again)
+    assert torch.allclose(value, expected, atol=0.05)
+
+
 def test_the_own_error_of_a_module_is_the_one_that_is_shown():
     class Broken(Viewing):
         def forward(self, x):

@@ -125,8 +125,9 @@ def test_hooks_of_a_composition_add_up_in_loops_of_ones_own():
     x = torch.zeros(2, 4, 9)
     noisy = load_prior("input-noise").augment(x, 0.6, torch.Generator().manual_seed(0))
     assert torch.equal(prior.augment(x, 2.0, torch.Generator().manual_seed(0)), noisy)
-    drops = [m.p for m in prior.adapt(model, 1.0).modules() if isinstance(m, torch.nn.Dropout)]
-    assert drops == [0.4] * 3
+    modules = prior.adapt(model, 1.0).modules()
+    hooks = [hook for module in modules for hook in module._forward_pre_hooks.values()]
+    assert [hook.probability for hook in hooks] == [0.4] * 3
     assert prior.scale_free
     assert not load_prior("fourier+l1").scale_free
 
@@ -206,3 +207,14 @@ def test_composed_weights_are_split_from_options_only_where_they_belong():
 def test_an_empty_composition_does_nothing():
     assert not Composition().acts
     assert Composition((Component("l1", load_prior("l1"), None),)).acts
+
+
+def test_parts_of_weight_zero_add_zero():
+    prior = load_prior("fourier=0+weight-l2=0+l1=0.1234567890123456")
+    track = torch.rand(3, 40, generator=torch.Generator().manual_seed(0))
+    found = prior.penalty(Attribution(track[:, None], track), None)
+    assert torch.allclose(found, 0.1234567890123456 * track.mean(dim=1))
+    assert load_prior("fourier=0+tv=0").penalty(Attribution(track[:, None], track), None).sum() == 0
+    assert prior.parameter_penalty(network()) == 0
+    spec = registry.normal_spec("prior", "fourier=0+l1=0.1234567890123456")
+    assert spec == "fourier=0+l1=0.1234567890123456"

@@ -275,8 +275,20 @@ def test_dropout_sits_before_dense_layers_and_keeps_the_weights():
     model = torch.nn.Sequential(torch.nn.Conv1d(4, 2, 3), torch.nn.Flatten(), torch.nn.Linear(6, 1))
     before = [p.clone() for p in model.parameters()]
     adapted = load_prior("dropout").adapt(model, 0.3)
-    assert [type(m).__name__ for m in adapted[2]] == ["Dropout", "Linear"]
-    assert adapted[2][0].p == 0.3
+    assert list(adapted.state_dict()) == list(model.state_dict())
+    value = torch.ones(1, 6)
+    linear = adapted[2]
+    expected = torch.nn.functional.linear(value, linear.weight, linear.bias)
+    assert torch.equal(linear.eval()(value), expected)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        dropped = [linear.train()(value) for _ in range(50)]
+        torch.manual_seed(0)
+        masks = [torch.nn.functional.dropout(value, 0.3) for _ in range(50)]
+    for mask, found in zip(masks, dropped, strict=True):
+        assert torch.allclose(torch.nn.functional.linear(mask, linear.weight, linear.bias), found)
+    with pytest.raises(UserError, match="no dense layer"):
+        load_prior("dropout").adapt(torch.nn.Conv1d(4, 2, 3), 0.3)
     assert all(torch.equal(a, b) for a, b in zip(before, adapted.parameters(), strict=True))
     with pytest.raises(UserError, match="probability"):
         load_prior("dropout").check_weight(1.0)
@@ -342,3 +354,60 @@ def test_default_weights_of_other_forms():
     assert load_prior("tv").default_weight("binary") == 0.1
     assert load_prior("tv:form=published").default_weight("binary") == 0.01
     assert load_prior("gini:form=global").default_weight("binary") == 0.03
+
+
+@pytest.mark.parametrize("size", [1e-44, 1e-38, 1e-30, 1e-19, 1.0, 1e19, 1e36])
+@pytest.mark.parametrize("spec", ["fourier", "fourier:boundary=zero", "tv", "gini", "off-simplex"])
+def test_scale_free_penalties_are_exact_for_attributions_of_any_size(spec, size):
+    generator = torch.Generator().manual_seed(0)
+    gradient = torch.randn(2, 4, 40, generator=generator)
+    gradient[0, :, 7] *= 1e-20 if spec == "off-simplex" else 1
+    values, slopes = [], []
+    for factor in (1.0, size):
+        leaf = (factor * gradient).requires_grad_()
+        found = load_prior(spec).penalty(Attribution(leaf, leaf[:, 0]), batch(2, 40))
+        values.append(found.detach())
+        slopes.append(torch.autograd.grad(found.sum(), leaf)[0])
+    assert all(torch.isfinite(value).all() for value in [*values, *slopes])
+    # what is below the smallest normal number counts as zero
+    if size >= (1.0 if spec == "off-simplex" else 1e-30):
+        assert torch.allclose(*values, rtol=1e-4)
+
+
+@pytest.mark.parametrize("sign", ["absolute", "signed", "positive"])
+@pytest.mark.parametrize("name", ["fourier", "tv", "gini", "l1", "l2"])
+def test_a_zero_attribution_has_no_gradient(name, sign):
+    track = torch.zeros(2, 30, requires_grad=True)
+    (slope,) = torch.autograd.grad(penalty(f"{name}:sign={sign}", track).sum(), track)
+    assert torch.equal(slope, torch.zeros(2, 30))
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "reflect", "zero", "taper"])
+def test_smoothing_may_be_wider_than_the_sequence(boundary):
+    value = penalty(f"fourier:boundary={boundary}:smooth_sigma=30", torch.rand(2, 7))
+    assert torch.isfinite(value).all()
+
+
+def test_one_activation_for_all_layers_cannot_be_made_exponential():
+    class Shared(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.relu = torch.nn.Conv1d(4, 2, 3), torch.nn.ReLU()
+            self.second = torch.nn.Conv1d(2, 2, 3)
+
+        def forward(self, x):
+            return self.relu(self.second(self.relu(self.first(x))))
+
+    with pytest.raises(UserError, match="one of its own"):
+        load_prior("exponential").adapt(Shared(), 1.0)(torch.zeros(1, 4, 9))
+    unlisted = torch.nn.Sequential(
+        torch.nn.Conv1d(4, 2, 3), torch.nn.Mish(), torch.nn.Conv1d(2, 2, 3), torch.nn.ReLU()
+    )
+    with pytest.raises(UserError, match="no activation module after the first Conv1d"):
+        load_prior("exponential").adapt(unlisted, 1.0)
+
+
+def test_weight_norms_of_a_model_without_matrices_are_refused():
+    for name in ("weight-l1", "weight-l2"):
+        with pytest.raises(UserError, match="no weights of more than one dimension"):
+            load_prior(name).parameter_penalty(torch.nn.BatchNorm1d(3))
