@@ -137,7 +137,7 @@ def _encode_records(records: list[bytes], path: Path, length: int | None) -> NDA
         if len(codes) != length:
             if not codes:
                 raise UserError(
-                    f"{path}: record {_label(record)!r} has no sequence; add it or remove the record"
+                    f"{path}: record {_label(record)!r} has no sequence; add it or remove it"
                 )
             if length is not None:
                 _check_letters(record, codes, path)

@@ -133,7 +133,7 @@ def log_odds(share: NDArray[np.float32]) -> NDArray[np.float32]:
     """log(p / (1 - p)); 0 for shares of 0 and 1, which have none."""
     inside = (share > 0) & (share < 1)
     p = np.where(inside, share, 0.5)
-    odds: NDArray[np.float32] = np.asarray(np.log(p) - np.log1p(-p), dtype=np.float32)
+    odds: NDArray[np.float32] = np.log(p / (1 - p)).astype(np.float32)
     return odds
 
 

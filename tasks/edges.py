@@ -18,7 +18,7 @@ from priorbench.simulation import (
     write_instance,
 )
 
-from ._logit import Drawn, LogitTask, alternate, room_for
+from ._logit import Drawn, LogitTask, alternate
 
 _TARGET = "GCATGAGTCACC"
 _DECOY = "CCATATAAGG"
@@ -56,8 +56,8 @@ class Edges(LogitTask):
 
     def room(self) -> int:
         """See LogitTask.room."""
-        # motifs at both ends and one in the middle, and the decoy between them
-        return 2 * self.distance + room_for([len(_TARGET)] * 3 + [len(_DECOY)])
+        # the decoy fits beside the motif in the middle, and between those at the ends
+        return 2 * (self.distance + len(_TARGET) + len(_DECOY))
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
         """See LogitTask.draw; ``place`` is the index of a positive's place, 255 for negatives."""

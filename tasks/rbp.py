@@ -32,6 +32,7 @@ _PROTEINS: Mapping[str, tuple[str, str]] = {
     "ELAVL1": ("TTWTTTW", "Lebedeva et al., Molecular Cell 2011"),
 }
 _DECOY = "GAAGAA"
+_MOST_COPIES = 4
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,3 @@ class Rbp(LogitTask):
                 both_strands=False,
             )
         return Drawn(sequences, labels, planted, {})
-
-
-_MOST_COPIES = 4
