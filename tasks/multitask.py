@@ -101,6 +101,8 @@ class Multitask(SimulatedTask):
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
         """See SimulatedTask.draw."""
+        if self.output > self.outputs:
+            raise UserError(f"output {self.output} is beyond the {self.outputs} outputs there are")
         sequences = markov_background(count, length, generator)
         planted = nothing_planted(count, length)
         present = generator.random((count, len(_MOTIFS))) < _PRESENT

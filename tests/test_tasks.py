@@ -1,0 +1,309 @@
+"""Every task keeps its contract: truth, floor and ceiling, bytes, losses; and what each plants."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from priorbench import Batch, Task, UserError, load_attribution, load_prior, registry
+from priorbench.contracts import Form
+from priorbench.dataset import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL, TEST, DatasetWriter, load_dataset
+from priorbench.objective import Regularisation
+from priorbench.schedules import schedule_of
+from priorbench.scoring import ORACLE, RANDOM, reference_scores
+from priorbench.seeds import Luck
+from priorbench.sequences import decode, reverse_complement
+from priorbench.simulation import markov_background
+from priorbench.training import fit
+
+TASKS = sorted(registry.components("task"))
+VARIANTS = [
+    *TASKS,
+    "binary:copies=1:co_factors=1",
+    "rbp:protein=PUM2",
+    "rbp:protein=HNRNPC",
+    "short-motif:width=3",
+    "short-motif:width=14:fidelity=0.8",
+    "syntax:wrong_spacing=0.5",
+    "edges:where=both:distance=3",
+    "multitask:outputs=3:output=2",
+]
+
+
+def task_of(spec: str) -> Task:
+    return registry.build("task", spec)
+
+
+def write(spec, folder, seed=0):
+    with DatasetWriter(folder) as writer:
+        task_of(spec).simulate(writer, "smoke", np.random.default_rng(seed))
+        writer.finish()
+    return load_dataset(folder)
+
+
+@pytest.mark.parametrize("spec", VARIANTS)
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(spec, tmp_path):
+    digests = [write(spec, tmp_path / str(i), seed).digest for i, seed in enumerate((0, 0, 1))]
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize("spec", VARIANTS)
+def test_the_oracle_localises_and_a_random_attribution_is_at_its_floor(spec, tmp_path):
+    dataset = write(spec, tmp_path / "data")
+    scores = reference_scores(dataset, task_of(spec))
+    assert scores[ORACLE]["motif-auprc"] >= 0.99
+    relevant = np.isin(dataset.truth, (MOTIF, SUBOPTIMAL))
+    share = relevant[relevant.any(axis=1)].mean()
+    assert share < scores[RANDOM]["motif-auprc"] < share + 0.08
+    assert scores[RANDOM]["auroc"] == pytest.approx(0.5)
+    assert (dataset.split[dataset.attributed] == TEST).all()
+
+
+def composition(sequences, taken):
+    """Shares of neighbouring bases outside the motifs."""
+    pairs = 4 * sequences[:, :-1].astype(int) + sequences[:, 1:]
+    free = ~(taken[:, :-1] | taken[:, 1:])
+    counts = [
+        np.bincount(row[f], minlength=16) / f.sum() for row, f in zip(pairs, free, strict=True)
+    ]
+    return np.array(counts)
+
+
+@pytest.mark.parametrize("spec", VARIANTS)
+def test_what_does_not_see_motifs_cannot_beat_chance(spec):
+    task = task_of(spec)
+    drawn = task.draw(3000, 100, np.random.default_rng(3))
+    label = task.positive(drawn.labels).astype(int)
+    features = composition(drawn.sequences, drawn.planted.occupied)
+    model = LogisticRegression(C=100, max_iter=500).fit(features[:1500], label[:1500])
+    assert roc_auc_score(label[1500:], model.decision_function(features[1500:])) < 0.56
+    assert len(np.unique(label)) == 2
+
+
+def test_a_shift_of_gc_is_seen_without_motifs():
+    drawn = task_of("binary:gc_shift=0.3").draw(1000, 100, np.random.default_rng(0))
+    gc = ((drawn.sequences == 1) | (drawn.sequences == 2)).mean(axis=1)
+    assert roc_auc_score(drawn.labels, gc) > 0.8
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_network_learns_the_task_a_little(name, tmp_path):
+    task, dataset = task_of(name), write(name, tmp_path / "data")
+    architecture = registry.build("architecture", task.architecture)
+    torch.manual_seed(0)
+    model = architecture.build(dataset.form(task), "smoke")
+    regularisation = Regularisation(
+        load_prior("fourier").parts(0.1, name), load_attribution("input-x-gradient")
+    )
+    found = fit(
+        model,
+        task,
+        regularisation,
+        dataset,
+        schedule=schedule_of(task, "smoke"),
+        luck=Luck(0, (name, "simulated"), 0),
+        device=torch.device("cpu"),
+    )
+    assert not found.divergence
+    assert found.history[-1].training_loss < found.history[0].training_loss
+    assert found.history[0].penalty > 0
+
+
+@pytest.mark.parametrize("spec", VARIANTS)
+def test_losses_targets_and_predictions_have_one_row_per_example(spec, tmp_path):
+    task, dataset = task_of(spec), write(spec, tmp_path / "data")
+    form = dataset.form(task)
+    rows = np.arange(7)
+    label = torch.from_numpy(dataset.columns["label"].take(rows))
+    batch = Batch(torch.zeros(7, 4, form.length), label)
+    output = torch.randn(7, form.outputs, generator=torch.Generator().manual_seed(0))
+    assert task.prediction_loss(output, batch).shape == (7,)
+    assert task.target(output).shape == (7,)
+    assert task.applies(batch).tolist() == task.positive(label.numpy()).tolist()
+    chance = task.chance(dataset)
+    for name, values in task.predictions(output, batch).items():
+        assert len(values) == 7
+        assert chance[name].shape == (len(dataset.rows(TEST)), *values.shape[1:])
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("binary:co_factors=9", "co_factors 9"),
+        ("binary:gc_shift=3", "gc_shift 3"),
+        ("rbp:protein=FUS", "not one of PUM2"),
+        ("rbp:copies=0.5", "copies 0.5"),
+        ("rbp:fidelity=0.2", "fidelity 0.2"),
+        ("syntax:jitter=9", "jitter 9 is not between 0 and spacing 6"),
+        ("syntax:wrong_spacing=2", "wrong_spacing 2"),
+        ("syntax:fidelity=1", "fidelity 1"),
+        ("suboptimal:mutated=0", "mutated 0"),
+        ("suboptimal:fidelity=1", "fidelity 1"),
+        ("edges:distance=-1", "distance -1"),
+        ("edges:fidelity=0", "fidelity 0"),
+        ("short-motif:width=2", "width 2"),
+        ("short-motif:fidelity=0.3", "fidelity 0.3"),
+        ("multitask:outputs=99", "outputs 99"),
+        ("multitask:output=-1", "output -1"),
+        ("multitask:fidelity=1", "fidelity 1"),
+    ],
+)
+def test_options_outside_their_range_are_refused(spec, message):
+    with pytest.raises(UserError, match=message):
+        task_of(spec)
+
+
+def test_what_does_not_fit_the_window_is_refused(tmp_path):
+    for spec, message in [
+        ("edges:distance=20", "need windows of 84 bp, scale smoke has 80"),
+        ("short-motif:width=3:fidelity=0.4", "cannot be told from background"),
+        ("multitask:outputs=4:output=5", "output 5 is beyond the 4 outputs"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            write(spec, tmp_path / "data")
+
+
+def test_rna_motifs_stand_on_the_given_strand():
+    drawn = task_of("rbp:protein=TARDBP:fidelity=0.999").draw(400, 80, np.random.default_rng(0))
+    for sequence, codes in zip(drawn.sequences[::2], drawn.planted.codes[::2], strict=True):
+        start = int(np.argmax(codes == MOTIF))
+        found = zip(decode(sequence[start : start + 6]), "TGTGTG", strict=True)
+        assert sum(a == b for a, b in found) >= 5
+    assert not (drawn.planted.codes[1::2] == MOTIF).any()
+
+
+def test_positions_of_a_motif_that_say_nothing_are_neutral():
+    drawn = task_of("rbp:protein=PUM2").draw(200, 80, np.random.default_rng(0))
+    positive = drawn.planted.codes[::2]
+    # UGUANAUA: the fifth column has no information
+    assert (positive == NEUTRAL).sum() * 7 == (positive == MOTIF).sum()
+    assert (drawn.planted.oracle[drawn.planted.codes == NEUTRAL] == 0).all()
+
+
+@pytest.mark.parametrize(("width", "fidelity"), [(3, 0.97), (6, 0.9), (10, 0.8), (14, 0.8)])
+def test_short_motifs_are_equally_easy_to_see_at_every_length(width, fidelity):
+    task = task_of(f"short-motif:width={width}:fidelity={fidelity}")
+    drawn = task.draw(4000, 120, np.random.default_rng(5))
+    from importlib import import_module
+
+    scan = import_module("priorbench.tasks.short_motif").scan
+    found = roc_auc_score(drawn.labels, scan(task.motif, drawn.sequences))
+    assert found == pytest.approx(0.95, abs=0.015)
+    assert task.motif.width == width
+
+
+def test_syntax_positives_have_the_preferred_gap_and_negatives_do_not():
+    task = task_of("syntax:spacing=5:jitter=1:wrong_spacing=0.5:fidelity=0.999")
+    drawn = task.draw(600, 100, np.random.default_rng(0))
+    gaps = {MOTIF: [], DECOY: []}
+    for codes in drawn.planted.codes:
+        code = MOTIF if (codes == MOTIF).any() else DECOY
+        here = np.flatnonzero(codes == code)
+        inside = codes[here[0] : here[-1] + 1] == code
+        gaps[code].append(len(here) if inside.all() and len(here) == 10 else (~inside).sum())
+    assert set(gaps[MOTIF]) == {4, 5, 6}
+    counts = np.bincount([len(np.flatnonzero(c)) for c in drawn.planted.codes])
+    assert counts[20] > 300  # all positives and half of the negatives hold both
+    assert counts[10] > 100
+
+
+def test_suboptimal_positions_are_the_worst_base_between_good_ones():
+    drawn = task_of("suboptimal:mutated=1").draw(400, 80, np.random.default_rng(0))
+    codes, oracle = drawn.planted.codes, drawn.planted.oracle
+    assert ((codes[::2] == SUBOPTIMAL).sum(axis=1) == 1).all()
+    assert not (codes[1::2] == SUBOPTIMAL).any()
+    assert (oracle[codes == SUBOPTIMAL] < -0.5).all()
+    row, column = np.nonzero(codes == SUBOPTIMAL)
+    for side in (-1, 1):
+        assert (codes[row, column + side] == MOTIF).all()
+        assert (oracle[row, column + side] > 0.5).all()
+
+
+def test_edges_plants_where_it_says():
+    for where, starts in {
+        "start": [{2}],
+        "end": [{66}],
+        "middle": [{34}],
+        "both": [{2, 66}],
+        "mixed": [{2}, {66}, {2, 66}, {34}],
+    }.items():
+        drawn = task_of(f"edges:where={where}:distance=2").draw(80, 80, np.random.default_rng(0))
+        found = []
+        for codes in drawn.planted.codes[::2]:
+            motif = (codes == MOTIF).astype(int)
+            begins = set(np.flatnonzero(np.diff(motif, prepend=0) == 1).tolist())
+            if begins not in found:
+                found.append(begins)
+        assert found == starts, where
+        assert set(drawn.arrays["place"][1::2]) == {255}
+
+
+def test_outputs_share_motifs_and_follow_them():
+    task = task_of("multitask:outputs=16")
+    mixtures = task.mixtures()
+    assert (mixtures.sum(axis=1) == 2).all()
+    assert len(np.unique(mixtures, axis=0)) == 16
+    one = task_of("multitask:outputs=16:output=5")
+    drawn = one.draw(500, 100, np.random.default_rng(0))
+    with_motif = (drawn.planted.codes == MOTIF).any(axis=1)
+    assert (with_motif == (drawn.labels[:, 4] == 1)).all()
+    assert one.target(torch.eye(16)).tolist() == [float(i == 4) for i in range(16)]
+
+
+def test_strands_of_dna_are_drawn_evenly():
+    drawn = task_of("binary:copies=1:fidelity=0.999").draw(400, 80, np.random.default_rng(1))
+    forward = 0
+    for sequence, codes in zip(drawn.sequences[::2], drawn.planted.codes[::2], strict=True):
+        motif = sequence[codes == MOTIF]
+        same = [
+            sum(a == b for a, b in zip(decode(one), "GCATGAGTCACC", strict=True))
+            for one in (motif, reverse_complement(motif))
+        ]
+        assert max(same) >= 10
+        forward += same[0] > same[1]
+    assert 70 < forward < 130
+
+
+def test_background_has_no_motif_more_often_than_chance():
+    codes = markov_background(200, 100, np.random.default_rng(0))
+    assert "GCATGAGTCACC" not in "N".join(decode(row) for row in codes)
+
+
+@pytest.mark.parametrize("name", sorted(registry.components("architecture")))
+def test_architectures_say_what_they_cannot_do(name):
+    architecture = registry.build("architecture", name)
+    with pytest.raises(UserError, match=f"architecture {name}"):
+        architecture.build(Form(3), "smoke")
+    for form in (Form(80), Form(120, 7)):
+        output = architecture.build(form, "smoke")(torch.zeros(3, 4, form.length))
+        assert output.shape == (3, form.outputs)
+    for scale, length in (("quick", 120), ("standard", 200), ("paper", 1000)):
+        model = architecture.build(Form(length), scale).eval()
+        assert model(torch.zeros(1, 4, length)).shape == (1, 1)
+
+
+def test_networks_of_numbers_refuse_profiles_and_bpnet_gives_them():
+    for name in ("three-conv", "basset", "deepsea"):
+        with pytest.raises(UserError, match="predicts numbers, and this task wants profiles"):
+            registry.build("architecture", name).build(Form(200, 2, 100), "smoke")
+    for controls in (0, 2):
+        form = Form(200, 2, 101, controls)
+        model = registry.build("architecture", "bpnet").build(form, "smoke")
+        given = [torch.ones(3, controls, 101)] if controls else []
+        logits, counts = model(torch.zeros(3, 4, 200), *given)
+        assert logits.shape == (3, 2, 101)
+        assert counts.shape == (3, 2)
+    paper = registry.build("architecture", "bpnet").build(Form(1346, 2, 1000), "paper")
+    assert paper(torch.zeros(1, 4, 1346))[0].shape == (1, 2, 1000)
+
+
+def test_digest_of_the_default_binary_data_has_not_changed(tmp_path):
+    dataset = write("binary", tmp_path / "data")
+    codes = dataset.columns["sequence"].take(np.arange(700))
+    assert hashlib.sha256(codes.tobytes()).hexdigest()[:16] == EXPECTED
+
+
+EXPECTED = "7c1c118e03453079"
