@@ -18,7 +18,6 @@ import torch
 from fourier_step import step_ratios
 from prior_prices import prices
 
-from priorbench import load_prior
 from priorbench.sequences import decode
 from priorbench.simulation import markov_background
 
@@ -49,7 +48,7 @@ def penalties() -> Iterator[Row]:
     One thread, 1,000 bp, 64 sequences, half of them positive.
     """
     for price in prices():
-        if load_prior(price.prior).overrides("penalty"):
+        if price.penalty > 1e-5:
             yield f"{price.prior}: penalty alone", f"{100 * price.penalty:.1f} %", "< 3 %"
         yield f"{price.prior}: step", f"{price.step:.2f} x", ""
         yield f"{price.prior}: step with batch norm", f"{price.step_batch_norm:.2f} x", ""

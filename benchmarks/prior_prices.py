@@ -75,11 +75,16 @@ def penalty_alone(spec: str) -> Callable[[], None]:
     generator = torch.Generator().manual_seed(0)
     gradient = torch.randn(examples.sequence.shape, generator=generator, requires_grad=True)
 
+    network = registry.build("architecture", "three-conv").build(LENGTH, 1, "paper")
+    matrices = [parameter for parameter in network.parameters() if parameter.dim() > 1]
+
     def run() -> None:
         if prior.overrides("penalty"):
             observed = (gradient * examples.sequence).sum(dim=1)
             value = prior.penalty(Attribution(gradient, observed), examples).mean()
             torch.autograd.grad(value, gradient)
+        if prior.overrides("parameter_penalty"):
+            torch.autograd.grad(prior.parameter_penalty(network), matrices)
 
     return run
 

@@ -6,7 +6,7 @@ import csv
 import re
 from pathlib import Path
 
-from priorbench import Prior, UserError, docstrings, load_prior, registry
+from priorbench import Prior, docstrings, load_prior, registry
 from priorbench.attributions import METHODS
 from priorbench.contracts import HOOKS
 from priorbench.penalties import AttributionPrior, GradientPrior, Penalty
@@ -22,8 +22,8 @@ _ACTS = {
 _HEAD = """\
 # Priors
 
-Made from the classes by `make docs`; do not edit. `priorbench show NAME` prints the same, and
-`priorbench check NAME` tests what is claimed here.
+Made from the classes by `make docs`; do not edit. `priorbench show NAME` prints what is said here
+of a prior, its prices aside, and `priorbench check NAME` tests what is claimed.
 
 A prior is written with its options after colons, `fourier:boundary=reflect:softness=0`. Priors are
 added up with `+`, at their default weights, `fourier+dropout`, or with their own,
@@ -76,19 +76,6 @@ def _about(cls: type) -> str:
     return "\n".join(line if line.startswith("    ") else _prose(line) for line in lines)
 
 
-def _weight(prior: Prior) -> str:
-    if not prior.acts:
-        return ""
-    try:
-        general = f"{prior.default_weight('*'):g}"
-    except UserError:
-        general = ""
-    special = [
-        f"{task} {weight:g}" for task, weight in prior.default_weights.items() if task != "*"
-    ]
-    return ", ".join(filter(None, [general, *special]))
-
-
 def _row(name: str, prior: Prior, prices: dict[str, dict[str, str]]) -> str:
     hooks = ", ".join(_ACTS[hook] for hook in HOOKS if prior.overrides(hook))
     scale_free = ("yes" if prior.scale_free else "no") if prior.overrides("penalty") else ""
@@ -98,7 +85,14 @@ def _row(name: str, prior: Prior, prices: dict[str, dict[str, str]]) -> str:
         alone = f"{100 * float(price['penalty']):.1f} %" if prior.overrides("penalty") else ""
         measured = [alone, f"{price['step']} ×", f"{price['step_batch_norm']} ×"]
     link = f"[`{name}`](#{name})"
-    cells = [link, prior.summary, hooks, _weight(prior), scale_free, *measured]
+    cells = [
+        link,
+        prior.summary,
+        hooks,
+        docstrings.default_weights(type(prior)),
+        scale_free,
+        *measured,
+    ]
     return "| " + " | ".join(cells) + " |"
 
 

@@ -25,6 +25,7 @@ from .errors import UserError, unknown
 from .streams import Gate, forward_parts
 
 Target = Callable[[Any], torch.Tensor]
+_MOST_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,8 @@ class IntegratedGradients(AttributionMethod):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
-        if self.steps < 1:
-            raise UserError(f"steps {self.steps} is not a whole number >= 1")
+        if not 1 <= self.steps <= _MOST_STEPS:
+            raise UserError(f"steps {self.steps} is not a whole number from 1 to {_MOST_STEPS}")
 
     def path(
         self, sequence: torch.Tensor, applies: torch.Tensor, generator: torch.Generator | None
@@ -196,9 +197,10 @@ def attribute_and_predict(
 ) -> tuple[Any, Attribution]:
     """One forward pass that also attributes some of the examples.
 
-    Only the chosen examples pay for the second differentiation, unless the model has batch norm
-    in training mode and asks for the size of its batch (as recurrent layers and attention do):
-    then all do, with the same result.
+    Only the chosen examples pay for the second differentiation, unless the model cannot take its
+    batch in parts (recurrent layers and attention beside batch norm in training mode, for
+    instance): then all do, with the same result. Which of the two is found out by trying both
+    when a model is first seen.
 
     Args:
         model: called with ``sequence`` and ``args``; gives (B, ...), or tuples, lists and

@@ -321,7 +321,8 @@ def _add_plugins(paths: list[Path] | None) -> None:
 
 @app.command()
 def check(
-    prior: Annotated[str, typer.Argument(help="A file with your prior, or a prior's name.")],
+    prior: Annotated[str, typer.Argument(help="A file with your prior, or a prior as in run.")],
+    plugin: Annotated[list[Path] | None, typer.Option(help="A file with your prior.")] = None,
 ) -> int:
     """Check that a prior keeps its contract; exit status 1 if it does not.
 
@@ -334,6 +335,7 @@ def check(
     from .conformance import check_prior
     from .registry import add_plugin, components
 
+    _add_plugins(plugin)
     spec = prior
     if Path(prior).suffix == ".py" or Path(prior).is_file():
         spec = add_plugin(Path(prior)).name

@@ -153,6 +153,11 @@ class Prior(ABC):
 
         Raises UserError for a prior that acts and has no default for the task.
         """
+        if not isinstance(self.default_weights, Mapping):
+            raise UserError(
+                f"default_weights is {self.default_weights!r}; write weights by task, such as "
+                '{"*": 0.1}'
+            )
         weight = self.default_weights.get(task, self.default_weights.get("*"))
         if weight is None and self.acts:
             raise UserError(

@@ -51,6 +51,23 @@ def attribute_texts(cls: type) -> dict[str, str]:
     return found
 
 
+def default_weights(cls: type[Any]) -> str:
+    """Default weights in words: for any task, for some, and for other choices of an option."""
+    usual = dict(cls().default_weights)
+    general = usual.pop("*", None)
+    found = [] if general is None else [f"{general:g}"]
+    found += [f"{weight:g} for {task}" for task, weight in usual.items()]
+    own = attribute_texts(cls)
+    for option in options(cls):
+        if option.name not in own or general is None or "|" not in option.kind:
+            continue
+        for choice in option.kind.split(" | "):
+            weight = cls(**{option.name: choice}).default_weight("*")
+            if weight != general:
+                found.append(f"{weight:g} with {option.name}={choice}")
+    return ", ".join(found)
+
+
 def options(cls: type[Any]) -> list[Option]:
     """The options of a component, in the order in which a spec is normalised."""
     texts: dict[str, tuple[str, type]] = {}

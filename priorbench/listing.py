@@ -94,7 +94,9 @@ def _class(kind: str, name: str, cls: type[Any]) -> str:
                     option.text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6
                 )
         lines += [f"Written {name}:{options[-1].name}={options[-1].default}", ""]
-    for label in ("citation", "scale_free", "reverse_complement_invariant", "default_weights"):
+    if kind == "prior" and docstrings.default_weights(cls):
+        lines.append(f"default weight: {docstrings.default_weights(cls)}")
+    for label in ("citation", "scale_free", "reverse_complement_invariant"):
         value = getattr(cls(), label, None)
         if value not in (None, "", {}):
             lines.append(f"{label.replace('_', ' ')}: {value}")

@@ -14,6 +14,7 @@ from .errors import UserError
 
 # epochs ** -1; for inflate and deflate as published (Tseng, Shrikumar & Kundaje 2020)
 _SPEEDS = {"constant": 0.0, "warm-up": 0.5, "inflate": 1.0, "deflate": 0.3}
+_WIDEST = 1000
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ class AttributionPrior(GradientPrior):
     Attributes:
         sign: what of the attribution is read: its ``absolute`` value, the ``signed`` value, or
             its ``positive`` part (negative attributions count as zero).
-        smooth_sigma: standard deviation in bp of a Gaussian that smooths this first; 0 for none.
+        smooth_sigma: standard deviation in bp, at least 1, of a Gaussian that smooths this first;
+            0 for none.
     """
 
     sign: Literal["absolute", "signed", "positive"] = "absolute"
@@ -98,8 +100,11 @@ class AttributionPrior(GradientPrior):
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
         super().__post_init__()
-        if self.smooth_sigma < 0:
-            raise UserError(f"smooth_sigma {self.smooth_sigma:g} is negative; use 0 for none")
+        if self.smooth_sigma and not 1 <= self.smooth_sigma <= _WIDEST:
+            raise UserError(
+                f"smooth_sigma {self.smooth_sigma:g} is not between 1 and {_WIDEST} bp; use 0 for "
+                "none"
+            )
 
     def raw_track(self, attribution: Attribution) -> torch.Tensor:
         """(B, L) attribution of each position by the option ``sign``, not smoothed.

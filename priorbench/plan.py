@@ -119,7 +119,10 @@ def resolve(study: Study, device: str) -> Study:
 def _attribution(spec: str) -> str:
     from .attributions import load_attribution  # waits for torch
 
-    return specs.normalise(_name(spec), load_attribution(spec))
+    try:
+        return specs.normalise(_name(spec), load_attribution(spec))
+    except UserError as error:
+        raise UserError(f"train_attribution: {error}") from None
 
 
 def _refuse_blind(spec: str, task: str, attribution: str) -> None:
@@ -135,7 +138,12 @@ def _weights(
     study: Study, priors: Sequence[str], tasks: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """The weight of every prior in every task, given or default."""
-    given = {_normalise("prior", spec): weight for spec, weight in study.weights.items()}
+    given: dict[str, float | dict[str, float]] = {}
+    for written, value in study.weights.items():
+        spec = _normalise("prior", written)
+        if spec in given:
+            raise UserError(f"weights: {spec!r} has two; a study has one weight a prior")
+        given[spec] = value
     for spec in given:
         if spec not in priors:
             raise UserError(f"weights: {unknown('prior of this study', spec, priors)}")
@@ -175,7 +183,12 @@ def _normalise(kind: str, spec: str) -> str:
 
 
 def _normalised(kind: str, written: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(_normalise(kind, spec) for spec in written))
+    """Normal specs without repeats; compositions of the same priors in another order are one."""
+    found: dict[tuple[str, ...], str] = {}
+    for spec in written:
+        normal = _normalise(kind, spec)
+        found.setdefault(tuple(sorted(normal.split("+"))), normal)
+    return list(found.values())
 
 
 def sources(study: Study) -> list[Source]:

@@ -6,6 +6,7 @@ Listing reads source files without importing them, so that it needs no torch.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import hashlib
 import importlib
 import importlib.metadata
@@ -159,7 +160,13 @@ def load(kind: str, name: str) -> type[Any]:
             f"{known[name].path}: defines {len(classes)} classes of contract "
             f"{CONTRACTS[kind].__name__}, wanted exactly one"
         )
-    return classes[0][1]
+    cls = classes[0][1]
+    if dataclasses.is_dataclass(cls):
+        try:
+            specs.check_options(cls)
+        except UserError as error:
+            raise UserError(f"{known[name].path}: {error}") from None
+    return cls
 
 
 def build(kind: str, spec: str) -> Any:
@@ -241,6 +248,11 @@ def add_plugin(path: Path) -> Component:
     if not path.is_file():
         raise UserError(f"plug-in {path}: no such file")
     name = _name(path.stem)
+    if any(letter in name for letter in "+:=, "):
+        raise UserError(
+            f"plug-in {path}: {name!r} cannot be written in a list of priors; name the file with "
+            "letters, digits and underscores"
+        )
     module_name = f"priorbench_plugin_{path.stem}"
     for kind in _PLUGIN_KINDS:
         known = components(kind).get(name)
@@ -268,6 +280,12 @@ def add_plugin(path: Path) -> Component:
             f"plug-in {path}: {cls.__name__} overrides none of {', '.join(HOOKS)}, so it would do "
             "nothing"
         )
+    try:
+        if dataclasses.is_dataclass(cls):
+            specs.check_options(cls)
+    except UserError as error:
+        sys.modules.pop(module_name, None)
+        raise UserError(f"plug-in {path}: {error}") from None
     component = Component(name, module_name, path, plugin=True)
     _plugins[classes[0][0]][name] = component
     return component

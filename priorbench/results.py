@@ -25,7 +25,7 @@ from .evaluation import unpack
 from .metrics import METRICS
 from .plan import BASELINE, Plan
 from .store import DONE, RunDirectory, write_text
-from .study import read_toml
+from .study import Study, read_toml
 from .trial import Trial
 
 _CACHED_TRIALS = 64
@@ -271,7 +271,8 @@ def load_run(root: Path) -> Run:
         raise UserError(f"{root}: results.csv is older than the trials; run the command again")
     return Run(
         root,
-        read_toml(root / "study.toml"),
+        # a run of an earlier version lacks the options that came later
+        {**Study().model_dump(mode="json"), **read_toml(root / "study.toml")},
         environment,
         results,
         _read_csv(root / "comparisons.csv"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -67,9 +68,14 @@ def new_prior(name: str, folder: Path) -> Path:
             f"{name!r} cannot be the name of a prior; start with a letter and use letters, digits "
             "and single hyphens"
         )
-    if name in registry.components("prior"):
-        raise UserError(f"prior {name!r} exists already; choose another name")
+    for kind in ("prior", "task"):
+        if name in registry.components(kind):
+            raise UserError(f"{kind} {name!r} exists already; choose another name")
     path = folder / f"{name.replace('-', '_')}.py"
+    if not path.exists() and importlib.util.find_spec(path.stem) is not None:
+        raise UserError(
+            f"{path.name} would hide the Python module {path.stem!r}; choose another name"
+        )
     cls = "".join(part[0].upper() + part[1:] for part in name.split("-"))
     text = _PRIOR.format(cls=cls, file=path.name)
     try:

@@ -39,6 +39,8 @@ def split_composition(spec: str) -> list[tuple[str, float | None]]:
     Raises:
         UserError: for an empty part or a weight that is not a number.
     """
+    if not spec.strip():
+        raise UserError("a prior needs a name; this one is empty")
     # not the plus of 1e+5
     return [_split_weight(part.strip(), spec) for part in re.split(r"\+(?!\d)", spec)]
 
@@ -113,6 +115,28 @@ def build(kind: str, cls: type[T], spec: str) -> T:
         return cls(**values)
     except UserError as error:
         raise UserError(f"{kind} {spec!r}: {error}") from None
+    except Exception as error:
+        # a plug-in's own mistake, at the border where it enters
+        raise UserError(f"{kind} {spec!r}: {type(error).__name__}: {error}") from error
+
+
+def check_options(cls: type) -> None:
+    """Raise UserError for a dataclass with an option that a spec cannot give."""
+    try:
+        hints = typing.get_type_hints(cls)
+    except (NameError, TypeError) as error:
+        raise UserError(f"{cls.__name__}: the type of an option cannot be read: {error}") from None
+    for field in dataclasses.fields(cls):
+        kind = hints[field.name]
+        if kind not in (int, float, bool, str) and typing.get_origin(kind) is not typing.Literal:
+            written = getattr(field.type, "__name__", field.type)
+            raise UserError(
+                f"{cls.__name__}: option {field.name!r} is of type {written}; use int, float, "
+                "bool, str or Literal"
+            )
+        missing = dataclasses.MISSING
+        if field.default is missing and field.default_factory is missing:
+            raise UserError(f"{cls.__name__}: option {field.name!r} has no default; give it one")
 
 
 def _text(value: Any) -> str:

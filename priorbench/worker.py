@@ -111,7 +111,7 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
         luck=luck,
         device=device,
     )
-    names = registry.names_in("prior", trial.prior)
+    names = [text for text, _ in specs.split_composition(trial.prior)]
     record = {
         "parts": [
             {"prior": name, "weight": part.weight} for name, part in zip(names, parts, strict=True)

@@ -15,6 +15,7 @@ from priorbench.metrics import METRICS
 from priorbench.plan import BASELINE
 from priorbench.results import Run
 from priorbench.scoring import ORACLE, RANDOM
+from priorbench.specs import split_composition
 from priorbench.statistics import EXACT_UP_TO, smallest_p
 from priorbench.store import DONE
 
@@ -64,7 +65,8 @@ class Block:
     def weight(self, prior: str) -> str:
         """The prior's weight here."""
         weights = self.rows.loc[self.rows["prior"] == prior, "weight"].unique()
-        return ", ".join(f"{float(weight):g}" for weight in weights)
+        times = "× " if len(split_composition(prior)) > 1 else ""
+        return ", ".join(f"{times}{float(weight):g}" for weight in weights)
 
     def reference(self, name: str, metric: Metric) -> float:
         """Score of the floor (``random``) or the ceiling (``oracle``); NaN if there is none."""

@@ -65,6 +65,8 @@ def test_new_never_overwrites_and_refuses_names_that_cannot_be(folder):
         ("9lives", "cannot be the name"),
         ("a--b", "cannot be the name"),
         ("../up", "cannot be the name"),
+        ("binary", "task 'binary' exists already"),
+        ("torch", "would hide the Python module 'torch'"),
         ("", "cannot be the name"),
     ]:
         with pytest.raises(UserError, match=message):
@@ -175,7 +177,12 @@ def test_the_attribution_that_penalties_see_decides_the_trial(tmp_path):
         (["--priors", "fourier+none"], "'none' adds nothing"),
         (["--priors", "fourier", "--weights", "fourier=1,fourier=2"], "'fourier' twice"),
         (["--priors", "fourier+dropout", "--weights", "fourier+dropout=10"], "not a probability"),
-        (["--priors", "fourier", "--train-attribution", "ism"], "unknown attribution 'ism'"),
+        (["--priors", "l1", "--weights", "l1=1,l1:every=1=2"], "'l1' has two"),
+        (
+            ["--priors", "fourier", "--train-attribution", "ism"],
+            "train_attribution: unknown attribution 'ism'",
+        ),
+        (["--priors", "l1", "--train-attribution", "integrated-gradients:steps=9999"], "to 1000"),
         (
             ["--priors", "l1+off-simplex", "--train-attribution", "simplex-gradient"],
             r"its penalty is constant for --train-attribution simplex-gradient",
@@ -210,3 +217,27 @@ def test_show_describes_options_inherited_ones_too(capsys, tmp_path):
     (tmp_path / "mine.py").write_text(BROKEN)
     assert _main(["show", "mine", "--plugin", str(tmp_path / "mine.py")]) == 0
     assert "turns a zero attribution into NaN" in capsys.readouterr().out
+
+
+def test_compositions_in_another_order_are_one_prior_and_forms_have_their_own_default(
+    tmp_path, capsys
+):
+    out = tmp_path / "out"
+    priors = "weight-l1+weight-l2,weight-l2+weight-l1"
+    assert run(out, "--priors", priors, "--seeds", "1") == 0
+    study = tomllib.loads((out / "study.toml").read_text())
+    assert study["priors"] == ["none", "weight-l1+weight-l2"]
+    _main(["show", "tv"])
+    assert "default weight: 0.1, 0.01 with form=published" in capsys.readouterr().out
+
+
+def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
+    out = tmp_path / "out"
+    assert run(out, "--priors", "l1+weight-l2", "--seeds", "1") == 0
+    study = out / "study.toml"
+    lines = [x for x in study.read_text().splitlines() if not x.startswith("train_attribution")]
+    study.write_text("\n".join(lines))
+    assert _main(["report", str(out)]) == 0
+    page = (out / "report.html").read_text()
+    assert "Penalties see input-x-gradient" in page
+    assert "weight × 1" in page

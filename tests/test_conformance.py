@@ -60,7 +60,7 @@ def test_a_prior_with_a_hook_is_checked_for_it():
         assert outcomes["has a price"] == "passed"
         for hook, check in {
             "penalty": "differentiates",
-            "parameter_penalty": "shrinks parameters",
+            "parameter_penalty": "penalises parameters",
             "adapt": "keeps initial weights",
             "augment": "changes input",
         }.items():
@@ -84,6 +84,7 @@ calls = itertools.count()
 
 BROKEN = {
     "describes_itself": [
+        dataclass(frozen=True)(type("Uncited", (Prior,), {"summary": "x", "penalty": id}))(),
         broken(summary="", penalty=lambda a, g, b: a.mean(1)),
         broken(citation="", penalty=lambda a, g, b: a.mean(1)),
         broken(default_weights={"*": -1.0}, penalty=lambda a, g, b: a.mean(1)),
@@ -105,6 +106,8 @@ BROKEN = {
     ],
     "repeats_itself": [broken(penalty=lambda a, g, b: a.mean(1) * next(calls))],
     "has_one_value_per_example": [
+        broken(penalty=lambda a, g, b: None),
+        broken(penalty=lambda a, g, b: a.mean(1) * torch.rand(())),
         broken(penalty=lambda a, g, b: a.mean()),
         broken(penalty=lambda a, g, b: a.mean(1).float()),
     ],
@@ -115,10 +118,14 @@ BROKEN = {
     ],
     "leaves_arguments_alone": [
         broken(penalty=lambda a, g, b: a.data.mul_(2).mean(1)),
+        broken(penalty=lambda a, g, b: a.mean(1) + b.label.zero_()),
         broken(base=Prior, augment=lambda self, s, weight, generator: s.add_(0.1)),
     ],
     "differentiates": [broken(penalty=lambda a, g, b: (a * a.detach()).mean(1))],
-    "ignores_order": [broken(penalty=lambda a, g, b: a.mean(1).cumsum(0))],
+    "ignores_order": [
+        broken(penalty=lambda a, g, b: a.mean(1).cumsum(0)),
+        broken(penalty=lambda a, g, b: 1e-9 * a.mean(1).cumsum(0)),
+    ],
     "ignores_scale": [broken(scale_free=True, penalty=lambda a, g, b: a.abs().mean(1))],
     "ignores_strand": [
         broken(reverse_complement_invariant=True, penalty=lambda a, g, b: a[:, :9].sum(1)),
@@ -130,8 +137,9 @@ BROKEN = {
     "needs_linear_memory": [
         broken(penalty=lambda a, g, b: (a[:, :, None] - a[:, None]).abs().mean((1, 2))),
         broken(penalty=lambda a, g, b: (a[:, None] - a[None]).abs().mean((1, 2))),
+        broken(penalty=lambda a, g, b: (a @ a.T).square().mean(1)),
     ],
-    "shrinks_parameters": [
+    "penalises_parameters": [
         broken(base=Prior, parameter_penalty=lambda self, m: torch.zeros(())),
         broken(base=Prior, parameter_penalty=lambda self, m: next(m.parameters()).sum((0, 1))),
     ],
@@ -193,6 +201,65 @@ def test_gradient_priors_see_all_four_bases():
     prior = broken(base=GradientPrior, penalty=lambda a, g, b: g.square().sum((1, 2)))
     outcomes = {c.__name__: run_check(c, Subject("g", prior)).outcome for c in CHECKS}
     assert outcomes["differentiates"] == outcomes["ignores_order"] == "passed"
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        broken(penalty=lambda a, g, b: torch.nn.functional.avg_pool1d(a[:, None], 20).sum((1, 2))),
+        broken(penalty=lambda a, g, b: a.new_zeros(len(a))),
+        broken(penalty=lambda a, g, b: a.topk(5, dim=1).values.sum(1)),
+        broken(penalty=lambda a, g, b: a.median(dim=1).values * b.label),
+        broken(penalty=lambda a, g, b: a.abs().sort(dim=1).values.cumsum(1).mean(1)),
+        broken(
+            base=Prior,
+            parameter_penalty=lambda self, m: (
+                sum(
+                    layer.weight.square().sum()
+                    for layer in m.modules()
+                    if isinstance(layer, torch.nn.BatchNorm1d)
+                )
+                + 0 * next(m.parameters()).sum()
+            ),
+        ),
+    ],
+)
+def test_sound_priors_are_no_false_alarm(prior):
+    # classes of a function cannot be pickled; is_plain_data has a test of its own
+    for check in CHECKS:
+        if check is not conformance.is_plain_data:
+            found = run_check(check, Subject("sound", prior))
+            assert found.outcome != "failed", found
+
+
+def test_where_the_first_checks_fail_the_others_are_not_run(tmp_path):
+    path = tmp_path / "scalar.py"
+    path.write_text(
+        "from priorbench import AttributionPrior\n\n"
+        "class Scalar(AttributionPrior):\n"
+        "    summary = citation = 'a scalar'\n"
+        "    def penalty(self, attribution, batch):\n"
+        "        return attribution.observed.mean()\n"
+    )
+    registry.add_plugin(path)
+    found = list(check_prior("scalar"))
+    failed = [finding.check for finding in found if finding.outcome == "failed"]
+    assert failed == ["is plain data", "has one value per example"]
+    assert sum("not run: 'is plain data' failed" in finding.detail for finding in found) == 16
+
+
+def test_the_price_of_memory_is_that_of_a_usual_step():
+    detail = run_check(conformance.has_a_price, Subject("l1", load_prior("l1"))).detail
+    memory = float(detail.split(", ")[1].split()[0])
+    assert 1.2 < memory < 2.0
+
+
+def test_a_prior_that_leaves_python_is_found():
+    def leave(a, g, b):
+        raise SystemExit(3)
+
+    found = run_check(conformance.is_finite, Subject("leaves", broken(penalty=leave)))
+    assert found.detail == "SystemExit: 3"
 
 
 def test_unknown_priors_are_refused():

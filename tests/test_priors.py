@@ -252,7 +252,8 @@ def test_options_outside_their_range_are_refused():
     for spec, message in [
         ("fourier:frequency_limit=15", "cycles per base"),
         ("fourier:softness=-1", "negative"),
-        ("tv:smooth_sigma=-2", "negative"),
+        ("tv:smooth_sigma=-2", "not between 1 and 1000 bp"),
+        ("tv:smooth_sigma=0.5", "not between 1 and 1000 bp"),
         ("fourier:taper_share=0", "at most 1"),
         ("l1:every=0", "whole number of steps"),
         ("l1:schedule=warm-up:schedule_speed=-1", "negative"),

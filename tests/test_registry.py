@@ -34,8 +34,8 @@ def test_components_are_named_after_their_files():
     expected = {"none", "fourier", "tv", "l1", "l2", "weight-l1", "weight-l2", "dropout"}
     assert expected <= set(names)
     assert list(names) == sorted(names)
-    assert "binary" in registry.components("task")
-    assert "three-conv" in registry.components("architecture")
+    assert {"binary", "rbp", "syntax", "multitask"} <= set(registry.components("task"))
+    assert {"three-conv", "basset", "bpnet"} <= set(registry.components("architecture"))
 
 
 @pytest.mark.parametrize("kind", ["prior", "task", "architecture", "report"])
@@ -118,6 +118,10 @@ def test_a_plug_in_is_a_prior_like_any_other(tmp_path):
         ("leaves.py", "raise SystemExit(3)", "SystemExit"),
         ("fourier.py", PLUGIN, "exists already"),
         ("notes.txt", "hello", r"must end in .py"),
+        ("a+b.py", PLUGIN, "cannot be written in a list of priors"),
+        ("listed.py", PLUGIN.replace("power: int = 2", "power: tuple = (2,)"), "of type tuple"),
+        ("maybe.py", PLUGIN.replace("power: int = 2", "power: int | None = 2"), "use int, float"),
+        ("bare.py", PLUGIN.replace("power: int = 2", "power: int"), "bare.py: TypeError"),
         ("typo.py", PLUGIN.replace("def penalty", "def penaltee"), "overrides none of penalty"),
     ],
 )
@@ -153,3 +157,16 @@ def test_listing_does_not_import_torch():
         """
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_what_a_plug_in_raises_when_it_is_built_is_one_line(tmp_path):
+    text = textwrap.dedent(PLUGIN) + (
+        "    def __post_init__(self):\n        raise ValueError('power is odd')\n"
+    )
+    registry.add_plugin(write(tmp_path / "odd.py", text))
+    with pytest.raises(UserError, match="prior 'odd': ValueError: power is odd"):
+        load_prior("odd")
+    number = PLUGIN.replace('{"*": 0.5}', "0.1").replace("ClassVar[dict]", "ClassVar[float]")
+    registry.add_plugin(write(tmp_path / "number.py", number))
+    with pytest.raises(UserError, match=r"default_weights is 0.1; write weights by task"):
+        load_prior("number").default_weight("binary")

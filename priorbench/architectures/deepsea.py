@@ -1,4 +1,4 @@
-"""DeepSEA (Zhou & Troyanskaya 2015): wide convolutions of width 8, one dense layer."""
+"""DeepSEA (Zhou & Troyanskaya 2015): wide convolutions, one dense layer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..contracts import Architecture, Form, Scale
 from ._shared import Pooled, pooled_layers, refuse_profiles
 
 _SIZES: dict[Scale, Pooled] = {
-    "smoke": Pooled((8, 12), (8, 8), (4, 1), (16,)),
-    "quick": Pooled((24, 32, 48), (8, 8, 8), (4, 4, 1), (64,)),
-    "standard": Pooled((64, 96, 160), (8, 8, 8), (4, 4, 1), (160,)),
-    "paper": Pooled((320, 480, 960), (8, 8, 8), (4, 4, 1), (925,)),
+    "smoke": Pooled((8, 12), (9, 9), (4, 1), (16,)),
+    "quick": Pooled((24, 32, 48), (9, 9, 9), (4, 4, 1), (64,)),
+    "standard": Pooled((64, 96, 160), (9, 9, 9), (4, 4, 1), (160,)),
+    "paper": Pooled((320, 480, 960), (9, 9, 9), (4, 4, 1), (925,)),
 }
 
 
@@ -22,10 +22,11 @@ _SIZES: dict[Scale, Pooled] = {
 class DeepSea(Architecture):
     """Padded convolutions and rectifiers, pooled twice; one dense layer; no batch norm.
 
-    Without the published dropout: dropout is a prior here.
+    Of width 9 where the published ones have 8, so that padding is the same on both sides, and
+    without the published dropout: dropout is a prior here.
     """
 
-    summary: ClassVar[str] = "three convolutions of width 8, pooled twice, one dense layer"
+    summary: ClassVar[str] = "three convolutions of width 9, pooled twice, one dense layer"
     citation: ClassVar[str] = "Zhou & Troyanskaya, Nature Methods 2015"
 
     def build(self, form: Form, scale: Scale) -> torch.nn.Module:
