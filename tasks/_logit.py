@@ -132,14 +132,15 @@ class LogitTask(SimulatedTask):
 def log_odds(share: NDArray[np.float32]) -> NDArray[np.float32]:
     """log(p / (1 - p)); 0 for shares of 0 and 1, which have none."""
     inside = (share > 0) & (share < 1)
-    p = np.where(inside, share, 0.5)
-    odds: NDArray[np.float32] = np.log(p / (1 - p)).astype(np.float32)
+    p = np.where(inside, share, np.float32(0.5))
+    odds: NDArray[np.float32] = np.asarray(np.log(p / (1 - p)), dtype=np.float32)
     return odds
 
 
 def alternate(count: int) -> NDArray[np.float32]:
     """(count,) float32 labels 1, 0, 1, 0, ..."""
-    return (np.arange(count) % 2 == 0).astype(np.float32)
+    labels: NDArray[np.float32] = np.equal(np.arange(count) % 2, 0).astype(np.float32)
+    return labels
 
 
 def room_for(widths: list[int]) -> int:
