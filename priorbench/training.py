@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class Epoch:
         validation_loss: mean prediction loss of the validation data, in eval mode.
         seconds_per_step: mean over the steps, validation left out: processor time on CPU, wall
             time on a GPU.
-        order: hash of the order of examples and of the strands they were shown on.
+        order: hash of the order of examples, and of the strands and shifts they were shown with.
     """
 
     training_loss: float
@@ -86,25 +87,46 @@ def load_batch(
     device: torch.device,
     *,
     flip: NDArray[np.bool_] | None = None,
+    shift: NDArray[np.int64] | None = None,
 ) -> Batch:
     """Rows of a dataset as a Batch on a device.
+
+    Tracks along the window, arrays of shape (N, tracks, bp), are shifted and turned with their
+    sequence; turned ones come in the opposite order (plus and minus change places).
 
     Args:
         dataset: an opened dataset.
         rows: (B,) int64.
         device: where the batch goes; sequences travel as one byte a base.
         flip: (B,) bool, examples to show as their reverse complement.
+        shift: (B,) int64, by how much to move each window, at most the dataset's margin.
     """
-    codes = dataset.columns["sequence"].take(rows)
-    if flip is not None and flip.any():
-        codes[flip] = reverse_complement(codes[flip])
-    arrays: dict[str, torch.Tensor] = {
-        name: torch.from_numpy(column.take(rows)).to(device)
-        for name, column in dataset.columns.items()
-        if name != "sequence"
-    }
-    label = arrays.pop("label")
-    return Batch(one_hot(codes, device), label, arrays)
+    margin = dataset.margin
+    begin = np.full(len(rows), margin) if shift is None else margin + shift
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, column in dataset.columns.items():
+        values = column.take(rows)
+        if name == "sequence" or values.ndim == 3:
+            values = _window(values, begin, margin)
+        if flip is not None and flip.any():
+            if name == "sequence":
+                values[flip] = reverse_complement(values[flip])
+            elif values.ndim == 3:
+                values[flip] = values[flip][:, ::-1, ::-1]
+        arrays[name] = values
+    tensors = {name: torch.from_numpy(v).to(device) for name, v in arrays.items()}
+    codes, label = arrays["sequence"], tensors.pop("label")
+    del tensors["sequence"]
+    return Batch(one_hot(codes, device), label, tensors)
+
+
+def _window(values: NDArray[Any], begin: NDArray[np.int64], margin: int) -> NDArray[Any]:
+    """(B, ..., L) of (B, ..., L + 2 margin), each row from its own beginning."""
+    if not margin:
+        return values
+    place = begin[:, None] + np.arange(values.shape[-1] - 2 * margin)
+    place = place.reshape(len(values), *[1] * (values.ndim - 2), -1)
+    return np.take_along_axis(values, place, axis=-1)
 
 
 def mean_prediction_loss(
@@ -147,30 +169,41 @@ class _Trainer:
         self.optimiser.step()
         return prediction.detach(), penalty.detach()
 
-    def order(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Rows in the epoch's order, and which to show as reverse complement."""
+    def order(
+        self, epoch: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64] | None]:
+        """Rows in the epoch's order, which to turn to the other strand, and how far to shift."""
         rows = self.dataset.rows(TRAIN)
         generator = np.random.default_rng(self.luck.derive("order", epoch))
         shuffled = generator.permutation(rows)
         flips = generator.random(len(rows)) < 0.5
-        return shuffled, flips & self.task.reverse_complement
+        margin = self.dataset.margin
+        shifts = generator.integers(-margin, margin + 1, len(rows)) if margin else None
+        return shuffled, flips & self.task.reverse_complement, shifts
 
     def epoch(self, number: int) -> Epoch:
         """Train for one epoch, then measure the validation prediction loss."""
-        rows, flips = self.order(number)
+        rows, flips, shifts = self.order(number)
         steps = max(1, round(len(rows) / self.schedule.batch_size))
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
         self.model.train()
         started = self._clock()
         # parts of almost equal size: a short last batch would upset batch norm
         for done, index in enumerate(np.array_split(np.arange(len(rows)), steps)):
-            batch = load_batch(self.dataset, rows[index], self.device, flip=flips[index])
+            batch = load_batch(
+                self.dataset,
+                rows[index],
+                self.device,
+                flip=flips[index],
+                shift=None if shifts is None else shifts[index],
+            )
             total += torch.stack(self.step(batch, number + done / steps))
         seconds = (self._clock() - started) / steps
         self.model.eval()
         validation = mean_prediction_loss(self.model, self.task, self.dataset, VALID, self.device)
         prediction, penalty = (total / steps).tolist()
-        digest = hashlib.sha256(rows.tobytes() + flips.tobytes()).hexdigest()[:16]
+        moved = b"" if shifts is None else shifts.tobytes()
+        digest = hashlib.sha256(rows.tobytes() + flips.tobytes() + moved).hexdigest()[:16]
         return Epoch(prediction, penalty, validation, seconds, digest)
 
     def _clock(self) -> float:

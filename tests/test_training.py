@@ -17,7 +17,7 @@ from priorbench import (
     registry,
 )
 from priorbench.contracts import Form
-from priorbench.dataset import VALID
+from priorbench.dataset import VALID, DatasetWriter, load_dataset
 from priorbench.evaluation import attribute, pack, unpack
 from priorbench.objective import Regularisation
 from priorbench.schedules import SCHEDULES, Schedule
@@ -189,6 +189,49 @@ def test_batches_hold_what_the_dataset_says_and_flipped_rows_their_reverse_compl
         expected = turned if is_flipped else plain.sequence
         assert torch.equal(flipped.sequence[row], expected[row])
     assert plain.label.tolist() == simulated.columns["label"].take(rows).tolist()
+
+
+@pytest.fixture
+def tracked(tmp_path):
+    """A dataset of windows of 6 bp with a margin of 2, and two tracks along their middle 4 bp."""
+    generator = np.random.default_rng(0)
+    with DatasetWriter(tmp_path / "data") as writer:
+        writer.append(
+            generator.integers(0, 4, (5, 10)).astype(np.uint8),
+            np.zeros(5, dtype=np.float32),
+            np.zeros(5, dtype=np.uint8),
+            reads=np.arange(5 * 2 * 8, dtype=np.float32).reshape(5, 2, 8),
+        )
+        writer.attribute(np.empty(0, dtype=np.int64))
+        writer.finish(margin=2)
+    return load_dataset(tmp_path / "data")
+
+
+def test_tracks_are_shifted_and_turned_with_their_sequence(tracked):
+    rows = np.array([3, 1])
+    codes, reads = (tracked.columns[name].take(rows) for name in ("sequence", "reads"))
+    middle = load_batch(tracked, rows, CPU)
+    assert torch.equal(middle.sequence, one_hot(codes[:, 2:8]))
+    assert np.array_equal(middle.arrays["reads"], reads[:, :, 2:6])
+    flip = np.array([False, True])
+    moved = load_batch(tracked, rows, CPU, flip=flip, shift=np.array([2, -1]))
+    assert torch.equal(moved.sequence[0], one_hot(codes[:1, 4:10])[0])
+    assert torch.equal(moved.sequence[1], one_hot(codes[1:, 1:7])[0].flip(0, 1))
+    assert np.array_equal(moved.arrays["reads"][0], reads[0, :, 4:8])
+    assert np.array_equal(moved.arrays["reads"][1], reads[1, ::-1, 1:5][:, ::-1])
+    assert tracked.length == 6
+    form = tracked.form(TASK)
+    assert (form.length, form.outputs) == (6, 1)
+
+
+def test_windows_with_a_margin_are_shifted_anew_in_every_epoch(tracked):
+    added = regularisation(load_prior("none"), 0.0)
+    luck = Luck(0, ("binary", "simulated"), 0)
+    trainer = _Trainer(network(), TASK, added, tracked, schedule=SHORT, luck=luck)
+    drawn = np.concatenate([trainer.order(epoch)[2] for epoch in range(40)])
+    assert set(drawn.tolist()) == {-2, -1, 0, 1, 2}
+    again = _Trainer(network(), TASK, added, tracked, schedule=SHORT, luck=luck)
+    assert np.array_equal(again.order(3)[2], trainer.order(3)[2])
 
 
 def test_a_step_descends_prediction_loss_plus_weight_times_mean_penalty(simulated):
