@@ -677,5 +677,5 @@ def test_names_and_options_of_attributions():
     assert load_attribution("integrated-gradients:steps=3").steps == 3
     with pytest.raises(UserError, match="did you mean 'expected-gradients'"):
         load_attribution("expected-gradient")
-    with pytest.raises(UserError, match="steps 0 is not a whole number >= 1"):
+    with pytest.raises(UserError, match="steps 0 is not a whole number from 1"):
         load_attribution("integrated-gradients:steps=0")

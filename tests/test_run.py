@@ -300,7 +300,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how):
         (["--weights", "tv=1", "--priors", "fourier"], "unknown prior of this study 'tv'"),
         (["--weights", "dropout=1", "--priors", "dropout"], "not a probability below 1"),
         (["--tasks", "binry"], "did you mean 'binary'"),
-        (["--tasks", "binary:copies=4"], "copies 4 need windows of 125 bp"),
+        (["--tasks", "binary:copies=4"], "need windows of 125 bp"),
         (["--architectures", "three-con"], "did you mean 'three-conv'"),
         (["--seeds", "some"], "give a count such as 5"),
         (["--seeds", ","], "give a count such as 5"),
