@@ -76,16 +76,17 @@ def read_classification(
     if data.motifs is not None:
         known = scan_motifs(data.motifs, codes, reverse_complement=reverse_complement)
         writer.attribute(rows, known.truth, known.oracle)
-        _note_truth(writer, data.motifs, known.truth)
+        note_truth(writer, data.motifs, known.truth)
     elif sites is not None and placed is not None:
         truth = mark_sites(sites, placed.chrom[rows], placed.start[rows], codes.shape[1])
         writer.attribute(rows, truth)
-        _note_truth(writer, sites.path, truth)
+        note_truth(writer, sites.path, truth)
     else:
         writer.attribute(rows)
 
 
-def _note_truth(writer: DatasetWriter, path: Path, truth: NDArray[np.uint8]) -> None:
+def note_truth(writer: DatasetWriter, path: Path, truth: NDArray[np.uint8]) -> None:
+    """Say in how many sequences known sites are, and how much of them they cover."""
     with_site = int(truth.any(axis=1).sum())
     writer.notes.append(
         f"Known sites of {path.name} are in {with_site:,} of the {len(truth):,} attributed "
@@ -177,15 +178,15 @@ def _read_genome(
         check_inside(peaks, genome)
         if sites is not None and not set(sites.chrom) & set(genome.lengths):
             genome.require(str(sites.chrom[0]), f"{sites.path}: line {sites.line[0]}")
-        segments = _segments(collector, data, genome, peaks)
+        segments = segments_of(data, genome, peaks, collector.notes)
         positives, dropped = place_windows(peaks, genome, segments, data.length)
-        _note_dropped(collector, "peaks", data.peaks, dropped)
+        note_dropped(collector.notes, "peaks", data.peaks, dropped)
         if data.negatives is not None:
             given, dropped = place_windows(read_bed(data.negatives), genome, segments, data.length)
             where = (given.chrom, given.start, data.length)
             near = overlapping(*where, peaks) | touching(*where, positives)
             dropped["overlapping a peak"] = int(near.sum())
-            _note_dropped(collector, "negatives", data.negatives, dropped)
+            note_dropped(collector.notes, "negatives", data.negatives, dropped)
             negatives = given.select(~near)
         else:
             negatives = draw_negatives(
@@ -204,14 +205,19 @@ def _read_genome(
     return concatenate(written)
 
 
-def _segments(
-    collector: Collector, data: DataFile, genome: Genome, peaks: Intervals
+def segments_of(
+    data: DataFile, genome: Genome, peaks: Intervals, notes: list[str]
 ) -> list[Segment]:
+    """The genome cut into splits, as the data file says or by whole chromosomes.
+
+    Raises:
+        UserError: for regions that overlap, are not on the genome, or cannot be chosen.
+    """
     valid = parse_regions(data.valid_regions or (), key="valid_regions", path=data.source)
     test = parse_regions(data.test_regions or (), key="test_regions", path=data.source)
     if not valid and not test:
         valid, test = choose_chromosomes(peaks.chrom, path=data.source)
-        collector.notes.append(
+        notes.append(
             f"No regions given: validation on {', '.join(map(str, valid))}, test on "
             f"{', '.join(map(str, test))}, training on the other chromosomes."
         )
@@ -219,10 +225,11 @@ def _segments(
     return split_segments(genome, valid, test, path=data.source)
 
 
-def _note_dropped(collector: Collector, kind: str, path: Path, dropped: dict[str, int]) -> None:
+def note_dropped(notes: list[str], kind: str, path: Path, dropped: dict[str, int]) -> None:
+    """Say how many windows were dropped, reason by reason."""
     for reason, count in dropped.items():
         if count:
-            collector.notes.append(f"Dropped {count:,} {kind} of {path.name}: window {reason}.")
+            notes.append(f"Dropped {count:,} {kind} of {path.name}: window {reason}.")
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,8 @@ class DatasetWriter:
         self._partial.mkdir(parents=True)
         self._columns: dict[str, NpyWriter] = {}
         self._aligned: dict[str, NDArray[Any]] = {}
+        self.margin = 0
+        """bases at either end beyond the window"""
         self.notes: list[str] = []
         """what was dropped or chosen while reading, for the user"""
 
@@ -198,7 +200,7 @@ class DatasetWriter:
             contents = repr((array.shape, array.dtype.str)).encode() + array.tobytes()
             hashes[name] = hashlib.sha256(contents).hexdigest()
         digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
-        record = {**meta, "digest": digest[:16], "notes": self.notes}
+        record = {"margin": self.margin, **meta, "digest": digest[:16], "notes": self.notes}
         (self._partial / "meta.json").write_text(json.dumps(record, indent=1) + "\n")
         shutil.rmtree(self.directory, ignore_errors=True)
         self._partial.rename(self.directory)
@@ -261,6 +263,11 @@ class Dataset:
     def digest(self) -> str:
         """Hash of the dataset's contents."""
         return str(self.meta["digest"])
+
+    def codes(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(k, length) uint8 windows of the given rows, without the margin."""
+        stored: NDArray[np.uint8] = self.columns["sequence"].take(rows)
+        return stored[:, self.margin : self.margin + self.length]
 
     def rows(self, split: int) -> NDArray[np.int64]:
         """The rows of one split, ascending."""

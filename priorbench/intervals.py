@@ -101,6 +101,14 @@ def read_bed(path: Path) -> Intervals:
     return Intervals(path, np.array(chroms), start, end, center, line_number)
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _coordinates(fields: Sequence[str], where: str) -> tuple[int, int, int]:
     """Start, end and centre of one line."""
     if len(fields) < 3:
@@ -113,7 +121,8 @@ def _coordinates(fields: Sequence[str], where: str) -> tuple[int, int, int]:
         raise UserError(f"{where}: start {start} is negative; BED counts from 0")
     if start >= end:
         raise UserError(f"{where}: start {start} is not before end {end}; BED excludes the end")
-    if len(fields) != _NARROWPEAK_COLUMNS:
+    # other tables have ten columns too; only narrowPeak has numbers in the seventh to the tenth
+    if len(fields) != _NARROWPEAK_COLUMNS or not _is_number(fields[8]):
         return start, end, (start + end) // 2
     summit = _integer(fields[9], "summit (column 10)", where)
     if summit >= end - start:

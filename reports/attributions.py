@@ -42,7 +42,7 @@ class Attributions(Section):
 
 
 def _figure(dataset: Dataset, block: Block, example: Example) -> Markup:
-    codes = dataset.columns["sequence"].take(dataset.attributed[[example.row]])[0]
+    codes = dataset.codes(dataset.attributed[[example.row]])[0]
     tracks = dict(example.tracks)
     if dataset.oracle is not None and np.any(dataset.oracle[example.row]):
         tracks = {ORACLE: dataset.oracle[example.row], **tracks}

@@ -98,7 +98,7 @@ def test_datasets_depend_on_every_module_that_reads_or_simulates():
         "contracts",
         "priorbench",
     }
-    found = reached({"classification", "labelled", "simulation", "seeds"})
+    found = reached({"classification", "labelled", "profiles", "simulation", "seeds"})
     assert found - no_influence == set(plan.DATA_MODULES)
 
 

@@ -21,7 +21,7 @@ class _Sizes:
 
 
 _SIZES: dict[Scale, _Sizes] = {
-    "smoke": _Sizes(8, 11, 2, 11),
+    "smoke": _Sizes(16, 13, 2, 11),
     "quick": _Sizes(16, 15, 4, 25),
     "standard": _Sizes(32, 21, 6, 45),
     "paper": _Sizes(64, 21, 7, 73),

@@ -1,0 +1,262 @@
+"""Base-resolution profiles: reads the user's peaks and signal, and scores predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .classification import note_dropped, note_truth, segments_of
+from .datafile import DataFile
+from .dataset import SPLITS, TEST, TRAIN, VALID, DatasetWriter
+from .digests import among, sequence_digests
+from .errors import UserError
+from .genome import Genome
+from .intervals import read_bed
+from .sequences import N_CODE
+from .signals import Signal
+from .sites import mark_sites, read_motifs, scan_motifs
+from .windows import Windows, check_inside, place_windows
+
+_CHUNK = 2048
+_MAX_N_SHARE = 0.1
+_PROFILE_SHARE = 1000 / 1346
+"""of the window, as published (Tseng, Shrikumar & Kundaje 2020)"""
+
+
+def read_profiles(
+    writer: DatasetWriter,
+    data: DataFile,
+    generator: np.random.Generator,
+    *,
+    margin: int,
+    attributed_at_most: int = 1000,
+) -> None:
+    """Write windows around peaks with the reads on their middle, as they are read.
+
+    The dataset's tracks are ``reads`` (N, strands, profile + 2 margin) and, where there are
+    controls, ``controls``; labels are log(1 + reads in the middle) of every strand. The profile
+    is as long as 1,000 of 1,346 bp of the window.
+
+    Args:
+        writer: takes the windows, with ``margin`` bases more at either end.
+        data: the data file.
+        generator: draws the test windows to attribute.
+        margin: by how many bp windows are shifted in training at most.
+        attributed_at_most: test windows to attribute.
+
+    Raises:
+        UserError: for input that cannot be used, or that leaves a split empty.
+    """
+    if data.genome is None or data.peaks is None or data.length is None:
+        raise UserError(f"{data.source}: genome, peaks and length are needed; add all three")
+    strands = [path for path in (data.plus, data.minus, data.signal) if path is not None]
+    if not strands or (data.signal is not None and len(strands) > 1):
+        raise UserError(
+            f"{data.source}: give plus and minus, or signal for reads without strand, as bigWigs"
+        )
+    controls = [path for path in (data.control_plus, data.control_minus) if path is not None]
+    if data.motifs is not None:
+        read_motifs(data.motifs)  # an error in it should not wait for the genome
+    peaks = read_bed(data.peaks)
+    profile = round(data.length * _PROFILE_SHARE)
+    with ExitStack() as stack:
+        genome = stack.enter_context(Genome(data.genome))
+        writer.notes += genome.notes
+        check_inside(peaks, genome)
+        chroms = list(dict.fromkeys(peaks.chrom.tolist()))
+        tracks = {"reads": stack.enter_context(Signal(strands, genome, chroms))}
+        if controls:
+            tracks["controls"] = stack.enter_context(Signal(controls, genome, chroms))
+        segments = segments_of(data, genome, peaks, writer.notes)
+        windows, dropped = place_windows(peaks, genome, segments, data.length + 2 * margin)
+        if data.covered is not None:
+            inset = (data.length - profile) // 2
+            seen = Windows(windows.chrom, windows.start + inset, windows.split)
+            inside = _covered(seen, data.covered, profile + 2 * margin)
+            dropped["with reads that are not covered"] = int((~inside).sum())
+            windows = windows.select(inside)
+        note_dropped(writer.notes, "peaks", data.peaks, dropped)
+        kept = _usable(genome, windows, data.length + 2 * margin, writer.notes)
+        _check_splits(kept, data)
+        _write(writer, genome, tracks, kept, (data.length, profile, margin))
+        candidates = np.flatnonzero(kept.split == TEST)
+        rows = np.sort(generator.permutation(candidates)[:attributed_at_most])
+        codes = genome.windows(kept.chrom[rows], kept.start[rows] + margin, data.length)
+    _attribute(writer, data, kept.select(rows), rows=rows, codes=codes, margin=margin)
+
+
+def _covered(windows: Windows, path: Path, length: int) -> NDArray[np.bool_]:
+    """(k,) whether a window lies within one covered interval."""
+    covered = read_bed(path)
+    inside = np.zeros(len(windows), dtype=bool)
+    for chrom in np.unique(windows.chrom).tolist():
+        here = covered.chrom == chrom
+        order = np.argsort(covered.start[here], kind="stable")
+        begin, end = covered.start[here][order], np.maximum.accumulate(covered.end[here][order])
+        rows = np.flatnonzero(windows.chrom == chrom)
+        index = np.searchsorted(begin, windows.start[rows], side="right") - 1
+        fits = index >= 0
+        fits[fits] = windows.start[rows][fits] + length <= end[index[fits]]
+        inside[rows] = fits
+    return inside
+
+
+def _usable(genome: Genome, windows: Windows, length: int, notes: list[str]) -> Windows:
+    """Without windows of N, and without those that stand in a later split too."""
+    digests, unknown = [], []
+    for part in _chunks(windows):
+        codes = genome.windows(part.chrom, part.start, length)
+        unknown.append((codes == N_CODE).mean(axis=1) > _MAX_N_SHARE)
+        digests.append(sequence_digests(codes, both_strands=True))
+    if not digests:
+        return windows
+    empty, found = np.concatenate(unknown), np.concatenate(digests)
+    leaks = np.zeros(len(windows), dtype=bool)
+    for split, later in ((TRAIN, (VALID, TEST)), (VALID, (TEST,))):
+        held_out = np.unique(found[np.isin(windows.split, later)])
+        leaks |= (windows.split == split) & among(found, held_out)
+    if empty.any():
+        notes.append(f"Dropped {int(empty.sum()):,} windows with more than {_MAX_N_SHARE:.0%} N.")
+    if (leaks & ~empty).any():
+        count = int((leaks & ~empty).sum())
+        notes.append(f"Dropped {count:,} windows whose sequence is in a later split too.")
+    return windows.select(~(empty | leaks))
+
+
+def _chunks(windows: Windows) -> Iterator[Windows]:
+    for begin in range(0, len(windows), _CHUNK):
+        yield windows.select(slice(begin, begin + _CHUNK))
+
+
+def _check_splits(windows: Windows, data: DataFile) -> None:
+    for number, name in enumerate(SPLITS):
+        if not (windows.split == number).any():
+            raise UserError(
+                f"{data.source}: no windows left for {name}; give more peaks, or other regions"
+            )
+
+
+def _write(
+    writer: DatasetWriter,
+    genome: Genome,
+    tracks: Mapping[str, Signal],
+    windows: Windows,
+    sizes: tuple[int, int, int],
+) -> None:
+    length, profile, margin = sizes
+    inset = (length - profile) // 2
+    reads = np.zeros(2)
+    for part in _chunks(windows):
+        codes = genome.windows(part.chrom, part.start, length + 2 * margin)
+        arrays = {
+            name: signal.windows(part.chrom, part.start + inset, profile + 2 * margin)
+            for name, signal in tracks.items()
+        }
+        middle = arrays["reads"][:, :, margin : margin + profile].sum(axis=2)
+        writer.append(codes, np.log1p(middle).astype(np.float32), part.split, **arrays)
+        reads += [middle.sum(), (middle.sum(axis=1) == 0).sum()]
+    counts = [f"{name} {int((windows.split == i).sum()):,}" for i, name in enumerate(SPLITS)]
+    writer.notes += [
+        f"Windows of {length:,} bp with profiles of {profile:,} bp: {'; '.join(counts)}.",
+        f"Reads in a window: {reads[0] / len(windows):,.1f} on average; none in "
+        f"{int(reads[1]):,} windows.",
+    ]
+
+
+def _attribute(
+    writer: DatasetWriter,
+    data: DataFile,
+    windows: Windows,
+    *,
+    rows: NDArray[np.int64],
+    codes: NDArray[np.uint8],
+    margin: int,
+) -> None:
+    if data.motifs is not None:
+        known = scan_motifs(data.motifs, codes, reverse_complement=True)
+        writer.attribute(rows, known.truth, known.oracle)
+        note_truth(writer, data.motifs, known.truth)
+    elif data.sites is not None:
+        sites = read_bed(data.sites)
+        truth = mark_sites(sites, windows.chrom, windows.start + margin, codes.shape[1])
+        writer.attribute(rows, truth)
+        note_truth(writer, data.sites, truth)
+    else:
+        writer.attribute(rows)
+
+
+def log_likelihood(logits: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
+    """Log multinomial probability of the reads of every strand.
+
+    Args:
+        logits: (B, strands, L) of the softmax over positions.
+        reads: (B, strands, L) counts.
+
+    Returns:
+        (B, strands), in nats: log n! - sum_i log k_i! + sum_i k_i log p_i.
+    """
+    total = reads.sum(dim=2)
+    constant = torch.lgamma(total + 1) - torch.lgamma(reads + 1).sum(dim=2)
+    return constant + (reads * logits.log_softmax(dim=2)).sum(dim=2)
+
+
+def profile_scores(logits: torch.Tensor, reads: torch.Tensor) -> dict[str, torch.Tensor]:
+    """How well every example's profile is predicted.
+
+    Args:
+        logits: (B, strands, L).
+        reads: (B, strands, L) counts.
+
+    Returns:
+        (B,) each: ``nll``, minus the log-likelihood per strand, in nats; ``jsd``, the
+        Jensen-Shannon distance (square root of the divergence in nats) of reads and prediction,
+        mean over strands; ``pearson`` and ``spearman``, the correlation of reads and predicted
+        probabilities over positions, mean over strands. NaN where no strand has reads.
+    """
+    from scipy.stats import rankdata
+
+    with torch.no_grad():
+        nll = -log_likelihood(logits, reads).mean(dim=1)
+        predicted = logits.softmax(dim=2).double().cpu().numpy()
+    counts = reads.double().cpu().numpy()
+    total = counts.sum(axis=2, keepdims=True)
+    observed = counts / np.where(total > 0, total, 1)
+    ranked = (rankdata(counts, axis=2), rankdata(predicted, axis=2))
+    scores = {
+        "jsd": _jensen_shannon(observed, predicted),
+        "pearson": _correlation(counts, predicted),
+        "spearman": _correlation(*ranked),
+    }
+    found = {"nll": nll.float().cpu()}
+    for name, values in scores.items():
+        values[total[:, :, 0] == 0] = np.nan
+        some = ~np.isnan(values).all(axis=1)
+        mean = np.full(len(values), np.nan)
+        mean[some] = np.nanmean(values[some], axis=1)
+        found[name] = torch.from_numpy(mean.astype(np.float32))
+    return found
+
+
+def _jensen_shannon(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    middle = (one + other) / 2
+    divergence = np.zeros(one.shape[:2])
+    for part in (one, other):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(part > 0, part * np.log(part / middle), 0)
+        divergence += terms.sum(axis=2) / 2
+    distance: NDArray[np.float64] = np.sqrt(np.maximum(divergence, 0))
+    return distance
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson's correlation over the last axis; 0 where one side is constant."""
+    one = one - one.mean(axis=2, keepdims=True)
+    other = other - other.mean(axis=2, keepdims=True)
+    size = np.sqrt((one**2).sum(axis=2) * (other**2).sum(axis=2))
+    found: NDArray[np.float64] = (one * other).sum(axis=2) / np.where(size > 0, size, 1)
+    return found

@@ -1,0 +1,121 @@
+"""Reads per base from bigWig files, strand by strand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import UserError
+from .genome import Genome
+
+
+class Signal:
+    """Tracks of one experiment, opened for random access; bases without an entry count zero.
+
+    Attributes:
+        paths: one bigWig a track, plus before minus.
+    """
+
+    def __init__(self, paths: Sequence[Path], genome: Genome, chroms: Sequence[str]) -> None:
+        """Open and check.
+
+        Args:
+            paths: bigWig files.
+            genome: the genome they belong to.
+            chroms: chromosomes that will be read.
+
+        Raises:
+            UserError: for a file that is no bigWig, lacks a chromosome or has it in another
+                length.
+        """
+        self.paths = list(paths)
+        self._files = [_open(path) for path in paths]
+        for path, file in zip(self.paths, self._files, strict=True):
+            _check(path, file, genome, chroms)
+
+    def windows(
+        self, chrom: NDArray[np.str_], start: NDArray[np.int64], length: int
+    ) -> NDArray[np.float32]:
+        """(k, tracks, length) values of k windows that lie inside their chromosomes.
+
+        Raises:
+            UserError: for a value that is negative or not a number.
+        """
+        result = np.empty((len(start), len(self._files), length), dtype=np.float32)
+        for row, (name, begin) in enumerate(zip(chrom.tolist(), start.tolist(), strict=True)):
+            for track, file in enumerate(self._files):
+                values = file.values(name, begin, begin + length, numpy=True)
+                result[row, track] = self._checked(values, track, (name, begin))
+        return result
+
+    def _checked(
+        self, values: NDArray[np.float32], track: int, at: tuple[str, int]
+    ) -> NDArray[np.float32]:
+        """The values of a window, 0 where there is no entry."""
+        chrom, begin = at
+        missing = np.isnan(values)
+        path, where = self.paths[track], f"{chrom}:{begin}-{begin + len(values)}"
+        if missing.any():
+            # a gap looks like an entry that is not a number, but for the list of entries
+            entries = self._files[track].intervals(chrom, begin, begin + len(values)) or ()
+            if any(math.isnan(value) for _, _, value in entries):
+                raise UserError(
+                    f"{path}: {where} holds a value that is not a number; write counts of reads"
+                )
+        if (values < 0).any():
+            raise UserError(
+                f"{path}: {where} holds a negative value ({values[values < 0][0]:g}); write reads "
+                "of the minus strand as positive numbers"
+            )
+        return np.where(missing, np.float32(0), values)
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files:
+            file.close()
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the files."""
+        self.close()
+
+
+def _open(path: Path) -> Any:
+    import pyBigWig
+
+    try:
+        file = pyBigWig.open(str(path))
+    except RuntimeError:
+        file = None
+    if file is None or not file.isBigWig():
+        raise UserError(f"{path}: not a bigWig that can be read; give bigWig files of reads")
+    return file
+
+
+def _check(path: Path, file: Any, genome: Genome, chroms: Sequence[str]) -> None:
+    known = file.chroms()
+    for chrom in chroms:
+        if chrom not in known:
+            raise UserError(
+                f"{path}: has no chromosome {chrom!r} (it has {', '.join(list(known)[:5])}); give "
+                "the signal that belongs to the genome, or remove its peaks"
+            )
+        if known[chrom] != genome.lengths[chrom]:
+            raise UserError(
+                f"{path}: {chrom} has {known[chrom]} bp there and {genome.lengths[chrom]} in "
+                f"{genome.path}; is this the right genome build?"
+            )

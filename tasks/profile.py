@@ -1,0 +1,232 @@
+"""How many reads, and where? Base-resolution profiles on both strands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from priorbench import Batch, Task, UserError
+from priorbench.contracts import Form, Scale
+from priorbench.datafile import DataFile
+from priorbench.dataset import DECOY, MOTIF, TEST, TRAIN, VALID, Dataset, DatasetWriter
+from priorbench.profiles import log_likelihood, profile_scores, read_profiles
+from priorbench.simulation import (
+    free_start,
+    make_instances,
+    markov_background,
+    motif_from_consensus,
+    nothing_planted,
+    plant,
+    write_instance,
+)
+
+# window and profile in bp, then sequences for training, validation and test
+_SIZES: dict[Scale, tuple[int, int, int, int, int]] = {
+    "smoke": (120, 80, 600, 100, 150),
+    "quick": (240, 160, 2500, 600, 800),
+    "standard": (520, 320, 20000, 4000, 4000),
+    "paper": (1346, 1000, 50000, 10000, 10000),
+}
+_MOTIFS = (("GCATGAGTCACC", 60.0), ("TTTGCATAAC", 30.0))
+_DECOY = "CCATATAAGG"
+_SHIFT = 8
+"""bp by which reads of the plus strand lie before a motif, and of the minus strand behind it"""
+_WIDTH = 3.0
+_BACKGROUND = 0.02
+_CHUNK = 1000
+_ATTRIBUTED = 1000
+
+
+@dataclass(frozen=True)
+class Profile(Task):
+    """Reads per base and strand around peaks: where they are, and how many.
+
+    The loss is minus the log multinomial probability of the reads, mean over strands, plus
+    ``counts_weight`` times the squared error of log(1 + reads). Simulated: two motifs leave
+    footprints, reads of the plus strand 8 bp before an instance and of the minus strand 8 bp
+    behind it, of known strength; a decoy leaves none; counts are Poisson. The prior applies to
+    every sequence, as all are peaks.
+
+    Attributes:
+        attributed: what is attributed: ``profile``, mean-centred logits weighted by their softmax
+            probabilities, which are held fixed, summed over strands (the field's form);
+            ``log-probabilities``, weighted by log-probabilities instead, as published; or
+            ``counts``, the predicted log counts, summed over strands.
+        counts_weight: of the counts in the loss; 20 as published.
+        controls: simulate control tracks, a bias that the signal shares; users' data say it
+            themselves.
+        jitter: windows are shifted by up to so many bp in training.
+    """
+
+    summary: ClassVar[str] = "stranded read profiles at base resolution, and their counts"
+    citation: ClassVar[str] = "Avsec et al., Nature Genetics 2021"
+    architecture: ClassVar[str] = "bpnet"
+    epochs: ClassVar[float] = 2.0
+    reverse_complement: ClassVar[bool] = True
+    metrics: ClassVar[tuple[str, ...]] = (
+        "profile-nll",
+        "profile-jsd",
+        "profile-pearson",
+        "profile-spearman",
+        "count-pearson",
+    )
+
+    attributed: Literal["profile", "log-probabilities", "counts"] = "profile"
+    counts_weight: float = 20.0
+    controls: bool = False
+    jitter: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        if self.counts_weight < 0:
+            raise UserError(f"counts_weight {self.counts_weight:g} is negative")
+        if not 0 <= self.jitter <= _MOST_JITTER:
+            raise UserError(f"jitter {self.jitter} is not between 0 and {_MOST_JITTER} bp")
+
+    def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
+        """See Task.simulate."""
+        length, profile, *sizes = _SIZES[scale]
+        rows, truth, oracle = [], [], []
+        for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
+            for start in range(0, size, _CHUNK):
+                count, first = min(_CHUNK, size - start), writer.rows
+                codes, planted, tracks = self._draw(count, (length, profile), generator)
+                middle = tracks["reads"][:, :, self.jitter : self.jitter + profile].sum(axis=2)
+                splits = np.full(count, split, dtype=np.uint8)
+                writer.append(codes, np.log1p(middle).astype(np.float32), splits, **tracks)
+                if split == TEST:
+                    inside = slice(self.jitter, self.jitter + length)
+                    rows.append(first + np.arange(count))
+                    truth.append(planted.codes[:, inside])
+                    oracle.append(planted.oracle[:, inside])
+        chosen = slice(0, _ATTRIBUTED)
+        writer.attribute(
+            np.concatenate(rows)[chosen],
+            np.concatenate(truth)[chosen],
+            np.concatenate(oracle)[chosen],
+        )
+        writer.margin = self.jitter
+
+    def _draw(
+        self, count: int, sizes: tuple[int, int], generator: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], Any, dict[str, NDArray[np.float32]]]:
+        """Sequences and tracks with the margin, and what was planted in the window."""
+        length, profile = sizes
+        total, inset = length + 2 * self.jitter, (length - profile) // 2
+        codes = markov_background(count, total, generator)
+        planted = nothing_planted(count, total)
+        # motifs stand where their footprints can be seen
+        planted.occupied[:, : inset + self.jitter] = True
+        planted.occupied[:, total - inset - self.jitter :] = True
+        rate = np.full((count, 2, total), _BACKGROUND)
+        for consensus, strength in _MOTIFS:
+            motif = motif_from_consensus(consensus, consensus, 0.85)
+            instances = make_instances(motif, count, MOTIF, generator)
+            instances = instances.turned(generator.random(count) < 0.5)
+            present = generator.random(count) < _PRESENT[consensus]
+            for row in np.flatnonzero(present).tolist():
+                start = free_start(planted.occupied[row], motif.width, generator)
+                write_instance(codes, planted, (row, start), instances, row)
+                centre = start + motif.width / 2
+                reads = strength * generator.uniform(0.5, 1.5)
+                for strand, side in enumerate((-1, 1)):
+                    rate[row, strand] += reads * _footprint(total, centre + side * _SHIFT)
+        decoy = motif_from_consensus("decoy", _DECOY, 0.85)
+        some = np.flatnonzero(generator.random(count) < 0.5)
+        plant(codes, decoy, some, planted, code=DECOY, generator=generator)
+        seen = slice(inset, inset + profile + 2 * self.jitter)
+        tracks = {}
+        if self.controls:
+            bias = generator.gamma(2.0, 0.5, (count, 2, total))
+            tracks["controls"] = generator.poisson(5 * bias[:, :, seen]).astype(np.float32)
+            rate = rate * bias
+        tracks["reads"] = generator.poisson(rate[:, :, seen]).astype(np.float32)
+        return codes, planted, tracks
+
+    def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
+        """See Task.read."""
+        read_profiles(writer, data, generator, margin=self.jitter)
+        writer.margin = self.jitter
+
+    def form(self, length: int, shapes: Mapping[str, tuple[int, ...]]) -> Form:
+        """See Task.form."""
+        strands, profile = shapes["reads"]
+        controls = shapes["controls"][0] if "controls" in shapes else 0
+        return Form(length, strands, profile, controls)
+
+    def inputs(self, batch: Batch) -> Sequence[torch.Tensor]:
+        """The control tracks, where there are some."""
+        return [batch.arrays["controls"]] if "controls" in batch.arrays else []
+
+    def prediction_loss(self, output: Any, batch: Batch) -> torch.Tensor:
+        """(B,) loss in nats, plus the weighted squared error of the log counts."""
+        logits, log_counts = output
+        nll = -log_likelihood(logits, batch.arrays["reads"]).mean(dim=1)
+        observed = torch.log1p(batch.arrays["reads"].sum(dim=2))
+        loss: torch.Tensor = nll + self.counts_weight * (log_counts - observed).square().mean(dim=1)
+        return loss
+
+    def target(self, output: Any) -> torch.Tensor:
+        """(B,) by the option ``attributed``."""
+        logits, log_counts = output
+        if self.attributed == "counts":
+            counts: torch.Tensor = log_counts.sum(dim=1)
+            return counts
+        centred = logits - logits.mean(dim=2, keepdim=True)
+        weights = logits.softmax(dim=2)
+        if self.attributed == "log-probabilities":
+            weights = logits.log_softmax(dim=2)
+        profile: torch.Tensor = (centred * weights.detach()).sum(dim=(1, 2))
+        return profile
+
+    def predictions(self, output: Any, batch: Batch) -> Mapping[str, torch.Tensor]:
+        """Scores of every example's profile, (B,) each, and ``log_counts``, (B, strands)."""
+        logits, log_counts = output
+        return {**profile_scores(logits, batch.arrays["reads"]), "log_counts": log_counts}
+
+    def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
+        """Of a model that predicts the mean profile and counts of the training windows."""
+        margin = dataset.margin
+        profile = dataset.columns["reads"].shape[2] - 2 * margin
+        seen = slice(margin, margin + profile)
+
+        def chunks(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+            return np.array_split(rows, max(1, len(rows) // _CHUNK))
+
+        training = dataset.rows(TRAIN)
+        total = np.zeros((dataset.columns["reads"].shape[1], profile))
+        for rows in chunks(training):
+            total += dataset.columns["reads"].take(rows)[:, :, seen].sum(axis=0)
+        # a read more at every position: none is impossible
+        logits = torch.from_numpy(np.log((total + 1) / (total + 1).sum(axis=1, keepdims=True)))
+        found: dict[str, list[NDArray[np.float32]]] = {}
+        for rows in chunks(dataset.rows(TEST)):
+            reads = torch.from_numpy(dataset.columns["reads"].take(rows)[:, :, seen]).float()
+            everywhere = logits.float().expand(len(rows), -1, -1)
+            for name, values in profile_scores(everywhere, reads).items():
+                found.setdefault(name, []).append(values.numpy())
+        mean = dataset.columns["label"].take(training).mean(axis=0)
+        scores = {name: np.concatenate(values) for name, values in found.items()}
+        count = len(dataset.rows(TEST))
+        return {**scores, "log_counts": np.broadcast_to(mean, (count, len(mean)))}
+
+    def applies(self, batch: Batch) -> torch.Tensor:
+        """(B,) bool: all."""
+        return torch.ones(len(batch.label), dtype=torch.bool, device=batch.label.device)
+
+
+_MOST_JITTER = 128
+_PRESENT = {"GCATGAGTCACC": 0.8, "TTTGCATAAC": 0.6}
+
+
+def _footprint(length: int, centre: float) -> NDArray[np.float64]:
+    """(length,) density of a Gaussian around ``centre``, of 3 bp standard deviation."""
+    place = np.arange(length) + 0.5
+    density = np.exp(-0.5 * ((place - centre) / _WIDTH) ** 2)
+    found: NDArray[np.float64] = density / (_WIDTH * np.sqrt(2 * np.pi))
+    return found
