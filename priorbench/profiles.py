@@ -64,6 +64,7 @@ def read_profiles(
         read_motifs(data.motifs)  # an error in it should not wait for the genome
     peaks = read_bed(data.peaks)
     profile = round(data.length * _PROFILE_SHARE)
+    profile += (data.length - profile) % 2  # as far from either end, on either strand
     with ExitStack() as stack:
         genome = stack.enter_context(Genome(data.genome))
         writer.notes += genome.notes
