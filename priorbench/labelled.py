@@ -47,7 +47,9 @@ def read_labels(path: Path) -> Labels:
         UserError: naming the file, the line and the value.
     """
     with open_bytes(path) as stream:
-        lines = io.TextIOWrapper(stream, encoding="utf-8", errors="replace").read().splitlines()
+        lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace").read().splitlines()
+    while lines and not lines[-1].strip():
+        lines.pop()
     header = lines[0].split("\t") if lines else []
     if not header or header[0] != "id" or len(header) < 2:
         raise UserError(
@@ -56,7 +58,11 @@ def read_labels(path: Path) -> Labels:
         )
     first = 2 if header[1] == "split" else 1
     names = header[first:]
-    if not names or len(set(names)) < len(names):
+    if "split" in names:
+        raise UserError(f"{path}: line 1: column split must be the second, behind id")
+    if len(lines) < 2:
+        raise UserError(f"{path}: no labels below the names of the columns; add a line a sequence")
+    if not names or not all(names) or len(set(names)) < len(names):
         raise UserError(f"{path}: line 1: every output needs a column with a name of its own")
     row: dict[str, int] = {}
     values = np.empty((len(lines) - 1, len(names)), dtype=np.float32)

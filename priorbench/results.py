@@ -62,17 +62,16 @@ def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
         costs, reference = _costs(records[trial.id]), _costs(records[baseline.id])
         if costs and reference:
             scores[trial.id] |= scoring.score_against(costs, reference)
+    references = _references(plan, datasets)
     rows: list[dict[str, Any]] = []
     for block in _grouped(plan.trials, lambda trial: trial.block):
         known = _expected_metrics(block[0].task).union(*(scores[t.id] for t in block))
-        # a score that no trial of the block has is none of this data, such as of unknown motifs
-        defined = {n for t in block for n, value in scores[t.id].items() if math.isfinite(value)}
-        known &= defined or known
+        known &= _defined(block, references[block[0].block])
         for trial in block:
             record = records[trial.id]
             if record is not None:
                 rows += _rows(trial, record, scores[trial.id], known)
-    table = pd.DataFrame([*rows, *_reference_rows(plan, datasets)], columns=RESULT_COLUMNS)
+    table = pd.DataFrame([*rows, *_reference_rows(references)], columns=RESULT_COLUMNS)
     return table.astype({"seed": "Int64"})
 
 
@@ -168,19 +167,41 @@ def _row(
     }
 
 
-def _reference_rows(plan: Plan, datasets: Mapping[str, Dataset]) -> list[dict[str, Any]]:
-    rows = []
+_References = dict[tuple[str, str, str], dict[str, dict[str, float]]]
+
+
+def _references(plan: Plan, datasets: Mapping[str, Dataset]) -> _References:
+    """Scores of chance and of the oracle for every block."""
+    found: _References = {}
     for block in dict.fromkeys(trial.block for trial in plan.trials):
         task: Task = registry.build("task", block[0])
-        references = scoring.reference_scores(datasets[f"{block[0]}/{block[1]}"], task)
-        for name, scores in references.items():
-            arm = {"stage": REFERENCE, "status": DONE, "prior": name}
-            rows += [
-                _row(block, METRICS[metric], value, arm)
-                for metric, value in scores.items()
-                if math.isfinite(value)
-            ]
-    return rows
+        found[block] = scoring.reference_scores(datasets[f"{block[0]}/{block[1]}"], task)
+    return found
+
+
+def _defined(block: Sequence[Trial], references: Mapping[str, Mapping[str, float]]) -> set[str]:
+    """The metrics that this data can have, whatever became of the trials.
+
+    Of unknown motifs there is no localisation, of one seed no stability.
+    """
+    floor = references[scoring.RANDOM]
+    seeds = len({trial.seed for trial in block})
+    return {
+        name
+        for name, metric in METRICS.items()
+        if metric.axis == "cost"
+        or (seeds > 1 if metric.scope == "seeds" else math.isfinite(floor.get(name, 0.0)))
+    }
+
+
+def _reference_rows(references: _References) -> list[dict[str, Any]]:
+    return [
+        _row(block, METRICS[metric], value, {"stage": REFERENCE, "status": DONE, "prior": name})
+        for block, found in references.items()
+        for name, scores in found.items()
+        for metric, value in scores.items()
+        if math.isfinite(value)
+    ]
 
 
 def write_results(plan: Plan, run: RunDirectory) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.contracts import TrialArrays
-from priorbench.dataset import MOTIF, TEST, Dataset
-from priorbench.metrics.localisation import average_precision
+from priorbench.dataset import TEST, Dataset
+from priorbench.metrics.localisation import MOTIFS, average_precision
 from priorbench.results import Run
 from priorbench.store import DONE
 
@@ -76,8 +76,8 @@ def _arrays(run: Run, trials: Sequence[str]) -> Iterator[TrialArrays]:
 
 
 def _choose_row(run: Run, dataset: Dataset, trials: Sequence[str]) -> tuple[int, str]:
-    if dataset.truth is not None and (dataset.truth == MOTIF).any():
-        relevant = dataset.truth == MOTIF
+    if dataset.truth is not None and np.isin(dataset.truth, MOTIFS).any():
+        relevant = np.isin(dataset.truth, MOTIFS)
         known = np.flatnonzero(relevant.any(axis=1))
         scores = [
             average_precision(np.abs(arrays.attribution[known]), relevant[known])
@@ -112,8 +112,8 @@ def _stretch(dataset: Dataset, row: int, tracks: Sequence[NDArray[np.float32]]) 
     if dataset.length <= SHOWN:
         return 0, dataset.length
     truth = dataset.truth
-    if truth is not None and (truth[row] == MOTIF).any():
-        centre = int(np.median(np.flatnonzero(truth[row] == MOTIF)))
+    if truth is not None and np.isin(truth[row], MOTIFS).any():
+        centre = int(np.median(np.flatnonzero(np.isin(truth[row], MOTIFS))))
     else:
         centre = int(np.argmax(np.mean([normalised(track) for track in tracks], axis=0)))
     start = min(max(centre - SHOWN // 2, 0), dataset.length - SHOWN)

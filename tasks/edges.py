@@ -73,6 +73,10 @@ class Edges(LogitTask):
             "middle": (last // 2,),
         }
         places = np.full(count, 255, dtype=np.uint8)
+        for turn, row in enumerate(np.flatnonzero(labels == 0).tolist()):
+            name = _PLACES[turn % len(_PLACES)] if self.where == "mixed" else self.where
+            for start in starts[name]:  # decoys stay off the same places in both classes
+                planted.occupied[row, start : start + motif.width] = True
         for turn, row in enumerate(np.flatnonzero(labels == 1).tolist()):
             name = _PLACES[turn % len(_PLACES)] if self.where == "mixed" else self.where
             places[row] = _PLACES.index(name)

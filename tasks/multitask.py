@@ -30,7 +30,7 @@ _MOTIFS = (
     "GGGGCGGGGC",
     "CTTATCTCT",
 )
-_MOST_OUTPUTS = 64
+_MOST_OUTPUTS = 28  # pairs of eight motifs
 _PRESENT = 0.2
 _MOST_PRESENT = 4
 
@@ -110,18 +110,22 @@ class Multitask(SimulatedTask):
         surplus = np.cumsum(present, axis=1) > _MOST_PRESENT
         present &= ~surplus
         mixtures = self.mixtures()
+        chosen = slice(None) if self.output == 0 else slice(self.output - 1, self.output)
         labels = (present @ mixtures.T).astype(np.float32)
         for index, text in enumerate(_MOTIFS):
-            matters = self.output == 0 or mixtures[self.output - 1, index]
+            # how many of the attributed outputs the motif makes positive
+            feeds = int(mixtures[chosen, index].sum())
             motif = motif_from_consensus(text, text, self.fidelity)
+            before = planted.oracle.copy()
             plant(
                 sequences,
                 motif,
                 np.flatnonzero(present[:, index]),
                 planted,
-                code=MOTIF if matters else DECOY,
+                code=MOTIF if feeds else DECOY,
                 generator=generator,
             )
+            planted.oracle[planted.oracle != before] *= feeds
         return Drawn(sequences, labels, planted, {})
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:

@@ -49,7 +49,8 @@ class Rbp(LogitTask):
             (Galarneau & Richard 2005), PTBP1 YUCUUY (Xue et al. 2009), ELAVL1 UUWUUUW (Lebedeva
             et al. 2011).
         fidelity: probability of the consensus in every motif column; lower is more degenerate.
-        copies: mean number of instances in a positive, at least one each.
+        copies: mean number of instances in a positive: one, and a Poisson number more, at most
+            four in all.
     """
 
     summary: ClassVar[str] = "binding or not of a protein to RNA, one logit per window, one strand"

@@ -22,7 +22,7 @@ from priorbench.simulation import (
 
 from ._logit import Drawn, LogitTask, alternate
 
-_CONSENSUS = "TGACGTCACTTGCA"  # motifs are its middle: every length has C, G, A and T
+_CONSENSUS = "TGACGTCACTTGCA"  # motifs are its middle
 _DETECTABILITY = 0.95
 _CALIBRATION = 2000
 
@@ -31,7 +31,8 @@ _CALIBRATION = 2000
 class ShortMotif(LogitTask):
     """Positives hold a motif of a given length as often as makes it as easy to see as any other.
 
-    Short motifs occur by chance, so few of them tell nothing: the number of instances in a
+    Short motifs occur by chance, so few of them tell nothing, and chance instances count as
+    background: the oracle's score of 1 is out of reach for them. The number of instances in a
     positive is chosen so that a scan with the true matrix (the mean over all places and both
     strands of the likelihood ratio) tells the classes apart with an auROC of 0.95, whatever the
     motif's length and information. What is left to differ is the length itself, against the
@@ -106,7 +107,7 @@ def copies_for(width: int, fidelity: float, length: int) -> float:
     if _visible(motif, high, length) < _DETECTABILITY:
         raise UserError(
             f"a motif of {width} bp at fidelity {fidelity:g} cannot be told from background in "
-            f"{length} bp, even {most} times; use a longer motif, more fidelity or a larger --scale"
+            f"{length} bp, even {most} times; use another width, more fidelity or a larger --scale"
         )
     while high - low > 0.02:
         middle = (low + high) / 2

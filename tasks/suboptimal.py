@@ -27,6 +27,7 @@ from ._logit import Drawn, LogitTask, alternate
 
 _TARGET = "GCATGAGTCACC"
 _DECOY = "CCATATAAGG"
+_MOST_MUTATED = 0.3
 
 
 @dataclass(frozen=True)
@@ -36,26 +37,28 @@ class Suboptimal(LogitTask):
     Positives hold one instance of the target. A share of them has the best base in every column
     but one, which has the worst: the bases around it speak for binding, the mutated one against
     it, and so should attributions. A prior that smooths them is against that. In the others every
-    base is drawn from the matrix. The oracle is the log-odds of the matrix that results. A decoy
-    is in both classes. The prior applies to positives.
+    base is drawn from the matrix. The oracle is the log-odds of the matrix that results, column by
+    column: what a model knows that adds up bases. A decoy is in both classes. The prior applies to
+    positives.
 
     Attributes:
         fidelity: probability of the consensus base in every column of the motif.
-        mutated: share of the positives whose instance has exactly one base of low affinity.
+        mutated: share of the positives whose instance has exactly one base of low affinity; with
+            many of them a low base would itself become a sign of binding.
     """
 
     summary: ClassVar[str] = "motif instances with one base of low affinity between good ones"
     citation: ClassVar[str] = "Farley et al., Science 2015"
     reverse_complement: ClassVar[bool] = True
     fidelity: float = 0.8
-    mutated: float = 0.5
+    mutated: float = 0.2
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
         if not 0.25 < self.fidelity < 1:
             raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
-        if not 0 < self.mutated <= 1:
-            raise UserError(f"mutated {self.mutated:g} is not above 0 and at most 1")
+        if not 0 < self.mutated <= _MOST_MUTATED:
+            raise UserError(f"mutated {self.mutated:g} is not above 0 and at most {_MOST_MUTATED}")
 
     def room(self) -> int:
         """See LogitTask.room."""

@@ -80,8 +80,10 @@ class Syntax(LogitTask):
                 gap = self.spacing + int(generator.integers(-self.jitter, self.jitter + 1))
             else:
                 gap = self._wrong_gap(generator)
-                if generator.random() < 0.5:  # in the other orientation any gap is wrong
-                    pair[1] = pair[1].turned(np.array([True]))
+                if generator.random() < 0.5:  # in another orientation any gap is wrong
+                    gap = int(generator.integers(2 * (self.spacing + self.jitter) + 3))
+                    which = int(generator.integers(2))
+                    pair[which] = pair[which].turned(np.array([True]))
             if reversed_pair[row]:
                 pair = [one.turned(np.array([True])) for one in reversed(pair)]
             widths = [one.codes.shape[1] for one in pair]

@@ -142,6 +142,7 @@ def test_losses_targets_and_predictions_have_one_row_per_example(spec, tmp_path)
         ("syntax:wrong_spacing=2", "wrong_spacing 2"),
         ("syntax:fidelity=1", "fidelity 1"),
         ("suboptimal:mutated=0", "mutated 0"),
+        ("suboptimal:mutated=0.5", "at most 0.3"),
         ("suboptimal:fidelity=1", "fidelity 1"),
         ("edges:distance=-1", "distance -1"),
         ("edges:fidelity=0", "fidelity 0"),
@@ -206,15 +207,19 @@ def test_syntax_positives_have_the_preferred_gap_and_negatives_do_not():
         inside = codes[here[0] : here[-1] + 1] == code
         gaps[code].append(len(here) if inside.all() and len(here) == 10 else (~inside).sum())
     assert set(gaps[MOTIF]) == {4, 5, 6}
+    turned = {gap for gap in gaps[DECOY] if gap in (4, 5, 6)}
+    assert turned == {4, 5, 6}  # in another orientation the preferred gap is wrong too
     counts = np.bincount([len(np.flatnonzero(c)) for c in drawn.planted.codes])
     assert counts[20] > 300  # all positives and half of the negatives hold both
     assert counts[10] > 100
 
 
 def test_suboptimal_positions_are_the_worst_base_between_good_ones():
-    drawn = task_of("suboptimal:mutated=1").draw(400, 80, np.random.default_rng(0))
+    drawn = task_of("suboptimal:mutated=0.3").draw(2000, 80, np.random.default_rng(0))
     codes, oracle = drawn.planted.codes, drawn.planted.oracle
-    assert ((codes[::2] == SUBOPTIMAL).sum(axis=1) == 1).all()
+    number = (codes[::2] == SUBOPTIMAL).sum(axis=1)
+    assert set(number.tolist()) == {0, 1}
+    assert number.mean() == pytest.approx(0.3, abs=0.05)
     assert not (codes[1::2] == SUBOPTIMAL).any()
     assert (oracle[codes == SUBOPTIMAL] < -0.5).all()
     row, column = np.nonzero(codes == SUBOPTIMAL)
@@ -252,6 +257,20 @@ def test_outputs_share_motifs_and_follow_them():
     with_motif = (drawn.planted.codes == MOTIF).any(axis=1)
     assert (with_motif == (drawn.labels[:, 4] == 1)).all()
     assert one.target(torch.eye(16)).tolist() == [float(i == 4) for i in range(16)]
+
+
+def test_motifs_that_feed_no_output_do_not_matter():
+    task = task_of("multitask:outputs=1")
+    drawn = task.draw(500, 100, np.random.default_rng(0))
+    with_motif = (drawn.planted.codes == MOTIF).any(axis=1)
+    assert (with_motif == (drawn.labels[:, 0] == 1)).all()
+    # the oracle of the sum counts a motif once for every output that it makes positive
+    nine = task_of("multitask:outputs=9")
+    many = nine.draw(500, 100, np.random.default_rng(0))
+    assert np.array_equal(drawn.sequences, many.sequences)
+    here = drawn.planted.oracle != 0
+    ratio = np.round(many.planted.oracle[here] / drawn.planted.oracle[here]).astype(int)
+    assert set(ratio.tolist()) == set(nine.mixtures().sum(axis=0)[:2].tolist())
 
 
 def test_strands_of_dna_are_drawn_evenly():

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from ..contracts import Metric, TrialArrays
 from ..dataset import MOTIF, NEUTRAL, SUBOPTIMAL
 
+MOTIFS = (MOTIF, SUBOPTIMAL)
+"""position codes that an attribution should find"""
+
 
 def average_precision(
     score: NDArray[np.floating], relevant: NDArray[np.bool_]
@@ -51,7 +54,7 @@ def motif_auprc(arrays: TrialArrays) -> float:
     """
     if arrays.truth is None:
         return float("nan")
-    relevant = np.isin(arrays.truth, (MOTIF, SUBOPTIMAL))
+    relevant = np.isin(arrays.truth, MOTIFS)
     known = relevant.any(axis=1)
     if not known.any():
         return float("nan")
@@ -83,7 +86,7 @@ def suboptimal_error(arrays: TrialArrays) -> float:
     rows = mutated.sum(axis=1) == 1
     if not rows.any():
         return float("nan")
-    within = np.isin(arrays.truth[rows], (MOTIF, SUBOPTIMAL))
+    within = np.isin(arrays.truth[rows], MOTIFS)
     shares = [
         _share(track[rows].astype(np.float64), within, mutated[rows])
         for track in (arrays.attribution, arrays.oracle)
