@@ -16,7 +16,12 @@ _Regions = Annotated[tuple[_Text, ...], Field(min_length=1)]
 
 _FASTA_KEYS = ("positives", "test_positives", "test_negatives")
 _GENOME_KEYS = ("genome", "peaks", "length", "valid_regions", "test_regions", "sites")
+_PLANTED = ("binary", "rbp", "short-motif", "syntax", "suboptimal", "edges")
+"""tasks that tell positives from negatives"""
 _TASKS_OF_KEY = {
+    "negatives": _PLANTED,
+    "test_positives": _PLANTED,
+    "test_negatives": _PLANTED,
     "plus": ("profile",),
     "minus": ("profile",),
     "control_plus": ("profile",),
@@ -34,7 +39,7 @@ _PAIRS = (
     ("control_plus", "control_minus"),
 )
 """keys of which one makes no sense without the other"""
-_BUILTIN_TASKS = ("binary", "profile", "rbp", "multitask")
+_BUILTIN_TASKS = (*_PLANTED, "profile", "multitask")
 
 
 class DataFile(BaseModel):
@@ -56,7 +61,7 @@ class DataFile(BaseModel):
         length: window in bp.
         valid_regions: chromosomes or ``chrom:start-end`` for validation.
         test_regions: chromosomes or ``chrom:start-end`` for testing.
-        covered: BED; windows outside are dropped.
+        covered: BED; windows with reads outside are dropped.
         signal: unstranded bigWig.
         plus: bigWig of the plus strand.
         minus: bigWig of the minus strand.
@@ -188,7 +193,7 @@ def _foreign_keys(task: str, given: dict[str, Any]) -> Iterator[str]:
         # what a plug-in's task reads is for the plug-in to say
         if key in given and task in _BUILTIN_TASKS and task not in tasks:
             yield (
-                f"key {key!r} does not belong to task {task!r} (it is for {' and '.join(tasks)}); "
+                f"key {key!r} does not belong to task {task!r} (it is for {', '.join(tasks)}); "
                 "remove it or change the task"
             )
 

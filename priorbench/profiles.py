@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +70,9 @@ def read_profiles(
         writer.notes += genome.notes
         check_inside(peaks, genome)
         chroms = list(dict.fromkeys(peaks.chrom.tolist()))
-        tracks = {"reads": stack.enter_context(Signal(strands, genome, chroms))}
+        tracks = {"reads": stack.enter_context(closing(Signal(strands, genome, chroms)))}
         if controls:
-            tracks["controls"] = stack.enter_context(Signal(controls, genome, chroms))
+            tracks["controls"] = stack.enter_context(closing(Signal(controls, genome, chroms)))
         segments = segments_of(data, genome, peaks, writer.notes)
         windows, dropped = place_windows(peaks, genome, segments, data.length + 2 * margin)
         if data.covered is not None:

@@ -71,6 +71,11 @@ def test_paths_are_relative_to_the_file(folder: Path, monkeypatch: pytest.Monkey
         (PAIR.replace("p.fa", "gone.fa"), "positives: no such file: .*gone.fa"),
         (PAIR.replace("p.fa", "."), "positives: no such file"),
         (PAIR + 'plus = "plus.bw"', "key 'plus' does not belong to task 'binary'.*profile"),
+        (PAIR.replace("binary", "multitask"), "'negatives' does not belong to task 'multitask'"),
+        (
+            PAIR.replace("binary", "syntax") + 'plus = "x.bw"',
+            "'plus' does not belong to task 'syntax'",
+        ),
         (PAIR + 'labels = "x.tsv"', "key 'labels' does not belong.*multitask"),
         (PAIR + 'covered = "x.bed"', "key 'covered' does not belong"),
         (PAIR + 'signal = "x.bw"', "key 'signal' does not belong"),
