@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import sequences
 from .collector import Collector
 from .datafile import DataFile
 from .dataset import TEST, TRAIN, VALID, DatasetWriter
@@ -48,7 +49,9 @@ def read_classification(
     """Write the dataset of a data file: FASTA pairs, or windows of a genome.
 
     Records of FASTA files are split by a hash of the sequence, so that repeats never straddle
-    splits; windows of a genome by region. Memory grows by a few bytes a sequence only.
+    splits; windows of a genome by region. Where there is one strand only, intervals must have
+    one, and windows of the minus strand are read on it. Memory grows by a few bytes a sequence
+    only.
 
     Args:
         writer: takes sequences, labels (1 for positives, 0 for negatives) and splits, the test
@@ -66,7 +69,10 @@ def read_classification(
         read_motifs(data.motifs)  # an error in it should not wait for a million sequences
     sites = None if data.sites is None else read_bed(data.sites)
     if data.genome is not None:
+        if reverse_complement:
+            sites = None if sites is None else sites.unstranded()
         placed = _read_genome(collector, data, generator, sites, both_strands=reverse_complement)
+        writer.locate(placed.chrom, placed.start, placed.minus)
     else:
         _read_fasta_files(collector, data, both_strands=reverse_complement)
         placed = None
@@ -78,7 +84,7 @@ def read_classification(
         writer.attribute(rows, known.truth, known.oracle)
         note_truth(writer, data.motifs, known.truth)
     elif sites is not None and placed is not None:
-        truth = mark_sites(sites, placed.chrom[rows], placed.start[rows], codes.shape[1])
+        truth = mark_sites(sites, placed.select(rows), codes.shape[1])
         writer.attribute(rows, truth)
         note_truth(writer, sites.path, truth)
     else:
@@ -172,7 +178,8 @@ def _read_genome(
     """Returns the windows in the order of the dataset's rows."""
     if data.genome is None or data.peaks is None or data.length is None:
         raise UserError(f"{data.source}: genome, peaks and length are needed; add all three")
-    peaks = read_bed(data.peaks)
+    stranded = Intervals.unstranded if both_strands else Intervals.stranded
+    peaks = stranded(read_bed(data.peaks))
     with Genome(data.genome) as genome:
         collector.notes += genome.notes
         check_inside(peaks, genome)
@@ -182,7 +189,9 @@ def _read_genome(
         positives, dropped = place_windows(peaks, genome, segments, data.length)
         note_dropped(collector.notes, "peaks", data.peaks, dropped)
         if data.negatives is not None:
-            given, dropped = place_windows(read_bed(data.negatives), genome, segments, data.length)
+            given, dropped = place_windows(
+                stranded(read_bed(data.negatives)), genome, segments, data.length
+            )
             where = (given.chrom, given.start, data.length)
             near = overlapping(*where, peaks) | touching(*where, positives)
             dropped["overlapping a peak"] = int(near.sum())
@@ -196,6 +205,12 @@ def _read_genome(
                 f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the "
                 "genome, outside the peaks, matched in GC content within each split."
             )
+            if not both_strands:
+                negatives = _on_random_strands(negatives, generator)
+                collector.notes.append(
+                    "They lie anywhere in the genome, on either strand; for a fairer contrast give "
+                    "negatives from transcripts, as BED with strands."
+                )
         both = [positives, negatives]
         held_out = _held_out(genome, both, data.length, both_strands=both_strands)
         written = [
@@ -203,6 +218,10 @@ def _read_genome(
             for label in (1, 0)
         ]
     return concatenate(written)
+
+
+def _on_random_strands(windows: Windows, generator: np.random.Generator) -> Windows:
+    return replace(windows, minus=generator.random(len(windows)) < 0.5)
 
 
 def segments_of(
@@ -261,7 +280,9 @@ def _chunks(
     step = max(1, _CHUNK_BYTES // length)
     for begin in range(0, len(windows), step):
         part = windows.select(slice(begin, begin + step))
-        yield part, genome.windows(part.chrom, part.start, length)
+        codes = genome.windows(part.chrom, part.start, length)
+        codes[part.minus] = sequences.reverse_complement(codes[part.minus])
+        yield part, codes
 
 
 def _held_out(

@@ -12,6 +12,8 @@ A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json`
 ``attributed.npy``      (M,) int64 rows of the test split that are attributed
 ``truth.npy``           (M, L) uint8 position codes, where the truth is known
 ``oracle.npy``          (M, L) float32 attribution of an oracle, where the truth is known
+``place.npy``           (N, 3) int64 number of the chromosome (``chromosomes`` in meta.json), first
+                        base of the window, and 1 or -1 for its strand, where they are known
 ======================  ==========================================================
 """
 
@@ -138,6 +140,8 @@ class DatasetWriter:
         self._aligned: dict[str, NDArray[Any]] = {}
         self.margin = 0
         """bases at either end beyond the window"""
+        self.chromosomes: list[str] = []
+        """names, in the order of their numbers"""
         self.notes: list[str] = []
         """what was dropped or chosen while reading, for the user"""
 
@@ -192,6 +196,20 @@ class DatasetWriter:
         if oracle is not None:
             self._aligned["oracle"] = oracle
 
+    def locate(
+        self, chrom: NDArray[np.str_], start: NDArray[np.int64], minus: NDArray[np.bool_]
+    ) -> None:
+        """Say where on a genome the windows of all examples lie, without their margins.
+
+        Args:
+            chrom: (N,) str.
+            start: (N,) int64 first base, counted from 0 on the plus strand.
+            minus: (N,) bool, whether a window is read on the minus strand.
+        """
+        names, number = np.unique(chrom, return_inverse=True)
+        self.chromosomes = names.tolist()
+        self._aligned["place"] = np.stack([number, start, np.where(minus, -1, 1)], axis=1)
+
     def finish(self, **meta: Any) -> None:
         """Complete the dataset and move it into place."""
         hashes = {name: column.close() for name, column in self._columns.items()}
@@ -200,7 +218,13 @@ class DatasetWriter:
             contents = repr((array.shape, array.dtype.str)).encode() + array.tobytes()
             hashes[name] = hashlib.sha256(contents).hexdigest()
         digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
-        record = {"margin": self.margin, **meta, "digest": digest[:16], "notes": self.notes}
+        record = {
+            "margin": self.margin,
+            "chromosomes": self.chromosomes,
+            **meta,
+            "digest": digest[:16],
+            "notes": self.notes,
+        }
         (self._partial / "meta.json").write_text(json.dumps(record, indent=1) + "\n")
         shutil.rmtree(self.directory, ignore_errors=True)
         self._partial.rename(self.directory)
@@ -232,6 +256,7 @@ class Dataset:
         attributed: (M,) int64 rows of the test split.
         truth: (M, L) uint8 or None.
         oracle: (M, L) float32 or None.
+        place: (N, 3) int64 or None.
     """
 
     meta: Mapping[str, Any]
@@ -240,6 +265,7 @@ class Dataset:
     attributed: NDArray[np.int64]
     truth: NDArray[np.uint8] | None
     oracle: NDArray[np.float32] | None
+    place: NDArray[np.int64] | None
 
     @property
     def margin(self) -> int:
@@ -288,7 +314,7 @@ def load_dataset(directory: Path) -> Dataset:
         raise UserError(f"{directory}: damaged; delete the folder and run again") from None
     aligned = {
         name: np.load(path, allow_pickle=False)
-        for name in ("split", "attributed", "truth", "oracle")
+        for name in ("split", "attributed", "truth", "oracle", "place")
         if (path := directory / f"{name}.npy").exists()
     }
     columns = {
@@ -303,4 +329,5 @@ def load_dataset(directory: Path) -> Dataset:
         aligned["attributed"],
         aligned.get("truth"),
         aligned.get("oracle"),
+        aligned.get("place"),
     )

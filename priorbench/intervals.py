@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ class Intervals:
         start: (n,) int64.
         end: (n,) int64, excluded.
         center: (n,) int64: the summit of a narrowPeak where it has one, else the midpoint.
+        strand: (n,) str: the sixth column, "" where there is none.
         line: (n,) int64 line numbers, from 1.
     """
 
@@ -38,11 +39,28 @@ class Intervals:
     start: NDArray[np.int64]
     end: NDArray[np.int64]
     center: NDArray[np.int64]
+    strand: NDArray[np.str_]
     line: NDArray[np.int64]
 
     def __len__(self) -> int:
         """The number of intervals."""
         return len(self.start)
+
+    def unstranded(self) -> Intervals:
+        """The same, whatever their strand."""
+        return replace(self, strand=np.full(len(self), ""))
+
+    def stranded(self) -> Intervals:
+        """Itself; UserError, naming file and line, if an interval has no strand."""
+        missing = np.flatnonzero(~np.isin(self.strand, ("+", "-")))
+        if len(missing):
+            row = missing[0]
+            found = repr(str(self.strand[row])) if self.strand[row] else "missing"
+            raise UserError(
+                f"{self.path}: line {self.line[row]}: the strand (column 6) is {found}, wanted + "
+                "or -; RNA has one strand"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -84,6 +102,7 @@ def read_bed(path: Path) -> Intervals:
             file without intervals.
     """
     chroms: list[str] = []
+    strands: list[str] = []
     rows: list[tuple[int, int, int, int]] = []
     with open_bytes(path) as stream:
         for number, raw in enumerate(stream, start=1):
@@ -94,11 +113,12 @@ def read_bed(path: Path) -> Intervals:
             if not line or line[0] == "#" or fields[0].split(" ")[0] in ("track", "browser"):
                 continue
             chroms.append(fields[0])
+            strands.append(fields[5] if len(fields) > 5 else "")
             rows.append((*_coordinates(fields, f"{path}: line {number}"), number))
     if not rows:
         raise UserError(f"{path}: no intervals; give a BED file with at least one line")
     start, end, center, line_number = np.array(rows, dtype=np.int64).T
-    return Intervals(path, np.array(chroms), start, end, center, line_number)
+    return Intervals(path, np.array(chroms), start, end, center, np.array(strands), line_number)
 
 
 def _is_number(text: str) -> bool:

@@ -84,8 +84,8 @@ def draw_negatives(
         generator: decides which of the matching tiles are taken.
 
     Returns:
-        windows ordered by split and position; fewer than the positives where the genome has
-        too few tiles left.
+        windows of the plus strand, ordered by split and position; fewer than the positives where
+        the genome has too few tiles left.
     """
     drawn = [positives.select(slice(0))]
     for split in np.unique(positives.split).tolist():
@@ -157,7 +157,8 @@ def _match(
     pairs = zip(records, tile.tolist(), strict=True)
     start = np.array([names[name].start[index] for name, index in pairs], dtype=np.int64)
     order = np.lexsort((start, chrom))
-    return Windows(chrom[order], start[order], np.full(len(start), positives.split[0]))
+    split = np.full(len(start), positives.split[0])
+    return Windows(chrom[order], start[order], split, np.zeros(len(start), dtype=bool))
 
 
 def _write_tiles(

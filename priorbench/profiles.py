@@ -62,7 +62,7 @@ def read_profiles(
     controls = [path for path in (data.control_plus, data.control_minus) if path is not None]
     if data.motifs is not None:
         read_motifs(data.motifs)  # an error in it should not wait for the genome
-    peaks = read_bed(data.peaks)
+    peaks = read_bed(data.peaks).unstranded()
     profile = round(data.length * _PROFILE_SHARE)
     profile += (data.length - profile) % 2  # as far from either end, on either strand
     with ExitStack() as stack:
@@ -77,14 +77,15 @@ def read_profiles(
         windows, dropped = place_windows(peaks, genome, segments, data.length + 2 * margin)
         if data.covered is not None:
             inset = (data.length - profile) // 2
-            seen = Windows(windows.chrom, windows.start + inset, windows.split)
-            inside = _covered(seen, data.covered, profile + 2 * margin)
+            inside = _covered(windows.moved(inset), data.covered, profile + 2 * margin)
             dropped["with reads that are not covered"] = int((~inside).sum())
             windows = windows.select(inside)
         note_dropped(writer.notes, "peaks", data.peaks, dropped)
         kept = _usable(genome, windows, data.length + 2 * margin, writer.notes)
         _check_splits(kept, data)
         _write(writer, genome, tracks, kept, (data.length, profile, margin))
+        inner = kept.moved(margin)
+        writer.locate(inner.chrom, inner.start, inner.minus)
         candidates = np.flatnonzero(kept.split == TEST)
         rows = np.sort(generator.permutation(candidates)[:attributed_at_most])
         codes = genome.windows(kept.chrom[rows], kept.start[rows] + margin, data.length)
@@ -183,8 +184,8 @@ def _attribute(
         writer.attribute(rows, known.truth, known.oracle)
         note_truth(writer, data.motifs, known.truth)
     elif data.sites is not None:
-        sites = read_bed(data.sites)
-        truth = mark_sites(sites, windows.chrom, windows.start + margin, codes.shape[1])
+        sites = read_bed(data.sites).unstranded()
+        truth = mark_sites(sites, windows.moved(margin), codes.shape[1])
         writer.attribute(rows, truth)
         note_truth(writer, data.sites, truth)
     else:

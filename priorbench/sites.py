@@ -13,6 +13,7 @@ from .dataset import BACKGROUND, MOTIF
 from .errors import UserError
 from .fasta import open_bytes
 from .intervals import Intervals
+from .windows import Windows
 
 P_VALUE = 1e-4
 """a match is a site if a random sequence scores as well with less than this probability"""
@@ -134,28 +135,27 @@ def _known(score: NDArray[np.float32]) -> KnownSites:
     return KnownSites(np.where(hit, MOTIF, BACKGROUND).astype(np.uint8), score)
 
 
-def mark_sites(
-    sites: Intervals, chrom: NDArray[np.str_], start: NDArray[np.int64], length: int
-) -> NDArray[np.uint8]:
+def mark_sites(sites: Intervals, windows: Windows, length: int) -> NDArray[np.uint8]:
     """Where known sites lie in genomic windows.
 
     Args:
-        sites: known sites.
-        chrom: (M,) chromosome of every window.
-        start: (M,) first base of every window, from 0.
+        sites: known sites; those of strand "+" or "-" count on their own strand only.
+        windows: (M,) windows.
         length: of the windows in bp.
 
     Returns:
-        (M, length) uint8, ``MOTIF`` on a site and ``BACKGROUND`` elsewhere.
+        (M, length) uint8 along the strand of the window, ``MOTIF`` on a site and ``BACKGROUND``
+        elsewhere.
     """
-    truth = np.full((len(start), length), BACKGROUND, dtype=np.uint8)
-    for name in np.unique(chrom).tolist():
-        here = sites.chrom == name
-        begin, end = sites.start[here], sites.end[here]
-        for row in np.flatnonzero(chrom == name).tolist():
-            inside = (begin < start[row] + length) & (end > start[row])
-            for first, last in zip(
-                begin[inside] - start[row], end[inside] - start[row], strict=True
-            ):
-                truth[row, max(first, 0) : last] = MOTIF
+    truth = np.full((len(windows), length), BACKGROUND, dtype=np.uint8)
+    for name in np.unique(windows.chrom).tolist():
+        for minus, other in ((False, "-"), (True, "+")):
+            here = (sites.chrom == name) & (sites.strand != other)
+            begin, end = sites.start[here], sites.end[here]
+            for row in np.flatnonzero((windows.chrom == name) & (windows.minus == minus)).tolist():
+                first = windows.start[row]
+                inside = (begin < first + length) & (end > first)
+                for one, last in zip(begin[inside] - first, end[inside] - first, strict=True):
+                    truth[row, max(one, 0) : last] = MOTIF
+    truth[windows.minus] = truth[windows.minus, ::-1]
     return truth

@@ -34,7 +34,7 @@ class Study(BaseModel):
         device: ``auto`` takes a GPU where there is one.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     name: str = "study"
     question: str = ""

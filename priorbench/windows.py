@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +124,13 @@ class Windows:
         chrom: (k,) str.
         start: (k,) int64.
         split: (k,) uint8.
+        minus: (k,) bool, whether a window is read on the minus strand.
     """
 
     chrom: NDArray[np.str_]
     start: NDArray[np.int64]
     split: NDArray[np.uint8]
+    minus: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """The number of windows."""
@@ -136,7 +138,11 @@ class Windows:
 
     def select(self, index: NDArray[Any] | slice) -> Windows:
         """The windows at ``index``: bool, int64 or a slice."""
-        return Windows(self.chrom[index], self.start[index], self.split[index])
+        return Windows(self.chrom[index], self.start[index], self.split[index], self.minus[index])
+
+    def moved(self, by: int) -> Windows:
+        """The windows that start ``by`` bp further on."""
+        return replace(self, start=self.start + by)
 
 
 def concatenate(parts: Sequence[Windows]) -> Windows:
@@ -145,6 +151,7 @@ def concatenate(parts: Sequence[Windows]) -> Windows:
         np.concatenate([one.chrom for one in parts]),
         np.concatenate([one.start for one in parts]),
         np.concatenate([one.split for one in parts]),
+        np.concatenate([one.minus for one in parts]),
     )
 
 
@@ -170,7 +177,7 @@ def place_windows(
     """Windows of ``length`` bp around the intervals' centres.
 
     Args:
-        intervals: peaks or background.
+        intervals: peaks or background; those of strand "-" give windows on the minus strand.
         genome: the genome they are on.
         segments: from :func:`split_segments`.
         length: bp.
@@ -183,21 +190,23 @@ def place_windows(
         UserError: if an interval is not on the genome.
     """
     check_inside(intervals, genome)
-    start = intervals.center - length // 2
+    minus = intervals.strand == "-"
+    # the centre is as far from the first base on either strand
+    start = intervals.center - np.where(minus, (length - 1) // 2, length // 2)
     names, inverse = np.unique(intervals.chrom, return_inverse=True)
     ends = np.array([genome.lengths[name] for name in names.tolist()], dtype=np.int64)[inverse]
     inside = (start >= 0) & (start + length <= ends)
     split = _assign(intervals.chrom, start, length, segments)
     first = np.zeros(len(start), dtype=bool)
-    first[np.unique(np.stack([inverse, start]), axis=1, return_index=True)[1]] = True
+    first[np.unique(np.stack([inverse, start, minus]), axis=1, return_index=True)[1]] = True
     dropped = {
         "running off the end of a chromosome": int((~inside).sum()),
         "straddling the border of two splits": int((inside & (split < 0)).sum()),
         "repeated": int((inside & (split >= 0) & ~first).sum()),
     }
     keep = inside & (split >= 0) & first
-    windows = Windows(intervals.chrom[keep], start[keep], split[keep].astype(np.uint8))
-    return windows, dropped
+    split_of = split[keep].astype(np.uint8)
+    return Windows(intervals.chrom[keep], start[keep], split_of, minus[keep]), dropped
 
 
 def _assign(

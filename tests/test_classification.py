@@ -377,3 +377,60 @@ def test_no_window_fits(tmp_path: Path) -> None:
     }
     with pytest.raises(UserError, match="no positives left for training"):
         read(write_toml(tmp_path, **keys))
+
+
+STRANDED = "c1\t{}\t{}\tsite\t0\t{}\n"
+
+
+def _stranded_genome(folder: Path) -> NDArray[np.uint8]:
+    codes = np.random.default_rng(5).integers(0, 4, 9000).astype(np.uint8)
+    (folder / "g.fa").write_text(f">c1\n{decode(codes)}\n")
+    return codes
+
+
+def _stranded_toml(folder: Path, **more: Any) -> Path:
+    regions = {"valid_regions": ["c1:0-2000"], "test_regions": ["c1:2000-5000"]}
+    keys = {"task": "rbp", "genome": "g.fa", "peaks": "p.bed", "length": LENGTH}
+    return write_toml(folder, **{**keys, **regions, **more})
+
+
+def test_rna_windows_are_read_on_the_strand_of_their_peak(tmp_path: Path) -> None:
+    codes = _stranded_genome(tmp_path)
+    places = range(100, 8900, 200)
+    strands = ["+", "-"] * (len(places) // 2)
+    lines = [STRANDED.format(at, at + 7, s) for at, s in zip(places, strands, strict=True)]
+    (tmp_path / "p.bed").write_text("".join(lines))
+    # on the first bases of every second peak, in the strand's direction
+    (tmp_path / "s.bed").write_text("".join(STRANDED.format(at, at + 2, "-") for at in places))
+    dataset = read(_stranded_toml(tmp_path, sites="s.bed"), both=False)
+    assert dataset.place is not None
+    assert dataset.truth is not None
+    texts = sequences(dataset)
+    for text, (_, start, strand) in zip(texts, dataset.place.tolist(), strict=True):
+        here = decode(codes[start : start + LENGTH])
+        assert text == (here if strand == 1 else flipped(here))
+    positive = labels(dataset) == 1
+    assert dataset.place[positive, 2].tolist().count(-1) == len(places) // 2
+    centre = np.where(dataset.place[:, 2] == 1, LENGTH // 2, (LENGTH - 1) // 2)
+    assert set((dataset.place[positive, 1] + centre[positive]) % 200) == {103}
+    for row, truth in zip(dataset.attributed.tolist(), dataset.truth, strict=True):
+        # a site of the minus strand, whose last base is 3 bp before the centre of the peak
+        minus = dataset.place[row, 2] == -1
+        assert np.flatnonzero(truth).tolist() == ([17, 18] if minus else [])
+    strands_of_negatives = set(dataset.place[~positive, 2].tolist())
+    assert strands_of_negatives == {1, -1}
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [("c1\t10\t20\n", "missing"), ("c1\t10\t20\tx\t0\t.\n", "'.'")],
+)
+@pytest.mark.parametrize("name", ["p.bed", "n.bed"])
+def test_rna_needs_strands(tmp_path: Path, line: str, value: str, name: str) -> None:
+    _stranded_genome(tmp_path)
+    good = "".join(STRANDED.format(at, at + 7, "+") for at in range(100, 8900, 200))
+    for file in ("p.bed", "n.bed"):
+        (tmp_path / file).write_text(good + line if file == name else good)
+    toml = _stranded_toml(tmp_path, negatives="n.bed")
+    with pytest.raises(UserError, match=rf"{name}: line 45: the strand \(column 6\) is {value}"):
+        read(toml, both=False)

@@ -53,7 +53,12 @@ def intervals(tmp_path: Path, text: str) -> Intervals:
 
 def windows_of(pairs: list[tuple[str, int]], splits: list[int]) -> Windows:
     chrom, start = zip(*pairs, strict=True)
-    return Windows(np.array(chrom), np.array(start), np.array(splits, dtype=np.uint8))
+    return Windows(
+        np.array(chrom),
+        np.array(start),
+        np.array(splits, dtype=np.uint8),
+        np.zeros(len(start), dtype=bool),
+    )
 
 
 @pytest.mark.parametrize("name", ["g.fa", "g.fa.gz"])

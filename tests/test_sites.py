@@ -12,6 +12,7 @@ from priorbench.errors import UserError
 from priorbench.intervals import read_bed
 from priorbench.sequences import encode, reverse_complement
 from priorbench.sites import mark_sites, read_motifs, scan_motifs
+from priorbench.windows import Windows
 
 SITE = b"ACGTTGCAAG"
 CONSENSUS, OTHER = 0.97, 0.01
@@ -128,7 +129,24 @@ def test_motif_longer_than_the_window(path: Path) -> None:
 def test_bed_sites_inside_windows(tmp_path: Path) -> None:
     bed = tmp_path / "s.bed"
     bed.write_text("c1\t8\t12\nc1\t18\t25\nc2\t0\t100\nc1\t30\t40\n")
-    chrom, start = np.array(["c1", "c1", "c3"]), np.array([10, 40, 0])
-    truth = mark_sites(read_bed(bed), chrom, start, 10)
+    windows = _windows(["c1", "c1", "c3"], [10, 40, 0])
+    truth = mark_sites(read_bed(bed), windows, 10)
     assert np.flatnonzero(truth[0]).tolist() == [0, 1, 8, 9]
     assert not truth[1:].any()
+
+
+def _windows(chrom: list[str], start: list[int], minus: list[bool] | None = None) -> Windows:
+    count = len(chrom)
+    strands = np.array(minus or [False] * count)
+    return Windows(np.array(chrom), np.array(start), np.zeros(count, dtype=np.uint8), strands)
+
+
+def test_sites_of_a_strand_count_in_windows_of_that_strand(tmp_path: Path) -> None:
+    bed = tmp_path / "s.bed"
+    bed.write_text("c\t11\t13\ta\t0\t+\nc\t14\t15\tb\t0\t-\nc\t16\t17\td\t0\t.\n")
+    windows = _windows(["c", "c"], [10, 10], [False, True])
+    truth = mark_sites(read_bed(bed), windows, 10)
+    assert np.flatnonzero(truth[0]).tolist() == [1, 2, 6]
+    assert np.flatnonzero(truth[1]).tolist() == [3, 5]  # from the other end
+    both = mark_sites(read_bed(bed).unstranded(), windows, 10)
+    assert np.flatnonzero(both[0]).tolist() == [1, 2, 4, 6]

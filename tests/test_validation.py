@@ -1,0 +1,107 @@
+"""`priorbench validate`: what it counts is what is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from priorbench.dataset import DatasetWriter, load_dataset
+from priorbench.errors import UserError
+from priorbench.sequences import decode
+from priorbench.validation import as_text, facts_of, validate
+
+
+def _quiet(line: str) -> None:
+    pass
+
+
+def _fasta(path: Path, seed: int, count: int, letters: str = "ACGT") -> str:
+    draws = np.random.default_rng(seed).integers(0, len(letters), (count, 40))
+    rows = ["".join(letters[i] for i in row) for row in draws]
+    path.write_text("".join(f">r{i}\n{row}\n" for i, row in enumerate(rows)))
+    return path.name
+
+
+def test_a_fasta_pair_is_counted(tmp_path: Path) -> None:
+    for name, seed, count, letters in [
+        ("p.fa", 1, 300, "GC"),
+        ("n.fa", 2, 200, "AT"),
+        ("tp.fa", 3, 20, "GGGN"),
+        ("tn.fa", 4, 10, "ACGT"),
+    ]:
+        _fasta(tmp_path / name, seed, count, letters)
+    data = tmp_path / "mine.toml"
+    data.write_text(
+        'task = "binary"\npositives = "p.fa"\nnegatives = "n.fa"\n'
+        'test_positives = "tp.fa"\ntest_negatives = "tn.fa"\n'
+    )
+    found = validate(data, plugins=[], say=_quiet)
+    assert not found.trials
+    (facts,) = found.datasets
+    assert (facts.name, facts.length) == ("binary/mine", 40)
+    splits = facts.splits
+    assert splits["training"].sequences + splits["validation"].sequences == 500
+    assert splits["training"].positives[0] + splits["validation"].positives[0] == 300
+    assert splits["training"].gc == {"positives": 1.0, "negatives": 0.0}
+    test = splits["test"]
+    assert (test.sequences, test.positives) == (30, [20])
+    assert test.gc["positives"] == 1.0
+    assert 0.1 < test.unknown < 0.25
+    text = as_text(found)
+    assert "binary/mine: windows of 40 bp" in text
+    assert [line.split() for line in text.splitlines()[1:3]] == [
+        ["training", "validation", "test"],
+        ["sequences", *(f"{s.sequences}" for s in splits.values())],
+    ]
+
+
+def test_profiles_and_places_are_counted(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    reads = rng.poisson(1.0, (12, 2, 14)).astype(np.float32)
+    reads[0] = 0
+    split = np.repeat([0, 1, 2], 4).astype(np.uint8)
+    start = np.arange(12) * 100
+    with DatasetWriter(tmp_path / "d") as writer:
+        writer.margin = 2
+        codes = rng.integers(0, 4, (12, 24)).astype(np.uint8)
+        codes[:, :2] = 4  # in the margin
+        writer.append(codes, np.zeros((12, 2), np.float32), split, reads=reads)
+        writer.attribute(np.array([8]))
+        chrom = np.array(["b", "a"] * 6)
+        writer.locate(chrom, start, np.zeros(12, dtype=bool))
+        writer.finish()
+    dataset = load_dataset(tmp_path / "d")
+    found = facts_of("profile/x", dataset, [])
+    training = found.splits["training"]
+    assert (training.positives, training.unknown, training.empty) == ([], 0.0, 1)
+    assert training.chromosomes == {"a": 2, "b": 2}
+    np.testing.assert_allclose(training.reads["reads"], reads[:4, :, 2:-2].sum(2).mean(0))
+    inner = codes[:4, 2:-2]
+    assert training.gc == {"all": float(((inner == 1) | (inner == 2)).mean())}
+
+
+def test_a_study_counts_its_trials(tmp_path: Path) -> None:
+    study = tmp_path / "s.toml"
+    study.write_text('priors = ["fourier"]\nscale = "smoke"\ntasks = ["binary", "multitask"]\n')
+    found = validate(study, plugins=[], say=_quiet)
+    assert found.trials == {"none": 10, "fourier": 10}  # five seeds are the default
+    assert [facts.name for facts in found.datasets] == ["binary/simulated", "multitask/simulated"]
+    text = as_text(found)
+    assert text.endswith("20 trials at scale smoke over 5 seeds: none (10), fourier (10).")
+    assert "positives of an output (of 16)" in text
+
+
+def test_what_a_run_refuses_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "d.toml"
+    data.write_text('task = "binary"\ngenome = "g.fa"\npeaks = "p.bed"\nlength = 20\n')
+    genome = decode(np.random.default_rng(0).integers(0, 4, 400).astype(np.uint8))
+    (tmp_path / "g.fa").write_text(f">c1\n{genome}\n")
+    (tmp_path / "p.bed").write_text("c1\t10\t500\n")
+    with pytest.raises(UserError, match=r"p\.bed: line 1: c1:10-500 ends behind c1"):
+        validate(data, plugins=[], say=_quiet)
+    study = tmp_path / "s.toml"
+    study.write_text('prior = ["fourier"]\n')
+    with pytest.raises(UserError, match="did you mean 'priors'"):
+        validate(study, plugins=[], say=_quiet)
