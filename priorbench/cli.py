@@ -370,6 +370,23 @@ def new(
 
 
 @app.command()
+def validate(
+    file: Annotated[Path, typer.Argument(help="A study or a data file, TOML.")],
+    plugin: Annotated[
+        list[Path] | None, typer.Option(help="A file with your task or prior.")
+    ] = None,
+) -> None:
+    """Read a study or a data file as a run would, and say what was found.
+
+    Example: priorbench validate my.toml
+    """
+    from .validation import as_text
+    from .validation import validate as validate_file
+
+    print(as_text(validate_file(file, plugins=plugin or [], say=_say)))
+
+
+@app.command()
 def status(directory: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
     """Say how far a run has come, and which trials failed and why.
 

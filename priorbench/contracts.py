@@ -240,6 +240,15 @@ class Task(ABC):
         It is the floor of the prediction metrics: what a failed trial counts as, at best.
         """
 
+    def references(
+        self, dataset: Dataset, generator: np.random.Generator
+    ) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
+        """As ``predictions`` for the test rows, by name, of what shows which scores are in reach.
+
+        Arrays that a reference has none of are left out; metrics that read them are left out too.
+        """
+        return {}
+
     @abstractmethod
     def applies(self, batch: Batch) -> torch.Tensor:
         """(B,) bool: the examples that an attribution prior applies to."""

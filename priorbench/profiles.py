@@ -244,6 +244,40 @@ def profile_scores(logits: torch.Tensor, reads: torch.Tensor) -> dict[str, torch
     return found
 
 
+SHUFFLED, REPLICATE = "shuffled", "replicate"
+
+
+def reference_profiles(
+    reads: NDArray[np.float32], generator: np.random.Generator
+) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """What profiles of these reads can score at worst and at best.
+
+    ``shuffled``: each strand's reads with their positions shuffled, as a prediction of the
+    reads. ``replicate``, for whole numbers of reads only: every read goes to one of two halves
+    at random, and one half predicts the other, as a replicate would at half the depth; a model
+    that averages over sequences can do better.
+
+    Args:
+        reads: (B, strands, L) counts.
+        generator: shuffles and deals.
+
+    Returns:
+        by name, scores as of :func:`profile_scores` without ``nll``, which is infinite where a
+        read meets a probability of zero.
+    """
+    pairs = {SHUFFLED: (generator.permuted(reads, axis=2), reads)}
+    if (reads == np.round(reads)).all():
+        half = generator.binomial(reads.astype(np.int64), 0.5).astype(np.float32)
+        pairs[REPLICATE] = (half, reads - half)
+    found = {}
+    for name, (predicted, observed) in pairs.items():
+        known = predicted.sum(axis=2, keepdims=True) > 0
+        logits = torch.log(torch.from_numpy(np.where(known, predicted, 1)))
+        scores = profile_scores(logits, torch.from_numpy(np.where(known, observed, 0)))
+        found[name] = {key: value.numpy() for key, value in scores.items() if key != "nll"}
+    return found
+
+
 def _jensen_shannon(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     middle = (one + other) / 2
     divergence = np.zeros(one.shape[:2])

@@ -60,7 +60,8 @@ def score_against(costs: Mapping[str, float], baseline: Mapping[str, float]) -> 
 def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
     """Scores of chance and, where the truth is known, of the oracle.
 
-    Chance predicts the share of the labels for every example, and its attribution is random.
+    Chance predicts the share of the labels for every example, and its attribution is random. What
+    the task has by way of ``references`` is scored on prediction alone.
 
     The random attribution is Gaussian noise, five draws averaged; seeds of it are independent.
     The oracle is the same under every seed.
@@ -81,6 +82,9 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
     guess = TrialArrays(task.chance(dataset), label, noise[0], None, None, {})
     guessed = score_trial(guess, task.metrics)
     result[RANDOM] |= {name: guessed[name] for name in task.metrics}
+    for name, prediction in task.references(dataset, generator).items():
+        seen = score_trial(TrialArrays(prediction, label, noise[0], None, None, {}), task.metrics)
+        result[name] = {metric: seen[metric] for metric in task.metrics}
     if dataset.oracle is not None and dataset.truth is not None:
         # sequences without a motif have no oracle attribution to agree with
         known = np.isin(dataset.truth, (MOTIF, SUBOPTIMAL)).any(axis=1)

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from . import registry, scoring, specs
@@ -164,19 +165,28 @@ def collapse(prediction: Mapping[str, np.ndarray[Any, Any]], attribution: Any) -
         attribution: (M, L).
 
     Returns:
-        a reason when a prediction or an attribution is not finite, when every prediction is
-        constant over examples, or when more than half of the attributions vanish.
+        a reason when no prediction of an example, or an attribution, is finite, when every
+        prediction is constant over examples, or when more than half of the attributions vanish.
     """
     arrays = [values.reshape(len(values), -1) for values in prediction.values()]
-    if not all(np.isfinite(values).all() for values in arrays):
+    # a score of one example may be undefined, such as the fit to a profile without reads
+    if np.all([~np.isfinite(values).all(axis=1) for values in arrays], axis=0).any():
         return "a prediction is not finite"
     if not np.isfinite(attribution).all():
         return "an attribution is not finite"
-    if all((np.ptp(values, axis=0) <= _SPREAD).all() for values in arrays):
+    if all((_spread(values) <= _SPREAD).all() for values in arrays):
         return "predictions are constant"
     if np.mean(np.abs(attribution).max(axis=1) == 0) > 0.5:
         return "attributions vanished in more than half of the sequences"
     return ""
+
+
+def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Largest less smallest finite value of every column; below 0 where there is none."""
+    finite = np.isfinite(values)
+    largest = np.where(finite, values, -np.inf).max(axis=0)
+    spread: NDArray[np.float32] = largest - np.where(finite, values, np.inf).min(axis=0)
+    return spread
 
 
 def _describe(trained: Fit, peak_memory_mib: float) -> dict[str, Any]:

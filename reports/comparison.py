@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.contracts import Metric
+from priorbench.profiles import REPLICATE, SHUFFLED
 from priorbench.results import Run
 
 from ._blocks import ALPHA, ORACLE, RANDOM, Block, blocks, reach
@@ -21,7 +22,9 @@ from ._page import render
 _SIGNS = {"better": "✓", "worse": "✗", "inconclusive": "?"}
 _REFERENCES = {
     ORACLE: ("ceiling", "the known motif itself as attribution"),
-    RANDOM: ("floor", "a random attribution; a predictor that knows only the share of positives"),
+    RANDOM: ("floor", "a random attribution; a predictor that knows only averages"),
+    SHUFFLED: ("floor of profiles", "the observed reads with their positions shuffled"),
+    REPLICATE: ("replicate", "one half of the reads as prediction of the other"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +14,12 @@ from priorbench import Batch, Task, UserError
 from priorbench.contracts import Form, Scale
 from priorbench.datafile import DataFile
 from priorbench.dataset import DECOY, MOTIF, TEST, TRAIN, VALID, Dataset, DatasetWriter
-from priorbench.profiles import log_likelihood, profile_scores, read_profiles
+from priorbench.profiles import (
+    log_likelihood,
+    profile_scores,
+    read_profiles,
+    reference_profiles,
+)
 from priorbench.simulation import (
     free_start,
     make_instances,
@@ -191,33 +196,47 @@ class Profile(Task):
 
     def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
         """Of a model that predicts the mean profile and counts of the training windows."""
-        margin = dataset.margin
-        profile = dataset.columns["reads"].shape[2] - 2 * margin
-        seen = slice(margin, margin + profile)
-
-        def chunks(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-            return np.array_split(rows, max(1, len(rows) // _CHUNK))
-
         training = dataset.rows(TRAIN)
-        total = np.zeros((dataset.columns["reads"].shape[1], profile))
-        for rows in chunks(training):
-            total += dataset.columns["reads"].take(rows)[:, :, seen].sum(axis=0)
+        strands, stored = dataset.columns["reads"].shape[1:]
+        total = np.zeros((strands, stored - 2 * dataset.margin))
+        for reads in _chunks(dataset, training):
+            total += reads.sum(axis=0)
         # a read more at every position: none is impossible
         logits = torch.from_numpy(np.log((total + 1) / (total + 1).sum(axis=1, keepdims=True)))
         found: dict[str, list[NDArray[np.float32]]] = {}
-        for rows in chunks(dataset.rows(TEST)):
-            reads = torch.from_numpy(dataset.columns["reads"].take(rows)[:, :, seen]).float()
-            everywhere = logits.float().expand(len(rows), -1, -1)
-            for name, values in profile_scores(everywhere, reads).items():
+        for reads in _chunks(dataset, dataset.rows(TEST)):
+            everywhere = logits.float().expand(len(reads), -1, -1)
+            for name, values in profile_scores(everywhere, torch.from_numpy(reads)).items():
                 found.setdefault(name, []).append(values.numpy())
         mean = dataset.columns["label"].take(training).mean(axis=0)
         scores = {name: np.concatenate(values) for name, values in found.items()}
         count = len(dataset.rows(TEST))
         return {**scores, "log_counts": np.broadcast_to(mean, (count, len(mean)))}
 
+    def references(
+        self, dataset: Dataset, generator: np.random.Generator
+    ) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
+        """Of shuffled profiles, and of one half of the reads that predicts the other."""
+        found: dict[str, dict[str, list[NDArray[np.float32]]]] = {}
+        for reads in _chunks(dataset, dataset.rows(TEST)):
+            for name, scores in reference_profiles(reads, generator).items():
+                for key, values in scores.items():
+                    found.setdefault(name, {}).setdefault(key, []).append(values)
+        return {
+            name: {key: np.concatenate(parts) for key, parts in scores.items()}
+            for name, scores in found.items()
+        }
+
     def applies(self, batch: Batch) -> torch.Tensor:
         """(B,) bool: all."""
         return torch.ones(len(batch.label), dtype=torch.bool, device=batch.label.device)
+
+
+def _chunks(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+    """(k, strands, L) reads of the given rows, without the margin."""
+    reads, margin = dataset.columns["reads"], dataset.margin
+    for part in np.array_split(rows, max(1, len(rows) // _CHUNK)):
+        yield reads.take(part)[:, :, margin : reads.shape[2] - margin].astype(np.float32)
 
 
 _MOST_JITTER = 128

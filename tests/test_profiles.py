@@ -1,6 +1,8 @@
 """Profiles: scores against SciPy, users' bigWigs, and that the task learns."""
 
 import gzip
+import math
+from pathlib import Path
 
 import numpy as np
 import pyBigWig
@@ -15,8 +17,9 @@ from priorbench.dataset import TEST, DatasetWriter, load_dataset
 from priorbench.evaluation import predict
 from priorbench.metrics import METRICS
 from priorbench.objective import Regularisation
-from priorbench.profiles import log_likelihood, profile_scores
+from priorbench.profiles import log_likelihood, profile_scores, reference_profiles
 from priorbench.schedules import schedule_of
+from priorbench.scoring import reference_scores
 from priorbench.seeds import Luck
 from priorbench.sequences import decode
 from priorbench.simulation import markov_background
@@ -272,3 +275,37 @@ def test_options_outside_their_range_are_refused():
     ]:
         with pytest.raises(UserError, match=message):
             registry.build("task", spec)
+
+
+def test_reference_profiles_are_the_floor_and_a_replicate() -> None:
+    rng = np.random.default_rng(0)
+    rate = np.zeros((40, 2, 100))
+    rate[:, :, 40:50] = 30
+    reads = rng.poisson(rate).astype(np.float32)
+    reads[0] = 0
+    reads[1, 0] = 0
+    found = reference_profiles(reads, np.random.default_rng(1))
+    shuffled, replicate = found["shuffled"], found["replicate"]
+    assert np.isnan(shuffled["jsd"][0])
+    assert np.isfinite(shuffled["jsd"][1])  # the other strand has reads
+    # of ten positions in a hundred, one is hit by chance
+    assert 0.75 < np.nanmean(shuffled["jsd"]) < math.sqrt(math.log(2))
+    assert abs(np.nanmean(shuffled["pearson"])) < 0.05
+    assert np.nanmean(replicate["jsd"]) < 0.15
+    assert np.nanmean(replicate["pearson"]) > 0.9
+    assert "nll" not in shuffled
+    # a signal that is no count cannot be dealt into halves
+    assert set(reference_profiles(reads / 3, np.random.default_rng(1))) == {"shuffled"}
+
+
+def test_reference_rows_of_a_profile_task(tmp_path: Path) -> None:
+    task = registry.build("task", "profile")
+    with DatasetWriter(tmp_path / "d") as writer:
+        task.simulate(writer, "smoke", np.random.default_rng(0))
+        writer.finish()
+    found = reference_scores(load_dataset(tmp_path / "d"), task)
+    assert list(found) == ["random", "shuffled", "replicate", "oracle"]
+    jsd = {name: scores.get("profile-jsd") for name, scores in found.items()}
+    assert jsd["replicate"] < jsd["random"] < jsd["shuffled"]
+    assert math.isnan(found["replicate"]["profile-nll"])
+    assert math.isnan(found["replicate"]["count-pearson"])

@@ -321,3 +321,16 @@ def test_collapse_names_its_reason():
     assert collapse({"logit": varied}, track * np.inf) == "an attribution is not finite"
     assert "vanished" in collapse({"logit": varied}, mostly_zero)
     assert collapse({"logit": varied}, np.roll(mostly_zero, 0)[2:]) == ""
+
+
+def test_an_undefined_score_of_an_example_is_no_collapse():
+    varied, track = np.linspace(0, 1, 10, dtype=np.float32), np.ones((4, 5), dtype=np.float32)
+    without_reads = varied.copy()
+    without_reads[3] = np.nan
+    assert collapse({"nll": varied, "jsd": without_reads}, track) == ""
+    assert collapse({"nll": without_reads, "jsd": without_reads}, track) != ""
+    outputs = np.stack([varied, without_reads], axis=1)
+    assert collapse({"logit": outputs}, track) == "a prediction is not finite"
+    flat, nowhere = np.full(10, 0.3), np.full(10, np.nan)
+    assert collapse({"nll": flat, "jsd": nowhere}, track) == "predictions are constant"
+    assert collapse({"nll": flat, "jsd": without_reads}, track) == ""
