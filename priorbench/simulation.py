@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import DECOY, MOTIF, NEUTRAL
+from .dataset import BACKGROUND, DECOY, MOTIF, NEUTRAL
 from .sequences import reverse_complement
 
 # Dinucleotide frequencies of the human genome, both strands, rounded to three digits; rows are
@@ -34,6 +34,7 @@ TRANSCRIPT_DINUCLEOTIDES = np.array(
 NEUTRAL_BELOW = 0.2
 """bits of information (of 2) under which a motif's column neither rewards nor punishes"""
 
+_TYPICAL_DRAWS = 2000
 _SMALLEST = 1e-6
 """probability of a base that never occurs, so that its log-odds are finite"""
 
@@ -277,3 +278,51 @@ def free_start(occupied: NDArray[np.bool_], width: int, generator: np.random.Gen
     if not len(starts):
         raise ValueError(f"no room for a motif of {width} bp in {len(occupied)} bp")
     return int(generator.choice(starts))
+
+
+def scan(
+    motif: Motif, sequences: NDArray[np.uint8], *, both_strands: bool = True
+) -> list[NDArray[np.float64]]:
+    """Log-odds of the motif at every start: (N, L - width + 1) a strand, the given one first.
+
+    Those of the other strand are at the same starts, of the bases read backwards.
+
+    Args:
+        motif: what to look for.
+        sequences: (N, L) uint8 codes without N.
+        both_strands: whether to look at the other strand too.
+    """
+    odds = motif.log_odds()
+    tables = [odds, odds[::-1, ::-1]] if both_strands else [odds]
+    windows = np.lib.stride_tricks.sliding_window_view(sequences, motif.width, axis=1)
+    found = []
+    for table in tables:
+        score = np.zeros(windows.shape[:2])
+        for column in range(motif.width):
+            score += table[column][windows[:, :, column]]
+        found.append(score)
+    return found
+
+
+def mark_lookalikes(
+    sequences: NDArray[np.uint8], motif: Motif, planted: Planted, *, both_strands: bool = True
+) -> None:
+    """Make background NEUTRAL, in place, where it looks like the motif by chance.
+
+    It does so where a window's log-odds reach those of the better half of all instances. Such
+    a place cannot be told from a planted one, so it neither rewards nor punishes.
+
+    Args:
+        sequences: (N, L) uint8 codes without N.
+        motif: what was planted.
+        planted: tracks to update.
+        both_strands: whether instances may lie on the other strand.
+    """
+    typical = draw_instances(motif, _TYPICAL_DRAWS, np.random.default_rng(0))
+    threshold = np.median(weights_of(motif, typical).sum(axis=1))
+    for score in scan(motif, sequences, both_strands=both_strands):
+        row, start = np.nonzero(score >= threshold - _SMALLEST * motif.width)
+        place = start[:, None] + np.arange(motif.width)
+        alike = np.zeros(sequences.shape, dtype=bool)
+        alike[row[:, None], place] = True
+        planted.codes[alike & (planted.codes == BACKGROUND)] = NEUTRAL

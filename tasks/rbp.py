@@ -13,6 +13,7 @@ from priorbench.contracts import Scale
 from priorbench.dataset import DECOY, MOTIF
 from priorbench.simulation import (
     TRANSCRIPT_DINUCLEOTIDES,
+    mark_lookalikes,
     markov_background,
     motif_from_consensus,
     nothing_planted,
@@ -100,4 +101,5 @@ class Rbp(LogitTask):
                 generator=generator,
                 both_strands=False,
             )
+        mark_lookalikes(sequences, motif, planted, both_strands=False)
         return Drawn(sequences, labels, planted, {})

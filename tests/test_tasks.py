@@ -15,8 +15,14 @@ from priorbench.objective import Regularisation
 from priorbench.schedules import schedule_of
 from priorbench.scoring import ORACLE, RANDOM, reference_scores
 from priorbench.seeds import Luck
-from priorbench.sequences import decode, reverse_complement
-from priorbench.simulation import markov_background
+from priorbench.sequences import decode, encode, reverse_complement
+from priorbench.simulation import (
+    mark_lookalikes,
+    markov_background,
+    motif_from_consensus,
+    nothing_planted,
+    scan,
+)
 from priorbench.training import fit
 
 TASKS = sorted(registry.components("task"))
@@ -181,7 +187,8 @@ def test_positions_of_a_motif_that_say_nothing_are_neutral():
     drawn = task_of("rbp:protein=PUM2").draw(200, 80, np.random.default_rng(0))
     positive = drawn.planted.codes[::2]
     # UGUANAUA: the fifth column has no information
-    assert (positive == NEUTRAL).sum() * 7 == (positive == MOTIF).sum()
+    within = (positive == NEUTRAL) & drawn.planted.occupied[::2]
+    assert within.sum() * 7 == (positive == MOTIF).sum()
     assert (drawn.planted.oracle[drawn.planted.codes == NEUTRAL] == 0).all()
 
 
@@ -189,10 +196,8 @@ def test_positions_of_a_motif_that_say_nothing_are_neutral():
 def test_short_motifs_are_equally_easy_to_see_at_every_length(width, fidelity):
     task = task_of(f"short-motif:width={width}:fidelity={fidelity}")
     drawn = task.draw(4000, 120, np.random.default_rng(5))
-    from importlib import import_module
-
-    scan = import_module("priorbench.tasks.short_motif").scan
-    found = roc_auc_score(drawn.labels, scan(task.motif, drawn.sequences))
+    likelihood = sum(np.exp(score).mean(axis=1) for score in scan(task.motif, drawn.sequences))
+    found = roc_auc_score(drawn.labels, likelihood)
     assert found == pytest.approx(0.95, abs=0.015)
     assert task.motif.width == width
 
@@ -327,3 +332,25 @@ def test_digest_of_the_default_binary_data_has_not_changed(tmp_path):
 
 
 EXPECTED = "7c1c118e03453079"
+
+
+def test_scan_finds_a_motif_on_either_strand():
+    motif = motif_from_consensus("m", "ACCGT", 0.9)
+    text = "AAAACCGTAAAACGGTAA"
+    forward, backward = scan(motif, encode(text.encode())[None])
+    best = 5 * np.log(0.9 / 0.25)
+    assert np.flatnonzero(np.isclose(forward[0], best)).tolist() == [text.index("ACCGT")]
+    assert np.flatnonzero(np.isclose(backward[0], best)).tolist() == [text.index("ACGGT")]
+    assert len(scan(motif, encode(text.encode())[None], both_strands=False)) == 1
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_background_that_looks_like_the_motif_is_neutral(both):
+    motif = motif_from_consensus("m", "ACCGT", 0.9)
+    codes = encode(b"AAAACCGTAAAACGGTAAAAACCGTA")[None]
+    planted = nothing_planted(1, codes.shape[1])
+    planted.codes[0, 20:25] = MOTIF
+    mark_lookalikes(codes, motif, planted, both_strands=both)
+    neutral = [*range(3, 8), *(range(11, 16) if both else ())]
+    assert np.flatnonzero(planted.codes[0] == NEUTRAL).tolist() == neutral
+    assert np.flatnonzero(planted.codes[0] == MOTIF).tolist() == list(range(20, 25))
