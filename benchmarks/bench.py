@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from extraction import extractions
 from fourier_step import step_ratios
 from prior_prices import prices
 
@@ -108,6 +109,15 @@ def encoding() -> Iterator[Row]:
             yield f"worker, {label}", f"{found['worker']:.2f} GB", "the same" if big else ""
 
 
+def extraction() -> Iterator[Row]:
+    """Windows of 1,346 bp with two bigWigs, written as they are read; one core."""
+    for found in extractions():
+        own = found.name == "priorbench"
+        label = f"{found.name}, {found.windows:,} windows"
+        yield f"{label}: a minute", f"{found.per_minute:,.0f}", ">= 100,000" if own else ""
+        yield f"{label}: peak memory", f"{found.peak_gb:.2f} GB", "flat" if own else ""
+
+
 def _write_fasta(folder: Path, count: int) -> None:
     generator = np.random.default_rng(0)
     for name in ("pos", "neg"):
@@ -164,7 +174,7 @@ def _peak(code: str) -> float:
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     function.__name__: function
-    for function in (listing, steps, penalties, smoke, workers, encoding, default)
+    for function in (listing, steps, penalties, smoke, workers, encoding, extraction, default)
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UserError
-from .genome import Genome
+from .genome import Genome, stretches
+
+_MAGIC = bytes.fromhex("26fc8f88")  # of a little-endian bigWig
 
 
 class Signal:
@@ -35,6 +38,7 @@ class Signal:
         """
         self.paths = list(paths)
         self._files = [_open(path) for path in paths]
+        self._doubtful = [_may_hold_nan(path) for path in paths]
         for path, file in zip(self.paths, self._files, strict=True):
             _check(path, file, genome, chroms)
 
@@ -44,33 +48,41 @@ class Signal:
         """(k, tracks, length) values of k windows that lie inside their chromosomes.
 
         Raises:
-            UserError: for a value that is negative or not a number.
+            UserError: for a value that is negative or not a number, in a window or nearby.
         """
         result = np.empty((len(start), len(self._files), length), dtype=np.float32)
-        for row, (name, begin) in enumerate(zip(chrom.tolist(), start.tolist(), strict=True)):
+        for rows in stretches(chrom, start, length):
+            name, first = str(chrom[rows[0]]), int(start[rows].min())
+            end = int(start[rows].max()) + length
             for track, file in enumerate(self._files):
-                values = file.values(name, begin, begin + length, numpy=True)
-                result[row, track] = self._checked(values, track, (name, begin))
+                values = file.values(name, first, end, numpy=True)
+                known = self._checked(values, track, (name, first))
+                for row, offset in zip(rows.tolist(), (start[rows] - first).tolist(), strict=True):
+                    result[row, track] = known[offset : offset + length]
         return result
 
     def _checked(
         self, values: NDArray[np.float32], track: int, at: tuple[str, int]
     ) -> NDArray[np.float32]:
-        """The values of a window, 0 where there is no entry."""
+        """The values of a stretch that begins ``at`` a place, 0 where there is no entry."""
         chrom, begin = at
         missing = np.isnan(values)
-        path, where = self.paths[track], f"{chrom}:{begin}-{begin + len(values)}"
-        if missing.any():
+        path = self.paths[track]
+        if self._doubtful[track] and missing.any():
             # a gap looks like an entry that is not a number, but for the list of entries
-            entries = self._files[track].intervals(chrom, begin, begin + len(values)) or ()
-            if any(math.isnan(value) for _, _, value in entries):
-                raise UserError(
-                    f"{path}: {where} holds a value that is not a number; write counts of reads"
-                )
-        if (values < 0).any():
+            for place, _, value in (
+                self._files[track].intervals(chrom, begin, begin + len(values)) or ()
+            ):
+                if math.isnan(value):
+                    raise UserError(
+                        f"{path}: {chrom}:{place} holds a value that is not a number; write counts "
+                        "of reads"
+                    )
+        negative = np.flatnonzero(values < 0)
+        if len(negative):
             raise UserError(
-                f"{path}: {where} holds a negative value ({values[values < 0][0]:g}); write reads "
-                "of the minus strand as positive numbers"
+                f"{path}: {chrom}:{begin + negative[0]} holds a negative value "
+                f"({values[negative[0]]:g}); write reads of the minus strand as positive numbers"
             )
         return np.where(missing, np.float32(0), values)
 
@@ -90,6 +102,23 @@ def _open(path: Path) -> Any:
     if file is None or not file.isBigWig():
         raise UserError(f"{path}: not a bigWig that can be read; give bigWig files of reads")
     return file
+
+
+def _may_hold_nan(path: Path) -> bool:
+    """Whether an entry may be no number, by the sum of all entries in the file's summary.
+
+    The places are those of the format's header (Kent et al. 2010, supplementary table 5).
+    """
+    with path.open("rb") as file:
+        header = file.read(64)
+        order = "<" if header[:4] == _MAGIC else ">"
+        (offset,) = struct.unpack_from(order + "Q", header, 44)
+        file.seek(offset)
+        summary = file.read(40) if offset else b""
+    if len(summary) < 40:
+        return True
+    covered, _, _, total, _ = struct.unpack(order + "Q4d", summary)
+    return not (covered and math.isfinite(total))
 
 
 def _check(path: Path, file: Any, genome: Genome, chroms: Sequence[str]) -> None:

@@ -58,14 +58,14 @@ class Multitask(SimulatedTask):
     metrics: ClassVar[tuple[str, ...]] = ("auroc", "auprc", "cross-entropy")
     sizes: ClassVar[Mapping[Scale, tuple[int, int, int, int]]] = {
         "smoke": (100, 400, 100, 200),
-        "quick": (150, 3000, 800, 1000),
+        "quick": (150, 6000, 1000, 1000),
         "standard": (200, 20000, 4000, 4000),
         "paper": (600, 50000, 10000, 10000),
     }
 
     outputs: int = 16
     output: int = 0
-    fidelity: float = 0.85
+    fidelity: float = 0.95
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""

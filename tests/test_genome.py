@@ -9,7 +9,7 @@ import pytest
 from priorbench import negatives
 from priorbench.dataset import TEST, TRAIN, VALID
 from priorbench.errors import UserError
-from priorbench.genome import Genome, cache_folder
+from priorbench.genome import Genome, cache_folder, stretches
 from priorbench.intervals import Intervals, Region, read_bed
 from priorbench.negatives import draw_negatives, overlapping
 from priorbench.sequences import decode
@@ -288,3 +288,20 @@ def test_no_room_for_negatives(tmp_path: Path) -> None:
             generator=np.random.default_rng(0),
         )
     assert len(drawn) == 0
+
+
+def test_stretches_hold_every_row_once_and_stay_short() -> None:
+    rng = np.random.default_rng(0)
+    chrom = np.array(["a", "b"])[rng.integers(0, 2, 400)]
+    start = np.where(
+        rng.random(400) < 0.5, rng.integers(0, 50_000, 400), rng.integers(0, 9**8, 400)
+    )
+    found = list(stretches(chrom, start, 100))
+    assert sorted(np.concatenate(found).tolist()) == list(range(400))
+    for rows in found:
+        assert len(set(chrom[rows])) == 1
+        assert np.ptp(start[rows]) < 1_000_000
+        assert (np.diff(np.sort(start[rows])) <= 5_100).all()
+    assert len(found) < 260  # the half that lies together is read together
+    long = np.arange(0, 3_000_000, 1000)
+    assert len(list(stretches(np.full(3000, "a"), long, 100))) == 3

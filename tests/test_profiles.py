@@ -22,6 +22,7 @@ from priorbench.schedules import schedule_of
 from priorbench.scoring import reference_scores
 from priorbench.seeds import Luck
 from priorbench.sequences import decode
+from priorbench.signals import _may_hold_nan
 from priorbench.simulation import markov_background
 from priorbench.training import fit
 
@@ -254,8 +255,8 @@ def test_unstranded_signal_and_windows_that_are_not_covered(folder):
         ({"signal": "plus.bw"}, "give plus and minus, or signal"),
         ({"plus": "short.bw"}, "short.bw: chr1 has 5000 bp there and 6000"),
         ({"plus": "few.bw"}, "few.bw: has no chromosome 'chr2'"),
-        ({"minus": "negative.bw"}, r"negative.bw: chr\d:\d+-\d+ holds a negative value \(-3\)"),
-        ({"minus": "nan.bw"}, r"nan.bw: chr\d:\d+-\d+ holds a value that is not a number"),
+        ({"minus": "negative.bw"}, r"negative.bw: chr\d:\d+ holds a negative value \(-3\)"),
+        ({"minus": "nan.bw"}, r"nan.bw: chr\d:\d+ holds a value that is not a number"),
         ({"test_regions": ["chr3:0-100"]}, "no windows left for test"),
     ],
 )
@@ -309,3 +310,17 @@ def test_reference_rows_of_a_profile_task(tmp_path: Path) -> None:
     assert jsd["replicate"] < jsd["random"] < jsd["shuffled"]
     assert math.isnan(found["replicate"]["profile-nll"])
     assert math.isnan(found["replicate"]["count-pearson"])
+
+
+@pytest.mark.parametrize(("value", "doubtful"), [(2.0, False), (math.nan, True)])
+def test_the_summary_of_a_bigwig_tells_whether_to_look_for_what_is_no_number(
+    tmp_path, value, doubtful
+):
+    path = tmp_path / "x.bw"
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader([("c", 100)], maxZooms=0)
+        file.addEntries("c", [5, 9], values=[1.0, value], span=1)
+    assert _may_hold_nan(path) == doubtful
+    whole = path.read_bytes()
+    path.write_bytes(whole[:44] + bytes(8) + whole[52:])  # no summary
+    assert _may_hold_nan(path)
