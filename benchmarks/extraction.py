@@ -57,6 +57,25 @@ def work():
         read_profiles(writer, data, np.random.default_rng(0), margin=0)
         writer.finish()
 """ + _TIMED.format(work="work()")
+# what extract_loci does: nothing is filtered, hashed or written
+_READING = """
+import numpy as np, pathlib, torch, pyBigWig, pyfaidx, pandas
+from priorbench.genome import Genome
+from priorbench.intervals import read_bed
+from priorbench.signals import Signal
+torch.set_num_threads(1)
+folder = pathlib.Path({folder!r})
+def work():
+    peaks = read_bed(folder / "peaks.bed")
+    order = np.argsort(peaks.center)
+    chrom, start = peaks.chrom[order], peaks.center[order] - 673
+    with Genome(folder / "genome.fa") as genome:
+        signal = Signal([folder / "plus.bw", folder / "minus.bw"], genome, ["c"])
+        for begin in range(0, len(start), 2048):
+            part = slice(begin, begin + 2048)
+            genome.windows(chrom[part], start[part], 1346)
+            signal.windows(chrom[part], start[part] + 173, 1000)
+""" + _TIMED.format(work="work()")
 _TANGERMEME = """
 import pathlib, torch, numpy
 from tangermeme.io import extract_loci
@@ -80,7 +99,8 @@ def extractions(sizes: tuple[int, ...] = (10_000, 100_000)) -> Iterator[Extracti
         _measure("warm", _TANGERMEME, folder, 100)  # it compiles at the first call
         for windows in sizes:
             _write_peaks(folder, windows)
-            yield _measure("priorbench", _PRIORBENCH, folder, windows)
+            yield _measure("priorbench, written", _PRIORBENCH, folder, windows)
+            yield _measure("priorbench, read only", _READING, folder, windows)
             yield _measure("tangermeme extract_loci", _TANGERMEME, folder, windows)
 
 
