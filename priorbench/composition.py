@@ -55,6 +55,12 @@ class Composition(Prior):
         """Whether all components that read attributions are scale-free."""
         return all(c.prior.scale_free for c in self.components if c.prior.overrides("penalty"))
 
+    @property
+    def cut(self) -> float | None:
+        """That of the one component that has a cut; None if none or several have."""
+        cuts = [c.prior.cut for c in self.components if c.prior.cut is not None]
+        return cuts[0] if len(cuts) == 1 else None
+
     def overrides(self, hook: str) -> bool:
         """Whether a component acts through the hook of that name."""
         return any(component.prior.overrides(hook) for component in self.components)

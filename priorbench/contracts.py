@@ -100,6 +100,11 @@ class Prior(ABC):
         """
         return False
 
+    @property
+    def cut(self) -> float | None:
+        """Shortest period in bp that a low-pass prior lets through; None for every other prior."""
+        return None
+
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty per example; only examples that the prior applies to are passed in."""
         raise NotImplementedError
@@ -197,6 +202,8 @@ class Task(ABC):
     """how many times the scale's number of epochs a training may take"""
     reverse_complement: ClassVar[bool]
     """whether the reverse complement is the same molecule (DNA: yes; RNA: no)"""
+    motif_length_option: ClassVar[str] = ""
+    """name of the option that is a motif's length in bp, if there is one"""
     metrics: ClassVar[tuple[str, ...]]
     """names of the prediction metrics that make sense for this task"""
 

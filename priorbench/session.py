@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import importlib.metadata
 import io
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import registry
+from .contracts import Task
 from .environment import environment
 from .errors import UserError
 from .plan import Plan, make_plan, resolve
@@ -91,7 +93,13 @@ def run_study(
         }
         facts["notes"] = plan.notes
         # a plug-in is known to the study that ran it, not to every reader of its report
-        facts["priors"] = {spec: registry.describe_spec(spec) for spec in resolved.priors}
+        facts["priors"] = {
+            spec: {**registry.describe_spec(spec), "cut": registry.load_prior(spec).cut}
+            for spec in resolved.priors
+        }
+        facts["tasks"] = {
+            task: _task_facts(task) for task in dict.fromkeys(t.task for t in plan.trials)
+        }
         write_json(run.root / "environment.json", facts)
         todo = pending(plan, run)
         console.say(f"{len(plan.trials)} trials, {len(todo)} to run, in {run.root}")
@@ -100,6 +108,14 @@ def run_study(
         write_results(plan, run)
     statuses = Counter(str((run.record(t.id) or {}).get("status")) for t in plan.trials)
     return Outcome(run.root, statuses, time.monotonic() - started)
+
+
+def _task_facts(spec: str) -> dict[str, Any]:
+    task: Task = registry.build("task", spec)
+    return {
+        "options": dataclasses.asdict(task),
+        "motif_length_option": type(task).motif_length_option,
+    }
 
 
 def _identity(study: Study) -> dict[str, Any]:

@@ -62,6 +62,11 @@ class Fourier(AttributionPrior):
         if not 0 < self.taper_share <= 1:
             raise UserError(f"taper_share {self.taper_share:g} is not above 0 and at most 1")
 
+    @property
+    def cut(self) -> float | None:
+        """1 / frequency_limit, in bp."""
+        return 1 / self.frequency_limit if self.frequency_limit else None
+
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """(B,) penalty between 0 and 1."""
         track = unit(self.raw_track(attribution), 1)

@@ -48,6 +48,7 @@ class ShortMotif(LogitTask):
     summary: ClassVar[str] = "a motif of 3 to 14 bp at constant detectability"
     citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
     reverse_complement: ClassVar[bool] = True
+    motif_length_option: ClassVar[str] = "width"
 
     width: int = 6
     fidelity: float = 0.9

@@ -1,0 +1,228 @@
+"""Differences to the baseline along an option of the task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from markupsafe import Markup
+
+from priorbench import Section
+from priorbench.contracts import Metric
+from priorbench.results import Run
+from priorbench.specs import split_spec
+
+from ._blocks import Block, blocks
+from ._figures import SEED_COLOURS, SOFT, style, to_svg
+from ._numbers import fixed
+from ._page import render
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_RANKED = ("prediction", "localisation", "stability")
+_FEWEST = 3
+_WIDTH, _HEIGHT = 4.2, 2.6  # inches
+_MARKERS = "osD^vPXd"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Blocks that differ in one number.
+
+    Attributes:
+        title: for headings.
+        option: the task's option that varies.
+        is_length: whether it is a motif's length in bp.
+        points: value and block, ascending.
+        cuts: of the low-pass priors, in bp.
+    """
+
+    title: str
+    option: str
+    is_length: bool
+    points: Sequence[tuple[float, Block]]
+    cuts: Mapping[str, float]
+
+    @property
+    def priors(self) -> list[str]:
+        """What is compared with the baseline."""
+        return list(self.points[0][1].priors[1:])
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The first metric of every axis that is ranked."""
+        known = [m for m in self.points[0][1].metrics if m.higher_is_better is not None]
+        found = [next((m for m in known if m.axis == axis), None) for axis in _RANKED]
+        return [metric for metric in found if metric is not None]
+
+
+class Sweeps(Section):
+    """One figure a metric where several specs of a task differ in one number."""
+
+    title: ClassVar[str] = "Sweeps"
+    position: ClassVar[int] = 25
+
+    def render(self, run: Run) -> str:
+        """See Section."""
+        return Markup("").join(_sweep(sweep) for sweep in sweeps(run))
+
+
+def sweeps(run: Run) -> list[Sweep]:
+    """Every option along which a run has three points or more."""
+    facts = run.environment.get("tasks", {})  # which runs of earlier versions lack
+    groups: dict[tuple[str, str, str], list[Block]] = {}
+    for block in blocks(run):
+        if block.task in facts and len(block.priors) > 1:
+            name = split_spec(block.task)[0]
+            groups.setdefault((name, block.dataset, block.architecture), []).append(block)
+    priors = run.environment.get("priors", {})
+    cuts = {spec: float(texts["cut"]) for spec, texts in priors.items() if texts.get("cut")}
+    return [sweep for group in groups.values() for sweep in _of_task(group, facts, cuts)]
+
+
+def _of_task(
+    group: Sequence[Block], facts: Mapping[str, Any], cuts: Mapping[str, float]
+) -> Iterator[Sweep]:
+    """The sweeps of one task's blocks: along each option, with the others held at their values."""
+    options = {block.task: facts[block.task]["options"] for block in group}
+    varying = [
+        key
+        for key in options[group[0].task]
+        if len({str(one.get(key)) for one in options.values()}) > 1
+    ]
+    for option in varying:
+        fixed_at: dict[str, list[Block]] = {}
+        for block in group:
+            others = [f"{key}={options[block.task][key]}" for key in varying if key != option]
+            fixed_at.setdefault(", ".join(others), []).append(block)
+        for others_text, some in fixed_at.items():
+            values = [options[block.task][option] for block in some]
+            numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+            if len(values) < _FEWEST or not numbers:
+                continue
+            name = split_spec(group[0].task)[0]
+            at = f" ({others_text})" if others_text else ""
+            yield Sweep(
+                f"{name} · {group[0].dataset} · {group[0].architecture}{at}",
+                option,
+                facts[group[0].task]["motif_length_option"] == option,
+                sorted(zip(map(float, values), some, strict=True), key=lambda point: point[0]),
+                cuts,
+            )
+
+
+def _sweep(sweep: Sweep) -> Markup:
+    colours = dict(zip(sweep.priors, SEED_COLOURS, strict=False))
+    with_cut = [prior for prior in sweep.priors if prior in sweep.cuts] if sweep.is_length else []
+    return render(
+        "sweeps",
+        sweep=sweep,
+        key=[(prior, colours.get(prior, SOFT), sweep.cuts.get(prior)) for prior in sweep.priors],
+        seeds=sorted({len(block.seeds) for _, block in sweep.points}),
+        panels=[
+            {"metric": metric, "svg": _panel(sweep, metric, sweep.priors, colours, scaled=False)}
+            for metric in sweep.metrics
+        ],
+        scaled=[
+            {"metric": metric, "svg": _panel(sweep, metric, with_cut, colours, scaled=True)}
+            for metric in sweep.metrics
+            if with_cut
+        ],
+    )
+
+
+def _panel(
+    sweep: Sweep,
+    metric: Metric,
+    priors: Sequence[str],
+    colours: Mapping[str, str],
+    *,
+    scaled: bool,
+) -> Markup:
+    """Differences with their intervals along the option, or along length over the prior's cut."""
+    from matplotlib.figure import Figure
+
+    told = []
+    with style():
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        axes = figure.subplots()
+        axes.axhline(0, color=SOFT, linewidth=1)
+        spacing = min(np.diff([value for value, _ in sweep.points]))
+        for index, prior in enumerate(priors):
+            number = sweep.priors.index(prior)
+            place, rows = _rows(sweep, metric, prior)
+            # side by side, so that intervals can be told apart
+            beside = (index - (len(priors) - 1) / 2) * 0.12 * spacing
+            x = place / sweep.cuts[prior] if scaled else place + beside
+            _draw(axes, x, rows, colours.get(prior, SOFT), _MARKERS[number % len(_MARKERS)])
+            told.append(f"{prior}: {_told(place, rows)}")
+        _label(axes, sweep, scaled)
+        if sweep.is_length:
+            _mark_cuts(axes, sweep, colours, scaled)
+        return to_svg(
+            figure,
+            f"{metric.name} of {sweep.title}, difference to none"
+            f"{' by length over cut' if scaled else ''} at {sweep.option}: {'; '.join(told)}",
+        )
+
+
+def _rows(sweep: Sweep, metric: Metric, prior: str) -> tuple[Any, Any]:
+    """(k,) values of the option, and (k, 3) difference with the ends of its interval."""
+    found = [(value, block.comparison(prior, metric)) for value, block in sweep.points]
+    known = [(value, row) for value, row in found if row is not None]
+    columns = ("difference", "ci_low", "ci_high")
+    rows = [[float(row[column]) for column in columns] for _, row in known]
+    return np.array([value for value, _ in known]), np.array(rows).reshape(-1, 3)
+
+
+def _draw(axes: Axes, x: Any, rows: Any, colour: str, marker: str) -> None:
+    axes.vlines(x, rows[:, 1], rows[:, 2], color=colour, linewidth=1.1, alpha=0.8)
+    axes.plot(x, rows[:, 0], marker=marker, color=colour, markersize=4.5, linewidth=1.1)
+
+
+def _told(place: Any, rows: Any) -> str:
+    pairs = zip(place, rows[:, 0], strict=True)
+    return ", ".join(
+        f"{value:g} {fixed(difference, 3, signed=True)}" for value, difference in pairs
+    )
+
+
+def _label(axes: Axes, sweep: Sweep, scaled: bool) -> None:
+    if scaled:
+        axes.set_xlabel("motif length / the prior's own cut")
+    else:
+        unit = " (motif length in bp)" if sweep.is_length else ""
+        axes.set_xlabel(f"{sweep.option}{unit}", parse_math=False)
+        values = [value for value, _ in sweep.points]
+        if len(values) <= 16:
+            axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.set_ylabel("difference to none")
+    axes.tick_params(length=0)
+    axes.grid(axis="y", color="#eceff2", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _mark_cuts(axes: Axes, sweep: Sweep, colours: Mapping[str, str], scaled: bool) -> None:
+    """A dashed line at the cut of every prior that has one within the axis."""
+    low, high = axes.get_xlim()
+    marks = {1.0: SOFT} if scaled else {}
+    if not scaled:
+        marks = {cut: colours.get(p, SOFT) for p in sweep.priors if (cut := sweep.cuts.get(p))}
+    for cut, colour in marks.items():
+        if not (low <= cut <= high and math.isfinite(cut)):
+            continue
+        axes.axvline(cut, color=colour, linewidth=1.1, linestyle=(0, (4, 3)), zorder=0)
+        axes.annotate(
+            "cut" if scaled else f"cut {cut:.1f} bp",
+            (cut, 1),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(3, -2),
+            textcoords="offset points",
+            va="top",
+            fontsize=7.5,
+            color=colour,
+        )
