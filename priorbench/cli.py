@@ -386,6 +386,54 @@ def validate(
     print(as_text(validate_file(file, plugins=plugin or [], say=_say)))
 
 
+@app.command(name="fetch")
+def fetch_command(
+    name: Annotated[str, typer.Argument(help="A list of downloads, such as neurips2020.")],
+    to: Annotated[Path, typer.Option(help="The folder to download to.")],
+    only: Annotated[str | None, typer.Option(help="Names of files, if not all.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would come.")] = False,
+) -> None:
+    """Download public data; interrupted, the same command goes on where it stopped.
+
+    Example: priorbench fetch neurips2020 --to data/neurips2020
+    """
+    from .fetch import CHECKSUMS, fetch, load_list
+
+    wanted = load_list(name)
+    chosen = options.read_names("only", only) or []
+    if dry_run:
+        for one in wanted.files:
+            print(f"{one.name}  {one.what}\n  {one.url or one.listing}")
+        return
+    found = fetch(wanted, to, only=chosen, progress=_download_progress)
+    if found.kept:
+        _say(f"already there: {', '.join(found.kept)}")
+    if found.recorded:
+        _say(f"checksums recorded in {to / CHECKSUMS}: {', '.join(found.recorded)}")
+    for path in found.data:
+        print(f"priorbench run --data {path}")
+
+
+@contextmanager
+def _download_progress(name: str, begun: int, total: int | None) -> Iterator[Any]:
+    """A bar for one download; lines where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        size = f"{total / 1e6:,.1f} MB" if total is not None else "size unknown"
+        _say(
+            f"{name}: downloading, {size}" + (f", {begun / 1e6:,.1f} MB of it there" * bool(begun))
+        )
+        yield lambda count: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), console=console) as bar:
+        line = bar.add_task(name, total=total, completed=begun)
+        yield lambda count: bar.advance(line, count)
+
+
 @app.command()
 def status(directory: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
     """Say how far a run has come, and which trials failed and why.

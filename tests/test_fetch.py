@@ -1,0 +1,288 @@
+"""Downloads, from a server of our own: what breaks off is resumed, what is wrong is not kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from priorbench.datafile import DataFile
+from priorbench.errors import UserError
+from priorbench.fetch import CHECKSUMS, DownloadList, fetch, known_lists, load_list
+
+CONTENT = bytes(range(256)) * 2000
+SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+
+
+@dataclass
+class Site:
+    """What the server gives, and what it was asked."""
+
+    address: str = ""
+    content: bytes = CONTENT
+    version: str = '"one"'
+    break_after: int | None = None
+    knows_ranges: bool = True
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    sent: list[int] = field(default_factory=list)
+    listing: Any = None
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            site.asked.append((self.path, self.headers.get("Range", "")))
+            if self.path.startswith("/missing"):
+                self.send_error(404)
+            elif self.path.startswith("/listing"):
+                self._give(json.dumps(site.listing).encode(), 200)
+            else:
+                self._file()
+
+        def _file(self) -> None:
+            asked = self.headers.get("Range", "")
+            same = self.headers.get("If-Range") == site.version
+            begin = int(asked[6:-1]) if asked and same and site.knows_ranges else 0
+            if begin and begin >= len(site.content):
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(site.content)}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self._give(site.content[begin:], 206 if begin else 200)
+
+        def _give(self, body: bytes, status: int) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            if site.version:
+                self.send_header("ETag", site.version)
+            self.end_headers()
+            body = body[: site.break_after]
+            site.sent.append(len(body))
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    site.address = f"http://127.0.0.1:{server.server_port}"
+    yield site
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@contextmanager
+def silent(name: str, begun: int, total: int | None) -> Iterator[Any]:
+    yield lambda count: None
+
+
+def wanted(site: Site, path: str = "/a.bin", **more: Any) -> DownloadList:
+    file = {"name": "a.bin", "what": "bytes", "url": site.address + path, **more}
+    return DownloadList.model_validate({"summary": "a test", "files": [file]})
+
+
+def get(what: DownloadList, folder: Path) -> Any:
+    return fetch(what, folder, progress=silent)
+
+
+def test_a_file_is_downloaded_once_and_its_checksum_recorded(site: Site, tmp_path: Path) -> None:
+    told = []
+
+    @contextmanager
+    def progress(name: str, begun: int, total: int | None) -> Iterator[Any]:
+        told.append((name, begun, total))
+        yield told.append
+
+    found = fetch(wanted(site), tmp_path / "new", progress=progress)
+    assert (tmp_path / "new" / "a.bin").read_bytes() == CONTENT
+    assert (found.downloaded, found.kept, found.recorded) == (["a.bin"], [], ["a.bin"])
+    assert told[0] == ("a.bin", 0, len(CONTENT))
+    assert sum(told[1:]) == len(CONTENT)
+    assert tomllib.loads((tmp_path / "new" / CHECKSUMS).read_text()) == {"a.bin": SHA256}
+    again = get(wanted(site), tmp_path / "new")
+    assert (again.downloaded, again.kept, again.recorded) == ([], ["a.bin"], [])
+    assert len(site.asked) == 1
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.bin", CHECKSUMS]
+
+
+def test_a_recorded_checksum_is_checked(site: Site, tmp_path: Path) -> None:
+    get(wanted(site), tmp_path)
+    (tmp_path / "a.bin").write_bytes(b"changed")
+    with pytest.raises(UserError, match=r"a\.bin: its sha256 is .* delete it"):
+        get(wanted(site), tmp_path)
+    # and a file that was deleted must come back as it was
+    (tmp_path / "a.bin").unlink()
+    site.content = CONTENT[::-1]
+    with pytest.raises(UserError, match="another checksum"):
+        get(wanted(site), tmp_path)
+    assert not (tmp_path / "a.bin").exists()
+
+
+def test_what_broke_off_is_resumed(site: Site, tmp_path: Path) -> None:
+    site.break_after = 300_000
+    with pytest.raises(UserError, match=r"a\.bin: http.* broke off; the same command goes on"):
+        get(wanted(site, checksum=SHA256), tmp_path)
+    assert not (tmp_path / "a.bin").exists()
+    begun = (tmp_path / "a.bin.part").stat().st_size
+    assert 0 < begun <= 300_000
+    site.break_after = None
+    get(wanted(site, checksum=SHA256), tmp_path)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert site.asked[1] == ("/a.bin", f"bytes={begun}-")
+    assert site.sent[1] == len(CONTENT) - begun
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+@pytest.mark.parametrize("change", ["version", "no ranges", "no version"])
+def test_it_begins_anew_where_the_rest_would_not_fit(
+    site: Site, tmp_path: Path, change: str
+) -> None:
+    site.break_after = 300_000
+    if change == "no version":
+        site.version = ""
+    with pytest.raises(UserError, match="broke off"):
+        get(wanted(site), tmp_path)
+    site.break_after = None
+    if change == "version":
+        site.content, site.version = CONTENT[::-1], '"two"'
+    site.knows_ranges = change != "no ranges"
+    get(wanted(site), tmp_path)
+    assert (tmp_path / "a.bin").read_bytes() == site.content
+    assert site.sent[1] == len(CONTENT)
+
+
+def test_a_part_that_was_complete_is_taken_as_it_is(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "a.bin.part").write_bytes(CONTENT)
+    (tmp_path / "a.bin.part.version").write_text(site.version)
+    get(wanted(site, checksum=SHA256), tmp_path)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert site.sent == []
+    # one that is too long belongs to something else
+    (tmp_path / "a.bin").unlink()
+    (tmp_path / "a.bin.part").write_bytes(CONTENT + b"more")
+    (tmp_path / "a.bin.part.version").write_text(site.version)
+    get(wanted(site, checksum=SHA256), tmp_path)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+def test_a_wrong_checksum_keeps_nothing(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a\.bin: what http.* another checksum than md5:0123"):
+        get(wanted(site, checksum="md5:0123456789abcdef0123456789abcdef"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_such_file_and_no_network(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a\.bin: http\S*/missing answers 404 Not Found"):
+        get(wanted(site, "/missing"), tmp_path)
+    nowhere = wanted(Site("http://127.0.0.1:1"))
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:1/a\.bin cannot be reached .*network"):
+        get(nowhere, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_best_file_of_an_experiment_is_taken(site: Site, tmp_path: Path) -> None:
+    md5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+    entries = [
+        ("alignments", [1, 2], "x"),
+        ("IDR thresholded peaks", [1, 2], "x"),
+        ("optimal IDR thresholded peaks", [1], "x"),
+        ("optimal IDR thresholded peaks", [1, 2], md5),
+    ]
+    site.listing = {
+        "@graph": [
+            {
+                "output_type": kind,
+                "biological_replicates": replicates,
+                "accession": f"ENCFF{number}",
+                "href": f"/files/{number}",
+                "md5sum": checksum,
+            }
+            for number, (kind, replicates, checksum) in enumerate(entries)
+        ]
+    }
+    types = ["optimal IDR thresholded peaks", "IDR thresholded peaks"]
+    listing = {"url": "", "listing": site.address + "/listing", "output_types": types}
+    get(wanted(site, **listing), tmp_path)
+    assert [path for path, _ in site.asked] == ["/listing", "/files/3"]
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    site.listing = {"@graph": []}
+    with pytest.raises(UserError, match="lists no optimal IDR thresholded peaks or IDR"):
+        get(wanted(site, **listing), tmp_path / "other")
+
+
+def test_data_files_are_written_when_their_files_are_there(site: Site, tmp_path: Path) -> None:
+    what = DownloadList.model_validate(
+        {
+            "summary": "a test",
+            "files": [
+                {"name": f"{name}.fa", "what": "", "url": f"{site.address}/{name}"}
+                for name in ("p", "n")
+            ],
+            "data": [
+                {
+                    "file": "mine.toml",
+                    "keys": {"task": "binary", "positives": "p.fa", "negatives": "n.fa"},
+                }
+            ],
+        }
+    )
+    assert fetch(what, tmp_path, only=["p.fa"], progress=silent).data == []
+    found = fetch(what, tmp_path, only=["n.fa"], progress=silent)
+    assert found.data == [tmp_path / "mine.toml"]
+    assert tomllib.loads(found.data[0].read_text())["positives"] == "p.fa"
+    found.data[0].write_text("# mine\n")
+    fetch(what, tmp_path, progress=silent)
+    assert found.data[0].read_text() == "# mine\n"
+    with pytest.raises(UserError, match=r"did you mean 'p\.fa'"):
+        fetch(what, tmp_path, only=["pp.fa"], progress=silent)
+
+
+@pytest.mark.parametrize("name", known_lists())
+def test_the_lists_that_come_with_the_program(name: str) -> None:
+    found = load_list(name)
+    assert found.citation
+    names = [file.name for file in found.files]
+    for data in found.data:
+        assert set(data.keys) <= set(DataFile.model_fields)
+        assert data.needs(names) == [n for n in names if n in data.keys.values()] != []
+    addresses = [file.url or file.listing for file in found.files]
+    assert len(set(addresses)) == len(addresses)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "summary: Field required"),
+        ('summary = "x"\nfiles = []', "files: "),
+        ('summary = "x"\n[[files]]\nname = "../x"\nwhat = ""\nurl = "http://x"', r"files\.0\.name"),
+        ('summary = "x"\n[[files]]\nname = "x"\nwhat = ""', "give url or listing"),
+        ('summary = "x"\n[[files]]\nname = "x"\nwhat = ""\nurl = "u"\nsha = "1"', r"files\.0\.sha"),
+        ("summary", "not valid TOML"),
+    ],
+)
+def test_lists_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "list.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_list(str(path))
+    assert str(path) in str(caught.value)
+
+
+def test_an_unknown_list() -> None:
+    with pytest.raises(UserError, match="did you mean 'neurips2020'"):
+        load_list("neurips2021")
