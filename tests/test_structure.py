@@ -63,7 +63,10 @@ def test_data_files_are_in_the_wheel():
     for package in PROJECT["tool"]["setuptools"]["packages"]:
         folder = ROOT / mapping.get(package, package.replace(".", "/"))
         covered = {p for pattern in data.get(package, []) for p in folder.glob(pattern)}
-        others = {p for p in folder.iterdir() if p.is_file() and p.suffix != ".py"}
+        # folders of data are no packages
+        plain = [d for d in folder.iterdir() if d.is_dir() and not (d / "__init__.py").exists()]
+        inside = [p for d in [folder, *plain] if d.name != "__pycache__" for p in d.iterdir()]
+        others = {p for p in inside if p.is_file() and p.suffix != ".py"}
         assert others == covered, package
 
 
