@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -16,6 +16,7 @@ from . import options
 from .errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from .contracts import Scale
     from .runner import Event
 
 app = typer.Typer(
@@ -375,6 +376,7 @@ def validate(
     plugin: Annotated[
         list[Path] | None, typer.Option(help="A file with your task or prior.")
     ] = None,
+    scale: Annotated[Scales | None, typer.Option(help="Size of the networks.")] = None,
 ) -> None:
     """Read a study or a data file as a run would, and say what was found.
 
@@ -383,7 +385,8 @@ def validate(
     from .validation import as_text
     from .validation import validate as validate_file
 
-    print(as_text(validate_file(file, plugins=plugin or [], say=_say)))
+    size = cast("Scale | None", str(scale) if scale else None)
+    print(as_text(validate_file(file, plugins=plugin or [], scale=size, say=_say)))
 
 
 @app.command(name="fetch")

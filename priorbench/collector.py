@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,12 @@ from .errors import UserError
 from .sequences import N_CODE
 
 _CLASSES = ("negatives", "positives")
+
+
+def dropped_so_far(notes: Sequence[str]) -> str:
+    """What was dropped, in brackets, for the error that nothing is left; "" if nothing was."""
+    told = [note.removesuffix(".") for note in notes if note.startswith("Dropped")]
+    return f" ({'; '.join(told)})" if told else ""
 
 
 class Collector:
@@ -68,6 +75,7 @@ class Collector:
                     raise UserError(
                         f"{source}: no {name} left for {split} after filtering; "
                         "give more sequences, or other files or regions for that split"
+                        f"{dropped_so_far(self.notes)}"
                     )
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

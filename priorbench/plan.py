@@ -204,7 +204,7 @@ def sources(study: Study) -> list[Source]:
     for path in study.data:
         data = load_datafile(path)
         wanted = [s for s in study.tasks if _name(s) == data.task]
-        specs_of_task = wanted or [_normalise("task", data.task)]
+        specs_of_task = wanted or [_task_of(data)]
         served.update(wanted)
         found += [Source(spec, data.name, data) for spec in specs_of_task]
     found += [Source(spec, SIMULATED, None) for spec in study.tasks if spec not in served]
@@ -213,6 +213,13 @@ def sources(study: Study) -> list[Source]:
         if names.count((task, name)) > 1:
             raise UserError(f"two datasets of task {task!r} are called {name!r}; set `name` in one")
     return found
+
+
+def _task_of(data: DataFile) -> str:
+    try:
+        return _normalise("task", data.task)
+    except UserError as error:
+        raise UserError(f"{data.source}: {error}") from None
 
 
 def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Plan:

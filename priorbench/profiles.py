@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from .classification import note_dropped, note_truth, segments_of
+from .collector import dropped_so_far
 from .datafile import DataFile
 from .dataset import SPLITS, TEST, TRAIN, VALID, DatasetWriter
 from .digests import among, sequence_digests
@@ -84,7 +85,7 @@ def read_profiles(
         kept = _usable(genome, windows, data.length + 2 * margin, writer.notes)
         # neighbours are read at once
         kept = kept.select(np.lexsort((kept.start, kept.chrom)))
-        _check_splits(kept, data)
+        _check_splits(kept, data, writer.notes)
         _write(writer, genome, tracks, kept, (data.length, profile, margin))
         inner = kept.moved(margin)
         writer.locate(inner.chrom, inner.start, inner.minus)
@@ -137,11 +138,12 @@ def _chunks(windows: Windows) -> Iterator[Windows]:
         yield windows.select(slice(begin, begin + _CHUNK))
 
 
-def _check_splits(windows: Windows, data: DataFile) -> None:
+def _check_splits(windows: Windows, data: DataFile, notes: Sequence[str]) -> None:
     for number, name in enumerate(SPLITS):
         if not (windows.split == number).any():
             raise UserError(
                 f"{data.source}: no windows left for {name}; give more peaks, or other regions"
+                f"{dropped_so_far(notes)}"
             )
 
 

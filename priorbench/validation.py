@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .contracts import Scale
 from .dataset import SPLITS, Dataset, load_dataset
 from .plan import make_plan, resolve
 from .sequences import N_CODE
@@ -76,12 +77,19 @@ class StudyFacts:
     datasets: Sequence[DatasetFacts]
 
 
-def validate(path: Path, *, plugins: Sequence[Path], say: Callable[[str], None]) -> StudyFacts:
+def validate(
+    path: Path,
+    *,
+    plugins: Sequence[Path] = (),
+    scale: Scale | None = None,
+    say: Callable[[str], None],
+) -> StudyFacts:
     """Read a study or a data file with every file it names, as a run would, and count.
 
     Args:
         path: a TOML file; one with the key ``task`` is a data file.
         plugins: files that define what it needs beyond the built-in components.
+        scale: instead of the study's; ``quick`` for a data file.
         say: called with a line of progress.
 
     Raises:
@@ -89,7 +97,8 @@ def validate(path: Path, *, plugins: Sequence[Path], say: Callable[[str], None])
     """
     only_data = "task" in read_toml(path)
     study = Study(name=path.stem, data=[path]) if only_data else load_study(path)
-    study = study.model_copy(update={"plugins": [*study.plugins, *plugins]})
+    update = {"plugins": [*study.plugins, *plugins], "scale": scale or study.scale}
+    study = study.model_copy(update=update)
     resolved = resolve(study, "cpu")
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(resolved, RunDirectory(Path(folder)), say)
