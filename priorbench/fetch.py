@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -171,6 +174,28 @@ def fetch(
         if name not in names:
             raise unknown("file of this list", name, names)
     folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        return _fetch(wanted, folder, only=only, progress=progress)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Two calls that append to one part would mix it up."""
+    path = folder / ".lock"
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{folder}: another download to it is going on; wait for it") from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _fetch(
+    wanted: DownloadList, folder: Path, *, only: Sequence[str], progress: Progress
+) -> Fetched:
     seen = _read_checksums(folder / CHECKSUMS)
     downloaded: list[str] = []
     kept: list[str] = []
@@ -238,21 +263,24 @@ def _download(one: Download, target: Path, checksum: str, progress: Progress) ->
 
     pooch.get_logger().setLevel("ERROR")  # what it says is said here
     url, listed = (one.url, "") if one.url else _listed(one)
+    downloader = _Resuming(target, progress)
     try:
         pooch.retrieve(
             url,
             known_hash=checksum or listed or None,
             fname=target.name,
             path=target.parent,
-            downloader=_Resuming(target, progress),
+            downloader=downloader,
         )
     except ValueError as error:  # of pooch: the checksum is wrong
         if "hash" not in str(error).lower():
             raise
+        downloader.forget()
         raise UserError(
             f"{target.name}: what {url} gives has another checksum than {checksum or listed}; "
             "nothing was kept; try again, and if it stays so the file was changed at its source"
         ) from None
+    downloader.forget()
 
 
 def _listed(one: Download) -> tuple[str, str]:
@@ -323,11 +351,16 @@ class _Resuming:
         """Download ``url`` to ``output_file``; what ``check_only`` asks is not needed."""
         with _explained(self.name, url):
             while not self._get(url):
-                self._forget()
-        self.part.replace(output_file)
-        self.mark.unlink(missing_ok=True)
+                self.forget()
+        # the part stays until the file has its name: killed before that, nothing is lost
+        Path(output_file).unlink()
+        try:
+            os.link(self.part, output_file)
+        except OSError:  # a file system without links
+            shutil.copyfile(self.part, output_file)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Remove what came."""
         self.part.unlink(missing_ok=True)
         self.mark.unlink(missing_ok=True)
 
@@ -350,12 +383,13 @@ class _Resuming:
             length = answer.headers.get("Content-Length")
             total = begun + int(length) if length else None
             if not resumed:
-                self._forget()
+                self.forget()
                 self.mark.write_text(_version(answer.headers))
             self._append(answer.raw.stream(_CHUNK, decode_content=False), begun, total)
-        if total is not None and self.part.stat().st_size < total:
+        size = self.part.stat().st_size
+        if total is not None and size < total:
             raise _BrokenOffError
-        return True
+        return total is None or size == total
 
     def _append(self, chunks: Any, begun: int, total: int | None) -> None:
         with self.part.open("ab") as file, self.progress(self.name, begun, total) as advance:

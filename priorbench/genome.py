@@ -169,6 +169,8 @@ def stretches(
     Returns:
         one array of rows a stretch, every row in one of them.
     """
+    if not len(start):
+        return
     order = np.lexsort((start, chrom))
     apart = (chrom[order][1:] != chrom[order][:-1]) | (np.diff(start[order]) > length + _GAP)
     for together in np.split(order, np.flatnonzero(apart) + 1):

@@ -286,3 +286,33 @@ def test_lists_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> N
 def test_an_unknown_list() -> None:
     with pytest.raises(UserError, match="did you mean 'neurips2020'"):
         load_list("neurips2021")
+
+
+def test_killed_before_the_file_has_its_name_nothing_is_lost(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pooch.core
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pooch.core, "hash_matches", killed)
+        with pytest.raises(KeyboardInterrupt):
+            get(wanted(site, checksum=SHA256), tmp_path)
+    assert not (tmp_path / "a.bin").exists()
+    get(wanted(site, checksum=SHA256), tmp_path)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert site.sent == [len(CONTENT)]  # the second call was told that it has all
+
+
+def test_two_calls_at_once_do_not_mix(site: Site, tmp_path: Path) -> None:
+    @contextmanager
+    def meanwhile(name: str, begun: int, total: int | None) -> Iterator[Any]:
+        with pytest.raises(UserError, match="another download to it is going on"):
+            get(wanted(site), tmp_path)
+        yield lambda count: None
+
+    fetch(wanted(site), tmp_path, progress=meanwhile)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert len(site.asked) == 1

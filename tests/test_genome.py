@@ -303,5 +303,6 @@ def test_stretches_hold_every_row_once_and_stay_short() -> None:
         assert np.ptp(start[rows]) < 1_000_000
         assert (np.diff(np.sort(start[rows])) <= 5_100).all()
     assert len(found) < 260  # the half that lies together is read together
+    assert list(stretches(chrom[:0], start[:0], 100)) == []
     long = np.arange(0, 3_000_000, 1000)
     assert len(list(stretches(np.full(3000, "a"), long, 100))) == 3
