@@ -270,7 +270,9 @@ def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how):
     out = tmp_path / "out"
-    command = [sys.executable, "-c", "from priorbench.cli import main; main()", *SMOKE]
+    # a shell that starts the tests in the background has them ignore Ctrl-C
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heard}; from priorbench.cli import main; main()", *SMOKE]
     command += ["--out", str(out), "--priors", "fourier", "--seeds", "4", "--jobs", "2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
