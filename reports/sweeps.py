@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle, zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 
 _RANKED = ("prediction", "localisation", "stability")
 _FEWEST = 3
-_WIDTH, _HEIGHT = 4.2, 2.6  # inches
-_MARKERS = "osD^vPXd"
+_WIDTH, _HEIGHT = 3.7, 2.6  # inches
+_MARKERS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚", "X": "✖", "d": "♦"}
+"""by name in figures, as in the key"""
+_LABEL_ROOM = 0.24
+"""share of the axis that the label of a cut takes"""
 
 
 @dataclass(frozen=True)
@@ -116,32 +120,43 @@ def _of_task(
 
 
 def _sweep(sweep: Sweep) -> Markup:
-    colours = dict(zip(sweep.priors, SEED_COLOURS, strict=False))
+    looks = _looks(sweep.priors)
     with_cut = [prior for prior in sweep.priors if prior in sweep.cuts] if sweep.is_length else []
     return render(
         "sweeps",
         sweep=sweep,
-        key=[(prior, colours.get(prior, SOFT), sweep.cuts.get(prior)) for prior in sweep.priors],
+        key=[
+            {"prior": prior, "colour": colour, "sign": _MARKERS[marker]}
+            for prior, (colour, marker) in looks.items()
+        ],
         seeds=sorted({len(block.seeds) for _, block in sweep.points}),
+        intervals=any(block.comparisons["ci_low"].notna().any() for _, block in sweep.points),
         panels=[
-            {"metric": metric, "svg": _panel(sweep, metric, sweep.priors, colours, scaled=False)}
+            {"metric": metric, "svg": _panel(sweep, metric, looks, scaled=False)}
             for metric in sweep.metrics
         ],
         scaled=[
-            {"metric": metric, "svg": _panel(sweep, metric, with_cut, colours, scaled=True)}
+            {
+                "metric": metric,
+                "svg": _panel(sweep, metric, {p: looks[p] for p in with_cut}, scaled=True),
+            }
             for metric in sweep.metrics
             if with_cut
         ],
     )
 
 
+def _looks(priors: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of every prior; those beyond the palette are grey."""
+    pairs = zip_longest(priors, SEED_COLOURS[: len(priors)], fillvalue=SOFT)
+    return {
+        prior: (colour, marker)
+        for (prior, colour), marker in zip(pairs, cycle(_MARKERS), strict=False)
+    }
+
+
 def _panel(
-    sweep: Sweep,
-    metric: Metric,
-    priors: Sequence[str],
-    colours: Mapping[str, str],
-    *,
-    scaled: bool,
+    sweep: Sweep, metric: Metric, looks: Mapping[str, tuple[str, str]], *, scaled: bool
 ) -> Markup:
     """Differences with their intervals along the option, or along length over the prior's cut."""
     from matplotlib.figure import Figure
@@ -151,23 +166,24 @@ def _panel(
         figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         axes = figure.subplots()
         axes.axhline(0, color=SOFT, linewidth=1)
-        spacing = min(np.diff([value for value, _ in sweep.points]))
-        for index, prior in enumerate(priors):
-            number = sweep.priors.index(prior)
+        for beside, (prior, look) in zip(_offsets(sweep, len(looks)), looks.items(), strict=True):
             place, rows = _rows(sweep, metric, prior)
-            # side by side, so that intervals can be told apart
-            beside = (index - (len(priors) - 1) / 2) * 0.12 * spacing
-            x = place / sweep.cuts[prior] if scaled else place + beside
-            _draw(axes, x, rows, colours.get(prior, SOFT), _MARKERS[number % len(_MARKERS)])
+            _draw(axes, (place + beside) / (sweep.cuts[prior] if scaled else 1), rows, *look)
             told.append(f"{prior}: {_told(place, rows)}")
         _label(axes, sweep, scaled)
         if sweep.is_length:
-            _mark_cuts(axes, sweep, colours, scaled)
+            _mark_cuts(axes, {1.0: SOFT} if scaled else _marks(sweep, looks), scaled)
         return to_svg(
             figure,
             f"{metric.name} of {sweep.title}, difference to none"
             f"{' by length over cut' if scaled else ''} at {sweep.option}: {'; '.join(told)}",
         )
+
+
+def _offsets(sweep: Sweep, count: int) -> Any:
+    """(count,) shifts along the option, so that intervals at one value can be told apart."""
+    spacing = min(np.diff([value for value, _ in sweep.points]))
+    return (np.arange(count) - (count - 1) / 2) * min(0.12, 0.6 / max(count, 1)) * spacing
 
 
 def _rows(sweep: Sweep, metric: Metric, prior: str) -> tuple[Any, Any]:
@@ -206,23 +222,32 @@ def _label(axes: Axes, sweep: Sweep, scaled: bool) -> None:
     axes.set_axisbelow(True)
 
 
-def _mark_cuts(axes: Axes, sweep: Sweep, colours: Mapping[str, str], scaled: bool) -> None:
-    """A dashed line at the cut of every prior that has one within the axis."""
+def _marks(sweep: Sweep, looks: Mapping[str, tuple[str, str]]) -> dict[float, str]:
+    """Cuts with the colour of their prior; one that several priors share is nobody's."""
+    marks: dict[float, str] = {}
+    for prior, (colour, _) in looks.items():
+        cut = sweep.cuts.get(prior)
+        if cut is not None:
+            marks[cut] = SOFT if cut in marks else colour
+    return marks
+
+
+def _mark_cuts(axes: Axes, marks: Mapping[float, str], scaled: bool) -> None:
+    """Dashed lines at cuts within the axis; labels above it, where no interval is."""
     low, high = axes.get_xlim()
-    marks = {1.0: SOFT} if scaled else {}
-    if not scaled:
-        marks = {cut: colours.get(p, SOFT) for p in sweep.priors if (cut := sweep.cuts.get(p))}
-    for cut, colour in marks.items():
-        if not (low <= cut <= high and math.isfinite(cut)):
-            continue
-        axes.axvline(cut, color=colour, linewidth=1.1, linestyle=(0, (4, 3)), zorder=0)
+    level, previous = 0, -math.inf
+    for cut in sorted(cut for cut in marks if low <= cut <= high):
+        level = level + 1 if cut - previous < _LABEL_ROOM * (high - low) else 0
+        previous = cut
+        axes.axvline(cut, color=marks[cut], linewidth=1.1, linestyle=(0, (4, 3)), zorder=0)
         axes.annotate(
             "cut" if scaled else f"cut {cut:.1f} bp",
             (cut, 1),
             xycoords=axes.get_xaxis_transform(),
-            xytext=(3, -2),
+            xytext=(0, 2 + 9 * level),
             textcoords="offset points",
-            va="top",
-            fontsize=7.5,
-            color=colour,
+            ha="center",
+            fontsize=8,
+            color=marks[cut],
         )
+    axes.set_xlim(low, high)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from priorbench.reports._figures import SEED_COLOURS
 from priorbench.reports.sweeps import Sweeps, _rows, sweeps
 
 from priorbench import load_prior, registry
 from priorbench.comparisons import COMPARISON_COLUMNS
-from priorbench.results import RESULT_COLUMNS, Run
+from priorbench.results import RESULT_COLUMNS, Run, load_run
+from priorbench.session import Console, run_study
+from priorbench.study import make_study
 
 LOW, WIDE = "fourier", "fourier:frequency_limit=0.3"
+CUTS = {LOW: 1 / 0.15, WIDE: 1 / 0.3}
 EVIL = "<b>mine</b>"
 
 
@@ -23,7 +31,12 @@ def difference(width: float, prior: str) -> float:
     return 0.01 * width if prior == LOW else -0.02 * width
 
 
-def make_run(options: list[dict[str, Any]], priors: list[str], **environment: Any) -> Run:
+def make_run(
+    options: list[dict[str, Any]],
+    priors: list[str],
+    cuts: Mapping[str, float] = CUTS,
+    **environment: Any,
+) -> Run:
     """A run of a task ``short-motif`` at these options; every difference is known."""
     results, comparisons, tasks = [], [], {}
     for values in options:
@@ -43,11 +56,10 @@ def make_run(options: list[dict[str, Any]], priors: list[str], **environment: An
                     )
     facts = {
         "tasks": tasks,
-        "priors": {prior: {"summary": "", "citation": "", "cut": None} for prior in priors},
+        "priors": {
+            prior: {"summary": "", "citation": "", "cut": cuts.get(prior)} for prior in priors
+        },
     }
-    for prior, cut in ((LOW, 1 / 0.15), (WIDE, 1 / 0.3)):
-        if prior in priors:
-            facts["priors"][prior]["cut"] = cut
     return Run(
         Path("run"),
         {},
@@ -127,3 +139,111 @@ def test_priors_and_tasks_say_what_a_sweep_needs() -> None:
         task = registry.build("task", name)
         option = type(task).motif_length_option
         assert option == "" or isinstance(getattr(task, option), int)
+
+
+def paths(svg: str) -> list[tuple[str, np.ndarray]]:
+    """Style and (k, 2) points of every path that is made of straight lines."""
+    found = []
+    for tag in re.findall(r"<path [^>]*>", svg):
+        points = re.search(r' d="([^"]*)"', tag)[1]
+        if "stroke" in tag and not re.search("[CQz]", points):
+            numbers = [float(number) for number in re.findall(r"-?[\d.]+", points)]
+            found.append((tag, np.reshape(numbers, (-1, 2))))
+    return found
+
+
+def drawn(svg: str, colour: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A prior's line (k, 2), its intervals (k, 2, 2) and dashed cuts (c, 2, 2), in pixels."""
+    of_prior = [(tag, points) for tag, points in paths(svg) if f"stroke: {colour}" in tag]
+    (line,) = [p for tag, p in of_prior if len(p) > 2]
+    bars = [p for tag, p in of_prior if len(p) == 2 and "stroke-dasharray" not in tag]
+    cuts = [p for tag, p in of_prior if len(p) == 2 and "stroke-dasharray" in tag]
+    return line, np.array(bars), np.array(cuts)
+
+
+def svgs(run: Run) -> list[str]:
+    return re.findall("<svg.*?</svg>", Sweeps().render(run), re.DOTALL)
+
+
+def test_the_figure_shows_the_numbers_of_the_table() -> None:
+    run = make_run(WIDTHS, [LOW, WIDE])
+    panel, _, scaled, _ = svgs(run)
+    widths = np.array([3, 6, 9, 12])
+    curves = [drawn(panel, colour) for colour in SEED_COLOURS[:2]]
+    pixels, values = [], []
+    for prior, (line, bars, _) in zip((LOW, WIDE), curves, strict=True):
+        rows = run.comparisons[
+            (run.comparisons["prior"] == prior) & (run.comparisons["metric"] == "auroc")
+        ].sort_values("difference", key=abs)
+        assert [f"width={width}" in task for width, task in zip(widths, rows["task"], strict=True)]
+        pixels += [line[:, 1], bars[:, 0, 1], bars[:, 1, 1]]
+        values += [rows[column] for column in ("difference", "ci_low", "ci_high")]
+        np.testing.assert_allclose(bars[:, :, 0], line[:, [0, 0]], atol=0.02)
+    # one scale serves the points and both ends of every interval; pixels grow downwards
+    slope, zero = np.polyfit(np.concatenate(values), np.concatenate(pixels), 1)
+    assert slope < 0
+    np.testing.assert_allclose(
+        np.concatenate(pixels), np.concatenate(values) * slope + zero, atol=0.02
+    )
+    assert any(np.allclose(points[:, 1], zero, atol=0.02) for _, points in paths(panel))
+    # priors stand side by side around the value itself, far closer than the next value
+    (left, _, first), (right, _, second) = curves
+    per_bp, origin = np.polyfit(widths, (left[:, 0] + right[:, 0]) / 2, 1)
+    assert np.all((right[:, 0] - left[:, 0] > 0) & (right[:, 0] - left[:, 0] < per_bp))
+    for cuts, cut in ((first, 1 / 0.15), (second, 1 / 0.3)):
+        np.testing.assert_allclose(cuts[:, :, 0], cut * per_bp + origin, atol=0.05)
+        assert len(cuts) == 1
+    # in multiples of the cut, the same width of the wider prior lies twice as far
+    low, wide = (drawn(scaled, colour)[0][:, 0] for colour in SEED_COLOURS[:2])
+    assert np.ptp(wide) == pytest.approx(2 * np.ptp(low), abs=0.1)
+
+
+def test_cuts_beyond_the_axis_and_shared_cuts() -> None:
+    far = "fourier:frequency_limit=0.05"
+    page = Sweeps().render(make_run(WIDTHS, [far, LOW, "tv"], {far: 20.0, LOW: 1 / 0.15}))
+    assert page.count(">cut 20.0 bp<") == 0  # in figures
+    assert page.count(">cut 6.7 bp<") == 2
+    assert "(cut 20.0 bp)" in page  # in the key
+    mirrored = "fourier:boundary=reflect"
+    both = make_run(WIDTHS, [LOW, mirrored], dict.fromkeys([LOW, mirrored], 1 / 0.15))
+    assert Sweeps().render(both).count(">cut 6.7 bp<") == 2
+    for svg in svgs(both)[2:]:  # nor do their intervals hide each other
+        (left, _, _), (right, _, _) = (drawn(svg, colour) for colour in SEED_COLOURS[:2])
+        assert np.all(right[:, 0] - left[:, 0] > 1)
+        assert "stroke-dasharray" in svg
+
+
+def test_one_seed_has_no_intervals() -> None:
+    run = make_run(WIDTHS, [LOW])
+    run.comparisons[["ci_low", "ci_high"]] = np.nan
+    page = Sweeps().render(run)
+    assert "without intervals" in page
+    assert page.count("<svg") == 4
+
+
+def test_more_priors_than_colours() -> None:
+    priors = [LOW, *(f"mine-{i}" for i in range(len(SEED_COLOURS) + 1))]
+    page = Sweeps().render(make_run(WIDTHS, priors))
+    for prior in priors:
+        assert f"</span> {prior}" in page
+
+
+def test_a_real_run_says_what_was_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that lacks the facts, as those of earlier versions, has no sweep."""
+    # how many motifs make a positive is no matter here, and takes time to find
+    monkeypatch.setattr("priorbench.tasks.short_motif.copies_for", lambda *_: 1.0)
+    tasks = [f"short-motif:width={width}" for width in (8, 10, 12)]
+    asked = {"name": "s", "tasks": tasks, "priors": ["none", LOW], "seeds": [0], "scale": "smoke"}
+    root = tmp_path / "run"
+    console = Console(lambda line: None, lambda count: nullcontext(lambda *ended: None))
+    run_study(make_study(asked, where="test"), root, jobs=1, command="", console=console)
+    page = Sweeps().render(load_run(root))
+    assert page.count("<svg") == 4  # one seed has no stability
+    assert ">cut 6.7 bp<" not in page  # the axis begins at 8 bp
+    facts = json.loads((root / "environment.json").read_text())
+    assert facts["tasks"][tasks[1]]["motif_length_option"] == "width"
+    assert facts["tasks"][tasks[1]]["options"]["width"] == 10
+    assert facts["priors"][LOW]["cut"] == pytest.approx(1 / 0.15)
+    del facts["tasks"], facts["priors"][LOW]["cut"]
+    (root / "environment.json").write_text(json.dumps(facts))
+    assert Sweeps().render(load_run(root)) == ""
