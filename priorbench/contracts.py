@@ -222,7 +222,8 @@ class Task(ABC):
             length: window in bp.
             shapes: of a row of every other array of the dataset, by name.
         """
-        return Form(length, *(shapes["label"] or (1,)))
+        shape = shapes["label"]
+        return Form(length, outputs=shape[0] if shape else 1)
 
     def inputs(self, batch: Batch) -> Sequence[torch.Tensor]:
         """What the network is given beside the sequence, such as control tracks."""
@@ -270,12 +271,14 @@ class Form:
         outputs: numbers, or profiles (strands), that are predicted.
         profile: length of a predicted profile in bp, centred in the window; 0 for numbers.
         controls: control tracks of that length that the network is given beside the sequence.
+        offset: whether it is given logits too, which it adds to its own.
     """
 
     length: int
     outputs: int = 1
     profile: int = 0
     controls: int = 0
+    offset: bool = False
 
 
 @dataclass(frozen=True)
@@ -294,7 +297,8 @@ class Architecture(ABC):
         """A module that maps (B, 4, length) to (B, outputs).
 
         One that predicts profiles is given (B, controls, profile) too, where there are controls,
-        and gives logits (B, outputs, profile) and log counts (B, outputs).
+        then (B, outputs, profile), where there is an offset, and gives logits (B, outputs,
+        profile) and log counts (B, outputs).
 
         Raises UserError if the form does not fit the network. Weights are drawn from torch's
         default generator, which the engine seeds.

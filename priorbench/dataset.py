@@ -8,7 +8,8 @@ A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json`
 ``split.npy``           (N,) uint8: 0 training, 1 validation, 2 test
 ``NAME.npy``            further arrays of a task, N rows each; those of shape (N, tracks, bp) are
                         tracks along the middle of the window: they are shifted and turned
-                        with the sequence, the order of the tracks too (plus, minus)
+                        with the sequence, the order of the tracks too (plus, minus); one row alone
+                        is shared by all examples
 ``attributed.npy``      (M,) int64 rows of the test split that are attributed
 ``truth.npy``           (M, L) uint8 position codes, where the truth is known
 ``oracle.npy``          (M, L) float32 attribution of an oracle, where the truth is known
@@ -67,8 +68,8 @@ class SharedRows:
         return shape
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """A copy of the given rows, (k, ...)."""
-        result = np.asarray(self._array[rows])
+        """A copy of the given rows, (k, ...); of the only row, where all examples share it."""
+        result = np.asarray(self._array[rows if len(self._array) > 1 else np.zeros_like(rows)])
         if self._releases:
             self._release()
         return result
@@ -195,6 +196,15 @@ class DatasetWriter:
             self._aligned["truth"] = truth
         if oracle is not None:
             self._aligned["oracle"] = oracle
+
+    def share(self, name: str, array: NDArray[Any]) -> None:
+        """Add an array that is the same for every example.
+
+        Args:
+            name: of the array in a batch, where it has B rows like all others.
+            array: of one example.
+        """
+        self._aligned[name] = array[None]
 
     def locate(
         self, chrom: NDArray[np.str_], start: NDArray[np.int64], minus: NDArray[np.bool_]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ def read_profiles(
     *,
     margin: int,
     attributed_at_most: int = 1000,
-) -> None:
+) -> MeanProfile:
     """Write windows around peaks with the reads on their middle, as they are read.
 
     Windows are in the order of the genome. The dataset's tracks are ``reads`` (N, strands,
@@ -49,6 +50,9 @@ def read_profiles(
         generator: draws the test windows to attribute.
         margin: by how many bp windows are shifted in training at most.
         attributed_at_most: test windows to attribute.
+
+    Returns:
+        the mean profile of the training windows, margins included.
 
     Raises:
         UserError: for input that cannot be used, or that leaves a split empty.
@@ -86,13 +90,14 @@ def read_profiles(
         # neighbours are read at once
         kept = kept.select(np.lexsort((kept.start, kept.chrom)))
         _check_splits(kept, data, writer.notes)
-        _write(writer, genome, tracks, kept, (data.length, profile, margin))
+        mean = _write(writer, genome, tracks, kept, (data.length, profile, margin))
         inner = kept.moved(margin)
         writer.locate(inner.chrom, inner.start, inner.minus)
         candidates = np.flatnonzero(kept.split == TEST)
         rows = np.sort(generator.permutation(candidates)[:attributed_at_most])
         codes = genome.windows(kept.chrom[rows], kept.start[rows] + margin, data.length)
     _attribute(writer, data, kept.select(rows), rows=rows, codes=codes, margin=margin)
+    return mean
 
 
 def _covered(windows: Windows, path: Path, length: int) -> NDArray[np.bool_]:
@@ -153,10 +158,10 @@ def _write(
     tracks: Mapping[str, Signal],
     windows: Windows,
     sizes: tuple[int, int, int],
-) -> None:
+) -> MeanProfile:
     length, profile, margin = sizes
     inset = (length - profile) // 2
-    reads = np.zeros(2)
+    reads, mean = np.zeros(2), MeanProfile()
     for part in _chunks(windows):
         codes = genome.windows(part.chrom, part.start, length + 2 * margin)
         arrays = {
@@ -165,6 +170,7 @@ def _write(
         }
         middle = arrays["reads"][:, :, margin : margin + profile].sum(axis=2)
         writer.append(codes, np.log1p(middle).astype(np.float32), part.split, **arrays)
+        mean.add(arrays["reads"], part.split)
         reads += [middle.sum(), (middle.sum(axis=1) == 0).sum()]
     counts = [f"{name} {int((windows.split == i).sum()):,}" for i, name in enumerate(SPLITS)]
     writer.notes += [
@@ -172,6 +178,7 @@ def _write(
         f"Reads in a window: {reads[0] / len(windows):,.1f} on average; none in "
         f"{int(reads[1]):,} windows.",
     ]
+    return mean
 
 
 def _attribute(
@@ -194,6 +201,31 @@ def _attribute(
         note_truth(writer, data.sites, truth)
     else:
         writer.attribute(rows)
+
+
+class MeanProfile:
+    """The mean profile of the training windows, summed up chunk by chunk."""
+
+    def __init__(self) -> None:
+        """Start with no windows."""
+        self._total: NDArray[np.float64] | None = None
+
+    def add(self, reads: NDArray[Any], split: NDArray[np.uint8] | None = None) -> None:
+        """Add (k, strands, L) reads; of the training rows alone, where (k,) splits are given."""
+        total = (reads if split is None else reads[split == TRAIN]).sum(axis=0, dtype=np.float64)
+        self._total = total if self._total is None else self._total + total
+
+    @property
+    def logits(self) -> NDArray[np.float64]:
+        """(strands, L) log probabilities, as if there were a read more at every position.
+
+        So no position is impossible. ValueError before any windows were added.
+        """
+        if self._total is None:
+            raise ValueError("no windows were added")
+        more = self._total + 1
+        logits: NDArray[np.float64] = np.log(more / more.sum(axis=1, keepdims=True))
+        return logits
 
 
 def log_likelihood(logits: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:

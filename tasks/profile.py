@@ -15,6 +15,7 @@ from priorbench.contracts import Form, Scale
 from priorbench.datafile import DataFile
 from priorbench.dataset import DECOY, MOTIF, TEST, TRAIN, VALID, Dataset, DatasetWriter
 from priorbench.profiles import (
+    MeanProfile,
     log_likelihood,
     profile_scores,
     read_profiles,
@@ -45,6 +46,7 @@ _WIDTH = 3.0
 _BACKGROUND = 0.02
 _CHUNK = 1000
 _ATTRIBUTED = 1000
+_OFFSET = "mean_profile"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ class Profile(Task):
         controls: simulate control tracks, a bias that the signal shares; users' data say it
             themselves.
         jitter: windows are shifted by up to so many bp in training.
+        mean_profile: the network's logits are added to those of the training windows' mean
+            profile, so that it only has to learn what is special about a sequence. For few
+            peaks, all centred in the same way; what all of them share is no longer attributed
+            to the sequence.
     """
 
     summary: ClassVar[str] = "stranded read profiles at base resolution, and their counts"
@@ -85,6 +91,7 @@ class Profile(Task):
     counts_weight: float = 20.0
     controls: bool = False
     jitter: int = 8
+    mean_profile: bool = False
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
@@ -96,7 +103,7 @@ class Profile(Task):
     def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
         """See Task.simulate."""
         length, profile, *sizes = _SIZES[scale]
-        rows, truth, oracle = [], [], []
+        rows, truth, oracle, mean = [], [], [], MeanProfile()
         for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
             for start in range(0, size, _CHUNK):
                 count, first = min(_CHUNK, size - start), writer.rows
@@ -104,6 +111,7 @@ class Profile(Task):
                 middle = tracks["reads"][:, :, self.jitter : self.jitter + profile].sum(axis=2)
                 splits = np.full(count, split, dtype=np.uint8)
                 writer.append(codes, np.log1p(middle).astype(np.float32), splits, **tracks)
+                mean.add(tracks["reads"], splits)
                 if split == TEST:
                     inside = slice(self.jitter, self.jitter + length)
                     rows.append(first + np.arange(count))
@@ -116,6 +124,7 @@ class Profile(Task):
             np.concatenate(oracle)[chosen],
         )
         writer.margin = self.jitter
+        self._share(writer, mean)
 
     def _draw(
         self, count: int, sizes: tuple[int, int], generator: np.random.Generator
@@ -155,18 +164,23 @@ class Profile(Task):
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """See Task.read."""
-        read_profiles(writer, data, generator, margin=self.jitter)
+        mean = read_profiles(writer, data, generator, margin=self.jitter)
         writer.margin = self.jitter
+        self._share(writer, mean)
+
+    def _share(self, writer: DatasetWriter, mean: MeanProfile) -> None:
+        if self.mean_profile:
+            writer.share(_OFFSET, mean.logits.astype(np.float32))
 
     def form(self, length: int, shapes: Mapping[str, tuple[int, ...]]) -> Form:
         """See Task.form."""
         strands, profile = shapes["reads"]
         controls = shapes["controls"][0] if "controls" in shapes else 0
-        return Form(length, strands, profile, controls)
+        return Form(length, strands, profile, controls, offset=self.mean_profile)
 
     def inputs(self, batch: Batch) -> Sequence[torch.Tensor]:
-        """The control tracks, where there are some."""
-        return [batch.arrays["controls"]] if "controls" in batch.arrays else []
+        """The control tracks and the logits of the mean profile, where they are asked for."""
+        return [batch.arrays[name] for name in ("controls", _OFFSET) if name in batch.arrays]
 
     def prediction_loss(self, output: Any, batch: Batch) -> torch.Tensor:
         """(B,) loss in nats, plus the weighted squared error of the log counts."""
@@ -196,13 +210,10 @@ class Profile(Task):
 
     def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
         """Of a model that predicts the mean profile and counts of the training windows."""
-        training = dataset.rows(TRAIN)
-        strands, stored = dataset.columns["reads"].shape[1:]
-        total = np.zeros((strands, stored - 2 * dataset.margin))
+        training, average = dataset.rows(TRAIN), MeanProfile()
         for reads in _chunks(dataset, training):
-            total += reads.sum(axis=0)
-        # a read more at every position: none is impossible
-        logits = torch.from_numpy(np.log((total + 1) / (total + 1).sum(axis=1, keepdims=True)))
+            average.add(reads)
+        logits = torch.from_numpy(average.logits)
         found: dict[str, list[NDArray[np.float32]]] = {}
         for reads in _chunks(dataset, dataset.rows(TEST)):
             everywhere = logits.float().expand(len(reads), -1, -1)

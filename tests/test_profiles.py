@@ -13,7 +13,7 @@ from scipy.stats import multinomial, pearsonr, spearmanr
 
 from priorbench import Batch, TrialArrays, UserError, load_attribution, load_prior, registry
 from priorbench.datafile import load_datafile
-from priorbench.dataset import TEST, DatasetWriter, load_dataset
+from priorbench.dataset import TEST, TRAIN, DatasetWriter, load_dataset
 from priorbench.evaluation import predict
 from priorbench.metrics import METRICS
 from priorbench.objective import Regularisation
@@ -24,7 +24,7 @@ from priorbench.seeds import Luck
 from priorbench.sequences import decode
 from priorbench.signals import _may_hold_nan
 from priorbench.simulation import markov_background
-from priorbench.training import fit
+from priorbench.training import fit, load_batch
 
 TASK = registry.build("task", "profile")
 
@@ -137,7 +137,10 @@ def test_reads_lie_around_motifs_plus_before_minus_behind(tmp_path):
     assert np.mean(offsets[1]) == pytest.approx(8, abs=1.5)
 
 
-@pytest.mark.parametrize("spec", ["profile", "profile:controls=true"])
+SPECS = ["profile", "profile:controls=true", "profile:controls=true:mean_profile=true"]
+
+
+@pytest.mark.parametrize("spec", SPECS)
 def test_the_task_learns_more_than_the_mean_profile(spec, tmp_path):
     task, dataset = registry.build("task", spec), simulated(tmp_path / "data", spec)
     torch.manual_seed(0)
@@ -161,6 +164,42 @@ def test_the_task_learns_more_than_the_mean_profile(spec, tmp_path):
         name: values.shape for name, values in chance.items()
     }
     assert found.history[0].penalty > 0
+
+
+def test_a_network_with_the_mean_profile_starts_there(tmp_path):
+    task = registry.build("task", "profile:mean_profile=true")
+    dataset = simulated(tmp_path / "data", "profile:mean_profile=true")
+    form = dataset.form(task)
+    assert form.offset
+    model = registry.build("architecture", "bpnet").build(form, "smoke").eval()
+    for parameter in model.parameters():
+        torch.nn.init.zeros_(parameter)
+    predicted = predict(model, task, dataset, torch.device("cpu"))
+    chance = task.chance(dataset)
+    for name in ("nll", "jsd", "pearson"):
+        assert np.allclose(predicted[name], chance[name], atol=1e-3, equal_nan=True), name
+
+
+def test_the_mean_profile_is_of_training_windows_and_moves_with_them(tmp_path):
+    dataset = simulated(tmp_path / "data", "profile:mean_profile=true")
+    stored = dataset.columns["mean_profile"].take(np.array([5, 600]))
+    total = dataset.columns["reads"].take(dataset.rows(TRAIN)).sum(axis=0) + 1.0
+    expected = np.log(total / total.sum(axis=1, keepdims=True))
+    assert np.allclose(stored, expected[None], atol=1e-5)
+    width = stored.shape[2] - 2 * dataset.margin
+    batch = load_batch(
+        dataset,
+        np.array([1, 2]),
+        torch.device("cpu"),
+        flip=np.array([False, True]),
+        shift=np.array([3, -2]),
+    )
+    given = TASK.inputs(batch)[0].numpy()
+    begin = dataset.margin + 3
+    assert np.allclose(given[0], expected[:, begin : begin + width], atol=1e-5)
+    begin = dataset.margin - 2
+    turned = expected[:, begin : begin + width][::-1, ::-1]
+    assert np.allclose(given[1], turned, atol=1e-5)
 
 
 LENGTHS = {"chr1": 6000, "chr2": 3000, "chr3": 3000}
@@ -236,6 +275,13 @@ def test_users_tracks_are_read_with_their_margin(folder):
     assert np.allclose(label, np.log1p(reads[:, :, 5:79].sum(axis=2)))
     assert (dataset.split[dataset.attributed] == TEST).all()
     assert dataset.truth is None
+
+
+def test_the_mean_profile_of_users_windows_is_that_of_training(folder):
+    dataset = read(folder, "profile:mean_profile=true")
+    total = dataset.columns["reads"].take(dataset.rows(TRAIN)).sum(axis=0) + 1.0
+    stored = dataset.columns["mean_profile"].take(np.array([0]))[0]
+    assert np.allclose(np.exp(stored), total / total.sum(axis=1, keepdims=True), atol=1e-6)
 
 
 def test_unstranded_signal_and_windows_that_are_not_covered(folder):

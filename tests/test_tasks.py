@@ -310,8 +310,18 @@ def test_architectures_say_what_they_cannot_do(name):
         assert model(torch.zeros(1, 4, length)).shape == (1, 1)
 
 
+@pytest.mark.parametrize("name", sorted(registry.components("architecture")))
+@pytest.mark.parametrize("length", [97, 101, 110])
+def test_every_base_of_the_window_counts(name, length):
+    torch.manual_seed(0)
+    model = registry.build("architecture", name).build(Form(length), "quick").eval()
+    sequence = torch.rand(64, 4, length, requires_grad=True)
+    model(sequence).square().sum().backward()
+    assert bool((sequence.grad.abs().sum(dim=(0, 1)) > 0).all())
+
+
 def test_networks_of_numbers_refuse_profiles_and_bpnet_gives_them():
-    for name in ("three-conv", "basset", "deepsea"):
+    for name in ("three-conv", "basset", "deepsea", "deepbind"):
         with pytest.raises(UserError, match="predicts numbers, and this task wants profiles"):
             registry.build("architecture", name).build(Form(200, 2, 100), "smoke")
     for controls in (0, 2):

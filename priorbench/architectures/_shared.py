@@ -48,6 +48,8 @@ def pooled_layers(
 ) -> list[torch.nn.Module]:
     """Convolution, (batch norm,) rectifier and pooling, repeated; then the dense layers.
 
+    What is left of the window beyond the last whole pool is pooled too, so that every base counts.
+
     Raises:
         UserError: if the window is shorter than one pooled position.
     """
@@ -63,8 +65,8 @@ def pooled_layers(
         layers.append(torch.nn.Conv1d(channels, filters, width, padding="same"))
         layers += [torch.nn.BatchNorm1d(filters)] if batch_norm else []
         layers.append(torch.nn.ReLU())
-        layers += [torch.nn.MaxPool1d(pool)] if pool > 1 else []
-        channels, length = filters, length // pool
+        layers += [torch.nn.MaxPool1d(pool, ceil_mode=True)] if pool > 1 else []
+        channels, length = filters, math.ceil(length / pool)
     layers.append(torch.nn.Flatten())
     units = channels * length
     for dense in sizes.dense:

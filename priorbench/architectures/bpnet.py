@@ -34,7 +34,8 @@ class BpNet(Architecture):
 
     Profiles: one wide convolution gives the logits, which a convolution of width one joins with
     the control tracks; log counts come from the mean of the tower's positions and the log of
-    the controls' total. Numbers come from the mean of the positions.
+    the controls' total. An offset is added to the logits, as ChromBPNet adds its bias model
+    (Pampari et al. 2024). Numbers come from the mean of the positions.
     """
 
     summary: ClassVar[str] = "dilated residual convolutions; profile and count heads, or numbers"
@@ -89,19 +90,22 @@ class _NumberNet(torch.nn.Module):
 class _ProfileNet(torch.nn.Module):
     def __init__(self, tower: _Tower, sizes: _Sizes, form: Form) -> None:
         super().__init__()
-        self.tower, self.length = tower, form.profile
+        self.tower, self.length, self.offset = tower, form.profile, form.offset
         self.profile = torch.nn.Conv1d(sizes.filters, form.outputs, sizes.head)
         self.join = torch.nn.Conv1d(form.outputs + form.controls, form.outputs, 1)
         self.counts = torch.nn.Linear(sizes.filters + bool(form.controls), form.outputs)
 
     def forward(
-        self, sequence: torch.Tensor, controls: torch.Tensor | None = None
+        self, sequence: torch.Tensor, *tracks: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        controls = list(tracks)
+        offset = controls.pop() if self.offset else None
         value = self.tower(sequence)
         logits = self.profile(value)
         cut = (logits.shape[2] - self.length) // 2
         logits, mean = logits[:, :, cut : cut + self.length], value.mean(dim=2)
-        if controls is not None:
-            logits = torch.cat([logits, torch.log1p(controls)], dim=1)
-            mean = torch.cat([mean, torch.log1p(controls.sum(dim=(1, 2)))[:, None]], dim=1)
-        return self.join(logits), self.counts(mean)
+        for control in controls:
+            logits = torch.cat([logits, torch.log1p(control)], dim=1)
+            mean = torch.cat([mean, torch.log1p(control.sum(dim=(1, 2)))[:, None]], dim=1)
+        logits = self.join(logits)
+        return logits if offset is None else logits + offset, self.counts(mean)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,6 +33,8 @@ _SIZES: dict[Scale, _Sizes] = {
 class ThreeConv(Architecture):
     """Convolutions without padding, max-pooling, two dense layers, one output layer.
 
+    What is left of the window beyond the last whole pool is pooled too, so that every base counts.
+
     Attributes:
         batch_norm: batch norm before every rectifier, as published.
     """
@@ -57,8 +60,8 @@ class ThreeConv(Architecture):
             layers.append(torch.nn.Conv1d(channels, sizes.filters, width))
             channels = sizes.filters
             layers += self._activation(channels)
-        layers += [torch.nn.MaxPool1d(sizes.pool), torch.nn.Flatten()]
-        channels *= after // sizes.pool
+        layers += [torch.nn.MaxPool1d(sizes.pool, ceil_mode=True), torch.nn.Flatten()]
+        channels *= math.ceil(after / sizes.pool)
         for units in sizes.dense:
             layers.append(torch.nn.Linear(channels, units))
             channels = units
