@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import re
 from pathlib import Path
 
 from priorbench import Prior, docstrings, load_prior, registry
 from priorbench.attributions import METHODS
 from priorbench.contracts import HOOKS
+from priorbench.explainers import EXPLAINERS
+from priorbench.metrics import METRICS
 from priorbench.penalties import AttributionPrior, GradientPrior, Penalty
 
 HERE = Path(__file__).parent
@@ -141,7 +144,80 @@ def priors_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-PAGES = {"priors.md": priors_page}
+_METRICS_HEAD = """\
+# Metrics
+
+Made from the functions by `make docs`; do not edit. `priorbench show NAME` prints what is said here
+of a metric. a is the attribution of a sequence of length L, one signed value per position; x the
+sequence, f the target that is explained.
+
+A metric that says *main* is shown at first sight in reports, the others are folded away; all are
+in results.csv. Floors, a random attribution and a predictor that knows averages only, and ceilings,
+the planted motif itself, are scored by the same code, and are rows of results.csv with the stage
+`reference`. Axes are never mixed into one number.
+
+| metric | axis | better | main | what it says |
+|---|---|---|---|---|
+"""
+_AXES = {
+    "prediction": "How well the model predicts the test examples.",
+    "localisation": "",
+    "stability": "",
+    "faithfulness": "",
+    "smoothness": "What priors optimise: shown, never ranked.",
+    "cost": "What a trial costs; of the trial and the paired trial without a prior.",
+}
+_SCOPES = {
+    "trial": "from the stored test predictions and attributions",
+    "seeds": "every two seeds; a trial's value is its mean agreement with the others",
+    "model": "by asking the trained model about some of the attributed sequences, evenly spaced: "
+    "as many as have 2,000 bases together at smoke, 5,000 at quick and 20,000 at larger scale, at "
+    "most 100",
+    "baseline": "from what was measured in training",
+}
+
+
+def metrics_page() -> str:
+    """The text of docs/metrics.md."""
+    better = {True: "higher", False: "lower", None: "shown only"}
+    bar = "\\|"
+    rows = [
+        f"| [`{m.name}`](#{m.name}) | {m.axis} | {better[m.higher_is_better]} | "
+        f"{'yes' if m.main else ''} | {m.summary.replace('|', bar)} |\n"
+        for m in METRICS.values()
+    ]
+    lines = [_METRICS_HEAD + "".join(rows)]
+    for axis, about in _AXES.items():
+        members = [metric for metric in METRICS.values() if metric.axis == axis]
+        module = inspect.getmodule(members[0].function)
+        text = about or inspect.cleandoc((module and module.__doc__) or "")
+        lines += [f"## {axis.capitalize()}", "", _prose(text), ""]
+        for metric in members:
+            doc = inspect.cleandoc(metric.function.__doc__ or "").partition("\nArgs:")[0].strip()
+            unit = f" Unit: {metric.unit}." if metric.unit else ""
+            scope = (
+                f"Computed {_SCOPES[metric.scope]}."
+                if metric.scope != "seeds"
+                else (f"Computed for {_SCOPES[metric.scope]}.")
+            )
+            lines += [f"### {metric.name}", "", _prose(doc), "", f"{scope}{unit}", ""]
+    lines += [_EXPLAINERS_HEAD]
+    for name, explainer in EXPLAINERS.items():
+        lines += [f"### {name}", "", _about(explainer), "", f"Source: {explainer.citation}.", ""]
+        if docstrings.options(explainer):
+            lines += _table(docstrings.options(explainer))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+_EXPLAINERS_HEAD = """\
+## Attributions that are scored
+
+`priorbench run --attributions NAME,...`, or `priorbench score DIR --attributions NAME` for models
+that were trained before. The first is what reports show at first sight; every metric of
+localisation, stability, faithfulness and smoothness is computed for each. By default gradient x
+input, and DeepLIFT/SHAP too at standard and paper scale.
+"""
+PAGES = {"priors.md": priors_page, "metrics.md": metrics_page}
 
 
 def main() -> None:

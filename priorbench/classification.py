@@ -198,9 +198,11 @@ def _read_genome(
             note_dropped(collector.notes, "negatives", data.negatives, dropped)
             negatives = given.select(~near)
         else:
-            negatives = draw_negatives(
+            drawn = draw_negatives(
                 genome, positives, peaks, segments, length=data.length, generator=generator
             )
+            negatives = drawn.windows
+            collector.sampled(drawn.candidates.get(TEST, 0), int((negatives.split == TEST).sum()))
             collector.notes.append(
                 f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the "
                 "genome, outside the peaks, matched in GC content within each split."

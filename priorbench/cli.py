@@ -18,6 +18,7 @@ from .errors import UserError, unknown
 if TYPE_CHECKING:
     from .contracts import Scale
     from .runner import Event
+    from .session import Outcome
 
 app = typer.Typer(
     name="priorbench",
@@ -138,6 +139,9 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     train_attribution: Annotated[
         str | None, typer.Option(help="What penalties see, such as expected-gradients.")
     ] = None,
+    attributions: Annotated[
+        str | None, typer.Option(help="What is scored, such as input-x-gradient,deep-lift-shap.")
+    ] = None,
     data: Annotated[list[Path] | None, typer.Option(help="Your data, a TOML file.")] = None,
     plugin: Annotated[list[Path] | None, typer.Option(help="A file with your prior.")] = None,
     root_seed: Annotated[int | None, typer.Option(help="Where all randomness starts.")] = None,
@@ -160,6 +164,7 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
         "scale": str(scale) if scale else None,
         "weights": options.read_weights(weights) if weights is not None else None,
         "train_attribution": train_attribution,
+        "attributions": options.read_names("attributions", attributions),
         "data": [str(path.resolve()) for path in data or []],
         "plugins": [str(path.resolve()) for path in plugin or []],
         "root_seed": root_seed,
@@ -168,10 +173,21 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     given = {key: value for key, value in given.items() if value not in (None, [])}
     plan = options.make_study_of(study, given)
     from .environment import command_line
-    from .session import Console, report_writer, run_study
+    from .session import Console, run_study
 
     console = Console(_say, _progress)
     outcome = run_study(plan, out, jobs=jobs, command=command_line(), console=console)
+    _tell(outcome, report)
+    if outcome.statuses.get("failed"):
+        _say("some trials failed: `priorbench status` says why, the same command tries again")
+        return 1
+    return 0
+
+
+def _tell(outcome: Outcome, report: bool) -> None:
+    """Say how a run ended; write its report, if it is wanted."""
+    from .session import report_writer
+
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
     _say(f"{counts}, {outcome.seconds:.0f} s")
     print(outcome.root / "results.csv")
@@ -179,10 +195,30 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
         page = outcome.root / "report.html"
         report_writer()([outcome.root], page)
         print(page)
-    if outcome.statuses.get("failed"):
-        _say("some trials failed: `priorbench status` says why, the same command tries again")
-        return 1
-    return 0
+
+
+@app.command()
+def score(
+    directory: Annotated[Path, typer.Argument(help="A run directory.")],
+    attributions: Annotated[
+        str | None, typer.Option(help="More of them, such as deep-lift-shap.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write it.")] = True,
+) -> int:
+    """Score the trained models of a run anew, where a score is missing or was changed.
+
+    Nothing is trained.
+
+    Example: priorbench score runs/default-1a2b3c4d --attributions deep-lift-shap
+    """
+    from .session import Console, score_run
+
+    more = options.read_names("attributions", attributions) or []
+    console = Console(_say, _progress)
+    outcome = score_run(directory, more, jobs=jobs, console=console)
+    _tell(outcome, report)
+    return 1 if outcome.unscored else 0
 
 
 @contextmanager
@@ -247,6 +283,9 @@ def compare(
     directory: Annotated[Path, typer.Argument(help="A run directory.")],
     metric: Annotated[str, typer.Option(help="Such as auroc; see `priorbench list metrics`.")],
     baseline: Annotated[str, typer.Option(help="The prior to compare with.")] = "none",
+    attribution: Annotated[
+        str | None, typer.Option(help="Which of the scored ones; the first if left out.")
+    ] = None,
 ) -> None:
     """Print paired differences of one metric to a baseline.
 
@@ -262,7 +301,11 @@ def compare(
     known = results.loc[results["stage"] == "evaluate", "prior"].unique()
     if baseline not in known:
         raise unknown("prior of this run", baseline, known)
-    table = compare_results(results[results["metric"] == name], found.agreement(), baseline)
+    spec = attribution or found.attributions[0]
+    if spec not in found.attributions:
+        raise unknown("attribution of this run", spec, found.attributions)
+    chosen = (results["metric"] == name) & results["attribution"].isin(["", spec])
+    table = compare_results(results[chosen], found.agreement(), baseline)
     if table.empty:
         raise UserError(f"{directory}: nothing to compare in metric {name!r}")
     varying = [c for c in ("task", "architecture") if table[c].nunique() > 1]

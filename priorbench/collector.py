@@ -45,6 +45,11 @@ class Collector:
         self._rows = np.empty(0, dtype=np.int64)
         self._codes: NDArray[np.uint8] | None = None
 
+    def sampled(self, candidates: int, drawn: int) -> None:
+        """Say from how many possible negatives those of the test split were drawn."""
+        if candidates > drawn > 0:
+            self._writer.negative_weight = candidates / drawn
+
     def add(self, codes: NDArray[np.uint8], label: int, split: NDArray[np.uint8]) -> None:
         """Append (k, L) uint8 sequences of one class, with their (k,) uint8 splits."""
         if not len(codes):

@@ -23,10 +23,12 @@ from .statistics import (
 from .store import DONE
 
 BLOCK_COLUMNS = ["task", "dataset", "architecture"]
+_GROUP = [*BLOCK_COLUMNS, "attribution", "metric"]
 COMPARISON_COLUMNS = [
     *BLOCK_COLUMNS,
     "prior",
     "baseline",
+    "attribution",
     "metric",
     "axis",
     "n",
@@ -45,12 +47,13 @@ ALPHA = 0.05
 EVALUATE, REFERENCE = "evaluate", "reference"
 """stages: trials that count, and scores of a random attribution and of the oracle"""
 
-Agreement = Callable[[pd.DataFrame, Metric], NDArray[np.float64]]
-"""(k, k) agreement of the k trials in a table with columns prior and seed, in its order"""
+Agreement = Callable[[pd.DataFrame, Metric, str], NDArray[np.float64]]
+"""(k, k) agreement of the k trials in a table with columns prior and seed, in its order, by a
+metric on one attribution"""
 
 
 def compare(results: pd.DataFrame, agreement: Agreement, baseline: str = BASELINE) -> pd.DataFrame:
-    """One row per dataset, prior and metric: paired differences to a baseline.
+    """One row per dataset, prior, attribution and metric: paired differences to a baseline.
 
     Failed and collapsed trials count as the worst outcome (:func:`counted_scores`). p is
     adjusted by Holm's method over the priors of a dataset, metric by metric. Metrics without a
@@ -65,8 +68,8 @@ def compare(results: pd.DataFrame, agreement: Agreement, baseline: str = BASELIN
     rows: list[dict[str, Any]] = []
     evaluated = results[results["stage"] == EVALUATE]
     floors = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
-    for key, group in evaluated.groupby([*BLOCK_COLUMNS, "metric"], sort=False):
-        *block, name = map(str, key)
+    for key, group in evaluated.groupby(_GROUP, sort=False):
+        *block, spec, name = map(str, key)
         metric = METRICS[name]
         of_block = (floors[BLOCK_COLUMNS].astype(str) == block).all(axis=1)
         floor = floors.loc[of_block & (floors["metric"] == name), "value"]
@@ -77,6 +80,7 @@ def compare(results: pd.DataFrame, agreement: Agreement, baseline: str = BASELIN
                 **dict(zip(BLOCK_COLUMNS, block, strict=True)),
                 "prior": prior,
                 "baseline": baseline,
+                "attribution": spec,
                 "metric": name,
                 "axis": metric.axis,
                 **difference,
@@ -129,7 +133,7 @@ def _difference(
         return [vars(paired_difference(baseline, prior))]
     by_seed = both[both["seed"].isin(wide.index)].sort_values("seed")
     trials = pd.concat([by_seed[by_seed["prior"] == arm] for arm in arms])
-    matrix, n = agreement(trials, metric), len(wide)
+    matrix, n = agreement(trials, metric, str(table["attribution"].iloc[0])), len(wide)
     means = [float(leave_one_out(matrix[part, part]).mean()) for part in (slice(n), slice(n, None))]
     return [vars(summarise_differences(agreement_differences(matrix), *means))]
 
@@ -155,18 +159,20 @@ def _verdict(row: Mapping[str, Any], metric: Metric) -> str:
 
 
 def agreement_of(
-    results: pd.DataFrame, attribution: Callable[[str], NDArray[np.float32] | None]
+    results: pd.DataFrame, attributed: Callable[[str, str], NDArray[np.float32] | None]
 ) -> Agreement:
     """Agreement computed from stored attributions.
 
     Args:
         results: with the columns of results.csv.
-        attribution: (M, L) attributions of a trial by id, or None if it left none.
+        attributed: (M, L) attributions of a trial by id and spec, or None if it left none.
     """
     done = set(results.loc[results["status"] == DONE, "trial"])
 
-    def agreement(trials: pd.DataFrame, metric: Metric) -> NDArray[np.float64]:
-        found = [attribution(trial) if trial in done else None for trial in trials["trial"]]
+    def agreement(trials: pd.DataFrame, metric: Metric, attribution: str) -> NDArray[np.float64]:
+        found = [
+            attributed(trial, attribution) if trial in done else None for trial in trials["trial"]
+        ]
         shape = next((a.shape for a in found if a is not None), (1, 1))
         nothing = np.zeros(shape, dtype=np.float32)
         arrays: Sequence[NDArray[np.float32]] = [nothing if a is None else a for a in found]

@@ -315,7 +315,11 @@ class TrialArrays:
         attribution: (M, L) float32 signed attribution of the observed base.
         truth: (M, L) uint8 position codes (see ``priorbench.dataset``), or None if unknown.
         oracle: (M, L) float32 attribution that an oracle would give, or None if unknown.
-        costs: measured prices: seconds_per_step, peak_memory_mb, ...
+        costs: measured prices: seconds_per_step, peak_memory_mib, epochs_to_best.
+        sums: (2, M) float64, what each attribution adds up to and what it should add up to, or
+            None where the method promises nothing.
+        negative_weight: how many possible negatives each negative stands for; 1 where none
+            were left out.
     """
 
     prediction: Mapping[str, NDArray[np.float32]]
@@ -324,6 +328,8 @@ class TrialArrays:
     truth: NDArray[np.uint8] | None
     oracle: NDArray[np.float32] | None
     costs: Mapping[str, float]
+    sums: NDArray[np.float64] | None = None
+    negative_weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -340,9 +346,12 @@ class Metric:
             ``trial``: (TrialArrays) -> value;
             ``seeds``: (attributions of S trials, (M, L) float32 each) -> (S, S) agreement of
                 every two; a trial's value is its mean agreement with the other seeds;
+            ``model``: (Probe) -> value: asks the trained model about some of its sequences;
             ``baseline``: (costs, costs of the paired baseline trial) -> value.
             A value of NaN means that the score is not defined there.
-        function: pure, on arrays.
+        function: pure, on arrays; its docstring has the formula and the source.
+        floor: of a model that knows nothing, for scope ``model``; the others' is measured.
+        main: whether reports show it at first sight.
     """
 
     name: str
@@ -350,8 +359,15 @@ class Metric:
     unit: str
     higher_is_better: bool | None
     summary: str
-    scope: Literal["trial", "seeds", "baseline"]
+    scope: Literal["trial", "seeds", "model", "baseline"]
     function: Callable[..., Any]
+    floor: float | None = None
+    main: bool = False
+
+    @property
+    def of_attribution(self) -> bool:
+        """Whether it depends on how the trained model is explained."""
+        return self.axis not in ("prediction", "cost")
 
     @property
     def optimised_for(self) -> bool:

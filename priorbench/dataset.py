@@ -143,6 +143,8 @@ class DatasetWriter:
         """bases at either end beyond the window"""
         self.chromosomes: list[str] = []
         """names, in the order of their numbers"""
+        self.negative_weight = 1.0
+        """how many possible negatives each of the test split stands for"""
         self.notes: list[str] = []
         """what was dropped or chosen while reading, for the user"""
 
@@ -231,6 +233,7 @@ class DatasetWriter:
         record = {
             "margin": self.margin,
             "chromosomes": self.chromosomes,
+            "negative_weight": self.negative_weight,
             **meta,
             "digest": digest[:16],
             "notes": self.notes,
@@ -281,6 +284,11 @@ class Dataset:
     def margin(self) -> int:
         """Bases at either end beyond the window, for windows that are shifted in training."""
         return int(self.meta.get("margin", 0))
+
+    @property
+    def negative_weight(self) -> float:
+        """How many possible negatives each of the test split stands for; 1 if none was drawn."""
+        return float(self.meta.get("negative_weight", 1.0))
 
     @property
     def length(self) -> int:

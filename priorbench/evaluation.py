@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .attributions import input_x_gradient
 from .contracts import Task, TrialArrays
 from .dataset import TEST, Dataset
 from .errors import UserError
+from .explainers import Explanation, Subject, load_explainer
 from .objective import forward
 from .training import load_batch
 
 _BATCH = 256
+_PREDICTION, _ATTRIBUTION, _SCALE, _SUMS = "prediction", "attribution", "scale", "sums"
 
 
 def predict(
@@ -36,55 +37,92 @@ def predict(
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def attribute(
-    model: torch.nn.Module, task: Task, dataset: Dataset, device: torch.device
-) -> NDArray[np.float32]:
-    """(M, L) gradient x input of the dataset's attributed rows; the model in eval mode."""
-    rows = dataset.attributed
-    parts = []
-    for start in range(0, len(rows), _BATCH):
-        batch = load_batch(dataset, rows[start : start + _BATCH], device)
-        result = input_x_gradient(
-            model,
-            batch.sequence,
-            task.target,
-            args=task.inputs(batch),
-            create_graph=False,
-        )
-        parts.append(result.observed.detach().float().cpu().numpy())
-    return np.concatenate(parts)
+def explain(
+    model: torch.nn.Module, task: Task, dataset: Dataset, device: torch.device, spec: str
+) -> Explanation:
+    """Attributions of the dataset's attributed rows by one method; the model in eval mode."""
+    batch = load_batch(dataset, dataset.attributed, device)
+    subject = Subject(model, task.target, batch.sequence, task.inputs(batch))
+    return load_explainer(spec).explain(subject)
 
 
-def pack(
-    prediction: Mapping[str, NDArray[np.float32]], attribution: NDArray[np.float32]
-) -> dict[str, NDArray[Any]]:
-    """Arrays as they are stored: attributions at float16, as a fraction of their maximum.
+def pack_predictions(prediction: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+    """Predictions as they are stored."""
+    return {f"{_PREDICTION}.{name}": values for name, values in prediction.items()}
 
-    Attributions may be tiny, so that float16 alone would lose them.
+
+def pack_explanation(spec: str, explanation: Explanation) -> dict[str, NDArray[Any]]:
+    """Attributions as they are stored: at float16, as a fraction of their maximum.
+
+    Attributions may be tiny, so that float16 alone would lose them. Their sums, which float16
+    would blur, are stored beside what they should be.
     """
-    scale = np.float32(np.abs(attribution).max(initial=0))
+    attribution = explanation.attribution.numpy()
+    size = np.abs(attribution).max(initial=0)
+    scale = np.float32(size if np.isfinite(size) else 0)
     fraction = attribution / scale if scale > 0 else attribution
-    return {
-        **{f"prediction.{name}": values for name, values in prediction.items()},
-        "attribution": fraction.astype(np.float16),
-        "attribution_scale": np.asarray(scale),
+    packed: dict[str, NDArray[Any]] = {
+        f"{_ATTRIBUTION}.{spec}": fraction.astype(np.float16),
+        f"{_SCALE}.{spec}": np.asarray(scale),
     }
+    if explanation.expected is not None:
+        total = explanation.attribution.double().sum(dim=1).numpy()
+        packed[f"{_SUMS}.{spec}"] = np.stack([total, explanation.expected.double().numpy()])
+    return packed
 
 
-def unpack(path: Path, dataset: Dataset, costs: Mapping[str, float]) -> TrialArrays:
-    """What a metric sees, from a stored ``arrays.npz``; UserError if that is damaged."""
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an ``arrays.npz``; UserError if it is damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            stored = dict(arrays)
+            return dict(arrays)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path}: cannot be read ({error}); delete {path.parent} and run the command again"
         ) from None
-    prediction = {
-        name.removeprefix("prediction."): values
+
+
+def predictions_in(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The predictions that are stored, by name."""
+    start = f"{_PREDICTION}."
+    return {
+        name.removeprefix(start): values
         for name, values in stored.items()
-        if name.startswith("prediction.")
+        if name.startswith(start)
     }
-    attribution = stored["attribution"].astype(np.float32) * stored["attribution_scale"]
-    label = dataset.columns["label"].take(dataset.rows(TEST))
-    return TrialArrays(prediction, label, attribution, dataset.truth, dataset.oracle, costs)
+
+
+def attributions_in(stored: Mapping[str, NDArray[Any]]) -> list[str]:
+    """The attributions that are stored, by spec."""
+    start = f"{_ATTRIBUTION}."
+    return [name.removeprefix(start) for name in stored if name.startswith(start)]
+
+
+def stored_attribution(stored: Mapping[str, NDArray[Any]], spec: str) -> NDArray[np.float32]:
+    """(M, L) float32 attribution by its spec, which must be stored."""
+    fraction = stored[f"{_ATTRIBUTION}.{spec}"].astype(np.float32)
+    attribution: NDArray[np.float32] = fraction * stored[f"{_SCALE}.{spec}"]
+    return attribution
+
+
+def unpack(
+    stored: Mapping[str, NDArray[Any]], spec: str, dataset: Dataset, costs: Mapping[str, float]
+) -> TrialArrays:
+    """What a metric sees: the stored arrays with one of the attributions.
+
+    Args:
+        stored: from :func:`read_arrays`.
+        spec: of the attribution, which must be stored.
+        dataset: what the trial was tested on.
+        costs: measured prices.
+    """
+    return TrialArrays(
+        predictions_in(stored),
+        dataset.columns["label"].take(dataset.rows(TEST)),
+        stored_attribution(stored, spec),
+        dataset.truth,
+        dataset.oracle,
+        costs,
+        sums=stored.get(f"{_SUMS}.{spec}"),
+        negative_weight=dataset.negative_weight,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Callable
 from importlib.resources import files
@@ -38,8 +39,21 @@ def _metrics() -> list[dict[str, Any]]:
 
 
 def _attributions() -> list[dict[str, Any]]:
-    found = registry.class_texts(Path(__file__).with_name("attributions.py"))
-    return [{"name": specs.kebab(cls), **texts} for cls, texts in found.items() if texts]
+    """Those that penalties can see and that are scored, then those that are only scored."""
+    found: dict[str, dict[str, str]] = {}
+    for module in ("explainers.py", "attributions.py"):
+        found |= registry.class_texts(Path(__file__).with_name(module))
+    trained = registry.class_texts(Path(__file__).with_name("attributions.py"))
+    named = {name: texts for name, texts in found.items() if "summary" in texts}
+    order = sorted(named, key=lambda name: name not in trained)
+    return [
+        {
+            "name": specs.kebab(name),
+            **named[name],
+            "summary": named[name]["summary"] + ("" if name in trained else " (scored only)"),
+        }
+        for name in order
+    ]
 
 
 def _studies() -> list[dict[str, Any]]:
@@ -70,16 +84,34 @@ def details(name: str) -> str:
             return _class(kind, name, registry.load(kind, name))
     if name in [row["name"] for row in _attributions()]:
         from .attributions import METHODS
+        from .explainers import EXPLAINERS
 
-        return _class("attribution", name, METHODS[name])
+        texts = []
+        if name in METHODS:
+            texts.append(_class("attribution that penalties see", name, METHODS[name]))
+        texts.append(_class("attribution that is scored", name, EXPLAINERS[name]))
+        return "\n\n".join(texts)
+    if name in [row["name"] for row in _metrics()]:
+        return _metric_text(name)
     for plural, read in _OTHERS.items():
         for row in read():
             if row["name"] == name:
-                singular = {"metrics": "metric", "studies": "study"}[plural]
+                singular = {"studies": "study"}[plural]
                 lines = [f"{name} ({singular})", ""]
                 return "\n".join(lines + [f"{k}: {v}" for k, v in row.items() if k != "name"])
     known = [row["name"] for kind in (*_COMPONENTS, *_OTHERS) for row in listing(kind)]
     raise unknown("name", name, known)
+
+
+def _metric_text(name: str) -> str:
+    from .metrics import METRICS
+
+    metric = METRICS[name]
+    better = {True: "higher", False: "lower", None: "neither: shown, never ranked"}
+    about = inspect.cleandoc(metric.function.__doc__ or "").partition("\nArgs:")[0].strip()
+    lines = [f"{name} (metric): {metric.summary}", "", about, "", f"axis: {metric.axis}"]
+    lines += [f"better: {better[metric.higher_is_better]}"]
+    return "\n".join(lines + ([f"unit: {metric.unit}"] if metric.unit else []))
 
 
 def _class(kind: str, name: str, cls: type[Any]) -> str:

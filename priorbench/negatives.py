@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -58,6 +58,20 @@ def touching(
     return result
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Negatives drawn from a genome.
+
+    Attributes:
+        windows: of the plus strand, ordered by split and position; fewer than the positives where
+            the genome has too few tiles left.
+        candidates: tiles that they were drawn from, by split.
+    """
+
+    windows: Windows
+    candidates: Mapping[int, int]
+
+
 def draw_negatives(
     genome: Genome,
     positives: Windows,
@@ -66,7 +80,7 @@ def draw_negatives(
     *,
     length: int,
     generator: np.random.Generator,
-) -> Windows:
+) -> Drawn:
     """As many windows as there are positives in each split, with the same GC content.
 
     Candidates are the tiles of ``length`` bp of the split's own segments, on chromosomes with
@@ -82,19 +96,15 @@ def draw_negatives(
         segments: from ``split_segments``.
         length: bp.
         generator: decides which of the matching tiles are taken.
-
-    Returns:
-        windows of the plus strand, ordered by split and position; fewer than the positives where
-        the genome has too few tiles left.
     """
-    drawn = [positives.select(slice(0))]
+    drawn, candidates = [positives.select(slice(0))], {}
     for split in np.unique(positives.split).tolist():
         mine = positives.select(positives.split == split)
         chroms = set(mine.chrom.tolist())
         own = [one for one in segments if one.split == split and one.chrom in chroms]
-        blocks = _candidates(own, peaks, positives, length, generator)
+        blocks, candidates[split] = _candidates(own, peaks, positives, length, generator)
         drawn.append(_match(genome, mine, blocks, length=length, generator=generator))
-    return concatenate(drawn)
+    return Drawn(concatenate(drawn), candidates)
 
 
 def _candidates(
@@ -103,7 +113,8 @@ def _candidates(
     positives: Windows,
     length: int,
     generator: np.random.Generator,
-) -> list[_Block]:
+) -> tuple[list[_Block], int]:
+    """Blocks of tiles, thinned if there are too many, and how many there were before."""
     tiles = []
     for segment in segments:
         start = np.arange(segment.start, segment.end - length + 1, length, dtype=np.int64)
@@ -119,7 +130,7 @@ def _candidates(
         block = kept // _BLOCK_BASES
         borders = np.flatnonzero(np.diff(block)) + 1
         blocks += [_Block(segment.chrom, part) for part in np.split(kept, borders) if len(part)]
-    return blocks
+    return blocks, total
 
 
 def _match(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from . import registry, seeds, specs
-from .contracts import Prior, Task
+from .contracts import Prior, Scale, Task
 from .datafile import DataFile, load_datafile
 from .dataset import DatasetWriter, load_dataset
 from .errors import UserError, unknown
-from .store import RunDirectory, slug
-from .study import Study
+from .store import FAILED, RunDirectory, slug
+from .study import Study, make_study, read_toml
 from .trial import Trial, code_digest, hash_of
 
 # A change to one of these encodes every dataset anew. A test checks the list.
@@ -37,6 +40,12 @@ DATA_MODULES = (
     "windows",
 )
 BASELINE = "none"
+_EXPLAINERS: dict[Scale, list[str]] = {
+    "smoke": ["input-x-gradient"],
+    "quick": ["input-x-gradient"],
+    "standard": ["input-x-gradient", "deep-lift-shap"],
+    "paper": ["input-x-gradient", "deep-lift-shap"],
+}
 SIMULATED = "simulated"
 
 
@@ -106,6 +115,7 @@ def resolve(study: Study, device: str) -> Study:
             "tasks": tasks,
             "architectures": _normalised("architecture", study.architectures),
             "train_attribution": _attribution(study.train_attribution),
+            "attributions": _explainers(study),
             "device": device,
             "data": [path.resolve() for path in study.data],
             "plugins": [path.resolve() for path in study.plugins],
@@ -116,6 +126,52 @@ def resolve(study: Study, device: str) -> Study:
         for task in task_names:
             _refuse_blind(spec, task, resolved.train_attribution)
     return resolved.model_copy(update={"weights": _weights(study, priors, task_names)})
+
+
+def read_plan(run: RunDirectory, more: Sequence[str], *, trained: bool = True) -> Plan:
+    """The plan of a run directory, from what it has recorded.
+
+    Args:
+        run: its folder.
+        more: specs of attributions to add.
+        trained: leave out trials that failed; those that have not been run are never in it.
+
+    Raises:
+        UserError: if there is no run in the folder, or for unknown attributions.
+    """
+    for name in ("study.toml", "environment.json", "plan.csv"):
+        if not (run.root / name).is_file():
+            raise UserError(f"{run.root}: no {name} here, so this is not a run")
+    study = make_study(
+        {**Study().model_dump(mode="json"), **read_toml(run.root / "study.toml")},
+        where=str(run.root / "study.toml"),
+    )
+    asked = [*(study.attributions or _EXPLAINERS[study.scale]), *more]
+    study = study.model_copy(update={"attributions": asked})
+    study = study.model_copy(update={"attributions": _explainers(study)})
+    facts = json.loads((run.root / "environment.json").read_text(encoding="utf-8"))
+    with (run.root / "plan.csv").open(encoding="utf-8", newline="") as file:
+        records = [run.record(row["trial"]) for row in csv.DictReader(file)]
+    fields = [field.name for field in dataclasses.fields(Trial)]
+    trials = [
+        Trial(**{name: record[name] for name in fields})
+        for record in records
+        if record is not None and not (trained and record["status"] == FAILED)
+    ]
+    datasets = {name: run.root / folder for name, folder in facts["datasets"].items()}
+    return Plan(study, trials, datasets, facts["notes"])
+
+
+def _explainers(study: Study) -> list[str]:
+    """Normal specs of the attributions that are scored, without repeats."""
+    from .explainers import load_explainer  # waits for torch
+
+    try:
+        wanted = study.attributions or _EXPLAINERS[study.scale]
+        normal = [specs.normalise(_name(spec), load_explainer(spec)) for spec in wanted]
+    except UserError as error:
+        raise UserError(f"attributions: {error}") from None
+    return list(dict.fromkeys(normal))
 
 
 def _attribution(spec: str) -> str:

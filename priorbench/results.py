@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from . import registry, scoring, specs
+from . import registry, scoring
 from .comparisons import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, agreement_of, compare
 from .contracts import Metric, Task, TrialArrays
 from .dataset import Dataset, load_dataset
 from .errors import UserError
-from .evaluation import unpack
+from .evaluation import attributions_in, read_arrays, stored_attribution, unpack
 from .metrics import METRICS
 from .plan import BASELINE, Plan
 from .store import DONE, RunDirectory, write_text
@@ -39,6 +39,7 @@ RESULT_COLUMNS = [
     "prior",
     "weight",
     "seed",
+    "attribution",
     "metric",
     "axis",
     "value",
@@ -47,69 +48,110 @@ RESULT_COLUMNS = [
 
 
 def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
-    """One row per trial and metric, reference rows included, in the plan's order."""
-    datasets = {key: load_dataset(folder) for key, folder in plan.datasets.items()}
-    records = {trial.id: run.record(trial.id) for trial in plan.trials}
-    scores: dict[str, dict[str, float]] = {
-        trial.id: _own_scores(trial, records[trial.id], run, datasets) for trial in plan.trials
-    }
-    for arm in _grouped(plan.trials, lambda trial: trial.arm):
-        present = [t for t in arm if _has_arrays(records[t.id])]
-        attributions = [_arrays(t, records, run, datasets).attribution for t in present]
-        for trial, found in zip(present, scoring.score_seeds(attributions), strict=True):
-            scores[trial.id] |= found
-    for trial, baseline in _with_baseline(plan.trials):
-        costs, reference = _costs(records[trial.id]), _costs(records[baseline.id])
-        if costs and reference:
-            scores[trial.id] |= scoring.score_against(costs, reference)
-    references = _references(plan, datasets)
+    """One row per trial, attribution and metric, reference rows included, in the plan's order."""
+    scores = _Scores(plan, run)
+    references = _references(plan, scores.datasets)
     rows: list[dict[str, Any]] = []
     for block in _grouped(plan.trials, lambda trial: trial.block):
-        known = _expected_metrics(block[0].task).union(*(scores[t.id] for t in block))
-        known &= _defined(block, references[block[0].block])
+        known = {
+            spec: scores.known(block, spec, references[block[0].block])
+            for spec in ("", *plan.study.attributions)
+        }
         for trial in block:
-            record = records[trial.id]
-            if record is not None:
-                rows += _rows(trial, record, scores[trial.id], known)
+            for spec, names in known.items():
+                rows += scores.rows(trial, spec, names)
     table = pd.DataFrame([*rows, *_reference_rows(references)], columns=RESULT_COLUMNS)
     return table.astype({"seed": "Int64"})
 
 
-def _own_scores(
-    trial: Trial,
-    record: dict[str, Any] | None,
-    run: RunDirectory,
-    datasets: Mapping[str, Dataset],
-) -> dict[str, float]:
-    if record is None or not record.get("metrics"):
-        return {}
-    if record["scored_by"] == scoring.metrics_digest():
-        return {name: _number(value) for name, value in record["metrics"].items()}
-    # metrics have changed since the trial was run: its arrays are enough to score it again
-    task = registry.load("task", specs.split_spec(trial.task)[0])
-    return scoring.score_trial(_arrays(trial, {trial.id: record}, run, datasets), task.metrics)
+class _Scores:
+    """Every score of every trial, by the spec of the attribution; "" for metrics of none."""
+
+    def __init__(self, plan: Plan, run: RunDirectory) -> None:
+        self.plan, self.run = plan, run
+        self.datasets = {key: load_dataset(folder) for key, folder in plan.datasets.items()}
+        self.records = {trial.id: run.record(trial.id) for trial in plan.trials}
+        self.found: dict[str, dict[str, dict[str, float]]] = {
+            trial.id: self._stored(trial.id) for trial in plan.trials
+        }
+        for arm in _grouped(plan.trials, lambda trial: trial.arm):
+            for spec in plan.study.attributions:
+                self._add_agreement([trial for trial in arm if spec in self.found[trial.id]], spec)
+        for trial, baseline in _with_baseline(plan.trials):
+            costs, reference = _costs(self.records[trial.id]), _costs(self.records[baseline.id])
+            if costs and reference:
+                own = self.found[trial.id].setdefault("", {})
+                own |= scoring.score_against(costs, reference)
+
+    def _stored(self, trial: str) -> dict[str, dict[str, float]]:
+        record = self.records[trial] or {}
+        return {
+            spec: {name: _number(value) for name, value in scores.items()}
+            for spec, scores in record.get("metrics", {}).items()
+        }
+
+    def _add_agreement(self, trials: Sequence[Trial], spec: str) -> None:
+        tracks = [_attribution(self.run, trial.id, spec) for trial in trials]
+        for trial, scores in zip(trials, scoring.score_seeds(tracks), strict=True):
+            self.found[trial.id][spec] |= scores
+
+    def known(
+        self, block: Sequence[Trial], spec: str, references: Mapping[str, Mapping[str, float]]
+    ) -> set[str]:
+        """The metrics of an attribution that these data can have.
+
+        What some finished trial has; where none finished, what chance has.
+        """
+        finished = [t for t in block if (self.records[t.id] or {}).get("status") == DONE]
+        found = {
+            name
+            for trial in finished or block
+            for name, value in self.found[trial.id].get(spec, {}).items()
+            if math.isfinite(value)
+        }
+        if not finished:
+            floor = references[scoring.RANDOM]
+            found |= {
+                name
+                for name, metric in METRICS.items()
+                if metric.of_attribution == bool(spec) and math.isfinite(floor.get(name, math.nan))
+            }
+        seeds = len({trial.seed for trial in block})
+        return {name for name in found if METRICS[name].scope != "seeds" or seeds > 1}
+
+    def rows(self, trial: Trial, spec: str, known: set[str]) -> list[dict[str, Any]]:
+        """A trial's scores in the order of METRICS; NaN where one that failed has none."""
+        record = self.records[trial.id]
+        if record is None:
+            return []
+        scores = self.found[trial.id].get(spec, {})
+        names = known if record["status"] != DONE else known & set(scores)
+        arm = {
+            "trial": trial.id,
+            "stage": trial.stage,
+            "status": record["status"],
+            "prior": trial.prior,
+            "weight": trial.weight,
+            "seed": trial.seed,
+            "attribution": spec,
+        }
+        return [
+            _row(trial.block, metric, scores.get(metric.name, math.nan), arm)
+            for metric in METRICS.values()
+            if metric.name in names
+        ]
 
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _has_arrays(record: dict[str, Any] | None) -> bool:
-    return record is not None and bool(record.get("metrics"))
-
-
 def _costs(record: dict[str, Any] | None) -> dict[str, float]:
     return dict(record.get("costs", {})) if record else {}
 
 
-def _arrays(
-    trial: Trial,
-    records: Mapping[str, dict[str, Any] | None],
-    run: RunDirectory,
-    datasets: Mapping[str, Dataset],
-) -> TrialArrays:
-    dataset = datasets[f"{trial.task}/{trial.dataset}"]
-    return unpack(run.trial(trial.id) / "arrays.npz", dataset, _costs(records[trial.id]))
+def _attribution(run: RunDirectory, trial: str, spec: str) -> NDArray[np.float32]:
+    return stored_attribution(read_arrays(run.trial(trial) / "arrays.npz"), spec)
 
 
 def _grouped(trials: Iterable[Trial], key: Any) -> list[list[Trial]]:
@@ -128,37 +170,12 @@ def _with_baseline(trials: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
     ]
 
 
-def _expected_metrics(task: str) -> set[str]:
-    """What every trial of a task would be scored by, so that trials that failed have rows."""
-    own = registry.load("task", specs.split_spec(task)[0]).metrics
-    return {name for name, m in METRICS.items() if m.axis != "prediction" or name in own}
-
-
-def _rows(
-    trial: Trial, record: Mapping[str, Any], scores: Mapping[str, float], known: set[str]
-) -> list[dict[str, Any]]:
-    """A trial's scores in the order of METRICS; NaN where one that failed has none."""
-    names = known if record["status"] != DONE else known & set(scores)
-    arm = {
-        "trial": trial.id,
-        "stage": trial.stage,
-        "status": record["status"],
-        "prior": trial.prior,
-        "weight": trial.weight,
-        "seed": trial.seed,
-    }
-    return [
-        _row(trial.block, metric, scores.get(metric.name, float("nan")), arm)
-        for metric in METRICS.values()
-        if metric.name in names
-    ]
-
-
 def _row(
     block: Sequence[str], metric: Metric, value: float, arm: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
         **dict(zip(BLOCK_COLUMNS, block, strict=True)),
+        "attribution": "",
         **arm,
         "metric": metric.name,
         "axis": metric.axis,
@@ -179,21 +196,6 @@ def _references(plan: Plan, datasets: Mapping[str, Dataset]) -> _References:
     return found
 
 
-def _defined(block: Sequence[Trial], references: Mapping[str, Mapping[str, float]]) -> set[str]:
-    """The metrics that this data can have, whatever became of the trials.
-
-    Of unknown motifs there is no localisation, of one seed no stability.
-    """
-    floor = references[scoring.RANDOM]
-    seeds = len({trial.seed for trial in block})
-    return {
-        name
-        for name, metric in METRICS.items()
-        if metric.axis == "cost"
-        or (seeds > 1 if metric.scope == "seeds" else math.isfinite(floor.get(name, 0.0)))
-    }
-
-
 def _reference_rows(references: _References) -> list[dict[str, Any]]:
     return [
         _row(block, METRICS[metric], value, {"stage": REFERENCE, "status": DONE, "prior": name})
@@ -207,13 +209,10 @@ def _reference_rows(references: _References) -> list[dict[str, Any]]:
 def write_results(plan: Plan, run: RunDirectory) -> None:
     """Write results.csv and comparisons.csv."""
     results = collect(plan, run)
-    datasets = {key: load_dataset(folder) for key, folder in plan.datasets.items()}
-    trials = {trial.id: trial for trial in plan.trials}
 
     @lru_cache(maxsize=_CACHED_TRIALS)
-    def attribution(trial_id: str) -> NDArray[np.float32]:
-        trial = trials[trial_id]
-        return _arrays(trial, {trial_id: run.record(trial_id)}, run, datasets).attribution
+    def attribution(trial: str, spec: str) -> NDArray[np.float32]:
+        return _attribution(run, trial, spec)
 
     comparisons = compare(results, agreement_of(results, attribution))
     write_text(run.root / "results.csv", _csv(results))
@@ -250,21 +249,35 @@ class Run:
     records: Mapping[str, Mapping[str, Any]]
     datasets: Mapping[str, Dataset]
 
-    def arrays(self, trial: str) -> TrialArrays | None:
-        """What a trial left behind for scoring, or None if it failed."""
+    @property
+    def attributions(self) -> list[str]:
+        """Specs of the attributions that were scored, the main one first."""
+        return list(self.study["attributions"])
+
+    def arrays(self, trial: str, attribution: str = "") -> TrialArrays | None:
+        """What a trial left behind for scoring, or None if it failed.
+
+        Args:
+            trial: its id.
+            attribution: spec of one that was scored; the main one if left out.
+        """
         record = self.records[trial]
         path = self.root / "trials" / trial / "arrays.npz"
         if not path.exists():
             return None
         dataset = self.datasets[f"{record['task']}/{record['dataset']}"]
-        return unpack(path, dataset, record.get("costs", {}))
+        stored = read_arrays(path)
+        spec = attribution or self.attributions[0]
+        if spec not in attributions_in(stored):
+            return None
+        return unpack(stored, spec, dataset, record.get("costs", {}))
 
     def agreement(self) -> Agreement:
         """Agreement of trials, from their stored attributions."""
 
         @lru_cache(maxsize=_CACHED_TRIALS)
-        def attribution(trial: str) -> NDArray[np.float32] | None:
-            arrays = self.arrays(trial)
+        def attribution(trial: str, spec: str) -> NDArray[np.float32] | None:
+            arrays = self.arrays(trial, spec)
             return None if arrays is None else arrays.attribution
 
         return agreement_of(self.results, attribution)
@@ -305,4 +318,7 @@ def load_run(root: Path) -> Run:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     # only an empty cell is missing: "none" is a prior, and so may "NA" be
-    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"trial": str})
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"trial": str})
+    if "attribution" in table:
+        table["attribution"] = table["attribution"].fillna("").astype(str)
+    return table

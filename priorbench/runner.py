@@ -16,7 +16,7 @@ from .errors import UserError
 from .plan import Plan
 from .store import FAILED, RunDirectory, write_json
 from .trial import Trial
-from .worker import Job, run_trial
+from .worker import Job, is_outdated, measure_trial, run_trial
 
 # one thread a worker, and deterministic matrix products on a GPU
 _THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
@@ -69,11 +69,16 @@ def choose_device(wanted: str) -> tuple[str, int]:
 
 
 def pending(plan: Plan, run: RunDirectory) -> list[Trial]:
-    """Trials without a record, and those that failed before, in the plan's order."""
+    """Trials without a record, those that failed before, and those that lack a score.
+
+    In the plan's order.
+    """
     return [
         trial
         for trial in plan.trials
-        if (record := run.record(trial.id)) is None or record["status"] == FAILED
+        if (record := run.record(trial.id)) is None
+        or record["status"] == FAILED
+        or is_outdated(record, plan.study.attributions)
     ]
 
 
@@ -96,29 +101,43 @@ def run_pending(
     while left:
         jobs = [_job(plan, run, trial) for trial in left.values()]
         try:
-            for trial_id in _run(jobs, workers):
-                ended(_event(run, left.pop(trial_id)))
+            for trial_id, problem in _run(jobs, workers):
+                ended(_event(run, left.pop(trial_id), problem))
         except BrokenProcessPool:
             suspects = [i for i in run.in_flight() if i in left] or list(left)[:1]
             run.clear_in_flight()
-            for trial in [t for t in left.values() if _finished(run, t)]:
+            for trial in [t for t in left.values() if _finished(plan, run, t)]:
                 ended(_event(run, left.pop(trial.id)))
             for trial in [left.pop(i) for i in suspects if i in left]:
-                _try_alone(plan, run, trial)
-                ended(_event(run, trial))
+                ended(_event(run, trial, _try_alone(plan, run, trial)))
 
 
 def _job(plan: Plan, run: RunDirectory, trial: Trial) -> Job:
     dataset = plan.datasets[f"{trial.task}/{trial.dataset}"]
-    return Job(trial, dataset.resolve(), plan.study.plugins, run.root.resolve())
+    return Job(
+        trial,
+        dataset.resolve(),
+        plan.study.plugins,
+        run.root.resolve(),
+        plan.study.attributions,
+        again=_trained(run, trial),
+    )
 
 
-def _try_alone(plan: Plan, run: RunDirectory, trial: Trial) -> None:
+def _trained(run: RunDirectory, trial: Trial) -> bool:
+    record = run.record(trial.id)
+    return record is not None and record["status"] != FAILED
+
+
+def _try_alone(plan: Plan, run: RunDirectory, trial: Trial) -> str:
+    """Why a trial that was trained before could not be scored again, or ""."""
+    job = _job(plan, run, trial)
     try:
-        for _ in _run([_job(plan, run, trial)], 1):
-            pass
+        return next(problem for _, problem in _run([job], 1))
     except BrokenProcessPool as error:
         run.clear_in_flight()
+        if job.again:
+            return "its worker died twice while it was scored (killed, or out of memory?)"
         with run.new_trial(trial.id) as folder:
             record = {
                 "trial": trial.id,
@@ -128,10 +147,14 @@ def _try_alone(plan: Plan, run: RunDirectory, trial: Trial) -> None:
                 "traceback": str(error),
             }
             write_json(folder / "record.json", record)
+        return ""
 
 
-def _run(jobs: Sequence[Job], workers: int) -> Iterator[str]:
-    """Ids of trials as they end, from worker processes that end with this generator."""
+def _run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[str, str]]:
+    """Ids of trials as they end, with why they could not be scored again, if they could not.
+
+    From worker processes that end with this generator.
+    """
     executor = ProcessPoolExecutor(
         min(workers, len(jobs)), env=_ENVIRONMENT, initializer=_die_with, initargs=(os.getpid(),)
     )
@@ -143,9 +166,15 @@ def _run(jobs: Sequence[Job], workers: int) -> Iterator[str]:
         executor.shutdown(wait=True, kill_workers=True)
 
 
-def _run_job(job: Job) -> str:
-    run_trial(job)
-    return job.trial.id
+def _run_job(job: Job) -> tuple[str, str]:
+    if not job.again:
+        run_trial(job)
+        return job.trial.id, ""
+    try:
+        measure_trial(job)
+    except Exception as error:  # one trial's trouble must not keep the others from their scores
+        return job.trial.id, f"{type(error).__name__}: {error}".splitlines()[0]
+    return job.trial.id, ""
 
 
 def _die_with(driver: int) -> None:
@@ -159,13 +188,19 @@ def _die_with(driver: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _event(run: RunDirectory, trial: Trial) -> Event:
+def _event(run: RunDirectory, trial: Trial, problem: str = "") -> Event:
     record = run.record(trial.id)
+    if problem:
+        return Event(trial, FAILED, f"could not be scored again: {problem}")
     if record is None:
         return Event(trial, FAILED, "its record could not be read back")
     return Event(trial, str(record["status"]), str(record.get("reason", "")))
 
 
-def _finished(run: RunDirectory, trial: Trial) -> bool:
+def _finished(plan: Plan, run: RunDirectory, trial: Trial) -> bool:
     record = run.record(trial.id)
-    return record is not None and record["status"] != FAILED
+    return (
+        record is not None
+        and record["status"] != FAILED
+        and not is_outdated(record, plan.study.attributions)
+    )

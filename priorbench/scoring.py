@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from .contracts import Task, TrialArrays
 from .dataset import MOTIF, SUBOPTIMAL, TEST, Dataset
 from .metrics import METRICS
 from .statistics import leave_one_out
+
+if TYPE_CHECKING:
+    from .probes import Probe
 
 RANDOM, ORACLE = "random", "oracle"
 """names of the reference rows: floor and ceiling of a score"""
@@ -27,13 +30,34 @@ def metrics_digest() -> str:
     return registry.source_digest(Path(__file__), *(here / "metrics").glob("*.py"))
 
 
-def score_trial(arrays: TrialArrays, prediction_metrics: Sequence[str]) -> dict[str, float]:
-    """Every metric that looks at one trial alone; those of prediction as the task says."""
+@cache
+def probes_digest() -> str:
+    """Hash of the code that scores trained models, attributions included."""
+    here = Path(__file__).parent
+    names = ("explainers", "probes", "evaluation", "metrics/stability", "metrics/faithfulness")
+    return registry.source_digest(*(here / f"{name}.py" for name in names))
+
+
+def score_predictions(arrays: TrialArrays, names: Sequence[str]) -> dict[str, float]:
+    """The prediction metrics of these names."""
+    return {name: METRICS[name].function(arrays) for name in METRICS if name in names}
+
+
+def score_attribution(arrays: TrialArrays) -> dict[str, float]:
+    """Every metric that looks at one attribution of one trial alone."""
     return {
         metric.name: metric.function(arrays)
         for metric in METRICS.values()
-        if metric.scope == "trial"
-        and (metric.axis != "prediction" or metric.name in prediction_metrics)
+        if metric.scope == "trial" and metric.of_attribution
+    }
+
+
+def score_model(probe: Probe) -> dict[str, float]:
+    """Every metric that asks the trained model."""
+    return {
+        metric.name: metric.function(probe)
+        for metric in METRICS.values()
+        if metric.scope == "model"
     }
 
 
@@ -79,12 +103,15 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
         }
     }
     label = dataset.columns["label"].take(dataset.rows(TEST))
-    guess = TrialArrays(task.chance(dataset), label, noise[0], None, None, {})
-    guessed = score_trial(guess, task.metrics)
-    result[RANDOM] |= {name: guessed[name] for name in task.metrics}
-    for name, prediction in task.references(dataset, generator).items():
-        seen = score_trial(TrialArrays(prediction, label, noise[0], None, None, {}), task.metrics)
-        result[name] = {metric: seen[metric] for metric in task.metrics}
+    result[RANDOM] |= {
+        metric.name: metric.floor for metric in METRICS.values() if metric.floor is not None
+    }
+    predictions = {RANDOM: task.chance(dataset), **task.references(dataset, generator)}
+    for name, prediction in predictions.items():
+        arrays = TrialArrays(
+            prediction, label, noise[0], None, None, {}, negative_weight=dataset.negative_weight
+        )
+        result.setdefault(name, {}).update(score_predictions(arrays, task.metrics))
     if dataset.oracle is not None and dataset.truth is not None:
         # sequences without a motif have no oracle attribution to agree with
         known = np.isin(dataset.truth, (MOTIF, SUBOPTIMAL)).any(axis=1)
@@ -96,4 +123,4 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
 def _score_attribution(dataset: Dataset, attribution: Any) -> dict[str, float]:
     empty = np.empty(0, dtype=np.float32)
     arrays = TrialArrays({}, empty, attribution, dataset.truth, dataset.oracle, {})
-    return score_trial(arrays, ())
+    return score_attribution(arrays)

@@ -19,11 +19,11 @@ from . import registry
 from .contracts import Task
 from .environment import environment
 from .errors import UserError
-from .plan import Plan, make_plan, resolve
+from .plan import Plan, make_plan, read_plan, resolve
 from .results import write_results
 from .runner import choose_device, pending, run_pending
 from .store import RunDirectory, slug, write_json, write_text
-from .study import Study, first_difference, read_toml
+from .study import MEASURED, Study, first_difference, read_toml
 from .trial import hash_of
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
@@ -37,11 +37,13 @@ class Outcome:
         root: the run directory.
         statuses: trials by status, all of the plan.
         seconds: wall time of this call.
+        unscored: trained trials that could not be scored again.
     """
 
     root: Path
     statuses: Mapping[str, int]
     seconds: float
+    unscored: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,37 @@ def run_study(
     return Outcome(run.root, statuses, time.monotonic() - started)
 
 
+def score_run(root: Path, more: Sequence[str], *, jobs: int | None, console: Console) -> Outcome:
+    """Score the trained models of a run where a score is missing or by other code than the present.
+
+    Args:
+        root: the run directory.
+        more: specs of attributions to add to those of the study.
+        jobs: worker processes; None for one a core, or one a GPU.
+        console: where to tell.
+
+    Raises:
+        UserError: if the folder holds no run, for unknown attributions, or while another process
+            is running in it.
+    """
+    started = time.monotonic()
+    run = RunDirectory(root)
+    plan = read_plan(run, more)
+    device, available = choose_device(plan.study.device)
+    workers = min(jobs or available, available) if device == "cuda" else jobs or available
+    with run.lock():
+        todo = pending(plan, run)
+        console.say(f"{len(plan.trials)} trained trials, {len(todo)} to score, in {root}")
+        with console.progress(len(todo)) as ended:
+            run_pending(plan, run, workers=workers, ended=ended)
+        write_text(root / "study.toml", plan.study.to_toml())
+        everything = read_plan(run, (), trained=False)
+        write_results(everything, run)
+        left = len(pending(plan, run))
+    statuses = Counter(str((run.record(t.id) or {}).get("status")) for t in everything.trials)
+    return Outcome(root, statuses, time.monotonic() - started, left)
+
+
 def _task_facts(spec: str) -> dict[str, Any]:
     task: Task = registry.build("task", spec)
     return {
@@ -119,7 +152,8 @@ def _task_facts(spec: str) -> dict[str, Any]:
 
 
 def _identity(study: Study) -> dict[str, Any]:
-    return study.model_dump(mode="json")
+    """What makes a study another one."""
+    return study.model_dump(mode="json", exclude=set(MEASURED))
 
 
 def _refuse_other_study(root: Path, study: Study) -> None:

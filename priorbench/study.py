@@ -28,6 +28,8 @@ class Study(BaseModel):
         weights: weight by prior spec, for all tasks or by task; others have their documented
             default.
         train_attribution: spec of the attribution that penalties see in training.
+        attributions: specs of the attributions that are scored, the first of them at first sight;
+            empty for gradient x input, and DeepLIFT/SHAP too at standard and paper scale.
         data: data files; paths are relative to the study's file.
         plugins: files that define a prior or a task of the user's own.
         root_seed: from which all randomness is derived.
@@ -45,6 +47,7 @@ class Study(BaseModel):
     scale: Scale = "quick"
     weights: dict[str, float | dict[str, float]] = {}
     train_attribution: str = "input-x-gradient"
+    attributions: list[str] = []
     data: list[Path] = []
     plugins: list[Path] = []
     root_seed: Annotated[int, Field(ge=0)] = 0
@@ -125,9 +128,16 @@ def make_study(values: Mapping[str, Any], *, where: str) -> Study:
         raise UserError(f"{where}: {key} = {values.get(key)!r}: {message}") from None
 
 
+MEASURED = ("attributions",)
+"""what is measured of trained models; a study may ask for more of it later"""
+
+
 def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """The first key in which two studies differ, with both values, or ""."""
+    """The first key in which two studies differ, with both values, or "".
+
+    What is measured of the trained models makes no other study.
+    """
     for key in dict.fromkeys([*new, *old]):
-        if old.get(key) != new.get(key):
+        if key not in MEASURED and old.get(key) != new.get(key):
             return f"{key} was {old.get(key)!r} there and is {new.get(key)!r} here"
     return ""

@@ -16,18 +16,19 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from . import registry, scoring, specs
 from .attributions import load_attribution
 from .contracts import Architecture, Prior, Task
 from .dataset import Dataset, load_dataset
-from .evaluation import attribute, pack, predict, unpack
+from .evaluation import read_arrays
+from .measuring import Examinee, measure, measure_again, write_arrays
+from .metrics import METRICS
 from .objective import Regularisation
 from .schedules import schedule_of
 from .seeds import Luck
@@ -35,7 +36,6 @@ from .store import COLLAPSED, DONE, FAILED, RunDirectory, write_json
 from .training import Fit, fit, seeded_torch
 from .trial import Trial, code_digest
 
-_SPREAD = 1e-6
 _GPU_LOCKS: list[IO[str]] = []
 
 
@@ -48,12 +48,16 @@ class Job:
         dataset: folder of the encoded dataset.
         plugins: plug-in files to register first.
         run: the run directory.
+        attributions: specs of the attributions that are scored.
+        again: whether it was trained before, and is only to be measured.
     """
 
     trial: Trial
     dataset: Path
     plugins: Sequence[Path]
     run: Path
+    attributions: Sequence[str]
+    again: bool = False
 
 
 def run_trial(job: Job) -> str:
@@ -62,8 +66,7 @@ def run_trial(job: Job) -> str:
     Returns:
         the status: ``done``, ``collapsed`` or ``failed``.
     """
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    _prepare()
     import sklearn.metrics  # noqa: F401 (what scoring needs must not look like a later trial's memory)
 
     # so must the first Fourier transform of a process
@@ -90,32 +93,114 @@ def run_trial(job: Job) -> str:
     return str(record["status"])
 
 
+def measure_trial(job: Job) -> None:
+    """Attribute and score what is missing of a trial that was trained before.
+
+    Its arrays and its record are replaced, each whole; the model and what was measured of its
+    training stay.
+
+    Raises:
+        Exception: whatever goes wrong; then the trial is left as it was.
+    """
+    _prepare()
+    folder = RunDirectory(job.run).trial(job.trial.id)
+    record = RunDirectory(job.run).record(job.trial.id)
+    assert record is not None
+    parts = _Parts.of(job)
+    with seeded_torch(0, torch.device("cpu")):
+        model = parts.regularisation.adapt(parts.model())
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    device = _device(job.trial.device, job.run)
+    examinee = parts.examinee(model.to(device).eval(), device, record["costs"])
+    current = record["probed_by"] == scoring.probes_digest()
+    probing = {metric.name for metric in METRICS.values() if metric.scope == "model"}
+    known = {
+        spec: {name: value for name, value in scores.items() if name in probing}
+        for spec, scores in record["metrics"].items()
+        if spec and current
+    }
+    stored = read_arrays(folder / "arrays.npz") if current else {}
+    found = measure_again(examinee, job.attributions, stored, known)
+    write_arrays(folder / "arrays.npz", found.arrays)
+    reason = record["reason"] or found.reason
+    status = COLLAPSED if reason else DONE
+    write_json(
+        folder / "record.json",
+        {**record, "status": status, "reason": reason, **found.as_record()},
+    )
+
+
+def is_outdated(record: Mapping[str, Any], attributions: Sequence[str]) -> bool:
+    """Whether a trained trial lacks a score, or has one by other code than the present."""
+    if not record.get("metrics"):
+        return False
+    return (
+        record.get("scored_by") != scoring.metrics_digest()
+        or record.get("probed_by") != scoring.probes_digest()
+        or not set(attributions) <= set(record["metrics"])
+    )
+
+
+def _prepare() -> None:
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a trial is made of."""
+
+    trial: Trial
+    task: Task
+    architecture: Architecture
+    regularisation: Regularisation
+    dataset: Dataset
+    luck: Luck
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        trial = job.trial
+        registry.use_plugins(job.plugins)
+        prior: Prior = registry.build("prior", trial.prior)
+        parts = prior.parts(trial.weight, specs.split_spec(trial.task)[0])
+        return cls(
+            trial,
+            registry.build("task", trial.task),
+            registry.build("architecture", trial.architecture),
+            Regularisation(parts, load_attribution(trial.train_attribution)),
+            load_dataset(job.dataset),
+            Luck(trial.root_seed, (trial.task, trial.dataset), trial.seed),
+        )
+
+    def model(self) -> torch.nn.Module:
+        """With its initial weights."""
+        with seeded_torch(self.luck.derive("init"), torch.device("cpu")):
+            return self.architecture.build(self.dataset.form(self.task), self.trial.scale)
+
+    def examinee(
+        self, model: torch.nn.Module, device: torch.device, costs: Mapping[str, float]
+    ) -> Examinee:
+        return Examinee(model, self.task, self.dataset, self.trial.scale, device, costs)
+
+
 def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
-    trial = job.trial
-    registry.use_plugins(job.plugins)
-    task: Task = registry.build("task", trial.task)
-    prior: Prior = registry.build("prior", trial.prior)
-    architecture: Architecture = registry.build("architecture", trial.architecture)
+    trial, parts = job.trial, _Parts.of(job)
     _refuse_changed_code(trial)
-    dataset = load_dataset(job.dataset)
     device = _device(trial.device, job.run)
-    luck = Luck(trial.root_seed, (trial.task, trial.dataset), trial.seed)
-    with seeded_torch(luck.derive("init"), torch.device("cpu")):
-        model = architecture.build(dataset.form(task), trial.scale)
-    parts = prior.parts(trial.weight, specs.split_spec(trial.task)[0])
     trained = fit(
-        model,
-        task,
-        Regularisation(parts, load_attribution(trial.train_attribution)),
-        dataset,
-        schedule=schedule_of(task, trial.scale),
-        luck=luck,
+        parts.model(),
+        parts.task,
+        parts.regularisation,
+        parts.dataset,
+        schedule=schedule_of(parts.task, trial.scale),
+        luck=parts.luck,
         device=device,
     )
     names = [text for text, _ in specs.split_composition(trial.prior)]
     record = {
         "parts": [
-            {"prior": name, "weight": part.weight} for name, part in zip(names, parts, strict=True)
+            {"prior": name, "weight": part.weight}
+            for name, part in zip(names, parts.regularisation.parts, strict=True)
         ],
         **_describe(trained, _peak_memory_mib(device)),
     }
@@ -125,15 +210,14 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
         {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()},
         folder / "model.safetensors",
     )
-    reason = _evaluate(trained, task, dataset, folder)
-    arrays = unpack(folder / "arrays.npz", dataset, record["costs"])
-    metrics = scoring.score_trial(arrays, task.metrics) if not _not_finite(reason) else {}
+    found = measure(parts.examinee(trained.model, device, record["costs"]), job.attributions)
+    write_arrays(folder / "arrays.npz", found.arrays)
+    reason = trained.divergence or found.reason
     return {
         **record,
         "status": COLLAPSED if reason else DONE,
         "reason": reason,
-        "metrics": metrics,
-        "scored_by": scoring.metrics_digest(),
+        **found.as_record(),
     }
 
 
@@ -142,51 +226,6 @@ def _refuse_changed_code(trial: Trial) -> None:
     now = code_digest(task=trial.task, architecture=trial.architecture, prior=trial.prior)
     if now != trial.code:
         raise RuntimeError("the code changed while the run went on; run the command again")
-
-
-def _evaluate(trained: Fit, task: Task, dataset: Dataset, folder: Path) -> str:
-    """Write ``arrays.npz``; why the trial counts as collapsed, or ""."""
-    device = next(trained.model.parameters()).device
-    prediction = predict(trained.model, task, dataset, device)
-    attribution = attribute(trained.model, task, dataset, device)
-    np.savez(folder / "arrays.npz", allow_pickle=False, **pack(prediction, attribution))
-    return trained.divergence or collapse(prediction, attribution)
-
-
-def _not_finite(reason: str) -> bool:
-    return "not finite" in reason
-
-
-def collapse(prediction: Mapping[str, np.ndarray[Any, Any]], attribution: Any) -> str:
-    """Why a trained model counts as collapsed, or "".
-
-    Args:
-        prediction: arrays of the test examples by name; the first axis is the examples.
-        attribution: (M, L).
-
-    Returns:
-        a reason when no prediction of an example, or an attribution, is finite, when every
-        prediction is constant over examples, or when more than half of the attributions vanish.
-    """
-    arrays = [values.reshape(len(values), -1) for values in prediction.values()]
-    # a score of one example may be undefined, such as the fit to a profile without reads
-    if np.all([~np.isfinite(values).all(axis=1) for values in arrays], axis=0).any():
-        return "a prediction is not finite"
-    if not np.isfinite(attribution).all():
-        return "an attribution is not finite"
-    if all((_spread(values) <= _SPREAD).all() for values in arrays):
-        return "predictions are constant"
-    if np.mean(np.abs(attribution).max(axis=1) == 0) > 0.5:
-        return "attributions vanished in more than half of the sequences"
-    return ""
-
-
-def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Largest less smallest finite value of every column; below 0 where there is none."""
-    finite = np.isfinite(values)
-    largest = np.where(finite, values, -np.inf).max(axis=0)
-    spread: NDArray[np.float32] = largest - np.where(finite, values, np.inf).min(axis=0)
-    return spread
 
 
 def _describe(trained: Fit, peak_memory_mib: float) -> dict[str, Any]:
@@ -200,6 +239,7 @@ def _describe(trained: Fit, peak_memory_mib: float) -> dict[str, Any]:
                 np.median([epoch.seconds_per_step for epoch in trained.history])
             ),
             "peak_memory_mib": peak_memory_mib,
+            "epochs_to_best": trained.best_epoch + 1,
         },
     }
 

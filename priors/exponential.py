@@ -75,6 +75,8 @@ class Exponential(Prior):
 class Exp(torch.nn.Module):
     """exp(x), once after each call of the first convolution."""
 
+    elementwise = True
+
     def __init__(self) -> None:
         """Wait for the convolution."""
         super().__init__()

@@ -58,6 +58,11 @@ class Block:
 
     @property
     def metrics(self) -> list[Metric]:
+        """What was measured and is shown at first sight, axis by axis."""
+        return [metric for metric in self.all_metrics if metric.main]
+
+    @property
+    def all_metrics(self) -> list[Metric]:
         """What was measured, axis by axis."""
         present = set(self.rows["metric"])
         return [metric for name, metric in METRICS.items() if name in present]
@@ -91,14 +96,22 @@ class Block:
         return table.sort_values(["rank", "seed"], ignore_index=True)
 
 
-def blocks(run: Run) -> list[Block]:
-    """The blocks of a run in the order of its results; those without a score are left out."""
-    evaluated = run.results[run.results["stage"] == "evaluate"]
+def blocks(run: Run, attribution: str = "") -> list[Block]:
+    """The blocks of a run in the order of its results; those without a score are left out.
+
+    Args:
+        run: a run.
+        attribution: spec of the attribution whose scores they hold; the main one if left out.
+    """
+    spec = attribution or run.attributions[0]
+    seen = run.results[run.results["attribution"].isin(["", spec])]
+    compared = run.comparisons[run.comparisons["attribution"].isin(["", spec])]
+    evaluated = seen[seen["stage"] == "evaluate"]
     found = []
     for keys, rows in evaluated.groupby(_KEYS, sort=False):
         names = [str(key) for key in keys]
         priors = sorted(rows["prior"].unique(), key=lambda prior: prior != BASELINE)
-        references = _matching(run.results[run.results["stage"] == "reference"], names)
+        references = _matching(seen[seen["stage"] == "reference"], names)
         found.append(
             Block(
                 names[0],
@@ -108,7 +121,7 @@ def blocks(run: Run) -> list[Block]:
                 sorted(int(seed) for seed in rows["seed"].unique()),
                 rows,
                 references,
-                _matching(run.comparisons, names),
+                _matching(compared, names),
             )
         )
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -37,17 +37,25 @@ class Comparison(Section):
     def render(self, run: Run) -> str:
         """See Section."""
         found = blocks(run)
-        metrics = {metric.name: metric for block in found for metric in block.metrics}
+        metrics = {metric.name: metric for block in found for metric in block.all_metrics}
         return Markup("").join(
             [
-                *(_table(block) for block in found),
+                *(_tables(block) for block in found),
                 render("glossary", metrics=metrics.values()) if metrics else "",
             ]
         )
 
 
-def _table(block: Block) -> Markup:
-    metrics = block.metrics
+def _tables(block: Block) -> Markup:
+    """The main metrics, then all others, folded."""
+    others = [metric for metric in block.all_metrics if not metric.main]
+    more = _table(block, others) if others else Markup("")
+    return _table(block, block.metrics) + (
+        render("more_metrics", table=more, count=len(others)) if others else Markup("")
+    )
+
+
+def _table(block: Block, metrics: Sequence[Metric]) -> Markup:
     places = {metric.name: _places(block, metric) for metric in metrics}
     axes = [metric.axis for metric in metrics]
     columns = [
@@ -68,7 +76,7 @@ def _table(block: Block) -> Markup:
         axes=[(axis, len(list(group))) for axis, group in groupby(axes)],
         columns=columns,
         rows=rows,
-        references=_references(block, places),
+        references=_references(block, places, metrics),
         reach=reach(block),
         trials=counted(len(block.seeds), "seed"),
         alpha=exact_p(ALPHA),
@@ -130,14 +138,16 @@ def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str
     }
 
 
-def _references(block: Block, places: Mapping[str, int]) -> list[dict[str, Any]]:
+def _references(
+    block: Block, places: Mapping[str, int], metrics: Sequence[Metric]
+) -> list[dict[str, Any]]:
     rows = []
     for name, (role, meaning) in _REFERENCES.items():
-        values = [block.reference(name, metric) for metric in block.metrics]
+        values = [block.reference(name, metric) for metric in metrics]
         if any(map(math.isfinite, values)):
             texts = [
                 fixed(value, places[metric.name])
-                for value, metric in zip(values, block.metrics, strict=True)
+                for value, metric in zip(values, metrics, strict=True)
             ]
             rows.append({"name": name, "role": role, "meaning": meaning, "values": texts})
     return rows

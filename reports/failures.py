@@ -1,4 +1,4 @@
-"""Trials that failed or collapsed, and how they were counted."""
+"""Trials that failed, collapsed or were flagged, and how they were counted."""
 
 from __future__ import annotations
 
@@ -20,4 +20,5 @@ class Failures(Section):
     def render(self, run: Run) -> str:
         """See Section."""
         found = [record for record in run.records.values() if record["status"] != DONE]
-        return render("failures", failures=found, total=len(run.records))
+        flagged = [record for record in run.records.values() if record.get("flags")]
+        return render("failures", failures=found, flagged=flagged, total=len(run.records))

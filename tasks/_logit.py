@@ -99,7 +99,13 @@ class LogitTask(SimulatedTask):
     """Positives against negatives, cross-entropy, attribution of the logit."""
 
     architecture: ClassVar[str] = "three-conv"
-    metrics: ClassVar[tuple[str, ...]] = ("auroc", "auprc", "cross-entropy")
+    metrics: ClassVar[tuple[str, ...]] = (
+        "auroc",
+        "auprc",
+        "auprc-corrected",
+        "cross-entropy",
+        "calibration-error",
+    )
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """See Task.read."""

@@ -55,7 +55,13 @@ class Multitask(SimulatedTask):
     architecture: ClassVar[str] = "basset"
     epochs: ClassVar[float] = 2.0
     reverse_complement: ClassVar[bool] = True
-    metrics: ClassVar[tuple[str, ...]] = ("auroc", "auprc", "cross-entropy")
+    metrics: ClassVar[tuple[str, ...]] = (
+        "auroc",
+        "auprc",
+        "auprc-corrected",
+        "cross-entropy",
+        "calibration-error",
+    )
     sizes: ClassVar[Mapping[Scale, tuple[int, int, int, int]]] = {
         "smoke": (100, 400, 100, 200),
         "quick": (150, 6000, 1000, 1000),

@@ -226,7 +226,7 @@ def test_negatives_match_in_gc_and_keep_to_their_split(tmp_path: Path) -> None:
         drawn = [
             draw_negatives(
                 genome, positives, peaks, segments, length=20, generator=np.random.default_rng(seed)
-            )
+            ).windows
             for seed in (1, 1, 2)
         ]
         assert len(drawn[0]) == 120
@@ -256,6 +256,8 @@ def test_negatives_avoid_wide_peaks_and_unknown_bases(tmp_path: Path) -> None:
         drawn = draw_negatives(
             genome, positives, peaks, segments, length=10, generator=np.random.default_rng(0)
         )
+    assert drawn.candidates == {TRAIN: 71}
+    drawn = drawn.windows
     # ten tiles before the peak, one behind it, twenty behind the unknown bases
     assert sorted(drawn.start) == [*range(0, 100, 10), 390, *range(800, 1000, 10)]
 
@@ -273,7 +275,8 @@ def test_many_candidates_are_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyP
             length=10,
             generator=np.random.default_rng(0),
         )
-    assert 25 < len(drawn) < 80
+    assert drawn.candidates == {TRAIN: 999}
+    assert 25 < len(drawn.windows) < 80
 
 
 def test_no_room_for_negatives(tmp_path: Path) -> None:
@@ -287,7 +290,7 @@ def test_no_room_for_negatives(tmp_path: Path) -> None:
             length=20,
             generator=np.random.default_rng(0),
         )
-    assert len(drawn) == 0
+    assert len(drawn.windows) == 0
 
 
 def test_stretches_hold_every_row_once_and_stay_short() -> None:

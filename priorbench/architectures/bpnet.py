@@ -67,12 +67,14 @@ class _Tower(torch.nn.Module):
             torch.nn.Conv1d(sizes.filters, sizes.filters, 3, dilation=2**layer)
             for layer in range(sizes.dilated)
         )
+        # a module, so that DeepLIFT finds it
+        self.rectifier = torch.nn.ReLU()
 
     def forward(self, sequence: torch.Tensor) -> torch.Tensor:
         value: torch.Tensor = self.activation(self.first(sequence))
         for layer, convolution in enumerate(self.dilated):
             cut = 2**layer
-            value = value[:, :, cut:-cut] + torch.relu(convolution(value))
+            value = value[:, :, cut:-cut] + self.rectifier(convolution(value))
         return value
 
 

@@ -56,7 +56,7 @@ class DeepBind(Architecture):
             torch.nn.Conv1d(4, sizes.filters, sizes.width, padding="same"),
             *([torch.nn.BatchNorm1d(sizes.filters)] if self.batch_norm else []),
             torch.nn.ReLU(),
-            _MaximumAndMean(),
+            _MaximumAndMean(form.length),
             torch.nn.Linear(2 * sizes.filters, sizes.hidden),
             torch.nn.ReLU(),
             torch.nn.Linear(sizes.hidden, form.outputs),
@@ -66,5 +66,10 @@ class DeepBind(Architecture):
 class _MaximumAndMean(torch.nn.Module):
     """(B, C, L) to (B, 2 C)."""
 
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        # a module, so that DeepLIFT finds it
+        self.maximum = torch.nn.MaxPool1d(length)
+
     def forward(self, value: torch.Tensor) -> torch.Tensor:
-        return torch.cat([value.amax(dim=2), value.mean(dim=2)], dim=1)
+        return torch.cat([self.maximum(value)[:, :, 0], value.mean(dim=2)], dim=1)

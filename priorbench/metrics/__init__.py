@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ..contracts import Metric
 from ..errors import unknown
-from . import cost, localisation, prediction, profile, smoothness, stability
+from . import cost, faithfulness, localisation, prediction, profile, smoothness, stability
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for module in (prediction, profile, localisation, stability, smoothness, cost)
+    for module in (prediction, profile, localisation, stability, faithfulness, smoothness, cost)
     for metric in module.METRICS
 }
 

@@ -17,6 +17,11 @@ def peak_memory(costs: Mapping[str, float], baseline: Mapping[str, float]) -> fl
     return costs["peak_memory_mib"]
 
 
+def epochs_to_best(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
+    """Epochs until the validation prediction loss was lowest: those that the kept weights cost."""
+    return costs["epochs_to_best"]
+
+
 METRICS = (
     Metric(
         "step-time-ratio",
@@ -26,6 +31,25 @@ METRICS = (
         "seconds per training step relative to none",
         "baseline",
         step_time_ratio,
+        main=True,
     ),
-    Metric("peak-memory", "cost", "MiB", False, "peak memory of a trial", "baseline", peak_memory),
+    Metric(
+        "peak-memory",
+        "cost",
+        "MiB",
+        False,
+        "peak memory of a trial",
+        "baseline",
+        peak_memory,
+        main=True,
+    ),
+    Metric(
+        "epochs-to-best",
+        "cost",
+        "",
+        False,
+        "epochs until the best validation loss",
+        "baseline",
+        epochs_to_best,
+    ),
 )

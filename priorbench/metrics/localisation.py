@@ -1,15 +1,28 @@
-"""Whether attribution lies where the motifs are."""
+"""Whether attribution lies where the motifs are.
+
+Known positions are planted, matches of known matrices, or footprints. Positions of a motif that
+say next to nothing (below 0.2 bits) and background that cannot be told from an instance are
+neutral: they are left out of every score, neither reward nor punishment. Decoys count as
+background. Sequences without a motif are left out; a score is NaN if there is no other.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from ..contracts import Metric, TrialArrays
-from ..dataset import MOTIF, NEUTRAL, SUBOPTIMAL
+from ..dataset import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL
 
 MOTIFS = (MOTIF, SUBOPTIMAL)
 """position codes that an attribution should find"""
+_TOP = 10
+"""bp looked at by enrichment-at-10"""
+
+_OfRows = Callable[[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.float64]]
 
 
 def average_precision(
@@ -46,21 +59,138 @@ def average_precision(
     return result
 
 
-def motif_auprc(arrays: TrialArrays) -> float:
-    """Mean over sequences of the average precision of |attribution| against motif positions.
+def share_at_top(
+    score: NDArray[np.floating], relevant: NDArray[np.bool_], count: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Share of relevant positions among the top ones of every row; its mean over orders of ties.
 
-    Positions of decoys count as background; neutral ones are left out of the ranking. Sequences
-    without a motif are left out; NaN if the truth is not known.
+    Args:
+        score: (M, L), higher means more relevant.
+        relevant: (M, L) bool.
+        count: (M,) how many positions are the top ones, at least 1.
+
+    Returns:
+        (M,) float64.
     """
+    rows = np.arange(len(score))
+    cut = -np.sort(-score, axis=1)[rows, count - 1][:, None]
+    above, tied = score > cut, score == cut
+    left = count - above.sum(axis=1)
+    share = (tied & relevant).sum(axis=1) / tied.sum(axis=1)
+    found: NDArray[np.float64] = ((above & relevant).sum(axis=1) + left * share) / count
+    return found
+
+
+def _mean_over_sequences(arrays: TrialArrays, score: _OfRows) -> float:
+    """Mean of a score of |attribution|, motif positions and positions that count, (M, L) each."""
     if arrays.truth is None:
         return float("nan")
-    relevant = np.isin(arrays.truth, MOTIFS)
+    relevant, counts = np.isin(arrays.truth, MOTIFS), arrays.truth != NEUTRAL
     known = relevant.any(axis=1)
     if not known.any():
         return float("nan")
+    size = np.abs(arrays.attribution[known].astype(np.float64))
+    return float(np.nanmean(score(size, relevant[known], counts[known])))
+
+
+def motif_auprc(arrays: TrialArrays) -> float:
+    """Mean over sequences of the average precision of |a| against motif positions.
+
+    sum over distinct values t of |a| of (R_t - R_{t+}) P_t, with P and R precision and recall
+    of the positions at or above t.
+    """
     # what comes last in the ranking has no part in the precision of what comes before
-    score = np.where(arrays.truth == NEUTRAL, -1.0, np.abs(arrays.attribution))
-    return float(average_precision(score[known], relevant[known]).mean())
+    return _mean_over_sequences(
+        arrays,
+        lambda size, relevant, counts: average_precision(np.where(counts, size, -1.0), relevant),
+    )
+
+
+def motif_auroc(arrays: TrialArrays) -> float:
+    """Mean over sequences of the area under the ROC curve of |a| against motif positions.
+
+    The probability that |a| is larger at a motif position than at another, ties counting one
+    half (Mann & Whitney 1947).
+    """
+    return _mean_over_sequences(arrays, _auroc)
+
+
+def _auroc(
+    size: NDArray[np.float64], relevant: NDArray[np.bool_], counts: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    # neutral positions come first, so that they shift all other ranks alike
+    ranks = rankdata(np.where(counts, size, -1.0), axis=1)
+    inside, outside = relevant.sum(axis=1), (counts & ~relevant).sum(axis=1)
+    least = inside * (~counts).sum(axis=1) + inside * (inside + 1) / 2
+    pairs = np.where(outside > 0, inside * outside, np.nan)
+    found: NDArray[np.float64] = ((ranks * relevant).sum(axis=1) - least) / pairs
+    return found
+
+
+def mass_enrichment(arrays: TrialArrays) -> float:
+    """Share of sum |a| inside motifs over their share of the length, mean over sequences.
+
+    1 is what chance gives, and an attribution that is zero everywhere.
+    """
+    return _mean_over_sequences(arrays, _enrichment)
+
+
+def _enrichment(
+    size: NDArray[np.float64], relevant: NDArray[np.bool_], counts: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    total = (size * counts).sum(axis=1)
+    expected = relevant.sum(axis=1) / counts.sum(axis=1)
+    share = (size * relevant).sum(axis=1) / np.where(total > 0, total, 1)
+    return np.where(total > 0, share / expected, 1.0)
+
+
+def rank_accuracy(arrays: TrialArrays) -> float:
+    """Share of motif positions among the K largest |a|, K the number of motif positions.
+
+    Mean over sequences; ties by their mean over all orders. 'Relevance rank accuracy' of Arras,
+    Osman & Samek (2022).
+    """
+    return _mean_over_sequences(
+        arrays,
+        lambda size, relevant, counts: share_at_top(
+            np.where(counts, size, -1.0), relevant, relevant.sum(axis=1)
+        ),
+    )
+
+
+def enrichment_at_ten(arrays: TrialArrays) -> float:
+    """Share of motif positions among the 10 largest |a|, over their share of all positions.
+
+    Mean over sequences; ties by their mean over all orders. 1 is what chance gives.
+    """
+    return _mean_over_sequences(arrays, _enrichment_at_top)
+
+
+def _enrichment_at_top(
+    size: NDArray[np.float64], relevant: NDArray[np.bool_], counts: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    top = np.minimum(_TOP, counts.sum(axis=1))
+    expected = relevant.sum(axis=1) / counts.sum(axis=1)
+    found: NDArray[np.float64] = (
+        share_at_top(np.where(counts, size, -1.0), relevant, top) / expected
+    )
+    return found
+
+
+def decoy_precision(arrays: TrialArrays) -> float:
+    """Average precision of |a| among positions of motifs and decoys alone, mean over sequences.
+
+    NaN unless some sequence has both.
+    """
+    if arrays.truth is None:
+        return float("nan")
+    relevant, decoys = np.isin(arrays.truth, MOTIFS), arrays.truth == DECOY
+    both = relevant.any(axis=1) & decoys.any(axis=1)
+    if not both.any():
+        return float("nan")
+    size = np.abs(arrays.attribution[both].astype(np.float64))
+    size[~(relevant | decoys)[both]] = -1
+    return float(average_precision(size, relevant[both]).mean())
 
 
 def suboptimal_sign(arrays: TrialArrays) -> float:
@@ -102,32 +232,51 @@ def _share(
     return at
 
 
+def _metric(
+    name: str, summary: str, function: Callable[[TrialArrays], float], *, main: bool = False
+) -> Metric:
+    higher = function is not suboptimal_error
+    return Metric(name, "localisation", "", higher, summary, "trial", function, main=main)
+
+
 METRICS = (
-    Metric(
+    _metric(
         "motif-auprc",
-        "localisation",
-        "",
-        True,
         "average precision of |attribution| against motif positions, mean over sequences",
-        "trial",
         motif_auprc,
+        main=True,
     ),
-    Metric(
+    _metric("motif-auroc", "area under the ROC curve of the same", motif_auroc),
+    _metric(
+        "mass-enrichment",
+        "share of |attribution| inside motifs over their share of the length",
+        mass_enrichment,
+    ),
+    _metric(
+        "rank-accuracy",
+        "share of motif positions among as many of the largest |attribution|",
+        rank_accuracy,
+    ),
+    _metric(
+        "enrichment-at-10",
+        "motif positions among the 10 largest |attribution|, over what chance gives",
+        enrichment_at_ten,
+    ),
+    _metric(
+        "decoy-precision",
+        "average precision of |attribution|, motif positions against decoys alone",
+        decoy_precision,
+    ),
+    _metric(
         "suboptimal-sign",
-        "localisation",
-        "",
-        True,
         "share of mutated motif positions with a negative attribution",
-        "trial",
         suboptimal_sign,
+        main=True,
     ),
-    Metric(
+    _metric(
         "suboptimal-error",
-        "localisation",
-        "",
-        False,
         "error of the mutated position's share of its motif's attribution, against the log-odds",
-        "trial",
         suboptimal_error,
+        main=True,
     ),
 )

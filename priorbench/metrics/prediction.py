@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from ..contracts import Metric, TrialArrays
+
+_BINS = 15
 
 
 def _mean_over_outputs(arrays: TrialArrays, score: Callable[[Any, Any], float]) -> float:
@@ -43,14 +46,61 @@ def auprc(arrays: TrialArrays) -> float:
     return _mean_over_outputs(arrays, average_precision_score)
 
 
+def corrected_auprc(arrays: TrialArrays) -> float:
+    """Average precision with every negative counted as often as the possible ones it stands for.
+
+    Drawn negatives are fewer than those of the genome, and precision is too high for it: a
+    negative weighs as many as there were candidates for it. Positives weigh 1. Mean over outputs;
+    NaN where no negatives were drawn, or every output lacks a class.
+    """
+    from sklearn.metrics import average_precision_score
+
+    if arrays.negative_weight == 1:
+        return float("nan")
+
+    def score(label: Any, logit: Any) -> float:
+        weight = np.where(label > 0, 1.0, arrays.negative_weight)
+        return float(average_precision_score(label, logit, sample_weight=weight))
+
+    return _mean_over_outputs(arrays, score)
+
+
+def calibration_error(arrays: TrialArrays) -> float:
+    """sum_b n_b / n |share of positives - mean probability| in bin b, mean over outputs.
+
+    Expected calibration error with 15 bins of equal width (Guo et al. 2017).
+    """
+    count = len(arrays.label)
+    labels = arrays.label.reshape(count, -1).astype(np.float64)
+    probability = expit(arrays.prediction["logit"].reshape(count, -1).astype(np.float64))
+    place = np.minimum((probability * _BINS).astype(int), _BINS - 1)
+    found = [
+        np.abs(np.bincount(b, minlength=_BINS, weights=p - y)).sum() / count
+        for b, p, y in zip(place.T, probability.T, labels.T, strict=True)
+    ]
+    return float(np.mean(found))
+
+
 def cross_entropy(arrays: TrialArrays) -> float:
     """Mean of log(1 + exp(z)) - y z over the test examples and outputs, in nats."""
     logit = arrays.prediction["logit"].astype(np.float64)
     return float(np.mean(np.logaddexp(0, logit) - arrays.label * logit))
 
 
+def _metric(
+    name: str, summary: str, function: Callable[[TrialArrays], float], *, main: bool = False
+) -> Metric:
+    higher = function not in (cross_entropy, calibration_error)
+    unit = "nats" if function is cross_entropy else ""
+    return Metric(name, "prediction", unit, higher, summary, "trial", function, main=main)
+
+
 METRICS = (
-    Metric("auroc", "prediction", "", True, "area under the ROC curve", "trial", auroc),
-    Metric("auprc", "prediction", "", True, "average precision", "trial", auprc),
-    Metric("cross-entropy", "prediction", "nats", False, "mean test loss", "trial", cross_entropy),
+    _metric("auroc", "area under the ROC curve", auroc, main=True),
+    _metric("auprc", "average precision", auprc, main=True),
+    _metric(
+        "auprc-corrected", "average precision at the genome's share of positives", corrected_auprc
+    ),
+    _metric("cross-entropy", "mean test loss", cross_entropy, main=True),
+    _metric("calibration-error", "expected calibration error in 15 bins", calibration_error),
 )

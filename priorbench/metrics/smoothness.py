@@ -2,39 +2,112 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ..contracts import Metric, TrialArrays
 
 FREQUENCY_LIMIT = 0.15
 """in cycles per base: bin 150 of 1,000 bp (Tseng, Shrikumar & Kundaje 2020)"""
+_PUBLISHED_OFFSET = 0.001
 
 
 def high_frequency(arrays: TrialArrays) -> float:
-    """Share of the spectrum of |attribution| above 0.15 cycles per base, mean over sequences.
+    """Share of the spectrum of |a| above 0.15 cycles per base, mean over sequences.
 
-    Magnitudes of the real FFT, the zero frequency left out. Sequences whose attribution is
-    constant have no spectrum and are left out; NaN if there is no other.
+    Magnitudes of the real FFT, the zero frequency left out; 0 for a constant attribution.
+    Sequences whose attribution is all zero are left out; NaN if there is no other.
     """
     track = np.abs(arrays.attribution.astype(np.float64))
     spectrum = np.abs(np.fft.rfft(track, axis=1))[:, 1:]
     frequency = np.fft.rfftfreq(track.shape[1])[1:]
-    total = spectrum.sum(axis=1)
-    varying = total > 1e-9 * track.sum(axis=1)
-    if not varying.any():
+    total, mass = spectrum.sum(axis=1), track.sum(axis=1)
+    varying = total > 1e-9 * mass
+    high = spectrum[:, frequency > FREQUENCY_LIMIT + 1e-9].sum(axis=1)
+    return _mean(np.where(varying, high / np.where(varying, total, 1), 0)[mass > 0])
+
+
+def _shares(arrays: TrialArrays) -> NDArray[np.float64]:
+    """(k, L) |a| over its sum, of the sequences whose attribution is not all zero."""
+    size = np.abs(arrays.attribution.astype(np.float64))
+    total = size.sum(axis=1, keepdims=True)
+    found: NDArray[np.float64] = (size / np.where(total > 0, total, 1))[total[:, 0] > 0]
+    return found
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _entropy(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(k,) in nats."""
+    found: NDArray[np.float64] = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
+    return found
+
+
+def entropy(arrays: TrialArrays) -> float:
+    """-sum_i p_i log p_i over log L, with p_i = |a_i| / sum_j |a_j|, mean over sequences.
+
+    1 for a constant attribution, 0 for a single position. Sequences whose attribution is all zero
+    are left out; NaN if there is no other, or L is 1.
+    """
+    length = arrays.attribution.shape[1]
+    if length < 2:
         return float("nan")
-    high = spectrum[varying][:, frequency > FREQUENCY_LIMIT + 1e-9].sum(axis=1)
-    return float(np.mean(high / total[varying]))
+    return _mean(_entropy(_shares(arrays)) / np.log(length))
+
+
+def published_entropy(arrays: TrialArrays) -> float:
+    """Entropy in nats of p_i, proportional to |a_i| + 0.001, mean over sequences, as published.
+
+    What is added makes it depend on the scale of the attribution (Tseng, Shrikumar & Kundaje
+    2020, their code).
+    """
+    size = np.abs(arrays.attribution.astype(np.float64)) + _PUBLISHED_OFFSET
+    return _mean(_entropy(size / size.sum(axis=1, keepdims=True)))
+
+
+def gini(arrays: TrialArrays) -> float:
+    """Gini coefficient of |a|: sum_i (2 i - L - 1) |a|_(i) / (L sum_i |a|_(i)), ascending.
+
+    Mean over sequences; 0 for a constant attribution, (L - 1) / L for a single position (Gini
+    1912). Sequences whose attribution is all zero are left out; NaN if there is no other.
+    """
+    share = np.sort(_shares(arrays), axis=1)
+    length = share.shape[1]
+    rank = 2 * np.arange(1, length + 1) - length - 1
+    return _mean(share @ rank / length)
+
+
+def variation(arrays: TrialArrays) -> float:
+    """sum_i |a_{i+1} - a_i| / sum_i |a_i|, mean over sequences (Erion et al. 2021, normalised).
+
+    Sequences whose attribution is all zero are left out; NaN if there is no other.
+    """
+    track = arrays.attribution.astype(np.float64)
+    total = np.abs(track).sum(axis=1)
+    known = total > 0
+    return _mean(np.abs(np.diff(track[known], axis=1)).sum(axis=1) / total[known])
+
+
+def _metric(name: str, unit: str, summary: str, function: Callable[[TrialArrays], float]) -> Metric:
+    main = function is high_frequency
+    return Metric(name, "smoothness", unit, None, summary, "trial", function, main=main)
 
 
 METRICS = (
-    Metric(
+    _metric(
         "high-frequency",
-        "smoothness",
         "",
-        None,
         "share of the attribution's spectrum above 0.15 cycles per base",
-        "trial",
         high_frequency,
+    ),
+    _metric("entropy", "", "entropy of |attribution|, as a share of the largest possible", entropy),
+    _metric("entropy-published", "nats", "entropy as published", published_entropy),
+    _metric("gini-coefficient", "", "Gini coefficient of |attribution|", gini),
+    _metric(
+        "variation", "", "total variation of the attribution over the sum of its size", variation
     ),
 )

@@ -1,0 +1,126 @@
+"""Whether attributions say what the model does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from ..contracts import Metric, TrialArrays
+from .stability import cosine
+
+if TYPE_CHECKING:
+    from ..probes import Probe
+
+_STEPS = 10
+_SHUFFLES = 4
+Track = NDArray[np.float64]
+
+
+def mutagenesis_correlation(probe: Probe) -> float:
+    """Mean over sequences of Pearson's correlation of a and in-silico mutagenesis over positions.
+
+    0 where either is constant.
+    """
+    return float(_correlation(probe.attribution, probe.mutagenesis).mean())
+
+
+def _correlation(one: Track, other: Track) -> Track:
+    return cosine(one - one.mean(axis=1, keepdims=True), other - other.mean(axis=1, keepdims=True))
+
+
+def perturbation_gap(probe: Probe) -> float:
+    """Area between two curves: positions replaced with the least, and with the largest a first.
+
+    A tenth of the positions at a time takes the base of a dinucleotide-shuffled sequence, four
+    shuffles of each; f is the target. The gap is the mean of f(least first) - f(largest first)
+    over the steps, the shuffles and the sequences, over the mean of |f(x) - f(all replaced)|; 0
+    is what chance gives. Replacing the least relevant first is inserting the most relevant into
+    the shuffled sequence, so that both deletion and insertion are in it (Samek et al. 2017).
+    """
+    track = probe.attribution
+    # among equal values, positions in a random order
+    draws = np.random.default_rng(0).random(track.shape)
+    ranks = np.lexsort((draws, track), axis=1).argsort(axis=1)
+    length = track.shape[1]
+    own = probe.values()
+    gap, change = 0.0, 0.0
+    for shuffle in range(_SHUFFLES):
+        for step in range(1, _STEPS):
+            count = round(step * length / _STEPS)
+            least = probe.values(ranks < count, shuffle)
+            most = probe.values(ranks >= length - count, shuffle)
+            gap += float((least - most).mean()) / (_STEPS - 1)
+        change += float(np.abs(own - probe.values(np.ones_like(ranks, dtype=bool), shuffle)).mean())
+    return gap / change if change > 0 else 0.0
+
+
+def completeness_error(arrays: TrialArrays) -> float:
+    """Mean over sequences of |sum_i a_i - e|, over the mean of |e|.
+
+    e is what a should add up to: the change of the target from the reference (Sundararajan, Taly
+    & Yan 2017). NaN for methods that do not promise that.
+    """
+    if arrays.sums is None:
+        return float("nan")
+    total, expected = arrays.sums
+    size = np.abs(expected).mean()
+    return float(np.abs(total - expected).mean() / size) if size > 0 else float("nan")
+
+
+def randomised_similarity(probe: Probe) -> float:
+    """Mean over sequences of Spearman's correlation of |a| before and after the weights are drawn.
+
+    All layers are initialised anew. An attribution that hardly changes does not show what was
+    learnt (Adebayo et al. 2018): this should be near 0. Shown as a check, never ranked.
+    """
+    ranks = [
+        rankdata(np.abs(track), axis=1) for track in (probe.attribution, probe.of_random_weights())
+    ]
+    return float(_correlation(ranks[0], ranks[1]).mean())
+
+
+METRICS = (
+    Metric(
+        "mutagenesis-correlation",
+        "faithfulness",
+        "",
+        True,
+        "correlation of attribution and in-silico mutagenesis over positions",
+        "model",
+        mutagenesis_correlation,
+        floor=0.0,
+        main=True,
+    ),
+    Metric(
+        "perturbation-gap",
+        "faithfulness",
+        "",
+        True,
+        "area between replacing the least and the most relevant positions first",
+        "model",
+        perturbation_gap,
+        floor=0.0,
+    ),
+    Metric(
+        "completeness-error",
+        "faithfulness",
+        "",
+        False,
+        "by how much attributions miss the sum that their method promises",
+        "trial",
+        completeness_error,
+    ),
+    Metric(
+        "randomised-similarity",
+        "faithfulness",
+        "",
+        None,
+        "rank correlation of |attribution| with that of the network with random weights",
+        "model",
+        randomised_similarity,
+        floor=0.0,
+    ),
+)

@@ -1,0 +1,145 @@
+"""Attributions of trained models against closed forms, and that they are the same for all."""
+
+import pytest
+import torch
+
+from priorbench import UserError, registry
+from priorbench.contracts import Form
+from priorbench.explainers import EXPLAINERS, Subject, load_explainer, shuffled
+
+
+def sequences(count=5, length=30, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    codes = torch.randint(0, 4, (count, length), generator=generator)
+    return torch.nn.functional.one_hot(codes, 4).float().permute(0, 2, 1).contiguous()
+
+
+class Linear(torch.nn.Module):
+    """f(x) = sum of w x, plus the sum of a further argument."""
+
+    def __init__(self, length=30):
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        self.weight = torch.nn.Parameter(torch.randn(4, length, generator=generator))
+
+    def forward(self, sequence, extra=None):
+        value = (sequence * self.weight).sum(dim=(1, 2))
+        return value[:, None] if extra is None else (value + extra.sum(dim=1))[:, None]
+
+
+def first(output):
+    return output[:, 0]
+
+
+def of_linear(name, **more):
+    sequence = sequences()
+    subject = Subject(Linear().eval(), first, sequence, **more)
+    return sequence, subject.model.weight.detach(), load_explainer(name).explain(subject)
+
+
+def test_gradients_of_a_linear_model():
+    sequence, weight, found = of_linear("input-x-gradient")
+    assert torch.allclose(found.attribution, (sequence * weight).sum(dim=1), atol=1e-6)
+    assert found.expected is None
+    found = of_linear("gradient")[2]
+    assert torch.allclose(found.attribution, weight.abs().sum(dim=0).expand(5, -1), atol=1e-5)
+    found = of_linear("simplex-gradient")[2]
+    assert torch.allclose(
+        found.attribution, (sequence * (weight - weight.mean(dim=0))).sum(dim=1), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("reference", "value"), [("zero", 0.0), ("uniform", 0.25)])
+def test_integrated_gradients_of_a_linear_model_are_exact(reference, value):
+    name = f"integrated-gradients:steps=3:reference={reference}"
+    sequence, weight, found = of_linear(name)
+    assert torch.allclose(found.attribution, ((sequence - value) * weight).sum(dim=1), atol=1e-5)
+    assert torch.allclose(found.attribution.sum(dim=1), found.expected, atol=1e-4)
+
+
+def test_mutagenesis_is_the_mean_loss_over_the_three_other_bases():
+    sequence, weight, found = of_linear("in-silico-mutagenesis")
+    own = (sequence * weight).sum(dim=1)
+    others = (weight.sum(dim=0) - own) / 3
+    assert torch.allclose(found.attribution, own - others, atol=1e-5)
+
+
+def test_unknown_bases_have_no_mutagenesis():
+    sequence = sequences()
+    sequence[1, :, 4] = 0
+    found = load_explainer("in-silico-mutagenesis").explain(Subject(Linear(), first, sequence))
+    assert found.attribution[1, 4] == 0
+    assert bool((found.attribution[0] != 0).all())
+
+
+def test_deep_lift_shap_is_the_mean_over_shuffles():
+    sequence, weight, found = of_linear("deep-lift-shap:shuffles=4")
+    references = shuffled(sequence, 4, range(5))
+    expected = ((sequence[:, None] - references) * weight).sum(dim=2).mean(dim=1)
+    assert torch.allclose(found.attribution, expected, atol=1e-5)
+    assert torch.allclose(found.expected, expected.sum(dim=1), atol=1e-4)
+
+
+def test_shuffles_keep_dinucleotides_and_depend_on_the_seed_alone():
+    sequence = sequences()
+    found = shuffled(sequence, 3, [7, 8, 9, 10, 11])
+    pairs = [
+        torch.einsum("...al,...bl->...ab", value[..., :-1], value[..., 1:])
+        for value in (sequence[:, None], found)
+    ]
+    assert torch.equal(pairs[0].expand(-1, 3, -1, -1), pairs[1])
+    assert torch.equal(shuffled(sequence[2:3], 3, [9])[0], found[2])
+
+
+def test_expected_gradients_of_a_linear_model_add_up():
+    _, _, found = of_linear("expected-gradients:samples=5")
+    assert torch.allclose(found.attribution.sum(dim=1), found.expected, atol=1e-4)
+    assert torch.equal(of_linear("expected-gradients:samples=5")[2].attribution, found.attribution)
+
+
+@pytest.mark.parametrize("name", sorted(EXPLAINERS))
+def test_further_arguments_stay_with_their_sequence(name):
+    plain = of_linear(name)[2]
+    with_args = of_linear(name, args=[torch.arange(10.0).reshape(5, 2)])[2]
+    assert torch.allclose(plain.attribution, with_args.attribution, atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", sorted(registry.components("architecture")))
+@pytest.mark.parametrize("prior", ["none", "dropout", "exponential"])
+def test_deep_lift_has_a_rule_for_every_network(architecture, prior):
+    torch.manual_seed(0)
+    model = registry.build("architecture", architecture).build(Form(60), "smoke")
+    adapting = registry.build("prior", prior)
+    if prior != "none":
+        model = adapting.adapt(model, adapting.default_weight("binary"))
+    subject = Subject(model.eval(), first, sequences(length=60))
+    found = load_explainer("deep-lift-shap:shuffles=3").explain(subject)
+    error = (found.attribution.sum(dim=1) - found.expected).abs().mean()
+    assert error < 0.01 * found.expected.abs().mean()
+    assert not model.training
+
+
+def test_deep_lift_of_profiles_adds_up_with_the_weights_of_the_sequence():
+    torch.manual_seed(0)
+    task = registry.build("task", "profile")
+    model = registry.build("architecture", "bpnet").build(Form(80, 2, 30), "smoke").eval()
+    subject = Subject(model, task.target, sequences(length=80))
+    found = load_explainer("deep-lift-shap:shuffles=3").explain(subject)
+    error = (found.attribution.sum(dim=1) - found.expected).abs().mean()
+    assert error < 0.01 * found.expected.abs().mean()
+
+
+def test_chunks_change_nothing(monkeypatch):
+    from priorbench import explainers
+
+    whole = {name: of_linear(name)[2].attribution for name in EXPLAINERS}
+    monkeypatch.setattr(explainers, "_BASES_AT_ONCE", 60)
+    for name, attribution in whole.items():
+        assert torch.allclose(of_linear(name)[2].attribution, attribution, atol=1e-5), name
+
+
+def test_wrong_options_are_refused():
+    with pytest.raises(UserError, match="did you mean 'deep-lift-shap'"):
+        load_explainer("deep-lift-shop")
+    with pytest.raises(UserError, match="steps 0 is not a whole number"):
+        load_explainer("integrated-gradients:steps=0")

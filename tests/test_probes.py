@@ -1,0 +1,233 @@
+"""Metrics that ask a trained model, on models whose answers are known."""
+
+import numpy as np
+import pytest
+import torch
+
+from priorbench import TrialArrays, registry
+from priorbench.dataset import BACKGROUND
+from priorbench.explainers import load_explainer
+from priorbench.measuring import Examinee, measure, measure_again, score_stored
+from priorbench.metrics import METRICS
+from priorbench.probes import Examined, Probe, probed
+
+TASK = registry.build("task", "binary")
+CPU = torch.device("cpu")
+
+
+class Linear(torch.nn.Module):
+    """f(x) = sum of w x."""
+
+    def __init__(self, length, *, sign=0):
+        """With sign 1 or -1, the reverse complement has sign f(x)."""
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        weight = torch.randn(4, length, generator=generator)
+        if sign:
+            weight = weight + sign * weight.flip(0, 1)
+        self.weight = torch.nn.Parameter(weight)
+
+    def forward(self, sequence):
+        return (sequence * self.weight).sum(dim=(1, 2))[:, None]
+
+
+def probe_of(dataset, model, *, name="input-x-gradient", attribution=None):
+    places = probed(dataset, "smoke")
+    examined = Examined(model.eval(), TASK, dataset, places=places, device=CPU)
+    explainer = load_explainer(name)
+    if attribution is None:
+        attribution = explainer.explain(examined.subject).attribution.double().numpy()
+    return Probe(examined, explainer, attribution)
+
+
+def ask(name, probe):
+    return METRICS[name].function(probe)
+
+
+def test_probed_sequences_are_spread_and_few(simulated):
+    places = probed(simulated, "smoke")
+    assert places[0] == 0
+    assert places[-1] == len(simulated.attributed) - 1
+    assert len(places) == min(100, max(2, 2000 // simulated.length), len(simulated.attributed))
+    assert len(probed(simulated, "paper")) == min(100, len(simulated.attributed))
+
+
+def test_mutagenesis_of_a_linear_model_is_its_corrected_gradient(simulated):
+    probe = probe_of(simulated, Linear(simulated.length), name="simplex-gradient")
+    assert ask("mutagenesis-correlation", probe) == pytest.approx(1, abs=1e-6)
+    assert np.allclose(probe.mutagenesis, 4 / 3 * probe.attribution, atol=1e-4)
+    turned = probe_of(simulated, Linear(simulated.length), attribution=-probe.attribution)
+    assert ask("mutagenesis-correlation", turned) == pytest.approx(-1, abs=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_strand_cosine_of_a_model_that_knows_or_turns_strands(simulated, sign):
+    probe = probe_of(simulated, Linear(simulated.length, sign=sign))
+    assert ask("strand-cosine", probe) == pytest.approx(sign, abs=1e-6)
+
+
+def test_rna_has_no_other_strand(simulated):
+    probe = probe_of(simulated, Linear(simulated.length))
+    probe.examined.task = registry.build("task", "rbp")
+    assert np.isnan(ask("strand-cosine", probe))
+
+
+def test_mutations_lie_outside_motifs_and_do_not_change_a_linear_model(simulated):
+    probe = probe_of(simulated, Linear(simulated.length))
+    rows = np.arange(len(probe.attribution))
+    for positions, _ in probe.of_mutations():
+        assert (probe.examined.truth[rows, positions] == BACKGROUND).all()
+    assert ask("mutation-cosine", probe) == pytest.approx(1, abs=1e-6)
+
+
+def test_without_truth_mutations_lie_where_there_is_little(simulated):
+    probe = probe_of(simulated, Linear(simulated.length))
+    probe.examined.truth = None
+    size = np.abs(probe.attribution)
+    rows = np.arange(len(size))
+    for positions, _ in probe.of_mutations():
+        assert (size[rows, positions] <= np.median(size, axis=1)).all()
+
+
+def test_perturbation_gap_orders_attributions(simulated):
+    model = Linear(simulated.length)
+    true = probe_of(simulated, model, name="simplex-gradient").attribution
+    generator = np.random.default_rng(0)
+    noise = generator.normal(size=true.shape)
+    found = {
+        name: ask("perturbation-gap", probe_of(simulated, model, attribution=track))
+        for name, track in (
+            ("true", true),
+            ("noisy", true + 2 * true.std() * noise),
+            ("random", noise),
+            ("wrong", -true),
+            ("constant", np.ones_like(true)),
+        )
+    }
+    assert found["true"] > found["noisy"] > abs(found["random"])
+    assert found["wrong"] == pytest.approx(-found["true"], rel=0.05)
+    assert abs(found["constant"]) < 0.2 * found["true"]
+
+
+def test_perturbation_gap_by_hand(simulated):
+    """One base counts: its loss is seen at every step, or not until the end."""
+
+    class One(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, sequence):
+            return sequence[:, 0, 10:11]
+
+    probe = probe_of(simulated, One())
+    track = np.zeros_like(probe.attribution)
+    track[:, 10] = 1
+    best = probe_of(simulated, One(), attribution=track)
+    # replacing it first loses at all nine steps what replacing it last loses at none
+    change = np.mean(
+        [best.values() - best.values(np.ones_like(track, dtype=bool), k) for k in range(4)]
+    )
+    size = np.mean(
+        [abs(best.values() - best.values(np.ones_like(track, dtype=bool), k)) for k in range(4)]
+    )
+    assert ask("perturbation-gap", best) == pytest.approx(change / size)
+
+
+def test_mutagenesis_beats_noise_beats_random(simulated):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Conv1d(4, 8, 7),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(8 * (simulated.length - 6), 1),
+    )
+    truth = probe_of(simulated, model).mutagenesis
+    noise = np.random.default_rng(0).normal(size=truth.shape)
+    tracks = (truth, truth + truth.std() * noise, noise)
+    for name in ("mutagenesis-correlation", "perturbation-gap"):
+        values = [ask(name, probe_of(simulated, model, attribution=t)) for t in tracks]
+        assert values[0] > values[1] > values[2] + 0.1, name
+        assert abs(values[2]) < 0.35, name
+
+
+def test_completeness_error_by_hand():
+    sums = np.array([[1.0, 2.0], [2.0, 2.0]])
+    empty = np.zeros((2, 3), np.float32)
+    found = TrialArrays({}, np.zeros(2, np.float32), empty, None, None, {}, sums=sums)
+    assert METRICS["completeness-error"].function(found) == pytest.approx((1 + 0) / 2 / 2)
+    unknown = TrialArrays({}, np.zeros(2, np.float32), empty, None, None, {})
+    assert np.isnan(METRICS["completeness-error"].function(unknown))
+
+
+def test_what_does_not_depend_on_the_weights_is_found_out(simulated):
+    class Fixed(torch.nn.Module):
+        def __init__(self, length):
+            super().__init__()
+            self.unused = torch.nn.Parameter(torch.zeros(1))
+            generator = torch.Generator().manual_seed(0)
+            self.register_buffer("weight", torch.randn(4, length, generator=generator))
+
+        def forward(self, sequence):
+            return (sequence * self.weight).sum(dim=(1, 2))[:, None]
+
+    name = "randomised-similarity"
+    assert ask(name, probe_of(simulated, Fixed(simulated.length))) == pytest.approx(1)
+    assert abs(ask(name, probe_of(simulated, Linear(simulated.length)))) < 0.2
+    assert METRICS[name].higher_is_better is None
+
+
+def examinee(dataset):
+    torch.manual_seed(0)
+    model = registry.build("architecture", "three-conv").build(dataset.form(TASK), "smoke").eval()
+    return Examinee(model, TASK, dataset, "smoke", CPU, {})
+
+
+def test_measuring_again_adds_what_is_missing_only(simulated, monkeypatch):
+    whole = measure(examinee(simulated), ["input-x-gradient", "simplex-gradient"])
+    first = measure(examinee(simulated), ["input-x-gradient"])
+    asked = []
+    monkeypatch.setattr(
+        "priorbench.measuring.explain",
+        lambda *args: asked.append(args[-1]) or explain(*args),
+    )
+    from priorbench.evaluation import explain
+
+    probing = {n for n, m in METRICS.items() if m.scope == "model"}
+    known = {"input-x-gradient": dict.fromkeys(probing, 7.0)}
+    found = measure_again(
+        examinee(simulated), ["input-x-gradient", "simplex-gradient"], first.arrays, known
+    )
+    assert asked == ["simplex-gradient"]
+    assert found.metrics["simplex-gradient"] == pytest.approx(
+        whole.metrics["simplex-gradient"], nan_ok=True
+    )
+    assert found.metrics["input-x-gradient"]["strand-cosine"] == 7
+    assert set(found.arrays) == set(whole.arrays)
+    assert found.metrics[""] == pytest.approx(whole.metrics[""], nan_ok=True)
+
+
+def test_stored_arrays_are_enough_for_metrics_that_need_no_model(simulated):
+    found = measure(examinee(simulated), ["integrated-gradients:steps=4"])
+    again = score_stored(found.arrays, ["integrated-gradients:steps=4"], TASK, simulated)
+    own = found.metrics["integrated-gradients:steps=4"]
+    for name, value in again["integrated-gradients:steps=4"].items():
+        assert own[name] == pytest.approx(value, nan_ok=True), name
+    assert own["completeness-error"] > 0
+
+
+def test_attributions_that_miss_their_sum_are_flagged(simulated):
+    found = measure(examinee(simulated), ["integrated-gradients:steps=1"])
+    error = found.metrics["integrated-gradients:steps=1"]["completeness-error"]
+    flagged = [f for f in found.flags if f.startswith("integrated-gradients:steps=1: ")]
+    assert bool(flagged) == (error > 0.05)
+    assert measure(examinee(simulated), ["input-x-gradient"]).flags == []
+
+
+def test_attributions_that_are_not_finite_collapse_a_trial(simulated):
+    examined = examinee(simulated)
+    with torch.no_grad():
+        next(iter(examined.model.parameters())).fill_(float("nan"))
+    found = measure(examined, ["input-x-gradient"])
+    assert found.reason == "a prediction is not finite"
+    assert found.metrics == {}
