@@ -29,8 +29,9 @@ class Syntax(LogitTask):
 
     The two stand in one order and orientation with a gap of ``spacing`` bp, give or take
     ``jitter``, the pair on either strand (as Oct4 and Sox2 do). In a negative one of them stands
-    alone, or, in a share of ``wrong_spacing``, both at any other gap or orientation. Motifs of a
-    negative count as decoys. The prior applies to positives.
+    alone, beside the bases of the other in a random order, or, in a share of ``wrong_spacing``,
+    both at any other gap or orientation. Motifs of a negative count as decoys. The prior applies
+    to positives.
 
     Attributes:
         spacing: preferred gap between the two motifs, in bp.
@@ -74,9 +75,9 @@ class Syntax(LogitTask):
             code = MOTIF if labels[row] == 1 else DECOY
             pair = [make_instances(motif, 1, code, generator) for motif in motifs]
             if not both[row]:
-                pair = [pair[alone[row]]]
-                gap = 0
-            elif labels[row] == 1:
+                broken = 1 - alone[row]
+                pair[broken] = pair[broken].scrambled(np.array([True]), generator)
+            if labels[row] == 1 or not both[row]:
                 gap = self.spacing + int(generator.integers(-self.jitter, self.jitter + 1))
             else:
                 gap = self._wrong_gap(generator)
