@@ -109,14 +109,14 @@ def _read_fasta_files(collector: Collector, data: DataFile, *, both_strands: boo
     length = _common_length([path for path, _ in training + held_out], data)
     tested = [_NO_DIGESTS]
     for path, label in held_out:
-        for codes in read_fasta(path, length=length):
+        for codes in _known(read_fasta(path, length=length), path, collector.notes):
             tested.append(sequence_digests(codes, both_strands=both_strands))
             collector.add(codes, label, np.full(len(codes), TEST, dtype=np.uint8))
     forbidden = np.unique(np.concatenate(tested))
-    seen: dict[int, list[NDArray[np.uint64]]] = {0: [], 1: []}
+    seen: dict[int, list[NDArray[np.uint64]]] = {0: [_NO_DIGESTS], 1: [_NO_DIGESTS]}
     for path, label in training:
         leaked = 0
-        for codes in read_fasta(path, length=length):
+        for codes in _known(read_fasta(path, length=length), path, collector.notes):
             digests = sequence_digests(codes, both_strands=both_strands)
             fresh = ~among(digests, forbidden)
             leaked += int((~fresh).sum())
@@ -130,6 +130,20 @@ def _read_fasta_files(collector: Collector, data: DataFile, *, both_strands: boo
                 "is in the test files."
             )
     _note_repeats(collector, np.concatenate(seen[1]), np.concatenate(seen[0]))
+
+
+def _known(
+    chunks: Iterator[NDArray[np.uint8]], path: Path, notes: list[str]
+) -> Iterator[NDArray[np.uint8]]:
+    """Chunks without the sequences of N alone, which are counted once all are read."""
+    unknown = 0
+    for codes in chunks:
+        known = (codes != N_CODE).any(axis=1)
+        unknown += int((~known).sum())
+        if known.any():
+            yield codes[known]
+    if unknown:
+        notes.append(f"Dropped {unknown:,} sequences of {path.name}: all N.")
 
 
 def _common_length(paths: list[Path], data: DataFile) -> int:

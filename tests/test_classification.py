@@ -434,3 +434,20 @@ def test_rna_needs_strands(tmp_path: Path, line: str, value: str, name: str) -> 
     toml = _stranded_toml(tmp_path, negatives="n.bed")
     with pytest.raises(UserError, match=rf"{name}: line 45: the strand \(column 6\) is {value}"):
         read(toml, both=False)
+
+
+def test_sequences_of_n_alone_are_dropped_with_a_count(
+    tmp_path: Path, pair: dict[str, str]
+) -> None:
+    toml = write_toml(tmp_path, **pair)
+    expected = sequences(read(toml))
+    texts = [*random_texts(3, seed=77), *["N" * LENGTH] * 5]
+    blank = random_texts(1, seed=78)[0][:-3] + "NNN"  # some N are fine
+    with gzip.open(tmp_path / pair["positives"], "ab") as stream:
+        for number, text in enumerate([*texts, blank]):
+            stream.write(f">n{number}\n{text}\n".encode())
+    (tmp_path / "dataset").rename(tmp_path / "before")
+    found = sequences(read(toml))
+    assert len(found) == len(expected) + 4
+    assert blank in found
+    assert "N" * LENGTH not in found
