@@ -101,7 +101,7 @@ class Binary(LogitTask):
         """The target as often as it may occur, co-factors, decoys."""
         named = [
             *[("target", _TARGET)] * self.copies,
-            *[("co-factor", text) for text in _CO_FACTORS[: self.co_factors]],
+            *[(f"co-factor {i + 1}", _CO_FACTORS[i]) for i in range(self.co_factors)],
             *[("decoy", text) for text in _DECOYS],
         ]
         return [motif_from_consensus(name, text, self.fidelity) for name, text in named]

@@ -415,3 +415,8 @@ def test_background_that_looks_like_the_motif_is_neutral(both):
     neutral = [*range(3, 8), *(range(11, 16) if both else ())]
     assert np.flatnonzero(planted.codes[0] == NEUTRAL).tolist() == neutral
     assert np.flatnonzero(planted.codes[0] == MOTIF).tolist() == list(range(20, 25))
+
+
+def test_every_motif_has_a_name_and_decoys_are_not_among_them():
+    drawn = task_of("binary:co_factors=3").draw(200, 110, np.random.default_rng(0))
+    assert set(drawn.planted.motifs) == {"target", *(f"co-factor {i}" for i in (1, 2, 3))}
