@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from priorbench import UserError
+from priorbench.contracts import Scale
 from priorbench.dataset import DECOY, MOTIF
 from priorbench.simulation import (
     free_start,
@@ -43,6 +45,13 @@ class Syntax(LogitTask):
     summary: ClassVar[str] = "two cooperating motifs at a preferred spacing; one alone is negative"
     citation: ClassVar[str] = "Avsec et al., Nature Genetics 2021"
     reverse_complement: ClassVar[bool] = True
+    # what one motif alone does must be unlearnt, which takes more sequences
+    sizes: ClassVar[Mapping[Scale, tuple[int, int, int, int]]] = {
+        "smoke": (80, 400, 100, 200),
+        "quick": (120, 6000, 1000, 1000),
+        "standard": (200, 20000, 4000, 4000),
+        "paper": (1000, 50000, 10000, 10000),
+    }
 
     spacing: int = 6
     jitter: int = 1
