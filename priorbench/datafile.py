@@ -68,6 +68,7 @@ class DataFile(BaseModel):
         control_minus: bigWig of the control's minus strand.
         labels: TSV of several labels a sequence.
         motifs: MEME file of matrices to scan for.
+        database: MEME file of matrices by which motifs that are discovered are named.
         sites: BED of known sites.
     """
 
@@ -93,6 +94,7 @@ class DataFile(BaseModel):
     control_minus: Path | None = None
     labels: Path | None = None
     motifs: Path | None = None
+    database: Path | None = None
     sites: Path | None = None
 
     @field_validator("*", mode="before")
