@@ -481,6 +481,32 @@ def _download_progress(name: str, begun: int, total: int | None) -> Iterator[Any
 
 
 @app.command()
+def edges(
+    length: Annotated[int, typer.Option(help="Of the window, in bp.")] = 120,
+    priors: Annotated[
+        str | None, typer.Option(help="Which penalties; every boundary of fourier, and tv.")
+    ] = None,
+    run_directory: Annotated[
+        Path | None, typer.Option("--run", help="A run of the study edges: its trained models.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("edges"),
+) -> None:
+    """Show what a penalty does near the ends of the window; exact, nothing is trained.
+
+    Example: priorbench edges --length 1000 --out edges-1000
+    """
+    from .edge_effects import BOUNDARIES
+    from .pages import reports_package
+    from .registry import normal_spec
+
+    wanted = options.read_names("priors", priors) or list(BOUNDARIES)
+    specs = list(dict.fromkeys(normal_spec("prior", spec) for spec in wanted))
+    written = reports_package().write_edges(out, priors=specs, length=length, run=run_directory)
+    _say(f"{len(written)} files in {out}")
+    print(written[0])
+
+
+@app.command()
 def status(directory: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
     """Say how far a run has come, and which trials failed and why.
 

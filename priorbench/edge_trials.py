@@ -10,23 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .comparisons import ALPHA
-from .dataset import NEUTRAL, Dataset
-from .edge_effects import NEAR, WIDTH
-from .metrics.localisation import MOTIFS, average_precision
+from .comparisons import ALPHA, EVALUATE
+from .dataset import Dataset
+from .edge_effects import NEAR
+from .edge_places import Sequences, has_places, sequences_of
+from .metrics.localisation import average_precision
+from .plan import BASELINE
+from .results import Run
+from .specs import split_spec
 from .statistics import impute_failures, paired_difference
+from .store import DONE
 
-WHERE = ("start", "end", "both", "middle", "both-middle", "anywhere")
-"""places of a window's motifs; datasets store the index, so that new ones come last"""
-NOWHERE = 255
-"""in place of the index, for windows without a motif"""
 _NO_CONTRAST = 0.0
-"""what a random attribution has: it is the same at all places"""
+"""what a random attribution has at most: it is the same at all places"""
 _BINS = 8
 TABLE_COLUMNS = (
     "contrast",
@@ -55,7 +57,7 @@ class Contrast:
         name: for tables.
         score: of a sequence: ``localisation``, ``mass`` or ``opposite``.
         first: kind of sequences, ``edge`` or ``both``.
-        second: kind that is subtracted, ``centre`` or ``both-middle``.
+        second: kind that is subtracted, ``centre`` or ``both-middle``; "" for none.
         higher_is_better: whether a larger difference is good for the first kind.
         summary: one line.
     """
@@ -69,6 +71,14 @@ class Contrast:
 
 
 CONTRASTS = (
+    Contrast(
+        "edge-alone",
+        "localisation",
+        "edge",
+        "",
+        True,
+        "average precision of |attribution| against a motif at an end; nothing is subtracted",
+    ),
     Contrast(
         "edge-localisation",
         "localisation",
@@ -113,58 +123,6 @@ CONTRASTS = (
 )
 
 
-@dataclass(frozen=True)
-class Sequences:
-    """The attributed sequences of a dataset, by where their motifs are.
-
-    Attributes:
-        relevant: (M, L) bool motif positions.
-        counts: (M, L) bool positions that are not neutral.
-        distance: (M,) int64 bp between the motif and the nearest end.
-        kinds: (M,) bool by kind: ``edge``, ``centre``, ``both``, ``both-middle``, ``one``.
-        opposite: (M, L) bool positions whose attribution counts as ``opposite``.
-    """
-
-    relevant: NDArray[np.bool_]
-    counts: NDArray[np.bool_]
-    distance: NDArray[np.int64]
-    kinds: Mapping[str, NDArray[np.bool_]]
-    opposite: NDArray[np.bool_]
-
-
-def has_places(dataset: Dataset) -> bool:
-    """Whether a dataset says where its motifs stand."""
-    return "where" in dataset.columns and dataset.truth is not None
-
-
-def sequences_of(dataset: Dataset) -> Sequences:
-    """Read a dataset that :func:`has_places`.
-
-    Of motifs that stand anywhere, those within NEAR bp of an end are at the edge, and those whose
-    distance from it is at least a third of the window are in the centre.
-    """
-    assert dataset.truth is not None
-    where = dataset.columns["where"].take(dataset.attributed)
-    relevant = np.isin(dataset.truth, MOTIFS)
-    length = relevant.shape[1]
-    before = relevant.argmax(axis=1)
-    behind = relevant[:, ::-1].argmax(axis=1)
-    distance = np.minimum(before, behind)
-    named = {name: where == number for number, name in enumerate(WHERE)}
-    kinds = {
-        "edge": named["start"] | named["end"] | named["anywhere"] & (distance <= NEAR),
-        "centre": named["middle"] | named["anywhere"] & (distance >= length // 3),
-        "both": named["both"],
-        "both-middle": named["both-middle"],
-        "one": named["start"] | named["end"] | named["middle"] | named["anywhere"],
-    }
-    at_start = np.arange(length) < NEAR
-    at_end = at_start[::-1]
-    far_end = np.where((before < behind)[:, None], at_end, at_start)
-    opposite = np.where(kinds["centre"][:, None], at_start | at_end, far_end) & ~relevant
-    return Sequences(relevant, dataset.truth != NEUTRAL, distance, kinds, opposite)
-
-
 def sequence_scores(
     attribution: NDArray[np.floating], sequences: Sequences
 ) -> dict[str, NDArray[np.float64]]:
@@ -197,10 +155,10 @@ def contrasts_of(
     """The value of every contrast that has sequences of both kinds."""
     found = {}
     for contrast in CONTRASTS:
-        first, second = sequences.kinds[contrast.first], sequences.kinds[contrast.second]
-        if first.any() and second.any():
-            score = scores[contrast.score]
-            found[contrast.name] = float(score[first].mean() - score[second].mean())
+        kinds = [sequences.kinds[kind] for kind in (contrast.first, contrast.second) if kind]
+        if all(kind.any() for kind in kinds):
+            means = [float(scores[contrast.score][kind].mean()) for kind in kinds]
+            found[contrast.name] = means[0] - sum(means[1:])
     return found
 
 
@@ -258,12 +216,14 @@ def background_curve(
     sums = share[:, :half] + share[:, ::-1][:, :half]
     seen = outside[:, :half].astype(float) + outside[:, ::-1][:, :half]
     with np.errstate(invalid="ignore"):
-        mean: NDArray[np.float64] = sums.sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
+        mean: NDArray[np.float64] = sums.sum(axis=0) / np.where(
+            seen.any(axis=0), seen.sum(axis=0), np.nan
+        )
     overall = sums.sum() / seen.sum() if seen.any() else np.nan
     return mean / (overall or 1.0)
 
 
-def edge_table(values: pd.DataFrame, baselines: Mapping[str, str]) -> pd.DataFrame:
+def edge_table(values: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """One row per contrast and prior: the paired difference to its baseline, over seeds.
 
     Failed and collapsed trials count as the worst of all values of a contrast and of 0, which is
@@ -272,7 +232,7 @@ def edge_table(values: pd.DataFrame, baselines: Mapping[str, str]) -> pd.DataFra
 
     Args:
         values: columns prior, seed, failed, and one of every contrast.
-        baselines: baseline by prior.
+        pairs: of prior and baseline.
 
     Returns:
         a table with TABLE_COLUMNS; verdicts are ``better``, ``worse`` and ``inconclusive``, or ""
@@ -291,8 +251,8 @@ def edge_table(values: pd.DataFrame, baselines: Mapping[str, str]) -> pd.DataFra
                 index="seed", columns="prior", values="value"
             )
             failed = values.pivot_table(index="seed", columns="prior", values="failed")
-            for baseline in dict.fromkeys(baselines.values()):
-                arms = [prior for prior, base in baselines.items() if base == baseline]
+            for baseline in dict.fromkeys(base for _, base in pairs):
+                arms = [prior for prior, base in pairs if base == baseline]
                 found = list(_differences(wide, failed, arms, baseline))
                 rows += [{"contrast": contrast.name, **row} for row in _judged(found, contrast)]
     return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
@@ -326,20 +286,115 @@ def _judged(rows: list[dict[str, object]], contrast: Contrast) -> list[dict[str,
     return rows
 
 
-__all__ = [
-    "CONTRASTS",
-    "NOWHERE",
-    "TABLE_COLUMNS",
-    "WHERE",
-    "WIDTH",
-    "Contrast",
-    "DistanceCurve",
-    "Sequences",
-    "background_curve",
-    "contrasts_of",
-    "distance_curve",
-    "edge_table",
-    "has_places",
-    "sequence_scores",
-    "sequences_of",
-]
+@dataclass(frozen=True)
+class TrainedEdges:
+    """The trained models of one task, dataset and architecture.
+
+    Attributes:
+        task: spec.
+        dataset: name.
+        architecture: spec.
+        length: of the window in bp.
+        priors: specs, the baseline first.
+        seeds: how many.
+        values: one row per trial: prior, seed, failed, and the value of every contrast.
+        table: see :func:`edge_table`.
+        curves: by prior, means over the seeds that ended well; without the priors of which
+            none did.
+        background: (L // 2,) by prior, see :func:`background_curve`; the same.
+    """
+
+    task: str
+    dataset: str
+    architecture: str
+    length: int
+    priors: Sequence[str]
+    seeds: int
+    values: pd.DataFrame
+    table: pd.DataFrame
+    curves: Mapping[str, DistanceCurve]
+    background: Mapping[str, NDArray[np.float64]]
+
+
+def trained_edges(run: Run) -> list[TrainedEdges]:
+    """The blocks of a run whose datasets say where their motifs stand."""
+    groups: dict[tuple[str, str, str], list[tuple[str, Mapping[str, Any]]]] = {}
+    for trial, record in run.records.items():
+        if record["stage"] == EVALUATE and has_places(_dataset(run, record)):
+            key = (record["task"], record["dataset"], record["architecture"])
+            groups.setdefault(key, []).append((trial, record))
+    return [_block(run, *key, trials) for key, trials in groups.items()]
+
+
+def _dataset(run: Run, record: Mapping[str, Any]) -> Dataset:
+    return run.datasets[f"{record['task']}/{record['dataset']}"]
+
+
+def _block(
+    run: Run,
+    task: str,
+    dataset: str,
+    architecture: str,
+    trials: Sequence[tuple[str, Mapping[str, Any]]],
+) -> TrainedEdges:
+    opened = run.datasets[f"{task}/{dataset}"]
+    sequences = sequences_of(opened)
+    rows: list[dict[str, Any]] = []
+    curves: dict[str, list[DistanceCurve]] = {}
+    background: dict[str, list[NDArray[np.float64]]] = {}
+    for trial, record in trials:
+        prior, done = record["prior"], record["status"] == DONE
+        arrays = run.arrays(trial)
+        row = {"prior": prior, "seed": record["seed"], "failed": not done}
+        if arrays is not None:
+            scores = sequence_scores(arrays.attribution, sequences)
+            row |= contrasts_of(scores, sequences)
+            if done:
+                curves.setdefault(prior, []).append(distance_curve(scores, sequences))
+                track = background_curve(arrays.attribution, sequences)
+                background.setdefault(prior, []).append(track)
+        rows.append(row)
+    values = pd.DataFrame(rows)
+    priors = sorted(values["prior"].unique(), key=lambda prior: prior != BASELINE)
+    return TrainedEdges(
+        task,
+        dataset,
+        architecture,
+        opened.length,
+        priors,
+        values["seed"].nunique(),
+        values,
+        edge_table(values, pairs_of(priors)),
+        {prior: _mean_curve(found) for prior, found in curves.items()},
+        {prior: np.mean(found, axis=0) for prior, found in background.items()},
+    )
+
+
+def pairs_of(priors: Sequence[str]) -> list[tuple[str, str]]:
+    """What is compared: every prior with none, and every boundary with the same prior's default."""
+    against_none = [(prior, BASELINE) for prior in priors if prior != BASELINE]
+    return against_none + [
+        (prior, default)
+        for prior in priors
+        if (default := without_boundary(prior)) != prior and default in priors
+    ]
+
+
+def without_boundary(spec: str) -> str:
+    """A prior's spec without its option ``boundary``; a composition as it is."""
+    if "+" in spec:
+        return spec
+    name, options = split_spec(spec)
+    kept = [f"{key}={value}" for key, value in options.items() if key != "boundary"]
+    return ":".join([name, *kept])
+
+
+def _mean_curve(curves: Sequence[DistanceCurve]) -> DistanceCurve:
+    first = curves[0]
+    return DistanceCurve(
+        first.low,
+        first.high,
+        first.count,
+        np.mean([curve.localisation for curve in curves], axis=0),
+        np.mean([curve.mass for curve in curves], axis=0),
+    )

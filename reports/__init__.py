@@ -26,3 +26,26 @@ def write_report(directories: Sequence[Path], page: Path) -> None:
     runs = [load_run(directory) for directory in directories]
     sections = [registry.load("report", name)() for name in registry.components("report")]
     write_text(page, assemble(runs, sorted(sections, key=lambda section: section.position)))
+
+
+def write_edges(
+    folder: Path, *, priors: Sequence[str], length: int, run: Path | None = None
+) -> list[Path]:
+    """Write edges.html, its figures as SVG and PNG, and its numbers as CSV.
+
+    Args:
+        folder: is made if it is missing; files of the same names are replaced.
+        priors: specs of priors that have a penalty on attributions.
+        length: of the window in bp.
+        run: a finished run of the task edges, for the part about trained models.
+
+    Returns:
+        the files, the page first.
+
+    Raises:
+        UserError: for a window that is too short, a prior without such a penalty, or a run
+            that has nothing to say about windows of that length.
+    """
+    from ._edges import write
+
+    return write(folder, priors=priors, length=length, run=run)

@@ -10,7 +10,7 @@ import numpy as np
 
 from priorbench import UserError
 from priorbench.dataset import DECOY, MOTIF
-from priorbench.edge_trials import NOWHERE, WHERE
+from priorbench.edge_places import NOWHERE, WHERE
 from priorbench.simulation import (
     make_instances,
     markov_background,
@@ -82,7 +82,7 @@ class Edges(LogitTask):
         }[name]
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
-        """See LogitTask.draw; ``where`` is the number of a positive's place in WHERE, or NOWHERE."""
+        """See LogitTask.draw; ``where`` is the number of a place in WHERE, NOWHERE for negatives."""
         labels = alternate(count)
         sequences = markov_background(count, length, generator)
         planted = nothing_planted(count, length)

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from priorbench import Batch, Task, UserError, load_attribution, load_prior, registry
 from priorbench.contracts import Form
 from priorbench.dataset import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL, TEST, DatasetWriter, load_dataset
-from priorbench.edge_trials import NOWHERE, WHERE
+from priorbench.edge_places import NOWHERE, WHERE
 from priorbench.objective import Regularisation
 from priorbench.schedules import schedule_of
 from priorbench.scoring import ORACLE, RANDOM, reference_scores
