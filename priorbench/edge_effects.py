@@ -38,6 +38,7 @@ NEAR = WIDTH // 2
 _FAINT = 0.01
 _DRAWS = 128
 _LEVELS = 21
+_PLACES = 16
 _EVERY = 200
 _ROWS = 256
 
@@ -78,8 +79,10 @@ class PenaltyEffects:
 
     @property
     def centre(self) -> float:
-        """Penalty of the motif in the middle."""
-        return float(self.lone[len(self.lone) // 2])
+        """Mean penalty of the motif in the middle half: in the very middle, mirrors agree."""
+        last = self.start[-1]
+        inside = (self.start >= last / 4) & (self.start <= 3 * last / 4)
+        return float(self.lone[inside].mean())
 
     @property
     def scale(self) -> float:
@@ -121,7 +124,7 @@ class GradientEffects:
         noise_size: (D,) mean absolute push on Gaussian noise.
         ramp_push: (L,) on the steepest ramp, which is 0 at the start.
         start_push: (L,) on a motif at the start, over a faint background.
-        middle_push: (L,) on a motif in the middle, over the same.
+        middle_push: (L,) on a motif in the middle half, over the same; mean over its places.
     """
 
     distance: NDArray[np.int64]
@@ -237,8 +240,9 @@ def gradient_effects(prior: Prior, length: int) -> GradientEffects:
     check_length(length)
     noise = pushes(prior, _noise(length))
     half = length // 2
-    motifs = _FAINT + _with_motifs(length, np.array([0, (length - WIDTH) // 2]))
-    start, middle = pushes(prior, motifs)
+    last = length - WIDTH
+    middle = np.linspace(last / 4, 3 * last / 4, _PLACES).round().astype(np.int64)
+    motifs = pushes(prior, _FAINT + _with_motifs(length, np.array([0, *middle])))
     # the lowest value is above 0, where |a| has a derivative
     ramp = pushes(prior, np.linspace(_FAINT, 2, length)[None])[0]
     return GradientEffects(
@@ -246,8 +250,8 @@ def gradient_effects(prior: Prior, length: int) -> GradientEffects:
         noise_push=_folded(noise.mean(axis=0)),
         noise_size=_folded(np.abs(noise).mean(axis=0)),
         ramp_push=ramp,
-        start_push=start,
-        middle_push=middle,
+        start_push=motifs[0],
+        middle_push=motifs[1:].mean(axis=0),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -120,7 +121,7 @@ def curve_tables(effects: Effects) -> dict[str, pd.DataFrame]:
     """Every curve in full, long, by name: position, pairs, ramp, noise and pushes."""
     tables: dict[str, list[pd.DataFrame]] = {}
     for prior, (penalty, gradient) in effects.items():
-        columns = {
+        columns: dict[str, dict[str, Any]] = {
             "position": {"start": penalty.start, "penalty": penalty.lone},
             "pairs": {
                 "gap": penalty.gap,

@@ -238,7 +238,7 @@ def edge_table(values: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.Dat
         a table with TABLE_COLUMNS; verdicts are ``better``, ``worse`` and ``inconclusive``, or ""
         where a single pair gives no p.
     """
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for contrast in CONTRASTS:
         if contrast.name in values and values[contrast.name].notna().any():
             counted = impute_failures(
@@ -260,7 +260,7 @@ def edge_table(values: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.Dat
 
 def _differences(
     wide: pd.DataFrame, failed: pd.DataFrame, arms: Sequence[str], baseline: str
-) -> Iterator[dict[str, object]]:
+) -> Iterator[dict[str, Any]]:
     for prior in arms:
         if not {prior, baseline} <= set(wide.columns):
             continue
@@ -272,15 +272,15 @@ def _differences(
             yield {"prior": prior, "baseline": baseline, "failed": int(lost), **found}
 
 
-def _judged(rows: list[dict[str, object]], contrast: Contrast) -> list[dict[str, object]]:
+def _judged(rows: list[dict[str, Any]], contrast: Contrast) -> list[dict[str, Any]]:
     from statsmodels.stats.multitest import multipletests
 
-    tested = [row for row in rows if np.isfinite(np.float64(row["p"]))]
+    tested = [row for row in rows if np.isfinite(row["p"])]
     adjusted = multipletests([row["p"] for row in tested], method="holm")[1] if tested else []
     for row in rows:
         row |= {"p_adjusted": float("nan"), "verdict": ""}
     for row, p in zip(tested, adjusted, strict=True):
-        better = (np.float64(row["difference"]) > 0) == contrast.higher_is_better
+        better = (row["difference"] > 0) == contrast.higher_is_better
         row["p_adjusted"] = float(p)
         row["verdict"] = "inconclusive" if p > ALPHA else "better" if better else "worse"
     return rows

@@ -113,8 +113,8 @@ def penalty_panels(effects: Effects) -> Iterator[Panel]:
     yield Panel(
         "position",
         "One motif, by its place",
-        f"The penalty of a motif of {WIDTH} bp less that of the same motif in the middle. Flat is a "
-        "penalty that does not see position.",
+        f"The penalty of a motif of {WIDTH} bp less that of the same motif in the middle half. "
+        "Flat is a penalty that does not see position; a mirror sees the very middle.",
         "first position of the motif (bp)",
         unit,
         {prior: (e.start, (e.lone - e.centre) / e.scale) for prior, e in penalties.items()},

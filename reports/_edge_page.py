@@ -77,8 +77,9 @@ def _trained(block: TrainedEdges) -> dict[str, Any]:
     look = looks(block.priors)
     known = {contrast.name: contrast for contrast in CONTRASTS}
     tables: dict[str, list[dict[str, Any]]] = {}
-    for _, row in block.table.iterrows():
-        tables.setdefault(str(row["baseline"]), []).append(row.to_dict())
+    for row in block.table.to_dict("records"):
+        row_of = {str(key): value for key, value in row.items()}
+        tables.setdefault(str(row["baseline"]), []).append(row_of)
     return {
         "block": block,
         "key": key_figure(look),
@@ -134,26 +135,24 @@ def verdict(effects: Effects, trained: Sequence[TrainedEdges]) -> list[str]:
 def _in_penalty(spec: str, effects: Effects) -> str:
     penalty, gradient = effects[spec]
     return (
-        f"a motif at the very end costs {_percent(penalty.end_cost)} against one in the middle, two "
-        f"that meet across the ends gain {_percent(penalty.wrap_gain)}, a jump in level between the "
-        f"ends moves the value by {_percent(penalty.jump_cost)}, and the push on attribution at the "
-        f"end across from a motif is {fixed(gradient.far_push, 2, signed=True)}"
+        f"a motif at the very end costs {_percent(penalty.end_cost)} against one in the middle, "
+        f"two that meet across the ends gain {_percent(penalty.wrap_gain)}, a jump in level "
+        f"between the ends moves the value by {_percent(penalty.jump_cost)}, and the push on "
+        "attribution at the end across from a motif is "
+        f"{fixed(gradient.far_push, 2, signed=True)}"
     )
 
 
 def _paragraph(one: EdgeConclusion, effects: Effects, ran: bool) -> str:
     length = effects[one.default][0].length
-    rival = (
-        one.gentlest
-        if one.gentlest != one.default
-        else next(spec for spec in one.boundaries if spec != one.default)
-    )
-    first = (
-        f"At {length:,} bp, with `{one.default}`: {_in_penalty(one.default, effects)} (percentages "
-        f"are of what separates noise from one motif). With `{rival}`: {_in_penalty(rival, effects)}. "
-    )
+    others = [spec for spec in (one.gentlest, *one.boundaries) if spec != one.default]
+    default, rival = (_in_penalty(spec, effects) for spec in (one.default, others[0]))
     size = "real" if one.notable else f"small (below {_percent(NOTABLE).lstrip('+')})"
-    return f"{first}So the effect of the ends on the penalty is {size}. {_in_models(one, ran)} {_use(one, effects)}"
+    return (
+        f"At {length:,} bp, with `{one.default}`: {default} (percentages are of what separates "
+        f"noise from one motif). With `{others[0]}`: {rival}. So the effect of the ends on the "
+        f"penalty of `{one.default}` is {size}. {_in_models(one, ran)} {_use(one, effects)}"
+    )
 
 
 def _in_models(one: EdgeConclusion, ran: bool) -> str:
@@ -183,9 +182,12 @@ def _in_models(one: EdgeConclusion, ran: bool) -> str:
 def _use(one: EdgeConclusion, effects: Effects) -> str:
     largest = _percent(effects[one.advised][0].largest).lstrip("+")
     if one.advised == one.default:
-        return f"Keep `{one.default}`: no boundary with smaller effects does as well in trained models."
+        return f"Keep `{one.default}`: every gentler boundary does worse in trained models."
     safe = " and no test calls it worse" if one.tests and one.reachable else ""
-    return f"Use `{one.advised}`: its largest effect on the penalty is {largest}, the smallest of all{safe}."
+    return (
+        f"Use `{one.advised}`: its largest effect on the penalty is {largest}, the smallest of "
+        f"all{safe}."
+    )
 
 
 def _coded(text: str) -> Markup:
@@ -196,7 +198,7 @@ def _coded(text: str) -> Markup:
 def _alone(spec: str, effects: Effects) -> str:
     penalty, _ = effects[spec]
     return (
-        f"At {penalty.length:,} bp, with `{spec}`: {_in_penalty(spec, effects)} (percentages are of "
-        f"what separates noise from one motif). `priorbench edges --length {penalty.length}` "
-        "compares it with other boundaries."
+        f"At {penalty.length:,} bp, with `{spec}`: {_in_penalty(spec, effects)} (percentages are "
+        "of what separates noise from one motif). `priorbench edges --length "
+        f"{penalty.length}` compares it with other boundaries."
     )

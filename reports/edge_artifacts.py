@@ -14,6 +14,7 @@ from priorbench.results import Run
 from priorbench.specs import split_composition, split_spec
 
 from ._edge_page import FOURIER, body
+from ._page import render
 
 _CONTROL = "tv"
 
@@ -34,8 +35,9 @@ class EdgeArtifacts(Section):
         lengths = {dataset.length for dataset in run.datasets.values()}
         return Markup("").join(
             body(effects_of(priors, length), [b for b in trained if b.length == length])
-            for length in sorted(lengths)
             if length >= SHORTEST
+            else render("edges_short", length=length, shortest=SHORTEST)
+            for length in sorted(lengths)
         )
 
 

@@ -82,7 +82,7 @@ class Edges(LogitTask):
         }[name]
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
-        """See LogitTask.draw; ``where`` is the number of a place in WHERE, NOWHERE for negatives."""
+        """See LogitTask.draw; ``where`` numbers the place as in WHERE, NOWHERE for negatives."""
         labels = alternate(count)
         sequences = markov_background(count, length, generator)
         planted = nothing_planted(count, length)
