@@ -12,10 +12,12 @@ import pandas as pd
 from .comparisons import ALPHA
 from .edge_effects import GradientEffects, PenaltyEffects
 from .edge_trials import TrainedEdges, without_boundary
+from .plan import BASELINE
 from .statistics import smallest_p
 
 Effects = Mapping[str, tuple[PenaltyEffects, GradientEffects]]
 """by prior"""
+_READ = ["task", "contrast", "prior", "baseline", "n", "verdict"]
 NOTABLE = 0.05
 """share of what separates noise from one motif from which an effect is called notable"""
 
@@ -35,6 +37,9 @@ class EdgeConclusion:
         better: boundary and contrast of the tests that call a boundary better than the default.
         worse: the same for worse.
         advised: the gentlest of the boundaries that no test calls worse than the default.
+        own: contrast and verdict of the tests that call the default different from the baseline.
+        shared: those of them in which every boundary has the same verdict, so that it is not
+            the boundary's doing.
     """
 
     default: str
@@ -47,6 +52,8 @@ class EdgeConclusion:
     better: Sequence[tuple[str, str]]
     worse: Sequence[tuple[str, str]]
     advised: str
+    own: Sequence[tuple[str, str]]
+    shared: Sequence[tuple[str, str]]
 
 
 def conclusions(effects: Effects, trained: Sequence[TrainedEdges]) -> list[EdgeConclusion]:
@@ -69,10 +76,10 @@ def conclusions(effects: Effects, trained: Sequence[TrainedEdges]) -> list[EdgeC
 def _conclusion(
     default: str, specs: Sequence[str], effects: Effects, trained: Sequence[TrainedEdges]
 ) -> EdgeConclusion:
-    tables = [block.table for block in trained if not block.table.empty]
-    rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    if len(rows):
-        rows = rows[(rows["baseline"] == default) & rows["prior"].isin(specs)]
+    tables = [block.table.assign(task=block.task) for block in trained]
+    everything = pd.concat([pd.DataFrame(columns=_READ), *tables], ignore_index=True)
+    rows = everything[(everything["baseline"] == default) & everything["prior"].isin(specs)]
+    own, shared = _against_baseline(default, specs, everything)
     seeds = int(rows["n"].max()) if len(rows) else 0
     called = {
         verdict: [
@@ -96,7 +103,28 @@ def _conclusion(
         called["better"],
         called["worse"],
         min(left, key=size.__getitem__),
+        own,
+        shared,
     )
+
+
+def _against_baseline(
+    default: str, specs: Sequence[str], rows: pd.DataFrame
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Contrasts in which the default differs from the baseline, and in which all boundaries do."""
+    called = rows[(rows["baseline"] == BASELINE) & rows["verdict"].isin(["better", "worse"])]
+    own, shared = [], []
+    for _, row in called[called["prior"] == default].iterrows():
+        found = (str(row["contrast"]), str(row["verdict"]))
+        own.append(found)
+        alike = called[
+            (called[["task", "contrast", "verdict"]] == row[["task", "contrast", "verdict"]]).all(
+                axis=1
+            )
+        ]
+        if set(specs) <= set(alike["prior"]):
+            shared.append(found)
+    return own, shared
 
 
 def summary_table(effects: Effects) -> pd.DataFrame:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from priorbench.results import Run
 
 
 def write_report(directories: Sequence[Path], page: Path) -> None:
@@ -49,3 +53,15 @@ def write_edges(
     from ._edges import write
 
     return write(folder, priors=priors, length=length, run=run)
+
+
+def write_figures(run: Run, folder: Path) -> list[Path]:
+    """Write every figure of a run's report as SVG and PNG, and figures.csv that describes them.
+
+    Args:
+        run: a finished run.
+        folder: is made if it is missing; files of the same names are replaced.
+    """
+    from ._export import write
+
+    return write(run, folder)

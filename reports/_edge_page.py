@@ -151,7 +151,8 @@ def _paragraph(one: EdgeConclusion, effects: Effects, ran: bool) -> str:
     return (
         f"At {length:,} bp, with `{one.default}`: {default} (percentages are of what separates "
         f"noise from one motif). With `{others[0]}`: {rival}. So the effect of the ends on the "
-        f"penalty of `{one.default}` is {size}. {_in_models(one, ran)} {_use(one, effects)}"
+        f"penalty of `{one.default}` is {size}. {_in_models(one, ran)}{_against_none(one)} "
+        f"{_use(one, effects)}"
     )
 
 
@@ -177,6 +178,20 @@ def _in_models(one: EdgeConclusion, ran: bool) -> str:
     return (
         f"In trained models, of {tests}, Holm-corrected, some find a difference: {listed(called)}."
     )
+
+
+def _against_none(one: EdgeConclusion) -> str:
+    """What sets the prior apart from no prior, and whether its boundary is to blame."""
+    texts = [
+        f" Against no prior it is {verdict} on {contrast}, "
+        + (
+            "as every boundary is, so that this is not the boundary’s doing."
+            if (contrast, verdict) in one.shared
+            else "which not every boundary is."
+        )
+        for contrast, verdict in one.own
+    ]
+    return "".join(texts)
 
 
 def _use(one: EdgeConclusion, effects: Effects) -> str:
