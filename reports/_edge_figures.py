@@ -231,7 +231,7 @@ def trained_panels(block: TrainedEdges) -> Iterator[Panel]:
         "trained-background",
         "Background attribution by distance",
         "Sequences with their motif in the middle: mean |attribution| outside it, over its own "
-        "mean. Without an effect of the ends it would be 1 throughout.",
+        "mean. Without an effect of the ends it would be 1 up to the flanks of the motif.",
         "distance to the nearest end (bp)",
         "over its mean",
         {prior: (np.arange(len(track)), track) for prior, track in block.background.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -15,7 +15,15 @@ from priorbench.edge_trials import CONTRASTS, TrainedEdges
 from priorbench.specs import split_spec
 from priorbench.statistics import smallest_p
 
-from ._edge_figures import draw, gradient_panels, key_figure, looks, penalty_panels, trained_panels
+from ._edge_figures import (
+    Look,
+    draw,
+    gradient_panels,
+    key_figure,
+    looks,
+    penalty_panels,
+    trained_panels,
+)
 from ._numbers import decimals_for, exact_p, fixed, listed, p_value
 from ._page import render
 
@@ -30,7 +38,8 @@ def body(effects: Effects, trained: Sequence[TrainedEdges]) -> Markup:
         effects: of the penalties.
         trained: of trained models with windows of the same length; may be none.
     """
-    look = looks(list(effects))
+    others = [prior for block in trained for prior in block.priors]
+    look = looks(list(dict.fromkeys([*effects, *others])))
     length = next(iter(effects.values()))[0].length
     return render(
         "edge_artifacts",
@@ -38,7 +47,7 @@ def body(effects: Effects, trained: Sequence[TrainedEdges]) -> Markup:
         width=WIDTH,
         near=NEAR,
         verdict=[_coded(text) for text in verdict(effects, trained)],
-        key=key_figure(look),
+        key=key_figure({prior: look[prior] for prior in effects}),
         rows=_summary(effects),
         levels=[
             {
@@ -50,7 +59,7 @@ def body(effects: Effects, trained: Sequence[TrainedEdges]) -> Markup:
                 ("Gradient", gradient_panels(effects)),
             )
         ],
-        trained=[_trained(block) for block in trained],
+        trained=[_trained(block, look) for block in trained],
     )
 
 
@@ -73,8 +82,7 @@ def _percent(share: float) -> str:
     return f"{fixed(100 * share, 1, signed=True)}%"
 
 
-def _trained(block: TrainedEdges) -> dict[str, Any]:
-    look = looks(block.priors)
+def _trained(block: TrainedEdges, look: Mapping[str, Look]) -> dict[str, Any]:
     known = {contrast.name: contrast for contrast in CONTRASTS}
     tables: dict[str, list[dict[str, Any]]] = {}
     for row in block.table.to_dict("records"):
@@ -82,7 +90,7 @@ def _trained(block: TrainedEdges) -> dict[str, Any]:
         tables.setdefault(str(row["baseline"]), []).append(row_of)
     return {
         "block": block,
-        "key": key_figure(look),
+        "key": key_figure({prior: look[prior] for prior in block.priors}),
         "panels": [{"panel": p, "svg": draw(p, look)} for p in trained_panels(block)],
         "tables": [
             {
@@ -93,11 +101,12 @@ def _trained(block: TrainedEdges) -> dict[str, Any]:
                 "contrasts": [
                     {
                         "contrast": known[name],
-                        "baseline": _mean_of(cells),
-                        "cells": [_cell(row) for row in cells],
+                        "baseline": fixed(cells[0]["mean_baseline"], places, signed=True),
+                        "cells": [_cell(row, places) for row in cells],
                     }
                     for name in dict.fromkeys(row["contrast"] for row in rows)
                     for cells in [[row for row in rows if row["contrast"] == name]]
+                    for places in [decimals_for([row["mean_baseline"] for row in cells])]
                 ],
             }
             for baseline, rows in tables.items()
@@ -106,12 +115,7 @@ def _trained(block: TrainedEdges) -> dict[str, Any]:
     }
 
 
-def _mean_of(cells: Sequence[dict[str, Any]]) -> str:
-    return fixed(cells[0]["mean_baseline"], decimals_for([cells[0]["mean_baseline"]]), signed=True)
-
-
-def _cell(row: dict[str, Any]) -> dict[str, Any]:
-    places = 3
+def _cell(row: dict[str, Any], places: int) -> dict[str, Any]:
     sign = _SIGNS.get(row["verdict"], "")
     return {
         "difference": fixed(row["difference"], places, signed=True),

@@ -1,4 +1,4 @@
-"""Effects of the window's ends on penalties: closed forms, invariances, what each boundary is for."""
+"""Effects of the window's ends on penalties: closed forms, invariances, boundaries."""
 
 import numpy as np
 import pytest
