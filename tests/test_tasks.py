@@ -13,8 +13,9 @@ from priorbench.contracts import Form
 from priorbench.dataset import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL, TEST, DatasetWriter, load_dataset
 from priorbench.edge_places import NOWHERE, WHERE
 from priorbench.objective import Regularisation
+from priorbench.references import reference_scores
 from priorbench.schedules import schedule_of
-from priorbench.scoring import ORACLE, RANDOM, reference_scores
+from priorbench.scoring import ORACLE, RANDOM
 from priorbench.seeds import Luck
 from priorbench.sequences import decode, encode, reverse_complement
 from priorbench.simulation import (
