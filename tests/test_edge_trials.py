@@ -32,6 +32,7 @@ from priorbench.session import Console, run_study
 from priorbench.study import make_study
 
 LENGTH, WIDTH = 60, 12
+JITTER = np.linspace(-0.01, 0.01, 8)
 STARTS = {"start": [0], "end": [48], "both": [0, 48], "middle": [24], "both-middle": [18, 30]}
 
 
@@ -134,7 +135,7 @@ def values_of(**by_prior):
 def test_tests_are_paired_and_corrected_over_the_priors():
     base = np.linspace(-0.4, 0.4, 8)
     table = edge_table(
-        values_of(none=base, a=base - 0.1, b=base + np.tile([0.1, -0.1], 4)),
+        values_of(none=base, a=base - 0.1 + JITTER, b=base + np.tile([0.1, -0.1], 4)),
         [("a", "none"), ("b", "none")],
     )
     a, b = (row for _, row in table.iterrows())
@@ -187,7 +188,8 @@ def test_conclusions_follow_the_verdicts(effects):
     assert alone.notable
     base = np.linspace(0, 0.1, 8)
     reflect, zero = BOUNDARIES[1:3]
-    arms = {"none": base, "fourier": base - 0.05, reflect: base - 0.2, zero: base}
+    arms = {"none": base, "fourier": base - 0.05 + JITTER}
+    arms |= {reflect: base - 0.2 - JITTER, zero: base + JITTER[::-1] ** 2}
     pairs = pairs_of(list(arms))
     (found,) = conclusions(effects, [block_of(values_of(**arms), pairs)])
     assert found.tests == 2
