@@ -116,7 +116,9 @@ def latex_table(table: pd.DataFrame, wanted: list[str]) -> str:
         table: what to show.
         wanted: columns; task, architecture and attribution come before them where they vary.
     """
-    first = [c for c in ("task", "architecture", "attribution") if table[c].nunique() > 1]
+    beside = ("task", "architecture", "attribution")
+    # metrics of no attribution leave it empty
+    first = [c for c in beside if table.loc[~table[c].isin(["", None]), c].nunique() > 1]
     shown = table[[*first, *wanted]]
     text = shown.to_latex(
         index=False,

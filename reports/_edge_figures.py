@@ -67,7 +67,14 @@ def draw(panel: Panel, look: Mapping[str, Look]) -> Markup:
             colour, dashes = look[prior]
             marker = "o" if np.size(x) <= 10 else ""
             axes.plot(
-                x, y, color=colour, linestyle=dashes, linewidth=1.6, marker=marker, markersize=3.5
+                x,
+                y,
+                color=colour,
+                linestyle=dashes,
+                linewidth=1.6,
+                marker=marker,
+                markersize=3.5,
+                label=prior,
             )
         axes.set_xlabel(panel.x)
         axes.set_ylabel(panel.y)

@@ -250,8 +250,8 @@ def test_the_section_is_there_for_fourier_priors_only(run):
     assert section.render(type(found)(**{**vars(found), "study": without})) == ""
 
 
-def command(*arguments, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["priorbench", *map(str, arguments)])
+def command(*arguments, monkeypatch, of="edges"):
+    monkeypatch.setattr("sys.argv", ["priorbench", of, *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()
     return ended.value.code
@@ -259,7 +259,7 @@ def command(*arguments, monkeypatch):
 
 def test_the_command_writes_page_figures_and_tables(run, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
-    asked = ("edges", "--length", 80, "--priors", "fourier,fourier:boundary=reflect", "--out", out)
+    asked = ("--length", 80, "--priors", "fourier,fourier:boundary=reflect", "--out", out)
     assert command(*asked, "--run", run, monkeypatch=monkeypatch) == 0
     assert capsys.readouterr().out.strip() == str(out / "edges.html")
     page = (out / "edges.html").read_text()
@@ -276,6 +276,22 @@ def test_the_command_writes_page_figures_and_tables(run, tmp_path, monkeypatch, 
     assert (out / "edges.html").read_text() == first
 
 
+def test_figures_of_a_report_are_exported(run, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "figures"
+    assert (
+        command(run, "--format", "figures", "--to", out, monkeypatch=monkeypatch, of="export") == 0
+    )
+    told = pd.read_csv(out / "figures.csv")
+    assert {"edge-artifacts", "paired-seeds", "attributions"} <= set(told["section"])
+    files = {path.name for path in out.iterdir()}
+    expected = {f"{stem}.{ending}" for stem in told["figure"] for ending in ("svg", "png")}
+    assert files == {*expected, "figures.csv"}
+    assert set(capsys.readouterr().out.split()) == {str(out / name) for name in files}
+    # a figure alone needs the key that stands beside it on the page
+    place = next(stem for stem in told["figure"] if stem.endswith("position"))
+    assert "fourier:boundary=reflect" in (out / f"{place}.svg").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -288,7 +304,7 @@ def test_the_command_writes_page_figures_and_tables(run, tmp_path, monkeypatch, 
 def test_bad_input_is_one_line(arguments, message, run, tmp_path, monkeypatch, capsys):
     if arguments[-1] == "--run":
         arguments = (*arguments, run)
-    status = command("edges", *arguments, "--out", tmp_path / "o", monkeypatch=monkeypatch)
+    status = command(*arguments, "--out", tmp_path / "o", monkeypatch=monkeypatch)
     assert status == 2
     error = capsys.readouterr().err.strip()
     assert message in error
