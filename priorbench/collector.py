@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,10 @@ class Collector:
         self._keys = np.empty(0)
         self._rows = np.empty(0, dtype=np.int64)
         self._codes: NDArray[np.uint8] | None = None
+
+    def located(self, sizes: Mapping[str, int]) -> None:
+        """Say how many bp every chromosome of the genome has."""
+        self._writer.chromosome_sizes = dict(sizes)
 
     def sampled(self, candidates: int, drawn: int) -> None:
         """Say from how many possible negatives those of the test split were drawn."""

@@ -190,6 +190,8 @@ class DatasetWriter:
         """bases at either end beyond the window"""
         self.chromosomes: list[str] = []
         """names, in the order of their numbers"""
+        self.chromosome_sizes: dict[str, int] = {}
+        """bp of every chromosome of the genome, in its order"""
         self.negative_weight = 1.0
         """how many possible negatives each of the test split stands for"""
         self.notes: list[str] = []
@@ -293,6 +295,7 @@ class DatasetWriter:
         record = {
             "margin": self.margin,
             "chromosomes": self.chromosomes,
+            "chromosome_sizes": self.chromosome_sizes,
             "negative_weight": self.negative_weight,
             "motifs": _as_lists(self._motifs),
             "database": _as_lists(self._database),

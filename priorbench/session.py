@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import importlib.metadata
 import io
 import shutil
 import time
@@ -19,6 +18,7 @@ from . import registry
 from .contracts import Task
 from .environment import environment
 from .errors import UserError
+from .pages import reports_package
 from .plan import Plan, make_plan, read_plan, resolve
 from .results import write_results
 from .runner import choose_device, pending, run_pending
@@ -198,8 +198,5 @@ def _write_plan(plan: Plan, run: RunDirectory) -> None:
 
 def report_writer() -> Callable[[Sequence[Path], Path], None]:
     """The function that writes the report, found like every other component."""
-    entries = importlib.metadata.entry_points(group="priorbench.reports", name="builtin")
-    for entry in entries:
-        write: Callable[[Sequence[Path], Path], None] = entry.load().write_report
-        return write
-    raise UserError("priorbench is not installed; `pip install .` in its folder")
+    write: Callable[[Sequence[Path], Path], None] = reports_package().write_report
+    return write
