@@ -18,6 +18,7 @@ import torch
 from extraction import extractions
 from fourier_step import step_ratios
 from prior_prices import prices
+from scoring_speed import timings
 
 from priorbench.sequences import decode
 from priorbench.simulation import markov_background
@@ -121,6 +122,13 @@ def extraction() -> Iterator[Row]:
         yield f"{label}: peak memory", f"{found.peak_gb:.2f} GB", "flat" if goal else ""
 
 
+def scoring() -> Iterator[Row]:
+    """All metrics but mutagenesis and discovery, and mutagenesis: processor time, one thread."""
+    for found in timings():
+        yield f"{found.name}", f"{found.seconds:.0f} s", "< 60 s"
+        yield f"{found.name}: peak memory", f"{found.peak_gb:.2f} GB", "< 2 GB"
+
+
 def _write_fasta(folder: Path, count: int) -> None:
     generator = np.random.default_rng(0)
     for name in ("pos", "neg"):
@@ -177,7 +185,17 @@ def _peak(code: str) -> float:
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     function.__name__: function
-    for function in (listing, steps, penalties, smoke, workers, encoding, extraction, default)
+    for function in (
+        listing,
+        steps,
+        penalties,
+        smoke,
+        workers,
+        encoding,
+        extraction,
+        scoring,
+        default,
+    )
 }
 
 

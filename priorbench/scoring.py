@@ -33,8 +33,11 @@ def probes_digest() -> str:
     """Hash of the code that scores trained models, attributions included."""
     here = Path(__file__).parent
     names = ("explainers", "probes", "evaluation", "measuring")
-    names += ("metrics/stability", "metrics/faithfulness")
-    return registry.source_digest(*(here / f"{name}.py" for name in names))
+    axes = ("stability", "faithfulness")
+    return registry.source_digest(
+        *(here / f"{name}.py" for name in names),
+        *(here / "metrics" / f"{name}.py" for name in axes),
+    )
 
 
 @cache
