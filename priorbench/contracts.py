@@ -243,7 +243,7 @@ class Task(ABC):
 
     @abstractmethod
     def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
-        """As ``predictions`` for the test rows, of a model that knows averages and nothing else.
+        """As ``predictions`` for the scored rows, of a model that knows averages and nothing else.
 
         It is the floor of the prediction metrics: what a failed trial counts as, at best.
         """
@@ -251,7 +251,7 @@ class Task(ABC):
     def references(
         self, dataset: Dataset, generator: np.random.Generator
     ) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
-        """As ``predictions`` for the test rows, by name, of what shows which scores are in reach.
+        """As ``predictions`` for the scored rows, by name, of what shows which scores are in reach.
 
         Arrays that a reference has none of are left out; metrics that read them are left out too.
         """
@@ -310,8 +310,9 @@ class TrialArrays:
     """What a trial leaves behind for scoring.
 
     Attributes:
-        prediction: what the task's ``predictions`` returned for the N test examples, by name.
-        label: (N,) or (N, outputs) float32 labels of the test examples.
+        prediction: what the task's ``predictions`` returned for the N scored examples, by name;
+            those of the test split, or of the validation split in trials that choose a weight.
+        label: (N,) or (N, outputs) float32 labels of these examples.
         attribution: (M, L) float32 signed attribution of the observed base.
         truth: (M, L) uint8 position codes (see ``priorbench.dataset``), or None if unknown.
         oracle: (M, L) float32 attribution that an oracle would give, or None if unknown.

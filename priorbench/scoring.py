@@ -11,7 +11,7 @@ import numpy as np
 
 from . import registry
 from .contracts import Task, TrialArrays
-from .dataset import MOTIF, SUBOPTIMAL, TEST, Dataset
+from .dataset import MOTIF, SUBOPTIMAL, Dataset
 from .metrics import METRICS
 from .statistics import leave_one_out
 
@@ -102,7 +102,7 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
             for name in found[0]
         }
     }
-    label = dataset.columns["label"].take(dataset.rows(TEST))
+    label = dataset.columns["label"].take(dataset.scored_rows)
     result[RANDOM] |= {
         metric.name: metric.floor for metric in METRICS.values() if metric.floor is not None
     }

@@ -191,7 +191,7 @@ def test_motifs_give_truth_and_oracle(tmp_path: Path, pair: dict[str, str]) -> N
     assert (dataset.truth[:, 5:15] == MOTIF).all()
     assert (dataset.oracle[:, 5:15] > 0).all()
     np.testing.assert_array_equal(dataset.truth == MOTIF, dataset.oracle != 0)
-    assert "are in 10 of the 10 attributed sequences" in dataset.meta["notes"][-1]
+    assert "are in 20 of the 20 attributed sequences" in dataset.meta["notes"][-1]
 
 
 def test_an_unusable_motif_file_is_told_first(tmp_path: Path, pair: dict[str, str]) -> None:
