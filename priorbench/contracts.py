@@ -101,6 +101,18 @@ class Prior(ABC):
         return False
 
     @property
+    def has_strength(self) -> bool:
+        """Whether its weight can be tuned, rather than only switched on (1) or off (0).
+
+        A subclass without a strength writes ``has_strength: ClassVar[bool] = False``.
+        """
+        return self.acts
+
+    def weight_bound(self, task: str) -> float:
+        """What every weight lies below, such as 1 for a probability; infinite by default."""
+        return math.inf
+
+    @property
     def cut(self) -> float | None:
         """Shortest period in bp that a low-pass prior lets through; None for every other prior."""
         return None

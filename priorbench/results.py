@@ -17,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import registry, scoring
+from .choosing import read_tuning
 from .comparisons import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, agreement_of, compare
 from .contracts import Metric, Task, TrialArrays
-from .dataset import Dataset, load_dataset
+from .dataset import SCORED_ON, Dataset, load_dataset
 from .errors import UserError
 from .evaluation import attributions_in, read_arrays, stored_attribution, unpack
 from .metrics import METRICS
@@ -52,7 +53,8 @@ def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
     scores = _Scores(plan, run)
     references = _references(plan, scores.datasets)
     rows: list[dict[str, Any]] = []
-    for block in _grouped(plan.trials, lambda trial: trial.block):
+    # trials of different stages are scored on different data
+    for block in _grouped(plan.trials, lambda trial: (trial.block, trial.stage)):
         known = {
             spec: scores.known(block, spec, references[block[0].block])
             for spec in ("", *plan.study.attributions)
@@ -162,12 +164,9 @@ def _grouped(trials: Iterable[Trial], key: Any) -> list[list[Trial]]:
 
 
 def _with_baseline(trials: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
-    baselines = {(t.block, t.seed): t for t in trials if t.prior == BASELINE}
-    return [
-        (trial, baselines[trial.block, trial.seed])
-        for trial in trials
-        if (trial.block, trial.seed) in baselines
-    ]
+    baselines = {(t.block, t.stage, t.seed): t for t in trials if t.prior == BASELINE}
+    pairs = [(trial, baselines.get((trial.block, trial.stage, trial.seed))) for trial in trials]
+    return [(trial, baseline) for trial, baseline in pairs if baseline is not None]
 
 
 def _row(
@@ -215,11 +214,12 @@ def write_results(plan: Plan, run: RunDirectory) -> None:
         return _attribution(run, trial, spec)
 
     comparisons = compare(results, agreement_of(results, attribution))
-    write_text(run.root / "results.csv", _csv(results))
-    write_text(run.root / "comparisons.csv", _csv(comparisons))
+    write_text(run.root / "results.csv", as_csv(results))
+    write_text(run.root / "comparisons.csv", as_csv(comparisons))
 
 
-def _csv(table: pd.DataFrame) -> str:
+def as_csv(table: pd.DataFrame) -> str:
+    """A table as text, numbers to the last bit."""
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, lineterminator="\n")
     return buffer.getvalue()
@@ -235,9 +235,11 @@ class Run:
         environment: contents of environment.json.
         results: results.csv, with the columns RESULT_COLUMNS.
         comparisons: comparisons.csv, with the columns comparisons.COMPARISON_COLUMNS.
+        tuning: tuning.csv, with the columns choosing.TUNING_COLUMNS; empty if weights were not
+            tuned.
         planned: how many trials the study has.
         records: record.json of every planned trial that has been run, by id.
-        datasets: opened datasets by ``task/name``.
+        datasets: opened datasets by ``task/name``, as trials of stage ``evaluate`` see them.
     """
 
     root: Path
@@ -245,6 +247,7 @@ class Run:
     environment: Mapping[str, Any]
     results: pd.DataFrame
     comparisons: pd.DataFrame
+    tuning: pd.DataFrame
     planned: int
     records: Mapping[str, Mapping[str, Any]]
     datasets: Mapping[str, Dataset]
@@ -265,12 +268,20 @@ class Run:
         path = self.root / "trials" / trial / "arrays.npz"
         if not path.exists():
             return None
-        dataset = self.datasets[f"{record['task']}/{record['dataset']}"]
+        dataset = self._dataset(record)
         stored = read_arrays(path)
         spec = attribution or self.attributions[0]
         if spec not in attributions_in(stored):
             return None
         return unpack(stored, spec, dataset, record.get("costs", {}))
+
+    def _dataset(self, record: Mapping[str, Any]) -> Dataset:
+        """What a trial was scored on."""
+        key, scored = f"{record['task']}/{record['dataset']}", SCORED_ON[record["stage"]]
+        found = self.datasets[key]
+        if found.scored == scored:
+            return found
+        return load_dataset(self.root / self.environment["datasets"][key], scored)
 
     def agreement(self) -> Agreement:
         """Agreement of trials, from their stored attributions."""
@@ -310,6 +321,7 @@ def load_run(root: Path) -> Run:
         environment,
         results,
         _read_csv(root / "comparisons.csv"),
+        read_tuning(root),
         len(ids),
         records,
         {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
