@@ -98,7 +98,7 @@ class _Trials:
     def at(self, prior: str, weight: float, criterion: str) -> Tried:
         """What the trials of one weight left behind, seed by seed."""
         found = [t for t in self.trials if (t.prior, t.weight) == (prior, weight)]
-        losses = np.array([self._loss(trial) for trial in found])
+        losses = np.array([validation_loss(self.records[trial.id]) for trial in found])
         score = math.nan
         if np.isfinite(losses).all():
             if criterion == LOCALISATION:
@@ -106,13 +106,6 @@ class _Trials:
             elif criterion == STABILITY:
                 score = self._stability(found)
         return Tried(weight, losses, score)
-
-    def _loss(self, trial: Trial) -> float:
-        """Validation prediction loss of the epoch that was kept; infinite if the trial failed."""
-        record = self.records[trial.id]
-        if record.get("status") != DONE:
-            return math.inf
-        return float(record["history"][record["best_epoch"]]["validation_loss"])
 
     def _localisation(self, trial: Trial) -> float:
         scores = self.records[trial.id].get("metrics", {}).get(self.spec, {})
@@ -126,6 +119,17 @@ class _Trials:
     def _attribution(self, trial: Trial) -> NDArray[np.float32]:
         path = self.run.trial(trial.id) / "arrays.npz"
         return stored_attribution(read_arrays(path), self.spec)
+
+
+def validation_loss(record: Mapping[str, Any]) -> float:
+    """Validation prediction loss of the epoch that was kept; infinite if the trial failed.
+
+    Args:
+        record: record.json of a trial.
+    """
+    if record.get("status") != DONE:
+        return math.inf
+    return float(record["history"][record["best_epoch"]]["validation_loss"])
 
 
 def chosen_weights(table: pd.DataFrame) -> dict[tuple[Block, str], float]:
@@ -155,7 +159,7 @@ def read_tuning(root: Path) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(columns=TUNING_COLUMNS)
     # only an empty cell is missing: "none" is a prior
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""], float_precision="round_trip")
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
     return table.assign(
         note=table["note"].fillna("").astype(str), criterion=table["criterion"].fillna("")
     )

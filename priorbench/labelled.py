@@ -131,7 +131,9 @@ def read_labelled(
         raise UserError(f"{data.source}: no test sequence has a positive label to attribute")
     others = np.flatnonzero((split == VALID) & ~leaks & positive(values))
     chosen = np.sort(
-        np.concatenate([generator.permutation(c)[:attributed_at_most] for c in (candidates, others)])
+        np.concatenate(
+            [generator.permutation(c)[:attributed_at_most] for c in (candidates, others)]
+        )
     )
     kept = np.flatnonzero(~leaks)
     codes_of = _write(writer, data.positives, (values, split), keep=~leaks, chosen=chosen)

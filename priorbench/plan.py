@@ -154,7 +154,7 @@ def resolve(study: Study, device: str) -> Study:
         for task in task_names:
             _refuse_blind(spec, task, resolved.train_attribution)
     weights = resolve_weights(study, priors, task_names)
-    tuning = {"grids": resolve_grids(study, weights)}
+    tuning: dict[str, Any] = {"grids": resolve_grids(study, weights)}
     if study.tune:
         tuning["tuning_seeds"] = study.tuning_seed_list
     return resolved.model_copy(update={"weights": weights, **tuning})
@@ -358,7 +358,9 @@ def tuning_arms(study: Study, task: str) -> list[Arm]:
     """The baseline, and every prior with a strength at every weight that is tried for a task."""
     grids = cast("dict[str, dict[str, list[float]]]", study.grids)
     tried = [
-        Arm(spec, weight) for spec in study.priors for weight in grids.get(spec, {}).get(_name(task), [])
+        Arm(spec, weight)
+        for spec in study.priors
+        for weight in grids.get(spec, {}).get(_name(task), [])
     ]
     return [Arm(BASELINE, 0.0), *tried]
 

@@ -126,9 +126,7 @@ def _tune(plan: Plan, run: RunDirectory, workers: int, console: Console) -> Plan
     return with_evaluation(plan, chosen_weights(choices))
 
 
-def _run_stage(
-    plan: Plan, stage: str, run: RunDirectory, workers: int, console: Console
-) -> None:
+def _run_stage(plan: Plan, stage: str, run: RunDirectory, workers: int, console: Console) -> None:
     """Run what is missing of one stage, with a word about how much that is."""
     part = plan.of_stage(stage)
     todo = pending(part, run)
