@@ -40,7 +40,7 @@ def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
     """One row per block, prior and weight, one weight of every prior chosen.
 
     Args:
-        plan: resolved; its tuning trials have ended.
+        plan: resolved; its tuning trials have ended. One that is missing counts as failed.
         run: where their records are.
 
     Returns:
@@ -88,6 +88,7 @@ class _Trials:
     def __init__(self, trials: Sequence[Trial], plan: Plan, run: RunDirectory) -> None:
         self.trials, self.run = trials, run
         self.spec = plan.study.attributions[0]
+        self.seeds = plan.study.tuning_seed_list
         self.records = {trial.id: run.record(trial.id) or {} for trial in trials}
 
     @property
@@ -98,7 +99,8 @@ class _Trials:
     def at(self, prior: str, weight: float, criterion: str) -> Tried:
         """What the trials of one weight left behind, seed by seed."""
         found = [t for t in self.trials if (t.prior, t.weight) == (prior, weight)]
-        losses = np.array([validation_loss(self.records[trial.id]) for trial in found])
+        by_seed = {trial.seed: validation_loss(self.records[trial.id]) for trial in found}
+        losses = np.array([by_seed.get(seed, math.inf) for seed in self.seeds])
         score = math.nan
         if np.isfinite(losses).all():
             if criterion == LOCALISATION:

@@ -170,10 +170,15 @@ def score_run(root: Path, more: Sequence[str], *, jobs: int | None, console: Con
 
 
 def _choose_again(plan: Plan, run: RunDirectory, console: Console) -> None:
-    """Renew tuning.csv after scoring, unless the evaluation trials would no longer fit it."""
+    """Renew tuning.csv after scoring, unless the evaluation trials would no longer fit it.
+
+    A run that has not come to its evaluation has chosen nothing yet.
+    """
+    evaluated = plan.of_stage(EVALUATE).trials
+    if not evaluated:
+        return
     choices = choose_weights(plan, run)
     chosen = chosen_weights(choices)
-    evaluated = plan.of_stage(EVALUATE).trials
     if all(trial.weight == chosen[trial.block, trial.prior] for trial in evaluated):
         write_text(run.root / TUNING_FILE, as_csv(choices))
         return

@@ -202,9 +202,9 @@ def _draw(axes: Axes, panel: _Panel, what: str) -> None:
     chosen = float(panel.rows.loc[panel.rows["chosen"], "weight"].iloc[0])
     if chosen in means.index:
         axes.plot(chosen, means[chosen], "o", ms=12, mfc="none", mec=INK, mew=1.5, zorder=4)
-    above = np.full(len(failed), 1.0)
-    top = axes.get_xaxis_transform()
-    axes.plot(failed, above, "x", color=VERMILION, ms=8, mew=2, transform=top, clip_on=False)
+    if len(failed):  # a line without points upsets the layout
+        above, top = np.ones(len(failed)), axes.get_xaxis_transform()
+        axes.plot(failed, above, "x", color=VERMILION, ms=8, mew=2, transform=top, clip_on=False)
     axes.set_ylabel("validation loss" if what == LOSS else f"{what} (validation)")
     axes.tick_params(length=0)
     axes.grid(axis="y", color="#eceff2", linewidth=0.8)

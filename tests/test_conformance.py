@@ -80,6 +80,11 @@ def broken(penalty=None, base=AttributionPrior, **members):
     return dataclass(frozen=True)(type("Broken", (base,), body))()
 
 
+def _at_most_one(self, weight):
+    if weight > 1:
+        raise UserError(f"weight {weight:g} is above 1")
+
+
 calls = itertools.count()
 
 BROKEN = {
@@ -88,6 +93,9 @@ BROKEN = {
         broken(summary="", penalty=lambda a, g, b: a.mean(1)),
         broken(citation="", penalty=lambda a, g, b: a.mean(1)),
         broken(default_weights={"*": -1.0}, penalty=lambda a, g, b: a.mean(1)),
+    ],
+    "can_be_tuned": [
+        broken(check_weight=_at_most_one, penalty=lambda a, g, b: a.mean(1)),
     ],
     "keeps_initial_weights": [
         broken(base=Prior, adapt=lambda self, model, weight: torch.nn.Sequential(model[0])),
