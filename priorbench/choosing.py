@@ -155,11 +155,16 @@ def told(table: pd.DataFrame) -> list[str]:
     ]
 
 
+def no_tuning() -> pd.DataFrame:
+    """The table of a run whose weights were not tuned."""
+    return pd.DataFrame(columns=TUNING_COLUMNS)
+
+
 def read_tuning(root: Path) -> pd.DataFrame:
     """tuning.csv of a run directory, as written; empty where weights were not tuned."""
     path = root / TUNING_FILE
     if not path.is_file():
-        return pd.DataFrame(columns=TUNING_COLUMNS)
+        return no_tuning()
     # only an empty cell is missing: "none" is a prior
     table = pd.read_csv(path, keep_default_na=False, na_values=[""])
     return table.assign(

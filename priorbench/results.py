@@ -7,7 +7,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import registry, scoring
-from .choosing import read_tuning
+from .choosing import no_tuning, read_tuning
 from .comparisons import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, agreement_of, compare
 from .contracts import Metric, Task, TrialArrays
 from .dataset import SCORED_ON, Dataset, load_dataset
@@ -235,11 +235,11 @@ class Run:
         environment: contents of environment.json.
         results: results.csv, with the columns RESULT_COLUMNS.
         comparisons: comparisons.csv, with the columns comparisons.COMPARISON_COLUMNS.
-        tuning: tuning.csv, with the columns choosing.TUNING_COLUMNS; empty if weights were not
-            tuned.
         planned: how many trials the study has.
         records: record.json of every planned trial that has been run, by id.
         datasets: opened datasets by ``task/name``, as trials of stage ``evaluate`` see them.
+        tuning: tuning.csv, with the columns choosing.TUNING_COLUMNS; empty if weights were not
+            tuned.
     """
 
     root: Path
@@ -247,10 +247,10 @@ class Run:
     environment: Mapping[str, Any]
     results: pd.DataFrame
     comparisons: pd.DataFrame
-    tuning: pd.DataFrame
     planned: int
     records: Mapping[str, Mapping[str, Any]]
     datasets: Mapping[str, Dataset]
+    tuning: pd.DataFrame = field(default_factory=no_tuning)
 
     @property
     def attributions(self) -> list[str]:
@@ -321,10 +321,10 @@ def load_run(root: Path) -> Run:
         environment,
         results,
         _read_csv(root / "comparisons.csv"),
-        read_tuning(root),
         len(ids),
         records,
         {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
+        read_tuning(root),
     )
 
 
