@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from . import scoring
 from .contracts import Metric
+from .discovery import NOTHING_FOUND, MotifSet
 from .metrics import METRICS
 from .plan import BASELINE
 from .statistics import (
@@ -108,7 +109,7 @@ def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> p
     if metric.higher_is_better is None:
         return pd.Series(values, index=rows.index)
     failed = (rows["status"] != DONE).to_numpy()
-    if metric.scope == "seeds":
+    if metric.of_arm:
         arms_with_failures = set(rows.loc[failed, "prior"])
         failed = failed | np.isnan(values) & rows["prior"].isin(arms_with_failures).to_numpy()
     if metric.axis == "cost":
@@ -128,7 +129,7 @@ def _difference(
     wide = wide[list(arms)].dropna()
     if not len(wide):
         return []
-    if metric.scope != "seeds":
+    if not metric.of_pairs:
         baseline, prior = (wide[arm].to_numpy(dtype=float) for arm in arms)
         return [vars(paired_difference(baseline, prior))]
     by_seed = both[both["seed"].isin(wide.index)].sort_values("seed")
@@ -159,17 +160,27 @@ def _verdict(row: Mapping[str, Any], metric: Metric) -> str:
 
 
 def agreement_of(
-    results: pd.DataFrame, attributed: Callable[[str, str], NDArray[np.float32] | None]
+    results: pd.DataFrame,
+    attributed: Callable[[str, str], NDArray[np.float32] | None],
+    discovered: Callable[[str, str], MotifSet | None],
 ) -> Agreement:
-    """Agreement computed from stored attributions.
+    """Agreement computed from stored attributions, and from the motifs found in them.
 
     Args:
         results: with the columns of results.csv.
         attributed: (M, L) attributions of a trial by id and spec, or None if it left none.
+        discovered: the same of what was discovered.
     """
     done = set(results.loc[results["status"] == DONE, "trial"])
 
     def agreement(trials: pd.DataFrame, metric: Metric, attribution: str) -> NDArray[np.float64]:
+        if metric.scope == "motif-sets":
+            sets = [
+                discovered(trial, attribution) if trial in done else None
+                for trial in trials["trial"]
+            ]
+            matched: NDArray[np.float64] = metric.function([one or NOTHING_FOUND for one in sets])
+            return matched
         found = [
             attributed(trial, attribution) if trial in done else None for trial in trials["trial"]
         ]

@@ -14,9 +14,10 @@ from . import registry, seeds, specs
 from .contracts import Scale, Task
 from .datafile import DataFile, load_datafile
 from .dataset import DatasetWriter, load_dataset
+from .discovery import require_modisco
 from .errors import UserError
 from .store import FAILED, RunDirectory, slug
-from .study import Study, make_study, read_toml
+from .study import Study, Wanted, make_study, read_toml
 from .trial import EVALUATE, TUNE, Trial, code_digest, hash_of
 from .weights import resolve_grids, resolve_weights
 
@@ -111,6 +112,11 @@ class Plan:
     notes: dict[str, list[str]]
     settings: Sequence[Setting] = ()
 
+    def wanted(self, trial: Trial) -> Wanted:
+        """What is measured of a trial; no rule that chooses a weight looks at motifs."""
+        wanted = self.study.wanted
+        return dataclasses.replace(wanted, discovery=False) if trial.stage == TUNE else wanted
+
     def of_stage(self, stage: str) -> Plan:
         """The same plan with the trials of one stage only."""
         trials = [trial for trial in self.trials if trial.stage == stage]
@@ -134,6 +140,8 @@ def resolve(study: Study, device: str) -> Study:
         used = {name for spec in priors for name in registry.names_in("prior", spec)}
         if name in registry.components("prior") and name not in used:
             raise UserError(f"plug-in {path}: prior {name!r} is not among the priors; add it")
+    if study.discovery:
+        require_modisco()
     tasks = _normalised("task", study.tasks)
     if not tasks and not study.data:
         tasks = ["binary"]
@@ -160,12 +168,12 @@ def resolve(study: Study, device: str) -> Study:
     return resolved.model_copy(update={"weights": weights, **tuning})
 
 
-def read_plan(run: RunDirectory, more: Sequence[str], *, trained: bool = True) -> Plan:
+def read_plan(run: RunDirectory, more: Wanted | None = None, *, trained: bool = True) -> Plan:
     """The plan of a run directory, from what it has recorded.
 
     Args:
         run: its folder.
-        more: specs of attributions to add.
+        more: what is to be measured beside what was.
         trained: leave out trials that failed; those that have not been run are never in it.
 
     Raises:
@@ -178,8 +186,12 @@ def read_plan(run: RunDirectory, more: Sequence[str], *, trained: bool = True) -
         {**Study().model_dump(mode="json"), **read_toml(run.root / "study.toml")},
         where=str(run.root / "study.toml"),
     )
-    asked = [*(study.attributions or _EXPLAINERS[study.scale]), *more]
-    study = study.model_copy(update={"attributions": asked})
+    if more is not None:
+        asked = [*(study.attributions or _EXPLAINERS[study.scale]), *more.attributions]
+        discovery = study.discovery or more.discovery
+        if discovery:
+            require_modisco()
+        study = study.model_copy(update={"attributions": asked, "discovery": discovery})
     study = study.model_copy(update={"attributions": _explainers(study)})
     facts = json.loads((run.root / "environment.json").read_text(encoding="utf-8"))
     with (run.root / "plan.csv").open(encoding="utf-8", newline="") as file:

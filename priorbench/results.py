@@ -21,6 +21,7 @@ from .choosing import no_tuning, read_tuning
 from .comparisons import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, agreement_of, compare
 from .contracts import Metric, Task, TrialArrays
 from .dataset import SCORED_ON, Dataset, load_dataset
+from .discovery import NOTHING_FOUND, MotifSet, unpack_motifs
 from .errors import UserError
 from .evaluation import attributions_in, read_arrays, stored_attribution, unpack
 from .metrics import METRICS
@@ -96,6 +97,12 @@ class _Scores:
         tracks = [_attribution(self.run, trial.id, spec) for trial in trials]
         for trial, scores in zip(trials, scoring.score_seeds(tracks), strict=True):
             self.found[trial.id][spec] |= scores
+        if trials and self.plan.wanted(trials[0]).discovery:
+            sets = [
+                _motifs(self.run, trial.id, spec, trial.task) or NOTHING_FOUND for trial in trials
+            ]
+            for trial, scores in zip(trials, scoring.score_motif_sets(sets), strict=True):
+                self.found[trial.id][spec] |= scores
 
     def known(
         self, block: Sequence[Trial], spec: str, references: Mapping[str, Mapping[str, float]]
@@ -119,7 +126,7 @@ class _Scores:
                 if metric.of_attribution == bool(spec) and math.isfinite(floor.get(name, math.nan))
             }
         seeds = len({trial.seed for trial in block})
-        return {name for name in found if METRICS[name].scope != "seeds" or seeds > 1}
+        return {name for name in found if not METRICS[name].of_arm or seeds > 1}
 
     def rows(self, trial: Trial, spec: str, known: set[str]) -> list[dict[str, Any]]:
         """A trial's scores in the order of METRICS; NaN where one that failed has none."""
@@ -154,6 +161,11 @@ def _costs(record: dict[str, Any] | None) -> dict[str, float]:
 
 def _attribution(run: RunDirectory, trial: str, spec: str) -> NDArray[np.float32]:
     return stored_attribution(read_arrays(run.trial(trial) / "arrays.npz"), spec)
+
+
+def _motifs(run: RunDirectory, trial: str, spec: str, task: str) -> MotifSet | None:
+    stored = read_arrays(run.trial(trial) / "arrays.npz")
+    return unpack_motifs(stored, spec, both_strands=registry.build("task", task).reverse_complement)
 
 
 def _grouped(trials: Iterable[Trial], key: Any) -> list[list[Trial]]:
@@ -192,6 +204,8 @@ def _references(plan: Plan, datasets: Mapping[str, Dataset]) -> _References:
     for block in dict.fromkeys(trial.block for trial in plan.trials):
         task: Task = registry.build("task", block[0])
         found[block] = scoring.reference_scores(datasets[f"{block[0]}/{block[1]}"], task)
+        if plan.study.discovery:
+            found[block][scoring.RANDOM] |= scoring.discovery_floors()
     return found
 
 
@@ -213,7 +227,12 @@ def write_results(plan: Plan, run: RunDirectory) -> None:
     def attribution(trial: str, spec: str) -> NDArray[np.float32]:
         return _attribution(run, trial, spec)
 
-    comparisons = compare(results, agreement_of(results, attribution))
+    tasks = {trial.id: trial.task for trial in plan.trials}
+
+    def discovered(trial: str, spec: str) -> MotifSet | None:
+        return _motifs(run, trial, spec, tasks[trial])
+
+    comparisons = compare(results, agreement_of(results, attribution, discovered))
     write_text(run.root / "results.csv", as_csv(results))
     write_text(run.root / "comparisons.csv", as_csv(comparisons))
 
@@ -283,6 +302,18 @@ class Run:
             return found
         return load_dataset(self.root / self.environment["datasets"][key], scored)
 
+    def motifs(self, trial: str, attribution: str = "") -> MotifSet | None:
+        """What was discovered in a trial's attributions, or None if nobody has looked.
+
+        Args:
+            trial: its id.
+            attribution: spec of one that was scored; the main one if left out.
+        """
+        if not (self.root / "trials" / trial / "arrays.npz").exists():
+            return None
+        spec, task = attribution or self.attributions[0], str(self.records[trial]["task"])
+        return _motifs(RunDirectory(self.root), trial, spec, task)
+
     def agreement(self) -> Agreement:
         """Agreement of trials, from their stored attributions."""
 
@@ -291,7 +322,7 @@ class Run:
             arrays = self.arrays(trial, spec)
             return None if arrays is None else arrays.attribution
 
-        return agreement_of(self.results, attribution)
+        return agreement_of(self.results, attribution, self.motifs)
 
 
 def load_run(root: Path) -> Run:

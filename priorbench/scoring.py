@@ -16,6 +16,7 @@ from .metrics import METRICS
 from .statistics import leave_one_out
 
 if TYPE_CHECKING:
+    from .discovery import MotifSet
     from .probes import Probe
 
 RANDOM, ORACLE = "random", "oracle"
@@ -36,6 +37,13 @@ def probes_digest() -> str:
     here = Path(__file__).parent
     names = ("explainers", "probes", "evaluation", "metrics/stability", "metrics/faithfulness")
     return registry.source_digest(*(here / f"{name}.py" for name in names))
+
+
+@cache
+def discovery_digest() -> str:
+    """Hash of the code that discovers motifs in attributions."""
+    here = Path(__file__).parent
+    return registry.source_digest(*(here / f"{name}.py" for name in ("discovery", "evaluation")))
 
 
 def score_predictions(arrays: TrialArrays, names: Sequence[str]) -> dict[str, float]:
@@ -61,12 +69,36 @@ def score_model(probe: Probe) -> dict[str, float]:
     }
 
 
+def score_motifs(found: MotifSet, dataset: Dataset) -> dict[str, float]:
+    """Every metric of what was discovered in one trial's attributions.
+
+    The known motifs are the true ones, or those of the database where these are not known.
+    """
+    known = dataset.motifs or dataset.database
+    return {
+        metric.name: metric.function(found, known)
+        for metric in METRICS.values()
+        if metric.scope == "motifs"
+    }
+
+
 def score_seeds(attributions: Sequence[Any]) -> list[dict[str, float]]:
-    """Every metric across the seeds of an arm; one dict a seed."""
-    scores: list[dict[str, float]] = [{} for _ in attributions]
+    """Every metric of attributions across the seeds of an arm; one dict a seed."""
+    return _across(attributions, "seeds")
+
+
+def score_motif_sets(sets: Sequence[MotifSet]) -> list[dict[str, float]]:
+    """Every metric of discovered motifs across the seeds of an arm; one dict a seed."""
+    pairs, arms = _across(sets, "motif-sets"), _across(sets, "arm")
+    return [one | other for one, other in zip(pairs, arms, strict=True)]
+
+
+def _across(trials: Sequence[Any], scope: str) -> list[dict[str, float]]:
+    scores: list[dict[str, float]] = [{} for _ in trials]
     for metric in METRICS.values():
-        if metric.scope == "seeds":
-            values = leave_one_out(metric.function(attributions))
+        if metric.scope == scope:
+            found = metric.function(trials)
+            values = leave_one_out(found) if metric.of_pairs else found
             for score, value in zip(scores, values, strict=True):
                 score[metric.name] = float(value)
     return scores
@@ -104,7 +136,9 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
     }
     label = dataset.columns["label"].take(dataset.scored_rows)
     result[RANDOM] |= {
-        metric.name: metric.floor for metric in METRICS.values() if metric.floor is not None
+        metric.name: metric.floor
+        for metric in METRICS.values()
+        if metric.floor is not None and metric.scope == "model"
     }
     predictions = {RANDOM: task.chance(dataset), **task.references(dataset, generator)}
     for name, prediction in predictions.items():
@@ -118,6 +152,15 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
         result[ORACLE] = _score_attribution(dataset, dataset.oracle)
         result[ORACLE] |= score_seeds([dataset.oracle[known]] * 2)[0]
     return result
+
+
+def discovery_floors() -> dict[str, float]:
+    """What trials are scored in whose attributions nothing is discovered."""
+    return {
+        metric.name: metric.floor
+        for metric in METRICS.values()
+        if metric.floor is not None and metric.scope in ("motifs", "motif-sets", "arm")
+    }
 
 
 def _score_attribution(dataset: Dataset, attribution: Any) -> dict[str, float]:

@@ -24,7 +24,7 @@ from .plan import Plan, make_plan, read_plan, resolve, with_evaluation
 from .results import as_csv, write_results
 from .runner import choose_device, pending, run_pending
 from .store import RunDirectory, slug, write_json, write_text
-from .study import CHOOSING, MEASURED, Study, first_difference, read_toml
+from .study import CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
 from .trial import EVALUATE, TUNE, hash_of
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
@@ -136,12 +136,12 @@ def _run_stage(plan: Plan, stage: str, run: RunDirectory, workers: int, console:
         run_pending(part, run, workers=workers, ended=ended)
 
 
-def score_run(root: Path, more: Sequence[str], *, jobs: int | None, console: Console) -> Outcome:
+def score_run(root: Path, more: Wanted, *, jobs: int | None, console: Console) -> Outcome:
     """Score the trained models of a run where a score is missing or by other code than the present.
 
     Args:
         root: the run directory.
-        more: specs of attributions to add to those of the study.
+        more: what is measured beside what the study asks for.
         jobs: worker processes; None for one a core, or one a GPU.
         console: where to tell.
 
@@ -160,7 +160,7 @@ def score_run(root: Path, more: Sequence[str], *, jobs: int | None, console: Con
         with console.progress(len(todo)) as ended:
             run_pending(plan, run, workers=workers, ended=ended)
         write_text(root / "study.toml", plan.study.to_toml())
-        everything = read_plan(run, (), trained=False)
+        everything = read_plan(run, trained=False)
         if plan.study.tune:
             _choose_again(everything, run, console)
         write_results(everything, run)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,19 @@ from pydantic import (
 from .contracts import Scale
 from .errors import UserError, unknown
 from .tuning import MOST_WEIGHTS, choose_seeds
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is measured of a trained model, beside its predictions.
+
+    Attributes:
+        attributions: specs of the attributions, normalised.
+        discovery: whether motifs are looked for in them.
+    """
+
+    attributions: Sequence[str]
+    discovery: bool = False
 
 
 class Study(BaseModel):
@@ -46,6 +60,7 @@ class Study(BaseModel):
         train_attribution: spec of the attribution that penalties see in training.
         attributions: specs of the attributions that are scored, the first of them at first sight;
             empty for gradient x input, and DeepLIFT/SHAP too at standard and paper scale.
+        discovery: whether motifs are looked for in the attributions, by TF-MoDISco.
         data: data files; paths are relative to the study's file.
         plugins: files that define a prior or a task of the user's own.
         root_seed: from which all randomness is derived.
@@ -69,6 +84,7 @@ class Study(BaseModel):
     loss_margin: Annotated[float, Field(ge=0, lt=1)] = 0.02
     train_attribution: str = "input-x-gradient"
     attributions: list[str] = []
+    discovery: bool = False
     data: list[Path] = []
     plugins: list[Path] = []
     root_seed: Annotated[int, Field(ge=0)] = 0
@@ -106,6 +122,11 @@ class Study(BaseModel):
         if isinstance(self.tuning_seeds, int):
             return choose_seeds(self.tuning_seeds, self.seed_list)
         return self.tuning_seeds
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is measured of its trained models."""
+        return Wanted(self.attributions, self.discovery)
 
     def to_toml(self) -> str:
         """Every option, as ``study.toml`` in the run directory."""
@@ -174,7 +195,7 @@ def make_study(values: Mapping[str, Any], *, where: str) -> Study:
         raise UserError(f"{where}: {key} = {values.get(key)!r}: {message}") from None
 
 
-MEASURED = ("attributions",)
+MEASURED = ("attributions", "discovery")
 """what is measured of trained models; a study may ask for more of it later"""
 
 
