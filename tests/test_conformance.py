@@ -253,7 +253,7 @@ def test_where_the_first_checks_fail_the_others_are_not_run(tmp_path):
     found = list(check_prior("scalar"))
     failed = [finding.check for finding in found if finding.outcome == "failed"]
     assert failed == ["is plain data", "has one value per example"]
-    assert sum("not run: 'is plain data' failed" in finding.detail for finding in found) == 16
+    assert sum("not run: 'is plain data' failed" in finding.detail for finding in found) == 17
 
 
 def test_the_price_of_memory_is_that_of_a_usual_step():
