@@ -113,6 +113,11 @@ class Prior(ABC):
         return math.inf
 
     @property
+    def sees(self) -> str:
+        """Name of the training attribution that the penalty sees; "" for the study's."""
+        return ""
+
+    @property
     def cut(self) -> float | None:
         """Shortest period in bp that a low-pass prior lets through; None for every other prior."""
         return None

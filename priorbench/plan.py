@@ -160,7 +160,7 @@ def resolve(study: Study, device: str) -> Study:
     task_names = list(dict.fromkeys(_name(source.task) for source in sources(resolved)))
     for spec in priors:
         for task in task_names:
-            _refuse_blind(spec, task, resolved.train_attribution)
+            _refuse_blind(spec, task, seen_by(spec, resolved))
     weights = resolve_weights(study, priors, task_names)
     tuning: dict[str, Any] = {"grids": resolve_grids(study, weights)}
     if study.tune:
@@ -227,12 +227,17 @@ def _attribution(spec: str) -> str:
         raise UserError(f"train_attribution: {error}") from None
 
 
+def seen_by(spec: str, study: Study) -> str:
+    """Spec of the training attribution that a prior's penalty sees in a resolved study."""
+    return registry.load_prior(spec).sees or study.train_attribution
+
+
 def _refuse_blind(spec: str, task: str, attribution: str) -> None:
     for part in registry.load_prior(spec).parts(1.0, task):
         if _name(attribution) in part.prior.blind_to:
             raise UserError(
-                f"prior {spec!r}: its penalty is constant for --train-attribution {attribution}; "
-                "choose another of the two"
+                f"prior {spec!r}: its penalty is constant for the training attribution "
+                f"{attribution}; choose another of the two"
             )
 
 
@@ -349,7 +354,7 @@ def _trial(study: Study, setting: Setting, arm: Arm, stage: str, seed: int) -> T
         architecture=architecture,
         prior=arm.prior,
         weight=arm.weight,
-        train_attribution=study.train_attribution,
+        train_attribution=seen_by(arm.prior, study),
         seed=seed,
         stage=stage,
         scale=study.scale,

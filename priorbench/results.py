@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from . import registry, scoring
 from .choosing import no_tuning, read_tuning
 from .comparisons import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, agreement_of, compare
-from .contracts import Metric, Task, TrialArrays
+from .contracts import Metric, TrialArrays
 from .dataset import SCORED_ON, Dataset, load_dataset
 from .discovery import NOTHING_FOUND, MotifSet, unpack_motifs
 from .errors import UserError
 from .evaluation import attributions_in, read_arrays, stored_attribution, unpack
 from .metrics import METRICS
 from .plan import BASELINE, Plan
+from .references import discovery_floors, stored_references
 from .store import DONE, RunDirectory, write_text
 from .study import Study, read_toml
 from .trial import Trial
@@ -52,7 +53,7 @@ RESULT_COLUMNS = [
 def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
     """One row per trial, attribution and metric, reference rows included, in the plan's order."""
     scores = _Scores(plan, run)
-    references = _references(plan, scores.datasets)
+    references = _references(plan)
     rows: list[dict[str, Any]] = []
     # trials of different stages are scored on different data
     for block in _grouped(plan.trials, lambda trial: (trial.block, trial.stage)):
@@ -198,14 +199,13 @@ def _row(
 _References = dict[tuple[str, str, str], dict[str, dict[str, float]]]
 
 
-def _references(plan: Plan, datasets: Mapping[str, Dataset]) -> _References:
-    """Scores of chance and of the oracle for every block."""
+def _references(plan: Plan) -> _References:
+    """Scores of chance, of motif search and of the oracle for every block."""
     found: _References = {}
     for block in dict.fromkeys(trial.block for trial in plan.trials):
-        task: Task = registry.build("task", block[0])
-        found[block] = scoring.reference_scores(datasets[f"{block[0]}/{block[1]}"], task)
+        found[block] = stored_references(plan.datasets[f"{block[0]}/{block[1]}"], block[0])
         if plan.study.discovery:
-            found[block][scoring.RANDOM] |= scoring.discovery_floors()
+            found[block][scoring.RANDOM] |= discovery_floors()
     return found
 
 

@@ -7,11 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from . import registry
-from .contracts import Task, TrialArrays
-from .dataset import MOTIF, SUBOPTIMAL, Dataset
+from .contracts import TrialArrays
+from .dataset import Dataset
 from .metrics import METRICS
 from .statistics import leave_one_out
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 RANDOM, ORACLE = "random", "oracle"
 """names of the reference rows: floor and ceiling of a score"""
-_FLOOR_DRAWS = 5
 
 
 @cache
@@ -111,59 +108,3 @@ def score_against(costs: Mapping[str, float], baseline: Mapping[str, float]) -> 
         for metric in METRICS.values()
         if metric.scope == "baseline"
     }
-
-
-def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
-    """Scores of chance and, where the truth is known, of the oracle.
-
-    Chance predicts the share of the labels for every example, and its attribution is random. What
-    the task has by way of ``references`` is scored on prediction alone.
-
-    The random attribution is Gaussian noise, five draws averaged; seeds of it are independent.
-    The oracle is the same under every seed.
-    """
-    shape = (len(dataset.attributed), dataset.length)
-    generator = np.random.default_rng(0)
-    noise = [generator.standard_normal(shape, dtype=np.float32) for _ in range(_FLOOR_DRAWS)]
-    floors = [_score_attribution(dataset, draw) for draw in noise]
-    across = score_seeds(noise)
-    result = {
-        RANDOM: {
-            name: float(np.mean([scores[name] for scores in found]))
-            for found in (floors, across)
-            for name in found[0]
-        }
-    }
-    label = dataset.columns["label"].take(dataset.scored_rows)
-    result[RANDOM] |= {
-        metric.name: metric.floor
-        for metric in METRICS.values()
-        if metric.floor is not None and metric.scope == "model"
-    }
-    predictions = {RANDOM: task.chance(dataset), **task.references(dataset, generator)}
-    for name, prediction in predictions.items():
-        arrays = TrialArrays(
-            prediction, label, noise[0], None, None, {}, negative_weight=dataset.negative_weight
-        )
-        result.setdefault(name, {}).update(score_predictions(arrays, task.metrics))
-    if dataset.oracle is not None and dataset.truth is not None:
-        # sequences without a motif have no oracle attribution to agree with
-        known = np.isin(dataset.truth, (MOTIF, SUBOPTIMAL)).any(axis=1)
-        result[ORACLE] = _score_attribution(dataset, dataset.oracle)
-        result[ORACLE] |= score_seeds([dataset.oracle[known]] * 2)[0]
-    return result
-
-
-def discovery_floors() -> dict[str, float]:
-    """What trials are scored in whose attributions nothing is discovered."""
-    return {
-        metric.name: metric.floor
-        for metric in METRICS.values()
-        if metric.floor is not None and metric.scope in ("motifs", "motif-sets", "arm")
-    }
-
-
-def _score_attribution(dataset: Dataset, attribution: Any) -> dict[str, float]:
-    empty = np.empty(0, dtype=np.float32)
-    arrays = TrialArrays({}, empty, attribution, dataset.truth, dataset.oracle, {})
-    return score_attribution(arrays)

@@ -25,8 +25,8 @@ from priorbench.dataset import MOTIF, TEST, TRAIN, VALID, DatasetWriter, load_da
 from priorbench.evaluation import pack_explanation, pack_predictions
 from priorbench.explainers import Explanation
 from priorbench.metrics import METRICS
+from priorbench.references import reference_scores
 from priorbench.results import RESULT_COLUMNS, load_run
-from priorbench.scoring import reference_scores
 from priorbench.study import make_study
 
 EVIL = "<script>alert(1)</script>"
