@@ -196,6 +196,7 @@ def _read_genome(
     peaks = stranded(read_bed(data.peaks))
     with Genome(data.genome) as genome:
         collector.notes += genome.notes
+        collector.located(genome.lengths)
         check_inside(peaks, genome)
         if sites is not None and not set(sites.chrom) & set(genome.lengths):
             genome.require(str(sites.chrom[0]), f"{sites.path}: line {sites.line[0]}")

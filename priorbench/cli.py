@@ -63,6 +63,17 @@ class Kinds(StrEnum):
     studies = "studies"
 
 
+class Formats(StrEnum):
+    """What a run can be exported as."""
+
+    csv = "csv"
+    latex = "latex"
+    parquet = "parquet"
+    bigwig = "bigwig"
+    modisco = "modisco"
+    figures = "figures"
+
+
 class NewKinds(StrEnum):
     """What can be written from a template."""
 
@@ -497,6 +508,62 @@ def _download_progress(name: str, begun: int, total: int | None) -> Iterator[Any
     with Progress(*columns, TransferSpeedColumn(), console=console) as bar:
         line = bar.add_task(name, total=total, completed=begun)
         yield lambda count: bar.advance(line, count)
+
+
+@app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="A run directory.")],
+    kind: Annotated[
+        Formats, typer.Option("--format", help="Tables, attributions, or the report's figures.")
+    ],
+    to: Annotated[Path | None, typer.Option(help="Where to; default DIR/export/FORMAT.")] = None,
+    attribution: Annotated[
+        str | None, typer.Option(help="For bigwig and modisco: which; the first if left out.")
+    ] = None,
+    each_trial: Annotated[
+        bool, typer.Option("--each-trial", help="Every seed too, not only the mean over seeds.")
+    ] = False,
+) -> None:
+    """Write a run's tables, attributions or figures as files for other programs.
+
+    Example: priorbench export runs/default-1a2b3c4d --format latex
+    """
+    from .export import export_run
+
+    folder = to or directory / "export" / str(kind)
+    written = export_run(
+        directory, folder, str(kind), attribution=attribution, each_trial=each_trial
+    )
+    for line in written.hints:
+        _say(line)
+    for path in written.paths:
+        print(path)
+
+
+@app.command()
+def edges(
+    length: Annotated[int, typer.Option(help="Of the window, in bp.")] = 120,
+    priors: Annotated[
+        str | None, typer.Option(help="Which penalties; every boundary of fourier, and tv.")
+    ] = None,
+    run_directory: Annotated[
+        Path | None, typer.Option("--run", help="A run of the study edges: its trained models.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("edges"),
+) -> None:
+    """Show what a penalty does near the ends of the window; exact, nothing is trained.
+
+    Example: priorbench edges --length 1000 --out edges-1000
+    """
+    from .edge_effects import BOUNDARIES
+    from .pages import reports_package
+    from .registry import normal_spec
+
+    wanted = options.read_names("priors", priors) or list(BOUNDARIES)
+    specs = list(dict.fromkeys(normal_spec("prior", spec) for spec in wanted))
+    written = reports_package().write_edges(out, priors=specs, length=length, run=run_directory)
+    _say(f"{len(written)} files in {out}")
+    print(written[0])
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,10 @@ class Collector:
         self._counts = np.zeros((len(SPLITS), len(_CLASSES)), dtype=np.int64)
         self._bases = np.zeros((len(_CLASSES), 3), dtype=np.int64)
         self._length = 0
+
+    def located(self, sizes: Mapping[str, int]) -> None:
+        """Say how many bp every chromosome of the genome has."""
+        self._writer.chromosome_sizes = dict(sizes)
 
     def sampled(self, split: int, candidates: int, drawn: int) -> None:
         """Say from how many possible negatives those of a split were drawn."""

@@ -7,6 +7,7 @@ A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json`
 ``label.npy``           (N,) or (N, outputs) float32
 ``split.npy``           (N,) uint8: 0 training, 1 validation, 2 test
 ``NAME.npy``            further arrays of a task, N rows each; those of shape (N, tracks, bp) are
+                        float32 (counts are stored as small integers)
                         tracks along the middle of the window: they are shifted and turned
                         with the sequence, the order of the tracks too (plus, minus); one row alone
                         is shared by all examples
@@ -48,6 +49,7 @@ of a motif that says next to nothing and neither rewards nor punishes, and part 
 mutated towards lower affinity"""
 
 _KEEP_MAPPED_BYTES = 64 << 20
+_REWRITTEN_BYTES = 4 << 20
 
 
 class SharedRows:
@@ -74,7 +76,10 @@ class SharedRows:
         result = np.asarray(self._array[rows if len(self._array) > 1 else np.zeros_like(rows)])
         if self._releases:
             self._release()
-        return result
+        # tracks of counts are stored as small integers
+        return (
+            result.astype(np.float32) if result.ndim == 3 and result.dtype.kind == "u" else result
+        )
 
     def _release(self) -> None:
         base = getattr(self._array, "_mmap", None)
@@ -130,6 +135,48 @@ class NpyWriter:
         return self._rows
 
 
+class TrackWriter(NpyWriter):
+    """Appends float32 tracks; they are stored as the smallest integers that hold them exactly.
+
+    Counts of reads fit into one byte, rarely two. The file starts with one, and is rewritten once
+    or twice where that does not do; values that are no counts stay float32.
+    """
+
+    _DTYPES = tuple(map(np.dtype, ("uint8", "uint16", "float32")))
+
+    def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
+        """Create the file."""
+        self._path = path
+        super().__init__(path, row_shape, self._DTYPES[0])
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Append (k, *row_shape) float32."""
+        dtype = self._smallest(rows)
+        if dtype != self._dtype:
+            self._widen(dtype)
+        super().append(rows)
+
+    def _smallest(self, rows: NDArray[Any]) -> np.dtype[Any]:
+        """The first dtype, from the present one on, that holds the rows exactly."""
+        least, most = rows.min(initial=0), rows.max(initial=0)
+        for dtype in self._DTYPES[self._DTYPES.index(self._dtype) : -1]:
+            fits = least >= 0 and most < 256**dtype.itemsize
+            if fits and (rows.astype(dtype) == rows).all():
+                return dtype
+        return self._DTYPES[-1]
+
+    def _widen(self, dtype: np.dtype[Any]) -> None:
+        self.close()
+        narrow = self._path.with_name(f"{self._path.name}.narrow")
+        self._path.rename(narrow)
+        super().__init__(self._path, self._row_shape, dtype)
+        stored = np.load(narrow, mmap_mode="r", allow_pickle=False)
+        step = max(1, _REWRITTEN_BYTES // max(1, stored[:1].nbytes))
+        for start in range(0, len(stored), step):
+            super().append(stored[start : start + step])
+        narrow.unlink()
+
+
 class DatasetWriter:
     """Writes a dataset chunk by chunk; the folder appears under its name only when complete."""
 
@@ -145,6 +192,8 @@ class DatasetWriter:
         """bases at either end beyond the window"""
         self.chromosomes: list[str] = []
         """names, in the order of their numbers"""
+        self.chromosome_sizes: dict[str, int] = {}
+        """bp of every chromosome of the genome, in its order"""
         self.negative_weights: dict[str, float] = {}
         """how many possible negatives each one of a split stands for, where they were drawn"""
         self.notes: list[str] = []
@@ -175,8 +224,7 @@ class DatasetWriter:
         }
         for name, rows in columns.items():
             if name not in self._columns:
-                path = self._partial / f"{name}.npy"
-                self._columns[name] = NpyWriter(path, rows.shape[1:], rows.dtype)
+                self._columns[name] = _column(self._partial / f"{name}.npy", rows)
             self._columns[name].append(rows)
 
     @property
@@ -250,6 +298,7 @@ class DatasetWriter:
         record = {
             "margin": self.margin,
             "chromosomes": self.chromosomes,
+            "chromosome_sizes": self.chromosome_sizes,
             "negative_weights": self.negative_weights,
             "motifs": _as_lists(self._motifs),
             "database": _as_lists(self._database),
@@ -360,6 +409,13 @@ class Dataset:
     def scored_rows(self) -> NDArray[np.int64]:
         """(N,) int64 rows that predictions are made of and scored on, ascending."""
         return self.rows(self.scored)
+
+
+def _column(path: Path, rows: NDArray[Any]) -> NpyWriter:
+    """What writes rows like these."""
+    if rows.ndim == 3 and rows.dtype == np.float32:
+        return TrackWriter(path, rows.shape[1:])
+    return NpyWriter(path, rows.shape[1:], rows.dtype)
 
 
 def _as_lists(motifs: Mapping[str, NDArray[np.float64]]) -> dict[str, list[list[float]]]:

@@ -55,13 +55,13 @@ def read_weights(text: str) -> dict[str, float]:
 def find_study(name: str) -> Path:
     """A study file, or one of the studies that come with priorbench; UserError if neither."""
     path = Path(name)
-    if path.suffix == ".toml" or path.exists():
-        return path
     folder = Path(str(files("priorbench.studies")))
     known = {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    if name not in known:
-        raise unknown("study", name, known)
-    return known[name]
+    if name in known:  # also where a folder has the same name, such as `edges`
+        return known[name]
+    if path.suffix == ".toml" or path.exists():
+        return path
+    raise unknown("study", name, known)
 
 
 def make_study_of(name: str | None, given: dict[str, Any]) -> Study:

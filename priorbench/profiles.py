@@ -71,6 +71,7 @@ def read_profiles(
     with ExitStack() as stack:
         genome = stack.enter_context(Genome(data.genome))
         writer.notes += genome.notes
+        writer.chromosome_sizes = dict(genome.lengths)
         check_inside(peaks, genome)
         chroms = list(dict.fromkeys(peaks.chrom.tolist()))
         tracks = {"reads": stack.enter_context(closing(Signal(strands, genome, chroms)))}

@@ -32,7 +32,8 @@ def metrics_digest() -> str:
 def probes_digest() -> str:
     """Hash of the code that scores trained models, attributions included."""
     here = Path(__file__).parent
-    names = ("explainers", "probes", "evaluation", "metrics/stability", "metrics/faithfulness")
+    names = ("explainers", "probes", "evaluation", "measuring")
+    names += ("metrics/stability", "metrics/faithfulness")
     return registry.source_digest(*(here / f"{name}.py" for name in names))
 
 

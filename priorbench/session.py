@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import importlib.metadata
 import io
 import shutil
 import time
@@ -20,6 +19,7 @@ from .choosing import TUNING_FILE, choose_weights, chosen_weights, told
 from .contracts import Task
 from .environment import environment
 from .errors import UserError
+from .pages import reports_package
 from .plan import Plan, make_plan, read_plan, resolve, with_evaluation
 from .results import as_csv, write_results
 from .runner import choose_device, pending, run_pending
@@ -242,8 +242,5 @@ def _write_plan(plan: Plan, run: RunDirectory) -> None:
 
 def report_writer() -> Callable[[Sequence[Path], Path], None]:
     """The function that writes the report, found like every other component."""
-    entries = importlib.metadata.entry_points(group="priorbench.reports", name="builtin")
-    for entry in entries:
-        write: Callable[[Sequence[Path], Path], None] = entry.load().write_report
-        return write
-    raise UserError("priorbench is not installed; `pip install .` in its folder")
+    write: Callable[[Sequence[Path], Path], None] = reports_package().write_report
+    return write

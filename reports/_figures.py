@@ -6,8 +6,10 @@ import hashlib
 import html
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -38,6 +40,9 @@ _STYLE = {
     "axes.facecolor": "none",
 }
 
+_DPI = 200
+_sink: ContextVar[Callable[[Figure, str], None] | None] = ContextVar("sink", default=None)
+
 
 @contextmanager
 def style() -> Iterator[None]:
@@ -46,6 +51,45 @@ def style() -> Iterator[None]:
 
     with matplotlib.rc_context(_STYLE):
         yield
+
+
+@contextmanager
+def handed_to(sink: Callable[[Figure, str], None]) -> Iterator[None]:
+    """Within this, :func:`to_svg` gives every figure and its label to ``sink`` as well."""
+    token = _sink.set(sink)
+    try:
+        yield
+    finally:
+        _sink.reset(token)
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as ``stem.svg`` and ``stem.png``, on white; the same bytes every time.
+
+    Curves that have labels get a legend: on a page the key stands beside the figure.
+
+    Args:
+        figure: drawn within :func:`style`.
+        stem: path without an ending.
+    """
+    import matplotlib
+
+    handles = [handle for axes in figure.axes for handle in axes.get_legend_handles_labels()[0]]
+    if handles:
+        legend = figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=7)
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # a dollar in a name is no formula
+    paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "png")]
+    with style(), matplotlib.rc_context({"svg.hashsalt": "priorbench"}):
+        figure.savefig(paths[0], facecolor="white", metadata={"Date": None})
+        figure.savefig(paths[1], facecolor="white", dpi=_DPI)
+    return paths
+
+
+def stem_of(number: int, label: str) -> str:
+    """A file's name for the ``number``-th figure: how its label begins."""
+    begin = re.split(r"[:;,] ", label)[0].lower()
+    return f"{number:02d}-{re.sub(r'[^a-z0-9]+', '-', begin).strip('-')[:60]}"
 
 
 def to_svg(figure: Figure, label: str) -> Markup:
@@ -61,6 +105,9 @@ def to_svg(figure: Figure, label: str) -> Markup:
     # the salt only has to be fixed: ids are made again below
     with matplotlib.rc_context({"svg.hashsalt": "priorbench"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
+    sink = _sink.get()
+    if sink is not None:
+        sink(figure, label)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)

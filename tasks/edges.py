@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from priorbench import UserError
 from priorbench.dataset import DECOY, MOTIF
+from priorbench.edge_places import NOWHERE, WHERE
 from priorbench.simulation import (
     make_instances,
     markov_background,
@@ -22,7 +24,7 @@ from ._logit import Drawn, LogitTask, alternate
 
 _TARGET = "GCATGAGTCACC"
 _DECOY = "CCATATAAGG"
-_PLACES = ("start", "end", "both", "middle")
+_MIXED = ("start", "end", "both", "middle", "both-middle")
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,15 @@ class Edges(LogitTask):
     """Bound against unbound windows; the motif stands at a controlled distance from the ends.
 
     ``where=both`` plants two instances, one at either end, which a periodic transform takes for
-    neighbours; ``middle`` plants one in the middle; ``mixed`` puts every positive, by turns, into
-    one of the four places. Negatives hold the bases of instances in a random order, at the same
-    places. A decoy is in both classes. The prior applies to positives.
+    neighbours; ``middle`` plants one in the middle; ``both-middle`` two, as far from each other
+    there as those of ``both`` are around the ends; ``mixed`` puts every positive, by turns, into
+    one of these five places; ``anywhere`` plants one at a random place. Negatives hold the bases
+    of instances in a random order, at the same places. A decoy is in both classes. The prior
+    applies to positives.
 
     Attributes:
         where: the place of the motif.
-        distance: bp between the motif and the end of the window.
+        distance: bp between the motif and the end of the window, the least for ``anywhere``.
         fidelity: probability of the consensus base in every motif column.
     """
 
@@ -44,7 +48,7 @@ class Edges(LogitTask):
     citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
     reverse_complement: ClassVar[bool] = True
 
-    where: Literal["mixed", "start", "end", "both", "middle"] = "mixed"
+    where: Literal["mixed", "start", "end", "both", "middle", "both-middle", "anywhere"] = "mixed"
     distance: int = 0
     fidelity: float = 0.8
 
@@ -60,33 +64,43 @@ class Edges(LogitTask):
         # the decoy fits beside the motif in the middle, and between those at the ends
         return 2 * (self.distance + len(_TARGET) + len(_DECOY))
 
+    def place(self, turn: int) -> str:
+        """Where the motif of the ``turn``-th window of its class stands."""
+        return _MIXED[turn % len(_MIXED)] if self.where == "mixed" else self.where
+
+    def starts(self, name: str, length: int, generator: np.random.Generator) -> Sequence[int]:
+        """First positions of the motifs of a window; a random one for ``anywhere``."""
+        width, first = len(_TARGET), self.distance
+        last, middle = length - width, length // 2
+        if name == "anywhere":
+            return (int(generator.integers(first, last - first + 1)),)
+        return {
+            "start": (first,),
+            "end": (last - first,),
+            "both": (first, last - first),
+            "middle": (last // 2,),
+            "both-middle": (middle - first - width, middle + first),
+        }[name]
+
     def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
-        """See LogitTask.draw; ``place`` is the index of a positive's place, 255 for negatives."""
+        """See LogitTask.draw; ``where`` numbers the place as in WHERE, NOWHERE for negatives."""
         labels = alternate(count)
         sequences = markov_background(count, length, generator)
         planted = nothing_planted(count, length)
         motif = motif_from_consensus("target", _TARGET, self.fidelity)
-        last = length - motif.width
-        starts = {
-            "start": (self.distance,),
-            "end": (last - self.distance,),
-            "both": (self.distance, last - self.distance),
-            "middle": (last // 2,),
-        }
-        places = np.full(count, 255, dtype=np.uint8)
+        numbers = np.full(count, NOWHERE, dtype=np.uint8)
         for row, bound in enumerate((labels == 1).tolist()):
-            turn = row // 2  # positives and negatives alternate
-            name = _PLACES[turn % len(_PLACES)] if self.where == "mixed" else self.where
-            number = len(starts[name])
-            instances = make_instances(motif, number, MOTIF, generator)
-            instances = instances.turned(generator.random(number) < 0.5)
+            name = self.place(row // 2)  # positives and negatives alternate
+            starts = self.starts(name, length, generator)
+            instances = make_instances(motif, len(starts), MOTIF, generator)
+            instances = instances.turned(generator.random(len(starts)) < 0.5)
             if bound:
-                places[row] = _PLACES.index(name)
+                numbers[row] = WHERE.index(name)
             else:
-                instances = instances.scrambled(np.full(number, True), generator)
-            for index, start in enumerate(starts[name]):
+                instances = instances.scrambled(np.full(len(starts), True), generator)
+            for index, start in enumerate(starts):
                 write_instance(sequences, planted, (row, start), instances, index)
         decoy = motif_from_consensus("decoy", _DECOY, self.fidelity)
         some = np.flatnonzero(generator.random(count) < 0.5)
         plant(sequences, decoy, some, planted, code=DECOY, generator=generator)
-        return Drawn(sequences, labels, planted, {"place": places})
+        return Drawn(sequences, labels, planted, {"where": numbers})

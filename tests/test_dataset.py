@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from priorbench import UserError
-from priorbench.dataset import Dataset, DatasetWriter, SharedRows, load_dataset
+from priorbench.dataset import Dataset, DatasetWriter, SharedRows, TrackWriter, load_dataset
 from priorbench.sequences import decode, encode, one_hot, reverse_complement
 
 
@@ -21,6 +21,39 @@ def write(folder, chunks=2, note=""):
         writer.notes.append(note)
         writer.finish(task="binary", name="x")
     return load_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("last", "stored"),
+    [
+        (255, "uint8"),
+        (256, "uint16"),
+        (65535, "uint16"),
+        (65536, "float32"),
+        (0.5, "float32"),
+        (-1, "float32"),
+    ],
+)
+def test_tracks_are_stored_in_as_few_bytes_as_hold_them_exactly(
+    tmp_path, last, stored, monkeypatch
+):
+    monkeypatch.setattr("priorbench.dataset._REWRITTEN_BYTES", 20)  # rewritten in several steps
+    rows = np.random.default_rng(0).poisson(3, (7, 2, 5)).astype(np.float32)
+    rows[-1, 1, 4] = last
+    writer = TrackWriter(tmp_path / "x.npy", (2, 5))
+    for start in range(0, 7, 3):
+        writer.append(rows[start : start + 3])
+    digest = writer.close()
+    assert writer.rows == 7
+    assert np.load(tmp_path / "x.npy").dtype == stored
+    found = SharedRows(tmp_path / "x.npy").take(np.arange(7))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, rows)
+    # the same contents, the same hash, however they came
+    whole = TrackWriter(tmp_path / "y.npy", (2, 5))
+    whole.append(rows)
+    assert whole.close() == digest
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["x.npy", "y.npy"]
 
 
 def test_round_trip(tmp_path):

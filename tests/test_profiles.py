@@ -361,7 +361,7 @@ def test_reference_rows_of_a_profile_task(tmp_path: Path) -> None:
         task.simulate(writer, "smoke", np.random.default_rng(0))
         writer.finish()
     found = reference_scores(load_dataset(tmp_path / "d"), task)
-    assert list(found) == ["random", "shuffled", "replicate", "oracle"]
+    assert list(found) == ["random", "motif-scan", "shuffled", "replicate", "oracle"]
     jsd = {name: scores.get("profile-jsd") for name, scores in found.items()}
     assert jsd["replicate"] < jsd["random"] < jsd["shuffled"]
     assert math.isnan(found["replicate"]["profile-nll"])

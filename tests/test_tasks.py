@@ -21,6 +21,7 @@ from priorbench.dataset import (
     DatasetWriter,
     load_dataset,
 )
+from priorbench.edge_places import NOWHERE, WHERE
 from priorbench.objective import Regularisation
 from priorbench.references import reference_scores
 from priorbench.schedules import schedule_of
@@ -305,7 +306,9 @@ def test_edges_plants_where_it_says():
         "end": [{66}],
         "middle": [{34}],
         "both": [{2, 66}],
-        "mixed": [{2}, {66}, {2, 66}, {34}],
+        # as far apart, 4 bp between them, as those at the ends are around them
+        "both-middle": [{26, 42}],
+        "mixed": [{2}, {66}, {2, 66}, {34}, {26, 42}],
     }.items():
         drawn = task_of(f"edges:where={where}:distance=2").draw(80, 80, np.random.default_rng(0))
         found = []
@@ -315,7 +318,21 @@ def test_edges_plants_where_it_says():
             if begins not in found:
                 found.append(begins)
         assert found == starts, where
-        assert set(drawn.arrays["place"][1::2]) == {255}
+        assert set(drawn.arrays["where"][1::2]) == {NOWHERE}
+        names = [WHERE[number] for number in drawn.arrays["where"][::2]]
+        assert set(names) == ({where} if where != "mixed" else set(WHERE[:5]))
+
+
+def test_edges_anywhere_keeps_its_distance_and_reaches_it():
+    drawn = task_of("edges:where=anywhere:distance=5").draw(4000, 80, np.random.default_rng(0))
+    motif = drawn.planted.codes[::2] == MOTIF
+    begins = motif.argmax(axis=1)
+    assert (motif.sum(axis=1) == 12).all()
+    assert set(begins) == set(range(5, 80 - 12 - 5 + 1))
+    # decoys are as likely at any place in both classes
+    decoy = drawn.planted.codes == DECOY
+    shares = [decoy[first::2].mean(axis=0) for first in (0, 1)]
+    np.testing.assert_allclose(shares[0], shares[1], atol=0.04)
 
 
 def test_outputs_share_motifs_and_follow_them():

@@ -1,0 +1,47 @@
+"""What happens to attributions near the ends of the window, by boundary of the Fourier penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from markupsafe import Markup
+
+from priorbench import Section, registry
+from priorbench.edge_effects import SHORTEST, effects_of
+from priorbench.edge_trials import trained_edges
+from priorbench.results import Run
+from priorbench.specs import split_composition, split_spec
+
+from ._edge_page import FOURIER, body
+from ._page import render
+
+_CONTROL = "tv"
+
+
+class EdgeArtifacts(Section):
+    """Penalty, gradient and trained models near the ends, for runs with Fourier priors."""
+
+    title: ClassVar[str] = "Edge artifacts"
+    position: ClassVar[int] = 45
+
+    def render(self, run: Run) -> str:
+        """See Section."""
+        specs = fourier_specs(run.study["priors"])
+        if not specs:
+            return ""
+        trained = trained_edges(run)
+        priors = [(spec, registry.load_prior(spec)) for spec in [*specs, _CONTROL]]
+        lengths = {dataset.length for dataset in run.datasets.values()}
+        return Markup("").join(
+            body(effects_of(priors, length), [b for b in trained if b.length == length])
+            if length >= SHORTEST
+            else render("edges_short", length=length, shortest=SHORTEST)
+            for length in sorted(lengths)
+        )
+
+
+def fourier_specs(priors: Sequence[str]) -> list[str]:
+    """The Fourier priors of a run, those inside compositions too, without repeats."""
+    parts = [part for spec in priors for part, _ in split_composition(spec)]
+    return list(dict.fromkeys(part for part in parts if split_spec(part)[0] == FOURIER))
