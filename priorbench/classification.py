@@ -54,12 +54,13 @@ def read_classification(
     only.
 
     Args:
-        writer: takes sequences, labels (1 for positives, 0 for negatives) and splits, the test
-            positives to attribute with what is known about them, and notes.
+        writer: takes sequences, labels (1 for positives, 0 for negatives) and splits, the
+            positives to attribute (of the test and of the validation split) with what is known
+            about them, and notes.
         data: the data file.
         generator: draws negatives and the sequences to attribute.
         reverse_complement: whether the reverse complement is the same molecule.
-        attributed_at_most: test positives to attribute.
+        attributed_at_most: positives of a split to attribute.
 
     Raises:
         UserError: for input that cannot be used, or that leaves a class empty in a split.
@@ -225,7 +226,9 @@ def _read_genome(
                 covered=covered,
             )
             negatives = drawn.windows
-            collector.sampled(drawn.candidates.get(TEST, 0), int((negatives.split == TEST).sum()))
+            for split in (VALID, TEST):
+                count = int((negatives.split == split).sum())
+                collector.sampled(split, drawn.candidates.get(split, 0), count)
             collector.notes.append(
                 f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the "
                 "genome, outside the peaks, matched in GC content within each split."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .contracts import Scale
     from .runner import Event
     from .session import Outcome
+    from .trial import Trial
 
 app = typer.Typer(
     name="priorbench",
@@ -147,6 +149,12 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     seeds: Annotated[str | None, typer.Option(help="A count, or a list such as 0,3,7.")] = None,
     scale: Annotated[Scales | None, typer.Option(help="Size of data and training.")] = None,
     weights: Annotated[str | None, typer.Option(help="Such as fourier=1,l2=0.1.")] = None,
+    tune: Annotated[
+        int | None, typer.Option(min=0, help="Weights of every prior to try first, on other seeds.")
+    ] = None,
+    tuning_seeds: Annotated[
+        str | None, typer.Option(help="Seeds that choose weights: a count, or a list.")
+    ] = None,
     train_attribution: Annotated[
         str | None, typer.Option(help="What penalties see, such as expected-gradients.")
     ] = None,
@@ -177,6 +185,10 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
         "seeds": options.read_seeds(seeds) if seeds is not None else None,
         "scale": str(scale) if scale else None,
         "weights": options.read_weights(weights) if weights is not None else None,
+        "tune": tune,
+        "tuning_seeds": (
+            options.read_seeds(tuning_seeds, "tuning-seeds") if tuning_seeds is not None else None
+        ),
         "train_attribution": train_attribution,
         "attributions": options.read_names("attributions", attributions),
         "discovery": discovery or None,
@@ -255,11 +267,7 @@ def _progress(total: int) -> Iterator[Any]:
         def tell(event: Event) -> None:
             pace.ended(event.status)
             reason = f" ({event.reason})" if event.reason else ""
-            trial = event.trial
-            _say(
-                f"{pace.text()} | {trial.dataset} {trial.prior} seed {trial.seed}: "
-                f"{event.status}{reason}"
-            )
+            _say(f"{pace.text()} | {_named(event.trial)}: {event.status}{reason}")
 
         yield tell
         return
@@ -271,14 +279,17 @@ def _progress(total: int) -> Iterator[Any]:
             pace.ended(event.status)
             bar.update(line, advance=1, description=pace.text())
             if event.reason:
-                trial = event.trial
                 bar.console.print(
-                    f"{trial.dataset} {trial.prior} seed {trial.seed}: {event.status}: "
-                    f"{event.reason}",
-                    markup=False,
+                    f"{_named(event.trial)}: {event.status}: {event.reason}", markup=False
                 )
 
         yield advance
+
+
+def _named(trial: Trial) -> str:
+    """A trial in a few words; with its weight where that is what differs."""
+    weight = f"={trial.weight:g}" if trial.stage == "tune" else ""
+    return f"{trial.dataset} {trial.prior}{weight} seed {trial.seed}"
 
 
 @app.command()
@@ -564,16 +575,26 @@ def status(directory: Annotated[Path, typer.Argument(help="A run directory.")]) 
     from .status import read_status
 
     found = read_status(directory)
-    total = sum(count for counts in found.by_prior.values() for count in counts.values())
-    names = ("done", "collapsed", "failed", "pending")
-    sums = {name: sum(c[name] for c in found.by_prior.values()) for name in names}
-    print(f"{total} trials: " + ", ".join(f"{count} {name}" for name, count in sums.items()))
+    if found.tuning:
+        _count("tuning trials", found.tuning)
+    if found.unplanned:
+        print(f"{found.unplanned} trials wait for the weights that tuning chooses")
+    else:
+        _count("trials", found.by_prior)
     if found.in_flight:
         print(f"{len(found.in_flight)} begun and not finished")
-    width = max(map(len, found.by_prior), default=0)
-    for prior, counts in found.by_prior.items():
-        print(f"  {prior:<{width}}  " + ", ".join(f"{counts[n]} {n}" for n in names if counts[n]))
     for prior, seed, reason in found.failures:
         print(f"  {prior} seed {seed}: {reason}")
     if found.failures:
         print(f"tracebacks are in {directory}/trials/*/record.json")
+
+
+def _count(what: str, by_prior: Mapping[str, Counter[str]]) -> None:
+    """Trials by status, then prior by prior."""
+    names = ("done", "collapsed", "failed", "pending")
+    sums = {name: sum(counts[name] for counts in by_prior.values()) for name in names}
+    listed = ", ".join(f"{count} {name}" for name, count in sums.items())
+    print(f"{sum(sums.values())} {what}: {listed}")
+    width = max(map(len, by_prior), default=0)
+    for prior, counts in by_prior.items():
+        print(f"  {prior:<{width}}  " + ", ".join(f"{counts[n]} {n}" for n in names if counts[n]))

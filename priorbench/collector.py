@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import SPLITS, TEST, DatasetWriter
+from .dataset import SPLITS, TEST, VALID, DatasetWriter
 from .errors import UserError
 from .sequences import N_CODE
 
@@ -21,38 +21,57 @@ def dropped_so_far(notes: Sequence[str]) -> str:
     return f" ({'; '.join(told)})" if told else ""
 
 
+class _Sample:
+    """A uniform sample of sequences, drawn while they stream by.
+
+    Each gets a random key, and those with the smallest keys stay. Which they are does not depend
+    on the size of the chunks.
+    """
+
+    def __init__(self, generator: np.random.Generator, at_most: int) -> None:
+        self._generator, self._at_most = generator, at_most
+        self._keys = np.empty(0)
+        self.rows = np.empty(0, dtype=np.int64)
+        self.codes: NDArray[np.uint8] | None = None
+
+    def add(self, rows: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
+        """Offer (k,) rows with their (k, L) codes."""
+        keys = np.concatenate([self._keys, self._generator.random(len(rows))])
+        kept = np.argsort(keys, kind="stable")[: self._at_most]
+        pool = codes if self.codes is None else np.concatenate([self.codes, codes])
+        self.rows = np.concatenate([self.rows, rows])[kept]
+        self._keys, self.codes = keys[kept], pool[kept]
+
+
 class Collector:
     """Writes sequences of two classes and keeps what is said about them afterwards.
 
-    The sequences to attribute are a uniform sample of the test positives, drawn while they
-    stream by: each gets a random key, and those with the smallest keys stay. Which they are
-    does not depend on the size of the chunks.
+    The sequences to attribute are a uniform sample of the test positives and one of the
+    validation positives.
 
     Attributes:
         notes: sentences for the user.
     """
 
     def __init__(self, writer: DatasetWriter, generator: np.random.Generator, at_most: int) -> None:
-        """Write to ``writer``; draw at most ``at_most`` test positives with ``generator``."""
+        """Write to ``writer``; draw at most ``at_most`` positives of a split with ``generator``."""
         self.notes: list[str] = []
-        self._writer, self._at_most = writer, at_most
-        # a stream of its own: other draws must not move the sample
-        (self._generator,) = generator.spawn(1)
+        self._writer = writer
+        # streams of their own: other draws must not move the samples
+        streams = zip((TEST, VALID), generator.spawn(2), strict=True)
+        self._samples = {split: _Sample(stream, at_most) for split, stream in streams}
         self._counts = np.zeros((len(SPLITS), len(_CLASSES)), dtype=np.int64)
         self._bases = np.zeros((len(_CLASSES), 3), dtype=np.int64)
         self._length = 0
-        self._keys = np.empty(0)
-        self._rows = np.empty(0, dtype=np.int64)
-        self._codes: NDArray[np.uint8] | None = None
 
     def located(self, sizes: Mapping[str, int]) -> None:
         """Say how many bp every chromosome of the genome has."""
         self._writer.chromosome_sizes = dict(sizes)
 
-    def sampled(self, candidates: int, drawn: int) -> None:
-        """Say from how many possible negatives those of the test split were drawn."""
+    def sampled(self, split: int, candidates: int, drawn: int) -> None:
+        """Say from how many possible negatives those of a split were drawn."""
         if candidates > drawn > 0:
-            self._writer.negative_weight = candidates / drawn
+            self._writer.negative_weights[SPLITS[split]] = candidates / drawn
 
     def add(self, codes: NDArray[np.uint8], label: int, split: NDArray[np.uint8]) -> None:
         """Append (k, L) uint8 sequences of one class, with their (k,) uint8 splits."""
@@ -65,15 +84,9 @@ class Collector:
         gc = np.count_nonzero((codes == 1) | (codes == 2))
         self._bases[label] += gc, np.count_nonzero(codes == N_CODE), codes.size
         if label == 1:
-            self._draw(codes, np.flatnonzero(split == TEST), first)
-
-    def _draw(self, codes: NDArray[np.uint8], index: NDArray[np.int64], first: int) -> None:
-        keys = np.concatenate([self._keys, self._generator.random(len(index))])
-        kept = np.argsort(keys, kind="stable")[: self._at_most]
-        here = codes[index]
-        pool = here if self._codes is None else np.concatenate([self._codes, here])
-        self._rows = np.concatenate([self._rows, first + index])[kept]
-        self._keys, self._codes = keys[kept], pool[kept]
+            for number, sample in self._samples.items():
+                index = np.flatnonzero(split == number)
+                sample.add(first + index, codes[index])
 
     def check(self, source: Path) -> None:
         """Raise UserError, naming ``source``, if a class is empty in a split."""
@@ -88,10 +101,12 @@ class Collector:
                     )
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """(M,) ascending int64 rows of the test positives to attribute, and their (M, L) codes."""
-        order = np.argsort(self._rows)
-        codes = np.empty((0, self._length), np.uint8) if self._codes is None else self._codes
-        return self._rows[order], codes[order]
+        """(M,) ascending int64 rows of the positives to attribute, and their (M, L) codes."""
+        rows = np.concatenate([sample.rows for sample in self._samples.values()])
+        found = [s.codes for s in self._samples.values() if s.codes is not None]
+        codes = np.concatenate([np.empty((0, self._length), np.uint8), *found])
+        order = np.argsort(rows)
+        return rows[order], codes[order]
 
     def summary(self) -> list[str]:
         """The notes so far, headed by counts and composition."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class Component:
 class Composition(Prior):
     """The sum of several penalties, with every change of model and input one after the other.
 
-    The weight of a composition multiplies those of its components; 1 leaves them as they are.
+    The weight of a composition multiplies those of its components; 1 leaves them as they are. A
+    component without a strength, such as ``exponential``, is only switched off by 0.
     The engine trains with the components themselves (:meth:`parts`), each applied to its own
     examples at its own schedule. The hooks below are for training loops of one's own, where the
     components' default weights are those for any task.
@@ -83,13 +85,28 @@ class Composition(Prior):
         """Whether a component acts through the hook of that name."""
         return any(component.prior.overrides(hook) for component in self.components)
 
+    @property
+    def has_strength(self) -> bool:
+        """Whether a component has one."""
+        return any(component.prior.has_strength for component in self.components)
+
+    def weight_bound(self, task: str) -> float:
+        """The largest factor, exclusive, that keeps every component below its own bound."""
+        bounds = [
+            part.prior.weight_bound(task) / part.weight
+            for part in self.parts(1.0, task)
+            if part.prior.has_strength and part.weight > 0
+        ]
+        return min(bounds, default=math.inf)
+
     def parts(self, weight: float, task: str) -> Sequence[WeightedPrior]:
         """The components with their weights, each multiplied by ``weight``."""
         found = []
         for component in self.components:
             own = component.weight
             own = component.prior.default_weight(task) if own is None else own
-            found.append(WeightedPrior(component.prior, weight * own))
+            factor = weight if component.prior.has_strength or not weight else 1.0
+            found.append(WeightedPrior(component.prior, factor * own))
         return found
 
     def _acting(self, hook: str, weight: float = 1.0) -> list[WeightedPrior]:

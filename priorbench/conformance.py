@@ -27,6 +27,7 @@ from .errors import UserError
 from .objective import Objective, Regularisation
 from .seeds import Luck
 from .training import seeded_torch, weights_hash
+from .tuning import weight_grid
 
 TASK = "binary"
 _ARCHITECTURE = "three-conv:batch_norm=false"  # one example is enough for it
@@ -166,6 +167,29 @@ def describes_itself(subject: Subject) -> str:
         return f"no default weight for {TASK}: runs need --weights"
     prior.check_weight(weight)
     return f"default weight {weight:g} for {TASK}"
+
+
+def can_be_tuned(subject: Subject) -> str:
+    """It allows the weights that ``--tune 5`` tries."""
+    prior = subject.prior
+    if not prior.has_strength:
+        raise NotApplicable("has no strength to tune")
+    try:
+        default = prior.default_weight(TASK)
+    except UserError:
+        raise NotApplicable(f"no default weight for {TASK}") from None
+    if not default:
+        raise NotApplicable("its default weight is 0")
+    weights = weight_grid(default, 5, prior.weight_bound(TASK))
+    for weight in weights:
+        try:
+            for part in prior.parts(weight, TASK):
+                part.prior.check_weight(part.weight)
+        except UserError as error:
+            raise Failed(
+                f"{error}: give its bound in `weight_bound`, or set `has_strength = False`"
+            ) from None
+    return ", ".join(f"{weight:g}" for weight in weights)
 
 
 def is_plain_data(subject: Subject) -> str:
@@ -543,6 +567,7 @@ FIRST: tuple[Check, ...] = (describes_itself, is_plain_data, has_one_value_per_e
 """where one of these fails, the others would only say the same again"""
 CHECKS: tuple[Check, ...] = (
     *FIRST,
+    can_be_tuned,
     is_finite,
     leaves_arguments_alone,
     differentiates,

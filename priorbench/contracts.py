@@ -101,6 +101,18 @@ class Prior(ABC):
         return False
 
     @property
+    def has_strength(self) -> bool:
+        """Whether its weight can be tuned, rather than only switched on (1) or off (0).
+
+        A subclass without a strength writes ``has_strength: ClassVar[bool] = False``.
+        """
+        return self.acts
+
+    def weight_bound(self, task: str) -> float:
+        """What every weight lies below, such as 1 for a probability; infinite by default."""
+        return math.inf
+
+    @property
     def sees(self) -> str:
         """Name of the training attribution that the penalty sees; "" for the study's."""
         return ""
@@ -248,7 +260,7 @@ class Task(ABC):
 
     @abstractmethod
     def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
-        """As ``predictions`` for the test rows, of a model that knows averages and nothing else.
+        """As ``predictions`` for the scored rows, of a model that knows averages and nothing else.
 
         It is the floor of the prediction metrics: what a failed trial counts as, at best.
         """
@@ -256,7 +268,7 @@ class Task(ABC):
     def references(
         self, dataset: Dataset, generator: np.random.Generator
     ) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
-        """As ``predictions`` for the test rows, by name, of what shows which scores are in reach.
+        """As ``predictions`` for the scored rows, by name, of what shows which scores are in reach.
 
         Arrays that a reference has none of are left out; metrics that read them are left out too.
         """
@@ -315,8 +327,9 @@ class TrialArrays:
     """What a trial leaves behind for scoring.
 
     Attributes:
-        prediction: what the task's ``predictions`` returned for the N test examples, by name.
-        label: (N,) or (N, outputs) float32 labels of the test examples.
+        prediction: what the task's ``predictions`` returned for the N scored examples, by name;
+            those of the test split, or of the validation split in trials that choose a weight.
+        label: (N,) or (N, outputs) float32 labels of these examples.
         attribution: (M, L) float32 signed attribution of the observed base.
         truth: (M, L) uint8 position codes (see ``priorbench.dataset``), or None if unknown.
         oracle: (M, L) float32 attribution that an oracle would give, or None if unknown.

@@ -11,7 +11,7 @@ A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json`
                         tracks along the middle of the window: they are shifted and turned
                         with the sequence, the order of the tracks too (plus, minus); one row alone
                         is shared by all examples
-``attributed.npy``      (M,) int64 rows of the test split that are attributed
+``attributed.npy``      (M,) int64 rows of the validation and test splits that are attributed
 ``truth.npy``           (M, L) uint8 position codes, where the truth is known
 ``oracle.npy``          (M, L) float32 attribution of an oracle, where the truth is known
 ``place.npy``           (N, 3) int64 number of the chromosome (``chromosomes`` in meta.json), first
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 TRAIN, VALID, TEST = 0, 1, 2
 SPLITS = ("training", "validation", "test")
+SCORED_ON: Mapping[str, int] = {"tune": VALID, "evaluate": TEST}
+"""the split that trials of a stage are scored on: what chooses a weight never sees the test data"""
 BACKGROUND, MOTIF, DECOY, NEUTRAL, SUBOPTIMAL = 0, 1, 2, 3, 4
 """position codes of ``truth``: outside motifs, part of a motif that matters, part of a decoy, part
 of a motif that says next to nothing and neither rewards nor punishes, and part of a motif that is
@@ -192,8 +194,8 @@ class DatasetWriter:
         """names, in the order of their numbers"""
         self.chromosome_sizes: dict[str, int] = {}
         """bp of every chromosome of the genome, in its order"""
-        self.negative_weight = 1.0
-        """how many possible negatives each of the test split stands for"""
+        self.negative_weights: dict[str, float] = {}
+        """how many possible negatives each one of a split stands for, where they were drawn"""
         self.notes: list[str] = []
         """what was dropped or chosen while reading, for the user"""
         self._motifs: dict[str, NDArray[np.float64]] = {}
@@ -236,10 +238,11 @@ class DatasetWriter:
         truth: NDArray[np.uint8] | None = None,
         oracle: NDArray[np.float32] | None = None,
     ) -> None:
-        """Name the test rows to attribute and, where known, the truth about them.
+        """Name the rows to attribute and, where known, the truth about them.
 
         Args:
-            rows: (M,) int64.
+            rows: (M,) int64, of the validation split (for trials that choose a weight) and of the
+                test split.
             truth: (M, L) uint8 position codes.
             oracle: (M, L) float32 attribution that an oracle would give.
         """
@@ -296,7 +299,7 @@ class DatasetWriter:
             "margin": self.margin,
             "chromosomes": self.chromosomes,
             "chromosome_sizes": self.chromosome_sizes,
-            "negative_weight": self.negative_weight,
+            "negative_weights": self.negative_weights,
             "motifs": _as_lists(self._motifs),
             "database": _as_lists(self._database),
             **meta,
@@ -325,16 +328,20 @@ class DatasetWriter:
 
 @dataclass(frozen=True)
 class Dataset:
-    """An opened dataset; small arrays in memory, the rest mapped.
+    """An opened dataset as models that are scored on one split see it.
+
+    Small arrays are in memory, the rest is mapped. Where the scored split is the validation
+    split, the rows of the test split cannot be asked for.
 
     Attributes:
         meta: contents of meta.json.
         columns: mapped arrays of N rows by name, ``sequence`` and ``label`` included.
         split: (N,) uint8.
-        attributed: (M,) int64 rows of the test split.
+        attributed: (M,) int64 rows of the scored split.
         truth: (M, L) uint8 or None.
         oracle: (M, L) float32 or None.
         place: (N, 3) int64 or None.
+        scored: ``TEST``, or ``VALID`` for trials that only choose a weight.
     """
 
     meta: Mapping[str, Any]
@@ -344,6 +351,7 @@ class Dataset:
     truth: NDArray[np.uint8] | None
     oracle: NDArray[np.float32] | None
     place: NDArray[np.int64] | None
+    scored: int = TEST
 
     @property
     def margin(self) -> int:
@@ -352,8 +360,8 @@ class Dataset:
 
     @property
     def negative_weight(self) -> float:
-        """How many possible negatives each of the test split stands for; 1 if none was drawn."""
-        return float(self.meta.get("negative_weight", 1.0))
+        """How many possible negatives each scored one stands for; 1 if none was drawn."""
+        return float(self.meta.get("negative_weights", {}).get(SPLITS[self.scored], 1.0))
 
     @property
     def motifs(self) -> dict[str, NDArray[np.float64]]:
@@ -389,8 +397,18 @@ class Dataset:
         return stored[:, self.margin : self.margin + self.length]
 
     def rows(self, split: int) -> NDArray[np.int64]:
-        """The rows of one split, ascending."""
+        """The rows of one split, ascending.
+
+        Raises ValueError for the test split where models are scored on validation data.
+        """
+        if split == TEST != self.scored:
+            raise ValueError("what chooses a weight must not look at the test split")
         return np.flatnonzero(self.split == split)
+
+    @property
+    def scored_rows(self) -> NDArray[np.int64]:
+        """(N,) int64 rows that predictions are made of and scored on, ascending."""
+        return self.rows(self.scored)
 
 
 def _column(path: Path, rows: NDArray[Any]) -> NpyWriter:
@@ -404,8 +422,12 @@ def _as_lists(motifs: Mapping[str, NDArray[np.float64]]) -> dict[str, list[list[
     return {name: matrix.round(6).tolist() for name, matrix in motifs.items()}
 
 
-def load_dataset(directory: Path) -> Dataset:
+def load_dataset(directory: Path, scored: int = TEST) -> Dataset:
     """Open a dataset folder.
+
+    Args:
+        directory: the folder.
+        scored: the split that models are scored on, ``TEST`` or ``VALID``.
 
     Raises:
         UserError: if the folder holds no complete dataset.
@@ -426,6 +448,11 @@ def load_dataset(directory: Path) -> Dataset:
         for path in sorted(directory.glob("*.npy"))
         if path.stem not in aligned
     }
+    # the other split's rows, and what is known about them, are not handed out
+    mine = aligned["split"][aligned["attributed"]] == scored
+    for name in ("attributed", "truth", "oracle"):
+        if name in aligned:
+            aligned[name] = aligned[name][mine]
     return Dataset(
         meta,
         columns,
@@ -434,4 +461,5 @@ def load_dataset(directory: Path) -> Dataset:
         aligned.get("truth"),
         aligned.get("oracle"),
         aligned.get("place"),
+        scored,
     )

@@ -1,4 +1,4 @@
-"""Test predictions and attributions of a trained model, and how they are stored."""
+"""Predictions and attributions of a trained model, and how they are stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from .contracts import Task, TrialArrays
-from .dataset import TEST, Dataset
+from .dataset import Dataset
 from .errors import UserError
 from .explainers import Explanation, Subject, load_explainer
 from .objective import forward
@@ -26,8 +26,8 @@ _PREDICTION, _ATTRIBUTION, _SCALE, _SUMS = "prediction", "attribution", "scale",
 def predict(
     model: torch.nn.Module, task: Task, dataset: Dataset, device: torch.device
 ) -> dict[str, NDArray[np.float32]]:
-    """Predictions of the test rows by name, (N, ...) each; the model must be in eval mode."""
-    rows = dataset.rows(TEST)
+    """Predictions of the scored rows by name, (N, ...) each; the model must be in eval mode."""
+    rows = dataset.scored_rows
     parts: dict[str, list[NDArray[np.float32]]] = {}
     with torch.no_grad():
         for start in range(0, len(rows), _BATCH):
@@ -113,12 +113,12 @@ def unpack(
     Args:
         stored: from :func:`read_arrays`.
         spec: of the attribution, which must be stored.
-        dataset: what the trial was tested on.
+        dataset: what the trial was scored on.
         costs: measured prices.
     """
     return TrialArrays(
         predictions_in(stored),
-        dataset.columns["label"].take(dataset.rows(TEST)),
+        dataset.columns["label"].take(dataset.scored_rows),
         stored_attribution(stored, spec),
         dataset.truth,
         dataset.oracle,

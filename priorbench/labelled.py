@@ -106,7 +106,7 @@ def read_labelled(
         generator: draws the sequences to attribute.
         reverse_complement: whether the reverse complement is the same molecule.
         positive: (n, K) labels to (n,) bool, the examples that may be attributed.
-        attributed_at_most: test sequences to attribute.
+        attributed_at_most: sequences of a split to attribute.
 
     Raises:
         UserError: for input that cannot be used, or that leaves a split empty.
@@ -131,7 +131,12 @@ def read_labelled(
     candidates = np.flatnonzero((split == TEST) & keep & positive(values))
     if not len(candidates):
         raise UserError(f"{data.source}: no test sequence has a positive label to attribute")
-    chosen = np.sort(generator.permutation(candidates)[:attributed_at_most])
+    others = np.flatnonzero((split == VALID) & keep & positive(values))
+    chosen = np.sort(
+        np.concatenate(
+            [generator.permutation(c)[:attributed_at_most] for c in (candidates, others)]
+        )
+    )
     kept = np.flatnonzero(keep)
     codes_of = _write(writer, data.positives, (values, split), keep=keep, chosen=chosen)
     attributed = np.searchsorted(kept, chosen)

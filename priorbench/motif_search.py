@@ -17,7 +17,7 @@ from scipy import sparse
 from scipy.special import logsumexp
 
 from .contracts import Task
-from .dataset import TEST, TRAIN, VALID, Dataset
+from .dataset import TRAIN, VALID, Dataset
 from .sequences import N_CODE
 
 MOTIF_SCAN, KMERS = "motif-scan", "gapped-kmers"
@@ -289,7 +289,7 @@ def _in_chunks(dataset: Dataset, rows: NDArray[np.int64], features: _Features) -
 
 def _test_logits(dataset: Dataset, model: _Regression, features: _Features) -> NDArray[np.float32]:
     """As the task's ``predictions``: (N,) or (N, K)."""
-    rows = dataset.rows(TEST)
+    rows = dataset.scored_rows
     step = max(1, _CHUNK_BASES // dataset.length)
     parts = [
         model.logit(features(dataset.codes(rows[start : start + step])))

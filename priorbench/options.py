@@ -25,13 +25,13 @@ def read_names(option: str, text: str | None) -> list[str]:
     return found
 
 
-def read_seeds(text: str) -> list[int] | int:
+def read_seeds(text: str, option: str = "seeds") -> list[int] | int:
     """A count, or a list of seeds; UserError for anything else."""
     try:
         return [int(item) for item in text.strip(",").split(",")] if "," in text else int(text)
     except ValueError:
         raise UserError(
-            f"--seeds {text!r}: give a count such as 5, or a list such as 0,3,7"
+            f"--{option} {text!r}: give a count such as 5, or a list such as 0,3,7"
         ) from None
 
 

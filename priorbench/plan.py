@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from . import registry, seeds, specs
-from .contracts import Prior, Scale, Task
+from .contracts import Scale, Task
 from .datafile import DataFile, load_datafile
 from .dataset import DatasetWriter, load_dataset
 from .discovery import require_modisco
-from .errors import UserError, unknown
+from .errors import UserError
 from .store import FAILED, RunDirectory, slug
 from .study import Study, Wanted, make_study, read_toml
-from .trial import Trial, code_digest, hash_of
+from .trial import EVALUATE, TUNE, Trial, code_digest, hash_of
+from .weights import resolve_grids, resolve_weights
 
 # A change to one of these encodes every dataset anew. A test checks the list.
 DATA_MODULES = (
@@ -74,20 +75,52 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """A dataset and a network, on which all priors are compared.
+
+    Attributes:
+        source: the task and its data.
+        architecture: normalised spec.
+        digest: of the dataset's contents.
+    """
+
+    source: Source
+    architecture: str
+    digest: str
+
+    @property
+    def block(self) -> tuple[str, str, str]:
+        """Task, dataset, architecture, as of the trials."""
+        return (self.source.task, self.source.name, self.architecture)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """All trials of a study.
+    """The trials of a study.
 
     Attributes:
         study: every option resolved.
-        trials: in the order in which they are run.
+        trials: in the order in which they are run; those that choose weights first.
         datasets: folder of each dataset by name.
         notes: what was dropped or chosen while data were read, by dataset.
+        settings: what priors are compared on; empty for a plan that was read back.
     """
 
     study: Study
     trials: Sequence[Trial]
     datasets: dict[str, Path]
     notes: dict[str, list[str]]
+    settings: Sequence[Setting] = ()
+
+    def wanted(self, trial: Trial) -> Wanted:
+        """What is measured of a trial; no rule that chooses a weight looks at motifs."""
+        wanted = self.study.wanted
+        return dataclasses.replace(wanted, discovery=False) if trial.stage == TUNE else wanted
+
+    def of_stage(self, stage: str) -> Plan:
+        """The same plan with the trials of one stage only."""
+        trials = [trial for trial in self.trials if trial.stage == stage]
+        return dataclasses.replace(self, trials=trials)
 
 
 def resolve(study: Study, device: str) -> Study:
@@ -128,7 +161,11 @@ def resolve(study: Study, device: str) -> Study:
     for spec in priors:
         for task in task_names:
             _refuse_blind(spec, task, seen_by(spec, resolved))
-    return resolved.model_copy(update={"weights": _weights(study, priors, task_names)})
+    weights = resolve_weights(study, priors, task_names)
+    tuning: dict[str, Any] = {"grids": resolve_grids(study, weights)}
+    if study.tune:
+        tuning["tuning_seeds"] = study.tuning_seed_list
+    return resolved.model_copy(update={"weights": weights, **tuning})
 
 
 def read_plan(run: RunDirectory, more: Wanted | None = None, *, trained: bool = True) -> Plan:
@@ -204,48 +241,8 @@ def _refuse_blind(spec: str, task: str, attribution: str) -> None:
             )
 
 
-def _weights(
-    study: Study, priors: Sequence[str], tasks: Sequence[str]
-) -> dict[str, dict[str, float]]:
-    """The weight of every prior in every task, given or default."""
-    given: dict[str, float | dict[str, float]] = {}
-    for written, value in study.weights.items():
-        spec = _normalise("prior", written)
-        if spec in given:
-            raise UserError(f"weights: {spec!r} has two; a study has one weight a prior")
-        given[spec] = value
-    for spec in given:
-        if spec not in priors:
-            raise UserError(f"weights: {unknown('prior of this study', spec, priors)}")
-    result: dict[str, dict[str, float]] = {}
-    for spec in priors:
-        prior = registry.load_prior(spec)
-        weight = given.get(spec, {})
-        by_task = weight if isinstance(weight, dict) else dict.fromkeys(tasks, weight)
-        for task in by_task:
-            if task not in tasks:
-                raise UserError(
-                    f"weights of {spec!r}: {unknown('task of this study', task, tasks)}"
-                )
-        result[spec] = {task: _weight(spec, prior, task, by_task.get(task)) for task in tasks}
-    return result
-
-
 def _name(spec: str) -> str:
     return specs.split_spec(spec)[0]
-
-
-def _weight(spec: str, prior: Prior, task: str, given: float | None) -> float:
-    try:
-        weight = prior.default_weight(task) if given is None else given
-        prior.check_weight(weight)
-        for part in prior.parts(weight, task):
-            part.prior.check_weight(part.weight)
-        if weight and not prior.acts:
-            raise UserError(f"weight {weight:g} has nothing to act on; leave it out")
-    except UserError as error:
-        raise UserError(f"prior {spec!r}: {error}") from None
-    return weight
 
 
 def _normalise(kind: str, spec: str) -> str:
@@ -293,6 +290,9 @@ def _task_of(data: DataFile) -> str:
 def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Plan:
     """Encode the datasets, where that has not been done, and list the trials.
 
+    Where weights are tuned, these are the trials that choose them; :func:`with_evaluation` adds
+    the others when that is done.
+
     Args:
         study: resolved.
         run: where datasets are kept.
@@ -301,7 +301,7 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
     Raises:
         UserError: for data that cannot be used.
     """
-    trials: list[Trial] = []
+    settings: list[Setting] = []
     datasets: dict[str, Path] = {}
     notes: dict[str, list[str]] = {}
     for source in sources(study):
@@ -313,37 +313,73 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
         for architecture in study.architectures or [task.architecture]:
             network = registry.build("architecture", architecture)
             network.build(dataset.form(task), study.scale)  # refuses what does not fit
-            trials += _trials(study, source, architecture, dataset.digest)
-    return Plan(study, trials, datasets, notes)
-
-
-def _trials(study: Study, source: Source, architecture: str, digest: str) -> list[Trial]:
-    # all priors of a seed before the next seed: an interrupted study is paired as far as it got
-    return [
-        Trial(
-            task=source.task,
-            dataset=source.name,
-            architecture=architecture,
-            prior=arm.prior,
-            weight=arm.weight,
-            train_attribution=seen_by(arm.prior, study),
-            seed=seed,
-            stage="evaluate",
-            scale=study.scale,
-            root_seed=study.root_seed,
-            device=study.device,
-            digest=digest,
-            code=code_digest(task=source.task, architecture=architecture, prior=arm.prior),
-        )
-        for seed in study.seed_list
-        for arm in arms(study, source.task)
+            settings.append(Setting(source, architecture, dataset.digest))
+    plan = Plan(study, [], datasets, notes, settings)
+    if not study.tune:
+        return with_evaluation(plan, {})
+    trials = [
+        _trial(study, setting, arm, TUNE, seed)
+        for setting in settings
+        for seed in study.tuning_seed_list
+        for arm in tuning_arms(study, setting.source.task)
     ]
+    return dataclasses.replace(plan, trials=trials)
+
+
+def with_evaluation(plan: Plan, chosen: Mapping[tuple[tuple[str, str, str], str], float]) -> Plan:
+    """The plan with its evaluation trials.
+
+    Args:
+        plan: of :func:`make_plan`.
+        chosen: weight by block and prior; those of the study where nothing was chosen.
+    """
+    # all priors of a seed before the next seed: an interrupted study is paired as far as it got
+    trials = [
+        _trial(plan.study, setting, arm, EVALUATE, seed)
+        for setting in plan.settings
+        for seed in plan.study.seed_list
+        for arm in (
+            Arm(one.prior, chosen.get((setting.block, one.prior), one.weight))
+            for one in arms(plan.study, setting.source.task)
+        )
+    ]
+    return dataclasses.replace(plan, trials=[*plan.trials, *trials])
+
+
+def _trial(study: Study, setting: Setting, arm: Arm, stage: str, seed: int) -> Trial:
+    task, dataset, architecture = setting.block
+    return Trial(
+        task=task,
+        dataset=dataset,
+        architecture=architecture,
+        prior=arm.prior,
+        weight=arm.weight,
+        train_attribution=seen_by(arm.prior, study),
+        seed=seed,
+        stage=stage,
+        scale=study.scale,
+        root_seed=study.root_seed,
+        device=study.device,
+        digest=setting.digest,
+        code=code_digest(task=task, architecture=architecture, prior=arm.prior),
+    )
 
 
 def arms(study: Study, task: str) -> list[Arm]:
     """Every prior of a resolved study with its weight for a task."""
     weights = cast("dict[str, dict[str, float]]", study.weights)
     return [Arm(spec, weights[spec][_name(task)]) for spec in study.priors]
+
+
+def tuning_arms(study: Study, task: str) -> list[Arm]:
+    """The baseline, and every prior with a strength at every weight that is tried for a task."""
+    grids = cast("dict[str, dict[str, list[float]]]", study.grids)
+    tried = [
+        Arm(spec, weight)
+        for spec in study.priors
+        for weight in grids.get(spec, {}).get(_name(task), [])
+    ]
+    return [Arm(BASELINE, 0.0), *tried]
 
 
 def _prepare(source: Source, study: Study, run: RunDirectory, say: Callable[[str], None]) -> Path:

@@ -46,9 +46,9 @@ def read_profiles(
     Args:
         writer: takes the windows, with ``margin`` bases more at either end.
         data: the data file.
-        generator: draws the test windows to attribute.
+        generator: draws the windows to attribute, of the test and of the validation split.
         margin: by how many bp windows are shifted in training at most.
-        attributed_at_most: test windows to attribute.
+        attributed_at_most: windows of a split to attribute.
 
     Returns:
         the mean profile of the training windows, margins included.
@@ -94,8 +94,10 @@ def read_profiles(
         mean = _write(writer, genome, tracks, kept, (data.length, profile, margin))
         inner = kept.moved(margin)
         writer.locate(inner.chrom, inner.start, inner.minus)
-        candidates = np.flatnonzero(kept.split == TEST)
-        rows = np.sort(generator.permutation(candidates)[:attributed_at_most])
+        candidates = [np.flatnonzero(kept.split == split) for split in (TEST, VALID)]
+        rows = np.sort(
+            np.concatenate([generator.permutation(c)[:attributed_at_most] for c in candidates])
+        )
         codes = genome.windows(kept.chrom[rows], kept.start[rows] + margin, data.length)
     _attribute(writer, data, kept.select(rows), rows=rows, codes=codes, margin=margin)
     return mean

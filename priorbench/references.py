@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from . import registry, scoring
 from .contracts import Task, TrialArrays
-from .dataset import MOTIF, SUBOPTIMAL, TEST, Dataset, load_dataset
+from .dataset import MOTIF, SUBOPTIMAL, Dataset, load_dataset
 from .metrics import METRICS
 from .motif_search import search_baselines
 from .scoring import ORACLE, RANDOM, score_attribution, score_predictions, score_seeds
@@ -111,7 +111,7 @@ def _of_attribution(dataset: Dataset, attribution: NDArray[np.float32]) -> dict[
 
 
 def _predicted(dataset: Dataset, prediction: Mapping[str, NDArray[np.float32]]) -> TrialArrays:
-    label = dataset.columns["label"].take(dataset.rows(TEST))
+    label = dataset.columns["label"].take(dataset.scored_rows)
     nothing = np.empty((0, dataset.length), dtype=np.float32)
     weight = dataset.negative_weight
     return TrialArrays(prediction, label, nothing, None, None, {}, negative_weight=weight)

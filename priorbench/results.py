@@ -7,7 +7,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import registry, scoring
+from .choosing import no_tuning, read_tuning
 from .comparisons import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, agreement_of, compare
 from .contracts import Metric, TrialArrays
-from .dataset import Dataset, load_dataset
+from .dataset import SCORED_ON, Dataset, load_dataset
 from .discovery import NOTHING_FOUND, MotifSet, unpack_motifs
 from .errors import UserError
 from .evaluation import attributions_in, read_arrays, stored_attribution, unpack
@@ -54,7 +55,8 @@ def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
     scores = _Scores(plan, run)
     references = _references(plan)
     rows: list[dict[str, Any]] = []
-    for block in _grouped(plan.trials, lambda trial: trial.block):
+    # trials of different stages are scored on different data
+    for block in _grouped(plan.trials, lambda trial: (trial.block, trial.stage)):
         known = {
             spec: scores.known(block, spec, references[block[0].block])
             for spec in ("", *plan.study.attributions)
@@ -96,7 +98,7 @@ class _Scores:
         tracks = [_attribution(self.run, trial.id, spec) for trial in trials]
         for trial, scores in zip(trials, scoring.score_seeds(tracks), strict=True):
             self.found[trial.id][spec] |= scores
-        if self.plan.study.discovery and trials:
+        if trials and self.plan.wanted(trials[0]).discovery:
             sets = [
                 _motifs(self.run, trial.id, spec, trial.task) or NOTHING_FOUND for trial in trials
             ]
@@ -175,12 +177,9 @@ def _grouped(trials: Iterable[Trial], key: Any) -> list[list[Trial]]:
 
 
 def _with_baseline(trials: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
-    baselines = {(t.block, t.seed): t for t in trials if t.prior == BASELINE}
-    return [
-        (trial, baselines[trial.block, trial.seed])
-        for trial in trials
-        if (trial.block, trial.seed) in baselines
-    ]
+    baselines = {(t.block, t.stage, t.seed): t for t in trials if t.prior == BASELINE}
+    pairs = [(trial, baselines.get((trial.block, trial.stage, trial.seed))) for trial in trials]
+    return [(trial, baseline) for trial, baseline in pairs if baseline is not None]
 
 
 def _row(
@@ -234,11 +233,12 @@ def write_results(plan: Plan, run: RunDirectory) -> None:
         return _motifs(run, trial, spec, tasks[trial])
 
     comparisons = compare(results, agreement_of(results, attribution, discovered))
-    write_text(run.root / "results.csv", _csv(results))
-    write_text(run.root / "comparisons.csv", _csv(comparisons))
+    write_text(run.root / "results.csv", as_csv(results))
+    write_text(run.root / "comparisons.csv", as_csv(comparisons))
 
 
-def _csv(table: pd.DataFrame) -> str:
+def as_csv(table: pd.DataFrame) -> str:
+    """A table as text, numbers to the last bit."""
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, lineterminator="\n")
     return buffer.getvalue()
@@ -256,7 +256,9 @@ class Run:
         comparisons: comparisons.csv, with the columns comparisons.COMPARISON_COLUMNS.
         planned: how many trials the study has.
         records: record.json of every planned trial that has been run, by id.
-        datasets: opened datasets by ``task/name``.
+        datasets: opened datasets by ``task/name``, as trials of stage ``evaluate`` see them.
+        tuning: tuning.csv, with the columns choosing.TUNING_COLUMNS; empty if weights were not
+            tuned.
     """
 
     root: Path
@@ -267,6 +269,7 @@ class Run:
     planned: int
     records: Mapping[str, Mapping[str, Any]]
     datasets: Mapping[str, Dataset]
+    tuning: pd.DataFrame = field(default_factory=no_tuning)
 
     @property
     def attributions(self) -> list[str]:
@@ -284,12 +287,20 @@ class Run:
         path = self.root / "trials" / trial / "arrays.npz"
         if not path.exists():
             return None
-        dataset = self.datasets[f"{record['task']}/{record['dataset']}"]
+        dataset = self._dataset(record)
         stored = read_arrays(path)
         spec = attribution or self.attributions[0]
         if spec not in attributions_in(stored):
             return None
         return unpack(stored, spec, dataset, record.get("costs", {}))
+
+    def _dataset(self, record: Mapping[str, Any]) -> Dataset:
+        """What a trial was scored on."""
+        key, scored = f"{record['task']}/{record['dataset']}", SCORED_ON[record["stage"]]
+        found = self.datasets[key]
+        if found.scored == scored:
+            return found
+        return load_dataset(self.root / self.environment["datasets"][key], scored)
 
     def motifs(self, trial: str, attribution: str = "") -> MotifSet | None:
         """What was discovered in a trial's attributions, or None if nobody has looked.
@@ -344,6 +355,7 @@ def load_run(root: Path) -> Run:
         len(ids),
         records,
         {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
+        read_tuning(root),
     )
 
 

@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from . import registry
+from .choosing import TUNING_FILE, choose_weights, chosen_weights, told
 from .contracts import Task
 from .environment import environment
 from .errors import UserError
 from .pages import reports_package
-from .plan import Plan, make_plan, read_plan, resolve
-from .results import write_results
+from .plan import Plan, make_plan, read_plan, resolve, with_evaluation
+from .results import as_csv, write_results
 from .runner import choose_device, pending, run_pending
 from .store import RunDirectory, slug, write_json, write_text
-from .study import MEASURED, Study, Wanted, first_difference, read_toml
-from .trial import hash_of
+from .study import CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
+from .trial import EVALUATE, TUNE, hash_of
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
 
@@ -88,7 +89,7 @@ def run_study(
         for name, notes in plan.notes.items():
             for note in notes:
                 console.say(f"{name}: {note}")
-        _write_plan(plan, run)
+        write_text(run.root / "study.toml", resolved.to_toml())
         facts = {**environment(device, workers), "command": command}
         facts["datasets"] = {
             name: str(folder.relative_to(run.root)) for name, folder in plan.datasets.items()
@@ -100,16 +101,39 @@ def run_study(
             for spec in resolved.priors
         }
         facts["tasks"] = {
-            task: _task_facts(task) for task in dict.fromkeys(t.task for t in plan.trials)
+            task: _task_facts(task) for task in dict.fromkeys(s.source.task for s in plan.settings)
         }
         write_json(run.root / "environment.json", facts)
-        todo = pending(plan, run)
-        console.say(f"{len(plan.trials)} trials, {len(todo)} to run, in {run.root}")
-        with console.progress(len(todo)) as ended:
-            run_pending(plan, run, workers=workers, ended=ended)
+        if resolved.tune:
+            plan = _tune(plan, run, workers, console)
+        _write_plan(plan, run)
+        # tuning trials that failed were tried again before weights were chosen, not after
+        _run_stage(plan, EVALUATE, run, workers, console)
         write_results(plan, run)
     statuses = Counter(str((run.record(t.id) or {}).get("status")) for t in plan.trials)
     return Outcome(run.root, statuses, time.monotonic() - started)
+
+
+def _tune(plan: Plan, run: RunDirectory, workers: int, console: Console) -> Plan:
+    """Run what is missing of the tuning trials, choose, and plan the evaluation."""
+    if pending(plan, run):
+        _write_plan(plan, run)
+    _run_stage(plan, TUNE, run, workers, console)
+    choices = choose_weights(plan, run)
+    write_text(run.root / TUNING_FILE, as_csv(choices))
+    for line in told(choices):
+        console.say(line)
+    return with_evaluation(plan, chosen_weights(choices))
+
+
+def _run_stage(plan: Plan, stage: str, run: RunDirectory, workers: int, console: Console) -> None:
+    """Run what is missing of one stage, with a word about how much that is."""
+    part = plan.of_stage(stage)
+    todo = pending(part, run)
+    what = "tuning trials" if stage == TUNE else "trials"
+    console.say(f"{len(part.trials)} {what}, {len(todo)} to run, in {run.root}")
+    with console.progress(len(todo)) as ended:
+        run_pending(part, run, workers=workers, ended=ended)
 
 
 def score_run(root: Path, more: Wanted, *, jobs: int | None, console: Console) -> Outcome:
@@ -137,10 +161,31 @@ def score_run(root: Path, more: Wanted, *, jobs: int | None, console: Console) -
             run_pending(plan, run, workers=workers, ended=ended)
         write_text(root / "study.toml", plan.study.to_toml())
         everything = read_plan(run, trained=False)
+        if plan.study.tune:
+            _choose_again(everything, run, console)
         write_results(everything, run)
         left = len(pending(plan, run))
     statuses = Counter(str((run.record(t.id) or {}).get("status")) for t in everything.trials)
     return Outcome(root, statuses, time.monotonic() - started, left)
+
+
+def _choose_again(plan: Plan, run: RunDirectory, console: Console) -> None:
+    """Renew tuning.csv after scoring, unless the evaluation trials would no longer fit it.
+
+    A run that has not come to its evaluation has chosen nothing yet.
+    """
+    evaluated = plan.of_stage(EVALUATE).trials
+    if not evaluated:
+        return
+    choices = choose_weights(plan, run)
+    chosen = chosen_weights(choices)
+    if all(trial.weight == chosen[trial.block, trial.prior] for trial in evaluated):
+        write_text(run.root / TUNING_FILE, as_csv(choices))
+        return
+    console.say(
+        "by the new scores other weights would be chosen; `priorbench run "
+        f"{run.root / 'study.toml'} --out {run.root}` trains them"
+    )
 
 
 def _task_facts(spec: str) -> dict[str, Any]:
@@ -153,7 +198,7 @@ def _task_facts(spec: str) -> dict[str, Any]:
 
 def _identity(study: Study) -> dict[str, Any]:
     """What makes a study another one."""
-    return study.model_dump(mode="json", exclude=set(MEASURED))
+    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING})
 
 
 def _refuse_other_study(root: Path, study: Study) -> None:
@@ -193,7 +238,6 @@ def _write_plan(plan: Plan, run: RunDirectory) -> None:
             [t.id, t.stage, t.task, t.dataset, t.architecture, t.prior, t.weight, t.seed]
         )
     write_text(run.root / "plan.csv", buffer.getvalue())
-    write_text(run.root / "study.toml", plan.study.to_toml())
 
 
 def report_writer() -> Callable[[Sequence[Path], Path], None]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from .errors import UserError
 from .store import RunDirectory
+from .study import read_toml
+from .trial import EVALUATE, TUNE
 
 
 @dataclass(frozen=True)
@@ -16,12 +18,17 @@ class Status:
     """Counts of trials.
 
     Attributes:
-        by_prior: for each prior, trials by status; ``pending`` for those without a record.
+        by_prior: for each prior, evaluation trials by status; ``pending`` for those without a
+            record.
+        tuning: the same of the trials that choose weights; empty where weights are not tuned.
+        unplanned: evaluation trials that wait for weights to be chosen.
         in_flight: ids of trials that were begun and not finished.
         failures: prior, seed, reason of trials that failed or collapsed.
     """
 
     by_prior: dict[str, Counter[str]]
+    tuning: dict[str, Counter[str]]
+    unplanned: int
     in_flight: list[str]
     failures: list[tuple[str, str, str]]
 
@@ -36,13 +43,22 @@ def read_status(root: Path) -> Status:
     if not path.is_file():
         raise UserError(f"{root}: no plan.csv here, so this is not a run directory")
     run = RunDirectory(root)
-    by_prior: dict[str, Counter[str]] = {}
+    by_stage: dict[str, dict[str, Counter[str]]] = {TUNE: {}, EVALUATE: {}}
+    blocks = set()
     failures = []
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             record = run.record(row["trial"])
             status = str(record["status"]) if record else "pending"
-            by_prior.setdefault(row["prior"], Counter())[status] += 1
+            by_stage[row["stage"]].setdefault(row["prior"], Counter())[status] += 1
+            blocks.add((row["task"], row["dataset"], row["architecture"]))
             if record and record.get("reason"):
                 failures.append((row["prior"], row["seed"], str(record["reason"])))
-    return Status(by_prior, run.in_flight(), failures)
+    unplanned = 0 if by_stage[EVALUATE] else len(blocks) * _arms_and_seeds(root)
+    return Status(by_stage[EVALUATE], by_stage[TUNE], unplanned, run.in_flight(), failures)
+
+
+def _arms_and_seeds(root: Path) -> int:
+    """How many evaluation trials a block of the study has."""
+    study = read_toml(root / "study.toml")
+    return len(study["priors"]) * len(study["seeds"])

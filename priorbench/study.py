@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from .contracts import Scale
 from .errors import UserError, unknown
+from .tuning import MOST_WEIGHTS, choose_seeds
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,14 @@ class Study(BaseModel):
         scale: sizes of simulated data, network and training.
         weights: weight by prior spec, for all tasks or by task; others have their documented
             default.
+        tune: how many weights of every prior are tried before evaluation; 0 for no tuning.
+        tuning_seeds: seeds of the trials that choose weights, a list or a count of seeds that
+            evaluation does not use.
+        grids: the weights that are tried, by prior spec, for all tasks or by task, ``tune`` of
+            them; other priors have a grid around their weight (``tuning.weight_grid``).
+        tuning_rule: which of the weights is chosen (``tuning.RULES``).
+        loss_margin: by how much of the validation loss of ``none`` a prior may predict worse and
+            still be called non-inferior to it.
         train_attribution: spec of the attribution that penalties see in training.
         attributions: specs of the attributions that are scored, the first of them at first sight;
             empty for gradient x input, and DeepLIFT/SHAP too at standard and paper scale.
@@ -61,6 +77,11 @@ class Study(BaseModel):
     seeds: list[int] | int = 5
     scale: Scale = "quick"
     weights: dict[str, float | dict[str, float]] = {}
+    tune: Annotated[int, Field(ge=0, le=MOST_WEIGHTS)] = 0
+    tuning_seeds: list[int] | int = 3
+    grids: dict[str, list[float] | dict[str, list[float]]] = {}
+    tuning_rule: Literal["best-localisation", "best-prediction", "fixed"] = "best-localisation"
+    loss_margin: Annotated[float, Field(ge=0, lt=1)] = 0.02
     train_attribution: str = "input-x-gradient"
     attributions: list[str] = []
     discovery: bool = False
@@ -72,20 +93,35 @@ class Study(BaseModel):
     @field_validator("seeds")
     @classmethod
     def _seeds(cls, value: list[int] | int) -> list[int]:
-        seeds = list(range(value)) if isinstance(value, int) else value
-        if not seeds:
-            raise ValueError("at least one seed is needed")
-        if min(seeds) < 0 or max(seeds) >= 2**63:
-            raise ValueError("seeds must be >= 0 and below 2**63")
-        if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed occurs twice")
-        return seeds
+        return _checked(list(range(value)) if isinstance(value, int) else value)
+
+    @field_validator("tuning_seeds")
+    @classmethod
+    def _tuning_seeds(cls, value: list[int] | int, info: ValidationInfo) -> list[int] | int:
+        if isinstance(value, int):
+            if value < 1:
+                raise ValueError("at least one seed is needed")
+            return value
+        shared = sorted(set(value) & set(info.data.get("seeds", [])))
+        if shared:
+            raise ValueError(
+                f"{', '.join(map(str, shared))} would be used for evaluation too; tuning needs "
+                "seeds of its own: give others, or a count"
+            )
+        return _checked(value)
 
     @property
     def seed_list(self) -> list[int]:
         """The seeds, as a list."""
         assert isinstance(self.seeds, list)
         return self.seeds
+
+    @property
+    def tuning_seed_list(self) -> list[int]:
+        """The seeds of trials that choose weights; none of them is one of ``seed_list``."""
+        if isinstance(self.tuning_seeds, int):
+            return choose_seeds(self.tuning_seeds, self.seed_list)
+        return self.tuning_seeds
 
     @property
     def wanted(self) -> Wanted:
@@ -96,6 +132,16 @@ class Study(BaseModel):
         """Every option, as ``study.toml`` in the run directory."""
         values = self.model_dump(mode="json")
         return tomli_w.dumps(values)
+
+
+def _checked(seeds: list[int]) -> list[int]:
+    if not seeds:
+        raise ValueError("at least one seed is needed")
+    if min(seeds) < 0 or max(seeds) >= 2**63:
+        raise ValueError("seeds must be >= 0 and below 2**63")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("a seed occurs twice")
+    return seeds
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -153,12 +199,18 @@ MEASURED = ("attributions", "discovery")
 """what is measured of trained models; a study may ask for more of it later"""
 
 
+CHOOSING = ("tuning_rule", "loss_margin")
+"""how a weight is chosen of those that were tried; another choice needs no tuning trial again"""
+
+
 def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """The first key in which two studies differ, with both values, or "".
 
-    What is measured of the trained models makes no other study.
+    What is measured of the trained models, and how weights are chosen, makes no other study. What
+    the old one does not say, as it is of an earlier version, is at its default.
     """
+    old = {**Study().model_dump(mode="json"), **old}
     for key in dict.fromkeys([*new, *old]):
-        if key not in MEASURED and old.get(key) != new.get(key):
+        if key not in (*MEASURED, *CHOOSING) and old.get(key) != new.get(key):
             return f"{key} was {old.get(key)!r} there and is {new.get(key)!r} here"
     return ""

@@ -32,6 +32,8 @@ DECIDING_MODULES = (
     "worker",
 )
 _DECIDING_PACKAGES = ("numpy", "torch")
+TUNE, EVALUATE = "tune", "evaluate"
+"""stages: trials that only choose a weight, and trials that count"""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from .contracts import Scale
 from .dataset import SPLITS, Dataset, load_dataset
-from .plan import make_plan, resolve
+from .plan import BASELINE, make_plan, resolve, with_evaluation
 from .sequences import N_CODE
 from .store import RunDirectory
 from .study import Study, load_study, read_toml
+from .trial import EVALUATE, TUNE
 
 _CHUNK = 4096
 
@@ -68,12 +69,14 @@ class StudyFacts:
 
     Attributes:
         study: resolved.
-        trials: how many a run would have, by prior; empty for a data file.
+        trials: how many evaluation trials a run would have, by prior; empty for a data file.
+        tuning: how many trials would choose weights, by prior; empty where weights are not tuned.
         datasets: in the order of the study.
     """
 
     study: Study
     trials: Mapping[str, int]
+    tuning: Mapping[str, int]
     datasets: Sequence[DatasetFacts]
 
 
@@ -106,8 +109,11 @@ def validate(
             facts_of(name, load_dataset(where), plan.notes[name])
             for name, where in plan.datasets.items()
         ]
-    trials = Counter() if only_data else Counter(trial.prior for trial in plan.trials)
-    return StudyFacts(resolved, trials, datasets)
+    trials = {TUNE: Counter[str](), EVALUATE: Counter[str]()}
+    # how many evaluation trials there are does not depend on the weights
+    for trial in [] if only_data else (with_evaluation(plan, {}) if study.tune else plan).trials:
+        trials[trial.stage][trial.prior] += 1
+    return StudyFacts(resolved, trials[EVALUATE], trials[TUNE], datasets)
 
 
 def facts_of(name: str, dataset: Dataset, notes: Sequence[str]) -> DatasetFacts:
@@ -178,11 +184,26 @@ def as_text(facts: StudyFacts) -> str:
     study = facts.study
     if not facts.trials:
         return "\n\n".join(tables)
-    arms = ", ".join(f"{prior} ({count})" for prior, count in facts.trials.items())
-    total = sum(facts.trials.values())
-    seeds = f"{len(study.seed_list)} seed{'s' if len(study.seed_list) > 1 else ''}"
-    tables.append(f"{total:,} trials at scale {study.scale} over {seeds}: {arms}.")
+    over = f"at scale {study.scale} over"
+    if facts.tuning:
+        total, arms = _counted(facts.tuning)
+        tables.append(
+            f"{total:,} tuning trials {over} {_seeds(study.tuning_seed_list)}: {arms}. Every prior "
+            f"with a strength tries {study.tune} weight{'s' if study.tune > 1 else ''} on "
+            f"validation data; rule {study.tuning_rule}, margin {study.loss_margin:.1%} of the "
+            f"loss of {BASELINE}."
+        )
+    total, arms = _counted(facts.trials)
+    tables.append(f"{total:,} trials {over} {_seeds(study.seed_list)}: {arms}.")
     return "\n\n".join(tables)
+
+
+def _counted(trials: Mapping[str, int]) -> tuple[int, str]:
+    return sum(trials.values()), ", ".join(f"{name} ({count})" for name, count in trials.items())
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
 
 
 def _lines(facts: DatasetFacts) -> list[str]:

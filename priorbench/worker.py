@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from . import registry, scoring, specs
 from .attributions import load_attribution
 from .contracts import Architecture, Prior, Task
-from .dataset import Dataset, load_dataset
+from .dataset import SCORED_ON, Dataset, load_dataset
 from .discovery import without_motifs
 from .evaluation import read_arrays
 from .measuring import Examinee, measure, measure_again, write_arrays
@@ -178,7 +178,7 @@ class _Parts:
             registry.build("task", trial.task),
             registry.build("architecture", trial.architecture),
             Regularisation(parts, load_attribution(trial.train_attribution)),
-            load_dataset(job.dataset),
+            load_dataset(job.dataset, SCORED_ON[trial.stage]),
             Luck(trial.root_seed, (trial.task, trial.dataset), trial.seed),
         )
 

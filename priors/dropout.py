@@ -33,6 +33,10 @@ class Dropout(Prior):
             layer.register_forward_pre_hook(DropInput(weight))
         return model
 
+    def weight_bound(self, task: str) -> float:
+        """A probability lies below 1."""
+        return 1.0
+
     def check_weight(self, weight: float) -> None:
         """Raise UserError unless the weight is a probability below one."""
         super().check_weight(weight)

@@ -44,6 +44,7 @@ class Exponential(Prior):
     summary: ClassVar[str] = "exponential activation after the first convolution (weight 1)"
     citation: ClassVar[str] = "Koo & Ploenzke, Nature Machine Intelligence 2021"
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
+    has_strength: ClassVar[bool] = False
 
     def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
         """Replace the activation module between the first convolution and the next layer.

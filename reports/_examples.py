@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.contracts import TrialArrays
-from priorbench.dataset import TEST, Dataset
+from priorbench.dataset import Dataset
 from priorbench.metrics.localisation import MOTIFS, average_precision
 from priorbench.results import Run
 from priorbench.store import DONE
@@ -87,7 +87,7 @@ def _choose_row(run: Run, dataset: Dataset, trials: Sequence[str]) -> tuple[int,
             "the one whose motif-auprc, averaged over all priors and seeds, is the median of the "
             f"{len(known):,} test sequences with a motif"
         )
-    tested = np.searchsorted(dataset.rows(TEST), dataset.attributed)
+    tested = np.searchsorted(dataset.scored_rows, dataset.attributed)
     scores = [
         arrays.prediction["logit"].reshape(len(arrays.label), -1)[tested].mean(axis=1)
         for arrays in _arrays(run, trials)

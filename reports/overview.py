@@ -83,7 +83,9 @@ def _parts(run: Run, spec: str) -> list[str]:
     by_task = {
         record["task"]: [f"{part['prior']} {part['weight']:g}" for part in record["parts"]]
         for record in run.records.values()
-        if record["prior"] == spec and len(record.get("parts", [])) > 1
+        if record["prior"] == spec
+        and record["stage"] == "evaluate"
+        and len(record.get("parts", [])) > 1
     }
     if len(set(map(tuple, by_task.values()))) <= 1:
         return next(iter(by_task.values()), [])

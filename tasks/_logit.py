@@ -21,6 +21,7 @@ from priorbench.simulation import Planted
 
 _CHUNK = 2000
 _ATTRIBUTED = 1000
+"""at most so many sequences of a split are attributed"""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class SimulatedTask(Task):
                 f"the planted motifs need windows of {self.room()} bp, scale {scale} has {length}; "
                 "plant less or use a larger --scale"
             )
-        truth, oracle, rows = [], [], []
+        truth, oracle, rows, counts = [], [], [], {VALID: 0, TEST: 0}
         for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
             for start in range(0, size, _CHUNK):
                 count = min(_CHUNK, size - start)
@@ -82,17 +83,14 @@ class SimulatedTask(Task):
                 writer.know_motifs({m.name: m.matrix.T for m in drawn.planted.motifs.values()})
                 splits = np.full(count, split, dtype=np.uint8)
                 writer.append(drawn.sequences, drawn.labels, splits, **drawn.arrays)
-                if split == TEST:
+                if split != TRAIN:
                     positive = np.flatnonzero(self.positive(drawn.labels))
+                    positive = positive[: _ATTRIBUTED - counts[split]]
+                    counts[split] += len(positive)
                     rows.append(first + positive)
                     truth.append(drawn.planted.codes[positive])
                     oracle.append(drawn.planted.oracle[positive])
-        chosen = slice(0, _ATTRIBUTED)
-        writer.attribute(
-            np.concatenate(rows)[chosen],
-            np.concatenate(truth)[chosen],
-            np.concatenate(oracle)[chosen],
-        )
+        writer.attribute(np.concatenate(rows), np.concatenate(truth), np.concatenate(oracle))
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ class LogitTask(SimulatedTask):
 
     def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
         """``logit``: (N,) the log-odds of the share of positives."""
-        label = dataset.columns["label"].take(dataset.rows(TEST))
+        label = dataset.columns["label"].take(dataset.scored_rows)
         return {"logit": np.broadcast_to(log_odds(label.mean(axis=0)), label.shape)}
 
     def applies(self, batch: Batch) -> torch.Tensor:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from priorbench import Batch, UserError
 from priorbench.contracts import Scale
 from priorbench.datafile import DataFile
-from priorbench.dataset import DECOY, MOTIF, TEST, Dataset, DatasetWriter
+from priorbench.dataset import DECOY, MOTIF, Dataset, DatasetWriter
 from priorbench.labelled import read_labelled
 from priorbench.simulation import (
     draw_places,
@@ -159,7 +159,7 @@ class Multitask(SimulatedTask):
 
     def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
         """``logit``: (N, K) the log-odds of the shares of positives."""
-        label = dataset.columns["label"].take(dataset.rows(TEST))
+        label = dataset.columns["label"].take(dataset.scored_rows)
         return {"logit": np.broadcast_to(log_odds(label.mean(axis=0)), label.shape)}
 
     def applies(self, batch: Batch) -> torch.Tensor:

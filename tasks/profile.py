@@ -46,6 +46,7 @@ _WIDTH = 3.0
 _BACKGROUND = 0.02
 _CHUNK = 1000
 _ATTRIBUTED = 1000
+"""at most so many windows of a split are attributed"""
 _OFFSET = "mean_profile"
 
 
@@ -113,17 +114,13 @@ class Profile(Task):
                 splits = np.full(count, split, dtype=np.uint8)
                 writer.append(codes, np.log1p(middle).astype(np.float32), splits, **tracks)
                 mean.add(tracks["reads"], splits)
-                if split == TEST:
+                if split != TRAIN:
                     inside = slice(self.jitter, self.jitter + length)
-                    rows.append(first + np.arange(count))
-                    truth.append(planted.codes[:, inside])
-                    oracle.append(planted.oracle[:, inside])
-        chosen = slice(0, _ATTRIBUTED)
-        writer.attribute(
-            np.concatenate(rows)[chosen],
-            np.concatenate(truth)[chosen],
-            np.concatenate(oracle)[chosen],
-        )
+                    some = np.arange(count)[: max(0, _ATTRIBUTED - start)]
+                    rows.append(first + some)
+                    truth.append(planted.codes[some, inside])
+                    oracle.append(planted.oracle[some, inside])
+        writer.attribute(np.concatenate(rows), np.concatenate(truth), np.concatenate(oracle))
         writer.margin = self.jitter
         self._share(writer, mean)
 
@@ -225,13 +222,13 @@ class Profile(Task):
             average.add(reads)
         logits = torch.from_numpy(average.logits)
         found: dict[str, list[NDArray[np.float32]]] = {}
-        for reads in _chunks(dataset, dataset.rows(TEST)):
+        for reads in _chunks(dataset, dataset.scored_rows):
             everywhere = logits.float().expand(len(reads), -1, -1)
             for name, values in profile_scores(everywhere, torch.from_numpy(reads)).items():
                 found.setdefault(name, []).append(values.numpy())
         mean = dataset.columns["label"].take(training).mean(axis=0)
         scores = {name: np.concatenate(values) for name, values in found.items()}
-        count = len(dataset.rows(TEST))
+        count = len(dataset.scored_rows)
         return {**scores, "log_counts": np.broadcast_to(mean, (count, len(mean)))}
 
     def references(
@@ -239,7 +236,7 @@ class Profile(Task):
     ) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
         """Of shuffled profiles, and of one half of the reads that predicts the other."""
         found: dict[str, dict[str, list[NDArray[np.float32]]]] = {}
-        for reads in _chunks(dataset, dataset.rows(TEST)):
+        for reads in _chunks(dataset, dataset.scored_rows):
             for name, scores in reference_profiles(reads, generator).items():
                 for key, values in scores.items():
                     found.setdefault(name, {}).setdefault(key, []).append(values)

@@ -61,6 +61,11 @@ def read(toml: Path, *, seed: int = 0, both: bool = True, at_most: int = 1000) -
     return load_dataset(folder)
 
 
+def for_tuning(toml: Path) -> Dataset:
+    """What was read last, as trials that choose a weight see it."""
+    return load_dataset(toml.parent / "dataset", VALID)
+
+
 def sequences(dataset: Dataset, rows: NDArray[np.int64] | None = None) -> list[str]:
     column = dataset.columns["sequence"]
     return [
@@ -113,6 +118,23 @@ def test_attributed_rows_are_test_positives_in_order(tmp_path: Path, pair: dict[
     everything = read(write_toml(tmp_path, **pair))
     wanted = np.flatnonzero((everything.split == TEST) & (labels(everything) == 1))
     np.testing.assert_array_equal(everything.attributed, wanted)
+
+
+def test_validation_positives_are_attributed_for_tuning(
+    tmp_path: Path, pair: dict[str, str]
+) -> None:
+    planted = [text[:5] + SITE + text[15:] for text in random_texts(300, 4)]
+    pair["positives"] = write_fasta(tmp_path / "p.fa", planted)
+    toml = write_toml(tmp_path, **pair, motifs=write_meme(tmp_path / "m.meme"))
+    final = read(toml, at_most=10)
+    tuning = for_tuning(toml)
+    assert len(tuning.attributed) == len(final.attributed) == 10
+    assert (tuning.split[tuning.attributed] == VALID).all()
+    assert (labels(tuning)[tuning.attributed] == 1).all()
+    assert tuning.truth is not None
+    assert tuning.oracle is not None
+    assert (tuning.truth[:, 5:15] == MOTIF).all()
+    np.testing.assert_array_equal(tuning.truth == MOTIF, tuning.oracle != 0)
 
 
 def test_repeats_and_reverse_complements_stay_in_one_split(tmp_path: Path) -> None:
@@ -191,7 +213,7 @@ def test_motifs_give_truth_and_oracle(tmp_path: Path, pair: dict[str, str]) -> N
     assert (dataset.truth[:, 5:15] == MOTIF).all()
     assert (dataset.oracle[:, 5:15] > 0).all()
     np.testing.assert_array_equal(dataset.truth == MOTIF, dataset.oracle != 0)
-    assert "are in 10 of the 10 attributed sequences" in dataset.meta["notes"][-1]
+    assert "are in 20 of the 20 attributed sequences" in dataset.meta["notes"][-1]
 
 
 def test_an_unusable_motif_file_is_told_first(tmp_path: Path, pair: dict[str, str]) -> None:
@@ -413,10 +435,15 @@ def test_rna_windows_are_read_on_the_strand_of_their_peak(tmp_path: Path) -> Non
     assert dataset.place[positive, 2].tolist().count(-1) == len(places) // 2
     centre = np.where(dataset.place[:, 2] == 1, LENGTH // 2, (LENGTH - 1) // 2)
     assert set((dataset.place[positive, 1] + centre[positive]) % 200) == {103}
-    for row, truth in zip(dataset.attributed.tolist(), dataset.truth, strict=True):
-        # a site of the minus strand, whose last base is 3 bp before the centre of the peak
-        minus = dataset.place[row, 2] == -1
-        assert np.flatnonzero(truth).tolist() == ([17, 18] if minus else [])
+    tuning = for_tuning(tmp_path / "data.toml")
+    assert tuning.truth is not None
+    assert (tuning.split[tuning.attributed] == VALID).all()
+    for seen in (dataset, tuning):
+        assert len(seen.attributed) > 0
+        for row, truth in zip(seen.attributed.tolist(), seen.truth, strict=True):
+            # a site of the minus strand, whose last base is 3 bp before the centre of the peak
+            minus = dataset.place[row, 2] == -1
+            assert np.flatnonzero(truth).tolist() == ([17, 18] if minus else [])
     strands_of_negatives = set(dataset.place[~positive, 2].tolist())
     assert strands_of_negatives == {1, -1}
 

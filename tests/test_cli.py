@@ -87,7 +87,7 @@ def test_check_says_what_is_broken_and_fails(folder, capsys):
     printed = capsys.readouterr()
     assert "FAILED" in printed.out
     assert "value is not finite: zero" in " ".join(printed.out.replace("│", " ").split())
-    assert "1 of 19 checks failed" in printed.err
+    assert "1 of 20 checks failed" in printed.err
 
 
 def test_check_refuses_what_is_no_prior(folder):

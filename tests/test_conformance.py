@@ -81,6 +81,11 @@ def broken(penalty=None, base=AttributionPrior, **members):
     return dataclass(frozen=True)(type("Broken", (base,), body))()
 
 
+def _at_most_one(self, weight):
+    if weight > 1:
+        raise UserError(f"weight {weight:g} is above 1")
+
+
 calls = itertools.count()
 
 BROKEN = {
@@ -89,6 +94,9 @@ BROKEN = {
         broken(summary="", penalty=lambda a, g, b: a.mean(1)),
         broken(citation="", penalty=lambda a, g, b: a.mean(1)),
         broken(default_weights={"*": -1.0}, penalty=lambda a, g, b: a.mean(1)),
+    ],
+    "can_be_tuned": [
+        broken(check_weight=_at_most_one, penalty=lambda a, g, b: a.mean(1)),
     ],
     "keeps_initial_weights": [
         broken(base=Prior, adapt=lambda self, model, weight: torch.nn.Sequential(model[0])),
@@ -246,7 +254,7 @@ def test_where_the_first_checks_fail_the_others_are_not_run(tmp_path):
     found = list(check_prior("scalar"))
     failed = [finding.check for finding in found if finding.outcome == "failed"]
     assert failed == ["is plain data", "has one value per example"]
-    assert sum("not run: 'is plain data' failed" in finding.detail for finding in found) == 16
+    assert sum("not run: 'is plain data' failed" in finding.detail for finding in found) == 17
 
 
 def test_the_price_of_memory_is_that_of_a_usual_step():

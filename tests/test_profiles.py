@@ -13,7 +13,7 @@ from scipy.stats import multinomial, pearsonr, spearmanr
 
 from priorbench import Batch, TrialArrays, UserError, load_attribution, load_prior, registry
 from priorbench.datafile import load_datafile
-from priorbench.dataset import TEST, TRAIN, DatasetWriter, load_dataset
+from priorbench.dataset import TEST, TRAIN, VALID, DatasetWriter, load_dataset
 from priorbench.evaluation import predict
 from priorbench.metrics import METRICS
 from priorbench.objective import Regularisation
@@ -275,6 +275,9 @@ def test_users_tracks_are_read_with_their_margin(folder):
     assert np.allclose(label, np.log1p(reads[:, :, 5:79].sum(axis=2)))
     assert (dataset.split[dataset.attributed] == TEST).all()
     assert dataset.truth is None
+    tuning = load_dataset(folder / "data", VALID)
+    assert len(tuning.attributed) == len(tuning.scored_rows) > 0
+    assert (tuning.split[tuning.attributed] == VALID).all()
 
 
 def test_the_mean_profile_of_users_windows_is_that_of_training(folder):

@@ -11,7 +11,16 @@ from sklearn.metrics import roc_auc_score
 
 from priorbench import Batch, Task, UserError, load_attribution, load_prior, registry
 from priorbench.contracts import Form
-from priorbench.dataset import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL, TEST, DatasetWriter, load_dataset
+from priorbench.dataset import (
+    DECOY,
+    MOTIF,
+    NEUTRAL,
+    SUBOPTIMAL,
+    TEST,
+    VALID,
+    DatasetWriter,
+    load_dataset,
+)
 from priorbench.edge_places import NOWHERE, WHERE
 from priorbench.objective import Regularisation
 from priorbench.references import reference_scores
@@ -62,14 +71,19 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(spec, tmp_pa
 
 @pytest.mark.parametrize("spec", [*VARIANTS, "profile"])
 def test_the_oracle_localises_and_a_random_attribution_is_at_its_floor(spec, tmp_path):
-    dataset = write(spec, tmp_path / "data")
+    final = write(spec, tmp_path / "data")
+    for dataset, split in ((final, TEST), (load_dataset(tmp_path / "data", VALID), VALID)):
+        _knows_its_motifs(dataset, spec)
+        assert (dataset.split[dataset.attributed] == split).all()
+
+
+def _knows_its_motifs(dataset, spec):
     scores = reference_scores(dataset, task_of(spec))
     assert scores[ORACLE]["motif-auprc"] >= 0.99
     relevant = np.isin(dataset.truth, (MOTIF, SUBOPTIMAL))
     share = relevant[relevant.any(axis=1)].mean()
     assert share < scores[RANDOM]["motif-auprc"] < share + 0.08
     assert scores[RANDOM].get("auroc", 0.5) == pytest.approx(0.5)
-    assert (dataset.split[dataset.attributed] == TEST).all()
 
 
 def composition(sequences, taken):

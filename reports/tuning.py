@@ -1,0 +1,233 @@
+"""Which weights were tried before evaluation, and which were chosen, by which rule and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from priorbench import Section
+from priorbench.choosing import validation_loss
+from priorbench.metrics import METRICS
+from priorbench.plan import BASELINE
+from priorbench.results import Run
+from priorbench.tuning import LOCALISATION, LOSS, STABILITY
+
+from ._figures import BLUE, INK, SOFT, VERMILION, style, to_svg
+from ._numbers import MISSING, counted, decimals_for, fixed
+from ._page import render
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_BLOCK = ["task", "dataset", "architecture"]
+_WIDTH, _HEIGHT = 3.7, 3.9  # inches
+
+
+class Tuning(Section):
+    """A table of the choices and a figure a prior."""
+
+    title: ClassVar[str] = "Tuning"
+    position: ClassVar[int] = 45
+
+    def render(self, run: Run) -> str:
+        """See Section."""
+        if run.tuning.empty:
+            return ""
+        trials = _trials(run)
+        return render(
+            "tuning",
+            study=run.study,
+            trials=counted(trials["trial"].nunique(), "trial"),
+            blocks=[
+                _block(tuple(map(str, key)), table, trials)
+                for key, table in run.tuning.groupby(_BLOCK, sort=False)
+            ],
+        )
+
+
+def _trials(run: Run) -> pd.DataFrame:
+    """One row per tuning trial: its block, prior, weight, seed, loss and the two criteria."""
+    spec = run.attributions[0]
+    rows = []
+    for trial, record in run.records.items():
+        if record["stage"] != "tune":
+            continue
+        scores = record.get("metrics", {}).get(spec, {})
+        row = {key: record[key] for key in (*_BLOCK, "prior", "weight", "seed")}
+        value = scores.get(LOCALISATION)
+        row |= {"trial": trial, LOSS: validation_loss(record)}
+        rows.append({**row, LOCALISATION: math.nan if value is None else value})
+    agreement = run.results[
+        (run.results["stage"] == "tune")
+        & (run.results["metric"] == STABILITY)
+        & (run.results["attribution"] == spec)
+    ].set_index("trial")["value"]
+    columns = [*_BLOCK, "prior", "weight", "seed", "trial", LOSS, LOCALISATION]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(**{STABILITY: table["trial"].map(agreement)})
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """What a figure of one prior shows.
+
+    Attributes:
+        prior: its spec.
+        rows: its rows of tuning.csv, ascending by weight.
+        trials: its trials.
+        baseline: trials of ``none``.
+        metric: what is drawn below the loss.
+        allowed: the largest loss that qualifies; NaN if there is none.
+    """
+
+    prior: str
+    rows: pd.DataFrame
+    trials: pd.DataFrame
+    baseline: pd.DataFrame
+    metric: str
+    allowed: float
+
+
+def _block(key: Sequence[str], table: pd.DataFrame, trials: pd.DataFrame) -> dict[str, Any]:
+    mine = trials[(trials[_BLOCK].astype(str) == list(key)).all(axis=1)]
+    baseline = mine[mine["prior"] == BASELINE]
+    reference = table[table["prior"] == BASELINE].iloc[0]
+    metric = LOCALISATION if mine[LOCALISATION].notna().any() else STABILITY
+    panels = [
+        _Panel(
+            str(prior),
+            rows,
+            mine[mine["prior"] == prior],
+            baseline,
+            metric,
+            reference["loss"] + reference["allowed"],
+        )
+        for prior, rows in table.groupby("prior", sort=False)
+        if (rows["trials"] > 0).any() and prior != BASELINE
+    ]
+    return {
+        "title": " · ".join(key),
+        "criterion": reference["criterion"],
+        "chosen": _texts(table[table["chosen"]], table),
+        "rows": _texts(table, table),
+        "panels": [{"prior": panel.prior, "svg": _figure(panel)} for panel in panels],
+        "metric": METRICS[metric],
+        "edges": table.loc[table["edge"], "prior"].tolist(),
+        "unqualified": [
+            prior
+            for prior, rows in table[table["trials"] > 0].groupby("prior", sort=False)
+            if not rows["qualifies"].any()
+        ],
+        "untuned": table.loc[table["criterion"] == "", "prior"].tolist(),
+    }
+
+
+def _texts(rows: pd.DataFrame, table: pd.DataFrame) -> list[Mapping[str, Any]]:
+    """Rows of the table as text, numbers of a column with the same places."""
+    reference = float(table.loc[table["prior"] == BASELINE, "loss"].iloc[0])
+    losses = decimals_for(table["loss"]) + 1
+    values = decimals_for(table["value"])
+    return [
+        {
+            "prior": row["prior"],
+            "tried": ", ".join(
+                f"{weight:g}"
+                for weight in table.loc[
+                    (table["prior"] == row["prior"]) & (table["trials"] > 0), "weight"
+                ]
+                if weight
+            ),
+            "weight": f"{row['weight']:g}",
+            "loss": fixed(row["loss"], losses) if row["trials"] else MISSING,
+            "relative": _percent(row["difference"] / reference),
+            "value": fixed(row["value"], values),
+            "qualifies": bool(row["qualifies"]),
+            "chosen": bool(row["chosen"]),
+            "edge": bool(row["edge"]),
+            "note": row["note"],
+        }
+        for row in rows.to_dict("records")
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{fixed(100 * share, 1, signed=True)}%" if math.isfinite(share) else MISSING
+
+
+def _figure(panel: _Panel) -> Markup:
+    """Validation loss above, localisation or stability below, along the weight."""
+    from matplotlib.figure import Figure
+
+    with style():
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        _draw(upper, panel, LOSS)
+        _draw(lower, panel, panel.metric)
+        if math.isfinite(panel.allowed):
+            upper.axhline(panel.allowed, color=VERMILION, linewidth=0.9, linestyle=(0, (1, 2)))
+            _name(upper, "margin", panel.allowed, VERMILION, above=True)
+        lower.set_xscale("log")
+        weights = panel.rows["weight"].tolist()
+        lower.set_xticks(weights, [f"{weight:g}" for weight in weights], rotation=_turn(weights))
+        lower.minorticks_off()
+        lower.set_xlabel("weight")
+        # room beside the outermost weights, at any number of them
+        span = max(math.log10(weights[-1] / weights[0]), 0.5) * 0.1
+        lower.set_xlim(weights[0] / 10**span, weights[-1] * 10**span)
+        return to_svg(figure, _description(panel))
+
+
+def _turn(weights: Sequence[float]) -> int:
+    return 60 if len(weights) > 5 else 0
+
+
+def _draw(axes: Axes, panel: _Panel, what: str) -> None:
+    """Seeds as dots, means as a line, the chosen weight as a ring, failures at the top."""
+    finite = panel.trials[np.isfinite(panel.trials[what])]
+    axes.plot(finite["weight"], finite[what], "o", color=BLUE, ms=3.5, alpha=0.45, mew=0)
+    failed = panel.trials.loc[~np.isfinite(panel.trials[LOSS]), "weight"].unique()
+    # the mean of those that survived would flatter a weight at which others failed
+    means = finite[~finite["weight"].isin(failed)].groupby("weight")[what].mean()
+    axes.plot(means.index, means, color=BLUE, linewidth=1.3, marker="_", ms=9, mew=1.6)
+    baseline = panel.baseline.loc[np.isfinite(panel.baseline[what]), what]
+    if len(baseline):
+        axes.axhline(baseline.mean(), color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
+        _name(axes, BASELINE, float(baseline.mean()), SOFT, above=False)
+    chosen = float(panel.rows.loc[panel.rows["chosen"], "weight"].iloc[0])
+    if chosen in means.index:
+        axes.plot(chosen, means[chosen], "o", ms=12, mfc="none", mec=INK, mew=1.5, zorder=4)
+    if len(failed):  # a line without points upsets the layout
+        above, top = np.ones(len(failed)), axes.get_xaxis_transform()
+        axes.plot(failed, above, "x", color=VERMILION, ms=8, mew=2, transform=top, clip_on=False)
+    axes.set_ylabel("validation loss" if what == LOSS else f"{what} (validation)")
+    axes.tick_params(length=0)
+    axes.grid(axis="y", color="#eceff2", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.margins(y=0.12)
+
+
+def _name(axes: Axes, text: str, height: float, colour: str, *, above: bool) -> None:
+    axes.annotate(
+        text,
+        (1, height),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(3, 1 if above else -1),
+        textcoords="offset points",
+        va="bottom" if above else "top",
+        fontsize=7.5,
+        color=colour,
+    )
+
+
+def _description(panel: _Panel) -> str:
+    told = ", ".join(
+        f"{row['weight']:g} loss {fixed(row['loss'], 3)}{' (chosen)' if row['chosen'] else ''}"
+        for row in panel.rows.to_dict("records")
+    )
+    return f"validation loss and {panel.metric} of {panel.prior} by weight: {told}"
