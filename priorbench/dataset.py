@@ -147,6 +147,7 @@ class DatasetWriter:
         """how many possible negatives each of the test split stands for"""
         self.notes: list[str] = []
         """what was dropped or chosen while reading, for the user"""
+        self._motifs: dict[str, NDArray[np.float64]] = {}
 
     def append(
         self,
@@ -199,6 +200,14 @@ class DatasetWriter:
         if oracle is not None:
             self._aligned["oracle"] = oracle
 
+    def know_motifs(self, motifs: Mapping[str, NDArray[np.float64]]) -> None:
+        """Say what the true motifs are.
+
+        Args:
+            motifs: (4, width) probabilities of A C G T by name, decoys left out.
+        """
+        self._motifs |= motifs
+
     def share(self, name: str, array: NDArray[Any]) -> None:
         """Add an array that is the same for every example.
 
@@ -234,6 +243,7 @@ class DatasetWriter:
             "margin": self.margin,
             "chromosomes": self.chromosomes,
             "negative_weight": self.negative_weight,
+            "motifs": {name: matrix.round(6).tolist() for name, matrix in self._motifs.items()},
             **meta,
             "digest": digest[:16],
             "notes": self.notes,
@@ -289,6 +299,11 @@ class Dataset:
     def negative_weight(self) -> float:
         """How many possible negatives each of the test split stands for; 1 if none was drawn."""
         return float(self.meta.get("negative_weight", 1.0))
+
+    @property
+    def motifs(self) -> dict[str, NDArray[np.float64]]:
+        """True motifs, (4, width) probabilities of A C G T by name; none where they are unknown."""
+        return {name: np.array(matrix) for name, matrix in self.meta.get("motifs", {}).items()}
 
     @property
     def length(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,11 +134,13 @@ class Planted:
         codes: (N, L) uint8 position codes of ``priorbench.dataset``.
         oracle: (N, L) float32 natural log-odds of the planted base at motif positions, else 0.
         occupied: (N, L) bool, positions that are taken.
+        motifs: what was planted by name, decoys left out.
     """
 
     codes: NDArray[np.uint8]
     oracle: NDArray[np.float32]
     occupied: NDArray[np.bool_]
+    motifs: dict[str, Motif] = field(default_factory=dict)
 
 
 def nothing_planted(count: int, length: int) -> Planted:
@@ -161,11 +163,13 @@ class Instances:
     """Instances of a motif, ready to be written into sequences.
 
     Attributes:
+        motif: what they are instances of.
         codes: (k, width) uint8 bases, as they stand on the motif's own strand.
         weight: (k, width) float32 log-odds of these bases.
         kinds: (k, width) uint8 position codes.
     """
 
+    motif: Motif
     codes: NDArray[np.uint8]
     weight: NDArray[np.float32]
     kinds: NDArray[np.uint8]
@@ -175,7 +179,7 @@ class Instances:
         codes, weight, kinds = self.codes.copy(), self.weight.copy(), self.kinds.copy()
         codes[flip] = reverse_complement(codes[flip])
         weight[flip], kinds[flip] = weight[flip][:, ::-1], kinds[flip][:, ::-1]
-        return Instances(codes, weight, kinds)
+        return Instances(self.motif, codes, weight, kinds)
 
 
 def make_instances(
@@ -186,7 +190,7 @@ def make_instances(
     kinds = np.full(codes.shape, code, dtype=np.uint8)
     if code == MOTIF:
         kinds[:, motif.information() < NEUTRAL_BELOW] = NEUTRAL
-    return Instances(codes, weights_of(motif, codes), kinds)
+    return Instances(motif, codes, weights_of(motif, codes), kinds)
 
 
 def mutated_codes(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
@@ -269,6 +273,8 @@ def write_instance(
     planted.occupied[row, place] = True
     silent = (kinds == NEUTRAL) | (kinds == DECOY)
     planted.oracle[row, place] = np.where(silent, 0, instances.weight[index])
+    if (kinds == MOTIF).any():
+        planted.motifs[instances.motif.name] = instances.motif
 
 
 def free_start(occupied: NDArray[np.bool_], width: int, generator: np.random.Generator) -> int:

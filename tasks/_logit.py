@@ -79,6 +79,7 @@ class SimulatedTask(Task):
                 count = min(_CHUNK, size - start)
                 first = writer.rows
                 drawn = self.draw(count, length, generator)
+                writer.know_motifs({m.name: m.matrix.T for m in drawn.planted.motifs.values()})
                 splits = np.full(count, split, dtype=np.uint8)
                 writer.append(drawn.sequences, drawn.labels, splits, **drawn.arrays)
                 if split == TEST:

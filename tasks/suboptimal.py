@@ -76,8 +76,9 @@ class Suboptimal(LogitTask):
         kinds = np.full(codes.shape, MOTIF, dtype=np.uint8)
         worst = motif.matrix.argmin(axis=1)
         kinds[mutated[:, None] & (codes == worst)] = SUBOPTIMAL
-        weight = weights_of(with_mutations(motif, self.mutated), codes)
-        instances = Instances(codes, weight, kinds).turned(generator.random(count) < 0.5)
+        generating = with_mutations(motif, self.mutated)
+        instances = Instances(generating, codes, weights_of(generating, codes), kinds)
+        instances = instances.turned(generator.random(count) < 0.5)
         for row in np.flatnonzero(labels == 1):
             start = free_start(planted.occupied[row], motif.width, generator)
             write_instance(sequences, planted, (int(row), start), instances, int(row))

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from priorbench.reports import write_report
 from priorbench.reports._blocks import blocks, reach
 from priorbench.reports._examples import choose_example
@@ -21,7 +22,8 @@ from priorbench.reports._numbers import decimals_for, exact_p, fixed, listed, p_
 from priorbench import UserError, registry
 from priorbench.comparisons import compare
 from priorbench.dataset import MOTIF, TEST, TRAIN, VALID, DatasetWriter, load_dataset
-from priorbench.evaluation import pack
+from priorbench.evaluation import pack_explanation, pack_predictions
+from priorbench.explainers import Explanation
 from priorbench.metrics import METRICS
 from priorbench.results import RESULT_COLUMNS, load_run
 from priorbench.scoring import reference_scores
@@ -45,6 +47,19 @@ def write_dataset(folder, *, length, truth):
         writer.finish(task="binary", name="simulated")
 
 
+SCORED = "input-x-gradient"
+
+
+def pack(logit, attribution):
+    """Arrays of a trial, as the engine stores them."""
+    found = Explanation(torch.from_numpy(attribution))
+    return pack_predictions({"logit": logit}) | pack_explanation(SCORED, found)
+
+
+def spec_of(metric):
+    return SCORED if METRICS[metric].of_attribution else ""
+
+
 def score(metric, prior, seed):
     if METRICS[metric].scope == "seeds" and seed is None:
         return np.nan
@@ -56,6 +71,7 @@ def make_run(root, priors, seeds, *, failed=(), truth=True, name="study", length
     study = {"name": name, "question": f"Is {EVIL} asked?", "priors": list(priors)}
     weights = {prior: {"binary": 1.0} for prior in priors}
     study |= {"seeds": list(seeds), "tasks": ["binary"], "scale": "smoke", "weights": weights}
+    study |= {"attributions": [SCORED]}
     root.mkdir()
     (root / "study.toml").write_text(make_study(study, where="test").to_toml())
     environment = {
@@ -84,7 +100,7 @@ def make_run(root, priors, seeds, *, failed=(), truth=True, name="study", length
     return root
 
 
-def unrelated(trials, metric):
+def unrelated(trials, metric, attribution):
     """Trials that agree with themselves only, and a little with their seed."""
     seeds = trials["seed"].to_numpy(dtype=float)
     return np.eye(len(trials)) + 0.01 * np.minimum.outer(seeds, seeds)
@@ -104,10 +120,11 @@ def write_trial(root, prior, k, seed, failed, length):
         generator = np.random.default_rng([k, seed])
         attribution = generator.standard_normal((6, length)).astype(np.float32)
         logit = generator.standard_normal(6).astype(np.float32)
-        np.savez(folder / "arrays.npz", **pack({"logit": logit}, attribution))
+        np.savez(folder / "arrays.npz", **pack(logit, attribution))
     return [
         (
-            *(trial, "evaluate", status, *block, prior, 1.0, seed, name, METRICS[name].axis),
+            *(trial, "evaluate", status, *block, prior, 1.0, seed),
+            *(spec_of(name), name, METRICS[name].axis),
             value,
             up,
         )
@@ -120,7 +137,7 @@ def write_trial(root, prior, k, seed, failed, length):
 def reference_rows(dataset):
     block = ("reference", "done", "binary", "simulated", "three-conv")
     return [
-        ("", *block, name, None, None, metric, METRICS[metric].axis, value, up)
+        ("", *block, name, None, None, spec_of(metric), metric, METRICS[metric].axis, value, up)
         for name, scores in reference_scores(dataset, registry.build("task", "binary")).items()
         for metric, value in scores.items()
         for up in [METRICS[metric].higher_is_better]
@@ -356,7 +373,7 @@ class TestReading:
         attribution = np.where(relevant, 1.0, 0.5)
         for i in range(6):
             attribution[i, : 5 - i] = 2.0
-        arrays = pack({"logit": np.zeros(6, dtype=np.float32)}, attribution.astype(np.float32))
+        arrays = pack(np.zeros(6, dtype=np.float32), attribution.astype(np.float32))
         np.savez(root / "trials" / "0x0" / "arrays.npz", **arrays)
         (block,) = blocks(run)
         # precision grows with i, so the lower median of six is the third

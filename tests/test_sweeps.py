@@ -17,7 +17,7 @@ from priorbench.reports._figures import SEED_COLOURS
 from priorbench.reports.sweeps import Sweeps, _rows, sweeps
 
 from priorbench import load_prior, registry
-from priorbench.comparisons import COMPARISON_COLUMNS
+from priorbench.comparisons import BLOCK_COLUMNS, COMPARISON_COLUMNS
 from priorbench.results import RESULT_COLUMNS, Run, load_run
 from priorbench.session import Console, run_study
 from priorbench.study import make_study
@@ -25,6 +25,7 @@ from priorbench.study import make_study
 LOW, WIDE = "fourier", "fourier:frequency_limit=0.3"
 CUTS = {LOW: 1 / 0.15, WIDE: 1 / 0.3}
 EVIL = "<b>mine</b>"
+SCORED = "input-x-gradient"
 
 
 def difference(width: float, prior: str) -> float:
@@ -46,13 +47,24 @@ def make_run(
         for prior in ["none", *priors]:
             for metric, axis in [("auroc", "prediction"), ("motif-auprc", "localisation")]:
                 for seed in (0, 1):
-                    row = ("x", "evaluate", "done", *block, prior, 1.0, seed, metric, axis)
-                    results.append((*row, 0.5, True))
+                    row = ("x", "evaluate", "done", *block, prior, 1.0, seed)
+                    spec = SCORED if axis == "localisation" else ""
+                    results.append((*row, spec, metric, axis, 0.5, True))
                 if prior != "none":
                     value = difference(values["width"], prior)
-                    numbers = (2, 0.5, 0.5, value, value - 0.001, value + 0.002, 1.0, 0.5, 1.0)
                     comparisons.append(
-                        (*block, prior, "none", metric, axis, *numbers, "sign-flip", "inconclusive")
+                        {
+                            **dict(zip(BLOCK_COLUMNS, block, strict=True)),
+                            "prior": prior,
+                            "baseline": "none",
+                            "attribution": spec,
+                            "metric": metric,
+                            "n": 2,
+                            "difference": value,
+                            "ci_low": value - 0.001,
+                            "ci_high": value + 0.002,
+                            "verdict": "inconclusive",
+                        }
                     )
     facts = {
         "tasks": tasks,
@@ -62,7 +74,7 @@ def make_run(
     }
     return Run(
         Path("run"),
-        {},
+        {"attributions": [SCORED]},
         facts | environment,
         pd.DataFrame(results, columns=RESULT_COLUMNS),
         pd.DataFrame(comparisons, columns=COMPARISON_COLUMNS),

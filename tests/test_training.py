@@ -18,7 +18,9 @@ from priorbench import (
 )
 from priorbench.contracts import Form
 from priorbench.dataset import VALID, DatasetWriter, load_dataset
-from priorbench.evaluation import attribute, pack, unpack
+from priorbench.evaluation import explain, pack_explanation, pack_predictions, read_arrays, unpack
+from priorbench.explainers import Explanation
+from priorbench.measuring import collapse_of_attribution, collapse_of_predictions
 from priorbench.objective import Regularisation
 from priorbench.schedules import SCHEDULES, Schedule
 from priorbench.seeds import Luck
@@ -30,7 +32,6 @@ from priorbench.training import (
     mean_prediction_loss,
     seeded_torch,
 )
-from priorbench.worker import collapse
 
 TASK = registry.build("task", "binary")
 CPU = torch.device("cpu")
@@ -269,7 +270,7 @@ def test_a_penalty_of_the_wrong_shape_is_refused(simulated):
 
 def test_stored_attributions_are_those_of_the_attributed_rows(simulated):
     model = network().eval()
-    found = attribute(model, TASK, simulated, CPU)
+    found = explain(model, TASK, simulated, CPU, "input-x-gradient").attribution
     row = 7
     batch = load_batch(simulated, simulated.attributed[row : row + 1], CPU)
     sequence = batch.sequence.requires_grad_()
@@ -282,8 +283,12 @@ def test_stored_attributions_are_those_of_the_attributed_rows(simulated):
 
 def test_packed_attributions_keep_three_digits_at_any_scale(simulated, tmp_path):
     track = np.random.default_rng(0).normal(size=simulated.truth.shape).astype(np.float32) * 1e-6
-    np.savez(tmp_path / "arrays.npz", **pack({"logit": np.ones(200, np.float32)}, track))
-    found = unpack(tmp_path / "arrays.npz", simulated, {})
+    explanation = Explanation(torch.from_numpy(track), torch.zeros(len(track)))
+    packed = pack_explanation("gradient", explanation)
+    packed |= pack_predictions({"logit": np.ones(200, np.float32)})
+    np.savez(tmp_path / "arrays.npz", **packed)
+    found = unpack(read_arrays(tmp_path / "arrays.npz"), "gradient", simulated, {})
+    assert found.sums[0] == pytest.approx(track.sum(axis=1, dtype=np.float64))
     assert found.attribution == pytest.approx(track, rel=1e-3, abs=1e-9)
     assert found.label.shape == found.prediction["logit"].shape
 
@@ -315,22 +320,25 @@ def test_collapse_names_its_reason():
     varied, track = np.linspace(0, 1, 10, dtype=np.float32), np.ones((4, 5), dtype=np.float32)
     mostly_zero = track.copy()
     mostly_zero[:3] = 0
-    assert collapse({"logit": varied}, track) == ""
-    assert collapse({"logit": np.full(10, 0.3)}, track) == "predictions are constant"
-    assert collapse({"logit": varied * np.nan}, track) == "a prediction is not finite"
-    assert collapse({"logit": varied}, track * np.inf) == "an attribution is not finite"
-    assert "vanished" in collapse({"logit": varied}, mostly_zero)
-    assert collapse({"logit": varied}, np.roll(mostly_zero, 0)[2:]) == ""
+    predicted, attributed = collapse_of_predictions, collapse_of_attribution
+    assert predicted({"logit": varied}) == ""
+    assert predicted({"logit": np.full(10, 0.3)}) == "predictions are constant"
+    assert predicted({"logit": varied * np.nan}) == "a prediction is not finite"
+    assert attributed(track, "gradient") == ""
+    assert attributed(track * np.inf, "gradient") == "an attribution is not finite (gradient)"
+    assert attributed(track * np.nan, "gradient") == "an attribution is not finite (gradient)"
+    assert "vanished" in attributed(mostly_zero, "gradient")
+    assert attributed(mostly_zero[2:], "gradient") == ""  # half of them
 
 
 def test_an_undefined_score_of_an_example_is_no_collapse():
-    varied, track = np.linspace(0, 1, 10, dtype=np.float32), np.ones((4, 5), dtype=np.float32)
+    varied = np.linspace(0, 1, 10, dtype=np.float32)
     without_reads = varied.copy()
     without_reads[3] = np.nan
-    assert collapse({"nll": varied, "jsd": without_reads}, track) == ""
-    assert collapse({"nll": without_reads, "jsd": without_reads}, track) != ""
+    assert collapse_of_predictions({"nll": varied, "jsd": without_reads}) == ""
+    assert collapse_of_predictions({"nll": without_reads, "jsd": without_reads}) != ""
     outputs = np.stack([varied, without_reads], axis=1)
-    assert collapse({"logit": outputs}, track) == "a prediction is not finite"
+    assert collapse_of_predictions({"logit": outputs}) == "a prediction is not finite"
     flat, nowhere = np.full(10, 0.3), np.full(10, np.nan)
-    assert collapse({"nll": flat, "jsd": nowhere}, track) == "predictions are constant"
-    assert collapse({"nll": flat, "jsd": without_reads}, track) == ""
+    assert collapse_of_predictions({"nll": flat, "jsd": nowhere}) == "predictions are constant"
+    assert collapse_of_predictions({"nll": flat, "jsd": without_reads}) == ""
