@@ -205,7 +205,9 @@ class Task(ABC):
     motif_length_option: ClassVar[str] = ""
     """name of the option that is a motif's length in bp, if there is one"""
     metrics: ClassVar[tuple[str, ...]]
-    """names of the prediction metrics that make sense for this task"""
+    """names of the prediction metrics that make sense for this task, the primary one first"""
+    primary: ClassVar[Mapping[Axis, str]] = {}
+    """primary metric by axis, where it is not the usual one (see ``priorbench.claims``)"""
 
     @abstractmethod
     def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
@@ -352,6 +354,7 @@ class Metric:
         function: pure, on arrays; its docstring has the formula and the source.
         floor: of a model that knows nothing, for scope ``model``; the others' is measured.
         main: whether reports show it at first sight.
+        loss: whether it is a loss above 0, of which a share may be declared as a margin.
     """
 
     name: str
@@ -363,6 +366,7 @@ class Metric:
     function: Callable[..., Any]
     floor: float | None = None
     main: bool = False
+    loss: bool = False
 
     @property
     def of_attribution(self) -> bool:

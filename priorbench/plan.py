@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from . import registry, seeds, specs
+from .claims import check_margins, resolve_primary
 from .contracts import Prior, Scale, Task
 from .datafile import DataFile, load_datafile
 from .dataset import DatasetWriter, load_dataset
@@ -125,7 +126,14 @@ def resolve(study: Study, device: str) -> Study:
     for spec in priors:
         for task in task_names:
             _refuse_blind(spec, task, resolved.train_attribution)
-    return resolved.model_copy(update={"weights": _weights(study, priors, task_names)})
+    check_margins(study)
+    return resolved.model_copy(
+        update={
+            "weights": _weights(study, priors, task_names),
+            "primary": resolve_primary(study, task_names),
+            "baseline": _baseline(study, priors),
+        }
+    )
 
 
 def read_plan(run: RunDirectory, more: Sequence[str], *, trained: bool = True) -> Plan:
@@ -159,6 +167,9 @@ def read_plan(run: RunDirectory, more: Sequence[str], *, trained: bool = True) -
         if record is not None and not (trained and record["status"] == FAILED)
     ]
     datasets = {name: run.root / folder for name, folder in facts["datasets"].items()}
+    if not study.primary:  # a run of an earlier version
+        tasks = list(dict.fromkeys(_name(trial.task) for trial in trials))
+        study = study.model_copy(update={"primary": resolve_primary(study, tasks)})
     return Plan(study, trials, datasets, facts["notes"])
 
 
@@ -181,6 +192,14 @@ def _attribution(spec: str) -> str:
         return specs.normalise(_name(spec), load_attribution(spec))
     except UserError as error:
         raise UserError(f"train_attribution: {error}") from None
+
+
+def _baseline(study: Study, priors: Sequence[str]) -> str:
+    """The normal spec of the prior that the others are compared with."""
+    baseline = _normalise("prior", study.baseline)
+    if baseline not in priors:
+        raise UserError(f"baseline: {unknown('prior of this study', baseline, priors)}")
+    return baseline
 
 
 def _refuse_blind(spec: str, task: str, attribution: str) -> None:

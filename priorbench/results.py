@@ -17,12 +17,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import registry, scoring
-from .comparisons import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, agreement_of, compare
+from .across import ACROSS_COLUMNS, compare_across
+from .claims import Claims, claims_of
+from .comparisons import COMPARISON_COLUMNS, agreement_of, compare_pairs
 from .contracts import Metric, Task, TrialArrays
 from .dataset import Dataset, load_dataset
 from .errors import UserError
 from .evaluation import attributions_in, read_arrays, stored_attribution, unpack
 from .metrics import METRICS
+from .pairs import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, paired_runs
 from .plan import BASELINE, Plan
 from .store import DONE, RunDirectory, write_text
 from .study import Study, read_toml
@@ -207,16 +210,22 @@ def _reference_rows(references: _References) -> list[dict[str, Any]]:
 
 
 def write_results(plan: Plan, run: RunDirectory) -> None:
-    """Write results.csv and comparisons.csv."""
+    """Write results.csv, comparisons.csv and, where there are several datasets, across.csv."""
     results = collect(plan, run)
 
     @lru_cache(maxsize=_CACHED_TRIALS)
     def attribution(trial: str, spec: str) -> NDArray[np.float32]:
         return _attribution(run, trial, spec)
 
-    comparisons = compare(results, agreement_of(results, attribution))
+    claims = claims_of(plan.study.model_dump(mode="json"))
+    pairs = paired_runs(results, agreement_of(results, attribution), claims.baseline)
     write_text(run.root / "results.csv", _csv(results))
-    write_text(run.root / "comparisons.csv", _csv(comparisons))
+    write_text(run.root / "comparisons.csv", _csv(compare_pairs(pairs, claims)))
+    across = compare_across(pairs, claims)
+    if across.empty:
+        (run.root / "across.csv").unlink(missing_ok=True)
+    else:
+        write_text(run.root / "across.csv", _csv(across))
 
 
 def _csv(table: pd.DataFrame) -> str:
@@ -235,6 +244,7 @@ class Run:
         environment: contents of environment.json.
         results: results.csv, with the columns RESULT_COLUMNS.
         comparisons: comparisons.csv, with the columns comparisons.COMPARISON_COLUMNS.
+        across: across.csv, with the columns across.ACROSS_COLUMNS; empty for a run of one dataset.
         planned: how many trials the study has.
         records: record.json of every planned trial that has been run, by id.
         datasets: opened datasets by ``task/name``.
@@ -245,9 +255,15 @@ class Run:
     environment: Mapping[str, Any]
     results: pd.DataFrame
     comparisons: pd.DataFrame
+    across: pd.DataFrame
     planned: int
     records: Mapping[str, Mapping[str, Any]]
     datasets: Mapping[str, Dataset]
+
+    @property
+    def claims(self) -> Claims:
+        """What the study declared."""
+        return claims_of(self.study)
 
     @property
     def attributions(self) -> list[str]:
@@ -303,13 +319,23 @@ def load_run(root: Path) -> Run:
     scored = set(results.loc[results["stage"] == EVALUATE, "trial"])
     if not scored <= set(records):
         raise UserError(f"{root}: results.csv is older than the trials; run the command again")
+    comparisons = _read_csv(root / "comparisons.csv")
+    if not set(COMPARISON_COLUMNS) <= set(comparisons):
+        raise UserError(
+            f"{root}: comparisons.csv is of an earlier version; `priorbench score {root}` writes "
+            "it anew"
+        )
+    across = pd.DataFrame(columns=ACROSS_COLUMNS)
+    if (root / "across.csv").is_file():
+        across = _read_csv(root / "across.csv")
     return Run(
         root,
         # a run of an earlier version lacks the options that came later
         {**Study().model_dump(mode="json"), **read_toml(root / "study.toml")},
         environment,
         results,
-        _read_csv(root / "comparisons.csv"),
+        comparisons,
+        across,
         len(ids),
         records,
         {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
@@ -319,6 +345,6 @@ def load_run(root: Path) -> Run:
 def _read_csv(path: Path) -> pd.DataFrame:
     # only an empty cell is missing: "none" is a prior, and so may "NA" be
     table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"trial": str})
-    if "attribution" in table:
-        table["attribution"] = table["attribution"].fillna("").astype(str)
+    for column in {"attribution", "verdict", "family", "missing"} & set(table):
+        table[column] = table[column].fillna("").astype(str)
     return table

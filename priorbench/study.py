@@ -30,6 +30,12 @@ class Study(BaseModel):
         train_attribution: spec of the attribution that penalties see in training.
         attributions: specs of the attributions that are scored, the first of them at first sight;
             empty for gradient x input, and DeepLIFT/SHAP too at standard and paper scale.
+        primary: the one metric of every axis whose tests are no exploration, by axis for all
+            tasks, or by task and axis; "" for none. Left out, those of ``priorbench.claims``.
+        margins: the smallest loss that matters by metric, in its units, for claims that a prior
+            costs nothing; others have none, losses aside.
+        loss_margin: the same for metrics that are a loss, as a share of the baseline's.
+        baseline: spec of the prior that all others are compared with.
         data: data files; paths are relative to the study's file.
         plugins: files that define a prior or a task of the user's own.
         root_seed: from which all randomness is derived.
@@ -48,6 +54,10 @@ class Study(BaseModel):
     weights: dict[str, float | dict[str, float]] = {}
     train_attribution: str = "input-x-gradient"
     attributions: list[str] = []
+    primary: dict[str, str | dict[str, str]] = {}
+    margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {"auroc": 0.005}
+    loss_margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
+    baseline: str = "none"
     data: list[Path] = []
     plugins: list[Path] = []
     root_seed: Annotated[int, Field(ge=0)] = 0
@@ -128,14 +138,15 @@ def make_study(values: Mapping[str, Any], *, where: str) -> Study:
         raise UserError(f"{where}: {key} = {values.get(key)!r}: {message}") from None
 
 
-MEASURED = ("attributions",)
-"""what is measured of trained models; a study may ask for more of it later"""
+MEASURED = ("attributions", "baseline")
+"""what is asked of trained models; a study may ask for something else later"""
 
 
 def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """The first key in which two studies differ, with both values, or "".
 
-    What is measured of the trained models makes no other study.
+    What is asked of the trained models makes no other study. What is claimed (primary metrics,
+    margins) does: it is declared before the run.
     """
     for key in dict.fromkeys([*new, *old]):
         if key not in MEASURED and old.get(key) != new.get(key):

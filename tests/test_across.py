@@ -5,11 +5,13 @@ import pytest
 from scipy import stats
 
 from priorbench.statistics import (
-    blocked_differences,
-    dataset_differences,
+    blocked,
+    blocked_interval,
+    dataset_means,
     interquartile_difference,
     interquartile_mean,
     mean_improvement,
+    mean_interval,
     mixed_model,
     rank_priors,
     wilcoxon_over_datasets,
@@ -56,18 +58,25 @@ def test_mixed_model_without_variance_has_an_effect_alone(constant):
 
 
 def test_every_dataset_counts_alike():
-    few, many = np.zeros((2, 2)), np.zeros((2, 8))
-    few[1], many[1] = 1.0, 0.5
-    differences = blocked_differences([few, many])
+    few, many = np.ones(2), np.full(8, 0.5)
+    differences = blocked([few, many])
     assert len(differences) == 10
     assert differences.mean() == pytest.approx(0.75)
-    assert dataset_differences([few, many]).tolist() == [1, 0.5]
+    assert dataset_means([few, many]).tolist() == [1, 0.5]
+
+
+def test_interval_over_datasets_is_that_of_all_pairs():
+    differences = list(np.random.default_rng(5).normal(size=(3, 4)))
+    found = mean_interval(np.concatenate(differences))
+    assert blocked_interval(differences) == found
+    assert blocked_interval([np.ones(2), np.ones(3)]).method == ""
 
 
 def test_wilcoxon_over_datasets_is_scipys():
-    found = scores(datasets=8, effect=0.5)
-    expected = stats.wilcoxon(dataset_differences(found), method="exact").pvalue
-    assert wilcoxon_over_datasets(found) == pytest.approx(expected)
+    differences = [pairs[1] - pairs[0] for pairs in scores(datasets=8, effect=0.5)]
+    means = [one.mean() for one in differences]
+    expected = stats.wilcoxon(means, method="exact").pvalue
+    assert wilcoxon_over_datasets(differences) == pytest.approx(expected)
 
 
 def test_interquartile_mean_by_hand():

@@ -17,6 +17,7 @@ from priorbench.statistics import (
     paired_difference,
     paired_t_p,
     sign_flip_greater_p,
+    sign_flip_greater_ps,
     sign_flip_p,
     smallest_p,
     wilcoxon_p,
@@ -86,6 +87,13 @@ def test_one_sided_sign_flip_p_is_the_share_of_all_flips(values):
     sums = (flips * differences).sum(axis=1)
     expected = np.mean(sums >= differences.sum() - 1e-9)
     assert sign_flip_greater_p(differences) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [2, 7, 14])
+def test_many_one_sided_p_are_those_of_each(n):
+    rows = np.random.default_rng(n).normal(0.3, 1, size=(40, n))
+    expected = [sign_flip_greater_p(row) for row in rows]
+    assert sign_flip_greater_ps(rows) == pytest.approx(np.array(expected))
 
 
 def test_exact_and_random_flips_agree_at_twenty_pairs():

@@ -1,8 +1,8 @@
 """Two arms over several datasets: runs are paired by seed within a dataset.
 
-Scores come as one array a dataset, (2, n) with the baseline first; n may differ. What is tested
-is the mean over these datasets of the mean difference in each. Whether other datasets would show
-the same is another question, which Wilcoxon's test over datasets asks.
+Numbers of runs may differ from dataset to dataset. What is tested is the mean over these datasets
+of the mean difference in each. Whether other datasets would show the same is another question,
+which Wilcoxon's test over datasets asks.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .confidence import NO_INTERVAL, Interval
+from .confidence import NO_INTERVAL, Interval, mean_interval
 from .effects import improvements, probability_of_improvement
 from .paired import wilcoxon_p
 
 RESAMPLES = 2_000
 Scores = Sequence[NDArray[np.float64]]
+"""(2, n) of every dataset: the baseline's runs, then the prior's, seeds in the same order"""
+Differences = Sequence[NDArray[np.float64]]
+"""(n,) of every dataset"""
 
 
 @dataclass(frozen=True)
@@ -53,26 +56,35 @@ class Resampled:
     interval: Interval
 
 
-def blocked_differences(scores: Scores) -> NDArray[np.float64]:
-    """(sum of n,) paired differences whose mean is the mean over datasets of the mean in each.
+def blocked(differences: Differences) -> NDArray[np.float64]:
+    """(sum of n,) paired differences, weighted so that every dataset counts alike.
 
-    A seed of a dataset with fewer seeds weighs more. A sign-flip test of them flips seeds within
-    datasets, which is exact whatever the datasets' own differences.
+    Their mean is the mean over datasets of the mean in each; with as many seeds everywhere they
+    are the differences themselves. A sign-flip test of them flips seeds within datasets, which is
+    exact however datasets differ.
     """
-    total = sum(pairs.shape[1] for pairs in scores)
-    return np.concatenate(
-        [(pairs[1] - pairs[0]) * (total / (len(scores) * pairs.shape[1])) for pairs in scores]
-    )
+    total = sum(map(len, differences))
+    return np.concatenate([one * (total / (len(differences) * len(one))) for one in differences])
 
 
-def dataset_differences(scores: Scores) -> NDArray[np.float64]:
+def dataset_means(differences: Differences) -> NDArray[np.float64]:
     """(datasets,) mean difference in each."""
-    return np.array([float((pairs[1] - pairs[0]).mean()) for pairs in scores])
+    return np.array([float(one.mean()) for one in differences])
 
 
-def wilcoxon_over_datasets(scores: Scores) -> float:
+def blocked_interval(differences: Differences) -> Interval:
+    """Interval of the mean over datasets; none where numbers of seeds differ.
+
+    Inverting the sign-flip test moves all differences alike, which weighted ones do not.
+    """
+    if len(set(map(len, differences))) > 1:
+        return NO_INTERVAL
+    return mean_interval(blocked(differences))
+
+
+def wilcoxon_over_datasets(differences: Differences) -> float:
     """Wilcoxon's signed-rank p of the datasets' mean differences (Demsar 2006)."""
-    return wilcoxon_p(dataset_differences(scores))
+    return wilcoxon_p(dataset_means(differences))
 
 
 def mixed_model(scores: Scores) -> MixedModel:

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .signflip import EXACT_UP_TO, sign_flip_greater_p
+from .signflip import EXACT_UP_TO, sign_flip_greater_ps
 
 _ENUMERATED_UP_TO = 12
 _DRAWS, _SIMULATED_DRAWS = 8_000, 2_000
@@ -92,6 +92,7 @@ def needed_runs(effect: float, power: float, claim: Claim) -> int | None:
     return counts[place] if place < len(counts) else None
 
 
+@lru_cache(maxsize=256)
 def smallest_effect(n: int, power: float, claim: Claim) -> float:
     """The effect that n pairs find with that power, in standard deviations; infinite if none."""
     level = attainable_level(n, claim.one_sided)
@@ -126,7 +127,7 @@ def _student_power(effect: float, n: int, level: float) -> float:
 @lru_cache(maxsize=1024)
 def _simulated_power(effect: float, n: int, level: float) -> float:
     draws = np.random.default_rng(n).standard_normal((_SIMULATED_DRAWS, n)) + effect
-    return float(np.mean([sign_flip_greater_p(draw) <= level for draw in draws]))
+    return float(np.mean(sign_flip_greater_ps(draws) <= level + _ROUNDING))
 
 
 def _root(power_of: Callable[[float], float], power: float) -> float:

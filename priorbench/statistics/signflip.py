@@ -15,6 +15,9 @@ EXACT_UP_TO = 20
 """pairs up to which all sign flips are enumerated"""
 RESAMPLES = 10_000
 """random flips beyond that"""
+_LISTED_UP_TO = 14
+"""pairs up to which the means of all subsets are listed rather than counted"""
+_BISECTIONS = 50
 _ROUNDING = 1e-12
 
 
@@ -71,6 +74,21 @@ def sign_flip_greater_p(
     return _share_of_sums(differences, least)
 
 
+def sign_flip_greater_ps(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(k,) exact one-sided p, as :func:`sign_flip_greater_p`, of every row of (k, n); n <= 20."""
+    count, n = differences.shape
+    least = differences.sum(axis=1) - _ROUNDING * np.abs(differences).sum(axis=1)
+    first = _signed_sums(differences[:, : n // 2].T).T
+    second = np.sort(_signed_sums(differences[:, n // 2 :].T).T, axis=1)
+    # rows are moved apart, so that one sorted array serves them all
+    apart = 4 * np.abs(differences).sum(axis=1).max() + 1
+    shift = apart * np.arange(count)[:, None]
+    places = np.searchsorted((second + shift).ravel(), least[:, None] - first + shift)
+    short = places - second.shape[1] * np.arange(count)[:, None]
+    shares: NDArray[np.float64] = short.clip(0, second.shape[1]).mean(axis=1) / second.shape[1]
+    return 1 - shares
+
+
 def typical_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """Means of the non-empty subsets of (n,) differences, in no order (Hartigan 1969).
 
@@ -96,12 +114,27 @@ def sign_flip_bounds(differences: NDArray[np.float64], alpha: float) -> tuple[fl
 
     Infinite where n is too small for such a test to reject anything.
     """
+    if _LISTED_UP_TO < len(differences) <= EXACT_UP_TO:
+        low, high = (_least_mean(sign * differences, alpha / 2) for sign in (1, -1))
+        return low, -high
     values = typical_values(differences)
     k = int(alpha / 2 * (len(values) + 1) + _ROUNDING)
     if k == 0:
         return -np.inf, np.inf
     values.partition((k - 1, len(values) - k))
     return float(values[k - 1]), float(values[-k])
+
+
+def _least_mean(differences: NDArray[np.float64], level: float) -> float:
+    """The least mean that a one-sided test does not reject, by bisection."""
+    low, high = float(differences.min()), float(differences.mean())
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        if sign_flip_greater_p(differences - middle) <= level:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def _tolerance(differences: NDArray[np.float64]) -> float:
@@ -121,7 +154,8 @@ def _share_of_sums(differences: NDArray[np.float64], least: float) -> float:
 
 
 def _signed_sums(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    sums = np.zeros(1)
+    """(2**n, ...) of (n, ...)."""
+    sums = np.zeros((1, *differences.shape[1:]))
     for difference in differences:
         sums = np.concatenate([sums + difference, sums - difference])
     return sums
