@@ -69,7 +69,11 @@ def _comparisons(run: Run, claims: Claims) -> pd.DataFrame:
 def _table(rows: pd.DataFrame, columns: Sequence[str]) -> str:
     varying = [c for c in ("task", "architecture") if rows[c].nunique() > 1]
     shown = rows[[*varying, "dataset", *columns]]
-    return str(shown.to_string(index=False, float_format="{:.4g}".format, na_rep="–"))
+    return str(shown.to_string(index=False, float_format=_short, na_rep="–"))
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}"
 
 
 def _limits(shown: pd.DataFrame) -> list[str]:
@@ -81,9 +85,11 @@ def _limits(shown: pd.DataFrame) -> list[str]:
             "the luck of one training."
         )
     lines += [
-        f"{row.dataset}, {row.prior}: no pair of seeds {row.missing}, which are not compared."
-        for row in shown.itertuples()
-        if row.missing
+        f"{dataset}, {prior}: no pair of seeds {missing}, which are not compared."
+        for dataset, prior, missing in zip(
+            *(shown[name].astype(str) for name in ("dataset", "prior", "missing")), strict=True
+        )
+        if missing
     ]
     return lines
 

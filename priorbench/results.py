@@ -7,7 +7,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -244,10 +244,10 @@ class Run:
         environment: contents of environment.json.
         results: results.csv, with the columns RESULT_COLUMNS.
         comparisons: comparisons.csv, with the columns comparisons.COMPARISON_COLUMNS.
-        across: across.csv, with the columns across.ACROSS_COLUMNS; empty for a run of one dataset.
         planned: how many trials the study has.
         records: record.json of every planned trial that has been run, by id.
         datasets: opened datasets by ``task/name``.
+        across: across.csv, with the columns across.ACROSS_COLUMNS; empty for a run of one dataset.
     """
 
     root: Path
@@ -255,10 +255,10 @@ class Run:
     environment: Mapping[str, Any]
     results: pd.DataFrame
     comparisons: pd.DataFrame
-    across: pd.DataFrame
     planned: int
     records: Mapping[str, Mapping[str, Any]]
     datasets: Mapping[str, Dataset]
+    across: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ACROSS_COLUMNS))
 
     @property
     def claims(self) -> Claims:
@@ -335,10 +335,10 @@ def load_run(root: Path) -> Run:
         environment,
         results,
         comparisons,
-        across,
         len(ids),
         records,
         {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
+        across,
     )
 
 

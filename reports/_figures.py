@@ -6,8 +6,9 @@ import hashlib
 import html
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, zip_longest
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -20,6 +21,9 @@ INK, SOFT, LINE = "#1c2430", "#515b69", "#d5dae1"
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#c27f00", "#009e73", "#d55e00"
 SEED_COLOURS = (BLUE, VERMILION, GREEN, "#b5508f", ORANGE, "#3f3f3f", "#3c93cf", "#7a4b00")
 BASE_COLOURS = {"A": GREEN, "C": BLUE, "G": ORANGE, "T": VERMILION}
+
+MARKERS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚", "X": "✖", "d": "♦"}
+"""by name in figures, as in keys"""
 
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: searchable, and in the font of the page
@@ -37,6 +41,15 @@ _STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
+
+
+def looks(priors: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of every prior; those beyond the palette are grey."""
+    pairs = zip_longest(priors, SEED_COLOURS[: len(priors)], fillvalue=SOFT)
+    return {
+        prior: (colour, marker)
+        for (prior, colour), marker in zip(pairs, cycle(MARKERS), strict=False)
+    }
 
 
 @contextmanager
