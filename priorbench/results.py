@@ -344,7 +344,9 @@ def load_run(root: Path) -> Run:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     # only an empty cell is missing: "none" is a prior, and so may "NA" be
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"trial": str})
-    for column in {"attribution", "verdict", "family", "missing"} & set(table):
+    words = ["attribution", "verdict", "family", "correction", "interval", "missing"]
+    kinds = dict.fromkeys(["trial", *words], str)
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=kinds)
+    for column in set(words) & set(table):
         table[column] = table[column].fillna("").astype(str)
     return table

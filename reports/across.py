@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
@@ -68,8 +67,8 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
         "middle_interval": _between(row, "iqm", places),
         "improvement": fixed(row["improvement"], 2),
         "improvement_interval": _between(row, "improvement", 2),
-        "verdict": "" if pd.isna(row["verdict"]) else row["verdict"],
-        "remark": remark("" if pd.isna(row["verdict"]) else row["verdict"]),
+        "verdict": row["verdict"],
+        "remark": remark(row["verdict"]),
     }
 
 
@@ -112,6 +111,8 @@ def _rank_plot(ranking: AxisRanking) -> Markup:
                 ha="right" if left else "left",
                 va="center",
                 parse_math=False,
+                bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"},
+                zorder=3,
             )
         _label(axes, rows, len(bars))
         return to_svg(figure, _told(ranking))

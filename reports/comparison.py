@@ -89,10 +89,10 @@ def _table(block: Block, metrics: Sequence[Metric]) -> Markup:
 def _intervals(block: Block, metrics: Sequence[Metric]) -> str:
     """Which interval was offered for what."""
     rows = block.comparisons[block.comparisons["metric"].isin([m.name for m in metrics])]
-    rows = rows.assign(interval=rows["interval"].fillna("").replace("", "none"))
+    rows = rows.assign(interval=rows["interval"].replace("", "none"))
     found = rows.groupby("interval", sort=False)["metric"].unique()
-    if len(found) == 1:
-        return str(found.index[0])
+    if len(found) < 2:
+        return "".join(found.index)
     usual = max(found.index, key=lambda name: len(found[name]))
     others = [f"{name} for {listed(list(found[name]))}" for name in found.index if name != usual]
     return "; ".join([str(usual), *others])

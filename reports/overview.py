@@ -92,24 +92,29 @@ def _parts(run: Run, spec: str) -> list[str]:
 
 
 def _findings(block: Block) -> list[dict[str, Any]]:
-    """For every prior, the metrics by verdict."""
+    """For every prior, its primary metrics by verdict, and what else looked like a difference."""
     rows = []
     for prior in block.priors[1:]:
         verdicts: dict[str, list[Metric]] = {verdict: [] for verdict in SIGNS}
+        leads: dict[str, list[Metric]] = {"better": [], "worse": []}
         for metric, comparison in _judged(block, prior):
-            verdicts[comparison["verdict"]].append(metric)
+            if metric.name in block.primary:
+                verdicts[comparison["verdict"]].append(metric)
+            elif comparison["verdict"] in leads:
+                leads[comparison["verdict"]].append(metric)
         costless = [*verdicts["equivalent"], *verdicts["non-inferior"]]
-        rows.append({"prior": prior, **verdicts, "costless": costless})
+        rows.append({"prior": prior, **verdicts, "costless": costless, "leads": leads})
     return rows
 
 
 def _hints(block: Block) -> list[dict[str, Any]]:
-    """For every prior, inconclusive metrics on which all seeds point the same way."""
+    """For every prior, inconclusive primary metrics on which all seeds point the same way."""
     rows = []
     for prior in block.priors[1:]:
         row: dict[str, Any] = {"prior": prior, "better": [], "worse": []}
         for metric, comparison in _judged(block, prior):
-            if comparison["verdict"] == "inconclusive" and agrees_in_every_seed(comparison):
+            open_still = comparison["verdict"] == "inconclusive" and metric.name in block.primary
+            if open_still and agrees_in_every_seed(comparison):
                 better = (comparison["difference"] > 0) == metric.higher_is_better
                 row["better" if better else "worse"].append(metric)
         if row["better"] or row["worse"]:

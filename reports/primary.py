@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
@@ -36,18 +37,24 @@ class Primary(Section):
 
 def _table(block: Block) -> Markup:
     rows = block.comparisons[block.comparisons["family"] == PRIMARY]
-    order = {name: place for place, name in enumerate(METRICS)}
-    ordered = rows.sort_values("metric", key=lambda names: names.map(order), kind="stable")
+    metrics = [name for name in METRICS if name in block.primary]
     return render(
         "primary",
         block=block,
         family=block.families[0],
-        rows=[_row({str(k): v for k, v in row.items()}) for _, row in ordered.iterrows()],
+        rows=[row for name in metrics for row in _rows(rows[rows["metric"] == name])],
     )
 
 
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    places = decimals_for([row["difference"], row["ci_low"], row["ci_high"], row["margin"]])
+def _rows(of_metric: pd.DataFrame) -> list[dict[str, Any]]:
+    places = decimals_for([*of_metric["difference"], *of_metric["margin"].dropna()])
+    return [
+        _row({str(key): value for key, value in row.items()}, places)
+        for _, row in of_metric.iterrows()
+    ]
+
+
+def _row(row: Mapping[str, Any], places: int) -> dict[str, Any]:
     return {
         "prior": row["prior"],
         "metric": row["metric"],

@@ -190,7 +190,8 @@ def test_failures_and_collapses_are_recorded_and_counted(tmp_path, plugin, capsy
     assert statuses["mine"] == statuses["none"] == "done"
     assert statuses["mine:mode=fails"] == "failed"
     assert statuses["mine:mode=diverges"] == "collapsed"
-    table = compare(load_run(out).results, load_run(out).agreement())
+    found = load_run(out)
+    table = compare(found.results, found.agreement(), found.claims)
     table = table.set_index(["metric", "prior"])
     assert (table["n"] == 2).all()
     # a predictor that knows nothing, and attributions that agree with nothing

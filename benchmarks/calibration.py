@@ -1,0 +1,329 @@
+"""Does the pipeline say what it may? Simulated studies, whose truth is known: `make calibrate`.
+
+Scores are simulated, not trained. Every table is deterministic. The functions take the number of
+studies, so that a test runs a small version of each.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+from scipy.stats import t as student
+
+from priorbench import statistics as s
+
+ALPHA = s.ALPHA
+STUDIES = 1_000
+SHAPES = ("normal", "heavy tails", "skewed")
+CORRELATIONS = (0.0, 0.7)
+SEEDS = (5, 8, 20)
+DATASETS = (1, 6)
+PRIORS = 3
+MARGIN = 1.0
+"""in standard deviations of a score; what matters in simulation"""
+PAGE = Path(__file__).parent.parent / "docs" / "calibration.md"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A kind of study.
+
+    Attributes:
+        shape: of the scores: normal, Student's t with 3 degrees of freedom, or log-normal.
+        correlation: of the normal scores of a seed that the shapes are made of.
+        seeds: a dataset.
+        datasets: how many.
+    """
+
+    shape: str
+    correlation: float
+    seeds: int
+    datasets: int = 1
+
+
+def scores(
+    cell: Cell, arms: int, studies: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """(studies, datasets, arms, seeds) scores of arms that do not differ, with deviation 1.
+
+    Datasets have levels of their own, and seeds too, which is what correlates the arms. Heavy
+    tails are scaled by their true deviation, sqrt(3).
+    """
+    shape = (studies, cell.datasets, arms, cell.seeds)
+    shared = generator.standard_normal((studies, cell.datasets, 1, cell.seeds))
+    own = generator.standard_normal(shape)
+    normal = np.sqrt(cell.correlation) * shared + np.sqrt(1 - cell.correlation) * own
+    levels = 5 * generator.standard_normal((studies, cell.datasets, 1, 1))
+    if cell.shape == "heavy tails":
+        return student.ppf(ndtr(normal), 3) / np.sqrt(3) + levels
+    if cell.shape == "skewed":
+        skewed = np.exp(normal)
+        return (skewed - np.exp(0.5)) / np.sqrt((np.e - 1) * np.e) + levels
+    return normal + levels
+
+
+def cells(seeds: Sequence[int] = SEEDS, datasets: Sequence[int] = DATASETS) -> Iterator[Cell]:
+    """All kinds of study."""
+    for count, n, shape, correlation in product(datasets, seeds, SHAPES, CORRELATIONS):
+        yield Cell(shape, correlation, n, count)
+
+
+# --- false verdicts ---------------------------------------------------------------------------
+
+
+def verdicts_of(study: NDArray[np.float64], effect: float) -> list[str]:
+    """The verdicts of one family: every prior against the baseline, with the margin.
+
+    Args:
+        study: (datasets, arms, seeds), the baseline first.
+        effect: added to every prior.
+    """
+    allowance = np.full(study.shape[2], MARGIN)
+    family = []
+    for arm in range(1, study.shape[1]):
+        gains = [scores[arm] - scores[0] + effect for scores in study]
+        down = s.blocked([gain + allowance for gain in gains])
+        up = s.blocked([allowance - gain for gain in gains])
+        p_down, p_up = s.sign_flip_greater_p(down), s.sign_flip_greater_p(up)
+        together = s.blocked(gains)
+        family.append(
+            s.Evidence(float(together.mean()), s.sign_flip_p(together), p_down, max(p_down, p_up))
+        )
+    return [found.verdict for found in s.judge(family, s.HOLM)]
+
+
+@dataclass(frozen=True)
+class FalseVerdicts:
+    """How often a family has a false verdict, at the truth where it is likeliest.
+
+    Attributes:
+        cell: kind of study.
+        different: ``better`` or ``worse`` where nothing differs.
+        equivalent: ``equivalent`` where every prior gains exactly the margin.
+        noninferior: ``better``, ``equivalent`` or ``non-inferior`` where every prior loses exactly
+            the margin: all three say that it loses less.
+    """
+
+    cell: Cell
+    different: float
+    equivalent: float
+    noninferior: float
+
+    @property
+    def worst(self) -> float:
+        """The largest of them."""
+        return max(self.different, self.equivalent, self.noninferior)
+
+
+def false_verdicts(cell: Cell, studies: int) -> FalseVerdicts:
+    """Rates over simulated studies of three priors that are all the same."""
+    generator = np.random.default_rng([1, cell.seeds, cell.datasets])
+    drawn = scores(cell, PRIORS + 1, studies, generator)
+
+    def rate(effect: float, words: set[str]) -> float:
+        return float(np.mean([bool(words & set(verdicts_of(one, effect))) for one in drawn]))
+
+    return FalseVerdicts(
+        cell,
+        rate(0.0, {"better", "worse"}),
+        rate(MARGIN, {"equivalent"}),
+        rate(-MARGIN, {"better", "equivalent", "non-inferior"}),
+    )
+
+
+# --- power ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Found:
+    """How often a planted effect is found, and how often it was predicted to be.
+
+    Attributes:
+        claim: what was to be shown, in words.
+        seeds: pairs.
+        effect: in standard deviations of the differences.
+        tests: in the family.
+        predicted: power.
+        found: share of studies.
+    """
+
+    claim: str
+    seeds: int
+    effect: float
+    tests: int
+    predicted: float
+    found: float
+
+
+def planted(n: int, power: float, tests: int, *, studies: int) -> list[Found]:
+    """A difference and a non-inferiority at the effect that n seeds should see with that power.
+
+    In a family the other tests are of nothing: Holm's first step, for which power is predicted.
+    """
+    generator = np.random.default_rng([2, n, tests])
+    found = []
+    for name, sides in (("difference", 2), ("non-inferiority", 1)):
+        claim = s.Claim(sides=sides, tests=tests)
+        effect = s.smallest_effect(n, power, claim)
+        if not np.isfinite(effect):
+            continue
+        test = s.sign_flip_p if sides == 2 else s.sign_flip_greater_p
+        draws = generator.standard_normal((studies, n)) + effect
+        hits = np.mean(
+            [s.adjust([test(d), *[1.0] * (tests - 1)], s.HOLM)[0] <= ALPHA for d in draws]
+        )
+        predicted = s.sign_flip_power(effect, n, claim)
+        found.append(Found(name, n, effect, tests, predicted, float(hits)))
+    return found
+
+
+def piloted(studies: int) -> list[Found]:
+    """The way users go: a pilot of 8 seeds, the seeds that it says are needed, a new study.
+
+    The effect is one standard deviation of the differences. Pilots estimate the deviation, so
+    what is found is an average over lucky and unlucky pilots; ``cautious`` plans with its upper
+    limit.
+    """
+    generator = np.random.default_rng(3)
+    claim, found = s.Claim(), []
+    for name in ("as estimated", "cautious"):
+        counts, hits = [], []
+        for _ in range(studies):
+            spread = float(generator.standard_normal(8).std(ddof=1))
+            spread = s.cautious_spread(spread, 8) if name == "cautious" else spread
+            n = s.needed_runs(round(1 / spread, 2), 0.8, claim) or 1_000
+            counts.append(n)
+            hits.append(s.sign_flip_p(generator.standard_normal(n) + 1) <= ALPHA)
+        found.append(Found(name, int(np.median(counts)), 1.0, 1, 0.8, float(np.mean(hits))))
+    return found
+
+
+# --- intervals --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often an interval at 95% holds the truth.
+
+    Attributes:
+        interval: its name.
+        cell: kind of study.
+        offered: whether reports offer it for so many seeds.
+        covered: share of studies.
+    """
+
+    interval: str
+    cell: Cell
+    offered: bool
+    covered: float
+
+
+Interval = Callable[[NDArray[np.float64]], s.Interval]
+MEAN_INTERVALS: dict[str, tuple[Interval, Callable[[int], bool]]] = {
+    "sign-flip": (
+        lambda d: s.Interval(*s.sign_flip_bounds(d, 1 - 0.95), "sign-flip"),
+        lambda n: n >= 6,
+    ),
+    "paired t": (s.t_interval, lambda n: n < 6),
+    "BCa bootstrap": (s.bca_interval, lambda n: False),
+}
+
+
+def mean_coverage(cell: Cell, studies: int, *, bootstraps: int) -> list[Coverage]:
+    """Intervals of the mean difference between two arms of the same shape."""
+    generator = np.random.default_rng([4, cell.seeds])
+    drawn = scores(cell, 2, studies, generator)[:, 0]
+    return _coverage(drawn[:, 1] - drawn[:, 0], cell, bootstraps)
+
+
+def skewed_coverage(n: int, studies: int, *, bootstraps: int) -> list[Coverage]:
+    """The same where the differences themselves are skewed: log-normal with deviation 0.5 of log.
+
+    So they are if a prior changes the shape of the scores, not only their place. No interval of the
+    mean that was tried covers 95% of such with few seeds.
+    """
+    generator = np.random.default_rng([5, n])
+    drawn = np.exp(0.5 * generator.standard_normal((studies, n))) - np.exp(0.125)
+    return _coverage(drawn, Cell("skewed differences", 0.0, n), bootstraps)
+
+
+def _coverage(drawn: NDArray[np.float64], cell: Cell, bootstraps: int) -> list[Coverage]:
+    found = []
+    for name, (interval, offered) in MEAN_INTERVALS.items():
+        some = drawn[:bootstraps] if name == "BCa bootstrap" else drawn
+        held = [(one.low <= 0 <= one.high) for one in map(interval, some)]
+        found.append(Coverage(name, cell, offered(cell.seeds), float(np.mean(held))))
+    return found
+
+
+def improvement_coverage(cell: Cell, shift: float, studies: int) -> Coverage:
+    """The interval of the probability of improvement, where the prior gains ``shift``."""
+    generator = np.random.default_rng([6, cell.seeds])
+    many = scores(Cell(cell.shape, cell.correlation, 20_000), 2, 1, generator)[0, 0]
+    order = np.sort(many[0] - many[0].mean())
+    other = many[1] - many[0].mean() + shift
+    truth = float(np.searchsorted(order, other).mean() / len(order))
+    drawn = scores(cell, 2, studies, generator)[:, 0]
+    held = []
+    for baseline, prior in drawn:
+        found = s.improvement_interval(baseline, prior + shift)
+        held.append(found.low <= truth <= found.high)
+    name = f"improvement at {truth:.2f}"
+    return Coverage(name, cell, True, float(np.mean(held)))
+
+
+def agreement_coverage(n: int, gain: float, *, heavy: bool, studies: int) -> Coverage:
+    """The jackknife interval of a difference in agreement between attributions.
+
+    Attributions of 100 positions are one signal and noise of half shared by the arms of a seed; the
+    prior's have ``gain`` times the signal. ``heavy``: seeds differ in how noisy they are.
+    """
+    generator = np.random.default_rng([7, n])
+    signal = generator.standard_normal(100)
+
+    def agreement(count: int) -> NDArray[np.float64]:
+        shared = generator.standard_normal((count, 100))
+        arms = []
+        for strength in (1.0, gain):
+            size = generator.gamma(2, 1, (count, 1)) if heavy else 1.5
+            own = generator.standard_normal((count, 100))
+            track = strength * signal + size * np.sqrt(0.5) * (shared + own)
+            arms.append(track / np.linalg.norm(track, axis=1, keepdims=True))
+        both = np.concatenate(arms)
+        return both @ both.T
+
+    truth = s.agreement_pseudo_values(agreement(2_000)).mean()
+    held = []
+    for _ in range(studies):
+        found = s.jackknife_interval(s.agreement_pseudo_values(agreement(n)))
+        held.append(found.low <= truth <= found.high)
+    shape = "noise differs by seed" if heavy else "noise alike"
+    return Coverage(f"agreement, gain {gain:g}", Cell(shape, 0.5, n), True, float(np.mean(held)))
+
+
+def across_coverage(cell: Cell, studies: int) -> list[Coverage]:
+    """Intervals over several datasets: of the mean, the mixed model, and the two bootstraps."""
+    generator = np.random.default_rng([8, cell.seeds])
+    drawn = scores(cell, 2, studies, generator)
+    held: dict[str, list[bool]] = {}
+    for one in drawn:
+        arms = list(one)
+        mixed = s.mixed_model(arms)
+        middle, better = s.interquartile_difference(arms), s.mean_improvement(arms)
+        mean = s.blocked_interval([pairs[1] - pairs[0] for pairs in arms])
+        for name, low, high, truth in (
+            ("mean over datasets", mean.low, mean.high, 0.0),
+            ("mixed model", mixed.low, mixed.high, 0.0),
+            ("interquartile mean", middle.interval.low, middle.interval.high, 0.0),
+            ("improvement", better.interval.low, better.interval.high, 0.5),
+        ):
+            held.setdefault(name, []).append(low <= truth <= high)
+    return [Coverage(name, cell, True, float(np.mean(of))) for name, of in held.items()]
