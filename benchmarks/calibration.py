@@ -1,17 +1,14 @@
-"""Does the pipeline say what it may? Simulated studies, whose truth is known: `make calibrate`.
+"""Simulated studies whose truth is known: are verdicts false, do intervals hold, is power true?
 
-Scores are simulated, not trained. Every table is deterministic. The functions take the number of
-studies, so that a test runs a small version of each.
+Scores are simulated, not trained. Everything is deterministic. The functions take the number of
+studies, so that the tests run a small version of each; `make calibrate` runs them all.
 """
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +16,7 @@ from scipy.special import ndtr
 from scipy.stats import t as student
 
 from priorbench import statistics as s
+from priorbench.statistics.confidence import SIGN_FLIP_FROM
 
 ALPHA = s.ALPHA
 STUDIES = 1_000
@@ -29,7 +27,6 @@ DATASETS = (1, 6)
 PRIORS = 3
 MARGIN = 1.0
 """in standard deviations of a score; what matters in simulation"""
-PAGE = Path(__file__).parent.parent / "docs" / "calibration.md"
 
 
 @dataclass(frozen=True)
@@ -79,25 +76,21 @@ def cells(seeds: Sequence[int] = SEEDS, datasets: Sequence[int] = DATASETS) -> I
 # --- false verdicts ---------------------------------------------------------------------------
 
 
-def verdicts_of(study: NDArray[np.float64], effect: float) -> list[str]:
-    """The verdicts of one family: every prior against the baseline, with the margin.
+def judged(gains: NDArray[np.float64]) -> Iterator[list[s.Judgement]]:
+    """Every study's family: its priors, with the margin, corrected by Holm's method.
 
     Args:
-        study: (datasets, arms, seeds), the baseline first.
-        effect: added to every prior.
+        gains: (studies, priors, pairs) differences to the baseline; pairs of all datasets.
     """
-    allowance = np.full(study.shape[2], MARGIN)
-    family = []
-    for arm in range(1, study.shape[1]):
-        gains = [scores[arm] - scores[0] + effect for scores in study]
-        down = s.blocked([gain + allowance for gain in gains])
-        up = s.blocked([allowance - gain for gain in gains])
-        p_down, p_up = s.sign_flip_greater_p(down), s.sign_flip_greater_p(up)
-        together = s.blocked(gains)
-        family.append(
-            s.Evidence(float(together.mean()), s.sign_flip_p(together), p_down, max(p_down, p_up))
-        )
-    return [found.verdict for found in s.judge(family, s.HOLM)]
+    shape = gains.shape[:2]
+    flat = gains.reshape(-1, gains.shape[2])
+    p = s.sign_flip_ps(flat).reshape(shape)
+    down = s.sign_flip_greater_ps(flat + MARGIN).reshape(shape)
+    up = s.sign_flip_greater_ps(MARGIN - flat).reshape(shape)
+    columns = (gains.mean(axis=2), p, down, np.maximum(down, up))
+    for study in zip(*columns, strict=True):
+        family = [s.Evidence(*map(float, one)) for one in zip(*study, strict=True)]
+        yield s.judge(family, s.HOLM)
 
 
 @dataclass(frozen=True)
@@ -107,9 +100,11 @@ class FalseVerdicts:
     Attributes:
         cell: kind of study.
         different: ``better`` or ``worse`` where nothing differs.
-        equivalent: ``equivalent`` where every prior gains exactly the margin.
-        noninferior: ``better``, ``equivalent`` or ``non-inferior`` where every prior loses exactly
-            the margin: all three say that it loses less.
+        equivalent: equivalence shown where every prior gains exactly the margin.
+        noninferior: non-inferiority shown where every prior loses exactly the margin. Where nothing
+            differs it would be true.
+
+    The last two count what the tests show, also where the verdict is ``better`` or ``worse``.
     """
 
     cell: Cell
@@ -126,16 +121,20 @@ class FalseVerdicts:
 def false_verdicts(cell: Cell, studies: int) -> FalseVerdicts:
     """Rates over simulated studies of three priors that are all the same."""
     generator = np.random.default_rng([1, cell.seeds, cell.datasets])
-    drawn = scores(cell, PRIORS + 1, studies, generator)
+    drawn = scores(cell, PRIORS + 1, studies, generator).transpose(0, 2, 1, 3)
+    gains = (drawn[:, 1:] - drawn[:, :1]).reshape(studies, PRIORS, -1)
 
-    def rate(effect: float, words: set[str]) -> float:
-        return float(np.mean([bool(words & set(verdicts_of(one, effect))) for one in drawn]))
+    def rate(effect: float, column: str) -> float:
+        families = judged(gains + effect)
+        return float(
+            np.mean([any(getattr(one, column) <= ALPHA for one in family) for family in families])
+        )
 
     return FalseVerdicts(
         cell,
-        rate(0.0, {"better", "worse"}),
-        rate(MARGIN, {"equivalent"}),
-        rate(-MARGIN, {"better", "equivalent", "non-inferior"}),
+        rate(0.0, "p_adjusted"),
+        rate(MARGIN, "p_equivalent_adjusted"),
+        rate(-MARGIN, "p_noninferior_adjusted"),
     )
 
 
@@ -199,7 +198,7 @@ def piloted(studies: int) -> list[Found]:
         for _ in range(studies):
             spread = float(generator.standard_normal(8).std(ddof=1))
             spread = s.cautious_spread(spread, 8) if name == "cautious" else spread
-            n = s.needed_runs(round(1 / spread, 2), 0.8, claim) or 1_000
+            n = s.needed_runs(round(20 / spread) / 20, 0.8, claim) or 1_000
             counts.append(n)
             hits.append(s.sign_flip_p(generator.standard_normal(n) + 1) <= ALPHA)
         found.append(Found(name, int(np.median(counts)), 1.0, 1, 0.8, float(np.mean(hits))))
@@ -218,21 +217,23 @@ class Coverage:
         cell: kind of study.
         offered: whether reports offer it for so many seeds.
         covered: share of studies.
+        studies: how many.
     """
 
     interval: str
     cell: Cell
     offered: bool
     covered: float
+    studies: int
 
 
 Interval = Callable[[NDArray[np.float64]], s.Interval]
 MEAN_INTERVALS: dict[str, tuple[Interval, Callable[[int], bool]]] = {
     "sign-flip": (
         lambda d: s.Interval(*s.sign_flip_bounds(d, 1 - 0.95), "sign-flip"),
-        lambda n: n >= 6,
+        lambda n: n >= SIGN_FLIP_FROM,
     ),
-    "paired t": (s.t_interval, lambda n: n < 6),
+    "paired t": (s.t_interval, lambda n: n < SIGN_FLIP_FROM),
     "BCa bootstrap": (s.bca_interval, lambda n: False),
 }
 
@@ -260,7 +261,8 @@ def _coverage(drawn: NDArray[np.float64], cell: Cell, bootstraps: int) -> list[C
     for name, (interval, offered) in MEAN_INTERVALS.items():
         some = drawn[:bootstraps] if name == "BCa bootstrap" else drawn
         held = [(one.low <= 0 <= one.high) for one in map(interval, some)]
-        found.append(Coverage(name, cell, offered(cell.seeds), float(np.mean(held))))
+        covered = float(np.mean(held))
+        found.append(Coverage(name, cell, offered(cell.seeds), covered, len(held)))
     return found
 
 
@@ -277,7 +279,7 @@ def improvement_coverage(cell: Cell, shift: float, studies: int) -> Coverage:
         found = s.improvement_interval(baseline, prior + shift)
         held.append(found.low <= truth <= found.high)
     name = f"improvement at {truth:.2f}"
-    return Coverage(name, cell, True, float(np.mean(held)))
+    return Coverage(name, cell, True, float(np.mean(held)), studies)
 
 
 def agreement_coverage(n: int, gain: float, *, heavy: bool, studies: int) -> Coverage:
@@ -306,24 +308,49 @@ def agreement_coverage(n: int, gain: float, *, heavy: bool, studies: int) -> Cov
         found = s.jackknife_interval(s.agreement_pseudo_values(agreement(n)))
         held.append(found.low <= truth <= found.high)
     shape = "noise differs by seed" if heavy else "noise alike"
-    return Coverage(f"agreement, gain {gain:g}", Cell(shape, 0.5, n), True, float(np.mean(held)))
+    name, cell = f"agreement, gain {gain:g}", Cell(shape, 0.5, n)
+    return Coverage(name, cell, True, float(np.mean(held)), studies)
 
 
-def across_coverage(cell: Cell, studies: int) -> list[Coverage]:
-    """Intervals over several datasets: of the mean, the mixed model, and the two bootstraps."""
+def across_coverage(cell: Cell, studies: int, *, models: int) -> list[Coverage]:
+    """Intervals over several datasets: of the mean, the mixed model, and the two bootstraps.
+
+    Args:
+        cell: kind of study.
+        studies: how many.
+        models: in how many of them the mixed model is fitted.
+    """
     generator = np.random.default_rng([8, cell.seeds])
-    drawn = scores(cell, 2, studies, generator)
     held: dict[str, list[bool]] = {}
-    for one in drawn:
+    for i, one in enumerate(scores(cell, 2, studies, generator)):
         arms = list(one)
-        mixed = s.mixed_model(arms)
         middle, better = s.interquartile_difference(arms), s.mean_improvement(arms)
         mean = s.blocked_interval([pairs[1] - pairs[0] for pairs in arms])
-        for name, low, high, truth in (
-            ("mean over datasets", mean.low, mean.high, 0.0),
-            ("mixed model", mixed.low, mixed.high, 0.0),
-            ("interquartile mean", middle.interval.low, middle.interval.high, 0.0),
-            ("improvement", better.interval.low, better.interval.high, 0.5),
-        ):
+        found = {
+            "mean over datasets": (mean.low, mean.high, 0.0),
+            "interquartile mean": (middle.interval.low, middle.interval.high, 0.0),
+            "improvement over datasets": (better.interval.low, better.interval.high, 0.5),
+        }
+        if i < models:
+            mixed = s.mixed_model(arms)
+            found["mixed model"] = (mixed.low, mixed.high, 0.0)
+        for name, (low, high, truth) in found.items():
             held.setdefault(name, []).append(low <= truth <= high)
-    return [Coverage(name, cell, True, float(np.mean(of))) for name, of in held.items()]
+    return [Coverage(name, cell, True, float(np.mean(of)), len(of)) for name, of in held.items()]
+
+
+# --- scores of real trainings -----------------------------------------------------------------
+
+
+def split_null(values: NDArray[np.float64], studies: int) -> float:
+    """Share of random splits of one arm's trainings into two whose difference is significant.
+
+    Args:
+        values: (n,) one metric of n trainings that differ in their seed alone.
+        studies: how many splits.
+    """
+    generator = np.random.default_rng(9)
+    half = len(values) // 2
+    order = np.stack([generator.permutation(len(values)) for _ in range(studies)])
+    gains = values[order[:, :half]] - values[order[:, half : 2 * half]]
+    return float(np.mean(s.sign_flip_ps(gains) <= ALPHA))

@@ -19,6 +19,7 @@ from priorbench.statistics import (
     sign_flip_greater_p,
     sign_flip_greater_ps,
     sign_flip_p,
+    sign_flip_ps,
     smallest_p,
     wilcoxon_p,
 )
@@ -89,11 +90,14 @@ def test_one_sided_sign_flip_p_is_the_share_of_all_flips(values):
     assert sign_flip_greater_p(differences) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("n", [2, 7, 14])
-def test_many_one_sided_p_are_those_of_each(n):
+@pytest.mark.parametrize("n", [2, 7, 14, 25])
+def test_many_p_are_those_of_each(n):
     rows = np.random.default_rng(n).normal(0.3, 1, size=(40, n))
     expected = [sign_flip_greater_p(row) for row in rows]
     assert sign_flip_greater_ps(rows) == pytest.approx(np.array(expected))
+    expected = [sign_flip_p(row) for row in rows]
+    assert sign_flip_ps(rows) == pytest.approx(np.array(expected))
+    assert sign_flip_ps(np.zeros((3, n))).tolist() == [1, 1, 1]
 
 
 def test_exact_and_random_flips_agree_at_twenty_pairs():

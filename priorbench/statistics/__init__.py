@@ -54,6 +54,7 @@ from .signflip import (
     sign_flip_greater_p,
     sign_flip_greater_ps,
     sign_flip_p,
+    sign_flip_ps,
     smallest_p,
     typical_values,
 )
@@ -109,6 +110,7 @@ __all__ = [
     "sign_flip_greater_ps",
     "sign_flip_p",
     "sign_flip_power",
+    "sign_flip_ps",
     "smallest_effect",
     "smallest_p",
     "standardised_difference",

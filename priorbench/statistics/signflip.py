@@ -6,6 +6,7 @@ arms that may be exchanged are; docs/calibration.md says what skewed differences
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -74,9 +75,21 @@ def sign_flip_greater_p(
     return _share_of_sums(differences, least)
 
 
+def sign_flip_ps(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(k,) two-sided p, as :func:`sign_flip_p`, of every row of (k, n)."""
+    if differences.shape[1] > EXACT_UP_TO:
+        return _random_ps(differences, np.abs)
+    # flipping every sign turns one tail into the other
+    sides = [sign_flip_greater_ps(sign * differences) for sign in (1, -1)]
+    result: NDArray[np.float64] = (2 * np.minimum(*sides)).clip(max=1)
+    return result
+
+
 def sign_flip_greater_ps(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(k,) exact one-sided p, as :func:`sign_flip_greater_p`, of every row of (k, n); n <= 20."""
+    """(k,) one-sided p, as :func:`sign_flip_greater_p`, of every row of (k, n)."""
     count, n = differences.shape
+    if n > EXACT_UP_TO:
+        return _random_ps(differences, lambda sums: sums)
     least = differences.sum(axis=1) - _ROUNDING * np.abs(differences).sum(axis=1)
     first = _signed_sums(differences[:, : n // 2].T).T
     second = np.sort(_signed_sums(differences[:, n // 2 :].T).T, axis=1)
@@ -87,6 +100,18 @@ def sign_flip_greater_ps(differences: NDArray[np.float64]) -> NDArray[np.float64
     short = places - second.shape[1] * np.arange(count)[:, None]
     shares: NDArray[np.float64] = short.clip(0, second.shape[1]).mean(axis=1) / second.shape[1]
     return 1 - shares
+
+
+def _random_ps(
+    differences: NDArray[np.float64], size: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    flips = _fixed_flips(differences.shape[1])
+    found = []
+    for part in np.array_split(differences, max(1, len(differences) // 500)):
+        least = size(part.sum(axis=1)) - _ROUNDING * np.abs(part).sum(axis=1)
+        found.append((size(part @ flips.T) >= least[:, None]).sum(axis=1))
+    result: NDArray[np.float64] = (np.concatenate(found) + 1) / (RESAMPLES + 1)
+    return result
 
 
 def typical_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
