@@ -147,8 +147,8 @@ def skewed_part(found: Sequence[Coverage]) -> list[str]:
         "",
         "The sign-flip test and its interval suppose differences that are symmetric about their "
         "mean. They are, whatever the shape of the scores, if a prior moves scores without "
-        "changing their shape. If it does change it, differences may be skewed, and no interval of a mean "
-        "that was tried covers 95% with few seeds; here differences are log-normal (standard "
+        "changing their shape. If it does change it, differences may be skewed, and no interval "
+        "of a mean that was tried covers 95% with few seeds; here differences are log-normal (standard "
         "deviation of the logarithm 0.5). What an interval misses is also how often the test of a "
         "mean of zero rejects it.",
         "",
@@ -213,8 +213,8 @@ def real_part(comparisons: pd.DataFrame, results: pd.DataFrame) -> list[str]:
         "## A real null study",
         "",
         "`none` against an identical copy under another name (benchmarks/null.toml), 20 seeds of "
-        "the binary task at smoke scale. Pairs are exact: with the same seed both give the same scores "
-        "to the last bit, prices aside.",
+        "the binary task at smoke scale. Pairs are exact: with the same seed both give the same "
+        "scores to the last bit, prices aside.",
         "",
         *table(
             ["family", "verdict", "comparisons"],
