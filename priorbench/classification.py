@@ -21,7 +21,7 @@ from .genome import Genome
 from .intervals import Intervals, check_apart, parse_regions, read_bed
 from .negatives import draw_negatives, overlapping, touching
 from .sequences import N_CODE
-from .sites import mark_sites, read_motifs, scan_motifs
+from .sites import mark_sites, read_known_motifs, scan_motifs
 from .windows import (
     Segment,
     Windows,
@@ -65,8 +65,7 @@ def read_classification(
         UserError: for input that cannot be used, or that leaves a class empty in a split.
     """
     collector = Collector(writer, generator, attributed_at_most)
-    if data.motifs is not None:
-        read_motifs(data.motifs)  # an error in it should not wait for a million sequences
+    read_known_motifs(writer, data)  # an error in them should not wait for the sequences
     sites = None if data.sites is None else read_bed(data.sites)
     if data.genome is not None:
         if reverse_complement:

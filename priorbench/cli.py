@@ -145,6 +145,9 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     baseline: Annotated[
         str | None, typer.Option(help="The prior that the others are compared with.")
     ] = None,
+    discovery: Annotated[
+        bool, typer.Option("--discovery", help="Look for motifs in them, by TF-MoDISco.")
+    ] = False,
     data: Annotated[list[Path] | None, typer.Option(help="Your data, a TOML file.")] = None,
     plugin: Annotated[list[Path] | None, typer.Option(help="A file with your prior.")] = None,
     root_seed: Annotated[int | None, typer.Option(help="Where all randomness starts.")] = None,
@@ -169,6 +172,7 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
         "train_attribution": train_attribution,
         "attributions": options.read_names("attributions", attributions),
         "baseline": baseline,
+        "discovery": discovery or None,
         "data": [str(path.resolve()) for path in data or []],
         "plugins": [str(path.resolve()) for path in plugin or []],
         "root_seed": root_seed,
@@ -207,6 +211,9 @@ def score(
     attributions: Annotated[
         str | None, typer.Option(help="More of them, such as deep-lift-shap.")
     ] = None,
+    discovery: Annotated[
+        bool, typer.Option("--discovery", help="Look for motifs in them, by TF-MoDISco.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write it.")] = True,
 ) -> int:
@@ -217,8 +224,9 @@ def score(
     Example: priorbench score runs/default-1a2b3c4d --attributions deep-lift-shap
     """
     from .session import Console, score_run
+    from .study import Wanted
 
-    more = options.read_names("attributions", attributions) or []
+    more = Wanted(options.read_names("attributions", attributions) or [], discovery)
     console = Console(_say, _progress)
     outcome = score_run(directory, more, jobs=jobs, console=console)
     _tell(outcome, report)

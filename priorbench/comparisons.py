@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .claims import CORRECTION, PRIMARY, Claims
 from .contracts import Metric
+from .discovery import NOTHING_FOUND, MotifSet
 from .pairs import (
     BLOCK_COLUMNS,
     EVALUATE,
@@ -172,17 +173,27 @@ def _detectable(row: dict[str, Any], found: Judgement) -> float:
 
 
 def agreement_of(
-    results: pd.DataFrame, attributed: Callable[[str, str], NDArray[np.float32] | None]
+    results: pd.DataFrame,
+    attributed: Callable[[str, str], NDArray[np.float32] | None],
+    discovered: Callable[[str, str], MotifSet | None],
 ) -> Agreement:
-    """Agreement computed from stored attributions.
+    """Agreement computed from stored attributions, and from the motifs found in them.
 
     Args:
         results: with the columns of results.csv.
         attributed: (M, L) attributions of a trial by id and spec, or None if it left none.
+        discovered: the same of what was discovered.
     """
     done = set(results.loc[results["status"] == DONE, "trial"])
 
     def agreement(trials: pd.DataFrame, metric: Metric, attribution: str) -> NDArray[np.float64]:
+        if metric.scope == "motif-sets":
+            sets = [
+                discovered(trial, attribution) if trial in done else None
+                for trial in trials["trial"]
+            ]
+            matched: NDArray[np.float64] = metric.function([one or NOTHING_FOUND for one in sets])
+            return matched
         found = [
             attributed(trial, attribution) if trial in done else None for trial in trials["trial"]
         ]

@@ -9,6 +9,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, ClassVar
 
 from .contracts import Attribution, Batch, Prior, Task, WeightedPrior
+from .errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +55,23 @@ class Composition(Prior):
     def scale_free(self) -> bool:
         """Whether all components that read attributions are scale-free."""
         return all(c.prior.scale_free for c in self.components if c.prior.overrides("penalty"))
+
+    def __post_init__(self) -> None:
+        """Refuse components whose penalties see different attributions."""
+        if len(seen := self._seen()) > 1:
+            raise UserError(
+                f"the penalties of {'+'.join(c.spec for c in self.components)!r} see different "
+                f"attributions ({', '.join(name or 'study' for name in seen)}); write the same "
+                "train_attribution in each of them"
+            )
+
+    def _seen(self) -> list[str]:
+        return sorted({c.prior.sees for c in self.components if c.prior.overrides("penalty")})
+
+    @property
+    def sees(self) -> str:
+        """What all of the components' penalties see."""
+        return next(iter(self._seen()), "")
 
     @property
     def cut(self) -> float | None:

@@ -101,6 +101,11 @@ class Prior(ABC):
         return False
 
     @property
+    def sees(self) -> str:
+        """Name of the training attribution that the penalty sees; "" for the study's."""
+        return ""
+
+    @property
     def cut(self) -> float | None:
         """Shortest period in bp that a low-pass prior lets through; None for every other prior."""
         return None
@@ -349,10 +354,14 @@ class Metric:
             ``seeds``: (attributions of S trials, (M, L) float32 each) -> (S, S) agreement of
                 every two; a trial's value is its mean agreement with the other seeds;
             ``model``: (Probe) -> value: asks the trained model about some of its sequences;
+            ``motifs``: (MotifSet, known motifs by name) -> value, of what was discovered;
+            ``motif-sets``: (MotifSets of S trials) -> (S, S) agreement of every two;
+            ``arm``: (MotifSets of S trials) -> (S,) values, which only hold together;
             ``baseline``: (costs, costs of the paired baseline trial) -> value.
             A value of NaN means that the score is not defined there.
         function: pure, on arrays; its docstring has the formula and the source.
-        floor: of a model that knows nothing, for scope ``model``; the others' is measured.
+        floor: of a model that knows nothing, where it is not measured: for metrics that ask the
+            model, or what was discovered in its attributions.
         main: whether reports show it at first sight.
         loss: whether it is a loss above 0, of which a share may be declared as a margin.
     """
@@ -362,7 +371,7 @@ class Metric:
     unit: str
     higher_is_better: bool | None
     summary: str
-    scope: Literal["trial", "seeds", "model", "baseline"]
+    scope: Literal["trial", "seeds", "model", "motifs", "motif-sets", "arm", "baseline"]
     function: Callable[..., Any]
     floor: float | None = None
     main: bool = False
@@ -372,6 +381,16 @@ class Metric:
     def of_attribution(self) -> bool:
         """Whether it depends on how the trained model is explained."""
         return self.axis not in ("prediction", "cost")
+
+    @property
+    def of_pairs(self) -> bool:
+        """Whether it scores every two trials of an arm, so that its values share trials."""
+        return self.scope in ("seeds", "motif-sets")
+
+    @property
+    def of_arm(self) -> bool:
+        """Whether a trial's value hangs on the other seeds."""
+        return self.of_pairs or self.scope == "arm"
 
     @property
     def optimised_for(self) -> bool:

@@ -69,6 +69,7 @@ class DataFile(BaseModel):
         control_minus: bigWig of the control's minus strand.
         labels: TSV of several labels a sequence.
         motifs: MEME file of matrices to scan for.
+        database: MEME file of matrices by which motifs that are discovered are named.
         sites: BED of known sites.
     """
 
@@ -94,6 +95,7 @@ class DataFile(BaseModel):
     control_minus: Path | None = None
     labels: Path | None = None
     motifs: Path | None = None
+    database: Path | None = None
     sites: Path | None = None
 
     @field_validator("*", mode="before")

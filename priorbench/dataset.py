@@ -148,6 +148,7 @@ class DatasetWriter:
         self.notes: list[str] = []
         """what was dropped or chosen while reading, for the user"""
         self._motifs: dict[str, NDArray[np.float64]] = {}
+        self._database: dict[str, NDArray[np.float64]] = {}
 
     def append(
         self,
@@ -200,13 +201,17 @@ class DatasetWriter:
         if oracle is not None:
             self._aligned["oracle"] = oracle
 
-    def know_motifs(self, motifs: Mapping[str, NDArray[np.float64]]) -> None:
-        """Say what the true motifs are.
+    def know_motifs(
+        self, motifs: Mapping[str, NDArray[np.float64]], *, as_database: bool = False
+    ) -> None:
+        """Say what the true motifs are, or which ones a motif may turn out to be.
 
         Args:
             motifs: (4, width) probabilities of A C G T by name, decoys left out.
+            as_database: whether they only name what is found.
         """
-        self._motifs |= motifs
+        known = self._database if as_database else self._motifs
+        known |= motifs
 
     def share(self, name: str, array: NDArray[Any]) -> None:
         """Add an array that is the same for every example.
@@ -243,7 +248,8 @@ class DatasetWriter:
             "margin": self.margin,
             "chromosomes": self.chromosomes,
             "negative_weight": self.negative_weight,
-            "motifs": {name: matrix.round(6).tolist() for name, matrix in self._motifs.items()},
+            "motifs": _as_lists(self._motifs),
+            "database": _as_lists(self._database),
             **meta,
             "digest": digest[:16],
             "notes": self.notes,
@@ -306,6 +312,11 @@ class Dataset:
         return {name: np.array(matrix) for name, matrix in self.meta.get("motifs", {}).items()}
 
     @property
+    def database(self) -> dict[str, NDArray[np.float64]]:
+        """Motifs by which those that are discovered are named, as ``motifs``."""
+        return {name: np.array(matrix) for name, matrix in self.meta.get("database", {}).items()}
+
+    @property
     def length(self) -> int:
         """Window length in bp."""
         return self.columns["sequence"].shape[1] - 2 * self.margin
@@ -331,6 +342,10 @@ class Dataset:
     def rows(self, split: int) -> NDArray[np.int64]:
         """The rows of one split, ascending."""
         return np.flatnonzero(self.split == split)
+
+
+def _as_lists(motifs: Mapping[str, NDArray[np.float64]]) -> dict[str, list[list[float]]]:
+    return {name: matrix.round(6).tolist() for name, matrix in motifs.items()}
 
 
 def load_dataset(directory: Path) -> Dataset:

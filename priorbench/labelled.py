@@ -15,7 +15,7 @@ from .dataset import SPLITS, TEST, TRAIN, VALID, DatasetWriter
 from .digests import among, sequence_digests, split_by_digest
 from .errors import UserError
 from .fasta import open_bytes, read_named
-from .sites import read_motifs, scan_motifs
+from .sites import read_known_motifs, scan_motifs
 
 _SPLITS = {"train": TRAIN, "valid": VALID, "test": TEST}
 
@@ -113,8 +113,7 @@ def read_labelled(
     """
     if data.positives is None or data.labels is None:
         raise UserError(f"{data.source}: positives (a FASTA file) and labels are needed; add both")
-    if data.motifs is not None:
-        read_motifs(data.motifs)  # an error in it should not wait for a million sequences
+    read_known_motifs(writer, data)  # an error in them should not wait for the sequences
     labels = read_labels(data.labels)
     digests, split, rows = _index(data.positives, data.labels, labels, reverse_complement)
     later = {TRAIN: np.isin(split, (VALID, TEST)), VALID: split == TEST}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from . import scoring
 from .contracts import Scale, Task
 from .dataset import Dataset
+from .discovery import discover, pack_motifs, unpack_motifs
 from .evaluation import (
     attributions_in,
     explain,
@@ -21,10 +22,12 @@ from .evaluation import (
     pack_predictions,
     predict,
     predictions_in,
+    stored_attribution,
     unpack,
 )
 from .explainers import load_explainer
 from .probes import Examined, Probe, probed
+from .study import Wanted
 
 _SPREAD = 1e-6
 _LARGE_ERROR = 0.05
@@ -75,22 +78,18 @@ class Measurement:
             "flags": list(self.flags),
             "scored_by": scoring.metrics_digest(),
             "probed_by": scoring.probes_digest(),
+            "discovered_by": scoring.discovery_digest(),
         }
 
 
-def measure(examinee: Examinee, attributions: Sequence[str]) -> Measurement:
-    """Predict, attribute and score.
-
-    Args:
-        examinee: the trained model.
-        attributions: specs of the attributions, normalised.
-    """
-    return measure_again(examinee, attributions, {}, {})
+def measure(examinee: Examinee, wanted: Wanted) -> Measurement:
+    """Predict, attribute and score."""
+    return measure_again(examinee, wanted, {}, {})
 
 
 def measure_again(
     examinee: Examinee,
-    attributions: Sequence[str],
+    wanted: Wanted,
     stored: Mapping[str, NDArray[Any]],
     known: Mapping[str, Mapping[str, float]],
 ) -> Measurement:
@@ -98,7 +97,7 @@ def measure_again(
 
     Args:
         examinee: the trained model.
-        attributions: specs of the attributions, normalised.
+        wanted: what there should be in the end.
         stored: arrays that are there already: predictions, and attributions if any.
         known: by the spec of the attribution, scores of the metrics that probe the model which
             are to be kept.
@@ -107,7 +106,7 @@ def measure_again(
         predict(examinee.model, examinee.task, examinee.dataset, examinee.device)
     )
     reason = collapse_of_predictions(predictions_in(arrays))
-    for spec in attributions:
+    for spec in wanted.attributions:
         if spec not in attributions_in(arrays):
             explanation = explain(
                 examinee.model, examinee.task, examinee.dataset, examinee.device, spec
@@ -116,10 +115,12 @@ def measure_again(
             arrays |= pack_explanation(spec, explanation)
     if "not finite" in reason:
         return Measurement(arrays, reason, {}, [])
-    metrics = score_stored(arrays, attributions, examinee.task, examinee.dataset)
+    if wanted.discovery:
+        arrays |= _discovered(arrays, wanted.attributions, examinee.task, examinee.dataset)
+    metrics = score_stored(arrays, wanted.attributions, examinee.task, examinee.dataset)
     places = probed(examinee.dataset, examinee.scale)
     examined = None
-    for spec in attributions:
+    for spec in wanted.attributions:
         if spec not in known:
             examined = examined or Examined(
                 examinee.model,
@@ -136,6 +137,20 @@ def measure_again(
     return Measurement(arrays, reason, metrics, _flags(metrics))
 
 
+def _discovered(
+    arrays: Mapping[str, NDArray[Any]], attributions: Sequence[str], task: Task, dataset: Dataset
+) -> dict[str, NDArray[Any]]:
+    """Motifs of the attributions in which nobody has looked for them yet."""
+    both_strands = type(task).reverse_complement
+    found: dict[str, NDArray[Any]] = {}
+    for spec in attributions:
+        if unpack_motifs(arrays, spec, both_strands=both_strands) is None:
+            codes = dataset.codes(dataset.attributed)
+            seen = stored_attribution(arrays, spec)
+            found |= pack_motifs(spec, discover(codes, seen, both_strands=both_strands))
+    return found
+
+
 def score_stored(
     arrays: Mapping[str, NDArray[Any]], attributions: Sequence[str], task: Task, dataset: Dataset
 ) -> dict[str, dict[str, float]]:
@@ -146,6 +161,9 @@ def score_stored(
         if not found:
             found[""] = scoring.score_predictions(seen, task.metrics)
         found[spec] = scoring.score_attribution(seen)
+        motifs = unpack_motifs(arrays, spec, both_strands=type(task).reverse_complement)
+        if motifs is not None:
+            found[spec] |= scoring.score_motifs(motifs, dataset)
     return found
 
 

@@ -135,7 +135,7 @@ def _pairs(
     first = table.iloc[0]
     baseline, values = (complete[arm].to_numpy(dtype=float) for arm in arms)
     differences, pseudo = values - baseline, None
-    if metric.scope == "seeds":
+    if metric.of_pairs:
         by_seed = both[both["seed"].isin(complete.index)].sort_values("seed")
         trials = pd.concat([by_seed[by_seed["prior"] == arm] for arm in arms])
         matrix = agreement(trials, metric, str(first["attribution"]))

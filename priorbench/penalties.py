@@ -73,9 +73,24 @@ class GradientPrior(Penalty):
     Attributes:
         examples: which examples are penalised: ``positives`` (as the task defines them), or
             ``all`` of a batch.
+        train_attribution: what is penalised: the attribution of the study's
+            ``--train-attribution``, or one of its own, so that several can be compared.
     """
 
     examples: Literal["positives", "all"] = "positives"
+    train_attribution: Literal[
+        "study",
+        "input-x-gradient",
+        "gradient",
+        "simplex-gradient",
+        "expected-gradients",
+        "integrated-gradients",
+    ] = "study"
+
+    @property
+    def sees(self) -> str:
+        """See Prior.sees."""
+        return "" if self.train_attribution == "study" else self.train_attribution
 
     def applies(self, batch: Batch, task: Task) -> torch.Tensor:
         """(B,) bool, by the option ``examples``."""

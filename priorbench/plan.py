@@ -15,9 +15,10 @@ from .claims import check_margins, resolve_primary
 from .contracts import Prior, Scale, Task
 from .datafile import DataFile, load_datafile
 from .dataset import DatasetWriter, load_dataset
+from .discovery import require_modisco
 from .errors import UserError, unknown
 from .store import FAILED, RunDirectory, slug
-from .study import Study, make_study, read_toml
+from .study import Study, Wanted, make_study, read_toml
 from .trial import Trial, code_digest, hash_of
 
 # A change to one of these encodes every dataset anew. A test checks the list.
@@ -107,6 +108,8 @@ def resolve(study: Study, device: str) -> Study:
         used = {name for spec in priors for name in registry.names_in("prior", spec)}
         if name in registry.components("prior") and name not in used:
             raise UserError(f"plug-in {path}: prior {name!r} is not among the priors; add it")
+    if study.discovery:
+        require_modisco()
     tasks = _normalised("task", study.tasks)
     if not tasks and not study.data:
         tasks = ["binary"]
@@ -125,7 +128,7 @@ def resolve(study: Study, device: str) -> Study:
     task_names = list(dict.fromkeys(_name(source.task) for source in sources(resolved)))
     for spec in priors:
         for task in task_names:
-            _refuse_blind(spec, task, resolved.train_attribution)
+            _refuse_blind(spec, task, seen_by(spec, resolved))
     check_margins(study)
     return resolved.model_copy(
         update={
@@ -136,12 +139,12 @@ def resolve(study: Study, device: str) -> Study:
     )
 
 
-def read_plan(run: RunDirectory, more: Sequence[str], *, trained: bool = True) -> Plan:
+def read_plan(run: RunDirectory, more: Wanted | None = None, *, trained: bool = True) -> Plan:
     """The plan of a run directory, from what it has recorded.
 
     Args:
         run: its folder.
-        more: specs of attributions to add.
+        more: what is to be measured beside what was.
         trained: leave out trials that failed; those that have not been run are never in it.
 
     Raises:
@@ -154,8 +157,12 @@ def read_plan(run: RunDirectory, more: Sequence[str], *, trained: bool = True) -
         {**Study().model_dump(mode="json"), **read_toml(run.root / "study.toml")},
         where=str(run.root / "study.toml"),
     )
-    asked = [*(study.attributions or _EXPLAINERS[study.scale]), *more]
-    study = study.model_copy(update={"attributions": asked})
+    if more is not None:
+        asked = [*(study.attributions or _EXPLAINERS[study.scale]), *more.attributions]
+        discovery = study.discovery or more.discovery
+        if discovery:
+            require_modisco()
+        study = study.model_copy(update={"attributions": asked, "discovery": discovery})
     study = study.model_copy(update={"attributions": _explainers(study)})
     facts = json.loads((run.root / "environment.json").read_text(encoding="utf-8"))
     with (run.root / "plan.csv").open(encoding="utf-8", newline="") as file:
@@ -202,12 +209,17 @@ def _baseline(study: Study, priors: Sequence[str]) -> str:
     return baseline
 
 
+def seen_by(spec: str, study: Study) -> str:
+    """Spec of the training attribution that a prior's penalty sees in a resolved study."""
+    return registry.load_prior(spec).sees or study.train_attribution
+
+
 def _refuse_blind(spec: str, task: str, attribution: str) -> None:
     for part in registry.load_prior(spec).parts(1.0, task):
         if _name(attribution) in part.prior.blind_to:
             raise UserError(
-                f"prior {spec!r}: its penalty is constant for --train-attribution {attribution}; "
-                "choose another of the two"
+                f"prior {spec!r}: its penalty is constant for the training attribution "
+                f"{attribution}; choose another of the two"
             )
 
 
@@ -333,7 +345,7 @@ def _trials(study: Study, source: Source, architecture: str, digest: str) -> lis
             architecture=architecture,
             prior=arm.prior,
             weight=arm.weight,
-            train_attribution=study.train_attribution,
+            train_attribution=seen_by(arm.prior, study),
             seed=seed,
             stage="evaluate",
             scale=study.scale,

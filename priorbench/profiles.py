@@ -21,7 +21,7 @@ from .genome import Genome
 from .intervals import read_bed
 from .sequences import N_CODE
 from .signals import Signal
-from .sites import mark_sites, read_motifs, scan_motifs
+from .sites import mark_sites, read_known_motifs, scan_motifs
 from .windows import Windows, check_inside, place_windows
 
 _CHUNK = 2048
@@ -65,8 +65,7 @@ def read_profiles(
             f"{data.source}: give plus and minus, or signal for reads without strand, as bigWigs"
         )
     controls = [path for path in (data.control_plus, data.control_minus) if path is not None]
-    if data.motifs is not None:
-        read_motifs(data.motifs)  # an error in it should not wait for the genome
+    read_known_motifs(writer, data)  # an error in them should not wait for the sequences
     peaks = read_bed(data.peaks).unstranded()
     profile = round(data.length * _PROFILE_SHARE)
     profile += (data.length - profile) % 2  # as far from either end, on either strand

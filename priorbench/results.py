@@ -20,13 +20,15 @@ from . import registry, scoring
 from .across import ACROSS_COLUMNS, compare_across
 from .claims import Claims, claims_of
 from .comparisons import COMPARISON_COLUMNS, agreement_of, compare_pairs
-from .contracts import Metric, Task, TrialArrays
+from .contracts import Metric, TrialArrays
 from .dataset import Dataset, load_dataset
+from .discovery import NOTHING_FOUND, MotifSet, unpack_motifs
 from .errors import UserError
 from .evaluation import attributions_in, read_arrays, stored_attribution, unpack
 from .metrics import METRICS
 from .pairs import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, paired_runs
 from .plan import BASELINE, Plan
+from .references import discovery_floors, stored_references
 from .store import DONE, RunDirectory, write_text
 from .study import Study, read_toml
 from .trial import Trial
@@ -53,7 +55,7 @@ RESULT_COLUMNS = [
 def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
     """One row per trial, attribution and metric, reference rows included, in the plan's order."""
     scores = _Scores(plan, run)
-    references = _references(plan, scores.datasets)
+    references = _references(plan)
     rows: list[dict[str, Any]] = []
     for block in _grouped(plan.trials, lambda trial: trial.block):
         known = {
@@ -97,6 +99,12 @@ class _Scores:
         tracks = [_attribution(self.run, trial.id, spec) for trial in trials]
         for trial, scores in zip(trials, scoring.score_seeds(tracks), strict=True):
             self.found[trial.id][spec] |= scores
+        if self.plan.study.discovery and trials:
+            sets = [
+                _motifs(self.run, trial.id, spec, trial.task) or NOTHING_FOUND for trial in trials
+            ]
+            for trial, scores in zip(trials, scoring.score_motif_sets(sets), strict=True):
+                self.found[trial.id][spec] |= scores
 
     def known(
         self, block: Sequence[Trial], spec: str, references: Mapping[str, Mapping[str, float]]
@@ -120,7 +128,7 @@ class _Scores:
                 if metric.of_attribution == bool(spec) and math.isfinite(floor.get(name, math.nan))
             }
         seeds = len({trial.seed for trial in block})
-        return {name for name in found if METRICS[name].scope != "seeds" or seeds > 1}
+        return {name for name in found if not METRICS[name].of_arm or seeds > 1}
 
     def rows(self, trial: Trial, spec: str, known: set[str]) -> list[dict[str, Any]]:
         """A trial's scores in the order of METRICS; NaN where one that failed has none."""
@@ -157,6 +165,11 @@ def _attribution(run: RunDirectory, trial: str, spec: str) -> NDArray[np.float32
     return stored_attribution(read_arrays(run.trial(trial) / "arrays.npz"), spec)
 
 
+def _motifs(run: RunDirectory, trial: str, spec: str, task: str) -> MotifSet | None:
+    stored = read_arrays(run.trial(trial) / "arrays.npz")
+    return unpack_motifs(stored, spec, both_strands=registry.build("task", task).reverse_complement)
+
+
 def _grouped(trials: Iterable[Trial], key: Any) -> list[list[Trial]]:
     groups: dict[Any, list[Trial]] = defaultdict(list)
     for trial in trials:
@@ -190,12 +203,13 @@ def _row(
 _References = dict[tuple[str, str, str], dict[str, dict[str, float]]]
 
 
-def _references(plan: Plan, datasets: Mapping[str, Dataset]) -> _References:
-    """Scores of chance and of the oracle for every block."""
+def _references(plan: Plan) -> _References:
+    """Scores of chance, of motif search and of the oracle for every block."""
     found: _References = {}
     for block in dict.fromkeys(trial.block for trial in plan.trials):
-        task: Task = registry.build("task", block[0])
-        found[block] = scoring.reference_scores(datasets[f"{block[0]}/{block[1]}"], task)
+        found[block] = stored_references(plan.datasets[f"{block[0]}/{block[1]}"], block[0])
+        if plan.study.discovery:
+            found[block][scoring.RANDOM] |= discovery_floors()
     return found
 
 
@@ -217,8 +231,14 @@ def write_results(plan: Plan, run: RunDirectory) -> None:
     def attribution(trial: str, spec: str) -> NDArray[np.float32]:
         return _attribution(run, trial, spec)
 
+    tasks = {trial.id: trial.task for trial in plan.trials}
+
+    def discovered(trial: str, spec: str) -> MotifSet | None:
+        return _motifs(run, trial, spec, tasks[trial])
+
     claims = claims_of(plan.study.model_dump(mode="json"))
-    pairs = paired_runs(results, agreement_of(results, attribution), claims.baseline)
+    agreement = agreement_of(results, attribution, discovered)
+    pairs = paired_runs(results, agreement, claims.baseline)
     write_text(run.root / "results.csv", _csv(results))
     write_text(run.root / "comparisons.csv", _csv(compare_pairs(pairs, claims)))
     across = compare_across(pairs, claims)
@@ -288,6 +308,18 @@ class Run:
             return None
         return unpack(stored, spec, dataset, record.get("costs", {}))
 
+    def motifs(self, trial: str, attribution: str = "") -> MotifSet | None:
+        """What was discovered in a trial's attributions, or None if nobody has looked.
+
+        Args:
+            trial: its id.
+            attribution: spec of one that was scored; the main one if left out.
+        """
+        if not (self.root / "trials" / trial / "arrays.npz").exists():
+            return None
+        spec, task = attribution or self.attributions[0], str(self.records[trial]["task"])
+        return _motifs(RunDirectory(self.root), trial, spec, task)
+
     def agreement(self) -> Agreement:
         """Agreement of trials, from their stored attributions."""
 
@@ -296,7 +328,7 @@ class Run:
             arrays = self.arrays(trial, spec)
             return None if arrays is None else arrays.attribution
 
-        return agreement_of(self.results, attribution)
+        return agreement_of(self.results, attribution, self.motifs)
 
 
 def load_run(root: Path) -> Run:

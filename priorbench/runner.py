@@ -78,7 +78,7 @@ def pending(plan: Plan, run: RunDirectory) -> list[Trial]:
         for trial in plan.trials
         if (record := run.record(trial.id)) is None
         or record["status"] == FAILED
-        or is_outdated(record, plan.study.attributions)
+        or is_outdated(record, plan.study.wanted)
     ]
 
 
@@ -119,7 +119,7 @@ def _job(plan: Plan, run: RunDirectory, trial: Trial) -> Job:
         dataset.resolve(),
         plan.study.plugins,
         run.root.resolve(),
-        plan.study.attributions,
+        plan.study.wanted,
         again=_trained(run, trial),
     )
 
@@ -202,5 +202,5 @@ def _finished(plan: Plan, run: RunDirectory, trial: Trial) -> bool:
     return (
         record is not None
         and record["status"] != FAILED
-        and not is_outdated(record, plan.study.attributions)
+        and not is_outdated(record, plan.study.wanted)
     )

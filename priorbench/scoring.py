@@ -7,20 +7,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from . import registry
-from .contracts import Task, TrialArrays
-from .dataset import MOTIF, SUBOPTIMAL, TEST, Dataset
+from .contracts import TrialArrays
+from .dataset import Dataset
 from .metrics import METRICS
 from .statistics import leave_one_out
 
 if TYPE_CHECKING:
+    from .discovery import MotifSet
     from .probes import Probe
 
 RANDOM, ORACLE = "random", "oracle"
 """names of the reference rows: floor and ceiling of a score"""
-_FLOOR_DRAWS = 5
 
 
 @cache
@@ -36,6 +34,13 @@ def probes_digest() -> str:
     here = Path(__file__).parent
     names = ("explainers", "probes", "evaluation", "metrics/stability", "metrics/faithfulness")
     return registry.source_digest(*(here / f"{name}.py" for name in names))
+
+
+@cache
+def discovery_digest() -> str:
+    """Hash of the code that discovers motifs in attributions."""
+    here = Path(__file__).parent
+    return registry.source_digest(*(here / f"{name}.py" for name in ("discovery", "evaluation")))
 
 
 def score_predictions(arrays: TrialArrays, names: Sequence[str]) -> dict[str, float]:
@@ -61,12 +66,36 @@ def score_model(probe: Probe) -> dict[str, float]:
     }
 
 
+def score_motifs(found: MotifSet, dataset: Dataset) -> dict[str, float]:
+    """Every metric of what was discovered in one trial's attributions.
+
+    The known motifs are the true ones, or those of the database where these are not known.
+    """
+    known = dataset.motifs or dataset.database
+    return {
+        metric.name: metric.function(found, known)
+        for metric in METRICS.values()
+        if metric.scope == "motifs"
+    }
+
+
 def score_seeds(attributions: Sequence[Any]) -> list[dict[str, float]]:
-    """Every metric across the seeds of an arm; one dict a seed."""
-    scores: list[dict[str, float]] = [{} for _ in attributions]
+    """Every metric of attributions across the seeds of an arm; one dict a seed."""
+    return _across(attributions, "seeds")
+
+
+def score_motif_sets(sets: Sequence[MotifSet]) -> list[dict[str, float]]:
+    """Every metric of discovered motifs across the seeds of an arm; one dict a seed."""
+    pairs, arms = _across(sets, "motif-sets"), _across(sets, "arm")
+    return [one | other for one, other in zip(pairs, arms, strict=True)]
+
+
+def _across(trials: Sequence[Any], scope: str) -> list[dict[str, float]]:
+    scores: list[dict[str, float]] = [{} for _ in trials]
     for metric in METRICS.values():
-        if metric.scope == "seeds":
-            values = leave_one_out(metric.function(attributions))
+        if metric.scope == scope:
+            found = metric.function(trials)
+            values = leave_one_out(found) if metric.of_pairs else found
             for score, value in zip(scores, values, strict=True):
                 score[metric.name] = float(value)
     return scores
@@ -79,48 +108,3 @@ def score_against(costs: Mapping[str, float], baseline: Mapping[str, float]) -> 
         for metric in METRICS.values()
         if metric.scope == "baseline"
     }
-
-
-def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
-    """Scores of chance and, where the truth is known, of the oracle.
-
-    Chance predicts the share of the labels for every example, and its attribution is random. What
-    the task has by way of ``references`` is scored on prediction alone.
-
-    The random attribution is Gaussian noise, five draws averaged; seeds of it are independent.
-    The oracle is the same under every seed.
-    """
-    shape = (len(dataset.attributed), dataset.length)
-    generator = np.random.default_rng(0)
-    noise = [generator.standard_normal(shape, dtype=np.float32) for _ in range(_FLOOR_DRAWS)]
-    floors = [_score_attribution(dataset, draw) for draw in noise]
-    across = score_seeds(noise)
-    result = {
-        RANDOM: {
-            name: float(np.mean([scores[name] for scores in found]))
-            for found in (floors, across)
-            for name in found[0]
-        }
-    }
-    label = dataset.columns["label"].take(dataset.rows(TEST))
-    result[RANDOM] |= {
-        metric.name: metric.floor for metric in METRICS.values() if metric.floor is not None
-    }
-    predictions = {RANDOM: task.chance(dataset), **task.references(dataset, generator)}
-    for name, prediction in predictions.items():
-        arrays = TrialArrays(
-            prediction, label, noise[0], None, None, {}, negative_weight=dataset.negative_weight
-        )
-        result.setdefault(name, {}).update(score_predictions(arrays, task.metrics))
-    if dataset.oracle is not None and dataset.truth is not None:
-        # sequences without a motif have no oracle attribution to agree with
-        known = np.isin(dataset.truth, (MOTIF, SUBOPTIMAL)).any(axis=1)
-        result[ORACLE] = _score_attribution(dataset, dataset.oracle)
-        result[ORACLE] |= score_seeds([dataset.oracle[known]] * 2)[0]
-    return result
-
-
-def _score_attribution(dataset: Dataset, attribution: Any) -> dict[str, float]:
-    empty = np.empty(0, dtype=np.float32)
-    arrays = TrialArrays({}, empty, attribution, dataset.truth, dataset.oracle, {})
-    return score_attribution(arrays)

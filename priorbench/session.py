@@ -23,7 +23,7 @@ from .plan import Plan, make_plan, read_plan, resolve
 from .results import write_results
 from .runner import choose_device, pending, run_pending
 from .store import RunDirectory, slug, write_json, write_text
-from .study import MEASURED, Study, first_difference, read_toml
+from .study import MEASURED, Study, Wanted, first_difference, read_toml
 from .trial import hash_of
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
@@ -112,12 +112,12 @@ def run_study(
     return Outcome(run.root, statuses, time.monotonic() - started)
 
 
-def score_run(root: Path, more: Sequence[str], *, jobs: int | None, console: Console) -> Outcome:
+def score_run(root: Path, more: Wanted, *, jobs: int | None, console: Console) -> Outcome:
     """Score the trained models of a run where a score is missing or by other code than the present.
 
     Args:
         root: the run directory.
-        more: specs of attributions to add to those of the study.
+        more: what is measured beside what the study asks for.
         jobs: worker processes; None for one a core, or one a GPU.
         console: where to tell.
 
@@ -136,7 +136,7 @@ def score_run(root: Path, more: Sequence[str], *, jobs: int | None, console: Con
         with console.progress(len(todo)) as ended:
             run_pending(plan, run, workers=workers, ended=ended)
         write_text(root / "study.toml", plan.study.to_toml())
-        everything = read_plan(run, (), trained=False)
+        everything = read_plan(run, trained=False)
         write_results(everything, run)
         left = len(pending(plan, run))
     statuses = Counter(str((run.record(t.id) or {}).get("status")) for t in everything.trials)

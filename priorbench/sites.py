@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .dataset import BACKGROUND, MOTIF
+from .datafile import DataFile
+from .dataset import BACKGROUND, MOTIF, DatasetWriter
 from .errors import UserError
 from .fasta import open_bytes
 from .intervals import Intervals
@@ -77,6 +78,18 @@ def read_motifs(path: Path) -> dict[str, NDArray[np.float64]]:
             )
         motifs[name] = matrix / total
     return motifs
+
+
+def read_known_motifs(writer: DatasetWriter, data: DataFile) -> None:
+    """Tell a dataset the matrices that a data file names; an error in them comes first.
+
+    Raises:
+        UserError: if a MEME file cannot be used.
+    """
+    if data.motifs is not None:
+        writer.know_motifs(read_motifs(data.motifs))
+    if data.database is not None:
+        writer.know_motifs(read_motifs(data.database), as_database=True)
 
 
 def scan_motifs(

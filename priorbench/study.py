@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .contracts import Scale
 from .errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is measured of a trained model, beside its predictions.
+
+    Attributes:
+        attributions: specs of the attributions, normalised.
+        discovery: whether motifs are looked for in them.
+    """
+
+    attributions: Sequence[str]
+    discovery: bool = False
 
 
 class Study(BaseModel):
@@ -30,6 +44,7 @@ class Study(BaseModel):
         train_attribution: spec of the attribution that penalties see in training.
         attributions: specs of the attributions that are scored, the first of them at first sight;
             empty for gradient x input, and DeepLIFT/SHAP too at standard and paper scale.
+        discovery: whether motifs are looked for in the attributions, by TF-MoDISco.
         primary: the one metric of every axis whose tests are no exploration, by axis for all
             tasks, or by task and axis; "" for none. Left out, those of ``priorbench.claims``.
         margins: the smallest loss that matters by metric, in its units, for claims that a prior
@@ -54,6 +69,7 @@ class Study(BaseModel):
     weights: dict[str, float | dict[str, float]] = {}
     train_attribution: str = "input-x-gradient"
     attributions: list[str] = []
+    discovery: bool = False
     primary: dict[str, str | dict[str, str]] = {}
     margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {"auroc": 0.005}
     loss_margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
@@ -80,6 +96,11 @@ class Study(BaseModel):
         """The seeds, as a list."""
         assert isinstance(self.seeds, list)
         return self.seeds
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is measured of its trained models."""
+        return Wanted(self.attributions, self.discovery)
 
     def to_toml(self) -> str:
         """Every option, as ``study.toml`` in the run directory."""
@@ -138,7 +159,7 @@ def make_study(values: Mapping[str, Any], *, where: str) -> Study:
         raise UserError(f"{where}: {key} = {values.get(key)!r}: {message}") from None
 
 
-MEASURED = ("attributions", "baseline")
+MEASURED = ("attributions", "discovery", "baseline")
 """what is asked of trained models; a study may ask for something else later"""
 
 

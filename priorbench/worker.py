@@ -26,6 +26,7 @@ from . import registry, scoring, specs
 from .attributions import load_attribution
 from .contracts import Architecture, Prior, Task
 from .dataset import Dataset, load_dataset
+from .discovery import without_motifs
 from .evaluation import read_arrays
 from .measuring import Examinee, measure, measure_again, write_arrays
 from .metrics import METRICS
@@ -33,6 +34,7 @@ from .objective import Regularisation
 from .schedules import schedule_of
 from .seeds import Luck
 from .store import COLLAPSED, DONE, FAILED, RunDirectory, write_json
+from .study import Wanted
 from .training import Fit, fit, seeded_torch
 from .trial import Trial, code_digest
 
@@ -48,7 +50,7 @@ class Job:
         dataset: folder of the encoded dataset.
         plugins: plug-in files to register first.
         run: the run directory.
-        attributions: specs of the attributions that are scored.
+        wanted: what is measured of the trained model.
         again: whether it was trained before, and is only to be measured.
     """
 
@@ -56,7 +58,7 @@ class Job:
     dataset: Path
     plugins: Sequence[Path]
     run: Path
-    attributions: Sequence[str]
+    wanted: Wanted
     again: bool = False
 
 
@@ -120,7 +122,9 @@ def measure_trial(job: Job) -> None:
         if spec and current
     }
     stored = read_arrays(folder / "arrays.npz") if current else {}
-    found = measure_again(examinee, job.attributions, stored, known)
+    if record.get("discovered_by") != scoring.discovery_digest():
+        stored = without_motifs(stored)
+    found = measure_again(examinee, job.wanted, stored, known)
     write_arrays(folder / "arrays.npz", found.arrays)
     reason = record["reason"] or found.reason
     status = COLLAPSED if reason else DONE
@@ -130,15 +134,21 @@ def measure_trial(job: Job) -> None:
     )
 
 
-def is_outdated(record: Mapping[str, Any], attributions: Sequence[str]) -> bool:
+def is_outdated(record: Mapping[str, Any], wanted: Wanted) -> bool:
     """Whether a trained trial lacks a score, or has one by other code than the present."""
     if not record.get("metrics"):
         return False
     return (
         record.get("scored_by") != scoring.metrics_digest()
         or record.get("probed_by") != scoring.probes_digest()
-        or not set(attributions) <= set(record["metrics"])
+        or not set(wanted.attributions) <= set(record["metrics"])
+        or (wanted.discovery and not _is_discovered(record, wanted))
     )
+
+
+def _is_discovered(record: Mapping[str, Any], wanted: Wanted) -> bool:
+    current = record.get("discovered_by") == scoring.discovery_digest()
+    return current and all("motifs-found" in record["metrics"][s] for s in wanted.attributions)
 
 
 def _prepare() -> None:
@@ -210,7 +220,7 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
         {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()},
         folder / "model.safetensors",
     )
-    found = measure(parts.examinee(trained.model, device, record["costs"]), job.attributions)
+    found = measure(parts.examinee(trained.model, device, record["costs"]), job.wanted)
     write_arrays(folder / "arrays.npz", found.arrays)
     reason = trained.divergence or found.reason
     return {

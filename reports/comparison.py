@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.contracts import Metric
+from priorbench.motif_search import KMERS, MOTIF_SCAN
 from priorbench.profiles import REPLICATE, SHUFFLED
 from priorbench.results import Run
 
@@ -22,6 +23,8 @@ from ._page import render
 _REFERENCES = {
     ORACLE: ("ceiling", "the known motif itself as attribution"),
     RANDOM: ("floor", "a random attribution; a predictor that knows only averages"),
+    MOTIF_SCAN: ("no network", "the known matrices, scanned: their occupancy, in a regression"),
+    KMERS: ("no network", "logistic regression on enriched gapped k-mers"),
     SHUFFLED: ("floor of profiles", "the observed reads with their positions shuffled"),
     REPLICATE: ("replicate", "one half of the reads as prediction of the other"),
 }

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from priorbench import registry
 from priorbench.dataset import Dataset, DatasetWriter, load_dataset
+
+torch.set_num_threads(1)  # networks this small are slowed by a second thread; so are busy machines
 
 
 @pytest.fixture(autouse=True)

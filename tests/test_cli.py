@@ -185,7 +185,7 @@ def test_the_attribution_that_penalties_see_decides_the_trial(tmp_path):
         (["--priors", "l1", "--train-attribution", "integrated-gradients:steps=9999"], "to 1000"),
         (
             ["--priors", "l1+off-simplex", "--train-attribution", "simplex-gradient"],
-            r"its penalty is constant for --train-attribution simplex-gradient",
+            r"its penalty is constant for the training attribution simplex-gradient",
         ),
     ],
 )

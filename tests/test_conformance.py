@@ -28,7 +28,8 @@ def choices(name: str) -> list[str]:
         f"{name}:{field.name}={choice}"
         for field in fields(cls)
         for choice in typing.get_args(hints[field.name])
-        if choice != field.default and field.name not in ("schedule", "examples")
+        if choice != field.default
+        and field.name not in ("schedule", "examples", "train_attribution")
     ]
     return specs + ([f"{name}:smooth_sigma=2"] if "smooth_sigma" in hints else [])
 

@@ -19,7 +19,8 @@ from priorbench.metrics.stability import (
     spearman_agreement,
     top_overlap,
 )
-from priorbench.scoring import reference_scores, score_seeds
+from priorbench.references import reference_scores
+from priorbench.scoring import score_seeds
 
 
 def arrays(attribution=None, truth=None, logit=(), label=(), oracle=None):

@@ -10,6 +10,7 @@ from priorbench.explainers import load_explainer
 from priorbench.measuring import Examinee, measure, measure_again, score_stored
 from priorbench.metrics import METRICS
 from priorbench.probes import Examined, Probe, probed
+from priorbench.study import Wanted
 
 TASK = registry.build("task", "binary")
 CPU = torch.device("cpu")
@@ -184,8 +185,8 @@ def examinee(dataset):
 
 
 def test_measuring_again_adds_what_is_missing_only(simulated, monkeypatch):
-    whole = measure(examinee(simulated), ["input-x-gradient", "simplex-gradient"])
-    first = measure(examinee(simulated), ["input-x-gradient"])
+    whole = measure(examinee(simulated), Wanted(["input-x-gradient", "simplex-gradient"]))
+    first = measure(examinee(simulated), Wanted(["input-x-gradient"]))
     asked = []
     monkeypatch.setattr(
         "priorbench.measuring.explain",
@@ -196,7 +197,10 @@ def test_measuring_again_adds_what_is_missing_only(simulated, monkeypatch):
     probing = {n for n, m in METRICS.items() if m.scope == "model"}
     known = {"input-x-gradient": dict.fromkeys(probing, 7.0)}
     found = measure_again(
-        examinee(simulated), ["input-x-gradient", "simplex-gradient"], first.arrays, known
+        examinee(simulated),
+        Wanted(["input-x-gradient", "simplex-gradient"]),
+        first.arrays,
+        known,
     )
     assert asked == ["simplex-gradient"]
     assert found.metrics["simplex-gradient"] == pytest.approx(
@@ -208,7 +212,7 @@ def test_measuring_again_adds_what_is_missing_only(simulated, monkeypatch):
 
 
 def test_stored_arrays_are_enough_for_metrics_that_need_no_model(simulated):
-    found = measure(examinee(simulated), ["integrated-gradients:steps=4"])
+    found = measure(examinee(simulated), Wanted(["integrated-gradients:steps=4"]))
     again = score_stored(found.arrays, ["integrated-gradients:steps=4"], TASK, simulated)
     own = found.metrics["integrated-gradients:steps=4"]
     for name, value in again["integrated-gradients:steps=4"].items():
@@ -217,17 +221,17 @@ def test_stored_arrays_are_enough_for_metrics_that_need_no_model(simulated):
 
 
 def test_attributions_that_miss_their_sum_are_flagged(simulated):
-    found = measure(examinee(simulated), ["integrated-gradients:steps=1"])
+    found = measure(examinee(simulated), Wanted(["integrated-gradients:steps=1"]))
     error = found.metrics["integrated-gradients:steps=1"]["completeness-error"]
     flagged = [f for f in found.flags if f.startswith("integrated-gradients:steps=1: ")]
     assert bool(flagged) == (error > 0.05)
-    assert measure(examinee(simulated), ["input-x-gradient"]).flags == []
+    assert measure(examinee(simulated), Wanted(["input-x-gradient"])).flags == []
 
 
 def test_attributions_that_are_not_finite_collapse_a_trial(simulated):
     examined = examinee(simulated)
     with torch.no_grad():
         next(iter(examined.model.parameters())).fill_(float("nan"))
-    found = measure(examined, ["input-x-gradient"])
+    found = measure(examined, Wanted(["input-x-gradient"]))
     assert found.reason == "a prediction is not finite"
     assert found.metrics == {}

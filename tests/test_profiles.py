@@ -18,8 +18,8 @@ from priorbench.evaluation import predict
 from priorbench.metrics import METRICS
 from priorbench.objective import Regularisation
 from priorbench.profiles import log_likelihood, profile_scores, reference_profiles
+from priorbench.references import reference_scores
 from priorbench.schedules import schedule_of
-from priorbench.scoring import reference_scores
 from priorbench.seeds import Luck
 from priorbench.sequences import decode
 from priorbench.signals import _may_hold_nan

@@ -12,8 +12,9 @@ from priorbench import Batch, Task, UserError, load_attribution, load_prior, reg
 from priorbench.contracts import Form
 from priorbench.dataset import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL, TEST, DatasetWriter, load_dataset
 from priorbench.objective import Regularisation
+from priorbench.references import reference_scores
 from priorbench.schedules import schedule_of
-from priorbench.scoring import ORACLE, RANDOM, reference_scores
+from priorbench.scoring import ORACLE, RANDOM
 from priorbench.seeds import Luck
 from priorbench.sequences import decode, encode, reverse_complement
 from priorbench.simulation import (

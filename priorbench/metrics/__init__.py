@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from ..contracts import Metric
 from ..errors import unknown
-from . import cost, faithfulness, localisation, prediction, profile, smoothness, stability
+from . import (
+    cost,
+    discovery,
+    faithfulness,
+    localisation,
+    prediction,
+    profile,
+    smoothness,
+    stability,
+)
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for module in (prediction, profile, localisation, stability, faithfulness, smoothness, cost)
+    for module in (
+        prediction,
+        profile,
+        localisation,
+        stability,
+        discovery,
+        faithfulness,
+        smoothness,
+        cost,
+    )
     for metric in module.METRICS
 }
 

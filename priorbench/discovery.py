@@ -1,0 +1,150 @@
+"""Motif discovery on stored attributions, by TF-MoDISco (extra ``modisco``)."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import UserError
+
+_MATRIX, _SIZE = "motif_matrix", "motif_size"
+_WINDOW_DNA, _WINDOW_RNA, _FLANK = 21, 11, 10
+"""bp of the window that slides over attributions, and beside it in a seqlet: TF-MoDISco's own,
+and a shorter window for the shorter motifs of RNA"""
+_TRIM_BELOW = 0.3
+_PSEUDOCOUNT = 1e-3
+
+
+@dataclass(frozen=True)
+class FoundMotif:
+    """A motif that was discovered.
+
+    Attributes:
+        matrix: (4, width) float64 probabilities of A C G T.
+        seqlets: how many stretches of attribution it was made of.
+        sign: 1 where these are positive, -1 where they are negative.
+    """
+
+    matrix: NDArray[np.float64]
+    seqlets: int
+    sign: int
+
+
+@dataclass(frozen=True)
+class MotifSet:
+    """What was discovered in the attributions of one trial.
+
+    Attributes:
+        motifs: those with the most seqlets first.
+        both_strands: whether a motif and its reverse complement are the same.
+    """
+
+    motifs: Sequence[FoundMotif]
+    both_strands: bool
+
+    @property
+    def matrices(self) -> list[NDArray[np.float64]]:
+        """(4, width) each."""
+        return [motif.matrix for motif in self.motifs]
+
+
+NOTHING_FOUND = MotifSet((), True)
+
+
+def require_modisco() -> None:
+    """Raise UserError where TF-MoDISco is not installed."""
+    if importlib.util.find_spec("modiscolite") is None:
+        raise UserError(
+            "--discovery needs TF-MoDISco, which is not installed; "
+            "pip install 'priorbench[modisco]', or leave the option out"
+        )
+
+
+def discover(
+    codes: NDArray[np.uint8], attribution: NDArray[np.float32], *, both_strands: bool
+) -> MotifSet:
+    """Motifs in attributions: seqlets, clustered by TF-MoDISco (Shrikumar et al. 2018).
+
+    What it is given as hypothetical contributions is the attribution at the observed base and 0
+    at the others: that is what is stored, for every way to attribute. Motifs are trimmed to the
+    positions with at least 0.3 of the largest contribution.
+
+    Args:
+        codes: (M, L) uint8.
+        attribution: (M, L) one signed value per position.
+        both_strands: whether the reverse complement is the same molecule.
+
+    Returns:
+        the motifs of positive and of negative seqlets; none where the windows are too short for
+        a seqlet, or too few stretches stand out.
+    """
+    import numba
+    from modiscolite.tfmodisco import TFMoDISco
+
+    window = _WINDOW_DNA if both_strands else _WINDOW_RNA
+    size = np.abs(attribution).max(initial=0)
+    varies = size > 0 and attribution.std() > 1e-9 * size
+    if codes.shape[1] <= window + 2 * _FLANK or not varies:
+        return MotifSet((), both_strands)
+    one_hot = (codes[:, :, None] == np.arange(4)).astype(np.float32)
+    # the scale is free, and tiny attributions would not survive its thresholds
+    contributions = one_hot * (attribution / size)[:, :, None]
+    # with one thread it starts no processes, and the result does not hang on their number
+    numba.set_num_threads(1)
+    found = TFMoDISco(one_hot, contributions, sliding_window_size=window, flank_size=_FLANK)
+    motifs = [
+        _trimmed(pattern, sign)
+        for sign, patterns in zip((1, -1), found, strict=True)
+        for pattern in patterns or []
+    ]
+    return MotifSet(sorted(motifs, key=lambda motif: -motif.seqlets), both_strands)
+
+
+def _trimmed(pattern: Any, sign: int) -> FoundMotif:
+    """A pattern of TF-MoDISco, (width, 4), without its flanks."""
+    mass = np.abs(pattern.contrib_scores).sum(axis=1)
+    inside = np.flatnonzero(mass >= _TRIM_BELOW * mass.max())
+    counts = pattern.sequence[inside[0] : inside[-1] + 1].T + _PSEUDOCOUNT
+    return FoundMotif(counts / counts.sum(axis=0), len(pattern.seqlets), sign)
+
+
+def pack_motifs(spec: str, found: MotifSet) -> dict[str, NDArray[Any]]:
+    """Motifs as they are stored: matrices end to end, (4, total width), and sizes (P, 3).
+
+    Args:
+        spec: of the attribution in which they were found.
+        found: what was found.
+    """
+    sizes = [(m.matrix.shape[1], m.seqlets, m.sign) for m in found.motifs]
+    return {
+        f"{_MATRIX}.{spec}": np.concatenate([np.empty((4, 0)), *found.matrices], axis=1).astype(
+            np.float32
+        ),
+        f"{_SIZE}.{spec}": np.array(sizes, dtype=np.int64).reshape(-1, 3),
+    }
+
+
+def unpack_motifs(
+    stored: Mapping[str, NDArray[Any]], spec: str, *, both_strands: bool
+) -> MotifSet | None:
+    """The motifs that were found in an attribution, or None if nobody has looked."""
+    if f"{_SIZE}.{spec}" not in stored:
+        return None
+    sizes = stored[f"{_SIZE}.{spec}"]
+    borders = np.cumsum(sizes[:-1, 0])
+    matrices = np.split(stored[f"{_MATRIX}.{spec}"].astype(np.float64), borders, axis=1)
+    motifs = [
+        FoundMotif(matrix, int(seqlets), int(sign))
+        for matrix, (_, seqlets, sign) in zip(matrices, sizes.tolist(), strict=False)
+    ]
+    return MotifSet(motifs, both_strands)
+
+
+def without_motifs(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Stored arrays less the motifs, which other code than the present found."""
+    return {name: a for name, a in stored.items() if name.split(".")[0] not in (_MATRIX, _SIZE)}
