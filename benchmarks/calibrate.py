@@ -149,8 +149,8 @@ def skewed_part(found: Sequence[Coverage]) -> list[str]:
         "mean. They are, whatever the shape of the scores, if a prior moves scores without "
         "changing their shape. If it does change it, differences may be skewed, and no interval "
         "of a mean that was tried covers 95% with few seeds; here differences are log-normal "
-        "(standard deviation of the logarithm 0.5). What an interval misses is also how often the test of a "
-        "mean of zero rejects it.",
+        "(standard deviation of the logarithm 0.5). What an interval misses is also how often the "
+        "test of a mean of zero rejects it.",
         "",
         *table(
             ["seeds", "interval", "covered"],
