@@ -18,7 +18,7 @@ from .digests import among, sequence_digests, split_by_digest
 from .errors import UserError
 from .fasta import read_fasta
 from .genome import Genome
-from .intervals import Intervals, check_apart, parse_regions, read_bed
+from .intervals import Intervals, check_apart, parse_regions, read_bed, within
 from .negatives import draw_negatives, overlapping, touching
 from .sequences import N_CODE
 from .sites import mark_sites, read_known_motifs, scan_motifs
@@ -108,14 +108,14 @@ def _read_fasta_files(collector: Collector, data: DataFile, *, both_strands: boo
     length = _common_length([path for path, _ in training + held_out], data)
     tested = [_NO_DIGESTS]
     for path, label in held_out:
-        for codes in read_fasta(path, length=length):
+        for codes in _known(read_fasta(path, length=length), path, collector.notes):
             tested.append(sequence_digests(codes, both_strands=both_strands))
             collector.add(codes, label, np.full(len(codes), TEST, dtype=np.uint8))
     forbidden = np.unique(np.concatenate(tested))
-    seen: dict[int, list[NDArray[np.uint64]]] = {0: [], 1: []}
+    seen: dict[int, list[NDArray[np.uint64]]] = {0: [_NO_DIGESTS], 1: [_NO_DIGESTS]}
     for path, label in training:
         leaked = 0
-        for codes in read_fasta(path, length=length):
+        for codes in _known(read_fasta(path, length=length), path, collector.notes):
             digests = sequence_digests(codes, both_strands=both_strands)
             fresh = ~among(digests, forbidden)
             leaked += int((~fresh).sum())
@@ -129,6 +129,20 @@ def _read_fasta_files(collector: Collector, data: DataFile, *, both_strands: boo
                 "is in the test files."
             )
     _note_repeats(collector, np.concatenate(seen[1]), np.concatenate(seen[0]))
+
+
+def _known(
+    chunks: Iterator[NDArray[np.uint8]], path: Path, notes: list[str]
+) -> Iterator[NDArray[np.uint8]]:
+    """Chunks without the sequences of N alone, which are counted once all are read."""
+    unknown = 0
+    for codes in chunks:
+        known = (codes != N_CODE).any(axis=1)
+        unknown += int((~known).sum())
+        if known.any():
+            yield codes[known]
+    if unknown:
+        notes.append(f"Dropped {unknown:,} sequences of {path.name}: all N.")
 
 
 def _common_length(paths: list[Path], data: DataFile) -> int:
@@ -185,12 +199,15 @@ def _read_genome(
         if sites is not None and not set(sites.chrom) & set(genome.lengths):
             genome.require(str(sites.chrom[0]), f"{sites.path}: line {sites.line[0]}")
         segments = segments_of(data, genome, peaks, collector.notes)
+        covered = None if data.covered is None else read_bed(data.covered)
         positives, dropped = place_windows(peaks, genome, segments, data.length)
+        positives = _covered(positives, data.length, covered, dropped)
         note_dropped(collector.notes, "peaks", data.peaks, dropped)
         if data.negatives is not None:
             given, dropped = place_windows(
                 stranded(read_bed(data.negatives)), genome, segments, data.length
             )
+            given = _covered(given, data.length, covered, dropped)
             where = (given.chrom, given.start, data.length)
             near = overlapping(*where, peaks) | touching(*where, positives)
             dropped["overlapping a peak"] = int(near.sum())
@@ -198,7 +215,13 @@ def _read_genome(
             negatives = given.select(~near)
         else:
             drawn = draw_negatives(
-                genome, positives, peaks, segments, length=data.length, generator=generator
+                genome,
+                positives,
+                peaks,
+                segments,
+                length=data.length,
+                generator=generator,
+                covered=covered,
             )
             negatives = drawn.windows
             collector.sampled(drawn.candidates.get(TEST, 0), int((negatives.split == TEST).sum()))
@@ -219,6 +242,17 @@ def _read_genome(
             for label in (1, 0)
         ]
     return concatenate(written)
+
+
+def _covered(
+    windows: Windows, length: int, covered: Intervals | None, dropped: dict[str, int]
+) -> Windows:
+    """The windows that are covered; how many are not is added to ``dropped``."""
+    if covered is None:
+        return windows
+    inside = within(windows.chrom, windows.start, length, covered)
+    dropped["that is not covered"] = int((~inside).sum())
+    return windows.select(inside)
 
 
 def _on_random_strands(windows: Windows, generator: np.random.Generator) -> Windows:

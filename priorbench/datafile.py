@@ -15,7 +15,7 @@ _Text = Annotated[str, Field(min_length=1, strict=True)]
 _Regions = Annotated[tuple[_Text, ...], Field(min_length=1)]
 
 _FASTA_KEYS = ("positives", "test_positives", "test_negatives")
-_GENOME_KEYS = ("genome", "peaks", "length", "valid_regions", "test_regions", "sites")
+_GENOME_KEYS = ("genome", "peaks", "length", "valid_regions", "test_regions", "sites", "covered")
 _PLANTED = ("binary", "rbp", "short-motif", "syntax", "suboptimal", "edges")
 """tasks that tell positives from negatives"""
 _TASKS_OF_KEY = {
@@ -27,7 +27,6 @@ _TASKS_OF_KEY = {
     "control_plus": ("profile",),
     "control_minus": ("profile",),
     "signal": ("profile",),
-    "covered": ("profile",),
     "labels": ("multitask",),
 }
 """keys that only some tasks read; a key that is not here belongs to every task"""
@@ -61,7 +60,7 @@ class DataFile(BaseModel):
         length: window in bp.
         valid_regions: chromosomes or ``chrom:start-end`` for validation.
         test_regions: chromosomes or ``chrom:start-end`` for testing.
-        covered: BED; windows with reads outside are dropped.
+        covered: BED; windows that reach outside (of profiles: whose reads do) are dropped.
         signal: unstranded bigWig.
         plus: bigWig of the plus strand.
         minus: bigWig of the minus strand.

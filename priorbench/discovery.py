@@ -80,8 +80,8 @@ def discover(
         both_strands: whether the reverse complement is the same molecule.
 
     Returns:
-        the motifs of positive and of negative seqlets; none where the windows are too short for
-        a seqlet, or too few stretches stand out.
+        the motifs of positive and of negative seqlets; none where the windows are too short or
+        too few, or nothing stands out.
     """
     import numba
     from modiscolite.tfmodisco import TFMoDISco
@@ -93,16 +93,28 @@ def discover(
         return MotifSet((), both_strands)
     one_hot = (codes[:, :, None] == np.arange(4)).astype(np.float32)
     # the scale is free, and tiny attributions would not survive its thresholds
-    contributions = one_hot * (attribution / size)[:, :, None]
+    contributions = one_hot * _with_both_signs(attribution / size, window)[:, :, None]
     # with one thread it starts no processes, and the result does not hang on their number
     numba.set_num_threads(1)
-    found = TFMoDISco(one_hot, contributions, sliding_window_size=window, flank_size=_FLANK)
+    try:
+        found = TFMoDISco(one_hot, contributions, sliding_window_size=window, flank_size=_FLANK)
+    except ValueError:  # too few windows to tell what stands out from what does not
+        return MotifSet((), both_strands)
     motifs = [
         _trimmed(pattern, sign)
         for sign, patterns in zip((1, -1), found, strict=True)
         for pattern in patterns or []
     ]
     return MotifSet(sorted(motifs, key=lambda motif: -motif.seqlets), both_strands)
+
+
+def _with_both_signs(attribution: NDArray[np.float32], window: int) -> NDArray[np.float32]:
+    """Less their mean, where no window adds up to less, or to more, than zero.
+
+    TF-MoDISco models windows of both signs; absolute gradients have none below zero.
+    """
+    sums = np.lib.stride_tricks.sliding_window_view(attribution, window, axis=1).sum(axis=2)
+    return attribution if sums.min() < 0 < sums.max() else attribution - attribution.mean()
 
 
 def _trimmed(pattern: Any, sign: int) -> FoundMotif:

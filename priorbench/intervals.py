@@ -121,6 +121,32 @@ def read_bed(path: Path) -> Intervals:
     return Intervals(path, np.array(chroms), start, end, center, np.array(strands), line_number)
 
 
+def within(
+    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, intervals: Intervals
+) -> NDArray[np.bool_]:
+    """(k,) whether each window of ``length`` bp lies within intervals, without a gap.
+
+    Intervals that overlap or touch count as one.
+    """
+    inside = np.zeros(len(start), dtype=bool)
+    for name in np.unique(chrom).tolist():
+        here = intervals.chrom == name
+        if not here.any():
+            continue
+        order = np.argsort(intervals.start[here], kind="stable")
+        begin = intervals.start[here][order]
+        end = np.maximum.accumulate(intervals.end[here][order])
+        # a gap: the next begins behind the end of all before it
+        first = np.flatnonzero(np.r_[True, begin[1:] > end[:-1]])
+        begin, end = begin[first], end[np.r_[first[1:], len(end)] - 1]
+        rows = np.flatnonzero(chrom == name)
+        index = np.searchsorted(begin, start[rows], side="right") - 1
+        fits = index >= 0
+        fits[fits] = start[rows][fits] + length <= end[index[fits]]
+        inside[rows] = fits
+    return inside
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)

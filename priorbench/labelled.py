@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from .dataset import SPLITS, TEST, TRAIN, VALID, DatasetWriter
 from .digests import among, sequence_digests, split_by_digest
 from .errors import UserError
 from .fasta import open_bytes, read_named
+from .sequences import N_CODE
 from .sites import read_known_motifs, scan_motifs
 
 _SPLITS = {"train": TRAIN, "valid": VALID, "test": TEST}
@@ -47,7 +47,7 @@ def read_labels(path: Path) -> Labels:
         UserError: naming the file, the line and the value.
     """
     with open_bytes(path) as stream:
-        lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace").read().splitlines()
+        lines = stream.read().decode("utf-8-sig", errors="replace").splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     header = lines[0].split("\t") if lines else []
@@ -98,7 +98,7 @@ def read_labelled(
     """Write the dataset of a FASTA file (``positives``) and its table (``labels``).
 
     Without a column ``split`` sequences are split by a hash; with it, those whose sequence is
-    also in a later split (validation, test) are dropped, with a count.
+    also in a later split (validation, test) are dropped, with a count. So are those of N alone.
 
     Args:
         writer: takes sequences, (k, K) labels and splits.
@@ -115,22 +115,25 @@ def read_labelled(
         raise UserError(f"{data.source}: positives (a FASTA file) and labels are needed; add both")
     read_known_motifs(writer, data)  # an error in them should not wait for the sequences
     labels = read_labels(data.labels)
-    digests, split, rows = _index(data.positives, data.labels, labels, reverse_complement)
+    index = _index(data.positives, data.labels, labels, reverse_complement)
+    digests, split, rows = index.digests, index.split, index.rows
     later = {TRAIN: np.isin(split, (VALID, TEST)), VALID: split == TEST}
     leaks = np.zeros(len(split), dtype=bool)
     for number, held_out in later.items():
         leaks |= (split == number) & among(digests, np.unique(digests[held_out]))
+    leaks &= index.known
+    keep = index.known & ~leaks
     values = labels.values[rows]
-    counts = [int(((split == number) & ~leaks).sum()) for number in range(len(SPLITS))]
+    counts = [int(((split == number) & keep).sum()) for number in range(len(SPLITS))]
     for name, count in zip(SPLITS, counts, strict=True):
         if not count:
             raise UserError(f"{data.source}: no sequences left for {name}; check column split")
-    candidates = np.flatnonzero((split == TEST) & positive(values))
+    candidates = np.flatnonzero((split == TEST) & keep & positive(values))
     if not len(candidates):
         raise UserError(f"{data.source}: no test sequence has a positive label to attribute")
     chosen = np.sort(generator.permutation(candidates)[:attributed_at_most])
-    kept = np.flatnonzero(~leaks)
-    codes_of = _write(writer, data.positives, (values, split), keep=~leaks, chosen=chosen)
+    kept = np.flatnonzero(keep)
+    codes_of = _write(writer, data.positives, (values, split), keep=keep, chosen=chosen)
     attributed = np.searchsorted(kept, chosen)
     if data.motifs is None:
         writer.attribute(attributed)
@@ -142,23 +145,40 @@ def read_labelled(
         "Windows of {:,} bp: training {:,}; validation {:,}; test {:,}.".format(
             codes_of.shape[1], *counts
         ),
-        f"Share of positives: {values[~leaks].mean(axis=0).min():.1%} to "
-        f"{values[~leaks].mean(axis=0).max():.1%} over outputs.",
+        f"Share of positives: {values[keep].mean(axis=0).min():.1%} to "
+        f"{values[keep].mean(axis=0).max():.1%} over outputs.",
     ]
     if leaks.any():
         writer.notes.append(
             f"Dropped {int(leaks.sum()):,} sequences that are in a later split too."
         )
+    if not index.known.all():
+        count = int((~index.known).sum())
+        writer.notes.append(f"Dropped {count:,} sequences of {data.positives.name}: all N.")
     missing = len(labels.row) - len(rows)
     if missing:
         writer.notes.append(f"{missing:,} ids of {data.labels.name} have no sequence.")
 
 
-def _index(
-    fasta: Path, table: Path, labels: Labels, both_strands: bool
-) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.int64]]:
-    """Hash, split and row in the table of every record, in the order of the file."""
-    digests, rows, seen = [], [], set()
+@dataclass(frozen=True)
+class _Index:
+    """What is known of the records, in the order of the file.
+
+    Attributes:
+        digests: (n,) uint64 hashes.
+        split: (n,) uint8.
+        rows: (n,) int64 rows of the table.
+        known: (n,) bool, whether a record has a base other than N.
+    """
+
+    digests: NDArray[np.uint64]
+    split: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    known: NDArray[np.bool_]
+
+
+def _index(fasta: Path, table: Path, labels: Labels, both_strands: bool) -> _Index:
+    digests, rows, known, seen = [], [], [], set()
     for names, codes in read_named(fasta):
         for name in names:
             if name not in labels.row:
@@ -168,9 +188,10 @@ def _index(
             seen.add(name)
             rows.append(labels.row[name])
         digests.append(sequence_digests(codes, both_strands=both_strands))
+        known.append((codes != N_CODE).any(axis=1))
     found, row = np.concatenate(digests), np.array(rows, dtype=np.int64)
     split = split_by_digest(found, test=True) if labels.split is None else labels.split[row]
-    return found, split, row
+    return _Index(found, split, row, np.concatenate(known))
 
 
 def _write(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .genome import Genome, cache_folder
-from .intervals import Intervals
+from .intervals import Intervals, within
 from .sequences import decode
 from .windows import Segment, Windows, concatenate
 
@@ -80,6 +80,7 @@ def draw_negatives(
     *,
     length: int,
     generator: np.random.Generator,
+    covered: Intervals | None = None,
 ) -> Drawn:
     """As many windows as there are positives in each split, with the same GC content.
 
@@ -96,21 +97,29 @@ def draw_negatives(
         segments: from ``split_segments``.
         length: bp.
         generator: decides which of the matching tiles are taken.
+        covered: where tiles must lie; anywhere by default.
     """
+
+    def free(chrom: NDArray[np.str_], start: NDArray[np.int64]) -> NDArray[np.bool_]:
+        taken = overlapping(chrom, start, length, peaks)
+        taken |= touching(chrom, start, length, positives)
+        if covered is not None:
+            taken |= ~within(chrom, start, length, covered)
+        return ~taken
+
     drawn, candidates = [positives.select(slice(0))], {}
     for split in np.unique(positives.split).tolist():
         mine = positives.select(positives.split == split)
         chroms = set(mine.chrom.tolist())
         own = [one for one in segments if one.split == split and one.chrom in chroms]
-        blocks, candidates[split] = _candidates(own, peaks, positives, length, generator)
+        blocks, candidates[split] = _candidates(own, free, length, generator)
         drawn.append(_match(genome, mine, blocks, length=length, generator=generator))
     return Drawn(concatenate(drawn), candidates)
 
 
 def _candidates(
     segments: Sequence[Segment],
-    peaks: Intervals,
-    positives: Windows,
+    free: Callable[[NDArray[np.str_], NDArray[np.int64]], NDArray[np.bool_]],
     length: int,
     generator: np.random.Generator,
 ) -> tuple[list[_Block], int]:
@@ -118,10 +127,7 @@ def _candidates(
     tiles = []
     for segment in segments:
         start = np.arange(segment.start, segment.end - length + 1, length, dtype=np.int64)
-        chrom = np.full(len(start), segment.chrom)
-        taken = overlapping(chrom, start, length, peaks)
-        taken |= touching(chrom, start, length, positives)
-        tiles.append(start[~taken])
+        tiles.append(start[free(np.full(len(start), segment.chrom), start)])
     total = sum(len(start) for start in tiles)
     share = min(1.0, _MAX_CANDIDATES / max(total, 1))
     blocks = []

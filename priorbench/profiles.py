@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from .dataset import SPLITS, TEST, TRAIN, VALID, DatasetWriter
 from .digests import among, sequence_digests
 from .errors import UserError
 from .genome import Genome
-from .intervals import read_bed
+from .intervals import read_bed, within
 from .sequences import N_CODE
 from .signals import Signal
 from .sites import mark_sites, read_known_motifs, scan_motifs
@@ -81,7 +80,9 @@ def read_profiles(
         windows, dropped = place_windows(peaks, genome, segments, data.length + 2 * margin)
         if data.covered is not None:
             inset = (data.length - profile) // 2
-            inside = _covered(windows.moved(inset), data.covered, profile + 2 * margin)
+            middle = windows.moved(inset)
+            covered = read_bed(data.covered)
+            inside = within(middle.chrom, middle.start, profile + 2 * margin, covered)
             dropped["with reads that are not covered"] = int((~inside).sum())
             windows = windows.select(inside)
         note_dropped(writer.notes, "peaks", data.peaks, dropped)
@@ -97,22 +98,6 @@ def read_profiles(
         codes = genome.windows(kept.chrom[rows], kept.start[rows] + margin, data.length)
     _attribute(writer, data, kept.select(rows), rows=rows, codes=codes, margin=margin)
     return mean
-
-
-def _covered(windows: Windows, path: Path, length: int) -> NDArray[np.bool_]:
-    """(k,) whether a window lies within one covered interval."""
-    covered = read_bed(path)
-    inside = np.zeros(len(windows), dtype=bool)
-    for chrom in np.unique(windows.chrom).tolist():
-        here = covered.chrom == chrom
-        order = np.argsort(covered.start[here], kind="stable")
-        begin, end = covered.start[here][order], np.maximum.accumulate(covered.end[here][order])
-        rows = np.flatnonzero(windows.chrom == chrom)
-        index = np.searchsorted(begin, windows.start[rows], side="right") - 1
-        fits = index >= 0
-        fits[fits] = windows.start[rows][fits] + length <= end[index[fits]]
-        inside[rows] = fits
-    return inside
 
 
 def _usable(genome: Genome, windows: Windows, length: int, notes: list[str]) -> Windows:

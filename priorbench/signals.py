@@ -15,6 +15,8 @@ from .errors import UserError
 from .genome import Genome, stretches
 
 _MAGIC = bytes.fromhex("26fc8f88")  # of a little-endian bigWig
+_MAGICS = (_MAGIC, _MAGIC[::-1])
+_HEADER_BYTES = 64
 
 
 class Signal:
@@ -48,7 +50,8 @@ class Signal:
         """(k, tracks, length) values of k windows that lie inside their chromosomes.
 
         Raises:
-            UserError: for a value that is negative or not a number, in a window or nearby.
+            UserError: for a value that is negative, infinite or not a number, in a window or
+                nearby.
         """
         result = np.empty((len(start), len(self._files), length), dtype=np.float32)
         for rows in stretches(chrom, start, length):
@@ -84,6 +87,12 @@ class Signal:
                 f"{path}: {chrom}:{begin + negative[0]} holds a negative value "
                 f"({values[negative[0]]:g}); write reads of the minus strand as positive numbers"
             )
+        infinite = np.flatnonzero(np.isposinf(values))
+        if len(infinite):
+            raise UserError(
+                f"{path}: {chrom}:{begin + infinite[0]} holds an infinite value; write counts of "
+                "reads"
+            )
         return np.where(missing, np.float32(0), values)
 
     def close(self) -> None:
@@ -95,8 +104,11 @@ class Signal:
 def _open(path: Path) -> Any:
     import pyBigWig
 
+    with path.open("rb") as stream:  # on other files pyBigWig prints a line of its own
+        header = stream.read(_HEADER_BYTES)
+    known = header[:4] in _MAGICS and len(header) == _HEADER_BYTES
     try:
-        file = pyBigWig.open(str(path))
+        file = pyBigWig.open(str(path)) if known else None
     except RuntimeError:
         file = None
     if file is None or not file.isBigWig():
@@ -110,7 +122,7 @@ def _may_hold_nan(path: Path) -> bool:
     The places are those of the format's header (Kent et al. 2010, supplementary table 5).
     """
     with path.open("rb") as file:
-        header = file.read(64)
+        header = file.read(_HEADER_BYTES)
         order = "<" if header[:4] == _MAGIC else ">"
         (offset,) = struct.unpack_from(order + "Q", header, 44)
         file.seek(offset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -181,6 +182,13 @@ class Instances:
         weight[flip], kinds[flip] = weight[flip][:, ::-1], kinds[flip][:, ::-1]
         return Instances(self.motif, codes, weight, kinds)
 
+    def scrambled(self, chosen: NDArray[np.bool_], generator: np.random.Generator) -> Instances:
+        """The same with the bases of those at (k,) ``chosen`` in a random order: background."""
+        codes, kinds = self.codes.copy(), self.kinds.copy()
+        codes[chosen] = generator.permuted(codes[chosen], axis=1)
+        kinds[chosen] = BACKGROUND
+        return Instances(self.motif, codes, self.weight, kinds)
+
 
 def make_instances(
     motif: Motif, count: int, code: int, generator: np.random.Generator
@@ -223,6 +231,39 @@ def weights_of(motif: Motif, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     return picked[:, :, 0].astype(np.float32)
 
 
+def draw_places(
+    count: int, widths: Sequence[int], length: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Places for motifs that do not overlap, every arrangement as likely as any other.
+
+    Drawn before it is decided which of them are used, and in which class, they cannot give away
+    a motif by the places of others.
+
+    Args:
+        count: N.
+        widths: of k motifs, in bp.
+        length: of the window, in bp.
+        generator: draws the order of the motifs and the gaps between them.
+
+    Returns:
+        (N, k) int64 starts.
+
+    Raises:
+        ValueError: if the motifs do not fit side by side.
+    """
+    number, slack = len(widths), length - sum(widths)
+    if slack < 0:
+        raise ValueError(f"no room for motifs of {sum(widths)} bp in {length} bp")
+    order = generator.permuted(np.tile(np.arange(number), (count, 1)), axis=1)
+    # stars and bars: which k of (slack + k) signs are motifs, the others being free bases
+    signs = generator.random((count, slack + number)).argsort(axis=1)[:, :number]
+    free_before = np.sort(signs, axis=1) - np.arange(number)
+    taken = np.asarray(widths)[order]
+    starts = np.empty((count, number), dtype=np.int64)
+    np.put_along_axis(starts, order, free_before + taken.cumsum(axis=1) - taken, axis=1)
+    return starts
+
+
 def plant(
     sequences: NDArray[np.uint8],
     motif: Motif,
@@ -232,6 +273,8 @@ def plant(
     code: int,
     generator: np.random.Generator,
     both_strands: bool = True,
+    starts: NDArray[np.int64] | None = None,
+    scrambled: NDArray[np.bool_] | None = None,
 ) -> None:
     """Write one instance of a motif into each of the given rows.
 
@@ -245,6 +288,9 @@ def plant(
         code: position code, ``dataset.MOTIF`` or ``dataset.DECOY``.
         generator: draws instances, strands and places.
         both_strands: put an instance on a random strand, else on the given one.
+        starts: (k,) where, from :func:`draw_places`; by default wherever there is room.
+        scrambled: (k,) bool, instances whose bases are put in a random order and are background;
+            none by default.
 
     Raises:
         ValueError: if a row has no room left.
@@ -252,9 +298,15 @@ def plant(
     instances = make_instances(motif, len(rows), code, generator)
     if both_strands:
         instances = instances.turned(generator.random(len(rows)) < 0.5)
-    for index, row in enumerate(rows):
-        start = free_start(planted.occupied[row], motif.width, generator)
-        write_instance(sequences, planted, (int(row), start), instances, index)
+    if scrambled is not None:
+        instances = instances.scrambled(scrambled, generator)
+    for index, row in enumerate(rows.tolist()):
+        start = (
+            free_start(planted.occupied[row], motif.width, generator)
+            if starts is None
+            else int(starts[index])
+        )
+        write_instance(sequences, planted, (row, start), instances, index)
 
 
 def write_instance(
@@ -271,7 +323,7 @@ def write_instance(
     sequences[row, place] = instances.codes[index]
     planted.codes[row, place] = kinds
     planted.occupied[row, place] = True
-    silent = (kinds == NEUTRAL) | (kinds == DECOY)
+    silent = np.isin(kinds, (BACKGROUND, NEUTRAL, DECOY))
     planted.oracle[row, place] = np.where(silent, 0, instances.weight[index])
     if (kinds == MOTIF).any():
         planted.motifs[instances.motif.name] = instances.motif

@@ -148,10 +148,3 @@ def alternate(count: int) -> NDArray[np.float32]:
     """(count,) float32 labels 1, 0, 1, 0, ..."""
     labels: NDArray[np.float32] = np.equal(np.arange(count) % 2, 0).astype(np.float32)
     return labels
-
-
-def room_for(widths: list[int]) -> int:
-    """Window in bp in which motifs of these widths fit, wherever the earlier ones fell."""
-    largest = max(widths)
-    # each motif blocks its own width and a largest width less one before it
-    return sum(width + largest - 1 for width in widths[:-1]) + largest

@@ -11,6 +11,8 @@ from priorbench import UserError
 from priorbench.dataset import DECOY, MOTIF
 from priorbench.simulation import (
     HUMAN_DINUCLEOTIDES,
+    Motif,
+    draw_places,
     markov_background,
     motif_from_consensus,
     nothing_planted,
@@ -18,7 +20,7 @@ from priorbench.simulation import (
     shift_gc,
 )
 
-from ._logit import Drawn, LogitTask, alternate, room_for
+from ._logit import Drawn, LogitTask, alternate
 
 _TARGET = "GCATGAGTCACC"
 _DECOYS = ("CCATATAAGG", "ACCACGTGGT")
@@ -30,13 +32,14 @@ class Binary(LogitTask):
     """Bound against unbound windows, cross-entropy, attribution of the logit.
 
     Simulated: a Markov background; a target motif once or twice in positives; two decoy motifs
-    in both classes, so that only the target tells the classes apart. The prior applies to
+    in both classes. Negatives hold the bases of as many instances, each in a random order, so that
+    neither GC content nor the places of decoys tell the classes apart. The prior applies to
     positives.
 
     Attributes:
         fidelity: probability of the consensus base in every motif column; lower is harder.
         copies: positives hold between one and this many instances of the target.
-        co_factors: further motifs, each in half of the positives and in no negative.
+        co_factors: further motifs, each in half of the positives; scrambled in negatives.
         gc_shift: how much G and C are favoured in the background of positives, in log-odds per
             base; attribution of it lies outside the motifs.
     """
@@ -52,7 +55,6 @@ class Binary(LogitTask):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
-        # four targets and both decoys fit the shortest window without overlap, wherever they fall
         if not 0.25 < self.fidelity < 1:
             raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
         if not 1 <= self.copies <= 4:
@@ -64,8 +66,7 @@ class Binary(LogitTask):
 
     def room(self) -> int:
         """See LogitTask.room."""
-        others = (*_CO_FACTORS[: self.co_factors], *_DECOYS)
-        return room_for([len(_TARGET)] * self.copies + [len(text) for text in others])
+        return sum(motif.width for motif in self._motifs())
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
         """See LogitTask.draw."""
@@ -77,18 +78,30 @@ class Binary(LogitTask):
                 int(labels.sum()), length, generator, shifted
             )
         planted = nothing_planted(count, length)
-        target = motif_from_consensus("target", _TARGET, self.fidelity)
-        for copy in range(self.copies):
-            more = labels == 1
-            if copy:
-                more &= generator.random(count) < 0.5
-            plant(sequences, target, np.flatnonzero(more), planted, code=MOTIF, generator=generator)
-        for text in _CO_FACTORS[: self.co_factors]:
-            motif = motif_from_consensus("co-factor", text, self.fidelity)
-            more = (labels == 1) & (generator.random(count) < 0.5)
-            plant(sequences, motif, np.flatnonzero(more), planted, code=MOTIF, generator=generator)
-        for text in _DECOYS:
-            decoy = motif_from_consensus("decoy", text, self.fidelity)
-            chosen = np.flatnonzero(generator.random(count) < 0.5)
-            plant(sequences, decoy, chosen, planted, code=DECOY, generator=generator)
+        bound = labels == 1
+        motifs = self._motifs()
+        places = draw_places(count, [motif.width for motif in motifs], length, generator)
+        for index, motif in enumerate(motifs):
+            always = index == 0  # the first copy of the target
+            rows = np.flatnonzero(always | (generator.random(count) < 0.5))
+            decoy = motif.name == "decoy"
+            plant(
+                sequences,
+                motif,
+                rows,
+                planted,
+                code=DECOY if decoy else MOTIF,
+                generator=generator,
+                starts=places[rows, index],
+                scrambled=None if decoy else ~bound[rows],
+            )
         return Drawn(sequences, labels, planted, {})
+
+    def _motifs(self) -> list[Motif]:
+        """The target as often as it may occur, co-factors, decoys."""
+        named = [
+            *[("target", _TARGET)] * self.copies,
+            *[(f"co-factor {i + 1}", _CO_FACTORS[i]) for i in range(self.co_factors)],
+            *[("decoy", text) for text in _DECOYS],
+        ]
+        return [motif_from_consensus(name, text, self.fidelity) for name, text in named]

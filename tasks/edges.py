@@ -31,7 +31,8 @@ class Edges(LogitTask):
 
     ``where=both`` plants two instances, one at either end, which a periodic transform takes for
     neighbours; ``middle`` plants one in the middle; ``mixed`` puts every positive, by turns, into
-    one of the four places. A decoy is in both classes. The prior applies to positives.
+    one of the four places. Negatives hold the bases of instances in a random order, at the same
+    places. A decoy is in both classes. The prior applies to positives.
 
     Attributes:
         where: the place of the motif.
@@ -73,15 +74,16 @@ class Edges(LogitTask):
             "middle": (last // 2,),
         }
         places = np.full(count, 255, dtype=np.uint8)
-        for turn, row in enumerate(np.flatnonzero(labels == 0).tolist()):
+        for row, bound in enumerate((labels == 1).tolist()):
+            turn = row // 2  # positives and negatives alternate
             name = _PLACES[turn % len(_PLACES)] if self.where == "mixed" else self.where
-            for start in starts[name]:  # decoys stay off the same places in both classes
-                planted.occupied[row, start : start + motif.width] = True
-        for turn, row in enumerate(np.flatnonzero(labels == 1).tolist()):
-            name = _PLACES[turn % len(_PLACES)] if self.where == "mixed" else self.where
-            places[row] = _PLACES.index(name)
-            instances = make_instances(motif, len(starts[name]), MOTIF, generator)
-            instances = instances.turned(generator.random(len(starts[name])) < 0.5)
+            number = len(starts[name])
+            instances = make_instances(motif, number, MOTIF, generator)
+            instances = instances.turned(generator.random(number) < 0.5)
+            if bound:
+                places[row] = _PLACES.index(name)
+            else:
+                instances = instances.scrambled(np.full(number, True), generator)
             for index, start in enumerate(starts[name]):
                 write_instance(sequences, planted, (row, start), instances, index)
         decoy = motif_from_consensus("decoy", _DECOY, self.fidelity)

@@ -16,9 +16,15 @@ from priorbench.contracts import Scale
 from priorbench.datafile import DataFile
 from priorbench.dataset import DECOY, MOTIF, TEST, Dataset, DatasetWriter
 from priorbench.labelled import read_labelled
-from priorbench.simulation import markov_background, motif_from_consensus, nothing_planted, plant
+from priorbench.simulation import (
+    draw_places,
+    markov_background,
+    motif_from_consensus,
+    nothing_planted,
+    plant,
+)
 
-from ._logit import Drawn, SimulatedTask, log_odds, room_for
+from ._logit import Drawn, SimulatedTask, log_odds
 
 _MOTIFS = (
     "GCATGAGTCACC",
@@ -32,7 +38,6 @@ _MOTIFS = (
 )
 _MOST_OUTPUTS = 28  # pairs of eight motifs
 _PRESENT = 0.2
-_MOST_PRESENT = 4
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Multitask(SimulatedTask):
 
     def room(self) -> int:
         """See SimulatedTask.room."""
-        return room_for([len(text) for text in sorted(_MOTIFS, key=len)[-_MOST_PRESENT:]])
+        return sum(map(len, _MOTIFS))
 
     def mixtures(self) -> NDArray[np.bool_]:
         """(K, motifs) which motifs make an output positive: neighbours on a ring, then others."""
@@ -112,9 +117,8 @@ class Multitask(SimulatedTask):
         sequences = markov_background(count, length, generator)
         planted = nothing_planted(count, length)
         present = generator.random((count, len(_MOTIFS))) < _PRESENT
-        # at most as many as fit, wherever they fall
-        surplus = np.cumsum(present, axis=1) > _MOST_PRESENT
-        present &= ~surplus
+        # those of absent motifs are kept free, so that places do not tell what is there
+        places = draw_places(count, [len(text) for text in _MOTIFS], length, generator)
         mixtures = self.mixtures()
         chosen = slice(None) if self.output == 0 else slice(self.output - 1, self.output)
         labels = (present @ mixtures.T).astype(np.float32)
@@ -123,13 +127,15 @@ class Multitask(SimulatedTask):
             feeds = int(mixtures[chosen, index].sum())
             motif = motif_from_consensus(text, text, self.fidelity)
             before = planted.oracle.copy()
+            rows = np.flatnonzero(present[:, index])
             plant(
                 sequences,
                 motif,
-                np.flatnonzero(present[:, index]),
+                rows,
                 planted,
                 code=MOTIF if feeds else DECOY,
                 generator=generator,
+                starts=places[rows, index],
             )
             planted.oracle[planted.oracle != before] *= feeds
         return Drawn(sequences, labels, planted, {})

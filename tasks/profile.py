@@ -22,7 +22,7 @@ from priorbench.profiles import (
     reference_profiles,
 )
 from priorbench.simulation import (
-    free_start,
+    draw_places,
     make_instances,
     markov_background,
     motif_from_consensus,
@@ -135,17 +135,18 @@ class Profile(Task):
         total, inset = length + 2 * self.jitter, (length - profile) // 2
         codes = markov_background(count, total, generator)
         planted = nothing_planted(count, total)
-        # motifs stand where their footprints can be seen
-        planted.occupied[:, : inset + self.jitter] = True
-        planted.occupied[:, total - inset - self.jitter :] = True
+        # motifs stand where their footprints can be seen; the places of absent ones are kept free
+        first = inset + self.jitter
+        widths = [len(text) for text, _ in (*_MOTIFS, (_DECOY, 0))]
+        places = first + draw_places(count, widths, total - 2 * first, generator)
         rate = np.full((count, 2, total), _BACKGROUND)
-        for consensus, strength in _MOTIFS:
+        for index, (consensus, strength) in enumerate(_MOTIFS):
             motif = motif_from_consensus(consensus, consensus, 0.85)
             instances = make_instances(motif, count, MOTIF, generator)
             instances = instances.turned(generator.random(count) < 0.5)
             present = generator.random(count) < _PRESENT[consensus]
             for row in np.flatnonzero(present).tolist():
-                start = free_start(planted.occupied[row], motif.width, generator)
+                start = int(places[row, index])
                 write_instance(codes, planted, (row, start), instances, row)
                 centre = start + motif.width / 2
                 reads = strength * generator.uniform(0.5, 1.5)
@@ -153,7 +154,15 @@ class Profile(Task):
                     rate[row, strand] += reads * _footprint(total, centre + side * _SHIFT)
         decoy = motif_from_consensus("decoy", _DECOY, 0.85)
         some = np.flatnonzero(generator.random(count) < 0.5)
-        plant(codes, decoy, some, planted, code=DECOY, generator=generator)
+        plant(
+            codes,
+            decoy,
+            some,
+            planted,
+            code=DECOY,
+            generator=generator,
+            starts=places[some, len(_MOTIFS)],
+        )
         seen = slice(inset, inset + profile + 2 * self.jitter)
         tracks = {}
         if self.controls:

@@ -13,6 +13,7 @@ from priorbench.contracts import Scale
 from priorbench.dataset import DECOY, MOTIF
 from priorbench.simulation import (
     TRANSCRIPT_DINUCLEOTIDES,
+    draw_places,
     mark_lookalikes,
     markov_background,
     motif_from_consensus,
@@ -20,7 +21,7 @@ from priorbench.simulation import (
     plant,
 )
 
-from ._logit import Drawn, LogitTask, alternate, room_for
+from ._logit import Drawn, LogitTask, alternate
 
 # IUPAC with T for U, and where the specificity was established
 _PROTEINS: Mapping[str, tuple[str, str]] = {
@@ -78,7 +79,7 @@ class Rbp(LogitTask):
     def room(self) -> int:
         """See LogitTask.room."""
         consensus, _ = _PROTEINS[self.protein]
-        return room_for([len(consensus)] * _MOST_COPIES + [len(_DECOY)])
+        return len(consensus) * _MOST_COPIES + len(_DECOY)
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
         """See LogitTask.draw."""
@@ -89,17 +90,23 @@ class Rbp(LogitTask):
         sequences = markov_background(count, length, generator, TRANSCRIPT_DINUCLEOTIDES)
         planted = nothing_planted(count, length)
         copies = np.minimum(1 + generator.poisson(self.copies - 1, count), _MOST_COPIES)
-        rows = np.repeat(np.arange(count), np.where(labels == 1, copies, 0))
-        some = np.flatnonzero(generator.random(count) < 0.5)
-        for one, where, code in ((motif, rows, MOTIF), (decoy, some, DECOY)):
+        # the places of all copies are kept free in both classes
+        widths = [motif.width] * _MOST_COPIES + [decoy.width]
+        places = draw_places(count, widths, length, generator)
+        chosen = [(labels == 1) & (copies > copy) for copy in range(_MOST_COPIES)]
+        chosen.append(generator.random(count) < 0.5)
+        for index, where in enumerate(chosen):
+            one, code = (motif, MOTIF) if index < _MOST_COPIES else (decoy, DECOY)
+            rows = np.flatnonzero(where)
             plant(
                 sequences,
                 one,
-                where,
+                rows,
                 planted,
                 code=code,
                 generator=generator,
                 both_strands=False,
+                starts=places[rows, index],
             )
         mark_lookalikes(sequences, motif, planted, both_strands=False)
         return Drawn(sequences, labels, planted, {})

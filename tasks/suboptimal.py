@@ -14,7 +14,7 @@ from priorbench.dataset import DECOY, MOTIF, SUBOPTIMAL
 from priorbench.simulation import (
     Instances,
     draw_instances,
-    free_start,
+    draw_places,
     markov_background,
     motif_from_consensus,
     mutated_codes,
@@ -39,7 +39,8 @@ class Suboptimal(LogitTask):
     Positives hold one instance of the target. A share of them has the best base in every column
     but one, which has the worst: the bases around it speak for binding, the mutated one against
     it, and so should attributions. A prior that smooths them is against that. In the others every
-    base is drawn from the matrix. The oracle is the log-odds of the matrix that results, column by
+    base is drawn from the matrix. Negatives hold the bases of an instance in a random order. The
+    oracle is the log-odds of the matrix that results, column by
     column: what a model knows that adds up bases. A decoy is in both classes. The prior applies to
     positives.
 
@@ -65,7 +66,7 @@ class Suboptimal(LogitTask):
 
     def room(self) -> int:
         """See LogitTask.room."""
-        return 2 * (len(_TARGET) + len(_DECOY))
+        return len(_TARGET) + len(_DECOY)
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
         """See LogitTask.draw."""
@@ -82,10 +83,19 @@ class Suboptimal(LogitTask):
         generating = with_mutations(motif, self.mutated)
         instances = Instances(generating, codes, weights_of(generating, codes), kinds)
         instances = instances.turned(generator.random(count) < 0.5)
-        for row in np.flatnonzero(labels == 1):
-            start = free_start(planted.occupied[row], motif.width, generator)
-            write_instance(sequences, planted, (int(row), start), instances, int(row))
+        instances = instances.scrambled(labels == 0, generator)
+        places = draw_places(count, [motif.width, len(_DECOY)], length, generator)
+        for row, start in enumerate(places[:, 0].tolist()):
+            write_instance(sequences, planted, (row, start), instances, row)
         decoy = motif_from_consensus("decoy", _DECOY, self.fidelity)
         some = np.flatnonzero(generator.random(count) < 0.5)
-        plant(sequences, decoy, some, planted, code=DECOY, generator=generator)
+        plant(
+            sequences,
+            decoy,
+            some,
+            planted,
+            code=DECOY,
+            generator=generator,
+            starts=places[some, 1],
+        )
         return Drawn(sequences, labels, planted, {})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from priorbench import UserError
+from priorbench.contracts import Scale
 from priorbench.dataset import DECOY, MOTIF
 from priorbench.simulation import (
     free_start,
@@ -29,8 +31,9 @@ class Syntax(LogitTask):
 
     The two stand in one order and orientation with a gap of ``spacing`` bp, give or take
     ``jitter``, the pair on either strand (as Oct4 and Sox2 do). In a negative one of them stands
-    alone, or, in a share of ``wrong_spacing``, both at any other gap or orientation. Motifs of a
-    negative count as decoys. The prior applies to positives.
+    alone, beside the bases of the other in a random order, or, in a share of ``wrong_spacing``,
+    both at any other gap or orientation. Motifs of a negative count as decoys. The prior applies
+    to positives.
 
     Attributes:
         spacing: preferred gap between the two motifs, in bp.
@@ -42,6 +45,13 @@ class Syntax(LogitTask):
     summary: ClassVar[str] = "two cooperating motifs at a preferred spacing; one alone is negative"
     citation: ClassVar[str] = "Avsec et al., Nature Genetics 2021"
     reverse_complement: ClassVar[bool] = True
+    # what one motif alone does must be unlearnt, which takes more sequences
+    sizes: ClassVar[Mapping[Scale, tuple[int, int, int, int]]] = {
+        "smoke": (80, 400, 100, 200),
+        "quick": (120, 6000, 1000, 1000),
+        "standard": (200, 20000, 4000, 4000),
+        "paper": (1000, 50000, 10000, 10000),
+    }
 
     spacing: int = 6
     jitter: int = 1
@@ -74,9 +84,9 @@ class Syntax(LogitTask):
             code = MOTIF if labels[row] == 1 else DECOY
             pair = [make_instances(motif, 1, code, generator) for motif in motifs]
             if not both[row]:
-                pair = [pair[alone[row]]]
-                gap = 0
-            elif labels[row] == 1:
+                broken = 1 - alone[row]
+                pair[broken] = pair[broken].scrambled(np.array([True]), generator)
+            if labels[row] == 1 or not both[row]:
                 gap = self.spacing + int(generator.integers(-self.jitter, self.jitter + 1))
             else:
                 gap = self._wrong_gap(generator)

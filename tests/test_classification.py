@@ -434,3 +434,46 @@ def test_rna_needs_strands(tmp_path: Path, line: str, value: str, name: str) -> 
     toml = _stranded_toml(tmp_path, negatives="n.bed")
     with pytest.raises(UserError, match=rf"{name}: line 45: the strand \(column 6\) is {value}"):
         read(toml, both=False)
+
+
+def test_sequences_of_n_alone_are_dropped_with_a_count(
+    tmp_path: Path, pair: dict[str, str]
+) -> None:
+    toml = write_toml(tmp_path, **pair)
+    expected = sequences(read(toml))
+    texts = [*random_texts(3, seed=77), *["N" * LENGTH] * 5]
+    blank = random_texts(1, seed=78)[0][:-3] + "NNN"  # some N are fine
+    with gzip.open(tmp_path / pair["positives"], "ab") as stream:
+        for number, text in enumerate([*texts, blank]):
+            stream.write(f">n{number}\n{text}\n".encode())
+    (tmp_path / "dataset").rename(tmp_path / "before")
+    found = sequences(read(toml))
+    assert len(found) == len(expected) + 4
+    assert blank in found
+    assert "N" * LENGTH not in found
+
+
+def test_windows_of_a_genome_must_be_covered(tmp_path: Path) -> None:
+    names = ["c1", "c2", "c3"]
+    keys: dict[str, Any] = {
+        "genome": write_chromosomes(tmp_path, names),
+        "peaks": write_bed(
+            tmp_path / "x.bed", [(c, at, at + 40) for c in names for at in range(100, 4000, 200)]
+        ),
+        "length": LENGTH,
+        "covered": write_bed(tmp_path / "ok.bed", [(c, 1000, 5000) for c in names]),
+    }
+    dataset = read(write_toml(tmp_path, **keys))
+    assert dataset.place is not None
+    start = dataset.place[:, 1]
+    assert start.min() >= 1000
+    assert (start + LENGTH).max() <= 5000
+    assert set(labels(dataset).tolist()) == {0.0, 1.0}
+    notes = " ".join(dataset.meta["notes"])
+    assert "Dropped 15 peaks of x.bed: window that is not covered" in notes
+    keys["negatives"] = write_bed(
+        tmp_path / "b.bed", [(c, at, at + 40) for c in names for at in range(4100, 5700, 200)]
+    )
+    (tmp_path / "dataset").rename(tmp_path / "before")
+    notes = " ".join(read(write_toml(tmp_path, **keys)).meta["notes"])
+    assert "Dropped 9 negatives of b.bed: window that is not covered" in notes

@@ -77,7 +77,7 @@ def test_paths_are_relative_to_the_file(folder: Path, monkeypatch: pytest.Monkey
             "'plus' does not belong to task 'syntax'",
         ),
         (PAIR + 'labels = "x.tsv"', "key 'labels' does not belong.*multitask"),
-        (PAIR + 'covered = "x.bed"', "key 'covered' does not belong"),
+        (PAIR + 'covered = "x.bed"', "'positives' .FASTA. and 'covered' .genome. are given"),
         (PAIR + 'signal = "x.bw"', "key 'signal' does not belong"),
         (PAIR + 'control_minus = "x.bw"', "key 'control_minus' does not belong"),
         (PAIR + 'genome = "g.fa"', "'positives' .FASTA. and 'genome' .genome. are given together"),

@@ -139,6 +139,12 @@ def test_a_planted_motif_is_discovered_whatever_scale_and_sign():
         np.testing.assert_allclose(there, here)
 
 
+def test_attributions_without_a_sign_show_motifs_too():
+    pytest.importorskip("modiscolite")
+    codes, track = planted(200, 150, "TGAGTCACC")
+    assert score("motif-recall", discover(codes, np.abs(track), both_strands=True), {"a": AP1}) == 1
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_constant_attributions_and_short_windows_show_nothing(value):
     pytest.importorskip("modiscolite")

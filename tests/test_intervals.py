@@ -3,10 +3,11 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from priorbench.errors import UserError
-from priorbench.intervals import Region, check_apart, parse_regions, read_bed
+from priorbench.intervals import Region, check_apart, parse_regions, read_bed, within
 
 TOML = Path("data.toml")
 
@@ -89,3 +90,23 @@ def test_overlap_between_splits() -> None:
     with pytest.raises(UserError, match="valid_regions chr1:0-10 and test_regions chr1:9-20"):
         check_apart([Region("chr1", 0, 10)], [Region("chr1", 9, 20)], path=TOML)
     check_apart([Region("chr1", 0, 10)], [Region("chr1", 10, 20), Region("chr2")], path=TOML)
+
+
+@pytest.mark.parametrize("length", [1, 3, 7])
+def test_windows_within_intervals_are_those_whose_bases_all_are(
+    tmp_path: Path, length: int
+) -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        start = generator.integers(0, 60, 8)
+        end = start + generator.integers(1, 15, 8)
+        lines = [f"a\t{s}\t{e}\n" for s, e in zip(start, end, strict=True)]
+        (tmp_path / "c.bed").write_text("".join(lines))
+        covered = np.zeros(80, dtype=bool)
+        for s, e in zip(start, end, strict=True):
+            covered[s:e] = True
+        places = np.arange(70)
+        chrom = np.where(places % 10 == 9, "b", "a")  # b has no interval
+        found = within(chrom, places, length, read_bed(tmp_path / "c.bed"))
+        expected = [covered[p : p + length].all() and p % 10 != 9 for p in places]
+        assert found.tolist() == expected

@@ -303,16 +303,23 @@ def test_unstranded_signal_and_windows_that_are_not_covered(folder):
         ({"plus": "few.bw"}, "few.bw: has no chromosome 'chr2'"),
         ({"minus": "negative.bw"}, r"negative.bw: chr\d:\d+ holds a negative value \(-3\)"),
         ({"minus": "nan.bw"}, r"nan.bw: chr\d:\d+ holds a value that is not a number"),
+        ({"plus": "inf.bw"}, r"inf.bw: chr\d:\d+ holds an infinite value"),
+        ({"plus": "text.bw"}, "text.bw: not a bigWig that can be read"),
+        ({"plus": "broken.bw"}, "broken.bw: not a bigWig that can be read"),
         ({"test_regions": ["chr3:0-100"]}, "no windows left for test"),
     ],
 )
-def test_signal_that_cannot_be_used_is_refused(folder, more, message):
+def test_signal_that_cannot_be_used_is_refused(folder, more, message, capfd):
     bigwig(folder / "short.bw", {**LENGTHS, "chr1": 5000})
     bigwig(folder / "few.bw", {"chr1": 6000})
     bigwig(folder / "negative.bw", value=-3.0)
     bigwig(folder / "nan.bw", value=float("nan"))
+    bigwig(folder / "inf.bw", value=float("inf"))
+    (folder / "text.bw").write_text("chr1\t1\t2\t3\n")
+    (folder / "broken.bw").write_bytes((folder / "nan.bw").read_bytes()[:60])
     with pytest.raises(UserError, match=message):
         read(folder, **more)
+    assert not capfd.readouterr().err  # one line, which is the error's
 
 
 def test_options_outside_their_range_are_refused():

@@ -192,9 +192,9 @@ def test_another_baseline_trains_nothing(finished, tmp_path, capsys):
     found = load_run(copy)
     assert set(found.comparisons["baseline"]) == {"dropout"}
     assert set(found.comparisons["prior"]) == {"none", "fourier"}
+    changed = tmp_path / "changed.toml"
+    changed.write_text(text.replace("auroc = 0.005", "auroc = 0.01"))
     with pytest.raises(UserError, match="holds another study: margins"):
-        changed = tmp_path / "changed.toml"
-        changed.write_text(text.replace("auroc = 0.005", "auroc = 0.01"))
         _main(["run", str(changed), "--out", str(copy), *QUIET])
     with pytest.raises(UserError, match="unknown prior of this study 'tv'"):
         _main(["run", str(study), "--baseline", "tv", "--out", str(copy), *QUIET])

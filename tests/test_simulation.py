@@ -2,17 +2,21 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 from priorbench import registry
-from priorbench.dataset import DECOY, MOTIF, DatasetWriter, load_dataset
+from priorbench.dataset import BACKGROUND, DECOY, MOTIF, DatasetWriter, load_dataset
 from priorbench.sequences import reverse_complement
 from priorbench.simulation import (
     HUMAN_DINUCLEOTIDES,
     draw_instances,
+    draw_places,
+    make_instances,
     markov_background,
     motif_from_consensus,
     nothing_planted,
     plant,
+    write_instance,
 )
 
 
@@ -91,3 +95,35 @@ def test_binary_plants_the_target_in_positives_only(simulated):
     assert (simulated.split[simulated.attributed] == 2).all()
     assert (simulated.truth == MOTIF).any(axis=1).all()
     assert (simulated.truth == DECOY).any(axis=1).mean() > 0.5
+
+
+def test_places_do_not_overlap_and_every_arrangement_is_as_likely():
+    widths = [2, 3]
+    starts = draw_places(30_000, widths, 7, np.random.default_rng(0))
+    assert starts.min() == 0
+    assert (starts + widths).max() == 7
+    first, second = starts.T
+    assert ((first + 2 <= second) | (second + 3 <= first)).all()
+    # two free bases: 6 arrangements with either motif first
+    found, number = np.unique(starts, axis=0, return_counts=True)
+    assert len(found) == 12
+    assert chisquare(number).pvalue > 1e-3
+    assert draw_places(2, [4], 4, np.random.default_rng(0)).tolist() == [[0], [0]]
+    with pytest.raises(ValueError, match="no room for motifs of 5 bp in 4 bp"):
+        draw_places(1, widths, 4, np.random.default_rng(0))
+
+
+def test_scrambled_instances_keep_their_bases_and_are_background():
+    motif = motif_from_consensus("m", "AACCGGTTAC", 0.9)
+    instances = make_instances(motif, 200, MOTIF, np.random.default_rng(0))
+    chosen = np.arange(200) % 2 == 0
+    mixed = instances.scrambled(chosen, np.random.default_rng(1))
+    assert np.array_equal(np.sort(mixed.codes, axis=1), np.sort(instances.codes, axis=1))
+    assert np.array_equal(mixed.codes[~chosen], instances.codes[~chosen])
+    assert (mixed.codes[chosen] != instances.codes[chosen]).any(axis=1).mean() > 0.95
+    assert (mixed.kinds[chosen] == BACKGROUND).all()
+    planted, sequences = nothing_planted(200, 12), np.zeros((200, 12), dtype=np.uint8)
+    for row in range(200):
+        write_instance(sequences, planted, (row, 1), mixed, row)
+    assert ((planted.oracle != 0).any(axis=1) == ~chosen).all()
+    assert planted.occupied.sum(axis=1).tolist() == [10] * 200

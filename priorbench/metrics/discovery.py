@@ -102,7 +102,7 @@ def best_match(found: MotifSet, known: Mapping[str, Matrix]) -> float:
     if not known:
         return float("nan")
     p = match_p(found.matrices, list(known.values()), both_strands=found.both_strands)
-    return float(-np.log10(np.minimum(p.min(axis=0, initial=1), 1)).mean())
+    return float(np.log10(1 / np.minimum(p.min(axis=0, initial=1), 1)).mean())
 
 
 def motifs_found(found: MotifSet, known: Mapping[str, Matrix]) -> float:

@@ -1,0 +1,128 @@
+"""Sequences with several labels: what is read, what is dropped, what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from priorbench import UserError, registry
+from priorbench.datafile import load_datafile
+from priorbench.dataset import SPLITS, TEST, Dataset, DatasetWriter, load_dataset
+from priorbench.labelled import read_labels
+from priorbench.sequences import decode, encode, reverse_complement
+
+TOML = 'task = "multitask"\npositives = "windows.fa"\nlabels = "labels.tsv"\n'
+
+
+def texts(count: int, seed: int = 0) -> list[str]:
+    codes = np.random.default_rng(seed).integers(0, 4, (count, 40)).astype(np.uint8)
+    return [decode(row) for row in codes]
+
+
+def write(folder: Path, sequences: list[str], lines: list[str], header: str) -> Path:
+    records = "".join(f">w{i} more\n{text}\n" for i, text in enumerate(sequences))
+    (folder / "windows.fa").write_text(records)
+    (folder / "labels.tsv").write_text("\n".join([header, *lines]) + "\n")
+    (folder / "data.toml").write_text(TOML)
+    return folder / "data.toml"
+
+
+def read(toml: Path, spec: str = "multitask", **more: Any) -> tuple[Dataset, list[str]]:
+    target = toml.parent / "encoded"
+    with DatasetWriter(target) as writer:
+        registry.build("task", spec).read(writer, load_datafile(toml), np.random.default_rng(0))
+        notes = list(writer.notes)
+        writer.finish()
+    return load_dataset(target), notes
+
+
+def labelled(count: int, *, split: bool) -> list[str]:
+    names = ("train", "train", "valid", "test")
+    return [
+        f"w{i}\t{names[i % 4]}\t{i % 2}\t1" if split else f"w{i}\t{i % 2}\t1" for i in range(count)
+    ]
+
+
+def test_sequences_labels_and_splits_are_those_of_the_files(tmp_path: Path) -> None:
+    sequences = texts(40)
+    shuffled = labelled(40, split=True)[::-1]  # the table may have another order
+    toml = write(tmp_path, sequences, shuffled, "id\tsplit\tFOS\tJUN")
+    dataset, notes = read(toml)
+    assert [decode(row) for row in dataset.codes(np.arange(40))] == sequences
+    label = dataset.columns["label"].take(np.arange(40))
+    assert label.tolist() == [[i % 2, 1] for i in range(40)]
+    assert [SPLITS[s] for s in dataset.split[:4]] == ["training"] * 2 + ["validation", "test"]
+    assert (dataset.split[dataset.attributed] == TEST).all()
+    assert len(dataset.attributed) == 10
+    assert notes[0] == "2 outputs: FOS, JUN."
+
+
+def test_only_positives_of_the_wanted_output_are_attributed(tmp_path: Path) -> None:
+    lines = [f"w{i}\t{('train', 'valid', 'test')[i % 3]}\t{i % 2}\t1" for i in range(60)]
+    toml = write(tmp_path, texts(60), lines, "id\tsplit\tFOS\tJUN")
+    dataset, _ = read(toml, "multitask:output=1")
+    assert dataset.columns["label"].take(dataset.attributed)[:, 0].tolist() == [1.0] * 10
+    with pytest.raises(UserError, match="output 3 is beyond the 2 outputs"):
+        read(toml, "multitask:output=3")
+
+
+def test_without_a_column_split_repeats_and_reverse_complements_share_one(tmp_path: Path) -> None:
+    once = texts(100)
+    turned = [decode(reverse_complement(encode(text.encode()))) for text in once]
+    lines = labelled(200, split=False)
+    dataset, _ = read(write(tmp_path, once + turned, lines, "id\tFOS\tJUN"))
+    assert np.array_equal(dataset.split[:100], dataset.split[100:])
+    assert np.bincount(dataset.split).min() > 5
+
+
+def test_what_is_in_a_later_split_too_and_what_is_all_n_is_dropped(tmp_path: Path) -> None:
+    sequences = texts(40)
+    sequences[0] = sequences[3]  # of training and test
+    sequences[4] = sequences[7] = "N" * 40  # of training and test
+    dataset, notes = read(write(tmp_path, sequences, labelled(40, split=True), "id\tsplit\ta\tb"))
+    kept = [text for i, text in enumerate(sequences) if i not in (0, 4, 7)]
+    assert [decode(row) for row in dataset.codes(np.arange(37))] == kept
+    assert len(dataset.split) == 37
+    assert "Dropped 1 sequences that are in a later split too." in notes
+    assert "Dropped 2 sequences of windows.fa: all N." in notes
+    assert len(dataset.attributed) == 9
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "message"),
+    [
+        ("name\ta", "w0\t1", r"labels.tsv: line 1 must name the columns"),
+        ("id\ta\tsplit", "w0\t1\ttrain", "line 1: column split must be the second"),
+        ("id\ta\ta", "w0\t1\t1", "line 1: every output needs a column with a name of its own"),
+        ("id\tsplit", "w0\ttrain", "line 1: every output needs a column"),
+        ("id\ta", "w0\t1\t0", "line 2 has 3 columns, wanted 2"),
+        ("id\ta", "w0\t0.5", "line 2: a = '0.5' is neither 0 nor 1"),
+        ("id\tsplit\ta", "w0\tdev\t1", "line 2: split 'dev' is not train, valid or test"),
+        ("id\ta", "w0\t1\nw0\t1", "line 3: id 'w0' occurs twice"),
+        ("id\ta", "", "no labels below the names"),
+    ],
+)
+def test_tables_that_cannot_be_used(tmp_path: Path, header: str, line: str, message: str) -> None:
+    path = tmp_path / "labels.tsv"
+    path.write_text(f"{header}\n{line}\n")
+    with pytest.raises(UserError, match=message):
+        read_labels(path)
+
+
+def test_records_and_lines_must_belong_together(tmp_path: Path) -> None:
+    header = "id\tsplit\ta\tb"
+    lines = labelled(8, split=True)
+    with pytest.raises(UserError, match="record 'w7' has no line in"):
+        read(write(tmp_path, texts(8), lines[:7], header))
+    _, notes = read(write(tmp_path, texts(8), [*lines, "w99\ttrain\t1\t1"], header))
+    assert notes[-1] == "1 ids of labels.tsv have no sequence."
+    (tmp_path / "windows.fa").write_text(">w0\nACGT\n>w0\nACGA\n")
+    with pytest.raises(UserError, match="record 'w0' occurs twice"):
+        read(tmp_path / "data.toml")
+    only = [line.replace("test", "train") for line in lines]
+    with pytest.raises(UserError, match="no sequences left for test; check column split"):
+        read(write(tmp_path, texts(8), only, header))
+    none = [line[: line.rindex("\t") - 1] + "0\t0" for line in lines]
+    with pytest.raises(UserError, match="no test sequence has a positive label to attribute"):
+        read(write(tmp_path, texts(8), none, header))
