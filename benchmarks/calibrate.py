@@ -247,7 +247,9 @@ def coverages() -> list[Coverage]:
     found: list[Coverage] = []
     for n, shape, r in product((5, 6, 8, 10, 20), SHAPES, CORRELATIONS):
         found += mean_coverage(Cell(shape, r, n), STUDIES, bootstraps=200)
-    for shift, n, shape, r in product((0.0, 0.5, 1.0, 2.0), (10, 20), SHAPES, CORRELATIONS):
+    for shift, n, shape, r in product(
+        (0.0, 0.5, 1.0, 1.5, 2.0), (15, 20, 40), SHAPES, CORRELATIONS
+    ):
         found.append(improvement_coverage(Cell(shape, r, n), shift, 2 * STUDIES))
     for gain, n, heavy in product((1.0, 1.5, 3.0), (10, 20), (False, True)):
         found.append(agreement_coverage(n, gain, heavy=heavy, studies=STUDIES))

@@ -7,7 +7,7 @@ studies, so that the tests run a small version of each; `make calibrate` runs th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.stats import t as student
 
 from priorbench import statistics as s
 from priorbench.statistics.confidence import SIGN_FLIP_FROM
+from priorbench.statistics.effects import IMPROVEMENT_FROM
 
 ALPHA = s.ALPHA
 STUDIES = 1_000
@@ -73,6 +74,11 @@ def cells(seeds: Sequence[int] = SEEDS, datasets: Sequence[int] = DATASETS) -> I
         yield Cell(shape, correlation, n, count)
 
 
+def _generator(purpose: int, cell: Cell) -> np.random.Generator:
+    kind = (SHAPES.index(cell.shape), round(10 * cell.correlation), cell.seeds, cell.datasets)
+    return np.random.default_rng([purpose, *kind])
+
+
 # --- false verdicts ---------------------------------------------------------------------------
 
 
@@ -120,7 +126,7 @@ class FalseVerdicts:
 
 def false_verdicts(cell: Cell, studies: int) -> FalseVerdicts:
     """Rates over simulated studies of three priors that are all the same."""
-    generator = np.random.default_rng([1, cell.seeds, cell.datasets])
+    generator = _generator(1, cell)
     drawn = scores(cell, PRIORS + 1, studies, generator).transpose(0, 2, 1, 3)
     gains = (drawn[:, 1:] - drawn[:, :1]).reshape(studies, PRIORS, -1)
 
@@ -240,7 +246,7 @@ MEAN_INTERVALS: dict[str, tuple[Interval, Callable[[int], bool]]] = {
 
 def mean_coverage(cell: Cell, studies: int, *, bootstraps: int) -> list[Coverage]:
     """Intervals of the mean difference between two arms of the same shape."""
-    generator = np.random.default_rng([4, cell.seeds])
+    generator = _generator(4, cell)
     drawn = scores(cell, 2, studies, generator)[:, 0]
     return _coverage(drawn[:, 1] - drawn[:, 0], cell, bootstraps)
 
@@ -268,7 +274,7 @@ def _coverage(drawn: NDArray[np.float64], cell: Cell, bootstraps: int) -> list[C
 
 def improvement_coverage(cell: Cell, shift: float, studies: int) -> Coverage:
     """The interval of the probability of improvement, where the prior gains ``shift``."""
-    generator = np.random.default_rng([6, cell.seeds])
+    generator = _generator(6, cell)
     many = scores(Cell(cell.shape, cell.correlation, 20_000), 2, 1, generator)[0, 0]
     order = np.sort(many[0] - many[0].mean())
     other = many[1] - many[0].mean() + shift
@@ -278,8 +284,9 @@ def improvement_coverage(cell: Cell, shift: float, studies: int) -> Coverage:
     for baseline, prior in drawn:
         found = s.improvement_interval(baseline, prior + shift)
         held.append(found.low <= truth <= found.high)
-    name = f"improvement at {truth:.2f}"
-    return Coverage(name, cell, True, float(np.mean(held)), studies)
+    told = replace(cell, shape=f"{cell.shape}, truth {truth:.2f}")
+    offered = cell.seeds >= IMPROVEMENT_FROM
+    return Coverage("probability of improvement", told, offered, float(np.mean(held)), studies)
 
 
 def agreement_coverage(n: int, gain: float, *, heavy: bool, studies: int) -> Coverage:
@@ -308,8 +315,8 @@ def agreement_coverage(n: int, gain: float, *, heavy: bool, studies: int) -> Cov
         found = s.jackknife_interval(s.agreement_pseudo_values(agreement(n)))
         held.append(found.low <= truth <= found.high)
     shape = "noise differs by seed" if heavy else "noise alike"
-    name, cell = f"agreement, gain {gain:g}", Cell(shape, 0.5, n)
-    return Coverage(name, cell, True, float(np.mean(held)), studies)
+    cell = Cell(f"{shape}, gain {gain:g}", 0.5, n)
+    return Coverage("agreement, jackknife t", cell, True, float(np.mean(held)), studies)
 
 
 def across_coverage(cell: Cell, studies: int, *, models: int) -> list[Coverage]:
@@ -320,7 +327,7 @@ def across_coverage(cell: Cell, studies: int, *, models: int) -> list[Coverage]:
         studies: how many.
         models: in how many of them the mixed model is fitted.
     """
-    generator = np.random.default_rng([8, cell.seeds])
+    generator = _generator(8, cell)
     held: dict[str, list[bool]] = {}
     for i, one in enumerate(scores(cell, 2, studies, generator)):
         arms = list(one)

@@ -79,7 +79,7 @@ def test_offered_intervals_hold_their_level(shape):
 
 def test_intervals_of_effects_hold_their_level():
     found = [
-        small.improvement_coverage(Cell("normal", 0.7, 12), 0.5, 600),
+        small.improvement_coverage(Cell("normal", 0.7, 16), 0.5, 600),
         small.agreement_coverage(10, 1.5, heavy=True, studies=400),
         *small.across_coverage(Cell("normal", 0.7, 8, 6), 120, models=40),
     ]

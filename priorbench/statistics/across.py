@@ -156,10 +156,14 @@ def interquartile_mean(values: NDArray[np.float64]) -> float:
 
 
 def interquartile_difference(scores: Scores) -> Resampled:
-    """Interquartile mean of all runs of the prior less that of the baseline."""
+    """Interquartile mean of all runs of the prior less that of the baseline.
+
+    One seed fewer than there are is drawn, so that the variance is not underestimated by
+    (n - 1) / n (Rao & Wu 1988).
+    """
     pooled = np.concatenate(scores, axis=1)
     value = interquartile_mean(pooled[1]) - interquartile_mean(pooled[0])
-    draws = _joint_draws(scores)
+    draws = _joint_draws(scores, fewer=1)
     if draws is None:
         return Resampled(value, NO_INTERVAL)
     chosen = np.concatenate(
@@ -172,9 +176,13 @@ def interquartile_difference(scores: Scores) -> Resampled:
 
 
 def mean_improvement(scores: Scores) -> Resampled:
-    """Probability of improvement, averaged over datasets; larger scores must be better."""
+    """Probability of improvement, averaged over datasets; larger scores must be better.
+
+    As many seeds as there are are drawn: a seed drawn twice is compared with itself, which adds to
+    the variance what resampling lacks.
+    """
     value = float(np.mean([probability_of_improvement(*pairs) for pairs in scores]))
-    draws = _joint_draws(scores)
+    draws = _joint_draws(scores, fewer=0)
     if draws is None:
         return Resampled(value, NO_INTERVAL)
     found = []
@@ -185,18 +193,16 @@ def mean_improvement(scores: Scores) -> Resampled:
     return Resampled(value, _percentiles(np.mean(found, axis=0)))
 
 
-def _joint_draws(scores: Scores) -> list[NDArray[np.int64]] | None:
-    """(RESAMPLES, n - 1) seeds of every dataset, the same for both arms; None for single seeds.
+def _joint_draws(scores: Scores, *, fewer: int) -> list[NDArray[np.int64]] | None:
+    """(RESAMPLES, n - fewer) seeds of every dataset, the same for both arms; None for single seeds.
 
-    One seed fewer than there are is drawn, with replacement, so that the variance of a mean is
-    not underestimated by (n - 1) / n (Rao & Wu 1988). With a fixed generator the same seeds are
-    drawn for every prior that is compared.
+    With a fixed generator the same seeds are drawn for every prior that is compared.
     """
     if min(pairs.shape[1] for pairs in scores) < 2:
         return None
     generator = np.random.default_rng(0)
     sizes = [pairs.shape[1] for pairs in scores]
-    return [generator.integers(0, n, size=(RESAMPLES, n - 1)) for n in sizes]
+    return [generator.integers(0, n, size=(RESAMPLES, n - fewer)) for n in sizes]
 
 
 def _percentiles(values: NDArray[np.float64]) -> Interval:

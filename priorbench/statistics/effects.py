@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .confidence import NO_INTERVAL, Interval
 
-IMPROVEMENT_FROM = 10
+IMPROVEMENT_FROM = 15
 """runs an arm from which the interval of the probability of improvement holds its level"""
 _ROUNDING = 1e-12
 
@@ -65,11 +65,13 @@ def cliffs_delta(baseline: NDArray[np.float64], prior: NDArray[np.float64]) -> f
 def improvement_interval(
     baseline: NDArray[np.float64], prior: NDArray[np.float64], confidence: float = 0.95
 ) -> Interval:
-    """Interval of the probability of improvement, from ten runs an arm on.
+    """Interval of the probability of improvement, from fifteen runs an arm on.
 
     Normal on the logit scale, with the variance of DeLong et al. (1988) in which the two runs of
-    a seed stay together. Where the arms do not overlap, the end inside is (alpha / 2)**(1 / n):
-    n independent pairs would all point one way as often as that.
+    a seed stay together, after one seed is added that says one half (compare Agresti & Coull
+    1998): without it coverage falls to 90% where the arms hardly overlap. Where they do not overlap
+    at all, the end inside is (alpha / 2)**(1 / n): n independent pairs would all point one way as
+    often as that.
 
     Args:
         baseline: (n,) larger is better.
@@ -79,17 +81,17 @@ def improvement_interval(
     from scipy.special import expit, logit
     from scipy.stats import norm
 
-    n, tail = len(baseline), (1 - confidence) / 2
+    n = len(baseline)
     if n < IMPROVEMENT_FROM:
         return NO_INTERVAL
     above = improvements(baseline, prior)
-    centre = float(above.mean())
-    if centre in (0.0, 1.0):
-        end = tail ** (1 / n)
-        low, high = (end, 1.0) if centre else (0.0, 1 - end)
+    if above.mean() in (0.0, 1.0):
+        end = ((1 - confidence) / 2) ** (1 / n)
+        low, high = (end, 1.0) if above.mean() else (0.0, 1 - end)
         return Interval(low, high, "exact, no overlap")
-    by_seed = above.mean(axis=1) + above.mean(axis=0)
-    error = by_seed.std(ddof=1) / np.sqrt(n) / (centre * (1 - centre))
-    reach = norm.ppf(1 - tail) * error
-    place = logit(centre)
+    by_seed = np.append((above.mean(axis=1) + above.mean(axis=0)) / 2, 0.5)
+    centre = float(by_seed.mean())
+    # each run is in two of the means, so that the halves above have half the deviation
+    error = 2 * by_seed.std(ddof=1) / np.sqrt(n + 1) / (centre * (1 - centre))
+    reach, place = norm.ppf((1 + confidence) / 2) * error, logit(centre)
     return Interval(float(expit(place - reach)), float(expit(place + reach)), "logit DeLong")
