@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
@@ -41,14 +42,25 @@ class Across(Section):
             "across",
             baseline=run.across["baseline"].iloc[0],
             family=families(run.across)[0],
-            rows=[_row({str(k): v for k, v in row.items()}) for _, row in run.across.iterrows()],
+            rows=[
+                row
+                for _, of_metric in run.across.groupby("metric", sort=False)
+                for row in _rows(of_metric)
+            ],
             plots=[{"ranking": ranking, **_limits(ranking)} for ranking in rankings],
             svgs=[_rank_plot(ranking) for ranking in rankings],
         )
 
 
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    places = decimals_for([row["difference"], row["ci_low"], row["ci_high"]])
+def _rows(of_metric: pd.DataFrame) -> list[dict[str, Any]]:
+    places = decimals_for(of_metric["difference"])
+    return [
+        _row({str(key): value for key, value in row.items()}, places)
+        for _, row in of_metric.iterrows()
+    ]
+
+
+def _row(row: Mapping[str, Any], places: int) -> dict[str, Any]:
     return {
         "prior": row["prior"],
         "metric": row["metric"],
