@@ -15,6 +15,7 @@ from .metrics import METRICS
 from .pairs import BLOCK_COLUMNS, Pairs
 from .statistics import (
     EXACT_UP_TO,
+    NO_INTERVAL,
     Evidence,
     Ranking,
     blocked,
@@ -102,7 +103,8 @@ def _row(group: Sequence[Pairs], claims: Claims) -> dict[str, Any]:
     first = group[0]
     differences = [one.differences for one in group]
     together = blocked(differences)
-    interval = blocked_interval(differences)
+    # inverting the test of an agreement has no meaning: only an exchange of the arms is exact
+    interval = blocked_interval(differences) if first.pseudo is None else NO_INTERVAL
     exact = "exact" if len(together) <= EXACT_UP_TO else "Monte Carlo"
     return {
         "metric": first.metric.name,

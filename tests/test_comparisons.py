@@ -236,6 +236,20 @@ class TestAcross:
         assert found["verdict"].tolist() == ["better", "equivalent"]
         assert found["improvement"]["b"] == 0.5
 
+    def test_agreement_has_a_test_and_no_interval(self):
+        def agreement(trials, metric, attribution):
+            seeds = trials["seed"].to_numpy(dtype=float)
+            return np.eye(len(trials)) + 0.01 * np.minimum.outer(seeds, seeds)
+
+        parts = [
+            results({"none": BASE, "a": BASE}, "seed-cosine", "stability", dataset=name)
+            for name in ("x", "y")
+        ]
+        pairs = paired_runs(pd.concat(parts, ignore_index=True), agreement, "none")
+        found = compare_across(pairs, CLAIMS).iloc[0]
+        assert found["p"] == 1
+        assert np.isnan([found["ci_low"], found["mixed_effect"], found["improvement"]]).all()
+
     def test_exploratory_metrics_are_left_out(self):
         table = pd.concat(
             [results({"none": BASE, "a": BASE}, "auprc", dataset=d) for d in ("x", "y")]

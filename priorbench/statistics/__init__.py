@@ -16,6 +16,7 @@ from .across import (
 )
 from .agreement import agreement_differences, agreement_pseudo_values, leave_one_out
 from .confidence import (
+    NO_INTERVAL,
     Interval,
     bca_interval,
     jackknife_interval,
@@ -67,6 +68,7 @@ __all__ = [
     "DEFINITIONS",
     "EXACT_UP_TO",
     "HOLM",
+    "NO_INTERVAL",
     "Claim",
     "Evidence",
     "Interval",
