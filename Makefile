@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test lint types bench docs wheel clean
+.PHONY: run test lint types bench calibrate docs wheel clean
 
 # The stamp is newer than what it depends on, so that a second `make run` does not reinstall.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -33,6 +33,10 @@ types: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/bench.py
+
+# about ten minutes on one core
+calibrate: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/calibrate.py
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/generate.py

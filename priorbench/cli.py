@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from . import options
-from .errors import UserError, unknown
+from .errors import UserError
 
 if TYPE_CHECKING:
     from .contracts import Scale
@@ -161,6 +161,9 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     attributions: Annotated[
         str | None, typer.Option(help="What is scored, such as input-x-gradient,deep-lift-shap.")
     ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The prior that the others are compared with.")
+    ] = None,
     discovery: Annotated[
         bool, typer.Option("--discovery", help="Look for motifs in them, by TF-MoDISco.")
     ] = False,
@@ -191,6 +194,7 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
         ),
         "train_attribution": train_attribution,
         "attributions": options.read_names("attributions", attributions),
+        "baseline": baseline,
         "discovery": discovery or None,
         "data": [str(path.resolve()) for path in data or []],
         "plugins": [str(path.resolve()) for path in plugin or []],
@@ -312,7 +316,9 @@ def report(
 def compare(
     directory: Annotated[Path, typer.Argument(help="A run directory.")],
     metric: Annotated[str, typer.Option(help="Such as auroc; see `priorbench list metrics`.")],
-    baseline: Annotated[str, typer.Option(help="The prior to compare with.")] = "none",
+    baseline: Annotated[
+        str | None, typer.Option(help="The prior to compare with; the study's if left out.")
+    ] = None,
     attribution: Annotated[
         str | None, typer.Option(help="Which of the scored ones; the first if left out.")
     ] = None,
@@ -321,27 +327,32 @@ def compare(
 
     Example: priorbench compare runs/default-1a2b3c4d --metric motif-auprc
     """
-    from .comparisons import compare as compare_results
-    from .metrics import get_metric
+    from .asking import compare_metric
     from .results import load_run
 
-    name = get_metric(metric).name
-    found = load_run(directory)
-    results = found.results
-    known = results.loc[results["stage"] == "evaluate", "prior"].unique()
-    if baseline not in known:
-        raise unknown("prior of this run", baseline, known)
-    spec = attribution or found.attributions[0]
-    if spec not in found.attributions:
-        raise unknown("attribution of this run", spec, found.attributions)
-    chosen = (results["metric"] == name) & results["attribution"].isin(["", spec])
-    table = compare_results(results[chosen], found.agreement(), baseline)
-    if table.empty:
-        raise UserError(f"{directory}: nothing to compare in metric {name!r}")
-    varying = [c for c in ("task", "architecture") if table[c].nunique() > 1]
-    columns = [*varying, "dataset", "prior", "n", "mean_baseline", "mean_prior", "difference"]
-    columns += ["ci_low", "ci_high", "p", "p_adjusted", "verdict"]
-    print(table[columns].to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    print(compare_metric(load_run(directory), metric, baseline, attribution))
+
+
+@app.command()
+def power(
+    directory: Annotated[Path, typer.Argument(help="A run directory: the pilot.")],
+    metric: Annotated[str, typer.Option(help="Such as auroc; see `priorbench list metrics`.")],
+    effect: Annotated[
+        float | None,
+        typer.Option(help="Difference to be found, in units of the metric; else as observed."),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The prior to compare with; the study's if left out.")
+    ] = None,
+) -> None:
+    """Say how many seeds it takes to show a difference, or that there is none that matters.
+
+    Example: priorbench power runs/default-1a2b3c4d --metric auroc --effect 0.01
+    """
+    from .asking import power_of_metric
+    from .results import load_run
+
+    print(power_of_metric(load_run(directory), metric, baseline, effect))
 
 
 @app.command(name="list")

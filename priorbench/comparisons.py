@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from . import scoring
+from .claims import CORRECTION, PRIMARY, Claims
 from .contracts import Metric
 from .discovery import NOTHING_FOUND, MotifSet
-from .metrics import METRICS
-from .plan import BASELINE
+from .pairs import (
+    BLOCK_COLUMNS,
+    EVALUATE,
+    REFERENCE,
+    Agreement,
+    Pairs,
+    counted_scores,
+    paired_runs,
+)
 from .statistics import (
-    agreement_differences,
-    impute_failures,
-    leave_one_out,
+    ALPHA,
+    Claim,
+    Evidence,
+    Judgement,
+    compared_agreement,
+    equivalence_p,
+    judge,
+    noninferiority_p,
     paired_difference,
-    summarise_differences,
+    smallest_effect,
 )
 from .store import DONE
 
-BLOCK_COLUMNS = ["task", "dataset", "architecture"]
-_GROUP = [*BLOCK_COLUMNS, "attribution", "metric"]
 COMPARISON_COLUMNS = [
     *BLOCK_COLUMNS,
     "prior",
@@ -43,120 +53,123 @@ COMPARISON_COLUMNS = [
     "p_adjusted",
     "test",
     "verdict",
+    "family",
+    "correction",
+    "tests",
+    "smallest_p",
+    "interval",
+    "margin",
+    "margin_tests",
+    "p_noninferior",
+    "p_noninferior_adjusted",
+    "p_equivalent",
+    "p_equivalent_adjusted",
+    "p_t",
+    "p_wilcoxon",
+    "cliffs_delta",
+    "improvement",
+    "improvement_low",
+    "improvement_high",
+    "correlation",
+    "spread",
+    "detectable",
+    "missing",
 ]
-ALPHA = 0.05
-EVALUATE, REFERENCE = "evaluate", "reference"
-"""stages: trials that count, and scores of a random attribution and of the oracle"""
-
-Agreement = Callable[[pd.DataFrame, Metric, str], NDArray[np.float64]]
-"""(k, k) agreement of the k trials in a table with columns prior and seed, in its order, by a
-metric on one attribution"""
+POWER = 0.8
+"""power at which a run is said to have been able to see an effect"""
 
 
-def compare(results: pd.DataFrame, agreement: Agreement, baseline: str = BASELINE) -> pd.DataFrame:
-    """One row per dataset, prior, attribution and metric: paired differences to a baseline.
-
-    Failed and collapsed trials count as the worst outcome (:func:`counted_scores`). p is
-    adjusted by Holm's method over the priors of a dataset, metric by metric. Metrics without a
-    direction are described and never judged.
+def compare(results: pd.DataFrame, agreement: Agreement, claims: Claims) -> pd.DataFrame:
+    """One row per block, prior, attribution and metric: paired differences to the baseline.
 
     Args:
         results: with the columns of results.csv.
-        agreement: for metrics of pairs of trials, whose values alone cannot be tested; failed
-            and collapsed trials agree with nothing.
-        baseline: normalised spec of the prior to compare with.
+        agreement: for metrics of pairs of trials.
+        claims: what was declared: primary metrics, margins, the baseline.
     """
-    rows: list[dict[str, Any]] = []
-    evaluated = results[results["stage"] == EVALUATE]
-    floors = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
-    for key, group in evaluated.groupby(_GROUP, sort=False):
-        *block, spec, name = map(str, key)
-        metric = METRICS[name]
-        of_block = (floors[BLOCK_COLUMNS].astype(str) == block).all(axis=1)
-        floor = floors.loc[of_block & (floors["metric"] == name), "value"]
-        counted = counted_scores(group, metric, float(floor.iloc[0]) if len(floor) else None)
-        table = group.assign(value=counted)
-        found = [
-            {
-                **dict(zip(BLOCK_COLUMNS, block, strict=True)),
-                "prior": prior,
-                "baseline": baseline,
-                "attribution": spec,
-                "metric": name,
-                "axis": metric.axis,
-                **difference,
-            }
-            for prior in dict.fromkeys(group["prior"])
-            if prior != baseline
-            for difference in _difference(table, metric, (baseline, prior), agreement)
-        ]
-        rows += _judge(found, metric)
-    return pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
+    return compare_pairs(paired_runs(results, agreement, claims.baseline), claims)
 
 
-def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> pd.Series[float]:
-    """Values of one metric as they count: failed and collapsed trials have the worst outcome.
+def compare_pairs(pairs: Sequence[Pairs], claims: Claims) -> pd.DataFrame:
+    """As :func:`compare`, from arrays.
 
-    A price that was measured counts as measured. A trial that is left without another seed to
-    agree with, because those failed, counts as failed.
-
-    Args:
-        rows: rows of results.csv of one block and one metric, of all priors.
-        metric: gives the direction; without one, values are as measured.
-        floor: score of a random attribution or of a predictor that knows nothing, if there is one.
+    A block has two families of tests: the primary metrics of all its priors, read from the main
+    attribution, corrected by Holm's method, and everything else, corrected by Benjamini and
+    Hochberg's. Metrics without a direction are described and never judged.
     """
-    values = rows["value"].to_numpy(dtype=float)
-    if metric.higher_is_better is None:
-        return pd.Series(values, index=rows.index)
-    failed = (rows["status"] != DONE).to_numpy()
-    if metric.of_arm:
-        arms_with_failures = set(rows.loc[failed, "prior"])
-        failed = failed | np.isnan(values) & rows["prior"].isin(arms_with_failures).to_numpy()
-    if metric.axis == "cost":
-        failed = failed & np.isnan(values)
-    values = impute_failures(values, failed, higher_is_better=metric.higher_is_better, floor=floor)
-    return pd.Series(values, index=rows.index)
+    rows = [_row(one, claims) for one in pairs]
+    families: dict[tuple[Any, ...], list[int]] = {}
+    for i, one in enumerate(pairs):
+        if one.metric.higher_is_better is not None:
+            families.setdefault((one.block, rows[i]["family"]), []).append(i)
+    for (_, name), members in families.items():
+        judged = judge([_evidence(pairs[i], rows[i]) for i in members], CORRECTION[name])
+        for i, found in zip(members, judged, strict=True):
+            rows[i] |= vars(found) | {"detectable": _detectable(rows[i], found)}
+    table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
+    return table.astype({"tests": "Int64", "margin_tests": "Int64"})
 
 
-def _difference(
-    table: pd.DataFrame, metric: Metric, arms: tuple[str, str], agreement: Agreement
-) -> list[dict[str, Any]]:
-    """The comparison of two arms over the seeds that both have; none if there is no such seed."""
-    both = table[table["prior"].isin(arms)]
-    wide = both.pivot_table(index="seed", columns="prior", values="value", dropna=False)
-    if not set(arms) <= set(wide.columns):
-        return []
-    wide = wide[list(arms)].dropna()
-    if not len(wide):
-        return []
-    if not metric.of_pairs:
-        baseline, prior = (wide[arm].to_numpy(dtype=float) for arm in arms)
-        return [vars(paired_difference(baseline, prior))]
-    by_seed = both[both["seed"].isin(wide.index)].sort_values("seed")
-    trials = pd.concat([by_seed[by_seed["prior"] == arm] for arm in arms])
-    matrix, n = agreement(trials, metric, str(table["attribution"].iloc[0])), len(wide)
-    means = [float(leave_one_out(matrix[part, part]).mean()) for part in (slice(n), slice(n, None))]
-    return [vars(summarise_differences(agreement_differences(matrix), *means))]
+def describe(pairs: Pairs) -> dict[str, Any]:
+    """Difference, interval, effect sizes and tests of one comparison, before correction."""
+    if pairs.pseudo is None:
+        return vars(paired_difference(pairs.baseline, pairs.values))
+    runs = (pairs.baseline, pairs.values)
+    return vars(compared_agreement(pairs.differences, pairs.pseudo, runs))
 
 
-def _judge(rows: list[dict[str, Any]], metric: Metric) -> list[dict[str, Any]]:
-    """Adjust p over the priors and give verdicts; rows without a p have neither."""
-    from statsmodels.stats.multitest import multipletests
+def _row(pairs: Pairs, claims: Claims) -> dict[str, Any]:
+    metric = pairs.metric
+    n = len(pairs.differences)
+    row = {
+        **dict(zip(BLOCK_COLUMNS, pairs.block, strict=True)),
+        "prior": pairs.prior,
+        "baseline": claims.baseline,
+        "attribution": pairs.attribution,
+        "metric": metric.name,
+        "axis": metric.axis,
+        **describe(pairs),
+        **margin_tests(pairs, claims),
+        "p_adjusted": float("nan"),
+        "verdict": "",
+        "family": "",
+        "correction": "",
+        "spread": float(pairs.differences.std(ddof=1)) if n > 1 else float("nan"),
+        "missing": " ".join(map(str, pairs.missing)),
+    }
+    if metric.higher_is_better is not None:
+        family = claims.family(pairs.block[0], pairs.attribution, metric)
+        row |= {"family": family, "correction": CORRECTION[family]}
+    return row
 
-    tested = [r for r in rows if metric.higher_is_better is not None and np.isfinite(r["p"])]
-    adjusted = multipletests([r["p"] for r in tested], method="holm")[1] if tested else []
-    for row in rows:
-        row |= {"p_adjusted": float("nan"), "verdict": ""}
-    for row, value in zip(tested, adjusted, strict=True):
-        row["p_adjusted"] = float(value)
-        row["verdict"] = _verdict(row, metric)
-    return rows
+
+def margin_tests(pairs: Pairs, claims: Claims) -> dict[str, float]:
+    """The margin in units of the metric, and p against it; NaN where none is declared.
+
+    The agreement of runs has no test against a margin: only an exchange of its arms is exact.
+    """
+    margin = claims.margin(pairs.metric)
+    if margin is None or pairs.pseudo is not None:
+        return dict.fromkeys(("margin", "p_noninferior", "p_equivalent"), float("nan"))
+    allowance = margin.allowance(pairs.baseline)
+    return {
+        "margin": float(allowance.mean()),
+        "p_noninferior": noninferiority_p(pairs.gain, allowance),
+        "p_equivalent": equivalence_p(pairs.gain, allowance),
+    }
 
 
-def _verdict(row: Mapping[str, Any], metric: Metric) -> str:
-    if row["p_adjusted"] > ALPHA:
-        return "inconclusive"
-    return "better" if (row["difference"] > 0) == metric.higher_is_better else "worse"
+def _evidence(pairs: Pairs, row: dict[str, Any]) -> Evidence:
+    return Evidence(
+        pairs.sign * row["difference"], row["p"], row["p_noninferior"], row["p_equivalent"]
+    )
+
+
+def _detectable(row: dict[str, Any], found: Judgement) -> float:
+    """The difference that so many runs would have shown four times in five, in a primary family."""
+    if row["family"] != PRIMARY or not np.isfinite(row["spread"]):
+        return float("nan")
+    return smallest_effect(int(row["n"]), POWER, Claim(tests=found.tests)) * float(row["spread"])
 
 
 def agreement_of(
@@ -191,3 +204,21 @@ def agreement_of(
         return matrix
 
     return agreement
+
+
+__all__ = [
+    "ALPHA",
+    "BLOCK_COLUMNS",
+    "COMPARISON_COLUMNS",
+    "EVALUATE",
+    "POWER",
+    "REFERENCE",
+    "Agreement",
+    "agreement_of",
+    "compare",
+    "compare_pairs",
+    "counted_scores",
+    "describe",
+    "margin_tests",
+    "paired_runs",
+]

@@ -222,7 +222,9 @@ class Task(ABC):
     motif_length_option: ClassVar[str] = ""
     """name of the option that is a motif's length in bp, if there is one"""
     metrics: ClassVar[tuple[str, ...]]
-    """names of the prediction metrics that make sense for this task"""
+    """names of the prediction metrics that make sense for this task, the primary one first"""
+    primary: ClassVar[Mapping[Axis, str]] = {}
+    """primary metric by axis, where it is not the usual one (see ``priorbench.claims``)"""
 
     @abstractmethod
     def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
@@ -374,6 +376,7 @@ class Metric:
         floor: of a model that knows nothing, where it is not measured: for metrics that ask the
             model, or what was discovered in its attributions.
         main: whether reports show it at first sight.
+        loss: whether it is a loss above 0, of which a share may be declared as a margin.
     """
 
     name: str
@@ -385,6 +388,7 @@ class Metric:
     function: Callable[..., Any]
     floor: float | None = None
     main: bool = False
+    loss: bool = False
 
     @property
     def of_attribution(self) -> bool:

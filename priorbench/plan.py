@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from . import registry, seeds, specs
+from .claims import check_margins, resolve_primary
 from .contracts import Scale, Task
 from .datafile import DataFile, load_datafile
 from .dataset import DatasetWriter, load_dataset
 from .discovery import require_modisco
-from .errors import UserError
+from .errors import UserError, unknown
 from .store import FAILED, RunDirectory, slug
 from .study import Study, Wanted, make_study, read_toml
 from .trial import EVALUATE, TUNE, Trial, code_digest, hash_of
@@ -161,11 +162,19 @@ def resolve(study: Study, device: str) -> Study:
     for spec in priors:
         for task in task_names:
             _refuse_blind(spec, task, seen_by(spec, resolved))
+    check_margins(study)
     weights = resolve_weights(study, priors, task_names)
     tuning: dict[str, Any] = {"grids": resolve_grids(study, weights)}
     if study.tune:
         tuning["tuning_seeds"] = study.tuning_seed_list
-    return resolved.model_copy(update={"weights": weights, **tuning})
+    return resolved.model_copy(
+        update={
+            "weights": weights,
+            "primary": resolve_primary(study, task_names),
+            "baseline": _baseline(study, priors),
+            **tuning,
+        }
+    )
 
 
 def read_plan(run: RunDirectory, more: Wanted | None = None, *, trained: bool = True) -> Plan:
@@ -203,6 +212,9 @@ def read_plan(run: RunDirectory, more: Wanted | None = None, *, trained: bool = 
         if record is not None and not (trained and record["status"] == FAILED)
     ]
     datasets = {name: run.root / folder for name, folder in facts["datasets"].items()}
+    if not study.primary:  # a run of an earlier version
+        tasks = list(dict.fromkeys(_name(trial.task) for trial in trials))
+        study = study.model_copy(update={"primary": resolve_primary(study, tasks)})
     return Plan(study, trials, datasets, facts["notes"])
 
 
@@ -225,6 +237,14 @@ def _attribution(spec: str) -> str:
         return specs.normalise(_name(spec), load_attribution(spec))
     except UserError as error:
         raise UserError(f"train_attribution: {error}") from None
+
+
+def _baseline(study: Study, priors: Sequence[str]) -> str:
+    """The normal spec of the prior that the others are compared with."""
+    baseline = _normalise("prior", study.baseline)
+    if baseline not in priors:
+        raise UserError(f"baseline: {unknown('prior of this study', baseline, priors)}")
+    return baseline
 
 
 def seen_by(spec: str, study: Study) -> str:

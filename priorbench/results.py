@@ -17,14 +17,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import registry, scoring
+from .across import ACROSS_COLUMNS, compare_across
 from .choosing import no_tuning, read_tuning
-from .comparisons import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, agreement_of, compare
+from .claims import Claims, claims_of
+from .comparisons import COMPARISON_COLUMNS, agreement_of, compare_pairs
 from .contracts import Metric, TrialArrays
 from .dataset import SCORED_ON, Dataset, load_dataset
 from .discovery import NOTHING_FOUND, MotifSet, unpack_motifs
 from .errors import UserError
 from .evaluation import attributions_in, read_arrays, stored_attribution, unpack
 from .metrics import METRICS
+from .pairs import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, paired_runs
 from .plan import BASELINE, Plan
 from .references import discovery_floors, stored_references
 from .store import DONE, RunDirectory, write_text
@@ -220,7 +223,7 @@ def _reference_rows(references: _References) -> list[dict[str, Any]]:
 
 
 def write_results(plan: Plan, run: RunDirectory) -> None:
-    """Write results.csv and comparisons.csv."""
+    """Write results.csv, comparisons.csv and, where there are several datasets, across.csv."""
     results = collect(plan, run)
 
     @lru_cache(maxsize=_CACHED_TRIALS)
@@ -232,9 +235,16 @@ def write_results(plan: Plan, run: RunDirectory) -> None:
     def discovered(trial: str, spec: str) -> MotifSet | None:
         return _motifs(run, trial, spec, tasks[trial])
 
-    comparisons = compare(results, agreement_of(results, attribution, discovered))
+    claims = claims_of(plan.study.model_dump(mode="json"))
+    agreement = agreement_of(results, attribution, discovered)
+    pairs = paired_runs(results, agreement, claims.baseline)
     write_text(run.root / "results.csv", as_csv(results))
-    write_text(run.root / "comparisons.csv", as_csv(comparisons))
+    write_text(run.root / "comparisons.csv", as_csv(compare_pairs(pairs, claims)))
+    across = compare_across(pairs, claims)
+    if across.empty:
+        (run.root / "across.csv").unlink(missing_ok=True)
+    else:
+        write_text(run.root / "across.csv", as_csv(across))
 
 
 def as_csv(table: pd.DataFrame) -> str:
@@ -259,6 +269,7 @@ class Run:
         datasets: opened datasets by ``task/name``, as trials of stage ``evaluate`` see them.
         tuning: tuning.csv, with the columns choosing.TUNING_COLUMNS; empty if weights were not
             tuned.
+        across: across.csv, with the columns across.ACROSS_COLUMNS; empty for a run of one dataset.
     """
 
     root: Path
@@ -270,6 +281,12 @@ class Run:
     records: Mapping[str, Mapping[str, Any]]
     datasets: Mapping[str, Dataset]
     tuning: pd.DataFrame = field(default_factory=no_tuning)
+    across: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ACROSS_COLUMNS))
+
+    @property
+    def claims(self) -> Claims:
+        """What the study declared."""
+        return claims_of(self.study)
 
     @property
     def attributions(self) -> list[str]:
@@ -345,23 +362,35 @@ def load_run(root: Path) -> Run:
     scored = set(results.loc[results["stage"] == EVALUATE, "trial"])
     if not scored <= set(records):
         raise UserError(f"{root}: results.csv is older than the trials; run the command again")
+    comparisons = _read_csv(root / "comparisons.csv")
+    if not set(COMPARISON_COLUMNS) <= set(comparisons):
+        raise UserError(
+            f"{root}: comparisons.csv is of an earlier version; `priorbench score {root}` writes "
+            "it anew"
+        )
+    across = pd.DataFrame(columns=ACROSS_COLUMNS)
+    if (root / "across.csv").is_file():
+        across = _read_csv(root / "across.csv")
     return Run(
         root,
         # a run of an earlier version lacks the options that came later
         {**Study().model_dump(mode="json"), **read_toml(root / "study.toml")},
         environment,
         results,
-        _read_csv(root / "comparisons.csv"),
+        comparisons,
         len(ids),
         records,
         {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
         read_tuning(root),
+        across,
     )
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
     # only an empty cell is missing: "none" is a prior, and so may "NA" be
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"trial": str})
-    if "attribution" in table:
-        table["attribution"] = table["attribution"].fillna("").astype(str)
+    words = ["attribution", "verdict", "family", "correction", "interval", "missing"]
+    kinds = dict.fromkeys(["trial", *words], str)
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=kinds)
+    for column in set(words) & set(table):
+        table[column] = table[column].fillna("").astype(str)
     return table

@@ -55,12 +55,17 @@ class Study(BaseModel):
         grids: the weights that are tried, by prior spec, for all tasks or by task, ``tune`` of
             them; other priors have a grid around their weight (``tuning.weight_grid``).
         tuning_rule: which of the weights is chosen (``tuning.RULES``).
-        loss_margin: by how much of the validation loss of ``none`` a prior may predict worse and
-            still be called non-inferior to it.
         train_attribution: spec of the attribution that penalties see in training.
         attributions: specs of the attributions that are scored, the first of them at first sight;
             empty for gradient x input, and DeepLIFT/SHAP too at standard and paper scale.
         discovery: whether motifs are looked for in the attributions, by TF-MoDISco.
+        primary: the one metric of every axis whose tests are no exploration, by axis for all
+            tasks, or by task and axis; "" for none. Left out, those of ``priorbench.claims``.
+        margins: the smallest loss that matters by metric, in its units, for claims that a prior
+            costs nothing; others have none, losses aside.
+        loss_margin: the same for metrics that are a loss, as a share of the baseline's; and by
+            which share of the validation loss of ``none`` a weight that is chosen may be worse.
+        baseline: spec of the prior that all others are compared with.
         data: data files; paths are relative to the study's file.
         plugins: files that define a prior or a task of the user's own.
         root_seed: from which all randomness is derived.
@@ -81,10 +86,13 @@ class Study(BaseModel):
     tuning_seeds: list[int] | int = 3
     grids: dict[str, list[float] | dict[str, list[float]]] = {}
     tuning_rule: Literal["best-localisation", "best-prediction", "fixed"] = "best-localisation"
-    loss_margin: Annotated[float, Field(ge=0, lt=1)] = 0.02
     train_attribution: str = "input-x-gradient"
     attributions: list[str] = []
     discovery: bool = False
+    primary: dict[str, str | dict[str, str]] = {}
+    margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {"auroc": 0.005}
+    loss_margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    baseline: str = "none"
     data: list[Path] = []
     plugins: list[Path] = []
     root_seed: Annotated[int, Field(ge=0)] = 0
@@ -195,19 +203,20 @@ def make_study(values: Mapping[str, Any], *, where: str) -> Study:
         raise UserError(f"{where}: {key} = {values.get(key)!r}: {message}") from None
 
 
-MEASURED = ("attributions", "discovery")
-"""what is measured of trained models; a study may ask for more of it later"""
+MEASURED = ("attributions", "discovery", "baseline")
+"""what is asked of trained models; a study may ask for something else later"""
 
 
-CHOOSING = ("tuning_rule", "loss_margin")
+CHOOSING = ("tuning_rule",)
 """how a weight is chosen of those that were tried; another choice needs no tuning trial again"""
 
 
 def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """The first key in which two studies differ, with both values, or "".
 
-    What is measured of the trained models, and how weights are chosen, makes no other study. What
-    the old one does not say, as it is of an earlier version, is at its default.
+    What is asked of the trained models, and which rule chooses weights, makes no other study. What
+    is claimed (primary metrics, margins) does: it is declared before the run. What the old one does
+    not say, as it is of an earlier version, is at its default.
     """
     old = {**Study().model_dump(mode="json"), **old}
     for key in dict.fromkeys([*new, *old]):

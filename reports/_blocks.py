@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from priorbench.claims import PRIMARY
 from priorbench.comparisons import ALPHA, counted_scores
 from priorbench.contracts import Metric
+from priorbench.families import Family, families
 from priorbench.metrics import METRICS
 from priorbench.plan import BASELINE
 from priorbench.results import Run
@@ -67,6 +69,17 @@ class Block:
         present = set(self.rows["metric"])
         return [metric for name, metric in METRICS.items() if name in present]
 
+    @property
+    def primary(self) -> set[str]:
+        """Names of the metrics whose tests were declared before the run."""
+        rows = self.comparisons
+        return set(rows.loc[rows["family"] == PRIMARY, "metric"])
+
+    @property
+    def families(self) -> list[Family]:
+        """Families of tests, the primary one first."""
+        return families(self.comparisons)
+
     def weight(self, prior: str) -> str:
         """The prior's weight here."""
         weights = self.rows.loc[self.rows["prior"] == prior, "weight"].unique()
@@ -90,7 +103,7 @@ class Block:
         rows = self.rows[self.rows["metric"] == metric.name]
         failed = (rows["status"] != DONE).to_numpy()
         values = counted_scores(rows, metric, self.reference(RANDOM, metric))
-        # "none" before the others, whatever the order of the rows
+        # the baseline before the others, whatever the order of the rows
         rank = rows["prior"].map({prior: i for i, prior in enumerate(self.priors)})
         table = rows[["prior", "seed"]].assign(value=values, failed=failed, rank=rank)
         return table.sort_values(["rank", "seed"], ignore_index=True)
@@ -106,11 +119,12 @@ def blocks(run: Run, attribution: str = "") -> list[Block]:
     spec = attribution or run.attributions[0]
     seen = run.results[run.results["attribution"].isin(["", spec])]
     compared = run.comparisons[run.comparisons["attribution"].isin(["", spec])]
+    baseline = run.study.get("baseline", BASELINE)
     evaluated = seen[seen["stage"] == "evaluate"]
     found = []
     for keys, rows in evaluated.groupby(_KEYS, sort=False):
         names = [str(key) for key in keys]
-        priors = sorted(rows["prior"].unique(), key=lambda prior: prior != BASELINE)
+        priors = sorted(rows["prior"].unique(), key=lambda prior: prior != baseline)
         references = _matching(seen[seen["stage"] == "reference"], names)
         found.append(
             Block(
@@ -137,7 +151,7 @@ class Reach:
 
     Attributes:
         n: paired seeds.
-        tests: priors that Holm's method corrects for, metric by metric.
+        tests: in the primary family, which Holm's method corrects for.
         smallest: the smallest p that n seeds can give.
         corrected: the same after Holm's correction.
         needed: the fewest seeds whose smallest p survives the correction.
@@ -162,7 +176,9 @@ def reach(block: Block) -> Reach | None:
     if block.comparisons.empty:
         return None
     n = int(block.comparisons["n"].max())
-    tests = block.comparisons["prior"].nunique()
+    priors = int(block.comparisons["prior"].nunique())
+    # counted also where one seed leaves nothing to test
+    tests = int((block.comparisons["family"] == PRIMARY).sum()) or priors
     needed = next(k for k in range(2, 64) if tests * smallest_p(k) <= ALPHA)
     smallest = smallest_p(n)
     corrected, needed_corrected = (min(1.0, tests * smallest_p(k)) for k in (n, needed))
@@ -178,13 +194,24 @@ def agrees_in_every_seed(comparison: Mapping[str, Any]) -> bool:
     return 2 <= n <= EXACT_UP_TO and bool(np.isclose(comparison["p"], smallest_p(n)))
 
 
+SIGNS = {"better": "✓", "worse": "✗", "equivalent": "=", "non-inferior": "≥", "inconclusive": "?"}
+"""of the verdicts, so that none is told by colour alone"""
+
+
+def remark(verdict: str) -> str:
+    """A verdict with its sign; why there is none."""
+    return f"{SIGNS[verdict]} {verdict}" if verdict else "one seed: no p"
+
+
 __all__ = [
     "ALPHA",
     "ORACLE",
     "RANDOM",
+    "SIGNS",
     "Block",
     "Reach",
     "agrees_in_every_seed",
     "blocks",
     "reach",
+    "remark",
 ]

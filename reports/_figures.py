@@ -6,9 +6,10 @@ import hashlib
 import html
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import cycle, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ INK, SOFT, LINE = "#1c2430", "#515b69", "#d5dae1"
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#c27f00", "#009e73", "#d55e00"
 SEED_COLOURS = (BLUE, VERMILION, GREEN, "#b5508f", ORANGE, "#3f3f3f", "#3c93cf", "#7a4b00")
 BASE_COLOURS = {"A": GREEN, "C": BLUE, "G": ORANGE, "T": VERMILION}
+
+MARKERS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚", "X": "✖", "d": "♦"}
+"""by name in figures, as in keys"""
 
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: searchable, and in the font of the page
@@ -42,6 +46,15 @@ _STYLE = {
 
 _DPI = 200
 _sink: ContextVar[Callable[[Figure, str], None] | None] = ContextVar("sink", default=None)
+
+
+def looks(priors: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of every prior; those beyond the palette are grey."""
+    pairs = zip_longest(priors, SEED_COLOURS[: len(priors)], fillvalue=SOFT)
+    return {
+        prior: (colour, marker)
+        for (prior, colour), marker in zip(pairs, cycle(MARKERS), strict=False)
+    }
 
 
 @contextmanager

@@ -16,11 +16,10 @@ from priorbench.motif_search import KMERS, MOTIF_SCAN
 from priorbench.profiles import REPLICATE, SHUFFLED
 from priorbench.results import Run
 
-from ._blocks import ALPHA, ORACLE, RANDOM, Block, blocks, reach
-from ._numbers import MISSING, counted, decimals_for, exact_p, fixed, p_value
+from ._blocks import ALPHA, ORACLE, RANDOM, SIGNS, Block, blocks, reach
+from ._numbers import MISSING, counted, decimals_for, fixed, listed, p_value
 from ._page import render
 
-_SIGNS = {"better": "✓", "worse": "✗", "inconclusive": "?"}
 _REFERENCES = {
     ORACLE: ("ceiling", "the known motif itself as attribution"),
     RANDOM: ("floor", "a random attribution; a predictor that knows only averages"),
@@ -62,7 +61,11 @@ def _table(block: Block, metrics: Sequence[Metric]) -> Markup:
     places = {metric.name: _places(block, metric) for metric in metrics}
     axes = [metric.axis for metric in metrics]
     columns = [
-        {"metric": metric, "first": i == 0 or axes[i - 1] != metric.axis}
+        {
+            "metric": metric,
+            "first": i == 0 or axes[i - 1] != metric.axis,
+            "family": "primary" if metric.name in block.primary else "exploratory",
+        }
         for i, metric in enumerate(metrics)
     ]
     rows = [
@@ -82,8 +85,20 @@ def _table(block: Block, metrics: Sequence[Metric]) -> Markup:
         references=_references(block, places, metrics),
         reach=reach(block),
         trials=counted(len(block.seeds), "seed"),
-        alpha=exact_p(ALPHA),
+        intervals=_intervals(block, metrics),
     )
+
+
+def _intervals(block: Block, metrics: Sequence[Metric]) -> str:
+    """Which interval was offered for what."""
+    rows = block.comparisons[block.comparisons["metric"].isin([m.name for m in metrics])]
+    rows = rows.assign(interval=rows["interval"].replace("", "none"))
+    found = rows.groupby("interval", sort=False)["metric"].unique()
+    if len(found) < 2:
+        return "".join(found.index)
+    usual = max(found.index, key=lambda name: len(found[name]))
+    others = [f"{name} for {listed(list(found[name]))}" for name in found.index if name != usual]
+    return "; ".join([str(usual), *others])
 
 
 def _places(block: Block, metric: Metric) -> int:
@@ -124,9 +139,11 @@ def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str
     interval = ""
     if math.isfinite(row["ci_low"]):
         interval = f"[{fixed(row['ci_low'], places)}, {fixed(row['ci_high'], places)}]"
-    verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
+    verdict = row["verdict"]
     if verdict:
-        remark = f"{_SIGNS[verdict]} {verdict}"
+        remark = f"{SIGNS[verdict]} {verdict}"
+        if verdict == "worse" and row["p_equivalent_adjusted"] <= ALPHA:
+            remark += ", by less than the margin"
     elif metric.higher_is_better is None:
         remark = "not ranked"
     else:
@@ -138,6 +155,7 @@ def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str
         "raw_p": p_value(row["p"]),
         "verdict": verdict,
         "remark": remark,
+        "missing": row["missing"],
     }
 
 

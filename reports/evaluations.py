@@ -75,7 +75,7 @@ def _cell(block: Block, prior: str, metric: Metric, shown: tuple[float, int]) ->
     comparison = block.comparison(prior, metric)
     if comparison is None:
         return cell
-    verdict = comparison["verdict"] if isinstance(comparison["verdict"], str) else ""
+    verdict = comparison["verdict"]
     return {
         **cell,
         "difference": fixed(comparison["difference"], places, signed=True),

@@ -11,7 +11,7 @@ from priorbench.contracts import Metric
 from priorbench.plan import BASELINE
 from priorbench.results import Run
 
-from ._blocks import Block, agrees_in_every_seed, blocks, reach
+from ._blocks import SIGNS, Block, agrees_in_every_seed, blocks, reach
 from ._page import render
 
 
@@ -35,6 +35,7 @@ class Overview(Section):
             datasets=sorted(run.datasets),
             priors=_priors(run, found),
             statuses=_statuses(run),
+            baseline=run.study.get("baseline", BASELINE),
             pending=run.planned - len(run.records),
             tuning=sum(record["stage"] == "tune" for record in run.records.values()),
         )
@@ -93,23 +94,29 @@ def _parts(run: Run, spec: str) -> list[str]:
 
 
 def _findings(block: Block) -> list[dict[str, Any]]:
-    """For every prior, the metrics on which it is better, worse or not told apart."""
+    """For every prior, its primary metrics by verdict, and what else looked like a difference."""
     rows = []
     for prior in block.priors[1:]:
-        verdicts: dict[str, list[Metric]] = {"better": [], "worse": [], "inconclusive": []}
+        verdicts: dict[str, list[Metric]] = {verdict: [] for verdict in SIGNS}
+        leads: dict[str, list[Metric]] = {"better": [], "worse": []}
         for metric, comparison in _judged(block, prior):
-            verdicts[comparison["verdict"]].append(metric)
-        rows.append({"prior": prior, **verdicts})
+            if metric.name in block.primary:
+                verdicts[comparison["verdict"]].append(metric)
+            elif comparison["verdict"] in leads:
+                leads[comparison["verdict"]].append(metric)
+        costless = [*verdicts["equivalent"], *verdicts["non-inferior"]]
+        rows.append({"prior": prior, **verdicts, "costless": costless, "leads": leads})
     return rows
 
 
 def _hints(block: Block) -> list[dict[str, Any]]:
-    """For every prior, inconclusive metrics on which all seeds point the same way."""
+    """For every prior, inconclusive primary metrics on which all seeds point the same way."""
     rows = []
     for prior in block.priors[1:]:
         row: dict[str, Any] = {"prior": prior, "better": [], "worse": []}
         for metric, comparison in _judged(block, prior):
-            if comparison["verdict"] == "inconclusive" and agrees_in_every_seed(comparison):
+            open_still = comparison["verdict"] == "inconclusive" and metric.name in block.primary
+            if open_still and agrees_in_every_seed(comparison):
                 better = (comparison["difference"] > 0) == metric.higher_is_better
                 row["better" if better else "worse"].append(metric)
         if row["better"] or row["worse"]:
@@ -120,5 +127,5 @@ def _hints(block: Block) -> list[dict[str, Any]]:
 def _judged(block: Block, prior: str) -> Iterable[tuple[Metric, Mapping[str, Any]]]:
     for metric in block.metrics:
         comparison = block.comparison(prior, metric)
-        if comparison is not None and isinstance(comparison["verdict"], str):
+        if comparison is not None and comparison["verdict"]:
             yield metric, comparison

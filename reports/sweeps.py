@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle, zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -17,7 +16,7 @@ from priorbench.results import Run
 from priorbench.specs import split_spec
 
 from ._blocks import Block, blocks
-from ._figures import SEED_COLOURS, SOFT, style, to_svg
+from ._figures import MARKERS, SOFT, looks, style, to_svg
 from ._numbers import fixed
 from ._page import render
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 _RANKED = ("prediction", "localisation", "stability")
 _FEWEST = 3
 _WIDTH, _HEIGHT = 3.7, 2.6  # inches
-_MARKERS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚", "X": "✖", "d": "♦"}
-"""by name in figures, as in the key"""
 _LABEL_ROOM = 0.24
 """share of the axis that the label of a cut takes"""
 
@@ -120,25 +117,25 @@ def _of_task(
 
 
 def _sweep(sweep: Sweep) -> Markup:
-    looks = _looks(sweep.priors)
+    shapes = looks(sweep.priors)
     with_cut = [prior for prior in sweep.priors if prior in sweep.cuts] if sweep.is_length else []
     return render(
         "sweeps",
         sweep=sweep,
         key=[
-            {"prior": prior, "colour": colour, "sign": _MARKERS[marker]}
-            for prior, (colour, marker) in looks.items()
+            {"prior": prior, "colour": colour, "sign": MARKERS[marker]}
+            for prior, (colour, marker) in shapes.items()
         ],
         seeds=sorted({len(block.seeds) for _, block in sweep.points}),
         intervals=any(block.comparisons["ci_low"].notna().any() for _, block in sweep.points),
         panels=[
-            {"metric": metric, "svg": _panel(sweep, metric, looks, scaled=False)}
+            {"metric": metric, "svg": _panel(sweep, metric, shapes, scaled=False)}
             for metric in sweep.metrics
         ],
         scaled=[
             {
                 "metric": metric,
-                "svg": _panel(sweep, metric, {p: looks[p] for p in with_cut}, scaled=True),
+                "svg": _panel(sweep, metric, {p: shapes[p] for p in with_cut}, scaled=True),
             }
             for metric in sweep.metrics
             if with_cut
@@ -146,17 +143,8 @@ def _sweep(sweep: Sweep) -> Markup:
     )
 
 
-def _looks(priors: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of every prior; those beyond the palette are grey."""
-    pairs = zip_longest(priors, SEED_COLOURS[: len(priors)], fillvalue=SOFT)
-    return {
-        prior: (colour, marker)
-        for (prior, colour), marker in zip(pairs, cycle(_MARKERS), strict=False)
-    }
-
-
 def _panel(
-    sweep: Sweep, metric: Metric, looks: Mapping[str, tuple[str, str]], *, scaled: bool
+    sweep: Sweep, metric: Metric, shapes: Mapping[str, tuple[str, str]], *, scaled: bool
 ) -> Markup:
     """Differences with their intervals along the option, or along length over the prior's cut."""
     from matplotlib.figure import Figure
@@ -166,13 +154,13 @@ def _panel(
         figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         axes = figure.subplots()
         axes.axhline(0, color=SOFT, linewidth=1)
-        for beside, (prior, look) in zip(_offsets(sweep, len(looks)), looks.items(), strict=True):
+        for beside, (prior, look) in zip(_offsets(sweep, len(shapes)), shapes.items(), strict=True):
             place, rows = _rows(sweep, metric, prior)
             _draw(axes, (place + beside) / (sweep.cuts[prior] if scaled else 1), rows, *look)
             told.append(f"{prior}: {_told(place, rows)}")
         _label(axes, sweep, scaled)
         if sweep.is_length:
-            _mark_cuts(axes, {1.0: SOFT} if scaled else _marks(sweep, looks), scaled)
+            _mark_cuts(axes, {1.0: SOFT} if scaled else _marks(sweep, shapes), scaled)
         return to_svg(
             figure,
             f"{metric.name} of {sweep.title}, difference to none"
@@ -222,10 +210,10 @@ def _label(axes: Axes, sweep: Sweep, scaled: bool) -> None:
     axes.set_axisbelow(True)
 
 
-def _marks(sweep: Sweep, looks: Mapping[str, tuple[str, str]]) -> dict[float, str]:
+def _marks(sweep: Sweep, shapes: Mapping[str, tuple[str, str]]) -> dict[float, str]:
     """Cuts with the colour of their prior; one that several priors share is nobody's."""
     marks: dict[float, str] = {}
-    for prior, (colour, _) in looks.items():
+    for prior, (colour, _) in shapes.items():
         cut = sweep.cuts.get(prior)
         if cut is not None:
             marks[cut] = SOFT if cut in marks else colour

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from priorbench import UserError
+from priorbench.contracts import Axis
 from priorbench.dataset import DECOY, MOTIF, SUBOPTIMAL
 from priorbench.simulation import (
     Instances,
@@ -51,6 +53,7 @@ class Suboptimal(LogitTask):
     summary: ClassVar[str] = "motif instances with one base of low affinity between good ones"
     citation: ClassVar[str] = "Farley et al., Science 2015"
     reverse_complement: ClassVar[bool] = True
+    primary: ClassVar[Mapping[Axis, str]] = {"localisation": "suboptimal-sign"}
     fidelity: float = 0.8
     mutated: float = 0.2
 

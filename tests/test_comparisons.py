@@ -4,33 +4,54 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from priorbench.comparisons import compare
+from priorbench.across import ACROSS_COLUMNS, compare_across, rank_axes
+from priorbench.claims import Claims, default_primary, resolve_primary
+from priorbench.comparisons import COMPARISON_COLUMNS, compare
+from priorbench.errors import UserError
+from priorbench.families import families
+from priorbench.metrics import METRICS
+from priorbench.pairs import paired_runs
+from priorbench.planning import plan_seeds
+from priorbench.registry import build
 from priorbench.results import RESULT_COLUMNS
+from priorbench.study import make_study
 
 SEEDS = range(8)
+MAIN = "input-x-gradient"
+PRIMARY = {"prediction": "auroc", "localisation": "motif-auprc", "stability": "seed-cosine"}
+CLAIMS = Claims({"binary": PRIMARY}, {"auroc": 0.005}, attribution=MAIN)
 
 
-def results(scores, metric="auroc", axis="prediction", up=True, status=None, floor=None):
+def results(
+    scores,
+    metric="auroc",
+    axis="prediction",
+    up=True,
+    status=None,
+    floor=None,
+    dataset="simulated",
+):
     """A results table; ``scores`` maps a prior to its values seed by seed."""
-    block = ("binary", "simulated", "three-conv")
+    block = ("binary", dataset, "three-conv")
+    spec = MAIN if METRICS[metric].of_attribution else ""
     rows = []
     for prior, values in scores.items():
         for seed, value in zip(SEEDS, values, strict=True):
             ended = (status or {}).get((prior, seed), "done")
             trial = [f"{prior}{seed}", "evaluate", ended, *block, prior, 1.0, seed]
-            rows.append([*trial, metric, axis, value, up])
+            rows.append([*trial, spec, metric, axis, value, up])
     if floor is not None:
-        row = ["", "reference", "done", *block, "random", None, None, metric, axis, floor, up]
+        row = ["", "reference", "done", *block, "random", None, None, spec, metric, axis, floor, up]
         rows.append(row)
     return pd.DataFrame(rows, columns=RESULT_COLUMNS).astype({"seed": "Int64"})
 
 
-def no_agreement(trials, metric):
+def no_agreement(trials, metric, attribution):
     raise AssertionError("not needed")
 
 
 def by_prior(table):
-    return compare(table, no_agreement).set_index("prior")
+    return compare(table, no_agreement, CLAIMS).set_index("prior")
 
 
 BASE = np.linspace(0.8, 0.87, 8)
@@ -83,12 +104,12 @@ def test_measured_prices_count_as_measured():
 def test_agreement_is_asked_for_the_pairs_of_both_arms():
     asked = []
 
-    def agreement(trials, metric):
+    def agreement(trials, metric, attribution):
         asked.append((metric.name, trials["trial"].tolist()))
         return np.eye(len(trials)) + 0.1 * (np.arange(16) >= 8) * (np.arange(16) >= 8)[:, None]
 
     table = results({"none": BASE, "a": BASE}, "seed-cosine", "stability")
-    found = compare(table, agreement).iloc[0]
+    found = compare(table, agreement, CLAIMS).iloc[0]
     expected = [f"{prior}{seed}" for prior in ("none", "a") for seed in SEEDS]
     assert asked == [("seed-cosine", expected)]
     assert (found["mean_baseline"], found["mean_prior"]) == pytest.approx((0, 0.1))
@@ -98,7 +119,222 @@ def test_agreement_is_asked_for_the_pairs_of_both_arms():
 
 def test_one_seed_has_a_difference_and_no_test():
     table = results({"none": BASE, "a": BASE + 0.1})
-    found = compare(table[table["seed"] == 0], no_agreement).iloc[0]
+    found = compare(table[table["seed"] == 0], no_agreement, CLAIMS).iloc[0]
     assert found["difference"] == pytest.approx(0.1)
     assert np.isnan(found["p"])
     assert found["verdict"] == found["test"] == ""
+    assert found["missing"] == ""
+
+
+def test_unpaired_seeds_are_named():
+    table = results({"none": BASE, "a": BASE + 0.1})
+    found = compare(table[(table["prior"] == "none") | (table["seed"] < 6)], no_agreement, CLAIMS)
+    assert found["n"].item() == 6
+    assert found["missing"].item() == "6 7"
+
+
+def test_a_finished_trial_without_a_score_counts_as_failed():
+    holes = np.where(np.arange(8) < 1, np.nan, BASE)
+    found = by_prior(results({"none": BASE, "a": holes}, floor=0.5))
+    assert found["n"]["a"] == 8
+    assert found["difference"]["a"] == pytest.approx((0.5 - BASE[0]) / 8)
+
+
+def test_tuning_trials_are_not_compared():
+    table = results({"none": BASE, "a": BASE})
+    tuned = results({"none": BASE - 0.5, "a": BASE + 0.5}).assign(stage="tune")
+    found = by_prior(pd.concat([table, tuned], ignore_index=True))
+    assert found["difference"]["a"] == 0
+    assert found["n"]["a"] == 8
+
+
+class TestFamilies:
+    def table(self):
+        one = {"none": BASE, "a": BASE + 0.01, "b": BASE + 0.001}
+        parts = [
+            results(one),
+            results(one, "motif-auprc", "localisation"),
+            results(one, "auprc"),
+            results(one, "motif-auroc", "localisation"),
+            results(one, "entropy", "smoothness", up=None),
+        ]
+        return compare(pd.concat(parts, ignore_index=True), no_agreement, CLAIMS)
+
+    def test_primary_metrics_are_corrected_together(self):
+        found = self.table().set_index(["metric", "prior"])
+        assert found.loc["auroc", "tests"].tolist() == [4, 4]
+        assert found.loc[("auroc", "a"), "p_adjusted"] == pytest.approx(4 * 2 / 256)
+        assert found.loc[("auroc", "a"), "correction"] == "holm"
+
+    def test_the_rest_is_exploratory(self):
+        found = self.table().set_index(["metric", "prior"])
+        assert found.loc[("auprc", "a"), "family"] == "exploratory"
+        # all four are as small as they can be
+        assert found.loc[("auprc", "a"), "p_adjusted"] == pytest.approx(2 / 256)
+        assert found.loc[("entropy", "a"), "family"] == ""
+
+    def test_another_attribution_is_exploratory(self):
+        table = results({"none": BASE, "a": BASE}, "motif-auprc", "localisation")
+        found = compare(table.assign(attribution="gradient"), no_agreement, CLAIMS)
+        assert found["family"].item() == "exploratory"
+
+    def test_sentences_say_how_many_and_how(self):
+        primary, exploratory = families(self.table())
+        assert "4 tests of a difference and 2 against a margin" in primary.sentence
+        assert "Holm" in primary.sentence
+        assert "auroc, motif-auprc of 2 priors" in primary.sentence
+        assert "Benjamini and Hochberg" in exploratory.sentence
+
+
+class TestMargins:
+    noise = np.array([1, -1, 1, -1, 1, -1, 1, -1]) * 1e-4
+
+    def test_no_difference_is_equivalent(self):
+        found = by_prior(results({"none": BASE, "a": BASE + self.noise}))
+        assert found["verdict"]["a"] == "equivalent"
+        assert found["margin"]["a"] == 0.005
+        assert found["p_noninferior"]["a"] == 1 / 256
+
+    def test_a_possible_gain_is_noninferior(self):
+        gain = np.array([0.02, -0.001, 0.02, -0.002, -0.001, -0.003, 0.01, -0.001])
+        found = by_prior(results({"none": BASE, "a": BASE + gain}))
+        assert found["verdict"]["a"] == "non-inferior"
+
+    def test_losses_have_a_relative_margin(self):
+        loss = BASE * (1 + 100 * self.noise)  # a hundredth up and down
+        found = by_prior(results({"none": BASE, "a": loss}, "cross-entropy", up=False))
+        assert found["margin"]["a"] == pytest.approx(0.02 * BASE.mean())
+        assert found["verdict"]["a"] == "equivalent"
+
+    def test_other_metrics_have_none(self):
+        found = by_prior(results({"none": BASE, "a": BASE}, "auprc"))
+        assert np.isnan(found["p_noninferior"]["a"])
+        assert found["verdict"]["a"] == "inconclusive"
+
+
+class TestAcross:
+    def pairs(self, gains, **options):
+        parts = [
+            results({"none": BASE + k, "a": BASE + k + gain, "b": BASE + k}, dataset=f"d{k}")
+            for k, gain in enumerate(gains)
+        ]
+        table = pd.concat(parts, ignore_index=True)
+        return paired_runs(table, no_agreement, "none")
+
+    def test_one_dataset_has_no_table(self):
+        found = compare_across(self.pairs([0.1]), CLAIMS)
+        assert found.empty
+        assert list(found.columns) == ACROSS_COLUMNS
+
+    def test_the_mean_over_datasets_is_tested(self):
+        found = compare_across(self.pairs([0.02, 0.04]), CLAIMS).set_index("prior")
+        assert found["difference"]["a"] == pytest.approx(0.03)
+        assert found["runs"]["a"] == 16
+        assert found["better_in"]["a"] == 2
+        assert found["p"]["a"] == 2 / 2**16
+        assert found["p_adjusted"]["a"] == 4 / 2**16
+        assert found["verdict"].tolist() == ["better", "equivalent"]
+        assert found["improvement"]["b"] == 0.5
+
+    def test_agreement_has_a_test_and_no_interval(self):
+        def agreement(trials, metric, attribution):
+            seeds = trials["seed"].to_numpy(dtype=float)
+            return np.eye(len(trials)) + 0.01 * np.minimum.outer(seeds, seeds)
+
+        parts = [
+            results({"none": BASE, "a": BASE}, "seed-cosine", "stability", dataset=name)
+            for name in ("x", "y")
+        ]
+        pairs = paired_runs(pd.concat(parts, ignore_index=True), agreement, "none")
+        found = compare_across(pairs, CLAIMS).iloc[0]
+        assert found["p"] == 1
+        assert np.isnan([found["ci_low"], found["mixed_effect"], found["improvement"]]).all()
+
+    def test_exploratory_metrics_are_left_out(self):
+        table = pd.concat(
+            [results({"none": BASE, "a": BASE}, "auprc", dataset=d) for d in ("x", "y")]
+        )
+        assert compare_across(paired_runs(table, no_agreement, "none"), CLAIMS).empty
+
+    def test_ranks_are_of_the_primary_metric_of_each_task(self):
+        high = results({"none": BASE, "a": BASE + 0.1, "b": BASE - 0.1}, dataset="x")
+        low = results(
+            {"none": BASE, "a": BASE - 0.1, "b": BASE + 0.1}, "profile-nll", up=False, dataset="y"
+        )
+        claims = Claims(
+            {"binary": PRIMARY, "profile": {"prediction": "profile-nll"}}, attribution=MAIN
+        )
+        table = pd.concat([high, low.assign(task="profile")], ignore_index=True)
+        (found,) = rank_axes(compare(table, no_agreement, claims))
+        assert found.metrics == ("auroc", "profile-nll")
+        assert dict(zip(found.priors, found.ranking.ranks, strict=True)) == {
+            "none": 2,
+            "a": 1,
+            "b": 3,
+        }
+
+
+class TestDeclaring:
+    def test_defaults_are_one_metric_an_axis(self):
+        assert default_primary(build("task", "binary")) == {
+            "prediction": "auroc",
+            "localisation": "motif-auprc",
+            "stability": "seed-cosine",
+            "faithfulness": "mutagenesis-correlation",
+        }
+        assert default_primary(build("task", "profile"))["prediction"] == "profile-nll"
+        assert default_primary(build("task", "suboptimal"))["localisation"] == "suboptimal-sign"
+
+    def test_a_study_may_name_others(self):
+        declared = {"prediction": "auprc", "rbp": {"stability": ""}}
+        study = make_study({"primary": declared}, where="here")
+        found = resolve_primary(study, ["binary", "rbp"])
+        assert found["binary"]["prediction"] == found["rbp"]["prediction"] == "auprc"
+        assert "stability" in found["binary"]
+        assert "stability" not in found["rbp"]
+
+    @pytest.mark.parametrize(
+        ("declared", "message"),
+        [
+            ({"binry": {"prediction": "auprc"}}, "did you mean 'binary'"),
+            ({"predicton": "auroc"}, "did you mean 'prediction'"),
+            ({"prediction": "aurocc"}, "did you mean 'auroc'"),
+            ({"prediction": "motif-auprc"}, "metric of axis 'localisation'"),
+            ({"prediction": "profile-nll"}, "unknown metric of this task"),
+            ({"smoothness": "entropy"}, "only shown, never ranked"),
+        ],
+    )
+    def test_what_cannot_be_primary_is_refused(self, declared, message):
+        study = make_study({"primary": declared}, where="here")
+        with pytest.raises(UserError, match=message):
+            resolve_primary(study, ["binary"])
+
+    def test_margins_are_above_zero(self):
+        with pytest.raises(UserError, match="greater than 0"):
+            make_study({"margins": {"auroc": 0}}, where="here")
+
+
+def test_seeds_are_planned_alone_and_in_the_family():
+    generator = np.random.default_rng(0)
+    table = results({"none": BASE, "a": BASE + generator.normal(0.005, 0.01, 8), "b": BASE})
+    pairs = paired_runs(table[table["prior"] != "b"], no_agreement, "none")
+    comparisons = compare(table, no_agreement, CLAIMS)
+    family = families(comparisons)[0]
+    found = plan_seeds(pairs, CLAIMS, {pairs[0].block: family}, 0.01)
+    rows = {(row.claim, row.tests): row for row in found.itertuples()}
+    assert set(rows) == {
+        ("difference", 1),
+        ("difference", 2),
+        ("non-inferiority", 1),
+        ("non-inferiority", 2),
+    }
+    alone, corrected = rows["difference", 1], rows["difference", 2]
+    assert alone.seeds_80 < corrected.seeds_80 < corrected.seeds_95
+    assert alone.seeds_80 < alone.cautious_80
+    assert rows["non-inferiority", 1].effect == 0.005
+
+
+def test_columns_of_the_design_come_first():
+    assert COMPARISON_COLUMNS[:3] == ["task", "dataset", "architecture"]
+    wanted = {"n", "ci_low", "effect_size", "p_adjusted", "test", "verdict"}
+    assert wanted <= set(COMPARISON_COLUMNS[:19])

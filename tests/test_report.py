@@ -18,20 +18,30 @@ from priorbench.reports import write_report
 from priorbench.reports._blocks import blocks, reach
 from priorbench.reports._examples import choose_example
 from priorbench.reports._numbers import decimals_for, exact_p, fixed, listed, p_value
+from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError, registry
-from priorbench.comparisons import compare
+from priorbench.across import compare_across
+from priorbench.claims import Claims
+from priorbench.comparisons import compare, compare_pairs
 from priorbench.dataset import MOTIF, TEST, TRAIN, VALID, DatasetWriter, load_dataset
 from priorbench.evaluation import pack_explanation, pack_predictions
 from priorbench.explainers import Explanation
 from priorbench.metrics import METRICS
+from priorbench.pairs import paired_runs
 from priorbench.references import reference_scores
 from priorbench.results import RESULT_COLUMNS, load_run
+from priorbench.statistics import DEFINITIONS
 from priorbench.study import make_study
 
 EVIL = "<script>alert(1)</script>"
 MEASURED = ("auroc", "motif-auprc", "seed-cosine", "high-frequency")
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
+
+
+SCORED = "input-x-gradient"
+PRIMARY = {"prediction": "auroc", "localisation": "motif-auprc", "stability": "seed-cosine"}
+CLAIMS = Claims({"binary": PRIMARY}, {"auroc": 0.005}, attribution=SCORED)
 
 
 def write_dataset(folder, *, length, truth):
@@ -45,9 +55,6 @@ def write_dataset(folder, *, length, truth):
         known = (codes, (codes == MOTIF).astype(np.float32)) if truth else ()
         writer.attribute(np.arange(12, 18), *known)
         writer.finish(task="binary", name="simulated")
-
-
-SCORED = "input-x-gradient"
 
 
 def pack(logit, attribution):
@@ -71,7 +78,7 @@ def make_run(root, priors, seeds, *, failed=(), truth=True, name="study", length
     study = {"name": name, "question": f"Is {EVIL} asked?", "priors": list(priors)}
     weights = {prior: {"binary": 1.0} for prior in priors}
     study |= {"seeds": list(seeds), "tasks": ["binary"], "scale": "smoke", "weights": weights}
-    study |= {"attributions": [SCORED]}
+    study |= {"attributions": [SCORED], "primary": {"binary": PRIMARY}}
     root.mkdir()
     (root / "study.toml").write_text(make_study(study, where="test").to_toml())
     environment = {
@@ -96,7 +103,7 @@ def make_run(root, priors, seeds, *, failed=(), truth=True, name="study", length
     if not truth:
         results.loc[results["metric"] == "motif-auprc", "value"] = np.nan
     results.to_csv(root / "results.csv", index=False)
-    compare(results, unrelated).to_csv(root / "comparisons.csv", index=False)
+    compare(results, unrelated, CLAIMS).to_csv(root / "comparisons.csv", index=False)
     return root
 
 
@@ -244,10 +251,10 @@ class TestPage:
 
     def test_says_what_so_few_seeds_can_show(self, hostile_page):
         text = check(hostile_page)
-        # 2/2**3, twice that by Holm's method; 7 is the least n with 2 * 2/2**n <= .05
+        # 2/2**3, six times that by Holm's method; 8 is the least n with 6 * 2/2**n <= .05
         assert "3 seeds cannot reach significance" in text
-        assert "= .25, and Holm’s correction over 2 priors makes it .5" in text
-        assert "--seeds 7" in text
+        assert "= .25, and Holm’s correction over 6 tests makes it 1" in text
+        assert "--seeds 8" in text
 
     def test_lists_failures_with_their_reason(self, hostile_page):
         text = check(hostile_page)
@@ -308,12 +315,12 @@ class TestEdges:
         root = make_run(tmp_path / "r", ("none", "tv"), (0,))
         results = pd.read_csv(root / "results.csv", keep_default_na=False, na_values=[""])
         results[results["stage"] == "reference"].to_csv(root / "results.csv", index=False)
-        compare(results.iloc[:0], unrelated).to_csv(root / "comparisons.csv", index=False)
+        compare(results.iloc[:0], unrelated, CLAIMS).to_csv(root / "comparisons.csv", index=False)
         text = check(report(tmp_path, root))
         assert "No trial left a score" in text
 
     def test_enough_seeds_lead_to_findings(self, tmp_path):
-        text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), range(6))))
+        text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), range(7))))
         assert (
             "tv against none: better on prediction (auroc) and localisation (motif-auprc)" in text
         )
@@ -326,7 +333,7 @@ class TestEdges:
         other = results.assign(architecture="other")
         both = pd.concat([results, other], ignore_index=True).astype({"seed": "Int64"})
         both.to_csv(root / "results.csv", index=False)
-        compare(both, unrelated).to_csv(root / "comparisons.csv", index=False)
+        compare(both, unrelated, CLAIMS).to_csv(root / "comparisons.csv", index=False)
         text = check(report(tmp_path, root))
         assert text.count("What can be concluded:") == 2
         assert "What can be concluded: binary · simulated · other" in text
@@ -343,6 +350,83 @@ class TestEdges:
         with pytest.raises(UserError, match="not a finished run"):
             write_report([tmp_path], page)
         assert not page.exists()
+
+
+class TestStatistics:
+    def test_tables_say_what_was_corrected_and_how(self, hostile_page):
+        text = check(hostile_page)
+        family = "Primary family: 6 tests of a difference and 2 against a margin"
+        assert family in text
+        assert "p adjusted by Holm’s method" in text
+        for word in ("equivalent", "non-inferior", "inconclusive"):
+            assert DEFINITIONS[word] in text
+
+    def test_intervals_are_named(self, hostile_page):
+        assert "paired t; none for seed-cosine" in check(hostile_page)
+
+    def test_one_seed_has_no_interval(self, tmp_path):
+        text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), (3,))))
+        assert "With one seed there is no p" in text
+
+    def test_datasets_together(self, tmp_path):
+        root = make_run(tmp_path / "r", ("none", "tv"), range(3))
+        both = pd.concat([load_run(root).results.assign(architecture=a) for a in ("x", "y")])
+        both.to_csv(root / "results.csv", index=False)
+        pairs = paired_runs(both.astype({"seed": "Int64"}), unrelated, "none")
+        compare_pairs(pairs, CLAIMS).to_csv(root / "comparisons.csv", index=False)
+        compare_across(pairs, CLAIMS).to_csv(root / "across.csv", index=False)
+        text = check(report(tmp_path, root))
+        assert "Mean over datasets of the difference to none" in text
+        assert "2 of 2 6 pairs" in text
+        assert "so few cannot tell any two apart" in text
+
+    def test_files_of_an_earlier_version_are_refused(self, tmp_path):
+        root = make_run(tmp_path / "r", ("none", "tv"), (0, 1))
+        old = pd.read_csv(root / "comparisons.csv").drop(columns="family")
+        old.to_csv(root / "comparisons.csv", index=False)
+        with pytest.raises(UserError, match="of an earlier version; `priorbench score"):
+            load_run(root)
+
+
+class TestFront:
+    def run(self, tmp_path, values):
+        """Trials of tv at some weights in tuning: (auroc, motif-auprc) by weight."""
+        root = make_run(tmp_path / "r", ("none", "tv"), (0, 1))
+        results = load_run(root).results
+        some = results[(results["prior"] == "tv") & (results["stage"] == "evaluate")]
+        parts = [results]
+        for weight, scores in values.items():
+            tuned = some.assign(stage="tune", weight=weight)
+            for metric, value in zip(("auroc", "motif-auprc"), scores, strict=True):
+                tuned.loc[tuned["metric"] == metric, "value"] = value
+            parts.append(tuned)
+        pd.concat(parts).to_csv(root / "results.csv", index=False)
+        return root
+
+    def test_points_that_nothing_beats_are_marked(self, tmp_path):
+        run = load_run(self.run(tmp_path, {0.1: (0.9, 0.3), 1: (0.8, 0.5), 10: (0.7, 0.4)}))
+        (block,) = blocks(run)
+        axes = axes_of(run, block)
+        assert [metric.name for metric in axes] == ["auroc", "motif-auprc"]
+        tuned = {p.weight: p.best for p in points(run, block, axes) if p.stage == "tune"}
+        assert tuned == {0.1: True, 1: True, 10: False}
+
+    def test_spread_is_that_of_seeds(self, tmp_path):
+        run = load_run(self.run(tmp_path, {}))
+        (block,) = blocks(run)
+        (none, tv) = points(run, block, axes_of(run, block))
+        assert none.x == pytest.approx(0.501)
+        assert none.x_spread == pytest.approx(0.002 / np.sqrt(2))
+        assert tv.best
+        assert not none.best
+
+    def test_tuning_and_evaluation_are_told_apart(self, tmp_path):
+        text = check(report(tmp_path, self.run(tmp_path, {0.1: (0.9, 0.3), 1: (0.8, 0.5)})))
+        assert "The two are of different data and not to be compared" in text
+
+    def test_nothing_to_trade_is_left_out(self, tmp_path):
+        root = make_run(tmp_path / "r", ("none", "tv"), (0, 1), truth=False)
+        assert "Prediction against localisation" not in check(report(tmp_path, root))
 
 
 class TestReading:
@@ -363,8 +447,8 @@ class TestReading:
     def test_reach(self, hostile):
         (block,) = blocks(load_run(hostile))
         found = reach(block)
-        assert (found.n, found.tests, found.smallest, found.corrected) == (3, 2, 0.25, 0.5)
-        assert (found.needed, found.needed_corrected) == (7, 2 * 2 / 2**7)
+        assert (found.n, found.tests, found.smallest, found.corrected) == (3, 6, 0.25, 1)
+        assert (found.needed, found.needed_corrected) == (8, 6 * 2 / 2**8)
         assert not found.enough
 
     def test_example_is_the_median_sequence(self, tmp_path):

@@ -18,6 +18,7 @@ from priorbench.results import RESULT_COLUMNS, load_run
 from priorbench.status import read_status
 from priorbench.store import RunDirectory, slug
 
+QUIET = ["--no-report", "--jobs", "1"]
 SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
 PLUGIN = """
 from dataclasses import dataclass
@@ -150,6 +151,55 @@ def test_compare_prints_any_baseline(finished, capsys):
         _main(["compare", str(finished), "--metric", "auroc", "--baseline", "fourir"])
 
 
+def test_compare_says_what_was_corrected(finished, capsys):
+    assert _main(["compare", str(finished), "--metric", "auroc"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Primary family: 8 tests of a difference and 2 against a margin" in printed
+    assert "adjusted by Holm’s method" in printed
+    assert "inconclusive: none of these could be shown" in printed
+
+
+def test_power_says_how_many_seeds(finished, capsys):
+    arguments = ["power", str(finished), "--metric", "auroc"]
+    assert _main([*arguments, "--effect", "0.1", "--baseline", "fourier"]) == 0
+    printed = capsys.readouterr().out
+    assert "non-inferiority" in printed
+    assert "dropout" in printed
+    assert "seeds_95" in printed
+    with pytest.raises(UserError, match="only shown, never tested"):
+        _main(["power", str(finished), "--metric", "entropy"])
+    with pytest.raises(UserError, match="--effect 0"):
+        _main([*arguments, "--effect", "0"])
+    with pytest.raises(UserError, match="did you mean 'dropout'"):
+        _main([*arguments, "--baseline", "dropuot"])
+
+
+def test_what_is_claimed_is_written_back(finished):
+    study = load_run(finished).study
+    assert study["primary"]["binary"]["prediction"] == "auroc"
+    assert study["margins"] == {"auroc": 0.005}
+    assert (study["loss_margin"], study["baseline"]) == (0.02, "none")
+
+
+def test_another_baseline_trains_nothing(finished, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    text = (copy / "study.toml").read_text()
+    study = tmp_path / "study.toml"
+    study.write_text(text)
+    assert _main(["run", str(study), "--baseline", "dropout", "--out", str(copy), *QUIET]) == 0
+    assert "6 trials, 0 to run" in capsys.readouterr().err
+    found = load_run(copy)
+    assert set(found.comparisons["baseline"]) == {"dropout"}
+    assert set(found.comparisons["prior"]) == {"none", "fourier"}
+    changed = tmp_path / "changed.toml"
+    changed.write_text(text.replace("auroc = 0.005", "auroc = 0.01"))
+    with pytest.raises(UserError, match="holds another study: margins"):
+        _main(["run", str(changed), "--out", str(copy), *QUIET])
+    with pytest.raises(UserError, match="unknown prior of this study 'tv'"):
+        _main(["run", str(study), "--baseline", "tv", "--out", str(copy), *QUIET])
+
+
 def test_a_run_is_read_back(finished):
     found = load_run(finished)
     assert found.study["priors"] == ["none", "fourier", "dropout"]
@@ -190,7 +240,8 @@ def test_failures_and_collapses_are_recorded_and_counted(tmp_path, plugin, capsy
     assert statuses["mine"] == statuses["none"] == "done"
     assert statuses["mine:mode=fails"] == "failed"
     assert statuses["mine:mode=diverges"] == "collapsed"
-    table = compare(load_run(out).results, load_run(out).agreement())
+    found = load_run(out)
+    table = compare(found.results, found.agreement(), found.claims)
     table = table.set_index(["metric", "prior"])
     assert (table["n"] == 2).all()
     # a predictor that knows nothing, and attributions that agree with nothing

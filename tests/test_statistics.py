@@ -10,13 +10,19 @@ from scipy import stats
 
 from priorbench.statistics import (
     agreement_differences,
+    agreement_pseudo_values,
     impute_failures,
+    jackknife_interval,
     leave_one_out,
     paired_difference,
+    paired_t_p,
+    sign_flip_greater_p,
+    sign_flip_greater_ps,
     sign_flip_p,
+    sign_flip_ps,
     smallest_p,
+    wilcoxon_p,
 )
-from priorbench.statistics.paired import bootstrap_interval
 
 VALUES = st.lists(st.floats(-100, 100).map(lambda v: round(v, 3)), min_size=2, max_size=8)
 
@@ -67,17 +73,54 @@ def test_paired_difference_by_hand():
     assert (found.n, found.mean_baseline, found.mean_prior, found.difference) == (3, 2, 3, 1)
     assert found.effect_size == pytest.approx(1 / 1.0)
     assert found.p == 0.5
-    assert 0 <= found.ci_low <= 1 <= found.ci_high <= 2
+    # t of .975 with two degrees of freedom is 4.3027
+    assert found.ci_low == pytest.approx(1 - 4.3027 / np.sqrt(3), abs=1e-4)
+    assert found.interval == "paired t"
+    assert found.smallest_p == 0.25
+    assert found.cliffs_delta == pytest.approx(1 / 3)  # wins: 1.5, 1.5 and 3 of 3
     assert found.test == "sign-flip, exact"
 
 
-def test_interval_covers_at_moderate_n():
-    generator = np.random.default_rng(1)
-    hits = 0
-    for _ in range(150):
-        low, high = bootstrap_interval(generator.normal(1.0, 1.0, size=20))
-        hits += low <= 1.0 <= high
-    assert 0.87 <= hits / 150 <= 0.99
+@given(VALUES)
+def test_one_sided_sign_flip_p_is_the_share_of_all_flips(values):
+    differences = np.array(values)
+    flips = np.array(list(itertools.product([1, -1], repeat=len(values))))
+    sums = (flips * differences).sum(axis=1)
+    expected = np.mean(sums >= differences.sum() - 1e-9)
+    assert sign_flip_greater_p(differences) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [2, 7, 14, 25])
+def test_many_p_are_those_of_each(n):
+    rows = np.random.default_rng(n).normal(0.3, 1, size=(40, n))
+    expected = [sign_flip_greater_p(row) for row in rows]
+    assert sign_flip_greater_ps(rows) == pytest.approx(np.array(expected))
+    expected = [sign_flip_p(row) for row in rows]
+    assert sign_flip_ps(rows) == pytest.approx(np.array(expected))
+    assert sign_flip_ps(np.zeros((3, n))).tolist() == [1, 1, 1]
+
+
+def test_exact_and_random_flips_agree_at_twenty_pairs():
+    differences = np.random.default_rng(2).normal(0.4, 1, size=20)
+    flips = np.array(list(itertools.product([1, -1], repeat=20)), dtype=np.int8)
+    expected = np.mean(np.abs(flips @ differences) >= abs(differences.sum()) - 1e-9)
+    assert sign_flip_p(differences) == pytest.approx(expected, rel=1e-12)
+    assert sign_flip_greater_p(differences) == pytest.approx(expected / 2, rel=1e-12)
+
+
+def test_tests_beside_it_are_scipys():
+    differences = np.random.default_rng(7).normal(0.4, 1, size=9)
+    assert paired_t_p(differences) == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+    by_scipy = stats.wilcoxon(differences, method="exact").pvalue
+    assert wilcoxon_p(differences) == pytest.approx(by_scipy)
+
+
+def test_wilcoxon_with_ties_and_zeros_is_the_permutation_of_signs():
+    differences = np.array([0.0, 0.1, 0.1, -0.1, 0.3, 0.3, 0.2])
+    by_scipy = stats.wilcoxon(
+        differences, zero_method="pratt", method=stats.PermutationMethod(n_resamples=np.inf)
+    ).pvalue
+    assert wilcoxon_p(differences) == pytest.approx(by_scipy)
 
 
 def test_equal_arms_and_one_pair_are_defined():
@@ -86,7 +129,23 @@ def test_equal_arms_and_one_pair_are_defined():
     assert np.isnan(same.effect_size)
     one = paired_difference(np.array([1.0]), np.array([2.0]))
     assert one.difference == 1
-    assert np.isnan([one.ci_low, one.p, one.effect_size]).all()
+    assert np.isnan([one.ci_low, one.p, one.effect_size, one.smallest_p]).all()
+    assert one.test == one.interval == ""
+
+
+def test_constant_differences_have_no_spread_to_measure_by():
+    constant = paired_difference(np.full(8, 0.3), np.full(8, 0.3) + 0.1)
+    assert np.isnan([constant.effect_size, constant.p_t, constant.correlation]).all()
+    assert constant.p == constant.smallest_p == 2 / 256
+    assert constant.ci_low == pytest.approx(0.1)
+    assert constant.ci_high == pytest.approx(0.1)
+
+
+def test_correlation_of_the_pairs():
+    baseline = np.array([1.0, 2.0, 3.0, 5.0])
+    prior = np.array([2.0, 2.5, 4.0, 4.5])
+    expected = np.corrcoef(baseline, prior)[0, 1]
+    assert paired_difference(baseline, prior).correlation == pytest.approx(expected)
 
 
 def test_unusable_arrays_are_refused():
@@ -149,3 +208,23 @@ def test_agreement_of_one_seed_is_not_defined():
     assert np.isnan(agreement_differences(np.ones((2, 2)))).all()
     assert np.isnan(leave_one_out(np.ones((1, 1)))).all()
     assert leave_one_out(np.array([[1, 0.25], [0.25, 1]])).tolist() == [0.25, 0.25]
+    assert np.isnan(agreement_pseudo_values(np.ones((4, 4)))).all()
+
+
+def test_pseudo_values_are_those_of_the_jackknife():
+    n, matrix = 6, agreement(np.random.default_rng(8), 6, gain=0.5)
+
+    def difference(kept):
+        return within(matrix, [k + n for k in kept]) - within(matrix, kept)
+
+    whole = difference(list(range(n)))
+    expected = [n * whole - (n - 1) * difference([k for k in range(n) if k != i]) for i in range(n)]
+    assert agreement_pseudo_values(matrix) == pytest.approx(np.array(expected))
+    assert agreement_pseudo_values(matrix).mean() == pytest.approx(whole)
+
+
+def test_no_interval_of_an_agreement_below_ten_seeds():
+    assert jackknife_interval(np.arange(9.0)).method == ""
+    found = jackknife_interval(np.arange(10.0))
+    assert found.method == "jackknife t"
+    assert found.low == pytest.approx(stats.t.interval(0.95, 9, 4.5, stats.sem(np.arange(10)))[0])

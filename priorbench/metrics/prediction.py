@@ -92,7 +92,10 @@ def _metric(
 ) -> Metric:
     higher = function not in (cross_entropy, calibration_error)
     unit = "nats" if function is cross_entropy else ""
-    return Metric(name, "prediction", unit, higher, summary, "trial", function, main=main)
+    loss = function is cross_entropy
+    return Metric(
+        name, "prediction", unit, higher, summary, "trial", function, main=main, loss=loss
+    )
 
 
 METRICS = (

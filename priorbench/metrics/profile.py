@@ -76,6 +76,7 @@ METRICS = (
         "trial",
         negative_log_likelihood,
         main=True,
+        loss=True,
     ),
     Metric(
         "profile-jsd",

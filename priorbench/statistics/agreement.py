@@ -49,3 +49,26 @@ def agreement_differences(agreement: NDArray[np.float64]) -> NDArray[np.float64]
     gained = pool[n:] - pool[:n]
     result: NDArray[np.float64] = (gained.sum(axis=1) - np.diag(gained)) / (n - 1)
     return result
+
+
+def agreement_pseudo_values(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Jackknife pseudo-values of the difference in mean agreement, one a seed.
+
+    n U - (n - 1) U_{-i}, with U the mean agreement within the prior less that within the baseline
+    and U_{-i} the same without seed i (Arvesen 1969). Their mean is U. Unlike the differences of
+    :func:`agreement_differences`, which are for testing that the arms can be exchanged, they have
+    the right spread where the arms differ.
+
+    Args:
+        agreement: (2n, 2n) as above.
+
+    Returns:
+        (n,); NaN for fewer than three seeds.
+    """
+    n = len(agreement) // 2
+    if n < 3:
+        return np.full(n, np.nan)
+    gained = leave_one_out(agreement[n:, n:]) - leave_one_out(agreement[:n, :n])
+    centre = gained.mean()
+    result: NDArray[np.float64] = centre + 2 * (n - 1) / (n - 2) * (gained - centre)
+    return result

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-EXACT_UP_TO = 20
-"""pairs up to which all sign flips are enumerated"""
-_RESAMPLES = 10_000
+from .confidence import Interval, jackknife_interval, mean_interval
+from .effects import (
+    cliffs_delta,
+    improvement_interval,
+    pair_correlation,
+    probability_of_improvement,
+    standardised_difference,
+)
+from .signflip import EXACT_UP_TO, sign_flip_p, smallest_p
 
 
 @dataclass(frozen=True)
@@ -21,12 +27,21 @@ class PairedDifference:
         mean_baseline: mean of the baseline's runs.
         mean_prior: mean of the prior's runs.
         difference: mean_prior - mean_baseline.
-        ci_low: lower end of the bootstrap interval; NaN for fewer than two pairs.
+        ci_low: lower end of the 95% interval of the difference; NaN where none is offered.
         ci_high: upper end.
+        interval: name of its method, or "".
         effect_size: d_z, mean over standard deviation of the differences; NaN where the
             standard deviation is zero or n < 2.
+        cliffs_delta: over all pairs of runs, above 0 where the prior's are larger.
+        improvement: probability that a run of the prior is above one of the baseline.
+        improvement_low: lower end of its 95% interval; NaN where none is offered.
+        improvement_high: upper end.
+        correlation: of the pairs; NaN for fewer than three, or where an arm does not vary.
         p: two-sided sign-flip p; NaN for fewer than two pairs.
-        test: name of the test, or "" where there is none.
+        p_t: two-sided p of the paired t test.
+        p_wilcoxon: two-sided p of Wilcoxon's signed-rank test.
+        smallest_p: the smallest p that so many pairs can give; NaN for fewer than two.
+        test: name of the test of ``p``, or "" where there is none.
     """
 
     n: int
@@ -35,77 +50,46 @@ class PairedDifference:
     difference: float
     ci_low: float
     ci_high: float
+    interval: str
     effect_size: float
+    cliffs_delta: float
+    improvement: float
+    improvement_low: float
+    improvement_high: float
+    correlation: float
     p: float
+    p_t: float
+    p_wilcoxon: float
+    smallest_p: float
     test: str
 
 
-def smallest_p(n: int) -> float:
-    """The smallest two-sided p that a sign-flip test of n pairs can give: 2 / 2**n."""
-    return 2.0 / 2.0**n if n else float("nan")
+def paired_t_p(differences: NDArray[np.float64]) -> float:
+    """Two-sided p of Student's paired t test of (n,) differences.
 
-
-def sign_flip_p(
-    differences: NDArray[np.float64], generator: np.random.Generator | None = None
-) -> float:
-    """Two-sided sign-flip (Fisher-Pitman) p of the mean difference being zero.
-
-    Exact, over all 2**n flips, up to n = 20; beyond that (b + 1) / (m + 1) from m random flips
-    (Phipson & Smyth 2010). Flips whose mean is as large as the observed one up to rounding
-    count as such.
-
-    Args:
-        differences: (n,) paired differences.
-        generator: for n above 20; a fixed seed if None.
-
-    Returns:
-        p in (0, 1]; NaN for fewer than two pairs, 1 where all differences are zero.
+    NaN for fewer than two, and where they are equal up to rounding but not zero; 1 where all are
+    zero.
     """
-    n = len(differences)
-    if n < 2:
-        return float("nan")
-    observed = abs(differences.sum())
-    tolerance = 1e-12 * np.abs(differences).sum()
-    if n > EXACT_UP_TO:
-        generator = generator or np.random.default_rng(0)
-        flips = generator.integers(0, 2, size=(_RESAMPLES, n), dtype=np.int8) * 2 - 1
-        extreme = np.abs(flips @ differences) >= observed - tolerance
-        return float((extreme.sum() + 1) / (_RESAMPLES + 1))
-    # sums over all sign patterns, doubled difference by difference
-    sums = np.zeros(1)
-    for difference in differences:
-        sums = np.concatenate([sums + difference, sums - difference])
-    return float(np.mean(np.abs(sums) >= observed - tolerance))
-
-
-def bootstrap_interval(
-    differences: NDArray[np.float64], confidence: float = 0.95
-) -> tuple[float, float]:
-    """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987).
-
-    Args:
-        differences: (n,) values.
-        confidence: nominal coverage.
-
-    Returns:
-        lower and upper end; NaN for fewer than two values, the value itself if all are equal.
-    """
-    from scipy.stats import bootstrap
+    from scipy.stats import ttest_1samp
 
     if len(differences) < 2:
-        return float("nan"), float("nan")
-    if np.ptp(differences) == 0:
-        return float(differences[0]), float(differences[0])
-    result = bootstrap(
-        (differences,),
-        np.mean,
-        confidence_level=confidence,
-        n_resamples=_RESAMPLES,
-        method="BCa",
-        vectorized=True,
-        rng=np.random.default_rng(0),
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+        return float("nan")
+    if not differences.any():
+        return 1.0
+    if np.isnan(standardised_difference(differences)):
+        return float("nan")
+    return float(ttest_1samp(differences, 0).pvalue)
+
+
+def wilcoxon_p(differences: NDArray[np.float64]) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test of (n,) differences, with mid-ranks for ties.
+
+    The sign-flip test of signed ranks, which is exact where SciPy's is, and with ties too. Zeros
+    are ranked and then left out (Pratt 1959). NaN for fewer than two, 1 where all are zero.
+    """
+    from scipy.stats import rankdata
+
+    return sign_flip_p(np.sign(differences) * rankdata(np.abs(differences)))
 
 
 def paired_difference(
@@ -124,28 +108,55 @@ def paired_difference(
         raise ValueError(f"wanted two (n,) arrays with n >= 1, got {baseline.shape}, {prior.shape}")
     if not (np.isfinite(baseline).all() and np.isfinite(prior).all()):
         raise ValueError("paired values must be finite; impute failures first")
-    return summarise_differences(prior - baseline, float(baseline.mean()), float(prior.mean()))
+    differences = prior - baseline
+    return _described(differences, (baseline, prior), mean_interval(differences))
 
 
-def summarise_differences(
-    differences: NDArray[np.float64], mean_baseline: float, mean_prior: float
+def compared_agreement(
+    differences: NDArray[np.float64],
+    pseudo: NDArray[np.float64],
+    runs: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> PairedDifference:
-    """Interval, effect size and test of (n,) differences, one a run; n >= 1."""
+    """Compare two arms on how well their runs agree among themselves.
+
+    Args:
+        differences: (n,) of :func:`~priorbench.statistics.agreement_differences`, to be tested.
+        pseudo: (n,) of :func:`~priorbench.statistics.agreement_pseudo_values`, for the interval.
+        runs: (n,) mean agreement of each run with the others of its arm, baseline's and prior's.
+            They share runs, so they are described, and no probability of improvement is given.
+    """
+    found = _described(differences, runs, jackknife_interval(pseudo))
+    nothing = dict.fromkeys(("improvement", "improvement_low", "improvement_high"), float("nan"))
+    nothing |= dict.fromkeys(("cliffs_delta", "correlation"), float("nan"))
+    return PairedDifference(**{**vars(found), **nothing})
+
+
+def _described(
+    differences: NDArray[np.float64],
+    arms: tuple[NDArray[np.float64], NDArray[np.float64]],
+    interval: Interval,
+) -> PairedDifference:
     n = len(differences)
-    low, high = bootstrap_interval(differences)
-    spread = differences.std(ddof=1) if n > 1 else 0.0
-    # differences that are equal up to rounding have no spread to measure an effect by
-    varies = spread > 1e-12 * np.abs(differences).max()
+    improvement = improvement_interval(*arms)
     exact = "sign-flip, exact" if n <= EXACT_UP_TO else "sign-flip, Monte Carlo"
     return PairedDifference(
         n=n,
-        mean_baseline=mean_baseline,
-        mean_prior=mean_prior,
+        mean_baseline=float(arms[0].mean()),
+        mean_prior=float(arms[1].mean()),
         difference=float(differences.mean()),
-        ci_low=low,
-        ci_high=high,
-        effect_size=float(differences.mean() / spread) if varies else float("nan"),
+        ci_low=interval.low,
+        ci_high=interval.high,
+        interval=interval.method,
+        effect_size=standardised_difference(differences),
+        cliffs_delta=cliffs_delta(*arms),
+        improvement=probability_of_improvement(*arms),
+        improvement_low=improvement.low,
+        improvement_high=improvement.high,
+        correlation=pair_correlation(*arms),
         p=sign_flip_p(differences),
+        p_t=paired_t_p(differences),
+        p_wilcoxon=wilcoxon_p(differences),
+        smallest_p=smallest_p(n) if n > 1 else float("nan"),
         test=exact if n > 1 else "",
     )
 

@@ -1,0 +1,161 @@
+"""From results.csv to arrays of paired runs: what all comparisons start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from . import scoring
+from .contracts import Metric
+from .metrics import METRICS
+from .statistics import (
+    agreement_differences,
+    agreement_pseudo_values,
+    impute_failures,
+    leave_one_out,
+)
+from .store import DONE
+
+BLOCK_COLUMNS = ["task", "dataset", "architecture"]
+_GROUP = [*BLOCK_COLUMNS, "attribution", "metric"]
+EVALUATE, REFERENCE = "evaluate", "reference"
+"""stages: trials that count, and scores of a random attribution and of the oracle"""
+
+Agreement = Callable[[pd.DataFrame, Metric, str], NDArray[np.float64]]
+"""(k, k) agreement of the k trials in a table with columns prior and seed, in its order, by a
+metric on one attribution"""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Runs of a prior and of the baseline with the same seeds, on one metric.
+
+    Attributes:
+        block: task, dataset, architecture.
+        attribution: spec of the attribution that the metric was read from; "" for none.
+        metric: what was measured.
+        prior: spec.
+        seeds: (n,) those that both have a value for.
+        missing: seeds of the block that lack a value in one of the two, and are not compared.
+        baseline: (n,) values as they count.
+        values: (n,) the prior's.
+        differences: (n,) to be tested; values - baseline, but for metrics of pairs of runs.
+        pseudo: (n,) for the interval of a metric of pairs of runs; None for all others.
+    """
+
+    block: tuple[str, str, str]
+    attribution: str
+    metric: Metric
+    prior: str
+    seeds: tuple[int, ...]
+    missing: tuple[int, ...]
+    baseline: NDArray[np.float64]
+    values: NDArray[np.float64]
+    differences: NDArray[np.float64]
+    pseudo: NDArray[np.float64] | None = None
+
+    @property
+    def sign(self) -> float:
+        """1 where higher is better, or nothing is; -1 where lower is."""
+        return -1.0 if self.metric.higher_is_better is False else 1.0
+
+    @property
+    def gain(self) -> NDArray[np.float64]:
+        """(n,) differences, positive where the prior is better."""
+        return self.sign * self.differences
+
+
+def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> list[Pairs]:
+    """Every prior with the baseline, on every metric of every block and attribution.
+
+    Failed and collapsed trials count as the worst outcome (:func:`counted_scores`). Only trials of
+    stage ``evaluate`` are compared.
+
+    Args:
+        results: with the columns of results.csv.
+        agreement: for metrics of pairs of trials, whose values alone cannot be tested; failed
+            and collapsed trials agree with nothing.
+        baseline: normalised spec of the prior to compare with.
+    """
+    found = []
+    evaluated = results[results["stage"] == EVALUATE]
+    floors = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
+    for key, group in evaluated.groupby(_GROUP, sort=False):
+        *block, _, name = map(str, key)
+        metric = METRICS[name]
+        of_block = (floors[BLOCK_COLUMNS].astype(str) == block).all(axis=1)
+        floor = floors.loc[of_block & (floors["metric"] == name), "value"]
+        counted = counted_scores(group, metric, float(floor.iloc[0]) if len(floor) else None)
+        table = group.assign(value=counted)
+        for prior in dict.fromkeys(map(str, group["prior"])):
+            if prior != baseline:
+                pairs = _pairs(table, metric, (baseline, prior), agreement)
+                found += [pairs] if pairs is not None else []
+    return found
+
+
+def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> pd.Series[float]:
+    """Values of one metric as they count: failed and collapsed trials have the worst outcome.
+
+    A price that was measured counts as measured. A trial without a value that others of its block
+    have counts as failed, also where it is left without another seed to agree with.
+
+    Args:
+        rows: rows of results.csv of one block and one metric, of all priors.
+        metric: gives the direction; without one, values are as measured.
+        floor: score of a random attribution or of a predictor that knows nothing, if there is one.
+    """
+    values = rows["value"].to_numpy(dtype=float)
+    if metric.higher_is_better is None:
+        return pd.Series(values, index=rows.index)
+    failed = (rows["status"] != DONE).to_numpy()
+    if metric.axis == "cost":
+        failed = failed & np.isnan(values)
+    if np.isfinite(values).any():
+        failed = failed | np.isnan(values)
+    values = impute_failures(values, failed, higher_is_better=metric.higher_is_better, floor=floor)
+    return pd.Series(values, index=rows.index)
+
+
+def _pairs(
+    table: pd.DataFrame, metric: Metric, arms: tuple[str, str], agreement: Agreement
+) -> Pairs | None:
+    """Two arms over the seeds that both have; None if there is no such seed."""
+    both = table[table["prior"].isin(arms)]
+    wide = both.pivot_table(index="seed", columns="prior", values="value", dropna=False)
+    if not set(arms) <= set(wide.columns):
+        return None
+    complete = wide[list(arms)].dropna()
+    if not len(complete):
+        return None
+    first = table.iloc[0]
+    baseline, values = (complete[arm].to_numpy(dtype=float) for arm in arms)
+    differences, pseudo = values - baseline, None
+    if metric.of_pairs:
+        by_seed = both[both["seed"].isin(complete.index)].sort_values("seed")
+        trials = pd.concat([by_seed[by_seed["prior"] == arm] for arm in arms])
+        matrix = agreement(trials, metric, str(first["attribution"]))
+        baseline, values = _within(matrix)
+        differences, pseudo = agreement_differences(matrix), agreement_pseudo_values(matrix)
+    return Pairs(
+        block=(str(first["task"]), str(first["dataset"]), str(first["architecture"])),
+        attribution=str(first["attribution"]),
+        metric=metric,
+        prior=arms[1],
+        seeds=tuple(int(seed) for seed in complete.index),
+        missing=tuple(sorted({int(s) for s in table["seed"]} - {int(s) for s in complete.index})),
+        baseline=baseline,
+        values=values,
+        differences=differences,
+        pseudo=pseudo,
+    )
+
+
+def _within(matrix: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+    """(n,) mean agreement of each run with the others of its arm, for both arms."""
+    n = len(matrix) // 2
+    return [leave_one_out(matrix[part, part]) for part in (slice(n), slice(n, None))]

@@ -1,0 +1,113 @@
+"""Intervals of a mean difference, and which of them is offered for how many pairs.
+
+Simulation decides (docs/calibration.md): of the intervals tried, inverting the sign-flip test
+covers 95% for symmetric differences of any shape from six pairs on. The BCa bootstrap does not:
+84% at 5 pairs, 89% at 8 and, where tails are heavy, 90% even at 50; so it is not offered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .signflip import sign_flip_bounds
+
+SIGN_FLIP_FROM = 6
+"""pairs from which a sign-flip test can reject at .05, so that its inverse is an interval"""
+JACKKNIFE_FROM = 10
+"""pairs from which the interval of an agreement between runs holds its level"""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval.
+
+    Attributes:
+        low: lower end; NaN where none is offered.
+        high: upper end.
+        method: its name, or "" where none is offered.
+    """
+
+    low: float
+    high: float
+    method: str
+
+
+NO_INTERVAL = Interval(float("nan"), float("nan"), "")
+
+
+def mean_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> Interval:
+    """The interval of the mean that is offered for so many paired differences.
+
+    ``sign-flip``: all means that the sign-flip test does not reject, from six pairs on.
+    ``paired t``: for two to five pairs, exact for normal differences only.
+
+    Args:
+        differences: (n,) finite values.
+        confidence: nominal coverage.
+
+    Returns:
+        none for fewer than two values; the value itself if all are equal.
+    """
+    n = len(differences)
+    if n < 2:
+        return NO_INTERVAL
+    if n < SIGN_FLIP_FROM:
+        return t_interval(differences, confidence)
+    return Interval(*sign_flip_bounds(differences, 1 - confidence), "sign-flip")
+
+
+def t_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> Interval:
+    """Student's interval of the mean of (n,) values, n >= 2."""
+    from scipy.stats import t
+
+    n = len(differences)
+    reach = t.ppf((1 + confidence) / 2, n - 1) * differences.std(ddof=1) / np.sqrt(n)
+    mean = float(differences.mean())
+    return Interval(mean - float(reach), mean + float(reach), "paired t")
+
+
+def jackknife_interval(pseudo: NDArray[np.float64], confidence: float = 0.95) -> Interval:
+    """Student's interval of the mean of jackknife pseudo-values (Tukey 1958), from ten runs on.
+
+    With fewer its coverage leaves 93 to 97% for attributions that are alike or not by turns, so
+    none is offered.
+
+    Args:
+        pseudo: (n,) as :func:`~priorbench.statistics.agreement_pseudo_values` gives them.
+        confidence: nominal coverage.
+    """
+    if len(pseudo) < JACKKNIFE_FROM:
+        return NO_INTERVAL
+    found = t_interval(pseudo, confidence)
+    return Interval(found.low, found.high, "jackknife t")
+
+
+def bca_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> Interval:
+    """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987).
+
+    Kept to be calibrated beside the others; :func:`mean_interval` does not offer it.
+
+    Args:
+        differences: (n,) values, n >= 2.
+        confidence: nominal coverage.
+
+    Returns:
+        the value itself if all are equal.
+    """
+    from scipy.stats import bootstrap
+
+    if np.ptp(differences) == 0:
+        return Interval(float(differences[0]), float(differences[0]), "BCa bootstrap")
+    found = bootstrap(
+        (differences,),
+        np.mean,
+        confidence_level=confidence,
+        n_resamples=2_000,
+        method="BCa",
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high), "BCa bootstrap")

@@ -1,0 +1,72 @@
+"""Ranks of several priors over several datasets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .multiplicity import HOLM, adjust
+from .paired import wilcoxon_p
+from .verdicts import ALPHA
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Average ranks, and which priors they tell apart.
+
+    Attributes:
+        ranks: (arms,) average rank over datasets; 1 is best, ties share their mean.
+        friedman_p: Friedman's test that no arm ranks differently; NaN for fewer than three arms
+            or two datasets.
+        pairwise_p: (arms, arms) Wilcoxon's p of every two over datasets, adjusted by Holm's method
+            over all of them; 1 on the diagonal, NaN where there is one dataset.
+        groups: maximal runs of arms, by rank, of which no two are told apart; at least two each.
+    """
+
+    ranks: NDArray[np.float64]
+    friedman_p: float
+    pairwise_p: NDArray[np.float64]
+    groups: tuple[tuple[int, ...], ...]
+
+
+def rank_priors(means: NDArray[np.float64]) -> Ranking:
+    """Ranks of arms over datasets, Friedman's test, and Wilcoxon's of every two.
+
+    Pairs are not tested by Nemenyi's mean ranks, whose verdict on two arms depends on who else is
+    in the pool (Benavoli et al. 2016).
+
+    Args:
+        means: (arms, datasets) finite, larger is better.
+    """
+    from scipy.stats import friedmanchisquare, rankdata
+
+    ranks = rankdata(-means, axis=0).mean(axis=1)
+    friedman = float("nan")
+    # without any difference in ranks the statistic is 0 / 0
+    if min(means.shape[0] - 1, means.shape[1]) >= 2:
+        friedman = float(friedmanchisquare(*means).pvalue) if np.ptp(means, axis=0).any() else 1.0
+    pairs = list(combinations(range(len(means)), 2))
+    adjusted = adjust([wilcoxon_p(means[i] - means[j]) for i, j in pairs], HOLM)
+    table = np.eye(len(means))
+    for (i, j), p in zip(pairs, adjusted, strict=True):
+        table[i, j] = table[j, i] = p
+    return Ranking(ranks, friedman, table, _groups(ranks, table))
+
+
+def _groups(ranks: NDArray[np.float64], p: NDArray[np.float64]) -> tuple[tuple[int, ...], ...]:
+    """Runs of neighbours in rank without any adjusted p up to alpha, none inside another."""
+    order = np.argsort(ranks, kind="stable")
+    found: list[tuple[int, int]] = []
+    for start in range(len(order)):
+        stop = start + 1
+        while (
+            stop < len(order)
+            and not (p[np.ix_(order[start : stop + 1], order[stop : stop + 1])] <= ALPHA).any()
+        ):
+            stop += 1
+        if stop - start > 1 and (not found or stop > found[-1][1]):
+            found.append((start, stop))
+    return tuple(tuple(int(i) for i in order[start:stop]) for start, stop in found)

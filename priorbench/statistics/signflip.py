@@ -1,0 +1,201 @@
+"""The sign-flip (Fisher-Pitman) test of paired differences, one-sided, two-sided and inverted.
+
+It supposes differences that are symmetric about their mean, whatever their shape. Differences of
+arms that may be exchanged are; docs/calibration.md says what skewed differences do to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+EXACT_UP_TO = 20
+"""pairs up to which all sign flips are enumerated"""
+RESAMPLES = 10_000
+"""random flips beyond that"""
+_LISTED_UP_TO = 14
+"""pairs up to which the means of all subsets are listed rather than counted"""
+_BISECTIONS = 50
+_ROUNDING = 1e-12
+
+
+def smallest_p(n: int) -> float:
+    """The smallest two-sided p that a sign-flip test of n pairs can give.
+
+    2 / 2**n up to n = 20, 1 / (m + 1) with m random flips beyond; NaN without a pair.
+    """
+    if n < 1:
+        return float("nan")
+    return 2.0 / 2.0**n if n <= EXACT_UP_TO else 1.0 / (RESAMPLES + 1)
+
+
+def sign_flip_p(
+    differences: NDArray[np.float64], generator: np.random.Generator | None = None
+) -> float:
+    """Two-sided p of the mean difference being zero.
+
+    Exact, over all 2**n flips, up to n = 20; beyond that (b + 1) / (m + 1) from m random flips
+    (Phipson & Smyth 2010). Flips whose mean is as large as the observed one up to rounding
+    count as such.
+
+    Args:
+        differences: (n,) paired differences.
+        generator: for n above 20; a fixed seed if None.
+
+    Returns:
+        p in (0, 1]; NaN for fewer than two pairs, 1 where all differences are zero.
+    """
+    n = len(differences)
+    if n < 2:
+        return float("nan")
+    least = abs(differences.sum()) - _tolerance(differences)
+    if n > EXACT_UP_TO:
+        extreme = np.abs(_flips(n, generator) @ differences) >= least
+        return float((extreme.sum() + 1) / (RESAMPLES + 1))
+    if least <= 0:
+        return 1.0
+    # flipping every sign turns one tail into the other
+    return 2 * _share_of_sums(differences, least)
+
+
+def sign_flip_greater_p(
+    differences: NDArray[np.float64], generator: np.random.Generator | None = None
+) -> float:
+    """One-sided p against a mean difference above zero; otherwise as :func:`sign_flip_p`."""
+    n = len(differences)
+    if n < 2:
+        return float("nan")
+    least = differences.sum() - _tolerance(differences)
+    if n > EXACT_UP_TO:
+        extreme = _flips(n, generator) @ differences >= least
+        return float((extreme.sum() + 1) / (RESAMPLES + 1))
+    return _share_of_sums(differences, least)
+
+
+def sign_flip_ps(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(k,) two-sided p, as :func:`sign_flip_p`, of every row of (k, n)."""
+    if differences.shape[1] > EXACT_UP_TO:
+        return _random_ps(differences, np.abs)
+    # flipping every sign turns one tail into the other
+    sides = [sign_flip_greater_ps(sign * differences) for sign in (1, -1)]
+    result: NDArray[np.float64] = (2 * np.minimum(*sides)).clip(max=1)
+    return result
+
+
+def sign_flip_greater_ps(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(k,) one-sided p, as :func:`sign_flip_greater_p`, of every row of (k, n)."""
+    count, n = differences.shape
+    if n > EXACT_UP_TO:
+        return _random_ps(differences, lambda sums: sums)
+    least = differences.sum(axis=1) - _ROUNDING * np.abs(differences).sum(axis=1)
+    first = _signed_sums(differences[:, : n // 2].T).T
+    second = np.sort(_signed_sums(differences[:, n // 2 :].T).T, axis=1)
+    # rows are moved apart, so that one sorted array serves them all
+    apart = 4 * np.abs(differences).sum(axis=1).max() + 1
+    shift = apart * np.arange(count)[:, None]
+    places = np.searchsorted((second + shift).ravel(), least[:, None] - first + shift)
+    short = places - second.shape[1] * np.arange(count)[:, None]
+    shares: NDArray[np.float64] = short.clip(0, second.shape[1]).mean(axis=1) / second.shape[1]
+    return 1 - shares
+
+
+def _random_ps(
+    differences: NDArray[np.float64], size: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    flips = _fixed_flips(differences.shape[1])
+    found = []
+    for part in np.array_split(differences, max(1, len(differences) // 500)):
+        least = size(part.sum(axis=1)) - _ROUNDING * np.abs(part).sum(axis=1)
+        found.append((size(part @ flips.T) >= least[:, None]).sum(axis=1))
+    result: NDArray[np.float64] = (np.concatenate(found) + 1) / (RESAMPLES + 1)
+    return result
+
+
+def typical_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means of the non-empty subsets of (n,) differences, in no order (Hartigan 1969).
+
+    The one-sided sign-flip p of ``differences - x`` is the share of them, the empty one counted
+    in, that are at most x. All subsets up to n = 20, random ones beyond.
+    """
+    n = len(differences)
+    if n > EXACT_UP_TO:
+        chosen = _flips(n, None) < 0
+        counts = chosen.sum(axis=1)
+        means: NDArray[np.float64] = (chosen @ differences)[counts > 0] / counts[counts > 0]
+        return means
+    sums, counts = np.zeros(1), np.zeros(1)
+    for difference in differences:
+        sums = np.concatenate([sums, sums + difference])
+        counts = np.concatenate([counts, counts + 1])
+    every: NDArray[np.float64] = sums[1:] / counts[1:]
+    return every
+
+
+def sign_flip_bounds(differences: NDArray[np.float64], alpha: float) -> tuple[float, float]:
+    """The least and the largest mean that two-sided tests at ``alpha`` do not reject.
+
+    Infinite where n is too small for such a test to reject anything.
+    """
+    if _LISTED_UP_TO < len(differences) <= EXACT_UP_TO:
+        low, high = (_least_mean(sign * differences, alpha / 2) for sign in (1, -1))
+        return low, -high
+    values = typical_values(differences)
+    k = int(alpha / 2 * (len(values) + 1) + _ROUNDING)
+    if k == 0:
+        return -np.inf, np.inf
+    values.partition((k - 1, len(values) - k))
+    return float(values[k - 1]), float(values[-k])
+
+
+def _least_mean(differences: NDArray[np.float64], level: float) -> float:
+    """The least mean that a one-sided test does not reject, by bisection."""
+    low, high = float(differences.min()), float(differences.mean())
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        if sign_flip_greater_p(differences - middle) <= level:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _tolerance(differences: NDArray[np.float64]) -> float:
+    return float(_ROUNDING * np.abs(differences).sum())
+
+
+def _share_of_sums(differences: NDArray[np.float64], least: float) -> float:
+    """Share of the 2**n signed sums that are at least so large.
+
+    A signed sum is one of the first half's plus one of the second half's (Horowitz & Sahni 1974):
+    2**(n/2) look-ups do for 2**n sums.
+    """
+    half = len(differences) // 2
+    first, second = _signed_sums(differences[:half]), np.sort(_signed_sums(differences[half:]))
+    short = np.searchsorted(second, least - first, side="left")
+    return float(1 - short.sum() / (len(first) * len(second)))
+
+
+def _signed_sums(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2**n, ...) of (n, ...)."""
+    sums = np.zeros((1, *differences.shape[1:]))
+    for difference in differences:
+        sums = np.concatenate([sums + difference, sums - difference])
+    return sums
+
+
+def _flips(n: int, generator: np.random.Generator | None) -> NDArray[np.float64]:
+    """(RESAMPLES, n) random signs."""
+    return _fixed_flips(n) if generator is None else _drawn_flips(n, generator)
+
+
+@lru_cache(maxsize=8)
+def _fixed_flips(n: int) -> NDArray[np.float64]:
+    return _drawn_flips(n, np.random.default_rng(0))
+
+
+def _drawn_flips(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    signs: NDArray[np.float64] = generator.choice([-1.0, 1.0], size=(RESAMPLES, n))
+    return signs

@@ -1,0 +1,166 @@
+"""All datasets together: differences over them, and ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from priorbench import Section
+from priorbench.across import AxisRanking, rank_axes
+from priorbench.families import families
+from priorbench.results import Run
+from priorbench.statistics import smallest_p
+
+from ._blocks import ALPHA, remark
+from ._figures import BLUE, INK, SOFT, style, to_svg
+from ._numbers import MISSING, decimals_for, fixed, p_value
+from ._page import render
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_WIDTH = 5.4  # inches
+_ROW = 0.24
+
+
+class Across(Section):
+    """A table over all datasets, and one rank plot an axis."""
+
+    title: ClassVar[str] = "All datasets together"
+    position: ClassVar[int] = 26
+
+    def render(self, run: Run) -> str:
+        """See Section."""
+        if run.across.empty:
+            return ""
+        rankings = rank_axes(run.comparisons)
+        return render(
+            "across",
+            baseline=run.across["baseline"].iloc[0],
+            family=families(run.across)[0],
+            rows=[
+                row
+                for _, of_metric in run.across.groupby("metric", sort=False)
+                for row in _rows(of_metric)
+            ],
+            plots=[{"ranking": ranking, **_limits(ranking)} for ranking in rankings],
+            svgs=[_rank_plot(ranking) for ranking in rankings],
+        )
+
+
+def _rows(of_metric: pd.DataFrame) -> list[dict[str, Any]]:
+    places = decimals_for(of_metric["difference"])
+    return [
+        _row({str(key): value for key, value in row.items()}, places)
+        for _, row in of_metric.iterrows()
+    ]
+
+
+def _row(row: Mapping[str, Any], places: int) -> dict[str, Any]:
+    return {
+        "prior": row["prior"],
+        "metric": row["metric"],
+        "datasets": row["datasets"],
+        "runs": row["runs"],
+        "better_in": row["better_in"],
+        "difference": fixed(row["difference"], places, signed=True),
+        "interval": _between(row, "ci", places),
+        "adjusted": p_value(row["p_adjusted"]),
+        "noninferior": p_value(row["p_noninferior_adjusted"]),
+        "equivalent": p_value(row["p_equivalent_adjusted"]),
+        "wilcoxon": p_value(row["p_wilcoxon"]),
+        "mixed": fixed(row["mixed_effect"], places, signed=True),
+        "mixed_interval": _between(row, "mixed", places),
+        "middle": fixed(row["iqm_difference"], places, signed=True),
+        "middle_interval": _between(row, "iqm", places),
+        "improvement": fixed(row["improvement"], 2),
+        "improvement_interval": _between(row, "improvement", 2),
+        "verdict": row["verdict"],
+        "remark": remark(row["verdict"]),
+    }
+
+
+def _between(row: Mapping[str, Any], name: str, places: int) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return f"[{fixed(low, places)}, {fixed(high, places)}]" if np.isfinite(low) else MISSING
+
+
+def _limits(ranking: AxisRanking) -> dict[str, Any]:
+    """Whether so many datasets can tell any two priors apart."""
+    count = len(ranking.priors)
+    smallest = min(1.0, smallest_p(ranking.blocks) * count * (count - 1) / 2)
+    friedman = p_value(ranking.ranking.friedman_p)
+    return {"smallest": smallest, "enough": smallest <= ALPHA, "friedman": friedman}
+
+
+def _rank_plot(ranking: AxisRanking) -> Markup:
+    """Average ranks on a line, best on the left; bars join what is not told apart."""
+    from matplotlib.figure import Figure
+
+    ranks = ranking.ranking.ranks
+    order = np.argsort(ranks, kind="stable")
+    bars = ranking.ranking.groups
+    rows = len(order)
+    with style():
+        height = 0.5 + _ROW * rows + 0.13 * len(bars)
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        axes = figure.subplots()
+        _draw_bars(axes, bars, ranks)
+        for row, arm in enumerate(order):
+            y = len(bars) * 0.55 + 0.6 + row
+            axes.plot([ranks[arm]] * 2, [0, y], color=SOFT, linewidth=0.8)
+            axes.plot(ranks[arm], y, "o", color=INK, markersize=5)
+            left = ranks[arm] > (1 + rows) / 2
+            axes.annotate(
+                f"{ranking.priors[arm]}  {ranks[arm]:.2f}",
+                (ranks[arm], y),
+                xytext=(-7 if left else 7, 0),
+                textcoords="offset points",
+                ha="right" if left else "left",
+                va="center",
+                parse_math=False,
+                bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"},
+                zorder=3,
+            )
+        _label(axes, rows, len(bars))
+        return to_svg(figure, _told(ranking))
+
+
+def _draw_bars(axes: Axes, bars: Any, ranks: Any) -> None:
+    for level, group in enumerate(bars):
+        places = ranks[list(group)]
+        y = 0.45 + 0.55 * level
+        axes.plot(
+            [places.min() - 0.06, places.max() + 0.06],
+            [y, y],
+            color=BLUE,
+            linewidth=4,
+            solid_capstyle="round",
+        )
+
+
+def _label(axes: Axes, rows: int, bars: int) -> None:
+    axes.set_xlim(0.8, rows + 0.2)
+    axes.set_ylim(rows + 0.55 * bars + 0.3, 0)
+    axes.set_xticks(range(1, rows + 1))
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("average rank (1 is best)")
+    axes.set_yticks([])
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.spines["top"].set_visible(True)
+
+
+def _told(ranking: AxisRanking) -> str:
+    ranks = ranking.ranking.ranks
+    order = np.argsort(ranks, kind="stable")
+    told = ", ".join(f"{ranking.priors[arm]} {ranks[arm]:.2f}" for arm in order)
+    joined = "; ".join(
+        " and ".join(ranking.priors[arm] for arm in group) for group in ranking.ranking.groups
+    )
+    return f"Average ranks on {ranking.axis}: {told}. Not told apart: {joined or 'none'}"

@@ -1,0 +1,225 @@
+"""What a prior gains in localisation at what price in prediction, over all weights tried."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import pandas as pd
+from markupsafe import Markup
+
+from priorbench import Section
+from priorbench.comparisons import EVALUATE, counted_scores
+from priorbench.contracts import Metric
+from priorbench.metrics import METRICS
+from priorbench.results import Run
+from priorbench.scoring import RANDOM
+
+from ._blocks import Block, blocks
+from ._figures import LINE, MARKERS, SOFT, looks, style, to_svg
+from ._numbers import decimals_for, fixed
+from ._page import render
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_TUNE = "tune"
+_WIDTH, _HEIGHT = 6.4, 4.6  # inches
+_STAGES = {_TUNE: "validation data, tuning seeds", EVALUATE: "test data, evaluation seeds"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A prior at a weight, over its seeds.
+
+    Attributes:
+        prior: spec.
+        weight: of the prior.
+        stage: ``tune`` or ``evaluate``.
+        x: mean prediction.
+        y: mean localisation, or stability where no truth is known.
+        x_spread: standard deviation over seeds; 0 for a single one.
+        y_spread: likewise.
+        best: whether no other point of the same stage is at least as good on both and better on
+            one.
+    """
+
+    prior: str
+    weight: float
+    stage: str
+    x: float
+    y: float
+    x_spread: float
+    y_spread: float
+    best: bool
+
+
+class Pareto(Section):
+    """One figure a dataset: prediction against localisation, a curve a prior."""
+
+    title: ClassVar[str] = "Prediction against localisation"
+    position: ClassVar[int] = 28
+
+    def render(self, run: Run) -> str:
+        """See Section."""
+        return Markup("").join(_figure(run, block) for block in blocks(run))
+
+
+def axes_of(run: Run, block: Block) -> tuple[Metric, Metric] | None:
+    """The primary metrics that are drawn; stability where no localisation is known.
+
+    None where there is neither a localisation nor more than one weight of a prior.
+    """
+    primary = run.claims.primary.get(block.task.split(":")[0], {})
+    present = {metric.name for metric in block.all_metrics}
+    declared = {axis: METRICS[name] for axis, name in primary.items() if name in present}
+    weights = _rows(run, block).groupby("prior")["weight"].nunique()
+    if "prediction" not in declared:
+        return None
+    if "localisation" in declared:
+        return declared["prediction"], declared["localisation"]
+    if "stability" in declared and (weights > 1).any():
+        return declared["prediction"], declared["stability"]
+    return None
+
+
+def points(run: Run, block: Block, axes: tuple[Metric, Metric]) -> list[Point]:
+    """Every prior at every weight in every stage; failed trials as they count."""
+    values: dict[tuple[str, float, str], dict[str, pd.Series[float]]] = {}
+    rows = _rows(run, block)
+    for metric in axes:
+        for stage, some in rows[rows["metric"] == metric.name].groupby("stage", sort=False):
+            counted = counted_scores(some, metric, block.reference(RANDOM, metric))
+            table = some.assign(value=counted)
+            for (prior, weight), runs in table.groupby(["prior", "weight"], sort=False):
+                key = (str(prior), float(str(weight)), str(stage))
+                values.setdefault(key, {})[metric.name] = runs["value"].dropna()
+    found = [
+        _point(key, [scores[metric.name] for metric in axes])
+        for key, scores in values.items()
+        if len(scores) == len(axes) and all(map(len, scores.values()))
+    ]
+    return [_marked(point, found, axes) for point in found]
+
+
+def _rows(run: Run, block: Block) -> pd.DataFrame:
+    results = run.results
+    here = results["stage"].isin([_TUNE, EVALUATE])
+    for column in ("task", "dataset", "architecture"):
+        here &= results[column].astype(str) == getattr(block, column)
+    return results[here & results["attribution"].isin(["", run.attributions[0]])]
+
+
+def _point(key: tuple[str, float, str], scores: Sequence[pd.Series[float]]) -> Point:
+    x, y = (float(values.mean()) for values in scores)
+    spreads = [float(values.std(ddof=1)) if len(values) > 1 else 0.0 for values in scores]
+    return Point(*key, x=x, y=y, x_spread=spreads[0], y_spread=spreads[1], best=False)
+
+
+def _marked(point: Point, others: Sequence[Point], axes: tuple[Metric, Metric]) -> Point:
+    signs = [1 if metric.higher_is_better else -1 for metric in axes]
+    mine = (signs[0] * point.x, signs[1] * point.y)
+    for other in others:
+        theirs = (signs[0] * other.x, signs[1] * other.y)
+        if (
+            other.stage == point.stage
+            and theirs != mine
+            and min(theirs[0] - mine[0], theirs[1] - mine[1]) >= 0
+        ):
+            return point
+    return replace(point, best=True)
+
+
+def _figure(run: Run, block: Block) -> Markup:
+    metrics = axes_of(run, block)
+    found = points(run, block, metrics) if metrics else []
+    if not metrics or len(found) < 2:
+        return Markup("")
+    shapes = looks(block.priors)
+    used = {point.prior for point in found}
+    return render(
+        "pareto",
+        block=block,
+        metrics=metrics,
+        stages=[_STAGES[stage] for stage in _STAGES if stage in {p.stage for p in found}],
+        tuned=any(point.stage == _TUNE for point in found),
+        spread=any(point.x_spread or point.y_spread for point in found),
+        key=[
+            {"prior": prior, "colour": colour, "sign": MARKERS[marker]}
+            for prior, (colour, marker) in shapes.items()
+            if prior in used
+        ],
+        svg=_draw(found, metrics, shapes, block),
+    )
+
+
+def _draw(
+    found: Sequence[Point],
+    metrics: tuple[Metric, Metric],
+    shapes: Mapping[str, tuple[str, str]],
+    block: Block,
+) -> Markup:
+    from matplotlib.figure import Figure
+
+    with style():
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        axes = figure.subplots()
+        for prior, look in shapes.items():
+            for stage in _STAGES:
+                curve = [p for p in found if p.prior == prior and p.stage == stage]
+                _curve(axes, sorted(curve, key=lambda point: point.weight), look)
+        for metric, axis in zip(metrics, (axes.xaxis, axes.yaxis), strict=True):
+            axis.set_label_text(f"{metric.name} ({metric.axis}), better →")
+            axis.set_inverted(metric.higher_is_better is False)
+        axes.tick_params(length=0)
+        axes.grid(color="#eceff2", linewidth=0.8)
+        axes.set_axisbelow(True)
+        return to_svg(figure, _told(found, metrics, block))
+
+
+def _curve(axes: Axes, curve: Sequence[Point], look: tuple[str, str]) -> None:
+    """Weights of a prior in order: hollow for tuning, a dark ring where nothing is better."""
+    colour, marker = look
+    x, y = [point.x for point in curve], [point.y for point in curve]
+    axes.plot(x, y, color=colour, linewidth=1.1, alpha=0.8, zorder=2)
+    for point in curve:
+        axes.errorbar(
+            point.x,
+            point.y,
+            xerr=point.x_spread or None,
+            yerr=point.y_spread or None,
+            color=colour,
+            alpha=0.35,
+            linewidth=1,
+            zorder=1,
+        )
+        if point.best:
+            axes.plot(point.x, point.y, "o", ms=13, mfc="none", mec=SOFT, mew=1, zorder=3)
+        face = "white" if point.stage == _TUNE else colour
+        axes.plot(point.x, point.y, marker, ms=6.5, color=colour, mfc=face, mew=1.4, zorder=4)
+    if len(curve) > 1:
+        for point in (curve[0], curve[-1]):
+            axes.annotate(
+                f"{point.weight:g}",
+                (point.x, point.y),
+                xytext=(7, 5),
+                textcoords="offset points",
+                fontsize=7.5,
+                color=colour,
+                bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": LINE, "lw": 0.4},
+                zorder=5,
+            )
+
+
+def _told(found: Sequence[Point], metrics: tuple[Metric, Metric], block: Block) -> str:
+    places = [decimals_for([p.x for p in found]), decimals_for([p.y for p in found])]
+    told = [
+        f"{p.prior} at {p.weight:g}{' in tuning' if p.stage == _TUNE else ''}: "
+        f"{fixed(p.x, places[0])}, {fixed(p.y, places[1])}{', not dominated' if p.best else ''}"
+        for p in found
+        if math.isfinite(p.x)
+    ]
+    names = " and ".join(metric.name for metric in metrics)
+    return f"{names} on {block.title}, means over seeds. {'; '.join(told)}"

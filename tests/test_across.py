@@ -1,0 +1,154 @@
+"""Statistics over several datasets against closed forms, SciPy and statsmodels."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from priorbench.statistics import (
+    blocked,
+    blocked_interval,
+    dataset_means,
+    interquartile_difference,
+    interquartile_mean,
+    mean_improvement,
+    mean_interval,
+    mixed_model,
+    rank_priors,
+    wilcoxon_over_datasets,
+)
+
+
+def scores(datasets=6, n=5, effect=0.0, seed=0):
+    generator = np.random.default_rng(seed)
+    return [
+        generator.normal(size=(2, n))
+        + generator.normal(size=(1, n))
+        + 10 * generator.normal()
+        + np.array([[0.0], [effect]])
+        for _ in range(datasets)
+    ]
+
+
+def test_mixed_model_of_balanced_pairs_is_their_paired_t_test():
+    # with every pair complete, dataset and seed cancel from the difference
+    found = scores(effect=0.8)
+    differences = np.concatenate([pairs[1] - pairs[0] for pairs in found])
+    model = mixed_model(found)
+    expected = stats.ttest_1samp(differences, 0)
+    assert model.effect == pytest.approx(differences.mean())
+    assert model.p == pytest.approx(expected.pvalue, rel=0.01)
+    interval = expected.confidence_interval()
+    assert (model.low, model.high) == pytest.approx((interval.low, interval.high), rel=0.01)
+
+
+def test_mixed_model_does_not_depend_on_units():
+    found = scores(datasets=3, effect=0.5)
+    small = mixed_model([1e-6 * pairs + 0.9 for pairs in found])
+    large = mixed_model(found)
+    assert small.effect == pytest.approx(1e-6 * large.effect)
+    assert small.p == pytest.approx(large.p, rel=0.02)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1])
+def test_mixed_model_without_variance_has_an_effect_alone(constant):
+    base = np.random.default_rng(1).normal(size=5)
+    model = mixed_model([np.stack([base, base + constant])] * 3)
+    assert model.effect == pytest.approx(constant)
+    assert np.isnan([model.low, model.high, model.p]).all()
+
+
+def test_every_dataset_counts_alike():
+    few, many = np.ones(2), np.full(8, 0.5)
+    differences = blocked([few, many])
+    assert len(differences) == 10
+    assert differences.mean() == pytest.approx(0.75)
+    assert dataset_means([few, many]).tolist() == [1, 0.5]
+
+
+def test_interval_over_datasets_is_that_of_all_pairs():
+    differences = list(np.random.default_rng(5).normal(size=(3, 4)))
+    found = mean_interval(np.concatenate(differences))
+    assert blocked_interval(differences) == found
+    assert blocked_interval([np.ones(2), np.ones(3)]).method == ""
+
+
+def test_wilcoxon_over_datasets_is_scipys():
+    differences = [pairs[1] - pairs[0] for pairs in scores(datasets=8, effect=0.5)]
+    means = [one.mean() for one in differences]
+    expected = stats.wilcoxon(means, method="exact").pvalue
+    assert wilcoxon_over_datasets(differences) == pytest.approx(expected)
+
+
+def test_interquartile_mean_by_hand():
+    assert interquartile_mean(np.array([-100.0, 1, 2, 3, 4, 5, 6, 100])) == 3.5
+
+
+def test_bootstraps_are_about_the_statistic_and_the_same_twice():
+    found = scores(effect=1.0)
+    for function in (interquartile_difference, mean_improvement):
+        one, two = function(found), function(found)
+        assert one == two
+        assert one.interval.low < one.value < one.interval.high
+    pooled = np.concatenate(found, axis=1)
+    expected = interquartile_mean(pooled[1]) - interquartile_mean(pooled[0])
+    assert interquartile_difference(found).value == pytest.approx(expected)
+
+
+def test_probability_of_improvement_is_averaged_over_datasets():
+    found = scores(datasets=2, n=6, effect=0.7)
+    expected = np.mean([stats.mannwhitneyu(p[1], p[0]).statistic / 36 for p in found])
+    assert mean_improvement(found).value == pytest.approx(expected)
+
+
+def test_bootstrap_spread_of_a_linear_statistic_is_not_too_small():
+    # all but equal scores: the interquartile mean is smooth and its error that of a mean
+    widths, errors = [], []
+    for seed in range(60):
+        found = scores(datasets=4, n=5, seed=seed)
+        interval = interquartile_difference(found).interval
+        widths.append(interval.high - interval.low)
+        errors.append(interquartile_difference(found).value)
+    assert np.mean(widths) / (2 * 1.96) == pytest.approx(np.std(errors), rel=0.35)
+
+
+def test_single_seeds_have_no_bootstrap():
+    found = [np.array([[0.1], [0.2]])] * 3
+    assert interquartile_difference(found).interval.method == ""
+    assert mean_improvement(found).interval.method == ""
+    assert mean_improvement(found).value == 1
+
+
+class TestRanks:
+    def test_by_hand(self):
+        means = np.array([[3.0, 3, 3], [2, 1, 2], [1, 2, 2]])
+        assert rank_priors(means).ranks == pytest.approx([1, 2.5, 2.5])  # 2,3,2.5 and 3,2,2.5
+
+    def test_friedman_is_scipys(self):
+        means = np.random.default_rng(2).normal(size=(4, 7))
+        expected = stats.friedmanchisquare(*means).pvalue
+        assert rank_priors(means).friedman_p == pytest.approx(expected)
+
+    def test_pairs_do_not_depend_on_who_else_is_there(self):
+        means = np.random.default_rng(3).normal(size=(3, 9)) + np.array([[0.0], [3], [6]])
+        alone = rank_priors(means[:2]).pairwise_p[0, 1]
+        together = rank_priors(means).pairwise_p[0, 1]
+        assert together == pytest.approx(3 * alone)  # Holm over three pairs, all as clear
+
+    def test_groups_are_maximal_and_hold_no_clear_pair(self):
+        means = np.random.default_rng(4).normal(size=(4, 10))
+        means[:2] += 10  # the first two far above the others
+        found = rank_priors(means)
+        assert sorted(map(sorted, found.groups)) == [[0, 1], [2, 3]]
+
+    def test_ties_everywhere(self):
+        found = rank_priors(np.full((3, 5), 0.5))
+        assert found.ranks.tolist() == [2, 2, 2]
+        assert found.friedman_p == 1
+        assert (found.pairwise_p == 1).all()
+        assert found.groups == ((0, 1, 2),)
+
+    def test_two_arms_and_one_dataset_are_defined(self):
+        assert np.isnan(rank_priors(np.array([[1.0, 2], [2, 3]])).friedman_p)
+        one = rank_priors(np.array([[1.0], [2], [3]]))
+        assert np.isnan(one.friedman_p)
+        assert np.isnan(one.pairwise_p[0, 1])
