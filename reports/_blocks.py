@@ -99,7 +99,10 @@ class Block:
         return {str(key): value for key, value in found.iloc[0].items()} if len(found) else None
 
     def scores(self, metric: Metric) -> pd.DataFrame:
-        """Columns prior, seed, value, failed; failed trials as they count in comparisons."""
+        """Columns prior, seed, value, failed; failed trials as the worst of all priors.
+
+        A comparison counts them as the worst of its two arms, which a figure of all cannot.
+        """
         rows = self.rows[self.rows["metric"] == metric.name]
         failed = (rows["status"] != DONE).to_numpy()
         values = counted_scores(rows, metric, self.reference(RANDOM, metric))
