@@ -19,11 +19,14 @@ from calibration import (
     STUDIES,
     Cell,
     Coverage,
+    FalseAgreement,
     FalseVerdicts,
     Found,
+    Tracks,
     across_coverage,
     agreement_coverage,
     cells,
+    false_agreement,
     false_verdicts,
     improvement_coverage,
     mean_coverage,
@@ -251,8 +254,10 @@ def coverages() -> list[Coverage]:
         (0.0, 0.5, 1.0, 1.5, 2.0), (15, 20, 40), SHAPES, CORRELATIONS
     ):
         found.append(improvement_coverage(Cell(shape, r, n), shift, 2 * STUDIES))
-    for gain, n, heavy in product((1.0, 1.5, 3.0), (10, 20), (False, True)):
-        found.append(agreement_coverage(n, gain, heavy=heavy, studies=STUDIES))
+    for gain, n, heavy in product((1.0, 1.5, 3.0), (6, 8, 10, 20), (False, True)):
+        found.append(agreement_coverage(Tracks(n, heavy, gain), STUDIES))
+    for n, heavy in product((10, 20), (False, True)):
+        found.append(agreement_coverage(Tracks(n, heavy, 1.5, 0.4), STUDIES))
     for n, shape in product((8, 20), SHAPES):
         found += across_coverage(Cell(shape, 0.7, n, 6), 600, models=200)
     for n, r, shift in product((5, 8, 20), (0.0, 0.7, 0.95), (0.0, 0.7, 1.5)):

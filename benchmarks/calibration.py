@@ -16,7 +16,7 @@ from scipy.special import ndtr
 from scipy.stats import t as student
 
 from priorbench import statistics as s
-from priorbench.statistics.confidence import SIGN_FLIP_FROM
+from priorbench.statistics.confidence import AGREEMENT_FROM, SIGN_FLIP_FROM
 from priorbench.statistics.effects import IMPROVEMENT_FROM
 
 ALPHA = s.ALPHA
@@ -286,34 +286,104 @@ def improvement_coverage(cell: Cell, shift: float, studies: int) -> Coverage:
     return Coverage("probability of improvement", told, offered, float(np.mean(held)), studies)
 
 
-def agreement_coverage(n: int, gain: float, *, heavy: bool, studies: int) -> Coverage:
-    """The jackknife interval of a difference in agreement between attributions.
+@dataclass(frozen=True)
+class Tracks:
+    """Two arms of attributions of 100 positions: a signal each, and noise half shared by a seed.
 
-    Attributions of 100 positions are one signal and noise of half shared by the arms of a seed; the
-    prior's have ``gain`` times the signal. ``heavy``: seeds differ in how noisy they are.
+    Attributes:
+        seeds: an arm.
+        heavy: whether trials differ in how noisy they are.
+        gain: of the prior's signal over the baseline's; above 1 its trials agree better.
+        cosine: of the two signals; below 1 the arms attribute different things.
     """
-    generator = np.random.default_rng([7, n])
-    signal = generator.standard_normal(100)
 
-    def agreement(count: int) -> NDArray[np.float64]:
+    seeds: int
+    heavy: bool
+    gain: float = 1.0
+    cosine: float = 1.0
+
+    @property
+    def told(self) -> str:
+        """The kind in words."""
+        noise = "noise differs by trial" if self.heavy else "noise alike"
+        return f"{noise}, gain {self.gain:g}, cosine {self.cosine:g}"
+
+    def generator(self, purpose: int) -> np.random.Generator:
+        """Draws of this kind and purpose."""
+        kind = (self.seeds, self.heavy, round(100 * self.gain), round(100 * self.cosine))
+        return np.random.default_rng([purpose, *map(int, kind)])
+
+    def signals(self, generator: np.random.Generator) -> tuple[NDArray[np.float64], ...]:
+        """The two arms' signals, of length 10 but for the gain."""
+        one, other = np.linalg.qr(generator.standard_normal((100, 2)))[0].T
+        second = self.cosine * one + np.sqrt(1 - self.cosine**2) * other
+        return 10 * one, 10 * self.gain * second
+
+    def agreement(
+        self, count: int, signals: Sequence[NDArray[np.float64]], generator: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """(2 count, 2 count) cosines between the trials of ``count`` seeds."""
         shared = generator.standard_normal((count, 100))
         arms = []
-        for strength in (1.0, gain):
-            size = generator.gamma(2, 1, (count, 1)) if heavy else 1.5
+        for signal in signals:
+            size = generator.gamma(2, 1, (count, 1)) if self.heavy else 1.5
             own = generator.standard_normal((count, 100))
-            track = strength * signal + size * np.sqrt(0.5) * (shared + own)
+            track = signal + size * np.sqrt(0.5) * (shared + own)
             arms.append(track / np.linalg.norm(track, axis=1, keepdims=True))
         both = np.concatenate(arms)
         return both @ both.T
 
-    truth = s.agreement_pseudo_values(agreement(2_000)).mean()
+
+def agreement_coverage(kind: Tracks, studies: int) -> Coverage:
+    """The interval of a difference in agreement between attributions."""
+    generator = kind.generator(7)
+    signals = kind.signals(generator)
+    truth = s.agreement_pseudo_values(kind.agreement(2_000, signals, generator)).mean()
     held = []
     for _ in range(studies):
-        found = s.jackknife_interval(s.agreement_pseudo_values(agreement(n)))
-        held.append(found.low <= truth <= found.high)
-    shape = "noise differs by seed" if heavy else "noise alike"
-    cell = Cell(f"{shape}, gain {gain:g}", 0.5, n)
-    return Coverage("agreement, jackknife t", cell, True, float(np.mean(held)), studies)
+        pseudo = s.agreement_pseudo_values(kind.agreement(kind.seeds, signals, generator))
+        low, high = s.sign_flip_bounds(pseudo, 1 - 0.95)
+        held.append(low <= truth <= high)
+    cell = Cell(kind.told, 0.5, kind.seeds)
+    offered = kind.seeds >= AGREEMENT_FROM
+    name = "agreement, sign-flip of pseudo-values"
+    return Coverage(name, cell, offered, float(np.mean(held)), studies)
+
+
+@dataclass(frozen=True)
+class FalseAgreement:
+    """How often two arms that agree equally well are told apart.
+
+    Attributes:
+        told: kind of study.
+        seeds: an arm and dataset.
+        datasets: how many.
+        different: share of studies with p of at most .05.
+        studies: how many.
+    """
+
+    told: str
+    seeds: int
+    datasets: int
+    different: float
+    studies: int
+
+
+def false_agreement(kind: Tracks, studies: int, datasets: int = 1) -> FalseAgreement:
+    """False verdicts on stability; ``kind`` has a gain of 1, so that nothing differs in it."""
+    generator = kind.generator(10)
+    signals = kind.signals(generator)
+    rows = [
+        np.concatenate(
+            [
+                s.agreement_pseudo_values(kind.agreement(kind.seeds, signals, generator))
+                for _ in range(datasets)
+            ]
+        )
+        for _ in range(studies)
+    ]
+    different = float(np.mean(s.sign_flip_ps(np.stack(rows)) <= ALPHA))
+    return FalseAgreement(kind.told, kind.seeds, datasets, different, studies)
 
 
 def across_coverage(

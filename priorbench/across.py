@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .claims import CORRECTION, PRIMARY, Claims
 from .metrics import METRICS
 from .pairs import BLOCK_COLUMNS, Pairs
+from .specs import split_spec
 from .statistics import (
     EXACT_UP_TO,
     NO_INTERVAL,
@@ -20,7 +21,6 @@ from .statistics import (
     Ranking,
     blocked,
     blocked_interval,
-    dataset_means,
     interquartile_difference,
     judge,
     mean_improvement,
@@ -28,7 +28,7 @@ from .statistics import (
     rank_priors,
     sign_flip_greater_p,
     sign_flip_p,
-    wilcoxon_over_datasets,
+    wilcoxon_p,
 )
 
 ACROSS_COLUMNS = [
@@ -37,6 +37,7 @@ ACROSS_COLUMNS = [
     "attribution",
     "prior",
     "baseline",
+    "settings",
     "datasets",
     "runs",
     "better_in",
@@ -74,9 +75,10 @@ _NAN = float("nan")
 def compare_across(pairs: Sequence[Pairs], claims: Claims) -> pd.DataFrame:
     """One row per primary metric and prior that several blocks share; one family of tests.
 
-    A block is a dataset with a task and an architecture. What is tested is the mean over these
-    blocks of the difference in each; whether others would show the same is asked by the column
-    ``p_wilcoxon``.
+    A block, or setting, is a task with its options, a dataset and an architecture. What is tested
+    is the mean over these of the difference in each. Whether other datasets would show the same is
+    asked by the column ``p_wilcoxon``, for which settings of one dataset are one: other options and
+    architectures are no further data.
 
     Args:
         pairs: of all blocks, as ``pairs.paired_runs`` gives them.
@@ -102,9 +104,9 @@ def compare_across(pairs: Sequence[Pairs], claims: Claims) -> pd.DataFrame:
 def _row(group: Sequence[Pairs], claims: Claims) -> dict[str, Any]:
     first = group[0]
     differences = [one.differences for one in group]
-    together = blocked(differences)
-    # inverting the test of an agreement has no meaning: only an exchange of the arms is exact
-    tested = first.pseudo is None and not all(one.nothing_ran for one in group)
+    means, together = _dataset_means(group), blocked(differences)
+    # that of an agreement over datasets was not calibrated
+    tested = not first.metric.of_pairs and not all(one.nothing_ran for one in group)
     interval = blocked_interval(differences) if tested else NO_INTERVAL
     exact = "exact" if len(together) <= EXACT_UP_TO else "Monte Carlo"
     return {
@@ -113,10 +115,11 @@ def _row(group: Sequence[Pairs], claims: Claims) -> dict[str, Any]:
         "attribution": first.attribution,
         "prior": first.prior,
         "baseline": claims.baseline,
-        "datasets": len(group),
+        "settings": len(group),
+        "datasets": len(means),
         "runs": len(together),
-        "better_in": int((first.sign * dataset_means(differences) > 0).sum()),
-        "difference": float(together.mean()),
+        "better_in": int((first.sign * means > 0).sum()),
+        "difference": float(np.mean([one.difference for one in group])),
         "ci_low": interval.low,
         "ci_high": interval.high,
         "interval": interval.method,
@@ -124,15 +127,28 @@ def _row(group: Sequence[Pairs], claims: Claims) -> dict[str, Any]:
         "test": f"sign-flip within datasets, {exact}",
         "family": PRIMARY,
         "correction": CORRECTION[PRIMARY],
-        "p_wilcoxon": wilcoxon_over_datasets(differences),
+        "p_wilcoxon": wilcoxon_p(means),
         **_margin_tests(group, claims),
         **_models(group),
     }
 
 
+def _dataset_means(group: Sequence[Pairs]) -> NDArray[np.float64]:
+    """(datasets,) difference in each, averaged over its settings."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for one in group:
+        found.setdefault(_dataset(one.block), []).append(one.difference)
+    return np.array([np.mean(settings) for settings in found.values()])
+
+
+def _dataset(block: Sequence[str]) -> tuple[str, str]:
+    """Name of the task and of the dataset, without options and architecture."""
+    return split_spec(block[0])[0], block[1]
+
+
 def _margin_tests(group: Sequence[Pairs], claims: Claims) -> dict[str, float]:
     margin = claims.margin(group[0].metric)
-    if margin is None or group[0].pseudo is not None:
+    if margin is None or group[0].metric.of_pairs:
         return {"p_noninferior": _NAN, "p_equivalent": _NAN}
     allowances = [one.allowance(margin) for one in group]
     sides = [
@@ -146,7 +162,7 @@ def _margin_tests(group: Sequence[Pairs], claims: Claims) -> dict[str, float]:
 
 def _models(group: Sequence[Pairs]) -> dict[str, float]:
     """What is read from the runs' own scores; runs that are compared with each other have none."""
-    if group[0].pseudo is not None:
+    if group[0].metric.of_pairs:
         names = ("mixed_effect", "mixed_low", "mixed_high", "p_mixed", "iqm_difference", "iqm_low")
         rest = ("iqm_high", "improvement", "improvement_low", "improvement_high")
         return dict.fromkeys((*names, *rest), _NAN)
@@ -169,28 +185,29 @@ def _models(group: Sequence[Pairs]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class AxisRanking:
-    """Priors ranked over blocks, on the primary metric that each has on an axis.
+    """Priors ranked over datasets, on the primary metric that each has on an axis.
 
     Ranks have no unit, so that tasks with different metrics can be put together.
 
     Attributes:
         axis: name.
-        metrics: primary metrics of the blocks.
+        metrics: primary metrics of the datasets.
         priors: specs, the baseline first.
-        blocks: how many have a value of every prior.
+        datasets: how many have a value of every prior.
         ranking: their average ranks.
     """
 
     axis: str
     metrics: tuple[str, ...]
     priors: tuple[str, ...]
-    blocks: int
+    datasets: int
     ranking: Ranking
 
 
 def rank_axes(comparisons: pd.DataFrame) -> list[AxisRanking]:
-    """One ranking per axis that two blocks or more have a primary metric of.
+    """One ranking per axis that two datasets or more have a primary metric of.
 
+    Settings of one dataset are averaged before they are ranked.
     A failed run counts as in the comparison of its prior with the baseline, a failed run of the
     baseline as the worst in any of these.
 
@@ -201,11 +218,11 @@ def rank_axes(comparisons: pd.DataFrame) -> list[AxisRanking]:
     found = []
     for axis, rows in primary.groupby("axis", sort=False):
         priors = (str(rows["baseline"].iloc[0]), *dict.fromkeys(map(str, rows["prior"])))
-        columns = [
-            column
-            for _, block in rows.groupby(BLOCK_COLUMNS, sort=False)
-            if (column := _means(block, priors)) is not None
-        ]
+        by_dataset: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
+        for key, block in rows.groupby(BLOCK_COLUMNS, sort=False):
+            if (column := _means(block, priors)) is not None:
+                by_dataset.setdefault(_dataset([str(k) for k in key]), []).append(column)
+        columns = [np.mean(settings, axis=0) for settings in by_dataset.values()]
         if len(columns) > 1:
             metrics = tuple(dict.fromkeys(map(str, rows["metric"])))
             ranking = rank_priors(np.stack(columns, axis=1))

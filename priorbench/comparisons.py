@@ -124,11 +124,10 @@ def describe(pairs: Pairs) -> dict[str, Any]:
     Where both arms failed on every seed there is no interval: that all are equally bad says nothing
     about how far apart they would be.
     """
-    if pairs.pseudo is None:
-        found = vars(paired_difference(pairs.baseline, pairs.values))
+    if pairs.metric.of_pairs:
+        found = vars(compared_agreement(pairs.differences, (pairs.baseline, pairs.values)))
     else:
-        runs = (pairs.baseline, pairs.values)
-        found = vars(compared_agreement(pairs.differences, pairs.pseudo, runs))
+        found = vars(paired_difference(pairs.baseline, pairs.values))
     return found | _NO_INTERVAL if pairs.nothing_ran else found
 
 
@@ -165,10 +164,10 @@ def _row(pairs: Pairs, claims: Claims) -> dict[str, Any]:
 def margin_tests(pairs: Pairs, claims: Claims) -> dict[str, float]:
     """The margin in units of the metric, and p against it; NaN where none is declared.
 
-    The agreement of runs has no test against a margin: only an exchange of its arms is exact.
+    The agreement of runs has no test against a margin.
     """
     margin = claims.margin(pairs.metric)
-    if margin is None or pairs.pseudo is not None:
+    if margin is None or pairs.metric.of_pairs:
         return dict.fromkeys(("margin", "p_noninferior", "p_equivalent"), float("nan"))
     allowance = pairs.allowance(margin)
     return {

@@ -30,7 +30,8 @@ _IN_LATEX = {
 def means_table(results: pd.DataFrame) -> pd.DataFrame:
     """One row per block, attribution, metric and prior: n, failed, mean and sd over seeds.
 
-    Failed trials count as in the comparisons: as the worst outcome.
+    Failed trials count as the worst outcome of all priors; a comparison counts them as the worst of
+    its two arms.
 
     Args:
         results: with the columns of results.csv.

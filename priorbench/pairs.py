@@ -14,7 +14,6 @@ from .contracts import Metric
 from .metrics import METRICS
 from .statistics import (
     Margin,
-    agreement_differences,
     agreement_pseudo_values,
     impute_failures,
     leave_one_out,
@@ -44,10 +43,10 @@ class Pairs:
         missing: seeds of the block that lack a value in one of the two, and are not compared.
         baseline: (n,) values as they count.
         values: (n,) the prior's.
-        differences: (n,) to be tested; values - baseline, but for metrics of pairs of runs.
+        differences: (n,) to be tested: values - baseline; for metrics of pairs of runs jackknife
+            pseudo-values with the same mean, NaN for fewer than three seeds.
         both_failed: (n,) bool: neither arm has a run that ended well, so that their difference, 0,
             says nothing.
-        pseudo: (n,) for the interval of a metric of pairs of runs; None for all others.
     """
 
     block: tuple[str, str, str]
@@ -60,12 +59,16 @@ class Pairs:
     values: NDArray[np.float64]
     differences: NDArray[np.float64]
     both_failed: NDArray[np.bool_]
-    pseudo: NDArray[np.float64] | None = None
 
     @property
     def sign(self) -> float:
         """1 where higher is better, or nothing is; -1 where lower is."""
         return -1.0 if self.metric.higher_is_better is False else 1.0
+
+    @property
+    def difference(self) -> float:
+        """The prior's mean less the baseline's."""
+        return float(self.values.mean() - self.baseline.mean())
 
     @property
     def nothing_ran(self) -> bool:
@@ -173,13 +176,13 @@ def _pairs(
     first = both.iloc[0]
     failed = both.groupby("seed")["failed"].all()
     baseline, values = (complete[arm].to_numpy(dtype=float) for arm in arms)
-    differences, pseudo = values - baseline, None
+    differences = values - baseline
     if metric.of_pairs:
         by_seed = both[both["seed"].isin(complete.index)].sort_values("seed")
         trials = pd.concat([by_seed[by_seed["prior"] == arm] for arm in arms])
         matrix = agreement(trials, metric, str(first["attribution"]))
         baseline, values = _within(matrix)
-        differences, pseudo = agreement_differences(matrix), agreement_pseudo_values(matrix)
+        differences = agreement_pseudo_values(matrix)
     return Pairs(
         block=(str(first["task"]), str(first["dataset"]), str(first["architecture"])),
         attribution=str(first["attribution"]),
@@ -191,7 +194,6 @@ def _pairs(
         values=values,
         differences=differences,
         both_failed=failed.reindex(complete.index).to_numpy(dtype=bool),
-        pseudo=pseudo,
     )
 
 

@@ -60,12 +60,12 @@ def _rows(
     pairs: Pairs, claims: Claims, family: Family, effect: float | None
 ) -> Iterator[dict[str, Any]]:
     n = len(pairs.differences)
-    if n < 2 or pairs.nothing_ran:
+    if n < 2 or pairs.nothing_ran or np.isnan(pairs.differences).any():
         return
     size = abs(float(pairs.differences.mean())) if effect is None else abs(effect)
     wanted = [(DIFFERENCE, size, 2, family.tests, pairs.differences)]
     margin = claims.margin(pairs.metric)
-    if margin is not None and pairs.pseudo is None:
+    if margin is not None and not pairs.metric.of_pairs:
         slack = pairs.gain + pairs.allowance(margin)
         size = float(margin.allowance(pairs.baseline).mean())
         wanted.append((NONINFERIORITY, size, 1, family.margin_tests, slack))
@@ -83,9 +83,9 @@ def _rows(
 
 
 def _correlation(pairs: Pairs) -> float:
-    return (
-        float("nan") if pairs.pseudo is not None else pair_correlation(pairs.baseline, pairs.values)
-    )
+    if pairs.metric.of_pairs:
+        return float("nan")
+    return pair_correlation(pairs.baseline, pairs.values)
 
 
 def _seeds(effect: float, spread: float, n: int, claim: Claim) -> dict[str, Any]:

@@ -203,7 +203,7 @@ SIGNS = {"better": "✓", "worse": "✗", "equivalent": "=", "non-inferior": "�
 
 def remark(verdict: str) -> str:
     """A verdict with its sign; why there is none."""
-    return f"{SIGNS[verdict]} {verdict}" if verdict else "one seed: no p"
+    return f"{SIGNS[verdict]} {verdict}" if verdict else "too few seeds: no p"
 
 
 __all__ = [

@@ -64,6 +64,7 @@ def _row(row: Mapping[str, Any], places: int) -> dict[str, Any]:
     return {
         "prior": row["prior"],
         "metric": row["metric"],
+        "settings": row["settings"],
         "datasets": row["datasets"],
         "runs": row["runs"],
         "better_in": row["better_in"],
@@ -92,7 +93,7 @@ def _between(row: Mapping[str, Any], name: str, places: int) -> str:
 def _limits(ranking: AxisRanking) -> dict[str, Any]:
     """Whether so many datasets can tell any two priors apart."""
     count = len(ranking.priors)
-    smallest = min(1.0, smallest_p(ranking.blocks) * count * (count - 1) / 2)
+    smallest = min(1.0, smallest_p(ranking.datasets) * count * (count - 1) / 2)
     friedman = p_value(ranking.ranking.friedman_p)
     return {"smallest": smallest, "enough": smallest <= ALPHA, "friedman": friedman}
 

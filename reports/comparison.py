@@ -147,7 +147,7 @@ def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str
     elif metric.higher_is_better is None:
         remark = "not ranked"
     else:
-        remark = "one seed: no p"
+        remark = "too few seeds: no p"
     return {
         "difference": fixed(row["difference"], places, signed=True),
         "interval": interval,

@@ -7,14 +7,12 @@ from scipy import stats
 from priorbench.statistics import (
     blocked,
     blocked_interval,
-    dataset_means,
     interquartile_difference,
     interquartile_mean,
     mean_improvement,
     mean_interval,
     mixed_model,
     rank_priors,
-    wilcoxon_over_datasets,
 )
 
 
@@ -62,7 +60,6 @@ def test_every_dataset_counts_alike():
     differences = blocked([few, many])
     assert len(differences) == 10
     assert differences.mean() == pytest.approx(0.75)
-    assert dataset_means([few, many]).tolist() == [1, 0.5]
 
 
 def test_interval_over_datasets_is_that_of_all_pairs():
@@ -70,13 +67,6 @@ def test_interval_over_datasets_is_that_of_all_pairs():
     found = mean_interval(np.concatenate(differences))
     assert blocked_interval(differences) == found
     assert blocked_interval([np.ones(2), np.ones(3)]).method == ""
-
-
-def test_wilcoxon_over_datasets_is_scipys():
-    differences = [pairs[1] - pairs[0] for pairs in scores(datasets=8, effect=0.5)]
-    means = [one.mean() for one in differences]
-    expected = stats.wilcoxon(means, method="exact").pvalue
-    assert wilcoxon_over_datasets(differences) == pytest.approx(expected)
 
 
 def test_interquartile_mean_by_hand():

@@ -48,6 +48,13 @@ def test_false_verdicts_are_at_most_alpha(cell):
     assert small.false_verdicts(cell, STUDIES).worst <= above(small.ALPHA)
 
 
+@pytest.mark.parametrize("cosine", [1.0, 0.4, 0.0])
+def test_arms_that_are_equally_stable_are_not_told_apart(cosine):
+    # exchanging the two trials of a seed would call a third of the last different
+    found = small.false_agreement(small.Tracks(10, heavy=True, cosine=cosine), 600)
+    assert found.different <= above(small.ALPHA, 600)
+
+
 def test_a_family_that_is_not_corrected_would_be_caught(monkeypatch):
     monkeypatch.setattr(small.s, "judge", lambda family, _: [_uncorrected(one) for one in family])
     found = small.false_verdicts(Cell("normal", 0.0, 8), STUDIES)
@@ -80,7 +87,7 @@ def test_offered_intervals_hold_their_level(shape):
 def test_intervals_of_effects_hold_their_level():
     found = [
         small.improvement_coverage(Cell("normal", 0.7, 16), 0.5, 600),
-        small.agreement_coverage(10, 1.5, heavy=True, studies=400),
+        small.agreement_coverage(small.Tracks(10, heavy=True, gain=1.5), 400),
         *small.across_coverage(Cell("normal", 0.7, 8, 6), 120, models=40),
         *small.across_coverage(Cell("normal", 0.95, 8, 6), 120, models=0, shift=1.5),
         *small.across_coverage(Cell("normal", 0.95, 8, 6), 120, models=0, shift=0.7),

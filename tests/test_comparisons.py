@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import wilcoxon
 
 from priorbench.across import ACROSS_COLUMNS, compare_across, rank_axes
 from priorbench.claims import Claims, default_primary, resolve_primary
@@ -170,6 +171,18 @@ def test_agreement_is_asked_for_the_pairs_of_both_arms():
     assert found["verdict"] == "better"
 
 
+def test_agreement_of_two_seeds_has_a_difference_and_no_test():
+    def agreement(trials, metric, attribution):
+        prior = (trials["prior"] == "a").to_numpy()
+        return np.where(np.multiply.outer(prior, prior), 0.9, 0.4)
+
+    table = results({"none": BASE, "a": BASE}, "seed-cosine", "stability")
+    found = compare(table[table["seed"] < 2], agreement, CLAIMS).iloc[0]
+    assert found["difference"] == pytest.approx(0.5)
+    assert np.isnan([found["p"], found["p_t"], found["smallest_p"], found["ci_low"]]).all()
+    assert found["test"] == found["verdict"] == ""
+
+
 def test_one_seed_has_a_difference_and_no_test():
     table = results({"none": BASE, "a": BASE + 0.1})
     found = compare(table[table["seed"] == 0], no_agreement, CLAIMS).iloc[0]
@@ -289,6 +302,38 @@ class TestAcross:
         assert found["verdict"].tolist() == ["better", "equivalent"]
         assert found["improvement"]["b"] == 0.5
 
+    def test_architectures_and_options_are_no_further_datasets(self):
+        gains = {"three-conv": 0.02, "basset": 0.04, "deepsea": -0.01}
+        parts = [
+            results({"none": BASE, "a": BASE + gain, "b": BASE}).assign(architecture=name)
+            for name, gain in gains.items()
+        ]
+        parts.append(parts[0].assign(task="binary:length=300"))
+        table = pd.concat(parts, ignore_index=True)
+        found = compare_across(paired_runs(table, no_agreement, "none"), CLAIMS).iloc[0]
+        assert (found["settings"], found["datasets"], found["better_in"]) == (4, 1, 1)
+        assert found["difference"] == pytest.approx((0.02 + 0.04 - 0.01 + 0.02) / 4)
+        assert found["p"] < 0.05
+        assert np.isnan(found["p_wilcoxon"])
+        assert rank_axes(compare(table, no_agreement, CLAIMS)) == []
+
+    def test_wilcoxon_and_ranks_are_over_means_of_datasets(self):
+        gains = [0.02, 0.04, -0.01, 0.03, 0.05]
+        parts = [
+            results({"none": BASE, "a": BASE + gain + more}, dataset=f"d{k}").assign(
+                architecture=name
+            )
+            for k, gain in enumerate(gains)
+            for name, more in (("three-conv", 0.002), ("basset", -0.002))
+        ]
+        table = pd.concat(parts, ignore_index=True)
+        found = compare_across(paired_runs(table, no_agreement, "none"), CLAIMS).iloc[0]
+        assert found["p_wilcoxon"] == pytest.approx(wilcoxon(gains, method="exact").pvalue)
+        assert (found["settings"], found["datasets"], found["better_in"]) == (10, 5, 4)
+        (ranked,) = rank_axes(compare(table, no_agreement, CLAIMS))
+        assert ranked.datasets == 5
+        assert ranked.ranking.ranks == pytest.approx([1.8, 1.2])
+
     def test_agreement_has_a_test_and_no_interval(self):
         def agreement(trials, metric, attribution):
             seeds = trials["seed"].to_numpy(dtype=float)
@@ -300,7 +345,7 @@ class TestAcross:
         ]
         pairs = paired_runs(pd.concat(parts, ignore_index=True), agreement, "none")
         found = compare_across(pairs, CLAIMS).iloc[0]
-        assert found["p"] == 1
+        assert (found["p"], found["difference"]) == (1, 0)
         assert np.isnan([found["ci_low"], found["mixed_effect"], found["improvement"]]).all()
 
     def test_exploratory_metrics_are_left_out(self):

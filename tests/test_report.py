@@ -283,7 +283,7 @@ class TestEdges:
     def test_one_seed_has_differences_without_p(self, tmp_path):
         text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), (3,))))
         assert "One seed: differences without any p." in text
-        assert "one seed: no p" in text
+        assert "too few seeds: no p" in text
         assert "+0.050" in text
 
     def test_baseline_alone(self, tmp_path):

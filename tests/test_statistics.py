@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from priorbench.statistics import (
-    agreement_differences,
+    agreement_interval,
     agreement_pseudo_values,
+    compared_agreement,
     impute_failures,
-    jackknife_interval,
     leave_one_out,
     paired_difference,
     paired_t_p,
+    sign_flip_bounds,
     sign_flip_greater_p,
     sign_flip_greater_ps,
     sign_flip_p,
@@ -181,31 +182,29 @@ def within(matrix, trials):
     return part[~np.eye(len(trials), dtype=bool)].mean()
 
 
-def test_agreement_test_is_that_of_exchanging_the_arms_seed_by_seed():
-    n, matrix = 5, agreement(np.random.default_rng(4), 5, gain=0.5)
-    differences = agreement_differences(matrix)
-    observed = within(matrix, range(n, 2 * n)) - within(matrix, range(n))
-    assert differences.mean() == pytest.approx(observed)
-    swapped = [
-        within(matrix, [i + n * (not s) for i, s in enumerate(swap)])
-        - within(matrix, [i + n * s for i, s in enumerate(swap)])
-        for swap in itertools.product([0, 1], repeat=n)
-    ]
-    expected = np.mean(np.abs(swapped) >= abs(observed) - 1e-12)
-    assert sign_flip_p(differences) == pytest.approx(expected)
-
-
 def test_agreement_test_keeps_its_level_and_finds_effects():
     # the leave-one-out means themselves, taken for paired differences, reject five times as often
     generator = np.random.default_rng(5)
-    null = [sign_flip_p(agreement_differences(agreement(generator, 8))) for _ in range(1000)]
+    null = [sign_flip_p(agreement_pseudo_values(agreement(generator, 8))) for _ in range(1000)]
     assert np.mean(np.array(null) <= 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
-    effect = [sign_flip_p(agreement_differences(agreement(generator, 8, 3.0))) for _ in range(50)]
+    effect = [
+        sign_flip_p(agreement_pseudo_values(agreement(generator, 8, 3.0))) for _ in range(50)
+    ]
     assert np.mean(np.array(effect) <= 0.05) > 0.5
 
 
+def test_agreement_is_compared_by_its_pseudo_values_alone():
+    matrix = agreement(np.random.default_rng(4), 12, gain=0.5)
+    pseudo = agreement_pseudo_values(matrix)
+    runs = (leave_one_out(matrix[:12, :12]), leave_one_out(matrix[12:, 12:]))
+    found = compared_agreement(pseudo, runs)
+    assert found.difference == pytest.approx(within(matrix, range(12, 24)) - within(matrix, range(12)))
+    assert found.p == sign_flip_p(pseudo)
+    assert (found.ci_low, found.ci_high) == sign_flip_bounds(pseudo, 0.05)
+    assert np.isnan([found.p_t, found.p_wilcoxon, found.improvement, found.correlation]).all()
+
+
 def test_agreement_of_one_seed_is_not_defined():
-    assert np.isnan(agreement_differences(np.ones((2, 2)))).all()
     assert np.isnan(leave_one_out(np.ones((1, 1)))).all()
     assert leave_one_out(np.array([[1, 0.25], [0.25, 1]])).tolist() == [0.25, 0.25]
     assert np.isnan(agreement_pseudo_values(np.ones((4, 4)))).all()
@@ -224,7 +223,7 @@ def test_pseudo_values_are_those_of_the_jackknife():
 
 
 def test_no_interval_of_an_agreement_below_ten_seeds():
-    assert jackknife_interval(np.arange(9.0)).method == ""
-    found = jackknife_interval(np.arange(10.0))
-    assert found.method == "jackknife t"
-    assert found.low == pytest.approx(stats.t.interval(0.95, 9, 4.5, stats.sem(np.arange(10)))[0])
+    assert agreement_interval(np.arange(9.0)).method == ""
+    found = agreement_interval(np.arange(10.0))
+    assert found.method == "sign-flip, pseudo-values"
+    assert (found.low, found.high) == sign_flip_bounds(np.arange(10.0), 0.05)

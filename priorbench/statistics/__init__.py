@@ -7,19 +7,17 @@ from .across import (
     Resampled,
     blocked,
     blocked_interval,
-    dataset_means,
     interquartile_difference,
     interquartile_mean,
     mean_improvement,
     mixed_model,
-    wilcoxon_over_datasets,
 )
-from .agreement import agreement_differences, agreement_pseudo_values, leave_one_out
+from .agreement import agreement_pseudo_values, leave_one_out
 from .confidence import (
     NO_INTERVAL,
     Interval,
+    agreement_interval,
     bca_interval,
-    jackknife_interval,
     mean_interval,
     t_interval,
 )
@@ -79,7 +77,7 @@ __all__ = [
     "Ranking",
     "Resampled",
     "adjust",
-    "agreement_differences",
+    "agreement_interval",
     "agreement_pseudo_values",
     "attainable_level",
     "bca_interval",
@@ -88,13 +86,11 @@ __all__ = [
     "cautious_spread",
     "cliffs_delta",
     "compared_agreement",
-    "dataset_means",
     "equivalence_p",
     "improvement_interval",
     "impute_failures",
     "interquartile_difference",
     "interquartile_mean",
-    "jackknife_interval",
     "judge",
     "leave_one_out",
     "mean_improvement",
@@ -118,6 +114,5 @@ __all__ = [
     "standardised_difference",
     "t_interval",
     "typical_values",
-    "wilcoxon_over_datasets",
     "wilcoxon_p",
 ]

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from .confidence import NO_INTERVAL, Interval, mean_interval
 from .effects import improvements, probability_of_improvement
-from .paired import wilcoxon_p
 
 RESAMPLES = 2_000
 INTERQUARTILE_FROM = 5
@@ -69,11 +68,6 @@ def blocked(differences: Differences) -> NDArray[np.float64]:
     return np.concatenate([one * (total / (len(differences) * len(one))) for one in differences])
 
 
-def dataset_means(differences: Differences) -> NDArray[np.float64]:
-    """(datasets,) mean difference in each."""
-    return np.array([float(one.mean()) for one in differences])
-
-
 def blocked_interval(differences: Differences) -> Interval:
     """Interval of the mean over datasets; none where numbers of seeds differ.
 
@@ -82,11 +76,6 @@ def blocked_interval(differences: Differences) -> Interval:
     if len(set(map(len, differences))) > 1:
         return NO_INTERVAL
     return mean_interval(blocked(differences))
-
-
-def wilcoxon_over_datasets(differences: Differences) -> float:
-    """Wilcoxon's signed-rank p of the datasets' mean differences (Demsar 2006)."""
-    return wilcoxon_p(dataset_means(differences))
 
 
 def mixed_model(scores: Scores) -> MixedModel:

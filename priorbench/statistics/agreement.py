@@ -2,7 +2,7 @@
 
 The values that a seed has with the other seeds of its arm share trials: they are not
 independent, and a test that takes them for paired differences finds effects where there are
-none. The functions here give differences that may be tested.
+none. The functions here give values that may be tested.
 """
 
 from __future__ import annotations
@@ -24,43 +24,18 @@ def leave_one_out(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def agreement_differences(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One difference a seed, whose mean is that of the two arms' mean agreements.
-
-    With b_i and p_i the two trials of seed i and g the agreement, seed i has
-
-        d_i = mean over j != i of  g(p_i, p_j) + g(p_i, b_j) - g(b_i, p_j) - g(b_i, b_j).
-
-    The mean over i is the mean agreement within the prior less that within the baseline.
-    Swapping the two trials of seed i changes the sign of d_i in that mean and nothing else, so
-    that a sign-flip test of d is the exact test of exchanging the arms seed by seed.
-
-    Args:
-        agreement: (2n, 2n), symmetric: the baseline's n trials, then the prior's, seeds in the
-            same order.
-
-    Returns:
-        (n,); NaN for fewer than two seeds.
-    """
-    n = len(agreement) // 2
-    if n < 2:
-        return np.full(n, np.nan)
-    pool = agreement[:, :n] + agreement[:, n:]
-    gained = pool[n:] - pool[:n]
-    result: NDArray[np.float64] = (gained.sum(axis=1) - np.diag(gained)) / (n - 1)
-    return result
-
-
 def agreement_pseudo_values(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
     """Jackknife pseudo-values of the difference in mean agreement, one a seed.
 
     n U - (n - 1) U_{-i}, with U the mean agreement within the prior less that within the baseline
-    and U_{-i} the same without seed i (Arvesen 1969). Their mean is U. Unlike the differences of
-    :func:`agreement_differences`, which are for testing that the arms can be exchanged, they have
-    the right spread where the arms differ.
+    and U_{-i} the same without seed i (Arvesen 1969). Their mean is U. A sign-flip test of them asks
+    whether the arms agree equally well, each within itself. An exchange of the two trials of a seed
+    would ask for more: arms that are equally stable, but attribute different things, cannot be
+    exchanged, and that test calls them different in up to a third of all studies.
 
     Args:
-        agreement: (2n, 2n) as above.
+        agreement: (2n, 2n), symmetric: the baseline's n trials, then the prior's, seeds in the
+            same order.
 
     Returns:
         (n,); NaN for fewer than three seeds.

@@ -16,7 +16,7 @@ from .signflip import sign_flip_bounds
 
 SIGN_FLIP_FROM = 6
 """pairs from which a sign-flip test can reject at .05, so that its inverse is an interval"""
-JACKKNIFE_FROM = 10
+AGREEMENT_FROM = 10
 """pairs from which the interval of an agreement between runs holds its level"""
 
 
@@ -69,20 +69,18 @@ def t_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> In
     return Interval(mean - float(reach), mean + float(reach), "paired t")
 
 
-def jackknife_interval(pseudo: NDArray[np.float64], confidence: float = 0.95) -> Interval:
-    """Student's interval of the mean of jackknife pseudo-values (Tukey 1958), from ten runs on.
+def agreement_interval(pseudo: NDArray[np.float64], confidence: float = 0.95) -> Interval:
+    """Interval of a difference in agreement: what the sign-flip test of it does not reject.
 
-    With fewer its coverage leaves 93 to 97% for attributions that are alike or not by turns, so
-    none is offered.
+    Offered for as many runs as it holds its level for (docs/calibration.md).
 
     Args:
         pseudo: (n,) as :func:`~priorbench.statistics.agreement_pseudo_values` gives them.
         confidence: nominal coverage.
     """
-    if len(pseudo) < JACKKNIFE_FROM:
+    if len(pseudo) < AGREEMENT_FROM:
         return NO_INTERVAL
-    found = t_interval(pseudo, confidence)
-    return Interval(found.low, found.high, "jackknife t")
+    return Interval(*sign_flip_bounds(pseudo, 1 - confidence), "sign-flip, pseudo-values")
 
 
 def bca_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> Interval:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .confidence import Interval, jackknife_interval, mean_interval
+from .confidence import Interval, agreement_interval, mean_interval
 from .effects import (
     cliffs_delta,
     improvement_interval,
@@ -37,8 +37,8 @@ class PairedDifference:
         improvement_low: lower end of its 95% interval; NaN where none is offered.
         improvement_high: upper end.
         correlation: of the pairs; NaN for fewer than three, or where an arm does not vary.
-        p: two-sided sign-flip p; NaN for fewer than two pairs.
-        p_t: two-sided p of the paired t test.
+        p: two-sided sign-flip p; NaN for fewer than two pairs, of an agreement for fewer than three.
+        p_t: two-sided p of the paired t test; NaN for an agreement.
         p_wilcoxon: two-sided p of Wilcoxon's signed-rank test.
         smallest_p: the smallest p that so many pairs can give; NaN for fewer than two.
         test: name of the test of ``p``, or "" where there is none.
@@ -113,22 +113,32 @@ def paired_difference(
 
 
 def compared_agreement(
-    differences: NDArray[np.float64],
-    pseudo: NDArray[np.float64],
-    runs: tuple[NDArray[np.float64], NDArray[np.float64]],
+    pseudo: NDArray[np.float64], runs: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> PairedDifference:
     """Compare two arms on how well their runs agree among themselves.
 
     Args:
-        differences: (n,) of :func:`~priorbench.statistics.agreement_differences`, to be tested.
-        pseudo: (n,) of :func:`~priorbench.statistics.agreement_pseudo_values`, for the interval.
+        pseudo: (n,) of :func:`~priorbench.statistics.agreement_pseudo_values`, to be tested; from
+            three runs on.
         runs: (n,) mean agreement of each run with the others of its arm, baseline's and prior's.
-            They share runs, so they are described, and no probability of improvement is given.
+            They share runs, so they are described, and neither tests of them nor a probability of
+            improvement are given.
     """
-    found = _described(differences, runs, jackknife_interval(pseudo))
-    nothing = dict.fromkeys(("improvement", "improvement_low", "improvement_high"), float("nan"))
-    nothing |= dict.fromkeys(("cliffs_delta", "correlation"), float("nan"))
-    return PairedDifference(**{**vars(found), **nothing})
+    found = _described(pseudo, runs, agreement_interval(pseudo))
+    nothing = dict.fromkeys(_OF_RUNS_ALONE, float("nan"))
+    difference = float(runs[1].mean() - runs[0].mean())
+    return replace(found, difference=difference, **nothing)
+
+
+_OF_RUNS_ALONE = (
+    "improvement",
+    "improvement_low",
+    "improvement_high",
+    "cliffs_delta",
+    "correlation",
+    "p_t",
+    "p_wilcoxon",
+)
 
 
 def _described(
@@ -138,6 +148,7 @@ def _described(
 ) -> PairedDifference:
     n = len(differences)
     improvement = improvement_interval(*arms)
+    p = sign_flip_p(differences)
     exact = "sign-flip, exact" if n <= EXACT_UP_TO else "sign-flip, Monte Carlo"
     return PairedDifference(
         n=n,
@@ -153,11 +164,11 @@ def _described(
         improvement_low=improvement.low,
         improvement_high=improvement.high,
         correlation=pair_correlation(*arms),
-        p=sign_flip_p(differences),
+        p=p,
         p_t=paired_t_p(differences),
         p_wilcoxon=wilcoxon_p(differences),
-        smallest_p=smallest_p(n) if n > 1 else float("nan"),
-        test=exact if n > 1 else "",
+        smallest_p=smallest_p(n) if np.isfinite(p) else float("nan"),
+        test=exact if np.isfinite(p) else "",
     )
 
 

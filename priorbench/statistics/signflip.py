@@ -46,10 +46,11 @@ def sign_flip_p(
         generator: for n above 20; a fixed seed if None.
 
     Returns:
-        p in (0, 1]; NaN for fewer than two pairs, 1 where all differences are zero.
+        p in (0, 1]; NaN for fewer than two pairs or where one is NaN, 1 where all differences are
+        zero.
     """
     n = len(differences)
-    if n < 2:
+    if n < 2 or np.isnan(differences).any():
         return float("nan")
     least = abs(differences.sum()) - _tolerance(differences)
     if n > EXACT_UP_TO:
