@@ -22,6 +22,7 @@ from calibration import (
     FalseAgreement,
     FalseVerdicts,
     Found,
+    RareRuns,
     Tracks,
     across_coverage,
     agreement_coverage,
@@ -32,6 +33,7 @@ from calibration import (
     mean_coverage,
     piloted,
     planted,
+    rare_bad_runs,
     skewed_coverage,
     split_null,
 )
@@ -40,6 +42,8 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "calibration.md"
 NULL = ROOT / "runs" / "null"
 WANTED = (0.93, 0.97)
+CAUTIOUS = ("improvement over datasets",)
+"""intervals that may cover more: this one is too wide where runs of a seed are all but equal"""
 _HEAD = """\
 # Calibration
 
@@ -114,7 +118,9 @@ def coverage_part(found: Sequence[Coverage]) -> list[str]:
         "An interval is offered for as many seeds as it holds its level for. From 8 seeds on, "
         f"those offered cover {share(low.covered)} ({low.interval}, {_told(low.cell)}) to "
         f"{share(high.covered)} ({high.interval}, {_told(high.cell)}). The Monte Carlo error of a "
-        "row is about 0.7 points with 1,000 studies.",
+        "row is about 0.7 points with 1,000 studies. The interval of the improvement over datasets "
+        "is too wide, rather than too narrow, where the runs of a seed are strongly correlated and "
+        "seeds are few.",
         "",
     ]
     groups: dict[str, list[Coverage]] = {}
@@ -144,7 +150,27 @@ def _told(cell: Cell) -> str:
     return f"{cell.seeds} seeds, {cell.shape}, r {cell.correlation:g}"
 
 
-def skewed_part(found: Sequence[Coverage]) -> list[str]:
+def agreement_part(found: Sequence[FalseAgreement]) -> list[str]:
+    worst = max(one.different for one in found)
+    return [
+        "### Stability",
+        "",
+        "Attributions of two arms whose runs agree equally well, each among themselves. The cosine "
+        "is that of what they attribute: below 1 it is not the same. Given is how often one test, "
+        f"not corrected, calls them better or worse. The largest is {share(worst)}.",
+        "",
+        *table(
+            ["datasets", "seeds", "attributions", "studies", "better or worse"],
+            (
+                [one.datasets, one.seeds, one.told, one.studies, share(one.different)]
+                for one in found
+            ),
+        ),
+    ]
+
+
+def skewed_part(found: Sequence[Coverage], rare: Sequence[RareRuns]) -> list[str]:
+    worst = max(rare, key=lambda one: one.noninferior)
     return [
         "## Where it does not hold: skewed differences",
         "",
@@ -152,12 +178,30 @@ def skewed_part(found: Sequence[Coverage]) -> list[str]:
         "mean. They are, whatever the shape of the scores, if a prior moves scores without "
         "changing their shape. If it does change it, differences may be skewed, and no interval "
         "of a mean that was tried covers 95% with few seeds; here differences are log-normal "
-        "(standard deviation of the logarithm 0.5). What an interval misses is also how often the "
-        "test of a mean of zero rejects it.",
+        "(sigma: standard deviation of the logarithm). What an interval misses is also how often "
+        "the test of a mean of zero rejects it.",
         "",
         *table(
-            ["seeds", "interval", "covered"],
-            ([one.cell.seeds, one.interval, share(one.covered)] for one in found),
+            ["seeds", "differences", "interval", "covered"],
+            ([one.cell.seeds, one.cell.shape, one.interval, share(one.covered)] for one in found),
+        ),
+        "The worst for a claim of no loss are losses that few runs have: most studies do not hold "
+        "such a run. Here the mean loss is exactly the margin, so that *non-inferior* is false; "
+        f"it is shown in up to {share(worst.noninferior)} of studies ({worst.seeds} seeds). A loss "
+        "that few runs have may be missed, however small p is.",
+        "",
+        *table(
+            ["seeds", "bad runs", "their loss (sd)", "non-inferior", "interval covers"],
+            (
+                [
+                    one.seeds,
+                    share(one.share),
+                    f"{one.loss:g}",
+                    share(one.noninferior),
+                    share(one.covered),
+                ]
+                for one in rare
+            ),
         ),
     ]
 
@@ -274,24 +318,39 @@ def main() -> int:
 
     say("false verdicts")
     nulls = [false_verdicts(cell, STUDIES) for cell in cells()]
+    stable = [
+        false_agreement(Tracks(n, heavy, cosine=cosine), STUDIES, datasets)
+        for datasets, n, heavy, cosine in product(
+            (1, 6), (5, 8, 20), (False, True), (1.0, 0.7, 0.4, 0.0)
+        )
+    ]
     say("coverage")
     covered = coverages()
-    skewed = [one for n in (8, 20, 50) for one in skewed_coverage(n, STUDIES, bootstraps=200)]
+    skewed = [
+        one
+        for sigma, n in product((0.5, 1.0), (8, 20, 50))
+        for one in skewed_coverage(n, sigma, STUDIES, bootstraps=200)
+    ]
+    rare = [
+        rare_bad_runs(n, bad, loss, 2 * STUDIES)
+        for n, (bad, loss) in product((8, 10, 20), ((0.03, 15.0), (0.05, 10.0), (0.1, 5.0)))
+    ]
     say("power")
     powers = [
         one
-        for n, power, tests in product((6, 8, 10, 14, 20), (0.8, 0.95), (1, 5, 20))
+        for n, power, tests in product((6, 8, 10, 14, 20, 25), (0.8, 0.95), (1, 5, 20))
         for one in planted(n, power, tests, studies=2 * STUDIES)
     ]
+    powers += planted(30, 0.8, 300, studies=2 * STUDIES)
     pilots = piloted(STUDIES)
     say("null study")
     comparisons, results = null_study()
-    parts = [null_part(nulls), power_part(powers, pilots), coverage_part(covered)]
-    parts += [skewed_part(skewed), real_part(comparisons, results)]
+    parts = [null_part(nulls), agreement_part(stable), power_part(powers, pilots)]
+    parts += [coverage_part(covered), skewed_part(skewed, rare), real_part(comparisons, results)]
     text = "\n".join([_HEAD, *(line for part in parts for line in part)]).rstrip() + "\n"
     PAGE.write_text(text, encoding="utf-8")
     say(str(PAGE))
-    failures = complaints(nulls, covered, powers, comparisons)
+    failures = complaints(nulls, stable, covered, powers, comparisons)
     for line in failures:
         print(f"out of bounds: {line}")
     return 1 if failures else 0
@@ -299,15 +358,18 @@ def main() -> int:
 
 def complaints(
     nulls: Sequence[FalseVerdicts],
+    stable: Sequence[FalseAgreement],
     covered: Sequence[Coverage],
     powers: Sequence[Found],
     comparisons: pd.DataFrame,
 ) -> list[str]:
     """What is further from where it should be than three times its Monte Carlo error."""
     lines = [f"{one}" for one in nulls if one.worst > bound(ALPHA, STUDIES)]
+    lines += [f"{one}" for one in stable if one.different > bound(ALPHA, one.studies)]
     for one in covered:
         error = 3 * np.sqrt(0.95 * 0.05 / one.studies)
-        inside = WANTED[0] - error <= one.covered <= WANTED[1] + error
+        upper = 1.0 if one.interval in CAUTIOUS else WANTED[1] + error
+        inside = WANTED[0] - error <= one.covered <= upper
         if one.offered and one.cell.seeds >= 8 and not inside:
             lines.append(f"{one}")
     for power in powers:

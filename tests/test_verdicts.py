@@ -21,7 +21,9 @@ from priorbench.statistics import (
     needed_runs,
     noninferiority_p,
     sign_flip_greater_p,
+    sign_flip_greater_ps,
     sign_flip_power,
+    sign_flip_ps,
     smallest_effect,
 )
 
@@ -105,10 +107,24 @@ class TestVerdicts:
 
 class TestPower:
     def test_attainable_levels_are_multiples_of_two_to_the_minus_n(self):
-        assert attainable_level(5, 0.025) == 0
-        assert attainable_level(6, 0.025) == 1 / 64
-        assert attainable_level(8, 0.025) == 6 / 256
-        assert attainable_level(60, 0.025) == 0.025
+        assert attainable_level(5, Claim()) == 0
+        assert attainable_level(6, Claim()) == 1 / 64
+        assert attainable_level(8, Claim()) == 6 / 256
+
+    def test_random_flips_attain_multiples_of_theirs(self):
+        # p is at least 1 / 10,001, two-sided
+        assert attainable_level(21, Claim()) == 500 / 10_001 / 2
+        assert attainable_level(21, Claim(sides=1, tests=500)) == 1 / 10_001
+        assert attainable_level(1000, Claim(tests=501)) == 0
+        assert sign_flip_power(5.0, 30, Claim(tests=600)) == 0
+        assert smallest_effect(30, 0.8, Claim(tests=600)) == np.inf
+
+    def test_families_too_large_for_random_flips_need_the_exact_test(self):
+        claim = Claim(tests=600)
+        n = needed_runs(2.0, 0.8, claim)
+        assert n <= 20
+        assert sign_flip_power(2.0, n, claim) >= 0.8 > sign_flip_power(2.0, n - 1, claim)
+        assert needed_runs(0.8, 0.8, claim) is None
 
     def test_of_the_extreme_result_is_that_of_one_sign(self):
         # at 1 / 2**n only differences that all are positive are significant
@@ -123,11 +139,15 @@ class TestPower:
             (14, 1.0, Claim(tests=20)),
             (20, 0.6, Claim(sides=1)),
             (25, 0.6, Claim()),
+            (25, 0.75, Claim(tests=300)),
+            (25, 0.9, Claim(sides=1, tests=499)),
+            (30, 1.3, Claim(tests=600)),
         ],
     )
     def test_is_how_often_an_effect_is_found(self, n, effect, claim):
         draws = np.random.default_rng(99).normal(effect, 1, size=(1500, n))
-        found = np.mean([sign_flip_greater_p(draw) <= claim.one_sided + 1e-12 for draw in draws])
+        p = sign_flip_ps(draws) if claim.sides == 2 else sign_flip_greater_ps(draws)
+        found = np.mean(claim.tests * p <= claim.alpha + 1e-12)
         predicted = sign_flip_power(effect, n, claim)
         assert found == pytest.approx(predicted, abs=4 * np.sqrt(0.25 / 1500))
 

@@ -28,10 +28,10 @@ def agreement_pseudo_values(agreement: NDArray[np.float64]) -> NDArray[np.float6
     """Jackknife pseudo-values of the difference in mean agreement, one a seed.
 
     n U - (n - 1) U_{-i}, with U the mean agreement within the prior less that within the baseline
-    and U_{-i} the same without seed i (Arvesen 1969). Their mean is U. A sign-flip test of them asks
-    whether the arms agree equally well, each within itself. An exchange of the two trials of a seed
-    would ask for more: arms that are equally stable, but attribute different things, cannot be
-    exchanged, and that test calls them different in up to a third of all studies.
+    and U_{-i} the same without seed i (Arvesen 1969). Their mean is U. A sign-flip test of them
+    asks whether the arms agree equally well, each within itself. Exchanging the two trials of a
+    seed would ask for more: arms that are equally stable, but attribute different things, cannot
+    be exchanged, and such a test calls them different in up to a third of all studies.
 
     Args:
         agreement: (2n, 2n), symmetric: the baseline's n trials, then the prior's, seeds in the

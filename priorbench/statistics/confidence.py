@@ -16,8 +16,6 @@ from .signflip import sign_flip_bounds
 
 SIGN_FLIP_FROM = 6
 """pairs from which a sign-flip test can reject at .05, so that its inverse is an interval"""
-AGREEMENT_FROM = 10
-"""pairs from which the interval of an agreement between runs holds its level"""
 
 
 @dataclass(frozen=True)
@@ -72,13 +70,13 @@ def t_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> In
 def agreement_interval(pseudo: NDArray[np.float64], confidence: float = 0.95) -> Interval:
     """Interval of a difference in agreement: what the sign-flip test of it does not reject.
 
-    Offered for as many runs as it holds its level for (docs/calibration.md).
+    From six seeds on, as :func:`mean_interval`; none below.
 
     Args:
         pseudo: (n,) as :func:`~priorbench.statistics.agreement_pseudo_values` gives them.
         confidence: nominal coverage.
     """
-    if len(pseudo) < AGREEMENT_FROM:
+    if len(pseudo) < SIGN_FLIP_FROM:
         return NO_INTERVAL
     return Interval(*sign_flip_bounds(pseudo, 1 - confidence), "sign-flip, pseudo-values")
 

@@ -37,7 +37,7 @@ class PairedDifference:
         improvement_low: lower end of its 95% interval; NaN where none is offered.
         improvement_high: upper end.
         correlation: of the pairs; NaN for fewer than three, or where an arm does not vary.
-        p: two-sided sign-flip p; NaN for fewer than two pairs, of an agreement for fewer than three.
+        p: two-sided sign-flip p; NaN for fewer than two pairs, and three of an agreement.
         p_t: two-sided p of the paired t test; NaN for an agreement.
         p_wilcoxon: two-sided p of Wilcoxon's signed-rank test.
         smallest_p: the smallest p that so many pairs can give; NaN for fewer than two.

@@ -18,7 +18,8 @@ DEFINITIONS = {
     EQUIVALENT: "no difference was shown, and one as large as the margin, either way, is excluded "
     "(two one-sided tests, adjusted p at most .05)",
     NONINFERIOR: "no difference was shown, and a loss as large as the margin is excluded "
-    "(one-sided test, adjusted p at most .05); a gain is not",
+    "(one-sided test, adjusted p at most .05); a gain is not. A loss that few runs have may be "
+    "missed",
     INCONCLUSIVE: "none of these could be shown; it is no evidence that there is no difference",
 }
 """verdicts, in the order in which they are tried"""
