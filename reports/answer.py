@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from priorbench import Section
-from priorbench.answers import RULE, STANDINGS, Answer, Case, Ended, Finding, answer
+from priorbench.answers import RULE, STANDINGS, Answer, Case, Finding
 from priorbench.comparisons import ALPHA, POWER
-from priorbench.plan import BASELINE
 from priorbench.results import Run
 from priorbench.statistics import HOLM, Claim, approximate_runs
-from priorbench.store import DONE
 
+from ._advice import advice, ended
 from ._blocks import SIGNS, Block, blocks, reach
 from ._numbers import MISSING, decimals_for, fixed, p_value
 from ._page import render
@@ -29,30 +28,18 @@ class TheAnswer(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
-        baseline = run.study.get("baseline", BASELINE)
         return render(
             "answer",
             question=run.study["question"],
-            blocks=[_block(run, block, baseline) for block in blocks(run)],
+            blocks=[_block(run, block) for block in blocks(run)],
             rule=RULE,
             standings=STANDINGS,
             tuned=not run.tuning.empty,
         )
 
 
-def ended(block: Block) -> dict[str, Ended]:
-    """How many trials of every prior failed or collapsed."""
-    trials = block.rows.drop_duplicates("trial")
-    failed = trials["status"] != DONE
-    counts = failed.groupby(trials["prior"]).agg(["sum", "size"])
-    return {
-        str(prior): Ended(int(row["sum"]), int(row["size"])) for prior, row in counts.iterrows()
-    }
-
-
-def _block(run: Run, block: Block, baseline: str) -> dict[str, Any]:
-    trials = ended(block)
-    found = answer(block.comparisons, baseline=baseline, ended=trials)
+def _block(run: Run, block: Block) -> dict[str, Any]:
+    found = advice(block)
     return {
         "block": block,
         "answer": found,
@@ -62,7 +49,7 @@ def _block(run: Run, block: Block, baseline: str) -> dict[str, Any]:
         "alpha": p_value(ALPHA).rstrip("0"),
         "largest": _largest(found),
         "others": [_told(case) for case in found.cases if case.prior != found.prior],
-        "failures": [(prior, one) for prior, one in trials.items() if one.failed],
+        "failures": [(prior, one) for prior, one in ended(block).items() if one.failed],
         "edges": _edges(run, block),
         "undecided": [row for case in found.cases for row in _undecided(case)],
         "visible": _visible(found.cases),
