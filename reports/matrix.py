@@ -106,5 +106,3 @@ def _values(block: Block, prior: str, metric: Metric) -> Sequence[float]:
     scores = block.scores(metric)
     values = scores.loc[scores["prior"] == prior, "value"].dropna()
     return [float(value) for value in values]
-
-
