@@ -113,18 +113,17 @@ def _visible(cases: Iterable[Case]) -> list[Mapping[str, str]]:
     by_metric: dict[str, list[Finding]] = {}
     for case in cases:
         for one in case.findings:
-            if not math.isnan(one.detectable):
+            if math.isfinite(one.detectable):
                 by_metric.setdefault(one.metric, []).append(one)
     return [
-        {"metric": metric, "span": _span([one.detectable for one in found], _places(found))}
+        {"metric": metric, "span": _span([one.detectable for one in found])}
         for metric, found in by_metric.items()
     ]
 
 
-def _span(values: list[float], places: int) -> str:
+def _span(values: list[float]) -> str:
+    places = decimals_for(values)
     low, high = (fixed(value, places) for value in (min(values), max(values)))
-    if math.isinf(max(values)):
-        return "none, however large"
     return low if low == high else f"{low} to {high}"
 
 
