@@ -158,12 +158,15 @@ def _run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[str, str]]:
     executor = ProcessPoolExecutor(
         min(workers, len(jobs)), env=_ENVIRONMENT, initializer=_die_with, initargs=(os.getpid(),)
     )
+    finished = False
     try:
         futures = [executor.submit(_run_job, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
+        finished = True
     finally:
-        executor.shutdown(wait=True, kill_workers=True)
+        # a worker that ends by itself gives back its semaphores, and leaves no warning about them
+        executor.shutdown(wait=True, kill_workers=not finished)
 
 
 def _run_job(job: Job) -> tuple[str, str]:

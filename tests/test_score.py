@@ -1,0 +1,144 @@
+"""What is measured of trained models: added later, only where it is missing, without training."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from priorbench import UserError, load_prior
+from priorbench.cli import _main
+from priorbench.results import load_run
+
+OWN = "fourier:train_attribution=simplex-gradient"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    command = ["run", "--scale", "smoke", "--priors", f"fourier,{OWN}", "--seeds", "2"]
+    assert (
+        _main([*command, "--device", "cpu", "--jobs", "1", "--no-report", "--out", str(out)]) == 0
+    )
+    return out
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def records(root):
+    return {
+        path.parent.name: json.loads(path.read_text())
+        for path in sorted(root.glob("trials/*/record.json"))
+    }
+
+
+def score(root, *more):
+    return _main(["score", str(root), "--jobs", "1", "--no-report", *more])
+
+
+def test_a_prior_sees_the_attribution_that_its_spec_names(finished):
+    seen = {record["prior"]: record["train_attribution"] for record in records(finished).values()}
+    assert seen["fourier"] == "input-x-gradient"
+    assert seen[OWN] == "simplex-gradient"
+    losses = {
+        prior: [
+            e["penalty"]
+            for r in records(finished).values()
+            if r["prior"] == prior
+            for e in r["history"]
+        ]
+        for prior in seen
+    }
+    assert losses["fourier"] != losses[OWN]
+
+
+def test_penalties_of_a_composition_see_one_attribution():
+    assert load_prior(f"{OWN}+dropout").sees == "simplex-gradient"
+    assert load_prior("fourier+dropout").sees == ""
+    with pytest.raises(UserError, match="see different attributions"):
+        load_prior(f"{OWN}+tv")
+
+
+def test_an_attribution_is_added_without_training(copied, capsys):
+    models = {path: path.stat().st_mtime_ns for path in copied.glob("trials/*/model.safetensors")}
+    before = pd.read_csv(copied / "results.csv", keep_default_na=False)
+    assert score(copied, "--attributions", "simplex-gradient") == 0
+    assert "6 trained trials, 6 to score" in capsys.readouterr().err
+    after = pd.read_csv(copied / "results.csv", keep_default_na=False)
+    assert set(after["attribution"]) == {"", "input-x-gradient", "simplex-gradient"}
+    old = after[after["attribution"] != "simplex-gradient"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(old, before)
+    assert {path: path.stat().st_mtime_ns for path in models} == models
+    assert load_run(copied).attributions == ["input-x-gradient", "simplex-gradient"]
+    assert score(copied) == 0
+    assert "0 to score" in capsys.readouterr().err
+    page = copied / "report.html"
+    assert _main(["report", str(copied)]) == 0
+    text = page.read_text()
+    assert "Other attributions" in text
+    assert "simplex-gradient" in text
+
+
+def test_only_what_other_code_scored_is_scored_again(copied, capsys):
+    before = (copied / "results.csv").read_text()
+    first, second = list(records(copied))[:2]
+    for trial, key in ((first, "scored_by"), (second, "probed_by")):
+        path = copied / "trials" / trial / "record.json"
+        record = json.loads(path.read_text())
+        record[key] = "another"
+        record["metrics"]["input-x-gradient"]["motif-auprc"] = -1
+        record["metrics"]["input-x-gradient"]["strand-cosine"] = -1
+        path.write_text(json.dumps(record))
+    assert score(copied) == 0
+    assert "2 to score" in capsys.readouterr().err
+    found = records(copied)
+    # what asks the model is kept where only other metrics changed
+    assert found[first]["metrics"]["input-x-gradient"]["strand-cosine"] == -1
+    assert found[first]["metrics"]["input-x-gradient"]["motif-auprc"] > 0
+    assert found[second]["metrics"]["input-x-gradient"]["strand-cosine"] != -1
+    rows = pd.read_csv(copied / "results.csv", keep_default_na=False)
+    kept = (rows["trial"] == first) & (rows["metric"] == "strand-cosine")
+    assert rows.loc[kept, "value"].astype(float).tolist() == [-1.0]
+    assert before != (copied / "results.csv").read_text()
+
+
+def test_discovery_can_be_added(copied, capsys):
+    pytest.importorskip("modiscolite")
+    assert score(copied, "--discovery") == 0
+    rows = pd.read_csv(copied / "results.csv", keep_default_na=False)
+    found = rows[rows["metric"].str.startswith("motifs-found") & (rows["stage"] == "evaluate")]
+    assert len(found) == 6
+    assert set(rows.loc[rows["metric"] == "motif-agreement", "prior"]) == {
+        "none",
+        "fourier",
+        OWN,
+        "random",
+    }
+    recall = rows[(rows["metric"] == "motif-recall") & (rows["prior"] == "random")]
+    assert recall["value"].astype(float).tolist() == [0.0]
+    compared = pd.read_csv(copied / "comparisons.csv", keep_default_na=False)
+    assert (compared["metric"] == "motif-agreement").sum() == 2
+    assert score(copied) == 0
+    assert "0 to score" in capsys.readouterr().err.splitlines()[-2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--attributions", "deep-lift-shp"], "did you mean 'deep-lift-shap'"),
+        (["--attributions", "deep-lift-shap:shuffles=0"], "shuffles 0 is not"),
+    ],
+)
+def test_wrong_attributions_change_nothing(copied, arguments, message):
+    before = {path: path.read_bytes() for path in copied.glob("*.*")}
+    with pytest.raises(UserError, match=message):
+        score(copied, *arguments)
+    assert {path: path.read_bytes() for path in copied.glob("*.*")} == before
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no study\.toml here, so this is not a run"):
+        score(tmp_path)
