@@ -10,7 +10,7 @@ from priorbench import Section
 from priorbench.answers import RULE, STANDINGS, Answer, Case, Finding
 from priorbench.comparisons import ALPHA, POWER
 from priorbench.results import Run
-from priorbench.statistics import HOLM, Claim, approximate_runs
+from priorbench.statistics import BETTER, HOLM, Claim, approximate_runs
 
 from ._advice import advice, ended
 from ._blocks import SIGNS, Block, blocks, reach
@@ -92,9 +92,12 @@ def _places(findings: Iterable[Finding]) -> int:
 
 
 def _largest(found: Answer) -> str:
-    """The largest adjusted p that the advice rests on."""
+    """The largest adjusted p that the advice rests on, that of "no loss" included."""
     case = found.case
-    return p_value(max(one.p for one in case.gains)) if case else ""
+    if case is None:
+        return ""
+    shown = [one.p_margin for one in case.predictions if one.no_loss and one.verdict != BETTER]
+    return p_value(max([*(one.p for one in case.gains), *shown]))
 
 
 def _edges(run: Run, block: Block) -> list[str]:
