@@ -73,7 +73,7 @@ class Block:
         present = set(self.rows["metric"])
         return [metric for name, metric in METRICS.items() if name in present]
 
-    @property
+    @cached_property
     def primary(self) -> set[str]:
         """Names of the metrics whose tests were declared before the run."""
         rows = self.comparisons
