@@ -18,7 +18,7 @@ from priorbench.results import Run
 from priorbench.scoring import RANDOM
 
 from ._blocks import Block, blocks
-from ._figures import LINE, MARKERS, SOFT, looks, style, to_svg
+from ._figures import INK, LINE, MARKERS, SOFT, looks, style, to_svg
 from ._numbers import decimals_for, fixed
 from ._page import render
 
@@ -207,7 +207,7 @@ def _curve(axes: Axes, curve: Sequence[Point], look: tuple[str, str]) -> None:
                 xytext=(7, 5),
                 textcoords="offset points",
                 fontsize=7.5,
-                color=colour,
+                color=INK,
                 bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": LINE, "lw": 0.4},
                 zorder=5,
             )
