@@ -255,6 +255,8 @@ def coverages() -> list[Coverage]:
         found.append(agreement_coverage(n, gain, heavy=heavy, studies=STUDIES))
     for n, shape in product((8, 20), SHAPES):
         found += across_coverage(Cell(shape, 0.7, n, 6), 600, models=200)
+    for n, r, shift in product((5, 8, 20), (0.0, 0.7, 0.95), (0.0, 0.7, 1.5)):
+        found += across_coverage(Cell("normal", r, n, 6), 400, models=0, shift=shift)
     return sorted(found, key=lambda one: one.interval)
 
 

@@ -75,7 +75,7 @@ def cells(seeds: Sequence[int] = SEEDS, datasets: Sequence[int] = DATASETS) -> I
 
 
 def _generator(purpose: int, cell: Cell) -> np.random.Generator:
-    kind = (SHAPES.index(cell.shape), round(10 * cell.correlation), cell.seeds, cell.datasets)
+    kind = (SHAPES.index(cell.shape), round(100 * cell.correlation), cell.seeds, cell.datasets)
     return np.random.default_rng([purpose, *kind])
 
 
@@ -275,10 +275,7 @@ def _coverage(drawn: NDArray[np.float64], cell: Cell, bootstraps: int) -> list[C
 def improvement_coverage(cell: Cell, shift: float, studies: int) -> Coverage:
     """The interval of the probability of improvement, where the prior gains ``shift``."""
     generator = _generator(6, cell)
-    many = scores(Cell(cell.shape, cell.correlation, 20_000), 2, 1, generator)[0, 0]
-    order = np.sort(many[0] - many[0].mean())
-    other = many[1] - many[0].mean() + shift
-    truth = float(np.searchsorted(order, other).mean() / len(order))
+    truth = _superiority(cell, shift, generator)
     drawn = scores(cell, 2, studies, generator)[:, 0]
     held = []
     for baseline, prior in drawn:
@@ -319,31 +316,42 @@ def agreement_coverage(n: int, gain: float, *, heavy: bool, studies: int) -> Cov
     return Coverage("agreement, jackknife t", cell, True, float(np.mean(held)), studies)
 
 
-def across_coverage(cell: Cell, studies: int, *, models: int) -> list[Coverage]:
+def across_coverage(cell: Cell, studies: int, *, models: int, shift: float = 0.0) -> list[Coverage]:
     """Intervals over several datasets: of the mean, the mixed model, and the two bootstraps.
 
     Args:
         cell: kind of study.
         studies: how many.
         models: in how many of them the mixed model is fitted.
+        shift: what the prior gains, in standard deviations of a score.
     """
     generator = _generator(8, cell)
+    superior = _superiority(cell, shift, generator)
     held: dict[str, list[bool]] = {}
     for i, one in enumerate(scores(cell, 2, studies, generator)):
-        arms = list(one)
+        arms = [pairs + np.array([[0.0], [shift]]) for pairs in one]
         middle, better = s.interquartile_difference(arms), s.mean_improvement(arms)
         mean = s.blocked_interval([pairs[1] - pairs[0] for pairs in arms])
         found = {
-            "mean over datasets": (mean.low, mean.high, 0.0),
-            "interquartile mean": (middle.interval.low, middle.interval.high, 0.0),
-            "improvement over datasets": (better.interval.low, better.interval.high, 0.5),
+            "mean over datasets": (mean.low, mean.high, shift),
+            "interquartile mean": (middle.interval.low, middle.interval.high, shift),
+            "improvement over datasets": (better.interval.low, better.interval.high, superior),
         }
         if i < models:
             mixed = s.mixed_model(arms)
-            found["mixed model"] = (mixed.low, mixed.high, 0.0)
+            found["mixed model"] = (mixed.low, mixed.high, shift)
         for name, (low, high, truth) in found.items():
-            held.setdefault(name, []).append(low <= truth <= high)
-    return [Coverage(name, cell, True, float(np.mean(of)), len(of)) for name, of in held.items()]
+            if np.isfinite(low):
+                held.setdefault(name, []).append(low <= truth <= high)
+    told = replace(cell, shape=f"{cell.shape}, gain {shift:g}")
+    return [Coverage(name, told, True, float(np.mean(of)), len(of)) for name, of in held.items()]
+
+
+def _superiority(cell: Cell, shift: float, generator: np.random.Generator) -> float:
+    """P(a run of the prior is above one of the baseline), if the prior gains ``shift``."""
+    many = scores(Cell(cell.shape, cell.correlation, 20_000), 2, 1, generator)[0, 0]
+    order = np.sort(many[0])
+    return float(np.searchsorted(order, many[1] + shift).mean() / len(order))
 
 
 # --- scores of real trainings -----------------------------------------------------------------

@@ -104,7 +104,8 @@ def _row(group: Sequence[Pairs], claims: Claims) -> dict[str, Any]:
     differences = [one.differences for one in group]
     together = blocked(differences)
     # inverting the test of an agreement has no meaning: only an exchange of the arms is exact
-    interval = blocked_interval(differences) if first.pseudo is None else NO_INTERVAL
+    tested = first.pseudo is None and not all(one.nothing_ran for one in group)
+    interval = blocked_interval(differences) if tested else NO_INTERVAL
     exact = "exact" if len(together) <= EXACT_UP_TO else "Monte Carlo"
     return {
         "metric": first.metric.name,
@@ -133,7 +134,7 @@ def _margin_tests(group: Sequence[Pairs], claims: Claims) -> dict[str, float]:
     margin = claims.margin(group[0].metric)
     if margin is None or group[0].pseudo is not None:
         return {"p_noninferior": _NAN, "p_equivalent": _NAN}
-    allowances = [margin.allowance(one.baseline) for one in group]
+    allowances = [one.allowance(margin) for one in group]
     sides = [
         sign_flip_greater_p(
             blocked([sign * one.gain + a for one, a in zip(group, allowances, strict=True)])
@@ -190,6 +191,9 @@ class AxisRanking:
 def rank_axes(comparisons: pd.DataFrame) -> list[AxisRanking]:
     """One ranking per axis that two blocks or more have a primary metric of.
 
+    A failed run counts as in the comparison of its prior with the baseline, a failed run of the
+    baseline as the worst in any of these.
+
     Args:
         comparisons: with the columns of comparisons.csv.
     """
@@ -212,7 +216,7 @@ def rank_axes(comparisons: pd.DataFrame) -> list[AxisRanking]:
 def _means(block: pd.DataFrame, priors: Sequence[str]) -> NDArray[np.float64] | None:
     """(priors,) means in one block, larger is better; None if one lacks."""
     sign = 1 if METRICS[str(block["metric"].iloc[0])].higher_is_better else -1
-    means = dict(zip(map(str, block["prior"]), block["mean_prior"], strict=True))
-    means[priors[0]] = block["mean_baseline"].iloc[0]
-    values = np.array([sign * float(means.get(prior, _NAN)) for prior in priors])
+    means = dict(zip(map(str, block["prior"]), sign * block["mean_prior"], strict=True))
+    means[priors[0]] = (sign * block["mean_baseline"]).min()
+    values = np.array([float(means.get(prior, _NAN)) for prior in priors])
     return values if np.isfinite(values).all() else None

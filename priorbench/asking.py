@@ -77,7 +77,7 @@ def _short(value: float) -> str:
 
 
 def _limits(shown: pd.DataFrame) -> list[str]:
-    """Why there is no p, and which pairs are missing."""
+    """Why there is no p, which pairs are missing, and which say nothing."""
     lines = []
     if (shown["n"] == 1).any():
         lines.append(
@@ -90,6 +90,14 @@ def _limits(shown: pd.DataFrame) -> list[str]:
             *(shown[name].astype(str) for name in ("dataset", "prior", "missing")), strict=True
         )
         if missing
+    ]
+    lines += [
+        f"{dataset}, {prior}: both arms failed on {failed} of {n} seeds. That is a tie as far as a "
+        "difference goes, and no evidence that nothing is lost."
+        for dataset, prior, failed, n in zip(
+            *(shown[name] for name in ("dataset", "prior", "both_failed", "n")), strict=True
+        )
+        if failed
     ]
     return lines
 

@@ -74,7 +74,15 @@ COMPARISON_COLUMNS = [
     "spread",
     "detectable",
     "missing",
+    "both_failed",
 ]
+_NO_INTERVAL = {
+    "interval": "",
+    **dict.fromkeys(
+        ("ci_low", "ci_high", "improvement_low", "improvement_high"),
+        float("nan"),
+    ),
+}
 POWER = 0.8
 """power at which a run is said to have been able to see an effect"""
 
@@ -111,11 +119,17 @@ def compare_pairs(pairs: Sequence[Pairs], claims: Claims) -> pd.DataFrame:
 
 
 def describe(pairs: Pairs) -> dict[str, Any]:
-    """Difference, interval, effect sizes and tests of one comparison, before correction."""
+    """Difference, interval, effect sizes and tests of one comparison, before correction.
+
+    Where both arms failed on every seed there is no interval: that all are equally bad says nothing
+    about how far apart they would be.
+    """
     if pairs.pseudo is None:
-        return vars(paired_difference(pairs.baseline, pairs.values))
-    runs = (pairs.baseline, pairs.values)
-    return vars(compared_agreement(pairs.differences, pairs.pseudo, runs))
+        found = vars(paired_difference(pairs.baseline, pairs.values))
+    else:
+        runs = (pairs.baseline, pairs.values)
+        found = vars(compared_agreement(pairs.differences, pairs.pseudo, runs))
+    return found | _NO_INTERVAL if pairs.nothing_ran else found
 
 
 def _row(pairs: Pairs, claims: Claims) -> dict[str, Any]:
@@ -134,8 +148,13 @@ def _row(pairs: Pairs, claims: Claims) -> dict[str, Any]:
         "verdict": "",
         "family": "",
         "correction": "",
-        "spread": float(pairs.differences.std(ddof=1)) if n > 1 else float("nan"),
+        "spread": (
+            float(pairs.differences.std(ddof=1))
+            if n > 1 and not pairs.nothing_ran
+            else float("nan")
+        ),
         "missing": " ".join(map(str, pairs.missing)),
+        "both_failed": int(pairs.both_failed.sum()),
     }
     if metric.higher_is_better is not None:
         family = claims.family(pairs.block[0], pairs.attribution, metric)
@@ -151,9 +170,9 @@ def margin_tests(pairs: Pairs, claims: Claims) -> dict[str, float]:
     margin = claims.margin(pairs.metric)
     if margin is None or pairs.pseudo is not None:
         return dict.fromkeys(("margin", "p_noninferior", "p_equivalent"), float("nan"))
-    allowance = margin.allowance(pairs.baseline)
+    allowance = pairs.allowance(margin)
     return {
-        "margin": float(allowance.mean()),
+        "margin": float(margin.allowance(pairs.baseline).mean()),
         "p_noninferior": noninferiority_p(pairs.gain, allowance),
         "p_equivalent": equivalence_p(pairs.gain, allowance),
     }

@@ -13,6 +13,7 @@ from . import scoring
 from .contracts import Metric
 from .metrics import METRICS
 from .statistics import (
+    Margin,
     agreement_differences,
     agreement_pseudo_values,
     impute_failures,
@@ -44,6 +45,8 @@ class Pairs:
         baseline: (n,) values as they count.
         values: (n,) the prior's.
         differences: (n,) to be tested; values - baseline, but for metrics of pairs of runs.
+        both_failed: (n,) bool: neither arm has a run that ended well, so that their difference, 0,
+            says nothing.
         pseudo: (n,) for the interval of a metric of pairs of runs; None for all others.
     """
 
@@ -56,6 +59,7 @@ class Pairs:
     baseline: NDArray[np.float64]
     values: NDArray[np.float64]
     differences: NDArray[np.float64]
+    both_failed: NDArray[np.bool_]
     pseudo: NDArray[np.float64] | None = None
 
     @property
@@ -64,16 +68,30 @@ class Pairs:
         return -1.0 if self.metric.higher_is_better is False else 1.0
 
     @property
+    def nothing_ran(self) -> bool:
+        """Whether both arms failed on every seed."""
+        return bool(self.both_failed.all())
+
+    @property
     def gain(self) -> NDArray[np.float64]:
         """(n,) differences, positive where the prior is better."""
         return self.sign * self.differences
+
+    def allowance(self, margin: Margin) -> NDArray[np.float64]:
+        """(n,) what the prior may lose, run by run, in units of the metric.
+
+        Nothing where both arms failed: their tie is no evidence that nothing is lost, and without
+        a difference or an allowance the tests against a margin pass over such a seed.
+        """
+        return np.where(self.both_failed, 0.0, margin.allowance(self.baseline))
 
 
 def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> list[Pairs]:
     """Every prior with the baseline, on every metric of every block and attribution.
 
-    Failed and collapsed trials count as the worst outcome (:func:`counted_scores`). Only trials of
-    stage ``evaluate`` are compared.
+    Failed and collapsed trials count as the worst outcome of the two arms that are compared
+    (:func:`counted_scores`), so that no verdict depends on which other priors there are. Only trials
+    of stage ``evaluate`` are compared.
 
     Args:
         results: with the columns of results.csv.
@@ -87,11 +105,15 @@ def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> l
     for key, group in evaluated.groupby(_GROUP, sort=False):
         *block, _, name = map(str, key)
         metric = METRICS[name]
-        counted = counted_scores(group, metric, floors.get((*block, name)))
-        table = group.assign(value=counted)
+        worst = floors.get((*block, name))
         for prior in dict.fromkeys(map(str, group["prior"])):
             if prior != baseline:
-                pairs = _pairs(table, metric, (baseline, prior), agreement)
+                both = group[group["prior"].isin((baseline, prior))]
+                table = both.assign(
+                    value=counted_scores(both, metric, worst), failed=_failed(both, metric)
+                )
+                every = sorted({int(seed) for seed in group["seed"]})
+                pairs = _pairs(table, every, metric, (baseline, prior), agreement)
                 found += [pairs] if pairs is not None else []
     return found
 
@@ -107,38 +129,55 @@ def _floors(results: pd.DataFrame) -> dict[tuple[str, ...], float]:
 def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> pd.Series[float]:
     """Values of one metric as they count: failed and collapsed trials have the worst outcome.
 
-    A price that was measured counts as measured. A trial without a value that others of its block
-    have counts as failed, also where it is left without another seed to agree with.
+    A price that was measured counts as measured. A trial without a value that others have counts as
+    failed, also where it is left without another seed to agree with.
 
     Args:
-        rows: rows of results.csv of one block and one metric, of all priors.
+        rows: rows of results.csv of one block and one metric: of two arms that are compared, or,
+            where all are shown together, of all priors.
         metric: gives the direction; without one, values are as measured.
         floor: score of a random attribution or of a predictor that knows nothing, if there is one.
     """
     values = rows["value"].to_numpy(dtype=float)
     if metric.higher_is_better is None:
         return pd.Series(values, index=rows.index)
-    failed = (rows["status"] != DONE).to_numpy()
-    if metric.axis == "cost":
-        failed = failed & np.isnan(values)
-    if np.isfinite(values).any():
-        failed = failed | np.isnan(values)
+    failed = _failed(rows, metric)
     values = impute_failures(values, failed, higher_is_better=metric.higher_is_better, floor=floor)
     return pd.Series(values, index=rows.index)
 
 
+def _failed(rows: pd.DataFrame, metric: Metric) -> NDArray[np.bool_]:
+    """(rows,) whether a trial has no value of its own that counts; none where nothing is judged."""
+    if metric.higher_is_better is None:
+        return np.zeros(len(rows), dtype=bool)
+    values = rows["value"].to_numpy(dtype=float)
+    failed: NDArray[np.bool_] = (rows["status"] != DONE).to_numpy()
+    if metric.axis == "cost":
+        failed = failed & np.isnan(values)
+    if np.isfinite(values).any():
+        failed = failed | np.isnan(values)
+    return failed
+
+
 def _pairs(
-    table: pd.DataFrame, metric: Metric, arms: tuple[str, str], agreement: Agreement
+    both: pd.DataFrame,
+    every: Sequence[int],
+    metric: Metric,
+    arms: tuple[str, str],
+    agreement: Agreement,
 ) -> Pairs | None:
-    """Two arms over the seeds that both have; None if there is no such seed."""
-    both = table[table["prior"].isin(arms)]
+    """Two arms over those seeds of the block that both have; None if there is none.
+
+    ``both`` has a column ``failed`` beside those of results.csv.
+    """
     wide = both.pivot_table(index="seed", columns="prior", values="value", dropna=False)
     if not set(arms) <= set(wide.columns):
         return None
     complete = wide[list(arms)].dropna()
     if not len(complete):
         return None
-    first = table.iloc[0]
+    first = both.iloc[0]
+    failed = both.groupby("seed")["failed"].all()
     baseline, values = (complete[arm].to_numpy(dtype=float) for arm in arms)
     differences, pseudo = values - baseline, None
     if metric.of_pairs:
@@ -153,10 +192,11 @@ def _pairs(
         metric=metric,
         prior=arms[1],
         seeds=tuple(int(seed) for seed in complete.index),
-        missing=tuple(sorted({int(s) for s in table["seed"]} - {int(s) for s in complete.index})),
+        missing=tuple(seed for seed in every if seed not in complete.index),
         baseline=baseline,
         values=values,
         differences=differences,
+        both_failed=failed.reindex(complete.index).to_numpy(dtype=bool),
         pseudo=pseudo,
     )
 

@@ -60,15 +60,15 @@ def _rows(
     pairs: Pairs, claims: Claims, family: Family, effect: float | None
 ) -> Iterator[dict[str, Any]]:
     n = len(pairs.differences)
-    if n < 2:
+    if n < 2 or pairs.nothing_ran:
         return
     size = abs(float(pairs.differences.mean())) if effect is None else abs(effect)
     wanted = [(DIFFERENCE, size, 2, family.tests, pairs.differences)]
     margin = claims.margin(pairs.metric)
     if margin is not None and pairs.pseudo is None:
-        allowance = margin.allowance(pairs.baseline)
-        slack = pairs.gain + allowance
-        wanted.append((NONINFERIORITY, float(allowance.mean()), 1, family.margin_tests, slack))
+        slack = pairs.gain + pairs.allowance(margin)
+        size = float(margin.allowance(pairs.baseline).mean())
+        wanted.append((NONINFERIORITY, size, 1, family.margin_tests, slack))
     for name, of, sides, tests, values in wanted:
         for count in dict.fromkeys((1, max(tests, 1))):
             yield {

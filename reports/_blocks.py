@@ -99,7 +99,10 @@ class Block:
         return self._comparisons.get((prior, metric.name))
 
     def scores(self, metric: Metric) -> pd.DataFrame:
-        """Columns prior, seed, value, failed; failed trials as they count in comparisons."""
+        """Columns prior, seed, value, failed; failed trials as the worst of all priors.
+
+        A comparison counts them as the worst of its two arms, which a figure of all cannot.
+        """
         if metric.name not in self._scores:
             self._scores[metric.name] = self._counted(metric)
         return self._scores[metric.name]

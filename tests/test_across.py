@@ -111,6 +111,27 @@ def test_bootstrap_spread_of_a_linear_statistic_is_not_too_small():
     assert np.mean(widths) / (2 * 1.96) == pytest.approx(np.std(errors), rel=0.35)
 
 
+def test_improvement_interval_over_datasets_is_about_the_truth_where_seeds_correlate():
+    # with the runs of a seed all but equal, resampled pairs of the same seed once shifted it
+    generator = np.random.default_rng(3)
+    held = []
+    for _ in range(150):
+        shared = generator.normal(size=(6, 1, 8))
+        own = generator.normal(size=(6, 2, 8))
+        runs = np.sqrt(0.95) * shared + np.sqrt(0.05) * own
+        found = mean_improvement(list(runs + np.array([[0.0], [1.5]])))
+        assert found.interval.low <= found.value <= found.interval.high
+        truth = stats.norm.cdf(1.5 / np.sqrt(2))
+        held.append(found.interval.low <= truth <= found.interval.high)
+    assert np.mean(held) >= 0.9
+
+
+def test_interquartile_interval_is_offered_from_five_seeds_on():
+    assert interquartile_difference(scores(n=4)).interval.method == ""
+    assert interquartile_difference([*scores(n=8), *scores(n=4)]).interval.method == ""
+    assert interquartile_difference(scores(n=5)).interval.method == "joint bootstrap"
+
+
 def test_single_seeds_have_no_bootstrap():
     found = [np.array([[0.1], [0.2]])] * 3
     assert interquartile_difference(found).interval.method == ""

@@ -82,6 +82,8 @@ def test_intervals_of_effects_hold_their_level():
         small.improvement_coverage(Cell("normal", 0.7, 16), 0.5, 600),
         small.agreement_coverage(10, 1.5, heavy=True, studies=400),
         *small.across_coverage(Cell("normal", 0.7, 8, 6), 120, models=40),
+        *small.across_coverage(Cell("normal", 0.95, 8, 6), 120, models=0, shift=1.5),
+        *small.across_coverage(Cell("normal", 0.95, 8, 6), 120, models=0, shift=0.7),
     ]
     for one in found:
         error = 4 * np.sqrt(0.05 * 0.95 / one.studies)

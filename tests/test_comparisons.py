@@ -88,6 +88,59 @@ def test_failed_trials_count_as_chance():
     assert found["p"]["b"] == 2 / 256
 
 
+def test_a_verdict_does_not_depend_on_who_else_is_there():
+    loss = np.full(8, 0.3) + np.linspace(0, 0.01, 8)
+    failed = {("a", 3): "failed"}
+    scores = {"none": loss, "a": np.where(np.arange(8) == 3, np.nan, loss - 0.02)}
+    alone = by_prior(results(scores, "cross-entropy", up=False, status=failed))
+    diverged = {**scores, "c": np.where(np.arange(8) == 0, 40.0, loss)}
+    together = by_prior(results(diverged, "cross-entropy", up=False, status=failed))
+    columns = ["mean_baseline", "mean_prior", "difference", "ci_low", "ci_high", "p"]
+    assert together.loc["a", columns].tolist() == alone.loc["a", columns].tolist()
+    assert alone["difference"]["a"] == pytest.approx((-0.02 * 7 + loss[7] - loss[3]) / 8)
+
+
+class TestBothArmsFail:
+    def failing(self, seeds):
+        return {(prior, seed): "failed" for prior in ("none", "a") for seed in seeds}
+
+    def test_always_is_no_equivalence(self):
+        nothing = [np.nan] * 8
+        table = results({"none": nothing, "a": nothing}, status=self.failing(SEEDS), floor=0.5)
+        found = by_prior(table).loc["a"]
+        assert found["verdict"] == "inconclusive"
+        assert (found["difference"], found["p_equivalent"], found["p_noninferior"]) == (0, 1, 1)
+        assert np.isnan([found["ci_low"], found["ci_high"], found["detectable"]]).all()
+        assert (found["interval"], found["both_failed"]) == ("", 8)
+
+    def test_often_leaves_what_the_others_show(self):
+        most = np.arange(8) < 6
+        base = np.where(most, np.nan, BASE)
+        table = results({"none": base, "a": base}, status=self.failing(range(6)), floor=0.5)
+        found = by_prior(table).loc["a"]
+        # two seeds say that nothing is lost: p can be no smaller than 1 / 4
+        assert (found["p_noninferior"], found["p_equivalent"]) == (1 / 4, 1 / 4)
+        assert found["verdict"] == "inconclusive"
+        assert found["margin"] == 0.005
+
+    def test_one_arm_failing_is_a_loss(self):
+        table = results({"none": BASE, "a": [np.nan] * 8}, status=self.failing([]), floor=0.5)
+        assert by_prior(table)["both_failed"]["a"] == 0
+
+    def test_over_datasets_too(self):
+        nothing = [np.nan] * 8
+        parts = [
+            results(
+                {"none": nothing, "a": nothing}, status=self.failing(SEEDS), floor=0.5, dataset=name
+            )
+            for name in ("x", "y")
+        ]
+        pairs = paired_runs(pd.concat(parts, ignore_index=True), no_agreement, "none")
+        found = compare_across(pairs, CLAIMS).iloc[0]
+        assert (found["verdict"], found["interval"]) == ("inconclusive", "")
+        assert found["p_equivalent"] == 1
+
+
 def test_undefined_values_cost_their_own_pairs_only():
     holes = np.where(np.arange(8) < 3, np.nan, BASE)
     table = results({"none": BASE, "a": holes, "b": BASE}, "high-frequency", "smoothness", up=None)

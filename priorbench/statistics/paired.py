@@ -171,7 +171,7 @@ def impute_failures(
     """Give failed runs the worst outcome, so that failures count.
 
     Args:
-        values: (k,) one metric of all runs of all arms in a dataset; failed ones may be NaN.
+        values: (k,) one metric of all runs of the arms; failed ones may be NaN.
         failed: (k,) bool.
         higher_is_better: direction of the metric.
         floor: score of a random attribution or predictor, where there is one.
