@@ -152,7 +152,8 @@ def _trimmed(seqlets: Sequence[Any], sign: int) -> FoundMotif:
     """The mean of aligned seqlets without its flanks."""
     mass = np.abs(np.mean([seqlet.contrib_scores for seqlet in seqlets], axis=0)).sum(axis=1)
     inside = np.flatnonzero(mass >= _TRIM_BELOW * mass.max())
-    bases = np.mean([seqlet.sequence for seqlet in seqlets], axis=0, dtype=np.float64)
+    stack = np.stack([seqlet.sequence for seqlet in seqlets]).astype(np.float64)
+    bases: NDArray[np.float64] = stack.mean(axis=0)
     counts = bases[inside[0] : inside[-1] + 1].T + _PSEUDOCOUNT
     return FoundMotif(counts / counts.sum(axis=0), len(seqlets), sign)
 

@@ -90,8 +90,8 @@ def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> l
     """Every prior with the baseline, on every metric of every block and attribution.
 
     Failed and collapsed trials count as the worst outcome of the two arms that are compared
-    (:func:`counted_scores`), so that no verdict depends on which other priors there are. Only trials
-    of stage ``evaluate`` are compared.
+    (:func:`counted_scores`), so that no verdict depends on which other priors there are. Only
+    trials of stage ``evaluate`` are compared.
 
     Args:
         results: with the columns of results.csv.
