@@ -22,7 +22,7 @@ run: $(VENV)/.installed
 	$(BIN)/priorbench run
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

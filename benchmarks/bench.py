@@ -18,6 +18,7 @@ import torch
 from extraction import extractions
 from fourier_step import step_ratios
 from prior_prices import prices
+from report_speed import timed_report
 from scoring_speed import timings
 
 from priorbench.sequences import decode
@@ -129,6 +130,17 @@ def scoring() -> Iterator[Row]:
         yield f"{found.name}: peak memory", f"{found.peak_gb:.2f} GB", "< 2 GB"
 
 
+def report() -> Iterator[Row]:
+    """The report of 10,000 trials of made-up results: few datasets with many seeds, and many."""
+    for datasets, seeds in ((20, 50), (100, 10)):
+        found = timed_report(datasets, seeds)
+        label = f"{found.trials:,} trials, {datasets} datasets"
+        yield f"report of {label}", f"{found.seconds:.0f} s", "< 60 s"
+        yield f"peak memory, {label}", f"{found.peak_gb:.2f} GB", "< 2 GB"
+        yield f"page, {label}", f"{found.page_mb:.0f} MB", ""
+        yield f"comparisons, {label}", f"{found.comparing:.0f} s", ""
+
+
 def _write_fasta(folder: Path, count: int) -> None:
     generator = np.random.default_rng(0)
     for name in ("pos", "neg"):
@@ -194,6 +206,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
         encoding,
         extraction,
         scoring,
+        report,
         default,
     )
 }

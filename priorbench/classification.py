@@ -21,7 +21,7 @@ from .genome import Genome
 from .intervals import Intervals, check_apart, parse_regions, read_bed, within
 from .negatives import draw_negatives, overlapping, touching
 from .sequences import N_CODE
-from .sites import mark_sites, read_known_motifs, scan_motifs
+from .sites import mark_sites, read_known_motifs, scan_known_motifs
 from .windows import (
     Segment,
     Windows,
@@ -80,7 +80,7 @@ def read_classification(
     writer.notes += collector.summary()
     rows, codes = collector.sample()
     if data.motifs is not None:
-        known = scan_motifs(data.motifs, codes, reverse_complement=reverse_complement)
+        known = scan_known_motifs(data, codes, reverse_complement=reverse_complement)
         writer.attribute(rows, known.truth, known.oracle)
         note_truth(writer, data.motifs, known.truth)
     elif sites is not None and placed is not None:

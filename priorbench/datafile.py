@@ -68,6 +68,7 @@ class DataFile(BaseModel):
         control_minus: bigWig of the control's minus strand.
         labels: TSV of several labels a sequence.
         motifs: MEME file of matrices to scan for.
+        motif_p_value: p below which a match of a matrix counts as a site; 1e-4 if left out.
         database: MEME file of matrices by which motifs that are discovered are named.
         sites: BED of known sites.
     """
@@ -94,6 +95,7 @@ class DataFile(BaseModel):
     control_minus: Path | None = None
     labels: Path | None = None
     motifs: Path | None = None
+    motif_p_value: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
     database: Path | None = None
     sites: Path | None = None
 
@@ -226,5 +228,7 @@ def _halves(given: dict[str, Any]) -> Iterator[str]:
         yield "'test_positives' is given without 'positives'; add 'positives' and 'negatives'"
     if "genome" in given and "length" not in given:
         yield "'length' is missing; give the window in bp, such as length = 1000"
+    if "motif_p_value" in given and "motifs" not in given:
+        yield "'motif_p_value' is given without 'motifs'; add 'motifs', a MEME file"
     if "motifs" in given and "sites" in given:
         yield "'motifs' and 'sites' are given together; the truth comes from one, remove the other"

@@ -1,8 +1,8 @@
 """Attributions of trained models: what metrics score.
 
 Each is a small class, chosen with ``--attributions``; :func:`load_explainer` gives one for use
-alone. What they draw (shuffled sequences, references) depends on the sequences alone, so that all
-models that are compared are explained with the same references.
+alone. What they draw (shuffled sequences, references) depends on the sequences and their places
+alone, so that all models that are compared are explained with the same references.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -32,16 +32,35 @@ class Subject:
         target: maps the model's output to (B,), the scalar that is explained.
         sequence: (k, 4, L) one-hot float; N is an all-zero column.
         args: further arguments of the model, (k, ...) each.
+        origin: (k, 4, L) what these sequences were before they were changed, from which references
+            are drawn, so that the change is all that differs; None for the sequences themselves.
+        turned: whether they are the reverse complements; then so are the references.
     """
 
     model: torch.nn.Module
     target: Callable[[Any], torch.Tensor]
     sequence: torch.Tensor
     args: Sequence[torch.Tensor] = ()
+    origin: torch.Tensor | None = None
+    turned: bool = False
 
     def at(self, rows: torch.Tensor) -> Subject:
         """The sequences at ``rows``, (n,) int64."""
-        return Subject(self.model, self.target, self.sequence[rows], [a[rows] for a in self.args])
+        return replace(
+            self,
+            sequence=self.sequence[rows],
+            args=[a[rows] for a in self.args],
+            origin=None if self.origin is None else self.origin[rows],
+        )
+
+    @property
+    def sources(self) -> torch.Tensor:
+        """(k, 4, L) sequences from which references are drawn, as they were before any change."""
+        return self.sequence if self.origin is None else self.origin
+
+    def facing(self, references: torch.Tensor) -> torch.Tensor:
+        """References (..., 4, L) on the strand of these sequences."""
+        return references.flip(-2, -1) if self.turned else references
 
     def chunks(self, copies: int = 1) -> Iterator[Subject]:
         """A few sequences at a time, so that ``copies`` of each fit in memory together."""
@@ -207,7 +226,7 @@ class ExpectedGradients(Explainer):
             own = part.values(part.sequence)
             total, expected = torch.zeros_like(part.sequence), torch.zeros_like(own)
             for of, at in zip(other[:, rows], share[:, rows], strict=True):
-                reference = subject.sequence[of]
+                reference = subject.facing(subject.sources[of])
                 difference = part.sequence - reference
                 total += difference * part.gradient(reference + at[:, None, None] * difference)
                 expected += own - part.values(reference)
@@ -247,7 +266,7 @@ class DeepLiftShap(Explainer):
         for part in subject.chunks(self.shuffles):
             seeds = range(done, done + len(part.sequence))
             done = seeds.stop
-            references = shuffled(part.sequence, self.shuffles, seeds)
+            references = part.facing(shuffled(part.sources, self.shuffles, seeds))
             with warnings.catch_warnings(), _unpooling():
                 # deltas are stored, and N is allowed
                 warnings.simplefilter("ignore")

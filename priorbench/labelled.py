@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .classification import note_truth
 from .datafile import DataFile
 from .dataset import SPLITS, TEST, TRAIN, VALID, DatasetWriter
 from .digests import among, sequence_digests, split_by_digest
 from .errors import UserError
 from .fasta import open_bytes, read_named
 from .sequences import N_CODE
-from .sites import read_known_motifs, scan_motifs
+from .sites import read_known_motifs, scan_known_motifs
 
 _SPLITS = {"train": TRAIN, "valid": VALID, "test": TEST}
 
@@ -143,8 +144,9 @@ def read_labelled(
     if data.motifs is None:
         writer.attribute(attributed)
     else:
-        known = scan_motifs(data.motifs, codes_of, reverse_complement=reverse_complement)
+        known = scan_known_motifs(data, codes_of, reverse_complement=reverse_complement)
         writer.attribute(attributed, known.truth, known.oracle)
+        note_truth(writer, data.motifs, known.truth)
     writer.notes += [
         f"{len(labels.names)} outputs: {', '.join(labels.names)}.",
         "Windows of {:,} bp: training {:,}; validation {:,}; test {:,}.".format(

@@ -105,15 +105,16 @@ def measure_again(
     arrays = dict(stored) or pack_predictions(
         predict(examinee.model, examinee.task, examinee.dataset, examinee.device)
     )
-    reason = collapse_of_predictions(predictions_in(arrays))
+    reasons = [collapse_of_predictions(predictions_in(arrays))]
     for spec in wanted.attributions:
         if spec not in attributions_in(arrays):
             explanation = explain(
                 examinee.model, examinee.task, examinee.dataset, examinee.device, spec
             )
-            reason = reason or collapse_of_attribution(explanation.attribution.numpy(), spec)
             arrays |= pack_explanation(spec, explanation)
-    if "not finite" in reason:
+        reasons.append(collapse_of_attribution(stored_attribution(arrays, spec), spec))
+    reason = next(filter(None, reasons), "")
+    if any("not finite" in one for one in reasons):
         return Measurement(arrays, reason, {}, [])
     if wanted.discovery:
         arrays |= _discovered(arrays, wanted.attributions, examinee.task, examinee.dataset)

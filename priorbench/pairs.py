@@ -104,13 +104,11 @@ def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> l
     """
     found = []
     evaluated = results[results["stage"] == EVALUATE]
-    floors = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
+    floors = _floors(results)
     for key, group in evaluated.groupby(_GROUP, sort=False):
         *block, _, name = map(str, key)
         metric = METRICS[name]
-        of_block = (floors[BLOCK_COLUMNS].astype(str) == block).all(axis=1)
-        floor = floors.loc[of_block & (floors["metric"] == name), "value"]
-        worst = float(floor.iloc[0]) if len(floor) else None
+        worst = floors.get((*block, name))
         for prior in dict.fromkeys(map(str, group["prior"])):
             if prior != baseline:
                 both = group[group["prior"].isin((baseline, prior))]
@@ -121,6 +119,14 @@ def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> l
                 pairs = _pairs(table, every, metric, (baseline, prior), agreement)
                 found += [pairs] if pairs is not None else []
     return found
+
+
+def _floors(results: pd.DataFrame) -> dict[tuple[str, ...], float]:
+    """Scores of chance by task, dataset, architecture and metric."""
+    rows = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
+    rows = rows.drop_duplicates([*BLOCK_COLUMNS, "metric"])
+    columns = (rows[name].astype(str) for name in (*BLOCK_COLUMNS, "metric"))
+    return dict(zip(zip(*columns, strict=True), map(float, rows["value"]), strict=True))
 
 
 def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> pd.Series[float]:

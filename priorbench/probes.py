@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -69,8 +70,9 @@ class Examined:
 
     @cached_property
     def turned(self) -> Subject:
-        """The reverse complements."""
-        return self._subject(self.model, turned=True)
+        """The reverse complements, whose references are those of the sequences, turned."""
+        found = self._subject(self.model, turned=True)
+        return replace(found, origin=self.subject.sequence, turned=True)
 
     @cached_property
     def mutagenesis(self) -> Track:
@@ -100,7 +102,7 @@ class Examined:
     def mutated(self, codes: NDArray[np.uint8]) -> Subject:
         """The same sequences with some bases changed, (k, L) uint8."""
         sequence = one_hot(codes, self.device)
-        return Subject(self.model, self.task.target, sequence, self.subject.args)
+        return replace(self.subject, sequence=sequence, origin=self.subject.sequence)
 
 
 class Probe:
@@ -124,6 +126,14 @@ class Probe:
     def mutagenesis(self) -> Track:
         """(k, L) in-silico mutagenesis."""
         return self.examined.mutagenesis
+
+    @cached_property
+    def own(self) -> Track:
+        """(k, L) attribution of these sequences with the references of those that follow.
+
+        Stored attributions drew theirs among all attributed sequences.
+        """
+        return self._explain(self.examined.subject)
 
     def of_reverse_complement(self) -> Track:
         """(k, L) attribution of the reverse complements, turned back."""

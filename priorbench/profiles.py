@@ -20,7 +20,7 @@ from .genome import Genome
 from .intervals import read_bed, within
 from .sequences import N_CODE
 from .signals import Signal
-from .sites import mark_sites, read_known_motifs, scan_motifs
+from .sites import mark_sites, read_known_motifs, scan_known_motifs
 from .windows import Windows, check_inside, place_windows
 
 _CHUNK = 2048
@@ -178,7 +178,7 @@ def _attribute(
     margin: int,
 ) -> None:
     if data.motifs is not None:
-        known = scan_motifs(data.motifs, codes, reverse_complement=True)
+        known = scan_known_motifs(data, codes, reverse_complement=True)
         writer.attribute(rows, known.truth, known.oracle)
         note_truth(writer, data.motifs, known.truth)
     elif data.sites is not None:

@@ -254,9 +254,9 @@ def as_csv(table: pd.DataFrame) -> str:
     return buffer.getvalue()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run, for the report.
+    """A finished run, for the report; equal to itself only.
 
     Attributes:
         root: the run directory.
@@ -390,7 +390,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     # only an empty cell is missing: "none" is a prior, and so may "NA" be
     words = ["attribution", "verdict", "family", "correction", "interval", "missing"]
     kinds = dict.fromkeys(["trial", *words], str)
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=kinds)
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=kinds, low_memory=False)
     for column in set(words) & set(table):
         table[column] = table[column].fillna("").astype(str)
     return table

@@ -84,6 +84,7 @@ def run_study(
         out or Path("runs") / f"{slug(study.name)}-{hash_of(_identity(resolved))[:8]}"
     )
     _refuse_other_study(run.root, resolved)
+    resolved = _with_what_was_asked(run.root, resolved, console)
     with _cleared_if_refused(run.root), run.lock():
         plan = make_plan(resolved, run, console.say)
         for name, notes in plan.notes.items():
@@ -212,6 +213,32 @@ def _refuse_other_study(root: Path, study: Study) -> None:
     difference = first_difference(read_toml(path), _identity(study))
     if difference:
         raise UserError(f"{root}: holds another study: {difference}; choose another --out")
+
+
+def _with_what_was_asked(root: Path, study: Study, console: Console) -> Study:
+    """The study with the attributions and the discovery that the folder has been asked for before.
+
+    Raises:
+        UserError: for another main attribution, by which primary metrics were declared.
+    """
+    if not (root / "study.toml").exists():
+        return study
+    old = read_toml(root / "study.toml")
+    asked, discovery = old.get("attributions", []), bool(old.get("discovery", False))
+    if asked and asked[0] != study.attributions[0]:
+        raise UserError(
+            f"{root}: primary metrics are those of attribution {asked[0]!r} there, and of "
+            f"{study.attributions[0]!r} here; name {asked[0]!r} first, or choose another --out"
+        )
+    everything = list(dict.fromkeys([*asked, *study.attributions]))
+    more = [spec for spec in everything if spec not in study.attributions]
+    if discovery and not study.discovery:
+        more.append("discovery")
+    if more:
+        console.say(f"as asked of this folder before, scored too: {', '.join(more)}")
+    return study.model_copy(
+        update={"attributions": everything, "discovery": discovery or study.discovery}
+    )
 
 
 @contextmanager

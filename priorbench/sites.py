@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .datafile import DataFile
-from .dataset import BACKGROUND, MOTIF, DatasetWriter
+from .dataset import BACKGROUND, MOTIF, NEUTRAL, DatasetWriter
 from .errors import UserError
 from .fasta import open_bytes
 from .intervals import Intervals
+from .simulation import NEUTRAL_BELOW
 from .windows import Windows
 
 P_VALUE = 1e-4
@@ -27,7 +28,8 @@ class KnownSites:
     """What is known about windows.
 
     Attributes:
-        truth: (M, L) uint8, ``MOTIF`` on a site and ``BACKGROUND`` elsewhere.
+        truth: (M, L) uint8: ``MOTIF`` on a site, ``NEUTRAL`` on those of its positions that say
+            next to nothing, and ``BACKGROUND`` elsewhere.
         oracle: (M, L) float32 attribution that an oracle would give, non-zero exactly where
             ``truth`` is ``MOTIF``.
     """
@@ -92,6 +94,17 @@ def read_known_motifs(writer: DatasetWriter, data: DataFile) -> None:
         writer.know_motifs(read_motifs(data.database), as_database=True)
 
 
+def scan_known_motifs(
+    data: DataFile, codes: NDArray[np.uint8], *, reverse_complement: bool
+) -> KnownSites:
+    """:func:`scan_motifs` as a data file with ``motifs`` asks for it."""
+    assert data.motifs is not None
+    threshold = P_VALUE if data.motif_p_value is None else data.motif_p_value
+    return scan_motifs(
+        data.motifs, codes, reverse_complement=reverse_complement, threshold=threshold
+    )
+
+
 def scan_motifs(
     path: Path, codes: NDArray[np.uint8], *, reverse_complement: bool, threshold: float = P_VALUE
 ) -> KnownSites:
@@ -99,7 +112,8 @@ def scan_motifs(
 
     The oracle is log(p(base) / 0.25), natural, of the observed base in the hit's matrix, on
     the hit's strand, with FIMO's pseudocount; where hits overlap, the largest. Magnitudes below
-    0.001, an N among them, become 0.001, so that every position of a site has a value.
+    0.001, an N among them, become 0.001, so that every position of a site has a value. Columns of
+    less than 0.2 bits are neutral, unless another hit says more about the position.
 
     Args:
         path: the MEME file.
@@ -108,7 +122,8 @@ def scan_motifs(
         threshold: p-value of a hit.
 
     Raises:
-        UserError: if the MEME file cannot be used, or no matrix fits into a window.
+        UserError: if the MEME file cannot be used, no matrix fits into a window, or none is long
+            enough to match at the threshold.
     """
     from memelite import fimo
 
@@ -116,7 +131,14 @@ def scan_motifs(
     motifs = {name: one for name, one in read_motifs(path).items() if one.shape[1] <= length}
     if not motifs:
         raise UserError(f"{path}: every motif is longer than the windows of {length} bp")
+    widest = max(matrix.shape[1] for matrix in motifs.values())
+    if 0.25**widest >= threshold:
+        raise UserError(
+            f"{path}: no motif can match at p < {threshold:g}, the longest has {widest} bp; set "
+            f"motif_p_value = {2 * 0.25**widest:.1g} in the data file, or more"
+        )
     score = np.full(codes.shape, -np.inf, dtype=np.float32)
+    told = np.zeros(codes.shape, dtype=bool)
     one_hot = (codes[:, None, :] == np.arange(4, dtype=np.uint8)[None, :, None]).astype(np.int8)
     # one table a motif, in their order; ends are excluded on both strands
     tables = fimo(
@@ -130,22 +152,28 @@ def scan_motifs(
         # N has no column of its own: its row is log(1) = 0
         odds = np.log(np.vstack([matrix + _PSEUDOCOUNT, np.full(matrix.shape[1], 0.25)]) / 0.25)
         reverse = odds[[3, 2, 1, 0, 4], ::-1]
-        for strand, weights in (("+", odds), ("-", reverse)):
+        bits = 2 + (matrix * np.log2(np.where(matrix > 0, matrix, 1))).sum(axis=0)
+        tells = bits >= NEUTRAL_BELOW
+        for strand, weights, telling in (("+", odds, tells), ("-", reverse, tells[::-1])):
             mine = hits[hits["strand"] == strand]
             row = mine["sequence_name"].to_numpy(dtype=np.int64)[:, None]
             offset = np.arange(matrix.shape[1])
             column = mine["start"].to_numpy(dtype=np.int64)[:, None] + offset
             np.maximum.at(score, (row, column), weights[codes[row, column], offset])
-    return _known(score)
+            np.logical_or.at(told, (row, column), telling[offset])
+    return _known(score, told)
 
 
-def _known(score: NDArray[np.float32]) -> KnownSites:
-    """From log-odds, -inf where there is no hit."""
+def _known(score: NDArray[np.float32], told: NDArray[np.bool_]) -> KnownSites:
+    """From log-odds, -inf where there is no hit, and whether a hit's column says anything."""
+    neutral = np.isfinite(score) & ~told
+    score[neutral] = -np.inf
     hit = np.isfinite(score)
     small = hit & (np.abs(score) < _SMALLEST)
     score[small] = np.where(score[small] < 0, -_SMALLEST, _SMALLEST)
     score[~hit] = 0
-    return KnownSites(np.where(hit, MOTIF, BACKGROUND).astype(np.uint8), score)
+    truth = np.where(hit, MOTIF, np.where(neutral, NEUTRAL, BACKGROUND))
+    return KnownSites(truth.astype(np.uint8), score)
 
 
 def mark_sites(sites: Intervals, windows: Windows, length: int) -> NDArray[np.uint8]:

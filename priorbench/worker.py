@@ -126,7 +126,7 @@ def measure_trial(job: Job) -> None:
         stored = without_motifs(stored)
     found = measure_again(examinee, job.wanted, stored, known)
     write_arrays(folder / "arrays.npz", found.arrays)
-    reason = record["reason"] or found.reason
+    reason = record.get("divergence", "") or found.reason
     status = COLLAPSED if reason else DONE
     write_json(
         folder / "record.json",
@@ -241,6 +241,7 @@ def _refuse_changed_code(trial: Trial) -> None:
 def _describe(trained: Fit, peak_memory_mib: float) -> dict[str, Any]:
     return {
         "best_epoch": trained.best_epoch,
+        "divergence": trained.divergence,
         "history": [dataclasses.asdict(epoch) for epoch in trained.history],
         "initial_weights": trained.initial_weights,
         "batch_order": [epoch.order for epoch in trained.history],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,8 @@ from priorbench.statistics import EXACT_UP_TO, smallest_p
 from priorbench.store import DONE
 
 _KEYS = ["task", "dataset", "architecture"]
+MANY_BLOCKS = 12
+"""a run of more has fewer figures of each, and says so: pages are read, and loaded, whole"""
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,18 @@ class Block:
         """For headings."""
         return f"{self.task} · {self.dataset} · {self.architecture}"
 
-    @property
+    @cached_property
     def metrics(self) -> list[Metric]:
         """What was measured and is shown at first sight, axis by axis."""
         return [metric for metric in self.all_metrics if metric.main]
 
-    @property
+    @cached_property
     def all_metrics(self) -> list[Metric]:
         """What was measured, axis by axis."""
         present = set(self.rows["metric"])
         return [metric for name, metric in METRICS.items() if name in present]
 
-    @property
+    @cached_property
     def primary(self) -> set[str]:
         """Names of the metrics whose tests were declared before the run."""
         rows = self.comparisons
@@ -88,28 +92,57 @@ class Block:
 
     def reference(self, name: str, metric: Metric) -> float:
         """Score of the floor (``random``) or the ceiling (``oracle``); NaN if there is none."""
-        rows = self.references
-        found = rows.loc[(rows["prior"] == name) & (rows["metric"] == metric.name), "value"]
-        return float(found.iloc[0]) if len(found) else float("nan")
+        return self._references.get((name, metric.name), float("nan"))
 
     def comparison(self, prior: str, metric: Metric) -> Mapping[str, Any] | None:
         """The row of comparisons.csv about a prior and a metric."""
-        rows = self.comparisons
-        found = rows[(rows["prior"] == prior) & (rows["metric"] == metric.name)]
-        return {str(key): value for key, value in found.iloc[0].items()} if len(found) else None
+        return self._comparisons.get((prior, metric.name))
 
     def scores(self, metric: Metric) -> pd.DataFrame:
         """Columns prior, seed, value, failed; failed trials as the worst of all priors.
 
         A comparison counts them as the worst of its two arms, which a figure of all cannot.
         """
-        rows = self.rows[self.rows["metric"] == metric.name]
+        if metric.name not in self._scores:
+            self._scores[metric.name] = self._counted(metric)
+        return self._scores[metric.name]
+
+    def _counted(self, metric: Metric) -> pd.DataFrame:
+        rows = self._by_metric.get(metric.name, self.rows.iloc[:0])
         failed = (rows["status"] != DONE).to_numpy()
         values = counted_scores(rows, metric, self.reference(RANDOM, metric))
         # the baseline before the others, whatever the order of the rows
         rank = rows["prior"].map({prior: i for i, prior in enumerate(self.priors)})
         table = rows[["prior", "seed"]].assign(value=values, failed=failed, rank=rank)
         return table.sort_values(["rank", "seed"], ignore_index=True)
+
+    # sections ask for the same few rows thousands of times: tables are taken apart once
+
+    @cached_property
+    def _scores(self) -> dict[str, pd.DataFrame]:
+        return {}
+
+    @cached_property
+    def _by_metric(self) -> dict[str, pd.DataFrame]:
+        return {str(name): rows for name, rows in self.rows.groupby("metric", sort=False)}
+
+    @cached_property
+    def _references(self) -> dict[tuple[str, str], float]:
+        rows = self.references.drop_duplicates(["prior", "metric"])
+        names = zip(rows["prior"].astype(str), rows["metric"].astype(str), strict=True)
+        return dict(zip(names, map(float, rows["value"]), strict=True))
+
+    @cached_property
+    def _comparisons(self) -> dict[tuple[str, str], Mapping[str, Any]]:
+        rows = self.comparisons.drop_duplicates(["prior", "metric"])
+        return {
+            (str(row["prior"]), str(row["metric"])): {str(key): row[key] for key in row}
+            for row in rows.to_dict("records")
+        }
+
+
+_known: WeakKeyDictionary[Run, dict[str, list[Block]]] = WeakKeyDictionary()
+"""what the sections of one page share"""
 
 
 def blocks(run: Run, attribution: str = "") -> list[Block]:
@@ -120,32 +153,34 @@ def blocks(run: Run, attribution: str = "") -> list[Block]:
         attribution: spec of the attribution whose scores they hold; the main one if left out.
     """
     spec = attribution or run.attributions[0]
+    found = _known.setdefault(run, {})
+    if spec not in found:
+        found[spec] = _blocks(run, spec)
+    return list(found[spec])
+
+
+def _blocks(run: Run, spec: str) -> list[Block]:
     seen = run.results[run.results["attribution"].isin(["", spec])]
     compared = run.comparisons[run.comparisons["attribution"].isin(["", spec])]
     baseline = run.study.get("baseline", BASELINE)
     evaluated = seen[seen["stage"] == "evaluate"]
+    references = _by_block(seen[seen["stage"] == "reference"])
+    comparisons = _by_block(compared)
     found = []
-    for keys, rows in evaluated.groupby(_KEYS, sort=False):
-        names = [str(key) for key in keys]
+    for keys, rows in _by_block(evaluated).items():
         priors = sorted(rows["prior"].unique(), key=lambda prior: prior != baseline)
-        references = _matching(seen[seen["stage"] == "reference"], names)
-        found.append(
-            Block(
-                names[0],
-                names[1],
-                names[2],
-                priors,
-                sorted(int(seed) for seed in rows["seed"].unique()),
-                rows,
-                references,
-                _matching(compared, names),
-            )
-        )
+        seeds = sorted(int(seed) for seed in rows["seed"].unique())
+        others = (references.get(keys, seen.iloc[:0]), comparisons.get(keys, compared.iloc[:0]))
+        found.append(Block(*keys, priors, seeds, rows, *others))
     return found
 
 
-def _matching(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    return table[(table[_KEYS].astype(str) == list(names)).all(axis=1)]
+def _by_block(table: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
+    found = {}
+    for keys, rows in table.groupby(_KEYS, sort=False):
+        task, dataset, architecture = map(str, keys)
+        found[task, dataset, architecture] = rows
+    return found
 
 
 @dataclass(frozen=True)
@@ -208,6 +243,7 @@ def remark(verdict: str) -> str:
 
 __all__ = [
     "ALPHA",
+    "MANY_BLOCKS",
     "ORACLE",
     "RANDOM",
     "SIGNS",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -56,7 +58,12 @@ def _breakable(spec: str) -> Markup:
 def assemble(runs: Sequence[Run], sections: Sequence[Section]) -> str:
     """The page: every section of every run, with a table of contents."""
     chapters = [_chapter(run, f"run-{i}", sections) for i, run in enumerate(runs, start=1)]
-    return str(render("page", chapters=chapters, version=priorbench.__version__)) + "\n"
+    script = render("script")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = render(
+        "page", chapters=chapters, version=priorbench.__version__, script=script, digest=digest
+    )
+    return str(page) + "\n"
 
 
 def _chapter(run: Run, anchor: str, sections: Sequence[Section]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from priorbench.dataset import DECOY, MOTIF, Dataset
 from priorbench.results import Run
 from priorbench.sequences import N_CODE, decode
 
-from ._blocks import ORACLE, Block, blocks
+from ._blocks import MANY_BLOCKS, ORACLE, Block, blocks
 from ._examples import SHOWN, Example, choose_example, normalised
 from ._figures import BASE_COLOURS, INK, LINE, SOFT, style, to_svg
 from ._page import render
@@ -35,10 +35,13 @@ class Attributions(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
-        found = ((block, choose_example(run, block)) for block in blocks(run))
-        return Markup("").join(
+        shown, rest = blocks(run)[:MANY_BLOCKS], blocks(run)[MANY_BLOCKS:]
+        found = ((block, choose_example(run, block)) for block in shown)
+        figures = [
             _figure(run.datasets[block.key], block, example) for block, example in found if example
-        )
+        ]
+        more = [render("not_drawn", blocks=rest, many=MANY_BLOCKS)] if rest else []
+        return Markup("").join([*figures, *more])
 
 
 def _figure(dataset: Dataset, block: Block, example: Example) -> Markup:

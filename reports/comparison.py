@@ -23,7 +23,10 @@ from ._page import render
 _REFERENCES = {
     ORACLE: ("ceiling", "the known motif itself as attribution"),
     RANDOM: ("floor", "a random attribution; a predictor that knows only averages"),
-    MOTIF_SCAN: ("no network", "the known matrices, scanned: their occupancy, in a regression"),
+    MOTIF_SCAN: (
+        "no network",
+        "the known matrices, scanned (where their matches are the truth, located by construction)",
+    ),
     KMERS: ("no network", "logistic regression on enriched gapped k-mers"),
     SHUFFLED: ("floor of profiles", "the observed reads with their positions shuffled"),
     REPLICATE: ("replicate", "one half of the reads as prediction of the other"),

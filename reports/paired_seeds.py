@@ -13,7 +13,7 @@ from priorbench import Section
 from priorbench.contracts import Metric
 from priorbench.results import Run
 
-from ._blocks import ORACLE, RANDOM, Block, blocks
+from ._blocks import MANY_BLOCKS, ORACLE, RANDOM, Block, blocks
 from ._figures import INK, SEED_COLOURS, SOFT, VERMILION, style, to_svg
 from ._numbers import decimals_for, fixed
 from ._page import render
@@ -34,16 +34,25 @@ class PairedSeeds(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
+        found = blocks(run)
         return Markup("").join(
             render(
                 "paired_seeds",
                 block=block,
-                panels=[panel for metric in block.metrics if (panel := _panel(block, metric))],
+                few=len(found) <= MANY_BLOCKS,
+                panels=[p for metric in _drawn(block, len(found)) if (p := _panel(block, metric))],
                 seeds=list(zip(block.seeds, _colours(block), strict=True)),
                 coloured=_coloured(block),
             )
-            for block in blocks(run)
+            for block in found
         )
+
+
+def _drawn(block: Block, count: int) -> Sequence[Metric]:
+    """What has a panel: in a run of many blocks, what was declared to matter."""
+    if count <= MANY_BLOCKS:
+        return block.metrics
+    return [metric for metric in block.all_metrics if metric.name in block.primary]
 
 
 def _colours(block: Block) -> Sequence[str]:
@@ -79,26 +88,13 @@ def _panel(block: Block, metric: Metric) -> dict[str, Any] | None:
 
 
 def _draw(axes: Axes, scores: pd.DataFrame, block: Block) -> None:
-    import seaborn
-
     # positions instead of names: the axis must show priors that have no value here, too
     placed = scores.assign(x=scores["prior"].map(list(block.priors).index))
-    seaborn.lineplot(
-        data=placed,
-        x="x",
-        y="value",
-        hue="seed",
-        hue_order=block.seeds,
-        palette=list(_colours(block)),
-        estimator=None,
-        marker="o",
-        markersize=4.5,
-        markeredgewidth=0,
-        linewidth=0.9,
-        alpha=0.85,
-        legend=False,
-        ax=axes,
-    )
+    colours = dict(zip(block.seeds, _colours(block), strict=True))
+    # seaborn takes a second for what is fifty lines here
+    for seed, runs in placed.groupby("seed"):
+        (line,) = axes.plot(runs["x"], runs["value"], "o-", ms=4.5, mew=0, lw=0.9, alpha=0.85)
+        line.set_color(colours[int(str(seed))])
     means = placed.groupby("x")["value"].mean()
     axes.hlines(means, means.index - 0.3, means.index + 0.3, color=INK, linewidth=2, zorder=1.5)
     failed = placed[placed["failed"]]

@@ -17,8 +17,8 @@ from priorbench.metrics import METRICS
 from priorbench.results import Run
 from priorbench.scoring import RANDOM
 
-from ._blocks import Block, blocks
-from ._figures import LINE, MARKERS, SOFT, looks, style, to_svg
+from ._blocks import MANY_BLOCKS, Block, blocks
+from ._figures import INK, LINE, MARKERS, SOFT, looks, style, to_svg
 from ._numbers import decimals_for, fixed
 from ._page import render
 
@@ -64,7 +64,11 @@ class Pareto(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
-        return Markup("").join(_figure(run, block) for block in blocks(run))
+        found = blocks(run)
+        figures = [_figure(run, block) for block in found[:MANY_BLOCKS]]
+        if any(figures) and len(found) > MANY_BLOCKS:
+            figures.append(render("not_drawn", blocks=found[MANY_BLOCKS:], many=MANY_BLOCKS))
+        return Markup("").join(figures)
 
 
 def axes_of(run: Run, block: Block) -> tuple[Metric, Metric] | None:
@@ -207,7 +211,7 @@ def _curve(axes: Axes, curve: Sequence[Point], look: tuple[str, str]) -> None:
                 xytext=(7, 5),
                 textcoords="offset points",
                 fontsize=7.5,
-                color=colour,
+                color=INK,
                 bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": LINE, "lw": 0.4},
                 zorder=5,
             )

@@ -16,7 +16,7 @@ from priorbench.results import Run
 from priorbench.specs import split_spec
 
 from ._blocks import Block, blocks
-from ._figures import MARKERS, SOFT, looks, style, to_svg
+from ._figures import INK, MARKERS, SOFT, looks, style, to_svg
 from ._numbers import fixed
 from ._page import render
 
@@ -236,6 +236,6 @@ def _mark_cuts(axes: Axes, marks: Mapping[float, str], scaled: bool) -> None:
             textcoords="offset points",
             ha="center",
             fontsize=8,
-            color=marks[cut],
+            color=INK,
         )
     axes.set_xlim(low, high)

@@ -171,7 +171,7 @@ def _figure(panel: _Panel) -> Markup:
         _draw(lower, panel, panel.metric)
         if math.isfinite(panel.allowed):
             upper.axhline(panel.allowed, color=VERMILION, linewidth=0.9, linestyle=(0, (1, 2)))
-            _name(upper, "margin", panel.allowed, VERMILION, above=True)
+            _name(upper, "margin", panel.allowed, above=True)
         lower.set_xscale("log")
         weights = panel.rows["weight"].tolist()
         lower.set_xticks(weights, [f"{weight:g}" for weight in weights], rotation=_turn(weights))
@@ -198,7 +198,7 @@ def _draw(axes: Axes, panel: _Panel, what: str) -> None:
     baseline = panel.baseline.loc[np.isfinite(panel.baseline[what]), what]
     if len(baseline):
         axes.axhline(baseline.mean(), color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
-        _name(axes, BASELINE, float(baseline.mean()), SOFT, above=False)
+        _name(axes, BASELINE, float(baseline.mean()), above=False)
     chosen = float(panel.rows.loc[panel.rows["chosen"], "weight"].iloc[0])
     if chosen in means.index:
         axes.plot(chosen, means[chosen], "o", ms=12, mfc="none", mec=INK, mew=1.5, zorder=4)
@@ -212,7 +212,7 @@ def _draw(axes: Axes, panel: _Panel, what: str) -> None:
     axes.margins(y=0.12)
 
 
-def _name(axes: Axes, text: str, height: float, colour: str, *, above: bool) -> None:
+def _name(axes: Axes, text: str, height: float, *, above: bool) -> None:
     axes.annotate(
         text,
         (1, height),
@@ -221,7 +221,7 @@ def _name(axes: Axes, text: str, height: float, colour: str, *, above: bool) -> 
         textcoords="offset points",
         va="bottom" if above else "top",
         fontsize=7.5,
-        color=colour,
+        color=SOFT,
     )
 
 

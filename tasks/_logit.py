@@ -125,9 +125,10 @@ class LogitTask(SimulatedTask):
         return {"logit": output[:, 0]}
 
     def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
-        """``logit``: (N,) the log-odds of the share of positives."""
-        label = dataset.columns["label"].take(dataset.scored_rows)
-        return {"logit": np.broadcast_to(log_odds(label.mean(axis=0)), label.shape)}
+        """``logit``: (N,) the log-odds of the share of positives in training."""
+        label = dataset.columns["label"]
+        odds = log_odds(label.take(dataset.rows(TRAIN)).mean(axis=0))
+        return {"logit": np.broadcast_to(odds, (len(dataset.scored_rows), *label.shape[1:]))}
 
     def applies(self, batch: Batch) -> torch.Tensor:
         """(B,) bool: positives."""

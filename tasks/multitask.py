@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from priorbench import Batch, UserError
 from priorbench.contracts import Scale
 from priorbench.datafile import DataFile
-from priorbench.dataset import DECOY, MOTIF, Dataset, DatasetWriter
+from priorbench.dataset import DECOY, MOTIF, TRAIN, Dataset, DatasetWriter
 from priorbench.labelled import read_labelled
 from priorbench.simulation import (
     draw_places,
@@ -158,9 +158,10 @@ class Multitask(SimulatedTask):
         return {"logit": output}
 
     def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
-        """``logit``: (N, K) the log-odds of the shares of positives."""
-        label = dataset.columns["label"].take(dataset.scored_rows)
-        return {"logit": np.broadcast_to(log_odds(label.mean(axis=0)), label.shape)}
+        """``logit``: (N, K) the log-odds of the shares of positives in training."""
+        label = dataset.columns["label"]
+        odds = log_odds(label.take(dataset.rows(TRAIN)).mean(axis=0))
+        return {"logit": np.broadcast_to(odds, (len(dataset.scored_rows), *label.shape[1:]))}
 
     def applies(self, batch: Batch) -> torch.Tensor:
         """(B,) bool: as in ``positive``."""

@@ -6,7 +6,7 @@ import torch
 
 from priorbench import TrialArrays, registry
 from priorbench.dataset import BACKGROUND
-from priorbench.explainers import load_explainer
+from priorbench.explainers import EXPLAINERS, load_explainer
 from priorbench.measuring import Examinee, measure, measure_again, score_stored
 from priorbench.metrics import METRICS
 from priorbench.probes import Examined, Probe, probed
@@ -59,6 +59,28 @@ def test_mutagenesis_of_a_linear_model_is_its_corrected_gradient(simulated):
     assert np.allclose(probe.mutagenesis, 4 / 3 * probe.attribution, atol=1e-4)
     turned = probe_of(simulated, Linear(simulated.length), attribution=-probe.attribution)
     assert ask("mutagenesis-correlation", turned) == pytest.approx(-1, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(EXPLAINERS))
+def test_nothing_changed_is_nothing_lost_whatever_an_explainer_draws(simulated, name, monkeypatch):
+    probe = probe_of(simulated, examinee(simulated).model, name=name)
+    unchanged = probe.examined.mutated(probe.examined.codes)
+    monkeypatch.setattr(probe.examined, "mutated", lambda codes: unchanged)
+    assert ask("mutation-cosine", probe) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(EXPLAINERS))
+def test_a_model_that_knows_no_strand_is_explained_alike_on_both(simulated, name):
+    class BothStrands(torch.nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, sequence):
+            return self.model(sequence) + self.model(sequence.flip(1, 2))
+
+    model = BothStrands(examinee(simulated).model)
+    assert ask("strand-cosine", probe_of(simulated, model, name=name)) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

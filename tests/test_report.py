@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from generated import CLAIMS, EVIL, make_run, pack, unrelated
 from priorbench.reports import write_report
 from priorbench.reports._blocks import blocks, reach
 from priorbench.reports._examples import choose_example
@@ -22,134 +21,14 @@ from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError, registry
 from priorbench.across import compare_across
-from priorbench.claims import Claims
 from priorbench.comparisons import compare, compare_pairs
-from priorbench.dataset import MOTIF, TEST, TRAIN, VALID, DatasetWriter, load_dataset
-from priorbench.evaluation import pack_explanation, pack_predictions
-from priorbench.explainers import Explanation
+from priorbench.dataset import MOTIF
 from priorbench.metrics import METRICS
 from priorbench.pairs import paired_runs
-from priorbench.references import reference_scores
-from priorbench.results import RESULT_COLUMNS, load_run
+from priorbench.results import load_run
 from priorbench.statistics import DEFINITIONS
-from priorbench.study import make_study
 
-EVIL = "<script>alert(1)</script>"
-MEASURED = ("auroc", "motif-auprc", "seed-cosine", "high-frequency")
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
-
-
-SCORED = "input-x-gradient"
-PRIMARY = {"prediction": "auroc", "localisation": "motif-auprc", "stability": "seed-cosine"}
-CLAIMS = Claims({"binary": PRIMARY}, {"auroc": 0.005}, attribution=SCORED)
-
-
-def write_dataset(folder, *, length, truth):
-    generator = np.random.default_rng(0)
-    split = np.repeat(np.array([TRAIN, VALID, TEST], dtype=np.uint8), [8, 4, 6])
-    sequence = generator.integers(0, 5, (18, length)).astype(np.uint8)
-    codes = np.zeros((6, length), dtype=np.uint8)
-    codes[:, length // 2 : length // 2 + 5] = MOTIF
-    with DatasetWriter(folder) as writer:
-        writer.append(sequence, np.tile([0, 1], 9).astype(np.float32), split)
-        known = (codes, (codes == MOTIF).astype(np.float32)) if truth else ()
-        writer.attribute(np.arange(12, 18), *known)
-        writer.finish(task="binary", name="simulated")
-
-
-def pack(logit, attribution):
-    """Arrays of a trial, as the engine stores them."""
-    found = Explanation(torch.from_numpy(attribution))
-    return pack_predictions({"logit": logit}) | pack_explanation(SCORED, found)
-
-
-def spec_of(metric):
-    return SCORED if METRICS[metric].of_attribution else ""
-
-
-def score(metric, prior, seed):
-    if METRICS[metric].scope == "seeds" and seed is None:
-        return np.nan
-    return 0.5 + 0.05 * prior + 0.002 * (seed or 0) ** 2
-
-
-def make_run(root, priors, seeds, *, failed=(), truth=True, name="study", length=40, data="d"):
-    """A run directory; ``failed`` are pairs of prior and seed."""
-    study = {"name": name, "question": f"Is {EVIL} asked?", "priors": list(priors)}
-    weights = {prior: {"binary": 1.0} for prior in priors}
-    study |= {"seeds": list(seeds), "tasks": ["binary"], "scale": "smoke", "weights": weights}
-    study |= {"attributions": [SCORED], "primary": {"binary": PRIMARY}}
-    root.mkdir()
-    (root / "study.toml").write_text(make_study(study, where="test").to_toml())
-    environment = {
-        "python": "3.11",
-        "packages": {"torch": "2"},
-        "command": f"priorbench run --out '{EVIL}'",
-        "datasets": {"binary/simulated": f"data/{data}"},
-        "notes": {"binary/simulated": [f"{EVIL} was dropped"]},
-    }
-    (root / "environment.json").write_text(json.dumps(environment))
-    write_dataset(root / "data" / data, length=length, truth=truth)
-    rows = [
-        row
-        for seed in seeds
-        for k, prior in enumerate(priors)
-        for row in write_trial(root, prior, k, seed, (prior, seed) in failed, length)
-    ]
-    plan = pd.DataFrame({"trial": list(dict.fromkeys(row[0] for row in rows))})
-    plan.to_csv(root / "plan.csv", index=False)
-    rows += reference_rows(load_dataset(root / "data" / data))
-    results = pd.DataFrame(rows, columns=RESULT_COLUMNS).astype({"seed": "Int64"})
-    if not truth:
-        results.loc[results["metric"] == "motif-auprc", "value"] = np.nan
-    results.to_csv(root / "results.csv", index=False)
-    compare(results, unrelated, CLAIMS).to_csv(root / "comparisons.csv", index=False)
-    return root
-
-
-def unrelated(trials, metric, attribution):
-    """Trials that agree with themselves only, and a little with their seed."""
-    seeds = trials["seed"].to_numpy(dtype=float)
-    return np.eye(len(trials)) + 0.01 * np.minimum.outer(seeds, seeds)
-
-
-def write_trial(root, prior, k, seed, failed, length):
-    trial = f"{k}x{seed}"
-    folder = root / "trials" / trial
-    folder.mkdir(parents=True)
-    status = "failed" if failed else "done"
-    block = ["binary", "simulated", "three-conv"]
-    record = dict(zip(("task", "dataset", "architecture"), block, strict=True))
-    record |= {"trial": trial, "prior": prior, "weight": 1.0, "seed": seed, "stage": "evaluate"}
-    record |= {"status": status, "reason": f"RuntimeError: {EVIL}" if failed else ""}
-    (folder / "record.json").write_text(json.dumps(record))
-    if not failed:
-        generator = np.random.default_rng([k, seed])
-        attribution = generator.standard_normal((6, length)).astype(np.float32)
-        logit = generator.standard_normal(6).astype(np.float32)
-        np.savez(folder / "arrays.npz", **pack(logit, attribution))
-    return [
-        (
-            *(trial, "evaluate", status, *block, prior, 1.0, seed),
-            *(spec_of(name), name, METRICS[name].axis),
-            value,
-            up,
-        )
-        for name in MEASURED
-        for value in [np.nan if failed else score(name, k, seed)]
-        for up in [METRICS[name].higher_is_better]
-    ]
-
-
-def reference_rows(dataset):
-    block = ("reference", "done", "binary", "simulated", "three-conv")
-    return [
-        ("", *block, name, None, None, spec_of(metric), metric, METRICS[metric].axis, value, up)
-        for name, scores in reference_scores(dataset, registry.build("task", "binary")).items()
-        for metric, value in scores.items()
-        for up in [METRICS[metric].higher_is_better]
-        if np.isfinite(value)
-    ]
 
 
 class Checker(HTMLParser):
@@ -172,7 +51,7 @@ class Checker(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] not in ("style", "title"):
+        if self.open and self.open[-1] not in ("style", "title", "script"):
             self.text.append(data)
 
 
@@ -185,7 +64,7 @@ def check(html):
     ids = Counter(attributes["id"] for _, attributes in checker.tags if "id" in attributes)
     assert not [name for name, count in ids.items() if count > 1]
     for tag, attributes in checker.tags:
-        assert tag not in ("script", "link", "img", "iframe", "object")
+        assert tag not in ("link", "img", "iframe", "object")
         for key in ("src", "href", "xlink:href", "data"):
             assert attributes.get(key, "#").startswith("#")
             assert attributes.get(key, "#")[1:] in {"", *ids}
@@ -193,6 +72,8 @@ def check(html):
         if tag == "svg":
             assert attributes["role"] == "img"
             assert attributes["aria-label"]
+    assert [attributes for tag, attributes in checker.tags if tag == "script"] == [{}]
+    assert html.rindex("</article>") < html.index("<script>")
     assert "@import" not in html
     assert not re.search(r"url\((?!#)", html)
     levels = [int(tag[1]) for tag, _ in checker.tags if re.fullmatch("h[1-6]", tag)]

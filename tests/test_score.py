@@ -82,6 +82,21 @@ def test_an_attribution_is_added_without_training(copied, capsys):
     assert "simplex-gradient" in text
 
 
+def test_a_run_keeps_what_was_asked_of_its_folder(finished, copied, capsys):
+    assert score(copied, "--attributions", "simplex-gradient") == 0
+    before = (copied / "results.csv").read_bytes()
+    command = ["run", "--scale", "smoke", "--priors", f"fourier,{OWN}", "--seeds", "2"]
+    command += ["--device", "cpu", "--jobs", "1", "--no-report", "--out", str(copied)]
+    assert _main(command) == 0
+    told = capsys.readouterr().err
+    assert "scored too: simplex-gradient" in told
+    assert "0 to run" in told
+    assert (copied / "results.csv").read_bytes() == before
+    with pytest.raises(UserError, match="name 'input-x-gradient' first"):
+        _main([*command, "--attributions", "simplex-gradient,input-x-gradient"])
+    assert (copied / "results.csv").read_bytes() == before
+
+
 def test_only_what_other_code_scored_is_scored_again(copied, capsys):
     before = (copied / "results.csv").read_text()
     first, second = list(records(copied))[:2]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from priorbench.dataset import MOTIF
+from priorbench.dataset import MOTIF, NEUTRAL
 from priorbench.errors import UserError
 from priorbench.intervals import read_bed
 from priorbench.sequences import encode, reverse_complement
@@ -52,6 +52,32 @@ def test_exact_matches_on_both_strands(path: Path, packed: bool) -> None:
     np.testing.assert_array_equal(known.truth, want)
     np.testing.assert_array_equal(known.oracle != 0, known.truth == MOTIF)
     np.testing.assert_allclose(known.oracle[want == MOTIF], np.log(CONSENSUS / 0.25), rtol=1e-3)
+
+
+def test_columns_that_say_nothing_are_neutral(tmp_path: Path) -> None:
+    path = tmp_path / "m.meme"
+    lines = meme().splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("letter")) + 1
+    lines[first + 2] = lines[first + 3] = "0.25 0.25 0.25 0.25"
+    path.write_text("\n".join(lines) + "\n")
+    known = scan_motifs(path, planted(), reverse_complement=True)
+    want = np.zeros((3, 40), dtype=np.uint8)
+    want[0, 20:30] = want[1, 5:15] = MOTIF
+    want[0, [22, 23]] = want[1, [11, 12]] = NEUTRAL
+    np.testing.assert_array_equal(known.truth, want)
+    np.testing.assert_array_equal(known.oracle != 0, known.truth == MOTIF)
+
+
+def test_motifs_too_short_to_match_are_refused_with_a_p_that_they_reach(tmp_path: Path) -> None:
+    path = tmp_path / "m.meme"
+    path.write_text(meme(b"ACTAAC"))
+    codes = np.zeros((2, 30), dtype=np.uint8)
+    codes[1, 10:16] = encode(b"ACTAAC")
+    with pytest.raises(UserError, match=r"longest has 6 bp; set motif_p_value = 0\.0005"):
+        scan_motifs(path, codes, reverse_complement=False)
+    known = scan_motifs(path, codes, reverse_complement=False, threshold=5e-4)
+    assert np.flatnonzero(known.truth[1]).tolist() == [*range(10, 16)]
+    assert not known.truth[0].any()
 
 
 def test_one_strand_only(path: Path) -> None:

@@ -14,6 +14,7 @@ from priorbench.statistics import (
     Evidence,
     Margin,
     adjust,
+    approximate_runs,
     attainable_level,
     cautious_spread,
     equivalence_p,
@@ -184,3 +185,21 @@ def test_pairwise_holm_is_that_of_scikit_posthocs():
     means = np.random.default_rng(4).normal(size=(4, 9)) + np.array([[0.0], [1], [2], [0]])
     by_posthocs = scikit_posthocs.posthoc_wilcoxon(means.tolist(), p_adjust="holm").to_numpy()
     assert rank_priors(means).pairwise_p == pytest.approx(by_posthocs)
+
+
+class TestApproximateRuns:
+    @pytest.mark.parametrize("claim", [Claim(), Claim(sides=1), Claim(tests=16)])
+    @pytest.mark.parametrize("effect", [0.4, 0.8, 4.0])
+    def test_is_close_to_simulation(self, claim, effect):
+        exact = needed_runs(effect, 0.8, claim)
+        assert abs(approximate_runs(effect, 0.8, claim) - exact) <= 2
+
+    def test_is_no_fewer_than_can_be_significant(self):
+        # 2 / 2**n <= .05 from n = 6, however large the effect
+        assert approximate_runs(100.0, 0.8, Claim()) == 6
+
+    def test_nothing_to_find(self):
+        assert approximate_runs(0.0, 0.8, Claim()) is None
+        assert approximate_runs(NAN, 0.8, Claim()) is None
+        assert approximate_runs(1e-9, 0.8, Claim()) is None
+        assert approximate_runs(0.5, 0.8, Claim(tests=600)) is None

@@ -76,9 +76,7 @@ def randomised_similarity(probe: Probe) -> float:
     All layers are initialised anew. An attribution that hardly changes does not show what was
     learnt (Adebayo et al. 2018): this should be near 0. Shown as a check, never ranked.
     """
-    ranks = [
-        rankdata(np.abs(track), axis=1) for track in (probe.attribution, probe.of_random_weights())
-    ]
+    ranks = [rankdata(np.abs(track), axis=1) for track in (probe.own, probe.of_random_weights())]
     return float(_correlation(ranks[0], ranks[1]).mean())
 
 

@@ -196,9 +196,12 @@ def decoy_precision(arrays: TrialArrays) -> float:
 def suboptimal_sign(arrays: TrialArrays) -> float:
     """Share of the mutated motif positions whose attribution is negative; NaN if there are none.
 
-    Chance is one half; a zero attribution counts as not negative.
+    Chance is one half; a zero attribution counts as not negative. NaN too for attributions without
+    a sign, none of which is negative anywhere.
     """
     if arrays.truth is None or not (arrays.truth == SUBOPTIMAL).any():
+        return float("nan")
+    if not (arrays.attribution < 0).any():
         return float("nan")
     return float((arrays.attribution[arrays.truth == SUBOPTIMAL] < 0).mean())
 

@@ -50,8 +50,9 @@ def corrected_auprc(arrays: TrialArrays) -> float:
     """Average precision with every negative counted as often as the possible ones it stands for.
 
     Drawn negatives are fewer than those of the genome, and precision is too high for it: a
-    negative weighs as many as there were candidates for it. Positives weigh 1. Mean over outputs;
-    NaN where no negatives were drawn, or every output lacks a class.
+    negative weighs as many as there were candidates for it. Positives weigh 1. Drawn negatives
+    are matched to the positives' GC content, and taken for typical of the others. Mean over
+    outputs; NaN where no negatives were drawn, or every output lacks a class.
     """
     from sklearn.metrics import average_precision_score
 

@@ -162,7 +162,7 @@ def reverse_complement_cosine(probe: Probe) -> float:
     """
     if not probe.task.reverse_complement:
         return float("nan")
-    return float(cosine(probe.attribution, probe.of_reverse_complement()).mean())
+    return float(cosine(probe.own, probe.of_reverse_complement()).mean())
 
 
 def mutation_cosine(probe: Probe) -> float:
@@ -175,7 +175,7 @@ def mutation_cosine(probe: Probe) -> float:
     found = []
     for positions, attribution in probe.of_mutations():
         rows = np.arange(len(positions))
-        one, other = probe.attribution.copy(), attribution.copy()
+        one, other = probe.own.copy(), attribution.copy()
         one[rows, positions] = other[rows, positions] = 0
         found.append(cosine(one, other))
     return float(np.mean(found))

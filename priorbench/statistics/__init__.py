@@ -40,6 +40,7 @@ from .paired import (
 )
 from .power import (
     Claim,
+    approximate_runs,
     attainable_level,
     cautious_spread,
     needed_runs,
@@ -57,16 +58,32 @@ from .signflip import (
     smallest_p,
     typical_values,
 )
-from .verdicts import ALPHA, DEFINITIONS, Evidence, Judgement, judge
+from .verdicts import (
+    ALPHA,
+    BETTER,
+    DEFINITIONS,
+    EQUIVALENT,
+    INCONCLUSIVE,
+    NONINFERIOR,
+    WORSE,
+    Evidence,
+    Judgement,
+    judge,
+)
 
 __all__ = [
     "ALPHA",
     "BENJAMINI_HOCHBERG",
+    "BETTER",
     "CORRECTIONS",
     "DEFINITIONS",
+    "EQUIVALENT",
     "EXACT_UP_TO",
     "HOLM",
+    "INCONCLUSIVE",
+    "NONINFERIOR",
     "NO_INTERVAL",
+    "WORSE",
     "Claim",
     "Evidence",
     "Interval",
@@ -79,6 +96,7 @@ __all__ = [
     "adjust",
     "agreement_interval",
     "agreement_pseudo_values",
+    "approximate_runs",
     "attainable_level",
     "bca_interval",
     "blocked",

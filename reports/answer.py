@@ -1,0 +1,154 @@
+"""The first thing on the page: which prior, what it buys, what it costs, how sure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from priorbench import Section
+from priorbench.answers import RULE, STANDINGS, Answer, Case, Finding
+from priorbench.comparisons import ALPHA, POWER
+from priorbench.results import Run
+from priorbench.statistics import BETTER, HOLM, Claim, approximate_runs
+
+from ._advice import advice, ended
+from ._blocks import SIGNS, Block, blocks, reach
+from ._numbers import MISSING, decimals_for, fixed, p_value
+from ._page import render
+
+_CORRECTIONS = {HOLM: "Holm’s method"}
+
+
+class TheAnswer(Section):
+    """Three sentences a block, made of verdicts, and what would change them."""
+
+    title: ClassVar[str] = "The answer"
+    position: ClassVar[int] = 5
+
+    def render(self, run: Run) -> str:
+        """See Section."""
+        return render(
+            "answer",
+            question=run.study["question"],
+            blocks=[_block(run, block) for block in blocks(run)],
+            rule=RULE,
+            standings=STANDINGS,
+            tuned=not run.tuning.empty,
+        )
+
+
+def _block(run: Run, block: Block) -> dict[str, Any]:
+    found = advice(block)
+    return {
+        "block": block,
+        "answer": found,
+        "case": _told(found.case) if found.case else None,
+        "reach": reach(block),
+        "correction": _CORRECTIONS.get(found.correction, found.correction),
+        "alpha": p_value(ALPHA).rstrip("0"),
+        "largest": _largest(found),
+        "others": [_told(case) for case in found.cases if case.prior != found.prior],
+        "failures": [(prior, one) for prior, one in ended(block).items() if one.failed],
+        "edges": _edges(run, block),
+        "undecided": [row for case in found.cases for row in _undecided(case)],
+        "visible": _visible(found.cases),
+    }
+
+
+def _told(case: Case) -> dict[str, Any]:
+    return {
+        "prior": case.prior,
+        "standing": case.standing,
+        "gains": [_finding(one) for one in case.gains],
+        "losses": [_finding(one) for one in case.losses],
+        "small": [_finding(one) for one in case.findings if one.small_loss],
+        "predictions": [_finding(one) for one in case.predictions],
+        "undecided": [_finding(one) for one in case.undecided],
+        "price": fixed(case.price, 2) if math.isfinite(case.price) else "",
+        "ended": case.ended,
+    }
+
+
+def _finding(one: Finding) -> dict[str, Any]:
+    places = _places([one])
+    interval = (
+        f"[{fixed(one.low, places)}, {fixed(one.high, places)}]" if math.isfinite(one.low) else ""
+    )
+    return {
+        "axis": one.axis,
+        "metric": one.metric,
+        "verdict": one.verdict,
+        "sign": SIGNS.get(one.verdict, ""),
+        "difference": fixed(one.difference, places, signed=True),
+        "interval": interval,
+        "margin": fixed(one.margin, places) if math.isfinite(one.margin) else "",
+        "small": one.small_loss,
+    }
+
+
+def _places(findings: Iterable[Finding]) -> int:
+    return decimals_for([x for one in findings for x in (one.difference, one.margin)])
+
+
+def _largest(found: Answer) -> str:
+    """The largest adjusted p that the advice rests on, that of "no loss" included."""
+    case = found.case
+    if case is None:
+        return ""
+    shown = [one.p_margin for one in case.predictions if one.no_loss and one.verdict != BETTER]
+    return p_value(max([*(one.p for one in case.gains), *shown]))
+
+
+def _edges(run: Run, block: Block) -> list[str]:
+    """Priors whose chosen weight is the largest or the smallest that was tried."""
+    table = run.tuning
+    if table.empty:
+        return []
+    keys = [block.task, block.dataset, block.architecture]
+    here = (table[["task", "dataset", "architecture"]].astype(str) == keys).all(axis=1)
+    at_edge = table[here & table["chosen"].astype(bool) & table["edge"].astype(bool)]
+    return [str(prior) for prior in at_edge["prior"]]
+
+
+def _visible(cases: Iterable[Case]) -> list[Mapping[str, str]]:
+    """By metric, the smallest difference that was to be seen, over the priors."""
+    by_metric: dict[str, list[Finding]] = {}
+    for case in cases:
+        for one in case.findings:
+            if math.isfinite(one.detectable):
+                by_metric.setdefault(one.metric, []).append(one)
+    return [
+        {"metric": metric, "span": _span([one.detectable for one in found])}
+        for metric, found in by_metric.items()
+    ]
+
+
+def _span(values: list[float]) -> str:
+    places = decimals_for(values)
+    low, high = (fixed(value, places) for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def _undecided(case: Case) -> Iterable[Mapping[str, Any]]:
+    """What is open about a prior, and the seeds that would settle it."""
+    for one in case.undecided:
+        places = _places([one])
+        difference = Claim(tests=max(one.tests, 1))
+        loss = Claim(sides=1, tests=max(one.margin_tests, 1))
+        yield {
+            "prior": case.prior,
+            "metric": one.metric,
+            "difference": fixed(one.difference, places, signed=True),
+            "visible": "none" if math.isinf(one.detectable) else fixed(one.detectable, places),
+            "seeds": _seeds(abs(one.difference), one.spread, difference),
+            "margin": fixed(one.margin, places),
+            "no_loss": _seeds(one.margin, one.spread, loss),
+        }
+
+
+def _seeds(effect: float, spread: float, claim: Claim) -> str:
+    if not (math.isfinite(effect) and spread > 0):
+        return MISSING
+    needed = approximate_runs(effect / spread, POWER, claim)
+    return f"{needed:,}" if needed is not None and needed <= 10_000 else "more than 10,000"

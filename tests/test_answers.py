@@ -1,0 +1,205 @@
+"""Which prior is advised, on hand-made tables of comparisons."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from priorbench.answers import (
+    ADVISED,
+    COSTLESS,
+    HARMFUL,
+    OPEN,
+    PROVISIONAL,
+    STANDINGS,
+    TRADE_OFF,
+    Ended,
+    answer,
+)
+from priorbench.claims import EXPLORATORY, PRIMARY
+from priorbench.comparisons import COMPARISON_COLUMNS
+from priorbench.metrics import METRICS
+from priorbench.statistics import HOLM
+
+AXES = {"prediction": "auroc", "localisation": "motif-auprc", "stability": "seed-cosine"}
+SIGNS = {"better": 1, "worse": -1}
+NAN = float("nan")
+
+
+def row(prior, axis, verdict, *, metric="", family=PRIMARY, n=8, **more):
+    """One row; the mean difference goes against the verdict, so that reading means would show."""
+    blank = dict.fromkeys(COMPARISON_COLUMNS, NAN)
+    texts = {"prior": prior, "axis": axis, "verdict": verdict, "family": family}
+    texts |= {"metric": metric or AXES[axis], "correction": HOLM, "baseline": "none"}
+    numbers = {"difference": -9.0 * SIGNS.get(verdict, 0), "n": n, "tests": 6, "p_adjusted": 0.04}
+    return {**blank, **texts, **numbers, **more}
+
+
+def price(prior, ratio):
+    return row(
+        prior, "cost", "worse", metric="step-time-ratio", family=EXPLORATORY, mean_prior=ratio
+    )
+
+
+def table(*rows):
+    return pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
+
+
+def verdicts(prior, *words, **more):
+    """Rows of a prior on prediction, localisation and stability."""
+    return [row(prior, axis, word, **more) for axis, word in zip(AXES, words, strict=False)]
+
+
+def advised(*rows, **more):
+    return answer(table(*rows), baseline="none", **more)
+
+
+class TestRule:
+    def test_a_clear_winner_is_advised(self):
+        found = advised(
+            *verdicts("fourier", "non-inferior", "better", "better"),
+            *verdicts("tv", "inconclusive", "inconclusive", "inconclusive"),
+        )
+        assert (found.prior, found.basis, found.rivals) == ("fourier", ADVISED, ())
+        assert [one.metric for one in found.case.gains] == ["motif-auprc", "seed-cosine"]
+        assert (found.n, found.tests, found.correction) == (8, 6, HOLM)
+
+    def test_a_trade_off_is_named_and_not_advised(self):
+        found = advised(*verdicts("fourier", "worse", "better", "inconclusive"))
+        assert (found.prior, found.basis) == ("none", TRADE_OFF)
+        assert found.case is None
+        (case,) = found.of_standing(TRADE_OFF)
+        assert [one.axis for one in case.gains] == ["localisation"]
+        assert [one.axis for one in case.losses] == ["prediction"]
+
+    def test_a_trade_off_does_not_hide_a_winner(self):
+        found = advised(
+            *verdicts("fourier", "worse", "better", "better"),
+            *verdicts("tv", "equivalent", "better", "inconclusive"),
+        )
+        assert (found.prior, found.basis) == ("tv", ADVISED)
+
+    def test_nothing_conclusive_leaves_the_baseline(self):
+        found = advised(*verdicts("fourier", *["inconclusive"] * 3))
+        assert (found.prior, found.basis) == ("none", OPEN)
+        assert len(found.cases[0].undecided) == 3
+
+    def test_no_loss_alone_is_no_reason(self):
+        found = advised(*verdicts("fourier", "equivalent", "inconclusive", "inconclusive"))
+        assert (found.prior, found.basis) == ("none", OPEN)
+        assert found.cases[0].standing == COSTLESS
+
+    def test_one_seed_leaves_the_baseline(self):
+        found = advised(*verdicts("fourier", "", "", "", n=1, tests=0, p_adjusted=NAN))
+        assert (found.prior, found.basis, found.n) == ("none", OPEN, 1)
+
+    def test_a_gain_at_an_open_price_is_provisional(self):
+        found = advised(*verdicts("fourier", "inconclusive", "better", "inconclusive"))
+        assert (found.prior, found.basis) == ("fourier", PROVISIONAL)
+
+    def test_prediction_that_was_not_asked_is_open(self):
+        found = advised(row("fourier", "localisation", "better"))
+        assert found.basis == PROVISIONAL
+
+    def test_settled_prediction_goes_before_more_gains(self):
+        found = advised(
+            *verdicts("fourier", "inconclusive", "better", "better"),
+            *verdicts("tv", "non-inferior", "better", "inconclusive"),
+        )
+        assert (found.prior, found.rivals) == ("tv", ())
+
+    def test_a_loss_below_the_margin_is_no_loss(self):
+        small = row("fourier", "prediction", "worse", margin=0.01, p_equivalent_adjusted=0.03)
+        found = advised(small, row("fourier", "localisation", "better"))
+        assert found.basis == ADVISED
+        assert found.case.losses == []
+        large = row("fourier", "prediction", "worse", margin=0.01, p_equivalent_adjusted=0.06)
+        assert advised(large, row("fourier", "localisation", "better")).basis == TRADE_OFF
+
+    def test_worse_everywhere_is_harmful(self):
+        found = advised(*verdicts("l1", "worse", "inconclusive", "worse"))
+        assert (found.prior, found.basis) == ("none", OPEN)
+        assert found.cases[0].standing == HARMFUL
+
+
+class TestOrder:
+    def test_more_axes_go_first_at_any_price(self):
+        found = advised(
+            *verdicts("tv", "equivalent", "better", "inconclusive"),
+            *verdicts("fourier", "equivalent", "better", "better"),
+            price("tv", 1.0),
+            price("fourier", 3.0),
+        )
+        assert (found.prior, found.rivals) == ("fourier", ())
+
+    def test_the_cheaper_of_equals_goes_first_and_the_other_is_named(self):
+        same = ("equivalent", "better", "better")
+        rows = [*verdicts("tv", *same), *verdicts("fourier", *same)]
+        found = advised(*rows, price("tv", 1.5), price("fourier", 1.4))
+        assert (found.prior, found.rivals, found.case.price) == ("fourier", ("tv",), 1.4)
+
+    def test_unknown_prices_leave_the_order_of_the_study(self):
+        same = ("equivalent", "better", "better")
+        found = advised(*verdicts("tv", *same), *verdicts("fourier", *same))
+        assert (found.prior, found.rivals) == ("tv", ("fourier",))
+
+
+class TestWhatDoesNotCount:
+    @pytest.mark.parametrize("verdict", ["better", "worse"])
+    def test_exploratory_metrics(self, verdict):
+        rows = verdicts("fourier", *["inconclusive"] * 3)
+        lead = row("fourier", "localisation", verdict, metric="motif-auprc", family=EXPLORATORY)
+        assert advised(*rows, lead).basis == advised(*rows).basis == OPEN
+
+    def test_what_priors_optimise(self):
+        smooth = [name for name, metric in METRICS.items() if metric.optimised_for]
+        assert smooth
+        rows = [row("fourier", "smoothness", "better", metric=name) for name in smooth]
+        assert advised(*rows).prior == "none"
+
+    def test_nothing_was_compared(self):
+        found = advised()
+        assert (found.prior, found.basis, found.n, found.cases) == ("none", OPEN, 0, ())
+
+
+class TestFailures:
+    def test_are_carried_and_do_not_change_the_verdict(self):
+        rows = verdicts("fourier", "equivalent", "better", "better")
+        found = advised(*rows, ended={"fourier": Ended(2, 8)})
+        assert found.prior == "fourier"
+        assert found.case.ended == Ended(2, 8)
+
+    def test_another_baseline(self):
+        found = answer(
+            table(*verdicts("none", *["inconclusive"] * 3)), baseline="fourier", ended={}
+        )
+        assert found.prior == "fourier"
+
+
+WORDS = st.sampled_from(["better", "worse", "equivalent", "non-inferior", "inconclusive", ""])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(WORDS, WORDS, WORDS), min_size=1, max_size=4),
+    st.integers(0, 2**32 - 1),
+)
+def test_means_never_matter_and_only_gains_are_advised(found_words, seed):
+    names = [f"p{i}" for i in range(len(found_words))]
+    rows = [
+        r for name, words in zip(names, found_words, strict=True) for r in verdicts(name, *words)
+    ]
+    generator = np.random.default_rng(seed)
+    moved = [
+        {**r, "difference": x, "mean_prior": x, "mean_baseline": -x}
+        for r, x in zip(rows, generator.normal(size=len(rows)), strict=True)
+    ]
+    found, other = advised(*rows), advised(*moved)
+    assert (found.prior, found.basis, found.rivals) == (other.prior, other.basis, other.rivals)
+    assert all(case.standing in STANDINGS for case in found.cases)
+    if found.prior == "none":
+        assert not any(c.gains and not c.losses for c in found.cases)
+    else:
+        assert found.case.gains
+        assert not found.case.losses

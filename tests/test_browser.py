@@ -1,0 +1,239 @@
+"""The report in a real browser: headless Chromium, left out where it is not installed."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import shutil
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from generated import make_run
+from priorbench.reports import write_report
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt install chromium)")
+
+QUIET = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-default-apps", "--disable-extensions", "--metrics-recording-only"),
+    # what the browser itself asks for
+    "--disable-features=NetworkTimeServiceQuerying,OptimizationHints,MediaRouter,Translate",
+    "--disable-domain-reliability",
+)
+OWN_HOSTS = re.compile(
+    r"(/| )(update\.googleapis|accounts\.google|clients2\.google|content-autofill\.googleapis"
+    r"|optimizationguide-pa\.googleapis|redirector\.gvt1)\.com[:/]"
+)
+"""whom the browser asks on its own account, whatever the page; none serves parts of pages"""
+PHONE = 390
+TOLD = re.compile(r'<pre id="told">([^<]*)</pre>')
+
+
+def browse(page: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """The page after its scripts ran, on stdout; what the browser logged, on stderr."""
+    profile = f"--user-data-dir={page.parent / 'profile'}"
+    return subprocess.run(
+        [str(CHROMIUM), *QUIET, profile, *options, "--dump-dom", page.as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+
+
+def ask(page: Path, folder: Path, script: str, *options: str):
+    """What an async function body, run in the page, returns."""
+    # the page itself forbids every script but its own
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text())
+    hook = f"""<script>
+(async function () {{ {script} }})().catch(String).then(function (told) {{
+  var pre = document.createElement("pre");
+  pre.id = "told";
+  pre.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(told))));
+  document.body.appendChild(pre);
+}});
+</script>"""
+    asked = folder / "asked.html"
+    asked.write_text(text.replace("</body>", f"{hook}</body>"))
+    found = TOLD.search(browse(asked, "--virtual-time-budget=60000", *options).stdout)
+    assert found, "the script did not end"
+    return json.loads(base64.b64decode(html.unescape(found[1])))
+
+
+def console(log: str) -> list[str]:
+    """Messages of a page's console in the browser's log."""
+    return [line for line in log.splitlines() if "CONSOLE" in line]
+
+
+class Proxy:
+    """Takes every connection and answers none; remembers what was asked for."""
+
+    def __init__(self) -> None:
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.asked: list[str] = []
+        threading.Thread(target=self._take, daemon=True).start()
+
+    @property
+    def option(self) -> str:
+        return f"--proxy-server=127.0.0.1:{self.server.getsockname()[1]}"
+
+    def _take(self) -> None:
+        while True:
+            try:
+                connection, _ = self.server.accept()
+            except OSError:  # closed
+                return
+            with connection:
+                self.asked.append(connection.recv(4096).decode("latin-1").split("\r\n")[0])
+
+    @property
+    def by_page(self) -> list[str]:
+        """Requests that are not the browser's own."""
+        return [line for line in self.asked if not OWN_HOSTS.search(line)]
+
+    def close(self) -> None:
+        self.server.close()
+
+
+@pytest.fixture
+def proxy():
+    found = Proxy()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    """A report with verdicts of several kinds and a failure."""
+    folder = tmp_path_factory.mktemp("browser")
+    priors = ("none", "fourier:softness=0.3", "tv", "l1")
+    root = make_run(folder / "run", priors, range(7), failed={("l1", 2)})
+    write_report([root], folder / "report.html")
+    return folder / "report.html"
+
+
+class TestQuiet:
+    def test_the_console_has_no_message(self, page):
+        assert console(browse(page, "--enable-logging=stderr").stderr) == []
+
+    def test_a_message_would_be_seen(self, tmp_path):
+        bad = tmp_path / "bad.html"
+        bad.write_text("<script>nothing.here()</script>")
+        assert "nothing is not defined" in console(browse(bad, "--enable-logging=stderr").stderr)[0]
+
+    def test_nothing_is_fetched(self, page, proxy):
+        browse(page, proxy.option)
+        assert proxy.by_page == []
+
+    def test_a_request_would_be_seen(self, tmp_path, proxy):
+        bad = tmp_path / "bad.html"
+        bad.write_text('<img src="http://example.invalid/x.png">')
+        browse(bad, proxy.option)
+        assert any("example.invalid/x.png" in line for line in proxy.by_page)
+
+    def test_scripts_that_are_not_its_own_do_not_run(self, page, tmp_path):
+        evil = tmp_path / "evil.html"
+        hook = "<script>document.title = 'taken'</script>"
+        evil.write_text(page.read_text().replace("</article>", f"{hook}</article>"))
+        found = browse(evil, "--enable-logging=stderr")
+        assert "<title>taken" not in found.stdout
+        assert any("Content Security Policy" in line for line in console(found.stderr))
+
+
+SORT = """
+  var table = document.querySelector("section[id$=matrix] table.sortable");
+  var heads = Array.from(table.tHead.rows[0].cells);
+  function shown(column) {
+    return Array.from(table.tBodies[0].rows).map(function (row) {
+      var cell = row.cells[column];
+      return [row.cells[0].textContent.split(/weight|baseline/)[0].trim(), cell.dataset.sort];
+    });
+  }
+  var column = heads.findIndex(function (head) { return head.textContent.includes("auroc"); });
+  var told = [shown(column)];
+  for (var i = 0; i < 3; i++) {
+    heads[column].querySelector("button").click();
+    told.push([heads[column].getAttribute("aria-sort"), shown(column)]);
+  }
+  return told;
+"""
+
+
+class TestTables:
+    def test_sort_down_up_and_back(self, page, tmp_path):
+        before, down, up, back = ask(page, tmp_path, SORT)
+        values = [float(key) for _, key in before]
+        assert values != sorted(values, reverse=True)
+        assert [float(key) for _, key in down[1]] == sorted(values, reverse=True)
+        assert [float(key) for _, key in up[1]] == sorted(values)
+        assert [down[0], up[0], back[0]] == ["descending", "ascending", None]
+        assert back[1] == before
+
+    def test_stand_without_scripts(self, page, tmp_path):
+        refused = tmp_path / "refused.html"
+        refused.write_text(page.read_text().replace('"use strict";', '"use strict"; '))
+        found = browse(refused, "--enable-logging=stderr")
+        assert any("Content Security Policy" in line for line in console(found.stderr))
+        assert '<button type="button">' in browse(page).stdout
+        assert "<button" not in found.stdout
+        assert found.stdout.count("<tr>") == page.read_text().count("<tr>")
+
+
+IMAGES = """
+  var found = [];
+  for (var svg of document.querySelectorAll("svg")) {
+    var box = svg.viewBox.baseVal, image = new Image();
+    var copy = svg.cloneNode(true);
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    copy.setAttribute("width", box.width); copy.setAttribute("height", box.height);
+    var text = new XMLSerializer().serializeToString(copy);
+    image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text);
+    await image.decode();
+    var canvas = document.createElement("canvas");
+    canvas.width = box.width; canvas.height = box.height;
+    var context = canvas.getContext("2d");
+    context.drawImage(image, 0, 0);
+    var data = context.getImageData(0, 0, canvas.width, canvas.height).data, drawn = 0;
+    for (var i = 3; i < data.length; i += 4) { drawn += data[i] > 40; }
+    var seen = svg.getBoundingClientRect();
+    found.push({ label: svg.getAttribute("aria-label"), share: 4 * drawn / data.length,
+                 width: seen.width, height: seen.height });
+  }
+  return found;
+"""
+
+
+def test_images_are_not_blank(page, tmp_path):
+    found = ask(page, tmp_path, IMAGES)
+    assert len(found) == page.read_text().count("<svg")
+    for image in found:
+        assert image["share"] > 0.005, image
+        assert min(image["width"], image["height"]) > 50, image
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_scrolls_down_only(page, tmp_path, scheme):
+    # windows of headless browsers are wider than phones; frames are not
+    script = f"""
+  var frame = document.createElement("iframe");
+  frame.srcdoc = document.documentElement.outerHTML.replace(/<script[^]*?<\\/script>/g, "");
+  frame.style = "width: {PHONE}px; height: 800px; border: 0";
+  document.body.appendChild(frame);
+  await new Promise(function (done) {{ frame.onload = done; }});
+  var inner = frame.contentDocument;
+  inner.querySelectorAll("details").forEach(function (one) {{ one.open = true; }});
+  var background = frame.contentWindow.getComputedStyle(inner.body).backgroundColor;
+  return [frame.contentWindow.innerWidth, inner.documentElement.scrollWidth, background];
+"""
+    options = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+    inner, content, background = ask(page, tmp_path, script, *options)
+    assert inner == PHONE
+    assert content <= PHONE
+    assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 30)"}[scheme]
