@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 
@@ -84,6 +85,11 @@ def _limits(shown: pd.DataFrame) -> list[str]:
             "One seed: a difference without any p. A single pair cannot tell a prior's effect from "
             "the luck of one training."
         )
+    if (shown["interval"] == "paired t").any():
+        lines.append(
+            "Two to five seeds: the interval is Student's, for normal differences only, and no "
+            "test. So few seeds cannot show a difference at .05, wherever it lies."
+        )
     lines += [
         f"{dataset}, {prior}: no pair of seeds {missing}, which are not compared."
         for dataset, prior, missing in zip(
@@ -126,8 +132,8 @@ def power_of_metric(run: Run, metric: str, baseline: str | None, effect: float |
     chosen = get_metric(metric)
     if chosen.higher_is_better is None:
         raise UserError(f"--metric {metric}: it is only shown, never tested; choose another")
-    if effect is not None and not effect:
-        raise UserError("--effect 0: no number of seeds shows that; give the least that matters")
+    if effect is not None and not (math.isfinite(effect) and effect):
+        raise UserError(f"--effect {effect:g}: give the least difference that matters, as a number")
     claims = _claims(run, baseline)
     results = run.results
     mine = results[
@@ -153,7 +159,7 @@ _NOTES = (
     "standard deviation of the differences (spread) is the truth; cautious: if it is as large as "
     "its upper 80% confidence limit. Half of all pilots are too optimistic.",
     "tests: 1 is a test by itself; the other number is that of the family it is part of in this "
-    "run, with the level that Holm's method leaves to its first test.",
+    "run, with the level that the first step of its correction leaves to a test.",
     "non-inferiority: that the prior loses less than the margin (effect) if in truth it loses "
     "nothing. visible: the smallest effect that as many seeds as the pilot's find with 80% power.",
     "A difference that is only observed is mostly too large: give --effect, the least that "

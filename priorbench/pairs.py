@@ -17,6 +17,7 @@ from .statistics import (
     agreement_pseudo_values,
     impute_failures,
     leave_one_out,
+    without_rounding,
 )
 from .store import DONE
 
@@ -182,7 +183,7 @@ def _pairs(
     first = both.iloc[0]
     failed = both.groupby("seed")["failed"].all()
     baseline, values = (complete[arm].to_numpy(dtype=float) for arm in arms)
-    differences = values - baseline
+    differences = without_rounding(baseline, values)
     if metric.of_pairs:
         by_seed = both[both["seed"].isin(complete.index)].sort_values("seed")
         trials = pd.concat([by_seed[by_seed["prior"] == arm] for arm in arms])

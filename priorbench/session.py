@@ -212,7 +212,9 @@ def _refuse_other_study(root: Path, study: Study) -> None:
         return
     difference = first_difference(read_toml(path), _identity(study))
     if difference:
-        raise UserError(f"{root}: holds another study: {difference}; choose another --out")
+        shown = f"`priorbench compare {root} --baseline` shows another baseline, or "
+        hint = shown if difference.startswith("baseline ") else ""
+        raise UserError(f"{root}: holds another study: {difference}; {hint}choose another --out")
 
 
 def _with_what_was_asked(root: Path, study: Study, console: Console) -> Study:

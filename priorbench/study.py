@@ -203,7 +203,7 @@ def make_study(values: Mapping[str, Any], *, where: str) -> Study:
         raise UserError(f"{where}: {key} = {values.get(key)!r}: {message}") from None
 
 
-MEASURED = ("attributions", "discovery", "baseline")
+MEASURED = ("attributions", "discovery")
 """what is asked of trained models; a study may ask for something else later"""
 
 
@@ -215,8 +215,8 @@ def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """The first key in which two studies differ, with both values, or "".
 
     What is asked of the trained models, and which rule chooses weights, makes no other study. What
-    is claimed (primary metrics, margins) does: it is declared before the run. What the old one does
-    not say, as it is of an earlier version, is at its default.
+    is claimed (primary metrics, margins, the baseline) does: it is declared before the run. What
+    the old one does not say, as it is of an earlier version, is at its default.
     """
     old = {**Study().model_dump(mode="json"), **old}
     for key in dict.fromkeys([*new, *old]):

@@ -95,7 +95,8 @@ def _table(block: Block, metrics: Sequence[Metric]) -> Markup:
 def _intervals(block: Block, metrics: Sequence[Metric]) -> str:
     """Which interval was offered for what."""
     rows = block.comparisons[block.comparisons["metric"].isin([m.name for m in metrics])]
-    rows = rows.assign(interval=rows["interval"].replace("", "none"))
+    told = {"": "none", "paired t": "paired t, no test"}
+    rows = rows.assign(interval=rows["interval"].replace(told))
     found = rows.groupby("interval", sort=False)["metric"].unique()
     if len(found) < 2:
         return "".join(found.index)

@@ -19,6 +19,9 @@ from ._blocks import SIGNS, Block, blocks, remark
 from ._numbers import MISSING, decimals_for, fixed, p_value
 from ._page import render
 
+_METHODS = {"paired t": "paired t, no test"}
+"""in words, where the name is not enough"""
+
 
 class Primary(Section):
     """Effect sizes, tests against zero and against margins, and what could have been seen."""
@@ -61,7 +64,9 @@ def _row(row: Mapping[str, Any], places: int) -> dict[str, Any]:
         "n": row["n"],
         "difference": fixed(row["difference"], places, signed=True),
         "interval": _between(row["ci_low"], row["ci_high"], places),
-        "method": row["interval"] if math.isfinite(row["ci_low"]) else "",
+        "method": _METHODS.get(row["interval"], row["interval"])
+        if math.isfinite(row["ci_low"])
+        else "",
         "effect": fixed(row["effect_size"], 2),
         "cliff": fixed(row["cliffs_delta"], 2),
         "improvement": fixed(row["improvement"], 2),

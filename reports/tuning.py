@@ -45,7 +45,7 @@ class Tuning(Section):
             study=run.study,
             trials=counted(trials["trial"].nunique(), "trial"),
             blocks=[
-                _block(tuple(map(str, key)), table, trials)
+                _block(tuple(map(str, key)), table, trials, run.study["loss_margin"])
                 for key, table in run.tuning.groupby(_BLOCK, sort=False)
             ],
         )
@@ -94,7 +94,9 @@ class _Panel:
     allowed: float
 
 
-def _block(key: Sequence[str], table: pd.DataFrame, trials: pd.DataFrame) -> dict[str, Any]:
+def _block(
+    key: Sequence[str], table: pd.DataFrame, trials: pd.DataFrame, margin: float
+) -> dict[str, Any]:
     mine = trials[(trials[_BLOCK].astype(str) == list(key)).all(axis=1)]
     baseline = mine[mine["prior"] == BASELINE]
     reference = table[table["prior"] == BASELINE].iloc[0]
@@ -106,7 +108,7 @@ def _block(key: Sequence[str], table: pd.DataFrame, trials: pd.DataFrame) -> dic
             mine[mine["prior"] == prior],
             baseline,
             metric,
-            reference["loss"] + reference["allowed"],
+            _reference_loss(table, margin) + reference["allowed"],
         )
         for prior, rows in table.groupby("prior", sort=False)
         if (rows["trials"] > 0).any() and prior != BASELINE
@@ -114,8 +116,9 @@ def _block(key: Sequence[str], table: pd.DataFrame, trials: pd.DataFrame) -> dic
     return {
         "title": " · ".join(key),
         "criterion": reference["criterion"],
-        "chosen": _texts(table[table["chosen"]], table),
-        "rows": _texts(table, table),
+        "chosen": _texts(table[table["chosen"]], table, margin),
+        "rows": _texts(table, table, margin),
+        "comparable": bool(np.isfinite(reference["allowed"])),
         "panels": [{"prior": panel.prior, "svg": _figure(panel)} for panel in panels],
         "metric": METRICS[metric],
         "edges": table.loc[table["edge"], "prior"].tolist(),
@@ -128,9 +131,18 @@ def _block(key: Sequence[str], table: pd.DataFrame, trials: pd.DataFrame) -> dic
     }
 
 
-def _texts(rows: pd.DataFrame, table: pd.DataFrame) -> list[Mapping[str, Any]]:
+def _reference_loss(table: pd.DataFrame, margin: float) -> float:
+    """Mean loss of ``none`` on the seeds on which it did not fail; NaN if it failed on all.
+
+    It is what the allowed difference is a share of; the mean over all seeds is infinite where one
+    failed.
+    """
+    return float(table.loc[table["prior"] == BASELINE, "allowed"].iloc[0]) / margin
+
+
+def _texts(rows: pd.DataFrame, table: pd.DataFrame, margin: float) -> list[Mapping[str, Any]]:
     """Rows of the table as text, numbers of a column with the same places."""
-    reference = float(table.loc[table["prior"] == BASELINE, "loss"].iloc[0])
+    reference = _reference_loss(table, margin)
     losses = decimals_for(table["loss"]) + 1
     values = decimals_for(table["value"])
     return [

@@ -149,6 +149,13 @@ def test_correlation_of_the_pairs():
     assert paired_difference(baseline, prior).correlation == pytest.approx(expected)
 
 
+def test_rounding_errors_are_no_differences():
+    scores = np.linspace(0.85, 0.95, 8)
+    found = paired_difference(scores, np.nextafter(scores, 1))
+    assert (found.difference, found.p, found.ci_low, found.ci_high) == (0, 1, 0, 0)
+    assert paired_difference(scores, scores * (1 + 1e-11)).p == 2 / 256
+
+
 def test_unusable_arrays_are_refused():
     for a, b in [([1.0], [1.0, 2.0]), ([], []), ([np.nan], [1.0])]:
         with pytest.raises(ValueError, match=r"wanted|finite"):

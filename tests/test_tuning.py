@@ -16,6 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from priorbench.reports._blocks import blocks
+from priorbench.reports._numbers import MISSING
+from priorbench.reports.tuning import _texts
 
 from priorbench import UserError, load_prior, registry
 from priorbench.choosing import TUNING_COLUMNS
@@ -36,6 +38,7 @@ from priorbench.tuning import (
     choose,
     choose_seeds,
     criterion_of,
+    reference,
     weight_grid,
 )
 from priorbench.validation import as_text, validate
@@ -170,6 +173,32 @@ def test_seeds_on_which_none_failed_give_no_difference():
     baseline = Tried(0.0, np.array([math.inf, math.inf]), math.nan)
     (row,) = choose([tried(1.0, 1.0, 1.0, 0.5)], baseline, margin=0.02, **arguments)
     assert not row.qualifies
+
+
+class TestWhatTheReportSaysWhereNoneFailed:
+    def table(self, *losses):
+        baseline = Tried(0.0, np.array(losses), math.nan)
+        arguments = {"criterion": LOCALISATION, "margin": 0.02}
+        rows = [
+            reference(baseline, **arguments),
+            *choose(
+                [tried(0.1, 0.505, 0.505, 0.3), tried(0.3, 0.6, 0.6, 0.4)],
+                baseline,
+                rule="best-localisation",
+                centre=0.1,
+                **arguments,
+            ),
+        ]
+        told = zip(["none", "x", "x"], rows, strict=True)
+        return pd.DataFrame([{"prior": prior, **vars(row)} for prior, row in told])
+
+    def test_differences_are_relative_to_the_seeds_it_has(self):
+        table = self.table(0.5, math.inf)
+        assert [row["relative"] for row in _texts(table, table, 0.02)[1:]] == ["+1.0%", "+20.0%"]
+
+    def test_on_every_seed_nothing_is_relative(self):
+        table = self.table(math.inf, math.inf)
+        assert [row["relative"] for row in _texts(table, table, 0.02)[1:]] == [MISSING, MISSING]
 
 
 def test_other_rules():

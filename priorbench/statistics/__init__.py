@@ -37,6 +37,7 @@ from .paired import (
     paired_difference,
     paired_t_p,
     wilcoxon_p,
+    without_rounding,
 )
 from .power import (
     Claim,
@@ -133,4 +134,5 @@ __all__ = [
     "t_interval",
     "typical_values",
     "wilcoxon_p",
+    "without_rounding",
 ]

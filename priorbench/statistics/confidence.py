@@ -2,7 +2,7 @@
 
 Simulation decides (docs/calibration.md): of the intervals tried, inverting the sign-flip test
 covers 95% for symmetric differences of any shape from six pairs on. The BCa bootstrap does not:
-84% at 5 pairs, 89% at 8 and, where tails are heavy, 90% even at 50; so it is not offered.
+84% at 5 pairs and 89% at 8; so it is not offered.
 """
 
 from __future__ import annotations

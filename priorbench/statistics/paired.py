@@ -17,6 +17,8 @@ from .effects import (
 )
 from .signflip import EXACT_UP_TO, sign_flip_p, smallest_p
 
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class PairedDifference:
@@ -108,8 +110,21 @@ def paired_difference(
         raise ValueError(f"wanted two (n,) arrays with n >= 1, got {baseline.shape}, {prior.shape}")
     if not (np.isfinite(baseline).all() and np.isfinite(prior).all()):
         raise ValueError("paired values must be finite; impute failures first")
-    differences = prior - baseline
+    differences = without_rounding(baseline, prior)
     return _described(differences, (baseline, prior), mean_interval(differences))
+
+
+def without_rounding(
+    baseline: NDArray[np.float64], prior: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n,) prior - baseline, 0 where it is within the rounding of sums of such scores.
+
+    Scores that differ by less than 1e-12 of their size differ in the order of additions, which a
+    test of signs would take for an effect.
+    """
+    differences = prior - baseline
+    rounding = _ROUNDING * np.maximum(np.abs(baseline), np.abs(prior))
+    return np.where(np.abs(differences) > rounding, differences, 0.0)
 
 
 def compared_agreement(

@@ -2,7 +2,8 @@
 
 Differences are taken as normal with a known standard deviation; effects are in units of it. The
 test is the sign-flip test, at the level that a family of tests leaves to each: alpha over their
-number, which is Holm's first step, so that needs are those of the hardest case.
+number, which is the first step of Holm's and of Benjamini and Hochberg's method, so that needs are
+those of the hardest case.
 """
 
 from __future__ import annotations
