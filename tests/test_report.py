@@ -243,7 +243,7 @@ class TestStatistics:
             assert DEFINITIONS[word] in text
 
     def test_intervals_are_named(self, hostile_page):
-        assert "paired t; none for seed-cosine" in check(hostile_page)
+        assert "paired t, no test; none for seed-cosine" in check(hostile_page)
 
     def test_one_seed_has_no_interval(self, tmp_path):
         text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), (3,))))
@@ -251,14 +251,17 @@ class TestStatistics:
 
     def test_datasets_together(self, tmp_path):
         root = make_run(tmp_path / "r", ("none", "tv"), range(3))
-        both = pd.concat([load_run(root).results.assign(architecture=a) for a in ("x", "y")])
+        settings = [("x", "three-conv"), ("x", "basset"), ("y", "three-conv")]
+        both = pd.concat(
+            [load_run(root).results.assign(dataset=d, architecture=a) for d, a in settings]
+        )
         both.to_csv(root / "results.csv", index=False)
         pairs = paired_runs(both.astype({"seed": "Int64"}), unrelated, "none")
         compare_pairs(pairs, CLAIMS).to_csv(root / "comparisons.csv", index=False)
         compare_across(pairs, CLAIMS).to_csv(root / "across.csv", index=False)
         text = check(report(tmp_path, root))
-        assert "Mean over datasets of the difference to none" in text
-        assert "2 of 2 6 pairs" in text
+        assert "dataset, architecture) of the difference to none" in text
+        assert "2 of 2 3 settings, 9 pairs" in text
         assert "so few cannot tell any two apart" in text
 
     def test_files_of_an_earlier_version_are_refused(self, tmp_path):

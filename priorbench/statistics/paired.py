@@ -140,20 +140,18 @@ def compared_agreement(
             improvement are given.
     """
     found = _described(pseudo, runs, agreement_interval(pseudo))
-    nothing = dict.fromkeys(_OF_RUNS_ALONE, float("nan"))
-    difference = float(runs[1].mean() - runs[0].mean())
-    return replace(found, difference=difference, **nothing)
-
-
-_OF_RUNS_ALONE = (
-    "improvement",
-    "improvement_low",
-    "improvement_high",
-    "cliffs_delta",
-    "correlation",
-    "p_t",
-    "p_wilcoxon",
-)
+    nothing = float("nan")
+    return replace(
+        found,
+        difference=float(runs[1].mean() - runs[0].mean()),
+        improvement=nothing,
+        improvement_low=nothing,
+        improvement_high=nothing,
+        cliffs_delta=nothing,
+        correlation=nothing,
+        p_t=nothing,
+        p_wilcoxon=nothing,
+    )
 
 
 def _described(
