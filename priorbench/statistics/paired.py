@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +141,7 @@ def compared_agreement(
             improvement are given.
     """
     found = _described(pseudo, runs, agreement_interval(pseudo))
-    nothing = dict.fromkeys(_OF_RUNS_ALONE, float("nan"))
+    nothing: dict[str, Any] = dict.fromkeys(_OF_RUNS_ALONE, float("nan"))
     difference = float(runs[1].mean() - runs[0].mean())
     return replace(found, difference=difference, **nothing)
 
