@@ -17,6 +17,7 @@ from typing import Any
 from . import registry
 from .choosing import TUNING_FILE, choose_weights, chosen_weights, told
 from .contracts import Task
+from .discovery import require_modisco
 from .environment import environment
 from .errors import UserError
 from .pages import reports_package
@@ -221,7 +222,8 @@ def _with_what_was_asked(root: Path, study: Study, console: Console) -> Study:
     """The study with the attributions and the discovery that the folder has been asked for before.
 
     Raises:
-        UserError: for another main attribution, by which primary metrics were declared.
+        UserError: for another main attribution, by which primary metrics were declared, or where
+            TF-MoDISco is not installed any more.
     """
     if not (root / "study.toml").exists():
         return study
@@ -235,6 +237,7 @@ def _with_what_was_asked(root: Path, study: Study, console: Console) -> Study:
     everything = list(dict.fromkeys([*asked, *study.attributions]))
     more = [spec for spec in everything if spec not in study.attributions]
     if discovery and not study.discovery:
+        require_modisco()  # before trials fail for want of it
         more.append("discovery")
     if more:
         console.say(f"as asked of this folder before, scored too: {', '.join(more)}")
