@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # listing what there is must not wait for torch
 
 Scale = Literal["smoke", "quick", "standard", "paper"]
 Axis = Literal["prediction", "localisation", "stability", "faithfulness", "smoothness", "cost"]
+MOST_EPOCHS = 100
+"""by which factor a task may prolong training, at most"""
 
 
 @dataclass(frozen=True)
@@ -207,9 +209,17 @@ class WeightedPrior:
         return frozenset(filter(self.prior.overrides, HOOKS)) if self.weight else frozenset()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task(ABC):
-    """What is learnt: data, splits, prediction loss, the scalar that is attributed."""
+    """What is learnt: data, splits, prediction loss, the scalar that is attributed.
+
+    Attributes:
+        train_share: share of the training examples that models are trained on: always the same
+            ones, and those of a smaller share are among those of a larger. They are passed through
+            so much more often in an epoch that its number of steps stays the same.
+        train_epochs: training may go on for so many times the usual number of epochs, and waits so
+            many times as long for an improvement.
+    """
 
     summary: ClassVar[str]
     citation: ClassVar[str] = ""
@@ -225,6 +235,18 @@ class Task(ABC):
     """names of the prediction metrics that make sense for this task, the primary one first"""
     primary: ClassVar[Mapping[Axis, str]] = {}
     """primary metric by axis, where it is not the usual one (see ``priorbench.claims``)"""
+
+    train_share: float = 1.0
+    train_epochs: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range; subclasses that have more call this too."""
+        if not 0 < self.train_share <= 1:
+            raise UserError(f"train_share {self.train_share:g} is not above 0 and at most 1")
+        if not 0 < self.train_epochs <= MOST_EPOCHS:
+            raise UserError(
+                f"train_epochs {self.train_epochs:g} is not above 0 and at most {MOST_EPOCHS}"
+            )
 
     @abstractmethod
     def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:

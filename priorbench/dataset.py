@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import mmap
 import shutil
 from collections.abc import Mapping
@@ -48,6 +49,7 @@ BACKGROUND, MOTIF, DECOY, NEUTRAL, SUBOPTIMAL = 0, 1, 2, 3, 4
 of a motif that says next to nothing and neither rewards nor punishes, and part of a motif that is
 mutated towards lower affinity"""
 
+_SHARE_SEED = 0
 _KEEP_MAPPED_BYTES = 64 << 20
 _REWRITTEN_BYTES = 4 << 20
 
@@ -342,6 +344,7 @@ class Dataset:
         oracle: (M, L) float32 or None.
         place: (N, 3) int64 or None.
         scored: ``TEST``, or ``VALID`` for trials that only choose a weight.
+        train_share: share of the training rows that are used.
     """
 
     meta: Mapping[str, Any]
@@ -352,6 +355,7 @@ class Dataset:
     oracle: NDArray[np.float32] | None
     place: NDArray[np.int64] | None
     scored: int = TEST
+    train_share: float = 1.0
 
     @property
     def margin(self) -> int:
@@ -397,13 +401,22 @@ class Dataset:
         return stored[:, self.margin : self.margin + self.length]
 
     def rows(self, split: int) -> NDArray[np.int64]:
-        """The rows of one split, ascending.
+        """The rows of one split, ascending; of the training split, the share that is used.
 
         Raises ValueError for the test split where models are scored on validation data.
         """
         if split == TEST != self.scored:
             raise ValueError("what chooses a weight must not look at the test split")
-        return np.flatnonzero(self.split == split)
+        rows = np.flatnonzero(self.split == split)
+        if split != TRAIN or self.train_share == 1:
+            return rows
+        order = np.random.default_rng(_SHARE_SEED).permutation(len(rows))
+        return np.sort(rows[order[: math.ceil(self.train_share * len(rows))]])
+
+    @property
+    def passes(self) -> int:
+        """How often an epoch goes through the training rows, so that it has as many steps."""
+        return round(1 / self.train_share)
 
     @property
     def scored_rows(self) -> NDArray[np.int64]:
@@ -422,12 +435,13 @@ def _as_lists(motifs: Mapping[str, NDArray[np.float64]]) -> dict[str, list[list[
     return {name: matrix.round(6).tolist() for name, matrix in motifs.items()}
 
 
-def load_dataset(directory: Path, scored: int = TEST) -> Dataset:
+def load_dataset(directory: Path, scored: int = TEST, *, train_share: float = 1.0) -> Dataset:
     """Open a dataset folder.
 
     Args:
         directory: the folder.
         scored: the split that models are scored on, ``TEST`` or ``VALID``.
+        train_share: share of the training rows that are used.
 
     Raises:
         UserError: if the folder holds no complete dataset.
@@ -462,4 +476,5 @@ def load_dataset(directory: Path, scored: int = TEST) -> Dataset:
         aligned.get("oracle"),
         aligned.get("place"),
         scored,
+        train_share,
     )

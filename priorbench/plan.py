@@ -404,10 +404,10 @@ def tuning_arms(study: Study, task: str) -> list[Arm]:
 
 def _prepare(source: Source, study: Study, run: RunDirectory, say: Callable[[str], None]) -> Path:
     """The dataset's folder, encoded now unless the same inputs were encoded before."""
-    name = _name(source.task)
+    name, written = _name(source.task), registry.data_spec(source.task)
     key = hash_of(
         [
-            source.task,
+            written,
             study.root_seed,
             registry.component_digest(registry.components("task")[name].path),
             registry.source_digest(*_data_modules()),
@@ -418,14 +418,14 @@ def _prepare(source: Source, study: Study, run: RunDirectory, say: Callable[[str
     if (folder / "meta.json").exists():
         return folder
     say(f"reading {source.data.source}" if source.data else f"simulating task {source.task}")
-    task: Task = registry.build("task", source.task)
-    generator = seeds.generator(study.root_seed, source.task, source.name, "data")
+    task: Task = registry.build("task", written)
+    generator = seeds.generator(study.root_seed, written, source.name, "data")
     with DatasetWriter(folder) as writer:
         if source.data is None:
             task.simulate(writer, study.scale, generator)
         else:
             task.read(writer, source.data, generator)
-        writer.finish(task=source.task, name=source.name)
+        writer.finish(task=written, name=source.name)
     return folder
 
 

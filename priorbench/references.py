@@ -34,7 +34,9 @@ def stored_references(folder: Path, spec: str) -> dict[str, dict[str, float]]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # damaged, by a disk that was full when it mattered
-        stored = reference_scores(load_dataset(folder), registry.build("task", spec))
+        task: Task = registry.build("task", spec)
+        dataset = load_dataset(folder, train_share=task.train_share)
+        stored = reference_scores(dataset, task)
         write_json(path, stored)
     return {
         name: {metric: float("nan") if v is None else float(v) for metric, v in scores.items()}

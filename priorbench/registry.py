@@ -32,6 +32,8 @@ CONTRACTS: dict[str, type] = {
     "report": Section,
 }
 _PLUGIN_KINDS = ("prior", "task")
+_TRAINING_OPTIONS = ("train_share", "train_epochs")
+"""options of every task that do not decide its data"""
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,17 @@ def normal_spec(kind: str, spec: str) -> str:
         part.spec if part.weight is None else f"{part.spec}={specs.number(part.weight)}"
         for part in component.components
     )
+
+
+def data_spec(task: str) -> str:
+    """The spec of a task without what does not decide its data: how it is trained on."""
+    built: Task = build("task", task)
+    usual: dict[str, Any] = {
+        field.name: field.default
+        for field in dataclasses.fields(Task)
+        if field.name in _TRAINING_OPTIONS
+    }
+    return specs.normalise(specs.split_spec(task)[0], dataclasses.replace(built, **usual))
 
 
 def names_in(kind: str, spec: str) -> list[str]:

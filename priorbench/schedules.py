@@ -35,6 +35,10 @@ SCHEDULES: dict[Scale, Schedule] = {
 
 
 def schedule_of(task: Task, scale: Scale) -> Schedule:
-    """The scale's schedule with as many epochs as the task takes."""
-    schedule = SCHEDULES[scale]
-    return replace(schedule, epochs=max(1, round(schedule.epochs * type(task).epochs)))
+    """The scale's schedule with as many epochs, and as much patience, as the task takes."""
+    schedule, longer = SCHEDULES[scale], task.train_epochs
+    return replace(
+        schedule,
+        epochs=max(1, round(schedule.epochs * type(task).epochs * longer)),
+        patience=max(1, round(schedule.patience * longer)),
+    )

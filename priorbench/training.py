@@ -175,7 +175,8 @@ class _Trainer:
         """Rows in the epoch's order, which to turn to the other strand, and how far to shift."""
         rows = self.dataset.rows(TRAIN)
         generator = np.random.default_rng(self.luck.derive("order", epoch))
-        shuffled = generator.permutation(rows)
+        passes = [generator.permutation(rows) for _ in range(self.dataset.passes)]
+        rows = shuffled = np.concatenate(passes)
         flips = generator.random(len(rows)) < 0.5
         margin = self.dataset.margin
         shifts = generator.integers(-margin, margin + 1, len(rows)) if margin else None

@@ -173,13 +173,16 @@ class _Parts:
         registry.use_plugins(job.plugins)
         prior: Prior = registry.build("prior", trial.prior)
         parts = prior.parts(trial.weight, specs.split_spec(trial.task)[0])
+        task: Task = registry.build("task", trial.task)
+        stage = SCORED_ON[trial.stage]
         return cls(
             trial,
-            registry.build("task", trial.task),
+            task,
             registry.build("architecture", trial.architecture),
             Regularisation(parts, load_attribution(trial.train_attribution)),
-            load_dataset(job.dataset, SCORED_ON[trial.stage]),
-            Luck(trial.root_seed, (trial.task, trial.dataset), trial.seed),
+            load_dataset(job.dataset, stage, train_share=task.train_share),
+            # more data or epochs are no other luck
+            Luck(trial.root_seed, (registry.data_spec(trial.task), trial.dataset), trial.seed),
         )
 
     def model(self) -> torch.nn.Module:

@@ -54,6 +54,7 @@ class Edges(LogitTask):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
+        super().__post_init__()
         if self.distance < 0:
             raise UserError(f"distance {self.distance} is negative; 0 touches the end")
         if not 0.25 < self.fidelity < 1:

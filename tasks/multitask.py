@@ -80,6 +80,7 @@ class Multitask(SimulatedTask):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
+        super().__post_init__()
         if not 1 <= self.outputs <= _MOST_OUTPUTS:
             raise UserError(f"outputs {self.outputs} is not between 1 and {_MOST_OUTPUTS}")
         if self.output < 0:

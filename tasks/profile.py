@@ -96,6 +96,7 @@ class Profile(Task):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
+        super().__post_init__()
         if self.counts_weight < 0:
             raise UserError(f"counts_weight {self.counts_weight:g} is negative")
         if not 0 <= self.jitter <= _MOST_JITTER:

@@ -71,6 +71,7 @@ class Rbp(LogitTask):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
+        super().__post_init__()
         if not 0.25 < self.fidelity < 1:
             raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
         if not 1 <= self.copies <= _MOST_COPIES:

@@ -55,6 +55,7 @@ class ShortMotif(LogitTask):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
+        super().__post_init__()
         if not 3 <= self.width <= len(_CONSENSUS):
             raise UserError(f"width {self.width} is not between 3 and {len(_CONSENSUS)} bp")
         if not 0.4 <= self.fidelity < 1:

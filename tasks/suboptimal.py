@@ -59,6 +59,7 @@ class Suboptimal(LogitTask):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
+        super().__post_init__()
         if not 0.25 < self.fidelity < 1:
             raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
         if not 0 < self.mutated <= _MOST_MUTATED:

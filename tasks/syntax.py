@@ -60,6 +60,7 @@ class Syntax(LogitTask):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
+        super().__post_init__()
         if not 0 <= self.jitter <= self.spacing:
             raise UserError(f"jitter {self.jitter} is not between 0 and spacing {self.spacing}")
         if not 0 <= self.wrong_spacing <= 1:
