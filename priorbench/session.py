@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import shutil
 import time
@@ -22,7 +21,7 @@ from .environment import environment
 from .errors import UserError
 from .pages import reports_package
 from .plan import Plan, make_plan, read_plan, resolve, with_evaluation
-from .results import as_csv, write_results
+from .results import as_csv, task_options, write_results
 from .runner import choose_device, pending, run_pending
 from .store import RunDirectory, slug, write_json, write_text
 from .study import CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
@@ -193,7 +192,7 @@ def _choose_again(plan: Plan, run: RunDirectory, console: Console) -> None:
 def _task_facts(spec: str) -> dict[str, Any]:
     task: Task = registry.build("task", spec)
     return {
-        "options": dataclasses.asdict(task),
+        "options": task_options(spec),
         "motif_length_option": type(task).motif_length_option,
     }
 
