@@ -24,7 +24,7 @@ from .plan import Plan, make_plan, read_plan, resolve, with_evaluation
 from .results import as_csv, task_options, write_results
 from .runner import choose_device, pending, run_pending
 from .store import RunDirectory, slug, write_json, write_text
-from .study import CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
+from .study import ABOUT, CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
 from .trial import EVALUATE, TUNE, hash_of
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
@@ -199,7 +199,7 @@ def _task_facts(spec: str) -> dict[str, Any]:
 
 def _identity(study: Study) -> dict[str, Any]:
     """What makes a study another one."""
-    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING})
+    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT})
 
 
 def _refuse_other_study(root: Path, study: Study) -> None:
