@@ -167,7 +167,9 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     discovery: Annotated[
         bool, typer.Option("--discovery", help="Look for motifs in them, by TF-MoDISco.")
     ] = False,
-    data: Annotated[list[Path] | None, typer.Option(help="Your data: a TOML file, or a folder of them.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Your data: a TOML file, or a folder of them.")
+    ] = None,
     plugin: Annotated[list[Path] | None, typer.Option(help="A file with your prior.")] = None,
     root_seed: Annotated[int | None, typer.Option(help="Where all randomness starts.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; default runs/...")] = None,
