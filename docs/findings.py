@@ -351,7 +351,8 @@ def _edges(facts: Mapping[str, Any]) -> str:
         "| task | contrast | prior | against | difference | p | verdict |\n",
         "|---" * 7 + "|\n",
     ]
-    for row in edges["trained"]:
+    decided = [row for row in edges["trained"] if row["verdict"] in ("better", "worse")]
+    for row in decided:
         low, high = row.get("ci_low"), row.get("ci_high")
         interval = "" if low is None else f" [{fixed(low, 3)}, {fixed(high, 3)}]"
         lines.append(
@@ -359,6 +360,8 @@ def _edges(facts: Mapping[str, Any]) -> str:
             f"{fixed(row['difference'], 3, signed=True)}{interval} | "
             f"{p_value(row['p_adjusted'])} | {row['verdict']} |\n"
         )
+    left = counted(len(edges["trained"]) - len(decided), "other test")
+    lines.append(f"\nThe {left} found nothing.\n")
     for one in edges["conclusions"]:
         lines.append(
             f"\nOf the {one['tests']} tests of another boundary against `{one['default']}`, "
