@@ -12,14 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from priorbench.claims import PRIMARY, claims_of
+from priorbench.claims import PRIMARY, Claims, claims_of
 from priorbench.comparisons import compare_pairs
 from priorbench.edge_effects import effects_of
 from priorbench.edge_summary import conclusions, summary_table, trained_table
 from priorbench.edge_trials import trained_edges
 from priorbench.errors import UserError
 from priorbench.metrics import METRICS
-from priorbench.pairs import BLOCK_COLUMNS, REFERENCE, paired_runs
+from priorbench.pairs import BLOCK_COLUMNS, REFERENCE, Pairs, paired_runs
 from priorbench.registry import load_prior
 from priorbench.results import Run, load_run, task_options
 from priorbench.trends import trends
@@ -120,7 +120,7 @@ def _compared(run: Run, asks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
     found = []
     for ask in asks:
         claims = claims_of(run.study, ask["baseline"])
-        pairs = paired_runs(run.results, run.agreement(), claims.baseline)
+        pairs = _primary_pairs(run, claims)
         table = compare_pairs(pairs, claims)
         table = table[table["family"] == PRIMARY]
         wanted = ask.get("priors")
@@ -132,9 +132,19 @@ def _compared(run: Run, asks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
     return _rounded(pd.concat(found, ignore_index=True))
 
 
+def _primary_pairs(run: Run, claims: Claims) -> list[Pairs]:
+    """The runs' pairs on primary metrics; a family has no other members."""
+    wanted = set(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "metric"])
+    rows = run.results[
+        run.results["metric"].isin(wanted)
+        & run.results["attribution"].isin(["", claims.attribution])
+    ]
+    return paired_runs(rows, run.agreement(), claims.baseline)
+
+
 def _trends(run: Run) -> pd.DataFrame:
     claims = claims_of(run.study)
-    pairs = paired_runs(run.results, run.agreement(), claims.baseline)
+    pairs = _primary_pairs(run, claims)
     options = {spec: task_options(spec) for spec in dict.fromkeys(one.block[0] for one in pairs)}
     return trends(pairs, options, claims)
 
