@@ -380,6 +380,9 @@ def list_command(
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
             print(f"{'  ' if len(found) > 1 else ''}{row['name']:<{width}}  {row['summary']}")
+            if row.get("minutes"):
+                told = ", ".join(f"{scale} {m:,.10g}" for scale, m in row["minutes"].items())
+                print(f"{'':<{width + (4 if len(found) > 1 else 2)}}minutes on one core: {told}")
 
 
 @app.command()
