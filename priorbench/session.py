@@ -97,10 +97,7 @@ def run_study(
         }
         facts["notes"] = plan.notes
         # a plug-in is known to the study that ran it, not to every reader of its report
-        facts["priors"] = {
-            spec: {**registry.describe_spec(spec), "cut": registry.load_prior(spec).cut}
-            for spec in resolved.priors
-        }
+        facts["priors"] = {spec: registry.prior_facts(spec) for spec in resolved.priors}
         facts["tasks"] = {
             task: _task_facts(task) for task in dict.fromkeys(s.source.task for s in plan.settings)
         }

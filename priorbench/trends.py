@@ -59,24 +59,33 @@ Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class SweptTask:
-    """Specs of a task that differ in one number.
+class Sweep:
+    """Specs of one component that differ in one number.
+
+    Attributes:
+        option: the one that varies.
+        held: the other options that vary among the specs, at their values here, as text.
+        points: value and spec, ascending.
+    """
+
+    option: str
+    held: str
+    points: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True)
+class SweptTask(Sweep):
+    """A sweep along an option of a task.
 
     Attributes:
         task: its name.
         dataset: name.
         architecture: spec.
-        option: the one that varies.
-        held: the other options that vary in the study, at their values here, as text.
-        points: value and spec of the task, ascending.
     """
 
     task: str
     dataset: str
     architecture: str
-    option: str
-    held: str
-    points: tuple[tuple[float, str], ...]
 
 
 def swept_tasks(
@@ -92,13 +101,20 @@ def swept_tasks(
     for task, dataset, architecture in blocks:
         if task in options:
             groups.setdefault((split_spec(task)[0], dataset, architecture), []).append(task)
-    return [one for key, specs in groups.items() for one in _of_group(key, specs, options)]
+    return [
+        SweptTask(one.option, one.held, one.points, *key)
+        for key, specs in groups.items()
+        for one in sweeps(specs, options)
+    ]
 
 
-def _of_group(
-    key: tuple[str, str, str], specs: Sequence[str], options: Mapping[str, Options]
-) -> Iterator[SweptTask]:
-    """Along each option of one task, with the others held at their values."""
+def sweeps(specs: Sequence[str], options: Mapping[str, Options]) -> Iterator[Sweep]:
+    """Along each option of one component, with the others held at their values.
+
+    Args:
+        specs: of one component, each once.
+        options: by spec.
+    """
     varying = [
         name
         for name in options[specs[0]]
@@ -114,7 +130,7 @@ def _of_group(
             numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
             if len(values) >= FEWEST and numbers:
                 points = sorted(zip(map(float, values), some, strict=True))
-                yield SweptTask(*key, option, text, tuple(points))
+                yield Sweep(option, text, tuple(points))
 
 
 def trends(pairs: Sequence[Pairs], options: Mapping[str, Options], claims: Claims) -> pd.DataFrame:

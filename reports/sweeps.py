@@ -1,4 +1,4 @@
-"""Differences to the baseline along an option of the task."""
+"""Differences to the baseline along an option of the task, or of a prior."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from priorbench.contracts import Metric
 from priorbench.results import Run
 from priorbench.trends import TREND_DEFINITIONS, SweptTask, swept_tasks
 
-from ._blocks import Block, blocks
+from ._blocks import MANY_BLOCKS, Block, blocks
 from ._figures import INK, MARKERS, SOFT, looks, style, to_svg
 from ._numbers import decimals_for, fixed, p_value
 from ._page import render
+from ._prior_sweeps import prior_sweeps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,20 +63,28 @@ class Sweep:
     @property
     def metrics(self) -> list[Metric]:
         """The first metric of every axis that is ranked."""
-        known = [m for m in self.points[0][1].metrics if m.higher_is_better is not None]
-        found = [next((m for m in known if m.axis == axis), None) for axis in _RANKED]
-        return [metric for metric in found if metric is not None]
+        return ranked_metrics(self.points[0][1])
+
+
+def ranked_metrics(block: Block) -> list[Metric]:
+    """The first metric of a block on every axis that is ranked."""
+    known = [m for m in block.metrics if m.higher_is_better is not None]
+    found = [next((m for m in known if m.axis == axis), None) for axis in _RANKED]
+    return [metric for metric in found if metric is not None]
 
 
 class Sweeps(Section):
-    """One figure a metric where several specs of a task differ in one number."""
+    """One figure a metric where specs of a task, or of a prior, differ in one number."""
 
     title: ClassVar[str] = "Sweeps"
     position: ClassVar[int] = 25
 
     def render(self, run: Run) -> str:
         """See Section."""
-        return Markup("").join(_sweep(sweep) for sweep in sweeps(run))
+        of_priors = (
+            prior_sweeps(run, block, ranked_metrics(block)) for block in blocks(run)[:MANY_BLOCKS]
+        )
+        return Markup("").join([*map(_sweep, sweeps(run)), *of_priors])
 
 
 def sweeps(run: Run) -> list[Sweep]:
