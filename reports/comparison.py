@@ -17,7 +17,7 @@ from priorbench.profiles import REPLICATE, SHUFFLED
 from priorbench.results import Run
 
 from ._blocks import ALPHA, ORACLE, RANDOM, SIGNS, Block, blocks, reach
-from ._numbers import MISSING, counted, decimals_for, fixed, listed, p_value
+from ._numbers import MISSING, counted, decimals_for, fixed, interval, listed, p_value
 from ._page import render
 
 _REFERENCES = {
@@ -140,9 +140,6 @@ def _why_missing(metric: Metric, failed: int) -> str:
 
 
 def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str, Any]:
-    interval = ""
-    if math.isfinite(row["ci_low"]):
-        interval = f"[{fixed(row['ci_low'], places)}, {fixed(row['ci_high'], places)}]"
     verdict = row["verdict"]
     if verdict:
         remark = f"{SIGNS[verdict]} {verdict}"
@@ -154,7 +151,7 @@ def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str
         remark = "too few seeds: no p"
     return {
         "difference": fixed(row["difference"], places, signed=True),
-        "interval": interval,
+        "interval": interval(row["ci_low"], row["ci_high"], places),
         "p": p_value(row["p_adjusted"]) if verdict else "",
         "raw_p": p_value(row["p"]),
         "verdict": verdict,

@@ -126,7 +126,9 @@ class TestPage:
         found = [registry.load("report", name)() for name in registry.components("report")]
         shown = sorted((s for s in found if s.render(run)), key=lambda s: s.position)
         titles = [section.title for section in shown]
-        assert {"Overview", "Comparison", "Paired seeds", "Failures", "Methods"} <= set(titles)
+        assert {"What was compared", "Comparison", "Paired seeds", "Failures", "Methods"} <= set(
+            titles
+        )
         places = [hostile_page.index(f">{title}</h3>") for title in titles]
         assert places == sorted(places)
 
@@ -169,7 +171,7 @@ class TestEdges:
 
     def test_baseline_alone(self, tmp_path):
         text = check(report(tmp_path, make_run(tmp_path / "r", ("none",), (0, 1))))
-        assert "the study has one prior, none" in text
+        assert "The study has one prior; add another with --priors" in text
 
     def test_prior_without_a_finished_trial(self, tmp_path):
         failed = {("tv", 0), ("tv", 1)}
@@ -202,9 +204,7 @@ class TestEdges:
 
     def test_enough_seeds_lead_to_findings(self, tmp_path):
         text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), range(7))))
-        assert (
-            "tv against none: better on prediction (auroc) and localisation (motif-auprc)" in text
-        )
+        assert "Train with tv. It buys better prediction and localisation than none" in text
         assert "cannot reach significance" not in text
         assert "✓ better" in text
 
@@ -216,8 +216,9 @@ class TestEdges:
         both.to_csv(root / "results.csv", index=False)
         compare(both, unrelated, CLAIMS).to_csv(root / "comparisons.csv", index=False)
         text = check(report(tmp_path, root))
-        assert text.count("What can be concluded:") == 2
-        assert "What can be concluded: binary · simulated · other" in text
+        assert text.count("on the primary metric of every axis") == 2
+        assert text.count("2 seeds cannot reach significance") == 1
+        assert "binary · simulated · other" in text
 
     def test_many_seeds(self, tmp_path):
         check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), range(12))))
@@ -364,7 +365,8 @@ class TestNumbers:
         assert decimals_for([0.91, 0.05]) == 3
         assert decimals_for([5.2, 1.0]) == 2
         assert decimals_for([391.0]) == 0
-        assert decimals_for([0.00012]) == 6
+        assert decimals_for([0.00012]) == 5
+        assert decimals_for([0.0041, 0.0002]) == 4
         assert decimals_for([float("nan"), 0.0]) == 3
 
     def test_listed(self):
