@@ -46,21 +46,34 @@ class Comparison(Section):
         return Markup("").join(
             [
                 *(_tables(block) for block in found),
-                render("glossary", metrics=metrics.values()) if metrics else "",
+                render("glossary", metrics=list(metrics.values()), references=_named(found))
+                if metrics
+                else "",
             ]
         )
 
 
+def _named(found: Sequence[Block]) -> dict[str, str]:
+    """What the references of some blocks are."""
+    names = {str(name) for block in found for name in block.references["prior"]}
+    return {name: meaning for name, (_, meaning) in _REFERENCES.items() if name in names}
+
+
 def _tables(block: Block) -> Markup:
-    """The main metrics, then all others, folded."""
+    """The main metrics in one table; all others folded, a table an axis."""
     others = [metric for metric in block.all_metrics if not metric.main]
-    more = _table(block, others) if others else Markup("")
-    return _table(block, block.metrics) + (
-        render("more_metrics", table=more, count=len(others)) if others else Markup("")
+    return render(
+        "comparison",
+        block=block,
+        reach=reach(block),
+        intervals=_intervals(block, block.metrics),
+        table=_table(block, block.metrics),
+        count=len(others),
+        more=[_table(block, list(group)) for _, group in groupby(others, lambda m: m.axis)],
     )
 
 
-def _table(block: Block, metrics: Sequence[Metric]) -> Markup:
+def _table(block: Block, metrics: Sequence[Metric]) -> dict[str, Any]:
     places = {metric.name: _places(block, metric) for metric in metrics}
     axes = [metric.axis for metric in metrics]
     columns = [
@@ -79,17 +92,13 @@ def _table(block: Block, metrics: Sequence[Metric]) -> Markup:
         }
         for prior in block.priors
     ]
-    return render(
-        "comparison",
-        block=block,
-        axes=[(axis, len(list(group))) for axis, group in groupby(axes)],
-        columns=columns,
-        rows=rows,
-        references=_references(block, places, metrics),
-        reach=reach(block),
-        trials=counted(len(block.seeds), "seed"),
-        intervals=_intervals(block, metrics),
-    )
+    return {
+        "axes": [(axis, len(list(group))) for axis, group in groupby(axes)],
+        "columns": columns,
+        "rows": rows,
+        "references": _references(block, places, metrics),
+        "trials": counted(len(block.seeds), "seed"),
+    }
 
 
 def _intervals(block: Block, metrics: Sequence[Metric]) -> str:
@@ -164,12 +173,12 @@ def _references(
     block: Block, places: Mapping[str, int], metrics: Sequence[Metric]
 ) -> list[dict[str, Any]]:
     rows = []
-    for name, (role, meaning) in _REFERENCES.items():
+    for name, (role, _) in _REFERENCES.items():
         values = [block.reference(name, metric) for metric in metrics]
         if any(map(math.isfinite, values)):
             texts = [
                 fixed(value, places[metric.name])
                 for value, metric in zip(values, metrics, strict=True)
             ]
-            rows.append({"name": name, "role": role, "meaning": meaning, "values": texts})
+            rows.append({"name": name, "role": role, "values": texts})
     return rows
