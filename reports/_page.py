@@ -31,7 +31,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"exact_p": exact_p, "listed": listed}
-    environment.filters |= {"unit": _unit, "spec": _breakable}
+    environment.filters |= {"unit": _unit, "spec": _breakable, "sentence": _sentence}
     environment.globals |= {"counted": counted, "missing": MISSING}
     return environment
 
@@ -48,6 +48,11 @@ def render(template: str, **values: Any) -> Markup:
 
 def _unit(unit: str) -> str:
     return "×" if unit == "x" else unit
+
+
+def _sentence(text: str) -> str:
+    """With a capital at the start; the rest, which may be a name, stays as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def _breakable(spec: str) -> Markup:

@@ -14,7 +14,7 @@ from priorbench.statistics import BETTER, HOLM, Claim, approximate_runs
 
 from ._advice import advice, ended
 from ._blocks import SIGNS, Block, blocks, reach
-from ._numbers import MISSING, decimals_for, fixed, p_value
+from ._numbers import MISSING, decimals_for, fixed, interval, p_value
 from ._page import render
 
 _CORRECTIONS = {HOLM: "Holm’s method"}
@@ -72,16 +72,13 @@ def _told(case: Case) -> dict[str, Any]:
 
 def _finding(one: Finding) -> dict[str, Any]:
     places = _places([one])
-    interval = (
-        f"[{fixed(one.low, places)}, {fixed(one.high, places)}]" if math.isfinite(one.low) else ""
-    )
     return {
         "axis": one.axis,
         "metric": one.metric,
         "verdict": one.verdict,
         "sign": SIGNS.get(one.verdict, ""),
         "difference": fixed(one.difference, places, signed=True),
-        "interval": interval,
+        "interval": interval(one.low, one.high, places),
         "margin": fixed(one.margin, places) if math.isfinite(one.margin) else "",
         "small": one.small_loss,
     }

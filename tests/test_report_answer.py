@@ -143,7 +143,7 @@ class TestAnswer:
         page = tmp_path / "report.html"
         write_report([root], page)
         titles = re.findall(r'<h3 id="[^"]*">([^<]*)</h3>', page.read_text())
-        assert titles[:3] == ["The answer", "Priors by axes", "Overview"]
+        assert titles[:3] == ["The answer", "Priors by axes", "What was compared"]
 
 
 class TestMatrix:
