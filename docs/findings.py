@@ -1,6 +1,6 @@
 """Writes docs/findings.md from run directories: `make findings RUNS=DIR`.
 
-DIR holds one run directory for each section of findings.toml, of the section's name; sections whose
+`python docs/findings.py DIR NAME...` reads the runs of some sections alone. DIR holds one run directory for each section of findings.toml, of the section's name; sections whose
 run is not there keep the facts of before. What a section says is made from its facts, which lie
 beside the page as docs/findings/NAME.json; a test makes the page anew from them.
 """
@@ -371,8 +371,12 @@ def _edges(facts: Mapping[str, Any]) -> str:
     return "".join([*lines, "\n"])
 
 
-def write(runs: Path) -> list[str]:
+def write(runs: Path, only: Sequence[str] = ()) -> list[str]:
     """Gather facts from the folders that are there, draw figures, write the page.
+
+    Args:
+        runs: with a run directory for each section.
+        only: names of the sections to gather; all if left out.
 
     Returns:
         a line for every section.
@@ -384,6 +388,8 @@ def write(runs: Path) -> list[str]:
     listed_ = tomllib.loads((HERE / "findings.toml").read_text(encoding="utf-8"))["sections"]
     for section in listed_:
         name = section["run"]
+        if only and name not in only:
+            continue
         if not (runs / name / "results.csv").exists():
             told.append(f"{name}: no finished run in {runs}; what was known stays")
             continue
@@ -427,6 +433,6 @@ def _with_values(
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
-        sys.exit("usage: python docs/findings.py DIR, a folder of run directories")
-    print("\n".join(write(Path(sys.argv[1]))))
+    if len(sys.argv) < 2 or not Path(sys.argv[1]).is_dir():
+        sys.exit("usage: python docs/findings.py DIR [NAME...], DIR a folder of run directories")
+    print("\n".join(write(Path(sys.argv[1]), sys.argv[2:])))
