@@ -1,8 +1,9 @@
 """Writes docs/findings.md from run directories: `make findings RUNS=DIR`.
 
-`python docs/findings.py DIR NAME...` reads the runs of some sections alone. DIR holds one run directory for each section of findings.toml, of the section's name; sections whose
-run is not there keep the facts of before. What a section says is made from its facts, which lie
-beside the page as docs/findings/NAME.json; a test makes the page anew from them.
+DIR holds one run directory for each section of findings.toml, of the section's name; sections whose
+run is not there keep the facts of before. `python docs/findings.py DIR NAME...` reads the runs of
+some sections alone. What a section says is made from its facts, which lie beside the page as
+docs/findings/NAME.json; a test makes the page anew from them.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def _contents(found: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| question | answer |\n|---|---|\n"]
     for one in found:
         anchor = one["title"].lower().replace(",", "").replace(" ", "-")
-        answer = _words(one) or "; ".join(_decided(one)) or "nothing could be established"
+        first, stop, _ = " ".join(_words(one).split()).partition(". ")
+        answer = first + stop or "; ".join(_decided(one)) or "nothing could be established"
         lines.append(f"| [{one['facts']['question']}](#{anchor}) | {answer} |\n")
     return "".join([*lines, "\n"])
 
