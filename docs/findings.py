@@ -42,7 +42,8 @@ at its end repeats it. In all: {machine}.
 turned so that more is better, with its 95% interval. The verdicts are of sign-flip tests of the
 paired differences, Holm's method over all priors and primary metrics of a setting: ✓ better,
 ✗ worse, = equivalent (no difference as large as the margin), ≥ non-inferior (no loss as large as
-the margin), ? inconclusive, which is no evidence that there is no difference. Margins are declared
+the margin), ? inconclusive, which is no evidence that there is no difference. In figures of single
+settings a filled mark is a difference that is established. Margins are declared
 for prediction alone (.005 auROC). All data here are simulated, at the quick scale: small networks,
 short windows. What holds for other data, other sizes and other weights is for a run on those to
 say ([real data](real-data.md)).

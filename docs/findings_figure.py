@@ -36,7 +36,7 @@ def draw(rows: Sequence[Row], trends: Sequence[Row], names: Mapping[str, str], p
     import matplotlib
     from matplotlib.figure import Figure
 
-    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    names_of_axes = list(dict.fromkeys(row["axis"] for row in rows))
     priors = list(dict.fromkeys(row["prior"] for row in rows))
     sweep = trends[0] if trends else None
     with style(), matplotlib.rc_context({"svg.hashsalt": "priorbench"}):
@@ -45,15 +45,16 @@ def draw(rows: Sequence[Row], trends: Sequence[Row], names: Mapping[str, str], p
             if sweep
             else 0.9 + _ROW * len({(place(row), row["prior"]) for row in rows})
         )
-        figure = Figure(figsize=(_PANEL * len(metrics), height + 0.5), layout="constrained")
-        columns = figure.subplots(1, len(metrics), sharey=not sweep, squeeze=False)[0]
-        for axes, metric in zip(columns, metrics, strict=True):
-            mine = [row for row in rows if row["metric"] == metric]
+        figure = Figure(figsize=(_PANEL * len(names_of_axes), height + 0.5), layout="constrained")
+        columns = figure.subplots(1, len(names_of_axes), sharey=not sweep, squeeze=False)[0]
+        for axes, name in zip(columns, names_of_axes, strict=True):
+            mine = [row for row in rows if row["axis"] == name]
+            metrics = ", ".join(dict.fromkeys(row["metric"] for row in mine))
             if sweep:
                 _along(axes, mine, sweep, priors)
             else:
                 _forest(axes, mine, names, priors)
-            axes.set_title(f"{metric}\n{mine[0]['axis']}", fontsize=8.5, color=INK)
+            axes.set_title(f"{name}\n{metrics}", fontsize=8.5, color=INK)
             axes.tick_params(length=0, labelsize=7.5)
         figure.supxlabel(
             f"{sweep['option']}" if sweep else f"gain over {rows[0]['baseline']}",
@@ -100,6 +101,7 @@ def _forest(
     axes.set_yticks(range(len(rows)), labels, parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x", color=LINE, linewidth=0.5)
+    axes.locator_params(axis="x", nbins=4)
 
 
 def _along(axes: Any, rows: Sequence[Row], sweep: Row, priors: Sequence[str]) -> None:
