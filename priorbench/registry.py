@@ -111,6 +111,17 @@ def describe_spec(spec: str) -> dict[str, str]:
     }
 
 
+def prior_facts(spec: str) -> dict[str, Any]:
+    """What a reader of a run has to know of a prior: texts, cut in bp and options, as plain values.
+
+    A composition has the options of none of its parts.
+    """
+    prior: Prior = build("prior", spec)
+    composed = isinstance(prior, composition.Composition)
+    options = {} if composed else dataclasses.asdict(prior)
+    return {**describe_spec(spec), "cut": load_prior(spec).cut, "options": options}
+
+
 def class_texts(path: Path) -> dict[str, dict[str, str]]:
     """The literal ``summary`` and ``citation`` of the classes in a source file, by class name."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -378,6 +389,7 @@ __all__ = [
     "load_prior",
     "names_in",
     "normal_spec",
+    "prior_facts",
     "source_digest",
     "use_plugins",
 ]

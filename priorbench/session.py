@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import shutil
 import time
@@ -22,10 +21,10 @@ from .environment import environment
 from .errors import UserError
 from .pages import reports_package
 from .plan import Plan, make_plan, read_plan, resolve, with_evaluation
-from .results import as_csv, write_results
+from .results import as_csv, task_options, write_results
 from .runner import choose_device, pending, run_pending
 from .store import RunDirectory, slug, write_json, write_text
-from .study import CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
+from .study import ABOUT, CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
 from .trial import EVALUATE, TUNE, hash_of
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
@@ -98,10 +97,7 @@ def run_study(
         }
         facts["notes"] = plan.notes
         # a plug-in is known to the study that ran it, not to every reader of its report
-        facts["priors"] = {
-            spec: {**registry.describe_spec(spec), "cut": registry.load_prior(spec).cut}
-            for spec in resolved.priors
-        }
+        facts["priors"] = {spec: registry.prior_facts(spec) for spec in resolved.priors}
         facts["tasks"] = {
             task: _task_facts(task) for task in dict.fromkeys(s.source.task for s in plan.settings)
         }
@@ -193,14 +189,14 @@ def _choose_again(plan: Plan, run: RunDirectory, console: Console) -> None:
 def _task_facts(spec: str) -> dict[str, Any]:
     task: Task = registry.build("task", spec)
     return {
-        "options": dataclasses.asdict(task),
+        "options": task_options(spec),
         "motif_length_option": type(task).motif_length_option,
     }
 
 
 def _identity(study: Study) -> dict[str, Any]:
     """What makes a study another one."""
-    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING})
+    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT})
 
 
 def _refuse_other_study(root: Path, study: Study) -> None:
