@@ -303,7 +303,10 @@ def report(
     directory: Annotated[list[Path], typer.Argument(help="Run directories.")],
     out: Annotated[Path | None, typer.Option(help="The page; default DIR/report.html.")] = None,
 ) -> None:
-    """Write the report of a finished run again.
+    """Write the report of a finished run again, or of several runs put together.
+
+    Trials of runs that share task, data and network are compared as those of one run; runs that do
+    not agree on what decides their trials are refused.
 
     Example: priorbench report runs/default-1a2b3c4d
     """

@@ -301,6 +301,19 @@ class Run:
     trends: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=TREND_COLUMNS))
 
     @property
+    def parts(self) -> Mapping[str, Run]:
+        """The runs that it is made of by label; itself, unless it was joined."""
+        return {self.root.name: self}
+
+    def runs_of(self, block: Sequence[str]) -> Sequence[str]:
+        """Labels of the runs whose trials a block holds; none where there is only one run.
+
+        Args:
+            block: task, dataset, architecture.
+        """
+        return ()
+
+    @property
     def claims(self) -> Claims:
         """What the study declared."""
         return claims_of(self.study)
@@ -359,12 +372,19 @@ class Run:
         return agreement_of(self.results, attribution, self.motifs)
 
 
+def planned_trials(root: Path) -> list[str]:
+    """Ids of the trials that a run directory has planned."""
+    return [str(trial) for trial in _read_csv(root / "plan.csv")["trial"]]
+
+
 def load_run(root: Path) -> Run:
     """Read a run directory.
 
     Raises:
         UserError: if the folder is not a run directory, or has no results yet.
     """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; name a run directory, as `run` names it")
     for name in ("study.toml", "environment.json", "plan.csv", "results.csv", "comparisons.csv"):
         if not (root / name).is_file():
             raise UserError(
@@ -374,7 +394,7 @@ def load_run(root: Path) -> Run:
     environment = json.loads((root / "environment.json").read_text(encoding="utf-8"))
     results = _read_csv(root / "results.csv").astype({"seed": "Int64"})
     run = RunDirectory(root)
-    ids = _read_csv(root / "plan.csv")["trial"]
+    ids = planned_trials(root)
     records = {i: record for i in ids if (record := run.record(i)) is not None}
     scored = set(results.loc[results["stage"] == EVALUATE, "trial"])
     if not scored <= set(records):

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from markupsafe import Markup
+
 from priorbench import Section
 from priorbench.results import Run
 
@@ -31,19 +33,26 @@ class Environment(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
-        path = run.root / "study.toml"
-        records = run.records.values()
-        return render(
-            "environment",
-            again=f"priorbench run {shlex.quote(str(path))}",
-            command=run.environment.get("command", ""),
-            study=path.read_text(encoding="utf-8"),
-            files=[*run.study["data"], *run.study["plugins"]],
-            facts=_facts(run.environment),
-            packages=run.environment.get("packages", {}),
-            hosts=sorted({str(record["host"]) for record in records if record.get("host")}),
-            hours=sum(float(record.get("seconds", 0)) for record in records) / 3600,
+        return Markup("").join(
+            _of_run(part, label if len(run.parts) > 1 else "") for label, part in run.parts.items()
         )
+
+
+def _of_run(run: Run, label: str) -> Markup:
+    path = run.root / "study.toml"
+    records = run.records.values()
+    return render(
+        "environment",
+        label=label,
+        again=f"priorbench run {shlex.quote(str(path))}",
+        command=run.environment.get("command", ""),
+        study=path.read_text(encoding="utf-8"),
+        files=[*run.study["data"], *run.study["plugins"]],
+        facts=_facts(run.environment),
+        packages=run.environment.get("packages", {}),
+        hosts=sorted({str(record["host"]) for record in records if record.get("host")}),
+        hours=sum(float(record.get("seconds", 0)) for record in records) / 3600,
+    )
 
 
 def _facts(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,10 +40,10 @@ class Matrix(Section):
 
 
 def _table(block: Block) -> Markup:
-    found = advice(block)
+    trials = ended(block)
+    found = advice(block, trials)
     metrics = [metric for metric in block.all_metrics if metric.name in block.primary]
     prices = [metric for metric in block.metrics if metric.axis == "cost"]
-    trials = ended(block)
     places = {m.name: _places(block, m) for m in (*metrics, *prices)}
     standing = {case.prior: case.standing for case in found.cases}
     rows = [

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from markupsafe import Markup
-
 import priorbench
 from priorbench import Section
 from priorbench.claims import PRIMARY
@@ -38,35 +36,35 @@ class Methods(Section):
     def render(self, run: Run) -> str:
         """See Section."""
         works = Bibliography()
+        several = len(run.parts) > 1
+        parts = [_part(part, label if several else "", works) for label, part in run.parts.items()]
         found = blocks(run)
-        data, networks = paper.data_of(run), paper.networks_of(run)
-        text = _text(run, found, data, networks, works)
-        notes = run.environment.get("notes", {})
+        tested = render(
+            "methods_tested",
+            study=run.study,
+            several=several,
+            priors=run.study["priors"][1:],
+            ended=paper.ended_of(run),
+            cite=works.cite,
+            **_statistics(run, found),
+        )
         return render(
             "methods",
-            text=text,
+            parts=parts,
+            tested=tested,
+            several=several,
             references=works.references,
-            data=data,
-            notes={name: lines for name, lines in notes.items() if lines},
-            networks=networks,
             pairs=_pairs(found),
         )
 
 
-def _pairs(found: Sequence[Block]) -> list[int]:
-    """Numbers of paired seeds of the blocks, ascending."""
-    return sorted({limits.n for block in found if (limits := reach(block)) is not None})
-
-
-def _text(
-    run: Run,
-    found: Sequence[Block],
-    data: Sequence[paper.Data],
-    networks: Sequence[paper.Network],
-    works: Bibliography,
-) -> Markup:
-    return render(
-        "methods_text",
+def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
+    """What is told of every run by itself: data, networks, training, weights."""
+    data, networks = paper.data_of(run), paper.networks_of(run)
+    notes = run.environment.get("notes", {})
+    text = render(
+        "methods_made",
+        label=label,
         study=run.study,
         few=len(data) <= FEW_DATASETS,
         data=data,
@@ -75,15 +73,26 @@ def _text(
         trainings=paper.trainings_of(run),
         epochs=paper.epochs_of(run),
         ended=paper.ended_of(run),
-        priors=described_priors(run, found)[1:],
+        priors=described_priors(run, blocks(run))[1:],
         seen=paper.seen_of(run),
         attributions=paper.attributions_of(run.attributions),
         version=priorbench.__version__,
         environment=run.environment,
         cite=works.cite,
         cited=works.cite_component,
-        **_statistics(run, found),
     )
+    return {
+        "label": label,
+        "text": text,
+        "data": data,
+        "networks": networks,
+        "notes": {name: lines for name, lines in notes.items() if lines},
+    }
+
+
+def _pairs(found: Sequence[Block]) -> list[int]:
+    """Numbers of paired seeds of the blocks, ascending."""
+    return sorted({limits.n for block in found if (limits := reach(block)) is not None})
 
 
 def _statistics(run: Run, found: Sequence[Block]) -> Mapping[str, Any]:

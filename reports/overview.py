@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from priorbench import Section
 from priorbench.results import Run
@@ -24,13 +24,27 @@ class Overview(Section):
         return render(
             "overview",
             study=run.study,
-            folder=run.root.name,
+            runs=[_ran(label, part) for label, part in run.parts.items()],
             datasets=sorted(run.datasets),
             priors=described_priors(run, blocks(run)),
             statuses=_statuses(run),
             pending=run.planned - len(run.records),
             tuning=sum(record["stage"] == "tune" for record in run.records.values()),
         )
+
+
+def _ran(label: str, run: Run) -> dict[str, Any]:
+    """One of the runs of a page."""
+    return {
+        "label": label,
+        "name": run.study["name"],
+        "question": run.study["question"],
+        "datasets": sorted(run.datasets),
+        "priors": run.study["priors"],
+        "seeds": run.study["seeds"],
+        "scale": run.study["scale"],
+        "trials": len(run.records),
+    }
 
 
 def _statuses(run: Run) -> Counter[str]:

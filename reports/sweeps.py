@@ -141,6 +141,7 @@ def _sweep(sweep: Sweep) -> Markup:
             {"prior": prior, "colour": colour, "sign": MARKERS[marker]}
             for prior, (colour, marker) in shapes.items()
         ],
+        runs=list(dict.fromkeys(run for _, block in sweep.points for run in block.runs)),
         seeds=sorted({len(block.seeds) for _, block in sweep.points}),
         intervals=any(block.comparisons["ci_low"].notna().any() for _, block in sweep.points),
         panels=[

@@ -154,13 +154,6 @@ class TestPage:
         assert "optimised-for, not ranked" in text
         assert "high-frequency" in text
 
-    def test_holds_several_runs(self, tmp_path):
-        first = make_run(tmp_path / "first", ("none",), (0,), name="One")
-        second = make_run(tmp_path / "second", ("none",), (0, 1), name="Two")
-        text = check(report(tmp_path, first, second))
-        assert "One first" in text
-        assert "Two second" in text
-
 
 class TestEdges:
     def test_one_seed_has_differences_without_p(self, tmp_path):
