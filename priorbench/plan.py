@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -50,6 +52,7 @@ _EXPLAINERS: dict[Scale, list[str]] = {
     "paper": ["input-x-gradient", "deep-lift-shap"],
 }
 SIMULATED = "simulated"
+FileDigest = Callable[[Path], str]
 
 
 @dataclass(frozen=True)
@@ -204,11 +207,11 @@ def read_plan(run: RunDirectory, more: Wanted | None = None, *, trained: bool = 
     study = study.model_copy(update={"attributions": _explainers(study)})
     facts = json.loads((run.root / "environment.json").read_text(encoding="utf-8"))
     with (run.root / "plan.csv").open(encoding="utf-8", newline="") as file:
-        records = [run.record(row["trial"]) for row in csv.DictReader(file)]
+        ids = [row["trial"] for row in csv.DictReader(file)]
     fields = [field.name for field in dataclasses.fields(Trial)]
     trials = [
         Trial(**{name: record[name] for name in fields})
-        for record in records
+        for _, record in run.records(ids)
         if record is not None and not (trained and record["status"] == FAILED)
     ]
     datasets = {name: run.root / folder for name, folder in facts["datasets"].items()}
@@ -293,9 +296,8 @@ def sources(study: Study) -> list[Source]:
         served.update(wanted)
         found += [Source(spec, data.name, data) for spec in specs_of_task]
     found += [Source(spec, SIMULATED, None) for spec in study.tasks if spec not in served]
-    names = [(source.task, source.name) for source in found]
-    for task, name in names:
-        if names.count((task, name)) > 1:
+    for (task, name), count in Counter((source.task, source.name) for source in found).items():
+        if count > 1:
             raise UserError(f"two datasets of task {task!r} are called {name!r}; set `name` in one")
     return found
 
@@ -324,8 +326,9 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
     settings: list[Setting] = []
     datasets: dict[str, Path] = {}
     notes: dict[str, list[str]] = {}
+    reading = registry.source_digest(*_data_modules())
     for source in sources(study):
-        folder = _prepare(source, study, run, say)
+        folder = _prepare(source, study, run, say=say, reading=reading)
         dataset = load_dataset(folder)
         key = f"{source.task}/{source.name}"
         datasets[key], notes[key] = folder, list(dataset.meta["notes"])
@@ -337,11 +340,13 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
     plan = Plan(study, [], datasets, notes, settings)
     if not study.tune:
         return with_evaluation(plan, {})
+    digest = cache(registry.component_digest)
     trials = [
-        _trial(study, setting, arm, TUNE, seed)
+        trial
         for setting in settings
-        for seed in study.tuning_seed_list
-        for arm in tuning_arms(study, setting.source.task)
+        for trial in _trials(
+            study, setting, tuning_arms(study, setting.source.task), stage=TUNE, digest=digest
+        )
     ]
     return dataclasses.replace(plan, trials=trials)
 
@@ -353,36 +358,48 @@ def with_evaluation(plan: Plan, chosen: Mapping[tuple[tuple[str, str, str], str]
         plan: of :func:`make_plan`.
         chosen: weight by block and prior; those of the study where nothing was chosen.
     """
-    # all priors of a seed before the next seed: an interrupted study is paired as far as it got
-    trials = [
-        _trial(plan.study, setting, arm, EVALUATE, seed)
-        for setting in plan.settings
-        for seed in plan.study.seed_list
-        for arm in (
+    digest = cache(registry.component_digest)
+    trials = []
+    for setting in plan.settings:
+        wanted = [
             Arm(one.prior, chosen.get((setting.block, one.prior), one.weight))
             for one in arms(plan.study, setting.source.task)
-        )
-    ]
+        ]
+        trials += _trials(plan.study, setting, wanted, stage=EVALUATE, digest=digest)
     return dataclasses.replace(plan, trials=[*plan.trials, *trials])
 
 
-def _trial(study: Study, setting: Setting, arm: Arm, stage: str, seed: int) -> Trial:
+def _trials(
+    study: Study, setting: Setting, wanted: Sequence[Arm], *, stage: str, digest: FileDigest
+) -> list[Trial]:
+    """The trials of one stage of a setting.
+
+    All arms of a seed come before the next seed: an interrupted study is paired as far as it got.
+    """
     task, dataset, architecture = setting.block
-    return Trial(
-        task=task,
-        dataset=dataset,
-        architecture=architecture,
-        prior=arm.prior,
-        weight=arm.weight,
-        train_attribution=seen_by(arm.prior, study),
-        seed=seed,
-        stage=stage,
-        scale=study.scale,
-        root_seed=study.root_seed,
-        device=study.device,
-        digest=setting.digest,
-        code=code_digest(task=task, architecture=architecture, prior=arm.prior),
-    )
+    seeds = study.tuning_seed_list if stage == TUNE else study.seed_list
+    # what a seed does not change is looked up once
+    of_first_seed = [
+        Trial(
+            task=task,
+            dataset=dataset,
+            architecture=architecture,
+            prior=arm.prior,
+            weight=arm.weight,
+            train_attribution=seen_by(arm.prior, study),
+            seed=seeds[0],
+            stage=stage,
+            scale=study.scale,
+            root_seed=study.root_seed,
+            device=study.device,
+            digest=setting.digest,
+            code=code_digest(
+                task=task, architecture=architecture, prior=arm.prior, digest=digest
+            ),
+        )
+        for arm in wanted
+    ]
+    return [dataclasses.replace(trial, seed=seed) for seed in seeds for trial in of_first_seed]
 
 
 def arms(study: Study, task: str) -> list[Arm]:
@@ -402,15 +419,20 @@ def tuning_arms(study: Study, task: str) -> list[Arm]:
     return [Arm(BASELINE, 0.0), *tried]
 
 
-def _prepare(source: Source, study: Study, run: RunDirectory, say: Callable[[str], None]) -> Path:
-    """The dataset's folder, encoded now unless the same inputs were encoded before."""
+def _prepare(
+    source: Source, study: Study, run: RunDirectory, *, say: Callable[[str], None], reading: str
+) -> Path:
+    """The dataset's folder, encoded now unless the same inputs were encoded before.
+
+    ``reading`` is the digest of the code that reads and simulates.
+    """
     name, written = _name(source.task), registry.data_spec(source.task)
     key = hash_of(
         [
             written,
             study.root_seed,
             registry.component_digest(registry.components("task")[name].path),
-            registry.source_digest(*_data_modules()),
+            reading,
             _fingerprint(source.data) if source.data else study.scale,
         ]
     )
