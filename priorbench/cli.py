@@ -247,7 +247,7 @@ def _tell(outcome: Outcome, report: bool) -> None:
 
 
 @app.command()
-def score(
+def score(  # noqa: PLR0917 (typer makes options of parameters)
     directory: Annotated[Path, typer.Argument(help="A run directory.")],
     attributions: Annotated[
         str | None, typer.Option(help="More of them, such as deep-lift-shap.")

@@ -33,7 +33,7 @@ class Device:
     why: str
 
     def told(self) -> str:
-        """Such as ``cpu, 2 workers (torch finds no GPU)``."""
+        """Such as ``cpu, 2 workers (auto: no GPU found)``."""
         return f"{self.kind}, {self.slots} worker{'s' if self.slots != 1 else ''} ({self.why})"
 
 
@@ -53,10 +53,9 @@ def choose_device(wanted: str, *, gpus: int, cores: int, jobs: int | None, hint:
     if wanted == CUDA and not gpus:
         raise UserError(f"--device cuda: {hint}")
     if wanted == CPU or not gpus:
-        why = "as asked" if wanted == CPU else "no GPU found"
-        return Device(CPU, jobs or cores, f"{why}, {cores} cores")
-    why = "as asked" if wanted == CUDA else "found"
-    return Device(CUDA, jobs or gpus, f"{why}, {gpus} GPU{'s' if gpus > 1 else ''}")
+        return Device(CPU, jobs or cores, "as asked" if wanted == CPU else "auto: no GPU found")
+    found = f"{gpus} GPU{'s' if gpus > 1 else ''}"
+    return Device(CUDA, jobs or gpus, found if wanted == CUDA else f"auto: {found} found")
 
 
 def claim_device(kind: str, folder: Path) -> torch.device:

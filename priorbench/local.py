@@ -137,8 +137,4 @@ def _alone(job: Job, run: RunDirectory) -> Ended:
 
 def _finished(job: Job, run: RunDirectory) -> bool:
     record = run.record(job.trial.id)
-    return (
-        record is not None
-        and record["status"] != FAILED
-        and not is_outdated(record, job.wanted)
-    )
+    return record is not None and record["status"] != FAILED and not is_outdated(record, job.wanted)

@@ -393,9 +393,7 @@ def _trials(
             root_seed=study.root_seed,
             device=study.device,
             digest=setting.digest,
-            code=code_digest(
-                task=task, architecture=architecture, prior=arm.prior, digest=digest
-            ),
+            code=code_digest(task=task, architecture=architecture, prior=arm.prior, digest=digest),
         )
         for arm in wanted
     ]

@@ -97,7 +97,7 @@ def run_study(
             write_json(run.root / "environment.json", {**facts, **_about(plan, run, command)})
             if resolved.tune:
                 plan = _tune(plan, run, engine, console)
-            _write_plan(plan, run)
+            write_plan(plan, run)
             # tuning trials that failed were tried again before weights were chosen, not after
             todo = pending(plan.of_stage(EVALUATE), run)
             _run_stage(plan, EVALUATE, todo, run, engine=engine, console=console)
@@ -128,7 +128,7 @@ def _tune(plan: Plan, run: RunDirectory, engine: Engine, console: Console) -> Pl
     """Run what is missing of the tuning trials, choose, and plan the evaluation."""
     todo = pending(plan, run)
     if todo:
-        _write_plan(plan, run)
+        write_plan(plan, run)
     _run_stage(plan, TUNE, todo, run, engine=engine, console=console)
     choices = choose_weights(plan, run)
     write_text(run.root / TUNING_FILE, as_csv(choices))
@@ -281,7 +281,8 @@ def _cleared_if_refused(root: Path) -> Iterator[None]:
         raise
 
 
-def _write_plan(plan: Plan, run: RunDirectory) -> None:
+def write_plan(plan: Plan, run: RunDirectory) -> None:
+    """Write plan.csv: which trials there are, in the order in which they are run."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(PLAN_COLUMNS)

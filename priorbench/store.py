@@ -49,7 +49,7 @@ def _put(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON as :func:`write_text` does, to a folder that is there; NaN and infinity are null."""
+    """Write JSON as :func:`write_text` does, but make no folder; NaN and infinity become null."""
     _put(path, json.dumps(_finite(value), indent=1, allow_nan=False) + "\n")
 
 

@@ -74,7 +74,9 @@ class Trial:
     @cached_property
     def id(self) -> str:
         """16 hexadecimal digits that stand for all of the above."""
-        return hash_of({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+        return hash_of(
+            {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        )
 
     @property
     def arm(self) -> tuple[str, str, str, str, float, str]:

@@ -1,0 +1,264 @@
+"""What the engines of clusters share: who may take part, and how trials are dealt.
+
+Workers write whole trial folders to the run directory, which must be on a file system that all
+of them share; they need it anyway, for the encoded data. That is safe because
+
+- a folder is filled aside and renamed when it is whole (``store.RunDirectory``);
+- a trial that two workers finish, as one was thought dead, has the same bits from both;
+- a worker takes part only while it sees the session file that the driver wrote for this very run,
+  and only with the driver's code and versions. One that still works for an earlier driver finds
+  its half-filled folder gone, and finishes nothing.
+
+The driver alone writes everything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import secrets
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from . import registry
+from .engines import DIED_TWICE, ENVIRONMENT, Ended, given_up, run_job
+from .environment import PACKAGES
+from .errors import UserError
+from .store import RunDirectory, write_json
+from .worker import Job
+
+PATIENCE = 10.0
+"""seconds that a scheduler has to answer"""
+
+_CODE = "the code of priorbench"
+_SESSION = ".session-"
+_LEAST_AHEAD = 64
+_MOST_LOSSES = 3
+_SILENCE = 60.0  # seconds without news after which the user is told why
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A worker would not run a job, and why."""
+
+    reason: str
+
+
+def facts_here(packages: Sequence[str], plugins: Sequence[str]) -> dict[str, str]:
+    """What must be the same for the driver and for every worker, by name.
+
+    Args:
+        packages: whose versions count.
+        plugins: paths of plug-in files, which are read as they are now.
+    """
+    found = {"Python": ".".join(platform.python_version_tuple()[:2]), _CODE: _code_digest()}
+    found |= {package: _version(package) for package in packages}
+    for path in plugins:
+        try:
+            found[f"plug-in {path}"] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+        except OSError as error:
+            found[f"plug-in {path}"] = f"not readable ({error.strerror})"
+    return found
+
+
+# As they were when this process began to use them: what was changed since is not what it runs.
+@cache
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@cache
+def _code_digest() -> str:
+    """Hash of all code of the engine and of the components that are installed."""
+    here = Path(__file__).parent
+    paths = {
+        *here.glob("*.py"),
+        *(here / "metrics").glob("*.py"),
+        *(here / "statistics").glob("*.py"),
+    }
+    for kind in ("prior", "task", "architecture"):
+        for component in registry.components(kind).values():
+            if not component.plugin:
+                paths |= {component.path, *component.path.parent.glob("_*.py")}
+    digest = hashlib.sha256()
+    for path in sorted(paths, key=lambda path: (path.parent.name, path.name)):
+        digest.update(f"{path.parent.name}/{path.name}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def session(run: RunDirectory, packages: Sequence[str], plugins: Sequence[str]) -> Iterator[Path]:
+    """A file that says who may work for this run, and until when: while it is there.
+
+    Its name is new every time, so that no cache of a network file system has an answer to whether
+    it is there. Those of drivers that were killed are removed.
+    """
+    for path in run.root.glob(f"{_SESSION}*"):
+        path.unlink(missing_ok=True)
+    path = run.root.resolve() / f"{_SESSION}{secrets.token_hex(8)}"
+    asked = {"packages": list(packages), "plugins": list(plugins)}
+    write_json(path, {**asked, "facts": facts_here(packages, plugins)})
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def refusal(path: str) -> str:
+    """Why this process may not work for a run, or "".
+
+    Args:
+        path: of the session file.
+    """
+    try:
+        wanted = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError:
+        return (
+            f"sees no {path}: the run directory must be on a file system that the driver and all "
+            "workers share, under the same path; choose such an --out"
+        )
+    return difference(wanted["facts"], facts_here(wanted["packages"], wanted["plugins"]))
+
+
+def difference(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """The first fact in which a worker differs from its driver, and what to do, or ""."""
+    for name, value in wanted.items():
+        if found.get(name) == value:
+            continue
+        if name.startswith("plug-in "):
+            return (
+                f"{name} is {found.get(name)} there and {value} for the driver: it must be on a "
+                "shared file system, under the same path"
+            )
+        if name == _CODE:
+            return (
+                f"{_CODE} is not the driver's; install the same there, and restart workers that "
+                "were started before the code was changed"
+            )
+        return (
+            f"has {name} {found.get(name)}, the driver {value}; results would not be comparable: "
+            "install the same versions"
+        )
+    return ""
+
+
+def run_admitted(path: str, job: Job) -> Ended | Refused:
+    """Run a job if this process may; what a worker of a cluster calls.
+
+    Args:
+        path: of the session file.
+        job: what to run.
+    """
+    from threadpoolctl import threadpool_limits
+
+    reason = refusal(path)
+    if reason:
+        return Refused(f"the worker on {platform.node()} {reason}")
+    # engines run a job again whose worker has died; the folder that it left says how often
+    if RunDirectory(job.run).in_flight().count(job.trial.id) > 1:
+        return given_up(job, DIED_TWICE)
+    os.environ.update(ENVIRONMENT)
+    with threadpool_limits(1):
+        return run_job(job)
+
+
+class Cluster(ABC):
+    """Deals jobs to the workers of a cluster, a few more at a time than they have room for.
+
+    Attributes:
+        name: of the engine, and where it is, for messages.
+        jobs: how many trials at once, if the user wants it so.
+        gpu: whether a trial needs one.
+    """
+
+    def __init__(self, name: str, jobs: int | None, say: Callable[[str], None]) -> None:
+        """Connect to nothing yet."""
+        self.name, self.jobs, self.say = name, jobs, say
+        self.gpu = False
+
+    @abstractmethod
+    def slots(self) -> int:
+        """How many trials there is room for now; 0 while no worker is there."""
+
+    @abstractmethod
+    def refusals(self, path: str) -> Mapping[str, str]:
+        """What :func:`refusal` says on every worker that is there, by its name."""
+
+    @abstractmethod
+    def submit(self, path: str, job: Job) -> Any:
+        """Hand a job over; gives a handle that can be a key."""
+
+    @abstractmethod
+    def ended(self, handles: Collection[Any], timeout: float) -> list[Any]:
+        """The handles that have ended, after some seconds at the latest."""
+
+    @abstractmethod
+    def result(self, handle: Any) -> Ended | Refused | None:
+        """What became of a handle that has ended; None if its workers died too often."""
+
+    @abstractmethod
+    def cancel(self, handles: Collection[Any]) -> None:
+        """Forget jobs that have not begun."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave the cluster."""
+
+    def run(self, jobs: Iterable[Job], run: RunDirectory) -> Iterator[Ended]:
+        """As :meth:`engines.Engine.run`."""
+        source = iter(jobs)
+        first = next(source, None)
+        if first is None:
+            return
+        packages = [*PACKAGES, *(["modisco-lite"] if first.wanted.discovery else [])]
+        with session(run, packages, [str(path) for path in first.plugins]) as path:
+            for worker, reason in self.refusals(str(path)).items():
+                if reason:
+                    raise UserError(f"{self.name}: the worker on {worker} {reason}")
+            yield from self._dealt(str(path), chain([first], source))
+
+    def _dealt(self, path: str, jobs: Iterator[Job]) -> Iterator[Ended]:
+        flying: dict[Any, Job] = {}
+        lost: Counter[str] = Counter()
+        back: deque[Job] = deque()
+        try:
+            while True:
+                room = self._ahead() - len(flying)
+                again = [back.popleft() for _ in range(min(len(back), room))]
+                for job in chain(again, islice(jobs, max(room - len(again), 0))):
+                    flying[self.submit(path, job)] = job
+                if not flying:
+                    return
+                handles = self.ended(flying, _SILENCE)
+                if not handles and not self.slots():
+                    self.say(f"{self.name} has no worker; waiting for one")
+                for handle in handles:
+                    result, job = self.result(handle), flying.pop(handle)
+                    if isinstance(result, Refused):
+                        raise UserError(f"{self.name}: {result.reason}")
+                    if result is None:
+                        lost[job.trial.id] += 1
+                        if lost[job.trial.id] < _MOST_LOSSES:
+                            back.append(job)
+                            continue
+                        result = given_up(job, "its workers died again and again")
+                    yield result
+        finally:
+            self.cancel(flying)
+
+    def _ahead(self) -> int:
+        """How many jobs may be with the cluster: enough for workers that come meanwhile."""
+        return self.jobs or max(2 * self.slots(), _LEAST_AHEAD)
