@@ -14,37 +14,30 @@ The driver alone writes everything else.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import json
 import os
 import platform
-import secrets
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
-from . import registry
+from .admission import refusal, session
 from .engines import DIED_TWICE, ENVIRONMENT, Ended, given_up, run_job
 from .environment import PACKAGES
 from .errors import UserError
-from .store import RunDirectory, write_json
+from .store import RunDirectory
 from .worker import Job
 
 PATIENCE = 10.0
 """seconds that a scheduler has to answer"""
 
-_CODE = "the code of priorbench"
-_SESSION = ".session-"
+SILENCE = 60.0
+"""seconds without news after which the user is told why"""
+
 _LEAST_AHEAD = 64
 _MOST_LOSSES = 3
-_SILENCE = 60.0  # seconds without news after which the user is told why
 
 
 @dataclass(frozen=True)
@@ -52,107 +45,6 @@ class Refused:
     """A worker would not run a job, and why."""
 
     reason: str
-
-
-def facts_here(packages: Sequence[str], plugins: Sequence[str]) -> dict[str, str]:
-    """What must be the same for the driver and for every worker, by name.
-
-    Args:
-        packages: whose versions count.
-        plugins: paths of plug-in files, which are read as they are now.
-    """
-    found = {"Python": ".".join(platform.python_version_tuple()[:2]), _CODE: _code_digest()}
-    found |= {package: _version(package) for package in packages}
-    for path in plugins:
-        try:
-            found[f"plug-in {path}"] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-        except OSError as error:
-            found[f"plug-in {path}"] = f"not readable ({error.strerror})"
-    return found
-
-
-# As they were when this process began to use them: what was changed since is not what it runs.
-@cache
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-@cache
-def _code_digest() -> str:
-    """Hash of all code of the engine and of the components that are installed."""
-    here = Path(__file__).parent
-    paths = {
-        *here.glob("*.py"),
-        *(here / "metrics").glob("*.py"),
-        *(here / "statistics").glob("*.py"),
-    }
-    for kind in ("prior", "task", "architecture"):
-        for component in registry.components(kind).values():
-            if not component.plugin:
-                paths |= {component.path, *component.path.parent.glob("_*.py")}
-    digest = hashlib.sha256()
-    for path in sorted(paths, key=lambda path: (path.parent.name, path.name)):
-        digest.update(f"{path.parent.name}/{path.name}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-@contextmanager
-def session(run: RunDirectory, packages: Sequence[str], plugins: Sequence[str]) -> Iterator[Path]:
-    """A file that says who may work for this run, and until when: while it is there.
-
-    Its name is new every time, so that no cache of a network file system has an answer to whether
-    it is there. Those of drivers that were killed are removed.
-    """
-    for path in run.root.glob(f"{_SESSION}*"):
-        path.unlink(missing_ok=True)
-    path = run.root.resolve() / f"{_SESSION}{secrets.token_hex(8)}"
-    asked = {"packages": list(packages), "plugins": list(plugins)}
-    write_json(path, {**asked, "facts": facts_here(packages, plugins)})
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def refusal(path: str) -> str:
-    """Why this process may not work for a run, or "".
-
-    Args:
-        path: of the session file.
-    """
-    try:
-        wanted = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError:
-        return (
-            f"sees no {path}: the run directory must be on a file system that the driver and all "
-            "workers share, under the same path; choose such an --out"
-        )
-    return difference(wanted["facts"], facts_here(wanted["packages"], wanted["plugins"]))
-
-
-def difference(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
-    """The first fact in which a worker differs from its driver, and what to do, or ""."""
-    for name, value in wanted.items():
-        if found.get(name) == value:
-            continue
-        if name.startswith("plug-in "):
-            return (
-                f"{name} is {found.get(name)} there and {value} for the driver: it must be on a "
-                "shared file system, under the same path"
-            )
-        if name == _CODE:
-            return (
-                f"{_CODE} is not the driver's; install the same there, and restart workers that "
-                "were started before the code was changed"
-            )
-        return (
-            f"has {name} {found.get(name)}, the driver {value}; results would not be comparable: "
-            "install the same versions"
-        )
-    return ""
 
 
 def run_admitted(path: str, job: Job) -> Ended | Refused:
@@ -242,7 +134,7 @@ class Cluster(ABC):
                     flying[self.submit(path, job)] = job
                 if not flying:
                     return
-                handles = self.ended(flying, _SILENCE)
+                handles = self.ended(flying, SILENCE)
                 if not handles and not self.slots():
                     self.say(f"{self.name} has no worker; waiting for one")
                 for handle in handles:

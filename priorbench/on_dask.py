@@ -6,6 +6,7 @@ task, and hands over no more than what the workers that were there at the start 
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import secrets
 from collections.abc import Callable, Collection, Mapping
@@ -13,8 +14,10 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 import distributed
+from distributed.comm import connect
 
-from .cluster import PATIENCE, Cluster, Refused, refusal, run_admitted
+from .admission import refusal
+from .cluster import PATIENCE, Cluster, Refused, run_admitted
 from .devices import CUDA, Device, choose_device
 from .engines import Ended
 from .errors import UserError
@@ -42,16 +45,10 @@ class DaskEngine(Cluster):
             UserError: if nobody answers there.
         """
         super().__init__(f"--scheduler {address}", jobs, say)
-        try:
-            self._client = distributed.Client(
-                address, timeout=PATIENCE, set_as_default=False, name="priorbench"
-            )
-        except (OSError, ValueError, TypeError) as error:
-            what = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(
-                f"--scheduler {address}: no Dask scheduler answers there within {PATIENCE:.0f} s "
-                f"({what}); `dask scheduler` starts one and names its address"
-            ) from error
+        _require_answer(address)
+        self._client = distributed.Client(
+            address, timeout=PATIENCE, set_as_default=False, name="priorbench"
+        )
         self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def device(self, wanted: str) -> Device:
@@ -85,7 +82,8 @@ class DaskEngine(Cluster):
         return len(workers)
 
     def _workers(self) -> Mapping[str, Any]:
-        workers: Mapping[str, Any] = self._client.scheduler_info()["workers"]
+        # all of them: versions before 2026.8 tell of five
+        workers: Mapping[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
         return workers
 
     def refusals(self, path: str) -> Mapping[str, str]:
@@ -144,6 +142,25 @@ class DaskEngine(Cluster):
     def close(self) -> None:
         """As :meth:`cluster.Cluster.close`."""
         self._client.close()
+
+
+def _require_answer(address: str) -> None:
+    """Fail soon where no scheduler answers; the client would wait for ever for what is no Dask."""
+
+    async def ask() -> None:
+        arguments = distributed.Security().get_connection_args("client")
+        async with asyncio.timeout(PATIENCE):
+            comm = await connect(address, timeout=PATIENCE, **arguments)
+        comm.abort()
+
+    try:
+        asyncio.run(ask())
+    except (OSError, ValueError, TypeError) as error:  # no time left, no address, no certificate
+        what = str(error) or f"nothing within {PATIENCE:.0f} s"
+        raise UserError(
+            f"--scheduler {address}: no Dask scheduler answers there ({what}); `dask scheduler` "
+            "starts one and names its address"
+        ) from error
 
 
 def _run_here(path: str, job: Job) -> Ended | Refused:

@@ -11,20 +11,21 @@ import logging
 import math
 import re
 import socket
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from .cluster import PATIENCE, Cluster, Refused, refusal, run_admitted
+from .admission import refusal
+from .cluster import PATIENCE, SILENCE, Cluster, Refused, run_admitted
 from .devices import CUDA, Device, choose_device
 from .engines import Ended
 from .errors import UserError
 from .worker import Job
 
-_ADMISSION = 300.0  # seconds that a node has to start a process and look around
 _RETRIES = 3  # of a trial whose worker died; cluster.run_admitted gives it up before
 
 
@@ -45,14 +46,19 @@ class RayEngine(Cluster):
         """
         super().__init__(f"--scheduler {address}" if address else "--backend ray", jobs, say)
         _require_answer(address)
-        try:
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
-            what = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(
-                f"{self.name}: no Ray cluster can be used there ({what}); `ray start --head` "
-                "starts one and names its address"
-            ) from error
+        with contextlib.ExitStack() as stack:
+            # Ray prints its news where a run names its files, and nothing else
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+            try:
+                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+            except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
+                what = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise UserError(
+                    f"{self.name}: no Ray cluster can be used there ({what}); `ray start --head` "
+                    "starts one and names its address"
+                ) from error
+            stack.callback(ray.shutdown)
+            self._left = stack.pop_all()
         self._share = 1.0
 
     def device(self, wanted: str) -> Device:
@@ -101,6 +107,11 @@ class RayEngine(Cluster):
             ).remote(path)
             for name, node in self._nodes().items()
         }
+        left = list(asked.values())
+        while left:
+            _, left = ray.wait(left, num_returns=len(left), timeout=SILENCE)
+            if left:
+                self.say(f"{self.name}: waiting for {len(left)} of {len(asked)} nodes to answer")
         return {host: _answer(reference) for host, reference in asked.items()}
 
     def submit(self, path: str, job: Job) -> Any:
@@ -134,7 +145,7 @@ class RayEngine(Cluster):
 
     def close(self) -> None:
         """As :meth:`cluster.Cluster.close`."""
-        ray.shutdown()
+        self._left.close()
 
 
 def _require_answer(address: str | None) -> None:
@@ -155,9 +166,7 @@ def _require_answer(address: str | None) -> None:
 
 def _answer(reference: Any) -> str:
     try:
-        answer: str = ray.get(reference, timeout=_ADMISSION)
-    except GetTimeoutError:
-        return f"started no process within {_ADMISSION:.0f} s"
+        answer: str = ray.get(reference)
     except RayTaskError as error:
         cause = error.cause
         return f"cannot load priorbench as it is here: {type(cause).__name__}: {cause}"
