@@ -14,8 +14,10 @@ The driver alone writes everything else.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -36,7 +38,7 @@ PATIENCE = 10.0
 SILENCE = 60.0
 """seconds without news after which the user is told why"""
 
-_LEAST_AHEAD = 64
+_GLANCE = 5.0  # seconds after which the cluster is asked again how large it is
 _MOST_LOSSES = 3
 
 
@@ -80,6 +82,7 @@ class Cluster(ABC):
         """Connect to nothing yet."""
         self.name, self.jobs, self.say = name, jobs, say
         self.gpu = False
+        self._slots, self._looked, self._news = 0, -math.inf, 0.0
 
     @abstractmethod
     def slots(self) -> int:
@@ -126,6 +129,7 @@ class Cluster(ABC):
         flying: dict[Any, Job] = {}
         lost: Counter[str] = Counter()
         back: deque[Job] = deque()
+        self._news = time.monotonic()
         try:
             while True:
                 room = self._ahead() - len(flying)
@@ -134,9 +138,8 @@ class Cluster(ABC):
                     flying[self.submit(path, job)] = job
                 if not flying:
                     return
-                handles = self.ended(flying, SILENCE)
-                if not handles and not self.slots():
-                    self.say(f"{self.name} has no worker; waiting for one")
+                handles = self.ended(flying, _GLANCE)
+                self._tell_silence(bool(handles))
                 for handle in handles:
                     result, job = self.result(handle), flying.pop(handle)
                     if isinstance(result, Refused):
@@ -152,5 +155,20 @@ class Cluster(ABC):
             self.cancel(flying)
 
     def _ahead(self) -> int:
-        """How many jobs may be with the cluster: enough for workers that come meanwhile."""
-        return self.jobs or max(2 * self.slots(), _LEAST_AHEAD)
+        """How many jobs may be with the cluster: one runs and one waits where there is room.
+
+        Where there is none, one that waits makes clusters grow that grow by themselves.
+        """
+        now = time.monotonic()
+        if now - self._looked > _GLANCE:
+            self._slots, self._looked = self.slots(), now
+        return self.jobs or max(2 * self._slots, 1)
+
+    def _tell_silence(self, news: bool) -> None:
+        now = time.monotonic()
+        if news:
+            self._news = now
+        elif now - self._news > SILENCE:
+            self._news = now
+            if not self.slots():
+                self.say(f"{self.name} has no worker; waiting for one")

@@ -49,7 +49,7 @@ class DaskEngine(Cluster):
         self._client = distributed.Client(
             address, timeout=PATIENCE, set_as_default=False, name="priorbench"
         )
-        self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._ends: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def device(self, wanted: str) -> Device:
         """As :meth:`engines.Engine.device`: what workers offer, once there is one."""
@@ -57,7 +57,7 @@ class DaskEngine(Cluster):
             self.say(f"{self.name} has no worker yet; waiting for one")
             self._client.wait_for_workers(1)
         workers = self._workers().values()
-        gpus = sum(int(worker["resources"].get(_GPU, 0)) for worker in workers)
+        gpus = sum(map(_offers_gpu, workers))
         found = choose_device(
             wanted,
             gpus=gpus,
@@ -77,9 +77,7 @@ class DaskEngine(Cluster):
     def slots(self) -> int:
         """As :meth:`cluster.Cluster.slots`."""
         workers = self._workers().values()
-        if self.gpu:
-            return sum(int(worker["resources"].get(_GPU, 0)) for worker in workers)
-        return len(workers)
+        return sum(map(_offers_gpu, workers)) if self.gpu else len(workers)
 
     def _workers(self) -> Mapping[str, Any]:
         # all of them: versions before 2026.8 tell of five
@@ -93,7 +91,7 @@ class DaskEngine(Cluster):
         answers = self._client.run(refusal, path, on_error="return")
         for address, answer in answers.items():
             worker = workers.get(address, {})
-            if self.gpu and not worker.get("resources", {}).get(_GPU):
+            if self.gpu and not _offers_gpu(worker):
                 continue
             name = f"{worker.get('host', address)} ({address})"
             found[name] = _refused(answer, worker.get("nthreads", 1))
@@ -109,16 +107,16 @@ class DaskEngine(Cluster):
             pure=False,
             resources={_GPU: 1} if self.gpu else None,
         )
-        future.add_done_callback(self._news.put)
+        future.add_done_callback(self._ends.put)
         return future
 
     def ended(self, handles: Collection[Any], timeout: float) -> list[Any]:
         """As :meth:`cluster.Cluster.ended`."""
         found = []
         try:
-            found.append(self._news.get(timeout=timeout))
+            found.append(self._ends.get(timeout=timeout))
             while True:
-                found.append(self._news.get_nowait())
+                found.append(self._ends.get_nowait())
         except queue.Empty:
             return [future for future in found if future in handles]
 
@@ -142,6 +140,10 @@ class DaskEngine(Cluster):
     def close(self) -> None:
         """As :meth:`cluster.Cluster.close`."""
         self._client.close()
+
+
+def _offers_gpu(worker: Mapping[str, Any]) -> bool:
+    return bool(worker.get("resources", {}).get(_GPU, 0) >= 1)
 
 
 def _require_answer(address: str) -> None:

@@ -60,6 +60,7 @@ class RayEngine(Cluster):
             stack.callback(ray.shutdown)
             self._left = stack.pop_all()
         self._share = 1.0
+        self._task: Any = None
 
     def device(self, wanted: str) -> Device:
         """As :meth:`engines.Engine.device`: what nodes offer."""
@@ -74,6 +75,9 @@ class RayEngine(Cluster):
         self.gpu = found.kind == CUDA
         if self.gpu and self.jobs:
             self._share = 1 / math.ceil(self.jobs / gpus)
+        self._task = ray.remote(run_admitted).options(
+            num_cpus=1, num_gpus=self._share if self.gpu else 0, max_retries=_RETRIES
+        )
         return found
 
     def facts(self) -> dict[str, Any]:
@@ -116,10 +120,7 @@ class RayEngine(Cluster):
 
     def submit(self, path: str, job: Job) -> Any:
         """As :meth:`cluster.Cluster.submit`."""
-        task = ray.remote(run_admitted).options(
-            num_cpus=1, num_gpus=self._share if self.gpu else 0, max_retries=_RETRIES
-        )
-        return task.remote(path, job)
+        return self._task.remote(path, job)
 
     def ended(self, handles: Collection[Any], timeout: float) -> list[Any]:
         """As :meth:`cluster.Cluster.ended`."""

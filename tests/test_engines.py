@@ -252,7 +252,7 @@ class TestDealing:
             ended.trial for ended in cluster.run(self.jobs(tmp_path, 500), RunDirectory(tmp_path))
         ]
         assert found == [one.trial.id for one in self.jobs(tmp_path, 500)]
-        assert cluster.most == 64
+        assert cluster.most == 4
         many = Pretended(slots=100)
         assert len(list(many.run(self.jobs(tmp_path, 500), RunDirectory(tmp_path)))) == 500
         assert many.most == 200
@@ -266,7 +266,7 @@ class TestDealing:
         taken = []
         ends = Pretended().run(self.jobs(tmp_path, 10_000, taken), RunDirectory(tmp_path))
         next(ends)
-        assert len(taken) == 64
+        assert len(taken) == 4
         ends.close()
 
     def test_who_stops_asking_cancels_the_rest(self, tmp_path):
@@ -274,7 +274,7 @@ class TestDealing:
         ends = cluster.run(self.jobs(tmp_path, 100), RunDirectory(tmp_path))
         next(ends)
         ends.close()
-        assert len(cluster.cancelled) == 63
+        assert len(cluster.cancelled) == 3
         assert not list(tmp_path.glob(".session-*"))
 
     def test_a_lost_job_is_handed_over_again_and_given_up_in_the_end(self, tmp_path):
