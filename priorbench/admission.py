@@ -107,14 +107,13 @@ def difference(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
         if found.get(name) == value:
             continue
         if name.startswith("plug-in "):
-            return (
-                f"{name} is {found.get(name)} there and {value} for the driver: it must be on a "
-                "shared file system, under the same path"
-            )
+            there = found.get(name, "")
+            state = there if there.startswith("not readable") else "with other contents"
+            return f"finds {name} {state}: it must be on a shared file system, under the same path"
         if name == _CODE:
             return (
-                f"{_CODE} is not the driver's; install the same there, and restart workers that "
-                "were started before the code was changed"
+                f"has not {_CODE} that the driver has; install the same there, and restart workers "
+                "that were started before the code was changed"
             )
         return (
             f"has {name} {found.get(name)}, the driver {value}; results would not be comparable: "

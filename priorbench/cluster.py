@@ -25,7 +25,10 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
+import torch
+
 from .admission import refusal, session
+from .devices import CUDA
 from .engines import DIED_TWICE, ENVIRONMENT, Ended, given_up, run_job
 from .environment import PACKAGES
 from .errors import UserError
@@ -58,7 +61,7 @@ def run_admitted(path: str, job: Job) -> Ended | Refused:
     """
     from threadpoolctl import threadpool_limits
 
-    reason = refusal(path)
+    reason = refusal(path) or _lacks_gpu(job)
     if reason:
         return Refused(f"the worker on {platform.node()} {reason}")
     # engines run a job again whose worker has died; the folder that it left says how often
@@ -67,6 +70,12 @@ def run_admitted(path: str, job: Job) -> Ended | Refused:
     os.environ.update(ENVIRONMENT)
     with threadpool_limits(1):
         return run_job(job)
+
+
+def _lacks_gpu(job: Job) -> str:
+    if job.trial.device != CUDA or torch.cuda.device_count():
+        return ""
+    return "offers a GPU, but torch sees none there; look at CUDA_VISIBLE_DEVICES and at the driver"
 
 
 class Cluster(ABC):

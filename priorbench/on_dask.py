@@ -7,6 +7,7 @@ task, and hands over no more than what the workers that were there at the start 
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import secrets
 from collections.abc import Callable, Collection, Mapping
@@ -46,6 +47,8 @@ class DaskEngine(Cluster):
         """
         super().__init__(f"--scheduler {address}", jobs, say)
         _require_answer(address)
+        # what is lost is said in one line
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self._client = distributed.Client(
             address, timeout=PATIENCE, set_as_default=False, name="priorbench"
         )

@@ -171,7 +171,7 @@ class TestAdmission:
         with admission.session(run, PACKAGES, [str(plugin)]) as path:
             assert admission.refusal(str(path)) == ""
             plugin.write_text("x = 2")
-            assert f"plug-in {plugin} is" in admission.refusal(str(path))
+            assert f"finds plug-in {plugin} with other contents" in admission.refusal(str(path))
             plugin.unlink()
             assert "not readable (No such file" in admission.refusal(str(path))
             facts = json.loads(path.read_text())["facts"]
