@@ -21,7 +21,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
@@ -42,7 +42,8 @@ SILENCE = 60.0
 """seconds without news after which the user is told why"""
 
 _GLANCE = 5.0  # seconds after which the cluster is asked again how large it is
-_MOST_LOSSES = 3
+# Losses beyond what the engine itself mends, of a trial, and of all while nothing else ends.
+_MOST_LOSSES, _MOST_IN_A_ROW = 3, 9
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,14 @@ class Refused:
     """A worker would not run a job, and why."""
 
     reason: str
+
+
+@dataclass
+class _Losses:
+    """Jobs whose workers died more often than the engine itself mends."""
+
+    of_trial: Counter[str] = field(default_factory=Counter)
+    in_a_row: int = 0
 
 
 def run_admitted(path: str, job: Job) -> Ended | Refused:
@@ -136,7 +145,7 @@ class Cluster(ABC):
 
     def _dealt(self, path: str, jobs: Iterator[Job]) -> Iterator[Ended]:
         flying: dict[Any, Job] = {}
-        lost: Counter[str] = Counter()
+        lost = _Losses()
         back: deque[Job] = deque()
         self._news = time.monotonic()
         try:
@@ -150,18 +159,32 @@ class Cluster(ABC):
                 handles = self.ended(flying, _GLANCE)
                 self._tell_silence(bool(handles))
                 for handle in handles:
-                    result, job = self.result(handle), flying.pop(handle)
-                    if isinstance(result, Refused):
-                        raise UserError(f"{self.name}: {result.reason}")
-                    if result is None:
-                        lost[job.trial.id] += 1
-                        if lost[job.trial.id] < _MOST_LOSSES:
-                            back.append(job)
-                            continue
-                        result = given_up(job, "its workers died again and again")
-                    yield result
+                    job = flying.pop(handle)
+                    known = self._judged(job, self.result(handle), lost)
+                    if known is None:
+                        back.append(job)
+                    else:
+                        yield known
         finally:
             self.cancel(flying)
+
+    def _judged(self, job: Job, result: Ended | Refused | None, lost: _Losses) -> Ended | None:
+        """What became of a job; None if it is to be handed over again."""
+        if isinstance(result, Refused):
+            raise UserError(f"{self.name}: {result.reason}")
+        if result is not None:
+            lost.in_a_row = 0
+            return result
+        lost.of_trial[job.trial.id] += 1
+        lost.in_a_row += 1
+        if lost.in_a_row > _MOST_IN_A_ROW:
+            raise UserError(
+                f"{self.name}: workers die as soon as they have a trial; its own logs say why; the "
+                "same command goes on where it stopped"
+            )
+        if lost.of_trial[job.trial.id] < _MOST_LOSSES:
+            return None
+        return given_up(job, "its workers died again and again")
 
     def _ahead(self) -> int:
         """How many jobs may be with the cluster: one runs and one waits where there is room.

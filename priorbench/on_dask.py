@@ -48,7 +48,8 @@ class DaskEngine(Cluster):
         super().__init__(f"--scheduler {address}", jobs, say)
         _require_answer(address)
         # what is lost is said in one line
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for logger in ("distributed", "distributed.client"):
+            logging.getLogger(logger).setLevel(logging.CRITICAL)
         self._client = distributed.Client(
             address, timeout=PATIENCE, set_as_default=False, name="priorbench"
         )

@@ -228,7 +228,7 @@ class Pretended(Cluster):
 
     def result(self, handle):
         own = self.outcomes.get(self.job.trial.seed, "done")
-        if isinstance(own, list):
+        if isinstance(own, list):  # one after the other
             own = own.pop(0)
         return Ended(self.job.trial.id, own, "") if isinstance(own, str) else own
 
@@ -285,6 +285,12 @@ class TestDealing:
         assert by_seed[first].status == by_seed[third].status == "done"
         assert by_seed[second].reason == "its workers died again and again"
         assert RunDirectory(tmp_path).record(second)["status"] == "failed"
+
+    def test_a_cluster_that_loses_everything_fails_no_trial(self, tmp_path):
+        cluster = Pretended(dict.fromkeys(range(100), None), slots=100)
+        with pytest.raises(UserError, match="workers die as soon as they have a trial"):
+            list(cluster.run(self.jobs(tmp_path, 100), RunDirectory(tmp_path)))
+        assert not (tmp_path / "trials").exists()
 
     def test_a_worker_that_refuses_ends_the_run_with_a_line(self, tmp_path):
         cluster = Pretended({1: Refused("the worker on h has torch 1")})
