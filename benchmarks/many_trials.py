@@ -25,7 +25,7 @@ from priorbench.study import load_study
 TRIALS = 100_000
 PRIORS = ("none", "fourier", "tv", "gini", "l1", "l2", "gradient-l2", "dropout", "weight-l2")
 PRIORS += ("input-noise",)
-TASKS = 10
+TASKS = 50
 _EPOCHS = 8  # as at quick scale
 _PRELUDE = """
 import resource, sys, time
@@ -93,7 +93,7 @@ def make_run(root: Path, trials: int) -> Plan:
     """A run directory in which all trials have ended, but for what scoring them would write."""
     root.mkdir(parents=True)
     seeds = trials // (TASKS * len(PRIORS))
-    tasks = ", ".join(f'"binary:fidelity=0.{80 + i}"' for i in range(TASKS))
+    tasks = ", ".join(f'"binary:fidelity=0.{800 + i}"' for i in range(TASKS))
     priors = ", ".join(f'"{prior}"' for prior in PRIORS)
     (root / "asked.toml").write_text(
         f'name = "many"\npriors = [{priors}]\ntasks = [{tasks}]\nseeds = {seeds}\n'

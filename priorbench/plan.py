@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,7 +52,6 @@ _EXPLAINERS: dict[Scale, list[str]] = {
     "paper": ["input-x-gradient", "deep-lift-shap"],
 }
 SIMULATED = "simulated"
-FileDigest = Callable[[Path], str]
 
 
 @dataclass(frozen=True)
@@ -326,9 +325,9 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
     settings: list[Setting] = []
     datasets: dict[str, Path] = {}
     notes: dict[str, list[str]] = {}
-    reading = registry.source_digest(*_data_modules())
+    known = _Known(study)
     for source in sources(study):
-        folder = _prepare(source, study, run, say=say, reading=reading)
+        folder = _prepare(source, known, run, say)
         dataset = load_dataset(folder)
         key = f"{source.task}/{source.name}"
         datasets[key], notes[key] = folder, list(dataset.meta["notes"])
@@ -340,13 +339,10 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
     plan = Plan(study, [], datasets, notes, settings)
     if not study.tune:
         return with_evaluation(plan, {})
-    digest = cache(registry.component_digest)
     trials = [
         trial
         for setting in settings
-        for trial in _trials(
-            study, setting, tuning_arms(study, setting.source.task), stage=TUNE, digest=digest
-        )
+        for trial in _trials(setting, tuning_arms(study, setting.source.task), TUNE, known)
     ]
     return dataclasses.replace(plan, trials=trials)
 
@@ -358,25 +354,36 @@ def with_evaluation(plan: Plan, chosen: Mapping[tuple[tuple[str, str, str], str]
         plan: of :func:`make_plan`.
         chosen: weight by block and prior; those of the study where nothing was chosen.
     """
-    digest = cache(registry.component_digest)
-    trials = []
+    trials, known = [], _Known(plan.study)
     for setting in plan.settings:
         wanted = [
             Arm(one.prior, chosen.get((setting.block, one.prior), one.weight))
             for one in arms(plan.study, setting.source.task)
         ]
-        trials += _trials(plan.study, setting, wanted, stage=EVALUATE, digest=digest)
+        trials += _trials(setting, wanted, EVALUATE, known)
     return dataclasses.replace(plan, trials=[*plan.trials, *trials])
 
 
-def _trials(
-    study: Study, setting: Setting, wanted: Sequence[Arm], *, stage: str, digest: FileDigest
-) -> list[Trial]:
+class _Known:
+    """What many trials and datasets of a study share, looked up once while its plan is made."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.digest = cache(registry.component_digest)
+        self.seen_by = cache(lambda prior: seen_by(prior, study))
+
+    @cached_property
+    def reading(self) -> str:
+        """Digest of the code that reads and simulates data."""
+        return registry.source_digest(*_data_modules())
+
+
+def _trials(setting: Setting, wanted: Sequence[Arm], stage: str, known: _Known) -> list[Trial]:
     """The trials of one stage of a setting.
 
     All arms of a seed come before the next seed: an interrupted study is paired as far as it got.
     """
-    task, dataset, architecture = setting.block
+    study, (task, dataset, architecture) = known.study, setting.block
     seeds = study.tuning_seed_list if stage == TUNE else study.seed_list
     # what a seed does not change is looked up once
     of_first_seed = [
@@ -386,14 +393,16 @@ def _trials(
             architecture=architecture,
             prior=arm.prior,
             weight=arm.weight,
-            train_attribution=seen_by(arm.prior, study),
+            train_attribution=known.seen_by(arm.prior),
             seed=seeds[0],
             stage=stage,
             scale=study.scale,
             root_seed=study.root_seed,
             device=study.device,
             digest=setting.digest,
-            code=code_digest(task=task, architecture=architecture, prior=arm.prior, digest=digest),
+            code=code_digest(
+                task=task, architecture=architecture, prior=arm.prior, digest=known.digest
+            ),
         )
         for arm in wanted
     ]
@@ -417,20 +426,16 @@ def tuning_arms(study: Study, task: str) -> list[Arm]:
     return [Arm(BASELINE, 0.0), *tried]
 
 
-def _prepare(
-    source: Source, study: Study, run: RunDirectory, *, say: Callable[[str], None], reading: str
-) -> Path:
-    """The dataset's folder, encoded now unless the same inputs were encoded before.
-
-    ``reading`` is the digest of the code that reads and simulates.
-    """
-    name, written = _name(source.task), registry.data_spec(source.task)
+def _prepare(source: Source, known: _Known, run: RunDirectory, say: Callable[[str], None]) -> Path:
+    """The dataset's folder, encoded now unless the same inputs were encoded before."""
+    study, name = known.study, _name(source.task)
+    written = registry.data_spec(source.task)
     key = hash_of(
         [
             written,
             study.root_seed,
-            registry.component_digest(registry.components("task")[name].path),
-            reading,
+            known.digest(registry.components("task")[name].path),
+            known.reading,
             _fingerprint(source.data) if source.data else study.scale,
         ]
     )
