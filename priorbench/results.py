@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -55,9 +55,8 @@ RESULT_COLUMNS = [
 ]
 
 
-def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
+def _collect(plan: Plan, scores: _Scores) -> pd.DataFrame:
     """One row per trial, attribution and metric, reference rows included, in the plan's order."""
-    scores = _Scores(plan, run)
     references = _references(plan)
     rows: list[dict[str, Any]] = []
     # trials of different stages are scored on different data
@@ -79,7 +78,7 @@ class _Scores:
     def __init__(self, plan: Plan, run: RunDirectory) -> None:
         self.plan, self.run = plan, run
         self.datasets = {key: load_dataset(folder) for key, folder in plan.datasets.items()}
-        self.records = {trial.id: run.record(trial.id) for trial in plan.trials}
+        self.records = dict(run.records(trial.id for trial in plan.trials))
         self.found: dict[str, dict[str, dict[str, float]]] = {
             trial.id: self._stored(trial.id) for trial in plan.trials
         }
@@ -91,6 +90,10 @@ class _Scores:
             if costs and reference:
                 own = self.found[trial.id].setdefault("", {})
                 own |= scoring.score_against(costs, reference)
+
+    def statuses(self) -> Counter[str]:
+        """How many trials have which status."""
+        return Counter(str((record or {}).get("status")) for record in self.records.values())
 
     def _stored(self, trial: str) -> dict[str, dict[str, float]]:
         record = self.records[trial] or {}
@@ -224,12 +227,16 @@ def _reference_rows(references: _References) -> list[dict[str, Any]]:
     ]
 
 
-def write_results(plan: Plan, run: RunDirectory) -> None:
+def write_results(plan: Plan, run: RunDirectory) -> Counter[str]:
     """Write results.csv and comparisons.csv; across.csv and trends.csv where there is a point.
 
     The one is for several datasets, the other for several values of an option of a task.
+
+    Returns:
+        how many trials of the plan have which status.
     """
-    results = collect(plan, run)
+    scores = _Scores(plan, run)
+    results = _collect(plan, scores)
 
     @lru_cache(maxsize=_CACHED_TRIALS)
     def attribution(trial: str, spec: str) -> NDArray[np.float32]:
@@ -255,6 +262,7 @@ def write_results(plan: Plan, run: RunDirectory) -> None:
             (run.root / name).unlink(missing_ok=True)
         else:
             write_text(run.root / name, as_csv(table))
+    return scores.statuses()
 
 
 def task_options(spec: str) -> dict[str, Any]:
@@ -395,7 +403,7 @@ def load_run(root: Path) -> Run:
     results = _read_csv(root / "results.csv").astype({"seed": "Int64"})
     run = RunDirectory(root)
     ids = planned_trials(root)
-    records = {i: record for i in ids if (record := run.record(i)) is not None}
+    records = {i: record for i, record in run.records(ids) if record is not None}
     scored = set(results.loc[results["stage"] == EVALUATE, "trial"])
     if not scored <= set(records):
         raise UserError(f"{root}: results.csv is older than the trials; run the command again")
