@@ -18,11 +18,15 @@ from .contracts import Scale
 # holds every engine module that a training imports.
 DECIDING_MODULES = (
     "attributions",
+    "batch_statistics",
     "composition",
     "contracts",
     "dataset",
     "evaluation",
+    "fused",
+    "layers",
     "objective",
+    "optimiser",
     "penalties",
     "schedules",
     "seeds",
