@@ -29,10 +29,31 @@ KERNELS = {
     "matrix products": ("addmm", "mm", "bmm", "baddbmm"),
     "optimiser": ("_fused_adam_",),
     "normalisation and pooling": ("batch_norm", "max_pool"),
-    "elementwise and sums": (
-        "add clamp_min threshold_backward mul sub div neg sum mean rsqrt pow abs sgn sqrt where "
-        "sigmoid binary_cross_entropy log_sigmoid exp log maximum amax gather"
-    ).split(),
+    "elementwise and sums": [
+        "add",
+        "clamp_min",
+        "threshold_backward",
+        "mul",
+        "sub",
+        "div",
+        "neg",
+        "sum",
+        "mean",
+        "rsqrt",
+        "pow",
+        "abs",
+        "sgn",
+        "sqrt",
+        "where",
+        "sigmoid",
+        "binary_cross_entropy",
+        "log_sigmoid",
+        "exp",
+        "log",
+        "maximum",
+        "amax",
+        "gather",
+    ],
 }
 """by what the name of torch's operation starts with, after ``aten::`` and underscores; ``mm`` and
 ``add`` and the like are whole names"""

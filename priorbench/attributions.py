@@ -20,9 +20,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import specs
+from .chain import Gate
 from .contracts import Attribution
 from .errors import UserError, unknown
-from .layers import Gate
 from .streams import forward_parts, modules_of
 
 Target = Callable[[Any], torch.Tensor]

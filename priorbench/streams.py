@@ -33,9 +33,9 @@ import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from .batch_statistics import Normed, Running, batch_norm, normalise
-from .fused import recognise
-from .layers import Gate, Parts, apply
+from .batch_norm import BatchNorm, Running, normalise
+from .chain import Gate, Parts, Step, run
+from .fused import chain_of, changed, recognise
 
 
 class NotDivisible(AttributeError):
@@ -113,9 +113,9 @@ class Streams:
             return _batch_norm(*args, **kwargs)
         first = args[0] if args else None
         if isinstance(first, Streams) and torch.is_grad_enabled():
-            call = recognise(function, first.parts[0], args[1:], kwargs)
-            if call is not None:
-                return first.like(apply(call.layer, first.gate, call.parameters, first.held))
+            step = recognise(function, first.parts[0], args[1:], kwargs)
+            if step is not None:
+                return first.like(run([step], first.gate, first.held).parts)
         return _on_each_part(function, args, kwargs)
 
 
@@ -199,14 +199,9 @@ def _batch_norm(  # noqa: PLR0917 (the signature of torch)
                 for p in streams.parts
             ]
         )
-    affine, running = (weight, bias), Running(running_mean, running_var, momentum)
-    guests = streams.parts[streams.counted :]
-    examples = Parts(streams.parts[: streams.counted]) if guests else streams.held
-    normed = batch_norm(examples, affine, running, eps=eps, gate=streams.gate)
-    if not guests:
-        return streams.like(normed.parts)
-    others = [normalise(guest, normed, affine) for guest in guests]
-    return streams.like([*normed.parts.pieces, *others])
+    examples = sum(part.shape[0] for part in streams.parts[: streams.counted])
+    layer = BatchNorm(eps, examples, Running(running_mean, running_var, momentum))
+    return streams.like(run([Step(layer, (weight, bias))], streams.gate, streams.held).parts)
 
 
 class _WholeBatchNorm(TorchFunctionMode):
@@ -215,7 +210,7 @@ class _WholeBatchNorm(TorchFunctionMode):
     The examples' pass notes the statistics, call by call; a pass of guests is given them.
     """
 
-    def __init__(self, gate: Gate, given: Sequence[Normed] | None = None) -> None:
+    def __init__(self, gate: Gate, given: Sequence[Sequence[torch.Tensor]] | None = None) -> None:
         super().__init__()
         self.gate, self.noted = gate, [] if given is None else list(given)
         self._takes = given is not None
@@ -252,12 +247,12 @@ class _WholeBatchNorm(TorchFunctionMode):
             return F.batch_norm(
                 input, running_mean, running_var, weight, bias, False, momentum, eps
             )
-        affine, running = (weight, bias), Running(running_mean, running_var, momentum)
         if self._takes:
-            return normalise(input, self.noted.pop(0), affine)
-        normed = batch_norm(Parts([input]), affine, running, eps=eps, gate=self.gate)
-        self.noted.append(normed)
-        return normed.parts.pieces[0]
+            return normalise(input, self.noted.pop(0), (weight, bias), eps)
+        layer = BatchNorm(eps, len(input), Running(running_mean, running_var, momentum))
+        passed = run([Step(layer, (weight, bias))], self.gate, Parts([input]))
+        self.noted.append(passed.statistics)
+        return passed.parts.pieces[0]
 
 
 Arguments = Sequence[torch.Tensor]
@@ -298,6 +293,18 @@ def _side_by_side(
     return [_part(output, index) for index in range(len(parts))]
 
 
+def _as_chain(
+    model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
+) -> list[Any]:
+    """The quickest way, for networks that are a row of layers."""
+    held = Parts([arguments[0] for arguments in parts])
+    examples = sum(part.shape[0] for part in held.pieces[:counted])
+    steps = chain_of(model, held.pieces[0], examples)
+    if steps is None or any(len(arguments) > 1 for arguments in parts):
+        raise NotDivisible("this is no row of layers")
+    return list(run(steps, gate, held).parts.pieces)
+
+
 def _one_by_one(
     model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
 ) -> list[Any]:
@@ -335,8 +342,10 @@ def _rows(output: Any, start: int, end: int) -> Any:
 
 
 _Way = Callable[[torch.nn.Module, Sequence[Arguments], Gate, int], list[Any]]
-# by model, and by which of its modules are in training mode
-_tried: WeakKeyDictionary[torch.nn.Module, dict[tuple[bool, ...], _Way]] = WeakKeyDictionary()
+# by model, and by which of its modules are in training mode or have hooks
+_tried: WeakKeyDictionary[torch.nn.Module, dict[tuple[tuple[bool, bool], ...], _Way]] = (
+    WeakKeyDictionary()
+)
 
 
 def modules_of(model: torch.nn.Module) -> list[torch.nn.Module]:
@@ -351,14 +360,16 @@ def _way(model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> _W
     """The fastest way that gives what one tensor gives; tried once and remembered."""
     modules = modules_of(model)
     known = _tried.setdefault(model, {})
-    modes = tuple([module.training for module in modules])
+    modes = tuple([(module.training, changed(module)) for module in modules])
     if modes in known:
         return known[modes]
     if any(map(torch.nn.parameter.is_lazy, [*model.parameters(), *model.buffers()])):
         return _whole  # its first pass makes it what it is
     norms = [module for module in modules if isinstance(module, _BatchNorm)]
     coupled = any(norm.training or norm.running_mean is None for norm in norms)
-    ways: list[_Way] = [_side_by_side] if coupled else [_side_by_side, _one_by_one]
+    ways: list[_Way] = (
+        [_as_chain, _side_by_side] if coupled else [_as_chain, _side_by_side, _one_by_one]
+    )
     if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
         ways = []
     known[modes] = _first_that_agrees(ways, model, parts, counted)

@@ -18,7 +18,8 @@ from .contracts import Scale
 # holds every engine module that a training imports.
 DECIDING_MODULES = (
     "attributions",
-    "batch_statistics",
+    "batch_norm",
+    "chain",
     "composition",
     "contracts",
     "dataset",

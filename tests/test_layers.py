@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from priorbench.batch_statistics import Running, batch_norm, normalise
-from priorbench.fused import recognise
-from priorbench.layers import Gate, Parts, apply, joined, separate
+from priorbench.batch_norm import BatchNorm, Running, normalise
+from priorbench.chain import Gate, Parts, Step, joined, run, separate
+from priorbench.fused import chain_of, recognise
 from priorbench.optimiser import Adam
 
 
@@ -34,8 +34,8 @@ CALLS = {
 
 
 def ours(function, parts, args, kwargs, gate=None):
-    call = recognise(function, parts[0], args, kwargs)
-    return apply(call.layer, gate or Gate(), call.parameters, Parts(parts)).pieces
+    step = recognise(function, parts[0], args, kwargs)
+    return run([step], gate or Gate(), Parts(parts)).parts.pieces
 
 
 def same(found, expected, tolerance=1e-12):
@@ -86,10 +86,10 @@ def test_with_an_open_gate_derivatives_of_any_order_are_exact(name):
     leaves = [a for a in args if isinstance(a, torch.Tensor)]
     parts = parts_of(2, 1, shape=(3, 18))
 
-    def run(*tensors):
+    def squares(*tensors):
         return tuple(r.pow(2) for r in ours(function, tensors[: len(parts)], args, kwargs))
 
-    assert torch.autograd.gradgradcheck(run, (*parts, *leaves), atol=1e-6)
+    assert torch.autograd.gradgradcheck(squares, (*parts, *leaves), atol=1e-6)
 
 
 def test_a_part_without_a_gradient_counts_as_zero():
@@ -114,6 +114,12 @@ def test_nobody_pays_for_the_gradient_by_the_points():
     assert weight.grad is not None
 
 
+def normed(parts, affine, gate=None, *, eps, running=None, examples=None):
+    examples = sum(map(len, parts)) if examples is None else examples
+    layer = BatchNorm(eps, examples, running or Running(None, None, 0.1))
+    return run([Step(layer, affine)], gate or Gate(), Parts(parts))
+
+
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("shape", [(3, 7), (3,)])
 def test_batch_norm_has_torchs_values_gradients_and_running_statistics(affine, shape):
@@ -122,8 +128,8 @@ def test_batch_norm_has_torchs_values_gradients_and_running_statistics(affine, s
     scale = scale if affine else (None, None)
     leaves = [*parts, *(s for s in scale if s is not None)]
     mine, theirs = ([torch.zeros(3).double(), torch.ones(3).double()] for _ in range(2))
-    normed = batch_norm(Parts(parts), scale, Running(*mine, 0.3), eps=1e-3, gate=Gate())
-    found = torch.cat(list(normed.parts.pieces))
+    passed = normed(parts, scale, eps=1e-3, running=Running(*mine, 0.3))
+    found = torch.cat(list(passed.parts.pieces))
     expected = F.batch_norm(torch.cat(parts), *theirs, *scale, True, 0.3, 1e-3)
     assert same([found, *mine], [expected, *theirs])
     weight = random(*expected.shape)
@@ -131,40 +137,94 @@ def test_batch_norm_has_torchs_values_gradients_and_running_statistics(affine, s
     assert same(*pair)
 
 
-def test_batch_norm_can_be_differentiated_twice_through_all_its_outputs():
-    parts = parts_of(2, 3, shape=(2, 3))
+@pytest.mark.parametrize("examples", [5, 3])
+def test_batch_norm_can_be_differentiated_twice_through_all_its_outputs(examples):
+    # with three examples, the last two rows are guests
+    parts = parts_of(3, 2, shape=(2, 3))
     affine = (random(2, seed=5).requires_grad_(), random(2, seed=6).requires_grad_())
 
-    def run(*tensors):
-        normed = batch_norm(
-            Parts(tensors[:2]), tensors[2:], Running(None, None, 0.1), eps=0.1, gate=Gate()
-        )
-        guest = normalise(random(1, 2, 3), normed, tensors[2:])
-        return (*normed.parts.pieces, normed.mean, normed.inverse, guest)
+    def outputs(*tensors):
+        passed = normed(tensors[:2], tensors[2:], eps=0.1, examples=examples)
+        other = normalise(random(1, 2, 3), passed.statistics, tensors[2:], 0.1)
+        return (*passed.parts.pieces, *passed.statistics, other)
 
-    assert torch.autograd.gradcheck(run, (*parts, *affine))
-    assert torch.autograd.gradgradcheck(run, (*parts, *affine))
+    assert torch.autograd.gradcheck(outputs, (*parts, *affine))
+    assert torch.autograd.gradgradcheck(outputs, (*parts, *affine))
 
 
-def test_a_closed_gate_holds_the_statistics_fixed_and_is_differentiated_through_them():
-    parts = parts_of(2, 3, shape=(2, 3))
-    weight, slope = random(2, seed=5).requires_grad_(), random(2, 2, 3, seed=8)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_closed_gate_holds_the_statistics_fixed_and_is_differentiated_through_them(place):
+    # of an example and of a guest
+    parts = parts_of(3, 2, shape=(2, 3))
+    weight, slope = random(2, seed=5).requires_grad_(), random(*parts[place].shape, seed=8)
 
     def attribution(*tensors):
         gate = Gate()
         pieces = [t.clone() for t in tensors[:2]]
-        normed = batch_norm(
-            Parts(pieces), (tensors[2], None), Running(None, None, 0.1), eps=0.1, gate=gate
-        )
+        passed = normed(pieces, (tensors[2], None), gate, eps=0.1, examples=3)
         with gate.closed():
-            return torch.autograd.grad(normed.parts.pieces[0], pieces[0], slope, create_graph=True)[
-                0
-            ]
+            return torch.autograd.grad(
+                passed.parts.pieces[place], pieces[place], slope, create_graph=True
+            )[0]
 
-    whole = torch.cat(parts)
-    scale = weight / (whole.var((0, 2), unbiased=False) + 0.1).sqrt()
+    scale = weight / (parts[0].var((0, 2), unbiased=False) + 0.1).sqrt()
     assert same([attribution(*parts, weight)], [slope * scale[:, None]])
     assert torch.autograd.gradcheck(attribution, (*parts, weight))
+    assert torch.autograd.gradgradcheck(attribution, (*parts, weight))
+
+
+def network(**options):
+    torch.manual_seed(0)
+    modules = [
+        torch.nn.Conv1d(4, 3, 5, padding=2),
+        torch.nn.BatchNorm1d(3, **options),
+        torch.nn.ReLU(inplace=True),
+        torch.nn.Sequential(torch.nn.Conv1d(3, 3, 3), torch.nn.MaxPool1d(2), torch.nn.ReLU()),
+        torch.nn.Flatten(),
+        torch.nn.Linear(9 * 3, 4),
+        torch.nn.BatchNorm1d(4, **options),
+        torch.nn.Linear(4, 1),
+    ]
+    return torch.nn.Sequential(*modules).double()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"momentum": None}, {"track_running_stats": False}, {"affine": False}, {"eps": 0.1}],
+)
+def test_a_network_is_one_chain_with_torchs_outputs_gradients_and_buffers(options):
+    chained, plain = network(**options), network(**options)
+    for step in range(2):
+        parts = [random(size, 4, 20, seed=10 * step + size) for size in (2, 3)]
+        steps = chain_of(chained, parts[0], 5)
+        found = torch.cat(list(run(steps, Gate(), Parts(parts)).parts.pieces))
+        expected = plain(torch.cat(parts))
+        assert same([found], [expected])
+        found.pow(2).sum().backward()
+        expected.pow(2).sum().backward()
+    for mine, theirs in zip(chained.parameters(), plain.parameters(), strict=True):
+        assert same([mine.grad], [theirs.grad])
+    for mine, theirs in zip(chained.buffers(), plain.buffers(), strict=True):
+        assert same([mine.double()], [theirs.double()])
+
+
+def test_what_is_no_row_of_known_layers_is_no_chain():
+    part = random(2, 4, 20)
+    assert chain_of(network(), part, 2) is not None
+    for other in (torch.nn.Softplus(), torch.nn.Linear(20, 20)):  # of three dimensions
+        assert chain_of(torch.nn.Sequential(torch.nn.Conv1d(4, 4, 1), other), part, 2) is None
+    assert chain_of(network().eval(), part, 2) is None
+    assert chain_of(network(), part.float(), 2) is None
+    hooked, replaced = network(), network()
+    hooked[3][0].register_forward_hook(lambda module, inputs, output: output)
+    replaced[2].forward = lambda value: value
+    assert chain_of(hooked, part, 2) is None
+    assert chain_of(replaced, part, 2) is None
+
+    class Other(torch.nn.Conv1d):
+        pass
+
+    assert chain_of(torch.nn.Sequential(Other(4, 1, 3)), part, 2) is None
 
 
 def test_parts_that_lie_one_behind_the_other_are_joined_without_a_copy():
