@@ -7,6 +7,7 @@ outside kernels and is taken off again by the processor time of trials that were
 
 from __future__ import annotations
 
+import re
 import statistics
 import sys
 import tempfile
@@ -21,42 +22,21 @@ from torch.profiler import ProfilerActivity, profile
 from priorbench.plan import Plan, make_plan, resolve
 from priorbench.store import RunDirectory
 from priorbench.study import Study
+from priorbench.trial import Trial
 from priorbench.worker import Job, run_trial
 
 ROUNDS = 3
 KERNELS = {
-    "convolutions": ("conv",),
-    "matrix products": ("addmm", "mm", "bmm", "baddbmm"),
-    "optimiser": ("_fused_adam_",),
-    "normalisation and pooling": ("batch_norm", "max_pool"),
-    "elementwise and sums": [
-        "add",
-        "clamp_min",
-        "threshold_backward",
-        "mul",
-        "sub",
-        "div",
-        "neg",
-        "sum",
-        "mean",
-        "rsqrt",
-        "pow",
-        "abs",
-        "sgn",
-        "sqrt",
-        "where",
-        "sigmoid",
-        "binary_cross_entropy",
-        "log_sigmoid",
-        "exp",
-        "log",
-        "maximum",
-        "amax",
-        "gather",
-    ],
+    "convolutions": r".*conv.*",
+    "matrix products": r"addmm|mm|bmm|baddbmm",
+    "optimiser": r"fused_adam",
+    "normalisation and pooling": r".*(batch_norm|max_pool).*",
+    "elementwise and sums": (
+        r"add|sub|mul|div|neg|abs|sgn|pow|sqrt|rsqrt|exp|log|sum|mean|amax|where|gather|sigmoid"
+        r"|clamp_min|threshold_backward|maximum|.*cross_entropy.*|log_sigmoid.*|fft.*"
+    ),
 }
-"""by what the name of torch's operation starts with, after ``aten::`` and underscores; ``mm`` and
-``add`` and the like are whole names"""
+"""names of torch's operations by kind, without ``aten::`` and underscores at the ends"""
 ARITHMETIC = ("convolutions", "matrix products", "optimiser")
 
 
@@ -82,13 +62,10 @@ class Shares:
 
 def kind_of(operation: str) -> str:
     """Kind of kernel of an operation of torch, or "" for what is no arithmetic."""
-    name = operation.removeprefix("aten::").strip("_") if operation.startswith("aten::") else ""
-    for kind, names in KERNELS.items():
-        for known in names:
-            loose = known in ("conv", "batch_norm", "max_pool", "binary_cross_entropy")
-            if name == known.strip("_") or (loose and known in name):
-                return kind
-    return ""
+    if not operation.startswith("aten::"):
+        return ""
+    name = operation.removeprefix("aten::").strip("_")
+    return next((kind for kind, known in KERNELS.items() if re.fullmatch(known, name)), "")
 
 
 def shares(scale: str) -> Iterator[Shares]:
@@ -110,7 +87,7 @@ def shares(scale: str) -> Iterator[Shares]:
             yield _profiled(job, statistics.median(times))
 
 
-def _job(plan: Plan, run: RunDirectory, trial: object) -> Job:
+def _job(plan: Plan, run: RunDirectory, trial: Trial) -> Job:
     dataset = plan.datasets[f"{trial.task}/{trial.dataset}"]
     return Job(trial, dataset.resolve(), (), run.root, plan.wanted(trial))
 
