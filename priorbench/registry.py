@@ -16,7 +16,7 @@ import pkgutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -352,13 +352,19 @@ def source_digest(*paths: Path) -> str:
     """Hash of source files that ignores comments, layout and docstrings."""
     digest = hashlib.sha256()
     for path in sorted(paths):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list):
-                node.body = [s for s in body if not _is_string(s)]  # type: ignore[attr-defined]
-        digest.update(ast.dump(tree).encode())
+        digest.update(_text_digest(path.read_text(encoding="utf-8")))
     return digest.hexdigest()[:16]
+
+
+# every trial asks whether a file has changed; parsing takes much longer than reading
+@lru_cache(maxsize=512)
+def _text_digest(text: str) -> bytes:
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [s for s in body if not _is_string(s)]  # type: ignore[attr-defined]
+    return hashlib.sha256(ast.dump(tree).encode()).digest()
 
 
 def component_digest(path: Path) -> str:
