@@ -23,6 +23,7 @@ from priorbench.reports._blocks import SIGNS
 from priorbench.reports._numbers import MISSING, counted, decimals_for, fixed, listed, p_value
 
 from priorbench.metrics import METRICS
+from priorbench.results import task_options
 from priorbench.specs import split_spec
 from priorbench.trends import swept_tasks
 
@@ -136,16 +137,34 @@ def _provenance(one: Mapping[str, Any]) -> str:
 def setting_names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The shortest names that tell settings apart, by the key of ``findings_figure.place``."""
     keys = {place(row): row for row in rows}
-    columns = [
-        column
-        for column in ("task", "dataset", "architecture")
-        if len({row[column] for row in keys.values()}) > 1
-    ]
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
     names = {
-        key: " · ".join(str(row[column]) for column in columns) or str(row["task"])
+        "task": _task_names(tasks),
+        "dataset": {row["dataset"]: row["dataset"] for row in rows},
+        "architecture": {row["architecture"]: row["architecture"] for row in rows},
+    }
+    several = [column for column, known in names.items() if len(known) > 1]
+    return {
+        key: " · ".join(names[column][row[column]] for column in several) or str(row["task"])
         for key, row in keys.items()
     }
-    return {key: name.replace("=1.0", "=1") for key, name in names.items()}
+
+
+def _task_names(specs: Sequence[str]) -> dict[str, str]:
+    """Every task by its name and those options in which tasks of that name differ."""
+    options = {spec: task_options(spec) for spec in specs}
+    found = {}
+    for spec in specs:
+        name = split_spec(spec)[0]
+        alike = [options[other] for other in specs if split_spec(other)[0] == name]
+        varying = [key for key in alike[0] if len({str(one[key]) for one in alike}) > 1]
+        told = ", ".join(f"{key}={_number(options[spec][key])}" for key in varying)
+        found[spec] = f"{name} {told}".strip()
+    return found
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _of(rows: Sequence[Mapping[str, Any]], ask: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -423,8 +442,6 @@ def _with_values(
     rows: Sequence[Mapping[str, Any]], trend: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """The rows of a sweep, each with the value of the option."""
-    from priorbench.results import task_options
-
     blocks = [tuple(row[c] for c in ("task", "dataset", "architecture")) for row in rows]
     options = {block[0]: task_options(block[0]) for block in blocks}
     for swept in swept_tasks(list(dict.fromkeys(blocks)), options):
