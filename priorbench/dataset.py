@@ -416,9 +416,9 @@ class Dataset:
         return np.sort(rows[order[: math.ceil(self.train_share * len(rows))]])
 
     @property
-    def passes(self) -> int:
-        """How often an epoch goes through the training rows, so that it has as many steps."""
-        return round(1 / self.train_share)
+    def epoch_rows(self) -> int:
+        """How many training rows an epoch shows: as many as there are, whatever share is used."""
+        return int((self.split == TRAIN).sum())
 
     @property
     def scored_rows(self) -> NDArray[np.int64]:

@@ -32,8 +32,6 @@ CONTRACTS: dict[str, type] = {
     "report": Section,
 }
 _PLUGIN_KINDS = ("prior", "task")
-_TRAINING_OPTIONS = ("train_share", "train_epochs")
-"""options of every task that do not decide its data"""
 
 
 @dataclass(frozen=True)
@@ -246,14 +244,8 @@ def normal_spec(kind: str, spec: str) -> str:
 
 
 def data_spec(task: str) -> str:
-    """The spec of a task without what does not decide its data: how it is trained on."""
-    built: Task = build("task", task)
-    usual: dict[str, Any] = {
-        field.name: field.default
-        for field in dataclasses.fields(Task)
-        if field.name in _TRAINING_OPTIONS
-    }
-    return specs.normalise(specs.split_spec(task)[0], dataclasses.replace(built, **usual))
+    """The normal spec of a task without what does not decide its data: how it is trained on."""
+    return specs.without(normal_spec("task", task), specs.TRAINING_OPTIONS)
 
 
 def names_in(kind: str, spec: str) -> list[str]:

@@ -176,8 +176,10 @@ class _Trainer:
         """Rows in the epoch's order, which to turn to the other strand, and how far to shift."""
         rows = self.dataset.rows(TRAIN)
         generator = np.random.default_rng(self.luck.derive("order", epoch))
-        passes = [generator.permutation(rows) for _ in range(self.dataset.passes)]
-        rows = shuffled = np.concatenate(passes)
+        # a share of the data is passed through more often, so that an epoch has as many steps
+        passes = math.ceil(self.dataset.epoch_rows / len(rows))
+        shuffled = np.concatenate([generator.permutation(rows) for _ in range(passes)])
+        rows = shuffled = shuffled[: self.dataset.epoch_rows]
         flips = generator.random(len(rows)) < 0.5
         margin = self.dataset.margin
         shifts = generator.integers(-margin, margin + 1, len(rows)) if margin else None
