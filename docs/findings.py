@@ -52,9 +52,9 @@ say ([real data](real-data.md)).
 
 **What it is not.** Sections are not independent of each other: a prior in a setting with the same
 seeds is the same result wherever it stands (Fourier on the binary task is in seven sections), and
-counts in the number of trainings each time. Every baseline that is asked about has a family of tests
-of its own. A seed draws a training anew, not the data: each setting has one dataset. Minutes are
-of the wall, summed over trials, on a machine that was busy with other work.
+counts in the number of trainings each time. Every baseline that is asked about has a family of
+tests of its own. A seed draws a training anew, not the data: each setting has one dataset. Minutes
+are of the wall, summed over trials, on a machine that was busy with other work.
 
 """
 
@@ -284,9 +284,9 @@ def _trend_table(facts: Mapping[str, Any]) -> str:
         return ""
     option, tests = facts["trends"][0]["option"], facts["trends"][0]["tests"]
     lines = [
-        f"Does the gain change with `{option}`? Along a line through each seed's gains over the ranks "
-        f"of the values, from the first to the last; sign-flip test, Holm's method over the {tests} "
-        "tests of a sweep:\n\n",
+        f"Does the gain change with `{option}`? Along a line through each seed's gains over the "
+        "ranks of the values, from the first to the last; sign-flip test, Holm's method over the "
+        f"{tests} tests of a sweep:\n\n",
         "| prior | metric | change of the gain | p | the gain |\n|---|---|---|---|---|\n",
     ]
     for row in facts["trends"]:
