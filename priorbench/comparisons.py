@@ -35,13 +35,7 @@ from .statistics import (
 )
 from .store import DONE
 
-COMPARISON_COLUMNS = [
-    *BLOCK_COLUMNS,
-    "prior",
-    "baseline",
-    "attribution",
-    "metric",
-    "axis",
+DIFFERENCE_COLUMNS = (
     "n",
     "mean_baseline",
     "mean_prior",
@@ -53,6 +47,16 @@ COMPARISON_COLUMNS = [
     "p_adjusted",
     "test",
     "verdict",
+)
+"""what every table says of two arms"""
+COMPARISON_COLUMNS = [
+    *BLOCK_COLUMNS,
+    "prior",
+    "baseline",
+    "attribution",
+    "metric",
+    "axis",
+    *DIFFERENCE_COLUMNS,
     "family",
     "correction",
     "tests",
@@ -228,6 +232,7 @@ __all__ = [
     "ALPHA",
     "BLOCK_COLUMNS",
     "COMPARISON_COLUMNS",
+    "DIFFERENCE_COLUMNS",
     "EVALUATE",
     "POWER",
     "REFERENCE",

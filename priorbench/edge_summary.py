@@ -11,7 +11,8 @@ import pandas as pd
 
 from .comparisons import ALPHA
 from .edge_effects import GradientEffects, PenaltyEffects
-from .edge_trials import TrainedEdges, without_boundary
+from .edge_tests import without_boundary
+from .edge_trials import TrainedEdges
 from .plan import BASELINE
 from .statistics import smallest_p
 

@@ -27,6 +27,7 @@ from .metrics import METRICS
 from .pairs import BLOCK_COLUMNS, EVALUATE, REFERENCE, paired_runs
 from .results import RESULT_COLUMNS, Run, planned_trials
 from .scoring import score_seeds
+from .trends import trends
 
 Block = tuple[str, str, str]
 
@@ -109,8 +110,13 @@ def join(runs: Sequence[Run]) -> Run:
     joined = replace(joined, results=_with_agreement(joined))
     claims = claims_of(study)
     pairs = paired_runs(joined.results, joined.agreement(), claims.baseline)
+    # runs of earlier versions do not say what their tasks' options are
+    options = {spec: facts["options"] for spec, facts in joined.environment["tasks"].items()}
     return replace(
-        joined, comparisons=compare_pairs(pairs, claims), across=compare_across(pairs, claims)
+        joined,
+        comparisons=compare_pairs(pairs, claims),
+        across=compare_across(pairs, claims),
+        trends=trends(pairs, options, claims),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 
 from priorbench.claims import PRIMARY
 from priorbench.comparisons import ALPHA, counted_scores
-from priorbench.contracts import Metric
+from priorbench.contracts import Axis, Metric
 from priorbench.families import Family, families
 from priorbench.metrics import METRICS
 from priorbench.plan import BASELINE
@@ -26,6 +26,7 @@ from priorbench.store import DONE
 from ._numbers import listed
 
 _KEYS = ["task", "dataset", "architecture"]
+_AXES = get_args(Axis)
 MANY_BLOCKS = 12
 """a run of more has fewer figures of each, and says so: pages are read, and loaded, whole"""
 
@@ -76,7 +77,8 @@ class Block:
     def all_metrics(self) -> list[Metric]:
         """What was measured, axis by axis."""
         present = set(self.rows["metric"])
-        return [metric for name, metric in METRICS.items() if name in present]
+        found = [metric for name, metric in METRICS.items() if name in present]
+        return sorted(found, key=lambda metric: _AXES.index(metric.axis))
 
     @cached_property
     def primary(self) -> set[str]:

@@ -9,9 +9,10 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from priorbench.comparisons import ALPHA
+from priorbench.edge_contrasts import CONTRASTS
 from priorbench.edge_effects import NEAR, WIDTH
 from priorbench.edge_summary import NOTABLE, EdgeConclusion, Effects, conclusions
-from priorbench.edge_trials import CONTRASTS, TrainedEdges
+from priorbench.edge_trials import TrainedEdges
 from priorbench.specs import split_spec
 from priorbench.statistics import smallest_p
 

@@ -41,7 +41,10 @@ class Motifs(Section):
         if not run.study.get("discovery"):
             return ""
         found = blocks(run)
-        parts = [_block(run, block) for block in found[:MANY_BLOCKS]]
+        parts = [part for block in found[:MANY_BLOCKS] if (part := _block(run, block))]
+        if not parts:
+            return ""
+        parts.insert(0, render("motifs_key", logos=_LOGOS))
         rest = found[MANY_BLOCKS:]
         more = [render("not_drawn", blocks=rest, many=MANY_BLOCKS)] if rest else []
         return Markup("").join([*parts, *more])
@@ -89,7 +92,6 @@ def _block(run: Run, block: Block) -> Markup:
         seed=seed,
         seeds=min(len(block.seeds), _SEEDS),
         all_seeds=len(block.seeds),
-        logos=_LOGOS,
         svg=_draw(sets, known, block, seed) if any(one.motifs for one in sets.values()) else "",
     )
 

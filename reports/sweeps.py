@@ -17,7 +17,7 @@ from priorbench.trends import TREND_DEFINITIONS, SweptTask, swept_tasks
 
 from ._blocks import MANY_BLOCKS, Block, blocks
 from ._figures import INK, MARKERS, SOFT, looks, style, to_svg
-from ._numbers import decimals_for, fixed, p_value
+from ._numbers import decimals_for, fixed, interval, p_value
 from ._page import render
 from ._prior_sweeps import prior_sweeps
 
@@ -120,9 +120,7 @@ def _trend_rows(run: Run, swept: SweptTask) -> list[Mapping[str, Any]]:
         {
             **{str(key): value for key, value in row.items()},
             "change": fixed(row["change"], places, signed=True),
-            "interval": f"[{fixed(row['ci_low'], places)}, {fixed(row['ci_high'], places)}]"
-            if math.isfinite(row["ci_low"])
-            else "",
+            "interval": interval(row["ci_low"], row["ci_high"], places),
             "p": p_value(row["p_adjusted"]) if row["verdict"] else "",
         }
         for row in here.to_dict("records")

@@ -12,21 +12,18 @@ import pytest
 from priorbench import UserError, load_prior, registry
 from priorbench.cli import main
 from priorbench.dataset import MOTIF, DatasetWriter, load_dataset
-from priorbench.edge_effects import BOUNDARIES, NEAR, effects_of
-from priorbench.edge_places import WHERE, sequences_of
-from priorbench.edge_summary import conclusions, curve_tables, summary_table
-from priorbench.edge_trials import (
+from priorbench.edge_contrasts import (
     CONTRASTS,
-    TrainedEdges,
     background_curve,
     contrasts_of,
     distance_curve,
-    edge_table,
-    pairs_of,
     sequence_scores,
-    trained_edges,
-    without_boundary,
 )
+from priorbench.edge_effects import BOUNDARIES, NEAR, effects_of
+from priorbench.edge_places import WHERE, sequences_of
+from priorbench.edge_summary import conclusions, curve_tables, summary_table
+from priorbench.edge_tests import edge_table, pairs_of, without_boundary
+from priorbench.edge_trials import TrainedEdges, trained_edges
 from priorbench.engines import Machines
 from priorbench.results import load_run
 from priorbench.session import Console, run_study

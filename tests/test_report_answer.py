@@ -129,7 +129,8 @@ class TestAnswer:
     def test_baseline_alone(self, tmp_path):
         run = load_run(make_run(tmp_path / "r", ("none",), (0, 1)))
         text = words(TheAnswer().render(run))
-        assert "Train with none: nothing was compared. The study has one prior" in text
+        assert "Nothing was compared. The study has one prior; add another with --priors" in text
+        assert "The rule behind" not in text
         assert Matrix().render(run) == ""
 
     def test_chosen_weights_at_the_edge(self, two):
