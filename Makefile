@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test lint types bench calibrate docs wheel clean
+.PHONY: run test lint types bench calibrate docs findings wheel clean
 
 # The stamp is newer than what it depends on, so that a second `make run` does not reinstall.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -40,6 +40,10 @@ calibrate: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/generate.py
+
+# RUNS holds one finished run for each section of docs/findings.toml, in a folder of its name
+findings: $(VENV)/.installed-dev
+	$(BIN)/python docs/findings.py '$(RUNS)'
 
 wheel: $(VENV)/.installed-dev
 	rm -rf build dist

@@ -75,7 +75,7 @@ def penalty_alone(spec: str) -> Callable[[], None]:
     generator = torch.Generator().manual_seed(0)
     gradient = torch.randn(examples.sequence.shape, generator=generator, requires_grad=True)
 
-    network = registry.build("architecture", "three-conv").build(LENGTH, 1, "paper")
+    network = registry.build("architecture", "three-conv").build(Form(LENGTH), "paper")
     matrices = [parameter for parameter in network.parameters() if parameter.dim() > 1]
 
     def run() -> None:

@@ -8,8 +8,8 @@ they only decide between priors that verdicts cannot tell apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -58,7 +58,7 @@ class Finding:
         axis: of the metric.
         metric: its name.
         verdict: one of ``statistics.DEFINITIONS``; "" where nothing was tested.
-        n: paired seeds.
+        n: paired seeds; pairs over all settings where several are asked together.
         difference: mean of the paired differences, prior less baseline.
         low: lower end of its interval; NaN where none is offered.
         high: upper end.
@@ -205,14 +205,56 @@ def answer(
         baseline: spec of the prior that they compare with.
         ended: how trials ended, by prior; all well where left out.
     """
-    primary = comparisons[(comparisons["family"] == PRIMARY) & comparisons["metric"].map(_ranked)]
+    price = _mean_prices(comparisons)
+    return _answer(comparisons, _finding, _Asked(baseline, price, ended or {}))
+
+
+def answer_across(
+    across: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    *,
+    baseline: str,
+    ended: Mapping[str, Ended] | None = None,
+) -> Answer:
+    """The advice for several datasets together, by the same rule on their common verdicts.
+
+    An axis may have several metrics here, of tasks that differ; a prior is better or worse on it if
+    it is on one of them. Metrics that no two settings share have no verdict over them.
+
+    Args:
+        across: rows of across.csv.
+        comparisons: rows of comparisons.csv of the same run, for prices: their mean over settings.
+        baseline: spec of the prior that they compare with.
+        ended: how trials ended, by prior; all well where left out.
+    """
+    asked = _Asked(baseline, _mean_prices(comparisons), ended or {})
+    return _answer(across, _finding_across, asked)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What an answer is made of beside verdicts."""
+
+    baseline: str
+    price: Mapping[str, float]
+    ended: Mapping[str, Ended]
+
+
+def _mean_prices(comparisons: pd.DataFrame) -> dict[str, float]:
     prices = comparisons[comparisons["metric"] == PRICE]
-    price = dict(zip(prices["prior"].astype(str), prices["mean_prior"].astype(float), strict=True))
-    found: dict[str, list[Finding]] = {str(prior): [] for prior in comparisons["prior"].unique()}
+    means = prices["mean_prior"].astype(float).groupby(prices["prior"].astype(str)).mean()
+    return {str(prior): float(mean) for prior, mean in means.items()}
+
+
+def _answer(
+    table: pd.DataFrame, finding: Callable[[Mapping[str, Any]], Finding], asked: _Asked
+) -> Answer:
+    primary = table[(table["family"] == PRIMARY) & table["metric"].map(_ranked).astype(bool)]
+    found: dict[str, list[Finding]] = {str(prior): [] for prior in table["prior"].unique()}
     for row in primary.to_dict("records"):
-        found[str(row["prior"])].append(_finding({str(key): row[key] for key in row}))
+        found[str(row["prior"])].append(finding({str(key): row[key] for key in row}))
     cases = tuple(
-        Case(prior, tuple(findings), price.get(prior, _NAN), (ended or {}).get(prior, Ended()))
+        Case(prior, tuple(findings), asked.price.get(prior, _NAN), asked.ended.get(prior, Ended()))
         for prior, findings in found.items()
     )
     order = _candidates(cases)
@@ -221,8 +263,8 @@ def answer(
     if not order and any(case.standing == TRADE_OFF for case in cases):
         basis = TRADE_OFF
     return Answer(
-        baseline=baseline,
-        prior=order[0].prior if order else baseline,
+        baseline=asked.baseline,
+        prior=order[0].prior if order else asked.baseline,
         basis=basis,
         rivals=tuple(one.prior for one in order[1:] if _merit(one) == _merit(order[0])),
         cases=cases,
@@ -253,21 +295,33 @@ def _price(case: Case) -> float:
 
 
 def _finding(row: Mapping[str, Any]) -> Finding:
+    """Of one block, with what is known about its power."""
+    return replace(
+        _tested(row, int(row["n"])),
+        margin=float(row["margin"]),
+        spread=float(row["spread"]),
+        detectable=float(row["detectable"]),
+    )
+
+
+def _finding_across(row: Mapping[str, Any]) -> Finding:
+    """Of several settings; margins may differ between them."""
+    return _tested(row, int(row["runs"]))
+
+
+def _tested(row: Mapping[str, Any], n: int) -> Finding:
     margins = [float(row[f"p_{kind}_adjusted"]) for kind in ("noninferior", "equivalent")]
     return Finding(
         prior=str(row["prior"]),
         axis=str(row["axis"]),
         metric=str(row["metric"]),
         verdict=str(row["verdict"]),
-        n=int(row["n"]),
+        n=n,
         difference=float(row["difference"]),
         low=float(row["ci_low"]),
         high=float(row["ci_high"]),
         p=float(row["p_adjusted"]),
-        margin=float(row["margin"]),
         p_margin=min((p for p in margins if math.isfinite(p)), default=_NAN),
-        spread=float(row["spread"]),
-        detectable=float(row["detectable"]),
         tests=_count(row["tests"]),
         margin_tests=_count(row["margin_tests"]),
     )

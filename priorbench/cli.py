@@ -182,7 +182,9 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     discovery: Annotated[
         bool, typer.Option("--discovery", help="Look for motifs in them, by TF-MoDISco.")
     ] = False,
-    data: Annotated[list[Path] | None, typer.Option(help="Your data, a TOML file.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Your data: a TOML file, or a folder of them.")
+    ] = None,
     plugin: Annotated[list[Path] | None, typer.Option(help="A file with your prior.")] = None,
     root_seed: Annotated[int | None, typer.Option(help="Where all randomness starts.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; default runs/...")] = None,
@@ -213,7 +215,7 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
         "attributions": options.read_names("attributions", attributions),
         "baseline": baseline,
         "discovery": discovery or None,
-        "data": [str(path.resolve()) for path in data or []],
+        "data": [str(path) for path in options.find_data(data or [])],
         "plugins": [str(path.resolve()) for path in plugin or []],
         "root_seed": root_seed,
         "device": str(device) if device else None,
@@ -322,7 +324,10 @@ def report(
     directory: Annotated[list[Path], typer.Argument(help="Run directories.")],
     out: Annotated[Path | None, typer.Option(help="The page; default DIR/report.html.")] = None,
 ) -> None:
-    """Write the report of a finished run again.
+    """Write the report of a finished run again, or of several runs put together.
+
+    Trials of runs that share task, data and network are compared as those of one run; runs that do
+    not agree on what decides their trials are refused.
 
     Example: priorbench report runs/default-1a2b3c4d
     """
@@ -399,6 +404,9 @@ def list_command(
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
             print(f"{'  ' if len(found) > 1 else ''}{row['name']:<{width}}  {row['summary']}")
+            if row.get("minutes"):
+                told = ", ".join(f"{scale} {m:,.10g}" for scale, m in row["minutes"].items())
+                print(f"{'':<{width + (4 if len(found) > 1 else 2)}}minutes on one core: {told}")
 
 
 @app.command()

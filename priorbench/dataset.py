@@ -64,7 +64,10 @@ class SharedRows:
 
     def __init__(self, path: Path) -> None:
         """Map the array at ``path`` read-only."""
-        self._array = np.load(path, mmap_mode="r", allow_pickle=False)
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._map = getattr(mapped, "_mmap", None)
+        # a plain array: memmap's own indexing is slow, and there is a batch at every step
+        self._array = mapped.view(np.ndarray)
         self._releases = self._array.nbytes > _KEEP_MAPPED_BYTES
 
     @property
@@ -84,9 +87,8 @@ class SharedRows:
         )
 
     def _release(self) -> None:
-        base = getattr(self._array, "_mmap", None)
-        if base is not None and hasattr(mmap, "MADV_DONTNEED"):
-            base.madvise(mmap.MADV_DONTNEED)
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 class NpyWriter:

@@ -302,6 +302,7 @@ class TrainedEdges:
         curves: by prior, means over the seeds that ended well; without the priors of which
             none did.
         background: (L // 2,) by prior, see :func:`background_curve`; the same.
+        runs: labels of the runs that its trials are of; none where there is only one run.
     """
 
     task: str
@@ -314,6 +315,7 @@ class TrainedEdges:
     table: pd.DataFrame
     curves: Mapping[str, DistanceCurve]
     background: Mapping[str, NDArray[np.float64]]
+    runs: Sequence[str] = ()
 
 
 def trained_edges(run: Run) -> list[TrainedEdges]:
@@ -367,6 +369,7 @@ def _block(
         edge_table(values, pairs_of(priors)),
         {prior: _mean_curve(found) for prior, found in curves.items()},
         {prior: np.mean(found, axis=0) for prior, found in background.items()},
+        run.runs_of((task, dataset, architecture)),
     )
 
 

@@ -60,9 +60,10 @@ def _studies() -> list[dict[str, Any]]:
     from .study import read_toml
 
     folder = Path(str(files("priorbench.studies")))
+    found = {path.stem: read_toml(path) for path in sorted(folder.glob("*.toml"))}
     return [
-        {"name": path.stem, "summary": read_toml(path).get("question", "")}
-        for path in sorted(folder.glob("*.toml"))
+        {"name": name, "summary": text["question"], "minutes": text.get("minutes", {})}
+        for name, text in found.items()
     ]
 
 

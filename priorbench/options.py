@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,17 @@ def read_weights(text: str) -> dict[str, float]:
             raise UserError(f"--weights gives {prior!r} twice; a study has one weight a prior")
         weights[prior] = weight
     return weights
+
+
+def find_data(paths: Sequence[Path]) -> list[Path]:
+    """Data files, absolute; of a folder every TOML file in it, UserError if there is none."""
+    found = []
+    for path in paths:
+        inside = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+        if not inside:
+            raise UserError(f"--data {path}: no TOML file in this folder; name a data file")
+        found += [one.resolve() for one in inside]
+    return found
 
 
 def find_study(name: str) -> Path:

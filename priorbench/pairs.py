@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -98,28 +99,89 @@ def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> l
     trials of stage ``evaluate`` are compared.
 
     Args:
-        results: with the columns of results.csv.
+        results: with the columns of results.csv; one row a trial, attribution and metric.
         agreement: for metrics of pairs of trials, whose values alone cannot be tested; failed
             and collapsed trials agree with nothing.
         baseline: normalised spec of the prior to compare with.
     """
     found = []
-    evaluated = results[results["stage"] == EVALUATE]
+    evaluated = results[results["stage"] == EVALUATE].reset_index(drop=True)
     floors = _floors(results)
-    for key, group in evaluated.groupby(_GROUP, sort=False):
-        *block, _, name = map(str, key)
-        metric = METRICS[name]
-        worst = floors.get((*block, name))
-        for prior in dict.fromkeys(map(str, group["prior"])):
+    for key, runs in _by_score(evaluated):
+        *block, attribution, name = key
+        about = _Score(
+            (block[0], block[1], block[2]),
+            attribution,
+            METRICS[name],
+            floors.get((*block, name)),
+        )
+        for prior in dict.fromkeys(runs.prior.tolist()):
             if prior != baseline:
-                both = group[group["prior"].isin((baseline, prior))]
-                table = both.assign(
-                    value=counted_scores(both, metric, worst), failed=_failed(both, metric)
-                )
-                every = sorted({int(seed) for seed in group["seed"]})
-                pairs = _pairs(table, every, metric, (baseline, prior), agreement)
+                pairs = _pairs(about, runs, (baseline, prior), evaluated, agreement)
                 found += [pairs] if pairs is not None else []
     return found
+
+
+@dataclass(frozen=True)
+class _Score:
+    """One metric of one attribution in one block; and its floor, if there is one."""
+
+    block: tuple[str, str, str]
+    attribution: str
+    metric: Metric
+    floor: float | None
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Rows of results.csv about one score, as arrays: tables of tables are slow.
+
+    Attributes:
+        place: (k,) rows of the table.
+        prior: (k,) specs.
+        seed: (k,) int64.
+        value: (k,) float64.
+        done: (k,) bool.
+    """
+
+    place: NDArray[np.int64]
+    prior: NDArray[np.object_]
+    seed: NDArray[np.int64]
+    value: NDArray[np.float64]
+    done: NDArray[np.bool_]
+
+    def of(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> _Runs:
+        """Some of them, by mask or by index."""
+        return _Runs(
+            self.place[chosen],
+            self.prior[chosen],
+            self.seed[chosen],
+            self.value[chosen],
+            self.done[chosen],
+        )
+
+    def by_seed(self) -> list[int]:
+        """Their rows of the table, by seed."""
+        return [int(row) for row in self.place[np.argsort(self.seed, kind="stable")]]
+
+
+def _by_score(evaluated: pd.DataFrame) -> Iterator[tuple[tuple[str, ...], _Runs]]:
+    """Rows by block, attribution and metric, in the order of their first."""
+    number = evaluated.groupby(_GROUP, sort=False).ngroup().to_numpy()
+    every = _Runs(
+        np.arange(len(evaluated)),
+        evaluated["prior"].astype(str).to_numpy(dtype=object),
+        evaluated["seed"].to_numpy(dtype=np.int64),
+        evaluated["value"].to_numpy(dtype=float),
+        (evaluated["status"] == DONE).to_numpy(dtype=bool),
+    )
+    order = np.argsort(number, kind="stable")
+    # groups are numbered in the order of their first row; a row without a group comes before
+    borders = np.searchsorted(number[order], np.arange(number.max(initial=-1) + 2))
+    keys = evaluated[_GROUP].astype(str).to_numpy(dtype=object)
+    for start, stop in pairwise(borders):
+        rows = order[start:stop]
+        yield tuple(keys[rows[0]]), every.of(rows)
 
 
 def _floors(results: pd.DataFrame) -> dict[tuple[str, ...], float]:
@@ -143,65 +205,80 @@ def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> p
         floor: score of a random attribution or of a predictor that knows nothing, if there is one.
     """
     values = rows["value"].to_numpy(dtype=float)
-    if metric.higher_is_better is None:
-        return pd.Series(values, index=rows.index)
-    failed = _failed(rows, metric)
-    values = impute_failures(values, failed, higher_is_better=metric.higher_is_better, floor=floor)
-    return pd.Series(values, index=rows.index)
+    failed = _failed(values, (rows["status"] == DONE).to_numpy(dtype=bool), metric)
+    return pd.Series(_counted(values, failed, metric, floor), index=rows.index)
 
 
-def _failed(rows: pd.DataFrame, metric: Metric) -> NDArray[np.bool_]:
-    """(rows,) whether a trial has no value of its own that counts; none where nothing is judged."""
+def _counted(
+    values: NDArray[np.float64], failed: NDArray[np.bool_], metric: Metric, floor: float | None
+) -> NDArray[np.float64]:
+    """(k,) values as they count; as measured where nothing is judged."""
     if metric.higher_is_better is None:
-        return np.zeros(len(rows), dtype=bool)
-    values = rows["value"].to_numpy(dtype=float)
-    failed: NDArray[np.bool_] = (rows["status"] != DONE).to_numpy()
+        return values
+    return impute_failures(values, failed, higher_is_better=metric.higher_is_better, floor=floor)
+
+
+def _failed(
+    values: NDArray[np.float64], done: NDArray[np.bool_], metric: Metric
+) -> NDArray[np.bool_]:
+    """(k,) whether a trial has no value of its own that counts; none where nothing is judged."""
+    if metric.higher_is_better is None:
+        return np.zeros(len(values), dtype=bool)
+    failed = ~done
     if metric.axis == "cost":
-        failed = failed & np.isnan(values)
+        failed &= np.isnan(values)
     if np.isfinite(values).any():
-        failed = failed | np.isnan(values)
+        failed |= np.isnan(values)
     return failed
 
 
 def _pairs(
-    both: pd.DataFrame,
-    every: Sequence[int],
-    metric: Metric,
+    about: _Score,
+    runs: _Runs,
     arms: tuple[str, str],
+    evaluated: pd.DataFrame,
     agreement: Agreement,
 ) -> Pairs | None:
-    """Two arms over those seeds of the block that both have; None if there is none.
-
-    ``both`` has a column ``failed`` beside those of results.csv.
-    """
-    wide = both.pivot_table(index="seed", columns="prior", values="value", dropna=False)
-    if not set(arms) <= set(wide.columns):
+    """Two arms over those seeds of the block that both have; None if there is none."""
+    both = runs.of((runs.prior == arms[0]) | (runs.prior == arms[1]))
+    failed = _failed(both.value, both.done, about.metric)
+    counted = _counted(both.value, failed, about.metric, about.floor)
+    by_arm = [_by_seed(both.seed, counted, both.prior == arm) for arm in arms]
+    seeds = [seed for seed in sorted(by_arm[0]) if seed in by_arm[1]]
+    if not seeds:
         return None
-    complete = wide[list(arms)].dropna()
-    if not len(complete):
-        return None
-    first = both.iloc[0]
-    failed = both.groupby("seed")["failed"].all()
-    baseline, values = (complete[arm].to_numpy(dtype=float) for arm in arms)
+    baseline, values = (np.array([of_seed[seed] for seed in seeds]) for of_seed in by_arm)
     differences = without_rounding(baseline, values)
-    if metric.of_pairs:
-        by_seed = both[both["seed"].isin(complete.index)].sort_values("seed")
-        trials = pd.concat([by_seed[by_seed["prior"] == arm] for arm in arms])
-        matrix = agreement(trials, metric, str(first["attribution"]))
+    if about.metric.of_pairs:
+        order = [
+            row
+            for arm in arms
+            for row in both.of((both.prior == arm) & np.isin(both.seed, seeds)).by_seed()
+        ]
+        matrix = agreement(evaluated.iloc[order], about.metric, about.attribution)
         baseline, values = _within(matrix)
         differences = agreement_pseudo_values(matrix)
+    ran = set(both.seed[~failed].tolist())
     return Pairs(
-        block=(str(first["task"]), str(first["dataset"]), str(first["architecture"])),
-        attribution=str(first["attribution"]),
-        metric=metric,
+        block=about.block,
+        attribution=about.attribution,
+        metric=about.metric,
         prior=arms[1],
-        seeds=tuple(int(seed) for seed in complete.index),
-        missing=tuple(seed for seed in every if seed not in complete.index),
+        seeds=tuple(seeds),
+        missing=tuple(sorted(set(runs.seed.tolist()) - set(seeds))),
         baseline=baseline,
         values=values,
         differences=differences,
-        both_failed=failed.reindex(complete.index).to_numpy(dtype=bool),
+        both_failed=np.array([seed not in ran for seed in seeds]),
     )
+
+
+def _by_seed(
+    seed: NDArray[np.int64], value: NDArray[np.float64], chosen: NDArray[np.bool_]
+) -> dict[int, float]:
+    """Values that are there, by seed."""
+    there = chosen & ~np.isnan(value)
+    return dict(zip(seed[there].tolist(), value[there].tolist(), strict=True))
 
 
 def _within(matrix: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:

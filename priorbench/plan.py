@@ -137,6 +137,11 @@ def resolve(study: Study, device: str) -> Study:
         UserError: for unknown names and options, and weights that make no sense.
     """
     registry.use_plugins(study.plugins)
+    if study.fetch and not study.data:
+        raise UserError(
+            f"study {study.name!r} is about public data: `priorbench fetch {study.fetch} --to "
+            "DIR` downloads them, then add `--data DIR`"
+        )
     priors = _normalised("prior", [BASELINE, *study.priors])
     for path in study.plugins:
         name = registry.add_plugin(path).name

@@ -16,7 +16,7 @@ import pkgutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -109,6 +109,17 @@ def describe_spec(spec: str) -> dict[str, str]:
     return {
         key: "; ".join(text[key] for text in texts if text[key]) for key in ("summary", "citation")
     }
+
+
+def prior_facts(spec: str) -> dict[str, Any]:
+    """What a reader of a run has to know of a prior: texts, cut in bp and options, as plain values.
+
+    A composition has the options of none of its parts.
+    """
+    prior: Prior = build("prior", spec)
+    composed = isinstance(prior, composition.Composition)
+    options = {} if composed else dataclasses.asdict(prior)
+    return {**describe_spec(spec), "cut": load_prior(spec).cut, "options": options}
 
 
 def class_texts(path: Path) -> dict[str, dict[str, str]]:
@@ -341,13 +352,19 @@ def source_digest(*paths: Path) -> str:
     """Hash of source files that ignores comments, layout and docstrings."""
     digest = hashlib.sha256()
     for path in sorted(paths):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list):
-                node.body = [s for s in body if not _is_string(s)]  # type: ignore[attr-defined]
-        digest.update(ast.dump(tree).encode())
+        digest.update(_text_digest(path.read_text(encoding="utf-8")))
     return digest.hexdigest()[:16]
+
+
+# every trial asks whether a file has changed; parsing takes much longer than reading
+@lru_cache(maxsize=512)
+def _text_digest(text: str) -> bytes:
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [s for s in body if not _is_string(s)]  # type: ignore[attr-defined]
+    return hashlib.sha256(ast.dump(tree).encode()).digest()
 
 
 def component_digest(path: Path) -> str:
@@ -378,6 +395,7 @@ __all__ = [
     "load_prior",
     "names_in",
     "normal_spec",
+    "prior_facts",
     "source_digest",
     "use_plugins",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
@@ -33,6 +34,7 @@ from .plan import BASELINE, Plan
 from .references import discovery_floors, stored_references
 from .store import DONE, RunDirectory, write_text
 from .study import Study, read_toml
+from .trends import TREND_COLUMNS, trends
 from .trial import Trial
 
 Row = tuple[Any, ...]
@@ -217,7 +219,9 @@ def _reference_rows(references: _References) -> list[Row]:
 
 
 def write_results(plan: Plan, run: RunDirectory) -> Counter[str]:
-    """Write results.csv, comparisons.csv and, where there are several datasets, across.csv.
+    """Write results.csv and comparisons.csv; across.csv and trends.csv where there is a point.
+
+    The one is for several datasets, the other for several values of an option of a task.
 
     Returns:
         how many trials of the plan have which status.
@@ -239,12 +243,22 @@ def write_results(plan: Plan, run: RunDirectory) -> Counter[str]:
     pairs = paired_runs(results, agreement, claims.baseline)
     write_text(run.root / "results.csv", as_csv(results))
     write_text(run.root / "comparisons.csv", as_csv(compare_pairs(pairs, claims)))
-    across = compare_across(pairs, claims)
-    if across.empty:
-        (run.root / "across.csv").unlink(missing_ok=True)
-    else:
-        write_text(run.root / "across.csv", as_csv(across))
+    options = {spec: task_options(spec) for spec in dict.fromkeys(tasks.values())}
+    further = {
+        "across.csv": compare_across(pairs, claims),
+        "trends.csv": trends(pairs, options, claims),
+    }
+    for name, table in further.items():
+        if table.empty:
+            (run.root / name).unlink(missing_ok=True)
+        else:
+            write_text(run.root / name, as_csv(table))
     return scores.statuses()
+
+
+def task_options(spec: str) -> dict[str, Any]:
+    """Every option of a task, by name."""
+    return dataclasses.asdict(registry.build("task", spec))
 
 
 def as_csv(table: pd.DataFrame) -> str:
@@ -270,6 +284,7 @@ class Run:
         tuning: tuning.csv, with the columns choosing.TUNING_COLUMNS; empty if weights were not
             tuned.
         across: across.csv, with the columns across.ACROSS_COLUMNS; empty for a run of one dataset.
+        trends: trends.csv, with the columns trends.TREND_COLUMNS; empty where nothing was swept.
     """
 
     root: Path
@@ -282,6 +297,20 @@ class Run:
     datasets: Mapping[str, Dataset]
     tuning: pd.DataFrame = field(default_factory=no_tuning)
     across: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ACROSS_COLUMNS))
+    trends: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=TREND_COLUMNS))
+
+    @property
+    def parts(self) -> Mapping[str, Run]:
+        """The runs that it is made of by label; itself, unless it was joined."""
+        return {self.root.name: self}
+
+    def runs_of(self, block: Sequence[str]) -> Sequence[str]:
+        """Labels of the runs whose trials a block holds; none where there is only one run.
+
+        Args:
+            block: task, dataset, architecture.
+        """
+        return ()
 
     @property
     def claims(self) -> Claims:
@@ -342,12 +371,19 @@ class Run:
         return agreement_of(self.results, attribution, self.motifs)
 
 
+def planned_trials(root: Path) -> list[str]:
+    """Ids of the trials that a run directory has planned."""
+    return [str(trial) for trial in _read_csv(root / "plan.csv")["trial"]]
+
+
 def load_run(root: Path) -> Run:
     """Read a run directory.
 
     Raises:
         UserError: if the folder is not a run directory, or has no results yet.
     """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; name a run directory, as `run` names it")
     for name in ("study.toml", "environment.json", "plan.csv", "results.csv", "comparisons.csv"):
         if not (root / name).is_file():
             raise UserError(
@@ -357,7 +393,7 @@ def load_run(root: Path) -> Run:
     environment = json.loads((root / "environment.json").read_text(encoding="utf-8"))
     results = _read_csv(root / "results.csv").astype({"seed": "Int64"})
     run = RunDirectory(root)
-    ids = _read_csv(root / "plan.csv")["trial"]
+    ids = planned_trials(root)
     records = {i: record for i, record in run.records(ids) if record is not None}
     scored = set(results.loc[results["stage"] == EVALUATE, "trial"])
     if not scored <= set(records):
@@ -368,9 +404,6 @@ def load_run(root: Path) -> Run:
             f"{root}: comparisons.csv is of an earlier version; `priorbench score {root}` writes "
             "it anew"
         )
-    across = pd.DataFrame(columns=ACROSS_COLUMNS)
-    if (root / "across.csv").is_file():
-        across = _read_csv(root / "across.csv")
     return Run(
         root,
         # a run of an earlier version lacks the options that came later
@@ -382,13 +415,19 @@ def load_run(root: Path) -> Run:
         records,
         {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
         read_tuning(root),
-        across,
+        _read_optional(root / "across.csv", ACROSS_COLUMNS),
+        _read_optional(root / "trends.csv", TREND_COLUMNS),
     )
+
+
+def _read_optional(path: Path, columns: list[str]) -> pd.DataFrame:
+    """A table that not every run has."""
+    return _read_csv(path) if path.is_file() else pd.DataFrame(columns=columns)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
     # only an empty cell is missing: "none" is a prior, and so may "NA" be
-    words = ["attribution", "verdict", "family", "correction", "interval", "missing"]
+    words = ["attribution", "verdict", "family", "correction", "interval", "missing", "held"]
     kinds = dict.fromkeys(["trial", *words], str)
     table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=kinds, low_memory=False)
     for column in set(words) & set(table):

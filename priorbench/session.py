@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import shutil
 import time
@@ -22,10 +21,10 @@ from .environment import environment
 from .errors import UserError
 from .pages import reports_package
 from .plan import Plan, make_plan, read_plan, resolve, with_evaluation
-from .results import as_csv, write_results
+from .results import as_csv, task_options, write_results
 from .runner import Event, Pending, pending, run_pending
 from .store import FAILED, RunDirectory, slug, write_json, write_text
-from .study import CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
+from .study import ABOUT, CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
 from .trial import EVALUATE, TUNE, hash_of
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
@@ -108,10 +107,7 @@ def run_study(
 def _about(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
     """What environment.json says of a plan."""
     # a plug-in is known to the study that ran it, not to every reader of its report
-    priors = {
-        spec: {**registry.describe_spec(spec), "cut": registry.load_prior(spec).cut}
-        for spec in plan.study.priors
-    }
+    priors = {spec: registry.prior_facts(spec) for spec in plan.study.priors}
     tasks = dict.fromkeys(setting.source.task for setting in plan.settings)
     return {
         "command": command,
@@ -213,14 +209,14 @@ def _choose_again(plan: Plan, run: RunDirectory, console: Console) -> None:
 def _task_facts(spec: str) -> dict[str, Any]:
     task: Task = registry.build("task", spec)
     return {
-        "options": dataclasses.asdict(task),
+        "options": task_options(spec),
         "motif_length_option": type(task).motif_length_option,
     }
 
 
 def _identity(study: Study) -> dict[str, Any]:
     """What makes a study another one."""
-    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING})
+    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT})
 
 
 def _refuse_other_study(root: Path, study: Study) -> None:

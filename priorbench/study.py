@@ -68,6 +68,9 @@ class Study(BaseModel):
         baseline: spec of the prior that all others are compared with.
         data: data files; paths are relative to the study's file.
         plugins: files that define a prior or a task of the user's own.
+        fetch: name of the list of downloads that its data come from (``priorbench fetch``); such a
+            study needs data.
+        minutes: by scale, what a run is expected to take on one core.
         root_seed: from which all randomness is derived.
         device: ``auto`` takes a GPU where there is one.
     """
@@ -95,6 +98,8 @@ class Study(BaseModel):
     baseline: str = "none"
     data: list[Path] = []
     plugins: list[Path] = []
+    fetch: str = ""
+    minutes: dict[Scale, Annotated[float, Field(gt=0)]] = {}
     root_seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -211,6 +216,10 @@ CHOOSING = ("tuning_rule",)
 """how a weight is chosen of those that were tried; another choice needs no tuning trial again"""
 
 
+ABOUT = ("minutes",)
+"""what is only said of a study"""
+
+
 def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """The first key in which two studies differ, with both values, or "".
 
@@ -220,6 +229,6 @@ def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """
     old = {**Study().model_dump(mode="json"), **old}
     for key in dict.fromkeys([*new, *old]):
-        if key not in (*MEASURED, *CHOOSING) and old.get(key) != new.get(key):
+        if key not in (*MEASURED, *CHOOSING, *ABOUT) and old.get(key) != new.get(key):
             return f"{key} was {old.get(key)!r} there and is {new.get(key)!r} here"
     return ""

@@ -19,11 +19,16 @@ from .contracts import Scale
 # holds every engine module that a training imports.
 DECIDING_MODULES = (
     "attributions",
+    "batch_norm",
+    "chain",
     "composition",
     "contracts",
     "dataset",
     "evaluation",
+    "fused",
+    "layers",
     "objective",
+    "optimiser",
     "penalties",
     "schedules",
     "seeds",

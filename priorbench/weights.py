@@ -110,8 +110,10 @@ def _by_spec(key: str, written: Mapping[str, T], priors: Collection[str]) -> dic
 
 
 def _known_tasks(key: str, spec: str, by_task: Collection[str], tasks: Collection[str]) -> None:
+    """Refuse names of no task; a task that the study has no data of is passed over."""
+    every = {*tasks, *registry.components("task")}
     for task in by_task:
-        if task not in tasks:
+        if task not in every:
             raise UserError(f"{key} of {spec!r}: {unknown('task of this study', task, tasks)}")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import dataclasses
 import gc
+import importlib
 import platform
 import resource
 import sys
@@ -13,6 +14,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +38,14 @@ from .store import COLLAPSED, DONE, FAILED, RunDirectory, write_json
 from .study import Wanted
 from .training import Fit, fit, seeded_torch
 from .trial import Trial, code_digest
+
+_NEEDED_LATER = (
+    "sklearn.metrics",
+    "tangermeme.deep_lift_shap",
+    "tangermeme.ersatz",
+    "tangermeme.saturation_mutagenesis",
+)
+"""by scoring"""
 
 
 @dataclass(frozen=True)
@@ -66,10 +76,7 @@ def run_trial(job: Job) -> str:
         the status: ``done``, ``collapsed`` or ``failed``.
     """
     _prepare()
-    import sklearn.metrics  # noqa: F401 (what scoring needs must not look like a later trial's memory)
-
-    # so must the first Fourier transform of a process
-    torch.fft.rfft(torch.ones(8, requires_grad=True)).abs().sum().backward()
+    _settle()
     _forget_peak_memory()
     started = time.perf_counter()
     with RunDirectory(job.run).new_trial(job.trial.id) as folder:
@@ -151,6 +158,23 @@ def _is_discovered(record: Mapping[str, Any], wanted: Wanted) -> bool:
 def _prepare() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    # nothing here reads memory that nothing was written to, and filling it takes time at every call
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@cache
+def _settle() -> None:
+    """Load what trials need, once a process, and leave it out of the search for garbage.
+
+    It must not look like a later trial's memory; and to go through a million objects, which all
+    stay, takes longer than a short epoch.
+    """
+    for module in _NEEDED_LATER:
+        importlib.import_module(module)
+    # so must the first Fourier transform of a process
+    torch.fft.rfft(torch.ones(8, requires_grad=True)).abs().sum().backward()
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)

@@ -11,25 +11,26 @@ if TYPE_CHECKING:
 
 
 def write_report(directories: Sequence[Path], page: Path) -> None:
-    """Write one self-contained HTML page about one or several finished runs.
+    """Write one self-contained HTML page about a finished run, or several as one.
 
     Args:
-        directories: run directories, shown one after the other.
+        directories: run directories.
         page: the file to write; it is replaced whole or not at all.
 
     Raises:
-        UserError: if a directory holds no finished run.
+        UserError: if a directory holds no finished run, or runs cannot be joined.
     """
     # found through an entry point by every command: plotting libraries are imported on use
     from priorbench import registry
+    from priorbench.joining import join
     from priorbench.results import load_run
     from priorbench.store import write_text
 
     from ._page import assemble
 
-    runs = [load_run(directory) for directory in directories]
+    run = join([load_run(directory) for directory in directories])
     sections = [registry.load("report", name)() for name in registry.components("report")]
-    write_text(page, assemble(runs, sorted(sections, key=lambda section: section.position)))
+    write_text(page, assemble(run, sorted(sections, key=lambda section: section.position)))
 
 
 def write_edges(

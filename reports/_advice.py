@@ -1,8 +1,11 @@
-"""The advice of a block, for the sections that show it."""
+"""The advice of a block, and of all blocks together, for the sections that show it."""
 
 from __future__ import annotations
 
-from priorbench.answers import Answer, Ended, answer
+from collections.abc import Mapping, Sequence
+
+from priorbench.answers import Answer, Ended, answer, answer_across
+from priorbench.results import Run
 from priorbench.store import DONE
 
 from ._blocks import Block
@@ -15,6 +18,33 @@ def ended(block: Block) -> dict[str, Ended]:
     return {str(p): Ended(int(row["sum"]), int(row["size"])) for p, row in counts.iterrows()}
 
 
-def advice(block: Block) -> Answer:
-    """The answer of the engine's rule for a block."""
-    return answer(block.comparisons, baseline=block.priors[0], ended=ended(block))
+def ended_in_all(blocks: Sequence[Block]) -> dict[str, Ended]:
+    """The same over several blocks."""
+    found: dict[str, Ended] = {}
+    for block in blocks:
+        for prior, one in ended(block).items():
+            before = found.get(prior, Ended())
+            found[prior] = Ended(before.failed + one.failed, before.trials + one.trials)
+    return found
+
+
+def advice(block: Block, trials: Mapping[str, Ended] | None = None) -> Answer:
+    """The answer of the engine's rule for a block.
+
+    Args:
+        block: a block.
+        trials: how they ended, where that is known already.
+    """
+    return answer(block.comparisons, baseline=block.priors[0], ended=trials or ended(block))
+
+
+def advice_for_all(run: Run, blocks: Sequence[Block]) -> Answer | None:
+    """The answer of the same rule for all settings together; None where there is only one."""
+    if run.across.empty:
+        return None
+    return answer_across(
+        run.across,
+        run.comparisons,
+        baseline=str(run.across["baseline"].iloc[0]),
+        ended=ended_in_all(blocks),
+    )

@@ -23,6 +23,8 @@ from priorbench.specs import split_composition
 from priorbench.statistics import EXACT_UP_TO, smallest_p
 from priorbench.store import DONE
 
+from ._numbers import listed
+
 _KEYS = ["task", "dataset", "architecture"]
 MANY_BLOCKS = 12
 """a run of more has fewer figures of each, and says so: pages are read, and loaded, whole"""
@@ -41,6 +43,7 @@ class Block:
         rows: rows of results.csv of stage ``evaluate``.
         references: rows of results.csv of stage ``reference``.
         comparisons: rows of comparisons.csv.
+        runs: labels of the runs that its trials are of; none where there is only one run.
     """
 
     task: str
@@ -51,6 +54,7 @@ class Block:
     rows: pd.DataFrame
     references: pd.DataFrame
     comparisons: pd.DataFrame
+    runs: Sequence[str] = ()
 
     @property
     def key(self) -> str:
@@ -59,8 +63,9 @@ class Block:
 
     @property
     def title(self) -> str:
-        """For headings."""
-        return f"{self.task} · {self.dataset} · {self.architecture}"
+        """For headings: what it is of, and where its trials come from if there are several runs."""
+        of = f" (run{'' if len(self.runs) == 1 else 's'} {listed(self.runs)})" if self.runs else ""
+        return f"{self.task} · {self.dataset} · {self.architecture}{of}"
 
     @cached_property
     def metrics(self) -> list[Metric]:
@@ -171,7 +176,7 @@ def _blocks(run: Run, spec: str) -> list[Block]:
         priors = sorted(rows["prior"].unique(), key=lambda prior: prior != baseline)
         seeds = sorted(int(seed) for seed in rows["seed"].unique())
         others = (references.get(keys, seen.iloc[:0]), comparisons.get(keys, compared.iloc[:0]))
-        found.append(Block(*keys, priors, seeds, rows, *others))
+        found.append(Block(*keys, priors, seeds, rows, *others, run.runs_of(keys)))
     return found
 
 

@@ -90,6 +90,7 @@ def _trained(block: TrainedEdges, look: Mapping[str, Look]) -> dict[str, Any]:
         tables.setdefault(str(row["baseline"]), []).append(row_of)
     return {
         "block": block,
+        "of": listed(block.runs) if block.runs else "",
         "key": key_figure({prior: look[prior] for prior in block.priors}),
         "panels": [{"panel": p, "svg": draw(p, look)} for p in trained_panels(block)],
         "tables": [

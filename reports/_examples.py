@@ -1,128 +1,154 @@
-"""Which sequence, seed and stretch a figure of attributions shows: by rule, not by hand."""
+"""The tracks of the sequences that are shown, under every prior and several seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.contracts import TrialArrays
 from priorbench.dataset import Dataset
-from priorbench.metrics.localisation import MOTIFS, average_precision
+from priorbench.metrics.localisation import MOTIFS
 from priorbench.results import Run
 from priorbench.store import DONE
 
 from ._blocks import Block
+from ._cases import Case, Finished, cases, located, mean_cosine, rank_sequences, typical, units
 
 SHOWN = 200
 """at most this many bp are shown"""
-_ASKED_SEEDS = 5
-"""so many seeds, the lowest, say which sequence is typical: a run may have thousands of trials"""
+ASKED_SEEDS = 5
+"""the lowest so many seeds choose the sequences and are shown: a run may have hundreds"""
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """One sequence under one prior.
+
+    Attributes:
+        of_seed: (L,) attributions by seed, not normalised; without trials that did not finish.
+        located: the smallest and the largest motif-auprc of these; None where motifs are unknown.
+        agreement: mean cosine of every two of these; NaN for fewer than two.
+    """
+
+    of_seed: Mapping[int, NDArray[np.float32]]
+    located: tuple[float, float] | None
+    agreement: float
 
 
 @dataclass(frozen=True)
 class Example:
-    """One test sequence under every prior.
+    """A test sequence under every prior and several seeds.
 
     Attributes:
-        row: its place among the attributed sequences.
-        rule: how it was chosen, in words.
-        seed: of the trials that are shown.
-        tracks: (L,) attribution by prior, not normalised.
-        missing: priors without a finished trial of this seed.
+        case: which, and why.
+        tracks: by prior, the baseline first.
         start: first position shown, 0-based.
         stop: one past the last.
     """
 
-    row: int
-    rule: str
-    seed: int
-    tracks: Mapping[str, NDArray[np.float32]]
-    missing: Sequence[str]
+    case: Case
+    tracks: Mapping[str, Tracks]
     start: int
     stop: int
 
 
-def choose_example(run: Run, block: Block) -> Example | None:
-    """The example of a block; None if no trial finished."""
-    done = _done(block)
+@dataclass(frozen=True)
+class Examples:
+    """What is shown of a block.
+
+    Attributes:
+        examples: the typical one first.
+        seeds: that are shown, ascending.
+        lettered: the one of them that is drawn in letters: the lowest that most priors finished.
+        missing: priors without a finished trial of that seed.
+    """
+
+    examples: Sequence[Example]
+    seeds: Sequence[int]
+    lettered: int
+    missing: Sequence[str]
+
+
+def typical_example(run: Run, block: Block) -> Examples | None:
+    """The typical sequence of a block alone; None if no trial finished."""
+    return _examples(run, block, only_typical=True)
+
+
+def all_examples(run: Run, block: Block) -> Examples | None:
+    """The typical sequence of a block, and its extremes; None if no trial finished."""
+    return _examples(run, block, only_typical=False)
+
+
+def _examples(run: Run, block: Block, *, only_typical: bool) -> Examples | None:
+    rows = block.rows[block.rows["status"] == DONE].drop_duplicates("trial")
+    found = zip(rows["prior"], rows["seed"], rows["trial"], strict=True)
+    done = {(str(prior), int(seed)): str(trial) for prior, seed, trial in found}
     dataset = run.datasets.get(block.key)
     if dataset is None or not done or not len(dataset.attributed):
         return None
-    asked = sorted({seed for _, seed in done})[:_ASKED_SEEDS]
-    trials = [trial for (_, seed), trial in done.items() if seed in asked]
-    row, rule = _choose_row(run, dataset, trials)
-    # most priors first, then the lowest seed
-    seed = max(block.seeds, key=lambda s: (sum((p, s) in done for p in block.priors), -s))
-    tracks = {
-        prior: arrays.attribution[row]
-        for prior in block.priors
-        if (prior, seed) in done and (arrays := run.arrays(done[prior, seed])) is not None
-    }
-    missing = [prior for prior in block.priors if prior not in tracks]
-    start, stop = _stretch(dataset, row, list(tracks.values()))
-    return Example(row, rule, seed, tracks, missing, start, stop)
-
-
-def _done(block: Block) -> dict[tuple[str, int], str]:
-    rows = block.rows[block.rows["status"] == DONE].drop_duplicates("trial")
-    found = zip(rows["prior"], rows["seed"], rows["trial"], strict=True)
-    return {(str(prior), int(seed)): str(trial) for prior, seed, trial in found}
-
-
-def _arrays(run: Run, trials: Sequence[str]) -> Iterator[TrialArrays]:
-    for trial in trials:
-        arrays = run.arrays(trial)
-        if arrays is not None:
-            yield arrays
-
-
-def _choose_row(run: Run, dataset: Dataset, trials: Sequence[str]) -> tuple[int, str]:
-    if dataset.truth is not None and np.isin(dataset.truth, MOTIFS).any():
-        relevant = np.isin(dataset.truth, MOTIFS)
-        known = np.flatnonzero(relevant.any(axis=1))
-        scores = [
-            average_precision(np.abs(arrays.attribution[known]), relevant[known])
-            for arrays in _arrays(run, trials)
-        ]
-        return int(known[_median(scores)]), (
-            "the one whose motif-auprc, averaged over all priors and the lowest seeds (at most "
-            f"{_ASKED_SEEDS}), is the median of the "
-            f"{len(known):,} test sequences with a motif"
-        )
-    tested = np.searchsorted(dataset.scored_rows, dataset.attributed)
-    scores = [
-        arrays.prediction["logit"].reshape(len(arrays.label), -1)[tested].mean(axis=1)
-        for arrays in _arrays(run, trials)
-        if "logit" in arrays.prediction
-    ]
-    if not scores:
-        return 0, "the first of the attributed test sequences"
-    return _median(scores), (
-        "the one whose predicted logit, averaged over all priors and the lowest seeds (at most "
-        f"{_ASKED_SEEDS}), is the median of the "
-        f"{len(tested):,} attributed test sequences"
+    seeds = sorted({seed for _, seed in done})[:ASKED_SEEDS]
+    in_order = sorted(done, key=lambda key: (block.priors.index(key[0]), key[1]))
+    finished = Finished(run, {key: done[key] for key in in_order}, seeds)
+    ranking = rank_sequences(finished, dataset)
+    chosen = [typical(ranking, seeds)] if only_typical else cases(ranking, block.priors[0], seeds)
+    lettered = max(seeds, key=lambda s: (sum((p, s) in done for p in block.priors), -s))
+    return Examples(
+        [
+            Example(case, tracks, *_stretch(dataset, case.row, tracks))
+            for case, tracks in zip(chosen, _tracks(finished, block, dataset, chosen), strict=True)
+        ],
+        seeds,
+        lettered,
+        [prior for prior in block.priors if (prior, lettered) not in done],
     )
 
 
-def _median(scores: Sequence[NDArray[np.floating]]) -> int:
-    """Index of the (lower) median of the mean scores."""
-    mean = np.mean(scores, axis=0)
-    return int(np.argsort(mean, kind="stable")[(len(mean) - 1) // 2])
+def _tracks(
+    finished: Finished, block: Block, dataset: Dataset, chosen: Sequence[Case]
+) -> list[dict[str, Tracks]]:
+    """The tracks of every case, by prior."""
+    rows = [case.row for case in chosen]
+    found: list[dict[str, Tracks]] = [{} for _ in chosen]
+    for prior in block.priors:
+        # a list of rows makes copies: views would keep the attributions of all sequences
+        stored = {seed: arrays.attribution[rows] for seed, arrays in finished.arrays(prior)}
+        for i, row in enumerate(rows):
+            truth = dataset.truth[row] if dataset.truth is not None else None
+            found[i][prior] = _described({s: some[i] for s, some in stored.items()}, truth)
+    return found
 
 
-def _stretch(dataset: Dataset, row: int, tracks: Sequence[NDArray[np.float32]]) -> tuple[int, int]:
-    """The whole window, or ``SHOWN`` bp around the motif or, without one, the maximum."""
+def _described(
+    of_seed: Mapping[int, NDArray[np.float32]], truth: NDArray[np.uint8] | None
+) -> Tracks:
+    every = np.array(list(of_seed.values()))
+    scores = None
+    if len(every) and truth is not None and np.isin(truth, MOTIFS).any():
+        values = located(every, np.broadcast_to(truth, every.shape))
+        scores = (float(values.min()), float(values.max()))
+    agreement = float("nan")
+    if len(every) > 1:
+        agreement = float(mean_cosine(units(every).sum(axis=0), len(every)))
+    return Tracks(of_seed, scores, agreement)
+
+
+def _stretch(dataset: Dataset, row: int, tracks: Mapping[str, Tracks]) -> tuple[int, int]:
+    """The whole window, or ``SHOWN`` bp around most motifs or, without one, most attribution."""
     if dataset.length <= SHOWN:
         return 0, dataset.length
-    truth = dataset.truth
-    if truth is not None and np.isin(truth[row], MOTIFS).any():
-        centre = int(np.median(np.flatnonzero(np.isin(truth[row], MOTIFS))))
-    else:
-        centre = int(np.argmax(np.mean([normalised(track) for track in tracks], axis=0)))
-    start = min(max(centre - SHOWN // 2, 0), dataset.length - SHOWN)
+    weight = np.zeros(dataset.length)
+    if dataset.truth is not None:
+        weight += np.isin(dataset.truth[row], MOTIFS)
+    if not weight.any():
+        for of_prior in tracks.values():
+            for track in of_prior.of_seed.values():
+                weight += np.abs(normalised(track))
+    # what is near the middle counts more; rounded, so that equals are equal
+    near = np.convolve(weight, np.bartlett(SHOWN + 2)[1:-1], mode="valid").round(9)
+    best = np.flatnonzero(near == near.max())
+    start = int(best[(len(best) - 1) // 2])
     return start, start + SHOWN
 
 

@@ -1,8 +1,7 @@
-"""Matplotlib figures as inline SVG: small, without a date, with ids that do not collide."""
+"""Matplotlib figures: their look, and as inline SVG or as files."""
 
 from __future__ import annotations
 
-import hashlib
 import html
 import io
 import re
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
+
+from ._svg import compact
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,36 +122,7 @@ def to_svg(figure: Figure, label: str) -> Markup:
     sink = _sink.get()
     if sink is not None:
         sink(figure, label)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # it would style the page
-    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"<[^>]*>", _shorten, text)
-    text = _own_ids(text, label)
+    text = compact(buffer.getvalue(), label)
     size = r'<svg([^>]*?) width="[^"]*" height="[^"]*"'
     quoted = html.escape(label, quote=True).replace("\\", "\\\\")
     return Markup(re.sub(size, rf'<svg role="img" aria-label="{quoted}"\1', text, count=1))
-
-
-def _shorten(tag: re.Match[str]) -> str:
-    """A tag with two decimals, on one line, in the font of the page."""
-    text = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag[0])
-    text = re.sub(r" font-family: [^;\"]*;", "", text)
-    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
-    text = re.sub(r' transform="rotate\(-?0 [^"]*"', "", text)
-    text = re.sub(r"\.00\b|(?<=\.\d)0\b", "", text)
-    return re.sub(r"\s*\n\s*", " ", text)
-
-
-def _own_ids(text: str, label: str) -> str:
-    """Drop ids that nothing refers to and make the others unique on a page."""
-    used = dict.fromkeys(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
-    digest = hashlib.sha256((label + text).encode()).hexdigest()[:8]
-    names = {old: f"f{digest}-{i}" for i, old in enumerate(used)}
-
-    def rename(found: re.Match[str]) -> str:
-        return f' id="{names[found[1]]}"' if found[1] in names else ""
-
-    text = re.sub(r' id="([^"]*)"', rename, text)
-    return re.sub(r'(url\(#|href="#)([^)"]+)', lambda found: found[1] + names[found[2]], text)

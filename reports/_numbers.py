@@ -12,14 +12,16 @@ MISSING = "–"
 def decimals_for(values: Iterable[float]) -> int:
     """Decimal places that give the largest of the values three digits, all alike.
 
-    Scores up to 1 get three places, so that 1 does not look coarser than .99.
+    Scores up to 1 get three places, so that 1 does not look coarser than .99; what is below .01
+    gets two digits.
     """
     sizes = [abs(value) for value in values if math.isfinite(value) and value]
     if not sizes:
         return 3
     if 0.01 <= max(sizes) <= 1:
         return 3
-    return min(max(2 - math.floor(math.log10(max(sizes))), 0), 6)
+    digits = 3 if max(sizes) > 1 else 2
+    return min(max(digits - 1 - math.floor(math.log10(max(sizes))), 0), 6)
 
 
 def fixed(value: float, places: int, *, signed: bool = False) -> str:
@@ -30,6 +32,11 @@ def fixed(value: float, places: int, *, signed: bool = False) -> str:
     if not float(text.replace(",", "")):
         return text
     return ("−" if value < 0 else "+" if signed else "") + text
+
+
+def interval(low: float, high: float, places: int) -> str:
+    """``[low, high]``, or "" where none is offered."""
+    return f"[{fixed(low, places)}, {fixed(high, places)}]" if math.isfinite(low) else ""
 
 
 def p_value(p: float) -> str:

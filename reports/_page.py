@@ -31,7 +31,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"exact_p": exact_p, "listed": listed}
-    environment.filters |= {"unit": _unit, "spec": _breakable}
+    environment.filters |= {"unit": _unit, "spec": _breakable, "sentence": _sentence}
     environment.globals |= {"counted": counted, "missing": MISSING}
     return environment
 
@@ -50,27 +50,33 @@ def _unit(unit: str) -> str:
     return "×" if unit == "x" else unit
 
 
+def _sentence(text: str) -> str:
+    """With a capital at the start; the rest, which may be a name, stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def _breakable(spec: str) -> Markup:
     """A spec that may wrap where its options begin."""
     return Markup(re.sub(r"([:+])", r"\1<wbr>", str(escape(spec))))
 
 
-def assemble(runs: Sequence[Run], sections: Sequence[Section]) -> str:
-    """The page: every section of every run, with a table of contents."""
-    chapters = [_chapter(run, f"run-{i}", sections) for i, run in enumerate(runs, start=1)]
-    script = render("script")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = render(
-        "page", chapters=chapters, version=priorbench.__version__, script=script, digest=digest
-    )
-    return str(page) + "\n"
-
-
-def _chapter(run: Run, anchor: str, sections: Sequence[Section]) -> dict[str, Any]:
+def assemble(run: Run, sections: Sequence[Section]) -> str:
+    """The page: every section that has something to say, with a table of contents."""
     bodies = []
     for section in sections:
         body = section.render(run)
         if body:
             name = type(section).__module__.rpartition(".")[2].replace("_", "-")
-            bodies.append({"id": f"{anchor}-{name}", "title": section.title, "body": Markup(body)})
-    return {"id": anchor, "run": run, "name": run.study["name"], "sections": bodies}
+            bodies.append({"id": name, "title": section.title, "body": Markup(body)})
+    script = render("script")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = render(
+        "page",
+        name=run.study["name"],
+        runs=run.parts,
+        sections=bodies,
+        version=priorbench.__version__,
+        script=script,
+        digest=digest,
+    )
+    return str(page) + "\n"

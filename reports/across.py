@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
@@ -15,10 +14,11 @@ from priorbench.families import families
 from priorbench.results import Run
 from priorbench.statistics import smallest_p
 
-from ._blocks import ALPHA, remark
+from ._blocks import ALPHA
 from ._figures import BLUE, INK, SOFT, style, to_svg
-from ._numbers import MISSING, decimals_for, fixed, p_value
+from ._numbers import fixed, interval, p_value
 from ._page import render
+from ._tested import tested_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,52 +42,26 @@ class Across(Section):
             "across",
             baseline=run.across["baseline"].iloc[0],
             family=families(run.across)[0],
-            rows=[
-                row
-                for _, of_metric in run.across.groupby("metric", sort=False)
-                for row in _rows(of_metric)
-            ],
+            rows=tested_rows(run.across, _more),
             plots=[{"ranking": ranking, **_limits(ranking)} for ranking in rankings],
             svgs=[_rank_plot(ranking) for ranking in rankings],
         )
 
 
-def _rows(of_metric: pd.DataFrame) -> list[dict[str, Any]]:
-    places = decimals_for(of_metric["difference"])
-    return [
-        _row({str(key): value for key, value in row.items()}, places)
-        for _, row in of_metric.iterrows()
-    ]
-
-
-def _row(row: Mapping[str, Any], places: int) -> dict[str, Any]:
+def _more(row: Mapping[str, Any], places: int) -> dict[str, Any]:
     return {
-        "prior": row["prior"],
-        "metric": row["metric"],
         "settings": row["settings"],
         "datasets": row["datasets"],
         "runs": row["runs"],
         "better_in": row["better_in"],
-        "difference": fixed(row["difference"], places, signed=True),
-        "interval": _between(row, "ci", places),
-        "adjusted": p_value(row["p_adjusted"]),
-        "noninferior": p_value(row["p_noninferior_adjusted"]),
-        "equivalent": p_value(row["p_equivalent_adjusted"]),
         "wilcoxon": p_value(row["p_wilcoxon"]),
         "mixed": fixed(row["mixed_effect"], places, signed=True),
-        "mixed_interval": _between(row, "mixed", places),
+        "mixed_interval": interval(row["mixed_low"], row["mixed_high"], places),
         "middle": fixed(row["iqm_difference"], places, signed=True),
-        "middle_interval": _between(row, "iqm", places),
+        "middle_interval": interval(row["iqm_low"], row["iqm_high"], places),
         "improvement": fixed(row["improvement"], 2),
-        "improvement_interval": _between(row, "improvement", 2),
-        "verdict": row["verdict"],
-        "remark": remark(row["verdict"]),
+        "improvement_interval": interval(row["improvement_low"], row["improvement_high"], 2),
     }
-
-
-def _between(row: Mapping[str, Any], name: str, places: int) -> str:
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return f"[{fixed(low, places)}, {fixed(high, places)}]" if np.isfinite(low) else MISSING
 
 
 def _limits(ranking: AxisRanking) -> dict[str, Any]:

@@ -3,56 +3,122 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from priorbench import Section
 from priorbench.answers import RULE, STANDINGS, Answer, Case, Finding
 from priorbench.comparisons import ALPHA, POWER
 from priorbench.results import Run
-from priorbench.statistics import BETTER, HOLM, Claim, approximate_runs
+from priorbench.statistics import BETTER, HOLM, Claim, approximate_runs, smallest_p
 
-from ._advice import advice, ended
+from ._advice import advice, advice_for_all, ended, ended_in_all
 from ._blocks import SIGNS, Block, blocks, reach
-from ._numbers import MISSING, decimals_for, fixed, p_value
+from ._numbers import MISSING, decimals_for, fixed, interval, p_value
 from ._page import render
 
 _CORRECTIONS = {HOLM: "Holm’s method"}
 
 
 class TheAnswer(Section):
-    """Three sentences a block, made of verdicts, and what would change them."""
+    """Three sentences made of verdicts, and what would change them.
+
+    For all datasets together, where there are several, then for each.
+    """
 
     title: ClassVar[str] = "The answer"
     position: ClassVar[int] = 5
 
     def render(self, run: Run) -> str:
         """See Section."""
+        found = blocks(run)
+        cards = [_of_block(run, block) for block in found]
         return render(
             "answer",
-            question=run.study["question"],
-            blocks=[_block(run, block) for block in blocks(run)],
+            questions=dict.fromkeys(
+                part.study["question"] for part in run.parts.values() if part.study["question"]
+            ),
+            joined=_joined(run, found),
+            together=_of_all(run, found, cards),
+            cards=cards,
             rule=RULE,
             standings=STANDINGS,
             tuned=not run.tuning.empty,
         )
 
 
-def _block(run: Run, block: Block) -> dict[str, Any]:
-    found = advice(block)
+def _joined(run: Run, found: Sequence[Block]) -> Mapping[str, Any] | None:
+    """What must be known before numbers of several runs are read as one."""
+    if len(run.parts) == 1:
+        return None
+    trials = sum(len(part.records) for part in run.parts.values())
     return {
-        "block": block,
+        "runs": list(run.parts),
+        "shared": trials - len(run.records),
+        "pooled": [block.title for block in found if len(block.runs) > 1],
+    }
+
+
+def _of_block(run: Run, block: Block) -> dict[str, Any]:
+    trials = ended(block)
+    found = advice(block, trials)
+    return {
+        **_card(found, trials),
+        "title": block.title,
+        "alone": len(block.priors) == 1,
+        "reach": reach(block),
+        "edges": _edges(run, [block]),
+        "undecided": [row for case in found.cases for row in _undecided(case)],
+        "visible": _visible(found.cases),
+    }
+
+
+def _of_all(
+    run: Run, found: Sequence[Block], cards: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """The card over all settings; None where there are not several that share a metric."""
+    answer = advice_for_all(run, found)
+    if answer is None:
+        return None
+    rows = {(str(r["prior"]), str(r["metric"])): r for r in run.across.to_dict("records")}
+    case = answer.case
+    against = [
+        (card["title"], [one["axis"] for one in other["losses"]])
+        for card in cards
+        for other in card["every"]
+        if case and other["prior"] == case.prior and other["losses"]
+    ]
+    return {
+        **_card(answer, ended_in_all(found)),
+        "settings": int(run.across["settings"].max()),
+        "datasets": int(run.across["datasets"].max()),
+        "reach_of_datasets": smallest_p(int(run.across["datasets"].max())) <= ALPHA,
+        "against": against,
+        "gained": [
+            {
+                "metric": one.metric,
+                "better_in": int(rows[one.prior, one.metric]["better_in"]),
+                "datasets": int(rows[one.prior, one.metric]["datasets"]),
+                "wilcoxon": p_value(float(rows[one.prior, one.metric]["p_wilcoxon"])),
+            }
+            for one in (case.gains if case else [])
+        ],
+        "edges": _edges(run, found),
+    }
+
+
+def _card(found: Answer, trials: Mapping[str, Any]) -> dict[str, Any]:
+    """What cards of one block and of all have in common."""
+    every = [_told(case) for case in found.cases]
+    return {
         "answer": found,
         "case": _told(found.case) if found.case else None,
-        "reach": reach(block),
         "correction": _CORRECTIONS.get(found.correction, found.correction),
         "alpha": p_value(ALPHA).rstrip("0"),
         "largest": _largest(found),
-        "others": [_told(case) for case in found.cases if case.prior != found.prior],
-        "failures": [(prior, one) for prior, one in ended(block).items() if one.failed],
-        "edges": _edges(run, block),
-        "undecided": [row for case in found.cases for row in _undecided(case)],
-        "visible": _visible(found.cases),
+        "every": every,
+        "others": [case for case in every if case["prior"] != found.prior],
+        "failures": [(prior, one) for prior, one in trials.items() if one.failed],
     }
 
 
@@ -72,16 +138,13 @@ def _told(case: Case) -> dict[str, Any]:
 
 def _finding(one: Finding) -> dict[str, Any]:
     places = _places([one])
-    interval = (
-        f"[{fixed(one.low, places)}, {fixed(one.high, places)}]" if math.isfinite(one.low) else ""
-    )
     return {
         "axis": one.axis,
         "metric": one.metric,
         "verdict": one.verdict,
         "sign": SIGNS.get(one.verdict, ""),
         "difference": fixed(one.difference, places, signed=True),
-        "interval": interval,
+        "interval": interval(one.low, one.high, places),
         "margin": fixed(one.margin, places) if math.isfinite(one.margin) else "",
         "small": one.small_loss,
     }
@@ -100,15 +163,17 @@ def _largest(found: Answer) -> str:
     return p_value(max([*(one.p for one in case.gains), *shown]))
 
 
-def _edges(run: Run, block: Block) -> list[str]:
-    """Priors whose chosen weight is the largest or the smallest that was tried."""
+def _edges(run: Run, found: Sequence[Block]) -> list[str]:
+    """Priors whose chosen weight is the largest or the smallest that was tried, in some block."""
     table = run.tuning
     if table.empty:
         return []
-    keys = [block.task, block.dataset, block.architecture]
-    here = (table[["task", "dataset", "architecture"]].astype(str) == keys).all(axis=1)
-    at_edge = table[here & table["chosen"].astype(bool) & table["edge"].astype(bool)]
-    return [str(prior) for prior in at_edge["prior"]]
+    keys = {(block.task, block.dataset, block.architecture) for block in found}
+    at_edge = table[table["chosen"].astype(bool) & table["edge"].astype(bool)]
+    columns = [at_edge[name].astype(str) for name in ("task", "dataset", "architecture", "prior")]
+    return list(
+        dict.fromkeys(prior for *key, prior in zip(*columns, strict=True) if tuple(key) in keys)
+    )
 
 
 def _visible(cases: Iterable[Case]) -> list[Mapping[str, str]]:

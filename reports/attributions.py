@@ -1,140 +1,89 @@
-"""Attributions of one test sequence under every prior."""
+"""Attributions of the same test sequences under every prior and several seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from priorbench import Section
-from priorbench.dataset import DECOY, MOTIF, Dataset
+from priorbench.dataset import Dataset
 from priorbench.results import Run
-from priorbench.sequences import N_CODE, decode
+from priorbench.sequences import decode
 
-from ._blocks import MANY_BLOCKS, ORACLE, Block, blocks
-from ._examples import SHOWN, Example, choose_example, normalised
-from ._figures import BASE_COLOURS, INK, LINE, SOFT, style, to_svg
+from ._blocks import MANY_BLOCKS, Block, blocks
+from ._examples import SHOWN, Example, Examples, all_examples, typical_example
 from ._page import render
+from ._tracks import BANDS, Scene, draw
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-_BANDS = {MOTIF: ("motif", "#dbe9f6"), DECOY: ("decoy", "#ececec")}
-_WIDTH, _TRACK_HEIGHT = 13.0, 0.85
+FEW_BLOCKS = 3
+"""a run of more has the typical sequence of each alone"""
 
 
 class Attributions(Section):
-    """Attribution logos, one track per prior, over the same positions."""
+    """Logos of one seed and strips of several, a track a prior, over the same positions."""
 
-    title: ClassVar[str] = "Attributions of one sequence"
+    title: ClassVar[str] = "Attributions"
     position: ClassVar[int] = 40
 
     def render(self, run: Run) -> str:
         """See Section."""
-        shown, rest = blocks(run)[:MANY_BLOCKS], blocks(run)[MANY_BLOCKS:]
-        found = ((block, choose_example(run, block)) for block in shown)
-        figures = [
-            _figure(run.datasets[block.key], block, example) for block, example in found if example
+        found = blocks(run)
+        few = len(found) <= FEW_BLOCKS
+        choose = all_examples if few else typical_example
+        parts = [
+            _block(run, block, examples)
+            for block in found[:MANY_BLOCKS]
+            if (examples := choose(run, block)) is not None
         ]
+        if not parts:
+            return ""
+        key = render("attributions_key", attribution=run.attributions[0], few=few)
+        rest = found[MANY_BLOCKS:]
         more = [render("not_drawn", blocks=rest, many=MANY_BLOCKS)] if rest else []
-        return Markup("").join([*figures, *more])
+        return Markup("").join([key, *parts, *more])
 
 
-def _figure(dataset: Dataset, block: Block, example: Example) -> Markup:
-    codes = dataset.codes(dataset.attributed[[example.row]])[0]
-    tracks = dict(example.tracks)
-    if dataset.oracle is not None and np.any(dataset.oracle[example.row]):
-        tracks = {ORACLE: dataset.oracle[example.row], **tracks}
-    truth = dataset.truth[example.row] if dataset.truth is not None else None
-    shown = set() if truth is None else set(truth[example.start : example.stop])
-    label = (
-        f"Attribution logos of one test sequence of {block.title}, positions "
-        f"{example.start} to {example.stop - 1}: {', '.join(tracks)}. "
-        f"Sequence: {decode(codes[example.start : example.stop])}"
-    )
+def _block(run: Run, block: Block, examples: Examples) -> Markup:
+    dataset = run.datasets[block.key]
+    figures = [_figure(dataset, block, examples, example) for example in examples.examples]
     return render(
         "attributions",
         block=block,
-        example=example,
-        svg=_draw(tracks, codes, truth, example, label),
-        bands=[name for code, (name, _) in _BANDS.items() if code in shown],
-        truth_known=truth is not None,
-        oracle=ORACLE in tracks,
+        examples=examples,
+        figures=figures,
+        truth_known=dataset.truth is not None,
+        oracle=any(figure["oracle"] for figure in figures),
+        bands=list(dict.fromkeys(name for figure in figures for name in figure["bands"])),
         length=dataset.length,
         shown=SHOWN,
+        several=len(examples.seeds) > 1,
     )
 
 
-def _draw(
-    tracks: Mapping[str, NDArray[np.float32]],
-    codes: NDArray[np.uint8],
-    truth: NDArray[np.uint8] | None,
-    example: Example,
-    label: str,
-) -> Markup:
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    with style():
-        figure = Figure(
-            figsize=(_WIDTH, _TRACK_HEIGHT * len(tracks) + 0.5),
-            layout=ConstrainedLayoutEngine(h_pad=0.02, hspace=0),
-        )
-        column = figure.subplots(len(tracks), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, (name, track) in zip(column, tracks.items(), strict=True):
-            _draw_track(axes, name, normalised(track), codes)
-            if truth is not None:
-                _shade(axes, truth, example, named=axes is column[0])
-            axes.set_xlim(example.start - 0.1, example.stop)
-        column[-1].set_xlabel("position in the window (bp, from 0)")
-        column[-1].tick_params(axis="x", length=3, labelbottom=True)
-        column[-1].spines["bottom"].set_visible(True)
-        return to_svg(figure, label)
-
-
-def _draw_track(
-    axes: Axes, name: str, track: NDArray[np.float64], codes: NDArray[np.uint8]
-) -> None:
-    from tangermeme.plot import plot_logo
-
-    heights = np.zeros((4, len(codes)))
-    known = codes != N_CODE
-    heights[codes[known], np.flatnonzero(known)] = track[known]
-    if heights.any():  # plot_logo has no limits for a track of zeros
-        plot_logo(heights, ax=axes, color=BASE_COLOURS, min_height_pct=0.01)
-    low, high = min(track.min(), 0.0), max(track.max(), 0.0)
-    margin = 0.06 * max(high - low, 1e-9)
-    axes.set_ylim(low - margin, high + margin)
-    axes.axhline(0, color=LINE, linewidth=0.8, zorder=0)
-    shown = name.replace(":", "\n").replace("+", "\n+")
-    axes.set_ylabel(
-        shown, rotation=0, ha="right", va="center", color=INK, fontsize=10, parse_math=False
+def _figure(
+    dataset: Dataset, block: Block, examples: Examples, example: Example
+) -> Mapping[str, Any]:
+    row = example.case.row
+    codes = dataset.codes(dataset.attributed[[row]])[0]
+    truth = dataset.truth[row] if dataset.truth is not None else None
+    oracle = dataset.oracle[row] if dataset.oracle is not None else None
+    if oracle is not None and not np.any(oracle):
+        oracle = None
+    shown = set() if truth is None else set(truth[example.start : example.stop])
+    label = (
+        f"Attributions of a test sequence of {block.title} ({', '.join(example.case.names)}), "
+        f"positions {example.start} to {example.stop - 1}, under {', '.join(example.tracks)}; "
+        f"letters of seed {examples.lettered}, strips of seeds "
+        f"{', '.join(map(str, examples.seeds))}. "
+        f"Sequence: {decode(codes[example.start : example.stop])}"
     )
-    axes.set_yticks([])
-    axes.tick_params(axis="x", length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _shade(axes: Axes, truth: NDArray[np.uint8], example: Example, *, named: bool) -> None:
-    """Bands where motifs and decoys are, with their names above the first track."""
-    positions = range(example.start, example.stop)
-    for code, group in groupby(positions, key=lambda position: int(truth[position])):
-        if code not in _BANDS:
-            continue
-        run = list(group)
-        name, colour = _BANDS[code]
-        axes.axvspan(run[0] - 0.05, run[-1] + 1, color=colour, linewidth=0, zorder=-1)
-        if named:
-            axes.annotate(
-                name,
-                ((run[0] + run[-1] + 1) / 2, 1.02),
-                xycoords=axes.get_xaxis_transform(),
-                ha="center",
-                fontsize=8.5,
-                color=SOFT,
-            )
+    scene = Scene(example, codes, truth, oracle, examples.seeds, examples.lettered)
+    return {
+        "example": example,
+        "svg": draw(scene, label),
+        "oracle": oracle is not None,
+        "bands": [name for code, (name, _) in BANDS.items() if code in shown],
+    }

@@ -17,7 +17,7 @@ from priorbench.profiles import REPLICATE, SHUFFLED
 from priorbench.results import Run
 
 from ._blocks import ALPHA, ORACLE, RANDOM, SIGNS, Block, blocks, reach
-from ._numbers import MISSING, counted, decimals_for, fixed, listed, p_value
+from ._numbers import MISSING, counted, decimals_for, fixed, interval, listed, p_value
 from ._page import render
 
 _REFERENCES = {
@@ -46,21 +46,34 @@ class Comparison(Section):
         return Markup("").join(
             [
                 *(_tables(block) for block in found),
-                render("glossary", metrics=metrics.values()) if metrics else "",
+                render("glossary", metrics=list(metrics.values()), references=_named(found))
+                if metrics
+                else "",
             ]
         )
 
 
+def _named(found: Sequence[Block]) -> dict[str, str]:
+    """What the references of some blocks are."""
+    names = {str(name) for block in found for name in block.references["prior"]}
+    return {name: meaning for name, (_, meaning) in _REFERENCES.items() if name in names}
+
+
 def _tables(block: Block) -> Markup:
-    """The main metrics, then all others, folded."""
+    """The main metrics in one table; all others folded, a table an axis."""
     others = [metric for metric in block.all_metrics if not metric.main]
-    more = _table(block, others) if others else Markup("")
-    return _table(block, block.metrics) + (
-        render("more_metrics", table=more, count=len(others)) if others else Markup("")
+    return render(
+        "comparison",
+        block=block,
+        reach=reach(block),
+        intervals=_intervals(block, block.metrics),
+        table=_table(block, block.metrics),
+        count=len(others),
+        more=[_table(block, list(group)) for _, group in groupby(others, lambda m: m.axis)],
     )
 
 
-def _table(block: Block, metrics: Sequence[Metric]) -> Markup:
+def _table(block: Block, metrics: Sequence[Metric]) -> dict[str, Any]:
     places = {metric.name: _places(block, metric) for metric in metrics}
     axes = [metric.axis for metric in metrics]
     columns = [
@@ -79,17 +92,13 @@ def _table(block: Block, metrics: Sequence[Metric]) -> Markup:
         }
         for prior in block.priors
     ]
-    return render(
-        "comparison",
-        block=block,
-        axes=[(axis, len(list(group))) for axis, group in groupby(axes)],
-        columns=columns,
-        rows=rows,
-        references=_references(block, places, metrics),
-        reach=reach(block),
-        trials=counted(len(block.seeds), "seed"),
-        intervals=_intervals(block, metrics),
-    )
+    return {
+        "axes": [(axis, len(list(group))) for axis, group in groupby(axes)],
+        "columns": columns,
+        "rows": rows,
+        "references": _references(block, places, metrics),
+        "trials": counted(len(block.seeds), "seed"),
+    }
 
 
 def _intervals(block: Block, metrics: Sequence[Metric]) -> str:
@@ -140,9 +149,6 @@ def _why_missing(metric: Metric, failed: int) -> str:
 
 
 def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str, Any]:
-    interval = ""
-    if math.isfinite(row["ci_low"]):
-        interval = f"[{fixed(row['ci_low'], places)}, {fixed(row['ci_high'], places)}]"
     verdict = row["verdict"]
     if verdict:
         remark = f"{SIGNS[verdict]} {verdict}"
@@ -154,7 +160,7 @@ def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str
         remark = "too few seeds: no p"
     return {
         "difference": fixed(row["difference"], places, signed=True),
-        "interval": interval,
+        "interval": interval(row["ci_low"], row["ci_high"], places),
         "p": p_value(row["p_adjusted"]) if verdict else "",
         "raw_p": p_value(row["p"]),
         "verdict": verdict,
@@ -167,12 +173,12 @@ def _references(
     block: Block, places: Mapping[str, int], metrics: Sequence[Metric]
 ) -> list[dict[str, Any]]:
     rows = []
-    for name, (role, meaning) in _REFERENCES.items():
+    for name, (role, _) in _REFERENCES.items():
         values = [block.reference(name, metric) for metric in metrics]
         if any(map(math.isfinite, values)):
             texts = [
                 fixed(value, places[metric.name])
                 for value, metric in zip(values, metrics, strict=True)
             ]
-            rows.append({"name": name, "role": role, "meaning": meaning, "values": texts})
+            rows.append({"name": name, "role": role, "values": texts})
     return rows

@@ -21,4 +21,16 @@ class Failures(Section):
         """See Section."""
         found = [record for record in run.records.values() if record["status"] != DONE]
         flagged = [record for record in run.records.values() if record.get("flags")]
-        return render("failures", failures=found, flagged=flagged, total=len(run.records))
+        owners = {} if len(run.parts) == 1 else _owners(run)
+        return render(
+            "failures", failures=found, flagged=flagged, total=len(run.records), owners=owners
+        )
+
+
+def _owners(run: Run) -> dict[str, str]:
+    """Labels of the runs that have a trial, by its id."""
+    found: dict[str, list[str]] = {}
+    for label, part in run.parts.items():
+        for trial in part.records:
+            found.setdefault(trial, []).append(label)
+    return {trial: ", ".join(labels) for trial, labels in found.items()}

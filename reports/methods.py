@@ -1,70 +1,136 @@
-"""How the numbers came about, and how to repeat them."""
+"""Methods in words, with this run's numbers and what they cite, to be pasted into a paper."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import priorbench
 from priorbench import Section
-from priorbench.dataset import SPLITS, TEST, TRAIN, VALID, Dataset
+from priorbench.claims import PRIMARY
+from priorbench.comparisons import EVALUATE
+from priorbench.metrics import METRICS
 from priorbench.results import Run
-from priorbench.schedules import SCHEDULES
+from priorbench.statistics import EXACT_UP_TO
 
-from ._blocks import blocks, reach
+from . import _paper as paper
+from ._blocks import Block, blocks, reach
+from ._literature import Bibliography
+from ._numbers import listed
 from ._page import render
+from ._priors import described_priors
 
-_FACTS = {
-    "python": "Python",
-    "platform": "platform",
-    "processor": "processor",
-    "cores": "cores",
-    "device": "device",
-    "gpus": "GPUs",
-    "workers": "worker processes",
-    "threads_per_worker": "threads per worker",
-}
+FEW_DATASETS = 6
+"""more are summed up in words; all are in the table"""
+_INTERVAL_FROM, _IMPROVEMENT_FROM, _AGREEMENT_FROM = 6, 15, 3
+"""pairs from which intervals are those of the sign-flip test, the probability of improvement has
+one, and an agreement of seeds can be tested"""
 
 
 class Methods(Section):
-    """Methods in words with the numbers of this run, environment, command."""
+    """Text and references; tables of datasets and networks; what to keep in mind."""
 
     title: ClassVar[str] = "Methods"
     position: ClassVar[int] = 60
 
     def render(self, run: Run) -> str:
         """See Section."""
-        reaches = [found for block in blocks(run) if (found := reach(block)) is not None]
-        notes = run.environment.get("notes", {})
+        works = Bibliography()
+        several = len(run.parts) > 1
+        parts = [_part(part, label if several else "", works) for label, part in run.parts.items()]
+        found = blocks(run)
+        tested = render(
+            "methods_tested",
+            study=run.study,
+            several=several,
+            priors=run.study["priors"][1:],
+            ended=paper.ended_of(run),
+            cite=works.cite,
+            **_statistics(run, found),
+        )
         return render(
             "methods",
-            study=run.study,
-            schedule=SCHEDULES.get(run.study["scale"]),
-            datasets=[_sizes(name, dataset) for name, dataset in run.datasets.items()],
-            notes={name: lines for name, lines in notes.items() if lines},
-            pairs=max((found.n for found in reaches), default=0),
-            tests=sorted({found.tests for found in reaches}),
-            facts=_facts(run.environment),
-            packages=run.environment.get("packages", {}),
-            command=run.environment.get("command", ""),
-            again=f"priorbench run {shlex.quote(str(run.root / 'study.toml'))}",
+            parts=parts,
+            tested=tested,
+            several=several,
+            references=works.references,
+            pairs=_pairs(found),
         )
 
 
-def _sizes(name: str, dataset: Dataset) -> dict[str, Any]:
+def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
+    """What is told of every run by itself: data, networks, training, weights."""
+    data, networks = paper.data_of(run), paper.networks_of(run)
+    notes = run.environment.get("notes", {})
+    text = render(
+        "methods_made",
+        label=label,
+        study=run.study,
+        few=len(data) <= FEW_DATASETS,
+        data=data,
+        tasks=paper.tasks_of(run, data),
+        networks=networks,
+        trainings=paper.trainings_of(run),
+        epochs=paper.epochs_of(run),
+        ended=paper.ended_of(run),
+        priors=described_priors(run, blocks(run))[1:],
+        seen=paper.seen_of(run),
+        attributions=paper.attributions_of(run.attributions),
+        version=priorbench.__version__,
+        environment=run.environment,
+        cite=works.cite,
+        cited=works.cite_component,
+    )
     return {
-        "name": name,
-        "splits": [(SPLITS[split], len(dataset.rows(split))) for split in (TRAIN, VALID, TEST)],
-        "length": dataset.length,
-        "attributed": len(dataset.attributed),
-        "truth": dataset.truth is not None,
-        "digest": dataset.digest,
+        "label": label,
+        "text": text,
+        "data": data,
+        "networks": networks,
+        "notes": {name: lines for name, lines in notes.items() if lines},
     }
 
 
-def _facts(environment: Mapping[str, Any]) -> dict[str, Any]:
-    facts = {title: environment[key] for key, title in _FACTS.items() if key in environment}
-    return {
-        title: ", ".join(map(str, value)) if isinstance(value, list) else value
-        for title, value in facts.items()
+def _pairs(found: Sequence[Block]) -> list[int]:
+    """Numbers of paired seeds of the blocks, ascending."""
+    return sorted({limits.n for block in found if (limits := reach(block)) is not None})
+
+
+def _statistics(run: Run, found: Sequence[Block]) -> Mapping[str, Any]:
+    pairs = _pairs(found)
+    compared = run.comparisons
+    primary = compared[compared["family"] == PRIMARY] if len(compared) else compared
+    tests = sorted({limits.tests for b in found if (limits := reach(b)) is not None and b.primary})
+    declared = {
+        axis: list(dict.fromkeys(rows["metric"]))
+        for axis, rows in primary.groupby("axis", sort=False)
     }
+    metrics = [METRICS[name] for names in declared.values() for name in names]
+    return {
+        "pairs": pairs,
+        "exact": bool(pairs) and pairs[-1] <= EXACT_UP_TO,
+        "monte_carlo": bool(pairs) and pairs[-1] > EXACT_UP_TO,
+        "tests": tests,
+        "declared": declared,
+        "metrics": metrics,
+        "agreements": [m.name for m in metrics if m.of_pairs and pairs[-1] >= _AGREEMENT_FROM],
+        "student": bool(pairs) and 1 < pairs[0] < _INTERVAL_FROM,
+        "inverted": bool(pairs) and pairs[-1] >= _INTERVAL_FROM,
+        "improvement": bool(pairs) and pairs[-1] >= _IMPROVEMENT_FROM,
+        "across": _across(run),
+        "margins": _margins(run),
+    }
+
+
+def _across(run: Run) -> Mapping[str, int] | None:
+    if run.across.empty:
+        return None
+    return {name: int(run.across[name].max()) for name in ("settings", "datasets")}
+
+
+def _margins(run: Run) -> str:
+    """What is declared and was measured."""
+    measured = set(run.results.loc[run.results["stage"] == EVALUATE, "metric"])
+    found = [f"{m:g} in {name}" for name, m in run.study["margins"].items() if name in measured]
+    if any(METRICS[name].loss for name in measured if name in METRICS):
+        found.append(f"{100 * run.study['loss_margin']:g}% of the baseline’s value in losses")
+    return listed(found) if found else ""

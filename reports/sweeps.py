@@ -1,9 +1,9 @@
-"""Differences to the baseline along an option of the task."""
+"""Differences to the baseline along an option of the task, or of a prior."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,18 +13,18 @@ from markupsafe import Markup
 from priorbench import Section
 from priorbench.contracts import Metric
 from priorbench.results import Run
-from priorbench.specs import split_spec
+from priorbench.trends import TREND_DEFINITIONS, SweptTask, swept_tasks
 
-from ._blocks import Block, blocks
+from ._blocks import MANY_BLOCKS, Block, blocks
 from ._figures import INK, MARKERS, SOFT, looks, style, to_svg
-from ._numbers import fixed
+from ._numbers import decimals_for, fixed, p_value
 from ._page import render
+from ._prior_sweeps import prior_sweeps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _RANKED = ("prediction", "localisation", "stability")
-_FEWEST = 3
 _WIDTH, _HEIGHT = 3.7, 2.6  # inches
 _LABEL_ROOM = 0.24
 """share of the axis that the label of a cut takes"""
@@ -40,6 +40,7 @@ class Sweep:
         is_length: whether it is a motif's length in bp.
         points: value and block, ascending.
         cuts: of the low-pass priors, in bp.
+        trends: rows of a table of how the differences change along the option.
     """
 
     title: str
@@ -47,6 +48,12 @@ class Sweep:
     is_length: bool
     points: Sequence[tuple[float, Block]]
     cuts: Mapping[str, float]
+    trends: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def baseline(self) -> str:
+        """What the priors are compared with."""
+        return self.points[0][1].priors[0]
 
     @property
     def priors(self) -> list[str]:
@@ -56,64 +63,71 @@ class Sweep:
     @property
     def metrics(self) -> list[Metric]:
         """The first metric of every axis that is ranked."""
-        known = [m for m in self.points[0][1].metrics if m.higher_is_better is not None]
-        found = [next((m for m in known if m.axis == axis), None) for axis in _RANKED]
-        return [metric for metric in found if metric is not None]
+        return ranked_metrics(self.points[0][1])
+
+
+def ranked_metrics(block: Block) -> list[Metric]:
+    """The first metric of a block on every axis that is ranked."""
+    known = [m for m in block.metrics if m.higher_is_better is not None]
+    found = [next((m for m in known if m.axis == axis), None) for axis in _RANKED]
+    return [metric for metric in found if metric is not None]
 
 
 class Sweeps(Section):
-    """One figure a metric where several specs of a task differ in one number."""
+    """One figure a metric where specs of a task, or of a prior, differ in one number."""
 
     title: ClassVar[str] = "Sweeps"
     position: ClassVar[int] = 25
 
     def render(self, run: Run) -> str:
         """See Section."""
-        return Markup("").join(_sweep(sweep) for sweep in sweeps(run))
+        of_priors = (
+            prior_sweeps(run, block, ranked_metrics(block)) for block in blocks(run)[:MANY_BLOCKS]
+        )
+        return Markup("").join([*map(_sweep, sweeps(run)), *of_priors])
 
 
 def sweeps(run: Run) -> list[Sweep]:
     """Every option along which a run has three points or more."""
     facts = run.environment.get("tasks", {})  # which runs of earlier versions lack
-    groups: dict[tuple[str, str, str], list[Block]] = {}
-    for block in blocks(run):
-        if block.task in facts and len(block.priors) > 1:
-            name = split_spec(block.task)[0]
-            groups.setdefault((name, block.dataset, block.architecture), []).append(block)
+    found = {
+        (block.task, block.dataset, block.architecture): block
+        for block in blocks(run)
+        if len(block.priors) > 1
+    }
     priors = run.environment.get("priors", {})
     cuts = {spec: float(texts["cut"]) for spec, texts in priors.items() if texts.get("cut")}
-    return [sweep for group in groups.values() for sweep in _of_task(group, facts, cuts)]
-
-
-def _of_task(
-    group: Sequence[Block], facts: Mapping[str, Any], cuts: Mapping[str, float]
-) -> Iterator[Sweep]:
-    """The sweeps of one task's blocks: along each option, with the others held at their values."""
-    options = {block.task: facts[block.task]["options"] for block in group}
-    varying = [
-        key
-        for key in options[group[0].task]
-        if len({str(one.get(key)) for one in options.values()}) > 1
+    options = {spec: known["options"] for spec, known in facts.items()}
+    return [
+        Sweep(
+            f"{one.task} · {one.dataset} · {one.architecture}{f' ({one.held})' * bool(one.held)}",
+            one.option,
+            facts[one.points[0][1]]["motif_length_option"] == one.option,
+            [(value, found[spec, one.dataset, one.architecture]) for value, spec in one.points],
+            cuts,
+            _trend_rows(run, one),
+        )
+        for one in swept_tasks(list(found), options)
     ]
-    for option in varying:
-        fixed_at: dict[str, list[Block]] = {}
-        for block in group:
-            others = [f"{key}={options[block.task][key]}" for key in varying if key != option]
-            fixed_at.setdefault(", ".join(others), []).append(block)
-        for others_text, some in fixed_at.items():
-            values = [options[block.task][option] for block in some]
-            numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-            if len(values) < _FEWEST or not numbers:
-                continue
-            name = split_spec(group[0].task)[0]
-            at = f" ({others_text})" if others_text else ""
-            yield Sweep(
-                f"{name} · {group[0].dataset} · {group[0].architecture}{at}",
-                option,
-                facts[group[0].task]["motif_length_option"] == option,
-                sorted(zip(map(float, values), some, strict=True), key=lambda point: point[0]),
-                cuts,
-            )
+
+
+def _trend_rows(run: Run, swept: SweptTask) -> list[Mapping[str, Any]]:
+    """What was tested along the option, by the rows of trends.csv."""
+    keys = [swept.task, swept.dataset, swept.architecture, swept.option, swept.held]
+    columns = ["task", "dataset", "architecture", "option", "held"]
+    here = run.trends[(run.trends[columns].astype(str) == keys).all(axis=1)]
+    return [
+        {
+            **{str(key): value for key, value in row.items()},
+            "change": fixed(row["change"], places, signed=True),
+            "interval": f"[{fixed(row['ci_low'], places)}, {fixed(row['ci_high'], places)}]"
+            if math.isfinite(row["ci_low"])
+            else "",
+            "p": p_value(row["p_adjusted"]) if row["verdict"] else "",
+        }
+        for row in here.to_dict("records")
+        for places in [decimals_for([row["change"]])]
+    ]
 
 
 def _sweep(sweep: Sweep) -> Markup:
@@ -122,10 +136,12 @@ def _sweep(sweep: Sweep) -> Markup:
     return render(
         "sweeps",
         sweep=sweep,
+        definitions=TREND_DEFINITIONS,
         key=[
             {"prior": prior, "colour": colour, "sign": MARKERS[marker]}
             for prior, (colour, marker) in shapes.items()
         ],
+        runs=list(dict.fromkeys(run for _, block in sweep.points for run in block.runs)),
         seeds=sorted({len(block.seeds) for _, block in sweep.points}),
         intervals=any(block.comparisons["ci_low"].notna().any() for _, block in sweep.points),
         panels=[
@@ -163,7 +179,7 @@ def _panel(
             _mark_cuts(axes, {1.0: SOFT} if scaled else _marks(sweep, shapes), scaled)
         return to_svg(
             figure,
-            f"{metric.name} of {sweep.title}, difference to none"
+            f"{metric.name} of {sweep.title}, difference to {sweep.baseline}"
             f"{' by length over cut' if scaled else ''} at {sweep.option}: {'; '.join(told)}",
         )
 
@@ -204,7 +220,7 @@ def _label(axes: Axes, sweep: Sweep, scaled: bool) -> None:
         values = [value for value, _ in sweep.points]
         if len(values) <= 16:
             axes.set_xticks(values, [f"{value:g}" for value in values])
-    axes.set_ylabel("difference to none")
+    axes.set_ylabel(f"difference to {sweep.baseline}", parse_math=False)
     axes.tick_params(length=0)
     axes.grid(axis="y", color="#eceff2", linewidth=0.8)
     axes.set_axisbelow(True)

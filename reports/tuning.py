@@ -37,18 +37,25 @@ class Tuning(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
-        if run.tuning.empty:
-            return ""
-        trials = _trials(run)
-        return render(
-            "tuning",
-            study=run.study,
-            trials=counted(trials["trial"].nunique(), "trial"),
-            blocks=[
-                _block(tuple(map(str, key)), table, trials, run.study["loss_margin"])
-                for key, table in run.tuning.groupby(_BLOCK, sort=False)
-            ],
+        return Markup("").join(
+            _of_run(part, label if len(run.parts) > 1 else "")
+            for label, part in run.parts.items()
+            if not part.tuning.empty
         )
+
+
+def _of_run(run: Run, label: str) -> Markup:
+    trials = _trials(run)
+    return render(
+        "tuning",
+        label=label,
+        study=run.study,
+        trials=counted(trials["trial"].nunique(), "trial"),
+        blocks=[
+            _block(tuple(map(str, key)), table, trials, run.study["loss_margin"])
+            for key, table in run.tuning.groupby(_BLOCK, sort=False)
+        ],
+    )
 
 
 def _trials(run: Run) -> pd.DataFrame:

@@ -57,8 +57,15 @@ def score(metric, prior, seed):
     return 0.5 + 0.05 * prior + 0.002 * (seed or 0) ** 2
 
 
-def make_run(root, priors, seeds, *, failed=(), truth=True, name="study", length=40, data="d"):
-    """A run directory; ``failed`` are pairs of prior and seed."""
+def make_run(
+    root, priors, seeds, *, failed=(), truth=True, name="study", length=40, data="d", numbers=None
+):
+    """A run directory; ``failed`` are pairs of prior and seed.
+
+    The number of a prior decides its trials' ids, scores and attributions: its place among the
+    priors, unless ``numbers`` says otherwise.
+    """
+    numbers = numbers or {prior: k for k, prior in enumerate(priors)}
     study = {"name": name, "question": f"Is {EVIL} asked?", "priors": list(priors)}
     weights = {prior: {"binary": 1.0} for prior in priors}
     study |= {"seeds": list(seeds), "tasks": ["binary"], "scale": "smoke", "weights": weights}
@@ -77,8 +84,8 @@ def make_run(root, priors, seeds, *, failed=(), truth=True, name="study", length
     rows = [
         row
         for seed in seeds
-        for k, prior in enumerate(priors)
-        for row in write_trial(root, prior, k, seed, (prior, seed) in failed, length)
+        for prior in priors
+        for row in write_trial(root, prior, numbers[prior], seed, (prior, seed) in failed, length)
     ]
     plan = pd.DataFrame({"trial": list(dict.fromkeys(row[0] for row in rows))})
     plan.to_csv(root / "plan.csv", index=False)
@@ -105,6 +112,7 @@ def write_trial(root, prior, k, seed, failed, length):
     block = ["binary", "simulated", "three-conv"]
     record = dict(zip(("task", "dataset", "architecture"), block, strict=True))
     record |= {"trial": trial, "prior": prior, "weight": 1.0, "seed": seed, "stage": "evaluate"}
+    record |= {"scale": "smoke", "root_seed": 0, "device": "cpu", "code": prior, "scored_by": "s"}
     record |= {"status": status, "reason": f"RuntimeError: {EVIL}" if failed else ""}
     (folder / "record.json").write_text(json.dumps(record))
     if not failed:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from priorbench.across import ACROSS_COLUMNS
 from priorbench.answers import (
     ADVISED,
     COSTLESS,
@@ -16,6 +17,7 @@ from priorbench.answers import (
     TRADE_OFF,
     Ended,
     answer,
+    answer_across,
 )
 from priorbench.claims import EXPLORATORY, PRIMARY
 from priorbench.comparisons import COMPARISON_COLUMNS
@@ -203,3 +205,55 @@ def test_means_never_matter_and_only_gains_are_advised(found_words, seed):
     else:
         assert found.case.gains
         assert not found.case.losses
+
+
+def across_row(prior, axis, verdict, **more):
+    blank = dict.fromkeys(ACROSS_COLUMNS, NAN)
+    texts = {"prior": prior, "axis": axis, "metric": AXES[axis], "verdict": verdict}
+    texts |= {"family": PRIMARY, "correction": HOLM, "baseline": "none"}
+    numbers = {"difference": -9.0, "runs": 24, "datasets": 3, "settings": 3, "tests": 6}
+    return {**blank, **texts, **numbers, "p_adjusted": 0.04, **more}
+
+
+def advised_across(*rows, prices=(), **more):
+    table_across = pd.DataFrame(rows, columns=ACROSS_COLUMNS)
+    return answer_across(table_across, table(*prices), baseline="none", **more)
+
+
+class TestAcross:
+    def test_the_rule_is_the_same(self):
+        found = advised_across(
+            *(
+                across_row("tv", axis, word)
+                for axis, word in zip(AXES, ("non-inferior", "better", "inconclusive"), strict=True)
+            ),
+            *(across_row("l1", axis, "inconclusive") for axis in AXES),
+        )
+        assert (found.prior, found.basis, found.n, found.tests) == ("tv", ADVISED, 24, 6)
+        assert [one.metric for one in found.case.gains] == ["motif-auprc"]
+
+    def test_prices_are_means_over_settings(self):
+        same = [across_row(p, "localisation", "better") for p in ("tv", "l1")]
+        rows = [price("tv", 1.2), price("tv", 2.0), price("l1", 1.5), price("l1", 1.5)]
+        found = advised_across(*same, prices=rows)
+        assert (found.prior, found.rivals) == ("l1", ("tv",))
+        assert found.case.price == 1.5
+
+    def test_an_axis_with_two_metrics_is_worse_if_one_of_them_is(self):
+        found = advised_across(
+            across_row("tv", "localisation", "better"),
+            across_row("tv", "prediction", "non-inferior"),
+            across_row("tv", "prediction", "worse", metric="profile-nll"),
+        )
+        assert (found.prior, found.basis) == ("none", TRADE_OFF)
+
+    def test_without_a_common_prediction_metric_the_price_is_open(self):
+        assert advised_across(across_row("tv", "localisation", "better")).basis == PROVISIONAL
+
+    def test_a_loss_within_the_margin_is_no_loss(self):
+        small = across_row("tv", "prediction", "worse", p_equivalent_adjusted=0.03)
+        found = advised_across(across_row("tv", "localisation", "better"), small)
+        assert (found.prior, found.basis) == ("tv", ADVISED)
+
+    def test_nothing_is_shared(self):
+        assert advised_across().n == 0

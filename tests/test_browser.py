@@ -186,6 +186,30 @@ class TestTables:
         assert found.stdout.count("<tr>") == page.read_text().count("<tr>")
 
 
+COPY = """
+  var got = [];
+  Object.defineProperty(navigator, "clipboard", { value: {
+    writeText: function (text) { got.push(text); return Promise.resolve(); } } });
+  var button = document.querySelector("button.copy");
+  button.click();
+  await Promise.resolve();
+  return [got, button.textContent, document.querySelectorAll("button.copy").length];
+"""
+
+
+class TestCopy:
+    def test_the_methods_are_copied_as_text(self, page, tmp_path):
+        (text,), told, buttons = ask(page, tmp_path, COPY)
+        assert (told, buttons) == ("Copied", 1)
+        assert text.startswith("Design. 3 priors were compared")
+        assert "\n\nStatistics. The unit of every test" in text
+        assert "References" in text
+        assert "<" not in text.replace("p < ", "")
+
+    def test_without_scripts_there_is_no_button(self, page):
+        assert 'class="copy"' not in page.read_text()
+
+
 IMAGES = """
   var found = [];
   for (var svg of document.querySelectorAll("svg")) {

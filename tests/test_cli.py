@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from priorbench import UserError, registry
+from priorbench import UserError, options, registry
 from priorbench.cli import _main
+from priorbench.plan import resolve
 
 SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
 BROKEN = """
@@ -239,5 +240,43 @@ def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
     study.write_text("\n".join(lines))
     assert _main(["report", str(out)]) == 0
     page = (out / "report.html").read_text()
-    assert "Penalties see input-x-gradient" in page
+    assert "Penalties on attributions saw <code>input-x-gradient</code>" in page
     assert "weight × 1" in page
+
+
+def test_a_study_of_public_data_says_how_to_get_them(folder):
+    with pytest.raises(UserError, match=r"`priorbench fetch neurips2020 --to DIR`.*`--data DIR`"):
+        _main(["run", "neurips2020", "--no-report"])
+
+
+def test_a_study_of_public_data_runs_on_what_there_is_of_them(folder):
+    (folder / "data").mkdir()
+    for name, base in (("pos", "ACGTTGCA"), ("neg", "TTTTAAAA")):
+        lines = [f">{name}{i}\n{base * 12}\n" for i in range(60)]
+        (folder / "data" / f"{name}.fa").write_text("".join(lines))
+    (folder / "data" / "x.toml").write_text(
+        'task = "binary"\npositives = "pos.fa"\nnegatives = "neg.fa"\n'
+    )
+    study = options.make_study_of("neurips2020", {"data": ["data/x.toml"], "scale": "smoke"})
+    resolved = resolve(study, "cpu")
+    # the paper's weight of the task that is there; that of the other is passed over
+    assert resolved.weights["fourier"] == {"binary": 1.0}
+    assert not resolved.tasks
+
+
+def test_a_folder_of_data_files_is_each_of_them(tmp_path):
+    for name in ("b.toml", "a.toml", "a.fa"):
+        (tmp_path / name).touch()
+    found = options.find_data([tmp_path, tmp_path / "a.fa"])
+    assert [path.name for path in found] == ["a.toml", "b.toml", "a.fa"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no TOML file in this folder"):
+        options.find_data([tmp_path / "empty"])
+
+
+def test_studies_are_listed_with_their_minutes(capsys, monkeypatch):
+    rows = [{"name": "one", "summary": "why?", "minutes": {"smoke": 0.5, "paper": 18000.0}}]
+    monkeypatch.setattr("priorbench.listing.listing", lambda kind: rows)
+    assert _main(["list", "studies"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["one  why?", "     minutes on one core: smoke 0.5, paper 18,000"]

@@ -70,6 +70,19 @@ def test_round_trip(tmp_path):
     assert np.load(tmp_path / "data" / "sequence.npy").shape == (6, 5)
 
 
+def test_a_smaller_share_is_part_of_a_larger_one_and_touches_training_alone(tmp_path):
+    write(tmp_path / "data", chunks=50)
+    whole = load_dataset(tmp_path / "data")
+    shares = [load_dataset(tmp_path / "data", train_share=share) for share in (0.1, 0.5, 1.0)]
+    rows = [set(one.rows(0).tolist()) for one in shares]
+    assert rows[0] < rows[1] < rows[2] == set(whole.rows(0).tolist())
+    assert [len(one) for one in rows] == [5, 25, 50]
+    assert [one.passes for one in shares] == [10, 2, 1]
+    for one in shares:
+        assert (one.rows(2) == whole.rows(2)).all()
+        assert (one.attributed == whole.attributed).all()
+
+
 def test_digest_follows_the_contents_not_the_notes(tmp_path):
     first, same = write(tmp_path / "a", note="x"), write(tmp_path / "b", note="y")
     longer = write(tmp_path / "c", chunks=3)

@@ -68,3 +68,39 @@ def test_batches_without_positives_go_through_both_loops():
     for block in blocks[:2]:
         exec(block, names)
         assert torch.isfinite(names["loss"])
+
+
+def findings():
+    spec = importlib.util.spec_from_file_location("findings", DOCS / "findings.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_findings_say_what_their_facts_say():
+    module = findings()
+    page = (DOCS / "findings.md").read_text(encoding="utf-8")
+    assert page == module.page(), "docs/findings.md is stale: run `make findings RUNS=DIR`"
+    for section in module.sections():
+        assert (DOCS / "findings" / f"{section['run']}.svg").exists()
+        assert "/" not in section["facts"]["command"]  # no path of the machine it ran on
+        if "words" in section:
+            assert section["of"] == section["digest"], "its words were written for other facts"
+
+
+def test_words_are_not_said_of_other_facts():
+    module = findings()
+    one = module.sections()[0]
+    assert "surely not" in module._words({**one, "words": "surely not", "of": one["digest"]})
+    facts = {**one["facts"], "statuses": {"done": 1}}
+    assert module.digest(facts) != one["digest"]
+    assert not module._words({**one, "words": "surely not", "of": module.digest(facts)})
+
+
+def test_every_study_that_can_be_run_here_has_a_section_of_its_findings():
+    from priorbench import listing
+
+    told = {section["run"] for section in findings().sections()}
+    studies = {row["name"] for row in listing.listing("studies")}
+    assert told <= studies
+    assert studies - told <= {"neurips2020"}  # its data cannot be had here

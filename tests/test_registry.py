@@ -170,3 +170,10 @@ def test_what_a_plug_in_raises_when_it_is_built_is_one_line(tmp_path):
     registry.add_plugin(write(tmp_path / "number.py", number))
     with pytest.raises(UserError, match=r"default_weights is 0.1; write weights by task"):
         load_prior("number").default_weight("binary")
+
+
+def test_how_a_task_is_trained_on_does_not_decide_its_data():
+    assert registry.data_spec("binary:train_share=0.1:fidelity=0.9:train_epochs=3") == (
+        "binary:fidelity=0.9"
+    )
+    assert registry.data_spec("binary") == "binary"

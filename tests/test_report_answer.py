@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from itertools import product
 from pathlib import Path
@@ -15,7 +16,10 @@ from priorbench.reports._figures import BASE_COLOURS, INK, SEED_COLOURS, SOFT
 from priorbench.reports.answer import TheAnswer
 from priorbench.reports.matrix import Matrix
 
+from priorbench.across import ACROSS_COLUMNS
+from priorbench.claims import PRIMARY
 from priorbench.results import load_run
+from priorbench.statistics import HOLM
 
 STYLE = (Path(priorbench.reports.__file__).parent / "style.jinja").read_text()
 TEXTS, GROUNDS = ("ink", "soft", "link", "good", "bad"), ("page", "panel", "good-tint", "bad-tint")
@@ -143,7 +147,73 @@ class TestAnswer:
         page = tmp_path / "report.html"
         write_report([root], page)
         titles = re.findall(r'<h3 id="[^"]*">([^<]*)</h3>', page.read_text())
-        assert titles[:3] == ["The answer", "Priors by axes", "Overview"]
+        assert titles[:3] == ["The answer", "Priors by axes", "What was compared"]
+
+
+def across_row(prior, metric, word, **more):
+    axis = {"auroc": "prediction", "motif-auprc": "localisation", "seed-cosine": "stability"}
+    blank = dict.fromkeys(ACROSS_COLUMNS, float("nan"))
+    texts = {"prior": prior, "metric": metric, "axis": axis[metric], "verdict": word}
+    texts |= {"family": PRIMARY, "correction": HOLM, "baseline": "none"}
+    numbers = {"difference": 0.05, "runs": 48, "datasets": 6, "settings": 6, "better_in": 5}
+    return {**blank, **texts, **numbers, "tests": 3, "p_adjusted": 0.01, **more}
+
+
+class TestTogether:
+    def run(self, root, *rows, **changes):
+        """The run with across.csv of these rows, and verdicts of tv set as in answer_with."""
+        table = load_run(root).comparisons
+        for metric, word in changes.items():
+            chosen = (table["metric"] == metric.replace("_", "-")) & (table["prior"] == "tv")
+            table.loc[chosen, "verdict"] = word
+            table.loc[chosen, ["p_noninferior_adjusted", "p_equivalent_adjusted"]] = 1.0
+        found = load_run(root)
+        across = pd.DataFrame(rows, columns=ACROSS_COLUMNS)
+        return dataclasses.replace(found, across=across, comparisons=table)
+
+    def rows(self, **more):
+        return [
+            across_row("tv", "auroc", "non-inferior", p_noninferior_adjusted=0.02),
+            across_row("tv", "motif-auprc", "better", p_wilcoxon=0.031, **more),
+            across_row("tv", "seed-cosine", "inconclusive"),
+        ]
+
+    def test_verdicts_over_datasets_come_first(self, two):
+        text = words(TheAnswer().render(self.run(two, *self.rows())))
+        first = text.index("All datasets together: 6 settings of 6 datasets")
+        assert first < text.index("Train with tv. It buys better localisation")
+        assert text.index("Every setting by itself") > first
+        assert "from 48 pairs of trials up" in text
+        assert "Motif-auprc is better in 5 of 6 datasets (Wilcoxon’s p over datasets .031)" in text
+        assert "so few cannot say" not in text
+
+    def test_few_datasets_say_nothing_about_others(self, two):
+        rows = [row | {"datasets": 3} for row in self.rows(better_in=3)]
+        text = words(TheAnswer().render(self.run(two, *rows)))
+        assert "Motif-auprc is better in 3 of 3 datasets. Whether other datasets" in text
+        assert "so few cannot say" in text
+        assert "Wilcoxon" not in text
+
+    def test_settings_of_one_dataset_say_so(self, two):
+        rows = [row | {"datasets": 1} for row in self.rows(better_in=1)]
+        text = words(TheAnswer().render(self.run(two, *rows)))
+        assert "All settings together: 6 settings of 1 dataset" in text
+        assert "These are settings of one dataset: it says nothing about others." in text
+
+    def test_where_it_is_worse_is_said(self, two):
+        run = self.run(two, *self.rows(), seed_cosine="worse")
+        text = words(TheAnswer().render(run))
+        assert "Not everywhere: it was shown to be worse on stability in binary · simulated" in text
+
+    def test_nothing_conclusive_over_datasets_is_said_first(self, two):
+        rows = [across_row("tv", "auroc", "inconclusive")]
+        run = self.run(two, *rows, motif_auprc="better")
+        text = words(TheAnswer().render(run))
+        assert text.index("Nothing conclusive speaks for a prior") < text.index("Every setting")
+
+    def test_settings_are_folded_below(self, two):
+        html = TheAnswer().render(self.run(two, *self.rows(), motif_auprc="better"))
+        assert "<summary>binary · simulated · three-conv: train with" in html
 
 
 class TestMatrix:

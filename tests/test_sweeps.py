@@ -261,3 +261,52 @@ def test_a_real_run_says_what_was_swept(tmp_path: Path, monkeypatch: pytest.Monk
     del facts["tasks"], facts["priors"][LOW]["cut"]
     (root / "environment.json").write_text(json.dumps(facts))
     assert Sweeps().render(load_run(root)) == ""
+
+
+def test_an_option_of_a_prior_with_three_values_is_swept_one_line_a_value_of_the_others() -> None:
+    run = make_run([{"width": 6}], [])
+    cuts, softness = (0.05, 0.15, 0.35), (0.0, 0.2)
+    specs = {f"fourier:frequency_limit={c}:softness={s}": (c, s) for c in cuts for s in softness}
+    results, comparisons = [run.results], []
+    for spec, (cut, soft) in specs.items():
+        results.append(run.results.assign(prior=spec))
+        comparisons.append(
+            {
+                **dict(
+                    zip(
+                        BLOCK_COLUMNS,
+                        ("short-motif:width=6", "simulated", "three-conv"),
+                        strict=True,
+                    )
+                ),
+                "prior": spec,
+                "baseline": "none",
+                "attribution": "",
+                "metric": "auroc",
+                "difference": cut + soft,
+                "ci_low": cut + soft - 0.01,
+                "ci_high": cut + soft + 0.01,
+            }
+        )
+    facts = {
+        spec: {"summary": "", "options": {"frequency_limit": cut, "softness": soft}}
+        for spec, (cut, soft) in specs.items()
+    }
+    swept = Run(
+        run.root,
+        run.study,
+        {**run.environment, "priors": facts},
+        pd.concat(results, ignore_index=True),
+        pd.DataFrame(comparisons, columns=COMPARISON_COLUMNS),
+        1,
+        {},
+        {},
+    )
+    page = Sweeps().render(swept)
+    assert page.count("<svg") == 2  # auroc and motif-auprc; softness has two values alone
+    assert "softness=0.0: 0.05 +0.050, 0.15 +0.150, 0.35 +0.350" in page
+    assert "softness=0.2: 0.05 +0.250, 0.15 +0.350, 0.35 +0.550" in page
+    facts[next(iter(specs))]["options"] = {}
+    assert "<svg" not in Sweeps().render(
+        Run(swept.root, swept.study, swept.environment, run.results, run.comparisons, 1, {}, {})
+    )

@@ -11,18 +11,19 @@ from priorbench import (
     Attribution,
     Batch,
     Prior,
+    UserError,
     attribute_and_predict,
     load_attribution,
     load_prior,
     registry,
 )
 from priorbench.contracts import Form
-from priorbench.dataset import VALID, DatasetWriter, load_dataset
+from priorbench.dataset import TRAIN, VALID, DatasetWriter, load_dataset
 from priorbench.evaluation import explain, pack_explanation, pack_predictions, read_arrays, unpack
 from priorbench.explainers import Explanation
 from priorbench.measuring import collapse_of_attribution, collapse_of_predictions
 from priorbench.objective import Regularisation
-from priorbench.schedules import SCHEDULES, Schedule
+from priorbench.schedules import SCHEDULES, Schedule, schedule_of
 from priorbench.seeds import Luck
 from priorbench.sequences import one_hot
 from priorbench.training import (
@@ -112,8 +113,8 @@ class Sabotage(Prior):
 
 
 def test_best_epoch_is_chosen_by_prediction_loss_and_its_weights_are_copies(simulated):
-    schedule = Schedule(epochs=5, batch_size=32, learning_rate=3e-3, patience=5)
-    found = train(simulated, Sabotage(), weight=1e-2, schedule=schedule)
+    schedule = Schedule(epochs=8, batch_size=32, learning_rate=3e-3, patience=8)
+    found = train(simulated, Sabotage(), weight=3e-2, schedule=schedule)
     losses = [epoch.validation_loss for epoch in found.history]
     assert found.best_epoch == int(np.argmin(losses))
     assert found.best_epoch < len(losses) - 1  # else nothing would tell copies from references
@@ -138,6 +139,42 @@ class Explode(Prior):
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         return attribution.observed.sum(dim=1) * float("inf")
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_a_share_of_the_data_is_passed_through_more_often_in_as_many_steps(simulated, share):
+    used = replace(simulated, train_share=share)
+    trainer = _Trainer(
+        network(),
+        TASK,
+        regularisation(load_prior("none"), 0.0),
+        used,
+        schedule=SHORT,
+        luck=Luck(0, ("binary", "simulated"), 0),
+    )
+    order = trainer.order(0)[0]
+    rows, times = np.unique(order, return_counts=True)
+    assert (rows == used.rows(TRAIN)).all()
+    assert set(times) == {round(1 / share)}
+    assert len(order) == len(simulated.rows(TRAIN))
+    assert (trainer.order(1)[0] != order).any()
+
+
+@pytest.mark.parametrize(("share", "longer"), [(1.0, 1.0), (0.5, 2.5)])
+def test_longer_training_has_as_much_more_patience(share, longer):
+    task = registry.build("task", f"binary:train_share={share}:train_epochs={longer}")
+    usual = SCHEDULES["quick"]
+    found = schedule_of(task, "quick")
+    assert found == replace(
+        usual, epochs=round(usual.epochs * longer), patience=round(usual.patience * longer)
+    )
+
+
+@pytest.mark.parametrize("option", ["train_share=0", "train_share=1.1", "train_epochs=0"])
+@pytest.mark.parametrize("name", ["binary", "profile", "multitask"])
+def test_shares_and_lengths_of_training_that_make_no_sense_are_refused(name, option):
+    with pytest.raises(UserError, match=r"train_(share|epochs) [\d.]+ is not above 0"):
+        registry.build("task", f"{name}:{option}")
 
 
 def test_divergence_is_recorded(simulated):

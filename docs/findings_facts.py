@@ -1,0 +1,210 @@
+"""What docs/findings.md needs of a run directory, as plain values: numbers and names, no prose."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from priorbench.claims import PRIMARY, Claims, claims_of
+from priorbench.comparisons import compare_pairs
+from priorbench.edge_effects import effects_of
+from priorbench.edge_summary import conclusions, summary_table, trained_table
+from priorbench.edge_trials import trained_edges
+from priorbench.errors import UserError
+from priorbench.metrics import METRICS
+from priorbench.pairs import BLOCK_COLUMNS, REFERENCE, Pairs, paired_runs
+from priorbench.registry import load_prior
+from priorbench.results import Run, load_run, task_options
+from priorbench.trends import trends
+
+_DIGITS = 4
+_COMPARED = (
+    *BLOCK_COLUMNS,
+    "prior",
+    "baseline",
+    "metric",
+    "axis",
+    "n",
+    "mean_baseline",
+    "difference",
+    "ci_low",
+    "ci_high",
+    "p_adjusted",
+    "tests",
+    "verdict",
+)
+_OWN_OPTIONS = ("--out", "--jobs", "--backend", "--scheduler")
+"""options of a command that say where and how fast, not what"""
+
+
+def facts_of(root: Path, asks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts of one finished run.
+
+    Args:
+        root: the run directory.
+        asks: each with a ``baseline`` and, if not all are meant, ``priors``.
+
+    Raises:
+        UserError: for a run that is not finished, or lacks a prior that is asked for.
+    """
+    run = load_run(root)
+    statuses = Counter(str(record["status"]) for record in run.records.values())
+    if len(run.records) < run.planned:
+        raise UserError(f"{root}: {run.planned - len(run.records)} trials have not been run yet")
+    known = list(dict.fromkeys(map(str, run.results["prior"])))
+    for ask in asks:
+        for spec in (ask["baseline"], *ask.get("priors", ())):
+            if spec not in known:
+                raise UserError(f"{root}: prior {spec!r} is not in this run")
+    packages = run.environment["packages"]
+    return {
+        "question": run.study["question"],
+        "command": _command(run.environment["command"]),
+        "date": datetime.date.fromtimestamp((root / "results.csv").stat().st_mtime).isoformat(),
+        "scale": run.study["scale"],
+        "seeds": len(run.study["seeds"]),
+        "tuned": int(run.study["tune"]),
+        "statuses": dict(sorted(statuses.items())),
+        "minutes": round(sum(r["seconds"] for r in run.records.values()) / 60, 1),
+        "packages": {name: packages[name] for name in ("priorbench", "torch")},
+        "compared": _compared(run, asks),
+        "trends": _rounded(_trends(run)),
+        "prices": _prices(run),
+        "references": _references(run),
+        "explained": _explained(run),
+        "edges": _edges(run),
+        "weights": _weights(run),
+    }
+
+
+def _command(text: str) -> str:
+    """The command without where its folder is and how many workers it had."""
+    words, kept = shlex.split(text), []
+    while words:
+        word = words.pop(0)
+        if word in _OWN_OPTIONS:
+            words.pop(0)
+        elif not word.startswith(tuple(f"{name}=" for name in _OWN_OPTIONS)) and word not in (
+            "--no-report",
+            "--report",
+        ):
+            kept.append(word)
+    return shlex.join(kept)
+
+
+def _rounded(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain values, numbers to four digits, None for what is missing."""
+    return [
+        {str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str | bool):
+        return value
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if number == int(number) else float(f"{number:.{_DIGITS}g}")
+
+
+def _compared(run: Run, asks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Primary comparisons with every baseline asked for, corrected for all priors of the run."""
+    found = []
+    for ask in asks:
+        claims = claims_of(run.study, ask["baseline"])
+        pairs = _primary_pairs(run, claims)
+        table = compare_pairs(pairs, claims)
+        table = table[table["family"] == PRIMARY]
+        wanted = ask.get("priors")
+        if wanted:
+            table = table[table["prior"].isin(wanted)]
+        elif ask["baseline"] != "none":
+            table = table[table["prior"] != "none"]
+        found.append(table[list(_COMPARED)])
+    return _rounded(pd.concat(found, ignore_index=True))
+
+
+def _primary_pairs(run: Run, claims: Claims) -> list[Pairs]:
+    """The runs' pairs on primary metrics; a family has no other members."""
+    wanted = set(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "metric"])
+    rows = run.results[
+        run.results["metric"].isin(wanted)
+        & run.results["attribution"].isin(["", claims.attribution])
+    ]
+    return paired_runs(rows, run.agreement(), claims.baseline)
+
+
+def _trends(run: Run) -> pd.DataFrame:
+    claims = claims_of(run.study)
+    pairs = _primary_pairs(run, claims)
+    options = {spec: task_options(spec) for spec in dict.fromkeys(one.block[0] for one in pairs)}
+    return trends(pairs, options, claims)
+
+
+def _prices(run: Run) -> list[dict[str, Any]]:
+    """Time per step over that of none, mean over seeds and settings."""
+    rows = run.results[run.results["metric"] == "step-time-ratio"]
+    means = rows[rows["stage"] == "evaluate"].groupby("prior", sort=False)["value"].mean()
+    return [{"prior": str(prior), "ratio": _plain(value)} for prior, value in means.items()]
+
+
+def _references(run: Run) -> list[dict[str, Any]]:
+    """Scores without a network, on metrics that are primary somewhere."""
+    primary = set(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "metric"])
+    rows = run.results[(run.results["stage"] == REFERENCE) & run.results["metric"].isin(primary)]
+    rows = rows.drop_duplicates([*BLOCK_COLUMNS, "prior", "metric"])
+    return _rounded(rows[[*BLOCK_COLUMNS, "prior", "metric", "value"]])
+
+
+def _explained(run: Run) -> list[dict[str, Any]]:
+    """Where several attributions were scored: the main metric of each axis under each of them."""
+    if len(run.attributions) < 2:
+        return []
+    main = [m.name for m in METRICS.values() if m.main and m.of_attribution and not m.optimised_for]
+    rows = run.comparisons[
+        run.comparisons["metric"].isin(main)
+        & run.comparisons["axis"].isin(["localisation", "stability", "faithfulness"])
+    ]
+    return _rounded(rows[[*_COMPARED, "attribution"]])
+
+
+def _edges(run: Run) -> dict[str, Any]:
+    """The edge analysis of a run of task ``edges``; empty for others."""
+    if not any(str(task).split(":")[0] == "edges" for task in run.results["task"].unique()):
+        return {}
+    trained = trained_edges(run)
+    length = trained[0].length
+    specs = [spec for spec in run.study["priors"] if load_prior(spec).overrides("penalty")]
+    effects = effects_of([(spec, load_prior(spec)) for spec in specs], length)
+    table = trained_table(trained)
+    return {
+        "length": length,
+        "effects": _rounded(summary_table(effects)),
+        "trained": _rounded(table.dropna(axis=1, how="all")),
+        "conclusions": [
+            {
+                "default": one.default,
+                "advised": one.advised,
+                "tests": one.tests,
+                "better": [list(pair) for pair in one.better],
+                "worse": [list(pair) for pair in one.worse],
+            }
+            for one in conclusions(effects, trained)
+        ],
+    }
+
+
+def _weights(run: Run) -> list[dict[str, Any]]:
+    """Weights that were chosen; empty where none were tuned."""
+    if run.tuning.empty:
+        return []
+    chosen = run.tuning[run.tuning["chosen"].astype(bool)]
+    return _rounded(chosen[[*BLOCK_COLUMNS, "prior", "weight", "edge"]])

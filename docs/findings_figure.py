@@ -1,0 +1,128 @@
+"""The figure of a section of docs/findings.md: gains over the baseline, with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from priorbench.reports._figures import INK, LINE, SOFT, looks, style
+
+from priorbench.metrics import METRICS
+
+_DECIDED = ("better", "worse")
+_PANEL, _LINE_HEIGHT, _ROW = 2.5, 2.3, 0.2  # inches
+Row = Mapping[str, Any]
+
+
+def gain(row: Row, column: str) -> float:
+    """A difference, turned so that more is better; NaN where there is none."""
+    if row[column] is None:
+        return float("nan")
+    sign = -1.0 if METRICS[row["metric"]].higher_is_better is False else 1.0
+    return sign * float(row[column])
+
+
+def draw(rows: Sequence[Row], trends: Sequence[Row], names: Mapping[str, str], path: Path) -> None:
+    """Write the figure as SVG, the same bytes every time.
+
+    Args:
+        rows: comparisons with one baseline, of all settings.
+        trends: rows of a sweep's tests; where there are some, gains are drawn along the option.
+        names: of the settings, by task, dataset and architecture joined with a space.
+        path: ending in .svg.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    names_of_axes = list(dict.fromkeys(row["axis"] for row in rows))
+    priors = list(dict.fromkeys(row["prior"] for row in rows))
+    sweep = trends[0] if trends else None
+    with style(), matplotlib.rc_context({"svg.hashsalt": "priorbench"}):
+        height = (
+            _LINE_HEIGHT
+            if sweep
+            else 0.9 + _ROW * len({(place(row), row["prior"]) for row in rows})
+        )
+        figure = Figure(figsize=(_PANEL * len(names_of_axes), height + 0.5), layout="constrained")
+        columns = figure.subplots(1, len(names_of_axes), sharey=not sweep, squeeze=False)[0]
+        for axes, name in zip(columns, names_of_axes, strict=True):
+            mine = [row for row in rows if row["axis"] == name]
+            metrics = ", ".join(dict.fromkeys(row["metric"] for row in mine))
+            if sweep:
+                _along(axes, mine, sweep, priors)
+            else:
+                _forest(axes, mine, names, priors)
+            axes.set_title(f"{name}\n{metrics}", fontsize=8.5, color=INK)
+            axes.tick_params(length=0, labelsize=7.5)
+        figure.supxlabel(
+            f"{sweep['option']}" if sweep else f"gain over {rows[0]['baseline']}",
+            fontsize=8.5,
+            color=SOFT,
+        )
+        if sweep:
+            columns[0].set_ylabel(f"gain over {rows[0]['baseline']}", fontsize=8.5)
+        handles, labels = columns[0].get_legend_handles_labels()
+        if len(priors) <= 8 and handles:
+            unique = dict(zip(labels, handles, strict=True))
+            figure.legend(
+                unique.values(), unique.keys(), loc="outside upper center", ncols=4, fontsize=7.5
+            )
+        figure.savefig(path, facecolor="white", metadata={"Date": None})
+
+
+def place(row: Row) -> str:
+    """Task, dataset and architecture of a row, as the key of its setting."""
+    return f"{row['task']} {row['dataset']} {row['architecture']}"
+
+
+def _forest(
+    axes: Any, rows: Sequence[Row], names: Mapping[str, str], priors: Sequence[str]
+) -> None:
+    """One line a setting and prior; filled where a difference was established."""
+    shapes, labels = looks(priors), []
+    for y, row in enumerate(rows):
+        colour, marker = shapes[row["prior"]]
+        low, high = sorted((gain(row, "ci_low"), gain(row, "ci_high")))
+        axes.hlines(y, low, high, color=colour, linewidth=1.2)
+        axes.plot(
+            gain(row, "difference"),
+            y,
+            marker=marker,
+            markersize=4.5,
+            color=colour,
+            markerfacecolor=colour if row["verdict"] in _DECIDED else "white",
+            linestyle="",
+        )
+        name = names.get(place(row), "")
+        labels.append(f"{name}  {row['prior']}" if len(names) > 1 else row["prior"])
+    axes.axvline(0, color=SOFT, linewidth=0.9, zorder=0)
+    axes.set_yticks(range(len(rows)), labels, parse_math=False)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(axis="x", color=LINE, linewidth=0.5)
+    axes.locator_params(axis="x", nbins=4)
+
+
+def _along(axes: Any, rows: Sequence[Row], sweep: Row, priors: Sequence[str]) -> None:
+    """Gains over the values of the option, which are evenly spaced, as in the test."""
+    values = [float(text) for text in sweep["values"].split(" ")]
+    shapes = looks(priors)
+    for beside, prior in zip(np.linspace(-0.12, 0.12, max(len(priors), 2)), priors, strict=False):
+        mine = sorted((row for row in rows if row["prior"] == prior), key=lambda row: row["value"])
+        x = np.array([values.index(row["value"]) for row in mine]) + beside
+        ends = np.array([[gain(row, "ci_low"), gain(row, "ci_high")] for row in mine])
+        colour, marker = shapes[prior]
+        axes.vlines(x, ends.min(axis=1), ends.max(axis=1), color=colour, linewidth=1)
+        axes.plot(
+            x,
+            [gain(row, "difference") for row in mine],
+            marker=marker,
+            markersize=4,
+            linewidth=1,
+            color=colour,
+            label=prior,
+        )
+    axes.axhline(0, color=SOFT, linewidth=0.9, zorder=0)
+    axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+    axes.grid(axis="y", color=LINE, linewidth=0.5)

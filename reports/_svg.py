@@ -1,0 +1,106 @@
+"""SVG as matplotlib writes it, made small, and safe to stand on a page beside others."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+_COMMANDS = "MLQCz"
+"""of matplotlib's paths"""
+_LONG = 200
+"""characters from which a path is worth writing anew"""
+_SCALE = 10
+"""steps a point: a tenth of a point is less than any screen shows"""
+
+
+def compact(text: str, label: str) -> str:
+    """An ``<svg>`` element without what a page does not need.
+
+    Metadata, comments and styles that would be the page's too are left out, numbers are short,
+    long paths relative, and ids are unique on a page.
+
+    Args:
+        text: as matplotlib writes it.
+        label: makes ids differ between figures that look alike.
+    """
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # it would style the page
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r' d="([^"]*)"', lambda path: f' d="{_short_path(path[1])}"', text)
+    text = re.sub(r"<[^>]*>", _shorten, text)
+    return _own_ids(text, label)
+
+
+def _short_path(path: str) -> str:
+    return relative(path) if len(path) >= _LONG else path
+
+
+def relative(path: str) -> str:
+    """A path of absolute M, L, Q, C and z with relative coordinates, to a tenth of a point.
+
+    Every step starts from where the shortened path is, so that rounding does not add up.
+
+    Args:
+        path: contents of the attribute ``d``; returned as it is if it has other commands.
+    """
+    found: list[str] = []
+    at = start = (0, 0)
+    last = ""
+    for command, text in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
+        if command not in _COMMANDS:
+            return path
+        if command == "z":
+            found.append("z")
+            at, last = start, ""
+            continue
+        numbers = [round(_SCALE * float(x)) for x in text.split()]
+        points = list(zip(numbers[::2], numbers[1::2], strict=True))
+        joined = _joined([b - a for point in points for a, b in zip(at, point, strict=True)])
+        at = points[-1]
+        start = at if command == "M" else start
+        if command == last:
+            found.append(joined if joined[0] == "-" else f" {joined}")
+        else:
+            found.append(command.lower() + joined)
+        last = "" if command == "M" else command
+    return "".join(found)
+
+
+def _joined(tenths: Sequence[int]) -> str:
+    """Numbers with as few characters as SVG allows: ``1.2-.3 4``."""
+    words = [_number(value) for value in tenths]
+    return words[0] + "".join(word if word[0] == "-" else f" {word}" for word in words[1:])
+
+
+def _number(tenths: int) -> str:
+    whole, rest = divmod(abs(tenths), _SCALE)
+    text = f"{whole or ''}.{rest}" if rest else str(whole)
+    return f"-{text}" if tenths < 0 else text
+
+
+def _shorten(tag: re.Match[str]) -> str:
+    """A tag with two decimals, on one line, in the font of the page."""
+    text = tag[0]
+    if text.startswith("<image"):
+        return re.sub(r"\s*\n\s*", "", text)
+    text = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", text)
+    text = re.sub(r" font-family: [^;\"]*;", "", text)
+    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    text = re.sub(r' transform="rotate\(-?0 [^"]*"', "", text)
+    text = re.sub(r"\.00\b|(?<=\.\d)0\b", "", text)
+    return re.sub(r"\s*\n\s*", " ", text)
+
+
+def _own_ids(text: str, label: str) -> str:
+    """Drop ids that nothing refers to and make the others unique on a page."""
+    used = dict.fromkeys(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
+    digest = hashlib.sha256((label + text).encode()).hexdigest()[:8]
+    names = {old: f"f{digest}-{i}" for i, old in enumerate(used)}
+
+    def rename(found: re.Match[str]) -> str:
+        return f' id="{names[found[1]]}"' if found[1] in names else ""
+
+    text = re.sub(r' id="([^"]*)"', rename, text)
+    return re.sub(r'(url\(#|href="#)([^)"]+)', lambda found: found[1] + names[found[2]], text)

@@ -1,0 +1,308 @@
+"""Several runs as one: every trial once, nothing mixed that does not belong together."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from generated import CLAIMS, MEASURED, make_run
+from priorbench.reports import write_report
+from priorbench.reports._blocks import blocks
+from priorbench.reports.failures import Failures
+from priorbench.reports.methods import Methods
+
+from priorbench import UserError
+from priorbench.comparisons import compare
+from priorbench.joining import join
+from priorbench.metrics import METRICS
+from priorbench.pairs import EVALUATE
+from priorbench.results import load_run
+
+NUMBERS = {"none": 0, "tv": 1, "l1": 2}
+
+
+def words(page):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", str(page)))
+
+
+@pytest.fixture
+def make(tmp_path):
+    def of(folder, priors, seeds, **more):
+        return make_run(tmp_path / folder, priors, seeds, numbers=NUMBERS, **more)
+
+    return of
+
+
+def joined(*roots):
+    return join([load_run(root) for root in roots])
+
+
+def edit_study(root, old, new):
+    path = root / "study.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def edit_records(root, **changes):
+    for path in root.glob("trials/*/record.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def on_other_data(root):
+    """The same run, on a dataset of another name."""
+    edit_records(root, dataset="other")
+    for name in ("results", "comparisons"):
+        text = (root / f"{name}.csv").read_text()
+        (root / f"{name}.csv").write_text(text.replace(",simulated,", ",other,"))
+    facts = (root / "environment.json").read_text()
+    (root / "environment.json").write_text(facts.replace("binary/simulated", "binary/other"))
+    trials = {path.name: f"o{path.name}" for path in (root / "trials").iterdir()}
+    for old, new in trials.items():
+        (root / "trials" / old).rename(root / "trials" / new)
+    plan = pd.read_csv(root / "plan.csv").replace({"trial": trials})
+    plan.to_csv(root / "plan.csv", index=False)
+    results = load_run_results(root)
+    results.replace({"trial": trials}).to_csv(root / "results.csv", index=False)
+    return root
+
+
+def load_run_results(root):
+    return pd.read_csv(root / "results.csv", keep_default_na=False, na_values=[""])
+
+
+class TestOtherPriors:
+    def test_shared_trials_count_once(self, make):
+        one, two = make("a", ("none", "tv"), range(4)), make("b", ("none", "l1"), range(4))
+        run = joined(one, two)
+        assert run.shared == 4
+        assert len(run.records) == run.planned == 12
+        (block,) = blocks(run)
+        assert block.priors == ["none", "tv", "l1"]
+        assert len(block.scores(METRICS["auroc"])) == 12
+        assert not run.results.duplicated(
+            ["trial", "stage", "prior", "attribution", "metric"]
+        ).any()
+        assert block.title == "binary · simulated · three-conv (runs a and b)"
+
+    def test_the_family_is_that_of_all_priors(self, make):
+        one, two = make("a", ("none", "tv"), range(4)), make("b", ("none", "l1"), range(4))
+        primary = joined(one, two).comparisons.query("family == 'primary'")
+        assert set(primary["tests"]) == {6}
+        whole = load_run(make("whole", ("none", "tv", "l1"), range(4)))
+        expected = compare(whole.results, whole.agreement(), CLAIMS)
+        pd.testing.assert_frame_equal(
+            joined(one, two).comparisons.reset_index(drop=True), expected, check_dtype=False
+        )
+
+
+class TestMoreSeeds:
+    def test_seeds_are_pooled_as_if_they_were_of_one_run(self, make):
+        one, two = make("a", ("none", "tv"), (0, 1, 2)), make("b", ("none", "tv"), (3, 4))
+        whole = load_run(make("whole", ("none", "tv"), range(5)))
+        run = joined(one, two)
+        expected = compare(whole.results, whole.agreement(), CLAIMS)
+        # scores that were computed anew come last
+        found, wanted = (table.set_index("metric") for table in (run.comparisons, expected))
+        pd.testing.assert_frame_equal(found.loc[wanted.index], wanted, check_dtype=False)
+        assert len(found) == len(wanted)
+        assert run.shared == 0
+        assert run.study["seeds"] == [0, 1, 2, 3, 4]
+
+    def test_agreement_of_seeds_is_that_with_all_others(self, make):
+        run = joined(make("a", ("none",), (0,)), make("b", ("none",), (1, 2)))
+        rows = run.results.query("metric == 'seed-cosine' and stage == 'evaluate'")
+        tracks = [run.arrays(f"0x{seed}").attribution for seed in range(3)]
+        matrix = METRICS["seed-cosine"].function(tracks)
+        expected = (matrix.sum(axis=1) - 1) / 2
+        found = rows.set_index("seed")["value"]
+        assert [found[seed] for seed in range(3)] == pytest.approx(list(expected))
+
+    def test_one_that_failed_has_none(self, make):
+        run = joined(
+            make("a", ("none",), (0, 1), failed={("none", 1)}), make("b", ("none",), (2, 3))
+        )
+        rows = run.results.query("metric == 'seed-cosine' and stage == 'evaluate'")
+        assert list(rows.loc[rows["value"].isna(), "seed"]) == [1]
+
+    def test_scores_that_one_run_lacks_are_left_out(self, make):
+        one, two = make("a", ("none", "tv"), (0, 1)), make("b", ("none", "tv"), (2, 3))
+        results = load_run_results(two)
+        results[results["metric"] != "high-frequency"].to_csv(two / "results.csv", index=False)
+        measured = set(joined(one, two).results.query("stage == 'evaluate'")["metric"])
+        assert "high-frequency" not in measured
+        assert {"auroc", "motif-auprc", "seed-cosine"} <= measured
+
+
+class TestOtherData:
+    def test_verdicts_are_those_of_each_run(self, make):
+        one = make("a", ("none", "tv"), range(6))
+        two = on_other_data(make("b", ("none", "l1"), range(6)))
+        run = joined(one, two)
+        for root, dataset in ((one, "simulated"), (two, "other")):
+            own = load_run(root)
+            expected = compare(own.results, own.agreement(), CLAIMS)
+            found = run.comparisons[run.comparisons["dataset"] == dataset]
+            pd.testing.assert_frame_equal(found.reset_index(drop=True), expected, check_dtype=False)
+        assert [block.runs for block in blocks(run)] == [("a",), ("b",)]
+
+    def test_all_datasets_together_are_tested(self, make):
+        one = make("a", ("none", "tv"), range(6))
+        two = on_other_data(make("b", ("none", "tv"), range(6)))
+        across = joined(one, two).across
+        assert set(across["datasets"]) == {2}
+        assert set(across["runs"]) == {12}
+
+    def test_arrays_come_from_their_own_run(self, make):
+        one = make("a", ("none", "tv"), (0,))
+        two = on_other_data(make("b", ("none", "l1"), (0,)))
+        run = joined(one, two)
+        for root, trial in ((one, "1x0"), (two, "o2x0")):
+            own = load_run(root).arrays(trial).attribution
+            assert np.array_equal(run.arrays(trial).attribution, own)
+
+
+class TestRefused:
+    def refusal(self, *roots):
+        with pytest.raises(UserError) as error:
+            joined(*roots)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    def test_twice_the_same(self, make, tmp_path):
+        root = make("a", ("none",), (0,))
+        assert "given twice" in self.refusal(root, tmp_path / "." / "a")
+
+    def test_other_weights(self, make):
+        one, two = make("a", ("none", "tv"), (0,)), make("b", ("none", "tv"), (1,))
+        edit_records(two, weight=2.0)
+        text = self.refusal(one, two)
+        assert "a and b cannot be joined: the weight of binary · simulated" in text
+        assert "is 1.0 in a and 2.0 in b; report the two apart" in text
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [("scale", "quick"), ("root_seed", 1), ("device", "cuda"), ("code", "other")],
+    )
+    def test_trainings_of_another_kind(self, make, key, value):
+        one, two = make("a", ("none",), (0,)), make("b", ("none",), (1,))
+        edit_records(two, **{key: value})
+        assert f"{key} of binary · simulated · three-conv · none" in self.refusal(one, two)
+
+    def test_scores_of_other_code(self, make):
+        one, two = make("a", ("none",), (0,)), make("b", ("none",), (1,))
+        edit_records(two, scored_by="newer")
+        assert "`priorbench score` brings both up to date" in self.refusal(one, two)
+
+    def test_another_trial_of_the_same_seed(self, make):
+        one, two = make("a", ("none",), (0,)), make("b", ("none",), (0,))
+        (two / "trials" / "0x0").rename(two / "trials" / "9x0")
+        for name in ("plan", "results"):
+            path = two / f"{name}.csv"
+            path.write_text(path.read_text().replace("0x0", "9x0"))
+        assert "the trial of binary · simulated · three-conv · none with seed 0" in self.refusal(
+            one, two
+        )
+
+    def test_other_data_of_the_same_name(self, make):
+        one, two = make("a", ("none",), (0,)), make("b", ("none",), (1,), length=50)
+        assert "the digest of the data binary/simulated is" in self.refusal(one, two)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ('baseline = "none"', 'baseline = "tv"', "baseline is 'none' in a and 'tv' in b"),
+            ("auroc = 0.005", "auroc = 0.01", "margins is"),
+            ("loss_margin = 0.02", "loss_margin = 0.03", "loss_margin is 0.02"),
+            ('prediction = "auroc"', 'prediction = "auprc"', "primary of task binary"),
+        ],
+    )
+    def test_other_claims(self, make, old, new, told):
+        one, two = make("a", ("none", "tv"), (0,)), make("b", ("none", "tv"), (1,))
+        edit_study(two, old, new)
+        assert told in self.refusal(one, two)
+
+    def test_no_folder(self, make, tmp_path):
+        make("a", ("none",), (0,))
+        with pytest.raises(UserError, match="no such folder"):
+            load_run(tmp_path / "b")
+
+
+def test_a_single_run_is_itself(make):
+    run = load_run(make("a", ("none",), (0,)))
+    assert join([run]) is run
+    assert run.parts == {"a": run}
+    assert run.runs_of(("binary", "simulated", "three-conv")) == ()
+
+
+def test_folders_of_the_same_name_are_told_apart(tmp_path):
+    for parent in ("x", "y"):
+        (tmp_path / parent).mkdir()
+    one = make_run(tmp_path / "x" / "r", ("none",), (0,))
+    two = make_run(tmp_path / "y" / "r", ("none",), (1,))
+    assert list(joined(one, two).parts) == ["x/r", "y/r"]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("joined")
+    more = {"numbers": NUMBERS}
+    one = make_run(folder / "a", ("none", "tv"), range(7), name="One", failed={("tv", 2)}, **more)
+    two = make_run(folder / "b", ("none", "l1"), range(7), name="Two", **more)
+    write_report([one, two], folder / "page.html")
+    return (folder / "page.html").read_text()
+
+
+class TestPage:
+    def test_says_that_runs_were_put_together(self, page):
+        text = words(page)
+        assert "One + Two" in text
+        assert "2 runs together: a , b ." in text
+        assert "7 trials are in more than one of them and count once" in text
+        assert "tested and corrected anew: they are not those of either run’s own report" in text
+        assert "20 trials ended" not in text
+        assert "21 trials ended: 20 done, 0 collapsed, 1 failed" in text
+
+    def test_every_block_says_whose_trials_it_holds(self, page):
+        titles = re.findall(r"<h4>(binary[^<]*)</h4>", page)
+        assert len(titles) > 3
+        assert set(titles) == {"binary · simulated · three-conv (runs a and b)"}
+
+    def test_methods_and_environment_are_told_run_by_run(self, page):
+        text = words(page)
+        for label in ("a", "b"):
+            assert f"To repeat run {label}" in text
+            assert f"Datasets of run {label}" in text
+
+    def test_failures_name_their_run(self, make):
+        one = make("c", ("none", "tv"), (0, 1), failed={("tv", 1)})
+        two = make("d", ("none", "l1"), (0, 1))
+        html = Failures().render(joined(one, two))
+        row = re.search(r"<tr><th scope=\"row\">tv.*?</tr>", html)[0]
+        assert row.endswith("<td>c</td></tr>")
+
+    def test_runs_of_different_data_keep_their_verdicts(self, make, tmp_path):
+        one = make("e", ("none", "tv"), (0, 1))
+        two = on_other_data(make("f", ("none", "tv"), (0, 1)))
+        write_report([one, two], tmp_path / "p.html")
+        text = words((tmp_path / "p.html").read_text())
+        assert "every verdict on one dataset is that of its own run" in text
+        assert "All datasets together: 2 settings of 2 datasets , from 2 runs" in text.replace(
+            "datasets,", "datasets ,"
+        )
+
+    def test_methods_cite_once(self, make):
+        run = joined(make("g", ("none", "tv"), range(6)), make("h", ("none", "l1"), range(6)))
+        html = str(Methods().render(run))
+        listed = re.findall(r'<p class="reference">(.*?)</p>', html)
+        assert len(listed) == len(set(listed))
+        assert html.count("The unit of every test is the trained network") == 1
+        assert html.count("<strong>Design.</strong>") == 2
+
+
+def test_every_measured_score_of_generated_runs_is_kept(make):
+    run = joined(make("a", ("none", "tv"), range(3)), make("b", ("none", "l1"), range(3)))
+    assert set(run.results.loc[run.results["stage"] == EVALUATE, "metric"]) >= set(MEASURED)

@@ -1,0 +1,137 @@
+"""Pairs of runs from a table, against pandas doing the same slowly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ttest_1samp
+
+from priorbench.metrics import METRICS
+from priorbench.pairs import EVALUATE, REFERENCE, counted_scores, paired_runs
+from priorbench.scoring import RANDOM
+from priorbench.statistics import paired_t_p, without_rounding
+
+BLOCK = ["task", "dataset", "architecture"]
+SPEC = "input-x-gradient"
+MEASURED = ("auroc", "cross-entropy", "motif-auprc", "high-frequency", "step-time-ratio")
+
+
+def results(seed=0, datasets=2, priors=("tv", "none", "l1"), seeds=(0, 4, 1, 7)):
+    """Rows in no order, with failures, missing scores, missing trials and floors."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for dataset in range(datasets):
+        for prior in priors:
+            for number in seeds:
+                if generator.random() < 0.1:
+                    continue  # has not been run
+                status = "failed" if generator.random() < 0.2 else "done"
+                for name in MEASURED:
+                    lost = status == "failed" and generator.random() < 0.7
+                    value = np.nan if lost or generator.random() < 0.05 else generator.normal()
+                    rows.append(row(dataset, prior, number, status, name, value))
+        rows += [row(dataset, RANDOM, None, "done", name, -0.3) for name in MEASURED[:3]]
+    table = pd.DataFrame(rows).astype({"seed": "Int64"})
+    return table.iloc[generator.permutation(len(table))].reset_index(drop=True)
+
+
+def row(dataset, prior, seed, status, name, value):
+    metric = METRICS[name]
+    return {
+        "trial": f"{dataset}{prior}{seed}",
+        "stage": REFERENCE if seed is None else EVALUATE,
+        "status": status,
+        "task": "binary",
+        "dataset": f"d{dataset}",
+        "architecture": "a",
+        "prior": prior,
+        "seed": seed,
+        "attribution": SPEC if metric.of_attribution else "",
+        "metric": name,
+        "axis": metric.axis,
+        "value": value,
+    }
+
+
+def by_pandas(table):
+    """The same, by pivoting a table for every two arms."""
+    evaluated = table[table["stage"] == EVALUATE]
+    for key, group in evaluated.groupby([*BLOCK, "attribution", "metric"], sort=False):
+        metric = METRICS[key[-1]]
+        floors = table[
+            (table["stage"] == REFERENCE)
+            & (table["dataset"] == key[1])
+            & (table["metric"] == metric.name)
+        ]
+        floor = float(floors["value"].iloc[0]) if len(floors) else None
+        for prior in dict.fromkeys(group["prior"]):
+            if prior == "none":
+                continue
+            both = group[group["prior"].isin(("none", prior))]
+            counted = both.assign(value=counted_scores(both, metric, floor))
+            wide = counted.pivot_table(index="seed", columns="prior", values="value", dropna=False)
+            if {"none", prior} <= set(wide.columns) and len(wide.dropna()):
+                yield key, prior, wide[["none", prior]].dropna(), set(group["seed"])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pairs_are_those_of_a_pivot_to_the_last_bit(seed):
+    table = results(seed)
+    found = paired_runs(table, lambda *_: None, "none")
+    expected = list(by_pandas(table))
+    assert len(found) == len(expected) > 10
+    for one, (key, prior, wide, every) in zip(found, expected, strict=True):
+        assert (*one.block, one.attribution, one.metric.name, one.prior) == (*key, prior)
+        assert list(one.seeds) == list(wide.index)
+        assert set(one.missing) == every - set(wide.index)
+        baseline, values = (wide[arm].to_numpy() for arm in ("none", prior))
+        assert (one.baseline == baseline).all()
+        assert (one.values == values).all()
+        assert (one.differences == without_rounding(baseline, values)).all()
+
+
+def test_rows_of_an_agreement_are_ordered_by_arm_and_seed():
+    table = results(datasets=1)
+    asked = []
+
+    def agreement(trials, metric, attribution):
+        asked.append((list(zip(trials["prior"], trials["seed"], strict=True)), attribution))
+        return np.eye(len(trials))
+
+    rows = table[(table["metric"] == "motif-auprc") & (table["stage"] == EVALUATE)]
+    agreed = rows.assign(metric="seed-cosine", axis="stability")
+    found = paired_runs(agreed, agreement, "none")
+    assert [one.prior for one in found] == [arms[-1][0] for arms, _ in asked]
+    for one, (arms, attribution) in zip(found, asked, strict=True):
+        assert attribution == SPEC
+        assert arms == [(arm, seed) for arm in ("none", one.prior) for seed in one.seeds]
+
+
+def test_seeds_on_which_both_failed():
+    def rows(prior, statuses):
+        return [
+            row(0, prior, seed, status, "auroc", 0.5 + seed if status == "done" else np.nan)
+            for seed, status in enumerate(statuses)
+        ]
+
+    table = pd.DataFrame(
+        [*rows("none", ("failed", "failed", "done")), *rows("tv", ("failed", "done", "done"))]
+    ).astype({"seed": "Int64"})
+    (one,) = paired_runs(table, lambda *_: None, "none")
+    assert one.both_failed.tolist() == [True, False, False]
+    # the worst value of the two arms
+    assert one.baseline.tolist() == [1.5, 1.5, 2.5]
+    assert one.values.tolist() == [1.5, 1.5, 2.5]
+
+
+def test_nothing_was_evaluated():
+    assert paired_runs(results().iloc[:0], lambda *_: None, "none") == []
+
+
+def test_students_p_is_scipys_to_the_last_bit():
+    generator = np.random.default_rng(0)
+    for _ in range(300):
+        count = int(generator.integers(2, 60))
+        differences = generator.normal(generator.normal(), 10.0 ** generator.integers(-6, 4), count)
+        assert paired_t_p(differences) == ttest_1samp(differences, 0).pvalue

@@ -1,0 +1,241 @@
+"""Methods in words: true to the run, complete, and with references that exist in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import re
+
+import pandas as pd
+import pytest
+from generated import make_run
+from priorbench.reports import _paper as paper
+from priorbench.reports._literature import WORKS, Bibliography, named_works
+from priorbench.reports.environment import Environment
+from priorbench.reports.methods import Methods
+
+from priorbench import registry
+from priorbench.attributions import METHODS
+from priorbench.contracts import Form
+from priorbench.explainers import EXPLAINERS
+from priorbench.results import load_run
+
+
+def words(page):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", str(page)))
+
+
+def citations():
+    """What every component that comes with the program cites."""
+    components = [
+        registry.load(kind, name)
+        for kind in ("prior", "task", "architecture")
+        for name in registry.components(kind)
+    ]
+    for component in (*components, *METHODS.values(), *EXPLAINERS.values()):
+        yield from named_works(component.citation)
+
+
+class TestLiterature:
+    def test_everything_that_components_cite_is_there_in_full(self):
+        assert set(citations()) <= {work.cited_as for work in WORKS.values()}
+
+    def test_nothing_is_there_for_a_citation_that_no_component_has(self):
+        named = {work.cited_as for work in WORKS.values() if work.cited_as}
+        assert named <= set(citations())
+
+    @pytest.mark.parametrize("work", WORKS.values(), ids=list(WORKS))
+    def test_entries_are_complete(self, work):
+        year = re.search(r"\((\d{4})\)\. ", work.full)
+        assert year
+        assert work.short.endswith(year[1])
+        first = work.short.split(" ")[0].rstrip(",")
+        assert work.full.startswith(first)
+        assert work.full.endswith(".")
+        assert not work.doi or re.fullmatch(r"10\.\d{4,}/\S+", work.doi)
+
+    def test_what_is_cited_is_listed_once_and_no_more(self):
+        works = Bibliography()
+        assert works.cite("pitman", "fisher") == "(Pitman 1937; Fisher 1935)"
+        assert works.cite("fisher") == "(Fisher 1935)"
+        assert [entry.split(",")[0] for entry in works.references] == ["Fisher", "Pitman"]
+        assert works.references[1].endswith("https://doi.org/10.2307/2984124")
+
+    def test_components_cite_several_works_or_their_own(self):
+        works = Bibliography()
+        text = works.cite_component(EXPLAINERS["deep-lift-shap"].citation)
+        assert text == "(Shrikumar et al. 2017; Lundberg & Lee 2017; Schreiber 2025)"
+        assert len(works.references) == 3
+        assert works.cite_component("me; me") == "(me)"
+        assert works.cite_component("") == ""
+        assert len(works.references) == 3
+
+
+@pytest.fixture
+def run(tmp_path):
+    return load_run(make_run(tmp_path / "r", ("none", "tv"), range(7), failed={("tv", 1)}))
+
+
+def study(run, **changes):
+    return dataclasses.replace(run, study={**run.study, **changes})
+
+
+class TestText:
+    def test_has_the_numbers_of_the_run(self, run):
+        text = words(Methods().render(run))
+        assert "1 prior was compared with training without any (none) on 1 dataset" in text
+        assert "8 windows of 40 bp for training, 4 for validation and 6 for testing" in text
+        assert "at most 3 epochs, ended after 3 epochs in a row" in text
+        assert "batches of about 32" in text
+        assert "over 7 pairs with the same seed" in text
+        assert "p of the 3 primary comparisons of all priors was adjusted by Holm’s" in text
+        assert "margins declared before training (0.005 in auroc)" in text
+        assert "Seed-cosine compares networks with each other" in text
+        assert "1 training of 14 failed or collapsed" in text
+        assert "Weights were fixed beforehand" in text
+
+    def test_cites_what_it_uses(self, run):
+        listed = re.findall(r'<p class="reference">(.*?)</p>', str(Methods().render(run)))
+        for name in ("Holm", "Benjamini", "Fisher", "Pitman", "Schuirmann", "Arvesen", "Kingma"):
+            assert any(entry.startswith(name) for entry in listed), name
+        for name in ("Gupta", "Wilcoxon", "Phipson", "DeLong"):
+            assert not any(entry.startswith(name) for entry in listed), name
+
+    def test_one_seed_has_no_statistics(self, tmp_path):
+        text = words(Methods().render(load_run(make_run(tmp_path / "x", ("none", "tv"), (0,)))))
+        assert "With one seed there is no test" in text
+        assert "Holm 1979" not in text
+
+    def test_few_seeds_have_students_intervals(self, tmp_path):
+        root = make_run(tmp_path / "x", ("none", "tv"), range(4))
+        text = words(Methods().render(load_run(root)))
+        assert "Intervals are Student’s at 95%; so few pairs allow no test at .05" in text
+        assert "Hartigan" not in text
+
+    def test_many_seeds_are_flipped_at_random(self, tmp_path):
+        root = make_run(tmp_path / "x", ("none", "tv"), range(22))
+        text = words(Methods().render(load_run(root)))
+        assert "with 10,000 random sign patterns" in text
+        assert "DeLong et al. 1988" in text
+
+    def test_tuning_is_told_by_its_rule(self, run):
+        tuned = study(run, tune=5, tuning_seeds=[1000, 1001], loss_margin=0.03)
+        text = words(Methods().render(tuned))
+        assert "trained at 5 weights on 2 seeds that evaluation did not use" in text
+        assert "at most 3% above that of none" in text
+        by_loss = study(tuned, tuning_rule="best-prediction")
+        assert "The weight with the lowest mean validation loss was taken" in words(
+            Methods().render(by_loss)
+        )
+
+    def test_discovery_is_told_where_it_was_asked_for(self, run):
+        assert "TF-MoDISco" not in words(Methods().render(run))
+        text = words(Methods().render(study(run, discovery=True)))
+        assert "TF-MoDISco (Shrikumar et al. 2018)" in text
+        assert "TOMTOM (Gupta et al. 2007)" in text
+
+    def test_several_datasets(self, run):
+        across = pd.DataFrame({"settings": [4, 4], "datasets": [3, 3]})
+        text = words(Methods().render(dataclasses.replace(run, across=across)))
+        assert "Over 4 settings of 3 datasets" in text
+        assert "Wilcoxon’s signed-rank test over datasets (Wilcoxon 1945)" in text
+
+    def test_many_datasets_are_summed_up(self, run):
+        (dataset,) = run.datasets.values()
+        many = dataclasses.replace(run, datasets={f"binary/d{i}": dataset for i in range(9)})
+        text = words(Methods().render(many))
+        assert "The 9 datasets have windows of 40 bp: 8 for training, 4 for validation" in text
+
+    def test_a_plugin_that_is_not_loaded_is_no_error(self, run):
+        (dataset,) = run.datasets.values()
+        text = words(Methods().render(dataclasses.replace(run, datasets={"my/d": dataset})))
+        assert "Task my: of a plug-in." in text
+
+    def test_baselines_other_than_none_are_named(self, run):
+        text = words(Methods().render(study(run, baseline="tv")))
+        assert "Differences are to tv." in text
+
+
+class TestFacts:
+    def test_a_share_of_the_training_data(self, run):
+        (dataset,) = run.datasets.values()
+        key = "binary:train_share=0.3:train_epochs=2/simulated"
+        records = {
+            trial: {**record, "task": key.rpartition("/")[0]}
+            for trial, record in run.records.items()
+        }
+        less = dataclasses.replace(run, datasets={key: dataset}, records=records)
+        (data,) = paper.data_of(less)
+        assert (data.training, data.available, data.passes) == (3, 8, 3)
+        (training,) = paper.trainings_of(less)
+        assert (training.schedule.epochs, training.schedule.patience) == (6, 6)
+        text = words(Methods().render(less))
+        assert "3 windows of 40 bp for training (of 8, the same for all seeds and priors" in text
+        assert "at most 6 epochs, ended after 6 epochs" in text
+
+    def test_tasks_with_other_schedules_are_told_apart(self, run):
+        (dataset,) = run.datasets.values()
+        keys = ("binary/a", "rbp/b", "binary:fidelity=0.9/c", "binary:train_epochs=3/d")
+        found = paper.trainings_of(dataclasses.replace(run, datasets=dict.fromkeys(keys, dataset)))
+        assert [(one.tasks, one.schedule.epochs, one.strands) for one in found] == [
+            (["binary", "binary:fidelity=0.9"], 3, True),
+            (["rbp"], 3, False),
+            (["binary:train_epochs=3"], 9, True),
+        ]
+
+    def test_networks_are_counted_as_they_are_built(self):
+        from priorbench.reports._paper import _network
+
+        form = Form(80, outputs=1)
+        found = _network("three-conv", [form], "smoke")
+        built = registry.build("architecture", "three-conv").build(form, "smoke")
+        assert found.parameters == [sum(p.numel() for p in built.parameters())]
+        assert "Conv1d(4, 8, kernel_size=(7,)" in found.layers
+        assert found.citation == "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
+
+    def test_windows_too_short_for_a_network_leave_its_size_out(self):
+        from priorbench.reports._paper import _network
+
+        assert _network("three-conv", [Form(10)], "smoke").parameters == []
+
+    def test_epochs(self, run):
+        assert paper.epochs_of(run) is None
+        history = {"history": [{}] * 4, "best_epoch": 2}
+        records = {k: {**r, **history} for k, r in run.records.items()}
+        assert paper.epochs_of(dataclasses.replace(run, records=records)) == {"run": 4, "kept": 3}
+
+
+class TestAbout:
+    TEXT = "What is asked.\n\nA loss. Simulated: a motif. The prior applies to\n``some``."
+
+    def test_simulated(self):
+        told = paper.about(self.TEXT, simulated=True)
+        assert told == "What is asked. A loss. Simulated: a motif. The prior applies to some."
+
+    def test_own_data(self):
+        told = paper.about(self.TEXT, simulated=False)
+        assert told == "What is asked. A loss. The prior applies to some."
+
+    def test_a_text_that_is_all_about_simulation(self):
+        text = "What is asked.\n\nNegatives hold one. The prior applies to positives."
+        told = paper.about(text, simulated=False)
+        assert told == "What is asked. The prior applies to positives."
+
+    @pytest.mark.parametrize("name", registry.components("task"))
+    def test_every_task_says_whom_the_prior_applies_to(self, name):
+        (found,) = paper.tasks_of(type("Run", (), {"datasets": {f"{name}/x": None}}), [])
+        assert "The prior applies to" in found.summary
+        assert "Simulated" not in found.summary
+
+
+class TestEnvironment:
+    def test_the_study_is_there_in_full(self, run):
+        found = Environment().render(run)
+        study = (run.root / "study.toml").read_text()
+        assert study.strip() in html.unescape(str(found))
+        assert f"priorbench run {run.root / 'study.toml'}" in words(found)
+
+    def test_time_and_hosts(self, run):
+        records = {k: {**r, "seconds": 360.0, "host": "a"} for k, r in run.records.items()}
+        text = words(Environment().render(dataclasses.replace(run, records=records)))
+        assert "1.4 h, on a" in text

@@ -1,0 +1,126 @@
+"""Trends: the line over ranks in closed form, its test against a regression, what makes a sweep."""
+
+import numpy as np
+import pytest
+from scipy.stats import linregress
+
+from priorbench.claims import Claims
+from priorbench.metrics import METRICS
+from priorbench.pairs import Pairs
+from priorbench.statistics import sign_flip_p
+from priorbench.trends import GROWS, SHRINKS, TREND_COLUMNS, rank_contrast, swept_tasks, trends
+
+CLAIMS = Claims(
+    primary={"binary": {"prediction": "auroc", "stability": "seed-cosine", "cost": ""}},
+    attribution="input-x-gradient",
+)
+SHARES = {0.1: "binary:train_share=0.1", 0.5: "binary:train_share=0.5", 1.0: "binary"}
+OPTIONS = {spec: {"train_share": share, "copies": 2} for share, spec in SHARES.items()}
+
+
+def pairs_of(spec, differences, *, metric="auroc", prior="fourier", seeds=None):
+    differences = np.asarray(differences, dtype=float)
+    n = len(differences)
+    return Pairs(
+        block=(spec, "simulated", "three-conv"),
+        attribution="input-x-gradient" if METRICS[metric].of_attribution else "",
+        metric=METRICS[metric],
+        prior=prior,
+        seeds=tuple(range(n)) if seeds is None else seeds,
+        missing=(),
+        baseline=np.full(n, 0.5),
+        values=0.5 + differences,
+        differences=differences,
+        both_failed=np.zeros(n, dtype=bool),
+    )
+
+
+def test_the_contrast_is_the_least_squares_line_over_ranks():
+    differences = np.random.default_rng(0).standard_normal((5, 7))
+    slopes = [linregress(np.arange(5), column).slope for column in differences.T]
+    np.testing.assert_allclose(rank_contrast(differences), 4 * np.array(slopes))
+    # of two values it is their difference, and it does not see what all values share
+    np.testing.assert_allclose(rank_contrast(differences[:2]), differences[1] - differences[0])
+    np.testing.assert_allclose(rank_contrast(differences + 3.0), rank_contrast(differences))
+
+
+@pytest.mark.parametrize("metric", ["auroc", "seed-cosine"])
+def test_a_trend_has_the_sign_flip_p_of_its_contrast(metric):
+    generator = np.random.default_rng(1)
+    table = generator.normal(size=(3, 8)) * 0.01 + np.array([[0.3], [0.2], [0.0]])
+    found = [pairs_of(s, d, metric=metric) for s, d in zip(SHARES.values(), table, strict=True)]
+    (row,) = trends(found, OPTIONS, CLAIMS).to_dict("records")
+    contrast = table[2] - table[0]  # the line over three ranks leaves the middle out
+    assert row["change"] == pytest.approx(contrast.mean())
+    assert row["p"] == row["p_adjusted"] == sign_flip_p(contrast) == 2 / 2**8
+    assert row["ci_low"] < row["change"] < row["ci_high"] < 0
+    assert row["verdict"] == SHRINKS
+    assert (row["option"], row["values"], row["n"], row["tests"]) == (
+        "train_share",
+        "0.1 0.5 1",
+        8,
+        1,
+    )
+
+
+def test_what_is_good_decides_the_word_and_holm_corrects_over_priors():
+    rising = np.linspace(0.1, 0.12, 8)
+    found = [
+        pairs_of(spec, sign * share * rising, prior=prior)
+        for share, spec in SHARES.items()
+        for prior, sign in (("up", 1), ("down", -1))
+    ]
+    rows = trends(found, OPTIONS, CLAIMS).set_index("prior")
+    assert dict(rows["verdict"]) == {"up": GROWS, "down": SHRINKS}
+    np.testing.assert_allclose(rows["p_adjusted"], 2 * rows["p"])
+    claims = Claims(primary={"binary": {"prediction": "cross-entropy"}})
+    losses = [
+        pairs_of(spec, -share * rising, metric="cross-entropy") for share, spec in SHARES.items()
+    ]
+    assert list(trends(losses, OPTIONS, claims)["verdict"]) == [GROWS]
+
+
+def test_only_seeds_that_all_values_have_are_compared():
+    found = [
+        pairs_of(SHARES[0.1], [1.0, 2.0, 3.0], seeds=(0, 1, 2)),
+        pairs_of(SHARES[0.5], [9.0, 9.0, 9.0], seeds=(0, 1, 2)),
+        pairs_of(SHARES[1.0], [5.0, 4.0], seeds=(2, 0)),
+    ]
+    (row,) = trends(found, OPTIONS, CLAIMS).to_dict("records")
+    assert (row["n"], row["change"]) == (2, pytest.approx((3.0 + 2.0) / 2))
+
+
+def test_noise_has_no_trend_more_often_than_alpha():
+    generator = np.random.default_rng(2)
+    p = []
+    for _ in range(400):
+        table = generator.standard_t(3, size=(3, 8))
+        found = [pairs_of(s, d) for s, d in zip(SHARES.values(), table, strict=True)]
+        p.append(trends(found, OPTIONS, CLAIMS)["p"].iloc[0])
+    assert np.mean(np.array(p) <= 0.05) < 0.08
+
+
+def test_a_sweep_needs_three_numbers_and_holds_the_others():
+    options = {
+        f"t:w={w}:f={f}:m={m}": {"w": w, "f": f, "m": m}
+        for f in (0.7, 0.9)
+        for w in (5, 3, 9)
+        for m in ("x", "y")
+    }
+    blocks = [(spec, "simulated", "net") for spec in options]
+    found = swept_tasks(blocks, options)
+    assert [(one.option, one.held) for one in found] == [
+        ("w", "f=0.7, m=x"),
+        ("w", "f=0.7, m=y"),
+        ("w", "f=0.9, m=x"),
+        ("w", "f=0.9, m=y"),
+    ]
+    assert [value for value, _ in found[0].points] == [3, 5, 9]
+    assert swept_tasks(blocks[:2], options) == []
+
+
+def test_metrics_that_were_not_declared_have_no_trend():
+    found = [pairs_of(spec, np.arange(8.0), metric="auprc") for spec in SHARES.values()]
+    table = trends(found, OPTIONS, CLAIMS)
+    assert table.empty
+    assert list(table.columns) == TREND_COLUMNS
