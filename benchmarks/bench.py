@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import many_trials
 import numpy as np
 import torch
 from extraction import extractions
@@ -168,6 +169,13 @@ def report() -> Iterator[Row]:
         yield f"comparisons, {label}", f"{found.comparing:.0f} s", ""
 
 
+def bookkeeping() -> Iterator[Row]:
+    """Planning, resume check and status of 100,000 trials that have ended; nothing is trained."""
+    for found in many_trials.timings():
+        yield f"{many_trials.TRIALS:,} trials: {found.name}", f"{found.seconds:.1f} s", "< 10 s"
+        yield f"{found.name}: peak memory", f"{found.peak_gb:.2f} GB", ""
+
+
 def _write_fasta(folder: Path, count: int) -> None:
     generator = np.random.default_rng(0)
     for name in ("pos", "neg"):
@@ -236,6 +244,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
         extraction,
         scoring,
         report,
+        bookkeeping,
         default,
     )
 }

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from priorbench.study import load_study
 TRIALS = 100_000
 PRIORS = ("none", "fourier", "tv", "gini", "l1", "l2", "gradient-l2", "dropout", "weight-l2")
 PRIORS += ("input-noise",)
-TASKS = 50
+TASKS = 20
 _EPOCHS = 8  # as at quick scale
 _PRELUDE = """
 import resource, sys, time
@@ -76,10 +75,6 @@ def timings(trials: int = TRIALS) -> Iterator[Timing]:
         make_run(root, trials)
         for step, (before, code) in _STEPS.items():
             yield _timed(step, root, _PRELUDE + before + _TIMED.format(code=code))
-        started = time.perf_counter()
-        command = [sys.executable, "-m", "priorbench", "status", str(root)]
-        subprocess.run(command, check=True, capture_output=True)
-        yield Timing("`priorbench status`", time.perf_counter() - started, float("nan"))
 
 
 def _timed(name: str, root: Path, code: str) -> Timing:

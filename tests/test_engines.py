@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from priorbench import UserError, admission, devices
 from priorbench.cli import _main
@@ -308,6 +310,65 @@ class TestDealing:
     def test_nothing_to_do_asks_nobody(self, tmp_path):
         assert list(Pretended().run(iter(()), RunDirectory(tmp_path))) == []
         assert not list(tmp_path.iterdir())
+
+
+class TestLocal:
+    """Without processes: an executor that runs a job when it is handed over."""
+
+    @pytest.fixture
+    def executor(self, monkeypatch):
+        made = []
+
+        class Executor:
+            def __init__(self, workers, **_):
+                self.workers, self.handed = workers, 0
+                made.append(self)
+
+            def submit(self, function, job):
+                self.handed += 1
+                future = Future()
+                if job.trial.seed in self.deadly:
+                    future.set_exception(BrokenProcessPool("gone"))
+                else:
+                    future.set_result(Ended(job.trial.id, "done", ""))
+                return future
+
+            def shutdown(self, *, wait, kill_workers):
+                self.killed = kill_workers
+
+        Executor.deadly = ()
+        monkeypatch.setattr("priorbench.local.ProcessPoolExecutor", Executor)
+        return SimpleNamespace(made=made, type=Executor)
+
+    def test_a_hundred_thousand_jobs_are_never_made_at_once(self, executor, tmp_path):
+        taken = []
+        engine = LocalEngine(2)
+        engine.device("cpu")
+        jobs = TestDealing().jobs(tmp_path, 100_000, taken)
+        ends = engine.run(jobs, RunDirectory(tmp_path))
+        next(ends)
+        assert len(taken) <= 2 + 4
+        ends.close()
+        assert executor.made[0].killed
+
+    def test_no_more_workers_than_jobs(self, executor, tmp_path):
+        engine = LocalEngine(64)
+        engine.device("cpu")
+        ends = list(engine.run(TestDealing().jobs(tmp_path, 3), RunDirectory(tmp_path)))
+        assert len(ends) == 3
+        assert executor.made[0].workers == 3
+        assert not executor.made[0].killed
+
+    def test_every_job_ends_once_though_its_worker_dies(self, executor, tmp_path):
+        executor.type.deadly = (4,)
+        engine, run = LocalEngine(2), RunDirectory(tmp_path)
+        engine.device("cpu")
+        found = list(engine.run(TestDealing().jobs(tmp_path, 20), run))
+        assert sorted(one.trial for one in found) == sorted(
+            one.trial.id for one in TestDealing().jobs(tmp_path, 20)
+        )
+        (failed,) = (one for one in found if one.status == "failed")
+        assert failed == Ended(job(4, tmp_path).trial.id, "failed", DIED_TWICE)
 
 
 class TestAdmitted:
