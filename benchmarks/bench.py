@@ -13,13 +13,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import many_trials
 import numpy as np
 import torch
 from extraction import extractions
 from fourier_step import step_ratios
 from prior_prices import prices
+from published_loop import epochs
 from report_speed import timed_report
 from scoring_speed import timings
+from trial_profile import shares
 
 from priorbench.sequences import decode
 from priorbench.simulation import markov_background
@@ -38,11 +41,36 @@ def seconds(*arguments: str) -> float:
 
 
 def steps() -> Iterator[Row]:
-    """Step with the Fourier prior over the plain step: paper's network, 1,000 bp, one thread."""
-    for batch_norm, goal in ((False, "<= 1.5"), (True, "<= 2.0")):
+    """Step with the Fourier prior over the plain step, one thread, half the batch positive."""
+    for batch_norm, goal in ((False, "<= 1.5"), (True, "<= 1.6")):
         name = "with batch norm" if batch_norm else "without batch norm"
         for what, ratio in step_ratios(batch_norm=batch_norm).items():
-            yield f"step {name}: {what}", f"{ratio:.2f} x", goal if "priorbench" in what else ""
+            goal_here = goal if "priorbench" in what else ""
+            yield f"paper's network {name}: {what}", f"{ratio:.2f} x", goal_here
+        for what, ratio in step_ratios(batch_norm=batch_norm, scale="quick").items():
+            yield f"quick scale {name}: {what}", f"{ratio:.2f} x", ""
+
+
+def trial() -> Iterator[Row]:
+    """Where the time of a trial at quick scale goes: shares of its processor time, one thread."""
+    for found in shares("quick"):
+        yield f"{found.prior}: processor time", f"{found.seconds:.2f} s", ""
+        for kind, share in found.kernels.items():
+            yield f"{found.prior}: {kind}", f"{share:.0%}", ""
+        rest = 1 - sum(found.kernels.values())
+        yield f"{found.prior}: everything else", f"{rest:.0%}", ""
+        label = f"{found.prior}: convolutions, matrices, optimiser"
+        yield label, f"{found.arithmetic:.0%}", ">= 85%"
+
+
+def loop() -> Iterator[Row]:
+    """The published training loop over this suite's, Fourier prior on, per epoch, one thread."""
+    for batch_norm, goal in ((False, ">= 1.4"), (True, ">= 1.3")):
+        name = "with batch norm" if batch_norm else "without batch norm"
+        found = epochs(batch_norm=batch_norm)
+        training = found.published_training / found.ours_training
+        yield f"{name}: training", f"{training:.2f} x", goal
+        yield f"{name}: with validation", f"{found.published / found.ours:.2f} x", goal
 
 
 def penalties() -> Iterator[Row]:
@@ -141,6 +169,13 @@ def report() -> Iterator[Row]:
         yield f"comparisons, {label}", f"{found.comparing:.0f} s", ""
 
 
+def bookkeeping() -> Iterator[Row]:
+    """Planning, resume check and status of 100,000 trials that have ended; nothing is trained."""
+    for found in many_trials.timings():
+        yield f"{many_trials.TRIALS:,} trials: {found.name}", f"{found.seconds:.1f} s", "< 10 s"
+        yield f"{found.name}: peak memory", f"{found.peak_gb:.2f} GB", ""
+
+
 def _write_fasta(folder: Path, count: int) -> None:
     generator = np.random.default_rng(0)
     for name in ("pos", "neg"):
@@ -200,6 +235,8 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     for function in (
         listing,
         steps,
+        loop,
+        trial,
         penalties,
         smoke,
         workers,
@@ -207,6 +244,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
         extraction,
         scoring,
         report,
+        bookkeeping,
         default,
     )
 }

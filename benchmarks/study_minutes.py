@@ -2,7 +2,8 @@
 
 `python benchmarks/study_minutes.py` times a few training steps of every task, network and prior of
 every study, multiplies them by how many a full training has, and writes `minutes` into the studies'
-files. Scoring is put at a quarter of the training. An upper bound: training may stop early.
+files; with names, of those alone. Scoring and validation are put at a quarter of the training. A
+guess on an idle machine, and no more: training may stop early, and a busy machine takes longer.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _form_and_batch(
     if split_spec(spec)[0] == "profile":
         wide = 1000  # of 1,346
         reads = torch.ones(count, 2, wide)
-        return Form(length, 2, wide), Batch(sequence, reads.sum(dim=2), {"profile": reads})
+        return Form(length, 2, wide), Batch(sequence, reads.sum(dim=2), {"reads": reads})
     if split_spec(spec)[0] == "multitask":
         outputs = task.outputs  # type: ignore[attr-defined]
         label = (torch.arange(count * outputs).reshape(count, outputs) % 3 == 0).float()
@@ -124,6 +125,8 @@ def _written(text: str, found: dict[Scale, float]) -> str:
 def main() -> None:
     torch.set_num_threads(1)
     for path in sorted(STUDIES.glob("*.toml")):
+        if sys.argv[1:] and path.stem not in sys.argv[1:]:
+            continue
         study = load_study(path)
         tasks = study.tasks or (["binary", "profile"] if study.fetch else [])
         public = study.fetch

@@ -18,11 +18,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from findings_figure import draw, place
+from findings_figure import draw, gain, place
 from priorbench.reports._blocks import SIGNS
 from priorbench.reports._numbers import MISSING, counted, decimals_for, fixed, listed, p_value
 
-from priorbench.metrics import METRICS
+from priorbench.results import task_options
 from priorbench.specs import split_spec
 from priorbench.trends import swept_tasks
 
@@ -30,6 +30,8 @@ HERE = Path(__file__).parent
 FACTS = HERE / "findings"
 PAGE = HERE / "findings.md"
 _USUAL = [{"baseline": "none"}]
+_ITSELF = ("mutagenesis-correlation", "in-silico-mutagenesis")
+"""mutagenesis against mutagenesis"""
 _HEAD = """\
 # Findings
 
@@ -47,6 +49,12 @@ settings a filled mark is a difference that is established. Margins are declared
 for prediction alone (.005 auROC). All data here are simulated, at the quick scale: small networks,
 short windows. What holds for other data, other sizes and other weights is for a run on those to
 say ([real data](real-data.md)).
+
+**What it is not.** Sections are not independent of each other: a prior in a setting with the same
+seeds is the same result wherever it stands (Fourier on the binary task is in seven sections), and
+counts in the number of trainings each time. Every baseline that is asked about has a family of
+tests of its own. A seed draws a training anew, not the data: each setting has one dataset. Minutes
+are of the wall, summed over trials, on a machine that was busy with other work.
 
 """
 
@@ -80,7 +88,7 @@ def page() -> str:
 def _machine(found: Sequence[Mapping[str, Any]]) -> str:
     trials = sum(sum(one["facts"]["statuses"].values()) for one in found)
     hours = sum(one["facts"]["minutes"] for one in found) / 60
-    return f"{trials:,} trainings, {hours:.1f} hours of one core of a shared server"
+    return f"{trials:,} trainings, {hours:.1f} hours on a core of a shared server"
 
 
 def _contents(found: Sequence[Mapping[str, Any]]) -> str:
@@ -128,24 +136,42 @@ def _provenance(one: Mapping[str, Any]) -> str:
         tuned = f" Weights chosen of {facts['tuned']} each, on other seeds: {chosen}."
     return (
         f"`{facts['command']}`, {facts['date']}: scale {facts['scale']}, "
-        f"{counted(facts['seeds'], 'seed')}; trials: {ended}; {facts['minutes']:.0f} minutes of "
-        f"one core.{tuned} Time of a training step, none = 1: {prices}.\n\n"
+        f"{counted(facts['seeds'], 'seed')}; trials: {ended}; {facts['minutes']:.0f} minutes on "
+        f"one busy core.{tuned} Time of a training step, none = 1: {prices}.\n\n"
     )
 
 
 def setting_names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The shortest names that tell settings apart, by the key of ``findings_figure.place``."""
     keys = {place(row): row for row in rows}
-    columns = [
-        column
-        for column in ("task", "dataset", "architecture")
-        if len({row[column] for row in keys.values()}) > 1
-    ]
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
     names = {
-        key: " · ".join(str(row[column]) for column in columns) or str(row["task"])
+        "task": _task_names(tasks),
+        "dataset": {row["dataset"]: row["dataset"] for row in rows},
+        "architecture": {row["architecture"]: row["architecture"] for row in rows},
+    }
+    several = [column for column, known in names.items() if len(known) > 1]
+    return {
+        key: " · ".join(names[column][row[column]] for column in several) or str(row["task"])
         for key, row in keys.items()
     }
-    return {key: name.replace("=1.0", "=1") for key, name in names.items()}
+
+
+def _task_names(specs: Sequence[str]) -> dict[str, str]:
+    """Every task by its name and those options in which tasks of that name differ."""
+    options = {spec: task_options(spec) for spec in specs}
+    found = {}
+    for spec in specs:
+        name = split_spec(spec)[0]
+        alike = [options[other] for other in specs if split_spec(other)[0] == name]
+        varying = [key for key in alike[0] if len({str(one[key]) for one in alike}) > 1]
+        told = ", ".join(f"{key}={_number(options[spec][key])}" for key in varying)
+        found[spec] = f"{name} {told}".strip()
+    return found
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _of(rows: Sequence[Mapping[str, Any]], ask: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -214,8 +240,7 @@ def _verdicts(rows: Sequence[Mapping[str, Any]], settings: int) -> str:
 
 
 def _gain(row: Mapping[str, Any]) -> str:
-    sign = -1 if METRICS[row["metric"]].higher_is_better is False else 1
-    return f"{row['metric']} {fixed(sign * row['difference'], 3, signed=True)}"
+    return f"{row['metric']} {fixed(gain(row, 'difference'), 3, signed=True)}"
 
 
 def _table(facts: Mapping[str, Any], ask: Mapping[str, Any], names: Mapping[str, str]) -> str:
@@ -247,26 +272,25 @@ def _cells(cells: Mapping[str, str], axes: Sequence[str]) -> str:
 
 
 def _cell(row: Mapping[str, Any]) -> str:
-    sign = -1 if METRICS[row["metric"]].higher_is_better is False else 1
-    text = f"{SIGNS.get(row['verdict'], '')} {fixed(sign * row['difference'], 3, signed=True)}"
+    text = _short(row)
     if row["ci_low"] is None:
-        return text.strip()
-    low, high = sorted(sign * row[end] for end in ("ci_low", "ci_high"))
+        return text
+    low, high = sorted(gain(row, end) for end in ("ci_low", "ci_high"))
     return f"{text} [{fixed(low, 3)}, {fixed(high, 3)}]".strip()
 
 
 def _trend_table(facts: Mapping[str, Any]) -> str:
     if not facts["trends"]:
         return ""
-    option = facts["trends"][0]["option"]
+    option, tests = facts["trends"][0]["option"], facts["trends"][0]["tests"]
     lines = [
-        f"Does the gain change with `{option}`? A line through each seed's gains over the ranks of "
-        "the values, from the first to the last; sign-flip test, Holm's method over the table:\n\n",
+        f"Does the gain change with `{option}`? Along a line through each seed's gains over the "
+        "ranks of the values, from the first to the last; sign-flip test, Holm's method over the "
+        f"{tests} tests of a sweep:\n\n",
         "| prior | metric | change of the gain | p | the gain |\n|---|---|---|---|---|\n",
     ]
     for row in facts["trends"]:
-        sign = -1 if METRICS[row["metric"]].higher_is_better is False else 1
-        change = fixed(sign * row["change"], 3, signed=True)
+        change = fixed(gain(row, "change"), 3, signed=True)
         at = f" ({row['held']})" if row["held"] else ""
         lines.append(
             f"| `{row['prior']}`{at} | {row['metric']} | {change} | {p_value(row['p_adjusted'])} | "
@@ -290,7 +314,10 @@ def _explained(facts: Mapping[str, Any]) -> str:
         mine = {(r["prior"], r["attribution"]): r for r in rows if r["metric"] == metric}
         for prior in dict.fromkeys(prior for prior, _ in mine):
             cells = [
-                _short(mine[prior, spec]) if (prior, spec) in mine else MISSING for spec in scored
+                _short(mine[prior, spec])
+                if (prior, spec) in mine and (metric, spec) != _ITSELF
+                else MISSING
+                for spec in scored
             ]
             lines.append(f"| `{prior}` | {' | '.join(cells)} |\n")
         lines.append("\n")
@@ -298,8 +325,7 @@ def _explained(facts: Mapping[str, Any]) -> str:
 
 
 def _short(row: Mapping[str, Any]) -> str:
-    sign = -1 if METRICS[row["metric"]].higher_is_better is False else 1
-    text = f"{SIGNS.get(row['verdict'], '')} {fixed(sign * row['difference'], 3, signed=True)}"
+    text = f"{SIGNS.get(row['verdict'], '')} {fixed(gain(row, 'difference'), 3, signed=True)}"
     return text.strip()
 
 
@@ -350,7 +376,8 @@ def _edges(facts: Mapping[str, Any]) -> str:
         lines.append(f"| `{row['prior']}` | {' | '.join(told)} |\n")
     lines += [
         "\nTrained networks: difference in differences (places near the end less the middle, prior "
-        "less baseline), sign-flip tests over seeds:\n\n",
+        "less baseline), sign-flip tests over seeds, Holm's method over the priors of a "
+        "contrast:\n\n",
         "| task | contrast | prior | against | difference | p | verdict |\n",
         "|---" * 7 + "|\n",
     ]
@@ -364,7 +391,7 @@ def _edges(facts: Mapping[str, Any]) -> str:
             f"{p_value(row['p_adjusted'])} | {row['verdict']} |\n"
         )
     left = counted(len(edges["trained"]) - len(decided), "other test")
-    lines.append(f"\nThe {left} found nothing.\n")
+    lines.append(f"\nThe {left} are inconclusive.\n")
     for one in edges["conclusions"]:
         lines.append(
             f"\nOf the {one['tests']} tests of another boundary against `{one['default']}`, "
@@ -423,8 +450,6 @@ def _with_values(
     rows: Sequence[Mapping[str, Any]], trend: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """The rows of a sweep, each with the value of the option."""
-    from priorbench.results import task_options
-
     blocks = [tuple(row[c] for c in ("task", "dataset", "architecture")) for row in rows]
     options = {block[0]: task_options(block[0]) for block in blocks}
     for swept in swept_tasks(list(dict.fromkeys(blocks)), options):

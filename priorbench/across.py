@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .claims import CORRECTION, PRIMARY, Claims
 from .metrics import METRICS
 from .pairs import BLOCK_COLUMNS, Pairs
-from .specs import split_spec
+from .specs import TRAINING_OPTIONS, split_spec, without
 from .statistics import (
     EXACT_UP_TO,
     NO_INTERVAL,
@@ -78,7 +78,9 @@ def compare_across(pairs: Sequence[Pairs], claims: Claims) -> pd.DataFrame:
     A block, or setting, is a task with its options, a dataset and an architecture. What is tested
     is the mean over these of the difference in each. Whether other datasets would show the same is
     asked by the column ``p_wilcoxon``, for which settings of one dataset are one: other options and
-    architectures are no further data.
+    architectures are no further data. Settings that differ only in how much or how long a network
+    is trained share the luck of a seed, and so are no independent runs: seed by seed they are
+    averaged first.
 
     Args:
         pairs: of all blocks, as ``pairs.paired_runs`` gives them.
@@ -101,7 +103,43 @@ def compare_across(pairs: Sequence[Pairs], claims: Claims) -> pd.DataFrame:
     return pd.DataFrame(complete, columns=ACROSS_COLUMNS)
 
 
-def _row(group: Sequence[Pairs], claims: Claims) -> dict[str, Any]:
+def _independent(group: Sequence[Pairs]) -> list[Pairs]:
+    """The pairs with those that share the luck of their seeds averaged, seed by seed."""
+    together: dict[tuple[str, str, str], list[Pairs]] = {}
+    for one in group:
+        task, dataset, architecture = one.block
+        key = (without(task, TRAINING_OPTIONS), dataset, architecture)
+        together.setdefault(key, []).append(one)
+    return [_mean_of(some) for some in together.values()]
+
+
+def _mean_of(group: Sequence[Pairs]) -> Pairs:
+    """One setting for several with the same seeds' luck; of the seeds that all of them have."""
+    first = group[0]
+    if len(group) == 1:
+        return first
+    seeds = sorted(set.intersection(*(set(one.seeds) for one in group)))
+    places = [[one.seeds.index(seed) for seed in seeds] for one in group]
+
+    def mean(name: str) -> NDArray[np.float64]:
+        rows = [getattr(one, name)[place] for one, place in zip(group, places, strict=True)]
+        averaged: NDArray[np.float64] = np.mean(rows, axis=0)
+        return averaged
+
+    failed = [one.both_failed[place] for one, place in zip(group, places, strict=True)]
+    return replace(
+        first,
+        seeds=tuple(seeds),
+        missing=tuple(sorted({seed for one in group for seed in one.missing})),
+        baseline=mean("baseline"),
+        values=mean("values"),
+        differences=mean("differences"),
+        both_failed=np.all(failed, axis=0),
+    )
+
+
+def _row(blocks: Sequence[Pairs], claims: Claims) -> dict[str, Any]:
+    group = _independent(blocks)
     first = group[0]
     differences = [one.differences for one in group]
     means, together = _dataset_means(group), blocked(differences)
@@ -115,7 +153,7 @@ def _row(group: Sequence[Pairs], claims: Claims) -> dict[str, Any]:
         "attribution": first.attribution,
         "prior": first.prior,
         "baseline": claims.baseline,
-        "settings": len(group),
+        "settings": len(blocks),
         "datasets": len(means),
         "runs": len(together),
         "better_in": int((first.sign * means > 0).sum()),

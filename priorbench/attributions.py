@@ -20,9 +20,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import specs
+from .chain import Gate
 from .contracts import Attribution
 from .errors import UserError, unknown
-from .streams import Gate, forward_parts
+from .streams import forward_parts, modules_of
 
 Target = Callable[[Any], torch.Tensor]
 _MOST_STEPS = 1000
@@ -270,19 +271,19 @@ def _at_inputs(
     model: torch.nn.Module, inputs: Sequence[torch.Tensor], applies: torch.Tensor, reading: _Reading
 ) -> tuple[Any, Attribution]:
     """Chosen examples and the rest as two parts of one batch."""
-    chosen = [value[applies] for value in inputs]
+    order = torch.argsort(~applies, stable=True)
+    ordered, count = [value[order] for value in inputs], int(applies.sum())
+    chosen, rest = ([value[:count] for value in ordered], [value[count:] for value in ordered])
     # a leaf, unless the caller differentiates by the sequence too
-    points = chosen[0] if chosen[0].requires_grad else chosen[0].requires_grad_()
-    parts = [chosen]
-    if not applies.all():
-        parts.append([value[~applies] for value in inputs])
-    gate = Gate()
+    wanted = chosen[0].requires_grad
+    points = chosen[0] = chosen[0] if wanted else chosen[0].detach().requires_grad_()
+    gate = Gate(None if wanted else points)
+    parts = [chosen, rest] if count < len(order) else [chosen]
     outputs = forward_parts(model, parts, gate, len(parts))
     gradient = reading.gradient(outputs[0], points, gate)
     attribution = reading.method.read(gradient, points.detach())
     if len(outputs) == 1:
         return outputs[0], attribution
-    order = torch.cat([torch.nonzero(applies)[:, 0], torch.nonzero(~applies)[:, 0]])
     return _rejoin(outputs[0], outputs[1], torch.argsort(order)), attribution
 
 
@@ -295,7 +296,7 @@ def _on_path(
     count = len(path.points)
     points = path.points.flatten(0, 1).detach().requires_grad_()
     guests = [points, *(v[applies].repeat(count, *[1] * (v.dim() - 1)) for v in inputs[1:])]
-    gate = Gate()
+    gate = Gate(points)
     output, at_points = forward_parts(model, [inputs, guests], gate, 1)
     gradient = reading.gradient(at_points, points, gate).view_as(path.points).mean(dim=0)
     return output, reading.method.read(gradient, path.difference)
@@ -316,7 +317,7 @@ def _twice_differentiable(model: torch.nn.Module, wanted: bool) -> Iterator[None
     if not wanted:
         yield
         return
-    recurrent = any(isinstance(module, torch.nn.RNNBase) for module in model.modules())
+    recurrent = any(isinstance(module, torch.nn.RNNBase) for module in modules_of(model))
     cudnn = torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
     with sdpa_kernel(SDPBackend.MATH), cudnn:
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -50,10 +51,12 @@ def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
     study, rows = plan.study, []
     weights = cast("Mapping[str, Mapping[str, float]]", study.weights)
     grids = cast("Mapping[str, Mapping[str, Sequence[float]]]", study.grids)
-    trials = plan.of_stage(TUNE).trials
-    for block in dict.fromkeys(trial.block for trial in trials):
+    blocks: dict[Block, list[Trial]] = defaultdict(list)
+    for trial in plan.of_stage(TUNE).trials:
+        blocks[trial.block].append(trial)
+    for block, trials in blocks.items():
         task = split_spec(block[0])[0]
-        tried = _Trials([trial for trial in trials if trial.block == block], plan, run)
+        tried = _Trials(trials, plan, run)
         criterion = criterion_of(
             study.tuning_rule, localised=tried.localised, seeds=len(study.tuning_seed_list)
         )
@@ -90,6 +93,9 @@ class _Trials:
         self.spec = plan.study.attributions[0]
         self.seeds = plan.study.tuning_seed_list
         self.records = {trial.id: run.record(trial.id) or {} for trial in trials}
+        self.arms: dict[tuple[str, float], list[Trial]] = defaultdict(list)
+        for trial in trials:
+            self.arms[trial.prior, trial.weight].append(trial)
 
     @property
     def localised(self) -> bool:
@@ -98,7 +104,7 @@ class _Trials:
 
     def at(self, prior: str, weight: float, criterion: str) -> Tried:
         """What the trials of one weight left behind, seed by seed."""
-        found = [t for t in self.trials if (t.prior, t.weight) == (prior, weight)]
+        found = self.arms[prior, weight]
         by_seed = {trial.seed: validation_loss(self.records[trial.id]) for trial in found}
         losses = np.array([by_seed.get(seed, math.inf) for seed in self.seeds])
         score = math.nan

@@ -52,6 +52,21 @@ class Devices(StrEnum):
     cuda = "cuda"
 
 
+class Backends(StrEnum):
+    """What runs trials: this machine, or a cluster's engine."""
+
+    loky = "loky"
+    dask = "dask"
+    ray = "ray"
+
+
+Jobs = Annotated[int | None, typer.Option(min=1, help="Trials at once; one a core or a GPU.")]
+Backend = Annotated[Backends, typer.Option(help="This machine, or a cluster's engine.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="The cluster's address, such as tcp://HOST:8786.")
+]
+
+
 class Kinds(StrEnum):
     """What can be listed."""
 
@@ -173,8 +188,10 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     plugin: Annotated[list[Path] | None, typer.Option(help="A file with your prior.")] = None,
     root_seed: Annotated[int | None, typer.Option(help="Where all randomness starts.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; default runs/...")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
+    jobs: Jobs = None,
     device: Annotated[Devices | None, typer.Option(help="Where trials run.")] = None,
+    backend: Backend = Backends.loky,
+    scheduler: Scheduler = None,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write it.")] = True,
 ) -> int:
     """Train priors against each other and write a report.
@@ -205,11 +222,12 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     }
     given = {key: value for key, value in given.items() if value not in (None, [])}
     plan = options.make_study_of(study, given)
+    from .engines import Machines
     from .environment import command_line
     from .session import Console, run_study
 
-    console = Console(_say, _progress)
-    outcome = run_study(plan, out, jobs=jobs, command=command_line(), console=console)
+    console, machines = Console(_say, _progress), Machines(str(backend), scheduler, jobs)
+    outcome = run_study(plan, out, machines=machines, command=command_line(), console=console)
     _tell(outcome, report)
     if outcome.statuses.get("failed"):
         _say("some trials failed: `priorbench status` says why, the same command tries again")
@@ -231,7 +249,7 @@ def _tell(outcome: Outcome, report: bool) -> None:
 
 
 @app.command()
-def score(
+def score(  # noqa: PLR0917 (typer makes options of parameters)
     directory: Annotated[Path, typer.Argument(help="A run directory.")],
     attributions: Annotated[
         str | None, typer.Option(help="More of them, such as deep-lift-shap.")
@@ -239,7 +257,9 @@ def score(
     discovery: Annotated[
         bool, typer.Option("--discovery", help="Look for motifs in them, by TF-MoDISco.")
     ] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
+    jobs: Jobs = None,
+    backend: Backend = Backends.loky,
+    scheduler: Scheduler = None,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write it.")] = True,
 ) -> int:
     """Score the trained models of a run anew, where a score is missing or was changed.
@@ -248,12 +268,13 @@ def score(
 
     Example: priorbench score runs/default-1a2b3c4d --attributions deep-lift-shap
     """
+    from .engines import Machines
     from .session import Console, score_run
     from .study import Wanted
 
     more = Wanted(options.read_names("attributions", attributions) or [], discovery)
-    console = Console(_say, _progress)
-    outcome = score_run(directory, more, jobs=jobs, console=console)
+    console, machines = Console(_say, _progress), Machines(str(backend), scheduler, jobs)
+    outcome = score_run(directory, more, machines=machines, console=console)
     _tell(outcome, report)
     return 1 if outcome.unscored else 0
 

@@ -64,7 +64,10 @@ class SharedRows:
 
     def __init__(self, path: Path) -> None:
         """Map the array at ``path`` read-only."""
-        self._array = np.load(path, mmap_mode="r", allow_pickle=False)
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._map = getattr(mapped, "_mmap", None)
+        # a plain array: memmap's own indexing is slow, and there is a batch at every step
+        self._array = mapped.view(np.ndarray)
         self._releases = self._array.nbytes > _KEEP_MAPPED_BYTES
 
     @property
@@ -84,9 +87,8 @@ class SharedRows:
         )
 
     def _release(self) -> None:
-        base = getattr(self._array, "_mmap", None)
-        if base is not None and hasattr(mmap, "MADV_DONTNEED"):
-            base.madvise(mmap.MADV_DONTNEED)
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 class NpyWriter:
@@ -414,9 +416,9 @@ class Dataset:
         return np.sort(rows[order[: math.ceil(self.train_share * len(rows))]])
 
     @property
-    def passes(self) -> int:
-        """How often an epoch goes through the training rows, so that it has as many steps."""
-        return round(1 / self.train_share)
+    def epoch_rows(self) -> int:
+        """How many training rows an epoch shows: as many as there are, whatever share is used."""
+        return int((self.split == TRAIN).sum())
 
     @property
     def scored_rows(self) -> NDArray[np.int64]:

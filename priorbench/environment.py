@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-_PACKAGES = (
+PACKAGES = (
     "priorbench",
     "torch",
     "numpy",
@@ -29,7 +29,7 @@ def environment(device: str, workers: int) -> dict[str, Any]:
 
     found: dict[str, Any] = {
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),

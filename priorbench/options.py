@@ -55,9 +55,13 @@ def read_weights(text: str) -> dict[str, float]:
 
 def find_data(paths: Sequence[Path]) -> list[Path]:
     """Data files, absolute; of a folder every TOML file in it, UserError if there is none."""
+    from .fetch import CHECKSUMS  # which brings what downloading needs
+
     found = []
     for path in paths:
-        inside = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+        inside = [path]
+        if path.is_dir():  # which `fetch` may have written, with what it keeps account of
+            inside = sorted(one for one in path.glob("*.toml") if one.name != CHECKSUMS)
         if not inside:
             raise UserError(f"--data {path}: no TOML file in this folder; name a data file")
         found += [one.resolve() for one in inside]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from .contracts import Attribution, Batch, Prior, Task
 from .errors import UserError
@@ -15,6 +18,8 @@ from .errors import UserError
 # epochs ** -1; for inflate and deflate as published (Tseng, Shrikumar & Kundaje 2020)
 _SPEEDS = {"constant": 0.0, "warm-up": 0.5, "inflate": 1.0, "deflate": 0.3}
 _WIDEST = 1000
+_SHORT = 400
+"""tracks of at most so many bp are smoothed by a matrix"""
 
 
 @dataclass(frozen=True)
@@ -172,13 +177,52 @@ def smooth(
     radius = int(sigma)
     if radius == 0:
         return track
-    offsets = torch.arange(-radius, radius + 1, dtype=track.dtype, device=track.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    if beyond == "zeros":
-        padded = F.pad(track, (radius, radius))
-    else:
-        length = track.shape[1]
-        padded = track[:, torch.arange(-radius, length + radius, device=track.device) % length]
+    length, kind = track.shape[1], (track.dtype, track.device)
     with torch.autocast(track.device.type, enabled=False):
-        return F.conv1d(padded[:, None], kernel[None, None])[:, 0]
+        if length <= _SHORT:
+            return track @ _smoothing(length, sigma, beyond, *kind)
+        if beyond == "zeros":
+            padded = F.pad(track, (radius, radius))
+        else:
+            around = torch.arange(-radius, length + radius, device=track.device) % length
+            padded = track[:, around]
+        return F.conv1d(padded[:, None], _kernel(sigma, *kind)[None, None])[:, 0]
+
+
+def constant(values: NDArray[np.float64], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """A tensor to be kept and used again, whatever mode torch is in when it is made."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(values).to(device=device, dtype=dtype)
+
+
+def _gaussian(sigma: float) -> NDArray[np.float64]:
+    """(1 + 2 * floor(sigma),) weights that add up to 1."""
+    offsets = np.arange(-int(sigma), int(sigma) + 1)
+    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+    weights: NDArray[np.float64] = kernel / kernel.sum()
+    return weights
+
+
+@cache
+def _kernel(sigma: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    return constant(_gaussian(sigma), dtype, device)
+
+
+@lru_cache(maxsize=32)
+def _smoothing(
+    length: int, sigma: float, beyond: str, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
+    """(length, length) of which row i says where the value at i goes.
+
+    For short tracks a product with it takes less time than a convolution with one channel.
+    """
+    kernel = _gaussian(sigma)
+    rows = np.repeat(np.arange(length), len(kernel))
+    columns = rows + np.tile(np.arange(len(kernel)) - int(sigma), length)
+    weights = np.tile(kernel, length)
+    inside = (columns >= 0) & (columns < length)
+    if beyond == "zeros":
+        rows, columns, weights = rows[inside], columns[inside], weights[inside]
+    matrix = np.zeros((length, length))
+    np.add.at(matrix, (rows, columns % length), weights)
+    return constant(matrix, dtype, device)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -209,11 +211,11 @@ def read_plan(run: RunDirectory, more: Wanted | None = None, *, trained: bool = 
     study = study.model_copy(update={"attributions": _explainers(study)})
     facts = json.loads((run.root / "environment.json").read_text(encoding="utf-8"))
     with (run.root / "plan.csv").open(encoding="utf-8", newline="") as file:
-        records = [run.record(row["trial"]) for row in csv.DictReader(file)]
+        ids = [row["trial"] for row in csv.DictReader(file)]
     fields = [field.name for field in dataclasses.fields(Trial)]
     trials = [
         Trial(**{name: record[name] for name in fields})
-        for record in records
+        for _, record in run.records(ids)
         if record is not None and not (trained and record["status"] == FAILED)
     ]
     datasets = {name: run.root / folder for name, folder in facts["datasets"].items()}
@@ -298,9 +300,8 @@ def sources(study: Study) -> list[Source]:
         served.update(wanted)
         found += [Source(spec, data.name, data) for spec in specs_of_task]
     found += [Source(spec, SIMULATED, None) for spec in study.tasks if spec not in served]
-    names = [(source.task, source.name) for source in found]
-    for task, name in names:
-        if names.count((task, name)) > 1:
+    for (task, name), count in Counter((source.task, source.name) for source in found).items():
+        if count > 1:
             raise UserError(f"two datasets of task {task!r} are called {name!r}; set `name` in one")
     return found
 
@@ -329,8 +330,9 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
     settings: list[Setting] = []
     datasets: dict[str, Path] = {}
     notes: dict[str, list[str]] = {}
+    known = _Known(study)
     for source in sources(study):
-        folder = _prepare(source, study, run, say)
+        folder = _prepare(source, known, run, say)
         dataset = load_dataset(folder)
         key = f"{source.task}/{source.name}"
         datasets[key], notes[key] = folder, list(dataset.meta["notes"])
@@ -343,10 +345,9 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
     if not study.tune:
         return with_evaluation(plan, {})
     trials = [
-        _trial(study, setting, arm, TUNE, seed)
+        trial
         for setting in settings
-        for seed in study.tuning_seed_list
-        for arm in tuning_arms(study, setting.source.task)
+        for trial in _trials(setting, tuning_arms(study, setting.source.task), TUNE, known)
     ]
     return dataclasses.replace(plan, trials=trials)
 
@@ -358,36 +359,59 @@ def with_evaluation(plan: Plan, chosen: Mapping[tuple[tuple[str, str, str], str]
         plan: of :func:`make_plan`.
         chosen: weight by block and prior; those of the study where nothing was chosen.
     """
-    # all priors of a seed before the next seed: an interrupted study is paired as far as it got
-    trials = [
-        _trial(plan.study, setting, arm, EVALUATE, seed)
-        for setting in plan.settings
-        for seed in plan.study.seed_list
-        for arm in (
+    trials, known = [], _Known(plan.study)
+    for setting in plan.settings:
+        wanted = [
             Arm(one.prior, chosen.get((setting.block, one.prior), one.weight))
             for one in arms(plan.study, setting.source.task)
-        )
-    ]
+        ]
+        trials += _trials(setting, wanted, EVALUATE, known)
     return dataclasses.replace(plan, trials=[*plan.trials, *trials])
 
 
-def _trial(study: Study, setting: Setting, arm: Arm, stage: str, seed: int) -> Trial:
-    task, dataset, architecture = setting.block
-    return Trial(
-        task=task,
-        dataset=dataset,
-        architecture=architecture,
-        prior=arm.prior,
-        weight=arm.weight,
-        train_attribution=seen_by(arm.prior, study),
-        seed=seed,
-        stage=stage,
-        scale=study.scale,
-        root_seed=study.root_seed,
-        device=study.device,
-        digest=setting.digest,
-        code=code_digest(task=task, architecture=architecture, prior=arm.prior),
-    )
+class _Known:
+    """What many trials and datasets of a study share, looked up once while its plan is made."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.digest = cache(registry.component_digest)
+        self.seen_by = cache(lambda prior: seen_by(prior, study))
+
+    @cached_property
+    def reading(self) -> str:
+        """Digest of the code that reads and simulates data."""
+        return registry.source_digest(*_data_modules())
+
+
+def _trials(setting: Setting, wanted: Sequence[Arm], stage: str, known: _Known) -> list[Trial]:
+    """The trials of one stage of a setting.
+
+    All arms of a seed come before the next seed: an interrupted study is paired as far as it got.
+    """
+    study, (task, dataset, architecture) = known.study, setting.block
+    seeds = study.tuning_seed_list if stage == TUNE else study.seed_list
+    # what a seed does not change is looked up once
+    of_first_seed = [
+        Trial(
+            task=task,
+            dataset=dataset,
+            architecture=architecture,
+            prior=arm.prior,
+            weight=arm.weight,
+            train_attribution=known.seen_by(arm.prior),
+            seed=seeds[0],
+            stage=stage,
+            scale=study.scale,
+            root_seed=study.root_seed,
+            device=study.device,
+            digest=setting.digest,
+            code=code_digest(
+                task=task, architecture=architecture, prior=arm.prior, digest=known.digest
+            ),
+        )
+        for arm in wanted
+    ]
+    return [dataclasses.replace(trial, seed=seed) for seed in seeds for trial in of_first_seed]
 
 
 def arms(study: Study, task: str) -> list[Arm]:
@@ -407,15 +431,16 @@ def tuning_arms(study: Study, task: str) -> list[Arm]:
     return [Arm(BASELINE, 0.0), *tried]
 
 
-def _prepare(source: Source, study: Study, run: RunDirectory, say: Callable[[str], None]) -> Path:
+def _prepare(source: Source, known: _Known, run: RunDirectory, say: Callable[[str], None]) -> Path:
     """The dataset's folder, encoded now unless the same inputs were encoded before."""
-    name, written = _name(source.task), registry.data_spec(source.task)
+    study, name = known.study, _name(source.task)
+    written = registry.data_spec(source.task)
     key = hash_of(
         [
             written,
             study.root_seed,
-            registry.component_digest(registry.components("task")[name].path),
-            registry.source_digest(*_data_modules()),
+            known.digest(registry.components("task")[name].path),
+            known.reading,
             _fingerprint(source.data) if source.data else study.scale,
         ]
     )

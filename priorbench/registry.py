@@ -16,7 +16,7 @@ import pkgutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,8 +32,6 @@ CONTRACTS: dict[str, type] = {
     "report": Section,
 }
 _PLUGIN_KINDS = ("prior", "task")
-_TRAINING_OPTIONS = ("train_share", "train_epochs")
-"""options of every task that do not decide its data"""
 
 
 @dataclass(frozen=True)
@@ -246,14 +244,8 @@ def normal_spec(kind: str, spec: str) -> str:
 
 
 def data_spec(task: str) -> str:
-    """The spec of a task without what does not decide its data: how it is trained on."""
-    built: Task = build("task", task)
-    usual: dict[str, Any] = {
-        field.name: field.default
-        for field in dataclasses.fields(Task)
-        if field.name in _TRAINING_OPTIONS
-    }
-    return specs.normalise(specs.split_spec(task)[0], dataclasses.replace(built, **usual))
+    """The normal spec of a task without what does not decide its data: how it is trained on."""
+    return specs.without(normal_spec("task", task), specs.TRAINING_OPTIONS)
 
 
 def names_in(kind: str, spec: str) -> list[str]:
@@ -352,13 +344,19 @@ def source_digest(*paths: Path) -> str:
     """Hash of source files that ignores comments, layout and docstrings."""
     digest = hashlib.sha256()
     for path in sorted(paths):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list):
-                node.body = [s for s in body if not _is_string(s)]  # type: ignore[attr-defined]
-        digest.update(ast.dump(tree).encode())
+        digest.update(_text_digest(path.read_text(encoding="utf-8")))
     return digest.hexdigest()[:16]
+
+
+# every trial asks whether a file has changed; parsing takes much longer than reading
+@lru_cache(maxsize=512)
+def _text_digest(text: str) -> bytes:
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [s for s in body if not _is_string(s)]  # type: ignore[attr-defined]
+    return hashlib.sha256(ast.dump(tree).encode()).digest()
 
 
 def component_digest(path: Path) -> str:

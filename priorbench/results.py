@@ -6,7 +6,8 @@ import dataclasses
 import io
 import json
 import math
-from collections import defaultdict
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -28,13 +29,16 @@ from .discovery import NOTHING_FOUND, MotifSet, unpack_motifs
 from .errors import UserError
 from .evaluation import attributions_in, read_arrays, stored_attribution, unpack
 from .metrics import METRICS
-from .pairs import BLOCK_COLUMNS, EVALUATE, REFERENCE, Agreement, paired_runs
+from .pairs import EVALUATE, REFERENCE, Agreement, paired_runs
 from .plan import BASELINE, Plan
 from .references import discovery_floors, stored_references
 from .store import DONE, RunDirectory, write_text
 from .study import Study, read_toml
 from .trends import TREND_COLUMNS, trends
 from .trial import Trial
+
+Row = tuple[Any, ...]
+"""cells in the order of RESULT_COLUMNS"""
 
 _CACHED_TRIALS = 64
 RESULT_COLUMNS = [
@@ -55,11 +59,10 @@ RESULT_COLUMNS = [
 ]
 
 
-def collect(plan: Plan, run: RunDirectory) -> pd.DataFrame:
+def _collect(plan: Plan, scores: _Scores) -> pd.DataFrame:
     """One row per trial, attribution and metric, reference rows included, in the plan's order."""
-    scores = _Scores(plan, run)
     references = _references(plan)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     # trials of different stages are scored on different data
     for block in _grouped(plan.trials, lambda trial: (trial.block, trial.stage)):
         known = {
@@ -79,24 +82,31 @@ class _Scores:
     def __init__(self, plan: Plan, run: RunDirectory) -> None:
         self.plan, self.run = plan, run
         self.datasets = {key: load_dataset(folder) for key, folder in plan.datasets.items()}
-        self.records = {trial.id: run.record(trial.id) for trial in plan.trials}
-        self.found: dict[str, dict[str, dict[str, float]]] = {
-            trial.id: self._stored(trial.id) for trial in plan.trials
-        }
+        self.status: dict[str, str | None] = {}
+        self.costs: dict[str, dict[str, float]] = {}
+        self.found: dict[str, dict[str, dict[str, float]]] = {}
+        for trial_id, record in run.records(trial.id for trial in plan.trials):
+            self._keep(trial_id, record)
         for arm in _grouped(plan.trials, lambda trial: trial.arm):
             for spec in plan.study.attributions:
                 self._add_agreement([trial for trial in arm if spec in self.found[trial.id]], spec)
         for trial, baseline in _with_baseline(plan.trials):
-            costs, reference = _costs(self.records[trial.id]), _costs(self.records[baseline.id])
+            costs, reference = self.costs[trial.id], self.costs[baseline.id]
             if costs and reference:
                 own = self.found[trial.id].setdefault("", {})
                 own |= scoring.score_against(costs, reference)
 
-    def _stored(self, trial: str) -> dict[str, dict[str, float]]:
-        record = self.records[trial] or {}
-        return {
-            spec: {name: _number(value) for name, value in scores.items()}
-            for spec, scores in record.get("metrics", {}).items()
+    def statuses(self) -> Counter[str]:
+        """How many trials have which status."""
+        return Counter(map(str, self.status.values()))
+
+    def _keep(self, trial: str, record: Mapping[str, Any] | None) -> None:
+        """What rows are made of; a hundred thousand whole records would fill the memory."""
+        self.status[trial] = None if record is None else record["status"]
+        self.costs[trial] = dict(record.get("costs", {})) if record else {}
+        self.found[trial] = {
+            spec: {sys.intern(name): _number(value) for name, value in scores.items()}
+            for spec, scores in (record or {}).get("metrics", {}).items()
         }
 
     def _add_agreement(self, trials: Sequence[Trial], spec: str) -> None:
@@ -117,7 +127,7 @@ class _Scores:
 
         What some finished trial has; where none finished, what chance has.
         """
-        finished = [t for t in block if (self.records[t.id] or {}).get("status") == DONE]
+        finished = [trial for trial in block if self.status[trial.id] == DONE]
         found = {
             name
             for trial in finished or block
@@ -134,24 +144,17 @@ class _Scores:
         seeds = len({trial.seed for trial in block})
         return {name for name in found if not METRICS[name].of_arm or seeds > 1}
 
-    def rows(self, trial: Trial, spec: str, known: set[str]) -> list[dict[str, Any]]:
+    def rows(self, trial: Trial, spec: str, known: set[str]) -> list[Row]:
         """A trial's scores in the order of METRICS; NaN where one that failed has none."""
-        record = self.records[trial.id]
-        if record is None:
+        status = self.status[trial.id]
+        if status is None:
             return []
         scores = self.found[trial.id].get(spec, {})
-        names = known if record["status"] != DONE else known & set(scores)
-        arm = {
-            "trial": trial.id,
-            "stage": trial.stage,
-            "status": record["status"],
-            "prior": trial.prior,
-            "weight": trial.weight,
-            "seed": trial.seed,
-            "attribution": spec,
-        }
+        names = known if status != DONE else known & set(scores)
+        about = (trial.id, trial.stage, status, *trial.block)
+        arm = (trial.prior, trial.weight, trial.seed, spec)
         return [
-            _row(trial.block, metric, scores.get(metric.name, math.nan), arm)
+            (*about, *arm, *_score(metric, scores.get(metric.name, math.nan)))
             for metric in METRICS.values()
             if metric.name in names
         ]
@@ -159,10 +162,6 @@ class _Scores:
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
-
-
-def _costs(record: dict[str, Any] | None) -> dict[str, float]:
-    return dict(record.get("costs", {})) if record else {}
 
 
 def _attribution(run: RunDirectory, trial: str, spec: str) -> NDArray[np.float32]:
@@ -187,18 +186,9 @@ def _with_baseline(trials: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
     return [(trial, baseline) for trial, baseline in pairs if baseline is not None]
 
 
-def _row(
-    block: Sequence[str], metric: Metric, value: float, arm: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {
-        **dict(zip(BLOCK_COLUMNS, block, strict=True)),
-        "attribution": "",
-        **arm,
-        "metric": metric.name,
-        "axis": metric.axis,
-        "value": value,
-        "higher_is_better": metric.higher_is_better,
-    }
+def _score(metric: Metric, value: float) -> Row:
+    """The last cells of a row."""
+    return (metric.name, metric.axis, value, metric.higher_is_better)
 
 
 _References = dict[tuple[str, str, str], dict[str, dict[str, float]]]
@@ -214,9 +204,13 @@ def _references(plan: Plan) -> _References:
     return found
 
 
-def _reference_rows(references: _References) -> list[dict[str, Any]]:
+def _reference_rows(references: _References) -> list[Row]:
+    # they have no trial, weight and seed
     return [
-        _row(block, METRICS[metric], value, {"stage": REFERENCE, "status": DONE, "prior": name})
+        (
+            *(math.nan, REFERENCE, DONE, *block, name, math.nan, math.nan, ""),
+            *_score(METRICS[metric], value),
+        )
         for block, found in references.items()
         for name, scores in found.items()
         for metric, value in scores.items()
@@ -224,12 +218,16 @@ def _reference_rows(references: _References) -> list[dict[str, Any]]:
     ]
 
 
-def write_results(plan: Plan, run: RunDirectory) -> None:
+def write_results(plan: Plan, run: RunDirectory) -> Counter[str]:
     """Write results.csv and comparisons.csv; across.csv and trends.csv where there is a point.
 
     The one is for several datasets, the other for several values of an option of a task.
+
+    Returns:
+        how many trials of the plan have which status.
     """
-    results = collect(plan, run)
+    scores = _Scores(plan, run)
+    results = _collect(plan, scores)
 
     @lru_cache(maxsize=_CACHED_TRIALS)
     def attribution(trial: str, spec: str) -> NDArray[np.float32]:
@@ -255,6 +253,7 @@ def write_results(plan: Plan, run: RunDirectory) -> None:
             (run.root / name).unlink(missing_ok=True)
         else:
             write_text(run.root / name, as_csv(table))
+    return scores.statuses()
 
 
 def task_options(spec: str) -> dict[str, Any]:
@@ -395,7 +394,7 @@ def load_run(root: Path) -> Run:
     results = _read_csv(root / "results.csv").astype({"seed": "Int64"})
     run = RunDirectory(root)
     ids = planned_trials(root)
-    records = {i: record for i in ids if (record := run.record(i)) is not None}
+    records = {i: record for i, record in run.records(ids) if record is not None}
     scored = set(results.loc[results["stage"] == EVALUATE, "trial"])
     if not scored <= set(records):
         raise UserError(f"{root}: results.csv is older than the trials; run the command again")

@@ -6,9 +6,8 @@ import csv
 import io
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,14 @@ from . import registry
 from .choosing import TUNING_FILE, choose_weights, chosen_weights, told
 from .contracts import Task
 from .discovery import require_modisco
+from .engines import Engine, Machines, open_engine
 from .environment import environment
 from .errors import UserError
 from .pages import reports_package
 from .plan import Plan, make_plan, read_plan, resolve, with_evaluation
 from .results import as_csv, task_options, write_results
-from .runner import choose_device, pending, run_pending
-from .store import RunDirectory, slug, write_json, write_text
+from .runner import Event, Pending, pending, run_pending
+from .store import FAILED, RunDirectory, slug, write_json, write_text
 from .study import ABOUT, CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
 from .trial import EVALUATE, TUNE, hash_of
 
@@ -61,62 +61,71 @@ class Console:
 
 
 def run_study(
-    study: Study, out: Path | None, *, jobs: int | None, command: str, console: Console
+    study: Study, out: Path | None, *, machines: Machines, command: str, console: Console
 ) -> Outcome:
     """Run what is missing of a study and write its results.
 
     Args:
         study: as the user wrote it.
         out: the run directory; None for ``runs/NAME-HASH``, the same for the same study.
-        jobs: worker processes; None for one a core, or one a GPU.
+        machines: where trials run.
         command: what to record as the command that repeats this.
         console: where to tell.
 
     Raises:
-        UserError: for input that cannot be used, or an ``out`` that holds another study.
+        UserError: for input that cannot be used, an ``out`` that holds another study, or machines
+            that cannot be had.
     """
     started = time.monotonic()
-    device, available = choose_device(study.device)
-    workers = min(jobs or available, available) if device == "cuda" else jobs or available
-    console.say(f"device: {device}, {workers} worker{'s' if workers > 1 else ''}")
-    resolved = resolve(study, device)
-    run = RunDirectory(
-        out or Path("runs") / f"{slug(study.name)}-{hash_of(_identity(resolved))[:8]}"
-    )
-    _refuse_other_study(run.root, resolved)
-    resolved = _with_what_was_asked(run.root, resolved, console)
-    with _cleared_if_refused(run.root), run.lock():
-        plan = make_plan(resolved, run, console.say)
-        for name, notes in plan.notes.items():
-            for note in notes:
-                console.say(f"{name}: {note}")
-        write_text(run.root / "study.toml", resolved.to_toml())
-        facts = {**environment(device, workers), "command": command}
-        facts["datasets"] = {
-            name: str(folder.relative_to(run.root)) for name, folder in plan.datasets.items()
-        }
-        facts["notes"] = plan.notes
-        # a plug-in is known to the study that ran it, not to every reader of its report
-        facts["priors"] = {spec: registry.prior_facts(spec) for spec in resolved.priors}
-        facts["tasks"] = {
-            task: _task_facts(task) for task in dict.fromkeys(s.source.task for s in plan.settings)
-        }
-        write_json(run.root / "environment.json", facts)
-        if resolved.tune:
-            plan = _tune(plan, run, workers, console)
-        _write_plan(plan, run)
-        # tuning trials that failed were tried again before weights were chosen, not after
-        _run_stage(plan, EVALUATE, run, workers, console)
-        write_results(plan, run)
-    statuses = Counter(str((run.record(t.id) or {}).get("status")) for t in plan.trials)
+    with closing(open_engine(machines, console.say)) as engine:
+        device = engine.device(study.device)
+        console.say(f"device: {device.told()}")
+        resolved = resolve(study, device.kind)
+        run = RunDirectory(
+            out or Path("runs") / f"{slug(study.name)}-{hash_of(_identity(resolved))[:8]}"
+        )
+        _refuse_other_study(run.root, resolved)
+        resolved = _with_what_was_asked(run.root, resolved, console)
+        with _cleared_if_refused(run.root), run.lock():
+            plan = make_plan(resolved, run, console.say)
+            for name, notes in plan.notes.items():
+                for note in notes:
+                    console.say(f"{name}: {note}")
+            write_text(run.root / "study.toml", resolved.to_toml())
+            facts = {**environment(device.kind, device.slots), **engine.facts()}
+            write_json(run.root / "environment.json", {**facts, **_about(plan, run, command)})
+            if resolved.tune:
+                plan = _tune(plan, run, engine, console)
+            write_plan(plan, run)
+            # tuning trials that failed were tried again before weights were chosen, not after
+            todo = pending(plan.of_stage(EVALUATE), run)
+            _run_stage(plan, EVALUATE, todo, run, engine=engine, console=console)
+            statuses = write_results(plan, run)
     return Outcome(run.root, statuses, time.monotonic() - started)
 
 
-def _tune(plan: Plan, run: RunDirectory, workers: int, console: Console) -> Plan:
+def _about(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
+    """What environment.json says of a plan."""
+    # a plug-in is known to the study that ran it, not to every reader of its report
+    priors = {spec: registry.prior_facts(spec) for spec in plan.study.priors}
+    tasks = dict.fromkeys(setting.source.task for setting in plan.settings)
+    return {
+        "command": command,
+        "datasets": {
+            name: str(folder.relative_to(run.root)) for name, folder in plan.datasets.items()
+        },
+        "notes": plan.notes,
+        "priors": priors,
+        "tasks": {task: _task_facts(task) for task in tasks},
+    }
+
+
+def _tune(plan: Plan, run: RunDirectory, engine: Engine, console: Console) -> Plan:
     """Run what is missing of the tuning trials, choose, and plan the evaluation."""
-    if pending(plan, run):
-        _write_plan(plan, run)
-    _run_stage(plan, TUNE, run, workers, console)
+    todo = pending(plan, run)
+    if todo:
+        write_plan(plan, run)
+    _run_stage(plan, TUNE, todo, run, engine=engine, console=console)
     choices = choose_weights(plan, run)
     write_text(run.root / TUNING_FILE, as_csv(choices))
     for line in told(choices):
@@ -124,23 +133,30 @@ def _tune(plan: Plan, run: RunDirectory, workers: int, console: Console) -> Plan
     return with_evaluation(plan, chosen_weights(choices))
 
 
-def _run_stage(plan: Plan, stage: str, run: RunDirectory, workers: int, console: Console) -> None:
+def _run_stage(
+    plan: Plan,
+    stage: str,
+    todo: Sequence[Pending],
+    run: RunDirectory,
+    *,
+    engine: Engine,
+    console: Console,
+) -> None:
     """Run what is missing of one stage, with a word about how much that is."""
-    part = plan.of_stage(stage)
-    todo = pending(part, run)
     what = "tuning trials" if stage == TUNE else "trials"
-    console.say(f"{len(part.trials)} {what}, {len(todo)} to run, in {run.root}")
+    count = len(plan.of_stage(stage).trials)
+    console.say(f"{count} {what}, {len(todo)} to run, in {run.root}")
     with console.progress(len(todo)) as ended:
-        run_pending(part, run, workers=workers, ended=ended)
+        run_pending(plan, run, todo, engine=engine, ended=ended)
 
 
-def score_run(root: Path, more: Wanted, *, jobs: int | None, console: Console) -> Outcome:
+def score_run(root: Path, more: Wanted, *, machines: Machines, console: Console) -> Outcome:
     """Score the trained models of a run where a score is missing or by other code than the present.
 
     Args:
         root: the run directory.
         more: what is measured beside what the study asks for.
-        jobs: worker processes; None for one a core, or one a GPU.
+        machines: where it is done.
         console: where to tell.
 
     Raises:
@@ -150,21 +166,25 @@ def score_run(root: Path, more: Wanted, *, jobs: int | None, console: Console) -
     started = time.monotonic()
     run = RunDirectory(root)
     plan = read_plan(run, more)
-    device, available = choose_device(plan.study.device)
-    workers = min(jobs or available, available) if device == "cuda" else jobs or available
-    with run.lock():
+    unscored = 0
+    with closing(open_engine(machines, console.say)) as engine, run.lock():
+        engine.device(plan.study.device)
         todo = pending(plan, run)
         console.say(f"{len(plan.trials)} trained trials, {len(todo)} to score, in {root}")
         with console.progress(len(todo)) as ended:
-            run_pending(plan, run, workers=workers, ended=ended)
+
+            def count(event: Event) -> None:
+                nonlocal unscored
+                unscored += event.status == FAILED
+                ended(event)
+
+            run_pending(plan, run, todo, engine=engine, ended=count)
         write_text(root / "study.toml", plan.study.to_toml())
         everything = read_plan(run, trained=False)
         if plan.study.tune:
             _choose_again(everything, run, console)
-        write_results(everything, run)
-        left = len(pending(plan, run))
-    statuses = Counter(str((run.record(t.id) or {}).get("status")) for t in everything.trials)
-    return Outcome(root, statuses, time.monotonic() - started, left)
+        statuses = write_results(everything, run)
+    return Outcome(root, statuses, time.monotonic() - started, unscored)
 
 
 def _choose_again(plan: Plan, run: RunDirectory, console: Console) -> None:
@@ -257,7 +277,8 @@ def _cleared_if_refused(root: Path) -> Iterator[None]:
         raise
 
 
-def _write_plan(plan: Plan, run: RunDirectory) -> None:
+def write_plan(plan: Plan, run: RunDirectory) -> None:
+    """Write plan.csv: which trials there are, in the order in which they are run."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(PLAN_COLUMNS)

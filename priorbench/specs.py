@@ -6,11 +6,14 @@ import dataclasses
 import math
 import re
 import typing
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from .errors import UserError, unknown
 
 T = TypeVar("T")
+TRAINING_OPTIONS = ("train_share", "train_epochs")
+"""options of every task that decide neither its data nor the luck of a seed"""
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -137,6 +140,12 @@ def check_options(cls: type) -> None:
         missing = dataclasses.MISSING
         if field.default is missing and field.default_factory is missing:
             raise UserError(f"{cls.__name__}: option {field.name!r} has no default; give it one")
+
+
+def without(spec: str, options: Collection[str]) -> str:
+    """A normal spec without some of its options, which are at their default then."""
+    name, *parts = spec.split(":")
+    return ":".join([name, *(part for part in parts if part.partition("=")[0] not in options)])
 
 
 def _text(value: Any) -> str:

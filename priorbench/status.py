@@ -47,15 +47,17 @@ def read_status(root: Path) -> Status:
     blocks = set()
     failures = []
     with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            record = run.record(row["trial"])
-            status = str(record["status"]) if record else "pending"
-            by_stage[row["stage"]].setdefault(row["prior"], Counter())[status] += 1
-            blocks.add((row["task"], row["dataset"], row["architecture"]))
-            if record and record.get("reason"):
-                failures.append((row["prior"], row["seed"], str(record["reason"])))
+        rows = list(csv.DictReader(file))
+    records = run.records(row["trial"] for row in rows)
+    for row, (_, record) in zip(rows, records, strict=True):
+        status = str(record["status"]) if record else "pending"
+        by_stage[row["stage"]].setdefault(row["prior"], Counter())[status] += 1
+        blocks.add((row["task"], row["dataset"], row["architecture"]))
+        if record and record.get("reason"):
+            failures.append((row["prior"], row["seed"], str(record["reason"])))
     unplanned = 0 if by_stage[EVALUATE] else len(blocks) * _arms_and_seeds(root)
-    return Status(by_stage[EVALUATE], by_stage[TUNE], unplanned, run.in_flight(), failures)
+    in_flight = sorted(set(run.in_flight()))
+    return Status(by_stage[EVALUATE], by_stage[TUNE], unplanned, in_flight, failures)
 
 
 def _arms_and_seeds(root: Path) -> int:

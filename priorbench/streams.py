@@ -23,8 +23,7 @@ batch norm and gate are the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -34,45 +33,9 @@ import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-
-class Gate:
-    """Whether gradients may pass into batch statistics; the changes that a forward pass makes.
-
-    Attributes:
-        is_open: whether gradients pass.
-        updates: changes of running statistics, made when the forward pass has succeeded.
-    """
-
-    def __init__(self) -> None:
-        """Start open."""
-        self.is_open = True
-        self.updates: list[Callable[[], object]] = []
-
-    def update(self) -> None:
-        """Make the changes of running statistics."""
-        for change in self.updates:
-            change()
-        self.updates.clear()
-
-    @contextmanager
-    def closed(self) -> Iterator[None]:
-        """Hold the batch statistics fixed within the block."""
-        self.is_open = False
-        try:
-            yield
-        finally:
-            self.is_open = True
-
-
-class _Gated(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, value: torch.Tensor, gate: Gate) -> torch.Tensor:
-        ctx.gate = gate
-        return value.view_as(value)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, None]:
-        return (grads[0] if ctx.gate.is_open else None), None
+from .batch_norm import BatchNorm, Running, normalise
+from .chain import Gate, Parts, Step, run
+from .fused import chain_of, changed, recognise
 
 
 class NotDivisible(AttributeError):
@@ -88,7 +51,10 @@ class Streams:
     """
 
     def __init__(
-        self, parts: Sequence[torch.Tensor], gate: Gate, counted: int | None = None
+        self,
+        parts: Sequence[torch.Tensor] | Parts,
+        gate: Gate,
+        counted: int | None = None,
     ) -> None:
         """A batch.
 
@@ -98,11 +64,12 @@ class Streams:
             counted: the first so many parts are examples and make the batch statistics, the
                 others are guests; None for all.
         """
-        self.parts = tuple(parts)
+        self.held = parts if isinstance(parts, Parts) else Parts(tuple(parts))
+        self.parts = self.held.pieces
         self.gate = gate
         self.counted = len(self.parts) if counted is None else counted
 
-    def like(self, parts: Sequence[torch.Tensor]) -> Streams:
+    def like(self, parts: Sequence[torch.Tensor] | Parts) -> Streams:
         """The same batch with other contents."""
         return Streams(parts, self.gate, self.counted)
 
@@ -139,11 +106,17 @@ class Streams:
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Apply a torch function to every part; batch norm to all of them together."""
-        if function is F.batch_norm:
-            return _batch_norm(*args, **(kwargs or {}))
         if function is torch.batch_norm:
             raise NotDivisible("torch.batch_norm is called directly")
-        return _on_each_part(function, args, kwargs or {})
+        kwargs = kwargs or {}
+        if function is F.batch_norm:
+            return _batch_norm(*args, **kwargs)
+        first = args[0] if args else None
+        if isinstance(first, Streams) and torch.is_grad_enabled():
+            step = recognise(function, first.parts[0], args[1:], kwargs)
+            if step is not None:
+                return first.like(run([step], first.gate, first.held).parts)
+        return _on_each_part(function, args, kwargs)
 
 
 def _operator(name: str) -> Callable[..., Any]:
@@ -183,7 +156,11 @@ def _streams_in(value: Any) -> Iterator[Streams]:
 
 
 def _part(value: Any, index: int) -> Any:
-    return _map(lambda item: item.parts[index] if isinstance(item, Streams) else item, value)
+    if isinstance(value, Streams):
+        return value.parts[index]
+    if isinstance(value, (tuple, list, Mapping)):
+        return _map(lambda item: _part(item, index), value)
+    return value
 
 
 def _on_each_part(
@@ -193,7 +170,10 @@ def _on_each_part(
         # within a custom autograd function, which sees no tensor here and would drop its gradient
         raise NotDivisible("gradients are off")
     streams = next(_streams_in([*args, kwargs]))
-    results = [function(*_part(args, i), **_part(kwargs, i)) for i in range(len(streams.parts))]
+    results = []
+    for index in range(len(streams.parts)):
+        named = {key: _part(value, index) for key, value in kwargs.items()}
+        results.append(function(*[_part(value, index) for value in args], **named))
     if isinstance(results[0], torch.Tensor):
         return streams.like(results)
     if isinstance(results[0], tuple) and all(isinstance(v, torch.Tensor) for v in results[0]):
@@ -219,59 +199,9 @@ def _batch_norm(  # noqa: PLR0917 (the signature of torch)
                 for p in streams.parts
             ]
         )
-    mean, variance = _statistics(streams, running_mean, running_var, momentum)
-    return _normalise(streams, mean, variance, (weight, bias, eps))
-
-
-def _statistics(
-    streams: Streams,
-    running_mean: torch.Tensor | None,
-    running_var: torch.Tensor | None,
-    momentum: float,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gated mean and variance (C,) of the examples; running statistics are noted for update."""
-    examples = streams.parts[: streams.counted]
-    dims = [d for d in range(streams.dim()) if d != 1]
-    shape = [1, -1] + [1] * (streams.dim() - 2)
-    count = sum(p.numel() // p.shape[1] for p in examples)
-    if count < 2:
-        raise ValueError(f"batch norm needs more than one value per channel, got {count}")
-    mean = torch.stack([p.sum(dims) for p in examples]).sum(0) / count
-    squares = [(p - mean.view(shape)).square().sum(dims) for p in examples]
-    variance = torch.stack(squares).sum(0) / count
-    # as in torch's own kernel the change is not seen by autograd, so that another forward pass of
-    # the same step, which keeps the running statistics for its backward pass, stays valid
-    unbiased = variance.detach() * (count / (count - 1))
-    for running, now in ((running_mean, mean.detach()), (running_var, unbiased)):
-        if running is not None:
-            change = partial(running.data.lerp_, now.to(running), momentum)
-            streams.gate.updates.append(change)
-    mean, variance = (_Gated.apply(value, streams.gate) for value in (mean, variance))  # type: ignore[no-untyped-call]
-    return mean, variance
-
-
-def _normalise(
-    streams: Streams,
-    mean: torch.Tensor,
-    variance: torch.Tensor,
-    affine: tuple[torch.Tensor | None, torch.Tensor | None, float],
-) -> Streams:
-    """(x - mean) / sqrt(variance + eps) * weight + bias of every part."""
-    weight, bias, eps = affine
-    shape = [1, -1] + [1] * (streams.dim() - 2)
-    scale = torch.rsqrt(variance + eps)
-    if weight is not None:
-        scale = scale * weight
-    shift = -mean * scale
-    if bias is not None:
-        shift = shift + bias
-    # one pass over the activations instead of the four of (x - mean) * scale + bias
-    return streams.like(
-        [torch.addcmul(shift.view(shape), p, scale.view(shape)) for p in streams.parts]
-    )
-
-
-_Statistics = list[tuple[torch.Tensor, torch.Tensor]]
+    examples = sum(part.shape[0] for part in streams.parts[: streams.counted])
+    layer = BatchNorm(eps, examples, Running(running_mean, running_var, momentum))
+    return streams.like(run([Step(layer, (weight, bias))], streams.gate, streams.held).parts)
 
 
 class _WholeBatchNorm(TorchFunctionMode):
@@ -280,7 +210,7 @@ class _WholeBatchNorm(TorchFunctionMode):
     The examples' pass notes the statistics, call by call; a pass of guests is given them.
     """
 
-    def __init__(self, gate: Gate, given: _Statistics | None = None) -> None:
+    def __init__(self, gate: Gate, given: Sequence[Sequence[torch.Tensor]] | None = None) -> None:
         super().__init__()
         self.gate, self.noted = gate, [] if given is None else list(given)
         self._takes = given is not None
@@ -317,13 +247,12 @@ class _WholeBatchNorm(TorchFunctionMode):
             return F.batch_norm(
                 input, running_mean, running_var, weight, bias, False, momentum, eps
             )
-        whole = Streams([input], self.gate)
         if self._takes:
-            mean, variance = self.noted.pop(0)
-        else:
-            mean, variance = _statistics(whole, running_mean, running_var, momentum)
-            self.noted.append((mean, variance))
-        return _normalise(whole, mean, variance, (weight, bias, eps)).parts[0]
+            return normalise(input, self.noted.pop(0), (weight, bias), eps)
+        layer = BatchNorm(eps, len(input), Running(running_mean, running_var, momentum))
+        passed = run([Step(layer, (weight, bias))], self.gate, Parts([input]))
+        self.noted.append(passed.statistics)
+        return passed.parts.pieces[0]
 
 
 Arguments = Sequence[torch.Tensor]
@@ -336,7 +265,8 @@ def forward_parts(
     """A model's output for groups of examples that share batch statistics.
 
     The first time that a model is given several groups, it is tried whether they give the same
-    outputs, gradients and buffers side by side as in one tensor; if not, they go in one tensor.
+    outputs, gradients and buffers side by side as in one tensor; if not, they go one by one where
+    no batch norm couples them, and in one tensor else.
 
     Args:
         model: examples may be coupled by batch norm only. In a TorchScript module with batch norm
@@ -351,23 +281,34 @@ def forward_parts(
     """
     # a module may squeeze a batch of one
     small = any(len(arguments[0]) == 1 for arguments in parts)
-    if len(parts) == 1 or small or not _takes_parts(model, parts, counted):
-        outputs = _whole(model, parts, gate, counted)
-    else:
-        outputs = _divided(model, parts, gate, counted)
-    gate.update()
-    return outputs
+    if len(parts) == 1 or small:
+        return _whole(model, parts, gate, counted)
+    return _way(model, parts, counted)(model, parts, gate, counted)
 
 
-def _divided(
+def _side_by_side(
     model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
 ) -> list[Any]:
-    """Group by group where nothing couples them, else as Streams."""
-    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
-    if not any(m.training or m.running_mean is None for m in norms):
-        return [model(*arguments) for arguments in parts]
     output = model(*(Streams(column, gate, counted) for column in zip(*parts, strict=True)))
     return [_part(output, index) for index in range(len(parts))]
+
+
+def _as_chain(
+    model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
+) -> list[Any]:
+    """The quickest way, for networks that are a row of layers."""
+    held = Parts([arguments[0] for arguments in parts])
+    examples = sum(part.shape[0] for part in held.pieces[:counted])
+    steps = chain_of(model, held.pieces[0], examples)
+    if steps is None or any(len(arguments) > 1 for arguments in parts):
+        raise NotDivisible("this is no row of layers")
+    return list(run(steps, gate, held).parts.pieces)
+
+
+def _one_by_one(
+    model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
+) -> list[Any]:
+    return [model(*arguments) for arguments in parts]
 
 
 def _whole(
@@ -400,57 +341,94 @@ def _rows(output: Any, start: int, end: int) -> Any:
     return _map(lambda v: v[start:end] if isinstance(v, torch.Tensor) else v, output)
 
 
-# by model, and by which of its modules are in training mode
-_tried: WeakKeyDictionary[torch.nn.Module, dict[tuple[bool, ...], bool]] = WeakKeyDictionary()
+_Way = Callable[[torch.nn.Module, Sequence[Arguments], Gate, int], list[Any]]
+# by model, and by which of its modules are in training mode or have hooks
+_tried: WeakKeyDictionary[torch.nn.Module, dict[tuple[tuple[bool, bool], ...], _Way]] = (
+    WeakKeyDictionary()
+)
 
 
-def _takes_parts(model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> bool:
-    """Whether groups side by side give what one tensor gives; tried once and remembered."""
-    modules = list(model.modules())
-    if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
-        return False
-    if any(map(torch.nn.parameter.is_lazy, [*model.parameters(), *model.buffers()])):
-        return False  # its first pass makes it what it is
+def modules_of(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """All modules; faster than ``model.modules()``, shared ones may come twice."""
+    found = [model]
+    for module in found:
+        found += [child for child in module._modules.values() if child is not None]
+    return found
+
+
+def _way(model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> _Way:
+    """The fastest way that gives what one tensor gives; tried once and remembered."""
+    modules = modules_of(model)
     known = _tried.setdefault(model, {})
-    modes = tuple(module.training for module in modules)
-    if modes not in known:
-        known[modes] = _agree(model, parts, counted)
+    modes = tuple([(module.training, changed(module)) for module in modules])
+    if modes in known:
+        return known[modes]
+    if any(map(torch.nn.parameter.is_lazy, [*model.parameters(), *model.buffers()])):
+        return _whole  # its first pass makes it what it is
+    norms = [module for module in modules if isinstance(module, _BatchNorm)]
+    coupled = any(norm.training or norm.running_mean is None for norm in norms)
+    ways: list[_Way] = (
+        [_as_chain, _side_by_side] if coupled else [_as_chain, _side_by_side, _one_by_one]
+    )
+    if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
+        ways = []
+    known[modes] = _first_that_agrees(ways, model, parts, counted)
     return known[modes]
 
 
-def _agree(model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> bool:
-    """Compare both ways in outputs, gradients by the input, and buffers; leaves no trace.
-
-    Dropout is off meanwhile, as its masks would differ.
-    """
-    before = [buffer.clone() for buffer in model.buffers()]
-    generators = _generators(parts[0][0].device)
-    values: list[list[torch.Tensor]] = []
-    slopes: list[list[torch.Tensor]] = []
-    for way in (_whole, _divided):
-        gate = Gate()
-        # copies, so that a module that changes its input in place has changed no one's
-        copies = [[value.detach().clone() for value in arguments] for arguments in parts]
-        leaf = copies[0 if counted == len(parts) else counted][0].requires_grad_()
+def _first_that_agrees(
+    ways: Sequence[_Way], model: torch.nn.Module, parts: Sequence[Arguments], counted: int
+) -> _Way:
+    """The first way that gives what one tensor gives; leaves no trace."""
+    if not ways:
+        return _whole
+    expected = _trial(_whole, model, parts, counted)
+    for way in ways:
         try:
-            with _NoDropout():
-                outputs = way(model, copies, gate, counted)
-            gate.update()
-            with gate.closed():
-                slope = torch.autograd.grad(_total(outputs), leaf, allow_unused=True)[0]
-            values.append([*_tensors(outputs), *(buffer.clone() for buffer in model.buffers())])
-            slopes.append([] if slope is None else [slope])
+            found = _trial(way, model, parts, counted)
         except Exception:
             # a module may stumble over a batch in parts anywhere and in any way; if it is at
-            # fault itself, it stumbles over one tensor too, and that error is the one to show
-            if way is _whole:
-                raise
+            # fault itself, it stumbled over one tensor too, and that error was shown
+            continue
+        if found.agrees(expected):
+            return way
+    return _whole
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What a way gave: outputs and buffers, and a gradient by the input, if there is one."""
+
+    values: Sequence[torch.Tensor]
+    slopes: Sequence[torch.Tensor]
+
+    def agrees(self, other: _Trial) -> bool:
+        """Whether both gave the same."""
+        if len(self.values) != len(other.values) or len(self.slopes) != len(other.slopes):
             return False
-        finally:
-            _restore(model, before)
-            _set_generators(generators, parts[0][0].device)
-    same_number = len(values[0]) == len(values[1]) and len(slopes[0]) == len(slopes[1])
-    return same_number and all(map(_close, *values)) and all(map(_similar, *slopes))
+        same = all(map(_close, other.values, self.values))
+        return same and all(map(_similar, other.slopes, self.slopes))
+
+
+def _trial(way: _Way, model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> _Trial:
+    """Go a way once, without dropout, as masks would differ; leaves no trace."""
+    device = parts[0][0].device
+    before = [buffer.clone() for buffer in model.buffers()]
+    generators = _generators(device)
+    gate = Gate()
+    # copies, so that a module that changes its input in place has changed no one's
+    copies = [[value.detach().clone() for value in arguments] for arguments in parts]
+    leaf = copies[0 if counted == len(parts) else counted][0].requires_grad_()
+    try:
+        with _NoDropout():
+            outputs = way(model, copies, gate, counted)
+        with gate.closed():
+            slope = torch.autograd.grad(_total(outputs), leaf, allow_unused=True)[0]
+        buffers = [buffer.clone() for buffer in model.buffers()]
+        return _Trial([*_tensors(outputs), *buffers], [] if slope is None else [slope])
+    finally:
+        _restore(model, before)
+        _set_generators(generators, device)
 
 
 def _total(outputs: Any) -> torch.Tensor:

@@ -216,7 +216,7 @@ CHOOSING = ("tuning_rule",)
 """how a weight is chosen of those that were tried; another choice needs no tuning trial again"""
 
 
-ABOUT = ("minutes",)
+ABOUT = ("question", "minutes")
 """what is only said of a study"""
 
 

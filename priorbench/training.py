@@ -6,7 +6,7 @@ import copy
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .contracts import Batch, Task
 from .dataset import TRAIN, VALID, Dataset
 from .objective import Objective, Regularisation, forward
+from .optimiser import Adam
 from .schedules import Schedule
 from .seeds import Luck
 from .sequences import one_hot, reverse_complement
@@ -158,13 +159,13 @@ class _Trainer:
         self.model, self.task, self.dataset = model, task, dataset
         self.schedule, self.luck = schedule, luck
         self.device = next(model.parameters()).device
-        self.optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, fused=True)
+        self.optimiser = Adam(model.parameters(), schedule.learning_rate)
         self.objective = Objective(model, task, regularisation, luck)
 
     def step(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
         """One optimiser step; the losses before it, detached."""
         prediction, penalty = self.objective.losses(batch, elapsed)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         (prediction + penalty).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return prediction.detach(), penalty.detach()
@@ -175,8 +176,10 @@ class _Trainer:
         """Rows in the epoch's order, which to turn to the other strand, and how far to shift."""
         rows = self.dataset.rows(TRAIN)
         generator = np.random.default_rng(self.luck.derive("order", epoch))
-        passes = [generator.permutation(rows) for _ in range(self.dataset.passes)]
-        rows = shuffled = np.concatenate(passes)
+        # a share of the data is passed through more often, so that an epoch has as many steps
+        passes = math.ceil(self.dataset.epoch_rows / len(rows))
+        shuffled = np.concatenate([generator.permutation(rows) for _ in range(passes)])
+        rows = shuffled = shuffled[: self.dataset.epoch_rows]
         flips = generator.random(len(rows)) < 0.5
         margin = self.dataset.margin
         shifts = generator.integers(-margin, margin + 1, len(rows)) if margin else None
@@ -213,6 +216,15 @@ class _Trainer:
             return time.process_time()
         torch.cuda.synchronize(self.device)
         return time.perf_counter()
+
+
+def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights and buffers that further training does not change."""
+    # deepcopy takes ten times as long; what a module keeps beside tensors is left to it
+    return {
+        name: value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
+        for name, value in state.items()
+    }
 
 
 def fit(
@@ -256,7 +268,7 @@ def fit(
                 divergence = f"loss is not finite in epoch {len(history)}"
                 break
             if best_epoch < 0 or epoch.validation_loss < history[best_epoch].validation_loss:
-                best_epoch, best_state = len(history) - 1, copy.deepcopy(model.state_dict())
+                best_epoch, best_state = len(history) - 1, _copied(model.state_dict())
             improved = epoch.validation_loss < reference - schedule.min_delta
             reference = epoch.validation_loss if improved else reference
             waited = 0 if improved else waited + 1

@@ -48,7 +48,8 @@ TREND_COLUMNS = [
 ]
 GROWS, SHRINKS = "grows", "shrinks"
 TREND_DEFINITIONS = {
-    GROWS: "the gain over the baseline rises with the option, adjusted p at most .05",
+    GROWS: "the gain over the baseline rises with the option, or a loss shrinks, adjusted p at "
+    "most .05",
     SHRINKS: "the gain over the baseline falls with the option, or turns into a loss, adjusted p "
     "at most .05",
     INCONCLUSIVE: "neither could be shown",
@@ -137,7 +138,9 @@ def trends(pairs: Sequence[Pairs], options: Mapping[str, Options], claims: Claim
     """One row per sweep, primary metric and prior; a sweep is one family of tests.
 
     What is tested is whether the paired difference changes with the option, seed by seed, by
-    :func:`rank_contrast`: under the hypothesis that it does not, its sign is a coin's.
+    :func:`rank_contrast`: if differences are distributed alike at all values, its sign is a coin's.
+    What is drawn anew with a seed is the training. Each value has one dataset, so that a trend may
+    be that of these datasets.
 
     Args:
         pairs: of all blocks, as ``pairs.paired_runs`` gives them.
@@ -195,8 +198,11 @@ def _row(swept: SweptTask, along: Sequence[Pairs], claims: Claims) -> dict[str, 
     seeds = sorted(set.intersection(*(set(one.seeds) for one in along)))
     differences = np.array([_of_seeds(one, seeds) for one in along])
     contrast = rank_contrast(differences)
+    if first.metric.of_pairs and len({one.seeds for one in along}) > 1:
+        contrast = np.full(len(seeds), np.nan)  # pseudo-values are of all seeds or of none
     interval = NO_INTERVAL
-    if len(contrast) > 1 and not any(one.nothing_ran for one in along):
+    known = np.isfinite(contrast).all()
+    if known and len(contrast) > 1 and not any(one.nothing_ran for one in along):
         interval = (agreement_interval if first.metric.of_pairs else mean_interval)(contrast)
     p = sign_flip_p(contrast) if len(contrast) else float("nan")
     exact = "exact" if len(contrast) <= EXACT_UP_TO else "Monte Carlo"

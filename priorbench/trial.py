@@ -6,8 +6,9 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,16 @@ from .contracts import Scale
 # holds every engine module that a training imports.
 DECIDING_MODULES = (
     "attributions",
+    "batch_norm",
+    "chain",
     "composition",
     "contracts",
     "dataset",
     "evaluation",
+    "fused",
+    "layers",
     "objective",
+    "optimiser",
     "penalties",
     "schedules",
     "seeds",
@@ -70,10 +76,12 @@ class Trial:
     digest: str
     code: str
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hexadecimal digits that stand for all of the above."""
-        return hash_of(dataclasses.asdict(self))
+        return hash_of(
+            {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        )
 
     @property
     def arm(self) -> tuple[str, str, str, str, float, str]:
@@ -107,12 +115,25 @@ def engine_digest() -> str:
     return hash_of([sources, *(importlib.metadata.version(p) for p in _DECIDING_PACKAGES)])
 
 
-def code_digest(*, task: str, architecture: str, prior: str) -> str:
-    """Hash of the engine and of the three components of a trial, given by their specs."""
+def code_digest(
+    *,
+    task: str,
+    architecture: str,
+    prior: str,
+    digest: Callable[[Path], str] = registry.component_digest,
+) -> str:
+    """Hash of the engine and of the three components of a trial, given by their specs.
+
+    Args:
+        task: spec.
+        architecture: spec.
+        prior: spec.
+        digest: of a component's file; one that remembers saves reading it for every trial.
+    """
     parts = {"task": task, "architecture": architecture, "prior": prior}
     paths = [
         registry.components(kind)[name].path
         for kind, spec in parts.items()
         for name in registry.names_in(kind, spec)
     ]
-    return hash_of([engine_digest(), *map(registry.component_digest, paths)])
+    return hash_of([engine_digest(), *map(digest, paths)])

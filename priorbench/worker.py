@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
-import fcntl
 import gc
-import os
+import importlib
 import platform
 import resource
 import sys
@@ -15,8 +14,9 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from . import registry, scoring, specs
 from .attributions import load_attribution
 from .contracts import Architecture, Prior, Task
 from .dataset import SCORED_ON, Dataset, load_dataset
+from .devices import claim_device
 from .discovery import without_motifs
 from .evaluation import read_arrays
 from .measuring import Examinee, measure, measure_again, write_arrays
@@ -38,7 +39,13 @@ from .study import Wanted
 from .training import Fit, fit, seeded_torch
 from .trial import Trial, code_digest
 
-_GPU_LOCKS: list[IO[str]] = []
+_NEEDED_LATER = (
+    "sklearn.metrics",
+    "tangermeme.deep_lift_shap",
+    "tangermeme.ersatz",
+    "tangermeme.saturation_mutagenesis",
+)
+"""by scoring"""
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,7 @@ def run_trial(job: Job) -> str:
         the status: ``done``, ``collapsed`` or ``failed``.
     """
     _prepare()
-    import sklearn.metrics  # noqa: F401 (what scoring needs must not look like a later trial's memory)
-
-    # so must the first Fourier transform of a process
-    torch.fft.rfft(torch.ones(8, requires_grad=True)).abs().sum().backward()
+    _settle()
     _forget_peak_memory()
     started = time.perf_counter()
     with RunDirectory(job.run).new_trial(job.trial.id) as folder:
@@ -112,7 +116,7 @@ def measure_trial(job: Job) -> None:
     with seeded_torch(0, torch.device("cpu")):
         model = parts.regularisation.adapt(parts.model())
     model.load_state_dict(load_file(folder / "model.safetensors"))
-    device = _device(job.trial.device, job.run)
+    device = claim_device(job.trial.device, job.run)
     examinee = parts.examinee(model.to(device).eval(), device, record["costs"])
     current = record["probed_by"] == scoring.probes_digest()
     probing = {metric.name for metric in METRICS.values() if metric.scope == "model"}
@@ -154,6 +158,23 @@ def _is_discovered(record: Mapping[str, Any], wanted: Wanted) -> bool:
 def _prepare() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    # nothing here reads memory that nothing was written to, and filling it takes time at every call
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@cache
+def _settle() -> None:
+    """Load what trials need, once a process, and leave it out of the search for garbage.
+
+    It must not look like a later trial's memory; and to go through a million objects, which all
+    stay, takes longer than a short epoch.
+    """
+    for module in _NEEDED_LATER:
+        importlib.import_module(module)
+    # so must the first Fourier transform of a process
+    torch.fft.rfft(torch.ones(8, requires_grad=True)).abs().sum().backward()
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)
@@ -199,7 +220,7 @@ class _Parts:
 def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
     trial, parts = job.trial, _Parts.of(job)
     _refuse_changed_code(trial)
-    device = _device(trial.device, job.run)
+    device = claim_device(trial.device, job.run)
     trained = fit(
         parts.model(),
         parts.task,
@@ -256,27 +277,6 @@ def _describe(trained: Fit, peak_memory_mib: float) -> dict[str, Any]:
             "epochs_to_best": trained.best_epoch + 1,
         },
     }
-
-
-def _device(kind: str, run: Path) -> torch.device:
-    """The CPU, or a GPU that no other worker of this run holds."""
-    if kind == "cpu":
-        return torch.device("cpu")
-    if not _GPU_LOCKS:
-        for index in range(torch.cuda.device_count()):
-            file = (run / f".gpu-{index}.lock").open("w")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.close()
-                continue
-            file.write(f"{os.getpid()}")
-            _GPU_LOCKS.append(file)  # held until the process ends
-            torch.cuda.set_device(index)
-            break
-        else:
-            raise RuntimeError("more workers than GPUs")
-    return torch.device("cuda", torch.cuda.current_device())
 
 
 def _forget_peak_memory() -> None:

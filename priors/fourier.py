@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 
 from priorbench import Attribution, AttributionPrior, Batch, UserError
-from priorbench.penalties import smooth, unit
+from priorbench.penalties import constant, smooth, unit
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Fourier(AttributionPrior):
         spectrum = torch.fft.rfft(extended, dim=1).abs()
         total = spectrum.sum(dim=1, keepdim=True)
         share = spectrum / total.masked_fill(total == 0, 1)
-        weights = self.frequency_weights(track.shape[1], extended.shape[1]).to(share)
+        weights = _weights(self, (track.shape[1], extended.shape[1]), share.dtype, share.device)
         low: torch.Tensor = (share * weights).sum(dim=1)
         return 1 - low
 
@@ -99,13 +101,23 @@ class Fourier(AttributionPrior):
             length: of the window, in bp.
             extended: length of what is transformed, in bp.
         """
-        # in units of 1 / length: whole numbers, or halves where the track was extended
-        frequency = torch.arange(extended // 2 + 1, dtype=torch.float64) * (length / extended)
-        beyond = (frequency - round(self.frequency_limit * length)).clamp(min=0)
-        decline = 1 / (1 + beyond**self.softness) if self.softness else torch.zeros_like(beyond)
-        weights = torch.where(beyond == 0, torch.ones_like(beyond), decline)
-        weights[0] = 0
-        return weights
+        lengths = (length, extended)
+        return _weights(self, lengths, torch.float64, torch.device("cpu")).clone()
+
+
+@lru_cache(maxsize=32)
+def _weights(
+    prior: Fourier, lengths: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
+    """See Fourier.frequency_weights."""
+    length, extended = lengths
+    # in units of 1 / length: whole numbers, or halves where the track was extended
+    frequency = np.arange(extended // 2 + 1) * (length / extended)
+    beyond = np.maximum(frequency - round(prior.frequency_limit * length), 0)
+    decline = 1 / (1 + beyond**prior.softness) if prior.softness else np.zeros_like(beyond)
+    weights = np.where(beyond == 0, 1.0, decline)
+    weights[0] = 0
+    return constant(weights, dtype, device)
 
 
 def tukey(length: int, share: float) -> torch.Tensor:

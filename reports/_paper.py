@@ -34,7 +34,6 @@ class Data:
         source: SIMULATION, GENOME or FILES.
         training: sequences that models were trained on.
         available: training sequences that there are.
-        passes: how often an epoch goes through them.
         validation: sequences.
         test: sequences.
         attributed: test sequences that were attributed.
@@ -49,7 +48,6 @@ class Data:
     source: str
     training: int
     available: int
-    passes: int
     validation: int
     test: int
     attributed: int
@@ -57,6 +55,11 @@ class Data:
     known: bool
     matched: bool
     digest: str
+
+    @property
+    def shared(self) -> bool:
+        """Whether a share of the training sequences is used."""
+        return self.training < self.available
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,6 @@ def _data(task: str, dataset: Dataset) -> Data:
         SIMULATION if simulated else GENOME if dataset.place is not None else FILES,
         len(used.rows(TRAIN)),
         len(dataset.rows(TRAIN)),
-        used.passes,
         len(dataset.rows(VALID)),
         len(dataset.rows(TEST)),
         len(dataset.attributed),

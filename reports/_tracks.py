@@ -95,7 +95,7 @@ def draw(scene: Scene, label: str) -> Markup:
             track = tracks.of_seed.get(scene.lettered)
             if track is None:
                 column[-2].set_ylim(-1, 1)
-                _note(column[-2], f"seed {scene.lettered} did not finish")
+                _note(column[-2], f"seed {scene.lettered} failed or collapsed")
             else:
                 _letters(column[-2], normalised(track), scene)
             _strips(column[-1], tracks, scene)

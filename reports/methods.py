@@ -117,6 +117,7 @@ def _statistics(run: Run, found: Sequence[Block]) -> Mapping[str, Any]:
         "inverted": bool(pairs) and pairs[-1] >= _INTERVAL_FROM,
         "improvement": bool(pairs) and pairs[-1] >= _IMPROVEMENT_FROM,
         "across": _across(run),
+        "trends": not run.trends.empty,
         "margins": _margins(run),
     }
 

@@ -97,6 +97,10 @@ class Profile(Task):
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
         super().__post_init__()
+        if self.mean_profile and self.train_share < 1:
+            raise UserError(
+                "mean_profile is the mean of all training windows; leave it out, or train_share"
+            )
         if self.counts_weight < 0:
             raise UserError(f"counts_weight {self.counts_weight:g} is negative")
         if not 0 <= self.jitter <= _MOST_JITTER:

@@ -12,6 +12,7 @@ import pytest
 
 from priorbench import UserError, options, registry
 from priorbench.cli import _main
+from priorbench.fetch import CHECKSUMS
 from priorbench.plan import resolve
 
 SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
@@ -116,6 +117,7 @@ def test_a_package_with_an_entry_point_brings_its_priors(tmp_path):
         import sys
         sys.path.insert(0, {str(tmp_path)!r})
         from priorbench.cli import _main
+from priorbench.fetch import CHECKSUMS
         _main(["list", "priors", "--json"])
         sys.exit(_main(["check", "our-prior"]))
     """
@@ -240,7 +242,7 @@ def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
     study.write_text("\n".join(lines))
     assert _main(["report", str(out)]) == 0
     page = (out / "report.html").read_text()
-    assert "Penalties see input-x-gradient" in page
+    assert "Penalties on attributions saw <code>input-x-gradient</code>" in page
     assert "weight × 1" in page
 
 
@@ -265,7 +267,7 @@ def test_a_study_of_public_data_runs_on_what_there_is_of_them(folder):
 
 
 def test_a_folder_of_data_files_is_each_of_them(tmp_path):
-    for name in ("b.toml", "a.toml", "a.fa"):
+    for name in ("b.toml", "a.toml", "a.fa", CHECKSUMS):
         (tmp_path / name).touch()
     found = options.find_data([tmp_path, tmp_path / "a.fa"])
     assert [path.name for path in found] == ["a.toml", "b.toml", "a.fa"]

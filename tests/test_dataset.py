@@ -77,7 +77,7 @@ def test_a_smaller_share_is_part_of_a_larger_one_and_touches_training_alone(tmp_
     rows = [set(one.rows(0).tolist()) for one in shares]
     assert rows[0] < rows[1] < rows[2] == set(whole.rows(0).tolist())
     assert [len(one) for one in rows] == [5, 25, 50]
-    assert [one.passes for one in shares] == [10, 2, 1]
+    assert [one.epoch_rows for one in shares] == [50, 50, 50]
     for one in shares:
         assert (one.rows(2) == whole.rows(2)).all()
         assert (one.attributed == whole.attributed).all()

@@ -24,6 +24,7 @@ from priorbench.edge_places import WHERE, sequences_of
 from priorbench.edge_summary import conclusions, curve_tables, summary_table
 from priorbench.edge_tests import edge_table, pairs_of, without_boundary
 from priorbench.edge_trials import TrainedEdges, trained_edges
+from priorbench.engines import Machines
 from priorbench.results import load_run
 from priorbench.session import Console, run_study
 from priorbench.study import make_study
@@ -220,7 +221,8 @@ def run(tmp_path_factory):
     asked = {"name": "e", "tasks": ["edges"], "seeds": 2, "scale": "smoke"}
     asked["priors"] = ["fourier", "fourier:boundary=reflect"]
     console = Console(lambda line: None, lambda count: nullcontext(lambda *ended: None))
-    run_study(make_study(asked, where="test"), root, jobs=1, command="", console=console)
+    study, machines = make_study(asked, where="test"), Machines(jobs=1)
+    run_study(study, root, machines=machines, command="", console=console)
     return root
 
 

@@ -171,7 +171,7 @@ class TestEdges:
         root = make_run(tmp_path / "r", ("none", "tv"), (0, 1), failed=failed)
         text = check(report(tmp_path, root))
         assert "2 of 4 trials did not end well" in text
-        assert "not done: tv" in text
+        assert "failed or collapsed: tv" in text
         assert "no trial finished" in text
 
     def test_no_truth(self, tmp_path):

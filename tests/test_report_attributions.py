@@ -221,8 +221,8 @@ class TestSection:
         failed = {("tv", 0), ("tv", 1)}
         root = make_run(tmp_path / "x", ("none", "tv"), (0, 1), failed=failed)
         html = str(Attributions().render(load_run(root)))
-        assert "not done: tv" in words(html)
-        assert "seed 0 did not finish" in words(html)
+        assert "failed or collapsed: tv" in words(html)
+        assert "seed 0 failed or collapsed" in words(html)
 
 
 POINTS = st.tuples(st.floats(-99, 999), st.floats(-99, 999))

@@ -166,7 +166,7 @@ class TestFacts:
         }
         less = dataclasses.replace(run, datasets={key: dataset}, records=records)
         (data,) = paper.data_of(less)
-        assert (data.training, data.available, data.passes) == (3, 8, 3)
+        assert (data.training, data.available, data.shared) == (3, 8, True)
         (training,) = paper.trainings_of(less)
         assert (training.schedule.epochs, training.schedule.patience) == (6, 6)
         text = words(Methods().render(less))

@@ -87,7 +87,8 @@ def reached(start: set[str]) -> set[str]:
 def test_trial_ids_depend_on_every_module_that_decides_a_result():
     # finding components, storing and scoring do not change what a training computes
     no_influence = {"errors", "registry", "specs", "store", "scoring", "trial", "datafile"}
-    no_influence |= {"__init__", "metrics", "priorbench", "study", "tuning"}
+    # nor does which of several GPUs a trial is on
+    no_influence |= {"__init__", "metrics", "priorbench", "study", "tuning", "devices"}
     # what is measured of a trained model has versions of its own (scoring.probes_digest)
     no_influence |= {"measuring", "explainers", "probes", "discovery"}
     assert reached({"worker", "penalties"}) - no_influence == set(trial.DECIDING_MODULES)
@@ -97,7 +98,11 @@ def test_datasets_depend_on_every_module_that_reads_or_simulates():
     no_influence = {
         "errors",
         "attributions",
+        "batch_norm",
+        "chain",
         "composition",
+        "fused",
+        "layers",
         "penalties",
         "streams",
         "contracts",

@@ -18,6 +18,7 @@ from priorbench.reports.sweeps import Sweeps, _rows, sweeps
 
 from priorbench import load_prior, registry
 from priorbench.comparisons import BLOCK_COLUMNS, COMPARISON_COLUMNS
+from priorbench.engines import Machines
 from priorbench.results import RESULT_COLUMNS, Run, load_run
 from priorbench.session import Console, run_study
 from priorbench.study import make_study
@@ -248,7 +249,8 @@ def test_a_real_run_says_what_was_swept(tmp_path: Path, monkeypatch: pytest.Monk
     asked = {"name": "s", "tasks": tasks, "priors": ["none", LOW], "seeds": [0], "scale": "smoke"}
     root = tmp_path / "run"
     console = Console(lambda line: None, lambda count: nullcontext(lambda *ended: None))
-    run_study(make_study(asked, where="test"), root, jobs=1, command="", console=console)
+    study, machines = make_study(asked, where="test"), Machines(jobs=1)
+    run_study(study, root, machines=machines, command="", console=console)
     page = Sweeps().render(load_run(root))
     assert page.count("<svg") == 4  # one seed has no stability
     assert ">cut 6.7 bp<" not in page  # the axis begins at 8 bp

@@ -141,7 +141,7 @@ class Explode(Prior):
         return attribution.observed.sum(dim=1) * float("inf")
 
 
-@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.25, 0.3, 0.7, 1.0])
 def test_a_share_of_the_data_is_passed_through_more_often_in_as_many_steps(simulated, share):
     used = replace(simulated, train_share=share)
     trainer = _Trainer(
@@ -155,7 +155,7 @@ def test_a_share_of_the_data_is_passed_through_more_often_in_as_many_steps(simul
     order = trainer.order(0)[0]
     rows, times = np.unique(order, return_counts=True)
     assert (rows == used.rows(TRAIN)).all()
-    assert set(times) == {round(1 / share)}
+    assert times.max() - times.min() <= 1
     assert len(order) == len(simulated.rows(TRAIN))
     assert (trainer.order(1)[0] != order).any()
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import linregress
 
+from priorbench.across import compare_across
 from priorbench.claims import Claims
 from priorbench.metrics import METRICS
 from priorbench.pairs import Pairs
@@ -88,6 +89,34 @@ def test_only_seeds_that_all_values_have_are_compared():
     ]
     (row,) = trends(found, OPTIONS, CLAIMS).to_dict("records")
     assert (row["n"], row["change"]) == (2, pytest.approx((3.0 + 2.0) / 2))
+
+
+def test_agreement_is_compared_along_the_same_seeds_alone():
+    found = [
+        pairs_of(spec, [0.1, 0.2, 0.4, 0.9], metric="seed-cosine", seeds=seeds)
+        for spec, seeds in zip(
+            SHARES.values(), [(0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 2, 4)], strict=True
+        )
+    ]
+    (row,) = trends(found, OPTIONS, CLAIMS).to_dict("records")
+    assert np.isnan(row["p"])
+    assert row["verdict"] == ""
+
+
+def test_settings_with_the_same_luck_are_one_over_datasets():
+    """Shares of the data train from the same weights: their differences are correlated."""
+    generator = np.random.default_rng(3)
+    rejected = []
+    for _ in range(200):
+        luck = generator.standard_normal(8)
+        found = [pairs_of(s, luck + 0.2 * generator.standard_normal(8)) for s in SHARES.values()]
+        (row,) = compare_across(found, CLAIMS).to_dict("records")
+        rejected.append(row["p"] <= 0.05)
+        assert (row["settings"], row["datasets"]) == (3, 1)
+    assert np.mean(rejected) < 0.1
+    mean = np.mean([one.differences for one in found], axis=0)
+    assert row["p"] == sign_flip_p(mean)
+    assert row["difference"] == pytest.approx(mean.mean())
 
 
 def test_noise_has_no_trend_more_often_than_alpha():

@@ -1,0 +1,140 @@
+"""Trials in processes of this machine, by loky."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, wait
+from itertools import chain, islice
+from typing import Any
+
+import torch
+from joblib import cpu_count
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from .devices import Device, choose_device
+from .engines import DIED_TWICE, ENVIRONMENT, Ended, ended, given_up, run_job
+from .store import FAILED, RunDirectory
+from .worker import Job, is_outdated
+
+_AHEAD = 4  # jobs that wait at the workers' door, so that none of them waits for one
+
+
+class LocalEngine:
+    """Worker processes of this machine, one torch thread each."""
+
+    def __init__(self, jobs: int | None) -> None:
+        """Start nothing yet.
+
+        Args:
+            jobs: how many trials at once; None for one a core, or one a GPU.
+        """
+        self._jobs = jobs
+        self._workers = jobs or 1
+
+    def device(self, wanted: str) -> Device:
+        """As :meth:`engines.Engine.device`: what this machine has."""
+        gpus = torch.cuda.device_count() if wanted != "cpu" and torch.cuda.is_available() else 0
+        found = choose_device(
+            wanted,
+            gpus=gpus,
+            cores=int(cpu_count()),
+            jobs=self._jobs,
+            hint="torch finds no GPU here; use --device cpu, or install a CUDA build of torch",
+        )
+        self._workers = found.slots
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing that environment.json would not say anyway."""
+        return {}
+
+    def close(self) -> None:
+        """Do nothing: processes end with :meth:`run`."""
+
+    def run(self, jobs: Iterable[Job], run: RunDirectory) -> Iterator[Ended]:
+        """As :meth:`engines.Engine.run`.
+
+        When a worker dies, loky gives up all jobs that were in flight. Each of those is tried
+        once more, alone; the one whose worker dies again has failed.
+        """
+        source, back = iter(jobs), deque[Job]()
+        while True:
+            flying: dict[Any, Job] = {}
+            try:
+                yield from _pooled(_first(back, source), self._workers, flying)
+                return
+            except BrokenProcessPool:
+                lost = list(flying.values())
+                begun = set(run.in_flight())
+                run.clear_in_flight()
+                suspects = [job for job in lost if job.trial.id in begun] or lost[:1]
+                for job in lost:
+                    if _finished(job, run):
+                        yield ended(job)
+                    elif job in suspects:
+                        yield _alone(job, run)
+                    else:
+                        back.append(job)
+
+
+def _first(back: deque[Job], source: Iterator[Job]) -> Iterator[Job]:
+    while back:
+        yield back.popleft()
+    yield from source
+
+
+def _pooled(jobs: Iterator[Job], workers: int, flying: dict[Any, Job]) -> Iterator[Ended]:
+    """What ended, from worker processes that end with this generator.
+
+    ``flying`` holds the jobs that were handed over and have not ended, by their futures.
+    """
+    first = list(islice(jobs, workers))
+    if not first:
+        return
+    executor = ProcessPoolExecutor(
+        len(first), env=ENVIRONMENT, initializer=_die_with, initargs=(os.getpid(),)
+    )
+    jobs, finished = chain(first, jobs), False
+    try:
+        while True:
+            for job in islice(jobs, workers + max(workers, _AHEAD) - len(flying)):
+                flying[executor.submit(run_job, job)] = job
+            if not flying:
+                break
+            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                result = future.result()
+                del flying[future]
+                yield result
+        finished = True
+    finally:
+        # a worker that ends by itself gives back its semaphores, and leaves no warning about them
+        executor.shutdown(wait=True, kill_workers=not finished)
+
+
+def _die_with(driver: int) -> None:
+    """End this worker soon after its driver, which may be killed without a chance to say so."""
+
+    def watch() -> None:
+        while os.getppid() == driver:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _alone(job: Job, run: RunDirectory) -> Ended:
+    try:
+        return next(_pooled(iter([job]), 1, {}))
+    except BrokenProcessPool as error:
+        run.clear_in_flight()
+        return given_up(job, DIED_TWICE, str(error))
+
+
+def _finished(job: Job, run: RunDirectory) -> bool:
+    record = run.record(job.trial.id)
+    return record is not None and record["status"] != FAILED and not is_outdated(record, job.wanted)

@@ -1,0 +1,207 @@
+"""Clusters for real on this machine: two workers; a worker is killed, and the driver, twice."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from priorbench.cli import _main
+from priorbench.store import RunDirectory
+
+PATIENCE = 300
+TIMED = ("step-time-ratio", "peak-memory")
+PLUGIN = """
+import os, signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from priorbench import AttributionPrior
+
+@dataclass(frozen=True)
+class Mine(AttributionPrior):
+    summary: ClassVar[str] = "kills its worker in mid-trial, once"
+    citation: ClassVar[str] = "none"
+    default_weights: ClassVar[dict] = {"*": 0.5}
+
+    def penalty(self, attribution, batch):
+        try:
+            Path(__file__).with_name("died").touch(exist_ok=False)
+        except FileExistsError:
+            return self.track(attribution).square().mean(dim=1)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+# a shell that starts the tests in the background has them ignore Ctrl-C
+DRIVER = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from priorbench.cli import main; main()"
+)
+OTHER_VERSION = "import priorbench.admission as a; a._version = lambda package: '0.0'; "
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("plugin") / "mine.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+def arguments(plugin: Path, out: Path) -> list[str]:
+    study = ["--priors", "fourier,mine", "--plugin", str(plugin), "--seeds", "3"]
+    where = ["--scale", "smoke", "--device", "cpu", "--no-report", "--out", str(out)]
+    return ["run", *study, *where]
+
+
+@pytest.fixture(scope="module")
+def expected(plugin, tmp_path_factory) -> str:
+    """What loky makes of the same study, where nobody dies."""
+    plugin.with_name("died").touch()
+    out = tmp_path_factory.mktemp("loky") / "out"
+    assert _main([*arguments(plugin, out), "--jobs", "2"]) == 0
+    return results(out)
+
+
+def results(out: Path) -> str:
+    table = pd.read_csv(out / "results.csv", dtype=str, keep_default_na=False)
+    return table[~table["metric"].isin(TIMED)].to_csv(index=False)
+
+
+@contextmanager
+def process(*command: str, **variables: str) -> Iterator[subprocess.Popen]:
+    environment = {**os.environ, **variables}
+    started = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield started
+    finally:
+        started.terminate()
+        try:
+            started.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+
+
+@contextmanager
+def dask_cluster(folder: Path) -> Iterator[str]:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    quiet = ("--no-dashboard",)
+    workers = ("--nworkers", "2", "--nthreads", "1", "--local-directory", str(folder))
+    with (
+        process("dask", "scheduler", "--host", address, *quiet),
+        process("dask", "worker", address, *workers, *quiet),
+    ):
+        wait_for(address)
+        yield address
+
+
+@contextmanager
+def ray_cluster(folder: Path) -> Iterator[str]:
+    address = f"127.0.0.1:{free_port()}"
+    port = address.rpartition(":")[2]
+    head = ("--head", "--block", "--node-ip-address", "127.0.0.1", "--port", port)
+    quiet = ("--include-dashboard=false", "--disable-usage-stats", "--temp-dir", str(folder))
+    size = ("--num-cpus", "2", "--object-store-memory", "100000000")
+    with process("ray.scripts.scripts", "start", *head, *quiet, *size, RAY_worker_niceness="0"):
+        wait_for(address)
+        yield address
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def wait_for(address: str) -> None:
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < deadline, f"nobody listens on {address}"
+            time.sleep(0.2)
+        else:
+            return
+
+
+def interrupted(command: list[str], out: Path, how: signal.Signals) -> tuple[int, str]:
+    """Exit status and messages of a driver that is stopped when one more trial has ended."""
+    before = len(records(out))
+    started = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + PATIENCE
+    while len(records(out)) <= before and started.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    started.send_signal(how)
+    _, messages = started.communicate(timeout=60)
+    return started.returncode, messages
+
+
+def records(out: Path) -> list[Path]:
+    return list(out.glob("trials/*/record.json"))
+
+
+CLUSTERS = {"dask": ("distributed", dask_cluster), "ray": ("ray", ray_cluster)}
+
+
+@pytest.mark.parametrize("backend", CLUSTERS)
+def test_a_study_on_a_cluster_survives_its_workers_and_its_driver(
+    backend, plugin, expected, tmp_path
+):
+    package, cluster = CLUSTERS[backend]
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    out, died = tmp_path / "out", plugin.with_name("died")
+    # sockets have short paths
+    with tempfile.TemporaryDirectory(prefix="pb") as folder, cluster(Path(folder)) as address:
+        where = ["--backend", backend, "--scheduler", address]
+        command = [sys.executable, "-c", DRIVER, *arguments(plugin, out), *where]
+
+        other = [sys.executable, "-c", OTHER_VERSION + DRIVER, *command[3:]]
+        refused = subprocess.run(other, capture_output=True, text=True, check=False)
+        assert refused.returncode == 2
+        assert "the driver 0.0; results would not be comparable" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert not records(out)
+
+        died.unlink()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        assert died.exists()
+        assert results(out) == expected
+
+        for path in sorted(out.glob("trials/*"))[:7]:
+            shutil.rmtree(path)
+        status, messages = interrupted(command, out, signal.SIGINT)
+        assert status == 130
+        assert "Traceback" not in messages
+        assert "interrupted; the same command goes on where it stopped" in messages
+        status, _ = interrupted(command, out, signal.SIGKILL)
+        assert status == -signal.SIGKILL
+        (out / "results.csv").unlink()
+        done = len(records(out))
+        assert 4 <= done < 9
+        again = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert "9 trials, " in again.stderr
+        assert again.stdout.split() == [str(out / "results.csv")]
+        assert results(out) == expected
+    assert not list(out.glob(".session-*"))
+    assert not RunDirectory(out).in_flight()
