@@ -200,9 +200,12 @@ def trainings_of(run: Run) -> list[Training]:
 def networks_of(run: Run) -> list[Network]:
     """The architectures of a run's trials."""
     forms: dict[str, list[Form]] = {}
-    for record in run.records.values():
-        key = f"{record['task']}/{record['dataset']}"
-        found = forms.setdefault(str(record["architecture"]), [])
+    used = {
+        (str(record["architecture"]), f"{record['task']}/{record['dataset']}")
+        for record in run.records.values()
+    }
+    for architecture, key in sorted(used):
+        found = forms.setdefault(architecture, [])
         form = _form(run, key)
         if form is not None and form not in found:
             found.append(form)
