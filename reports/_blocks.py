@@ -111,6 +111,18 @@ class Block:
         rows = self.comparisons
         return set(rows.loc[rows["family"] == PRIMARY, "metric"])
 
+    @cached_property
+    def common_seeds(self) -> list[int]:
+        """Seeds of which every prior has a trial, however it ended."""
+        trials = self.rows.drop_duplicates(["prior", "seed"])
+        counts = trials["seed"].value_counts()
+        return [seed for seed in self.seeds if counts.get(seed, 0) == len(self.priors)]
+
+    @property
+    def uneven(self) -> bool:
+        """Whether priors have trials of different seeds, so that their means do not compare."""
+        return len(self.common_seeds) < len(self.seeds)
+
     @property
     def families(self) -> list[Family]:
         """Families of tests, the primary one first."""
