@@ -158,9 +158,17 @@ def tasks_of(run: Run, data: Sequence[Data]) -> list[Named]:
         if task is None:
             found.append(Named(spec))
         else:
-            text = docstrings.about(type(task))
-            found.append(Named(spec, about(text, simulated=simulated), type(task).citation))
+            text = about(docstrings.about(type(task)), simulated=simulated)
+            text += _simulated_with(task) if simulated else ""
+            found.append(Named(spec, text, type(task).citation))
     return found
+
+
+def _simulated_with(task: Task) -> str:
+    """A sentence of the options that are this task's own, at their values."""
+    shared = {field.name for field in dataclasses.fields(Task)}
+    own = [f"{key} {value}" for key, value in dataclasses.asdict(task).items() if key not in shared]
+    return f" Options: {', '.join(own)}." if own else ""
 
 
 def about(text: str, *, simulated: bool) -> str:
