@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from priorbench.claims import PRIMARY
 from priorbench.comparisons import ALPHA, counted_scores
@@ -29,6 +30,30 @@ _KEYS = ["task", "dataset", "architecture"]
 _AXES = get_args(Axis)
 MANY_BLOCKS = 12
 """a run of more has fewer figures of each, and says so: pages are read, and loaded, whole"""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Trials of one prior on one metric.
+
+    Attributes:
+        values: (k,) as they count; NaN where there is none.
+        failed: (k,) bool, whether the trial failed or collapsed.
+    """
+
+    values: NDArray[np.float64]
+    failed: NDArray[np.bool_]
+
+    @property
+    def known(self) -> NDArray[np.float64]:
+        """The values that there are."""
+        result: NDArray[np.float64] = self.values[~np.isnan(self.values)]
+        return result
+
+    @property
+    def mean(self) -> float:
+        """Of the values that there are; NaN if there is none."""
+        return float(self.known.mean()) if len(self.known) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -86,6 +111,18 @@ class Block:
         rows = self.comparisons
         return set(rows.loc[rows["family"] == PRIMARY, "metric"])
 
+    @cached_property
+    def common_seeds(self) -> list[int]:
+        """Seeds of which every prior has a trial, however it ended."""
+        trials = self.rows.drop_duplicates(["prior", "seed"])
+        counts = trials["seed"].value_counts()
+        return [seed for seed in self.seeds if counts.get(seed, 0) == len(self.priors)]
+
+    @property
+    def uneven(self) -> bool:
+        """Whether priors have trials of different seeds, so that their means do not compare."""
+        return len(self.common_seeds) < len(self.seeds)
+
     @property
     def families(self) -> list[Family]:
         """Families of tests, the primary one first."""
@@ -114,6 +151,18 @@ class Block:
             self._scores[metric.name] = self._counted(metric)
         return self._scores[metric.name]
 
+    def arm(self, prior: str, metric: Metric) -> Arm:
+        """The trials of one prior, as :meth:`scores` has them."""
+        if metric.name not in self._arms:
+            table = self.scores(metric)
+            columns = [table[name].to_numpy() for name in ("prior", "value", "failed")]
+            own = {one: columns[0] == one for one in self.priors}
+            self._arms[metric.name] = {
+                one: Arm(columns[1][mine].astype(float), columns[2][mine].astype(bool))
+                for one, mine in own.items()
+            }
+        return self._arms[metric.name][prior]
+
     def _counted(self, metric: Metric) -> pd.DataFrame:
         rows = self._by_metric.get(metric.name, self.rows.iloc[:0])
         failed = (rows["status"] != DONE).to_numpy()
@@ -127,6 +176,10 @@ class Block:
 
     @cached_property
     def _scores(self) -> dict[str, pd.DataFrame]:
+        return {}
+
+    @cached_property
+    def _arms(self) -> dict[str, dict[str, Arm]]:
         return {}
 
     @cached_property
@@ -254,6 +307,7 @@ __all__ = [
     "ORACLE",
     "RANDOM",
     "SIGNS",
+    "Arm",
     "Block",
     "Reach",
     "agrees_in_every_seed",

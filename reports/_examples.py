@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from ._cases import Case, Finished, cases, located, mean_cosine, rank_sequences,
 SHOWN = 200
 """at most this many bp are shown"""
 ASKED_SEEDS = 5
-"""the lowest so many seeds choose the sequences and are shown: a run may have hundreds"""
+"""so many seeds, the lowest, choose the sequences and are shown: a run may have hundreds"""
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,14 @@ class Examples:
         seeds: that are shown, ascending.
         lettered: the one of them that is drawn in letters: the lowest that most priors finished.
         missing: priors without a finished trial of that seed.
+        passed_over: seeds below the largest of these that not all priors finished.
     """
 
     examples: Sequence[Example]
     seeds: Sequence[int]
     lettered: int
     missing: Sequence[str]
+    passed_over: Sequence[int]
 
 
 def typical_example(run: Run, block: Block) -> Examples | None:
@@ -88,7 +90,7 @@ def _examples(run: Run, block: Block, *, only_typical: bool) -> Examples | None:
     dataset = run.datasets.get(block.key)
     if dataset is None or not done or not len(dataset.attributed):
         return None
-    seeds = sorted({seed for _, seed in done})[:ASKED_SEEDS]
+    seeds = _asked(block, set(done))
     in_order = sorted(done, key=lambda key: (block.priors.index(key[0]), key[1]))
     finished = Finished(run, {key: done[key] for key in in_order}, seeds)
     ranking = rank_sequences(finished, dataset)
@@ -102,7 +104,18 @@ def _examples(run: Run, block: Block, *, only_typical: bool) -> Examples | None:
         seeds,
         lettered,
         [prior for prior in block.priors if (prior, lettered) not in done],
+        [seed for seed in block.seeds if seed < seeds[-1] and seed not in seeds],
     )
+
+
+def _asked(block: Block, done: Collection[tuple[str, int]]) -> list[int]:
+    """The lowest seeds that all priors finished, so that they are compared on the same ones.
+
+    All seeds that some prior finished, where there are no two of these.
+    """
+    of_all = [seed for seed in block.seeds if all((prior, seed) in done for prior in block.priors)]
+    some = sorted({seed for _, seed in done})
+    return (of_all if len(of_all) > 1 else some)[:ASKED_SEEDS]
 
 
 def _tracks(

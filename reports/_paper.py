@@ -158,9 +158,17 @@ def tasks_of(run: Run, data: Sequence[Data]) -> list[Named]:
         if task is None:
             found.append(Named(spec))
         else:
-            text = docstrings.about(type(task))
-            found.append(Named(spec, about(text, simulated=simulated), type(task).citation))
+            text = about(docstrings.about(type(task)), simulated=simulated)
+            text += _simulated_with(task) if simulated else ""
+            found.append(Named(spec, text, type(task).citation))
     return found
+
+
+def _simulated_with(task: Task) -> str:
+    """A sentence of the options that are this task's own, at their values."""
+    shared = {field.name for field in dataclasses.fields(Task)}
+    own = [f"{key} {value}" for key, value in dataclasses.asdict(task).items() if key not in shared]
+    return f" Options: {', '.join(own)}." if own else ""
 
 
 def about(text: str, *, simulated: bool) -> str:
@@ -200,9 +208,12 @@ def trainings_of(run: Run) -> list[Training]:
 def networks_of(run: Run) -> list[Network]:
     """The architectures of a run's trials."""
     forms: dict[str, list[Form]] = {}
-    for record in run.records.values():
-        key = f"{record['task']}/{record['dataset']}"
-        found = forms.setdefault(str(record["architecture"]), [])
+    used = {
+        (str(record["architecture"]), f"{record['task']}/{record['dataset']}")
+        for record in run.records.values()
+    }
+    for architecture, key in sorted(used):
+        found = forms.setdefault(architecture, [])
         form = _form(run, key)
         if form is not None and form not in found:
             found.append(form)

@@ -74,7 +74,7 @@ def _figure(
         oracle = None
     shown = set() if truth is None else set(truth[example.start : example.stop])
     label = (
-        f"Attributions of a test sequence of {block.title} ({', '.join(example.case.names)}), "
+        f"Attributions ({' and '.join(example.case.names)}) of a test sequence of {block.title}, "
         f"positions {example.start} to {example.stop - 1}, under {', '.join(example.tracks)}; "
         f"letters of seed {examples.lettered}, strips of seeds "
         f"{', '.join(map(str, examples.seeds))}. "

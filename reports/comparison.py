@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, ClassVar
 
-import pandas as pd
+import numpy as np
 from markupsafe import Markup
 
 from priorbench import Section
@@ -16,7 +16,7 @@ from priorbench.motif_search import KMERS, MOTIF_SCAN
 from priorbench.profiles import REPLICATE, SHUFFLED
 from priorbench.results import Run
 
-from ._blocks import ALPHA, ORACLE, RANDOM, SIGNS, Block, blocks, reach
+from ._blocks import ALPHA, ORACLE, RANDOM, SIGNS, Arm, Block, blocks, reach
 from ._numbers import MISSING, counted, decimals_for, fixed, interval, listed, p_value
 from ._page import render
 
@@ -115,31 +115,30 @@ def _intervals(block: Block, metrics: Sequence[Metric]) -> str:
 
 
 def _places(block: Block, metric: Metric) -> int:
-    return decimals_for(block.scores(metric).groupby("prior")["value"].mean())
+    return decimals_for(block.arm(prior, metric).mean for prior in block.priors)
 
 
 def _cell(block: Block, prior: str, metric: Metric, places: int) -> dict[str, Any]:
-    scores = block.scores(metric)
-    own = scores[scores["prior"] == prior]
-    values = own["value"].dropna()
+    own = block.arm(prior, metric)
+    values = own.known
     cell = {
-        "mean": fixed(values.mean(), places) if len(values) else MISSING,
-        "sd": fixed(values.std(ddof=1), places) if len(values) > 1 else "",
+        "mean": fixed(own.mean, places) if len(values) else MISSING,
+        "sd": fixed(float(values.std(ddof=1)), places) if len(values) > 1 else "",
         "failed": _failed_note(metric, own),
-        "why": "" if len(values) else _why_missing(metric, int(own["failed"].sum())),
+        "why": "" if len(values) else _why_missing(metric, int(own.failed.sum())),
         "verdict": "",
     }
     comparison = block.comparison(prior, metric)
     return cell if comparison is None else {**cell, **_difference(comparison, metric, places)}
 
 
-def _failed_note(metric: Metric, own: pd.DataFrame) -> str:
-    failed = own[own["failed"]]
-    if failed.empty:
+def _failed_note(metric: Metric, own: Arm) -> str:
+    values = own.values[own.failed]
+    if not len(values):
         return ""
     if metric.higher_is_better is not None:
-        return f"{len(failed)} failed: as worst"
-    return f"{len(failed)} failed: {'as measured' if failed['value'].notna().all() else 'left out'}"
+        return f"{len(values)} failed: as worst"
+    return f"{len(values)} failed: {'left out' if np.isnan(values).any() else 'as measured'}"
 
 
 def _why_missing(metric: Metric, failed: int) -> str:

@@ -52,7 +52,7 @@ def _matrices(found: Mapping[str, Block], trained: str) -> Markup:
 def _rows(found: Mapping[str, Block], metric: Metric) -> Sequence[Mapping[str, Any]]:
     first = next(iter(found.values()))
     means = {
-        (prior, spec): block.scores(metric).groupby("prior")["value"].mean().get(prior, math.nan)
+        (prior, spec): block.arm(prior, metric).mean if prior in block.priors else math.nan
         for spec, block in found.items()
         for prior in first.priors
     }

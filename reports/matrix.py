@@ -145,6 +145,5 @@ def _price(block: Block, prior: str, metric: Metric, places: int) -> Mapping[str
 
 
 def _values(block: Block, prior: str, metric: Metric) -> Sequence[float]:
-    scores = block.scores(metric)
-    values = scores.loc[scores["prior"] == prior, "value"].dropna()
-    return [float(value) for value in values]
+    values: Sequence[float] = block.arm(prior, metric).known.tolist()
+    return values

@@ -93,6 +93,9 @@ def points(run: Run, block: Block, axes: tuple[Metric, Metric]) -> list[Point]:
     """Every prior at every weight in every stage; failed trials as they count."""
     values: dict[tuple[str, float, str], dict[str, pd.Series[float]]] = {}
     rows = _rows(run, block)
+    if block.common_seeds:  # means over other seeds would not compare
+        common = rows["seed"].isin(block.common_seeds)
+        rows = rows[common | (rows["stage"] != EVALUATE)]
     for metric in axes:
         for stage, some in rows[rows["metric"] == metric.name].groupby("stage", sort=False):
             counted = counted_scores(some, metric, block.reference(RANDOM, metric))

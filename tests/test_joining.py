@@ -11,8 +11,10 @@ import pytest
 from generated import CLAIMS, MEASURED, make_run
 from priorbench.reports import write_report
 from priorbench.reports._blocks import blocks
+from priorbench.reports.comparison import Comparison
 from priorbench.reports.failures import Failures
 from priorbench.reports.methods import Methods
+from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError
 from priorbench.comparisons import compare
@@ -87,6 +89,16 @@ class TestOtherPriors:
             ["trial", "stage", "prior", "attribution", "metric"]
         ).any()
         assert block.title == "binary · simulated · three-conv (runs a and b)"
+
+    def test_means_over_other_seeds_are_not_compared(self, make):
+        run = joined(make("a", ("none", "tv"), range(4)), make("b", ("none", "l1"), range(2)))
+        (block,) = blocks(run)
+        assert block.uneven
+        assert block.common_seeds == [0, 1]
+        drawn = {p.prior: p for p in points(run, block, axes_of(run, block))}
+        both = block.scores(METRICS["auroc"]).query("seed < 2").groupby("prior")["value"].mean()
+        assert drawn["tv"].x == pytest.approx(both["tv"])
+        assert "their means do not compare" in words(Comparison().render(run))
 
     def test_the_family_is_that_of_all_priors(self, make):
         one, two = make("a", ("none", "tv"), range(4)), make("b", ("none", "l1"), range(4))

@@ -164,11 +164,13 @@ class TestExamples:
         run = load_run(root)
         (block,) = blocks(run)
         found = all_examples(run, block)
-        assert (found.seeds, found.lettered, found.missing) == ([0, 1, 2], 1, [])
+        # seed 0 of tv failed, and priors are compared on the same seeds
+        assert (found.seeds, found.lettered, found.missing) == ([1, 2], 1, [])
+        assert found.passed_over == [0]
         assert found.examples[0].case.names[0] == "typical"
         for example in found.examples:
             assert list(example.tracks) == ["none", "tv"]
-            assert list(example.tracks["none"].of_seed) == [0, 1, 2]
+            assert list(example.tracks["none"].of_seed) == [1, 2]
             assert list(example.tracks["tv"].of_seed) == [1, 2]
             stored = run.arrays("1x2").attribution[example.case.row]
             assert (example.tracks["tv"].of_seed[2] == stored).all()
@@ -203,7 +205,9 @@ class TestSection:
     def test_strips_hold_every_seed(self, root):
         html = str(Attributions().render(load_run(root)))
         assert "Letters: seed 1, the lowest that all priors finished" in words(html)
-        assert "Strips: seeds 0, 1, 2, from above" in words(html)
+        assert "Strips: seeds 1, 2, from above; seed 0, which not every prior finished" in words(
+            html
+        )
         figures = html.count("<svg")
         assert figures > 1
         # a strip of all seeds a prior
@@ -216,6 +220,13 @@ class TestSection:
         assert "Letters: seed 4. " in text
         assert "Strips: seeds" not in text
         assert "seed-cosine" not in text.split("Letters: seed 4.")[1]
+
+    def test_where_no_two_seeds_are_complete_all_are_shown(self, tmp_path):
+        failed = {("tv", 0), ("tv", 1)}
+        root = make_run(tmp_path / "x", ("none", "tv"), (0, 1, 2), failed=failed)
+        run = load_run(root)
+        found = all_examples(run, blocks(run)[0])
+        assert (found.seeds, found.lettered, found.passed_over) == ([0, 1, 2], 2, [])
 
     def test_trials_that_failed_are_named(self, tmp_path):
         failed = {("tv", 0), ("tv", 1)}

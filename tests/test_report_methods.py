@@ -140,6 +140,13 @@ class TestText:
         assert "Over 4 settings of 3 datasets" in text
         assert "Wilcoxon’s signed-rank test over datasets (Wilcoxon 1945)" in text
 
+    def test_settings_of_one_dataset_are_not_ranked(self, run):
+        across = pd.DataFrame({"settings": [4], "datasets": [1]})
+        text = words(Methods().render(dataclasses.replace(run, across=across)))
+        assert "Several settings. Over 4 settings of 1 dataset" in text
+        assert "Wilcoxon" not in text
+        assert "Friedman" not in text
+
     def test_many_datasets_are_summed_up(self, run):
         (dataset,) = run.datasets.values()
         many = dataclasses.replace(run, datasets={f"binary/d{i}": dataset for i in range(9)})
@@ -182,6 +189,13 @@ class TestFacts:
             (["rbp"], 3, False),
             (["binary:train_epochs=3"], 9, True),
         ]
+
+    def test_options_of_simulated_tasks_are_told(self):
+        key = "binary:fidelity=0.9"
+        run = type("Run", (), {"datasets": {f"{key}/simulated": None}})
+        data = [type("Data", (), {"task": key, "source": paper.SIMULATION})]
+        (task,) = paper.tasks_of(run, data)
+        assert task.summary.endswith("Options: fidelity 0.9, copies 2, co_factors 0, gc_shift 0.0.")
 
     def test_networks_are_counted_as_they_are_built(self):
         from priorbench.reports._paper import _network
