@@ -117,7 +117,6 @@ def test_a_package_with_an_entry_point_brings_its_priors(tmp_path):
         import sys
         sys.path.insert(0, {str(tmp_path)!r})
         from priorbench.cli import _main
-from priorbench.fetch import CHECKSUMS
         _main(["list", "priors", "--json"])
         sys.exit(_main(["check", "our-prior"]))
     """
