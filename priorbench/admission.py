@@ -67,15 +67,19 @@ def _code_digest() -> str:
     return digest.hexdigest()[:16]
 
 
+def end_sessions(run: RunDirectory) -> None:
+    """Let nobody work any more for drivers that were killed; the caller holds the run's lock."""
+    for path in run.root.glob(f"{_SESSION}*"):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def session(run: RunDirectory, packages: Sequence[str], plugins: Sequence[str]) -> Iterator[Path]:
     """A file that says who may work for this run, and until when: while it is there.
 
     Its name is new every time, so that no cache of a network file system has an answer to whether
-    it is there. Those of drivers that were killed are removed.
+    it is there.
     """
-    for path in run.root.glob(f"{_SESSION}*"):
-        path.unlink(missing_ok=True)
     path = run.root.resolve() / f"{_SESSION}{secrets.token_hex(8)}"
     asked = {"packages": list(packages), "plugins": list(plugins)}
     write_json(path, {**asked, "facts": facts_here(packages, plugins)})

@@ -85,7 +85,9 @@ class LocalEngine:
 def _first(back: deque[Job], source: Iterator[Job]) -> Iterator[Job]:
     while back:
         yield back.popleft()
-    yield from source
+    # not `yield from`: the end of this generator would be that of the source
+    for job in source:  # noqa: UP028
+        yield job
 
 
 def _pooled(jobs: Iterator[Job], workers: int, flying: dict[Any, Job]) -> Iterator[Ended]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from .admission import end_sessions
 from .engines import Engine
 from .plan import Plan
 from .store import FAILED, RunDirectory
@@ -72,6 +73,7 @@ def run_pending(
         engine: what runs them.
         ended: called after every trial.
     """
+    end_sessions(run)
     run.clear_in_flight()
     trials = {one.trial.id: one.trial for one in todo}
     if trials:
