@@ -24,6 +24,7 @@ from .chain import Gate
 from .contracts import Attribution
 from .errors import UserError, unknown
 from .streams import forward_parts, modules_of
+from .trees import join_trees, map_tensors
 
 Target = Callable[[Any], torch.Tensor]
 _MOST_STEPS = 1000
@@ -284,7 +285,9 @@ def _at_inputs(
     attribution = reading.method.read(gradient, points.detach())
     if len(outputs) == 1:
         return outputs[0], attribution
-    return _rejoin(outputs[0], outputs[1], torch.argsort(order)), attribution
+    back = torch.argsort(order)
+    joined = join_trees(outputs[0], outputs[1], 0)
+    return map_tensors(lambda value: value[back], joined), attribution
 
 
 def _on_path(
@@ -300,15 +303,6 @@ def _on_path(
     output, at_points = forward_parts(model, [inputs, guests], gate, 1)
     gradient = reading.gradient(at_points, points, gate).view_as(path.points).mean(dim=0)
     return output, reading.method.read(gradient, path.difference)
-
-
-def _rejoin(first: Any, second: Any, order: torch.Tensor) -> Any:
-    if isinstance(first, dict):
-        return {key: _rejoin(first[key], second[key], order) for key in first}
-    if isinstance(first, (list, tuple)):
-        items = [_rejoin(a, b, order) for a, b in zip(first, second, strict=True)]
-        return type(first)(*items) if hasattr(first, "_fields") else type(first)(items)
-    return torch.cat([first, second])[order] if isinstance(first, torch.Tensor) else first
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -38,7 +38,8 @@ class Running:
             self.batches.add_(1)
         share = self.momentum
         if share is None:
-            share = 0.0 if self.batches is None else 1 / float(self.batches)
+            # several networks have seen equally many
+            share = 0.0 if self.batches is None else 1 / float(self.batches.flatten()[0])
         unbiased = variance * (count / (count - 1))
         for running, now in ((self.mean, mean), (self.variance, unbiased)):
             if running is not None:
@@ -63,6 +64,19 @@ class BatchNorm(Layer):
     eps: float
     examples: int
     running: Running
+
+    @property
+    def state(self) -> Parameters:
+        """See Layer.state."""
+        return (self.running.mean, self.running.variance, self.running.batches)
+
+    def for_members(self, members: int, state: Parameters) -> BatchNorm:
+        """See Layer.for_members."""
+        mean, variance, batches = state
+        # views, so that what is changed is that of the networks
+        joined = [None if one is None else one.view(-1) for one in (mean, variance)]
+        running = Running(joined[0], joined[1], self.running.momentum, batches)
+        return replace(self, running=running)
 
     def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
         """See Layer.forward; ValueError for a single value per channel."""

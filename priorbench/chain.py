@@ -35,12 +35,14 @@ class Gate:
         is_open: whether gradients pass into the statistics of the batch.
         points: inputs at which attributions are taken, unless the caller too wants the gradient by
             them.
+        members: how many networks ``torch.vmap`` runs at once; 0 outside of it.
     """
 
-    def __init__(self, points: torch.Tensor | None = None) -> None:
+    def __init__(self, points: torch.Tensor | None = None, members: int = 0) -> None:
         """Start open."""
         self.is_open = True
         self.points = points
+        self.members = members
 
     @contextmanager
     def closed(self) -> Iterator[None]:
@@ -122,11 +124,89 @@ class Passed:
 
 def run(steps: Sequence[Step], gate: Gate, parts: Parts) -> Passed:
     """The results of layers, one after the other, for the parts of a batch."""
+    return (_over_members if gate.members else _plainly)(steps, gate, parts)
+
+
+def _plainly(steps: Sequence[Step], gate: Gate, parts: Parts) -> Passed:
     layers = [step.layer for step in steps]
     parameters = [parameter for step in steps for parameter in step.parameters]
     outputs = _Chain.apply(layers, gate, parts.joined(), *parameters, *parts.pieces)  # type: ignore[no-untyped-call]
     count = len(parts.pieces)
     return Passed(Parts(outputs[:count], outputs[count]), outputs[count + 1 :])
+
+
+def _over_members(steps: Sequence[Step], gate: Gate, parts: Parts) -> Passed:
+    layers = tuple([step.layer for step in steps])
+    tensors = [
+        *(parameter for step in steps for parameter in step.parameters),
+        *(tensor for layer in layers for tensor in layer.state),
+        *parts.pieces,
+    ]
+    outputs = _Members.apply(layers, gate, parts.whole, *tensors)  # type: ignore[no-untyped-call]
+    count = len(parts.pieces)
+    return Passed(Parts(outputs[:count], outputs[count]), outputs[count + 1 :])
+
+
+class _Members(torch.autograd.Function):
+    """The chain within ``torch.vmap``: once for all members, their channels side by side."""
+
+    generate_vmap_rule = False
+
+    @staticmethod
+    def forward(*_: Any) -> Any:
+        raise NotImplementedError("a gate with members is for use within torch.vmap")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[Any, ...],
+        layers: Sequence[Layer],
+        gate: Gate,
+        whole: torch.Tensor | None,
+        *tensors: torch.Tensor | None,
+    ) -> tuple[Results, tuple[int, ...]]:
+        members = info.batch_size
+        first = [_first(*pair, members) for pair in zip(tensors, in_dims[3:], strict=True)]
+        remaining = iter(first)
+        parameters = [list(islice(remaining, layer.parameters)) for layer in layers]
+        states = [list(islice(remaining, len(layer.state))) for layer in layers]
+        steps = [
+            Step(layer.for_members(members, state), layer.joined_parameters(own))
+            for layer, own, state in zip(layers, parameters, states, strict=True)
+        ]
+        pieces = [_side_by_side(piece) for piece in remaining if piece is not None]
+        count = len(pieces)
+        for given, piece in zip(tensors[-count:], pieces, strict=True):
+            if given is gate.points:
+                gate.points = piece
+        together = _first(whole, in_dims[2], members)
+        joint = Parts(pieces, None if together is None else _side_by_side(together))
+        passed = _plainly(steps, gate, joint)
+        assert passed.parts.whole is not None
+        rows = [_apart(one, members) for one in (*passed.parts.pieces, passed.parts.whole)]
+        statistics = [torch.unflatten(one, 0, (members, -1)) for one in passed.statistics]
+        return (*rows, *statistics), (*[1] * len(rows), *[0] * len(statistics))
+
+
+def _first(tensor: torch.Tensor | None, dim: int | None, members: int) -> torch.Tensor | None:
+    """(M, ...), from a tensor whose dimension of members is another, or that has none."""
+    if tensor is None:
+        return None
+    return tensor.expand(members, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+
+
+def _side_by_side(value: torch.Tensor) -> torch.Tensor:
+    """(B, M * C, ...) of (M, B, C, ...); a view where a layer left the members there."""
+    return value.transpose(0, 1).flatten(1, 2)
+
+
+def _apart(value: torch.Tensor, members: int) -> torch.Tensor:
+    """(B, M, C, ...) of (B, M * C, ...)."""
+    return torch.unflatten(value, 1, (members, -1))
 
 
 class _Chain(torch.autograd.Function):

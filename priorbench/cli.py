@@ -192,6 +192,9 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     device: Annotated[Devices | None, typer.Option(help="Where trials run.")] = None,
     backend: Backend = Backends.loky,
     scheduler: Scheduler = None,
+    ensemble: Annotated[
+        int, typer.Option(min=1, help="Trials of one prior that train at once, for a GPU.")
+    ] = 1,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write it.")] = True,
 ) -> int:
     """Train priors against each other and write a report.
@@ -226,7 +229,8 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     from .environment import command_line
     from .session import Console, run_study
 
-    console, machines = Console(_say, _progress), Machines(str(backend), scheduler, jobs)
+    console = Console(_say, _progress)
+    machines = Machines(str(backend), scheduler, jobs, ensemble)
     outcome = run_study(plan, out, machines=machines, command=command_line(), console=console)
     _tell(outcome, report)
     if outcome.statuses.get("failed"):
@@ -260,6 +264,9 @@ def score(  # noqa: PLR0917 (typer makes options of parameters)
     jobs: Jobs = None,
     backend: Backend = Backends.loky,
     scheduler: Scheduler = None,
+    ensemble: Annotated[
+        int, typer.Option(min=1, help="Trials of one prior that train at once, for a GPU.")
+    ] = 1,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write it.")] = True,
 ) -> int:
     """Score the trained models of a run anew, where a score is missing or was changed.

@@ -29,7 +29,7 @@ import torch
 
 from .admission import refusal, session
 from .devices import CUDA
-from .engines import DIED_TWICE, ENVIRONMENT, Ended, given_up, run_job
+from .engines import DIED_TWICE, ENVIRONMENT, Ended, Group, ended, given_up, is_finished, run_group
 from .environment import PACKAGES
 from .errors import UserError
 from .store import RunDirectory
@@ -61,24 +61,33 @@ class _Losses:
     in_a_row: int = 0
 
 
-def run_admitted(path: str, job: Job) -> Ended | Refused:
-    """Run a job if this process may; what a worker of a cluster calls.
+def run_admitted(path: str, group: Group) -> list[Ended] | Refused:
+    """Run jobs if this process may; what a worker of a cluster calls.
 
     Args:
         path: of the session file.
-        job: what to run.
+        group: what to run.
     """
     from threadpoolctl import threadpool_limits
 
-    reason = refusal(path) or _lacks_gpu(job)
+    reason = refusal(path) or _lacks_gpu(group[0])
     if reason:
         return Refused(f"the worker on {platform.node()} {reason}")
-    # engines run a job again whose worker has died; the folder that it left says how often
-    if RunDirectory(job.run).in_flight().count(job.trial.id) > 1:
-        return given_up(job, DIED_TWICE)
     os.environ.update(ENVIRONMENT)
+    # engines run jobs again whose worker has died; the folders that it left say how often
+    begun = Counter(RunDirectory(group[0].run).in_flight())
     with threadpool_limits(1):
-        return run_job(job)
+        if not any(begun[job.trial.id] for job in group):
+            return run_group(group)
+        found = []
+        for job in group:
+            if begun[job.trial.id] and is_finished(job):
+                found.append(ended(job))
+            elif begun[job.trial.id] > 1:
+                found.append(given_up(job, DIED_TWICE))
+            else:
+                found += run_group((job,))
+        return found
 
 
 def _lacks_gpu(job: Job) -> str:
@@ -111,15 +120,15 @@ class Cluster(ABC):
         """What :func:`refusal` says on every worker that is there, by its name."""
 
     @abstractmethod
-    def submit(self, path: str, job: Job) -> Any:
-        """Hand a job over; gives a handle that can be a key."""
+    def submit(self, path: str, group: Group) -> Any:
+        """Hand jobs over that belong together; gives a handle that can be a key."""
 
     @abstractmethod
     def ended(self, handles: Collection[Any], timeout: float) -> list[Any]:
         """The handles that have ended, after some seconds at the latest."""
 
     @abstractmethod
-    def result(self, handle: Any) -> Ended | Refused | None:
+    def result(self, handle: Any) -> list[Ended] | Refused | None:
         """What became of a handle that has ended; None if its workers died too often."""
 
     @abstractmethod
@@ -130,61 +139,67 @@ class Cluster(ABC):
     def close(self) -> None:
         """Leave the cluster."""
 
-    def run(self, jobs: Iterable[Job], run: RunDirectory) -> Iterator[Ended]:
+    def run(self, groups: Iterable[Group], run: RunDirectory) -> Iterator[Ended]:
         """As :meth:`engines.Engine.run`."""
-        source = iter(jobs)
+        source = iter(groups)
         first = next(source, None)
         if first is None:
             return
-        packages = [*PACKAGES, *(["modisco-lite"] if first.wanted.discovery else [])]
-        with session(run, packages, [str(path) for path in first.plugins]) as path:
+        one = first[0]
+        packages = [*PACKAGES, *(["modisco-lite"] if one.wanted.discovery else [])]
+        with session(run, packages, [str(path) for path in one.plugins]) as path:
             for worker, reason in self.refusals(str(path)).items():
                 if reason:
                     raise UserError(f"{self.name}: the worker on {worker} {reason}")
             yield from self._dealt(str(path), chain([first], source))
 
-    def _dealt(self, path: str, jobs: Iterator[Job]) -> Iterator[Ended]:
-        flying: dict[Any, Job] = {}
+    def _dealt(self, path: str, groups: Iterator[Group]) -> Iterator[Ended]:
+        flying: dict[Any, Group] = {}
         lost = _Losses()
-        back: deque[Job] = deque()
+        back: deque[Group] = deque()
         self._news = time.monotonic()
         try:
             while True:
                 room = self._ahead() - len(flying)
                 again = [back.popleft() for _ in range(min(len(back), room))]
-                for job in chain(again, islice(jobs, max(room - len(again), 0))):
-                    flying[self.submit(path, job)] = job
+                for group in chain(again, islice(groups, max(room - len(again), 0))):
+                    flying[self.submit(path, group)] = group
                 if not flying:
                     return
                 handles = self.ended(flying, _GLANCE)
                 self._tell_silence(bool(handles))
                 for handle in handles:
-                    job = flying.pop(handle)
-                    known = self._judged(job, self.result(handle), lost)
+                    group = flying.pop(handle)
+                    known = self._judged(group, self.result(handle), lost)
                     if known is None:
-                        back.append(job)
+                        back.append(group)
                     else:
-                        yield known
+                        yield from known
         finally:
             self.cancel(flying)
 
-    def _judged(self, job: Job, result: Ended | Refused | None, lost: _Losses) -> Ended | None:
-        """What became of a job; None if it is to be handed over again."""
+    def _judged(
+        self, group: Group, result: list[Ended] | Refused | None, lost: _Losses
+    ) -> list[Ended] | None:
+        """What became of jobs; None if they are to be handed over again."""
         if isinstance(result, Refused):
             raise UserError(f"{self.name}: {result.reason}")
         if result is not None:
             lost.in_a_row = 0
             return result
-        lost.of_trial[job.trial.id] += 1
+        lost.of_trial[group[0].trial.id] += 1
         lost.in_a_row += 1
         if lost.in_a_row > _MOST_IN_A_ROW:
             raise UserError(
                 f"{self.name}: workers die as soon as they have a trial; its own logs say why; the "
                 "same command goes on where it stopped"
             )
-        if lost.of_trial[job.trial.id] < _MOST_LOSSES:
+        if lost.of_trial[group[0].trial.id] < _MOST_LOSSES:
             return None
-        return given_up(job, "its workers died again and again")
+        return [
+            ended(job) if is_finished(job) else given_up(job, "its workers died again and again")
+            for job in group
+        ]
 
     def _ahead(self) -> int:
         """How many jobs may be with the cluster: one runs and one waits where there is room.

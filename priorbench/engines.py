@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,7 +11,8 @@ from typing import Any, Protocol
 from .devices import Device
 from .errors import UserError
 from .store import FAILED, RunDirectory, write_json
-from .worker import Job, measure_trial, run_trial
+from .worker import Job, in_one_line, is_outdated, measure_trial
+from .worker_ensemble import run_ensemble
 
 LOKY, DASK, RAY = "loky", "dask", "ray"
 _PACKAGES = {DASK: "distributed", RAY: "ray"}
@@ -32,11 +34,17 @@ class Machines:
         backend: ``loky`` for this machine, or the cluster's engine, ``dask`` or ``ray``.
         scheduler: its address.
         jobs: how many trials at once; None for as many as there is room for.
+        ensemble: how many trials train together, at most, where they can.
     """
 
     backend: str = LOKY
     scheduler: str | None = None
     jobs: int | None = None
+    ensemble: int = 1
+
+
+Group = tuple[Job, ...]
+"""jobs that are handed over together, and train at once"""
 
 
 @dataclass(frozen=True)
@@ -47,11 +55,13 @@ class Ended:
         trial: id.
         status: ``done``, ``collapsed`` or ``failed``.
         reason: why it collapsed or failed, or "".
+        note: what else the user should know of how it ran, or "".
     """
 
     trial: str
     status: str
     reason: str
+    note: str = ""
 
 
 class Engine(Protocol):
@@ -67,14 +77,14 @@ class Engine(Protocol):
     def facts(self) -> dict[str, Any]:
         """What to write down about the machines, as plain values."""
 
-    def run(self, jobs: Iterable[Job], run: RunDirectory) -> Iterator[Ended]:
+    def run(self, groups: Iterable[Group], run: RunDirectory) -> Iterator[Ended]:
         """Run all jobs; what ended is given as it ends, every job once.
 
-        Jobs are taken from the iterable a few at a time, so that a hundred thousand of them are
+        Groups are taken from the iterable a few at a time, so that a hundred thousand of them are
         never in memory at once. If the iterator is closed, what has not begun never will.
 
         Args:
-            jobs: of different trials.
+            groups: of different trials.
             run: where their trials are written; the caller holds its lock, and nothing is in
                 flight there.
 
@@ -84,6 +94,25 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Leave the machines."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What runs the trials of a study.
+
+    Attributes:
+        engine: open.
+        device: what trials run on.
+        ensemble: how many train at once, at most.
+    """
+
+    engine: Engine
+    device: Device
+    ensemble: int = 1
+
+    def at_once(self, trials: int) -> int:
+        """How many of so many train at once, so that there is work for everyone."""
+        return max(1, min(self.ensemble, math.ceil(trials / self.device.slots)))
 
 
 def open_engine(machines: Machines, say: Callable[[str], None]) -> Engine:
@@ -123,18 +152,29 @@ def open_engine(machines: Machines, say: Callable[[str], None]) -> Engine:
         ) from error
 
 
-def run_job(job: Job) -> Ended:
-    """Run or score a trial; what a worker process calls."""
+def run_group(group: Group) -> list[Ended]:
+    """Run or score trials; what a worker process calls."""
+    if len(group) > 1:
+        note = run_ensemble(group)
+        found = [ended(job) for job in group]
+        return [dataclasses.replace(found[0], note=note), *found[1:]]
+    job = group[0]
     run, trial = RunDirectory(job.run), job.trial.id
     if not job.again:
-        run_trial(job)
-    else:
-        try:
-            with run.in_progress(trial):
-                measure_trial(job)
-        except Exception as error:  # one trial's trouble must not keep the others from their scores
-            return unscored(job, f"{type(error).__name__}: {error}".splitlines()[0])
-    return ended(job)
+        run_ensemble(group)
+        return [ended(job)]
+    try:
+        with run.in_progress(trial):
+            measure_trial(job)
+    except Exception as error:  # one trial's trouble must not keep the others from their scores
+        return [unscored(job, in_one_line(error))]
+    return [ended(job)]
+
+
+def is_finished(job: Job) -> bool:
+    """Whether somebody has run it already."""
+    record = RunDirectory(job.run).record(job.trial.id)
+    return record is not None and record["status"] != FAILED and not is_outdated(record, job.wanted)
 
 
 def ended(job: Job) -> Ended:

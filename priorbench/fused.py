@@ -107,7 +107,7 @@ def _linear(
 
 
 def _relu(part: torch.Tensor, inplace: bool = False) -> Step | None:
-    return None if inplace else Step(Rectifier(), ())
+    return None if inplace or part.dim() < 2 else Step(Rectifier(), ())
 
 
 def _max_pool1d(  # noqa: PLR0917 (the signature of torch)

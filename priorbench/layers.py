@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -83,6 +83,27 @@ class Layer(ABC):
     reads_result: ClassVar[bool] = False
     """whether its derivatives read its result in place of its input"""
 
+    @property
+    def state(self) -> Parameters:
+        """Tensors that it changes in the forward pass."""
+        return ()
+
+    def for_members(self, members: int, state: Parameters) -> Layer:
+        """The layer that does this for several networks, whose channels lie side by side.
+
+        It is given what this layer is given with the networks' channels one behind the other,
+        (B, M * C, ...), and the parameters of :meth:`joined_parameters`.
+
+        Args:
+            members: how many networks, M.
+            state: of all of them, (M, ...) each.
+        """
+        return self
+
+    def joined_parameters(self, parameters: Parameters) -> Parameters:
+        """Of all networks, from such with a first dimension more, (M, ...)."""
+        return [None if one is None else one.flatten(0, 1) for one in parameters]
+
     @abstractmethod
     def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
         """The function; torch can differentiate it too."""
@@ -110,23 +131,29 @@ class Layer(ABC):
 
 @dataclass(frozen=True)
 class Convolution(Layer):
-    """``torch.conv1d`` of stride 1, in one group; parameters are weight and bias.
+    """``torch.conv1d`` of stride 1; parameters are weight and bias.
 
     Attributes:
         padding: zeros at either end.
         dilation: distance between the positions that are weighted.
+        groups: of channels, each convolved by itself.
     """
 
     parameters: ClassVar[int] = 2
 
     padding: int
     dilation: int
+    groups: int = 1
+
+    def for_members(self, members: int, state: Parameters) -> Convolution:
+        """See Layer.for_members."""
+        return replace(self, groups=self.groups * members)
 
     def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
         """See Layer.forward."""
         weight, bias = parameters
         assert weight is not None
-        return Made(torch.conv1d(value, weight, bias, 1, self.padding, self.dilation))
+        return Made(torch.conv1d(value, weight, bias, 1, self.padding, self.dilation, self.groups))
 
     def by_input(self, gradient: torch.Tensor, seen: Seen) -> torch.Tensor:
         """See Layer.by_input."""
@@ -139,7 +166,7 @@ class Convolution(Layer):
         """See Layer.second; the gradient is linear in that by the result and in the weight."""
         weight = seen.parameters[0]
         assert weight is not None
-        by_gradient = torch.conv1d(slope, weight, None, 1, self.padding, self.dilation)
+        by_gradient = torch.conv1d(slope, weight, None, 1, self.padding, self.dilation, self.groups)
         by_weight = self._gradients(gradient, slope, weight, (False, True, False))[1]
         return Second(by_gradient, (by_weight, None))
 
@@ -164,13 +191,15 @@ class Convolution(Layer):
         around = self.dilation * (weight.shape[2] - 1) - self.padding
         if asked[0] and around >= _WIDE and gradient.device.type == "cpu":
             padded = F.pad(gradient, (around, around))
-            turned = weight.flip(2).transpose(0, 1)
-            by_input = torch.conv1d(padded, turned, None, 1, 0, self.dilation)
+            turned = (
+                torch.unflatten(weight.flip(2), 0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)
+            )
+            by_input = torch.conv1d(padded, turned, None, 1, 0, self.dilation, self.groups)
             if not any(asked[1:]):
                 return by_input, None, None
             return by_input, *self._gradients(gradient, value, weight, (False, *asked[1:]))[1:]
         sizes = [weight.shape[0]] if asked[2] else None
-        form = [1], [self.padding], [self.dilation], False, [0], 1
+        form = [1], [self.padding], [self.dilation], False, [0], self.groups
         return _aten.convolution_backward(gradient, value, weight, sizes, *form, asked)
 
 
@@ -179,6 +208,14 @@ class Linear(Layer):
     """``torch.nn.functional.linear`` of (B, C); parameters are weight and bias."""
 
     parameters: ClassVar[int] = 2
+
+    def for_members(self, members: int, state: Parameters) -> MemberLinear:
+        """See Layer.for_members."""
+        return MemberLinear(members)
+
+    def joined_parameters(self, parameters: Parameters) -> Parameters:
+        """See Layer.joined_parameters: as they are."""
+        return parameters
 
     def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
         """See Layer.forward."""
@@ -205,6 +242,58 @@ class Linear(Layer):
         by_bias = None if seen.parameters[1] is None else gradient.sum(0)
         by_input = self.by_input(gradient, seen) if wanted else None
         return by_input, (gradient.t() @ seen.value, by_bias)
+
+
+@dataclass(frozen=True)
+class MemberLinear(Layer):
+    """``torch.nn.functional.linear`` of several networks; parameters are (M, O, I) and (M, O).
+
+    Attributes:
+        members: how many networks, M.
+    """
+
+    parameters: ClassVar[int] = 2
+
+    members: int
+
+    def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
+        """See Layer.forward."""
+        weight, bias = parameters
+        assert weight is not None
+        result = self._split(value) @ weight.transpose(1, 2)
+        return Made(_side_by_side(result if bias is None else result + bias.unsqueeze(1)))
+
+    def by_input(self, gradient: torch.Tensor, seen: Seen) -> torch.Tensor:
+        """See Layer.by_input."""
+        weight = seen.parameters[0]
+        assert weight is not None
+        return _side_by_side(self._split(gradient) @ weight)
+
+    def second(self, slope: torch.Tensor, gradient: torch.Tensor, seen: Seen) -> Second:
+        """See Layer.second."""
+        weight = seen.parameters[0]
+        assert weight is not None
+        slopes = self._split(slope)
+        by_weight = self._split(gradient).transpose(1, 2) @ slopes
+        return Second(_side_by_side(slopes @ weight.transpose(1, 2)), (by_weight, None))
+
+    def by_all(
+        self, gradient: torch.Tensor, seen: Seen, of_statistics: Gradients, wanted: bool
+    ) -> tuple[torch.Tensor | None, Gradients]:
+        """See Layer.by_all."""
+        gradients = self._split(gradient)
+        by_bias = None if seen.parameters[1] is None else gradients.sum(1)
+        by_input = self.by_input(gradient, seen) if wanted else None
+        return by_input, (gradients.transpose(1, 2) @ self._split(seen.value), by_bias)
+
+    def _split(self, value: torch.Tensor) -> torch.Tensor:
+        """(M, B, C) of (B, M * C)."""
+        return torch.unflatten(value, 1, (self.members, -1)).transpose(0, 1)
+
+
+def _side_by_side(value: torch.Tensor) -> torch.Tensor:
+    """(B, M * C) of (M, B, C)."""
+    return value.transpose(0, 1).flatten(1)
 
 
 @dataclass(frozen=True)

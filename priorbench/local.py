@@ -17,11 +17,19 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from .devices import Device, choose_device
-from .engines import DIED_TWICE, ENVIRONMENT, Ended, ended, given_up, run_job
-from .store import FAILED, RunDirectory
-from .worker import Job, is_outdated
+from .engines import (
+    DIED_TWICE,
+    ENVIRONMENT,
+    Ended,
+    Group,
+    ended,
+    given_up,
+    is_finished,
+    run_group,
+)
+from .store import RunDirectory
 
-_AHEAD = 4  # jobs that wait at the workers' door, so that none of them waits for one
+_AHEAD = 4  # groups that wait at the workers' door, so that none of them waits for one
 
 
 class LocalEngine:
@@ -56,15 +64,16 @@ class LocalEngine:
     def close(self) -> None:
         """Do nothing: processes end with :meth:`run`."""
 
-    def run(self, jobs: Iterable[Job], run: RunDirectory) -> Iterator[Ended]:
+    def run(self, groups: Iterable[Group], run: RunDirectory) -> Iterator[Ended]:
         """As :meth:`engines.Engine.run`.
 
         When a worker dies, loky gives up all jobs that were in flight. Each of those is tried
-        once more, alone; the one whose worker dies again has failed.
+        once more, alone; the one whose worker dies again has failed. Trials that trained at once
+        are tried one by one first.
         """
-        source, back = iter(jobs), deque[Job]()
+        source, back = iter(groups), deque[Group]()
         while True:
-            flying: dict[Any, Job] = {}
+            flying: dict[Any, Group] = {}
             try:
                 yield from _pooled(_first(back, source), self._workers, flying)
                 return
@@ -72,46 +81,50 @@ class LocalEngine:
                 lost = list(flying.values())
                 begun = set(run.in_flight())
                 run.clear_in_flight()
-                suspects = [job for job in lost if job.trial.id in begun] or lost[:1]
-                for job in lost:
-                    if _finished(job, run):
-                        yield ended(job)
-                    elif job in suspects:
-                        yield _alone(job, run)
-                    else:
-                        back.append(job)
+                suspects = [
+                    group for group in lost if any(job.trial.id in begun for job in group)
+                ] or lost[:1]
+                for group in lost:
+                    left = [job for job in group if not is_finished(job)]
+                    yield from (ended(job) for job in group if job not in left)
+                    if group not in suspects:
+                        back.append(group)
+                    elif len(group) > 1:
+                        back.extend((job,) for job in left)
+                    elif left:
+                        yield from _alone(group, run)
 
 
-def _first(back: deque[Job], source: Iterator[Job]) -> Iterator[Job]:
+def _first(back: deque[Group], source: Iterator[Group]) -> Iterator[Group]:
     while back:
         yield back.popleft()
     # not `yield from`: the end of this generator would be that of the source
-    for job in source:  # noqa: UP028
-        yield job
+    for group in source:  # noqa: UP028
+        yield group
 
 
-def _pooled(jobs: Iterator[Job], workers: int, flying: dict[Any, Job]) -> Iterator[Ended]:
+def _pooled(groups: Iterator[Group], workers: int, flying: dict[Any, Group]) -> Iterator[Ended]:
     """What ended, from worker processes that end with this generator.
 
-    ``flying`` holds the jobs that were handed over and have not ended, by their futures.
+    ``flying`` holds the groups that were handed over and have not ended, by their futures.
     """
-    first = list(islice(jobs, workers))
+    first = list(islice(groups, workers))
     if not first:
         return
     executor = ProcessPoolExecutor(
         len(first), env=ENVIRONMENT, initializer=_die_with, initargs=(os.getpid(),)
     )
-    jobs, finished = chain(first, jobs), False
+    groups, finished = chain(first, groups), False
     try:
         while True:
-            for job in islice(jobs, workers + max(workers, _AHEAD) - len(flying)):
-                flying[executor.submit(run_job, job)] = job
+            for group in islice(groups, workers + max(workers, _AHEAD) - len(flying)):
+                flying[executor.submit(run_group, group)] = group
             if not flying:
                 break
             for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                result = future.result()
+                results = future.result()
                 del flying[future]
-                yield result
+                yield from results
         finished = True
     finally:
         # a worker that ends by itself gives back its semaphores, and leaves no warning about them
@@ -129,14 +142,9 @@ def _die_with(driver: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _alone(job: Job, run: RunDirectory) -> Ended:
+def _alone(group: Group, run: RunDirectory) -> Iterator[Ended]:
     try:
-        return next(_pooled(iter([job]), 1, {}))
+        yield from _pooled(iter([group]), 1, {})
     except BrokenProcessPool as error:
         run.clear_in_flight()
-        return given_up(job, DIED_TWICE, str(error))
-
-
-def _finished(job: Job, run: RunDirectory) -> bool:
-    record = run.record(job.trial.id)
-    return record is not None and record["status"] != FAILED and not is_outdated(record, job.wanted)
+        yield given_up(group[0], DIED_TWICE, str(error))

@@ -20,9 +20,8 @@ from distributed.comm import connect
 from .admission import refusal
 from .cluster import PATIENCE, Cluster, Refused, run_admitted
 from .devices import CUDA, Device, choose_device
-from .engines import Ended
+from .engines import Ended, Group
 from .errors import UserError
-from .worker import Job
 
 _GPU = "GPU"
 _THREADS = (
@@ -101,13 +100,13 @@ class DaskEngine(Cluster):
             found[name] = _refused(answer, worker.get("nthreads", 1))
         return found
 
-    def submit(self, path: str, job: Job) -> Any:
+    def submit(self, path: str, group: Group) -> Any:
         """As :meth:`cluster.Cluster.submit`."""
         future = self._client.submit(
             _run_here,
             path,
-            job,
-            key=f"{job.trial.id}-{secrets.token_hex(4)}",
+            group,
+            key=f"{group[0].trial.id}-{secrets.token_hex(4)}",
             pure=False,
             resources={_GPU: 1} if self.gpu else None,
         )
@@ -124,10 +123,10 @@ class DaskEngine(Cluster):
         except queue.Empty:
             return [future for future in found if future in handles]
 
-    def result(self, handle: Any) -> Ended | Refused | None:
+    def result(self, handle: Any) -> list[Ended] | Refused | None:
         """As :meth:`cluster.Cluster.result`."""
         try:
-            result: Ended | Refused = handle.result()
+            result: list[Ended] | Refused = handle.result()
         except distributed.KilledWorker:
             return None
         except CancelledError:
@@ -169,11 +168,11 @@ def _require_answer(address: str) -> None:
         ) from error
 
 
-def _run_here(path: str, job: Job) -> Ended | Refused:
+def _run_here(path: str, group: Group) -> list[Ended] | Refused:
     worker = distributed.get_worker()
     reason = _too_many_threads(worker.state.nthreads)
     return (
-        Refused(f"the worker at {worker.address} {reason}") if reason else run_admitted(path, job)
+        Refused(f"the worker at {worker.address} {reason}") if reason else run_admitted(path, group)
     )
 
 

@@ -22,9 +22,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from .admission import refusal
 from .cluster import PATIENCE, SILENCE, Cluster, Refused, run_admitted
 from .devices import CUDA, Device, choose_device
-from .engines import Ended
+from .engines import Ended, Group
 from .errors import UserError
-from .worker import Job
 
 _RETRIES = 3  # of a trial whose worker died; cluster.run_admitted gives it up before
 
@@ -118,19 +117,19 @@ class RayEngine(Cluster):
                 self.say(f"{self.name}: waiting for {len(left)} of {len(asked)} nodes to answer")
         return {host: _answer(reference) for host, reference in asked.items()}
 
-    def submit(self, path: str, job: Job) -> Any:
+    def submit(self, path: str, group: Group) -> Any:
         """As :meth:`cluster.Cluster.submit`."""
-        return self._task.remote(path, job)
+        return self._task.remote(path, group)
 
     def ended(self, handles: Collection[Any], timeout: float) -> list[Any]:
         """As :meth:`cluster.Cluster.ended`."""
         found: list[Any] = ray.wait(list(handles), num_returns=1, timeout=timeout)[0]
         return found
 
-    def result(self, handle: Any) -> Ended | Refused | None:
+    def result(self, handle: Any) -> list[Ended] | Refused | None:
         """As :meth:`cluster.Cluster.result`."""
         try:
-            result: Ended | Refused = ray.get(handle)
+            result: list[Ended] | Refused = ray.get(handle)
         except RayTaskError as error:
             raise error.cause from None
         except RayError:

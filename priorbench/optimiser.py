@@ -17,7 +17,7 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 class Adam:
     """Adam (Kingma & Ba, ICLR 2015), with the constants that torch has by default."""
 
-    def __init__(self, parameters: Iterable[torch.nn.Parameter], learning_rate: float) -> None:
+    def __init__(self, parameters: Iterable[torch.Tensor], learning_rate: float) -> None:
         """Start with moments of zero.
 
         Args:
@@ -29,6 +29,17 @@ class Adam:
         self._first = [torch.zeros_like(p) for p in self.parameters]
         self._second = [torch.zeros_like(p) for p in self.parameters]
         self._steps = [0] * len(self.parameters)
+
+    def keep(self, parameters: Iterable[torch.Tensor], index: torch.Tensor) -> None:
+        """Go on with a part of every parameter.
+
+        Args:
+            parameters: what is left of each, in the same order.
+            index: (k,) int64, which places of the first dimension that is.
+        """
+        self.parameters = [p for p in parameters if p.requires_grad]
+        self._first = [moment[index] for moment in self._first]
+        self._second = [moment[index] for moment in self._second]
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

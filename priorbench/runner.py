@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .admission import end_sessions
-from .engines import Engine
+from .engines import Crew, Group
+from .grouping import grouped
 from .plan import Plan
 from .store import FAILED, RunDirectory
 from .trial import Trial
@@ -34,11 +35,13 @@ class Event:
         trial: which one.
         status: ``done``, ``collapsed`` or ``failed``.
         reason: why it collapsed or failed, or "".
+        note: what else the user should know of how it ran, or "".
     """
 
     trial: Trial
     status: str
     reason: str
+    note: str = ""
 
 
 def pending(plan: Plan, run: RunDirectory) -> list[Pending]:
@@ -61,7 +64,7 @@ def run_pending(
     run: RunDirectory,
     todo: Sequence[Pending],
     *,
-    engine: Engine,
+    crew: Crew,
     ended: Callable[[Event], None],
 ) -> None:
     """Run what is pending.
@@ -70,27 +73,30 @@ def run_pending(
         plan: all trials.
         run: where they are written; the caller holds its lock.
         todo: of :func:`pending`.
-        engine: what runs them.
+        crew: what runs them.
         ended: called after every trial.
     """
     end_sessions(run)
     run.clear_in_flight()
     trials = {one.trial.id: one.trial for one in todo}
     if trials:
-        for one in engine.run(_jobs(plan, run, todo), run):
-            ended(Event(trials[one.trial], one.status, one.reason))
+        for one in crew.engine.run(_groups(plan, run, todo, crew), run):
+            ended(Event(trials[one.trial], one.status, one.reason, one.note))
     run.clear_in_flight()
 
 
-def _jobs(plan: Plan, run: RunDirectory, todo: Sequence[Pending]) -> Iterator[Job]:
+def _groups(plan: Plan, run: RunDirectory, todo: Sequence[Pending], crew: Crew) -> Iterator[Group]:
+    """Trials that are to be trained, some at once, in the plan's order; then those to score."""
     root = run.root.resolve()
     folders = {name: folder.resolve() for name, folder in plan.datasets.items()}
+
+    def job(trial: Trial, *, again: bool) -> Job:
+        folder = folders[f"{trial.task}/{trial.dataset}"]
+        return Job(trial, folder, plan.study.plugins, root, plan.wanted(trial), again=again)
+
+    new = [one.trial for one in todo if not one.again]
+    for group in grouped(new, crew.at_once(len(new))):
+        yield tuple(job(trial, again=False) for trial in group)
     for one in todo:
-        yield Job(
-            one.trial,
-            folders[f"{one.trial.task}/{one.trial.dataset}"],
-            plan.study.plugins,
-            root,
-            plan.wanted(one.trial),
-            again=one.again,
-        )
+        if one.again:
+            yield (job(one.trial, again=True),)

@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from . import registry
 from .choosing import TUNING_FILE, choose_weights, chosen_weights, told
 from .contracts import Task
 from .discovery import require_modisco
-from .engines import Engine, Machines, open_engine
+from .engines import Crew, Machines, open_engine
 from .environment import environment
 from .errors import UserError
 from .pages import reports_package
@@ -79,6 +80,7 @@ def run_study(
     started = time.monotonic()
     with closing(open_engine(machines, console.say)) as engine:
         device = engine.device(study.device)
+        crew = Crew(engine, device, machines.ensemble)
         console.say(f"device: {device.told()}")
         resolved = resolve(study, device.kind)
         run = RunDirectory(
@@ -95,11 +97,11 @@ def run_study(
             facts = {**environment(device.kind, device.slots), **engine.facts()}
             write_json(run.root / "environment.json", {**facts, **_about(plan, run, command)})
             if resolved.tune:
-                plan = _tune(plan, run, engine, console)
+                plan = _tune(plan, run, crew, console)
             write_plan(plan, run)
             # tuning trials that failed were tried again before weights were chosen, not after
             todo = pending(plan.of_stage(EVALUATE), run)
-            _run_stage(plan, EVALUATE, todo, run, engine=engine, console=console)
+            _run_stage(plan, EVALUATE, todo, run, crew=crew, console=console)
             statuses = write_results(plan, run)
     return Outcome(run.root, statuses, time.monotonic() - started)
 
@@ -120,12 +122,12 @@ def _about(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
     }
 
 
-def _tune(plan: Plan, run: RunDirectory, engine: Engine, console: Console) -> Plan:
+def _tune(plan: Plan, run: RunDirectory, crew: Crew, console: Console) -> Plan:
     """Run what is missing of the tuning trials, choose, and plan the evaluation."""
     todo = pending(plan, run)
     if todo:
         write_plan(plan, run)
-    _run_stage(plan, TUNE, todo, run, engine=engine, console=console)
+    _run_stage(plan, TUNE, todo, run, crew=crew, console=console)
     choices = choose_weights(plan, run)
     write_text(run.root / TUNING_FILE, as_csv(choices))
     for line in told(choices):
@@ -139,15 +141,24 @@ def _run_stage(
     todo: Sequence[Pending],
     run: RunDirectory,
     *,
-    engine: Engine,
+    crew: Crew,
     console: Console,
 ) -> None:
     """Run what is missing of one stage, with a word about how much that is."""
     what = "tuning trials" if stage == TUNE else "trials"
     count = len(plan.of_stage(stage).trials)
     console.say(f"{count} {what}, {len(todo)} to run, in {run.root}")
+    notes: Counter[str] = Counter()
     with console.progress(len(todo)) as ended:
-        run_pending(plan, run, todo, engine=engine, ended=ended)
+
+        def note(event: Event) -> None:
+            if event.note:
+                notes[event.note] += 1
+            ended(event)
+
+        run_pending(plan, run, todo, crew=crew, ended=note)
+    for text, count in notes.items():
+        console.say(f"of trials that should have trained at once {text} ({count} x)")
 
 
 def score_run(root: Path, more: Wanted, *, machines: Machines, console: Console) -> Outcome:
@@ -168,7 +179,7 @@ def score_run(root: Path, more: Wanted, *, machines: Machines, console: Console)
     plan = read_plan(run, more)
     unscored = 0
     with closing(open_engine(machines, console.say)) as engine, run.lock():
-        engine.device(plan.study.device)
+        crew = Crew(engine, engine.device(plan.study.device))
         todo = pending(plan, run)
         console.say(f"{len(plan.trials)} trained trials, {len(todo)} to score, in {root}")
         with console.progress(len(todo)) as ended:
@@ -178,7 +189,7 @@ def score_run(root: Path, more: Wanted, *, machines: Machines, console: Console)
                 unscored += event.status == FAILED
                 ended(event)
 
-            run_pending(plan, run, todo, engine=engine, ended=count)
+            run_pending(plan, run, todo, crew=crew, ended=count)
         write_text(root / "study.toml", plan.study.to_toml())
         everything = read_plan(run, trained=False)
         if plan.study.tune:

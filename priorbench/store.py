@@ -127,15 +127,23 @@ class RunDirectory:
         """
         with self.in_progress(trial_id) as folder:
             yield folder
-            os.chmod(folder, 0o755)
-            while True:
-                try:
-                    folder.rename(self.trial(trial_id))
-                    return
-                except OSError as error:
-                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                        raise
-                self._discard(self.trial(trial_id))  # of a trial that is run again
+            self.finish(folder, trial_id)
+
+    def finish(self, folder: Path, trial_id: str) -> None:
+        """Let a folder that was filled in progress take the trial's place.
+
+        Raises:
+            FileNotFoundError: if it was cleared in between.
+        """
+        os.chmod(folder, 0o755)
+        while True:
+            try:
+                folder.rename(self.trial(trial_id))
+                return
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            self._discard(self.trial(trial_id))  # of a trial that is run again
 
     def _discard(self, folder: Path) -> None:
         """Remove a folder, if it is there; it is gone at once, not bit by bit."""

@@ -36,6 +36,7 @@ from torch.overrides import TorchFunctionMode
 from .batch_norm import BatchNorm, Running, normalise
 from .chain import Gate, Parts, Step, run
 from .fused import chain_of, changed, recognise
+from .trees import map_tensors, map_tree, tensors_in
 
 
 class NotDivisible(AttributeError):
@@ -135,16 +136,6 @@ for _name in ("neg", "abs", "getitem"):
     setattr(Streams, f"__{_name}__", _operator(f"__{_name}__"))
 
 
-def _map(function: Callable[[Any], Any], value: Any) -> Any:
-    """Apply a function within lists, tuples (named ones too) and dictionaries."""
-    if isinstance(value, Mapping):
-        return {key: _map(function, item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        items = [_map(function, item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return function(value)
-
-
 def _streams_in(value: Any) -> Iterator[Streams]:
     if isinstance(value, Streams):
         yield value
@@ -159,7 +150,7 @@ def _part(value: Any, index: int) -> Any:
     if isinstance(value, Streams):
         return value.parts[index]
     if isinstance(value, (tuple, list, Mapping)):
-        return _map(lambda item: _part(item, index), value)
+        return map_tree(lambda item: _part(item, index), value)
     return value
 
 
@@ -279,11 +270,7 @@ def forward_parts(
         the output of each group: tensors with one row per example, also within lists, tuples
         and dictionaries.
     """
-    # a module may squeeze a batch of one
-    small = any(len(arguments[0]) == 1 for arguments in parts)
-    if len(parts) == 1 or small:
-        return _whole(model, parts, gate, counted)
-    return _way(model, parts, counted)(model, parts, gate, counted)
+    return choose_way(model, parts, counted)(model, parts, gate, counted)
 
 
 def _side_by_side(
@@ -338,12 +325,13 @@ def _cut(output: Any, sizes: Sequence[int]) -> list[Any]:
 
 
 def _rows(output: Any, start: int, end: int) -> Any:
-    return _map(lambda v: v[start:end] if isinstance(v, torch.Tensor) else v, output)
+    return map_tensors(lambda value: value[start:end], output)
 
 
-_Way = Callable[[torch.nn.Module, Sequence[Arguments], Gate, int], list[Any]]
+Way = Callable[[torch.nn.Module, Sequence[Arguments], Gate, int], list[Any]]
+"""how groups of examples go through a model; arguments and result of :func:`forward_parts`"""
 # by model, and by which of its modules are in training mode or have hooks
-_tried: WeakKeyDictionary[torch.nn.Module, dict[tuple[tuple[bool, bool], ...], _Way]] = (
+_tried: WeakKeyDictionary[torch.nn.Module, dict[tuple[tuple[bool, bool], ...], Way]] = (
     WeakKeyDictionary()
 )
 
@@ -356,8 +344,14 @@ def modules_of(model: torch.nn.Module) -> list[torch.nn.Module]:
     return found
 
 
-def _way(model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> _Way:
-    """The fastest way that gives what one tensor gives; tried once and remembered."""
+def choose_way(model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> Way:
+    """The fastest way that gives what one tensor gives; tried once and remembered.
+
+    Arguments are those of :func:`forward_parts`.
+    """
+    # a module may squeeze a batch of one
+    if len(parts) == 1 or any(len(arguments[0]) == 1 for arguments in parts):
+        return _whole
     modules = modules_of(model)
     known = _tried.setdefault(model, {})
     modes = tuple([(module.training, changed(module)) for module in modules])
@@ -367,7 +361,7 @@ def _way(model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> _W
         return _whole  # its first pass makes it what it is
     norms = [module for module in modules if isinstance(module, _BatchNorm)]
     coupled = any(norm.training or norm.running_mean is None for norm in norms)
-    ways: list[_Way] = (
+    ways: list[Way] = (
         [_as_chain, _side_by_side] if coupled else [_as_chain, _side_by_side, _one_by_one]
     )
     if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
@@ -377,8 +371,8 @@ def _way(model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> _W
 
 
 def _first_that_agrees(
-    ways: Sequence[_Way], model: torch.nn.Module, parts: Sequence[Arguments], counted: int
-) -> _Way:
+    ways: Sequence[Way], model: torch.nn.Module, parts: Sequence[Arguments], counted: int
+) -> Way:
     """The first way that gives what one tensor gives; leaves no trace."""
     if not ways:
         return _whole
@@ -410,7 +404,7 @@ class _Trial:
         return same and all(map(_similar, other.slopes, self.slopes))
 
 
-def _trial(way: _Way, model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> _Trial:
+def _trial(way: Way, model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> _Trial:
     """Go a way once, without dropout, as masks would differ; leaves no trace."""
     device = parts[0][0].device
     before = [buffer.clone() for buffer in model.buffers()]
@@ -425,7 +419,7 @@ def _trial(way: _Way, model: torch.nn.Module, parts: Sequence[Arguments], counte
         with gate.closed():
             slope = torch.autograd.grad(_total(outputs), leaf, allow_unused=True)[0]
         buffers = [buffer.clone() for buffer in model.buffers()]
-        return _Trial([*_tensors(outputs), *buffers], [] if slope is None else [slope])
+        return _Trial([*tensors_in(outputs), *buffers], [] if slope is None else [slope])
     finally:
         _restore(model, before)
         _set_generators(generators, device)
@@ -434,7 +428,7 @@ def _trial(way: _Way, model: torch.nn.Module, parts: Sequence[Arguments], counte
 def _total(outputs: Any) -> torch.Tensor:
     """A sum in which no two numbers of an output have the same weight."""
     total = torch.zeros(())
-    for value in _tensors(outputs):
+    for value in tensors_in(outputs):
         if value.requires_grad and value.is_floating_point():
             weight = torch.linspace(1, 2, value[0].numel()).to(value).view_as(value[0])
             total = total.to(value.device) + (value * weight).sum()
@@ -454,16 +448,6 @@ def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
 def _similar(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Within a hundredth: rounding may turn a rectifier or the choice of a maximum around."""
     return float((one - other).norm()) <= 0.01 * float(one.norm())
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _tensors(list(value.values()))
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _tensors(item)
 
 
 _DROPOUTS = {

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -143,6 +143,103 @@ def mean_prediction_loss(
     return total / len(rows)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What the steps of an epoch see, in their order.
+
+    Attributes:
+        rows: (N,) of the dataset.
+        flips: (N,) bool, shown as the other strand.
+        shifts: (N,) by how much the window is moved, or None.
+    """
+
+    rows: NDArray[np.int64]
+    flips: NDArray[np.bool_]
+    shifts: NDArray[np.int64] | None
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that stand for all of it."""
+        moved = b"" if self.shifts is None else self.shifts.tobytes()
+        text = self.rows.tobytes() + self.flips.tobytes() + moved
+        return hashlib.sha256(text).hexdigest()[:16]
+
+
+def shown(dataset: Dataset, task: Task, luck: Luck, epoch: int) -> Shown:
+    """Rows in an epoch's order, which to turn to the other strand, and how far to shift."""
+    rows = dataset.rows(TRAIN)
+    generator = np.random.default_rng(luck.derive("order", epoch))
+    # a share of the data is passed through more often, so that an epoch has as many steps
+    passes = math.ceil(dataset.epoch_rows / len(rows))
+    shuffled = np.concatenate([generator.permutation(rows) for _ in range(passes)])
+    shuffled = shuffled[: dataset.epoch_rows]
+    flips = generator.random(len(shuffled)) < 0.5
+    margin = dataset.margin
+    shifts = generator.integers(-margin, margin + 1, len(shuffled)) if margin else None
+    return Shown(shuffled, flips & task.reverse_complement, shifts)
+
+
+def batches(dataset: Dataset, schedule: Schedule) -> list[NDArray[np.int64]]:
+    """Which of an epoch's examples each step sees, by their place in its order."""
+    count = dataset.epoch_rows
+    steps = max(1, round(count / schedule.batch_size))
+    # parts of almost equal size: a short last batch would upset batch norm
+    return np.array_split(np.arange(count), steps)
+
+
+def clock(device: torch.device) -> float:
+    """Seconds: of this process on CPU, so that busy neighbours do not count; wall on a GPU."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+class Course:
+    """How a training goes: its history, its best epoch, and when it is over."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        """Before the first epoch."""
+        self.schedule = schedule
+        self.history: list[Epoch] = []
+        self.best_epoch, self.best_state = -1, None
+        self.divergence = ""
+        self._reference, self._waited = float("inf"), 0
+
+    best_state: Mapping[str, Any] | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is no further epoch."""
+        longest, patience = self.schedule.epochs, self.schedule.patience
+        return bool(self.divergence) or (len(self.history) >= longest or self._waited >= patience)
+
+    def add(self, epoch: Epoch, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Note an epoch.
+
+        Args:
+            epoch: which has just ended.
+            state: gives a copy of the weights and buffers.
+        """
+        self.history.append(epoch)
+        losses = (epoch.training_loss, epoch.penalty, epoch.validation_loss)
+        if not all(map(math.isfinite, losses)):
+            self.divergence = f"loss is not finite in epoch {len(self.history)}"
+            return
+        best = self.best_epoch
+        if best < 0 or epoch.validation_loss < self.history[best].validation_loss:
+            self.best_epoch, self.best_state = len(self.history) - 1, state()
+        improved = epoch.validation_loss < self._reference - self.schedule.min_delta
+        self._reference = epoch.validation_loss if improved else self._reference
+        self._waited = 0 if improved else self._waited + 1
+
+    def fit(self, model: torch.nn.Module, initial_weights: str) -> Fit:
+        """The result, with the best weights in the model."""
+        if self.best_state is not None:
+            model.load_state_dict(dict(self.best_state))
+        return Fit(model.eval(), self.history, self.best_epoch, initial_weights, self.divergence)
+
+
 class _Trainer:
     """One training in progress."""
 
@@ -157,8 +254,9 @@ class _Trainer:
         luck: Luck,
     ) -> None:
         self.model, self.task, self.dataset = model, task, dataset
-        self.schedule, self.luck = schedule, luck
+        self.luck = luck
         self.device = next(model.parameters()).device
+        self.batches = batches(dataset, schedule)
         self.optimiser = Adam(model.parameters(), schedule.learning_rate)
         self.objective = Objective(model, task, regularisation, luck)
 
@@ -170,52 +268,27 @@ class _Trainer:
         self.optimiser.step()
         return prediction.detach(), penalty.detach()
 
-    def order(
-        self, epoch: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64] | None]:
-        """Rows in the epoch's order, which to turn to the other strand, and how far to shift."""
-        rows = self.dataset.rows(TRAIN)
-        generator = np.random.default_rng(self.luck.derive("order", epoch))
-        # a share of the data is passed through more often, so that an epoch has as many steps
-        passes = math.ceil(self.dataset.epoch_rows / len(rows))
-        shuffled = np.concatenate([generator.permutation(rows) for _ in range(passes)])
-        rows = shuffled = shuffled[: self.dataset.epoch_rows]
-        flips = generator.random(len(rows)) < 0.5
-        margin = self.dataset.margin
-        shifts = generator.integers(-margin, margin + 1, len(rows)) if margin else None
-        return shuffled, flips & self.task.reverse_complement, shifts
-
     def epoch(self, number: int) -> Epoch:
         """Train for one epoch, then measure the validation prediction loss."""
-        rows, flips, shifts = self.order(number)
-        steps = max(1, round(len(rows) / self.schedule.batch_size))
+        order = shown(self.dataset, self.task, self.luck, number)
+        steps = len(self.batches)
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
         self.model.train()
-        started = self._clock()
-        # parts of almost equal size: a short last batch would upset batch norm
-        for done, index in enumerate(np.array_split(np.arange(len(rows)), steps)):
+        started = clock(self.device)
+        for done, index in enumerate(self.batches):
             batch = load_batch(
                 self.dataset,
-                rows[index],
+                order.rows[index],
                 self.device,
-                flip=flips[index],
-                shift=None if shifts is None else shifts[index],
+                flip=order.flips[index],
+                shift=None if order.shifts is None else order.shifts[index],
             )
             total += torch.stack(self.step(batch, number + done / steps))
-        seconds = (self._clock() - started) / steps
+        seconds = (clock(self.device) - started) / steps
         self.model.eval()
         validation = mean_prediction_loss(self.model, self.task, self.dataset, VALID, self.device)
         prediction, penalty = (total / steps).tolist()
-        moved = b"" if shifts is None else shifts.tobytes()
-        digest = hashlib.sha256(rows.tobytes() + flips.tobytes() + moved).hexdigest()[:16]
-        return Epoch(prediction, penalty, validation, seconds, digest)
-
-    def _clock(self) -> float:
-        """Seconds: of this process on CPU, so that busy neighbours do not count; wall on a GPU."""
-        if self.device.type == "cpu":
-            return time.process_time()
-        torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        return Epoch(prediction, penalty, validation, seconds, order.digest)
 
 
 def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,26 +325,13 @@ def fit(
         device: where to train.
     """
     initial = weights_hash(model)
-    history: list[Epoch] = []
-    best_epoch, best_state, reference, waited = -1, None, float("inf"), 0
-    divergence = ""
+    course = Course(schedule)
     with seeded_torch(luck.derive("prior"), device):
         model = regularisation.adapt(model)
         trainer = _Trainer(
             model.to(device), task, regularisation, dataset, schedule=schedule, luck=luck
         )
-        while len(history) < schedule.epochs and waited < schedule.patience:
-            epoch = trainer.epoch(len(history))
-            history.append(epoch)
-            losses = (epoch.training_loss, epoch.penalty, epoch.validation_loss)
-            if not all(map(math.isfinite, losses)):
-                divergence = f"loss is not finite in epoch {len(history)}"
-                break
-            if best_epoch < 0 or epoch.validation_loss < history[best_epoch].validation_loss:
-                best_epoch, best_state = len(history) - 1, _copied(model.state_dict())
-            improved = epoch.validation_loss < reference - schedule.min_delta
-            reference = epoch.validation_loss if improved else reference
-            waited = 0 if improved else waited + 1
-    if best_state is not None:
-        model.load_state_dict(best_state)
-    return Fit(model.eval(), history, best_epoch, initial, divergence)
+        while not course.is_over:
+            epoch = trainer.epoch(len(course.history))
+            course.add(epoch, lambda: _copied(model.state_dict()))
+    return course.fit(model, initial)

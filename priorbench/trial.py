@@ -24,9 +24,12 @@ DECIDING_MODULES = (
     "composition",
     "contracts",
     "dataset",
+    "ensemble",
+    "ensemble_objective",
     "evaluation",
     "fused",
     "layers",
+    "members",
     "objective",
     "optimiser",
     "penalties",
@@ -35,7 +38,9 @@ DECIDING_MODULES = (
     "sequences",
     "streams",
     "training",
+    "trees",
     "worker",
+    "worker_ensemble",
 )
 _DECIDING_PACKAGES = ("numpy", "torch")
 TUNE, EVALUATE = "tune", "evaluate"

@@ -1,4 +1,4 @@
-"""Runs one trial and writes its folder; this is what a worker process calls."""
+"""Runs one trial and writes its folder."""
 
 from __future__ import annotations
 
@@ -69,34 +69,42 @@ class Job:
     again: bool = False
 
 
-def run_trial(job: Job) -> str:
-    """Train, evaluate and score a trial, and write its folder; never raises for its failure.
-
-    Returns:
-        the status: ``done``, ``collapsed`` or ``failed``.
-    """
-    _prepare()
-    _settle()
-    _forget_peak_memory()
+def run_trial(job: Job) -> None:
+    """Train, evaluate and score a trial, and write its folder; never raises for its failure."""
+    prepare()
     started = time.perf_counter()
     with RunDirectory(job.run).new_trial(job.trial.id) as folder:
         try:
             record = _train_and_score(job, folder)
         except (Exception, SystemExit) as error:  # what went wrong is the trial's result
-            record = {
-                "status": FAILED,
-                "reason": f"{type(error).__name__}: {error}".splitlines()[0],
-                "traceback": traceback.format_exc(),
-            }
-        finished = {
-            "trial": job.trial.id,
-            **dataclasses.asdict(job.trial),
-            **record,
-            "seconds": round(time.perf_counter() - started, 3),
-            "host": platform.node(),
-        }
-        write_json(folder / "record.json", finished)
-    return str(record["status"])
+            record = failure(error)
+        write_record(job, folder, record, time.perf_counter() - started)
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """What the record of a trial says that failed; call it while the error is handled."""
+    return {
+        "status": FAILED,
+        "reason": in_one_line(error),
+        "traceback": traceback.format_exc(),
+    }
+
+
+def in_one_line(error: BaseException) -> str:
+    """Kind and message of an error."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def write_record(job: Job, folder: Path, record: Mapping[str, Any], seconds: float) -> None:
+    """Write record.json of a trial that has ended."""
+    finished = {
+        "trial": job.trial.id,
+        **dataclasses.asdict(job.trial),
+        **record,
+        "seconds": round(seconds, 3),
+        "host": platform.node(),
+    }
+    write_json(folder / "record.json", finished)
 
 
 def measure_trial(job: Job) -> None:
@@ -108,11 +116,11 @@ def measure_trial(job: Job) -> None:
     Raises:
         Exception: whatever goes wrong; then the trial is left as it was.
     """
-    _prepare()
+    _set_torch()
     folder = RunDirectory(job.run).trial(job.trial.id)
     record = RunDirectory(job.run).record(job.trial.id)
     assert record is not None
-    parts = _Parts.of(job)
+    parts = Parts.of(job)
     with seeded_torch(0, torch.device("cpu")):
         model = parts.regularisation.adapt(parts.model())
     model.load_state_dict(load_file(folder / "model.safetensors"))
@@ -155,7 +163,14 @@ def _is_discovered(record: Mapping[str, Any], wanted: Wanted) -> bool:
     return current and all("motifs-found" in record["metrics"][s] for s in wanted.attributions)
 
 
-def _prepare() -> None:
+def prepare() -> None:
+    """Settle what must not depend on what this process did before."""
+    _set_torch()
+    _settle()
+    _forget_peak_memory()
+
+
+def _set_torch() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     # nothing here reads memory that nothing was written to, and filling it takes time at every call
@@ -178,10 +193,10 @@ def _settle() -> None:
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     """What a trial is made of."""
 
-    trial: Trial
+    job: Job
     task: Task
     architecture: Architecture
     regularisation: Regularisation
@@ -190,6 +205,7 @@ class _Parts:
 
     @classmethod
     def of(cls, job: Job) -> Self:
+        """Build them."""
         trial = job.trial
         registry.use_plugins(job.plugins)
         prior: Prior = registry.build("prior", trial.prior)
@@ -197,7 +213,7 @@ class _Parts:
         task: Task = registry.build("task", trial.task)
         stage = SCORED_ON[trial.stage]
         return cls(
-            trial,
+            job,
             task,
             registry.build("architecture", trial.architecture),
             Regularisation(parts, load_attribution(trial.train_attribution)),
@@ -209,34 +225,51 @@ class _Parts:
     def model(self) -> torch.nn.Module:
         """With its initial weights."""
         with seeded_torch(self.luck.derive("init"), torch.device("cpu")):
-            return self.architecture.build(self.dataset.form(self.task), self.trial.scale)
+            return self.architecture.build(self.dataset.form(self.task), self.job.trial.scale)
 
     def examinee(
         self, model: torch.nn.Module, device: torch.device, costs: Mapping[str, float]
     ) -> Examinee:
-        return Examinee(model, self.task, self.dataset, self.trial.scale, device, costs)
+        """The trained model with what it is measured on."""
+        scale = self.job.trial.scale
+        return Examinee(model, self.task, self.dataset, scale, device, costs)
 
 
 def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
-    trial, parts = job.trial, _Parts.of(job)
-    _refuse_changed_code(trial)
-    device = claim_device(trial.device, job.run)
+    parts = Parts.of(job)
+    refuse_changed_code(job.trial)
+    device = claim_device(job.trial.device, job.run)
     trained = fit(
         parts.model(),
         parts.task,
         parts.regularisation,
         parts.dataset,
-        schedule=schedule_of(parts.task, trial.scale),
+        schedule=schedule_of(parts.task, job.trial.scale),
         luck=parts.luck,
         device=device,
     )
-    names = [text for text, _ in specs.split_composition(trial.prior)]
+    return evaluate(parts, trained, folder, device, peak_memory_mib(device))
+
+
+def evaluate(
+    parts: Parts, trained: Fit, folder: Path, device: torch.device, memory_mib: float
+) -> dict[str, Any]:
+    """Store a trained model, measure it, and say what came of it.
+
+    Args:
+        parts: what the trial is made of.
+        trained: what came of its training.
+        folder: where model and arrays go.
+        device: where the model is.
+        memory_mib: peak of its training.
+    """
+    names = [text for text, _ in specs.split_composition(parts.job.trial.prior)]
     record = {
         "parts": [
             {"prior": name, "weight": part.weight}
             for name, part in zip(names, parts.regularisation.parts, strict=True)
         ],
-        **_describe(trained, _peak_memory_mib(device)),
+        **_describe(trained, memory_mib),
     }
     if trained.best_epoch < 0:
         return {**record, "status": COLLAPSED, "reason": trained.divergence, "metrics": {}}
@@ -244,7 +277,7 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
         {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()},
         folder / "model.safetensors",
     )
-    found = measure(parts.examinee(trained.model, device, record["costs"]), job.wanted)
+    found = measure(parts.examinee(trained.model, device, record["costs"]), parts.job.wanted)
     write_arrays(folder / "arrays.npz", found.arrays)
     reason = trained.divergence or found.reason
     return {
@@ -255,7 +288,7 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
     }
 
 
-def _refuse_changed_code(trial: Trial) -> None:
+def refuse_changed_code(trial: Trial) -> None:
     """A file that was edited while the run went on must not be stored under the old code's id."""
     now = code_digest(task=trial.task, architecture=trial.architecture, prior=trial.prior)
     if now != trial.code:
@@ -289,7 +322,8 @@ def _forget_peak_memory() -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
-def _peak_memory_mib(device: torch.device) -> float:
+def peak_memory_mib(device: torch.device) -> float:
+    """Of this process since :func:`prepare`; of the GPU's memory, where there is one."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device)) / 2**20
     with contextlib.suppress(OSError):
