@@ -219,6 +219,7 @@ def _flat(
 
 def _agree(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> bool:
     """Within a share of the expected values' norm; values that are not finite are not judged."""
+    found, expected = found.detach(), expected.detach()
     if not bool(torch.isfinite(expected).all()):
         return True
     return float((found - expected).norm()) <= tolerance * float(expected.norm()) + 1e-12

@@ -1,0 +1,333 @@
+"""Networks that train at once have the numbers that each has alone."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from priorbench import Batch, Prior, load_attribution, load_prior, registry
+from priorbench.contracts import Form
+from priorbench.dataset import TRAIN, load_dataset
+from priorbench.ensemble import Terms, _Ensemble, fit_ensemble
+from priorbench.ensemble_objective import EnsembleObjective, Part
+from priorbench.members import Draws, Members, NotTogether
+from priorbench.objective import Objective, Regularisation
+from priorbench.schedules import SCHEDULES
+from priorbench.seeds import Luck
+from priorbench.training import fit, load_batch, seeded_torch
+
+from .conftest import simulate
+
+CPU = torch.device("cpu")
+TASK = registry.build("task", "binary")
+SHORT = replace(SCHEDULES["smoke"], epochs=2)
+SIZE, LENGTH = 12, 80
+
+
+def part(prior: str, seed: int, weight=None, attribution="input-x-gradient", task="binary") -> Part:
+    loaded = load_prior(prior)
+    weight = loaded.default_weight(task) if weight is None else weight
+    added = Regularisation(loaded.parts(weight, task), load_attribution(attribution))
+    return Part(added, Luck(0, (task, "simulated"), seed))
+
+
+def network(architecture: str, form: Form, own: Part) -> torch.nn.Module:
+    with seeded_torch(own.luck.derive("init"), CPU):
+        return registry.build("architecture", architecture).build(form, "smoke")
+
+
+def examples(seed: int, positives: int, size: int = SIZE) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    codes = torch.randint(0, 4, (size, LENGTH), generator=generator)
+    sequence = torch.nn.functional.one_hot(codes, 4).transpose(1, 2).double().contiguous()
+    label = (torch.randperm(size, generator=generator) < positives).double()
+    return Batch(sequence, label)
+
+
+def joined(batches: list[Batch]) -> Batch:
+    return Batch(
+        torch.cat([one.sequence for one in batches]),
+        torch.cat([one.label for one in batches]),
+        {name: torch.cat([one.arrays[name] for one in batches]) for name in batches[0].arrays},
+    )
+
+
+def assert_same_as_alone(parts, batches, task=TASK, architecture="three-conv", form=None, steps=2):
+    """Losses, gradients and buffers of some steps, in float64."""
+    form = form or Form(LENGTH)
+    draws = Draws(CPU, [one.luck.derive("prior") for one in parts])
+    models = []
+    for place, one in enumerate(parts):
+        with draws.of(place):
+            adapted = one.regularisation.adapt(network(architecture, form, one))
+        models.append(adapted.double().train())
+    alone = copy.deepcopy(models)
+    members = Members(models, draws)
+    together = EnsembleObjective(members, task, parts)
+    objectives = [
+        Objective(model, task, one.regularisation, one.luck)
+        for model, one in zip(alone, parts, strict=True)
+    ]
+    states = []
+    for one in parts:
+        with seeded_torch(one.luck.derive("prior"), CPU):
+            states.append(torch.get_rng_state())
+    for step in range(steps):
+        prediction, penalty = together.losses(joined(batches), elapsed=step / 2)
+        (prediction + penalty).sum().backward()
+        for place, (model, objective, batch) in enumerate(
+            zip(alone, objectives, batches, strict=True)
+        ):
+            with torch.random.fork_rng([]):
+                torch.set_rng_state(states[place])
+                own_prediction, own_penalty = objective.losses(batch, elapsed=step / 2)
+                states[place] = torch.get_rng_state()
+            (own_prediction + own_penalty).backward()
+            torch.testing.assert_close(prediction[place], own_prediction)
+            torch.testing.assert_close(penalty[place], own_penalty)
+            for name, value in model.named_parameters():
+                found = members.parameters[name].grad
+                if value.grad is not None:
+                    torch.testing.assert_close(found[place], value.grad, rtol=1e-6, atol=1e-9)
+                else:
+                    assert found is None or not found[place].any()
+            for name, value in model.named_buffers():
+                torch.testing.assert_close(members.buffers[name][place], value)
+
+
+MIXED = [("fourier", 0.3, 5), ("fourier:boundary=reflect", 2.0, 8), ("fourier:examples=all", 1, 3)]
+
+
+@pytest.mark.parametrize("architecture", ["three-conv", "basset", "deepsea", "deepbind", "bpnet"])
+def test_every_network_of_numbers(architecture):
+    parts = [part(prior, seed, weight) for seed, (prior, weight, _) in enumerate(MIXED)]
+    batches = [examples(seed, positives) for seed, (*_, positives) in enumerate(MIXED)]
+    assert_same_as_alone(parts, batches, architecture=architecture)
+
+
+@pytest.mark.parametrize(
+    "attribution",
+    [
+        "gradient",
+        "simplex-gradient",
+        "expected-gradients",
+        "integrated-gradients:steps=3",
+        "integrated-gradients:steps=2:reference=uniform",
+    ],
+)
+@pytest.mark.parametrize("architecture", ["three-conv", "deepbind"])
+def test_every_attribution(attribution, architecture):
+    parts = [part("l2", seed, 2.0, attribution) for seed in range(3)]
+    batches = [examples(seed, 4 + 2 * seed) for seed in range(3)]
+    assert_same_as_alone(parts, batches, architecture=architecture)
+
+
+@pytest.mark.parametrize("name", sorted(registry.components("prior")))
+def test_every_prior(name):
+    parts = [part(name, seed) for seed in range(3)]
+    assert_same_as_alone(parts, [examples(seed, 5 + seed) for seed in range(3)])
+
+
+@pytest.mark.parametrize(
+    "priors",
+    [
+        ("tv+weight-l2=1e-3", "tv=2+weight-l2=1e-2"),
+        ("tv:every=2", "tv"),
+        ("tv:schedule=warm-up", "tv:schedule=deflate:schedule_speed=2"),
+        ("fourier+input-noise", "fourier=0+input-noise"),
+        ("l1:sign=signed", "l1:examples=all"),
+    ],
+)
+def test_members_with_other_options_schedules_and_weights(priors):
+    parts = [part(prior, seed) for seed, prior in enumerate(priors)]
+    assert_same_as_alone(parts, [examples(seed, 4 + seed) for seed in range(2)], steps=3)
+
+
+def test_a_member_of_weight_0():
+    parts = [part("fourier", 0, weight=0.0), part("fourier", 1)]
+    assert_same_as_alone(parts, [examples(seed, 4) for seed in range(2)])
+
+
+@pytest.mark.parametrize("positives", [(0, 0), (0, 7), (1, 12), (12, 12)])
+def test_any_number_of_examples_that_priors_apply_to(positives):
+    parts = [part("fourier", seed) for seed in range(2)]
+    batches = [examples(seed, count) for seed, count in enumerate(positives)]
+    assert_same_as_alone(parts, batches, steps=1)
+
+
+def test_profiles_with_control_tracks(tmp_path):
+    dataset = load_dataset(simulate(tmp_path / "profile", "profile"))
+    task = registry.build("task", "profile")
+    form = dataset.form(task)
+    rows = dataset.rows(TRAIN)
+    batches = []
+    for start in (0, 8):
+        batch = load_batch(dataset, rows[start : start + 8], CPU)
+        arrays = {name: value.double() for name, value in batch.arrays.items()}
+        batches.append(Batch(batch.sequence.double(), batch.label.double(), arrays))
+    parts = [part("fourier", seed, task="profile") for seed in range(2)]
+    assert_same_as_alone(parts, batches, task=task, architecture="bpnet", form=form)
+
+
+class TestMembers:
+    def members(self, count=3, architecture="three-conv"):
+        parts = [part("none", seed) for seed in range(count)]
+        models = [network(architecture, Form(LENGTH), one).train() for one in parts]
+        return models, Members(models, Draws(CPU, range(count)))
+
+    @pytest.mark.parametrize("architecture", ["three-conv", "deepbind", "bpnet"])
+    def test_in_eval_mode(self, architecture):
+        models, members = self.members(3, architecture)
+        sequence = examples(0, 3).sequence.float()
+        members.train(mode=False)
+        found = members.evaluate([sequence])
+        for model, own in zip(models, found, strict=True):
+            torch.testing.assert_close(own, model.eval()(sequence))
+
+    def test_some_go_on_without_the_others(self):
+        models, members = self.members()
+        members.keep([2, 0])
+        assert len(members) == 2
+        for place, index in enumerate([2, 0]):
+            state = members.state(place)
+            for name, value in models[index].state_dict().items():
+                assert torch.equal(state[name], value)
+
+    def test_a_state_is_a_copy(self):
+        _, members = self.members()
+        state = members.state(1)
+        before = {name: value.clone() for name, value in state.items()}
+        with torch.no_grad():
+            for value in members.parameters.values():
+                value.add_(1)
+        assert all(torch.equal(state[name], value) for name, value in before.items())
+
+    def test_networks_of_another_form_are_refused(self):
+        with pytest.raises(NotTogether, match="not the same form"):
+            Members(
+                [torch.nn.Linear(2, 2), torch.nn.Linear(2, 3)],
+                Draws(CPU, range(2)),
+            )
+
+    def test_networks_that_share_parameters_are_refused(self):
+        layer = torch.nn.Linear(2, 2)
+        with pytest.raises(NotTogether, match="share parameters"):
+            Members([torch.nn.Sequential(layer, layer)] * 2, Draws(CPU, range(2)))
+
+
+class TestTraining:
+    def train(self, parts, dataset, schedule=SHORT):
+        models = [network("three-conv", Form(LENGTH), one) for one in parts]
+        terms = Terms(TASK, dataset, schedule, CPU)
+        return dict(fit_ensemble(models, parts, terms))
+
+    def alone(self, one, dataset, schedule=SHORT):
+        model = network("three-conv", Form(LENGTH), one)
+        added = one.regularisation
+        return fit(model, TASK, added, dataset, schedule=schedule, luck=one.luck, device=CPU)
+
+    @pytest.mark.parametrize("prior", ["none", "fourier", "dropout", "weight-l1"])
+    def test_a_member_is_trained_as_it_would_be_alone(self, prior, simulated):
+        parts = [part(prior, seed) for seed in range(3)]
+        found = self.train(parts, simulated)
+        assert sorted(found) == [0, 1, 2]
+        for place, one in enumerate(parts):
+            own, expected = found[place], self.alone(one, simulated)
+            assert own.initial_weights == expected.initial_weights
+            assert not own.model.training
+            assert [e.order for e in own.history] == [e.order for e in expected.history]
+            first, same = own.history[0], expected.history[0]
+            # rounding grows from step to step
+            assert first.training_loss == pytest.approx(same.training_loss, abs=1e-3)
+            assert first.penalty == pytest.approx(same.penalty, abs=2e-3)
+            assert first.validation_loss == pytest.approx(same.validation_loss, abs=1e-2)
+            best = own.history[own.best_epoch].validation_loss
+            assert best == min(epoch.validation_loss for epoch in own.history)
+
+    def test_the_model_has_the_weights_of_its_best_epoch(self, simulated, monkeypatch):
+        losses = iter([[0.5, 0.2, 0.4], [0.3, 0.4, 0.6]])
+        states = []
+
+        def pretended(self):
+            states.append([self.members.state(place) for place in range(3)])
+            return torch.tensor(next(losses), dtype=torch.float64)
+
+        monkeypatch.setattr(_Ensemble, "_validation_losses", pretended)
+        found = self.train([part("none", seed) for seed in range(3)], simulated)
+        for place, best in enumerate((1, 0, 0)):
+            assert found[place].best_epoch == best
+            for name, value in found[place].model.state_dict().items():
+                assert torch.equal(value, states[best][place][name])
+
+    def test_members_end_one_by_one_and_do_not_hold_the_others(self, simulated, monkeypatch):
+        schedule = replace(SHORT, epochs=5, patience=2)
+        # the second improves no more after its first epoch, the first after its second
+        losses = iter([[0.9, 0.5, 0.9], [0.8, 0.5, 0.8], [0.8, 0.5, 0.7], [0.8, 0.6], [0.5]])
+        monkeypatch.setattr(
+            _Ensemble,
+            "_validation_losses",
+            lambda self: torch.tensor(next(losses), dtype=torch.float64),
+        )
+        parts = [part("fourier", seed) for seed in range(3)]
+        models = [network("three-conv", Form(LENGTH), one) for one in parts]
+        ends = fit_ensemble(models, parts, Terms(TASK, simulated, schedule, CPU))
+        found = [(index, len(trained.history)) for index, trained in ends]
+        assert found == [(1, 3), (0, 4), (2, 5)]
+
+    def test_who_goes_on_is_trained_as_before(self, simulated, monkeypatch):
+        schedule = replace(SHORT, epochs=3, patience=1)
+        validation = _Ensemble._validation_losses
+
+        def first_is_over(self):
+            losses = validation(self)
+            losses[0] = 0.1 if len(losses) == 3 else losses[0]
+            return losses
+
+        monkeypatch.setattr(_Ensemble, "_validation_losses", first_is_over)
+        parts = [part("weight-l2", seed) for seed in range(3)]
+        found = self.train(parts, simulated, schedule)
+        assert len(found[0].history) == 2
+        monkeypatch.undo()
+        expected = self.alone(parts[2], simulated, schedule)
+        for own, same in zip(found[2].history, expected.history, strict=False):
+            assert own.order == same.order
+            assert own.training_loss == pytest.approx(same.training_loss, abs=5e-3)
+
+    def test_a_member_that_diverges_leaves_the_others_alone(self, simulated):
+        parts = [part("l2", 0), part("l2", 1, weight=1e39), part("l2", 2)]
+        found = self.train(parts, simulated)
+        assert found[1].divergence == "loss is not finite in epoch 1"
+        for place in (0, 2):
+            assert not found[place].divergence
+            assert len(found[place].history) == 2
+            same = self.alone(parts[place], simulated).history[0]
+            assert found[place].history[0].training_loss == pytest.approx(
+                same.training_loss, abs=1e-3
+            )
+
+    def test_what_draws_in_another_order_is_refused(self, simulated):
+        parts = [part("fourier+dropout", seed) for seed in range(2)]
+        with pytest.raises(NotTogether, match="first step is not that of a training alone"):
+            self.train(parts, simulated)
+
+    def test_penalties_that_see_different_attributions_are_refused(self, simulated):
+        parts = [part("l2", 0), part("l2", 1, attribution="gradient")]
+        with pytest.raises(NotTogether, match="different attributions"):
+            self.train(parts, simulated)
+
+    def test_a_prior_that_looks_at_other_examples_is_found_out(self, simulated):
+        class Batchwise(Prior):
+            summary = citation = "normalises over the batch, against the contract"
+
+            def penalty(self, attribution, batch):
+                return (attribution.observed / attribution.observed.abs().sum()).abs().mean(dim=1)
+
+        loaded = Regularisation(
+            Batchwise().parts(50.0, "binary"), load_attribution("input-x-gradient")
+        )
+        parts = [Part(loaded, Luck(0, ("binary", "simulated"), seed)) for seed in range(2)]
+        with pytest.raises(NotTogether, match="first step"):
+            self.train(parts, simulated)
