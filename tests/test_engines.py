@@ -17,7 +17,8 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 from priorbench import UserError, admission, devices
 from priorbench.cli import _main
 from priorbench.cluster import Cluster, Refused, run_admitted
-from priorbench.engines import DIED_TWICE, Ended, Machines, open_engine
+from priorbench.devices import Device
+from priorbench.engines import DIED_TWICE, Crew, Ended, Machines, open_engine
 from priorbench.environment import PACKAGES
 from priorbench.local import LocalEngine
 from priorbench.runner import run_pending
@@ -168,7 +169,8 @@ class TestAdmission:
         (run.root / ".session-old").write_text("{}")
         # although nothing is left to do, as the killed driver's workers finished it
         plan = SimpleNamespace(datasets={})
-        run_pending(plan, run, [], engine=LocalEngine(1), ended=lambda event: None)
+        crew = Crew(LocalEngine(1), Device("cpu", 1, ""))
+        run_pending(plan, run, [], crew=crew, ended=lambda event: None)
         assert not list(run.root.glob(".session-*"))
 
     def test_other_folders_versions_code_and_plug_ins_are_refused(self, run, tmp_path):
@@ -222,21 +224,23 @@ class Pretended(Cluster):
     def refusals(self, path):
         return {"host": admission.refusal(path)}
 
-    def submit(self, path, job):
+    def submit(self, path, group):
         handle = object()
-        self.waiting.append((handle, job))
+        self.waiting.append((handle, group))
         self.most = max(self.most, len(self.waiting))
         return handle
 
     def ended(self, handles, timeout):
-        self.handle, self.job = self.waiting.popleft()
+        self.handle, self.group = self.waiting.popleft()
         return [self.handle]
 
     def result(self, handle):
-        own = self.outcomes.get(self.job.trial.seed, "done")
+        own = self.outcomes.get(self.group[0].trial.seed, "done")
         if isinstance(own, list):  # one after the other
             own = own.pop(0)
-        return Ended(self.job.trial.id, own, "") if isinstance(own, str) else own
+        if not isinstance(own, str):
+            return own
+        return [Ended(job.trial.id, own, "") for job in self.group]
 
     def cancel(self, handles):
         self.cancelled = list(handles)
@@ -250,14 +254,14 @@ class TestDealing:
         for number in range(count):
             if taken is not None:
                 taken.append(number)
-            yield job(number, tmp_path)
+            yield (job(number, tmp_path),)
 
     def test_every_job_ends_once_and_few_are_under_way(self, tmp_path):
         cluster = Pretended()
         found = [
             ended.trial for ended in cluster.run(self.jobs(tmp_path, 500), RunDirectory(tmp_path))
         ]
-        assert found == [one.trial.id for one in self.jobs(tmp_path, 500)]
+        assert found == [one.trial.id for (one,) in self.jobs(tmp_path, 500)]
         assert cluster.most == 4
         many = Pretended(slots=100)
         assert len(list(many.run(self.jobs(tmp_path, 500), RunDirectory(tmp_path)))) == 500
@@ -328,13 +332,13 @@ class TestLocal:
                 self.workers, self.handed = workers, 0
                 made.append(self)
 
-            def submit(self, function, job):
+            def submit(self, function, group):
                 self.handed += 1
                 future = Future()
-                if job.trial.seed in self.deadly:
+                if any(job.trial.seed in self.deadly for job in group):
                     future.set_exception(BrokenProcessPool("gone"))
                 else:
-                    future.set_result(Ended(job.trial.id, "done", ""))
+                    future.set_result([Ended(job.trial.id, "done", "") for job in group])
                 return future
 
             def shutdown(self, *, wait, kill_workers):
@@ -372,7 +376,7 @@ class TestLocal:
             found.append(one)
             gc.collect()  # what the broken pool leaves behind must not take the jobs with it
         assert sorted(one.trial for one in found) == sorted(
-            one.trial.id for one in TestDealing().jobs(tmp_path, 20)
+            one.trial.id for (one,) in TestDealing().jobs(tmp_path, 20)
         )
         (failed,) = (one for one in found if one.status == "failed")
         assert failed == Ended(job(4, tmp_path).trial.id, "failed", DIED_TWICE)
@@ -380,7 +384,7 @@ class TestLocal:
 
 class TestAdmitted:
     def test_a_job_of_a_run_that_is_over_is_refused(self, tmp_path):
-        found = run_admitted(str(tmp_path / ".session-x"), job(0, tmp_path))
+        found = run_admitted(str(tmp_path / ".session-x"), (job(0, tmp_path),))
         assert isinstance(found, Refused)
         assert "sees no" in found.reason
 
@@ -391,6 +395,6 @@ class TestAdmitted:
             run.in_progress(one.trial.id),
             run.in_progress(one.trial.id),
         ):
-            found = run_admitted(str(path), one)
-        assert found == Ended(one.trial.id, "failed", DIED_TWICE)
+            found = run_admitted(str(path), (one,))
+        assert found == [Ended(one.trial.id, "failed", DIED_TWICE)]
         assert run.record(one.trial.id)["reason"] == DIED_TWICE

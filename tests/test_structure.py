@@ -91,7 +91,7 @@ def test_trial_ids_depend_on_every_module_that_decides_a_result():
     no_influence |= {"__init__", "metrics", "priorbench", "study", "tuning", "devices"}
     # what is measured of a trained model has versions of its own (scoring.probes_digest)
     no_influence |= {"measuring", "explainers", "probes", "discovery"}
-    assert reached({"worker", "penalties"}) - no_influence == set(trial.DECIDING_MODULES)
+    assert reached({"worker_ensemble", "penalties"}) - no_influence == set(trial.DECIDING_MODULES)
 
 
 def test_datasets_depend_on_every_module_that_reads_or_simulates():
@@ -105,6 +105,7 @@ def test_datasets_depend_on_every_module_that_reads_or_simulates():
         "layers",
         "penalties",
         "streams",
+        "trees",
         "contracts",
         "priorbench",
     }

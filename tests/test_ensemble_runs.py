@@ -1,0 +1,233 @@
+"""Trials that train at once, from the plan to their folders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from priorbench import admission, worker, worker_ensemble
+from priorbench.cli import _main
+from priorbench.cluster import run_admitted
+from priorbench.devices import Device
+from priorbench.engines import DIED_TWICE, Crew, Ended, run_group
+from priorbench.grouping import grouped
+from priorbench.local import LocalEngine
+from priorbench.plan import make_plan, resolve
+from priorbench.store import RunDirectory
+from priorbench.study import Study
+from priorbench.trial import Trial
+from priorbench.worker import Job
+from priorbench.worker_ensemble import run_ensemble
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory) -> list[Job]:
+    """Four seeds of the Fourier prior, not yet run."""
+    run = RunDirectory(tmp_path_factory.mktemp("run"))
+    study = Study.model_validate(
+        {"priors": ["fourier"], "seeds": 4, "scale": "smoke", "device": "cpu"}
+    )
+    plan = make_plan(resolve(study, "cpu"), run, lambda line: None)
+    return [
+        Job(
+            trial,
+            plan.datasets["binary/simulated"].resolve(),
+            (),
+            run.root,
+            plan.wanted(trial),
+        )
+        for trial in plan.trials
+        if trial.prior == "fourier"
+    ]
+
+
+@pytest.fixture
+def new(jobs, tmp_path) -> tuple[Job, ...]:
+    """The same in a run directory of their own."""
+    return tuple(replace(job, run=tmp_path) for job in jobs)
+
+
+def records(jobs) -> list[dict]:
+    run = RunDirectory(jobs[0].run)
+    return [run.record(job.trial.id) for job in jobs]
+
+
+class TestRunning:
+    def test_every_trial_has_a_folder_of_its_own(self, new):
+        assert run_ensemble(new) == ""
+        alone = [replace(job, run=job.run / "alone") for job in new[:1]]
+        worker.run_trial(alone[0])
+        (expected,) = records(alone)
+        for job, record in zip(new, records(new), strict=True):
+            assert record["status"] == "done"
+            assert record["ensemble"] == 4
+            assert record["seed"] == job.trial.seed
+            assert record.keys() - expected.keys() == {"ensemble"}
+            folder = RunDirectory(job.run).trial(job.trial.id)
+            assert {path.name for path in folder.iterdir()} == {
+                "record.json",
+                "arrays.npz",
+                "model.safetensors",
+            }
+        first = records(new)[0]
+        assert first["batch_order"] == expected["batch_order"]
+        assert first["history"][0]["training_loss"] == pytest.approx(
+            expected["history"][0]["training_loss"], abs=1e-3
+        )
+        assert first["costs"]["peak_memory_mib"] < expected["costs"]["peak_memory_mib"]
+        assert not RunDirectory(new[0].run).in_flight()
+
+    @pytest.mark.parametrize(
+        "error", [torch.OutOfMemoryError("no"), RuntimeError("can't allocate memory: 9 bytes")]
+    )
+    def test_halves_where_memory_does_not_suffice(self, new, error, monkeypatch):
+        real, sizes = worker_ensemble.fit_ensemble, []
+
+        def limited(models, parts, terms):
+            sizes.append(len(models))
+            if len(models) > 2:
+                raise error
+            return real(models, parts, terms)
+
+        monkeypatch.setattr(worker_ensemble, "fit_ensemble", limited)
+        assert run_ensemble(new) == "not enough memory for 4 at once, so halves of them were"
+        assert sizes == [4, 2, 2]
+        assert [record["status"] for record in records(new)] == ["done"] * 4
+        assert {record["ensemble"] for record in records(new)} == {2}
+
+    def test_who_is_done_stays_done_when_memory_runs_out(self, new, monkeypatch):
+        real, sizes = worker_ensemble.fit_ensemble, []
+
+        def limited(models, parts, terms):
+            sizes.append(len(models))
+            for number, one in enumerate(real(models, parts, terms)):
+                if number == 2 and len(models) == 4:
+                    raise MemoryError
+                yield one
+
+        monkeypatch.setattr(worker_ensemble, "fit_ensemble", limited)
+        run_ensemble(new)
+        assert sizes == [4]  # the halves are of one trial each, trained alone
+        assert [record.get("ensemble") for record in records(new)] == [4, 4, None, None]
+        assert [record["status"] for record in records(new)] == ["done"] * 4
+
+    def test_one_by_one_where_it_is_not_possible_at_once(self, new, monkeypatch):
+        monkeypatch.setattr(worker_ensemble, "fit_ensemble", lambda *_: 1 / 0)
+        note = run_ensemble(new)
+        assert note == "4 were trained one by one: ZeroDivisionError: division by zero"
+        assert all("ensemble" not in record for record in records(new))
+        assert [record["status"] for record in records(new)] == ["done"] * 4
+
+    def test_one_trial_that_cannot_be_scored_is_its_own_failure(self, new, monkeypatch):
+        real = worker_ensemble.evaluate
+
+        def fails_once(parts, *rest):
+            if parts.job.trial.seed == 1:
+                raise ValueError("no scores")
+            return real(parts, *rest)
+
+        monkeypatch.setattr(worker_ensemble, "evaluate", fails_once)
+        found = run_group(new)
+        assert [one.status for one in found] == ["done", "failed", "done", "done"]
+        assert found[1].reason == "ValueError: no scores"
+        assert "no scores" in records(new)[1]["traceback"]
+
+
+class TestGroups:
+    def trial(self, prior="fourier", seed=0, weight=1.0, **others) -> Trial:
+        values = ("binary", "d", "three-conv", prior, weight, "a", seed, "evaluate", "smoke")
+        return replace(Trial(*values, 0, "cuda", "", ""), **others)
+
+    def test_seeds_weights_and_options_of_one_prior(self):
+        trials = [
+            self.trial(prior, seed, weight)
+            for prior in ("fourier", "tv", "fourier:boundary=reflect", "fourier+tv")
+            for weight in (0.1, 1.0)
+            for seed in range(2)
+        ]
+        found = grouped(trials, 100)
+        assert [len(group) for group in found] == [8, 4, 4]
+        assert found[0] == [t for t in trials if t.prior in ("fourier", "fourier:boundary=reflect")]
+
+    def test_priors_that_change_the_network_differ_in_their_seeds_only(self):
+        trials = [self.trial("dropout", seed, weight) for weight in (0.1, 0.2) for seed in range(3)]
+        assert [len(group) for group in grouped(trials, 100)] == [3, 3]
+        mixed = [self.trial("tv+dropout", 0), self.trial("tv=2+dropout", 0)]
+        assert len(grouped(mixed, 100)) == 2
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"task": "rbp"},
+            {"dataset": "e"},
+            {"architecture": "basset"},
+            {"stage": "tune"},
+            {"train_attribution": "gradient"},
+        ],
+    )
+    def test_all_else_is_the_same(self, other):
+        assert len(grouped([self.trial(), self.trial(seed=1, **other)], 100)) == 2
+
+    def test_large_groups_are_parted_evenly(self):
+        trials = [self.trial(seed=seed) for seed in range(10)]
+        assert [len(group) for group in grouped(trials, 4)] == [3, 4, 3]
+        assert [t for group in grouped(trials, 4) for t in group] == trials
+        assert grouped(trials, 1) == [[trial] for trial in trials]
+
+    def test_there_is_work_for_everyone(self):
+        engine = LocalEngine(1)
+        assert Crew(engine, Device("cuda", 4, ""), 16).at_once(20) == 5
+        assert Crew(engine, Device("cuda", 1, ""), 16).at_once(20) == 16
+        assert Crew(engine, Device("cpu", 64, ""), 16).at_once(20) == 1
+
+
+class TestWorkersThatDie:
+    def test_on_a_cluster_they_are_tried_one_by_one(self, new, monkeypatch):
+        run, sizes = RunDirectory(new[0].run), []
+
+        def pretended(group):
+            sizes.append(len(group))
+            return [Ended(job.trial.id, "done", "") for job in group]
+
+        monkeypatch.setattr("priorbench.cluster.run_group", pretended)
+        with admission.session(run, [], []) as path:
+            assert len(run_admitted(str(path), new)) == 4
+            assert sizes == [4]
+            with (
+                run.in_progress(new[0].trial.id),
+                run.in_progress(new[1].trial.id),
+                run.in_progress(new[1].trial.id),
+            ):
+                found = run_admitted(str(path), new)
+        assert sizes == [4, 1, 1, 1]
+        assert [one.status for one in found] == ["done", "failed", "done", "done"]
+        assert found[1].reason == DIED_TWICE
+
+
+def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
+    def run(out: Path, *more: str) -> pd.DataFrame:
+        study = ["--priors", "fourier,fourier+dropout", "--seeds", "3", "--scale", "smoke"]
+        where = ["--device", "cpu", "--jobs", "1", "--no-report", "--out", str(out)]
+        assert _main(["run", *study, *where, *more]) == 0
+        return pd.read_csv(out / "results.csv", keep_default_na=False)
+
+    at_once = run(tmp_path / "at_once", "--ensemble", "3")
+    messages = capsys.readouterr().err
+    assert "3 were trained one by one: NotTogether: their first step is not" in messages
+    expected = run(tmp_path / "one_by_one")
+    key = ["trial", "prior", "seed", "attribution", "metric"]
+    assert at_once[key].equals(expected[key])
+    sizes = {
+        (record["prior"], record.get("ensemble"))
+        for _, record in RunDirectory(tmp_path / "at_once").records(set(at_once["trial"]) - {""})
+        if record
+    }
+    assert sizes == {("none", 3), ("fourier", 3), ("fourier+dropout", None)}
+    capsys.readouterr()
+    # how trials are run makes no other study
+    run(tmp_path / "at_once")
+    assert "9 trials, 0 to run" in capsys.readouterr().err
