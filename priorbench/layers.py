@@ -175,7 +175,7 @@ class Convolution(Layer):
     ) -> tuple[torch.Tensor | None, Gradients]:
         """See Layer.by_all."""
         weight, bias = seen.parameters
-        asked = (wanted, True, bias is not None)
+        asked = (wanted, True, _learnt(bias))
         by_input, *by_parameters = self._gradients(gradient, seen.value, weight, asked)
         return by_input, by_parameters
 
@@ -239,7 +239,7 @@ class Linear(Layer):
         self, gradient: torch.Tensor, seen: Seen, of_statistics: Gradients, wanted: bool
     ) -> tuple[torch.Tensor | None, Gradients]:
         """See Layer.by_all."""
-        by_bias = None if seen.parameters[1] is None else gradient.sum(0)
+        by_bias = gradient.sum(0) if _learnt(seen.parameters[1]) else None
         by_input = self.by_input(gradient, seen) if wanted else None
         return by_input, (gradient.t() @ seen.value, by_bias)
 
@@ -282,7 +282,7 @@ class MemberLinear(Layer):
     ) -> tuple[torch.Tensor | None, Gradients]:
         """See Layer.by_all."""
         gradients = self._split(gradient)
-        by_bias = None if seen.parameters[1] is None else gradients.sum(1)
+        by_bias = gradients.sum(1) if _learnt(seen.parameters[1]) else None
         by_input = self.by_input(gradient, seen) if wanted else None
         return by_input, (gradients.transpose(1, 2) @ self._split(seen.value), by_bias)
 
@@ -294,6 +294,10 @@ class MemberLinear(Layer):
 def _side_by_side(value: torch.Tensor) -> torch.Tensor:
     """(B, M * C) of (M, B, C)."""
     return value.transpose(0, 1).flatten(1)
+
+
+def _learnt(bias: torch.Tensor | None) -> bool:
+    return bias is not None and bias.requires_grad
 
 
 @dataclass(frozen=True)

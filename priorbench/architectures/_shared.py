@@ -26,6 +26,18 @@ def remedy(scale: Scale) -> str:
     return "use a smaller --scale, or longer sequences"
 
 
+def with_batch_norm(layer: torch.nn.Conv1d | torch.nn.Linear) -> list[torch.nn.Module]:
+    """A layer and batch norm of what it gives; the layer's bias stays as it was drawn.
+
+    Batch norm takes away whatever a bias adds. Its gradient is 0 but for rounding, of which Adam
+    would make steps of full size: nothing in training, but the running mean, which lags behind,
+    would carry them into every evaluation.
+    """
+    assert layer.bias is not None
+    layer.bias.requires_grad_(requires_grad=False)
+    return [layer, torch.nn.BatchNorm1d(len(layer.bias))]
+
+
 @dataclass(frozen=True)
 class Pooled:
     """Sizes of a network of pooled convolutions.
@@ -62,16 +74,16 @@ def pooled_layers(
     layers: list[torch.nn.Module] = []
     channels, length = 4, form.length
     for filters, width, pool in zip(sizes.filters, sizes.widths, sizes.pools, strict=True):
-        layers.append(torch.nn.Conv1d(channels, filters, width, padding="same"))
-        layers += [torch.nn.BatchNorm1d(filters)] if batch_norm else []
+        convolution = torch.nn.Conv1d(channels, filters, width, padding="same")
+        layers += with_batch_norm(convolution) if batch_norm else [convolution]
         layers.append(torch.nn.ReLU())
         layers += [torch.nn.MaxPool1d(pool, ceil_mode=True)] if pool > 1 else []
         channels, length = filters, math.ceil(length / pool)
     layers.append(torch.nn.Flatten())
     units = channels * length
     for dense in sizes.dense:
-        layers.append(torch.nn.Linear(units, dense))
-        layers += [torch.nn.BatchNorm1d(dense)] if batch_norm else []
+        linear = torch.nn.Linear(units, dense)
+        layers += with_batch_norm(linear) if batch_norm else [linear]
         layers.append(torch.nn.ReLU())
         units = dense
     layers.append(torch.nn.Linear(units, form.outputs))

@@ -9,7 +9,7 @@ import torch
 
 from ..contracts import Architecture, Form, Scale
 from ..errors import UserError
-from ._shared import refuse_profiles, remedy
+from ._shared import refuse_profiles, remedy, with_batch_norm
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class DeepBind(Architecture):
                 f"sequences of {form.length} bp are too short for architecture deepbind at scale "
                 f"{scale}: needs at least {sizes.width} bp; {remedy(scale)}"
             )
+        convolution = torch.nn.Conv1d(4, sizes.filters, sizes.width, padding="same")
         return torch.nn.Sequential(
-            torch.nn.Conv1d(4, sizes.filters, sizes.width, padding="same"),
-            *([torch.nn.BatchNorm1d(sizes.filters)] if self.batch_norm else []),
+            *(with_batch_norm(convolution) if self.batch_norm else [convolution]),
             torch.nn.ReLU(),
             _MaximumAndMean(form.length),
             torch.nn.Linear(2 * sizes.filters, sizes.hidden),

@@ -10,7 +10,7 @@ import torch
 
 from ..contracts import Architecture, Form, Scale
 from ..errors import UserError
-from ._shared import refuse_profiles, remedy
+from ._shared import refuse_profiles, remedy, with_batch_norm
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,15 @@ class ThreeConv(Architecture):
         layers: list[torch.nn.Module] = []
         channels = 4
         for width in sizes.widths:
-            layers.append(torch.nn.Conv1d(channels, sizes.filters, width))
+            layers += self._activated(torch.nn.Conv1d(channels, sizes.filters, width))
             channels = sizes.filters
-            layers += self._activation(channels)
         layers += [torch.nn.MaxPool1d(sizes.pool, ceil_mode=True), torch.nn.Flatten()]
         channels *= math.ceil(after / sizes.pool)
         for units in sizes.dense:
-            layers.append(torch.nn.Linear(channels, units))
+            layers += self._activated(torch.nn.Linear(channels, units))
             channels = units
-            layers += self._activation(channels)
         layers.append(torch.nn.Linear(channels, form.outputs))
         return torch.nn.Sequential(*layers)
 
-    def _activation(self, channels: int) -> list[torch.nn.Module]:
-        norm = [torch.nn.BatchNorm1d(channels)] if self.batch_norm else []
-        return [*norm, torch.nn.ReLU()]
+    def _activated(self, layer: torch.nn.Conv1d | torch.nn.Linear) -> list[torch.nn.Module]:
+        return [*(with_batch_norm(layer) if self.batch_norm else [layer]), torch.nn.ReLU()]
