@@ -34,7 +34,7 @@ def with_batch_norm(layer: torch.nn.Conv1d | torch.nn.Linear) -> list[torch.nn.M
     would carry them into every evaluation.
     """
     assert layer.bias is not None
-    layer.bias.requires_grad_(requires_grad=False)
+    layer.bias.requires_grad = False
     return [layer, torch.nn.BatchNorm1d(len(layer.bias))]
 
 
