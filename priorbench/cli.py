@@ -52,6 +52,13 @@ class Devices(StrEnum):
     cuda = "cuda"
 
 
+class Precisions(StrEnum):
+    """Of the networks' forward pass in training."""
+
+    float32 = "float32"
+    bf16 = "bf16"
+
+
 class Backends(StrEnum):
     """What runs trials: this machine, or a cluster's engine."""
 
@@ -190,6 +197,9 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     out: Annotated[Path | None, typer.Option(help="Run directory; default runs/...")] = None,
     jobs: Jobs = None,
     device: Annotated[Devices | None, typer.Option(help="Where trials run.")] = None,
+    precision: Annotated[
+        Precisions | None, typer.Option(help="Of the networks in training.")
+    ] = None,
     backend: Backend = Backends.loky,
     scheduler: Scheduler = None,
     ensemble: Annotated[
@@ -222,6 +232,7 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
         "plugins": [str(path.resolve()) for path in plugin or []],
         "root_seed": root_seed,
         "device": str(device) if device else None,
+        "precision": str(precision) if precision else None,
     }
     given = {key: value for key, value in given.items() if value not in (None, [])}
     plan = options.make_study_of(study, given)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # listing what there is must not wait for torch
 
 Scale = Literal["smoke", "quick", "standard", "paper"]
 Axis = Literal["prediction", "localisation", "stability", "faithfulness", "smoothness", "cost"]
+Precision = Literal["float32", "bf16"]
+"""of the networks' forward pass in training"""
 MOST_EPOCHS = 100
 """by which factor a task may prolong training, at most"""
 

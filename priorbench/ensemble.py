@@ -7,7 +7,7 @@ without it. Numbers are those of a training alone but for rounding: sums are tak
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .contracts import Batch, Task
+from .contracts import Batch, Precision, Task
 from .dataset import VALID, Dataset
 from .ensemble_objective import EnsembleObjective, Part
 from .members import Draws, Members, NotTogether
@@ -26,8 +26,9 @@ from .training import Course, Epoch, Fit, Shown, batches, clock, load_batch, sho
 from .trees import map_tensors
 
 _EVALUATION_ROWS = 1024
-_SAME_LOSS, _SAME_GRADIENT = 1e-3, 1e-2
-"""relative; rounding may turn a rectifier or the choice of a maximum around"""
+_SAME: Mapping[Precision, tuple[float, float]] = {"float32": (1e-3, 1e-2), "bf16": (2e-2, 0.5)}
+"""by how much losses and gradients may differ, relative to their size: rounding may turn a
+rectifier or the choice of a maximum around, in float32 rarely, in bfloat16 often"""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class _Ensemble:
                 self.models.append(part.regularisation.adapt(model).to(terms.device).train())
         self.members = Members(self.models, self.draws)
         self.optimiser = Adam(self.members.parameters.values(), terms.schedule.learning_rate)
-        self.objective = EnsembleObjective(self.members, terms.task, parts)
+        self.objective = self._objective(terms.schedule.precision)
         self.batches = batches(terms.dataset, terms.schedule)
         self.courses = [Course(terms.schedule) for _ in parts]
         self.present = list(range(len(parts)))
@@ -174,33 +175,43 @@ class _Ensemble:
             total += torch.unflatten(losses, 0, (count, -1)).double().sum(dim=1)
         return total / len(rows)
 
+    def _objective(self, precision: Precision) -> EnsembleObjective:
+        return EnsembleObjective(self.members, self.terms.task, self.parts, precision=precision)
+
     def require_agreement(self) -> None:
         """Compare the first step's losses and gradients with those of trainings alone.
 
         Raises:
             NotTogether: if they are others, or cannot be had.
         """
+        for precision in dict.fromkeys(("float32", self.terms.schedule.precision)):
+            self._require_agreement(precision)
+
+    def _require_agreement(self, precision: Precision) -> None:
         # schedules that start at 0 have begun
         elapsed, terms = 1.0, self.terms
         order = [shown(terms.dataset, terms.task, part.luck, 0) for part in self.parts]
         buffers = {name: value.clone() for name, value in self.members.buffers.items()}
         with self.draws.kept():
-            objective = EnsembleObjective(self.members, terms.task, self.parts)
+            objective = self._objective(precision)
             losses = torch.stack(objective.losses(self._batch(order, self.batches[0]), elapsed))
             losses.sum().backward()  # type: ignore[no-untyped-call]
         self.members.buffers.update(buffers)
         for place in dict.fromkeys((0, len(self.parts) - 1)):
             model, part = copy.deepcopy(self.models[place]), self.parts[place]
             with self.draws.kept(), self.draws.of(place):
-                alone = Objective(model, terms.task, part.regularisation, part.luck)
+                alone = Objective(
+                    model, terms.task, part.regularisation, part.luck, precision=precision
+                )
                 batch = self._batch([order[place]], self.batches[0])
                 expected = torch.stack(alone.losses(batch, elapsed))
                 expected.sum().backward()  # type: ignore[no-untyped-call]
             stacked = [self.members.parameters[name] for name, _ in model.named_parameters()]
             slope = _flat([own.grad for own in model.parameters()], stacked)
             found = _flat([None if p.grad is None else p.grad[place] for p in stacked], stacked)
-            same = _agree(losses[:, place], expected, _SAME_LOSS)
-            if not (same and _agree(found, slope, _SAME_GRADIENT)):
+            of_losses, of_gradients = _SAME[precision]
+            same = _agree(losses[:, place], expected, of_losses)
+            if not (same and _agree(found, slope, of_gradients)):
                 raise NotTogether("their first step is not that of a training alone")
         self.optimiser.zero_grad()
 

@@ -14,9 +14,9 @@ import torch
 
 from .attributions import AttributionMethod
 from .chain import Gate
-from .contracts import Attribution, Batch, Prior, Task
+from .contracts import Attribution, Batch, Precision, Prior, Task
 from .members import Members
-from .objective import Regularisation
+from .objective import Regularisation, in_float32, in_precision
 from .seeds import Luck
 from .trees import join_trees, map_tensors
 
@@ -37,14 +37,23 @@ class Part:
 class EnsembleObjective:
     """The losses of several trainings, step after step."""
 
-    def __init__(self, members: Members, task: Task, parts: Sequence[Part]) -> None:
+    def __init__(
+        self,
+        members: Members,
+        task: Task,
+        parts: Sequence[Part],
+        *,
+        precision: Precision = "float32",
+    ) -> None:
         """Start at step 0.
 
         Args:
             members: the networks, already adapted, on their device.
             task: gives the prediction loss, the target and the examples that priors apply to.
             parts: one for each network.
+            precision: of their forward pass.
         """
+        self.precision = precision
         self.members, self.task, self.parts = members, task, list(parts)
         self.method = parts[0].regularisation.method
         device = members.draws.device
@@ -77,14 +86,17 @@ class EnsembleObjective:
         }
         applies = torch.stack([mask for mask, _ in seen.values()]).any(dim=0) if seen else None
         if applies is not None and bool(applies.any()):
-            attributed = _attribute(self.members, self.task, batch, applies, self._reader())
+            with in_precision(self.precision, applies.device):
+                attributed = _attribute(self.members, self.task, batch, applies, self._reader())
             output = attributed.output
             for prior, (mask, weights) in seen.items():
                 penalty = penalty + weights * attributed.mean_penalty(prior, mask, batch)
         else:
             inputs = [batch.sequence, *self.task.inputs(batch)]
             apart = [torch.unflatten(value, 0, (count, -1)) for value in inputs]
-            output = _flat(self.members.forward([apart], Gate(members=count), 1)[0])
+            with in_precision(self.precision, batch.sequence.device):
+                output = _flat(self.members.forward([apart], Gate(members=count), 1)[0])
+        output = in_float32(output)
         for prior, weights in self._due("parameter_penalty", elapsed, batch):
             penalty = penalty + weights * self.members.parameter_penalty(prior)
         self.steps += 1

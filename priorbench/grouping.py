@@ -38,6 +38,7 @@ def _common(trial: Trial) -> Hashable:
         trial.scale,
         trial.train_attribution,
         trial.device,
+        trial.precision,
         form,
     )
 

@@ -10,7 +10,7 @@ from .pairs import BLOCK_COLUMNS, EVALUATE
 from .results import Run
 from .store import DONE
 
-_TRAINED = ("scale", "root_seed", "device", "digest", "code", "train_attribution")
+_TRAINED = ("scale", "root_seed", "device", "digest", "code", "train_attribution", "precision")
 _SCORED = ("scored_by", "probed_by")
 """fields of records in which trials of one arm must be alike, beside the weight"""
 _ASKED = ("baseline", "margins", "loss_margin", "train_attribution")

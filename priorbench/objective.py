@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from .attributions import AttributionMethod, attribute_and_predict
-from .contracts import Attribution, Batch, Task, WeightedPrior
+from .contracts import Attribution, Batch, Precision, Task, WeightedPrior
 from .seeds import Luck
+from .trees import map_tensors
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,13 @@ class Objective:
     """The losses of one training, step after step."""
 
     def __init__(
-        self, model: torch.nn.Module, task: Task, regularisation: Regularisation, luck: Luck
+        self,
+        model: torch.nn.Module,
+        task: Task,
+        regularisation: Regularisation,
+        luck: Luck,
+        *,
+        precision: Precision = "float32",
     ) -> None:
         """Start at step 0.
 
@@ -49,7 +56,9 @@ class Objective:
             task: gives the prediction loss, the target and the examples that priors apply to.
             regularisation: what is added to the prediction loss.
             luck: streams for references and the priors' own draws.
+            precision: of the model's forward pass.
         """
+        self.precision = precision
         self.model, self.task, self.luck = model, task, luck
         self.method = regularisation.method
         self.attributing = regularisation.through("penalty")
@@ -79,20 +88,23 @@ class Objective:
         ]
         applies = torch.stack([mask for mask, _ in seen]).any(dim=0) if seen else None
         if applies is not None and bool(applies.any()):
-            output, attribution = attribute_and_predict(
-                self.model,
-                batch.sequence,
-                applies,
-                self.task.target,
-                method=self.method,
-                args=self.task.inputs(batch),
-                generator=self._references() if self.method.draws else None,
-            )
+            with in_precision(self.precision, batch.sequence.device):
+                output, attribution = attribute_and_predict(
+                    self.model,
+                    batch.sequence,
+                    applies,
+                    self.task.target,
+                    method=self.method,
+                    args=self.task.inputs(batch),
+                    generator=self._references() if self.method.draws else None,
+                )
             attributed = batch.select(applies)
             for mask, part in seen:
                 penalty = penalty + _mean_penalty(part, attribution, attributed, mask[applies])
         else:
-            output = forward(self.model, self.task, batch)
+            with in_precision(self.precision, batch.sequence.device):
+                output = forward(self.model, self.task, batch)
+        output = in_float32(output)
         for part in self._due(self.shrinking, elapsed):
             penalty = penalty + part.weight * part.prior.parameter_penalty(self.model)
         self.steps += 1
@@ -109,6 +121,16 @@ class Objective:
     def _references(self) -> torch.Generator:
         """The stream of this step: the same for every prior, whichever steps it penalises."""
         return torch.Generator().manual_seed(self.luck.derive("attribution", self.steps))
+
+
+def in_precision(precision: Precision, device: torch.device) -> torch.autocast:
+    """Within the block, modules run in that precision, where torch's autocast sees fit."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def in_float32(output: Any) -> Any:
+    """A model's output, whose losses are taken in float32 or finer."""
+    return map_tensors(lambda v: v.float() if v.dtype == torch.bfloat16 else v, output)
 
 
 def forward(model: torch.nn.Module, task: Task, batch: Batch) -> Any:

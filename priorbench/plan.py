@@ -408,6 +408,7 @@ def _trials(setting: Setting, wanted: Sequence[Arm], stage: str, known: _Known) 
             code=code_digest(
                 task=task, architecture=architecture, prior=arm.prior, digest=known.digest
             ),
+            precision=study.precision,
         )
         for arm in wanted
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .contracts import Scale, Task
+from .contracts import Precision, Scale, Task
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Schedule:
         learning_rate: of Adam.
         patience: stop after this many epochs in a row without improvement.
         min_delta: what counts as improvement of the validation prediction loss.
+        precision: of the networks' forward pass.
     """
 
     epochs: int
@@ -24,6 +25,7 @@ class Schedule:
     learning_rate: float = 1e-3
     patience: int = 3
     min_delta: float = 1e-3
+    precision: Precision = "float32"
 
 
 SCHEDULES: dict[Scale, Schedule] = {
@@ -34,11 +36,12 @@ SCHEDULES: dict[Scale, Schedule] = {
 }
 
 
-def schedule_of(task: Task, scale: Scale) -> Schedule:
+def schedule_of(task: Task, scale: Scale, precision: Precision = "float32") -> Schedule:
     """The scale's schedule with as many epochs, and as much patience, as the task takes."""
     schedule, longer = SCHEDULES[scale], task.train_epochs
     return replace(
         schedule,
         epochs=max(1, round(schedule.epochs * type(task).epochs * longer)),
         patience=max(1, round(schedule.patience * longer)),
+        precision=precision,
     )

@@ -330,10 +330,9 @@ def _rows(output: Any, start: int, end: int) -> Any:
 
 Way = Callable[[torch.nn.Module, Sequence[Arguments], Gate, int], list[Any]]
 """how groups of examples go through a model; arguments and result of :func:`forward_parts`"""
-# by model, and by which of its modules are in training mode or have hooks
-_tried: WeakKeyDictionary[torch.nn.Module, dict[tuple[tuple[bool, bool], ...], Way]] = (
-    WeakKeyDictionary()
-)
+# whether autocast is on, and which modules are in training mode or have hooks
+_Mode = tuple[bool, tuple[tuple[bool, bool], ...]]
+_tried: WeakKeyDictionary[torch.nn.Module, dict[_Mode, Way]] = WeakKeyDictionary()
 
 
 def modules_of(model: torch.nn.Module) -> list[torch.nn.Module]:
@@ -354,9 +353,10 @@ def choose_way(model: torch.nn.Module, parts: Sequence[Arguments], counted: int)
         return _whole
     modules = modules_of(model)
     known = _tried.setdefault(model, {})
-    modes = tuple([(module.training, changed(module)) for module in modules])
-    if modes in known:
-        return known[modes]
+    casts = torch.is_autocast_enabled(parts[0][0].device.type)
+    mode = casts, tuple([(module.training, changed(module)) for module in modules])
+    if mode in known:
+        return known[mode]
     if any(map(torch.nn.parameter.is_lazy, [*model.parameters(), *model.buffers()])):
         return _whole  # its first pass makes it what it is
     norms = [module for module in modules if isinstance(module, _BatchNorm)]
@@ -366,8 +366,8 @@ def choose_way(model: torch.nn.Module, parts: Sequence[Arguments], counted: int)
     )
     if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
         ways = []
-    known[modes] = _first_that_agrees(ways, model, parts, counted)
-    return known[modes]
+    known[mode] = _first_that_agrees(ways, model, parts, counted)
+    return known[mode]
 
 
 def _first_that_agrees(

@@ -18,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from .contracts import Scale
+from .contracts import Precision, Scale
 from .errors import UserError, unknown
 from .tuning import MOST_WEIGHTS, choose_seeds
 
@@ -73,6 +73,8 @@ class Study(BaseModel):
         minutes: by scale, what a run is expected to take on one core.
         root_seed: from which all randomness is derived.
         device: ``auto`` takes a GPU where there is one.
+        precision: ``bf16`` runs the networks in bfloat16 in training, where torch's autocast does;
+            weights, losses, penalties, validation and all that is measured stay in float32.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -102,6 +104,7 @@ class Study(BaseModel):
     minutes: dict[Scale, Annotated[float, Field(gt=0)]] = {}
     root_seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Precision = "float32"
 
     @field_validator("seeds")
     @classmethod

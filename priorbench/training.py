@@ -258,7 +258,7 @@ class _Trainer:
         self.device = next(model.parameters()).device
         self.batches = batches(dataset, schedule)
         self.optimiser = Adam(model.parameters(), schedule.learning_rate)
-        self.objective = Objective(model, task, regularisation, luck)
+        self.objective = Objective(model, task, regularisation, luck, precision=schedule.precision)
 
     def step(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
         """One optimiser step; the losses before it, detached."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import registry
-from .contracts import Scale
+from .contracts import Precision, Scale
 
 # A change to one of these modules changes the id of every trial. A test checks that the list
 # holds every engine module that a training imports.
@@ -65,6 +65,7 @@ class Trial:
         device: ``cpu`` or ``cuda``.
         digest: of the dataset's contents.
         code: of the code and the library versions that compute the result.
+        precision: of the networks' forward pass in training.
     """
 
     task: str
@@ -80,6 +81,7 @@ class Trial:
     device: str
     digest: str
     code: str
+    precision: Precision = "float32"
 
     @cached_property
     def id(self) -> str:

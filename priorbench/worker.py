@@ -244,7 +244,7 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
         parts.task,
         parts.regularisation,
         parts.dataset,
-        schedule=schedule_of(parts.task, job.trial.scale),
+        schedule=schedule_of(parts.task, job.trial.scale, job.trial.precision),
         luck=parts.luck,
         device=device,
     )

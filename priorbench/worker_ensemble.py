@@ -79,7 +79,8 @@ def _train_at_once(jobs: Sequence[Job], left: list[Job]) -> None:
         refuse_changed_code(job.trial)
     run, trial, task = RunDirectory(jobs[0].run), jobs[0].trial, made[0].task
     device = claim_device(trial.device, jobs[0].run)
-    terms = Terms(task, made[0].dataset, schedule_of(task, trial.scale), device)
+    schedule = schedule_of(task, trial.scale, trial.precision)
+    terms = Terms(task, made[0].dataset, schedule, device)
     members = [Part(one.regularisation, one.luck) for one in made]
     with ExitStack() as stack:
         folders = [stack.enter_context(run.in_progress(job.trial.id)) for job in jobs]

@@ -196,7 +196,7 @@ def trainings_of(run: Run) -> list[Training]:
         spec = key.rpartition("/")[0]
         task = built_task(spec)
         if task is not None:
-            schedule = schedule_of(task, run.study["scale"])
+            schedule = schedule_of(task, run.study["scale"], run.study["precision"])
             how = (schedule, type(task).reverse_complement, dataset.margin)
             groups.setdefault(how, []).append(spec)
     return [

@@ -308,6 +308,18 @@ class TestTraining:
                 same.training_loss, abs=1e-3
             )
 
+    @pytest.mark.parametrize("prior", ["none", "fourier", "dropout"])
+    def test_in_bfloat16(self, prior, simulated):
+        parts = [part(prior, seed) for seed in range(2)]
+        schedule = replace(SHORT, precision="bf16")
+        found = self.train(parts, simulated, schedule)
+        for place, one in enumerate(parts):
+            same, other = (self.alone(one, simulated, how).history[0] for how in (schedule, SHORT))
+            own = found[place].history[0]
+            assert own.training_loss == pytest.approx(same.training_loss, rel=0.03)
+            assert own.training_loss != other.training_loss
+            assert own.penalty == pytest.approx(same.penalty, rel=0.1)
+
     def test_what_draws_in_another_order_is_refused(self, simulated):
         parts = [part("fourier+dropout", seed) for seed in range(2)]
         with pytest.raises(NotTogether, match="first step is not that of a training alone"):

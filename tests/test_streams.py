@@ -63,6 +63,17 @@ def test_prediction_loss_gradient_and_running_statistics_are_those_of_the_undivi
         assert torch.allclose(a, b, atol=1e-10)
 
 
+def test_a_network_that_was_tried_without_autocast_is_tried_again_with_it():
+    model, x = network("three-conv").float(), sequences(9).float()
+    chosen = torch.arange(9) < 4
+    plain, _ = attribute_and_predict(model, x, chosen, target)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough, found = attribute_and_predict(model, x, chosen, target)
+    assert rough.dtype == torch.bfloat16
+    assert found.gradient.dtype == torch.float32
+    assert torch.allclose(rough.float(), plain, atol=0.1)
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_attribution_holds_batch_statistics_fixed(name):
     x, chosen = sequences(8), torch.arange(8) % 2 == 0

@@ -87,6 +87,35 @@ def test_biases_that_batch_norm_takes_away_stay_as_they_were_drawn(simulated):
     assert same == {"0.bias", "3.bias", "6.bias", "11.bias", "14.bias"}
 
 
+@pytest.mark.parametrize("name", ["none", "fourier", "tv+weight-l2"])
+def test_bfloat16_is_for_the_forward_pass_only(simulated, name):
+    exact = train(simulated, name)
+    rough = train(simulated, name, schedule=replace(SHORT, precision="bf16"))
+    assert [e.order for e in rough.history] == [e.order for e in exact.history]
+    assert rough.history[0].training_loss != exact.history[0].training_loss
+    for one, other in zip(rough.history, exact.history, strict=True):
+        assert one.training_loss == pytest.approx(other.training_loss, rel=0.05)
+        assert one.penalty == pytest.approx(other.penalty, rel=0.1)
+    assert all(value.dtype == torch.float32 for value in rough.model.parameters())
+
+
+def test_a_penalty_sees_attributions_in_float32(simulated):
+    dtypes = []
+
+    @dataclass(frozen=True)
+    class Watching(Prior):
+        summary = "for a test"
+        citation = "none"
+
+        def penalty(self, attribution, batch):
+            dtypes.append((attribution.gradient.dtype, attribution.observed.dtype))
+            assert not torch.is_autocast_enabled("cpu")
+            return attribution.observed.square().mean(dim=1)
+
+    train(simulated, Watching(), weight=1.0, schedule=replace(SHORT, epochs=1, precision="bf16"))
+    assert set(dtypes) == {(torch.float32, torch.float32)}
+
+
 def test_another_seed_is_other_luck(simulated):
     first, second = train(simulated, "none"), train(simulated, "none", seed=1)
     assert first.initial_weights != second.initial_weights
