@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test lint types bench calibrate docs findings wheel clean
+.PHONY: run test lint types bench bench-gpu calibrate docs findings wheel clean
 
 # The stamp is newer than what it depends on, so that a second `make run` does not reinstall.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -33,6 +33,10 @@ types: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/bench.py
+
+# on a machine with a GPU
+bench-gpu: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/gpu.py
 
 # about ten minutes on one core
 calibrate: $(VENV)/.installed-dev
