@@ -80,7 +80,7 @@ def _scores(one: Path, other: Path, metrics: set[str]) -> Iterator[dict[str, obj
 
 
 def _read(folder: Path, name: str) -> pd.DataFrame:
-    return pd.read_csv(folder / name, converters={"attribution": str})
+    return pd.read_csv(folder / name, dtype={"attribution": str}).fillna({"attribution": ""})
 
 
 def main() -> None:
