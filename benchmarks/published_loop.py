@@ -28,7 +28,7 @@ from priorbench.objective import Regularisation
 from priorbench.schedules import Schedule
 from priorbench.seeds import Luck
 from priorbench.sequences import one_hot
-from priorbench.training import _Trainer
+from priorbench.training import Trainer
 
 LENGTH, BATCH, STEPS, VALIDATION, ROUNDS = 1000, 128, 3, 128, 3
 
@@ -87,7 +87,7 @@ def _network(batch_norm: bool) -> torch.nn.Module:
 
 def _ours(dataset: Dataset, batch_norm: bool) -> Callable[[], tuple[float, float]]:
     prior = load_prior("fourier")
-    trainer = _Trainer(
+    trainer = Trainer(
         _network(batch_norm),
         registry.build("task", "binary"),
         Regularisation(prior.parts(1.0, "binary"), load_attribution("input-x-gradient")),

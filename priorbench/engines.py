@@ -104,11 +104,13 @@ class Crew:
         engine: open.
         device: what trials run on.
         ensemble: how many train at once, at most.
+        forecasts: whether it can be tried here how long trials will take.
     """
 
     engine: Engine
     device: Device
     ensemble: int = 1
+    forecasts: bool = False
 
     def at_once(self, trials: int) -> int:
         """How many of so many train at once, so that there is work for everyone."""

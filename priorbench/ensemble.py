@@ -64,14 +64,14 @@ def fit_ensemble(
     Raises:
         NotTogether: for networks or priors that cannot be trained at once.
     """
-    ensemble = _Ensemble(models, parts, terms)
+    ensemble = Ensemble(models, parts, terms)
     ensemble.require_agreement()
     while ensemble.present:
         yield from ensemble.epoch()
 
 
-class _Ensemble:
-    """Trainings in progress.
+class Ensemble:
+    """Trainings in progress; arguments are those of :func:`fit_ensemble`.
 
     Attributes:
         present: places of the members that have not ended.
@@ -80,6 +80,7 @@ class _Ensemble:
     def __init__(
         self, models: Sequence[torch.nn.Module], parts: Sequence[Part], terms: Terms
     ) -> None:
+        """Before the first step."""
         methods = {part.regularisation.method for part in parts}
         if len(methods) > 1:
             raise NotTogether("their penalties see different attributions")
@@ -119,15 +120,25 @@ class _Ensemble:
         index = torch.tensor(places, device=self.terms.device)
         self.optimiser.keep(self.members.parameters.values(), index)
 
+    def steps(self, number: int, order: Sequence[Shown]) -> Iterator[torch.Tensor]:
+        """The steps of an epoch; gives the losses (2, M) of each when it is done."""
+        self.members.train(mode=True)
+        for done, index in enumerate(self.batches):
+            yield self._step(self._batch(order, index), number + done / len(self.batches))
+
+    def order(self, number: int) -> list[Shown]:
+        """What the members that have not ended see in an epoch."""
+        terms = self.terms
+        return [shown(terms.dataset, terms.task, self.parts[i].luck, number) for i in self.present]
+
     def _epoch(self, number: int) -> list[Epoch]:
         terms = self.terms
-        order = [shown(terms.dataset, terms.task, self.parts[i].luck, number) for i in self.present]
+        order = self.order(number)
         count, steps = len(self.present), len(self.batches)
         total = torch.zeros(2, count, dtype=torch.float64, device=terms.device)
-        self.members.train(mode=True)
         started = clock(terms.device)
-        for done, index in enumerate(self.batches):
-            total += self._step(self._batch(order, index), number + done / steps)
+        for losses in self.steps(number, order):
+            total += losses
         seconds = (clock(terms.device) - started) / steps / count
         self.members.train(mode=False)
         validation = self._validation_losses().tolist()
@@ -190,7 +201,7 @@ class _Ensemble:
     def _require_agreement(self, precision: Precision) -> None:
         # schedules that start at 0 have begun
         elapsed, terms = 1.0, self.terms
-        order = [shown(terms.dataset, terms.task, part.luck, 0) for part in self.parts]
+        order = self.order(0)
         buffers = {name: value.clone() for name, value in self.members.buffers.items()}
         with self.draws.kept():
             objective = self._objective(precision)

@@ -80,12 +80,14 @@ def run_pending(
     run.clear_in_flight()
     trials = {one.trial.id: one.trial for one in todo}
     if trials:
-        for one in crew.engine.run(_groups(plan, run, todo, crew), run):
+        for one in crew.engine.run(grouped_jobs(plan, run, todo, crew), run):
             ended(Event(trials[one.trial], one.status, one.reason, one.note))
     run.clear_in_flight()
 
 
-def _groups(plan: Plan, run: RunDirectory, todo: Sequence[Pending], crew: Crew) -> Iterator[Group]:
+def grouped_jobs(
+    plan: Plan, run: RunDirectory, todo: Sequence[Pending], crew: Crew
+) -> Iterator[Group]:
     """Trials that are to be trained, some at once, in the plan's order; then those to score."""
     root = run.root.resolve()
     folders = {name: folder.resolve() for name, folder in plan.datasets.items()}

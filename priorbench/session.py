@@ -17,17 +17,19 @@ from . import registry
 from .choosing import TUNING_FILE, choose_weights, chosen_weights, told
 from .contracts import Task
 from .discovery import require_modisco
-from .engines import Crew, Machines, open_engine
+from .engines import LOKY, Crew, Machines, open_engine
 from .environment import environment
 from .errors import UserError
+from .forecast import trials_per_hour
 from .pages import reports_package
 from .plan import Plan, make_plan, read_plan, resolve, with_evaluation
 from .results import as_csv, task_options, write_results
-from .runner import Event, Pending, pending, run_pending
+from .runner import Event, Pending, grouped_jobs, pending, run_pending
 from .store import FAILED, RunDirectory, slug, write_json, write_text
 from .study import ABOUT, CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
 from .trial import EVALUATE, TUNE, hash_of
 
+_FORECAST = 2.0  # seconds
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
 
 
@@ -80,7 +82,8 @@ def run_study(
     started = time.monotonic()
     with closing(open_engine(machines, console.say)) as engine:
         device = engine.device(study.device)
-        crew = Crew(engine, device, machines.ensemble)
+        local = machines.backend == LOKY
+        crew = Crew(engine, device, machines.ensemble, local and study.device == "auto")
         console.say(f"device: {device.told()}")
         resolved = resolve(study, device.kind)
         run = RunDirectory(
@@ -148,6 +151,8 @@ def _run_stage(
     what = "tuning trials" if stage == TUNE else "trials"
     count = len(plan.of_stage(stage).trials)
     console.say(f"{count} {what}, {len(todo)} to run, in {run.root}")
+    if crew.forecasts:
+        _say_rate(plan, todo, run, crew, console)
     notes: Counter[str] = Counter()
     with console.progress(len(todo)) as ended:
 
@@ -159,6 +164,21 @@ def _run_stage(
         run_pending(plan, run, todo, crew=crew, ended=note)
     for text, count in notes.items():
         console.say(f"of trials that should have trained at once {text} ({count} x)")
+
+
+def _say_rate(
+    plan: Plan, todo: Sequence[Pending], run: RunDirectory, crew: Crew, console: Console
+) -> None:
+    new = [one for one in todo if not one.again]
+    slots = crew.device.slots
+    if len(new) <= slots:
+        return  # they have ended before it is known
+    rate = trials_per_hour(grouped_jobs(plan, run, new, crew), slots, _FORECAST)
+    if rate is not None:
+        console.say(
+            f"expected: up to {rate:,.0f} trials an hour, by a few steps of each prior; scoring is "
+            "not counted, nor that training may end early"
+        )
 
 
 def score_run(root: Path, more: Wanted, *, machines: Machines, console: Console) -> Outcome:

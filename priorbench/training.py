@@ -240,7 +240,7 @@ class Course:
         return Fit(model.eval(), self.history, self.best_epoch, initial_weights, self.divergence)
 
 
-class _Trainer:
+class Trainer:
     """One training in progress."""
 
     def __init__(
@@ -253,8 +253,10 @@ class _Trainer:
         schedule: Schedule,
         luck: Luck,
     ) -> None:
+        """Before the first step; as of :func:`fit`, the model adapted and on its device."""
         self.model, self.task, self.dataset = model, task, dataset
         self.luck = luck
+        self.schedule = schedule
         self.device = next(model.parameters()).device
         self.batches = batches(dataset, schedule)
         self.optimiser = Adam(model.parameters(), schedule.learning_rate)
@@ -268,13 +270,9 @@ class _Trainer:
         self.optimiser.step()
         return prediction.detach(), penalty.detach()
 
-    def epoch(self, number: int) -> Epoch:
-        """Train for one epoch, then measure the validation prediction loss."""
-        order = shown(self.dataset, self.task, self.luck, number)
-        steps = len(self.batches)
-        total = torch.zeros(2, dtype=torch.float64, device=self.device)
+    def steps(self, number: int, order: Shown) -> Iterator[torch.Tensor]:
+        """The steps of an epoch; gives the losses (2,) of each when it is done."""
         self.model.train()
-        started = clock(self.device)
         for done, index in enumerate(self.batches):
             batch = load_batch(
                 self.dataset,
@@ -283,7 +281,16 @@ class _Trainer:
                 flip=order.flips[index],
                 shift=None if order.shifts is None else order.shifts[index],
             )
-            total += torch.stack(self.step(batch, number + done / steps))
+            yield torch.stack(self.step(batch, number + done / len(self.batches)))
+
+    def epoch(self, number: int) -> Epoch:
+        """Train for one epoch, then measure the validation prediction loss."""
+        order = shown(self.dataset, self.task, self.luck, number)
+        steps = len(self.batches)
+        total = torch.zeros(2, dtype=torch.float64, device=self.device)
+        started = clock(self.device)
+        for losses in self.steps(number, order):
+            total += losses
         seconds = (clock(self.device) - started) / steps
         self.model.eval()
         validation = mean_prediction_loss(self.model, self.task, self.dataset, VALID, self.device)
@@ -328,7 +335,7 @@ def fit(
     course = Course(schedule)
     with seeded_torch(luck.derive("prior"), device):
         model = regularisation.adapt(model)
-        trainer = _Trainer(
+        trainer = Trainer(
             model.to(device), task, regularisation, dataset, schedule=schedule, luck=luck
         )
         while not course.is_over:

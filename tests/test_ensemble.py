@@ -11,7 +11,7 @@ import torch
 from priorbench import Batch, Prior, load_attribution, load_prior, registry
 from priorbench.contracts import Form
 from priorbench.dataset import TRAIN, load_dataset
-from priorbench.ensemble import Terms, _Ensemble, fit_ensemble
+from priorbench.ensemble import Ensemble, Terms, fit_ensemble
 from priorbench.ensemble_objective import EnsembleObjective, Part
 from priorbench.members import Draws, Members, NotTogether
 from priorbench.objective import Objective, Regularisation
@@ -255,7 +255,7 @@ class TestTraining:
             states.append([self.members.state(place) for place in range(3)])
             return torch.tensor(next(losses), dtype=torch.float64)
 
-        monkeypatch.setattr(_Ensemble, "_validation_losses", pretended)
+        monkeypatch.setattr(Ensemble, "_validation_losses", pretended)
         found = self.train([part("none", seed) for seed in range(3)], simulated)
         for place, best in enumerate((1, 0, 0)):
             assert found[place].best_epoch == best
@@ -267,7 +267,7 @@ class TestTraining:
         # the second improves no more after its first epoch, the first after its second
         losses = iter([[0.9, 0.5, 0.9], [0.8, 0.5, 0.8], [0.8, 0.5, 0.7], [0.8, 0.6], [0.5]])
         monkeypatch.setattr(
-            _Ensemble,
+            Ensemble,
             "_validation_losses",
             lambda self: torch.tensor(next(losses), dtype=torch.float64),
         )
@@ -279,14 +279,14 @@ class TestTraining:
 
     def test_who_goes_on_is_trained_as_before(self, simulated, monkeypatch):
         schedule = replace(SHORT, epochs=3, patience=1)
-        validation = _Ensemble._validation_losses
+        validation = Ensemble._validation_losses
 
         def first_is_over(self):
             losses = validation(self)
             losses[0] = 0.1 if len(losses) == 3 else losses[0]
             return losses
 
-        monkeypatch.setattr(_Ensemble, "_validation_losses", first_is_over)
+        monkeypatch.setattr(Ensemble, "_validation_losses", first_is_over)
         parts = [part("weight-l2", seed) for seed in range(3)]
         found = self.train(parts, simulated, schedule)
         assert len(found[0].history) == 2

@@ -12,13 +12,17 @@ import torch
 from priorbench import admission, worker, worker_ensemble
 from priorbench.cli import _main
 from priorbench.cluster import run_admitted
+from priorbench.dataset import TRAIN, VALID, load_dataset
 from priorbench.devices import Device
 from priorbench.engines import DIED_TWICE, Crew, Ended, run_group
+from priorbench.forecast import trials_per_hour
 from priorbench.grouping import grouped
 from priorbench.local import LocalEngine
 from priorbench.plan import make_plan, resolve
+from priorbench.schedules import SCHEDULES
 from priorbench.store import RunDirectory
 from priorbench.study import Study
+from priorbench.training import batches
 from priorbench.trial import Trial
 from priorbench.worker import Job
 from priorbench.worker_ensemble import run_ensemble
@@ -231,3 +235,37 @@ def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
     # how trials are run makes no other study
     run(tmp_path / "at_once")
     assert "9 trials, 0 to run" in capsys.readouterr().err
+
+
+class TestForecast:
+    def rate(self, jobs, slots=1, size=1):
+        groups = [tuple(jobs[start : start + size]) for start in range(0, len(jobs), size)]
+        return trials_per_hour(groups, slots, seconds=0.1)
+
+    @pytest.mark.parametrize("size", [1, 4])
+    def test_steps_and_epochs_of_the_plan(self, new, size, monkeypatch):
+        monkeypatch.setattr("priorbench.forecast._mean_time", lambda steps, *_: 0.5)
+        dataset = load_dataset(new[0].dataset)
+        steps = len(batches(dataset, SCHEDULES["smoke"]))
+        validation = len(dataset.rows(VALID)) / len(dataset.rows(TRAIN)) / 3
+        seconds = SCHEDULES["smoke"].epochs * steps * 0.5 * (1 + validation)
+        assert self.rate(new, size=size) == pytest.approx(3600 * size / seconds)
+        assert self.rate(new, slots=3, size=size) == pytest.approx(3 * 3600 * size / seconds)
+
+    def test_steps_are_really_made(self, new):
+        threads = torch.get_num_threads()
+        assert 100 < self.rate(new) < 1e6
+        assert torch.get_num_threads() == threads
+        assert not list(new[0].run.iterdir())
+
+    def test_what_cannot_be_begun_is_told_when_it_is_run(self, new, tmp_path):
+        assert self.rate([replace(new[0], dataset=tmp_path / "gone")]) is None
+
+    def test_a_run_on_auto_says_it(self, tmp_path, capsys):
+        study = ["--priors", "tv", "--seeds", "2", "--scale", "smoke", "--jobs", "1"]
+        out = ["--no-report", "--out", str(tmp_path / "out")]
+        assert _main(["run", *study, *out, "--device", "auto"]) == 0
+        assert "expected: up to" in capsys.readouterr().err
+        # nothing is left to be run
+        assert _main(["run", *study, *out, "--device", "auto"]) == 0
+        assert "expected" not in capsys.readouterr().err

@@ -27,7 +27,7 @@ from priorbench.schedules import SCHEDULES, Schedule, schedule_of
 from priorbench.seeds import Luck
 from priorbench.sequences import one_hot
 from priorbench.training import (
-    _Trainer,
+    Trainer,
     batches,
     fit,
     load_batch,
@@ -308,7 +308,7 @@ def test_a_step_descends_prediction_loss_plus_weight_times_mean_penalty(simulate
     batch = load_batch(simulated, np.arange(20), CPU)
     luck = Luck(0, ("binary", "simulated"), 0)
     added = regularisation(load_prior("l2"), weight)
-    trainer = _Trainer(model, TASK, added, simulated, schedule=SHORT, luck=luck)
+    trainer = Trainer(model, TASK, added, simulated, schedule=SHORT, luck=luck)
     trainer.optimiser = torch.optim.SGD(model.parameters(), lr=rate)
     prediction, penalty = trainer.step(batch, 0.0)
     positives = batch.label == 1
