@@ -274,6 +274,15 @@ def epochs_of(run: Run) -> Mapping[str, float] | None:
     }
 
 
+def at_once_of(run: Run) -> Mapping[str, int] | None:
+    """How many networks were trained together with others, of how many; None if none was."""
+    sizes = [int(record.get("ensemble", 1)) for record in run.records.values()]
+    together = [size for size in sizes if size > 1]
+    if not together:
+        return None
+    return {"networks": len(together), "all": len(sizes), "most": max(together)}
+
+
 def ended_of(run: Run) -> Mapping[str, Any]:
     """Evaluation trials: all of them, and those that failed or collapsed."""
     evaluated = [r for r in run.records.values() if r["stage"] == "evaluate"]

@@ -72,6 +72,7 @@ def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
         networks=networks,
         trainings=paper.trainings_of(run),
         epochs=paper.epochs_of(run),
+        at_once=paper.at_once_of(run),
         ended=paper.ended_of(run),
         priors=described_priors(run, blocks(run))[1:],
         seen=paper.seen_of(run),

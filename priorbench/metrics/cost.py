@@ -8,12 +8,18 @@ from ..contracts import Metric
 
 
 def step_time_ratio(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
-    """Seconds per training step over those of the paired trial of the baseline."""
+    """Seconds per training step over those of the paired trial of the baseline.
+
+    Of trials that trained at once (``--ensemble``), each has its share of the time.
+    """
     return costs["seconds_per_step"] / baseline["seconds_per_step"]
 
 
 def peak_memory(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
-    """Peak memory of the trial in MiB: resident memory on CPU, allocated memory on a GPU."""
+    """Peak memory of the trial in MiB: resident memory on CPU, allocated memory on a GPU.
+
+    Of trials that trained at once (``--ensemble``), each has its share.
+    """
     return costs["peak_memory_mib"]
 
 
