@@ -80,6 +80,25 @@ def study(run, **changes):
     return dataclasses.replace(run, study={**run.study, **changes})
 
 
+class TestTraining:
+    def test_networks_that_were_trained_at_once(self, run):
+        assert "trained together" not in words(Methods().render(run))
+        sizes = dict.fromkeys(list(run.records)[:3], 4)
+        records = {
+            trial: {**record, **({"ensemble": sizes[trial]} if trial in sizes else {})}
+            for trial, record in run.records.items()
+        }
+        page = words(Methods().render(dataclasses.replace(run, records=records)))
+        assert "3 of 14 networks were trained together with others of the same prior" in page
+        assert "up to 4 at once" in page
+        assert "to the last bit" not in page
+
+    def test_precision(self, run):
+        assert "bfloat16" not in words(Methods().render(run))
+        page = words(Methods().render(study(run, precision="bf16")))
+        assert "networks ran in bfloat16 in training" in page
+
+
 class TestText:
     def test_has_the_numbers_of_the_run(self, run):
         text = words(Methods().render(run))
