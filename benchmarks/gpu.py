@@ -29,7 +29,7 @@ from gpu_ways import Fixed, Step, captured, compiled, products
 
 from priorbench import Batch, Prior, Task, load_attribution, load_prior, registry
 from priorbench.contracts import Form, Precision, Scale
-from priorbench.ensemble_objective import EnsembleObjective, Part
+from priorbench.ensemble_objective import EnsembleObjective, Own
 from priorbench.members import Draws, Members
 from priorbench.objective import Objective, Regularisation
 from priorbench.optimiser import Adam
@@ -94,11 +94,11 @@ class Problem:
         """Of a trial that goes to its last epoch."""
         return schedule_of(self.built, self.scale).epochs * round(EXAMPLES / self.batch_size)
 
-    def part(self, seed: int) -> Part:
+    def part(self, seed: int) -> Own:
         added = Regularisation(
             self.prior.parts(self.weight, self.task), load_attribution("input-x-gradient")
         )
-        return Part(added, Luck(0, (self.task, "benchmark"), seed))
+        return Own(added, Luck(0, (self.task, "benchmark"), seed))
 
     def network(self, seed: int) -> torch.nn.Module:
         with seeded_torch(seed, torch.device("cpu")):

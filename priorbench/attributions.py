@@ -240,7 +240,7 @@ def attribute_and_predict(
     path = method.path(sequence.detach(), applies, generator)
     reading = _Reading(method, path, target, create_graph)
     take = _at_inputs if path is None else _on_path
-    with torch.enable_grad(), _twice_differentiable(model, create_graph):
+    with torch.enable_grad(), twice_differentiable(model, wanted=create_graph):
         return take(model, (sequence, *args), applies, reading)
 
 
@@ -306,7 +306,7 @@ def _on_path(
 
 
 @contextmanager
-def _twice_differentiable(model: torch.nn.Module, wanted: bool) -> Iterator[None]:
+def twice_differentiable(model: torch.nn.Module, *, wanted: bool) -> Iterator[None]:
     """Choose kernels that have a second derivative, where torch has others too."""
     if not wanted:
         yield

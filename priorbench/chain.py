@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .layers import Layer, Parameters, Seen
+from .layers import Layer, Parameters, Seen, side_by_side
 
 Results = tuple[torch.Tensor, ...]
 Gradients = Sequence[torch.Tensor | None]
@@ -178,13 +178,13 @@ class _Members(torch.autograd.Function):
             Step(layer.for_members(members, state), layer.joined_parameters(own))
             for layer, own, state in zip(layers, parameters, states, strict=True)
         ]
-        pieces = [_side_by_side(piece) for piece in remaining if piece is not None]
+        pieces = [side_by_side(piece) for piece in remaining if piece is not None]
         count = len(pieces)
         for given, piece in zip(tensors[-count:], pieces, strict=True):
             if given is gate.points:
                 gate.points = piece
         together = _first(whole, in_dims[2], members)
-        joint = Parts(pieces, None if together is None else _side_by_side(together))
+        joint = Parts(pieces, None if together is None else side_by_side(together))
         passed = _plainly(steps, gate, joint)
         assert passed.parts.whole is not None
         rows = [_apart(one, members) for one in (*passed.parts.pieces, passed.parts.whole)]
@@ -197,11 +197,6 @@ def _first(tensor: torch.Tensor | None, dim: int | None, members: int) -> torch.
     if tensor is None:
         return None
     return tensor.expand(members, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-
-
-def _side_by_side(value: torch.Tensor) -> torch.Tensor:
-    """(B, M * C, ...) of (M, B, C, ...); a view where a layer left the members there."""
-    return value.transpose(0, 1).flatten(1, 2)
 
 
 def _apart(value: torch.Tensor, members: int) -> torch.Tensor:

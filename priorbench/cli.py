@@ -275,9 +275,6 @@ def score(  # noqa: PLR0917 (typer makes options of parameters)
     jobs: Jobs = None,
     backend: Backend = Backends.loky,
     scheduler: Scheduler = None,
-    ensemble: Annotated[
-        int, typer.Option(min=1, help="Trials of one prior that train at once, for a GPU.")
-    ] = 1,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write it.")] = True,
 ) -> int:
     """Score the trained models of a run anew, where a score is missing or was changed.

@@ -4,7 +4,8 @@ Workers write whole trial folders to the run directory, which must be on a file 
 of them share; they need it anyway, for the encoded data. That is safe because
 
 - a folder is filled aside and renamed when it is whole (``store.RunDirectory``);
-- a trial that two workers finish, as one was thought dead, has the same bits from both;
+- a trial that two workers finish, as one was thought dead, has the same bits from both on CPU, or
+  was trained at once with others by one of them, which is as good;
 - a worker takes part only while it sees the session file that the driver wrote for this very run,
   and only with the driver's code and versions. One that still works for an earlier driver finds
   its half-filled folder gone, and finishes nothing.
@@ -76,18 +77,17 @@ def run_admitted(path: str, group: Group) -> list[Ended] | Refused:
     os.environ.update(ENVIRONMENT)
     # engines run jobs again whose worker has died; the folders that it left say how often
     begun = Counter(RunDirectory(group[0].run).in_flight())
+    left = tuple(job for job in group if not is_finished(job))
+    found = [ended(job) for job in group if job not in left]
     with threadpool_limits(1):
-        if not any(begun[job.trial.id] for job in group):
-            return run_group(group)
-        found = []
-        for job in group:
-            if begun[job.trial.id] and is_finished(job):
-                found.append(ended(job))
-            elif begun[job.trial.id] > 1:
+        if left and not any(begun[job.trial.id] for job in left):
+            return found + run_group(left)
+        for job in left:
+            if begun[job.trial.id] > 1:
                 found.append(given_up(job, DIED_TWICE))
             else:
                 found += run_group((job,))
-        return found
+    return found
 
 
 def _lacks_gpu(job: Job) -> str:

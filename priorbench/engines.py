@@ -33,8 +33,8 @@ class Machines:
     Attributes:
         backend: ``loky`` for this machine, or the cluster's engine, ``dask`` or ``ray``.
         scheduler: its address.
-        jobs: how many trials at once; None for as many as there is room for.
-        ensemble: how many trials train together, at most, where they can.
+        jobs: how many groups at once; None for as many as there is room for.
+        ensemble: how many trials train at once in a group, at most, where they can.
     """
 
     backend: str = LOKY
@@ -78,7 +78,7 @@ class Engine(Protocol):
         """What to write down about the machines, as plain values."""
 
     def run(self, groups: Iterable[Group], run: RunDirectory) -> Iterator[Ended]:
-        """Run all jobs; what ended is given as it ends, every job once.
+        """Run all jobs; what ended is given as its group ends, every job once.
 
         Groups are taken from the iterable a few at a time, so that a hundred thousand of them are
         never in memory at once. If the iterator is closed, what has not begun never will.

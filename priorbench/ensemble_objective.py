@@ -12,18 +12,18 @@ from typing import Any
 
 import torch
 
-from .attributions import AttributionMethod
+from .attributions import AttributionMethod, twice_differentiable
 from .chain import Gate
 from .contracts import Attribution, Batch, Precision, Prior, Task
-from .members import Members
+from .members import Members, NotTogether
 from .objective import Regularisation, in_float32, in_precision
 from .seeds import Luck
 from .trees import join_trees, map_tensors
 
 
 @dataclass(frozen=True)
-class Part:
-    """One network's part in an ensemble.
+class Own:
+    """What a network in an ensemble has of its own.
 
     Attributes:
         regularisation: what is added to its prediction loss; the attribution is that of all.
@@ -41,7 +41,7 @@ class EnsembleObjective:
         self,
         members: Members,
         task: Task,
-        parts: Sequence[Part],
+        own: Sequence[Own],
         *,
         precision: Precision = "float32",
     ) -> None:
@@ -50,21 +50,21 @@ class EnsembleObjective:
         Args:
             members: the networks, already adapted, on their device.
             task: gives the prediction loss, the target and the examples that priors apply to.
-            parts: one for each network.
+            own: one for each network.
             precision: of their forward pass.
         """
         self.precision = precision
-        self.members, self.task, self.parts = members, task, list(parts)
-        self.method = parts[0].regularisation.method
+        self.members, self.task, self.own = members, task, list(own)
+        self.method = own[0].regularisation.method
         device = members.draws.device
         self.noise = [
-            torch.Generator(device).manual_seed(part.luck.derive("augment")) for part in parts
+            torch.Generator(device).manual_seed(one.luck.derive("augment")) for one in own
         ]
         self.steps = 0
 
     def keep(self, index: Sequence[int]) -> None:
         """Go on with these networks only."""
-        self.parts = [self.parts[i] for i in index]
+        self.own = [self.own[i] for i in index]
         self.noise = [self.noise[i] for i in index]
 
     def losses(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,8 +86,16 @@ class EnsembleObjective:
         }
         applies = torch.stack([mask for mask, _ in seen.values()]).any(dim=0) if seen else None
         if applies is not None and bool(applies.any()):
-            with in_precision(self.precision, applies.device):
+            before = self.members.draws.count
+            with (
+                in_precision(self.precision, applies.device),
+                twice_differentiable(self.members.form, wanted=True),
+            ):
                 attributed = _attribute(self.members, self.task, batch, applies, self._reader())
+            if self.members.draws.count > before and not bool(applies.all()):
+                raise NotTogether(
+                    "dropout draws in another order where some examples only are attributed"
+                )
             output = attributed.output
             for prior, (mask, weights) in seen.items():
                 penalty = penalty + weights * attributed.mean_penalty(prior, mask, batch)
@@ -95,22 +103,25 @@ class EnsembleObjective:
             inputs = [batch.sequence, *self.task.inputs(batch)]
             apart = [torch.unflatten(value, 0, (count, -1)) for value in inputs]
             with in_precision(self.precision, batch.sequence.device):
-                output = _flat(self.members.forward([apart], Gate(members=count), 1)[0])
+                output = flat_rows(self.members.forward([apart], Gate(members=count), 1)[0])
         output = in_float32(output)
         for prior, weights in self._due("parameter_penalty", elapsed, batch):
-            penalty = penalty + weights * self.members.parameter_penalty(prior)
+            # of those alone that have it: the gradient of a root at 0 is not finite
+            places = weights.nonzero().squeeze(1)
+            found = self.members.parameter_penalty(prior, places)
+            penalty = penalty.index_add(0, places, weights[places] * found)
         self.steps += 1
         prediction = torch.unflatten(self.task.prediction_loss(output, batch), 0, (count, -1))
         return prediction.mean(dim=1), penalty
 
     def _augmented(self, batch: Batch) -> Batch:
         """Every network's examples, changed by its own priors."""
-        if not any(part.regularisation.through("augment") for part in self.parts):
+        if not any(one.regularisation.through("augment") for one in self.own):
             return batch
         changed = []
-        own = torch.unflatten(batch.sequence, 0, (len(self.parts), -1))
-        for part, generator, sequence in zip(self.parts, self.noise, own, strict=True):
-            for one in part.regularisation.through("augment"):
+        sequences = torch.unflatten(batch.sequence, 0, (len(self.own), -1))
+        for own, generator, sequence in zip(self.own, self.noise, sequences, strict=True):
+            for one in own.regularisation.through("augment"):
                 sequence = one.prior.augment(sequence, one.weight, generator)  # noqa: PLW2901
             changed.append(sequence)
         return Batch(torch.cat(changed), batch.label, batch.arrays)
@@ -118,10 +129,10 @@ class EnsembleObjective:
     def _due(self, hook: str, elapsed: float, batch: Batch) -> Iterator[tuple[Prior, torch.Tensor]]:
         """The different priors that act at this step, with the weight (M,) of each network."""
         found: dict[Prior, list[float]] = {}
-        for place, part in enumerate(self.parts):
-            for one in part.regularisation.through(hook):
+        for place, own in enumerate(self.own):
+            for one in own.regularisation.through(hook):
                 weight = one.weight * one.prior.strength(elapsed, self.steps)
-                found.setdefault(one.prior, [0.0] * len(self.parts))[place] += weight
+                found.setdefault(one.prior, [0.0] * len(self.own))[place] += weight
         for prior, weights in found.items():
             if any(weights):
                 yield prior, batch.sequence.new_tensor(weights)
@@ -133,7 +144,7 @@ class EnsembleObjective:
 
     def _reader(self) -> _Reader:
         # the stream of this step is the same for every prior, whichever steps it penalises
-        seeds = [part.luck.derive("attribution", self.steps) for part in self.parts]
+        seeds = [own.luck.derive("attribution", self.steps) for own in self.own]
         return _Reader(self.method, seeds)
 
 
@@ -230,7 +241,7 @@ def _attribute(
         attribution = reader.method.read(gradient.flatten(0, 1), points.detach().flatten(0, 1))
         back = torch.argsort(torch.cat([places, rest], dim=1), dim=1)
         joined = outputs[0] if len(outputs) == 1 else join_trees(outputs[0], outputs[1], 1)
-        output = _flat(map_tensors(lambda value: _rows(value, back), joined))
+        output = flat_rows(map_tensors(lambda value: _rows(value, back), joined))
         return _Attributed(output, attribution, places)
     points, difference = path
     steps = points.shape[1]
@@ -243,11 +254,11 @@ def _attribute(
         dim=1
     )
     attribution = reader.method.read(gradient.flatten(0, 1), difference.flatten(0, 1))
-    return _Attributed(_flat(output), attribution, places)
+    return _Attributed(flat_rows(output), attribution, places)
 
 
 def _gradient(task: Task, output: Any, points: torch.Tensor, gate: Gate) -> torch.Tensor:
-    scalars = task.target(_flat(output))
+    scalars = task.target(flat_rows(output))
     with gate.closed():
         return torch.autograd.grad(scalars.sum(), points, retain_graph=True, create_graph=True)[0]
 
@@ -259,6 +270,6 @@ def _rows(value: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     return torch.unflatten(value.flatten(0, 1)[(places + start).flatten()], 0, places.shape)
 
 
-def _flat(output: Any) -> Any:
+def flat_rows(output: Any) -> Any:
     """(M * B, ...) of (M, B, ...)."""
     return map_tensors(lambda value: value.flatten(0, 1), output)

@@ -11,9 +11,9 @@ import torch
 from .dataset import VALID
 from .engines import Group
 from .ensemble import Ensemble, Terms
-from .ensemble_objective import Part
+from .ensemble_objective import Own
 from .schedules import schedule_of
-from .training import Trainer, clock, seeded_torch, shown
+from .training import Trainer, mean_step_time, seeded_torch, shown
 from .worker import Parts
 
 _STEPS = 8  # at most, of a group
@@ -67,27 +67,14 @@ def _seconds(group: Group, budget: float) -> float:
             count = len(trainer.batches)
             steps = trainer.steps(0, shown(dataset, task, made[0].luck, 0))
         else:
-            parts = [Part(one.regularisation, one.luck) for one in made]
-            ensemble = Ensemble(
-                [one.model() for one in made], parts, Terms(task, dataset, schedule, device)
-            )
+            own = [Own(one.regularisation, one.luck) for one in made]
+            terms = Terms(task, dataset, schedule, device)
+            ensemble = Ensemble([one.model() for one in made], own, terms)
             count = len(ensemble.batches)
             steps = ensemble.steps(0, ensemble.order(0))
-        step = _mean_time(steps, device, budget)
+        step = mean_step_time(steps, device, most=_STEPS, budget=budget)
     validation = _FORWARD * len(dataset.rows(VALID)) / dataset.epoch_rows
     return schedule.epochs * count * step * (1 + validation)
-
-
-def _mean_time(steps: Iterator[torch.Tensor], device: torch.device, budget: float) -> float:
-    next(steps)  # finds out how to go through the network
-    started, count = clock(device), 0
-    while count < _STEPS and (not count or clock(device) - started < budget):
-        if next(steps, None) is None:
-            break
-        count += 1
-    if not count:
-        raise ValueError("an epoch of one step says nothing")
-    return (clock(device) - started) / count
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Hashable, Sequence
 from functools import cache
 
 from . import registry, specs
-from .composition import ANY_TASK
 from .contracts import Prior
 from .trial import Trial
 
@@ -24,12 +23,12 @@ def grouped(trials: Sequence[Trial], most: int) -> list[list[Trial]]:
     """
     found: dict[Hashable, list[Trial]] = {}
     for trial in trials:
-        found.setdefault(_common(trial) if most > 1 else trial.id, []).append(trial)
+        found.setdefault(common(trial) if most > 1 else trial.id, []).append(trial)
     return [part for group in found.values() for part in _parts(group, most)]
 
 
-def _common(trial: Trial) -> Hashable:
-    """What trials must have in common."""
+def common(trial: Trial) -> Hashable:
+    """What trials that train at once must have in common."""
     # one that changes the network makes another form of it
     form = (trial.prior, trial.weight) if _adapts(trial.prior) else _names(trial.prior)
     return (
@@ -46,7 +45,7 @@ def _common(trial: Trial) -> Hashable:
 @cache
 def _adapts(spec: str) -> bool:
     prior: Prior = registry.build("prior", spec)
-    return any(part.prior.overrides("adapt") for part in prior.parts(1.0, ANY_TASK))
+    return prior.overrides("adapt")
 
 
 def _names(spec: str) -> tuple[str, ...]:

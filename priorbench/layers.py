@@ -261,13 +261,13 @@ class MemberLinear(Layer):
         weight, bias = parameters
         assert weight is not None
         result = self._split(value) @ weight.transpose(1, 2)
-        return Made(_side_by_side(result if bias is None else result + bias.unsqueeze(1)))
+        return Made(side_by_side(result if bias is None else result + bias.unsqueeze(1)))
 
     def by_input(self, gradient: torch.Tensor, seen: Seen) -> torch.Tensor:
         """See Layer.by_input."""
         weight = seen.parameters[0]
         assert weight is not None
-        return _side_by_side(self._split(gradient) @ weight)
+        return side_by_side(self._split(gradient) @ weight)
 
     def second(self, slope: torch.Tensor, gradient: torch.Tensor, seen: Seen) -> Second:
         """See Layer.second."""
@@ -275,7 +275,7 @@ class MemberLinear(Layer):
         assert weight is not None
         slopes = self._split(slope)
         by_weight = self._split(gradient).transpose(1, 2) @ slopes
-        return Second(_side_by_side(slopes @ weight.transpose(1, 2)), (by_weight, None))
+        return Second(side_by_side(slopes @ weight.transpose(1, 2)), (by_weight, None))
 
     def by_all(
         self, gradient: torch.Tensor, seen: Seen, of_statistics: Gradients, wanted: bool
@@ -291,9 +291,9 @@ class MemberLinear(Layer):
         return torch.unflatten(value, 1, (self.members, -1)).transpose(0, 1)
 
 
-def _side_by_side(value: torch.Tensor) -> torch.Tensor:
-    """(B, M * C) of (M, B, C)."""
-    return value.transpose(0, 1).flatten(1)
+def side_by_side(value: torch.Tensor) -> torch.Tensor:
+    """(B, M * C, ...) of (M, B, C, ...); a view where the members lie there already."""
+    return value.transpose(0, 1).flatten(1, 2)
 
 
 def _learnt(bias: torch.Tensor | None) -> bool:

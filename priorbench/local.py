@@ -8,7 +8,8 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from .engines import (
     run_group,
 )
 from .store import RunDirectory
+from .worker import Job
 
 _AHEAD = 4  # groups that wait at the workers' door, so that none of them waits for one
 
@@ -75,7 +77,7 @@ class LocalEngine:
         while True:
             flying: dict[Any, Group] = {}
             try:
-                yield from _pooled(_first(back, source), self._workers, flying)
+                yield from _pooled(back, source, self._workers, flying)
                 return
             except BrokenProcessPool:
                 lost = list(flying.values())
@@ -85,40 +87,49 @@ class LocalEngine:
                     group for group in lost if any(job.trial.id in begun for job in group)
                 ] or lost[:1]
                 for group in lost:
-                    left = [job for job in group if not is_finished(job)]
+                    left = tuple(job for job in group if not is_finished(job))
                     yield from (ended(job) for job in group if job not in left)
+                    if not left:
+                        continue
                     if group not in suspects:
-                        back.append(group)
+                        back.append(left)
                     elif len(group) > 1:
                         back.extend((job,) for job in left)
-                    elif left:
-                        yield from _alone(group, run)
+                    else:
+                        yield _alone(group[0], run)
 
 
-def _first(back: deque[Group], source: Iterator[Group]) -> Iterator[Group]:
-    while back:
-        yield back.popleft()
-    # not `yield from`: the end of this generator would be that of the source
-    for group in source:  # noqa: UP028
-        yield group
+def _take(back: deque[Group], source: Iterator[Group]) -> Group | None:
+    return back.popleft() if back else next(source, None)
 
 
-def _pooled(groups: Iterator[Group], workers: int, flying: dict[Any, Group]) -> Iterator[Ended]:
+def _pooled(
+    back: deque[Group], source: Iterator[Group], workers: int, flying: dict[Any, Group]
+) -> Iterator[Ended]:
     """What ended, from worker processes that end with this generator.
 
-    ``flying`` holds the groups that were handed over and have not ended, by their futures.
+    Args:
+        back: groups that are handed over first; those that cannot be go back there.
+        source: of the others.
+        workers: how many processes, at most.
+        flying: holds the groups that were handed over and have not ended, by their futures.
     """
-    first = list(islice(groups, workers))
+    first = list(islice(iter(partial(_take, back, source), None), workers))
+    back.extendleft(reversed(first))
     if not first:
         return
     executor = ProcessPoolExecutor(
         len(first), env=ENVIRONMENT, initializer=_die_with, initargs=(os.getpid(),)
     )
-    groups, finished = chain(first, groups), False
+    finished, most = False, workers + max(workers, _AHEAD)
     try:
         while True:
-            for group in islice(groups, workers + max(workers, _AHEAD) - len(flying)):
-                flying[executor.submit(run_group, group)] = group
+            while len(flying) < most and (group := _take(back, source)) is not None:
+                try:
+                    flying[executor.submit(run_group, group)] = group
+                except BrokenProcessPool:
+                    back.appendleft(group)
+                    raise
             if not flying:
                 break
             for future in wait(flying, return_when=FIRST_COMPLETED).done:
@@ -142,9 +153,9 @@ def _die_with(driver: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _alone(group: Group, run: RunDirectory) -> Iterator[Ended]:
+def _alone(job: Job, run: RunDirectory) -> Ended:
     try:
-        yield from _pooled(iter([group]), 1, {})
+        return next(_pooled(deque([(job,)]), iter(()), 1, {}))
     except BrokenProcessPool as error:
         run.clear_in_flight()
-        yield given_up(group[0], DIED_TWICE, str(error))
+        return ended(job) if is_finished(job) else given_up(job, DIED_TWICE, str(error))

@@ -22,11 +22,17 @@ class NotTogether(Exception):
 
 
 class Draws:
-    """The state of torch's default generators, by member, as each would have it alone."""
+    """The state of torch's default generators, by member, as each would have it alone.
+
+    Attributes:
+        device: where.
+        count: how often something was drawn for all members.
+    """
 
     def __init__(self, device: torch.device, seeds: Sequence[int]) -> None:
         """Seed every member's generators."""
         self.device = device
+        self.count = 0
         self._states = []
         for seed in seeds:
             with self._forked():
@@ -74,6 +80,7 @@ class Members:
         parameters: (M, ...) each, by name; leaves that ask for gradients where the networks' do.
         buffers: (M, ...) each, by name.
         draws: what the networks' own random draws (dropout) come from.
+        form: a network of the same form; its own weights are those that the first began with.
     """
 
     def __init__(self, models: Sequence[torch.nn.Module], draws: Draws) -> None:
@@ -82,10 +89,10 @@ class Members:
         Raises:
             NotTogether: if they have not the same form.
         """
-        self._form = copy.deepcopy(models[0])
+        self.form = copy.deepcopy(models[0])
         self.draws = draws
-        named = {name for name, _ in [*self._form.named_parameters(), *self._form.named_buffers()]}
-        if named != set(self._form.state_dict()):
+        named = {name for name, _ in [*self.form.named_parameters(), *self.form.named_buffers()]}
+        if named != set(self.form.state_dict()):
             raise NotTogether("the networks share parameters, or keep more than tensors")
         self.parameters = {
             name: value.detach().requires_grad_(like.requires_grad)
@@ -103,7 +110,7 @@ class Members:
 
     def train(self, mode: bool) -> None:
         """Training mode or not, for all."""
-        self._form.train(mode)
+        self.form.train(mode)
 
     def forward(self, parts: Sequence[Arguments], gate: Gate, counted: int) -> list[Any]:
         """As ``streams.forward_parts``, of arguments and outputs with a first dimension M.
@@ -113,7 +120,7 @@ class Members:
         way = self._way(parts, counted)
 
         def go(one: Sequence[Arguments]) -> list[Any]:
-            return way(self._form, one, gate, counted)
+            return way(self.form, one, gate, counted)
 
         with _MemberDropout(self.draws, len(self)):
             found: list[Any] = self._mapped(go, (list(map(list, parts)),), 0)
@@ -123,17 +130,17 @@ class Members:
         """The output of every network for the same examples, in eval mode: (M, B, ...)."""
 
         def go(*one: torch.Tensor) -> Any:
-            return self._form(*one)
+            return self.form(*one)
 
         return self._mapped(go, tuple(arguments), None)
 
-    def parameter_penalty(self, prior: Prior) -> torch.Tensor:
-        """(M,): of every network."""
+    def parameter_penalty(self, prior: Prior, places: torch.Tensor) -> torch.Tensor:
+        """(k,): of the networks at (k,) places."""
 
         def go() -> torch.Tensor:
-            return prior.parameter_penalty(self._form)
+            return prior.parameter_penalty(self.form)
 
-        found: torch.Tensor = self._mapped(go, (), None)
+        found: torch.Tensor = self._mapped(go, (), None, places)
         return found
 
     def state(self, member: int) -> dict[str, torch.Tensor]:
@@ -159,17 +166,24 @@ class Members:
             half = len(alone[0][0]) // 2
             alone = [[v[:half] for v in alone[0]], [v[half:] for v in alone[0]]]
             counted = 2
-        return choose_way(self._form, alone, counted)
+        return choose_way(self.form, alone, counted)
 
-    def _mapped(self, function: Callable[..., Any], arguments: tuple[Any, ...], dim: Any) -> Any:
-        """A function that reads the form's weights, for those of every member."""
-        caller = _Caller(self._form, function)
+    def _mapped(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        dim: int | None,
+        places: torch.Tensor | None = None,
+    ) -> Any:
+        """A function that reads the form's weights, for those of every member, or of some."""
+        caller = _Caller(self.form, function)
 
         def go(tensors: dict[str, torch.Tensor], *one: Any) -> Any:
             return functional_call(caller, tensors, one)
 
         tensors = {
-            f"form.{name}": value for name, value in {**self.parameters, **self.buffers}.items()
+            f"form.{name}": value if places is None else value[places]
+            for name, value in {**self.parameters, **self.buffers}.items()
         }
         dims = (0, *[dim] * len(arguments))
         return torch.vmap(go, in_dims=dims, randomness="error")(tensors, *arguments)
@@ -239,6 +253,7 @@ class _Mask(torch.autograd.Function):
         info: Any, in_dims: tuple[Any, ...], value: torch.Tensor, draws: Draws, p: float
     ) -> tuple[torch.Tensor, int]:
         ones = torch.ones_like(value.detach().select(in_dims[0], 0))
+        draws.count += 1
         masks = []
         for member in range(info.batch_size):
             with draws.of(member):

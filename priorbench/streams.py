@@ -273,7 +273,7 @@ def forward_parts(
     return choose_way(model, parts, counted)(model, parts, gate, counted)
 
 
-def _side_by_side(
+def _as_streams(
     model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
 ) -> list[Any]:
     output = model(*(Streams(column, gate, counted) for column in zip(*parts, strict=True)))
@@ -314,7 +314,7 @@ def _whole(
     before = [buffer.clone() for buffer in model.buffers()]
     with _WholeBatchNorm(gate, examples.noted):
         output = model(*guests)
-    _restore(model, before)
+    _restore(model, before, within_vmap=gate.members > 0)
     return outputs + _cut(output, sizes[counted:])
 
 
@@ -361,9 +361,7 @@ def choose_way(model: torch.nn.Module, parts: Sequence[Arguments], counted: int)
         return _whole  # its first pass makes it what it is
     norms = [module for module in modules if isinstance(module, _BatchNorm)]
     coupled = any(norm.training or norm.running_mean is None for norm in norms)
-    ways: list[Way] = (
-        [_as_chain, _side_by_side] if coupled else [_as_chain, _side_by_side, _one_by_one]
-    )
+    ways: list[Way] = [_as_chain, _as_streams] if coupled else [_as_chain, _as_streams, _one_by_one]
     if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
         ways = []
     known[mode] = _first_that_agrees(ways, model, parts, counted)
@@ -485,6 +483,9 @@ def _set_generators(states: list[torch.Tensor], device: torch.device) -> None:
         torch.cuda.set_rng_state(state, device)
 
 
-def _restore(model: torch.nn.Module, before: Sequence[torch.Tensor]) -> None:
+def _restore(
+    model: torch.nn.Module, before: Sequence[torch.Tensor], *, within_vmap: bool = False
+) -> None:
     for buffer, value in zip(model.buffers(), before, strict=True):
-        buffer.data.copy_(value)  # unseen by autograd, as above
+        # unseen by autograd, as above; vmap knows of no data
+        (buffer.detach() if within_vmap else buffer.data).copy_(value)

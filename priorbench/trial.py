@@ -27,6 +27,7 @@ DECIDING_MODULES = (
     "ensemble",
     "ensemble_objective",
     "evaluation",
+    "first_step",
     "fused",
     "layers",
     "members",

@@ -167,7 +167,7 @@ def prepare() -> None:
     """Settle what must not depend on what this process did before."""
     _set_torch()
     _settle()
-    _forget_peak_memory()
+    forget_peak_memory()
 
 
 def _set_torch() -> None:
@@ -248,11 +248,25 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
         luck=parts.luck,
         device=device,
     )
-    return evaluate(parts, trained, folder, device, peak_memory_mib(device))
+    seconds = float(np.median([epoch.seconds_per_step for epoch in trained.history]))
+    return evaluate(parts, trained, folder, device, Price(seconds, peak_memory_mib(device)))
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a training takes.
+
+    Attributes:
+        seconds_per_step: processor time on CPU, wall time on a GPU.
+        peak_memory_mib: of the process, or of the GPU's memory.
+    """
+
+    seconds_per_step: float
+    peak_memory_mib: float
 
 
 def evaluate(
-    parts: Parts, trained: Fit, folder: Path, device: torch.device, memory_mib: float
+    parts: Parts, trained: Fit, folder: Path, device: torch.device, price: Price
 ) -> dict[str, Any]:
     """Store a trained model, measure it, and say what came of it.
 
@@ -261,7 +275,7 @@ def evaluate(
         trained: what came of its training.
         folder: where model and arrays go.
         device: where the model is.
-        memory_mib: peak of its training.
+        price: of its training.
     """
     names = [text for text, _ in specs.split_composition(parts.job.trial.prior)]
     record = {
@@ -269,7 +283,7 @@ def evaluate(
             {"prior": name, "weight": part.weight}
             for name, part in zip(names, parts.regularisation.parts, strict=True)
         ],
-        **_describe(trained, memory_mib),
+        **_describe(trained, price),
     }
     if trained.best_epoch < 0:
         return {**record, "status": COLLAPSED, "reason": trained.divergence, "metrics": {}}
@@ -295,24 +309,18 @@ def refuse_changed_code(trial: Trial) -> None:
         raise RuntimeError("the code changed while the run went on; run the command again")
 
 
-def _describe(trained: Fit, peak_memory_mib: float) -> dict[str, Any]:
+def _describe(trained: Fit, price: Price) -> dict[str, Any]:
     return {
         "best_epoch": trained.best_epoch,
         "divergence": trained.divergence,
         "history": [dataclasses.asdict(epoch) for epoch in trained.history],
         "initial_weights": trained.initial_weights,
         "batch_order": [epoch.order for epoch in trained.history],
-        "costs": {
-            "seconds_per_step": float(
-                np.median([epoch.seconds_per_step for epoch in trained.history])
-            ),
-            "peak_memory_mib": peak_memory_mib,
-            "epochs_to_best": trained.best_epoch + 1,
-        },
+        "costs": {**dataclasses.asdict(price), "epochs_to_best": trained.best_epoch + 1},
     }
 
 
-def _forget_peak_memory() -> None:
+def forget_peak_memory() -> None:
     """Make the peak that is measured next this trial's own, as far as the system allows."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # Linux with the GNU C library only

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import torch
 
 from .devices import claim_device
 from .ensemble import Terms, fit_ensemble
-from .ensemble_objective import Part
+from .ensemble_objective import Own
+from .grouping import common
 from .schedules import schedule_of
 from .store import RunDirectory
+from .training import Trainer, mean_step_time, seeded_torch, shown
 from .worker import (
     Job,
     Parts,
+    Price,
     evaluate,
     failure,
+    forget_peak_memory,
     in_one_line,
     peak_memory_mib,
     prepare,
@@ -26,6 +31,15 @@ from .worker import (
     run_trial,
     write_record,
 )
+
+_PRICED_STEPS = 3
+_NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+# how many fit into memory, by what they have in common, as this process has found out
+_fit: dict[Hashable, int] = {}
+
+
+class Cleared(FileNotFoundError):
+    """The folders that were being filled are gone: another driver has taken over."""
 
 
 def run_ensemble(jobs: Sequence[Job]) -> str:
@@ -39,14 +53,22 @@ def run_ensemble(jobs: Sequence[Job]) -> str:
 
     Returns:
         why they were not all trained at once, or "".
+
+    Raises:
+        FileNotFoundError: if the folders that are being filled were cleared away.
     """
     if len(jobs) == 1:
         run_trial(jobs[0])
         return ""
+    kind = common(jobs[0].trial)
+    if len(jobs) > _fit.get(kind, len(jobs)):
+        return _in_halves(jobs)
     left = list(jobs)
     try:
         _train_at_once(jobs, left)
-    except Exception as error:  # whatever it is, a trial alone shows whether it is the trial's own
+    except Cleared:
+        raise
+    except (Exception, SystemExit) as error:  # if it is a trial's own, it fails alone too
         too_large, reason = is_out_of_memory(error), in_one_line(error)
     else:
         return ""
@@ -55,25 +77,30 @@ def run_ensemble(jobs: Sequence[Job]) -> str:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if too_large:
-        for half in filter(None, (left[::2], left[1::2])):
-            run_ensemble(half)
-        return f"not enough memory for {len(jobs)} at once, so halves of them were"
+        _fit[kind] = len(jobs) // 2
+        return _in_halves(left)
     for job in left:
         run_trial(job)
     return f"{len(left)} were trained one by one: {reason}"
+
+
+def _in_halves(jobs: Sequence[Job]) -> str:
+    notes = [run_ensemble(half) for half in (jobs[::2], jobs[1::2]) if half]
+    size = max(1, _fit.get(common(jobs[0].trial), 1)) if jobs else 1
+    told = f"there was not enough memory for all, but for {size} at once"
+    return next((note for note in notes if note), told)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was not enough memory, of a GPU or of the machine."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
 
 
 def _train_at_once(jobs: Sequence[Job], left: list[Job]) -> None:
     """Those whose folders are written are taken out of ``left``."""
     prepare()
-    started = time.perf_counter()
     made = [Parts.of(job) for job in jobs]
     for job in jobs:
         refuse_changed_code(job.trial)
@@ -81,20 +108,59 @@ def _train_at_once(jobs: Sequence[Job], left: list[Job]) -> None:
     device = claim_device(trial.device, jobs[0].run)
     schedule = schedule_of(task, trial.scale, trial.precision)
     terms = Terms(task, made[0].dataset, schedule, device)
-    members = [Part(one.regularisation, one.luck) for one in made]
     with ExitStack() as stack:
         folders = [stack.enter_context(run.in_progress(job.trial.id)) for job in jobs]
-        for index, trained in fit_ensemble([one.model() for one in made], members, terms):
-            now = time.perf_counter()
-            memory = peak_memory_mib(device) / len(jobs)
-            try:
-                record = evaluate(made[index], trained, folders[index], device, memory)
-            except (Exception, SystemExit) as error:  # what went wrong is the trial's result
-                if is_out_of_memory(error):
-                    raise
-                record = failure(error)
-            record["ensemble"] = len(jobs)
-            seconds = (now - started) / len(jobs) + time.perf_counter() - now
-            write_record(jobs[index], folders[index], record, seconds)
-            run.finish(folders[index], jobs[index].trial.id)
-            left.remove(jobs[index])
+        try:
+            _fill(jobs, made, folders, terms, left)
+        except Exception as error:
+            waiting = [folders[jobs.index(job)] for job in left]
+            if not all(folder.exists() for folder in waiting):
+                raise Cleared(str(folders[0])) from error
+            raise
+
+
+def _fill(
+    jobs: Sequence[Job],
+    made: Sequence[Parts],
+    folders: Sequence[Path],
+    terms: Terms,
+    left: list[Job],
+) -> None:
+    run, started = RunDirectory(jobs[0].run), time.perf_counter()
+    # what a prior costs is told by a training alone: sizes of ensembles differ
+    prices = [_price(parts, terms) for parts in made]
+    models = [parts.model() for parts in made]
+    own = [Own(parts.regularisation, parts.luck) for parts in made]
+    training = 0.0
+    for index, trained in fit_ensemble(models, own, terms):
+        now = time.perf_counter()
+        training += now - started
+        try:
+            record = evaluate(made[index], trained, folders[index], terms.device, prices[index])
+        except (Exception, SystemExit) as error:  # what went wrong is the trial's result
+            if is_out_of_memory(error):
+                raise
+            record = failure(error)
+        record["ensemble"] = len(jobs)
+        seconds = training / len(jobs) + time.perf_counter() - now
+        write_record(jobs[index], folders[index], record, seconds)
+        run.finish(folders[index], jobs[index].trial.id)
+        left.remove(jobs[index])
+        started = time.perf_counter()
+
+
+def _price(parts: Parts, terms: Terms) -> Price:
+    """Time per step and memory of a network alone, by its first steps."""
+    forget_peak_memory()
+    with seeded_torch(parts.luck.derive("prior"), terms.device):
+        trainer = Trainer(
+            parts.regularisation.adapt(parts.model()).to(terms.device),
+            terms.task,
+            parts.regularisation,
+            terms.dataset,
+            schedule=terms.schedule,
+            luck=parts.luck,
+        )
+        order = shown(terms.dataset, terms.task, parts.luck, 0)
+        seconds = mean_step_time(trainer.steps(0, order), terms.device, most=_PRICED_STEPS)
+    return Price(seconds, peak_memory_mib(terms.device))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import ClassVar
 
 import pytest
 import torch
@@ -12,12 +14,13 @@ from priorbench import Batch, Prior, load_attribution, load_prior, registry
 from priorbench.contracts import Form
 from priorbench.dataset import TRAIN, load_dataset
 from priorbench.ensemble import Ensemble, Terms, fit_ensemble
-from priorbench.ensemble_objective import EnsembleObjective, Part
+from priorbench.ensemble_objective import EnsembleObjective, Own
+from priorbench.first_step import require_same_first_step
 from priorbench.members import Draws, Members, NotTogether
 from priorbench.objective import Objective, Regularisation
 from priorbench.schedules import SCHEDULES
 from priorbench.seeds import Luck
-from priorbench.training import fit, load_batch, seeded_torch
+from priorbench.training import Trainer, fit, load_batch, seeded_torch, shown
 
 from .conftest import simulate
 
@@ -27,14 +30,14 @@ SHORT = replace(SCHEDULES["smoke"], epochs=2)
 SIZE, LENGTH = 12, 80
 
 
-def part(prior: str, seed: int, weight=None, attribution="input-x-gradient", task="binary") -> Part:
+def part(prior: str, seed: int, weight=None, attribution="input-x-gradient", task="binary") -> Own:
     loaded = load_prior(prior)
     weight = loaded.default_weight(task) if weight is None else weight
     added = Regularisation(loaded.parts(weight, task), load_attribution(attribution))
-    return Part(added, Luck(0, (task, "simulated"), seed))
+    return Own(added, Luck(0, (task, "simulated"), seed))
 
 
-def network(architecture: str, form: Form, own: Part) -> torch.nn.Module:
+def network(architecture: str, form: Form, own: Own) -> torch.nn.Module:
     with seeded_torch(own.luck.derive("init"), CPU):
         return registry.build("architecture", architecture).build(form, "smoke")
 
@@ -151,11 +154,45 @@ def test_a_member_of_weight_0():
     assert_same_as_alone(parts, [examples(seed, 4) for seed in range(2)])
 
 
-@pytest.mark.parametrize("positives", [(0, 0), (0, 7), (1, 12), (12, 12)])
-def test_any_number_of_examples_that_priors_apply_to(positives):
-    parts = [part("fourier", seed) for seed in range(2)]
+@pytest.mark.parametrize("positives", [(0, 0), (0, 7), (1, 1), (1, 12), (12, 12)])
+@pytest.mark.parametrize("attribution", ["input-x-gradient", "expected-gradients"])
+def test_any_number_of_examples_that_priors_apply_to(positives, attribution):
+    parts = [part("fourier", seed, attribution=attribution) for seed in range(2)]
     batches = [examples(seed, count) for seed, count in enumerate(positives)]
     assert_same_as_alone(parts, batches, steps=1)
+
+
+@dataclass(frozen=True)
+class Root(Prior):
+    """Its gradient is not finite where it is 0."""
+
+    summary: ClassVar[str] = "for a test"
+    citation: ClassVar[str] = "none"
+
+    def parameter_penalty(self, model):
+        return (0 * next(model.parameters())).sum().sqrt()
+
+
+def test_a_penalty_of_weight_0_touches_nobody():
+    def root(seed: int, weight: float) -> Own:
+        added = Regularisation(Root().parts(weight, "binary"), load_attribution("input-x-gradient"))
+        return Own(added, Luck(0, ("binary", "simulated"), seed))
+
+    parts = [root(0, 0.0), root(1, 1.0)]
+    models = [network("three-conv", Form(LENGTH), one).double() for one in parts]
+    members = Members(models, Draws(CPU, range(2)))
+    objective = EnsembleObjective(members, TASK, parts)
+    losses = objective.losses(joined([examples(seed, 4) for seed in range(2)]), 0.0)
+    torch.stack(losses).sum().backward()
+    finite = torch.stack(
+        [
+            value.grad.flatten(1).isfinite().all(dim=1)
+            for value in members.parameters.values()
+            if value.grad is not None
+        ]
+    )
+    assert finite[:, 0].all()
+    assert not finite[:, 1].all()
 
 
 def test_profiles_with_control_tracks(tmp_path):
@@ -277,7 +314,7 @@ class TestTraining:
         found = [(index, len(trained.history)) for index, trained in ends]
         assert found == [(1, 3), (0, 4), (2, 5)]
 
-    def test_who_goes_on_is_trained_as_before(self, simulated, monkeypatch):
+    def test_who_goes_on_has_its_own_losses(self, simulated, monkeypatch):
         schedule = replace(SHORT, epochs=3, patience=1)
         validation = Ensemble._validation_losses
 
@@ -308,6 +345,63 @@ class TestTraining:
                 same.training_loss, abs=1e-3
             )
 
+    @pytest.mark.parametrize("prior", ["weight-l2", "dropout", "input-noise", "tv:every=2"])
+    def test_who_goes_on_is_trained_as_before(self, prior, simulated, monkeypatch):
+        def in_float64(*args, **kwargs) -> Batch:
+            batch = load_batch(*args, **kwargs)
+            return Batch(batch.sequence.double(), batch.label.double(), batch.arrays)
+
+        monkeypatch.setattr("priorbench.ensemble.load_batch", in_float64)
+        monkeypatch.setattr("priorbench.training.load_batch", in_float64)
+        parts = [part(prior, seed) for seed in range(3)]
+        models = [network("three-conv", Form(LENGTH), one).double() for one in parts]
+        alone = copy.deepcopy(models[2])
+        ensemble = Ensemble(models, parts, Terms(TASK, simulated, SHORT, CPU))
+        for _ in islice(ensemble.steps(0, ensemble.order(0)), 3):
+            pass
+        ensemble._keep([2, 0])
+        ensemble.present = [2, 0]
+        for _ in islice(ensemble.steps(1, ensemble.order(1)), 3):
+            pass
+        one = parts[2]
+        with seeded_torch(one.luck.derive("prior"), CPU):
+            alone = one.regularisation.adapt(alone)
+            trainer = Trainer(
+                alone, TASK, one.regularisation, simulated, schedule=SHORT, luck=one.luck
+            )
+            for epoch in range(2):
+                order = shown(simulated, TASK, one.luck, epoch)
+                for _ in islice(trainer.steps(epoch, order), 3):
+                    pass
+        state = ensemble.members.state(0)
+        for name, value in alone.state_dict().items():
+            torch.testing.assert_close(state[name], value, rtol=1e-6, atol=1e-7)
+
+    def test_schedules_are_told_the_part_of_the_epoch(self, simulated, monkeypatch):
+        told = []
+
+        def step(self, batch, elapsed):
+            told.append(elapsed)
+            return torch.zeros(2, 2)
+
+        monkeypatch.setattr(Ensemble, "_step", step)
+        parts = [part("none", seed) for seed in range(2)]
+        models = [network("three-conv", Form(LENGTH), one) for one in parts]
+        ensemble = Ensemble(models, parts, Terms(TASK, simulated, SHORT, CPU))
+        list(ensemble.steps(3, ensemble.order(3)))
+        count = len(ensemble.batches)
+        assert told == [3 + done / count for done in range(count)]
+
+    def test_the_time_of_a_step_is_shared(self, simulated, monkeypatch):
+        parts = [part("none", seed) for seed in range(2)]
+        models = [network("three-conv", Form(LENGTH), one) for one in parts]
+        ensemble = Ensemble(models, parts, Terms(TASK, simulated, SHORT, CPU))
+        times = iter([5.0, 25.0])
+        monkeypatch.setattr("priorbench.ensemble.clock", lambda device: next(times))
+        list(ensemble.epoch())
+        found = ensemble.courses[0].history[0].seconds_per_step
+        assert found == pytest.approx(20 / len(ensemble.batches) / 2)
+
     @pytest.mark.parametrize("prior", ["none", "fourier", "dropout"])
     def test_in_bfloat16(self, prior, simulated):
         parts = [part(prior, seed) for seed in range(2)]
@@ -320,10 +414,18 @@ class TestTraining:
             assert own.training_loss != other.training_loss
             assert own.penalty == pytest.approx(same.penalty, rel=0.1)
 
-    def test_what_draws_in_another_order_is_refused(self, simulated):
+    @pytest.mark.parametrize("positives", [(5, 5), (5, 6)])
+    def test_what_draws_in_another_order_is_refused(self, positives):
         parts = [part("fourier+dropout", seed) for seed in range(2)]
-        with pytest.raises(NotTogether, match="first step is not that of a training alone"):
-            self.train(parts, simulated)
+        batch = joined([examples(seed, count) for seed, count in enumerate(positives)])
+        models = [
+            one.regularisation.adapt(network("three-conv", Form(LENGTH), one)).double()
+            for one in parts
+        ]
+        members = Members(models, Draws(CPU, range(2)))
+        members.train(mode=True)
+        with pytest.raises(NotTogether, match="dropout draws in another order"):
+            EnsembleObjective(members, TASK, parts).losses(batch, 0.0)
 
     def test_penalties_that_see_different_attributions_are_refused(self, simulated):
         parts = [part("l2", 0), part("l2", 1, attribution="gradient")]
@@ -340,6 +442,73 @@ class TestTraining:
         loaded = Regularisation(
             Batchwise().parts(50.0, "binary"), load_attribution("input-x-gradient")
         )
-        parts = [Part(loaded, Luck(0, ("binary", "simulated"), seed)) for seed in range(2)]
-        with pytest.raises(NotTogether, match="first step"):
+        parts = [Own(loaded, Luck(0, ("binary", "simulated"), seed)) for seed in range(2)]
+        with pytest.raises(NotTogether, match="their penalty would not be that of a training"):
             self.train(parts, simulated)
+
+
+class TestFirstStep:
+    def ensemble(self, simulated, priors=("fourier", "fourier", "fourier")) -> Ensemble:
+        parts = [part(prior, seed) for seed, prior in enumerate(priors)]
+        models = [network("three-conv", Form(LENGTH), one) for one in parts]
+        return Ensemble(models, parts, Terms(TASK, simulated, SHORT, CPU))
+
+    @pytest.mark.parametrize("prior", ["fourier", "dropout"])
+    def test_it_leaves_no_trace(self, prior, simulated):
+        ensemble = self.ensemble(simulated, (prior, prior))
+        before = [ensemble.members.state(place) for place in range(2)]
+        drawn = copy.deepcopy(ensemble.draws._states)
+        require_same_first_step(ensemble)
+        for place, state in enumerate(before):
+            for name, value in ensemble.members.state(place).items():
+                assert torch.equal(value, state[name])
+            for one, other in zip(ensemble.draws._states[place], drawn[place], strict=True):
+                assert torch.equal(one, other)
+        assert all(value.grad is None for value in ensemble.members.parameters.values())
+        assert ensemble.objective.steps == 0
+
+    @pytest.mark.parametrize(
+        ("place", "priors"),
+        [
+            (0, ("fourier", "fourier", "fourier")),
+            (2, ("fourier", "fourier", "fourier")),
+            (1, ("fourier", "fourier:boundary=zero", "fourier")),
+        ],
+    )
+    @pytest.mark.parametrize("what", ["prediction loss", "penalty", "gradient"])
+    def test_what_is_not_as_alone_is_seen(self, place, priors, what, simulated, monkeypatch):
+        real = EnsembleObjective.losses
+
+        def other(self, batch, elapsed):
+            losses = list(real(self, batch, elapsed))
+            which = 1 if what == "penalty" else 0
+            change = torch.zeros(3)
+            if what == "gradient":
+                weight = next(iter(self.members.parameters.values()))[place].sum()
+                change[place] = 1
+                losses[which] = losses[which] + change * (weight - weight.detach())
+            else:
+                change[place] = 0.01
+                losses[which] = losses[which] + change * losses[which]
+            return tuple(losses)
+
+        monkeypatch.setattr(EnsembleObjective, "losses", other)
+        with pytest.raises(NotTogether, match=f"their {what} would not be"):
+            require_same_first_step(self.ensemble(simulated, priors))
+
+    def test_a_buffer_that_is_lost_is_seen(self, simulated):
+        class Counting(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("passes", torch.zeros(()))
+                self.inner = network("three-conv", Form(LENGTH), part("none", 0))
+
+            def forward(self, sequence):
+                if self.training:
+                    self.passes = self.passes + 1
+                return self.inner(sequence)
+
+        parts = [part("none", seed) for seed in range(2)]
+        ensemble = Ensemble([Counting(), Counting()], parts, Terms(TASK, simulated, SHORT, CPU))
+        with pytest.raises(NotTogether, match="their buffer passes would not be"):
+            require_same_first_step(ensemble)

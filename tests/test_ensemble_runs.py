@@ -244,7 +244,7 @@ class TestForecast:
 
     @pytest.mark.parametrize("size", [1, 4])
     def test_steps_and_epochs_of_the_plan(self, new, size, monkeypatch):
-        monkeypatch.setattr("priorbench.forecast._mean_time", lambda steps, *_: 0.5)
+        monkeypatch.setattr("priorbench.forecast.mean_step_time", lambda *_, **__: 0.5)
         dataset = load_dataset(new[0].dataset)
         steps = len(batches(dataset, SCHEDULES["smoke"]))
         validation = len(dataset.rows(VALID)) / len(dataset.rows(TRAIN)) / 3

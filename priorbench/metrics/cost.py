@@ -10,7 +10,7 @@ from ..contracts import Metric
 def step_time_ratio(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
     """Seconds per training step over those of the paired trial of the baseline.
 
-    Of trials that trained at once (``--ensemble``), each has its share of the time.
+    Where trials trained at once (``--ensemble``), by a few steps of each alone, before.
     """
     return costs["seconds_per_step"] / baseline["seconds_per_step"]
 
@@ -18,7 +18,7 @@ def step_time_ratio(costs: Mapping[str, float], baseline: Mapping[str, float]) -
 def peak_memory(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
     """Peak memory of the trial in MiB: resident memory on CPU, allocated memory on a GPU.
 
-    Of trials that trained at once (``--ensemble``), each has its share.
+    Where trials trained at once (``--ensemble``), of a few steps of each alone, before.
     """
     return costs["peak_memory_mib"]
 
