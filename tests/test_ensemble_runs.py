@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
+from joblib.externals.loky.process_executor import BrokenProcessPool
+from test_engines import Pretended
 
-from priorbench import admission, worker, worker_ensemble
+from priorbench import admission, registry, worker, worker_ensemble
 from priorbench.cli import _main
-from priorbench.cluster import run_admitted
+from priorbench.cluster import _Losses, run_admitted
 from priorbench.dataset import TRAIN, VALID, load_dataset
 from priorbench.devices import Device
 from priorbench.engines import DIED_TWICE, Crew, Ended, run_group
@@ -19,6 +23,7 @@ from priorbench.forecast import trials_per_hour
 from priorbench.grouping import grouped
 from priorbench.local import LocalEngine
 from priorbench.plan import make_plan, resolve
+from priorbench.runner import Pending, grouped_jobs
 from priorbench.schedules import SCHEDULES
 from priorbench.store import RunDirectory
 from priorbench.study import Study
@@ -47,6 +52,11 @@ def jobs(tmp_path_factory) -> list[Job]:
         for trial in plan.trials
         if trial.prior == "fourier"
     ]
+
+
+@pytest.fixture(autouse=True)
+def _all_the_memory(monkeypatch):
+    monkeypatch.setattr(worker_ensemble, "_fit", {})
 
 
 @pytest.fixture
@@ -79,14 +89,24 @@ class TestRunning:
             }
         first = records(new)[0]
         assert first["batch_order"] == expected["batch_order"]
+        # a training alone says what a prior costs
+        prices = {record["costs"]["seconds_per_step"] for record in records(new)}
+        assert len(prices) == 4
+        assert max(prices) < 5 * expected["costs"]["seconds_per_step"]
+        memory = first["costs"]["peak_memory_mib"]
+        assert memory == pytest.approx(expected["costs"]["peak_memory_mib"], rel=0.3)
         assert first["history"][0]["training_loss"] == pytest.approx(
             expected["history"][0]["training_loss"], abs=1e-3
         )
-        assert first["costs"]["peak_memory_mib"] < expected["costs"]["peak_memory_mib"]
         assert not RunDirectory(new[0].run).in_flight()
 
     @pytest.mark.parametrize(
-        "error", [torch.OutOfMemoryError("no"), RuntimeError("can't allocate memory: 9 bytes")]
+        "error",
+        [
+            torch.OutOfMemoryError("no"),
+            RuntimeError("can't allocate memory: 9 bytes"),
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"),
+        ],
     )
     def test_halves_where_memory_does_not_suffice(self, new, error, monkeypatch):
         real, sizes = worker_ensemble.fit_ensemble, []
@@ -98,10 +118,15 @@ class TestRunning:
             return real(models, parts, terms)
 
         monkeypatch.setattr(worker_ensemble, "fit_ensemble", limited)
-        assert run_ensemble(new) == "not enough memory for 4 at once, so halves of them were"
+        note = "there was not enough memory for all, but for 2 at once"
+        assert run_ensemble(new) == note
         assert sizes == [4, 2, 2]
         assert [record["status"] for record in records(new)] == ["done"] * 4
         assert {record["ensemble"] for record in records(new)} == {2}
+        # the next group of this kind is no larger
+        sizes.clear()
+        assert run_ensemble([replace(job, run=job.run / "more") for job in new]) == note
+        assert sizes == [2, 2]
 
     def test_who_is_done_stays_done_when_memory_runs_out(self, new, monkeypatch):
         real, sizes = worker_ensemble.fit_ensemble, []
@@ -125,6 +150,52 @@ class TestRunning:
         assert note == "4 were trained one by one: ZeroDivisionError: division by zero"
         assert all("ensemble" not in record for record in records(new))
         assert [record["status"] for record in records(new)] == ["done"] * 4
+
+    def test_memory_that_scoring_lacks_is_no_failure_of_the_trial(self, new, monkeypatch):
+        real, sizes = worker_ensemble.evaluate, []
+
+        def lacks(parts, trained, folder, device, price):
+            sizes.append(len(list((parts.job.run / "trials" / ".running").iterdir())))
+            if sizes[-1] == 4:
+                raise torch.OutOfMemoryError("no")
+            return real(parts, trained, folder, device, price)
+
+        monkeypatch.setattr(worker_ensemble, "evaluate", lacks)
+        run_ensemble(new)
+        assert [record["status"] for record in records(new)] == ["done"] * 4
+        assert {record["ensemble"] for record in records(new)} == {2}
+
+    def test_a_trial_that_ends_its_process_ends_no_other(self, new, monkeypatch):
+        def leaves(*_):
+            raise SystemExit("bye")
+
+        monkeypatch.setattr(worker_ensemble, "fit_ensemble", leaves)
+        assert run_ensemble(new) == "4 were trained one by one: SystemExit: bye"
+        assert [record["status"] for record in records(new)] == ["done"] * 4
+
+    @pytest.mark.parametrize("when", ["training", "scoring"])
+    def test_who_works_for_a_driver_that_is_gone_finishes_nothing(self, new, when, monkeypatch):
+        run, name = RunDirectory(new[0].run), {"training": "fit_ensemble", "scoring": "evaluate"}
+        real = getattr(worker_ensemble, name[when])
+
+        def cleared(*given):
+            run.clear_in_flight()
+            if when == "training":
+                raise torch.OutOfMemoryError("no")
+            return real(*given)
+
+        monkeypatch.setattr(worker_ensemble, name[when], cleared)
+        with pytest.raises(FileNotFoundError):
+            run_ensemble(new)
+        assert records(new) == [None] * 4
+        assert not run.in_flight()
+
+    def test_code_that_changed_is_found_out(self, new):
+        changed = [replace(job, trial=replace(job.trial, code="other")) for job in new]
+        run_ensemble(changed)
+        for record in records(changed):
+            assert record["status"] == "failed"
+            assert "the code changed while the run went on" in record["reason"]
 
     def test_one_trial_that_cannot_be_scored_is_its_own_failure(self, new, monkeypatch):
         real = worker_ensemble.evaluate
@@ -163,6 +234,35 @@ class TestGroups:
         mixed = [self.trial("tv+dropout", 0), self.trial("tv=2+dropout", 0)]
         assert len(grouped(mixed, 100)) == 2
 
+    def test_a_prior_without_a_weight_for_any_task(self, tmp_path):
+        plugin = tmp_path / "mine.py"
+        plugin.write_text(
+            "from priorbench import Prior\n"
+            "class Mine(Prior):\n"
+            "    summary = citation = 'for a test'\n"
+            "    default_weights = {'binary': 1.0}\n"
+            "    def penalty(self, attribution, batch):\n"
+            "        return attribution.observed.square().mean(dim=1)\n"
+        )
+        registry.use_plugins([plugin])
+        trials = [self.trial("mine+weight-l2", seed) for seed in range(3)]
+        assert grouped(trials, 3) == [trials]
+
+    def test_trials_that_are_only_scored_are_not_grouped(self, jobs, tmp_path):
+        plan = SimpleNamespace(
+            datasets={"binary/simulated": jobs[0].dataset},
+            study=SimpleNamespace(plugins=()),
+            wanted=lambda trial: jobs[0].wanted,
+        )
+        todo = [Pending(job.trial, again=number % 2 == 1) for number, job in enumerate(jobs)]
+        crew = Crew(LocalEngine(1), Device("cpu", 1, ""), 4)
+        found = list(grouped_jobs(plan, RunDirectory(tmp_path), todo, crew))
+        assert [[(job.trial.seed, job.again) for job in group] for group in found] == [
+            [(0, False), (2, False)],
+            [(1, True)],
+            [(3, True)],
+        ]
+
     @pytest.mark.parametrize(
         "other",
         [
@@ -171,6 +271,9 @@ class TestGroups:
             {"architecture": "basset"},
             {"stage": "tune"},
             {"train_attribution": "gradient"},
+            {"scale": "quick"},
+            {"device": "cpu"},
+            {"precision": "bf16"},
         ],
     )
     def test_all_else_is_the_same(self, other):
@@ -211,6 +314,119 @@ class TestWorkersThatDie:
         assert [one.status for one in found] == ["done", "failed", "done", "done"]
         assert found[1].reason == DIED_TWICE
 
+    def test_what_was_finished_is_not_begun_again(self, new, monkeypatch):
+        run, begun = RunDirectory(new[0].run), []
+
+        def pretended(group):
+            begun.append([job.trial.seed for job in group])
+            return [Ended(job.trial.id, "done", "") for job in group]
+
+        monkeypatch.setattr("priorbench.cluster.run_group", pretended)
+        worker.run_trial(new[0])
+        with admission.session(run, [], []) as path:
+            assert len(run_admitted(str(path), new)) == 4
+            with run.in_progress(new[1].trial.id):
+                assert len(run_admitted(str(path), new)) == 4
+        assert begun == [[1, 2, 3], [1], [2], [3]]
+        worker.run_trial(new[1])
+        lost = _Losses()
+        cluster = Pretended()
+        for _ in range(3):
+            found = cluster._judged(new[:3], None, lost)
+        assert [one.status for one in found] == ["done", "done", "failed"]
+        assert run.record(new[1].trial.id)["status"] == "done"
+
+
+class TestPoolsThatBreak:
+    """Executors that run a group when it is handed over, or break."""
+
+    @pytest.fixture
+    def pool(self, monkeypatch):
+        log = SimpleNamespace(begun=[], deadly=set(), refuses=set(), finishes=set())
+
+        class Executor:
+            def __init__(self, workers, **_):
+                pass
+
+            def submit(self, function, group):
+                seeds = tuple(job.trial.seed for job in group)
+                if seeds in log.refuses:
+                    log.refuses.remove(seeds)
+                    raise BrokenProcessPool("gone before")
+                log.begun.append(seeds)
+                future = Future()
+                for job in group:
+                    if job.trial.seed in log.finishes:
+                        folder = RunDirectory(job.run).trial(job.trial.id)
+                        folder.mkdir(parents=True, exist_ok=True)
+                        (folder / "record.json").write_text('{"status": "done"}')
+                if log.deadly & set(seeds):
+                    future.set_exception(BrokenProcessPool("gone"))
+                else:
+                    future.set_result([Ended(job.trial.id, "done", "") for job in group])
+                return future
+
+            def shutdown(self, *, wait, kill_workers):
+                pass
+
+        monkeypatch.setattr("priorbench.local.ProcessPoolExecutor", Executor)
+        return log
+
+    def groups(self, jobs, count, size):
+        some = [replace(jobs[0], trial=replace(jobs[0].trial, seed=seed)) for seed in range(count)]
+        return [tuple(some[start : start + size]) for start in range(0, count, size)]
+
+    def run(self, groups):
+        engine = LocalEngine(2)
+        engine.device("cpu")
+        found = list(engine.run(iter(groups), RunDirectory(groups[0][0].run)))
+        expected = sorted(job.trial.id for group in groups for job in group)
+        assert sorted(one.trial for one in found) == expected
+        return {one.trial: one for one in found}
+
+    def test_a_group_whose_worker_dies_is_tried_one_by_one(self, new, pool):
+        groups = self.groups(new, 12, 3)
+        pool.deadly = {4}
+        found = self.run(groups)
+        assert (3, 4, 5) in pool.begun
+        assert {(3,), (4,), (5,)} <= set(pool.begun)
+        assert [one.status for one in found.values()].count("failed") == 1
+        assert found[groups[1][1].trial.id].reason == DIED_TWICE
+
+    def test_members_that_were_finished_are_not_begun_again(self, new, pool):
+        groups = self.groups(new, 6, 3)
+        pool.deadly, pool.finishes = {2}, {0, 1}
+        found = self.run(groups)
+        assert not {(0,), (1,)} & set(pool.begun)
+        assert [one.status for one in found.values()].count("failed") == 1
+
+    def test_a_group_that_was_finished_is_not_begun_again(self, new, pool):
+        groups = self.groups(new, 4, 1)
+        pool.deadly, pool.finishes = {1}, {0, 1, 2, 3}
+        found = self.run(groups)
+        assert all(one.status == "done" for one in found.values())
+        assert len(pool.begun) == len(set(pool.begun))
+
+    def test_a_trial_that_was_finished_before_its_worker_died_stays_so(self, new, pool):
+        (group,) = self.groups(new, 1, 1)
+        pool.deadly = {0}
+        engine, run = LocalEngine(1), RunDirectory(group[0].run)
+        engine.device("cpu")
+        with pytest.MonkeyPatch.context() as patch:
+            seen = iter([False, True])
+            patch.setattr("priorbench.local.is_finished", lambda job: next(seen))
+            patch.setattr("priorbench.local.ended", lambda job: Ended(job.trial.id, "done", ""))
+            (found,) = engine.run(iter([group]), run)
+        assert found.status == "done"
+        assert run.record(group[0].trial.id) is None
+
+    @pytest.mark.parametrize("refused", [(0,), (1,), (5,)])
+    def test_a_pool_that_breaks_while_it_is_filled_loses_nothing(self, new, pool, refused):
+        groups = self.groups(new, 10, 1)
+        pool.refuses = {refused}
+        found = self.run(groups)
+        assert all(one.status == "done" for one in found.values())
+
 
 def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
     def run(out: Path, *more: str) -> pd.DataFrame:
@@ -221,7 +437,7 @@ def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
 
     at_once = run(tmp_path / "at_once", "--ensemble", "3")
     messages = capsys.readouterr().err
-    assert "3 were trained one by one: NotTogether: their first step is not" in messages
+    assert "3 were trained one by one: NotTogether: dropout draws in another order" in messages
     expected = run(tmp_path / "one_by_one")
     key = ["trial", "prior", "seed", "attribution", "metric"]
     assert at_once[key].equals(expected[key])

@@ -87,8 +87,8 @@ def reached(start: set[str]) -> set[str]:
 def test_trial_ids_depend_on_every_module_that_decides_a_result():
     # finding components, storing and scoring do not change what a training computes
     no_influence = {"errors", "registry", "specs", "store", "scoring", "trial", "datafile"}
-    # nor does which of several GPUs a trial is on
-    no_influence |= {"__init__", "metrics", "priorbench", "study", "tuning", "devices"}
+    # nor does which of several GPUs a trial is on, or with whom it is trained at once
+    no_influence |= {"__init__", "metrics", "priorbench", "study", "tuning", "devices", "grouping"}
     # what is measured of a trained model has versions of its own (scoring.probes_digest)
     no_influence |= {"measuring", "explainers", "probes", "discovery"}
     assert reached({"worker_ensemble", "penalties"}) - no_influence == set(trial.DECIDING_MODULES)
