@@ -1,4 +1,4 @@
-"""Trains several networks of one form at once, each as it would be trained alone.
+"""Several networks of one form in training at once, each as it would be trained alone.
 
 Every member has its own weights, examples, priors and luck, and ends by itself; the others go on
 without it. Numbers are those of a training alone but for rounding: sums are taken in another order.
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from .contracts import Batch, Task
 from .dataset import VALID, Dataset
 from .ensemble_objective import EnsembleObjective, Own, flat_rows
-from .first_step import require_same_first_step
 from .members import Draws, Members, NotTogether
 from .optimiser import Adam
 from .schedules import Schedule
@@ -43,37 +42,15 @@ class Terms:
     device: torch.device
 
 
-def fit_ensemble(
-    models: Sequence[torch.nn.Module], own: Sequence[Own], terms: Terms
-) -> Iterator[tuple[int, Fit]]:
-    """Train networks at once; each is given, with its place, as soon as it ends.
-
-    As ``training.fit`` for each of them. Before the first step it is tried whether that step is the
-    one that each would make alone.
-
-    Args:
-        models: fresh weights, not yet adapted by a prior.
-        own: what is added to the loss of each, and its luck.
-        terms: what they have in common.
-
-    Raises:
-        NotTogether: for networks or priors that cannot be trained at once.
-    """
-    ensemble = Ensemble(models, own, terms)
-    require_same_first_step(ensemble)
-    while ensemble.present:
-        yield from ensemble.epoch()
-
-
 class Ensemble:
-    """Trainings in progress; arguments are those of :func:`fit_ensemble`.
+    """Trainings in progress.
 
     Attributes:
         present: places of the members that have not ended.
     """
 
     def __init__(self, models: Sequence[torch.nn.Module], own: Sequence[Own], terms: Terms) -> None:
-        """Before the first step."""
+        """Before the first step; arguments are those of ``ensemble_fit.fit_ensemble``."""
         methods = {one.regularisation.method for one in own}
         if len(methods) > 1:
             raise NotTogether("their penalties see different attributions")

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from .devices import claim_device
-from .ensemble import Terms, fit_ensemble
+from .ensemble import Terms
+from .ensemble_fit import fit_ensemble
 from .ensemble_objective import Own
 from .grouping import common
 from .schedules import schedule_of

@@ -13,9 +13,9 @@ import torch
 from priorbench import Batch, Prior, load_attribution, load_prior, registry
 from priorbench.contracts import Form
 from priorbench.dataset import TRAIN, load_dataset
-from priorbench.ensemble import Ensemble, Terms, fit_ensemble
+from priorbench.ensemble import Ensemble, Terms
+from priorbench.ensemble_fit import fit_ensemble, require_same_first_step
 from priorbench.ensemble_objective import EnsembleObjective, Own
-from priorbench.first_step import require_same_first_step
 from priorbench.members import Draws, Members, NotTogether
 from priorbench.objective import Objective, Regularisation
 from priorbench.schedules import SCHEDULES

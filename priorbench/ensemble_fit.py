@@ -1,29 +1,48 @@
-"""Whether networks that train at once do what each does alone: tried on their first step."""
+"""Trains several networks at once, if their first step is the one that each would make alone."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
 from .contracts import Batch, Precision
 from .dataset import VALID
-from .ensemble_objective import EnsembleObjective
+from .ensemble import Ensemble, Terms
+from .ensemble_objective import EnsembleObjective, Own
 from .members import NotTogether
 from .objective import Objective, forward
-from .training import load_batch
-
-if TYPE_CHECKING:
-    from .ensemble import Ensemble
+from .training import Fit, load_batch
 
 _SAME: Mapping[Precision, tuple[float, float]] = {"float32": (1e-3, 1e-2), "bf16": (2e-2, 0.5)}
 """by how much values and gradients may differ, relative to their size: rounding may turn a
 rectifier or the choice of a maximum around, in float32 rarely, in bfloat16 often"""
 _ELAPSED = 1.0  # epochs: schedules that start at 0 have begun
 _EVALUATED = 64
+
+
+def fit_ensemble(
+    models: Sequence[torch.nn.Module], own: Sequence[Own], terms: Terms
+) -> Iterator[tuple[int, Fit]]:
+    """Train networks at once; each is given, with its place, as soon as it ends.
+
+    As ``training.fit`` for each of them. Before the first step it is tried whether that step is the
+    one that each would make alone.
+
+    Args:
+        models: fresh weights, not yet adapted by a prior.
+        own: what is added to the loss of each, and its luck.
+        terms: what they have in common.
+
+    Raises:
+        NotTogether: for networks or priors that cannot be trained at once.
+    """
+    ensemble = Ensemble(models, own, terms)
+    require_same_first_step(ensemble)
+    while ensemble.present:
+        yield from ensemble.epoch()
 
 
 @dataclass(frozen=True)
