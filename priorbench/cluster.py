@@ -172,7 +172,8 @@ class Cluster(ABC):
                     group = flying.pop(handle)
                     known = self._judged(group, self.result(handle), lost)
                     if known is None:
-                        back.append(group)
+                        back.extend((job,) for job in group if not is_finished(job))
+                        yield from (ended(job) for job in group if is_finished(job))
                     else:
                         yield from known
         finally:

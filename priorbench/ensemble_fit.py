@@ -14,7 +14,7 @@ from .ensemble import Ensemble, Terms
 from .ensemble_objective import EnsembleObjective, Own
 from .members import NotTogether
 from .objective import Objective, forward
-from .training import Fit, load_batch
+from .training import Fit, load_batch, shown
 
 _SAME: Mapping[Precision, tuple[float, float]] = {"float32": (1e-3, 1e-2), "bf16": (2e-2, 0.5)}
 """by how much values and gradients may differ, relative to their size: rounding may turn a
@@ -51,11 +51,11 @@ class _Step:
 
     Attributes:
         values: by what they are: losses, buffers after the step, losses in eval mode then.
-        gradient: of all parameters, one after the other.
+        gradients: of prediction loss and penalty, by all parameters, one after the other.
     """
 
     values: Mapping[str, torch.Tensor]
-    gradient: torch.Tensor
+    gradients: Sequence[torch.Tensor]
 
 
 def require_same_first_step(ensemble: Ensemble) -> None:
@@ -72,27 +72,28 @@ def require_same_first_step(ensemble: Ensemble) -> None:
             for name, value in expected.values.items():
                 if not _agree(found.values[name], value, of_values):
                     raise NotTogether(f"their {name} would not be that of a training alone")
-            if not _agree(found.gradient, expected.gradient, of_gradient):
-                raise NotTogether("their gradient would not be that of a training alone")
+            for one, other in zip(found.gradients, expected.gradients, strict=True):
+                if not _agree(one, other, of_gradient):
+                    raise NotTogether("their gradient would not be that of a training alone")
 
 
 def _steps(ensemble: Ensemble, precision: Precision) -> Iterator[tuple[_Step, _Step]]:
     """The steps of some members, together and alone."""
-    order, rows = ensemble.order(0), ensemble.batches[0]
-    members, terms = ensemble.members, ensemble.terms
+    members, terms, rows = ensemble.members, ensemble.terms, ensemble.batches[0]
+    # other examples for each, also where they have one seed: who looks at another's is found out
+    order = [
+        shown(terms.dataset, terms.task, own.luck, place) for place, own in enumerate(ensemble.own)
+    ]
     valid = load_batch(terms.dataset, terms.dataset.rows(VALID)[:_EVALUATED], terms.device)
     buffers = {name: value.clone() for name, value in members.buffers.items()}
     members.train(mode=True)
     with ensemble.draws.kept():
         objective = EnsembleObjective(members, terms.task, ensemble.own, precision=precision)
         losses = objective.losses(ensemble.batch(order, rows), _ELAPSED)
-        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+        gradients = [_gradients(loss.sum(), members.parameters) for loss in losses]
     members.train(mode=False)
     evaluated = ensemble.evaluated(valid)
-    after, gradients = members.buffers, _gradients(members.parameters)
-    members.buffers = buffers
-    for value in members.parameters.values():
-        value.grad = None
+    after, members.buffers = members.buffers, buffers
     for place in _places(ensemble):
         together = _Step(
             {
@@ -100,7 +101,7 @@ def _steps(ensemble: Ensemble, precision: Precision) -> Iterator[tuple[_Step, _S
                 **{f"buffer {name}": value[place] for name, value in after.items()},
                 "validation loss": evaluated[place],
             },
-            torch.cat([value[place].flatten() for value in gradients]),
+            [torch.cat([value[place].flatten() for value in of_loss]) for of_loss in gradients],
         )
         batch = ensemble.batch([order[place]], rows)
         yield together, _alone(ensemble, place, (batch, valid), precision)
@@ -114,13 +115,16 @@ def _alone(
     with ensemble.draws.kept(), ensemble.draws.of(place):
         objective = Objective(model, task, own.regularisation, own.luck, precision=precision)
         losses = objective.losses(batch, _ELAPSED)
-        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+        parameters = dict(model.named_parameters())
+        gradients = [
+            torch.cat([value.flatten() for value in _gradients(loss, parameters)])
+            for loss in losses
+        ]
     model.eval()
     with torch.no_grad():
         evaluated = task.prediction_loss(forward(model, task, valid), valid)
     values = {f"buffer {name}": value for name, value in model.named_buffers()}
-    gradient = torch.cat([v.flatten() for v in _gradients(dict(model.named_parameters()))])
-    return _Step({**_named(losses), **values, "validation loss": evaluated}, gradient)
+    return _Step({**_named(losses), **values, "validation loss": evaluated}, gradients)
 
 
 def _places(ensemble: Ensemble) -> list[int]:
@@ -135,11 +139,22 @@ def _named(losses: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
     return dict(zip(("prediction loss", "penalty"), losses, strict=True))
 
 
-def _gradients(parameters: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-    """Of all parameters; zeros where there is none."""
+def _gradients(
+    loss: torch.Tensor, parameters: Mapping[str, torch.Tensor]
+) -> Sequence[torch.Tensor]:
+    """By all parameters; zeros where there is none."""
+    values = list(parameters.values())
+    wanted = [value for value in values if value.requires_grad]
+    found = (
+        torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
+        if loss.requires_grad
+        else [None] * len(wanted)
+    )
+    known = dict(zip(map(id, wanted), found, strict=True))
+    gradients = [known.get(id(value)) for value in values]
     return [
-        torch.zeros_like(value) if value.grad is None else value.grad
-        for value in parameters.values()
+        torch.zeros_like(value) if gradient is None else gradient
+        for value, gradient in zip(values, gradients, strict=True)
     ]
 
 

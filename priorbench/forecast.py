@@ -4,85 +4,119 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
+from joblib import cpu_count
+from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
+from . import registry
 from .dataset import VALID
-from .engines import Group
+from .devices import CUDA
+from .engines import ENVIRONMENT, Group
 from .ensemble import Ensemble, Terms
 from .ensemble_objective import Own
+from .members import NotTogether
 from .schedules import schedule_of
 from .training import Trainer, mean_step_time, seeded_torch, shown
-from .worker import Parts
+from .worker import Parts, set_torch
 
-_STEPS = 8  # at most, of a group
-_FORWARD = 1 / 3  # of a step without a prior: what an example takes in validation
+_MOST_KINDS = 8
+_STEPS = 6  # at most, of a kind
+_EPOCH = 1  # schedules of weights that start at 0 have begun
+_FORWARD = 1 / 4  # of a step: what an example takes in validation, roughly
 
 
-def trials_per_hour(groups: Iterable[Group], slots: int, seconds: float) -> float | None:
-    """From a few steps of trials with different priors; all epochs, validation, no scoring.
+def trials_per_hour(groups: Iterable[Group], slots: int, patience: float) -> float | None:
+    """By a few steps of trials of different priors and tasks: all epochs, validation, no scoring.
+
+    They are made in a process of their own, that whatever they do ends with it.
 
     Args:
         groups: to be trained, each at once.
         slots: how many groups at once.
-        seconds: which this may take, the first step of each prior aside.
+        patience: seconds that this may take.
 
     Returns:
-        None where they cannot be begun; the error is told when they are run.
+        None where it takes longer, or they cannot be begun; the error is told when they are run.
     """
-    first: dict[str, Group] = {}
-    trials: Counter[str] = Counter()
+    first: dict[Hashable, Group] = {}
+    trials: Counter[Hashable] = Counter()
     for group in groups:
-        prior = group[0].trial.prior
-        first.setdefault(prior, group)
-        trials[prior] += len(group)
-    total = 0.0
-    for prior, group in first.items():
-        try:
-            with _one_thread():
-                total += trials[prior] / len(group) * _seconds(group, seconds / len(first))
-        except Exception:  # whatever it is, the trial's own run will say it
-            return None
-    return 3600 * slots * trials.total() / total if total else None
-
-
-def _seconds(group: Group, budget: float) -> float:
-    """That a group takes, to the last epoch."""
-    made = [Parts.of(job) for job in group]
-    trial, task, dataset = group[0].trial, made[0].task, made[0].dataset
-    device = torch.device(trial.device)  # claimed by nobody: workers share it out among them
-    schedule = schedule_of(task, trial.scale, trial.precision)
-    with seeded_torch(0, device):
-        if len(group) == 1:
-            model = made[0].regularisation.adapt(made[0].model()).to(device)
-            trainer = Trainer(
-                model,
-                task,
-                made[0].regularisation,
-                dataset,
-                schedule=schedule,
-                luck=made[0].luck,
-            )
-            count = len(trainer.batches)
-            steps = trainer.steps(0, shown(dataset, task, made[0].luck, 0))
-        else:
-            own = [Own(one.regularisation, one.luck) for one in made]
-            terms = Terms(task, dataset, schedule, device)
-            ensemble = Ensemble([one.model() for one in made], own, terms)
-            count = len(ensemble.batches)
-            steps = ensemble.steps(0, ensemble.order(0))
-        step = mean_step_time(steps, device, most=_STEPS, budget=budget)
-    validation = _FORWARD * len(dataset.rows(VALID)) / dataset.epoch_rows
-    return schedule.epochs * count * step * (1 + validation)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """As workers have."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+        kind = group[0].trial.block, group[0].trial.prior
+        first.setdefault(kind, group)
+        trials[kind] += len(group)
+    kinds = list(first)[:: max(1, -(-len(first) // _MOST_KINDS))]
+    if not kinds:
+        return None
+    executor = ProcessPoolExecutor(1, env=ENVIRONMENT)
     try:
-        yield
+        asked = executor.submit(_seconds_a_trial, [first[kind] for kind in kinds])
+        found: _Found = asked.result(timeout=patience)
+    except Exception:  # whatever it is, the trial's own run will say it
+        return None
     finally:
-        torch.set_num_threads(before)
+        executor.shutdown(wait=True, kill_workers=True)
+    seconds = sum(trials[kind] * one for kind, one in zip(kinds, found.seconds, strict=True))
+    known = sum(trials[kind] for kind in kinds)
+    return 3600 * min(slots, found.machines) * known / seconds
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a process finds out.
+
+    Attributes:
+        seconds: that a trial takes, to the last epoch, its share of its group.
+        machines: how many cores or GPUs there are.
+    """
+
+    seconds: Sequence[float]
+    machines: int
+
+
+def _seconds_a_trial(groups: Sequence[Group]) -> _Found:
+    set_torch()
+    registry.use_plugins(groups[0][0].plugins)
+    on_gpu = groups[0][0].trial.device == CUDA
+    machines = torch.cuda.device_count() if on_gpu else int(cpu_count())
+    return _Found([_seconds(group) for group in groups], machines)
+
+
+def _seconds(group: Group) -> float:
+    """Of each trial of a group."""
+    made = Parts.of(group[0])
+    schedule = schedule_of(made.task, group[0].trial.scale, group[0].trial.precision)
+    terms = Terms(made.task, made.dataset, schedule, torch.device(group[0].trial.device))
+    share = None
+    # on CPU an ensemble takes as long as its members, within a factor of two
+    if len(group) > 1 and terms.device.type == CUDA:
+        with contextlib.suppress(NotTogether):
+            share = _time_at_once(group, terms) / len(group)
+    step = _time_alone(made, terms) if share is None else share
+    steps = max(1, round(made.dataset.epoch_rows / schedule.batch_size))
+    validation = _FORWARD * len(made.dataset.rows(VALID)) / made.dataset.epoch_rows
+    return schedule.epochs * steps * step * (1 + validation)
+
+
+def _time_alone(made: Parts, terms: Terms) -> float:
+    with seeded_torch(0, terms.device):
+        trainer = Trainer(
+            made.regularisation.adapt(made.model()).to(terms.device),
+            terms.task,
+            made.regularisation,
+            terms.dataset,
+            schedule=terms.schedule,
+            luck=made.luck,
+        )
+        order = shown(terms.dataset, terms.task, made.luck, _EPOCH)
+        return mean_step_time(trainer.steps(_EPOCH, order), terms.device, most=_STEPS)
+
+
+def _time_at_once(group: Group, terms: Terms) -> float:
+    made = [Parts.of(job) for job in group]
+    own = [Own(one.regularisation, one.luck) for one in made]
+    ensemble = Ensemble([one.model() for one in made], own, terms)
+    steps = ensemble.steps(_EPOCH, ensemble.order(_EPOCH))
+    return mean_step_time(steps, terms.device, most=_STEPS)

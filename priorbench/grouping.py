@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from functools import cache
+from dataclasses import dataclass
 
 from . import registry, specs
 from .contracts import Prior
@@ -21,16 +21,37 @@ def grouped(trials: Sequence[Trial], most: int) -> list[list[Trial]]:
         trials: to be trained.
         most: how many may train at once.
     """
+    if most == 1:
+        return [[trial] for trial in trials]
+    forms = {spec: form_of(spec) for spec in {trial.prior for trial in trials}}
     found: dict[Hashable, list[Trial]] = {}
     for trial in trials:
-        found.setdefault(common(trial) if most > 1 else trial.id, []).append(trial)
+        found.setdefault(common(trial, forms[trial.prior]), []).append(trial)
     return [part for group in found.values() for part in _parts(group, most)]
 
 
-def common(trial: Trial) -> Hashable:
+@dataclass(frozen=True)
+class Form:
+    """What a prior makes of a network.
+
+    Attributes:
+        names: of its components.
+        adapts: whether it changes the network, so that other weights make another one.
+    """
+
+    names: tuple[str, ...]
+    adapts: bool
+
+
+def form_of(spec: str) -> Form:
+    """Of a prior."""
+    prior: Prior = registry.build("prior", spec)
+    names = tuple(specs.split_spec(text)[0] for text, _ in specs.split_composition(spec))
+    return Form(names, prior.overrides("adapt"))
+
+
+def common(trial: Trial, form: Form) -> Hashable:
     """What trials that train at once must have in common."""
-    # one that changes the network makes another form of it
-    form = (trial.prior, trial.weight) if _adapts(trial.prior) else _names(trial.prior)
     return (
         trial.block,
         trial.stage,
@@ -38,18 +59,8 @@ def common(trial: Trial) -> Hashable:
         trial.train_attribution,
         trial.device,
         trial.precision,
-        form,
+        (trial.prior, trial.weight) if form.adapts else form.names,
     )
-
-
-@cache
-def _adapts(spec: str) -> bool:
-    prior: Prior = registry.build("prior", spec)
-    return prior.overrides("adapt")
-
-
-def _names(spec: str) -> tuple[str, ...]:
-    return tuple(specs.split_spec(text)[0] for text, _ in specs.split_composition(spec))
 
 
 def _parts(group: list[Trial], most: int) -> list[list[Trial]]:

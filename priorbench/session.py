@@ -29,7 +29,7 @@ from .store import FAILED, RunDirectory, slug, write_json, write_text
 from .study import ABOUT, CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
 from .trial import EVALUATE, TUNE, hash_of
 
-_FORECAST = 2.0  # seconds
+_FORECAST = 30.0  # seconds of patience
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
 
 
@@ -171,13 +171,15 @@ def _say_rate(
 ) -> None:
     new = [one for one in todo if not one.again]
     slots = crew.device.slots
-    if len(new) <= slots:
-        return  # they have ended before it is known
+    if plan.study.scale == "smoke" or len(new) <= slots:
+        return  # the first has ended before it is known
     rate = trials_per_hour(grouped_jobs(plan, run, new, crew), slots, _FORECAST)
     if rate is not None:
+        # to two digits: 1,200, or 0.27
+        told = f"{float(f'{rate:.2g}'):,.10g}"
         console.say(
-            f"expected: up to {rate:,.0f} trials an hour, by a few steps of each prior; scoring is "
-            "not counted, nor that training may end early"
+            f"expected: about {told} trials an hour, by a few steps of each prior; scoring is not "
+            "counted, nor that training may end early"
         )
 
 

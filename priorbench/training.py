@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -195,24 +196,20 @@ def clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def mean_step_time(
-    steps: Iterator[torch.Tensor], device: torch.device, *, most: int, budget: float = math.inf
-) -> float:
+def mean_step_time(steps: Iterator[torch.Tensor], device: torch.device, *, most: int) -> float:
     """Mean seconds of some steps; the first, which finds out how to go, counts only if alone.
 
     Args:
         steps: made as they are asked for.
         device: where.
         most: how many are asked for, the first aside.
-        budget: seconds after which no other is asked for.
     """
     started = clock(device)
     next(steps)
     first = clock(device) - started
-    started, count, elapsed = clock(device), 0, 0.0
-    while count < most and elapsed < budget and next(steps, None) is not None:
-        count, elapsed = count + 1, clock(device) - started
-    return elapsed / count if count else first
+    started = clock(device)
+    count = sum(1 for _ in islice(steps, most))
+    return (clock(device) - started) / count if count else first
 
 
 class Course:

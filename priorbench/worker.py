@@ -116,10 +116,11 @@ def measure_trial(job: Job) -> None:
     Raises:
         Exception: whatever goes wrong; then the trial is left as it was.
     """
-    _set_torch()
+    set_torch()
     folder = RunDirectory(job.run).trial(job.trial.id)
     record = RunDirectory(job.run).record(job.trial.id)
     assert record is not None
+    registry.use_plugins(job.plugins)
     parts = Parts.of(job)
     with seeded_torch(0, torch.device("cpu")):
         model = parts.regularisation.adapt(parts.model())
@@ -165,14 +166,17 @@ def _is_discovered(record: Mapping[str, Any], wanted: Wanted) -> bool:
 
 def prepare() -> None:
     """Settle what must not depend on what this process did before."""
-    _set_torch()
+    set_torch()
     _settle()
     forget_peak_memory()
 
 
-def _set_torch() -> None:
+def set_torch() -> None:
+    """One thread, the same bits again, and float32 where it is asked for."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    # torch lets convolutions on a GPU round their factors to 10 bits (TF32)
+    torch.backends.cudnn.allow_tf32 = False
     # nothing here reads memory that nothing was written to, and filling it takes time at every call
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
@@ -205,9 +209,8 @@ class Parts:
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        """Build them."""
+        """Build them; plug-ins are loaded already."""
         trial = job.trial
-        registry.use_plugins(job.plugins)
         prior: Prior = registry.build("prior", trial.prior)
         parts = prior.parts(trial.weight, specs.split_spec(trial.task)[0])
         task: Task = registry.build("task", trial.task)
@@ -236,6 +239,7 @@ class Parts:
 
 
 def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
+    registry.use_plugins(job.plugins)
     parts = Parts.of(job)
     refuse_changed_code(job.trial)
     device = claim_device(job.trial.device, job.run)

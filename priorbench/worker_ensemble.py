@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import torch
 
+from . import registry
 from .devices import claim_device
 from .ensemble import Terms
 from .ensemble_fit import fit_ensemble
 from .ensemble_objective import Own
-from .grouping import common
+from .grouping import common, form_of
+from .objective import Regularisation
 from .schedules import schedule_of
 from .store import RunDirectory
 from .training import Trainer, mean_step_time, seeded_torch, shown
@@ -33,7 +36,8 @@ from .worker import (
     write_record,
 )
 
-_PRICED_STEPS = 3
+_PRICED_STEPS, _MOST_PRICED = 3, 24
+_PRICED_EPOCH = 1  # schedules that start at 0 have begun
 _NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 # how many fit into memory, by what they have in common, as this process has found out
 _fit: dict[Hashable, int] = {}
@@ -61,24 +65,26 @@ def run_ensemble(jobs: Sequence[Job]) -> str:
     if len(jobs) == 1:
         run_trial(jobs[0])
         return ""
-    kind = common(jobs[0].trial)
-    if len(jobs) > _fit.get(kind, len(jobs)):
-        return _in_halves(jobs)
-    left = list(jobs)
+    left, kind = list(jobs), None
     try:
-        _train_at_once(jobs, left)
+        # once for all, so that equal priors are of one class
+        registry.use_plugins(jobs[0].plugins)
+        kind = _kind(jobs[0])
+        if len(jobs) <= _fit.get(kind, len(jobs)):
+            _train_at_once(jobs, left)
+            return ""
+        too_large, reason = True, ""
     except Cleared:
         raise
     except (Exception, SystemExit) as error:  # if it is a trial's own, it fails alone too
         too_large, reason = is_out_of_memory(error), in_one_line(error)
-    else:
-        return ""
+        if too_large:
+            _fit[kind] = len(jobs) // 2
     # after the block: the error holds the tensors of its frames
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if too_large:
-        _fit[kind] = len(jobs) // 2
         return _in_halves(left)
     for job in left:
         run_trial(job)
@@ -87,9 +93,13 @@ def run_ensemble(jobs: Sequence[Job]) -> str:
 
 def _in_halves(jobs: Sequence[Job]) -> str:
     notes = [run_ensemble(half) for half in (jobs[::2], jobs[1::2]) if half]
-    size = max(1, _fit.get(common(jobs[0].trial), 1)) if jobs else 1
+    size = max(1, _fit[_kind(jobs[0])])
     told = f"there was not enough memory for all, but for {size} at once"
     return next((note for note in notes if note), told)
+
+
+def _kind(job: Job) -> Hashable:
+    return common(job.trial, form_of(job.trial.prior))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -150,6 +160,12 @@ def _fill(
         started = time.perf_counter()
 
 
+def _priced_steps(regularisation: Regularisation) -> int:
+    """So many that penalties of some steps only have their share, unless they are rare."""
+    every = max([getattr(part.prior, "every", 1) for part in regularisation.parts], default=1)
+    return min(every * math.ceil(_PRICED_STEPS / every), _MOST_PRICED)
+
+
 def _price(parts: Parts, terms: Terms) -> Price:
     """Time per step and memory of a network alone, by its first steps."""
     forget_peak_memory()
@@ -162,6 +178,7 @@ def _price(parts: Parts, terms: Terms) -> Price:
             schedule=terms.schedule,
             luck=parts.luck,
         )
-        order = shown(terms.dataset, terms.task, parts.luck, 0)
-        seconds = mean_step_time(trainer.steps(0, order), terms.device, most=_PRICED_STEPS)
+        order = shown(terms.dataset, terms.task, parts.luck, _PRICED_EPOCH)
+        steps = trainer.steps(_PRICED_EPOCH, order)
+        seconds = mean_step_time(steps, terms.device, most=_priced_steps(parts.regularisation))
     return Price(seconds, peak_memory_mib(terms.device))

@@ -13,15 +13,26 @@ import torch
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from test_engines import Pretended
 
-from priorbench import admission, registry, worker, worker_ensemble
+from priorbench import (
+    admission,
+    forecast,
+    load_attribution,
+    load_prior,
+    registry,
+    session,
+    worker,
+    worker_ensemble,
+)
 from priorbench.cli import _main
 from priorbench.cluster import _Losses, run_admitted
 from priorbench.dataset import TRAIN, VALID, load_dataset
 from priorbench.devices import Device
 from priorbench.engines import DIED_TWICE, Crew, Ended, run_group
+from priorbench.ensemble import Terms
 from priorbench.forecast import trials_per_hour
 from priorbench.grouping import grouped
 from priorbench.local import LocalEngine
+from priorbench.objective import Objective, Regularisation
 from priorbench.plan import make_plan, resolve
 from priorbench.runner import Pending, grouped_jobs
 from priorbench.schedules import SCHEDULES
@@ -29,7 +40,7 @@ from priorbench.store import RunDirectory
 from priorbench.study import Study
 from priorbench.training import batches
 from priorbench.trial import Trial
-from priorbench.worker import Job
+from priorbench.worker import Job, Parts
 from priorbench.worker_ensemble import run_ensemble
 
 
@@ -428,6 +439,56 @@ class TestPoolsThatBreak:
         assert all(one.status == "done" for one in found.values())
 
 
+def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "import sys\n"
+        "from priorbench import Prior\n"
+        "class Mine(Prior):\n"
+        "    summary = citation = 'for a test'\n"
+        "    default_weights = {'*': 1.0}\n"
+        "    def penalty(self, attribution, batch):\n"
+        "        if not batch.label.all():\n"
+        "            sys.exit('only positives were expected')\n"
+        "        return attribution.observed.square().mean(dim=1)\n"
+    )
+    out = tmp_path / "out"
+    study = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "3", "--scale", "smoke"]
+    where = ["--jobs", "2", "--ensemble", "3", "--device", "cpu", "--no-report", "--out", str(out)]
+    assert _main(["run", *study, *where]) == 0
+    assert "one by one" not in capsys.readouterr().err
+    for _, record in RunDirectory(out).records(set(pd.read_csv(out / "plan.csv")["trial"])):
+        assert record["ensemble"] >= 2
+
+
+class TestPrices:
+    def terms(self, job):
+        made = Parts.of(job)
+        schedule = SCHEDULES["smoke"]
+        return made, Terms(made.task, made.dataset, schedule, torch.device("cpu"))
+
+    def test_schedules_have_begun(self, new, monkeypatch):
+        told = []
+        real = Objective.losses
+
+        def losses(self, batch, elapsed):
+            told.append(elapsed)
+            return real(self, batch, elapsed)
+
+        monkeypatch.setattr(Objective, "losses", losses)
+        worker_ensemble._price(*self.terms(new[0]))
+        assert len(told) == 4
+        assert min(told) >= 1
+
+    @pytest.mark.parametrize(
+        ("prior", "steps"), [("tv", 3), ("tv:every=2", 4), ("tv:every=5", 5), ("tv:every=99", 24)]
+    )
+    def test_penalties_of_some_steps_have_their_share(self, prior, steps):
+        loaded = load_prior(prior)
+        added = Regularisation(loaded.parts(1.0, "binary"), load_attribution("input-x-gradient"))
+        assert worker_ensemble._priced_steps(added) == steps
+
+
 def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
     def run(out: Path, *more: str) -> pd.DataFrame:
         study = ["--priors", "fourier,fourier+dropout", "--seeds", "3", "--scale", "smoke"]
@@ -454,34 +515,89 @@ def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
 
 
 class TestForecast:
-    def rate(self, jobs, slots=1, size=1):
-        groups = [tuple(jobs[start : start + size]) for start in range(0, len(jobs), size)]
-        return trials_per_hour(groups, slots, seconds=0.1)
-
     @pytest.mark.parametrize("size", [1, 4])
     def test_steps_and_epochs_of_the_plan(self, new, size, monkeypatch):
-        monkeypatch.setattr("priorbench.forecast.mean_step_time", lambda *_, **__: 0.5)
+        monkeypatch.setattr(forecast, "mean_step_time", lambda *_, **__: 0.5)
         dataset = load_dataset(new[0].dataset)
         steps = len(batches(dataset, SCHEDULES["smoke"]))
-        validation = len(dataset.rows(VALID)) / len(dataset.rows(TRAIN)) / 3
+        validation = len(dataset.rows(VALID)) / len(dataset.rows(TRAIN)) / 4
         seconds = SCHEDULES["smoke"].epochs * steps * 0.5 * (1 + validation)
-        assert self.rate(new, size=size) == pytest.approx(3600 * size / seconds)
-        assert self.rate(new, slots=3, size=size) == pytest.approx(3 * 3600 * size / seconds)
+        assert forecast._seconds(new[:size]) == pytest.approx(seconds)
+
+    def test_at_once_where_that_is_how_they_are_trained(self, new, monkeypatch):
+        monkeypatch.setattr(forecast, "CUDA", "cpu")
+        monkeypatch.setattr(forecast, "_time_alone", lambda *_: 8.0)
+        assert forecast._seconds(new) < forecast._seconds(new[:1])
+        # dropout beside a penalty is trained one by one
+        mixed = [
+            replace(job, trial=replace(job.trial, prior="fourier+dropout", weight=1.0))
+            for job in new
+        ]
+        assert forecast._seconds(mixed) == forecast._seconds(mixed[:1])
+
+    def test_kinds_count_by_how_many_they_are(self, new, monkeypatch):
+        class Here:
+            def __init__(self, *_, **__):
+                pass
+
+            def submit(self, function, groups):
+                future = Future()
+                future.set_result(function(groups))
+                return future
+
+            def shutdown(self, **_):
+                pass
+
+        monkeypatch.setattr(forecast, "ProcessPoolExecutor", Here)
+        monkeypatch.setattr(forecast, "set_torch", lambda: None)
+        monkeypatch.setattr(forecast, "cpu_count", lambda: 2)
+        monkeypatch.setattr(
+            forecast, "_seconds", lambda group: 9.0 if group[0].trial.task == "slow" else 1.0
+        )
+        slow = replace(new[0], trial=replace(new[0].trial, task="slow"))
+        groups = [(job,) for job in (*new[:3], slow)]
+        assert trials_per_hour(groups, 1, 5.0) == pytest.approx(3600 * 4 / 12)
+        assert trials_per_hour(groups, 64, 5.0) == pytest.approx(2 * 3600 * 4 / 12)
+        many = [
+            (replace(new[0], trial=replace(new[0].trial, prior=f"p{number}")),)
+            for number in range(20)
+        ]
+        assert trials_per_hour(many, 1, 5.0) == pytest.approx(3600)
+        assert trials_per_hour([], 1, 5.0) is None
 
     def test_steps_are_really_made(self, new):
-        threads = torch.get_num_threads()
-        assert 100 < self.rate(new) < 1e6
-        assert torch.get_num_threads() == threads
+        assert 100 < trials_per_hour([new[:1]], 1, 60.0) < 1e6
         assert not list(new[0].run.iterdir())
 
-    def test_what_cannot_be_begun_is_told_when_it_is_run(self, new, tmp_path):
-        assert self.rate([replace(new[0], dataset=tmp_path / "gone")]) is None
+    @pytest.mark.parametrize(("what", "patience"), [("os._exit(9)", 60.0), ("time.sleep(99)", 4.0)])
+    def test_whatever_a_prior_does_ends_there(self, new, what, patience, tmp_path):
+        plugin = tmp_path / "mine.py"
+        plugin.write_text(
+            "import os, time\n"
+            "from priorbench import Prior\n"
+            "class Mine(Prior):\n"
+            "    summary = citation = 'for a test'\n"
+            "    def penalty(self, attribution, batch):\n"
+            f"        {what}\n"
+        )
+        trial = replace(new[0].trial, prior="mine", weight=1.0)
+        group = (replace(new[0], trial=trial, plugins=(plugin,)),)
+        assert trials_per_hour([group], 1, patience) is None
 
-    def test_a_run_on_auto_says_it(self, tmp_path, capsys):
-        study = ["--priors", "tv", "--seeds", "2", "--scale", "smoke", "--jobs", "1"]
-        out = ["--no-report", "--out", str(tmp_path / "out")]
-        assert _main(["run", *study, *out, "--device", "auto"]) == 0
-        assert "expected: up to" in capsys.readouterr().err
-        # nothing is left to be run
-        assert _main(["run", *study, *out, "--device", "auto"]) == 0
-        assert "expected" not in capsys.readouterr().err
+    @pytest.mark.parametrize(
+        ("rate", "told"), [(0.2731, "about 0.27"), (1234.5, "about 1,200"), (None, "")]
+    )
+    def test_a_run_on_auto_says_it(self, jobs, rate, told, monkeypatch):
+        monkeypatch.setattr(session, "trials_per_hour", lambda groups, slots, patience: rate)
+        monkeypatch.setattr(session, "grouped_jobs", lambda *_: [])
+        lines = []
+        console = session.Console(lines.append, lambda total: None)
+        crew = Crew(LocalEngine(1), Device("cpu", 1, ""), forecasts=True)
+        todo = [Pending(job.trial, again=False) for job in jobs]
+        plan = SimpleNamespace(study=SimpleNamespace(scale="quick"))
+        session._say_rate(plan, todo, RunDirectory(jobs[0].run), crew, console)
+        assert (told in lines[0]) if told else not lines
+        # the first of so few has ended before it is known
+        lines.clear()
+        session._say_rate(plan, todo[:1], RunDirectory(jobs[0].run), crew, console)
+        assert not lines
