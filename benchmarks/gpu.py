@@ -36,9 +36,11 @@ from priorbench.optimiser import Adam
 from priorbench.schedules import schedule_of
 from priorbench.seeds import Luck
 from priorbench.training import seeded_torch
+from priorbench.worker import set_torch
 from priorbench.worker_ensemble import is_out_of_memory
 
 WARM_UP = 3
+_MOST_PROCESSES = 16
 EXAMPLES = 50_000  # of training, in both tasks at paper scale
 PRIOR = "fourier"
 BINARY, PLAIN, PROFILE = "binary", "binary without batch norm", "profile"
@@ -173,6 +175,16 @@ def _compiled(problem: Problem, members: int) -> Step:
     return compiled(*form, batch=problem.batch(members), members=members)
 
 
+@contextmanager
+def tf32() -> Iterator[None]:
+    """Factors of convolutions and matrix products are rounded to 10 bits within the block."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
 @dataclass(frozen=True)
 class Way:
     """How networks are trained.
@@ -199,9 +211,11 @@ WAYS = (
     Way("ensemble, grouped convolutions", ensemble, kinds=(BINARY, PLAIN, PROFILE)),
     Way("ensemble, matrix products", ensemble, products),
     Way("ensemble, no size from the data", _fixed),
-    Way("the same as one CUDA graph", graph, gpu_only=True),
-    Way("the same, matrix products", graph, products, gpu_only=True),
     Way("ensemble, bfloat16", partial(ensemble, precision="bf16")),
+    Way("ensemble, TF32", ensemble, tf32, gpu_only=True),
+    # last: what fails in the middle of a capture may leave something behind
+    Way("no size from the data, one CUDA graph", graph, gpu_only=True),
+    Way("the same, matrix products", graph, products, gpu_only=True),
     Way("compiled, torch.func.grad inside", _compiled, kinds=(PLAIN,)),
 )
 
@@ -221,20 +235,21 @@ class Timing:
     busy: float
 
 
-def measure(step: Step, device: torch.device, seconds: float) -> Timing:
+def measure(step: Step, device: torch.device, seconds: float, *, watch: bool = True) -> Timing:
     """A step's time over some seconds, after a few to warm up."""
     for _ in range(WARM_UP):
         step()
     synchronise(device)
-    count, started = 0, time.perf_counter()
-    with busy_share(device, seconds) as busy:
+    count = 0
+    with busy_share(device) if watch else nullcontext(lambda: math.nan) as busy:
+        started = time.perf_counter()
         while time.perf_counter() - started < seconds:
             step()
             count += 1
             if count % 8 == 0:
                 synchronise(device)
         synchronise(device)
-    elapsed = time.perf_counter() - started
+        elapsed = time.perf_counter() - started
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else float("nan")
     return Timing(elapsed / count, memory, busy())
 
@@ -245,27 +260,36 @@ def synchronise(device: torch.device) -> None:
 
 
 @contextmanager
-def busy_share(device: torch.device, seconds: float) -> Iterator[Callable[[], float]]:
+def busy_share(device: torch.device) -> Iterator[Callable[[], float]]:
     """Ask nvidia-smi while the block runs; the mean is there when it has ended."""
     if device.type != "cuda":
         yield lambda: float("nan")
         return
-    query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    which = str(torch.cuda.get_device_properties(device).uuid)
+    which = which if which.startswith("GPU-") else f"GPU-{which}"
+    query = ["nvidia-smi", f"--id={which}", "--query-gpu=utilization.gpu"]
+    query.append("--format=csv,noheader,nounits")
     try:
         asking = subprocess.Popen([*query, "--loop-ms=200"], stdout=subprocess.PIPE, text=True)
     except OSError:
         yield lambda: float("nan")
         return
     shares: list[float] = []
-    yield lambda: sum(shares) / len(shares) / 100 if shares else float("nan")
-    asking.terminate()
-    out, _ = asking.communicate()
+    try:
+        yield lambda: sum(shares) / len(shares) / 100 if shares else float("nan")
+    finally:
+        asking.terminate()
+        out, _ = asking.communicate()
     # the first says what was before
     shares += [float(line) for line in out.split()[1:] if line.strip().isdigit()]
 
 
 def processes(problem: Problem, count: int, seconds: float) -> float:
-    """Steps a second of so many processes that share the device, one network each."""
+    """Steps a second of so many processes that share the device, one network each.
+
+    Raises:
+        RuntimeError: if one of them ended before its time.
+    """
     where = ["--device", problem.device.type, "--scale", problem.scale]
     command = [sys.executable, __file__, *where, "--child", problem.kind]
     children = [
@@ -277,15 +301,20 @@ def processes(problem: Problem, count: int, seconds: float) -> float:
         )
         for _ in range(count)
     ]
-    for child in children:
-        assert child.stdout is not None
-        child.stdout.readline()  # ready
-    for child in children:
-        assert child.stdin is not None
-        child.stdin.write("go\n")
-        child.stdin.flush()
-    rates = [float(child.communicate()[0]) for child in children]
-    return sum(rates)
+    try:
+        for one in children:
+            assert one.stdout is not None
+            if one.stdout.readline() != "ready\n":
+                raise RuntimeError(f"one of {count} processes ended before its time")
+        for one in children:
+            assert one.stdin is not None
+            one.stdin.write("go\n")
+            one.stdin.flush()
+        return sum(float(one.communicate(timeout=60 + seconds)[0]) for one in children)
+    finally:
+        for one in children:
+            one.kill()
+            one.communicate()
 
 
 def child(problem: Problem, seconds: float) -> None:
@@ -296,7 +325,7 @@ def child(problem: Problem, seconds: float) -> None:
     synchronise(problem.device)
     print("ready", flush=True)
     sys.stdin.readline()
-    print(1 / measure(step, problem.device, seconds).seconds, flush=True)
+    print(1 / measure(step, problem.device, seconds, watch=False).seconds, flush=True)
 
 
 def problems(scale: Scale, device: torch.device) -> list[Problem]:
@@ -305,8 +334,8 @@ def problems(scale: Scale, device: torch.device) -> list[Problem]:
     profile = Form(1346, 2, profile=1000) if paper else Form(120, 2, profile=80)
     return [
         Problem(BINARY, "three-conv", binary, scale, device),
-        Problem(PLAIN, "three-conv:batch_norm=false", binary, scale, device),
         Problem(PROFILE, "bpnet", profile, scale, device),
+        Problem(PLAIN, "three-conv:batch_norm=false", binary, scale, device),
     ]
 
 
@@ -333,13 +362,20 @@ def rows(problem: Problem, sizes: list[int], seconds: float, deadline: float) ->
             rate = members / found.seconds / problem.steps * 3600
             baseline = baseline or rate
             yield line(way.name, members, found, rate, rate / baseline)
-    if problem.kind != PLAIN and baseline is not None:
-        for count in sizes[1:]:
-            if time.monotonic() > deadline or count > 16:
-                continue
+    if problem.kind == PLAIN or baseline is None:
+        return
+    name, nothing = "processes of one network each", Timing(math.nan, math.nan, math.nan)
+    for count in sizes[1:]:
+        if count > _MOST_PROCESSES or time.monotonic() > deadline:
+            yield f"| {name} | {count} | not tried | | | | |"
+            continue
+        try:
             rate = processes(problem, count, seconds) / problem.steps * 3600
-            nothing = Timing(float("nan"), float("nan"), float("nan"))
-            yield line("processes of one network each", count, nothing, rate, rate / baseline)
+        except (RuntimeError, ValueError, OSError, subprocess.TimeoutExpired) as error:
+            print(f"{name}, {count}: {error}", file=sys.stderr)
+            yield f"| {name} | {count} | {type(error).__name__} | | | | |"
+            continue
+        yield line(name, count, nothing, rate, rate / baseline)
 
 
 def line(name: str, members: int, found: Timing, rate: float, ratio: float) -> str:
@@ -371,13 +407,12 @@ def main() -> None:
     parser.add_argument("--scale", choices=("smoke", "quick", "paper"), default="paper")
     parser.add_argument("--members", default="1,4,16,64", help="numbers of networks at once")
     parser.add_argument("--seconds", type=float, default=3.0, help="that each way is measured")
-    parser.add_argument("--minutes", type=float, default=9.0, help="after which nothing is begun")
+    parser.add_argument("--minutes", type=float, default=8.0, help="after which nothing is begun")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.exit(2, "torch finds no GPU here; --device cpu --scale smoke tries the program\n")
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    set_torch()
     device = torch.device(given.device)
     if given.child:
         found = next(one for one in problems(given.scale, device) if one.kind == given.child)

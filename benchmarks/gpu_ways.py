@@ -177,7 +177,11 @@ def captured(step: Step) -> Step:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step()
-    return graph.replay
+
+    def replay(kept: Step = step) -> None:  # the graph writes to what the step holds
+        graph.replay()
+
+    return replay
 
 
 def compiled(

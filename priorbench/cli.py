@@ -67,7 +67,10 @@ class Backends(StrEnum):
     ray = "ray"
 
 
-Jobs = Annotated[int | None, typer.Option(min=1, help="Trials at once; one a core or a GPU.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes, one trial or ensemble each; one a core or a GPU."),
+]
 Backend = Annotated[Backends, typer.Option(help="This machine, or a cluster's engine.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="The cluster's address, such as tcp://HOST:8786.")
@@ -203,7 +206,7 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     backend: Backend = Backends.loky,
     scheduler: Scheduler = None,
     ensemble: Annotated[
-        int, typer.Option(min=1, help="Trials of one prior that train at once, for a GPU.")
+        int, typer.Option(min=1, help="Trials of one prior that train at once, at most; for a GPU.")
     ] = 1,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write it.")] = True,
 ) -> int:

@@ -432,17 +432,22 @@ class TestTraining:
         with pytest.raises(NotTogether, match="different attributions"):
             self.train(parts, simulated)
 
-    def test_a_prior_that_looks_at_other_examples_is_found_out(self, simulated):
+    @pytest.mark.parametrize("seeds", [(0, 1), (0, 0)])
+    def test_a_prior_that_looks_at_other_examples_is_found_out(self, seeds, simulated):
         class Batchwise(Prior):
             summary = citation = "normalises over the batch, against the contract"
 
             def penalty(self, attribution, batch):
                 return (attribution.observed / attribution.observed.abs().sum()).abs().mean(dim=1)
 
-        loaded = Regularisation(
-            Batchwise().parts(50.0, "binary"), load_attribution("input-x-gradient")
-        )
-        parts = [Own(loaded, Luck(0, ("binary", "simulated"), seed)) for seed in range(2)]
+        prior, method = Batchwise(), load_attribution("input-x-gradient")
+        parts = [
+            Own(
+                Regularisation(prior.parts(weight, "binary"), method),
+                Luck(0, ("binary", "simulated"), seed),
+            )
+            for seed, weight in zip(seeds, (50.0, 20.0), strict=True)
+        ]
         with pytest.raises(NotTogether, match="their penalty would not be that of a training"):
             self.train(parts, simulated)
 
