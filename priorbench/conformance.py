@@ -486,9 +486,8 @@ def penalises_parameters(subject: Subject) -> str:
         raise Failed(f"parameter_penalty has shape {tuple(value.shape)}, wanted ()")
     if not value.requires_grad:
         raise Failed("parameter_penalty has no gradient")
-    slopes = torch.autograd.grad(
-        value, list(network.parameters()), allow_unused=True, materialize_grads=True
-    )
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    slopes = torch.autograd.grad(value, learnt, allow_unused=True, materialize_grads=True)
     if not all(torch.isfinite(found).all() for found in (value, *slopes)):
         raise Failed("parameter_penalty or its gradient is not finite")
     return f"{value.item():.3g} on a small network"

@@ -28,8 +28,8 @@ QUIET = (
     "--disable-domain-reliability",
 )
 OWN_HOSTS = re.compile(
-    r"(/| )(update\.googleapis|accounts\.google|clients2\.google|content-autofill\.googleapis"
-    r"|optimizationguide-pa\.googleapis|redirector\.gvt1)\.com[:/]"
+    r"(/| )(www\.google|update\.googleapis|accounts\.google|clients2\.google"
+    r"|content-autofill\.googleapis|optimizationguide-pa\.googleapis|redirector\.gvt1)\.com[:/]"
 )
 """whom the browser asks on its own account, whatever the page; none serves parts of pages"""
 PHONE = 390
