@@ -136,9 +136,8 @@ class _Step:
     def take(self, objective: Objective) -> list[torch.Tensor]:
         """Losses and the gradients of all parameters."""
         losses = list(objective.losses(self.batch, 1.0))
-        found = torch.autograd.grad(
-            losses[0] + losses[1], list(objective.model.parameters()), allow_unused=True
-        )
+        learnt = [value for value in objective.model.parameters() if value.requires_grad]
+        found = torch.autograd.grad(losses[0] + losses[1], learnt, allow_unused=True)
         return losses + [gradient for gradient in found if gradient is not None]
 
 
