@@ -278,9 +278,9 @@ class TestTraining:
             assert [e.order for e in own.history] == [e.order for e in expected.history]
             first, same = own.history[0], expected.history[0]
             # rounding grows from step to step
-            assert first.training_loss == pytest.approx(same.training_loss, abs=1e-3)
-            assert first.penalty == pytest.approx(same.penalty, abs=2e-3)
-            assert first.validation_loss == pytest.approx(same.validation_loss, abs=1e-2)
+            assert first.training_loss == pytest.approx(same.training_loss, abs=5e-3)
+            assert first.penalty == pytest.approx(same.penalty, abs=5e-3)
+            assert first.validation_loss == pytest.approx(same.validation_loss, abs=3e-2)
             best = own.history[own.best_epoch].validation_loss
             assert best == min(epoch.validation_loss for epoch in own.history)
 
@@ -342,7 +342,7 @@ class TestTraining:
             assert len(found[place].history) == 2
             same = self.alone(parts[place], simulated).history[0]
             assert found[place].history[0].training_loss == pytest.approx(
-                same.training_loss, abs=1e-3
+                same.training_loss, abs=5e-3
             )
 
     @pytest.mark.parametrize("prior", ["weight-l2", "dropout", "input-noise", "tv:every=2"])
