@@ -19,12 +19,11 @@ from .ensemble import Ensemble, Terms
 from .ensemble_objective import Own
 from .members import NotTogether
 from .schedules import schedule_of
-from .training import Trainer, mean_step_time, seeded_torch, shown
-from .worker import Parts, set_torch
+from .training import mean_step_time
+from .worker import TIMED_EPOCH, Parts, set_torch, step_time_alone
 
 _MOST_KINDS = 8
-_STEPS = 6  # at most, of a kind
-_EPOCH = 1  # schedules of weights that start at 0 have begun
+_STEPS = 6  # at most, of an ensemble
 _FORWARD = 1 / 4  # of a step: what an example takes in validation, roughly
 
 
@@ -94,29 +93,15 @@ def _seconds(group: Group) -> float:
     if len(group) > 1 and terms.device.type == CUDA:
         with contextlib.suppress(NotTogether):
             share = _time_at_once(group, terms) / len(group)
-    step = _time_alone(made, terms) if share is None else share
+    step = step_time_alone(made, schedule, terms.device) if share is None else share
     steps = max(1, round(made.dataset.epoch_rows / schedule.batch_size))
     validation = _FORWARD * len(made.dataset.rows(VALID)) / made.dataset.epoch_rows
     return schedule.epochs * steps * step * (1 + validation)
-
-
-def _time_alone(made: Parts, terms: Terms) -> float:
-    with seeded_torch(0, terms.device):
-        trainer = Trainer(
-            made.regularisation.adapt(made.model()).to(terms.device),
-            terms.task,
-            made.regularisation,
-            terms.dataset,
-            schedule=terms.schedule,
-            luck=made.luck,
-        )
-        order = shown(terms.dataset, terms.task, made.luck, _EPOCH)
-        return mean_step_time(trainer.steps(_EPOCH, order), terms.device, most=_STEPS)
 
 
 def _time_at_once(group: Group, terms: Terms) -> float:
     made = [Parts.of(job) for job in group]
     own = [Own(one.regularisation, one.luck) for one in made]
     ensemble = Ensemble([one.model() for one in made], own, terms)
-    steps = ensemble.steps(_EPOCH, ensemble.order(_EPOCH))
+    steps = ensemble.steps(TIMED_EPOCH, ensemble.order(TIMED_EPOCH))
     return mean_step_time(steps, terms.device, most=_STEPS)

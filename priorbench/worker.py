@@ -7,6 +7,7 @@ import ctypes
 import dataclasses
 import gc
 import importlib
+import math
 import platform
 import resource
 import sys
@@ -32,11 +33,11 @@ from .evaluation import read_arrays
 from .measuring import Examinee, measure, measure_again, write_arrays
 from .metrics import METRICS
 from .objective import Regularisation
-from .schedules import schedule_of
+from .schedules import Schedule, schedule_of
 from .seeds import Luck
 from .store import COLLAPSED, DONE, FAILED, RunDirectory, write_json
 from .study import Wanted
-from .training import Fit, fit, seeded_torch
+from .training import Fit, Trainer, fit, mean_step_time, seeded_torch, shown
 from .trial import Trial, code_digest
 
 _NEEDED_LATER = (
@@ -46,6 +47,10 @@ _NEEDED_LATER = (
     "tangermeme.saturation_mutagenesis",
 )
 """by scoring"""
+
+TIMED_EPOCH = 1
+"""of which steps are timed before a training: schedules of weights have begun"""
+_TIMED_STEPS, _MOST_TIMED_STEPS = 3, 24
 
 
 @dataclass(frozen=True)
@@ -254,6 +259,27 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
     )
     seconds = float(np.median([epoch.seconds_per_step for epoch in trained.history]))
     return evaluate(parts, trained, folder, device, Price(seconds, peak_memory_mib(device)))
+
+
+def step_time_alone(parts: Parts, schedule: Schedule, device: torch.device) -> float:
+    """Mean seconds of some steps of a training by itself.
+
+    Schedules of weights that start at 0 have begun; penalties of some steps only have their share,
+    unless they are rare.
+    """
+    every = max([getattr(part.prior, "every", 1) for part in parts.regularisation.parts], default=1)
+    count = min(every * math.ceil(_TIMED_STEPS / every), _MOST_TIMED_STEPS)
+    with seeded_torch(parts.luck.derive("prior"), device):
+        trainer = Trainer(
+            parts.regularisation.adapt(parts.model()).to(device),
+            parts.task,
+            parts.regularisation,
+            parts.dataset,
+            schedule=schedule,
+            luck=parts.luck,
+        )
+        order = shown(parts.dataset, parts.task, parts.luck, TIMED_EPOCH)
+        return mean_step_time(trainer.steps(TIMED_EPOCH, order), device, most=count)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import time
 from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
@@ -17,10 +16,8 @@ from .ensemble import Terms
 from .ensemble_fit import fit_ensemble
 from .ensemble_objective import Own
 from .grouping import common, form_of
-from .objective import Regularisation
 from .schedules import schedule_of
 from .store import RunDirectory
-from .training import Trainer, mean_step_time, seeded_torch, shown
 from .worker import (
     Job,
     Parts,
@@ -33,14 +30,13 @@ from .worker import (
     prepare,
     refuse_changed_code,
     run_trial,
+    step_time_alone,
     write_record,
 )
 
-_PRICED_STEPS, _MOST_PRICED = 3, 24
-_PRICED_EPOCH = 1  # schedules that start at 0 have begun
 _NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 # how many fit into memory, by what they have in common, as this process has found out
-_fit: dict[Hashable, int] = {}
+_room: dict[Hashable, int] = {}
 
 
 class Cleared(FileNotFoundError):
@@ -65,12 +61,12 @@ def run_ensemble(jobs: Sequence[Job]) -> str:
     if len(jobs) == 1:
         run_trial(jobs[0])
         return ""
-    left, kind = list(jobs), None
+    left = list(jobs)
     try:
         # once for all, so that equal priors are of one class
         registry.use_plugins(jobs[0].plugins)
         kind = _kind(jobs[0])
-        if len(jobs) <= _fit.get(kind, len(jobs)):
+        if len(jobs) <= _room.get(kind, len(jobs)):
             _train_at_once(jobs, left)
             return ""
         too_large, reason = True, ""
@@ -79,7 +75,7 @@ def run_ensemble(jobs: Sequence[Job]) -> str:
     except (Exception, SystemExit) as error:  # if it is a trial's own, it fails alone too
         too_large, reason = is_out_of_memory(error), in_one_line(error)
         if too_large:
-            _fit[kind] = len(jobs) // 2
+            _room[_kind(jobs[0])] = len(jobs) // 2
     # after the block: the error holds the tensors of its frames
     gc.collect()
     if torch.cuda.is_available():
@@ -93,7 +89,7 @@ def run_ensemble(jobs: Sequence[Job]) -> str:
 
 def _in_halves(jobs: Sequence[Job]) -> str:
     notes = [run_ensemble(half) for half in (jobs[::2], jobs[1::2]) if half]
-    size = max(1, _fit[_kind(jobs[0])])
+    size = max(1, _room[_kind(jobs[0])])
     told = f"there was not enough memory for all, but for {size} at once"
     return next((note for note in notes if note), told)
 
@@ -160,25 +156,8 @@ def _fill(
         started = time.perf_counter()
 
 
-def _priced_steps(regularisation: Regularisation) -> int:
-    """So many that penalties of some steps only have their share, unless they are rare."""
-    every = max([getattr(part.prior, "every", 1) for part in regularisation.parts], default=1)
-    return min(every * math.ceil(_PRICED_STEPS / every), _MOST_PRICED)
-
-
 def _price(parts: Parts, terms: Terms) -> Price:
-    """Time per step and memory of a network alone, by its first steps."""
+    """Time per step and memory of a network alone, by some of its steps."""
     forget_peak_memory()
-    with seeded_torch(parts.luck.derive("prior"), terms.device):
-        trainer = Trainer(
-            parts.regularisation.adapt(parts.model()).to(terms.device),
-            terms.task,
-            parts.regularisation,
-            terms.dataset,
-            schedule=terms.schedule,
-            luck=parts.luck,
-        )
-        order = shown(terms.dataset, terms.task, parts.luck, _PRICED_EPOCH)
-        steps = trainer.steps(_PRICED_EPOCH, order)
-        seconds = mean_step_time(steps, terms.device, most=_priced_steps(parts.regularisation))
+    seconds = step_time_alone(parts, terms.schedule, terms.device)
     return Price(seconds, peak_memory_mib(terms.device))

@@ -67,7 +67,7 @@ def jobs(tmp_path_factory) -> list[Job]:
 
 @pytest.fixture(autouse=True)
 def _all_the_memory(monkeypatch):
-    monkeypatch.setattr(worker_ensemble, "_fit", {})
+    monkeypatch.setattr(worker_ensemble, "_room", {})
 
 
 @pytest.fixture
@@ -483,10 +483,14 @@ class TestPrices:
     @pytest.mark.parametrize(
         ("prior", "steps"), [("tv", 3), ("tv:every=2", 4), ("tv:every=5", 5), ("tv:every=99", 24)]
     )
-    def test_penalties_of_some_steps_have_their_share(self, prior, steps):
+    def test_penalties_of_some_steps_have_their_share(self, prior, steps, new, monkeypatch):
+        told = []
+        monkeypatch.setattr(worker, "mean_step_time", lambda *_, most: told.append(most) or 0.5)
         loaded = load_prior(prior)
         added = Regularisation(loaded.parts(1.0, "binary"), load_attribution("input-x-gradient"))
-        assert worker_ensemble._priced_steps(added) == steps
+        made, terms = self.terms(new[0])
+        worker.step_time_alone(replace(made, regularisation=added), terms.schedule, terms.device)
+        assert told == [steps]
 
 
 def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
@@ -517,7 +521,7 @@ def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
 class TestForecast:
     @pytest.mark.parametrize("size", [1, 4])
     def test_steps_and_epochs_of_the_plan(self, new, size, monkeypatch):
-        monkeypatch.setattr(forecast, "mean_step_time", lambda *_, **__: 0.5)
+        monkeypatch.setattr(worker, "mean_step_time", lambda *_, **__: 0.5)
         dataset = load_dataset(new[0].dataset)
         steps = len(batches(dataset, SCHEDULES["smoke"]))
         validation = len(dataset.rows(VALID)) / len(dataset.rows(TRAIN)) / 4
@@ -526,7 +530,7 @@ class TestForecast:
 
     def test_at_once_where_that_is_how_they_are_trained(self, new, monkeypatch):
         monkeypatch.setattr(forecast, "CUDA", "cpu")
-        monkeypatch.setattr(forecast, "_time_alone", lambda *_: 8.0)
+        monkeypatch.setattr(forecast, "step_time_alone", lambda *_: 8.0)
         assert forecast._seconds(new) < forecast._seconds(new[:1])
         # dropout beside a penalty is trained one by one
         mixed = [
