@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from .devices import Device
 from .errors import UserError
 from .store import FAILED, RunDirectory, write_json
-from .worker import Job, in_one_line, is_outdated, measure_trial
+from .worker import Job, in_one_line, is_outdated, measure_trial, run_trial
 from .worker_ensemble import run_ensemble
 
 LOKY, DASK, RAY = "loky", "dask", "ray"
@@ -163,7 +163,7 @@ def run_group(group: Group) -> list[Ended]:
     job = group[0]
     run, trial = RunDirectory(job.run), job.trial.id
     if not job.again:
-        run_ensemble(group)
+        run_trial(job)
         return [ended(job)]
     try:
         with run.in_progress(trial):

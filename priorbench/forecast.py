@@ -17,9 +17,10 @@ from .devices import CUDA
 from .engines import ENVIRONMENT, Group
 from .ensemble import Ensemble, Terms
 from .ensemble_objective import Own
+from .measuring import measure
 from .members import NotTogether
 from .schedules import schedule_of
-from .training import mean_step_time
+from .training import clock, mean_step_time
 from .worker import TIMED_EPOCH, Parts, set_torch, step_time_alone
 
 _MOST_KINDS = 8
@@ -27,18 +28,31 @@ _STEPS = 6  # at most, of an ensemble
 _FORWARD = 1 / 4  # of a step: what an example takes in validation, roughly
 
 
-def trials_per_hour(groups: Iterable[Group], slots: int, patience: float) -> float | None:
-    """By a few steps of trials of different priors and tasks: all epochs, validation, no scoring.
+@dataclass(frozen=True)
+class Forecast:
+    """How fast trials will end.
+
+    Attributes:
+        rate: trials an hour, if all train to the last epoch.
+        scored: whether what scoring takes is counted.
+    """
+
+    rate: float
+    scored: bool
+
+
+def forecast(groups: Iterable[Group], slots: int, patience: float) -> Forecast | None:
+    """By a few steps of trials of different priors and tasks, and by scoring untrained networks.
 
     They are made in a process of their own, that whatever they do ends with it.
 
     Args:
         groups: to be trained, each at once.
         slots: how many groups at once.
-        patience: seconds that this may take.
+        patience: seconds that the steps may take; scoring may take a third of that, or is left out.
 
     Returns:
-        None where it takes longer, or they cannot be begun; the error is told when they are run.
+        None where steps take longer, or cannot be begun; the error is told when trials are run.
     """
     first: dict[Hashable, Group] = {}
     trials: Counter[Hashable] = Counter()
@@ -53,13 +67,19 @@ def trials_per_hour(groups: Iterable[Group], slots: int, patience: float) -> flo
     try:
         asked = executor.submit(_seconds_a_trial, [first[kind] for kind in kinds])
         found: _Found = asked.result(timeout=patience)
+        # untrained networks are scored like others; where that takes long, training takes longer
+        asked = executor.submit(_scoring_seconds, [first[kind] for kind in kinds])
+        scoring: Sequence[float] | None = None
+        with contextlib.suppress(TimeoutError):
+            scoring = asked.result(timeout=patience / 3)
     except Exception:  # whatever it is, the trial's own run will say it
         return None
     finally:
         executor.shutdown(wait=True, kill_workers=True)
-    seconds = sum(trials[kind] * one for kind, one in zip(kinds, found.seconds, strict=True))
+    each = zip(kinds, found.seconds, scoring or [0.0] * len(kinds), strict=True)
+    seconds = sum(trials[kind] * (training + score) for kind, training, score in each)
     known = sum(trials[kind] for kind in kinds)
-    return 3600 * min(slots, found.machines) * known / seconds
+    return Forecast(3600 * min(slots, found.machines) * known / seconds, scoring is not None)
 
 
 @dataclass(frozen=True)
@@ -83,8 +103,23 @@ def _seconds_a_trial(groups: Sequence[Group]) -> _Found:
     return _Found([_seconds(group) for group in groups], machines)
 
 
+def _scoring_seconds(groups: Sequence[Group]) -> list[float]:
+    """Of a trial of each group; those of one network and dataset take as long."""
+    known: dict[Hashable, float] = {}
+    for group in groups:
+        block = group[0].trial.block
+        if block not in known:
+            made, device = Parts.of(group[0]), torch.device(group[0].trial.device)
+            costs = {"seconds_per_step": 1.0, "peak_memory_mib": 1.0, "epochs_to_best": 1.0}
+            examinee = made.examinee(made.model().to(device).eval(), device, costs)
+            started = clock(device)
+            measure(examinee, group[0].wanted)
+            known[block] = clock(device) - started
+    return [known[group[0].trial.block] for group in groups]
+
+
 def _seconds(group: Group) -> float:
-    """Of each trial of a group."""
+    """Training, of each trial of a group."""
     made = Parts.of(group[0])
     schedule = schedule_of(made.task, group[0].trial.scale, group[0].trial.precision)
     terms = Terms(made.task, made.dataset, schedule, torch.device(group[0].trial.device))

@@ -20,7 +20,7 @@ from .discovery import require_modisco
 from .engines import LOKY, Crew, Machines, open_engine
 from .environment import environment
 from .errors import UserError
-from .forecast import trials_per_hour
+from .forecast import forecast
 from .pages import reports_package
 from .plan import Plan, make_plan, read_plan, resolve, with_evaluation
 from .results import as_csv, task_options, write_results
@@ -29,7 +29,7 @@ from .store import FAILED, RunDirectory, slug, write_json, write_text
 from .study import ABOUT, CHOOSING, MEASURED, Study, Wanted, first_difference, read_toml
 from .trial import EVALUATE, TUNE, hash_of
 
-_FORECAST = 30.0  # seconds of patience
+_PATIENCE = 30.0  # seconds, with a forecast
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
 
 
@@ -173,13 +173,14 @@ def _say_rate(
     slots = crew.device.slots
     if plan.study.scale == "smoke" or len(new) <= slots:
         return  # the first has ended before it is known
-    rate = trials_per_hour(grouped_jobs(plan, run, new, crew), slots, _FORECAST)
-    if rate is not None:
+    found = forecast(grouped_jobs(plan, run, new, crew), slots, _PATIENCE)
+    if found is not None:
         # to two digits: 1,200, or 0.27
-        told = f"{float(f'{rate:.2g}'):,.10g}"
+        told = f"{float(f'{found.rate:.2g}'):,.10g}"
+        without = "" if found.scored else ", scoring not counted"
         console.say(
-            f"expected: about {told} trials an hour, by a few steps of each prior; scoring is not "
-            "counted, nor that training may end early"
+            f"expected: about {told} trials an hour, by a few steps of each prior{without}; more "
+            "where training ends early"
         )
 
 

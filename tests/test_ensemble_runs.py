@@ -15,7 +15,6 @@ from test_engines import Pretended
 
 from priorbench import (
     admission,
-    forecast,
     load_attribution,
     load_prior,
     registry,
@@ -23,13 +22,14 @@ from priorbench import (
     worker,
     worker_ensemble,
 )
+from priorbench import forecast as forecasts
 from priorbench.cli import _main
 from priorbench.cluster import _Losses, run_admitted
 from priorbench.dataset import TRAIN, VALID, load_dataset
 from priorbench.devices import Device
 from priorbench.engines import DIED_TWICE, Crew, Ended, run_group
 from priorbench.ensemble import Terms
-from priorbench.forecast import trials_per_hour
+from priorbench.forecast import Forecast, forecast
 from priorbench.grouping import grouped
 from priorbench.local import LocalEngine
 from priorbench.objective import Objective, Regularisation
@@ -526,18 +526,18 @@ class TestForecast:
         steps = len(batches(dataset, SCHEDULES["smoke"]))
         validation = len(dataset.rows(VALID)) / len(dataset.rows(TRAIN)) / 4
         seconds = SCHEDULES["smoke"].epochs * steps * 0.5 * (1 + validation)
-        assert forecast._seconds(new[:size]) == pytest.approx(seconds)
+        assert forecasts._seconds(new[:size]) == pytest.approx(seconds)
 
     def test_at_once_where_that_is_how_they_are_trained(self, new, monkeypatch):
-        monkeypatch.setattr(forecast, "CUDA", "cpu")
-        monkeypatch.setattr(forecast, "step_time_alone", lambda *_: 8.0)
-        assert forecast._seconds(new) < forecast._seconds(new[:1])
+        monkeypatch.setattr(forecasts, "CUDA", "cpu")
+        monkeypatch.setattr(forecasts, "step_time_alone", lambda *_: 8.0)
+        assert forecasts._seconds(new) < forecasts._seconds(new[:1])
         # dropout beside a penalty is trained one by one
         mixed = [
             replace(job, trial=replace(job.trial, prior="fourier+dropout", weight=1.0))
             for job in new
         ]
-        assert forecast._seconds(mixed) == forecast._seconds(mixed[:1])
+        assert forecasts._seconds(mixed) == forecasts._seconds(mixed[:1])
 
     def test_kinds_count_by_how_many_they_are(self, new, monkeypatch):
         class Here:
@@ -552,25 +552,45 @@ class TestForecast:
             def shutdown(self, **_):
                 pass
 
-        monkeypatch.setattr(forecast, "ProcessPoolExecutor", Here)
-        monkeypatch.setattr(forecast, "set_torch", lambda: None)
-        monkeypatch.setattr(forecast, "cpu_count", lambda: 2)
+        monkeypatch.setattr(forecasts, "ProcessPoolExecutor", Here)
+        monkeypatch.setattr(forecasts, "set_torch", lambda: None)
+        monkeypatch.setattr(forecasts, "cpu_count", lambda: 2)
         monkeypatch.setattr(
-            forecast, "_seconds", lambda group: 9.0 if group[0].trial.task == "slow" else 1.0
+            forecasts, "_seconds", lambda group: 9.0 if group[0].trial.task == "slow" else 1.0
         )
         slow = replace(new[0], trial=replace(new[0].trial, task="slow"))
+        monkeypatch.setattr(forecasts, "_scoring_seconds", lambda groups: [1.0] * len(groups))
         groups = [(job,) for job in (*new[:3], slow)]
-        assert trials_per_hour(groups, 1, 5.0) == pytest.approx(3600 * 4 / 12)
-        assert trials_per_hour(groups, 64, 5.0) == pytest.approx(2 * 3600 * 4 / 12)
+        assert forecast(groups, 1, 5.0).rate == pytest.approx(3600 * 4 / 16)
+        assert forecast(groups, 64, 5.0) == Forecast(pytest.approx(2 * 3600 * 4 / 16), True)
         many = [
             (replace(new[0], trial=replace(new[0].trial, prior=f"p{number}")),)
             for number in range(20)
         ]
-        assert trials_per_hour(many, 1, 5.0) == pytest.approx(3600)
-        assert trials_per_hour([], 1, 5.0) is None
+        assert forecast(many, 1, 5.0).rate == pytest.approx(1800)
+        assert forecast([], 1, 5.0) is None
+
+    def test_scoring_that_takes_long_is_left_out(self, new, monkeypatch):
+        class Slow:
+            def __init__(self, *_, **__):
+                self.asked = 0
+
+            def submit(self, function, groups):
+                future, self.asked = Future(), self.asked + 1
+                if self.asked == 1:
+                    future.set_result(forecasts._Found([2.0], 1))
+                return future
+
+            def shutdown(self, **_):
+                pass
+
+        monkeypatch.setattr(forecasts, "ProcessPoolExecutor", Slow)
+        assert forecast([new[:1]], 1, 0.1) == Forecast(1800.0, scored=False)
 
     def test_steps_are_really_made(self, new):
-        assert 100 < trials_per_hour([new[:1]], 1, 60.0) < 1e6
+        found = forecast([new[:1]], 1, 60.0)
+        assert found.scored
+        assert 100 < found.rate < 1e5
         assert not list(new[0].run.iterdir())
 
     @pytest.mark.parametrize(("what", "patience"), [("os._exit(9)", 60.0), ("time.sleep(99)", 4.0)])
@@ -586,13 +606,20 @@ class TestForecast:
         )
         trial = replace(new[0].trial, prior="mine", weight=1.0)
         group = (replace(new[0], trial=trial, plugins=(plugin,)),)
-        assert trials_per_hour([group], 1, patience) is None
+        assert forecast([group], 1, patience) is None
 
     @pytest.mark.parametrize(
-        ("rate", "told"), [(0.2731, "about 0.27"), (1234.5, "about 1,200"), (None, "")]
+        ("found", "told"),
+        [
+            (Forecast(0.2731, scored=False), "about 0.27 trials an hour, by a few steps"),
+            (Forecast(0.2731, scored=False), "each prior, scoring not counted;"),
+            (Forecast(1234.5, scored=True), "about 1,200 trials an hour, by a few steps"),
+            (Forecast(1234.5, scored=True), "each prior;"),
+            (None, ""),
+        ],
     )
-    def test_a_run_on_auto_says_it(self, jobs, rate, told, monkeypatch):
-        monkeypatch.setattr(session, "trials_per_hour", lambda groups, slots, patience: rate)
+    def test_a_run_on_auto_says_it(self, jobs, found, told, monkeypatch):
+        monkeypatch.setattr(session, "forecast", lambda groups, slots, patience: found)
         monkeypatch.setattr(session, "grouped_jobs", lambda *_: [])
         lines = []
         console = session.Console(lines.append, lambda total: None)
