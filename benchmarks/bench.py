@@ -24,14 +24,14 @@ from report_speed import timed_report
 from scoring_speed import timings
 from trial_profile import shares
 
-from priorbench.sequences import decode
-from priorbench.simulation import markov_background
+from priorbench.data.formats.encoding import decode
+from priorbench.data.simulation import markov_background
 
 Row = tuple[str, str, str]
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from priorbench.cli import main; main()", *arguments]
+    return [sys.executable, "-c", "from priorbench.cli.app import main; main()", *arguments]
 
 
 def seconds(*arguments: str) -> float:
@@ -196,8 +196,8 @@ def _measure(folder: Path) -> dict[str, float]:
     encode = f"""
 import numpy as np, pathlib, shutil
 from priorbench import registry
-from priorbench.datafile import load_datafile
-from priorbench.dataset import DatasetWriter
+from priorbench.data.readers.data_file import load_datafile
+from priorbench.data.dataset import DatasetWriter
 shutil.rmtree({str(folder / "encoded")!r}, ignore_errors=True)
 with DatasetWriter(pathlib.Path({str(folder / "encoded")!r})) as writer:
     data = load_datafile(pathlib.Path({str(folder / "data.toml")!r}))
@@ -206,8 +206,8 @@ with DatasetWriter(pathlib.Path({str(folder / "encoded")!r})) as writer:
 """
     worker = f"""
 import numpy as np, pathlib, torch
-from priorbench.dataset import load_dataset
-from priorbench.training import load_batch
+from priorbench.data.dataset import load_dataset
+from priorbench.training.loop import load_batch
 dataset = load_dataset(pathlib.Path({str(folder / "encoded")!r}))
 rows = np.random.default_rng(0).permutation(dataset.rows(0))
 for step in range(3000):

@@ -176,7 +176,7 @@ def planted(n: int, power: float, tests: int, *, studies: int) -> list[Found]:
     generator = np.random.default_rng([2, n, tests])
     found = []
     for name, sides in (("difference", 2), ("non-inferiority", 1)):
-        claim = s.Claim(sides=sides, tests=tests)
+        claim = s.ClaimKind(sides=sides, tests=tests)
         effect = s.smallest_effect(n, power, claim)
         if not np.isfinite(effect):
             continue
@@ -198,7 +198,7 @@ def piloted(studies: int) -> list[Found]:
     limit.
     """
     generator = np.random.default_rng(3)
-    claim, found = s.Claim(), []
+    claim, found = s.ClaimKind(), []
     for name in ("as estimated", "cautious"):
         counts, hits = [], []
         for _ in range(studies):
@@ -317,7 +317,7 @@ def improvement_coverage(cell: Cell, shift: float, studies: int) -> Coverage:
 
 
 @dataclass(frozen=True)
-class Tracks:
+class AttributionArms:
     """Two arms of attributions of 100 positions: a signal each, and noise half shared by a seed.
 
     Attributes:
@@ -364,7 +364,7 @@ class Tracks:
         return both @ both.T
 
 
-def agreement_coverage(kind: Tracks, studies: int) -> Coverage:
+def agreement_coverage(kind: AttributionArms, studies: int) -> Coverage:
     """The interval of a difference in agreement between attributions."""
     generator = kind.generator(7)
     signals = kind.signals(generator)
@@ -399,7 +399,7 @@ class FalseAgreement:
     studies: int
 
 
-def false_agreement(kind: Tracks, studies: int, datasets: int = 1) -> FalseAgreement:
+def false_agreement(kind: AttributionArms, studies: int, datasets: int = 1) -> FalseAgreement:
     """False verdicts on stability; ``kind`` has a gain of 1, so that nothing differs in it."""
     generator = kind.generator(10)
     signals = kind.signals(generator)

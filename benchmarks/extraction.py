@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pyBigWig
 
-from priorbench.sequences import decode
-from priorbench.simulation import markov_background
+from priorbench.data.formats.encoding import decode
+from priorbench.data.simulation import markov_background
 
 _GENOME = 5_000_000
 _LENGTH = 1346
@@ -46,9 +46,9 @@ print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru
 _PRIORBENCH = """
 import numpy as np, pathlib, shutil, torch, pyBigWig, pyfaidx, pandas
 from priorbench import registry
-from priorbench.datafile import load_datafile
-from priorbench.dataset import DatasetWriter
-from priorbench.profiles import read_profiles
+from priorbench.data.readers.data_file import load_datafile
+from priorbench.data.dataset import DatasetWriter
+from priorbench.data.readers.read_profiles import read_profiles
 torch.set_num_threads(1)
 folder = pathlib.Path({folder!r})
 data = load_datafile(folder / "data.toml")
@@ -60,9 +60,9 @@ def work():
 # what extract_loci does: nothing is filtered, hashed or written
 _READING = """
 import numpy as np, pathlib, torch, pyBigWig, pyfaidx, pandas
-from priorbench.genome import Genome
-from priorbench.intervals import read_bed
-from priorbench.signals import Signal
+from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.bed import read_bed
+from priorbench.data.formats.bigwig import Signal
 torch.set_num_threads(1)
 folder = pathlib.Path({folder!r})
 def work():

@@ -9,10 +9,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from priorbench import Attribution, Batch, Prior, attribute_and_predict, load_prior, registry
-from priorbench.contracts import Form, Scale
-from priorbench.optimiser import Adam
-from priorbench.sequences import one_hot
+from priorbench import (
+    Attribution,
+    Batch,
+    Prior,
+    attribute_and_predict,
+    load_prior,
+)
+from priorbench.components import registry
+from priorbench.components.contracts import NetworkShape, Scale
+from priorbench.data.formats.encoding import one_hot
+from priorbench.training.adam import Adam
 
 BATCH = 64
 LENGTHS: dict[Scale, int] = {"quick": 120, "paper": 1000}
@@ -24,7 +31,7 @@ def step_ratios(*, batch_norm: bool, scale: Scale = "paper") -> dict[str, float]
     length = LENGTHS[scale]
     task = registry.build("task", "binary")
     spec = f"three-conv:batch_norm={str(batch_norm).lower()}"
-    model = registry.build("architecture", spec).build(Form(length), scale)
+    model = registry.build("architecture", spec).build(NetworkShape(length), scale)
     optimiser = Adam(model.parameters(), 1e-3)
     prior: Prior = load_prior("fourier")
     codes = np.random.default_rng(0).integers(0, 4, (BATCH, length)).astype(np.uint8)

@@ -27,17 +27,18 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before torch is l
 import torch
 from gpu_ways import Fixed, Step, captured, compiled, products
 
-from priorbench import Batch, Prior, Task, load_attribution, load_prior, registry
-from priorbench.contracts import Form, Precision, Scale
-from priorbench.ensemble_objective import EnsembleObjective, Own
-from priorbench.members import Draws, Members
-from priorbench.objective import Objective, Regularisation
-from priorbench.optimiser import Adam
-from priorbench.schedules import schedule_of
-from priorbench.seeds import Luck
-from priorbench.training import seeded_torch
-from priorbench.worker import set_torch
-from priorbench.worker_ensemble import is_out_of_memory
+from priorbench import Batch, Prior, Task, load_attribution, load_prior
+from priorbench.components import registry
+from priorbench.components.contracts import NetworkShape, Precision, Scale
+from priorbench.execution.run_ensemble import is_out_of_memory
+from priorbench.execution.run_trial import set_torch
+from priorbench.seeds import RandomStreams
+from priorbench.training.adam import Adam
+from priorbench.training.ensemble.objective import EnsembleObjective, MemberTraining
+from priorbench.training.ensemble.stacked_networks import MemberGenerators, StackedNetworks
+from priorbench.training.loop import seeded_torch
+from priorbench.training.objective import Objective, Regularisation
+from priorbench.training.schedules import schedule_of
 
 WARM_UP = 3
 _MOST_PROCESSES = 16
@@ -60,7 +61,7 @@ class Problem:
 
     kind: str
     architecture: str
-    form: Form
+    form: NetworkShape
     scale: Scale
     device: torch.device
 
@@ -96,11 +97,11 @@ class Problem:
         """Of a trial that goes to its last epoch."""
         return schedule_of(self.built, self.scale).epochs * round(EXAMPLES / self.batch_size)
 
-    def part(self, seed: int) -> Own:
+    def part(self, seed: int) -> MemberTraining:
         added = Regularisation(
             self.prior.parts(self.weight, self.task), load_attribution("input-x-gradient")
         )
-        return Own(added, Luck(0, (self.task, "benchmark"), seed))
+        return MemberTraining(added, RandomStreams(0, (self.task, "benchmark"), seed))
 
     def network(self, seed: int) -> torch.nn.Module:
         with seeded_torch(seed, torch.device("cpu")):
@@ -108,9 +109,9 @@ class Problem:
         trained: torch.nn.Module = network.to(self.device).train()
         return trained
 
-    def members(self, count: int) -> Members:
+    def members(self, count: int) -> StackedNetworks:
         models = [self.network(seed) for seed in range(count)]
-        return Members(models, Draws(self.device, range(count)))
+        return StackedNetworks(models, MemberGenerators(self.device, range(count)))
 
     def batch(self, members: int) -> Batch:
         """Of every network's examples the first half is positive."""
@@ -221,7 +222,7 @@ WAYS = (
 
 
 @dataclass(frozen=True)
-class Timing:
+class GpuTiming:
     """What was measured.
 
     Attributes:
@@ -235,7 +236,7 @@ class Timing:
     busy: float
 
 
-def measure(step: Step, device: torch.device, seconds: float, *, watch: bool = True) -> Timing:
+def measure(step: Step, device: torch.device, seconds: float, *, watch: bool = True) -> GpuTiming:
     """A step's time over some seconds, after a few to warm up."""
     for _ in range(WARM_UP):
         step()
@@ -251,7 +252,7 @@ def measure(step: Step, device: torch.device, seconds: float, *, watch: bool = T
         synchronise(device)
         elapsed = time.perf_counter() - started
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else float("nan")
-    return Timing(elapsed / count, memory, busy())
+    return GpuTiming(elapsed / count, memory, busy())
 
 
 def synchronise(device: torch.device) -> None:
@@ -330,8 +331,8 @@ def child(problem: Problem, seconds: float) -> None:
 
 def problems(scale: Scale, device: torch.device) -> list[Problem]:
     paper = scale == "paper"
-    binary = Form(1000 if paper else 120)
-    profile = Form(1346, 2, profile=1000) if paper else Form(120, 2, profile=80)
+    binary = NetworkShape(1000 if paper else 120)
+    profile = NetworkShape(1346, 2, profile=1000) if paper else NetworkShape(120, 2, profile=80)
     return [
         Problem(BINARY, "three-conv", binary, scale, device),
         Problem(PROFILE, "bpnet", profile, scale, device),
@@ -364,7 +365,7 @@ def rows(problem: Problem, sizes: list[int], seconds: float, deadline: float) ->
             yield line(way.name, members, found, rate, rate / baseline)
     if problem.kind == PLAIN or baseline is None:
         return
-    name, nothing = "processes of one network each", Timing(math.nan, math.nan, math.nan)
+    name, nothing = "processes of one network each", GpuTiming(math.nan, math.nan, math.nan)
     for count in sizes[1:]:
         if count > _MOST_PROCESSES or time.monotonic() > deadline:
             yield f"| {name} | {count} | not tried | | | | |"
@@ -378,7 +379,7 @@ def rows(problem: Problem, sizes: list[int], seconds: float, deadline: float) ->
         yield line(name, count, nothing, rate, rate / baseline)
 
 
-def line(name: str, members: int, found: Timing, rate: float, ratio: float) -> str:
+def line(name: str, members: int, found: GpuTiming, rate: float, ratio: float) -> str:
     def said(value: float, form: str) -> str:
         return "" if math.isnan(value) else format(value, form)
 

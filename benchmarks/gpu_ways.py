@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call, grad
 
-from priorbench import Attribution, Batch, Prior, Task, fused
-from priorbench.attributions import InputXGradient
-from priorbench.chain import Gate
-from priorbench.layers import Convolution, Made, Parameters, Second, Seen
-from priorbench.members import Members
-from priorbench.trees import map_tensors
+from priorbench import Attribution, Batch, Prior, Task
+from priorbench.attribution.differentiable import InputXGradient
+from priorbench.autograd import layers
+from priorbench.autograd.layer_chain import Gate
+from priorbench.autograd.layers import Convolution, Made, Parameters, Second, Seen
+from priorbench.autograd.nested import map_tensors
+from priorbench.training.ensemble.stacked_networks import StackedNetworks
 
 Step = Callable[[], Any]
 
@@ -88,12 +89,12 @@ class ProductConvolution(Convolution):
 @contextmanager
 def products() -> Iterator[None]:
     """Layers that are recognised within the block convolve by matrix products."""
-    before = fused.Convolution
-    fused.Convolution = ProductConvolution  # type: ignore[misc]
+    before = layers.Convolution
+    layers.Convolution = ProductConvolution  # type: ignore[misc]
     try:
         yield
     finally:
-        fused.Convolution = before  # type: ignore[misc]
+        layers.Convolution = before  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Fixed:
         applies: how many that are.
     """
 
-    members: Members
+    members: StackedNetworks
     task: Task
     prior: Prior
     weight: float

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from priorbench import scoring
-from priorbench.environment import environment
+from priorbench.cli.run_study import write_plan
+from priorbench.evaluation import scoring
+from priorbench.execution.environment import environment
 from priorbench.metrics import METRICS
-from priorbench.plan import Plan, make_plan, resolve
-from priorbench.session import write_plan
-from priorbench.store import RunDirectory
-from priorbench.study import load_study
+from priorbench.run_directory import RunDirectory
+from priorbench.study.plan import Plan, make_plan, resolve
+from priorbench.study.study import load_study
 
 TRIALS = 100_000
 PRIORS = ("none", "fourier", "tv", "gini", "l1", "l2", "gradient-l2", "dropout", "weight-l2")
@@ -29,12 +29,12 @@ _EPOCHS = 8  # as at quick scale
 _PRELUDE = """
 import resource, sys, time
 from pathlib import Path
-from priorbench.plan import make_plan, resolve
-from priorbench.runner import pending
-from priorbench.session import write_plan
-from priorbench.status import read_status
-from priorbench.store import RunDirectory
-from priorbench.study import load_study
+from priorbench.study.plan import make_plan, resolve
+from priorbench.backends.run_pending import pending
+from priorbench.cli.run_study import write_plan
+from priorbench.cli.status import read_status
+from priorbench.run_directory import RunDirectory
+from priorbench.study.study import load_study
 run = RunDirectory(Path(sys.argv[1]))
 study = load_study(run.root / "asked.toml")
 def planned():
@@ -54,7 +54,7 @@ _STEPS = {
 
 
 @dataclass(frozen=True)
-class Timing:
+class PlanningTiming:
     """What a step took.
 
     Attributes:
@@ -68,7 +68,7 @@ class Timing:
     peak_gb: float
 
 
-def timings(trials: int = TRIALS) -> Iterator[Timing]:
+def timings(trials: int = TRIALS) -> Iterator[PlanningTiming]:
     """Time every step on a run directory of that many trials, each in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name) / "run"
@@ -77,11 +77,11 @@ def timings(trials: int = TRIALS) -> Iterator[Timing]:
             yield _timed(step, root, _PRELUDE + before + _TIMED.format(code=code))
 
 
-def _timed(name: str, root: Path, code: str) -> Timing:
+def _timed(name: str, root: Path, code: str) -> PlanningTiming:
     command = [sys.executable, "-c", code, str(root)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds, peak = map(float, done.stdout.split())
-    return Timing(name, seconds, peak)
+    return PlanningTiming(name, seconds, peak)
 
 
 def make_run(root: Path, trials: int) -> Plan:

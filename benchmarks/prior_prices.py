@@ -15,18 +15,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from priorbench import Attribution, Batch, load_attribution, load_prior, registry
-from priorbench.contracts import Form
-from priorbench.objective import Objective, Regularisation
-from priorbench.seeds import Luck
-from priorbench.sequences import one_hot
+from priorbench import Attribution, Batch, load_attribution, load_prior
+from priorbench.components import registry
+from priorbench.components.contracts import NetworkShape
+from priorbench.data.formats.encoding import one_hot
+from priorbench.seeds import RandomStreams
+from priorbench.training.objective import Objective, Regularisation
 
 LENGTH, BATCH, ROUNDS = 1000, 64, 5
 TABLE = Path(__file__).parent.parent / "docs" / "prior-prices.csv"
 
 
 @dataclass(frozen=True)
-class Price:
+class PriorPrice:
     """Of one prior, in units of a step without it (one thread).
 
     Attributes:
@@ -54,9 +55,9 @@ def step(spec: str, *, batch_norm: bool) -> Callable[[], None]:
     parts = prior.parts(prior.default_weight("binary"), "binary")
     regularisation = Regularisation(parts, load_attribution("input-x-gradient"))
     torch.manual_seed(0)
-    network = registry.build("architecture", architecture).build(Form(LENGTH), "paper")
+    network = registry.build("architecture", architecture).build(NetworkShape(LENGTH), "paper")
     network = regularisation.adapt(network)
-    objective = Objective(network, task, regularisation, Luck(0, ("prices",), 0))
+    objective = Objective(network, task, regularisation, RandomStreams(0, ("prices",), 0))
     optimiser = torch.optim.Adam(network.parameters(), fused=True)
     examples = batch()
 
@@ -75,7 +76,7 @@ def penalty_alone(spec: str) -> Callable[[], None]:
     generator = torch.Generator().manual_seed(0)
     gradient = torch.randn(examples.sequence.shape, generator=generator, requires_grad=True)
 
-    network = registry.build("architecture", "three-conv").build(Form(LENGTH), "paper")
+    network = registry.build("architecture", "three-conv").build(NetworkShape(LENGTH), "paper")
     matrices = [parameter for parameter in network.parameters() if parameter.dim() > 1]
 
     def run() -> None:
@@ -102,7 +103,7 @@ def seconds(ways: dict[str, Callable[[], None]], rounds: int = ROUNDS) -> dict[s
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def prices() -> Iterator[Price]:
+def prices() -> Iterator[PriorPrice]:
     torch.set_num_threads(1)
     for spec in registry.components("prior"):
         plain, normed = (
@@ -110,7 +111,7 @@ def prices() -> Iterator[Price]:
             for batch_norm in (False, True)
         )
         alone = seconds({spec: penalty_alone(spec)}, 5 * ROUNDS)[spec]
-        yield Price(
+        yield PriorPrice(
             spec,
             alone / plain["none"],
             plain[spec] / plain["none"],

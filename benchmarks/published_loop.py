@@ -22,13 +22,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from priorbench import Attribution, Batch, load_attribution, load_prior, registry
-from priorbench.dataset import TRAIN, VALID, Dataset, DatasetWriter, load_dataset
-from priorbench.objective import Regularisation
-from priorbench.schedules import Schedule
-from priorbench.seeds import Luck
-from priorbench.sequences import one_hot
-from priorbench.training import Trainer
+from priorbench import Attribution, Batch, load_attribution, load_prior
+from priorbench.components import registry
+from priorbench.data.codes import TRAIN, VALID
+from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.formats.encoding import one_hot
+from priorbench.seeds import RandomStreams
+from priorbench.training.loop import Trainer
+from priorbench.training.objective import Regularisation
+from priorbench.training.schedules import Schedule
 
 LENGTH, BATCH, STEPS, VALIDATION, ROUNDS = 1000, 128, 3, 128, 3
 
@@ -82,7 +85,9 @@ def _network(batch_norm: bool) -> torch.nn.Module:
     torch.manual_seed(0)
     spec = f"three-conv:batch_norm={str(batch_norm).lower()}"
     task = registry.build("task", "binary")
-    return registry.build("architecture", spec).build(task.form(LENGTH, {"label": ()}), "paper")
+    return registry.build("architecture", spec).build(
+        task.network_shape(LENGTH, {"label": ()}), "paper"
+    )
 
 
 def _ours(dataset: Dataset, batch_norm: bool) -> Callable[[], tuple[float, float]]:
@@ -93,7 +98,7 @@ def _ours(dataset: Dataset, batch_norm: bool) -> Callable[[], tuple[float, float
         Regularisation(prior.parts(1.0, "binary"), load_attribution("input-x-gradient")),
         dataset,
         schedule=Schedule(epochs=1, batch_size=BATCH),
-        luck=Luck(0, ("loop",), 0),
+        luck=RandomStreams(0, ("loop",), 0),
     )
 
     def epoch() -> tuple[float, float]:

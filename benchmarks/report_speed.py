@@ -16,18 +16,20 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from priorbench.across import compare_across
-from priorbench.claims import Claims, claims_of
-from priorbench.comparisons import compare_pairs
-from priorbench.contracts import Metric
-from priorbench.dataset import MOTIF, TEST, TRAIN, VALID, DatasetWriter
-from priorbench.evaluation import pack_explanation, pack_predictions
-from priorbench.explainers import Explanation
+from priorbench.attribution.explainers import Explanation
+from priorbench.comparison.over_datasets import compare_across
+from priorbench.comparison.paired_runs import paired_runs
+from priorbench.comparison.within_dataset import compare_pairs
+from priorbench.components.contracts import Metric
+from priorbench.data.codes import MOTIF, TEST, TRAIN, VALID
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.evaluation.scoring import RANDOM
+from priorbench.evaluation.stored_arrays import pack_explanation, pack_predictions
 from priorbench.metrics import METRICS
-from priorbench.pairs import paired_runs
-from priorbench.results import RESULT_COLUMNS, as_csv
-from priorbench.scoring import RANDOM
-from priorbench.study import make_study, read_toml
+from priorbench.results.collect import RESULT_COLUMNS
+from priorbench.results.tables import as_csv
+from priorbench.study.declared import DeclaredClaims, claims_of
+from priorbench.study.study import make_study, read_toml
 
 PRIORS = ("none", "fourier", "tv", "l1", "l2", "gini", "dropout", "weight-l2", "exponential")
 PRIORS += ("input-noise",)
@@ -218,7 +220,7 @@ def _agreement(trials: pd.DataFrame, metric: Metric, attribution: str) -> NDArra
     return np.where(same, 0.3, 0.25) + (noise + noise.T) / 2
 
 
-def _compare(root: Path, results: pd.DataFrame, claims: Claims) -> None:
+def _compare(root: Path, results: pd.DataFrame, claims: DeclaredClaims) -> None:
     pairs = paired_runs(results, _agreement, claims.baseline)
     (root / "comparisons.csv").write_text(as_csv(compare_pairs(pairs, claims)))
     (root / "across.csv").write_text(as_csv(compare_across(pairs, claims)))

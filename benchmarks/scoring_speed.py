@@ -12,13 +12,13 @@ import resource, time
 import numpy as np, tempfile, torch
 from pathlib import Path
 from priorbench import registry
-from priorbench.contracts import Form, TrialArrays
-from priorbench.dataset import TEST, TRAIN, VALID, DatasetWriter, load_dataset
-from priorbench.explainers import InSilicoMutagenesis, Subject, load_explainer
+from priorbench.components.contracts import Form, TrialArrays
+from priorbench.data.dataset import TEST, TRAIN, VALID, DatasetWriter, load_dataset
+from priorbench.attribution.explainers import InSilicoMutagenesis, Subject, load_explainer
 from priorbench.metrics import METRICS
-from priorbench.probes import Examined, Probe, probed
-from priorbench.scoring import score_attribution, score_predictions, score_seeds
-from priorbench.sequences import one_hot
+from priorbench.evaluation.model_probe import Examined, Probe, probed
+from priorbench.evaluation.scoring import score_attribution, score_predictions, score_seeds
+from priorbench.data.formats.encoding import one_hot
 torch.set_num_threads(1)
 task = registry.build("task", "binary")
 generator = np.random.default_rng(0)
@@ -68,7 +68,7 @@ InSilicoMutagenesis().explain(subject)
 
 
 @dataclass(frozen=True)
-class Timing:
+class ScoringTiming:
     """What a piece of work took, on one thread.
 
     Attributes:
@@ -82,7 +82,7 @@ class Timing:
     peak_gb: float
 
 
-def timings() -> Iterator[Timing]:
+def timings() -> Iterator[ScoringTiming]:
     """All metrics but mutagenesis and discovery, then mutagenesis."""
     for name, work in (
         ("metrics of 10 seeds, 1,000 sequences of 1,000 bp", _METRICS),
@@ -95,4 +95,4 @@ def timings() -> Iterator[Timing]:
             text=True,
         )
         elapsed, peak = map(float, done.stdout.split()[-2:])
-        yield Timing(name, elapsed, peak)
+        yield ScoringTiming(name, elapsed, peak)

@@ -20,15 +20,16 @@ from typing import get_args
 import numpy as np
 import torch
 
-from priorbench import Batch, Task, load_attribution, load_prior, registry
-from priorbench.contracts import Form, Scale
-from priorbench.objective import Objective, Regularisation
-from priorbench.plan import resolve, seen_by
-from priorbench.schedules import schedule_of
-from priorbench.seeds import Luck
-from priorbench.sequences import one_hot
-from priorbench.specs import split_spec
-from priorbench.study import Study, load_study
+from priorbench import Batch, Task, load_attribution, load_prior
+from priorbench.components import registry
+from priorbench.components.contracts import NetworkShape, Scale
+from priorbench.components.specs import split_spec
+from priorbench.data.formats.encoding import one_hot
+from priorbench.seeds import RandomStreams
+from priorbench.study.plan import resolve, seen_by
+from priorbench.study.study import Study, load_study
+from priorbench.training.objective import Objective, Regularisation
+from priorbench.training.schedules import schedule_of
 
 STUDIES = Path(__file__).parent.parent / "studies"
 _SCORING = 1.25
@@ -53,7 +54,7 @@ def step_seconds(task_spec: str, architecture: str, prior: str, seen: str, scale
     added = Regularisation(parts, load_attribution(seen))
     torch.manual_seed(0)
     network = added.adapt(registry.build("architecture", architecture).build(form, scale))
-    objective = Objective(network, task, added, Luck(0, ("minutes",), 0))
+    objective = Objective(network, task, added, RandomStreams(0, ("minutes",), 0))
     optimiser = torch.optim.Adam(network.parameters(), fused=True)
     taken = []
     for _ in range(_STEPS):
@@ -68,17 +69,17 @@ def step_seconds(task_spec: str, architecture: str, prior: str, seen: str, scale
 
 def _form_and_batch(
     spec: str, task: Task, sequence: torch.Tensor, length: int
-) -> tuple[Form, Batch]:
+) -> tuple[NetworkShape, Batch]:
     count = len(sequence)
     if split_spec(spec)[0] == "profile":
         wide = 1000  # of 1,346
         reads = torch.ones(count, 2, wide)
-        return Form(length, 2, wide), Batch(sequence, reads.sum(dim=2), {"reads": reads})
+        return NetworkShape(length, 2, wide), Batch(sequence, reads.sum(dim=2), {"reads": reads})
     if split_spec(spec)[0] == "multitask":
         outputs = task.outputs  # type: ignore[attr-defined]
         label = (torch.arange(count * outputs).reshape(count, outputs) % 3 == 0).float()
-        return Form(length, outputs), Batch(sequence, label)
-    return Form(length), Batch(sequence, (torch.arange(count) % 2 == 0).float())
+        return NetworkShape(length, outputs), Batch(sequence, label)
+    return NetworkShape(length), Batch(sequence, (torch.arange(count) % 2 == 0).float())
 
 
 def _size(spec: str, scale: Scale) -> tuple[int, int]:

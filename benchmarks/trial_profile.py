@@ -19,11 +19,11 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from priorbench.plan import Plan, make_plan, resolve
-from priorbench.store import RunDirectory
-from priorbench.study import Study
-from priorbench.trial import Trial
-from priorbench.worker import Job, run_trial
+from priorbench.execution.run_trial import Job, run_trial
+from priorbench.run_directory import RunDirectory
+from priorbench.study.plan import Plan, make_plan, resolve
+from priorbench.study.study import Study
+from priorbench.study.trial import Trial
 
 ROUNDS = 3
 KERNELS = {

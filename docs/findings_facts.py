@@ -12,17 +12,18 @@ from typing import Any
 
 import pandas as pd
 
-from priorbench.claims import PRIMARY, Claims, claims_of
-from priorbench.comparisons import compare_pairs
-from priorbench.edge_effects import effects_of
-from priorbench.edge_summary import conclusions, summary_table, trained_table
-from priorbench.edge_trials import trained_edges
+from priorbench.comparison.option_trends import trends
+from priorbench.comparison.paired_runs import BLOCK_COLUMNS, REFERENCE, PairedRuns, paired_runs
+from priorbench.comparison.within_dataset import compare_pairs
+from priorbench.components.registry import load_prior
+from priorbench.edges.penalty_effects import effects_of
+from priorbench.edges.summary import conclusions, summary_table, trained_table
+from priorbench.edges.trained_models import trained_edges
 from priorbench.errors import UserError
 from priorbench.metrics import METRICS
-from priorbench.pairs import BLOCK_COLUMNS, REFERENCE, Pairs, paired_runs
-from priorbench.registry import load_prior
-from priorbench.results import Run, load_run, task_options
-from priorbench.trends import trends
+from priorbench.results.finished_run import Run, load_run
+from priorbench.results.tables import task_options
+from priorbench.study.declared import PRIMARY, DeclaredClaims, claims_of
 
 _DIGITS = 4
 _COMPARED = (
@@ -132,7 +133,7 @@ def _compared(run: Run, asks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
     return _rounded(pd.concat(found, ignore_index=True))
 
 
-def _primary_pairs(run: Run, claims: Claims) -> list[Pairs]:
+def _primary_pairs(run: Run, claims: DeclaredClaims) -> list[PairedRuns]:
     """The runs' pairs on primary metrics; a family has no other members."""
     wanted = set(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "metric"])
     rows = run.results[

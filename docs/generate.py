@@ -7,12 +7,13 @@ import inspect
 import re
 from pathlib import Path
 
-from priorbench import Prior, docstrings, load_prior, registry
-from priorbench.attributions import METHODS
-from priorbench.contracts import HOOKS
-from priorbench.explainers import EXPLAINERS
+from priorbench import Prior, load_prior
+from priorbench.attribution.differentiable import METHODS
+from priorbench.attribution.explainers import EXPLAINERS
+from priorbench.components import docstrings, registry
+from priorbench.components.contracts import HOOKS
+from priorbench.components.prior_bases import AttributionPrior, GradientPrior, Penalty
 from priorbench.metrics import METRICS
-from priorbench.penalties import AttributionPrior, GradientPrior, Penalty
 
 HERE = Path(__file__).parent
 _SHARED = (Penalty, GradientPrior, AttributionPrior)

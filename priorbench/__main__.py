@@ -1,5 +1,5 @@
 """``python -m priorbench`` is the command line."""
 
-from .cli import main
+from priorbench.cli.app import main
 
 main()

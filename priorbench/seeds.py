@@ -32,7 +32,7 @@ def generator(root: int, *scope: str | int) -> np.random.Generator:
 
 
 @dataclass(frozen=True)
-class Luck:
+class RandomStreams:
     """Where the random streams of a trial come from; the prior has no part in it.
 
     Attributes:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from priorbench import Attribution, AttributionPrior, Batch, UserError
-from priorbench.penalties import constant, smooth, unit
+from priorbench.components.prior_bases import constant, smooth, unit
 
 
 @dataclass(frozen=True)

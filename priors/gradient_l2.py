@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from priorbench import Attribution, Batch, GradientPrior
-from priorbench.penalties import at_least_float32
+from priorbench.components.prior_bases import at_least_float32
 
 
 @dataclass(frozen=True)

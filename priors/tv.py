@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 
 from priorbench import Attribution, AttributionPrior, Batch
-from priorbench.penalties import unit
+from priorbench.components.prior_bases import unit
 
 
 @dataclass(frozen=True)

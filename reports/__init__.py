@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from priorbench.results import Run
+    from priorbench.results.finished_run import Run
 
 
 def write_report(directories: Sequence[Path], page: Path) -> None:
@@ -21,10 +21,10 @@ def write_report(directories: Sequence[Path], page: Path) -> None:
         UserError: if a directory holds no finished run, or runs cannot be joined.
     """
     # found through an entry point by every command: plotting libraries are imported on use
-    from priorbench import registry
-    from priorbench.joining import join
-    from priorbench.results import load_run
-    from priorbench.store import write_text
+    from priorbench.components import registry
+    from priorbench.files import write_text
+    from priorbench.results.finished_run import load_run
+    from priorbench.results.joined_run import join
 
     from ._page import assemble
 

@@ -12,17 +12,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from priorbench.claims import PRIMARY
-from priorbench.comparisons import ALPHA, counted_scores
-from priorbench.contracts import Axis, Metric
-from priorbench.families import Family, families
+from priorbench.comparison.correction_families import Family, families
+from priorbench.comparison.paired_runs import counted_scores
+from priorbench.components.contracts import Axis, Metric
+from priorbench.components.specs import split_composition
+from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.metrics import METRICS
-from priorbench.plan import BASELINE
-from priorbench.results import Run
-from priorbench.scoring import ORACLE, RANDOM
-from priorbench.specs import split_composition
-from priorbench.statistics import EXACT_UP_TO, smallest_p
-from priorbench.store import DONE
+from priorbench.results.finished_run import Run
+from priorbench.run_directory import DONE
+from priorbench.statistics import ALPHA, EXACT_UP_TO, smallest_p
+from priorbench.study.declared import PRIMARY
+from priorbench.study.plan import BASELINE
 
 from ._numbers import listed
 
@@ -33,7 +33,7 @@ MANY_BLOCKS = 12
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmScores:
     """Trials of one prior on one metric.
 
     Attributes:
@@ -57,7 +57,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Block:
+class ComparisonBlock:
     """Trials that are compared with each other.
 
     Attributes:
@@ -151,14 +151,14 @@ class Block:
             self._scores[metric.name] = self._counted(metric)
         return self._scores[metric.name]
 
-    def arm(self, prior: str, metric: Metric) -> Arm:
+    def arm(self, prior: str, metric: Metric) -> ArmScores:
         """The trials of one prior, as :meth:`scores` has them."""
         if metric.name not in self._arms:
             table = self.scores(metric)
             columns = [table[name].to_numpy() for name in ("prior", "value", "failed")]
             own = {one: columns[0] == one for one in self.priors}
             self._arms[metric.name] = {
-                one: Arm(columns[1][mine].astype(float), columns[2][mine].astype(bool))
+                one: ArmScores(columns[1][mine].astype(float), columns[2][mine].astype(bool))
                 for one, mine in own.items()
             }
         return self._arms[metric.name][prior]
@@ -179,7 +179,7 @@ class Block:
         return {}
 
     @cached_property
-    def _arms(self) -> dict[str, dict[str, Arm]]:
+    def _arms(self) -> dict[str, dict[str, ArmScores]]:
         return {}
 
     @cached_property
@@ -201,11 +201,11 @@ class Block:
         }
 
 
-_known: WeakKeyDictionary[Run, dict[str, list[Block]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Run, dict[str, list[ComparisonBlock]]] = WeakKeyDictionary()
 """what the sections of one page share"""
 
 
-def blocks(run: Run, attribution: str = "") -> list[Block]:
+def blocks(run: Run, attribution: str = "") -> list[ComparisonBlock]:
     """The blocks of a run in the order of its results; those without a score are left out.
 
     Args:
@@ -219,7 +219,7 @@ def blocks(run: Run, attribution: str = "") -> list[Block]:
     return list(found[spec])
 
 
-def _blocks(run: Run, spec: str) -> list[Block]:
+def _blocks(run: Run, spec: str) -> list[ComparisonBlock]:
     seen = run.results[run.results["attribution"].isin(["", spec])]
     compared = run.comparisons[run.comparisons["attribution"].isin(["", spec])]
     baseline = run.study.get("baseline", BASELINE)
@@ -231,7 +231,7 @@ def _blocks(run: Run, spec: str) -> list[Block]:
         priors = sorted(rows["prior"].unique(), key=lambda prior: prior != baseline)
         seeds = sorted(int(seed) for seed in rows["seed"].unique())
         others = (references.get(keys, seen.iloc[:0]), comparisons.get(keys, compared.iloc[:0]))
-        found.append(Block(*keys, priors, seeds, rows, *others, run.runs_of(keys)))
+        found.append(ComparisonBlock(*keys, priors, seeds, rows, *others, run.runs_of(keys)))
     return found
 
 
@@ -244,7 +244,7 @@ def _by_block(table: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
 
 
 @dataclass(frozen=True)
-class Reach:
+class SmallestP:
     """What the number of seeds lets a test say.
 
     Attributes:
@@ -269,7 +269,7 @@ class Reach:
         return self.n > 1 and self.corrected <= ALPHA
 
 
-def reach(block: Block) -> Reach | None:
+def reach(block: ComparisonBlock) -> SmallestP | None:
     """The limits of the tests of a block; None if nothing was compared."""
     if block.comparisons.empty:
         return None
@@ -280,7 +280,7 @@ def reach(block: Block) -> Reach | None:
     needed = next(k for k in range(2, 64) if tests * smallest_p(k) <= ALPHA)
     smallest = smallest_p(n)
     corrected, needed_corrected = (min(1.0, tests * smallest_p(k)) for k in (n, needed))
-    return Reach(n, tests, smallest, corrected, needed, needed_corrected)
+    return SmallestP(n, tests, smallest, corrected, needed, needed_corrected)
 
 
 def agrees_in_every_seed(comparison: Mapping[str, Any]) -> bool:
@@ -307,9 +307,9 @@ __all__ = [
     "ORACLE",
     "RANDOM",
     "SIGNS",
-    "Arm",
-    "Block",
-    "Reach",
+    "ArmScores",
+    "ComparisonBlock",
+    "SmallestP",
     "agrees_in_every_seed",
     "blocks",
     "reach",

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.contracts import TrialArrays
-from priorbench.dataset import NEUTRAL, Dataset
+from priorbench.components.contracts import TrialArrays
+from priorbench.data.codes import NEUTRAL
+from priorbench.data.dataset import Dataset
 from priorbench.metrics.localisation import MOTIFS, average_precision
-from priorbench.results import Run
+from priorbench.results.finished_run import Run
 
 from ._numbers import counted, fixed, listed
 
@@ -21,7 +22,7 @@ TYPICAL = "typical"
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedTrials:
     """Trials of a block that ended well.
 
     Attributes:
@@ -49,7 +50,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class SequenceRanking:
     """Scores of single sequences, by which examples are chosen.
 
     Attributes:
@@ -70,7 +71,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Case:
+class ShownSequence:
     """A test sequence to show.
 
     Attributes:
@@ -84,7 +85,7 @@ class Case:
     rules: Sequence[str]
 
 
-def rank_sequences(finished: Finished, dataset: Dataset) -> Ranking:
+def rank_sequences(finished: FinishedTrials, dataset: Dataset) -> SequenceRanking:
     """Scores of the attributed sequences of a block, by prior."""
     truth = dataset.truth
     if truth is not None and np.isin(truth, MOTIFS).any():
@@ -93,11 +94,13 @@ def rank_sequences(finished: Finished, dataset: Dataset) -> Ranking:
             prior: [located(a.attribution[rows], truth[rows]) for _, a in finished.arrays(prior)]
             for prior in finished.priors
         }
-        return Ranking(LOCATED, rows, {p: np.mean(v, axis=0) for p, v in found.items() if v})
+        return SequenceRanking(
+            LOCATED, rows, {p: np.mean(v, axis=0) for p, v in found.items() if v}
+        )
     every = np.arange(len(dataset.attributed))
     if len(finished.seeds) > 1:
         agreed = {prior: _agreements(finished, prior) for prior in finished.priors}
-        return Ranking(AGREED, every, {p: v for p, v in agreed.items() if v is not None})
+        return SequenceRanking(AGREED, every, {p: v for p, v in agreed.items() if v is not None})
     tested = np.searchsorted(dataset.scored_rows, dataset.attributed)
     predicted = {
         prior: a.prediction["logit"].reshape(len(a.label), -1)[tested].mean(axis=1)
@@ -105,7 +108,7 @@ def rank_sequences(finished: Finished, dataset: Dataset) -> Ranking:
         for _, a in finished.arrays(prior)
         if "logit" in a.prediction
     }
-    return Ranking(PREDICTED, every, predicted)
+    return SequenceRanking(PREDICTED, every, predicted)
 
 
 def located(attribution: NDArray[np.floating], truth: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -115,7 +118,7 @@ def located(attribution: NDArray[np.floating], truth: NDArray[np.uint8]) -> NDAr
     return scores
 
 
-def _agreements(finished: Finished, prior: str) -> NDArray[np.float64] | None:
+def _agreements(finished: FinishedTrials, prior: str) -> NDArray[np.float64] | None:
     """(M,) mean cosine of every two seeds, sequence by sequence; None for fewer than two."""
     total, count = np.zeros(()), 0
     for _, arrays in finished.arrays(prior):
@@ -143,7 +146,7 @@ def mean_cosine(total: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     return result
 
 
-def cases(ranking: Ranking, baseline: str, seeds: Sequence[int]) -> list[Case]:
+def cases(ranking: SequenceRanking, baseline: str, seeds: Sequence[int]) -> list[ShownSequence]:
     """The typical sequence, the best, the worst, and those where a prior gains and loses most.
 
     A sequence that is an example of several is there once.
@@ -153,7 +156,7 @@ def cases(ranking: Ranking, baseline: str, seeds: Sequence[int]) -> list[Case]:
         baseline: the prior that gains and losses are against.
         seeds: of the ranking, to be named.
     """
-    found: dict[int, list[Case]] = {}
+    found: dict[int, list[ShownSequence]] = {}
     for case in (
         typical(ranking, seeds),
         *_ends(ranking),
@@ -161,15 +164,15 @@ def cases(ranking: Ranking, baseline: str, seeds: Sequence[int]) -> list[Case]:
     ):
         found.setdefault(case.row, []).append(case)
     return [
-        Case(row, [n for c in some for n in c.names], [r for c in some for r in c.rules])
+        ShownSequence(row, [n for c in some for n in c.names], [r for c in some for r in c.rules])
         for row, some in found.items()
     ]
 
 
-def typical(ranking: Ranking, seeds: Sequence[int]) -> Case:
+def typical(ranking: SequenceRanking, seeds: Sequence[int]) -> ShownSequence:
     """The sequence whose mean score is the (lower) median."""
     if not ranking.values:
-        return Case(0, [TYPICAL], ["the first of the attributed test sequences"])
+        return ShownSequence(0, [TYPICAL], ["the first of the attributed test sequences"])
     mean = ranking.mean
     place = int(np.argsort(mean, kind="stable")[(len(mean) - 1) // 2])
     over = f"seed{'' if len(seeds) == 1 else 's'} {listed([str(seed) for seed in seeds])}"
@@ -178,10 +181,10 @@ def typical(ranking: Ranking, seeds: Sequence[int]) -> Case:
         f"{counted(len(mean), 'attributed test sequence')}"
         f"{' with a motif' if ranking.score == LOCATED else ''}: {fixed(float(mean[place]), 2)}"
     )
-    return Case(int(ranking.rows[place]), [TYPICAL], [rule])
+    return ShownSequence(int(ranking.rows[place]), [TYPICAL], [rule])
 
 
-def _ends(ranking: Ranking) -> Iterator[Case]:
+def _ends(ranking: SequenceRanking) -> Iterator[ShownSequence]:
     """The sequences with the largest and the smallest mean score."""
     if ranking.values:
         mean = ranking.mean
@@ -190,10 +193,10 @@ def _ends(ranking: Ranking) -> Iterator[Case]:
             ("the worst", "smallest", int(mean.argmin())),
         ):
             rule = f"the {size} mean {ranking.score} of all: {fixed(float(mean[place]), 2)}"
-            yield Case(int(ranking.rows[place]), [name], [rule])
+            yield ShownSequence(int(ranking.rows[place]), [name], [rule])
 
 
-def _differences(ranking: Ranking, baseline: str) -> Iterator[Case]:
+def _differences(ranking: SequenceRanking, baseline: str) -> Iterator[ShownSequence]:
     """The sequences on which some prior gains and loses the most against the baseline."""
     others = [prior for prior in ranking.values if prior != baseline]
     if not others or baseline not in ranking.values or ranking.score == PREDICTED:
@@ -209,4 +212,4 @@ def _differences(ranking: Ranking, baseline: str) -> Iterator[Case]:
                 f"{difference}. Of so many, one is as extreme by luck too"
             )
             name = f"where {others[arm]} {verb} most"
-            yield Case(int(ranking.rows[place]), [name], [rule])
+            yield ShownSequence(int(ranking.rows[place]), [name], [rule])

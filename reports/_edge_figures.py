@@ -10,9 +10,9 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import ArrayLike
 
-from priorbench.edge_effects import WIDTH
-from priorbench.edge_summary import Effects
-from priorbench.edge_trials import TrainedEdges
+from priorbench.edges.penalty_effects import WIDTH
+from priorbench.edges.summary import Effects
+from priorbench.edges.trained_models import TrainedEdges
 
 from ._figures import SEED_COLOURS, SOFT, style, to_svg
 from ._numbers import fixed

@@ -8,13 +8,12 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from priorbench.comparisons import ALPHA
-from priorbench.edge_contrasts import CONTRASTS
-from priorbench.edge_effects import NEAR, WIDTH
-from priorbench.edge_summary import NOTABLE, EdgeConclusion, Effects, conclusions
-from priorbench.edge_trials import TrainedEdges
-from priorbench.specs import split_spec
-from priorbench.statistics import smallest_p
+from priorbench.components.specs import split_spec
+from priorbench.edges.contrasts import CONTRASTS
+from priorbench.edges.penalty_effects import NEAR, WIDTH
+from priorbench.edges.summary import NOTABLE, EdgeConclusion, Effects, conclusions
+from priorbench.edges.trained_models import TrainedEdges
+from priorbench.statistics import ALPHA, smallest_p
 
 from ._edge_figures import (
     Look,

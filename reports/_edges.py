@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import priorbench
-from priorbench import UserError, registry
-from priorbench.edge_effects import effects_of
-from priorbench.edge_summary import curve_tables, summary_table, trained_table
-from priorbench.edge_trials import TrainedEdges, trained_edges
-from priorbench.results import load_run
-from priorbench.store import write_text
+from priorbench import UserError
+from priorbench.components import registry
+from priorbench.edges.penalty_effects import effects_of
+from priorbench.edges.summary import curve_tables, summary_table, trained_table
+from priorbench.edges.trained_models import TrainedEdges, trained_edges
+from priorbench.files import write_text
+from priorbench.results.finished_run import load_run
 
 from ._edge_page import body
 from ._figures import handed_to, save, stem_of

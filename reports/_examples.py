@@ -8,13 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.dataset import Dataset
+from priorbench.data.dataset import Dataset
 from priorbench.metrics.localisation import MOTIFS
-from priorbench.results import Run
-from priorbench.store import DONE
+from priorbench.results.finished_run import Run
+from priorbench.run_directory import DONE
 
-from ._blocks import Block
-from ._cases import Case, Finished, cases, located, mean_cosine, rank_sequences, typical, units
+from ._blocks import ComparisonBlock
+from ._cases import (
+    FinishedTrials,
+    ShownSequence,
+    cases,
+    located,
+    mean_cosine,
+    rank_sequences,
+    typical,
+    units,
+)
 
 SHOWN = 200
 """at most this many bp are shown"""
@@ -23,7 +32,7 @@ ASKED_SEEDS = 5
 
 
 @dataclass(frozen=True)
-class Tracks:
+class PriorTracks:
     """One sequence under one prior.
 
     Attributes:
@@ -38,7 +47,7 @@ class Tracks:
 
 
 @dataclass(frozen=True)
-class Example:
+class SequenceExample:
     """A test sequence under every prior and several seeds.
 
     Attributes:
@@ -48,14 +57,14 @@ class Example:
         stop: one past the last.
     """
 
-    case: Case
-    tracks: Mapping[str, Tracks]
+    case: ShownSequence
+    tracks: Mapping[str, PriorTracks]
     start: int
     stop: int
 
 
 @dataclass(frozen=True)
-class Examples:
+class BlockExamples:
     """What is shown of a block.
 
     Attributes:
@@ -66,24 +75,24 @@ class Examples:
         passed_over: seeds below the largest of these that not all priors finished.
     """
 
-    examples: Sequence[Example]
+    examples: Sequence[SequenceExample]
     seeds: Sequence[int]
     lettered: int
     missing: Sequence[str]
     passed_over: Sequence[int]
 
 
-def typical_example(run: Run, block: Block) -> Examples | None:
+def typical_example(run: Run, block: ComparisonBlock) -> BlockExamples | None:
     """The typical sequence of a block alone; None if no trial finished."""
     return _examples(run, block, only_typical=True)
 
 
-def all_examples(run: Run, block: Block) -> Examples | None:
+def all_examples(run: Run, block: ComparisonBlock) -> BlockExamples | None:
     """The typical sequence of a block, and its extremes; None if no trial finished."""
     return _examples(run, block, only_typical=False)
 
 
-def _examples(run: Run, block: Block, *, only_typical: bool) -> Examples | None:
+def _examples(run: Run, block: ComparisonBlock, *, only_typical: bool) -> BlockExamples | None:
     rows = block.rows[block.rows["status"] == DONE].drop_duplicates("trial")
     found = zip(rows["prior"], rows["seed"], rows["trial"], strict=True)
     done = {(str(prior), int(seed)): str(trial) for prior, seed, trial in found}
@@ -92,13 +101,13 @@ def _examples(run: Run, block: Block, *, only_typical: bool) -> Examples | None:
         return None
     seeds = _asked(block, set(done))
     in_order = sorted(done, key=lambda key: (block.priors.index(key[0]), key[1]))
-    finished = Finished(run, {key: done[key] for key in in_order}, seeds)
+    finished = FinishedTrials(run, {key: done[key] for key in in_order}, seeds)
     ranking = rank_sequences(finished, dataset)
     chosen = [typical(ranking, seeds)] if only_typical else cases(ranking, block.priors[0], seeds)
     lettered = max(seeds, key=lambda s: (sum((p, s) in done for p in block.priors), -s))
-    return Examples(
+    return BlockExamples(
         [
-            Example(case, tracks, *_stretch(dataset, case.row, tracks))
+            SequenceExample(case, tracks, *_stretch(dataset, case.row, tracks))
             for case, tracks in zip(chosen, _tracks(finished, block, dataset, chosen), strict=True)
         ],
         seeds,
@@ -108,7 +117,7 @@ def _examples(run: Run, block: Block, *, only_typical: bool) -> Examples | None:
     )
 
 
-def _asked(block: Block, done: Collection[tuple[str, int]]) -> list[int]:
+def _asked(block: ComparisonBlock, done: Collection[tuple[str, int]]) -> list[int]:
     """The lowest seeds that all priors finished, so that they are compared on the same ones.
 
     All seeds that some prior finished, where there are no two of these.
@@ -119,11 +128,14 @@ def _asked(block: Block, done: Collection[tuple[str, int]]) -> list[int]:
 
 
 def _tracks(
-    finished: Finished, block: Block, dataset: Dataset, chosen: Sequence[Case]
-) -> list[dict[str, Tracks]]:
+    finished: FinishedTrials,
+    block: ComparisonBlock,
+    dataset: Dataset,
+    chosen: Sequence[ShownSequence],
+) -> list[dict[str, PriorTracks]]:
     """The tracks of every case, by prior."""
     rows = [case.row for case in chosen]
-    found: list[dict[str, Tracks]] = [{} for _ in chosen]
+    found: list[dict[str, PriorTracks]] = [{} for _ in chosen]
     for prior in block.priors:
         # a list of rows makes copies: views would keep the attributions of all sequences
         stored = {seed: arrays.attribution[rows] for seed, arrays in finished.arrays(prior)}
@@ -135,7 +147,7 @@ def _tracks(
 
 def _described(
     of_seed: Mapping[int, NDArray[np.float32]], truth: NDArray[np.uint8] | None
-) -> Tracks:
+) -> PriorTracks:
     every = np.array(list(of_seed.values()))
     scores = None
     if len(every) and truth is not None and np.isin(truth, MOTIFS).any():
@@ -144,10 +156,10 @@ def _described(
     agreement = float("nan")
     if len(every) > 1:
         agreement = float(mean_cosine(units(every).sum(axis=0), len(every)))
-    return Tracks(of_seed, scores, agreement)
+    return PriorTracks(of_seed, scores, agreement)
 
 
-def _stretch(dataset: Dataset, row: int, tracks: Mapping[str, Tracks]) -> tuple[int, int]:
+def _stretch(dataset: Dataset, row: int, tracks: Mapping[str, PriorTracks]) -> tuple[int, int]:
     """The whole window, or ``SHOWN`` bp around most motifs or, without one, most attribution."""
     if dataset.length <= SHOWN:
         return 0, dataset.length

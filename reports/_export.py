@@ -7,9 +7,9 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from priorbench import registry
-from priorbench.results import Run
-from priorbench.store import write_text
+from priorbench.components import registry
+from priorbench.files import write_text
+from priorbench.results.finished_run import Run
 
 from ._figures import handed_to, save, stem_of
 

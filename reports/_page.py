@@ -14,8 +14,8 @@ import jinja2
 from markupsafe import Markup, escape
 
 import priorbench
-from priorbench.contracts import Section
-from priorbench.results import Run
+from priorbench.components.contracts import Section
+from priorbench.results.finished_run import Run
 
 from ._numbers import MISSING, counted, exact_p, listed
 

@@ -12,20 +12,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from priorbench import UserError, docstrings, registry
-from priorbench.contracts import Architecture, Form, Scale, Task
-from priorbench.dataset import TEST, TRAIN, VALID, Dataset
-from priorbench.plan import SIMULATED
-from priorbench.results import Run
-from priorbench.schedules import Schedule, schedule_of
-from priorbench.specs import split_spec
+from priorbench import UserError
+from priorbench.components import docstrings, registry
+from priorbench.components.contracts import Architecture, NetworkShape, Scale, Task
+from priorbench.components.specs import split_spec
+from priorbench.data.codes import TEST, TRAIN, VALID
+from priorbench.data.dataset import Dataset
+from priorbench.results.finished_run import Run
+from priorbench.study.plan import SIMULATED
+from priorbench.training.schedules import Schedule, schedule_of
 
 SIMULATION, GENOME, FILES = "simulation", "genome", "files"
 """where sequences come from"""
 
 
 @dataclass(frozen=True)
-class Data:
+class DatasetMethods:
     """A dataset, as one task sees it.
 
     Attributes:
@@ -63,7 +65,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingMethods:
     """How some tasks were trained.
 
     Attributes:
@@ -80,7 +82,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkMethods:
     """An architecture as it was built.
 
     Attributes:
@@ -99,7 +101,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Named:
+class CitedComponent:
     """A component in words.
 
     Attributes:
@@ -122,18 +124,18 @@ def built_task(spec: str) -> Task | None:
     return task
 
 
-def data_of(run: Run) -> list[Data]:
+def data_of(run: Run) -> list[DatasetMethods]:
     """Every dataset of a run."""
     return [_data(key.rpartition("/")[0], dataset) for key, dataset in run.datasets.items()]
 
 
-def _data(task: str, dataset: Dataset) -> Data:
+def _data(task: str, dataset: Dataset) -> DatasetMethods:
     built = built_task(task)
     share = 1.0 if built is None else built.train_share
     used = dataclasses.replace(dataset, train_share=share)
     name = str(dataset.meta["name"])
     simulated = name == SIMULATED and dataset.place is None
-    return Data(
+    return DatasetMethods(
         task,
         name,
         SIMULATION if simulated else GENOME if dataset.place is not None else FILES,
@@ -149,18 +151,18 @@ def _data(task: str, dataset: Dataset) -> Data:
     )
 
 
-def tasks_of(run: Run, data: Sequence[Data]) -> list[Named]:
+def tasks_of(run: Run, data: Sequence[DatasetMethods]) -> list[CitedComponent]:
     """The tasks of a run, with what they ask and how they are simulated, if they are."""
     found = []
     for spec in dict.fromkeys(key.rpartition("/")[0] for key in run.datasets):
         task = built_task(spec)
         simulated = any(one.task == spec and one.source == SIMULATION for one in data)
         if task is None:
-            found.append(Named(spec))
+            found.append(CitedComponent(spec))
         else:
             text = about(docstrings.about(type(task)), simulated=simulated)
             text += _simulated_with(task) if simulated else ""
-            found.append(Named(spec, text, type(task).citation))
+            found.append(CitedComponent(spec, text, type(task).citation))
     return found
 
 
@@ -189,7 +191,7 @@ def about(text: str, *, simulated: bool) -> str:
     return told.strip()
 
 
-def trainings_of(run: Run) -> list[Training]:
+def trainings_of(run: Run) -> list[TrainingMethods]:
     """Schedules, those of several tasks that are alike told once; unknown tasks are left out."""
     groups: dict[tuple[Schedule, bool, int], list[str]] = {}
     for key, dataset in run.datasets.items():
@@ -200,14 +202,14 @@ def trainings_of(run: Run) -> list[Training]:
             how = (schedule, type(task).reverse_complement, dataset.margin)
             groups.setdefault(how, []).append(spec)
     return [
-        Training(list(dict.fromkeys(specs)), schedule, strands, shift)
+        TrainingMethods(list(dict.fromkeys(specs)), schedule, strands, shift)
         for (schedule, strands, shift), specs in groups.items()
     ]
 
 
-def networks_of(run: Run) -> list[Network]:
+def networks_of(run: Run) -> list[NetworkMethods]:
     """The architectures of a run's trials."""
-    forms: dict[str, list[Form]] = {}
+    forms: dict[str, list[NetworkShape]] = {}
     used = {
         (str(record["architecture"]), f"{record['task']}/{record['dataset']}")
         for record in run.records.values()
@@ -220,22 +222,22 @@ def networks_of(run: Run) -> list[Network]:
     return [_network(spec, found, run.study["scale"]) for spec, found in forms.items()]
 
 
-def _form(run: Run, key: str) -> Form | None:
+def _form(run: Run, key: str) -> NetworkShape | None:
     task, dataset = built_task(key.rpartition("/")[0]), run.datasets.get(key)
-    return None if task is None or dataset is None else dataset.form(task)
+    return None if task is None or dataset is None else task.network_shape_of(dataset)
 
 
-def _network(spec: str, forms: Sequence[Form], scale: Scale) -> Network:
+def _network(spec: str, forms: Sequence[NetworkShape], scale: Scale) -> NetworkMethods:
     component = registry.components("architecture").get(split_spec(spec)[0])
     texts = registry.describe(component) if component is not None else {}
     built = [model for form in forms if (model := _built(spec, form, scale)) is not None]
     counts = sorted({sum(p.numel() for p in model.parameters()) for model in built})
     layers = str(built[0]) if built else ""
-    return Network(spec, texts.get("summary", ""), texts.get("citation", ""), counts, layers)
+    return NetworkMethods(spec, texts.get("summary", ""), texts.get("citation", ""), counts, layers)
 
 
 @lru_cache(maxsize=64)
-def _built(spec: str, form: Form, scale: Scale) -> torch.nn.Module | None:
+def _built(spec: str, form: NetworkShape, scale: Scale) -> torch.nn.Module | None:
     """A network without weights; None where it cannot be built here."""
     try:
         architecture: Architecture = registry.build("architecture", spec)
@@ -245,22 +247,22 @@ def _built(spec: str, form: Form, scale: Scale) -> torch.nn.Module | None:
         return None
 
 
-def attributions_of(specs: Iterable[str]) -> list[Named]:
+def attributions_of(specs: Iterable[str]) -> list[CitedComponent]:
     """Attributions that are scored, in words."""
-    from priorbench.explainers import load_explainer
+    from priorbench.attribution.explainers import load_explainer
 
     found = [(spec, load_explainer(spec)) for spec in specs]
-    return [Named(spec, one.summary, one.citation) for spec, one in found]
+    return [CitedComponent(spec, one.summary, one.citation) for spec, one in found]
 
 
-def seen_of(run: Run) -> list[Named]:
+def seen_of(run: Run) -> list[CitedComponent]:
     """What the penalties of a run's trials see of a network."""
-    from priorbench.attributions import load_attribution
+    from priorbench.attribution.differentiable import load_attribution
 
     usual = str(run.study["train_attribution"])
     specs = dict.fromkeys(r.get("train_attribution", usual) for r in run.records.values())
     found = [(spec, load_attribution(spec)) for spec in specs or [usual]]
-    return [Named(spec, one.summary, one.citation) for spec, one in found]
+    return [CitedComponent(spec, one.summary, one.citation) for spec, one in found]
 
 
 def epochs_of(run: Run) -> Mapping[str, float] | None:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from priorbench.contracts import Metric
-from priorbench.results import Run
-from priorbench.specs import split_composition, split_spec
-from priorbench.trends import Sweep, sweeps
+from priorbench.comparison.option_trends import OptionSweep, sweeps
+from priorbench.components.contracts import Metric
+from priorbench.components.specs import split_composition, split_spec
+from priorbench.results.finished_run import Run
 
-from ._blocks import Block
+from ._blocks import ComparisonBlock
 from ._figures import MARKERS, SOFT, looks, style, to_svg
 from ._numbers import fixed
 from ._page import render
@@ -22,7 +22,7 @@ from ._page import render
 _WIDTH, _HEIGHT = 3.7, 2.6  # inches
 
 
-def prior_sweeps(run: Run, block: Block, metrics: Sequence[Metric]) -> Markup:
+def prior_sweeps(run: Run, block: ComparisonBlock, metrics: Sequence[Metric]) -> Markup:
     """A figure a metric for every option of a prior with three values or more in a block."""
     facts = run.environment.get("priors", {})  # options are lacking in runs of earlier versions
     options = {spec: facts.get(spec, {}).get("options") for spec in block.priors}
@@ -33,8 +33,8 @@ def prior_sweeps(run: Run, block: Block, metrics: Sequence[Metric]) -> Markup:
 
 
 def _lines(
-    block: Block, options: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[str, list[Sweep]]]:
+    block: ComparisonBlock, options: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, list[OptionSweep]]]:
     """Name of a prior, and its sweeps along one option: one a value of the others."""
     named: dict[str, list[str]] = {}
     for spec in block.priors[1:]:
@@ -45,7 +45,9 @@ def _lines(
             yield name, list(lines)
 
 
-def _figures(block: Block, name: str, lines: Sequence[Sweep], metrics: Sequence[Metric]) -> Markup:
+def _figures(
+    block: ComparisonBlock, name: str, lines: Sequence[OptionSweep], metrics: Sequence[Metric]
+) -> Markup:
     shapes = looks([line.held for line in lines])
     return render(
         "prior_sweeps",
@@ -65,9 +67,9 @@ def _figures(block: Block, name: str, lines: Sequence[Sweep], metrics: Sequence[
 
 
 def _panel(
-    block: Block,
+    block: ComparisonBlock,
     name: str,
-    lines: Sequence[Sweep],
+    lines: Sequence[OptionSweep],
     metric: Metric,
     shapes: Mapping[str, tuple[str, str]],
 ) -> Markup:

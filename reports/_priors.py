@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from priorbench.plan import BASELINE
-from priorbench.results import Run
+from priorbench.results.finished_run import Run
+from priorbench.study.plan import BASELINE
 
-from ._blocks import Block
+from ._blocks import ComparisonBlock
 
 
 @dataclass(frozen=True)
-class Described:
+class DescribedPrior:
     """A prior of the study.
 
     Attributes:
@@ -32,11 +32,11 @@ class Described:
     statuses: Mapping[str, int]
 
 
-def described_priors(run: Run, blocks: Sequence[Block]) -> list[Described]:
+def described_priors(run: Run, blocks: Sequence[ComparisonBlock]) -> list[DescribedPrior]:
     """Every prior of a study, in its order."""
     described = run.environment.get("priors", {})
     return [
-        Described(
+        DescribedPrior(
             spec,
             _parts(run, spec) or _weights(spec, blocks),
             described.get(spec, {}).get("summary", ""),
@@ -51,7 +51,7 @@ def described_priors(run: Run, blocks: Sequence[Block]) -> list[Described]:
     ]
 
 
-def _weights(spec: str, found: Sequence[Block]) -> list[str]:
+def _weights(spec: str, found: Sequence[ComparisonBlock]) -> list[str]:
     """One for all blocks; where they differ, by task, or by dataset where these differ too."""
     if spec == BASELINE:
         return []

@@ -12,10 +12,10 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from priorbench.dataset import DECOY, MOTIF, SUBOPTIMAL
-from priorbench.sequences import N_CODE
+from priorbench.data.codes import DECOY, MOTIF, SUBOPTIMAL
+from priorbench.data.formats.encoding import N_CODE
 
-from ._examples import Example, Tracks, normalised
+from ._examples import PriorTracks, SequenceExample, normalised
 from ._figures import BASE_COLOURS, BLUE, INK, LINE, SOFT, VERMILION, style, to_svg
 from ._numbers import fixed
 
@@ -34,7 +34,7 @@ _LEAST = 0.01
 
 
 @dataclass(frozen=True)
-class Scene:
+class TrackFigure:
     """What a figure shows.
 
     Attributes:
@@ -46,7 +46,7 @@ class Scene:
         lettered: the seed whose track is drawn in letters.
     """
 
-    example: Example
+    example: SequenceExample
     codes: NDArray[np.uint8]
     truth: NDArray[np.uint8] | None
     oracle: NDArray[np.float32] | None
@@ -54,7 +54,7 @@ class Scene:
     lettered: int
 
 
-def draw(scene: Scene, label: str) -> Markup:
+def draw(scene: TrackFigure, label: str) -> Markup:
     """The figure of a scene.
 
     Args:
@@ -106,7 +106,7 @@ def draw(scene: Scene, label: str) -> Markup:
         return to_svg(figure, label)
 
 
-def _left(tracks: Mapping[str, Tracks]) -> float:
+def _left(tracks: Mapping[str, PriorTracks]) -> float:
     """Inches that names need beside the tracks."""
     lines = [line for prior in tracks for line in _wrapped(prior).split("\n")]
     return max(0.65, 0.085 * max(map(len, lines)) + 0.15)
@@ -116,7 +116,7 @@ def _wrapped(spec: str) -> str:
     return spec.replace(":", "\n").replace("+", "\n+")
 
 
-def _letters(axes: Axes, track: NDArray[np.float64], scene: Scene) -> None:
+def _letters(axes: Axes, track: NDArray[np.float64], scene: TrackFigure) -> None:
     """Observed bases as high as their attribution, down and mirrored where it is negative."""
     from matplotlib.collections import PathCollection
     from matplotlib.path import Path
@@ -142,7 +142,7 @@ def _letters(axes: Axes, track: NDArray[np.float64], scene: Scene) -> None:
     axes.axhline(0, color=LINE, linewidth=0.8, zorder=0)
 
 
-def _strips(axes: Axes, tracks: Tracks, scene: Scene) -> None:
+def _strips(axes: Axes, tracks: PriorTracks, scene: TrackFigure) -> None:
     """A row a seed, from blue for positive through white to vermilion for negative."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -180,7 +180,7 @@ def _name(axes: Axes, name: str) -> None:
     )
 
 
-def _scores(axes: Axes, tracks: Tracks) -> None:
+def _scores(axes: Axes, tracks: PriorTracks) -> None:
     """What the strips amount to on this sequence, at the right."""
     lines = []
     if tracks.located is not None:
@@ -207,7 +207,7 @@ def _note(axes: Axes, text: str) -> None:
     )
 
 
-def _marks(column: Sequence[Axes], scene: Scene) -> None:
+def _marks(column: Sequence[Axes], scene: TrackFigure) -> None:
     """Bands and lines where motifs and decoys are, with their names above the first track."""
     truth = scene.truth
     if truth is None:
@@ -235,7 +235,7 @@ def _marks(column: Sequence[Axes], scene: Scene) -> None:
         )
 
 
-def _positions(column: Sequence[Axes], example: Example) -> None:
+def _positions(column: Sequence[Axes], example: SequenceExample) -> None:
     for axes in column:
         axes.set_xlim(example.start - 0.1, example.stop)
         axes.set_yticks([])

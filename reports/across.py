@@ -9,9 +9,9 @@ import numpy as np
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.across import AxisRanking, rank_axes
-from priorbench.families import families
-from priorbench.results import Run
+from priorbench.comparison.correction_families import families
+from priorbench.comparison.over_datasets import AxisRanking, rank_axes
+from priorbench.results.finished_run import Run
 from priorbench.statistics import smallest_p
 
 from ._blocks import ALPHA

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from priorbench import Section
-from priorbench.answers import RULE, STANDINGS, Answer, Case, Finding
-from priorbench.comparisons import ALPHA, POWER
-from priorbench.results import Run
-from priorbench.statistics import BETTER, HOLM, Claim, approximate_runs, smallest_p
+from priorbench.comparison.advice import RULE, STANDINGS, Answer, PrimaryResult, PriorStanding
+from priorbench.comparison.within_dataset import POWER
+from priorbench.results.finished_run import Run
+from priorbench.statistics import ALPHA, BETTER, HOLM, ClaimKind, approximate_runs, smallest_p
 
 from ._advice import advice, advice_for_all, ended, ended_in_all
-from ._blocks import SIGNS, Block, blocks, reach
+from ._blocks import SIGNS, ComparisonBlock, blocks, reach
 from ._numbers import MISSING, decimals_for, fixed, interval, p_value
 from ._page import render
 
@@ -47,7 +47,7 @@ class TheAnswer(Section):
         )
 
 
-def _joined(run: Run, found: Sequence[Block]) -> Mapping[str, Any] | None:
+def _joined(run: Run, found: Sequence[ComparisonBlock]) -> Mapping[str, Any] | None:
     """What must be known before numbers of several runs are read as one."""
     if len(run.parts) == 1:
         return None
@@ -59,7 +59,7 @@ def _joined(run: Run, found: Sequence[Block]) -> Mapping[str, Any] | None:
     }
 
 
-def _of_block(run: Run, block: Block) -> dict[str, Any]:
+def _of_block(run: Run, block: ComparisonBlock) -> dict[str, Any]:
     trials = ended(block)
     found = advice(block, trials)
     return {
@@ -74,7 +74,7 @@ def _of_block(run: Run, block: Block) -> dict[str, Any]:
 
 
 def _of_all(
-    run: Run, found: Sequence[Block], cards: Sequence[Mapping[str, Any]]
+    run: Run, found: Sequence[ComparisonBlock], cards: Sequence[Mapping[str, Any]]
 ) -> Mapping[str, Any] | None:
     """The card over all settings; None where there are not several that share a metric."""
     answer = advice_for_all(run, found)
@@ -122,7 +122,7 @@ def _card(found: Answer, trials: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _told(case: Case) -> dict[str, Any]:
+def _told(case: PriorStanding) -> dict[str, Any]:
     return {
         "prior": case.prior,
         "standing": case.standing,
@@ -136,7 +136,7 @@ def _told(case: Case) -> dict[str, Any]:
     }
 
 
-def _finding(one: Finding) -> dict[str, Any]:
+def _finding(one: PrimaryResult) -> dict[str, Any]:
     places = _places([one])
     return {
         "axis": one.axis,
@@ -150,7 +150,7 @@ def _finding(one: Finding) -> dict[str, Any]:
     }
 
 
-def _places(findings: Iterable[Finding]) -> int:
+def _places(findings: Iterable[PrimaryResult]) -> int:
     return decimals_for([x for one in findings for x in (one.difference, one.margin)])
 
 
@@ -163,7 +163,7 @@ def _largest(found: Answer) -> str:
     return p_value(max([*(one.p for one in case.gains), *shown]))
 
 
-def _edges(run: Run, found: Sequence[Block]) -> list[str]:
+def _edges(run: Run, found: Sequence[ComparisonBlock]) -> list[str]:
     """Priors whose chosen weight is the largest or the smallest that was tried, in some block."""
     table = run.tuning
     if table.empty:
@@ -176,9 +176,9 @@ def _edges(run: Run, found: Sequence[Block]) -> list[str]:
     )
 
 
-def _visible(cases: Iterable[Case]) -> list[Mapping[str, str]]:
+def _visible(cases: Iterable[PriorStanding]) -> list[Mapping[str, str]]:
     """By metric, the smallest difference that was to be seen, over the priors."""
-    by_metric: dict[str, list[Finding]] = {}
+    by_metric: dict[str, list[PrimaryResult]] = {}
     for case in cases:
         for one in case.findings:
             if math.isfinite(one.detectable):
@@ -195,12 +195,12 @@ def _span(values: list[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _undecided(case: Case) -> Iterable[Mapping[str, Any]]:
+def _undecided(case: PriorStanding) -> Iterable[Mapping[str, Any]]:
     """What is open about a prior, and the seeds that would settle it."""
     for one in case.undecided:
         places = _places([one])
-        difference = Claim(tests=max(one.tests, 1))
-        loss = Claim(sides=1, tests=max(one.margin_tests, 1))
+        difference = ClaimKind(tests=max(one.tests, 1))
+        loss = ClaimKind(sides=1, tests=max(one.margin_tests, 1))
         yield {
             "prior": case.prior,
             "metric": one.metric,
@@ -212,7 +212,7 @@ def _undecided(case: Case) -> Iterable[Mapping[str, Any]]:
         }
 
 
-def _seeds(effect: float, spread: float, claim: Claim) -> str:
+def _seeds(effect: float, spread: float, claim: ClaimKind) -> str:
     if not (math.isfinite(effect) and spread > 0):
         return MISSING
     needed = approximate_runs(effect / spread, POWER, claim)

@@ -9,14 +9,14 @@ import numpy as np
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.dataset import Dataset
-from priorbench.results import Run
-from priorbench.sequences import decode
+from priorbench.data.dataset import Dataset
+from priorbench.data.formats.encoding import decode
+from priorbench.results.finished_run import Run
 
-from ._blocks import MANY_BLOCKS, Block, blocks
-from ._examples import SHOWN, Example, Examples, all_examples, typical_example
+from ._blocks import MANY_BLOCKS, ComparisonBlock, blocks
+from ._examples import SHOWN, BlockExamples, SequenceExample, all_examples, typical_example
 from ._page import render
-from ._tracks import BANDS, Scene, draw
+from ._tracks import BANDS, TrackFigure, draw
 
 FEW_BLOCKS = 3
 """a run of more has the typical sequence of each alone"""
@@ -46,7 +46,7 @@ class Attributions(Section):
         return Markup("").join([key, *parts, *more])
 
 
-def _block(run: Run, block: Block, examples: Examples) -> Markup:
+def _block(run: Run, block: ComparisonBlock, examples: BlockExamples) -> Markup:
     dataset = run.datasets[block.key]
     figures = [_figure(dataset, block, examples, example) for example in examples.examples]
     return render(
@@ -64,7 +64,7 @@ def _block(run: Run, block: Block, examples: Examples) -> Markup:
 
 
 def _figure(
-    dataset: Dataset, block: Block, examples: Examples, example: Example
+    dataset: Dataset, block: ComparisonBlock, examples: BlockExamples, example: SequenceExample
 ) -> Mapping[str, Any]:
     row = example.case.row
     codes = dataset.codes(dataset.attributed[[row]])[0]
@@ -80,7 +80,7 @@ def _figure(
         f"{', '.join(map(str, examples.seeds))}. "
         f"Sequence: {decode(codes[example.start : example.stop])}"
     )
-    scene = Scene(example, codes, truth, oracle, examples.seeds, examples.lettered)
+    scene = TrackFigure(example, codes, truth, oracle, examples.seeds, examples.lettered)
     return {
         "example": example,
         "svg": draw(scene, label),

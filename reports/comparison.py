@@ -11,12 +11,12 @@ import numpy as np
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.contracts import Metric
-from priorbench.motif_search import KMERS, MOTIF_SCAN
-from priorbench.profiles import REPLICATE, SHUFFLED
-from priorbench.results import Run
+from priorbench.components.contracts import Metric
+from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
+from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
+from priorbench.results.finished_run import Run
 
-from ._blocks import ALPHA, ORACLE, RANDOM, SIGNS, Arm, Block, blocks, reach
+from ._blocks import ALPHA, ORACLE, RANDOM, SIGNS, ArmScores, ComparisonBlock, blocks, reach
 from ._numbers import MISSING, counted, decimals_for, fixed, interval, listed, p_value
 from ._page import render
 
@@ -53,13 +53,13 @@ class Comparison(Section):
         )
 
 
-def _named(found: Sequence[Block]) -> dict[str, str]:
+def _named(found: Sequence[ComparisonBlock]) -> dict[str, str]:
     """What the references of some blocks are."""
     names = {str(name) for block in found for name in block.references["prior"]}
     return {name: meaning for name, (_, meaning) in _REFERENCES.items() if name in names}
 
 
-def _tables(block: Block) -> Markup:
+def _tables(block: ComparisonBlock) -> Markup:
     """The main metrics in one table; all others folded, a table an axis."""
     others = [metric for metric in block.all_metrics if not metric.main]
     return render(
@@ -73,7 +73,7 @@ def _tables(block: Block) -> Markup:
     )
 
 
-def _table(block: Block, metrics: Sequence[Metric]) -> dict[str, Any]:
+def _table(block: ComparisonBlock, metrics: Sequence[Metric]) -> dict[str, Any]:
     places = {metric.name: _places(block, metric) for metric in metrics}
     axes = [metric.axis for metric in metrics]
     columns = [
@@ -101,7 +101,7 @@ def _table(block: Block, metrics: Sequence[Metric]) -> dict[str, Any]:
     }
 
 
-def _intervals(block: Block, metrics: Sequence[Metric]) -> str:
+def _intervals(block: ComparisonBlock, metrics: Sequence[Metric]) -> str:
     """Which interval was offered for what."""
     rows = block.comparisons[block.comparisons["metric"].isin([m.name for m in metrics])]
     told = {"": "none", "paired t": "paired t, no test"}
@@ -114,11 +114,11 @@ def _intervals(block: Block, metrics: Sequence[Metric]) -> str:
     return "; ".join([str(usual), *others])
 
 
-def _places(block: Block, metric: Metric) -> int:
+def _places(block: ComparisonBlock, metric: Metric) -> int:
     return decimals_for(block.arm(prior, metric).mean for prior in block.priors)
 
 
-def _cell(block: Block, prior: str, metric: Metric, places: int) -> dict[str, Any]:
+def _cell(block: ComparisonBlock, prior: str, metric: Metric, places: int) -> dict[str, Any]:
     own = block.arm(prior, metric)
     values = own.known
     cell = {
@@ -132,7 +132,7 @@ def _cell(block: Block, prior: str, metric: Metric, places: int) -> dict[str, An
     return cell if comparison is None else {**cell, **_difference(comparison, metric, places)}
 
 
-def _failed_note(metric: Metric, own: Arm) -> str:
+def _failed_note(metric: Metric, own: ArmScores) -> str:
     values = own.values[own.failed]
     if not len(values):
         return ""
@@ -169,7 +169,7 @@ def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str
 
 
 def _references(
-    block: Block, places: Mapping[str, int], metrics: Sequence[Metric]
+    block: ComparisonBlock, places: Mapping[str, int], metrics: Sequence[Metric]
 ) -> list[dict[str, Any]]:
     rows = []
     for name, (role, _) in _REFERENCES.items():

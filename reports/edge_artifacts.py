@@ -7,11 +7,12 @@ from typing import ClassVar
 
 from markupsafe import Markup
 
-from priorbench import Section, registry
-from priorbench.edge_effects import SHORTEST, effects_of
-from priorbench.edge_trials import trained_edges
-from priorbench.results import Run
-from priorbench.specs import split_composition, split_spec
+from priorbench import Section
+from priorbench.components import registry
+from priorbench.components.specs import split_composition, split_spec
+from priorbench.edges.penalty_effects import SHORTEST, effects_of
+from priorbench.edges.trained_models import trained_edges
+from priorbench.results.finished_run import Run
 
 from ._edge_page import FOURIER, body
 from ._page import render

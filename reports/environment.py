@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.results import Run
+from priorbench.results.finished_run import Run
 
 from ._page import render
 

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.contracts import Metric
-from priorbench.results import Run
+from priorbench.components.contracts import Metric
+from priorbench.results.finished_run import Run
 
-from ._blocks import Block, blocks
+from ._blocks import ComparisonBlock, blocks
 from ._numbers import MISSING, decimals_for, fixed, p_value
 from ._page import render
 
@@ -37,7 +37,7 @@ class Evaluations(Section):
         )
 
 
-def _matrices(found: Mapping[str, Block], trained: str) -> Markup:
+def _matrices(found: Mapping[str, ComparisonBlock], trained: str) -> Markup:
     first = next(iter(found.values()))
     metrics = [m for m in first.metrics if m.axis in _RANKED and m.higher_is_better is not None]
     return render(
@@ -49,7 +49,7 @@ def _matrices(found: Mapping[str, Block], trained: str) -> Markup:
     )
 
 
-def _rows(found: Mapping[str, Block], metric: Metric) -> Sequence[Mapping[str, Any]]:
+def _rows(found: Mapping[str, ComparisonBlock], metric: Metric) -> Sequence[Mapping[str, Any]]:
     first = next(iter(found.values()))
     means = {
         (prior, spec): block.arm(prior, metric).mean if prior in block.priors else math.nan
@@ -69,7 +69,9 @@ def _rows(found: Mapping[str, Block], metric: Metric) -> Sequence[Mapping[str, A
     ]
 
 
-def _cell(block: Block, prior: str, metric: Metric, shown: tuple[float, int]) -> Mapping[str, str]:
+def _cell(
+    block: ComparisonBlock, prior: str, metric: Metric, shown: tuple[float, int]
+) -> Mapping[str, str]:
     mean, places = shown
     cell = {"mean": fixed(mean, places) if math.isfinite(mean) else MISSING, "verdict": ""}
     comparison = block.comparison(prior, metric)

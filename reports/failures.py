@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from priorbench import Section
-from priorbench.results import Run
-from priorbench.store import DONE
+from priorbench.results.finished_run import Run
+from priorbench.run_directory import DONE
 
 from ._page import render
 

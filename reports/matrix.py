@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.contracts import Metric
-from priorbench.results import Run
+from priorbench.components.contracts import Metric
+from priorbench.results.finished_run import Run
 from priorbench.statistics import BETTER, INCONCLUSIVE, WORSE
 
 from ._advice import advice, ended
-from ._blocks import Block, agrees_in_every_seed, blocks, reach, remark
+from ._blocks import ComparisonBlock, agrees_in_every_seed, blocks, reach, remark
 from ._numbers import MISSING, decimals_for, fixed, interval
 from ._page import render
 
@@ -39,7 +39,7 @@ class Matrix(Section):
         return Markup("").join(parts)
 
 
-def _table(block: Block) -> Markup:
+def _table(block: ComparisonBlock) -> Markup:
     trials = ended(block)
     found = advice(block, trials)
     metrics = [metric for metric in block.all_metrics if metric.name in block.primary]
@@ -69,7 +69,7 @@ def _table(block: Block) -> Markup:
     )
 
 
-def _hints(block: Block) -> list[dict[str, Any]]:
+def _hints(block: ComparisonBlock) -> list[dict[str, Any]]:
     """For every prior, inconclusive primary metrics on which all seeds point the same way."""
     rows = []
     for prior in block.priors[1:]:
@@ -84,7 +84,7 @@ def _hints(block: Block) -> list[dict[str, Any]]:
     return rows
 
 
-def _leads(block: Block) -> list[dict[str, Any]]:
+def _leads(block: ComparisonBlock) -> list[dict[str, Any]]:
     """For every prior, exploratory metrics on which it is called better or worse, prices aside."""
     rows = []
     for prior in block.priors[1:]:
@@ -98,7 +98,7 @@ def _leads(block: Block) -> list[dict[str, Any]]:
     return rows
 
 
-def _judged(block: Block, prior: str) -> Iterator[tuple[Metric, Mapping[str, Any]]]:
+def _judged(block: ComparisonBlock, prior: str) -> Iterator[tuple[Metric, Mapping[str, Any]]]:
     """What is shown at first sight and has a verdict, with its comparison."""
     for metric in block.metrics:
         comparison = block.comparison(prior, metric)
@@ -106,16 +106,16 @@ def _judged(block: Block, prior: str) -> Iterator[tuple[Metric, Mapping[str, Any
             yield metric, comparison
 
 
-def _family(block: Block) -> str:
+def _family(block: ComparisonBlock) -> str:
     return block.families[0].sentence if block.families else ""
 
 
-def _places(block: Block, metric: Metric) -> int:
+def _places(block: ComparisonBlock, metric: Metric) -> int:
     rows = block.comparisons[block.comparisons["metric"] == metric.name]
     return decimals_for(rows["mean_prior" if metric.axis == "cost" else "difference"])
 
 
-def _cell(block: Block, prior: str, metric: Metric, places: int) -> Mapping[str, Any]:
+def _cell(block: ComparisonBlock, prior: str, metric: Metric, places: int) -> Mapping[str, Any]:
     """Effect, interval and verdict, and the number to sort by."""
     if prior == block.priors[0]:
         return {"baseline": _mean(block, prior, metric), "key": 0.0, "verdict": ""}
@@ -131,12 +131,12 @@ def _cell(block: Block, prior: str, metric: Metric, places: int) -> Mapping[str,
     }
 
 
-def _mean(block: Block, prior: str, metric: Metric) -> str:
+def _mean(block: ComparisonBlock, prior: str, metric: Metric) -> str:
     values = _values(block, prior, metric)
     return fixed(sum(values) / len(values), decimals_for(values)) if values else MISSING
 
 
-def _price(block: Block, prior: str, metric: Metric, places: int) -> Mapping[str, Any]:
+def _price(block: ComparisonBlock, prior: str, metric: Metric, places: int) -> Mapping[str, Any]:
     values = _values(block, prior, metric)
     if not values:
         return {"key": "", "text": MISSING}
@@ -144,6 +144,6 @@ def _price(block: Block, prior: str, metric: Metric, places: int) -> Mapping[str
     return {"key": mean, "text": fixed(mean, places)}
 
 
-def _values(block: Block, prior: str, metric: Metric) -> Sequence[float]:
+def _values(block: ComparisonBlock, prior: str, metric: Metric) -> Sequence[float]:
     values: Sequence[float] = block.arm(prior, metric).known.tolist()
     return values

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 
 import priorbench
 from priorbench import Section
-from priorbench.claims import PRIMARY
-from priorbench.comparisons import EVALUATE
+from priorbench.comparison.paired_runs import EVALUATE
 from priorbench.metrics import METRICS
-from priorbench.results import Run
+from priorbench.results.finished_run import Run
 from priorbench.statistics import EXACT_UP_TO
+from priorbench.study.declared import PRIMARY
 
 from . import _paper as paper
-from ._blocks import Block, blocks, reach
+from ._blocks import ComparisonBlock, blocks, reach
 from ._literature import Bibliography
 from ._numbers import listed
 from ._page import render
@@ -91,12 +91,12 @@ def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
     }
 
 
-def _pairs(found: Sequence[Block]) -> list[int]:
+def _pairs(found: Sequence[ComparisonBlock]) -> list[int]:
     """Numbers of paired seeds of the blocks, ascending."""
     return sorted({limits.n for block in found if (limits := reach(block)) is not None})
 
 
-def _statistics(run: Run, found: Sequence[Block]) -> Mapping[str, Any]:
+def _statistics(run: Run, found: Sequence[ComparisonBlock]) -> Mapping[str, Any]:
     pairs = _pairs(found)
     compared = run.comparisons
     primary = compared[compared["family"] == PRIMARY] if len(compared) else compared

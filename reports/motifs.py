@@ -10,12 +10,12 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from priorbench import Section
-from priorbench.discovery import FoundMotif, MotifSet
-from priorbench.recovery import BestMatch, Recovered, best_matches, recovered
-from priorbench.results import Run
-from priorbench.store import DONE
+from priorbench.evaluation.motif_recovery import BestMatch, MotifRecovery, best_matches, recovered
+from priorbench.metrics.motif_set import FoundMotif, MotifSet
+from priorbench.results.finished_run import Run
+from priorbench.run_directory import DONE
 
-from ._blocks import MANY_BLOCKS, Block, blocks
+from ._blocks import MANY_BLOCKS, ComparisonBlock, blocks
 from ._figures import BASE_COLOURS, INK, SOFT, style, to_svg
 from ._numbers import MISSING, exact_p
 from ._page import render
@@ -50,7 +50,7 @@ class Motifs(Section):
         return Markup("").join([*parts, *more])
 
 
-def discovered(run: Run, block: Block) -> dict[str, dict[int, MotifSet]]:
+def discovered(run: Run, block: ComparisonBlock) -> dict[str, dict[int, MotifSet]]:
     """What was found, by prior and seed, in the lowest seeds; failed trials are left out."""
     rows = block.rows[
         (block.rows["status"] == DONE) & block.rows["seed"].isin(block.seeds[:_SEEDS])
@@ -72,7 +72,7 @@ def chosen_seed(found: Mapping[str, Mapping[int, MotifSet]]) -> int | None:
     return min(counts, key=lambda seed: (-counts[seed], seed)) if counts else None
 
 
-def _block(run: Run, block: Block) -> Markup:
+def _block(run: Run, block: ComparisonBlock) -> Markup:
     dataset = run.datasets.get(block.key)
     found = discovered(run, block)
     seed = chosen_seed(found)
@@ -96,7 +96,7 @@ def _block(run: Run, block: Block) -> Markup:
     )
 
 
-def _listed(known: _Matrices, by_prior: Mapping[str, Sequence[Recovered]]) -> list[str]:
+def _listed(known: _Matrices, by_prior: Mapping[str, Sequence[MotifRecovery]]) -> list[str]:
     """All known motifs, or, of a database of many, those that some trial found."""
     if len(known) <= _LISTED:
         return list(known)
@@ -109,7 +109,7 @@ def _listed(known: _Matrices, by_prior: Mapping[str, Sequence[Recovered]]) -> li
 
 
 def _row(
-    prior: str, found: Sequence[Recovered], names: Sequence[str], sets: Mapping[int, MotifSet]
+    prior: str, found: Sequence[MotifRecovery], names: Sequence[str], sets: Mapping[int, MotifSet]
 ) -> dict[str, Any]:
     by_name = {one.motif: one for one in found}
     return {
@@ -127,7 +127,9 @@ def _q_text(q: float) -> str:
     return f"{q:.0e}" if q < 0.001 else exact_p(q)
 
 
-def _draw(sets: Mapping[str, MotifSet], known: _Matrices, block: Block, seed: int) -> Markup:
+def _draw(
+    sets: Mapping[str, MotifSet], known: _Matrices, block: ComparisonBlock, seed: int
+) -> Markup:
     """A row a prior: the motifs of most seqlets, with what they match."""
     from matplotlib.figure import Figure
 

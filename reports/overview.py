@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, ClassVar
 
 from priorbench import Section
-from priorbench.results import Run
+from priorbench.results.finished_run import Run
 
 from ._blocks import blocks
 from ._page import render

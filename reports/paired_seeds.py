@@ -10,10 +10,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.contracts import Metric
-from priorbench.results import Run
+from priorbench.components.contracts import Metric
+from priorbench.results.finished_run import Run
 
-from ._blocks import MANY_BLOCKS, ORACLE, RANDOM, Block, blocks
+from ._blocks import MANY_BLOCKS, ORACLE, RANDOM, ComparisonBlock, blocks
 from ._figures import INK, SEED_COLOURS, SOFT, VERMILION, style, to_svg
 from ._numbers import decimals_for, fixed
 from ._page import render
@@ -48,23 +48,23 @@ class PairedSeeds(Section):
         )
 
 
-def _drawn(block: Block, count: int) -> Sequence[Metric]:
+def _drawn(block: ComparisonBlock, count: int) -> Sequence[Metric]:
     """What has a panel: in a run of many blocks, what was declared to matter."""
     if count <= MANY_BLOCKS:
         return block.metrics
     return [metric for metric in block.all_metrics if metric.name in block.primary]
 
 
-def _colours(block: Block) -> Sequence[str]:
+def _colours(block: ComparisonBlock) -> Sequence[str]:
     count = len(block.seeds)
     return SEED_COLOURS[:count] if _coloured(block) else ["#8b95a1"] * count
 
 
-def _coloured(block: Block) -> bool:
+def _coloured(block: ComparisonBlock) -> bool:
     return len(block.seeds) <= len(SEED_COLOURS)
 
 
-def _panel(block: Block, metric: Metric) -> dict[str, Any] | None:
+def _panel(block: ComparisonBlock, metric: Metric) -> dict[str, Any] | None:
     """A figure and its caption, or None where no trial has a value."""
     from matplotlib.figure import Figure
 
@@ -87,7 +87,7 @@ def _panel(block: Block, metric: Metric) -> dict[str, Any] | None:
     return {"metric": metric, "svg": image}
 
 
-def _draw(axes: Axes, scores: pd.DataFrame, block: Block) -> None:
+def _draw(axes: Axes, scores: pd.DataFrame, block: ComparisonBlock) -> None:
     # positions instead of names: the axis must show priors that have no value here, too
     placed = scores.assign(x=scores["prior"].map(list(block.priors).index))
     colours = dict(zip(block.seeds, _colours(block), strict=True))
@@ -151,7 +151,7 @@ def _label(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _description(
-    block: Block, metric: Metric, scores: pd.DataFrame, references: Mapping[str, float]
+    block: ComparisonBlock, metric: Metric, scores: pd.DataFrame, references: Mapping[str, float]
 ) -> str:
     means = scores.groupby("prior", sort=False)["value"].mean()
     places = decimals_for(means)

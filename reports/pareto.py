@@ -11,13 +11,13 @@ import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.comparisons import EVALUATE, counted_scores
-from priorbench.contracts import Metric
+from priorbench.comparison.paired_runs import EVALUATE, counted_scores
+from priorbench.components.contracts import Metric
+from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
-from priorbench.results import Run
-from priorbench.scoring import RANDOM
+from priorbench.results.finished_run import Run
 
-from ._blocks import MANY_BLOCKS, Block, blocks
+from ._blocks import MANY_BLOCKS, ComparisonBlock, blocks
 from ._figures import INK, LINE, MARKERS, SOFT, looks, style, to_svg
 from ._numbers import decimals_for, fixed
 from ._page import render
@@ -71,7 +71,7 @@ class Pareto(Section):
         return Markup("").join(figures)
 
 
-def axes_of(run: Run, block: Block) -> tuple[Metric, Metric] | None:
+def axes_of(run: Run, block: ComparisonBlock) -> tuple[Metric, Metric] | None:
     """The primary metrics that are drawn; stability where no localisation is known.
 
     None where there is neither a localisation nor more than one weight of a prior.
@@ -89,7 +89,7 @@ def axes_of(run: Run, block: Block) -> tuple[Metric, Metric] | None:
     return None
 
 
-def points(run: Run, block: Block, axes: tuple[Metric, Metric]) -> list[Point]:
+def points(run: Run, block: ComparisonBlock, axes: tuple[Metric, Metric]) -> list[Point]:
     """Every prior at every weight in every stage; failed trials as they count."""
     values: dict[tuple[str, float, str], dict[str, pd.Series[float]]] = {}
     rows = _rows(run, block)
@@ -111,7 +111,7 @@ def points(run: Run, block: Block, axes: tuple[Metric, Metric]) -> list[Point]:
     return [_marked(point, found, axes) for point in found]
 
 
-def _rows(run: Run, block: Block) -> pd.DataFrame:
+def _rows(run: Run, block: ComparisonBlock) -> pd.DataFrame:
     results = run.results
     here = results["stage"].isin([_TUNE, EVALUATE])
     for column in ("task", "dataset", "architecture"):
@@ -139,7 +139,7 @@ def _marked(point: Point, others: Sequence[Point], axes: tuple[Metric, Metric]) 
     return replace(point, best=True)
 
 
-def _figure(run: Run, block: Block) -> Markup:
+def _figure(run: Run, block: ComparisonBlock) -> Markup:
     metrics = axes_of(run, block)
     found = points(run, block, metrics) if metrics else []
     if not metrics or len(found) < 2:
@@ -166,7 +166,7 @@ def _draw(
     found: Sequence[Point],
     metrics: tuple[Metric, Metric],
     shapes: Mapping[str, tuple[str, str]],
-    block: Block,
+    block: ComparisonBlock,
 ) -> Markup:
     from matplotlib.figure import Figure
 
@@ -220,7 +220,7 @@ def _curve(axes: Axes, curve: Sequence[Point], look: tuple[str, str]) -> None:
             )
 
 
-def _told(found: Sequence[Point], metrics: tuple[Metric, Metric], block: Block) -> str:
+def _told(found: Sequence[Point], metrics: tuple[Metric, Metric], block: ComparisonBlock) -> str:
     places = [decimals_for([p.x for p in found]), decimals_for([p.y for p in found])]
     told = [
         f"{p.prior} at {p.weight:g}{' in tuning' if p.stage == _TUNE else ''}: "

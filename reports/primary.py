@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.claims import PRIMARY
 from priorbench.metrics import METRICS
-from priorbench.results import Run
+from priorbench.results.finished_run import Run
 from priorbench.statistics import DEFINITIONS
+from priorbench.study.declared import PRIMARY
 
-from ._blocks import SIGNS, Block, blocks
+from ._blocks import SIGNS, ComparisonBlock, blocks
 from ._numbers import fixed, interval
 from ._page import render
 from ._tested import tested_rows
@@ -35,7 +35,7 @@ class Primary(Section):
         )
 
 
-def _table(block: Block) -> Markup:
+def _table(block: ComparisonBlock) -> Markup:
     rows = block.comparisons[block.comparisons["family"] == PRIMARY]
     order = rows["metric"].map(list(METRICS).index).sort_values(kind="stable").index
     return render(

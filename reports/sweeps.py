@@ -11,11 +11,11 @@ import numpy as np
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.contracts import Metric
-from priorbench.results import Run
-from priorbench.trends import TREND_DEFINITIONS, SweptTask, swept_tasks
+from priorbench.comparison.option_trends import TREND_DEFINITIONS, SweptTask, swept_tasks
+from priorbench.components.contracts import Metric
+from priorbench.results.finished_run import Run
 
-from ._blocks import MANY_BLOCKS, Block, blocks
+from ._blocks import MANY_BLOCKS, ComparisonBlock, blocks
 from ._figures import INK, MARKERS, SOFT, looks, style, to_svg
 from ._numbers import decimals_for, fixed, interval, p_value
 from ._page import render
@@ -31,7 +31,7 @@ _LABEL_ROOM = 0.24
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweptBlocks:
     """Blocks that differ in one number.
 
     Attributes:
@@ -46,7 +46,7 @@ class Sweep:
     title: str
     option: str
     is_length: bool
-    points: Sequence[tuple[float, Block]]
+    points: Sequence[tuple[float, ComparisonBlock]]
     cuts: Mapping[str, float]
     trends: Sequence[Mapping[str, Any]] = ()
 
@@ -66,7 +66,7 @@ class Sweep:
         return ranked_metrics(self.points[0][1])
 
 
-def ranked_metrics(block: Block) -> list[Metric]:
+def ranked_metrics(block: ComparisonBlock) -> list[Metric]:
     """The first metric of a block on every axis that is ranked."""
     known = [m for m in block.metrics if m.higher_is_better is not None]
     found = [next((m for m in known if m.axis == axis), None) for axis in _RANKED]
@@ -87,7 +87,7 @@ class Sweeps(Section):
         return Markup("").join([*map(_sweep, sweeps(run)), *of_priors])
 
 
-def sweeps(run: Run) -> list[Sweep]:
+def sweeps(run: Run) -> list[SweptBlocks]:
     """Every option along which a run has three points or more."""
     facts = run.environment.get("tasks", {})  # which runs of earlier versions lack
     found = {
@@ -99,7 +99,7 @@ def sweeps(run: Run) -> list[Sweep]:
     cuts = {spec: float(texts["cut"]) for spec, texts in priors.items() if texts.get("cut")}
     options = {spec: known["options"] for spec, known in facts.items()}
     return [
-        Sweep(
+        SweptBlocks(
             f"{one.task} · {one.dataset} · {one.architecture}{f' ({one.held})' * bool(one.held)}",
             one.option,
             facts[one.points[0][1]]["motif_length_option"] == one.option,
@@ -128,7 +128,7 @@ def _trend_rows(run: Run, swept: SweptTask) -> list[Mapping[str, Any]]:
     ]
 
 
-def _sweep(sweep: Sweep) -> Markup:
+def _sweep(sweep: SweptBlocks) -> Markup:
     shapes = looks(sweep.priors)
     with_cut = [prior for prior in sweep.priors if prior in sweep.cuts] if sweep.is_length else []
     return render(
@@ -158,7 +158,7 @@ def _sweep(sweep: Sweep) -> Markup:
 
 
 def _panel(
-    sweep: Sweep, metric: Metric, shapes: Mapping[str, tuple[str, str]], *, scaled: bool
+    sweep: SweptBlocks, metric: Metric, shapes: Mapping[str, tuple[str, str]], *, scaled: bool
 ) -> Markup:
     """Differences with their intervals along the option, or along length over the prior's cut."""
     from matplotlib.figure import Figure
@@ -182,13 +182,13 @@ def _panel(
         )
 
 
-def _offsets(sweep: Sweep, count: int) -> Any:
+def _offsets(sweep: SweptBlocks, count: int) -> Any:
     """(count,) shifts along the option, so that intervals at one value can be told apart."""
     spacing = min(np.diff([value for value, _ in sweep.points]))
     return (np.arange(count) - (count - 1) / 2) * min(0.12, 0.6 / max(count, 1)) * spacing
 
 
-def _rows(sweep: Sweep, metric: Metric, prior: str) -> tuple[Any, Any]:
+def _rows(sweep: SweptBlocks, metric: Metric, prior: str) -> tuple[Any, Any]:
     """(k,) values of the option, and (k, 3) difference with the ends of its interval."""
     found = [(value, block.comparison(prior, metric)) for value, block in sweep.points]
     known = [(value, row) for value, row in found if row is not None]
@@ -209,7 +209,7 @@ def _told(place: Any, rows: Any) -> str:
     )
 
 
-def _label(axes: Axes, sweep: Sweep, scaled: bool) -> None:
+def _label(axes: Axes, sweep: SweptBlocks, scaled: bool) -> None:
     if scaled:
         axes.set_xlabel("motif length / the prior's own cut")
     else:
@@ -224,7 +224,7 @@ def _label(axes: Axes, sweep: Sweep, scaled: bool) -> None:
     axes.set_axisbelow(True)
 
 
-def _marks(sweep: Sweep, shapes: Mapping[str, tuple[str, str]]) -> dict[float, str]:
+def _marks(sweep: SweptBlocks, shapes: Mapping[str, tuple[str, str]]) -> dict[float, str]:
     """Cuts with the colour of their prior; one that several priors share is nobody's."""
     marks: dict[float, str] = {}
     for prior, (colour, _) in shapes.items():

@@ -12,11 +12,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.choosing import validation_loss
 from priorbench.metrics import METRICS
-from priorbench.plan import BASELINE
-from priorbench.results import Run
-from priorbench.tuning import LOCALISATION, LOSS, STABILITY
+from priorbench.results.chosen_weights import validation_loss
+from priorbench.results.finished_run import Run
+from priorbench.study.plan import BASELINE
+from priorbench.study.tuning_rule import LOCALISATION, LOSS, STABILITY
 
 from ._figures import BLUE, INK, SOFT, VERMILION, style, to_svg
 from ._numbers import MISSING, counted, decimals_for, fixed

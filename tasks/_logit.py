@@ -13,11 +13,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from priorbench import Batch, Task, UserError
-from priorbench.classification import read_classification
-from priorbench.contracts import Scale
-from priorbench.datafile import DataFile
-from priorbench.dataset import TEST, TRAIN, VALID, Dataset, DatasetWriter
-from priorbench.simulation import Planted
+from priorbench.components.contracts import Scale
+from priorbench.data.codes import TEST, TRAIN, VALID
+from priorbench.data.dataset import Dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.readers.data_file import DataFile
+from priorbench.data.readers.read_binary import read_classification
+from priorbench.data.simulation import Planted
 
 _CHUNK = 2000
 _ATTRIBUTED = 1000
@@ -25,7 +27,7 @@ _ATTRIBUTED = 1000
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SimulatedExamples:
     """Simulated examples.
 
     Attributes:
@@ -54,7 +56,7 @@ class SimulatedTask(Task):
     }
 
     @abstractmethod
-    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
         """``count`` examples of ``length`` bp."""
 
     @abstractmethod

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from priorbench import UserError
-from priorbench.dataset import DECOY, MOTIF
-from priorbench.simulation import (
+from priorbench.data.codes import DECOY, MOTIF
+from priorbench.data.simulation import (
     HUMAN_DINUCLEOTIDES,
     Motif,
     draw_places,
@@ -20,7 +20,7 @@ from priorbench.simulation import (
     shift_gc,
 )
 
-from ._logit import Drawn, LogitTask, alternate
+from ._logit import LogitTask, SimulatedExamples, alternate
 
 _TARGET = "GCATGAGTCACC"
 _DECOYS = ("CCATATAAGG", "ACCACGTGGT")
@@ -69,7 +69,7 @@ class Binary(LogitTask):
         """See LogitTask.room."""
         return sum(motif.width for motif in self._motifs())
 
-    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
         """See LogitTask.draw."""
         labels = alternate(count)
         sequences = markov_background(count, length, generator)
@@ -96,7 +96,7 @@ class Binary(LogitTask):
                 starts=places[rows, index],
                 scrambled=None if decoy else ~bound[rows],
             )
-        return Drawn(sequences, labels, planted, {})
+        return SimulatedExamples(sequences, labels, planted, {})
 
     def _motifs(self) -> list[Motif]:
         """The target as often as it may occur, co-factors, decoys."""

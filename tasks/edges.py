@@ -9,9 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from priorbench import UserError
-from priorbench.dataset import DECOY, MOTIF
-from priorbench.edge_places import NOWHERE, WHERE
-from priorbench.simulation import (
+from priorbench.data.codes import DECOY, MOTIF
+from priorbench.data.simulation import (
     make_instances,
     markov_background,
     motif_from_consensus,
@@ -19,8 +18,9 @@ from priorbench.simulation import (
     plant,
     write_instance,
 )
+from priorbench.edges.motif_places import NOWHERE, WHERE
 
-from ._logit import Drawn, LogitTask, alternate
+from ._logit import LogitTask, SimulatedExamples, alternate
 
 _TARGET = "GCATGAGTCACC"
 _DECOY = "CCATATAAGG"
@@ -83,7 +83,7 @@ class Edges(LogitTask):
             "both-middle": (middle - first - width, middle + first),
         }[name]
 
-    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
         """See LogitTask.draw; ``where`` numbers the place as in WHERE, NOWHERE for negatives."""
         labels = alternate(count)
         sequences = markov_background(count, length, generator)
@@ -104,4 +104,4 @@ class Edges(LogitTask):
         decoy = motif_from_consensus("decoy", _DECOY, self.fidelity)
         some = np.flatnonzero(generator.random(count) < 0.5)
         plant(sequences, decoy, some, planted, code=DECOY, generator=generator)
-        return Drawn(sequences, labels, planted, {"where": numbers})
+        return SimulatedExamples(sequences, labels, planted, {"where": numbers})

@@ -12,11 +12,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from priorbench import Batch, UserError
-from priorbench.contracts import Scale
-from priorbench.datafile import DataFile
-from priorbench.dataset import DECOY, MOTIF, TRAIN, Dataset, DatasetWriter
-from priorbench.labelled import read_labelled
-from priorbench.simulation import (
+from priorbench.components.contracts import Scale
+from priorbench.data.codes import DECOY, MOTIF, TRAIN
+from priorbench.data.dataset import Dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.readers.data_file import DataFile
+from priorbench.data.readers.read_multitask import read_labelled
+from priorbench.data.simulation import (
     draw_places,
     markov_background,
     motif_from_consensus,
@@ -24,7 +26,7 @@ from priorbench.simulation import (
     plant,
 )
 
-from ._logit import Drawn, SimulatedTask, log_odds
+from ._logit import SimulatedExamples, SimulatedTask, log_odds
 
 _MOTIFS = (
     "GCATGAGTCACC",
@@ -111,7 +113,7 @@ class Multitask(SimulatedTask):
         found: NDArray[np.bool_] = (chosen == 1).any(axis=1)
         return found
 
-    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
         """See SimulatedTask.draw."""
         if self.output > self.outputs:
             raise UserError(f"output {self.output} is beyond the {self.outputs} outputs there are")
@@ -139,7 +141,7 @@ class Multitask(SimulatedTask):
                 starts=places[rows, index],
             )
             planted.oracle[planted.oracle != before] *= feeds
-        return Drawn(sequences, labels, planted, {})
+        return SimulatedExamples(sequences, labels, planted, {})
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """See Task.read."""

@@ -11,17 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from priorbench import Batch, Task, UserError
-from priorbench.contracts import Form, Scale
-from priorbench.datafile import DataFile
-from priorbench.dataset import DECOY, MOTIF, TEST, TRAIN, VALID, Dataset, DatasetWriter
-from priorbench.profiles import (
-    MeanProfile,
-    log_likelihood,
-    profile_scores,
-    read_profiles,
-    reference_profiles,
-)
-from priorbench.simulation import (
+from priorbench.components.contracts import NetworkShape, Scale
+from priorbench.data.codes import DECOY, MOTIF, TEST, TRAIN, VALID
+from priorbench.data.dataset import Dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.readers.data_file import DataFile
+from priorbench.data.readers.read_profiles import MeanProfile, read_profiles
+from priorbench.data.simulation import (
     draw_places,
     make_instances,
     markov_background,
@@ -30,6 +26,7 @@ from priorbench.simulation import (
     plant,
     write_instance,
 )
+from priorbench.evaluation.profile_scores import log_likelihood, profile_scores, reference_profiles
 
 # window and profile in bp, then sequences for training, validation and test
 _SIZES: dict[Scale, tuple[int, int, int, int, int]] = {
@@ -184,11 +181,11 @@ class Profile(Task):
         if self.mean_profile:
             writer.share(_OFFSET, mean.logits.astype(np.float32))
 
-    def form(self, length: int, shapes: Mapping[str, tuple[int, ...]]) -> Form:
-        """See Task.form."""
+    def network_shape(self, length: int, shapes: Mapping[str, tuple[int, ...]]) -> NetworkShape:
+        """Profiles on every strand, with control tracks and the mean profile where there are."""
         strands, profile = shapes["reads"]
         controls = shapes["controls"][0] if "controls" in shapes else 0
-        return Form(length, strands, profile, controls, offset=self.mean_profile)
+        return NetworkShape(length, strands, profile, controls, offset=self.mean_profile)
 
     def inputs(self, batch: Batch) -> Sequence[torch.Tensor]:
         """The control tracks and the logits of the mean profile, where they are asked for."""

@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from priorbench import UserError
-from priorbench.contracts import Scale
-from priorbench.dataset import DECOY, MOTIF
-from priorbench.simulation import (
+from priorbench.components.contracts import Scale
+from priorbench.data.codes import DECOY, MOTIF
+from priorbench.data.simulation import (
     TRANSCRIPT_DINUCLEOTIDES,
     draw_places,
     mark_lookalikes,
@@ -21,7 +21,7 @@ from priorbench.simulation import (
     plant,
 )
 
-from ._logit import Drawn, LogitTask, alternate
+from ._logit import LogitTask, SimulatedExamples, alternate
 
 # IUPAC with T for U, and where the specificity was established
 _PROTEINS: Mapping[str, tuple[str, str]] = {
@@ -82,7 +82,7 @@ class Rbp(LogitTask):
         consensus, _ = _PROTEINS[self.protein]
         return len(consensus) * _MOST_COPIES + len(_DECOY)
 
-    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
         """See LogitTask.draw."""
         consensus, _ = _PROTEINS[self.protein]
         motif = motif_from_consensus(self.protein, consensus, self.fidelity)
@@ -110,4 +110,4 @@ class Rbp(LogitTask):
                 starts=places[rows, index],
             )
         mark_lookalikes(sequences, motif, planted, both_strands=False)
-        return Drawn(sequences, labels, planted, {})
+        return SimulatedExamples(sequences, labels, planted, {})

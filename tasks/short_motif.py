@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench import UserError
-from priorbench.dataset import MOTIF
-from priorbench.simulation import (
+from priorbench.data.codes import MOTIF
+from priorbench.data.simulation import (
     Motif,
     mark_lookalikes,
     markov_background,
@@ -21,7 +21,7 @@ from priorbench.simulation import (
     scan,
 )
 
-from ._logit import Drawn, LogitTask, alternate
+from ._logit import LogitTask, SimulatedExamples, alternate
 
 _CONSENSUS = "TGACGTCACTTGCA"  # motifs are its middle
 _DETECTABILITY = 0.95
@@ -71,7 +71,7 @@ class ShortMotif(LogitTask):
         """See LogitTask.room."""
         return 2 * self.width
 
-    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
         """See LogitTask.draw; UserError if no number of instances makes the motif visible."""
         labels = alternate(count)
         copies = copies_for(self.width, self.fidelity, length)
@@ -85,7 +85,7 @@ def _draw(
     labels: NDArray[np.float32],
     size: tuple[float, int],
     generator: np.random.Generator,
-) -> Drawn:
+) -> SimulatedExamples:
     """Positives with a mean number of instances, negatives without; size is (copies, length)."""
     copies, length = size
     count = len(labels)
@@ -94,7 +94,7 @@ def _draw(
     number = np.floor(copies + generator.random(count)).astype(np.int64)
     rows = np.repeat(np.arange(count), np.where(labels == 1, number, 0))
     plant(sequences, motif, rows, planted, code=MOTIF, generator=generator)
-    return Drawn(sequences, labels, planted, {})
+    return SimulatedExamples(sequences, labels, planted, {})
 
 
 @lru_cache

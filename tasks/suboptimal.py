@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from priorbench import UserError
-from priorbench.contracts import Axis
-from priorbench.dataset import DECOY, MOTIF, SUBOPTIMAL
-from priorbench.simulation import (
+from priorbench.components.contracts import Axis
+from priorbench.data.codes import DECOY, MOTIF, SUBOPTIMAL
+from priorbench.data.simulation import (
     Instances,
     draw_instances,
     draw_places,
@@ -25,7 +25,7 @@ from priorbench.simulation import (
     write_instance,
 )
 
-from ._logit import Drawn, LogitTask, alternate
+from ._logit import LogitTask, SimulatedExamples, alternate
 
 _TARGET = "GCATGAGTCACC"
 _DECOY = "CCATATAAGG"
@@ -69,7 +69,7 @@ class Suboptimal(LogitTask):
         """See LogitTask.room."""
         return len(_TARGET) + len(_DECOY)
 
-    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
         """See LogitTask.draw."""
         labels = alternate(count)
         sequences = markov_background(count, length, generator)
@@ -99,4 +99,4 @@ class Suboptimal(LogitTask):
             generator=generator,
             starts=places[some, 1],
         )
-        return Drawn(sequences, labels, planted, {})
+        return SimulatedExamples(sequences, labels, planted, {})

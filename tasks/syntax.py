@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from priorbench import UserError
-from priorbench.contracts import Scale
-from priorbench.dataset import DECOY, MOTIF
-from priorbench.simulation import (
+from priorbench.components.contracts import Scale
+from priorbench.data.codes import DECOY, MOTIF
+from priorbench.data.simulation import (
     free_start,
     make_instances,
     markov_background,
@@ -20,7 +20,7 @@ from priorbench.simulation import (
     write_instance,
 )
 
-from ._logit import Drawn, LogitTask, alternate
+from ._logit import LogitTask, SimulatedExamples, alternate
 
 _MOTIFS = ("TTTGCATAAC", "CATTGTTCTG")
 
@@ -72,7 +72,7 @@ class Syntax(LogitTask):
         """See LogitTask.room."""
         return sum(map(len, _MOTIFS)) + 2 * (self.spacing + self.jitter) + 2
 
-    def draw(self, count: int, length: int, generator: np.random.Generator) -> Drawn:
+    def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
         """See LogitTask.draw."""
         labels = alternate(count)
         sequences = markov_background(count, length, generator)
@@ -102,7 +102,7 @@ class Syntax(LogitTask):
             for one, width in zip(pair, widths, strict=True):
                 write_instance(sequences, planted, (row, start), one, 0)
                 start += width + gap
-        return Drawn(sequences, labels, planted, {})
+        return SimulatedExamples(sequences, labels, planted, {})
 
     def _wrong_gap(self, generator: np.random.Generator) -> int:
         """A gap that is not within the jitter of the preferred one."""

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from priorbench import registry
-from priorbench.dataset import Dataset, DatasetWriter, load_dataset
+from priorbench.components import registry
+from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
 
 torch.set_num_threads(1)  # networks this small are slowed by a second thread; so are busy machines
 

@@ -8,16 +8,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from priorbench import registry
-from priorbench.claims import Claims
-from priorbench.comparisons import compare
-from priorbench.dataset import MOTIF, TEST, TRAIN, VALID, DatasetWriter, load_dataset
-from priorbench.evaluation import pack_explanation, pack_predictions
-from priorbench.explainers import Explanation
+from priorbench.attribution.explainers import Explanation
+from priorbench.comparison.within_dataset import compare
+from priorbench.components import registry
+from priorbench.data.codes import MOTIF, TEST, TRAIN, VALID
+from priorbench.data.dataset import load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.evaluation.reference_scores import reference_scores
+from priorbench.evaluation.stored_arrays import pack_explanation, pack_predictions
 from priorbench.metrics import METRICS
-from priorbench.references import reference_scores
-from priorbench.results import RESULT_COLUMNS
-from priorbench.study import make_study
+from priorbench.results.collect import RESULT_COLUMNS
+from priorbench.study.declared import DeclaredClaims
+from priorbench.study.study import make_study
 
 EVIL = "<script>alert(1)</script>"
 MEASURED = ("auroc", "motif-auprc", "seed-cosine", "high-frequency")
@@ -25,7 +27,7 @@ MEASURED = ("auroc", "motif-auprc", "seed-cosine", "high-frequency")
 
 SCORED = "input-x-gradient"
 PRIMARY = {"prediction": "auroc", "localisation": "motif-auprc", "stability": "seed-cosine"}
-CLAIMS = Claims({"binary": PRIMARY}, {"auroc": 0.005}, attribution=SCORED)
+CLAIMS = DeclaredClaims({"binary": PRIMARY}, {"auroc": 0.005}, attribution=SCORED)
 
 
 def write_dataset(folder, *, length, truth):

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from priorbench.across import ACROSS_COLUMNS
-from priorbench.answers import (
+from priorbench.comparison.advice import (
     ADVISED,
     COSTLESS,
     HARMFUL,
@@ -15,14 +14,15 @@ from priorbench.answers import (
     PROVISIONAL,
     STANDINGS,
     TRADE_OFF,
-    Ended,
+    FailureCount,
     answer,
     answer_across,
 )
-from priorbench.claims import EXPLORATORY, PRIMARY
-from priorbench.comparisons import COMPARISON_COLUMNS
+from priorbench.comparison.over_datasets import ACROSS_COLUMNS
+from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.metrics import METRICS
 from priorbench.statistics import HOLM
+from priorbench.study.declared import EXPLORATORY, PRIMARY
 
 AXES = {"prediction": "auroc", "localisation": "motif-auprc", "stability": "seed-cosine"}
 SIGNS = {"better": 1, "worse": -1}
@@ -168,9 +168,9 @@ class TestWhatDoesNotCount:
 class TestFailures:
     def test_are_carried_and_do_not_change_the_verdict(self):
         rows = verdicts("fourier", "equivalent", "better", "better")
-        found = advised(*rows, ended={"fourier": Ended(2, 8)})
+        found = advised(*rows, ended={"fourier": FailureCount(2, 8)})
         assert found.prior == "fourier"
-        assert found.case.ended == Ended(2, 8)
+        assert found.case.ended == FailureCount(2, 8)
 
     def test_another_baseline(self):
         found = answer(

@@ -18,7 +18,7 @@ from priorbench import (
     load_prior,
     simplex_gradient,
 )
-from priorbench.attributions import METHODS
+from priorbench.attribution.differentiable import METHODS
 
 METHOD_SPECS = [*METHODS, "integrated-gradients:steps=3:reference=uniform"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from priorbench.cli import _main
+from priorbench.cli.app import _main
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))

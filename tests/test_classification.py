@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from priorbench import fasta
-from priorbench.classification import read_classification
-from priorbench.datafile import load_datafile
-from priorbench.dataset import MOTIF, TEST, TRAIN, VALID, Dataset, DatasetWriter, load_dataset
-from priorbench.digests import sequence_digests
+from priorbench.data.codes import MOTIF, TEST, TRAIN, VALID
+from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.formats import fasta
+from priorbench.data.formats.encoding import decode, encode, reverse_complement
+from priorbench.data.readers.data_file import load_datafile
+from priorbench.data.readers.read_binary import read_classification
+from priorbench.data.readers.sequence_hashes import sequence_digests
 from priorbench.errors import UserError
-from priorbench.sequences import decode, encode, reverse_complement
 
 LENGTH = 30
 SITE = "ACGTTGCAAG"

@@ -10,10 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from priorbench import UserError, options, registry
-from priorbench.cli import _main
-from priorbench.fetch import CHECKSUMS
-from priorbench.plan import resolve
+from priorbench import UserError
+from priorbench.cli import options
+from priorbench.cli.app import _main
+from priorbench.components import registry
+from priorbench.data.download import CHECKSUMS
+from priorbench.study.plan import resolve
 
 SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
 BROKEN = """
@@ -116,7 +118,7 @@ def test_a_package_with_an_entry_point_brings_its_priors(tmp_path):
     code = f"""
         import sys
         sys.path.insert(0, {str(tmp_path)!r})
-        from priorbench.cli import _main
+        from priorbench.cli.app import _main
         _main(["list", "priors", "--json"])
         sys.exit(_main(["check", "our-prior"]))
     """
@@ -277,7 +279,7 @@ def test_a_folder_of_data_files_is_each_of_them(tmp_path):
 
 def test_studies_are_listed_with_their_minutes(capsys, monkeypatch):
     rows = [{"name": "one", "summary": "why?", "minutes": {"smoke": 0.5, "paper": 18000.0}}]
-    monkeypatch.setattr("priorbench.listing.listing", lambda kind: rows)
+    monkeypatch.setattr("priorbench.cli.listing.listing", lambda kind: rows)
     assert _main(["list", "studies"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["one  why?", "     minutes on one core: smoke 0.5, paper 18,000"]

@@ -18,8 +18,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from priorbench.cli import _main
-from priorbench.store import RunDirectory
+from priorbench.cli.app import _main
+from priorbench.run_directory import RunDirectory
 
 PATIENCE = 300
 TIMED = ("step-time-ratio", "peak-memory")
@@ -46,9 +46,9 @@ class Mine(AttributionPrior):
 # a shell that starts the tests in the background has them ignore Ctrl-C
 DRIVER = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from priorbench.cli import main; main()"
+    "from priorbench.cli.app import main; main()"
 )
-OTHER_VERSION = "import priorbench.admission as a; a._version = lambda package: '0.0'; "
+OTHER_VERSION = "import priorbench.backends.worker_check as a; a._version = lambda package: '0.0'; "
 
 
 @pytest.fixture(scope="module")

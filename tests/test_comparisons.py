@@ -5,22 +5,22 @@ import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
 
-from priorbench.across import ACROSS_COLUMNS, compare_across, rank_axes
-from priorbench.claims import Claims, default_primary, resolve_primary
-from priorbench.comparisons import COMPARISON_COLUMNS, compare
+from priorbench.comparison.correction_families import families
+from priorbench.comparison.over_datasets import ACROSS_COLUMNS, compare_across, rank_axes
+from priorbench.comparison.paired_runs import paired_runs
+from priorbench.comparison.seeds_needed import plan_seeds
+from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare
+from priorbench.components.registry import build
 from priorbench.errors import UserError
-from priorbench.families import families
 from priorbench.metrics import METRICS
-from priorbench.pairs import paired_runs
-from priorbench.planning import plan_seeds
-from priorbench.registry import build
-from priorbench.results import RESULT_COLUMNS
-from priorbench.study import make_study
+from priorbench.results.collect import RESULT_COLUMNS
+from priorbench.study.declared import DeclaredClaims, default_primary, resolve_primary
+from priorbench.study.study import make_study
 
 SEEDS = range(8)
 MAIN = "input-x-gradient"
 PRIMARY = {"prediction": "auroc", "localisation": "motif-auprc", "stability": "seed-cosine"}
-CLAIMS = Claims({"binary": PRIMARY}, {"auroc": 0.005}, attribution=MAIN)
+CLAIMS = DeclaredClaims({"binary": PRIMARY}, {"auroc": 0.005}, attribution=MAIN)
 
 
 def results(
@@ -359,7 +359,7 @@ class TestAcross:
         low = results(
             {"none": BASE, "a": BASE - 0.1, "b": BASE + 0.1}, "profile-nll", up=False, dataset="y"
         )
-        claims = Claims(
+        claims = DeclaredClaims(
             {"binary": PRIMARY, "profile": {"prediction": "profile-nll"}}, attribution=MAIN
         )
         table = pd.concat([high, low.assign(task="profile")], ignore_index=True)

@@ -14,24 +14,24 @@ from priorbench import (
     attribute_and_predict,
     load_attribution,
     load_prior,
-    registry,
-    specs,
 )
-from priorbench.composition import Component, Composition
-from priorbench.contracts import Form
-from priorbench.objective import Objective, Regularisation
-from priorbench.seeds import Luck
-from priorbench.training import load_batch, seeded_torch
-from priorbench.trial import code_digest
+from priorbench.components import registry, specs
+from priorbench.components.composition import Composition, WeightedPart
+from priorbench.components.contracts import NetworkShape
+from priorbench.seeds import RandomStreams
+from priorbench.study.trial import code_digest
+from priorbench.training.batches import load_batch
+from priorbench.training.loop import seeded_torch
+from priorbench.training.objective import Objective, Regularisation
 
 TASK = registry.build("task", "binary")
 CPU = torch.device("cpu")
-LUCK = Luck(0, ("binary", "simulated"), 0)
+LUCK = RandomStreams(0, ("binary", "simulated"), 0)
 
 
 def network():
     with seeded_torch(0, CPU):
-        return registry.build("architecture", "three-conv").build(Form(80), "smoke")
+        return registry.build("architecture", "three-conv").build(NetworkShape(80), "smoke")
 
 
 def objective(prior, weight=1.0, attribution="input-x-gradient"):
@@ -206,7 +206,7 @@ def test_composed_weights_are_split_from_options_only_where_they_belong():
 
 def test_an_empty_composition_does_nothing():
     assert not Composition().acts
-    assert Composition((Component("l1", load_prior("l1"), None),)).acts
+    assert Composition((WeightedPart("l1", load_prior("l1"), None),)).acts
 
 
 def test_parts_of_weight_zero_add_zero():

@@ -13,11 +13,12 @@ from priorbench import (
     GradientPrior,
     Prior,
     UserError,
-    conformance,
     load_prior,
-    registry,
 )
-from priorbench.conformance import CHECKS, Subject, check_prior, run_check
+from priorbench.authoring import prior_checks
+from priorbench.authoring.check_subject import PriorUnderTest
+from priorbench.authoring.prior_checks import CHECKS, check_prior, run_check
+from priorbench.components import registry
 
 
 def choices(name: str) -> list[str]:
@@ -46,11 +47,11 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize(
-    "check", [c for c in CHECKS if c is not conformance.has_a_price], ids=lambda c: c.__name__
+    "check", [c for c in CHECKS if c is not prior_checks.has_a_price], ids=lambda c: c.__name__
 )
 @pytest.mark.parametrize("spec", VARIANTS)
 def test_every_prior_conforms(spec, check):
-    found = run_check(check, Subject(spec, load_prior(spec)))
+    found = run_check(check, PriorUnderTest(spec, load_prior(spec)))
     assert found.outcome != "failed", found.detail
 
 
@@ -173,7 +174,7 @@ class Noisy(torch.nn.Module):
     ("check", "prior"), [(name, prior) for name, priors in BROKEN.items() for prior in priors]
 )
 def test_checks_fail_for_what_they_are_there_to_find(check, prior):
-    found = run_check(getattr(conformance, check), Subject("broken", prior))
+    found = run_check(getattr(prior_checks, check), PriorUnderTest("broken", prior))
     assert found.outcome == "failed", found
     assert found.detail
 
@@ -193,8 +194,12 @@ def test_priors_that_are_no_plain_data_are_found():
         summary: ClassVar[str] = "defined in a function, so it cannot be pickled"
         citation: ClassVar[str] = "none"
 
-    assert run_check(conformance.is_plain_data, Subject("local", Local())).outcome == "failed"
-    assert "frozen" in run_check(conformance.is_plain_data, Subject("thawed", Thawed())).detail
+    assert (
+        run_check(prior_checks.is_plain_data, PriorUnderTest("local", Local())).outcome == "failed"
+    )
+    assert (
+        "frozen" in run_check(prior_checks.is_plain_data, PriorUnderTest("thawed", Thawed())).detail
+    )
 
 
 def test_a_reason_replaces_vmap():
@@ -202,13 +207,13 @@ def test_a_reason_replaces_vmap():
         return torch.stack([v for v in a.sum(1) if v.item() < 9e9])
 
     prior = broken(penalty=penalty, not_vmappable="looks at values")
-    found = run_check(conformance.maps_over_models, Subject("looking", prior))
+    found = run_check(prior_checks.maps_over_models, PriorUnderTest("looking", prior))
     assert (found.outcome, found.detail) == ("not applicable", "looks at values")
 
 
 def test_gradient_priors_see_all_four_bases():
     prior = broken(base=GradientPrior, penalty=lambda a, g, b: g.square().sum((1, 2)))
-    outcomes = {c.__name__: run_check(c, Subject("g", prior)).outcome for c in CHECKS}
+    outcomes = {c.__name__: run_check(c, PriorUnderTest("g", prior)).outcome for c in CHECKS}
     assert outcomes["differentiates"] == outcomes["ignores_order"] == "passed"
 
 
@@ -236,8 +241,8 @@ def test_gradient_priors_see_all_four_bases():
 def test_sound_priors_are_no_false_alarm(prior):
     # classes of a function cannot be pickled; is_plain_data has a test of its own
     for check in CHECKS:
-        if check is not conformance.is_plain_data:
-            found = run_check(check, Subject("sound", prior))
+        if check is not prior_checks.is_plain_data:
+            found = run_check(check, PriorUnderTest("sound", prior))
             assert found.outcome != "failed", found
 
 
@@ -258,7 +263,7 @@ def test_where_the_first_checks_fail_the_others_are_not_run(tmp_path):
 
 
 def test_the_price_of_memory_is_that_of_a_usual_step():
-    detail = run_check(conformance.has_a_price, Subject("l1", load_prior("l1"))).detail
+    detail = run_check(prior_checks.has_a_price, PriorUnderTest("l1", load_prior("l1"))).detail
     memory = float(detail.split(", ")[1].split()[0])
     assert 1.2 < memory < 2.0
 
@@ -267,7 +272,7 @@ def test_a_prior_that_leaves_python_is_found():
     def leave(a, g, b):
         raise SystemExit(3)
 
-    found = run_check(conformance.is_finite, Subject("leaves", broken(penalty=leave)))
+    found = run_check(prior_checks.is_finite, PriorUnderTest("leaves", broken(penalty=leave)))
     assert found.detail == "SystemExit: 3"
 
 

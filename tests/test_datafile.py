@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from priorbench.datafile import DataFile, load_datafile
+from priorbench.data.readers.data_file import DataFile, load_datafile
 from priorbench.errors import UserError
 
 PAIR = 'task = "binary"\npositives = "p.fa"\nnegatives = "n.fa"\n'

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from priorbench import UserError
-from priorbench.dataset import Dataset, DatasetWriter, SharedRows, TrackWriter, load_dataset
-from priorbench.sequences import decode, encode, one_hot, reverse_complement
+from priorbench.data.dataset import Dataset, SharedRows, load_dataset
+from priorbench.data.dataset_writer import DatasetWriter, TrackWriter
+from priorbench.data.formats.encoding import decode, encode, one_hot, reverse_complement
 
 
 def write(folder, chunks=2, note=""):
@@ -37,7 +38,9 @@ def write(folder, chunks=2, note=""):
 def test_tracks_are_stored_in_as_few_bytes_as_hold_them_exactly(
     tmp_path, last, stored, monkeypatch
 ):
-    monkeypatch.setattr("priorbench.dataset._REWRITTEN_BYTES", 20)  # rewritten in several steps
+    monkeypatch.setattr(
+        "priorbench.data.dataset_writer._REWRITTEN_BYTES", 20
+    )  # rewritten in several steps
     rows = np.random.default_rng(0).poisson(3, (7, 2, 5)).astype(np.float32)
     rows[-1, 1, 4] = last
     writer = TrackWriter(tmp_path / "x.npy", (2, 5))
@@ -117,7 +120,7 @@ def test_rows_of_unequal_shape_are_a_mistake(tmp_path):
 def test_rows_are_right_after_pages_were_given_back(tmp_path, monkeypatch):
     rows = np.arange(200, dtype=np.uint8).reshape(20, 10)
     np.save(tmp_path / "x.npy", rows)
-    monkeypatch.setattr("priorbench.dataset._KEEP_MAPPED_BYTES", 1)
+    monkeypatch.setattr("priorbench.data.dataset._KEEP_MAPPED_BYTES", 1)
     shared = SharedRows(tmp_path / "x.npy")
     for _ in range(3):
         assert np.array_equal(shared.take(np.array([3, 19])), rows[[3, 19]])

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from priorbench import UserError, discovery
-from priorbench.discovery import FoundMotif, MotifSet, discover, pack_motifs, unpack_motifs
+from priorbench import UserError
+from priorbench.components import extras
+from priorbench.evaluation import modisco
+from priorbench.evaluation.modisco import discover, pack_motifs, unpack_motifs
+from priorbench.evaluation.scoring import score_motif_sets
 from priorbench.metrics import METRICS
-from priorbench.metrics.discovery import match_p, match_q
-from priorbench.scoring import score_motif_sets
+from priorbench.metrics.motif_set import FoundMotif, MotifSet
+from priorbench.metrics.motifs import match_p, match_q
 
 LETTERS = "ACGT"
 
@@ -106,7 +109,7 @@ def test_what_is_stored_is_read_back():
         np.testing.assert_allclose(one, other, atol=1e-6)
     assert unpack_motifs(packed, "other", both_strands=True) == MotifSet([], True)
     assert unpack_motifs(packed, "third", both_strands=True) is None
-    assert discovery.without_motifs({**packed, "attribution.gradient": GATA}).keys() == {
+    assert modisco.without_motifs({**packed, "attribution.gradient": GATA}).keys() == {
         "attribution.gradient"
     }
 
@@ -186,4 +189,4 @@ def test_noise_shows_no_known_motif():
 def test_without_modisco_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'priorbench\[modisco\]'"):
-        discovery.require_modisco()
+        extras.require_modisco()

@@ -24,7 +24,7 @@ def test_generated_pages_are_not_stale(name):
 
 
 def test_every_option_of_every_prior_is_described():
-    from priorbench import docstrings, registry
+    from priorbench.components import docstrings, registry
 
     for name in registry.components("prior"):
         for option in docstrings.options(registry.load("prior", name)):
@@ -98,7 +98,7 @@ def test_words_are_not_said_of_other_facts():
 
 
 def test_every_study_that_can_be_run_here_has_a_section_of_its_findings():
-    from priorbench import listing
+    from priorbench.cli import listing
 
     told = {section["run"] for section in findings().sections()}
     studies = {row["name"] for row in listing.listing("studies")}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from priorbench import UserError, load_prior
-from priorbench.edge_effects import (
+from priorbench.edges.penalty_effects import (
     BOUNDARIES,
     NEAR,
     SHORTEST,

@@ -9,25 +9,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from priorbench import UserError, load_prior, registry
-from priorbench.cli import main
-from priorbench.dataset import MOTIF, DatasetWriter, load_dataset
-from priorbench.edge_contrasts import (
+from priorbench import UserError, load_prior
+from priorbench.backends.base import RunPlacement
+from priorbench.cli.app import main
+from priorbench.cli.run_study import RunConsole, run_study
+from priorbench.components import registry
+from priorbench.data.codes import MOTIF
+from priorbench.data.dataset import load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.edges.contrasts import (
     CONTRASTS,
     background_curve,
     contrasts_of,
     distance_curve,
     sequence_scores,
 )
-from priorbench.edge_effects import BOUNDARIES, NEAR, effects_of
-from priorbench.edge_places import WHERE, sequences_of
-from priorbench.edge_summary import conclusions, curve_tables, summary_table
-from priorbench.edge_tests import edge_table, pairs_of, without_boundary
-from priorbench.edge_trials import TrainedEdges, trained_edges
-from priorbench.engines import Machines
-from priorbench.results import load_run
-from priorbench.session import Console, run_study
-from priorbench.study import make_study
+from priorbench.edges.motif_places import WHERE, sequences_of
+from priorbench.edges.penalty_effects import BOUNDARIES, NEAR, effects_of
+from priorbench.edges.summary import conclusions, curve_tables, summary_table
+from priorbench.edges.tests_over_seeds import edge_table, pairs_of, without_boundary
+from priorbench.edges.trained_models import TrainedEdges, trained_edges
+from priorbench.results.finished_run import load_run
+from priorbench.study.study import make_study
 
 LENGTH, WIDTH = 60, 12
 JITTER = np.linspace(-0.01, 0.01, 8)
@@ -220,8 +223,8 @@ def run(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs") / "edges"
     asked = {"name": "e", "tasks": ["edges"], "seeds": 2, "scale": "smoke"}
     asked["priors"] = ["fourier", "fourier:boundary=reflect"]
-    console = Console(lambda line: None, lambda count: nullcontext(lambda *ended: None))
-    study, machines = make_study(asked, where="test"), Machines(jobs=1)
+    console = RunConsole(lambda line: None, lambda count: nullcontext(lambda *ended: None))
+    study, machines = make_study(asked, where="test"), RunPlacement(jobs=1)
     run_study(study, root, machines=machines, command="", console=console)
     return root
 

@@ -14,18 +14,22 @@ import pytest
 import torch
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
-from priorbench import UserError, admission, devices
-from priorbench.cli import _main
-from priorbench.cluster import Cluster, Refused, run_admitted
-from priorbench.devices import Device
-from priorbench.engines import DIED_TWICE, Crew, Ended, Machines, open_engine
-from priorbench.environment import PACKAGES
-from priorbench.local import LocalEngine
-from priorbench.runner import run_pending
-from priorbench.store import RunDirectory
-from priorbench.study import Wanted
-from priorbench.trial import Trial
-from priorbench.worker import Job
+from priorbench import UserError
+from priorbench.backends import worker_check
+from priorbench.backends.base import RunPlacement, Workforce
+from priorbench.backends.cluster import Cluster, Refused, run_admitted
+from priorbench.backends.local import LocalEngine
+from priorbench.backends.open import open_engine
+from priorbench.backends.run_pending import run_pending
+from priorbench.cli.app import _main
+from priorbench.execution import devices
+from priorbench.execution.devices import Device
+from priorbench.execution.environment import PACKAGES
+from priorbench.execution.run_group import DIED_TWICE, TrialOutcome
+from priorbench.execution.run_trial import Job
+from priorbench.run_directory import RunDirectory
+from priorbench.study.study import Measurements
+from priorbench.study.trial import Trial
 
 
 def quiet(line: str) -> None:
@@ -36,8 +40,8 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("machines", "message"),
         [
-            (Machines("loky", "tcp://h:1"), "--scheduler tcp://h:1: goes with --backend dask"),
-            (Machines("dask"), "--backend dask: needs the address of a scheduler"),
+            (RunPlacement("loky", "tcp://h:1"), "--scheduler tcp://h:1: goes with --backend dask"),
+            (RunPlacement("dask"), "--backend dask: needs the address of a scheduler"),
         ],
     )
     def test_what_does_not_fit(self, machines, message):
@@ -51,14 +55,14 @@ class TestOptions:
         monkeypatch.setitem(sys.modules, package, None)
         monkeypatch.delitem(sys.modules, f"priorbench.on_{backend}", raising=False)
         with pytest.raises(UserError) as caught:
-            open_engine(Machines(backend, "127.0.0.1:1"), quiet)
+            open_engine(RunPlacement(backend, "127.0.0.1:1"), quiet)
         assert f"pip install 'priorbench[{backend}]'" in str(caught.value)
         assert package in str(caught.value)
 
     @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "127.0.0.1", "http://127.0.0.1:1"])
     def test_no_dask_scheduler(self, address, tmp_path, monkeypatch):
         pytest.importorskip("distributed")
-        monkeypatch.setattr("priorbench.on_dask.PATIENCE", 0.5)
+        monkeypatch.setattr("priorbench.backends.dask.PATIENCE", 0.5)
         where = ["--backend", "dask", "--scheduler", address, "--out", str(tmp_path / "out")]
         with pytest.raises(UserError, match=f"--scheduler {address}: no Dask scheduler answers"):
             _main(["run", *where])
@@ -161,42 +165,42 @@ class TestAdmission:
         return RunDirectory(tmp_path)
 
     def test_who_is_like_the_driver_may_work_while_it_lasts(self, run):
-        with admission.session(run, PACKAGES, []) as path:
-            assert admission.refusal(str(path)) == ""
-        assert "sees no" in admission.refusal(str(path))
+        with worker_check.session(run, PACKAGES, []) as path:
+            assert worker_check.refusal(str(path)) == ""
+        assert "sees no" in worker_check.refusal(str(path))
 
     def test_those_of_killed_drivers_are_over(self, run):
         (run.root / ".session-old").write_text("{}")
         # although nothing is left to do, as the killed driver's workers finished it
         plan = SimpleNamespace(datasets={})
-        crew = Crew(LocalEngine(1), Device("cpu", 1, ""))
+        crew = Workforce(LocalEngine(1), Device("cpu", 1, ""))
         run_pending(plan, run, [], crew=crew, ended=lambda event: None)
         assert not list(run.root.glob(".session-*"))
 
     def test_other_folders_versions_code_and_plug_ins_are_refused(self, run, tmp_path):
         plugin = tmp_path / "mine.py"
         plugin.write_text("x = 1")
-        with admission.session(run, PACKAGES, [str(plugin)]) as path:
-            assert admission.refusal(str(path)) == ""
+        with worker_check.session(run, PACKAGES, [str(plugin)]) as path:
+            assert worker_check.refusal(str(path)) == ""
             plugin.write_text("x = 2")
-            assert f"finds plug-in {plugin} with other contents" in admission.refusal(str(path))
+            assert f"finds plug-in {plugin} with other contents" in worker_check.refusal(str(path))
             plugin.unlink()
-            assert "not readable (No such file" in admission.refusal(str(path))
+            assert "not readable (No such file" in worker_check.refusal(str(path))
             facts = json.loads(path.read_text())["facts"]
         found = {**facts, "torch": "1.0"}
-        told = admission.difference(facts, found)
+        told = worker_check.difference(facts, found)
         assert told.startswith(f"has torch 1.0, the driver {facts['torch']}")
         changed = {**facts, "the code of priorbench": "0"}
-        assert "restart workers" in admission.difference(facts, changed)
-        assert admission.difference(facts, {**facts, "more": "x"}) == ""
+        assert "restart workers" in worker_check.difference(facts, changed)
+        assert worker_check.difference(facts, {**facts, "more": "x"}) == ""
 
     def test_versions_count_as_they_were_when_the_worker_began(self, monkeypatch):
-        first = admission.facts_here(["torch"], [])
+        first = worker_check.facts_here(["torch"], [])
         monkeypatch.setattr("importlib.metadata.version", lambda package: "later")
-        assert admission.facts_here(["torch"], []) == first
+        assert worker_check.facts_here(["torch"], []) == first
 
     def test_a_package_that_is_missing_is_a_difference(self):
-        facts = admission.facts_here(["no-such-package"], [])
+        facts = worker_check.facts_here(["no-such-package"], [])
         assert facts["no-such-package"] == "not installed"
 
 
@@ -204,7 +208,7 @@ def job(number: int, root: Path) -> Job:
     trial = Trial(
         "binary", "d", "three-conv", "none", 0.0, "a", number, "evaluate", "smoke", 0, "cpu", "", ""
     )
-    return Job(trial, root, (), root, Wanted(()))
+    return Job(trial, root, (), root, Measurements(()))
 
 
 class Pretended(Cluster):
@@ -222,7 +226,7 @@ class Pretended(Cluster):
         return self.room
 
     def refusals(self, path):
-        return {"host": admission.refusal(path)}
+        return {"host": worker_check.refusal(path)}
 
     def submit(self, path, group):
         handle = object()
@@ -240,7 +244,7 @@ class Pretended(Cluster):
             own = own.pop(0)
         if not isinstance(own, str):
             return own
-        return [Ended(job.trial.id, own, "") for job in self.group]
+        return [TrialOutcome(job.trial.id, own, "") for job in self.group]
 
     def cancel(self, handles):
         self.cancelled = list(handles)
@@ -338,14 +342,14 @@ class TestLocal:
                 if any(job.trial.seed in self.deadly for job in group):
                     future.set_exception(BrokenProcessPool("gone"))
                 else:
-                    future.set_result([Ended(job.trial.id, "done", "") for job in group])
+                    future.set_result([TrialOutcome(job.trial.id, "done", "") for job in group])
                 return future
 
             def shutdown(self, *, wait, kill_workers):
                 self.killed = kill_workers
 
         Executor.deadly = ()
-        monkeypatch.setattr("priorbench.local.ProcessPoolExecutor", Executor)
+        monkeypatch.setattr("priorbench.backends.local.ProcessPoolExecutor", Executor)
         return SimpleNamespace(made=made, type=Executor)
 
     def test_a_hundred_thousand_jobs_are_never_made_at_once(self, executor, tmp_path):
@@ -379,7 +383,7 @@ class TestLocal:
             one.trial.id for (one,) in TestDealing().jobs(tmp_path, 20)
         )
         (failed,) = (one for one in found if one.status == "failed")
-        assert failed == Ended(job(4, tmp_path).trial.id, "failed", DIED_TWICE)
+        assert failed == TrialOutcome(job(4, tmp_path).trial.id, "failed", DIED_TWICE)
 
 
 class TestAdmitted:
@@ -391,10 +395,10 @@ class TestAdmitted:
     def test_a_job_whose_workers_died_twice_is_given_up(self, tmp_path):
         run, one = RunDirectory(tmp_path), job(0, tmp_path)
         with (
-            admission.session(run, [], []) as path,
+            worker_check.session(run, [], []) as path,
             run.in_progress(one.trial.id),
             run.in_progress(one.trial.id),
         ):
             found = run_admitted(str(path), (one,))
-        assert found == [Ended(one.trial.id, "failed", DIED_TWICE)]
+        assert found == [TrialOutcome(one.trial.id, "failed", DIED_TWICE)]
         assert run.record(one.trial.id)["reason"] == DIED_TWICE

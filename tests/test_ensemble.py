@@ -10,17 +10,24 @@ from typing import ClassVar
 import pytest
 import torch
 
-from priorbench import Batch, Prior, load_attribution, load_prior, registry
-from priorbench.contracts import Form
-from priorbench.dataset import TRAIN, load_dataset
-from priorbench.ensemble import Ensemble, Terms
-from priorbench.ensemble_fit import fit_ensemble, require_same_first_step
-from priorbench.ensemble_objective import EnsembleObjective, Own
-from priorbench.members import Draws, Members, NotTogether
-from priorbench.objective import Objective, Regularisation
-from priorbench.schedules import SCHEDULES
-from priorbench.seeds import Luck
-from priorbench.training import Trainer, fit, load_batch, seeded_torch, shown
+from priorbench import Batch, Prior, load_attribution, load_prior
+from priorbench.components import registry
+from priorbench.components.contracts import NetworkShape
+from priorbench.data.codes import TRAIN
+from priorbench.data.dataset import load_dataset
+from priorbench.seeds import RandomStreams
+from priorbench.training.batches import epoch_order, load_batch
+from priorbench.training.ensemble.fit import fit_ensemble, require_same_first_step
+from priorbench.training.ensemble.objective import EnsembleObjective, MemberTraining
+from priorbench.training.ensemble.stacked_networks import (
+    CannotStack,
+    MemberGenerators,
+    StackedNetworks,
+)
+from priorbench.training.ensemble.trainer import CommonTraining, Ensemble
+from priorbench.training.loop import Trainer, fit, seeded_torch
+from priorbench.training.objective import Objective, Regularisation
+from priorbench.training.schedules import SCHEDULES
 
 from .conftest import simulate
 
@@ -30,14 +37,16 @@ SHORT = replace(SCHEDULES["smoke"], epochs=2)
 SIZE, LENGTH = 12, 80
 
 
-def part(prior: str, seed: int, weight=None, attribution="input-x-gradient", task="binary") -> Own:
+def part(
+    prior: str, seed: int, weight=None, attribution="input-x-gradient", task="binary"
+) -> MemberTraining:
     loaded = load_prior(prior)
     weight = loaded.default_weight(task) if weight is None else weight
     added = Regularisation(loaded.parts(weight, task), load_attribution(attribution))
-    return Own(added, Luck(0, (task, "simulated"), seed))
+    return MemberTraining(added, RandomStreams(0, (task, "simulated"), seed))
 
 
-def network(architecture: str, form: Form, own: Own) -> torch.nn.Module:
+def network(architecture: str, form: NetworkShape, own: MemberTraining) -> torch.nn.Module:
     with seeded_torch(own.luck.derive("init"), CPU):
         return registry.build("architecture", architecture).build(form, "smoke")
 
@@ -60,15 +69,15 @@ def joined(batches: list[Batch]) -> Batch:
 
 def assert_same_as_alone(parts, batches, task=TASK, architecture="three-conv", form=None, steps=2):
     """Losses, gradients and buffers of some steps, in float64."""
-    form = form or Form(LENGTH)
-    draws = Draws(CPU, [one.luck.derive("prior") for one in parts])
+    form = form or NetworkShape(LENGTH)
+    draws = MemberGenerators(CPU, [one.luck.derive("prior") for one in parts])
     models = []
     for place, one in enumerate(parts):
         with draws.of(place):
             adapted = one.regularisation.adapt(network(architecture, form, one))
         models.append(adapted.double().train())
     alone = copy.deepcopy(models)
-    members = Members(models, draws)
+    members = StackedNetworks(models, draws)
     together = EnsembleObjective(members, task, parts)
     objectives = [
         Objective(model, task, one.regularisation, one.luck)
@@ -174,13 +183,13 @@ class Root(Prior):
 
 
 def test_a_penalty_of_weight_0_touches_nobody():
-    def root(seed: int, weight: float) -> Own:
+    def root(seed: int, weight: float) -> MemberTraining:
         added = Regularisation(Root().parts(weight, "binary"), load_attribution("input-x-gradient"))
-        return Own(added, Luck(0, ("binary", "simulated"), seed))
+        return MemberTraining(added, RandomStreams(0, ("binary", "simulated"), seed))
 
     parts = [root(0, 0.0), root(1, 1.0)]
-    models = [network("three-conv", Form(LENGTH), one).double() for one in parts]
-    members = Members(models, Draws(CPU, range(2)))
+    models = [network("three-conv", NetworkShape(LENGTH), one).double() for one in parts]
+    members = StackedNetworks(models, MemberGenerators(CPU, range(2)))
     objective = EnsembleObjective(members, TASK, parts)
     losses = objective.losses(joined([examples(seed, 4) for seed in range(2)]), 0.0)
     torch.stack(losses).sum().backward()
@@ -198,7 +207,7 @@ def test_a_penalty_of_weight_0_touches_nobody():
 def test_profiles_with_control_tracks(tmp_path):
     dataset = load_dataset(simulate(tmp_path / "profile", "profile"))
     task = registry.build("task", "profile")
-    form = dataset.form(task)
+    form = task.network_shape_of(dataset)
     rows = dataset.rows(TRAIN)
     batches = []
     for start in (0, 8):
@@ -212,8 +221,8 @@ def test_profiles_with_control_tracks(tmp_path):
 class TestMembers:
     def members(self, count=3, architecture="three-conv"):
         parts = [part("none", seed) for seed in range(count)]
-        models = [network(architecture, Form(LENGTH), one).train() for one in parts]
-        return models, Members(models, Draws(CPU, range(count)))
+        models = [network(architecture, NetworkShape(LENGTH), one).train() for one in parts]
+        return models, StackedNetworks(models, MemberGenerators(CPU, range(count)))
 
     @pytest.mark.parametrize("architecture", ["three-conv", "deepbind", "bpnet"])
     def test_in_eval_mode(self, architecture):
@@ -243,26 +252,28 @@ class TestMembers:
         assert all(torch.equal(state[name], value) for name, value in before.items())
 
     def test_networks_of_another_form_are_refused(self):
-        with pytest.raises(NotTogether, match="not the same form"):
-            Members(
+        with pytest.raises(CannotStack, match="not the same form"):
+            StackedNetworks(
                 [torch.nn.Linear(2, 2), torch.nn.Linear(2, 3)],
-                Draws(CPU, range(2)),
+                MemberGenerators(CPU, range(2)),
             )
 
     def test_networks_that_share_parameters_are_refused(self):
         layer = torch.nn.Linear(2, 2)
-        with pytest.raises(NotTogether, match="share parameters"):
-            Members([torch.nn.Sequential(layer, layer)] * 2, Draws(CPU, range(2)))
+        with pytest.raises(CannotStack, match="share parameters"):
+            StackedNetworks(
+                [torch.nn.Sequential(layer, layer)] * 2, MemberGenerators(CPU, range(2))
+            )
 
 
 class TestTraining:
     def train(self, parts, dataset, schedule=SHORT):
-        models = [network("three-conv", Form(LENGTH), one) for one in parts]
-        terms = Terms(TASK, dataset, schedule, CPU)
+        models = [network("three-conv", NetworkShape(LENGTH), one) for one in parts]
+        terms = CommonTraining(TASK, dataset, schedule, CPU)
         return dict(fit_ensemble(models, parts, terms))
 
     def alone(self, one, dataset, schedule=SHORT):
-        model = network("three-conv", Form(LENGTH), one)
+        model = network("three-conv", NetworkShape(LENGTH), one)
         added = one.regularisation
         return fit(model, TASK, added, dataset, schedule=schedule, luck=one.luck, device=CPU)
 
@@ -309,8 +320,8 @@ class TestTraining:
             lambda self: torch.tensor(next(losses), dtype=torch.float64),
         )
         parts = [part("fourier", seed) for seed in range(3)]
-        models = [network("three-conv", Form(LENGTH), one) for one in parts]
-        ends = fit_ensemble(models, parts, Terms(TASK, simulated, schedule, CPU))
+        models = [network("three-conv", NetworkShape(LENGTH), one) for one in parts]
+        ends = fit_ensemble(models, parts, CommonTraining(TASK, simulated, schedule, CPU))
         found = [(index, len(trained.history)) for index, trained in ends]
         assert found == [(1, 3), (0, 4), (2, 5)]
 
@@ -351,12 +362,12 @@ class TestTraining:
             batch = load_batch(*args, **kwargs)
             return Batch(batch.sequence.double(), batch.label.double(), batch.arrays)
 
-        monkeypatch.setattr("priorbench.ensemble.load_batch", in_float64)
-        monkeypatch.setattr("priorbench.training.load_batch", in_float64)
+        monkeypatch.setattr("priorbench.training.ensemble.trainer.load_batch", in_float64)
+        monkeypatch.setattr("priorbench.training.batches.load_batch", in_float64)
         parts = [part(prior, seed) for seed in range(3)]
-        models = [network("three-conv", Form(LENGTH), one).double() for one in parts]
+        models = [network("three-conv", NetworkShape(LENGTH), one).double() for one in parts]
         alone = copy.deepcopy(models[2])
-        ensemble = Ensemble(models, parts, Terms(TASK, simulated, SHORT, CPU))
+        ensemble = Ensemble(models, parts, CommonTraining(TASK, simulated, SHORT, CPU))
         for _ in islice(ensemble.steps(0, ensemble.order(0)), 3):
             pass
         ensemble._keep([2, 0])
@@ -370,7 +381,7 @@ class TestTraining:
                 alone, TASK, one.regularisation, simulated, schedule=SHORT, luck=one.luck
             )
             for epoch in range(2):
-                order = shown(simulated, TASK, one.luck, epoch)
+                order = epoch_order(simulated, TASK, one.luck, epoch)
                 for _ in islice(trainer.steps(epoch, order), 3):
                     pass
         state = ensemble.members.state(0)
@@ -386,18 +397,20 @@ class TestTraining:
 
         monkeypatch.setattr(Ensemble, "_step", step)
         parts = [part("none", seed) for seed in range(2)]
-        models = [network("three-conv", Form(LENGTH), one) for one in parts]
-        ensemble = Ensemble(models, parts, Terms(TASK, simulated, SHORT, CPU))
+        models = [network("three-conv", NetworkShape(LENGTH), one) for one in parts]
+        ensemble = Ensemble(models, parts, CommonTraining(TASK, simulated, SHORT, CPU))
         list(ensemble.steps(3, ensemble.order(3)))
         count = len(ensemble.batches)
         assert told == [3 + done / count for done in range(count)]
 
     def test_the_time_of_a_step_is_shared(self, simulated, monkeypatch):
         parts = [part("none", seed) for seed in range(2)]
-        models = [network("three-conv", Form(LENGTH), one) for one in parts]
-        ensemble = Ensemble(models, parts, Terms(TASK, simulated, SHORT, CPU))
+        models = [network("three-conv", NetworkShape(LENGTH), one) for one in parts]
+        ensemble = Ensemble(models, parts, CommonTraining(TASK, simulated, SHORT, CPU))
         times = iter([5.0, 25.0])
-        monkeypatch.setattr("priorbench.ensemble.clock", lambda device: next(times))
+        monkeypatch.setattr(
+            "priorbench.training.ensemble.trainer.clock", lambda device: next(times)
+        )
         list(ensemble.epoch())
         found = ensemble.courses[0].history[0].seconds_per_step
         assert found == pytest.approx(20 / len(ensemble.batches) / 2)
@@ -419,17 +432,17 @@ class TestTraining:
         parts = [part("fourier+dropout", seed) for seed in range(2)]
         batch = joined([examples(seed, count) for seed, count in enumerate(positives)])
         models = [
-            one.regularisation.adapt(network("three-conv", Form(LENGTH), one)).double()
+            one.regularisation.adapt(network("three-conv", NetworkShape(LENGTH), one)).double()
             for one in parts
         ]
-        members = Members(models, Draws(CPU, range(2)))
+        members = StackedNetworks(models, MemberGenerators(CPU, range(2)))
         members.train(mode=True)
-        with pytest.raises(NotTogether, match="dropout draws in another order"):
+        with pytest.raises(CannotStack, match="dropout draws in another order"):
             EnsembleObjective(members, TASK, parts).losses(batch, 0.0)
 
     def test_penalties_that_see_different_attributions_are_refused(self, simulated):
         parts = [part("l2", 0), part("l2", 1, attribution="gradient")]
-        with pytest.raises(NotTogether, match="different attributions"):
+        with pytest.raises(CannotStack, match="different attributions"):
             self.train(parts, simulated)
 
     @pytest.mark.parametrize("seeds", [(0, 1), (0, 0)])
@@ -442,21 +455,21 @@ class TestTraining:
 
         prior, method = Batchwise(), load_attribution("input-x-gradient")
         parts = [
-            Own(
+            MemberTraining(
                 Regularisation(prior.parts(weight, "binary"), method),
-                Luck(0, ("binary", "simulated"), seed),
+                RandomStreams(0, ("binary", "simulated"), seed),
             )
             for seed, weight in zip(seeds, (50.0, 20.0), strict=True)
         ]
-        with pytest.raises(NotTogether, match="their penalty would not be that of a training"):
+        with pytest.raises(CannotStack, match="their penalty would not be that of a training"):
             self.train(parts, simulated)
 
 
 class TestFirstStep:
     def ensemble(self, simulated, priors=("fourier", "fourier", "fourier")) -> Ensemble:
         parts = [part(prior, seed) for seed, prior in enumerate(priors)]
-        models = [network("three-conv", Form(LENGTH), one) for one in parts]
-        return Ensemble(models, parts, Terms(TASK, simulated, SHORT, CPU))
+        models = [network("three-conv", NetworkShape(LENGTH), one) for one in parts]
+        return Ensemble(models, parts, CommonTraining(TASK, simulated, SHORT, CPU))
 
     @pytest.mark.parametrize("prior", ["fourier", "dropout"])
     def test_it_leaves_no_trace(self, prior, simulated):
@@ -498,7 +511,7 @@ class TestFirstStep:
             return tuple(losses)
 
         monkeypatch.setattr(EnsembleObjective, "losses", other)
-        with pytest.raises(NotTogether, match=f"their {what} would not be"):
+        with pytest.raises(CannotStack, match=f"their {what} would not be"):
             require_same_first_step(self.ensemble(simulated, priors))
 
     def test_a_buffer_that_is_lost_is_seen(self, simulated):
@@ -506,7 +519,7 @@ class TestFirstStep:
             def __init__(self):
                 super().__init__()
                 self.register_buffer("passes", torch.zeros(()))
-                self.inner = network("three-conv", Form(LENGTH), part("none", 0))
+                self.inner = network("three-conv", NetworkShape(LENGTH), part("none", 0))
 
             def forward(self, sequence):
                 if self.training:
@@ -514,6 +527,8 @@ class TestFirstStep:
                 return self.inner(sequence)
 
         parts = [part("none", seed) for seed in range(2)]
-        ensemble = Ensemble([Counting(), Counting()], parts, Terms(TASK, simulated, SHORT, CPU))
-        with pytest.raises(NotTogether, match="their buffer passes would not be"):
+        ensemble = Ensemble(
+            [Counting(), Counting()], parts, CommonTraining(TASK, simulated, SHORT, CPU)
+        )
+        with pytest.raises(CannotStack, match="their buffer passes would not be"):
             require_same_first_step(ensemble)

@@ -13,35 +13,29 @@ import torch
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from test_engines import Pretended
 
-from priorbench import (
-    admission,
-    load_attribution,
-    load_prior,
-    registry,
-    session,
-    worker,
-    worker_ensemble,
-)
-from priorbench import forecast as forecasts
-from priorbench.cli import _main
-from priorbench.cluster import _Losses, run_admitted
-from priorbench.dataset import TRAIN, VALID, load_dataset
-from priorbench.devices import Device
-from priorbench.engines import DIED_TWICE, Crew, Ended, run_group
-from priorbench.ensemble import Terms
-from priorbench.forecast import Forecast, forecast
-from priorbench.grouping import grouped
-from priorbench.local import LocalEngine
-from priorbench.objective import Objective, Regularisation
-from priorbench.plan import make_plan, resolve
-from priorbench.runner import Pending, grouped_jobs
-from priorbench.schedules import SCHEDULES
-from priorbench.store import RunDirectory
-from priorbench.study import Study
-from priorbench.training import batches
-from priorbench.trial import Trial
-from priorbench.worker import Job, Parts
-from priorbench.worker_ensemble import run_ensemble
+from priorbench import load_attribution, load_prior
+from priorbench.backends import worker_check
+from priorbench.backends.base import Workforce
+from priorbench.backends.cluster import _Losses, run_admitted
+from priorbench.backends.local import LocalEngine
+from priorbench.backends.run_pending import PendingTrial, grouped_jobs
+from priorbench.cli.app import _main
+from priorbench.components import registry
+from priorbench.execution import run_ensemble as ensemble_module
+from priorbench.execution import run_trial
+from priorbench.execution.devices import Device
+from priorbench.execution.ensemble_groups import grouped
+from priorbench.execution.run_ensemble import run_ensemble
+from priorbench.execution.run_group import DIED_TWICE, TrialOutcome, run_group
+from priorbench.execution.run_trial import Job, TrialParts
+from priorbench.run_directory import RunDirectory
+from priorbench.study.plan import make_plan, resolve
+from priorbench.study.study import Study
+from priorbench.study.trial import Trial
+from priorbench.training.ensemble import fit
+from priorbench.training.ensemble.trainer import CommonTraining
+from priorbench.training.objective import Objective, Regularisation
+from priorbench.training.schedules import SCHEDULES
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +61,7 @@ def jobs(tmp_path_factory) -> list[Job]:
 
 @pytest.fixture(autouse=True)
 def _all_the_memory(monkeypatch):
-    monkeypatch.setattr(worker_ensemble, "_room", {})
+    monkeypatch.setattr(ensemble_module, "_room", {})
 
 
 @pytest.fixture
@@ -85,7 +79,7 @@ class TestRunning:
     def test_every_trial_has_a_folder_of_its_own(self, new):
         assert run_ensemble(new) == ""
         alone = [replace(job, run=job.run / "alone") for job in new[:1]]
-        worker.run_trial(alone[0])
+        run_trial.run_trial(alone[0])
         (expected,) = records(alone)
         for job, record in zip(new, records(new), strict=True):
             assert record["status"] == "done"
@@ -120,7 +114,7 @@ class TestRunning:
         ],
     )
     def test_halves_where_memory_does_not_suffice(self, new, error, monkeypatch):
-        real, sizes = worker_ensemble.fit_ensemble, []
+        real, sizes = fit.fit_ensemble, []
 
         def limited(models, parts, terms):
             sizes.append(len(models))
@@ -128,7 +122,7 @@ class TestRunning:
                 raise error
             return real(models, parts, terms)
 
-        monkeypatch.setattr(worker_ensemble, "fit_ensemble", limited)
+        monkeypatch.setattr(ensemble_module, "fit_ensemble", limited)
         note = "there was not enough memory for all, but for 2 at once"
         assert run_ensemble(new) == note
         assert sizes == [4, 2, 2]
@@ -140,7 +134,7 @@ class TestRunning:
         assert sizes == [2, 2]
 
     def test_who_is_done_stays_done_when_memory_runs_out(self, new, monkeypatch):
-        real, sizes = worker_ensemble.fit_ensemble, []
+        real, sizes = fit.fit_ensemble, []
 
         def limited(models, parts, terms):
             sizes.append(len(models))
@@ -149,21 +143,21 @@ class TestRunning:
                     raise MemoryError
                 yield one
 
-        monkeypatch.setattr(worker_ensemble, "fit_ensemble", limited)
+        monkeypatch.setattr(ensemble_module, "fit_ensemble", limited)
         run_ensemble(new)
         assert sizes == [4]  # the halves are of one trial each, trained alone
         assert [record.get("ensemble") for record in records(new)] == [4, 4, None, None]
         assert [record["status"] for record in records(new)] == ["done"] * 4
 
     def test_one_by_one_where_it_is_not_possible_at_once(self, new, monkeypatch):
-        monkeypatch.setattr(worker_ensemble, "fit_ensemble", lambda *_: 1 / 0)
+        monkeypatch.setattr(ensemble_module, "fit_ensemble", lambda *_: 1 / 0)
         note = run_ensemble(new)
         assert note == "4 were trained one by one: ZeroDivisionError: division by zero"
         assert all("ensemble" not in record for record in records(new))
         assert [record["status"] for record in records(new)] == ["done"] * 4
 
     def test_memory_that_scoring_lacks_is_no_failure_of_the_trial(self, new, monkeypatch):
-        real, sizes = worker_ensemble.evaluate, []
+        real, sizes = run_trial.evaluate, []
 
         def lacks(parts, trained, folder, device, price):
             sizes.append(len(list((parts.job.run / "trials" / ".running").iterdir())))
@@ -171,7 +165,7 @@ class TestRunning:
                 raise torch.OutOfMemoryError("no")
             return real(parts, trained, folder, device, price)
 
-        monkeypatch.setattr(worker_ensemble, "evaluate", lacks)
+        monkeypatch.setattr(ensemble_module, "evaluate", lacks)
         run_ensemble(new)
         assert [record["status"] for record in records(new)] == ["done"] * 4
         assert {record["ensemble"] for record in records(new)} == {2}
@@ -180,14 +174,14 @@ class TestRunning:
         def leaves(*_):
             raise SystemExit("bye")
 
-        monkeypatch.setattr(worker_ensemble, "fit_ensemble", leaves)
+        monkeypatch.setattr(ensemble_module, "fit_ensemble", leaves)
         assert run_ensemble(new) == "4 were trained one by one: SystemExit: bye"
         assert [record["status"] for record in records(new)] == ["done"] * 4
 
     @pytest.mark.parametrize("when", ["training", "scoring"])
     def test_who_works_for_a_driver_that_is_gone_finishes_nothing(self, new, when, monkeypatch):
         run, name = RunDirectory(new[0].run), {"training": "fit_ensemble", "scoring": "evaluate"}
-        real = getattr(worker_ensemble, name[when])
+        real = getattr(ensemble_module, name[when])
 
         def cleared(*given):
             run.clear_in_flight()
@@ -195,7 +189,7 @@ class TestRunning:
                 raise torch.OutOfMemoryError("no")
             return real(*given)
 
-        monkeypatch.setattr(worker_ensemble, name[when], cleared)
+        monkeypatch.setattr(ensemble_module, name[when], cleared)
         with pytest.raises(FileNotFoundError):
             run_ensemble(new)
         assert records(new) == [None] * 4
@@ -209,14 +203,14 @@ class TestRunning:
             assert "the code changed while the run went on" in record["reason"]
 
     def test_one_trial_that_cannot_be_scored_is_its_own_failure(self, new, monkeypatch):
-        real = worker_ensemble.evaluate
+        real = run_trial.evaluate
 
         def fails_once(parts, *rest):
             if parts.job.trial.seed == 1:
                 raise ValueError("no scores")
             return real(parts, *rest)
 
-        monkeypatch.setattr(worker_ensemble, "evaluate", fails_once)
+        monkeypatch.setattr(ensemble_module, "evaluate", fails_once)
         found = run_group(new)
         assert [one.status for one in found] == ["done", "failed", "done", "done"]
         assert found[1].reason == "ValueError: no scores"
@@ -265,8 +259,8 @@ class TestGroups:
             study=SimpleNamespace(plugins=()),
             wanted=lambda trial: jobs[0].wanted,
         )
-        todo = [Pending(job.trial, again=number % 2 == 1) for number, job in enumerate(jobs)]
-        crew = Crew(LocalEngine(1), Device("cpu", 1, ""), 4)
+        todo = [PendingTrial(job.trial, again=number % 2 == 1) for number, job in enumerate(jobs)]
+        crew = Workforce(LocalEngine(1), Device("cpu", 1, ""), 4)
         found = list(grouped_jobs(plan, RunDirectory(tmp_path), todo, crew))
         assert [[(job.trial.seed, job.again) for job in group] for group in found] == [
             [(0, False), (2, False)],
@@ -298,9 +292,9 @@ class TestGroups:
 
     def test_there_is_work_for_everyone(self):
         engine = LocalEngine(1)
-        assert Crew(engine, Device("cuda", 4, ""), 16).at_once(20) == 5
-        assert Crew(engine, Device("cuda", 1, ""), 16).at_once(20) == 16
-        assert Crew(engine, Device("cpu", 64, ""), 16).at_once(20) == 1
+        assert Workforce(engine, Device("cuda", 4, ""), 16).at_once(20) == 5
+        assert Workforce(engine, Device("cuda", 1, ""), 16).at_once(20) == 16
+        assert Workforce(engine, Device("cpu", 64, ""), 16).at_once(20) == 1
 
 
 class TestWorkersThatDie:
@@ -309,10 +303,10 @@ class TestWorkersThatDie:
 
         def pretended(group):
             sizes.append(len(group))
-            return [Ended(job.trial.id, "done", "") for job in group]
+            return [TrialOutcome(job.trial.id, "done", "") for job in group]
 
-        monkeypatch.setattr("priorbench.cluster.run_group", pretended)
-        with admission.session(run, [], []) as path:
+        monkeypatch.setattr("priorbench.backends.cluster.run_group", pretended)
+        with worker_check.session(run, [], []) as path:
             assert len(run_admitted(str(path), new)) == 4
             assert sizes == [4]
             with (
@@ -330,16 +324,16 @@ class TestWorkersThatDie:
 
         def pretended(group):
             begun.append([job.trial.seed for job in group])
-            return [Ended(job.trial.id, "done", "") for job in group]
+            return [TrialOutcome(job.trial.id, "done", "") for job in group]
 
-        monkeypatch.setattr("priorbench.cluster.run_group", pretended)
-        worker.run_trial(new[0])
-        with admission.session(run, [], []) as path:
+        monkeypatch.setattr("priorbench.backends.cluster.run_group", pretended)
+        run_trial.run_trial(new[0])
+        with worker_check.session(run, [], []) as path:
             assert len(run_admitted(str(path), new)) == 4
             with run.in_progress(new[1].trial.id):
                 assert len(run_admitted(str(path), new)) == 4
         assert begun == [[1, 2, 3], [1], [2], [3]]
-        worker.run_trial(new[1])
+        run_trial.run_trial(new[1])
         lost = _Losses()
         cluster = Pretended()
         for _ in range(3):
@@ -374,13 +368,13 @@ class TestPoolsThatBreak:
                 if log.deadly & set(seeds):
                     future.set_exception(BrokenProcessPool("gone"))
                 else:
-                    future.set_result([Ended(job.trial.id, "done", "") for job in group])
+                    future.set_result([TrialOutcome(job.trial.id, "done", "") for job in group])
                 return future
 
             def shutdown(self, *, wait, kill_workers):
                 pass
 
-        monkeypatch.setattr("priorbench.local.ProcessPoolExecutor", Executor)
+        monkeypatch.setattr("priorbench.backends.local.ProcessPoolExecutor", Executor)
         return log
 
     def groups(self, jobs, count, size):
@@ -425,8 +419,11 @@ class TestPoolsThatBreak:
         engine.device("cpu")
         with pytest.MonkeyPatch.context() as patch:
             seen = iter([False, True])
-            patch.setattr("priorbench.local.is_finished", lambda job: next(seen))
-            patch.setattr("priorbench.local.ended", lambda job: Ended(job.trial.id, "done", ""))
+            patch.setattr("priorbench.backends.local.is_finished", lambda job: next(seen))
+            patch.setattr(
+                "priorbench.backends.local.ended",
+                lambda job: TrialOutcome(job.trial.id, "done", ""),
+            )
             (found,) = engine.run(iter([group]), run)
         assert found.status == "done"
         assert run.record(group[0].trial.id) is None
@@ -463,9 +460,9 @@ def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
 
 class TestPrices:
     def terms(self, job):
-        made = Parts.of(job)
+        made = TrialParts.of(job)
         schedule = SCHEDULES["smoke"]
-        return made, Terms(made.task, made.dataset, schedule, torch.device("cpu"))
+        return made, CommonTraining(made.task, made.dataset, schedule, torch.device("cpu"))
 
     def test_schedules_have_begun(self, new, monkeypatch):
         told = []
@@ -476,7 +473,7 @@ class TestPrices:
             return real(self, batch, elapsed)
 
         monkeypatch.setattr(Objective, "losses", losses)
-        worker_ensemble._price(*self.terms(new[0]))
+        ensemble_module._price(*self.terms(new[0]))
         assert len(told) == 4
         assert min(told) >= 1
 
@@ -485,11 +482,11 @@ class TestPrices:
     )
     def test_penalties_of_some_steps_have_their_share(self, prior, steps, new, monkeypatch):
         told = []
-        monkeypatch.setattr(worker, "mean_step_time", lambda *_, most: told.append(most) or 0.5)
+        monkeypatch.setattr(run_trial, "mean_step_time", lambda *_, most: told.append(most) or 0.5)
         loaded = load_prior(prior)
         added = Regularisation(loaded.parts(1.0, "binary"), load_attribution("input-x-gradient"))
         made, terms = self.terms(new[0])
-        worker.step_time_alone(replace(made, regularisation=added), terms.schedule, terms.device)
+        run_trial.step_time_alone(replace(made, regularisation=added), terms.schedule, terms.device)
         assert told == [steps]
 
 
@@ -516,119 +513,3 @@ def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
     # how trials are run makes no other study
     run(tmp_path / "at_once")
     assert "9 trials, 0 to run" in capsys.readouterr().err
-
-
-class TestForecast:
-    @pytest.mark.parametrize("size", [1, 4])
-    def test_steps_and_epochs_of_the_plan(self, new, size, monkeypatch):
-        monkeypatch.setattr(worker, "mean_step_time", lambda *_, **__: 0.5)
-        dataset = load_dataset(new[0].dataset)
-        steps = len(batches(dataset, SCHEDULES["smoke"]))
-        validation = len(dataset.rows(VALID)) / len(dataset.rows(TRAIN)) / 4
-        seconds = SCHEDULES["smoke"].epochs * steps * 0.5 * (1 + validation)
-        assert forecasts._seconds(new[:size]) == pytest.approx(seconds)
-
-    def test_at_once_where_that_is_how_they_are_trained(self, new, monkeypatch):
-        monkeypatch.setattr(forecasts, "CUDA", "cpu")
-        monkeypatch.setattr(forecasts, "step_time_alone", lambda *_: 8.0)
-        assert forecasts._seconds(new) < forecasts._seconds(new[:1])
-        # dropout beside a penalty is trained one by one
-        mixed = [
-            replace(job, trial=replace(job.trial, prior="fourier+dropout", weight=1.0))
-            for job in new
-        ]
-        assert forecasts._seconds(mixed) == forecasts._seconds(mixed[:1])
-
-    def test_kinds_count_by_how_many_they_are(self, new, monkeypatch):
-        class Here:
-            def __init__(self, *_, **__):
-                pass
-
-            def submit(self, function, groups):
-                future = Future()
-                future.set_result(function(groups))
-                return future
-
-            def shutdown(self, **_):
-                pass
-
-        monkeypatch.setattr(forecasts, "ProcessPoolExecutor", Here)
-        monkeypatch.setattr(forecasts, "set_torch", lambda: None)
-        monkeypatch.setattr(forecasts, "cpu_count", lambda: 2)
-        monkeypatch.setattr(
-            forecasts, "_seconds", lambda group: 9.0 if group[0].trial.task == "slow" else 1.0
-        )
-        slow = replace(new[0], trial=replace(new[0].trial, task="slow"))
-        monkeypatch.setattr(forecasts, "_scoring_seconds", lambda groups: [1.0] * len(groups))
-        groups = [(job,) for job in (*new[:3], slow)]
-        assert forecast(groups, 1, 5.0).rate == pytest.approx(3600 * 4 / 16)
-        assert forecast(groups, 64, 5.0) == Forecast(pytest.approx(2 * 3600 * 4 / 16), True)
-        many = [
-            (replace(new[0], trial=replace(new[0].trial, prior=f"p{number}")),)
-            for number in range(20)
-        ]
-        assert forecast(many, 1, 5.0).rate == pytest.approx(1800)
-        assert forecast([], 1, 5.0) is None
-
-    def test_scoring_that_takes_long_is_left_out(self, new, monkeypatch):
-        class Slow:
-            def __init__(self, *_, **__):
-                self.asked = 0
-
-            def submit(self, function, groups):
-                future, self.asked = Future(), self.asked + 1
-                if self.asked == 1:
-                    future.set_result(forecasts._Found([2.0], 1))
-                return future
-
-            def shutdown(self, **_):
-                pass
-
-        monkeypatch.setattr(forecasts, "ProcessPoolExecutor", Slow)
-        assert forecast([new[:1]], 1, 0.1) == Forecast(1800.0, scored=False)
-
-    def test_steps_are_really_made(self, new):
-        found = forecast([new[:1]], 1, 60.0)
-        assert found.scored
-        assert 100 < found.rate < 1e5
-        assert not list(new[0].run.iterdir())
-
-    @pytest.mark.parametrize(("what", "patience"), [("os._exit(9)", 60.0), ("time.sleep(99)", 4.0)])
-    def test_whatever_a_prior_does_ends_there(self, new, what, patience, tmp_path):
-        plugin = tmp_path / "mine.py"
-        plugin.write_text(
-            "import os, time\n"
-            "from priorbench import Prior\n"
-            "class Mine(Prior):\n"
-            "    summary = citation = 'for a test'\n"
-            "    def penalty(self, attribution, batch):\n"
-            f"        {what}\n"
-        )
-        trial = replace(new[0].trial, prior="mine", weight=1.0)
-        group = (replace(new[0], trial=trial, plugins=(plugin,)),)
-        assert forecast([group], 1, patience) is None
-
-    @pytest.mark.parametrize(
-        ("found", "told"),
-        [
-            (Forecast(0.2731, scored=False), "about 0.27 trials an hour, by a few steps"),
-            (Forecast(0.2731, scored=False), "each prior, scoring not counted;"),
-            (Forecast(1234.5, scored=True), "about 1,200 trials an hour, by a few steps"),
-            (Forecast(1234.5, scored=True), "each prior;"),
-            (None, ""),
-        ],
-    )
-    def test_a_run_on_auto_says_it(self, jobs, found, told, monkeypatch):
-        monkeypatch.setattr(session, "forecast", lambda groups, slots, patience: found)
-        monkeypatch.setattr(session, "grouped_jobs", lambda *_: [])
-        lines = []
-        console = session.Console(lines.append, lambda total: None)
-        crew = Crew(LocalEngine(1), Device("cpu", 1, ""), forecasts=True)
-        todo = [Pending(job.trial, again=False) for job in jobs]
-        plan = SimpleNamespace(study=SimpleNamespace(scale="quick"))
-        session._say_rate(plan, todo, RunDirectory(jobs[0].run), crew, console)
-        assert (told in lines[0]) if told else not lines
-        # the first of so few has ended before it is known
-        lines.clear()
-        session._say_rate(plan, todo[:1], RunDirectory(jobs[0].run), crew, console)
-        assert not lines

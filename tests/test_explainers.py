@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from priorbench import UserError, registry
-from priorbench.contracts import Form
-from priorbench.explainers import EXPLAINERS, Subject, load_explainer, shuffled
+from priorbench import UserError
+from priorbench.attribution.explainers import EXPLAINERS, ExplainedModel, load_explainer, shuffled
+from priorbench.components import registry
+from priorbench.components.contracts import NetworkShape
 
 
 def sequences(count=5, length=30, seed=0):
@@ -33,7 +34,7 @@ def first(output):
 
 def of_linear(name, **more):
     sequence = sequences()
-    subject = Subject(Linear().eval(), first, sequence, **more)
+    subject = ExplainedModel(Linear().eval(), first, sequence, **more)
     return sequence, subject.model.weight.detach(), load_explainer(name).explain(subject)
 
 
@@ -67,7 +68,9 @@ def test_mutagenesis_is_the_mean_loss_over_the_three_other_bases():
 def test_unknown_bases_have_no_mutagenesis():
     sequence = sequences()
     sequence[1, :, 4] = 0
-    found = load_explainer("in-silico-mutagenesis").explain(Subject(Linear(), first, sequence))
+    found = load_explainer("in-silico-mutagenesis").explain(
+        ExplainedModel(Linear(), first, sequence)
+    )
     assert found.attribution[1, 4] == 0
     assert bool((found.attribution[0] != 0).all())
 
@@ -108,11 +111,11 @@ def test_further_arguments_stay_with_their_sequence(name):
 @pytest.mark.parametrize("prior", ["none", "dropout", "exponential"])
 def test_deep_lift_has_a_rule_for_every_network(architecture, prior):
     torch.manual_seed(0)
-    model = registry.build("architecture", architecture).build(Form(60), "smoke")
+    model = registry.build("architecture", architecture).build(NetworkShape(60), "smoke")
     adapting = registry.build("prior", prior)
     if prior != "none":
         model = adapting.adapt(model, adapting.default_weight("binary"))
-    subject = Subject(model.eval(), first, sequences(length=60))
+    subject = ExplainedModel(model.eval(), first, sequences(length=60))
     found = load_explainer("deep-lift-shap:shuffles=3").explain(subject)
     error = (found.attribution.sum(dim=1) - found.expected).abs().mean()
     assert error < 0.01 * found.expected.abs().mean()
@@ -122,15 +125,15 @@ def test_deep_lift_has_a_rule_for_every_network(architecture, prior):
 def test_deep_lift_of_profiles_adds_up_with_the_weights_of_the_sequence():
     torch.manual_seed(0)
     task = registry.build("task", "profile")
-    model = registry.build("architecture", "bpnet").build(Form(80, 2, 30), "smoke").eval()
-    subject = Subject(model, task.target, sequences(length=80))
+    model = registry.build("architecture", "bpnet").build(NetworkShape(80, 2, 30), "smoke").eval()
+    subject = ExplainedModel(model, task.target, sequences(length=80))
     found = load_explainer("deep-lift-shap:shuffles=3").explain(subject)
     error = (found.attribution.sum(dim=1) - found.expected).abs().mean()
     assert error < 0.01 * found.expected.abs().mean()
 
 
 def test_chunks_change_nothing(monkeypatch):
-    from priorbench import explainers
+    from priorbench.attribution import explainers
 
     whole = {name: of_linear(name)[2].attribution for name in EXPLAINERS}
     monkeypatch.setattr(explainers, "_BASES_AT_ONCE", 60)

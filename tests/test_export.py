@@ -12,20 +12,23 @@ import pyBigWig
 import pytest
 
 from priorbench import UserError
-from priorbench.cli import main
-from priorbench.comparisons import COMPARISON_COLUMNS
-from priorbench.dataset import TEST, TRAIN, DatasetWriter, load_dataset
-from priorbench.evaluation import pack_explanation, pack_predictions
-from priorbench.explainers import Explanation
-from priorbench.export_tables import export_tables, latex_table, means_table
-from priorbench.export_tracks import (
+from priorbench.attribution.explainers import Explanation
+from priorbench.cli.app import main
+from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
+from priorbench.data.codes import TEST, TRAIN
+from priorbench.data.dataset import load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.evaluation.stored_arrays import pack_explanation, pack_predictions
+from priorbench.export.tables import export_tables, latex_table, means_table
+from priorbench.export.tracks import (
     export_bigwig,
     export_modisco,
     on_genome,
     tracks_of,
     write_bigwig,
 )
-from priorbench.results import RESULT_COLUMNS, Run
+from priorbench.results.collect import RESULT_COLUMNS
+from priorbench.results.finished_run import Run
 
 SPEC = "input-x-gradient"
 SIZES = {"chr2": 500, "chr10": 90, "chrUn": 7}
@@ -239,7 +242,7 @@ def command(*arguments, monkeypatch):
 
 
 def test_the_command(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("priorbench.export.load_run", lambda root: run)
+    monkeypatch.setattr("priorbench.export.formats.load_run", lambda root: run)
     assert command(run.root, "--format", "modisco", monkeypatch=monkeypatch) == 0
     shown = capsys.readouterr()
     folder = run.root / "export" / "modisco" / "binary-mine-three-conv"

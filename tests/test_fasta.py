@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from priorbench import fasta
+from priorbench.data.formats import fasta
+from priorbench.data.formats.encoding import decode
+from priorbench.data.formats.fasta import read_fasta
 from priorbench.errors import UserError
-from priorbench.fasta import read_fasta
-from priorbench.sequences import decode
 
 
 def texts(path: Path, **options: int) -> list[str]:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from priorbench.datafile import DataFile
+from priorbench.data.download import CHECKSUMS, DownloadList, fetch, known_lists, load_list
+from priorbench.data.readers.data_file import DataFile
 from priorbench.errors import UserError
-from priorbench.fetch import CHECKSUMS, DownloadList, fetch, known_lists, load_list
 
 CONTENT = bytes(range(256)) * 2000
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"

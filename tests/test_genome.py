@@ -6,14 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from priorbench import negatives
-from priorbench.dataset import TEST, TRAIN, VALID
-from priorbench.errors import UserError
-from priorbench.genome import Genome, cache_folder, stretches
-from priorbench.intervals import Intervals, Region, read_bed
-from priorbench.negatives import draw_negatives, overlapping
-from priorbench.sequences import decode
-from priorbench.windows import (
+from priorbench.data.codes import TEST, TRAIN, VALID
+from priorbench.data.formats.bed import Intervals, Region, read_bed
+from priorbench.data.formats.encoding import decode
+from priorbench.data.formats.genome import Genome, cache_folder, stretches
+from priorbench.data.readers import negatives
+from priorbench.data.readers.genome_windows import (
     Segment,
     Windows,
     check_inside,
@@ -21,6 +19,8 @@ from priorbench.windows import (
     place_windows,
     split_segments,
 )
+from priorbench.data.readers.negatives import draw_negatives, overlapping
+from priorbench.errors import UserError
 
 TOML = Path("data.toml")
 

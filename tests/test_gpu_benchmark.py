@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from priorbench.layers import Convolution, Seen
+from priorbench.autograd.layers import Convolution, Seen
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from priorbench.data.formats.bed import Region, check_apart, parse_regions, read_bed, within
 from priorbench.errors import UserError
-from priorbench.intervals import Region, check_apart, parse_regions, read_bed, within
 
 TOML = Path("data.toml")
 

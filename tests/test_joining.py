@@ -17,11 +17,11 @@ from priorbench.reports.methods import Methods
 from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError
-from priorbench.comparisons import compare
-from priorbench.joining import join
+from priorbench.comparison.paired_runs import EVALUATE
+from priorbench.comparison.within_dataset import compare
 from priorbench.metrics import METRICS
-from priorbench.pairs import EVALUATE
-from priorbench.results import load_run
+from priorbench.results.finished_run import load_run
+from priorbench.results.joined_run import join
 
 NUMBERS = {"none": 0, "tv": 1, "l1": 2}
 

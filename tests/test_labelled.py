@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from priorbench import UserError, registry
-from priorbench.datafile import load_datafile
-from priorbench.dataset import SPLITS, TEST, Dataset, DatasetWriter, load_dataset
-from priorbench.labelled import read_labels
-from priorbench.sequences import decode, encode, reverse_complement
+from priorbench import UserError
+from priorbench.components import registry
+from priorbench.data.codes import SPLITS, TEST
+from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.formats.encoding import decode, encode, reverse_complement
+from priorbench.data.readers.data_file import load_datafile
+from priorbench.data.readers.read_multitask import read_labels
 
 TOML = 'task = "multitask"\npositives = "windows.fa"\nlabels = "labels.tsv"\n'
 

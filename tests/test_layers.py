@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from priorbench.batch_norm import BatchNorm, Running, normalise
-from priorbench.chain import Gate, Parts, Step, joined, run, separate
-from priorbench.fused import chain_of, recognise
-from priorbench.optimiser import Adam
+from priorbench.autograd.batch_norm import BatchNorm, Running, normalise
+from priorbench.autograd.layer_chain import Gate, Parts, Step, joined, run, separate
+from priorbench.autograd.torch_layers import chain_of, recognise
+from priorbench.training.adam import Adam
 
 
 def random(*shape, seed=0):

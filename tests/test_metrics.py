@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
-from priorbench import TrialArrays, UserError, registry
+from priorbench import TrialArrays, UserError
+from priorbench.components import registry
+from priorbench.evaluation.reference_scores import reference_scores
+from priorbench.evaluation.scoring import score_seeds
 from priorbench.metrics import METRICS, get_metric
 from priorbench.metrics.localisation import average_precision, share_at_top
 from priorbench.metrics.stability import (
@@ -19,8 +22,6 @@ from priorbench.metrics.stability import (
     spearman_agreement,
     top_overlap,
 )
-from priorbench.references import reference_scores
-from priorbench.scoring import score_seeds
 
 
 def arrays(attribution=None, truth=None, logit=(), label=(), oracle=None):

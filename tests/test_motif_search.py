@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from priorbench import motif_search, registry
-from priorbench.dataset import TEST, TRAIN, VALID, DatasetWriter, load_dataset
-from priorbench.motif_search import KMERS, MOTIF_SCAN, search_baselines
-from priorbench.references import reference_scores, stored_references
-from priorbench.scoring import RANDOM
-from priorbench.sequences import reverse_complement
+from priorbench.components import registry
+from priorbench.data.codes import TEST, TRAIN, VALID
+from priorbench.data.dataset import load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.formats.encoding import reverse_complement
+from priorbench.evaluation import network_free
+from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN, search_baselines
+from priorbench.evaluation.reference_scores import reference_scores, stored_references
+from priorbench.evaluation.scoring import RANDOM
 
 TASK = registry.build("task", "binary")
 
@@ -31,7 +34,7 @@ def matrix(width, seed=0):
 
 def test_occupancy_is_the_log_of_one_and_the_mean_odds():
     codes, motif = draw(3, 9, most=5), matrix(4)
-    table = motif_search._log_odds(motif)
+    table = network_free._log_odds(motif)
     expected = []
     for sequence in codes:
         odds = []
@@ -42,32 +45,32 @@ def test_occupancy_is_the_log_of_one_and_the_mean_odds():
                     np.prod([motif[b, i] / 0.25 if b < 4 else 1 for i, b in enumerate(window)])
                 )
         expected.append(np.log1p(np.mean(odds)))
-    found = motif_search._occupancy(codes, [table], True)
+    found = network_free._occupancy(codes, [table], True)
     assert found[:, 0] == pytest.approx(expected, rel=2e-3)  # pseudocounts
 
 
 def test_occupancy_tracks_are_the_slopes_of_the_occupancy():
     # d s / d (log-odds of the base at i) = probability of the places that cover i
     codes, motif = draw(2, 9), matrix(4)
-    table = motif_search._log_odds(motif)
-    (track,) = motif_search._occupancy_tracks(codes, [table], both_strands=False)
-    base = motif_search._occupancy(codes, [table], False)[:, 0]
+    table = network_free._log_odds(motif)
+    (track,) = network_free._occupancy_tracks(codes, [table], both_strands=False)
+    base = network_free._occupancy(codes, [table], False)[:, 0]
     step, total = 1e-5, np.zeros(2)
     for column, letter in product(range(4), range(4)):
         moved = table.copy()
         moved[column, letter] += step
-        slope = (motif_search._occupancy(codes, [moved], False)[:, 0] - base) / step
+        slope = (network_free._occupancy(codes, [moved], False)[:, 0] - base) / step
         total += slope * table[column, letter]
     assert track.sum(axis=1) == pytest.approx(total, abs=1e-3)
 
 
 def test_pairs_of_words_are_numbered_alike_on_both_strands():
     codes = draw(5, 20)
-    for gap in range(motif_search._GAPS):
-        here = motif_search._pairs(codes, gap, True)
-        there = motif_search._pairs(reverse_complement(codes), gap, True)
+    for gap in range(network_free._GAPS):
+        here = network_free._pairs(codes, gap, True)
+        there = network_free._pairs(reverse_complement(codes), gap, True)
         assert (here == there[:, ::-1]).all()
-        one = motif_search._pairs(codes, gap, False)
+        one = network_free._pairs(codes, gap, False)
         row = codes[0].astype(int)
         words = [16 * row[i] + 4 * row[i + 1] + row[i + 2] for i in range(18)]
         assert one[0].tolist() == [64 * words[i] + words[i + 3 + gap] for i in range(15 - gap)]
@@ -76,7 +79,7 @@ def test_pairs_of_words_are_numbered_alike_on_both_strands():
 def test_unknown_bases_have_no_pairs():
     codes = draw(1, 12)
     codes[0, 5] = 4
-    counts = motif_search._kmer_counts(codes, False)
+    counts = network_free._kmer_counts(codes, False)
     expected = sum(
         not {5} & {*range(i, i + 3), *range(i + 3 + gap, i + 6 + gap)}
         for gap in range(7)
@@ -141,13 +144,13 @@ def test_without_known_motifs_nothing_is_scanned(tmp_path):
 
 def test_the_other_strand_of_dna_counts_and_of_rna_does_not():
     codes, motif = draw(4, 15), matrix(6)
-    table = motif_search._log_odds(motif)
+    table = network_free._log_odds(motif)
     one, other = (
-        motif_search._occupancy(c, [table], True) for c in (codes, reverse_complement(codes))
+        network_free._occupancy(c, [table], True) for c in (codes, reverse_complement(codes))
     )
     np.testing.assert_allclose(one, other)
-    single = motif_search._occupancy(codes, [table], False)
-    turned = motif_search._occupancy(reverse_complement(codes), [table], False)
+    single = network_free._occupancy(codes, [table], False)
+    turned = network_free._occupancy(reverse_complement(codes), [table], False)
     assert np.abs(single - turned).max() > 0.1
 
 
@@ -156,13 +159,13 @@ def test_references_are_kept_beside_the_dataset(simulated, tmp_path, monkeypatch
     first = stored_references(tmp_path / "d", "binary")
     assert first[KMERS]["auroc"] == reference_scores(data, TASK)[KMERS]["auroc"]
     assert np.isnan(first[KMERS]["motif-auprc"])
-    monkeypatch.setattr("priorbench.references.reference_scores", None)
+    monkeypatch.setattr("priorbench.evaluation.reference_scores.reference_scores", None)
     again = stored_references(tmp_path / "d", "binary")
     np.testing.assert_equal(again, first)
 
 
 def test_results_do_not_hang_on_chunks(simulated, found, monkeypatch):
-    monkeypatch.setattr(motif_search, "_CHUNK_BASES", 7 * simulated.length)
+    monkeypatch.setattr(network_free, "_CHUNK_BASES", 7 * simulated.length)
     again = search_baselines(simulated, TASK)
     for name, one in found.items():
         np.testing.assert_array_equal(again[name].logit, one.logit)

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
+from priorbench.comparison.paired_runs import EVALUATE, REFERENCE, counted_scores, paired_runs
+from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
-from priorbench.pairs import EVALUATE, REFERENCE, counted_scores, paired_runs
-from priorbench.scoring import RANDOM
 from priorbench.statistics import paired_t_p, without_rounding
 
 BLOCK = ["task", "dataset", "architecture"]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from priorbench import Attribution, Batch, UserError, load_prior, registry
+from priorbench import Attribution, Batch, UserError, load_prior
+from priorbench.components import registry
 
 REFERENCE = json.loads((Path(__file__).parent / "fourier_reference.json").read_text())
 PRIORS = sorted(registry.components("prior"))

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from priorbench import TrialArrays, registry
-from priorbench.dataset import BACKGROUND
-from priorbench.explainers import EXPLAINERS, load_explainer
-from priorbench.measuring import Examinee, measure, measure_again, score_stored
+from priorbench import TrialArrays
+from priorbench.attribution.explainers import EXPLAINERS, load_explainer
+from priorbench.components import registry
+from priorbench.data.codes import BACKGROUND
+from priorbench.evaluation.measure import TrainedModel, measure, measure_again, score_stored
+from priorbench.evaluation.model_probe import ModelProbe, ProbedModel, probed
 from priorbench.metrics import METRICS
-from priorbench.probes import Examined, Probe, probed
-from priorbench.study import Wanted
+from priorbench.study.study import Measurements
 
 TASK = registry.build("task", "binary")
 CPU = torch.device("cpu")
@@ -34,11 +35,11 @@ class Linear(torch.nn.Module):
 
 def probe_of(dataset, model, *, name="input-x-gradient", attribution=None):
     places = probed(dataset, "smoke")
-    examined = Examined(model.eval(), TASK, dataset, places=places, device=CPU)
+    examined = ProbedModel(model.eval(), TASK, dataset, places=places, device=CPU)
     explainer = load_explainer(name)
     if attribution is None:
         attribution = explainer.explain(examined.subject).attribution.double().numpy()
-    return Probe(examined, explainer, attribution)
+    return ModelProbe(examined, explainer, attribution)
 
 
 def ask(name, probe):
@@ -202,25 +203,29 @@ def test_what_does_not_depend_on_the_weights_is_found_out(simulated):
 
 def examinee(dataset):
     torch.manual_seed(0)
-    model = registry.build("architecture", "three-conv").build(dataset.form(TASK), "smoke").eval()
-    return Examinee(model, TASK, dataset, "smoke", CPU, {})
+    model = (
+        registry.build("architecture", "three-conv")
+        .build(TASK.network_shape_of(dataset), "smoke")
+        .eval()
+    )
+    return TrainedModel(model, TASK, dataset, "smoke", CPU, {})
 
 
 def test_measuring_again_adds_what_is_missing_only(simulated, monkeypatch):
-    whole = measure(examinee(simulated), Wanted(["input-x-gradient", "simplex-gradient"]))
-    first = measure(examinee(simulated), Wanted(["input-x-gradient"]))
+    whole = measure(examinee(simulated), Measurements(["input-x-gradient", "simplex-gradient"]))
+    first = measure(examinee(simulated), Measurements(["input-x-gradient"]))
     asked = []
     monkeypatch.setattr(
-        "priorbench.measuring.explain",
+        "priorbench.evaluation.measure.explain",
         lambda *args: asked.append(args[-1]) or explain(*args),
     )
-    from priorbench.evaluation import explain
+    from priorbench.evaluation.stored_arrays import explain
 
     probing = {n for n, m in METRICS.items() if m.scope == "model"}
     known = {"input-x-gradient": dict.fromkeys(probing, 7.0)}
     found = measure_again(
         examinee(simulated),
-        Wanted(["input-x-gradient", "simplex-gradient"]),
+        Measurements(["input-x-gradient", "simplex-gradient"]),
         first.arrays,
         known,
     )
@@ -234,7 +239,7 @@ def test_measuring_again_adds_what_is_missing_only(simulated, monkeypatch):
 
 
 def test_stored_arrays_are_enough_for_metrics_that_need_no_model(simulated):
-    found = measure(examinee(simulated), Wanted(["integrated-gradients:steps=4"]))
+    found = measure(examinee(simulated), Measurements(["integrated-gradients:steps=4"]))
     again = score_stored(found.arrays, ["integrated-gradients:steps=4"], TASK, simulated)
     own = found.metrics["integrated-gradients:steps=4"]
     for name, value in again["integrated-gradients:steps=4"].items():
@@ -243,17 +248,17 @@ def test_stored_arrays_are_enough_for_metrics_that_need_no_model(simulated):
 
 
 def test_attributions_that_miss_their_sum_are_flagged(simulated):
-    found = measure(examinee(simulated), Wanted(["integrated-gradients:steps=1"]))
+    found = measure(examinee(simulated), Measurements(["integrated-gradients:steps=1"]))
     error = found.metrics["integrated-gradients:steps=1"]["completeness-error"]
     flagged = [f for f in found.flags if f.startswith("integrated-gradients:steps=1: ")]
     assert bool(flagged) == (error > 0.05)
-    assert measure(examinee(simulated), Wanted(["input-x-gradient"])).flags == []
+    assert measure(examinee(simulated), Measurements(["input-x-gradient"])).flags == []
 
 
 def test_attributions_that_are_not_finite_collapse_a_trial(simulated):
     examined = examinee(simulated)
     with torch.no_grad():
         next(iter(examined.model.parameters())).fill_(float("nan"))
-    found = measure(examined, Wanted(["input-x-gradient"]))
+    found = measure(examined, Measurements(["input-x-gradient"]))
     assert found.reason == "a prediction is not finite"
     assert found.metrics == {}

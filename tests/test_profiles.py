@@ -11,20 +11,24 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import multinomial, pearsonr, spearmanr
 
-from priorbench import Batch, TrialArrays, UserError, load_attribution, load_prior, registry
-from priorbench.datafile import load_datafile
-from priorbench.dataset import TEST, TRAIN, VALID, DatasetWriter, load_dataset
-from priorbench.evaluation import predict
+from priorbench import Batch, TrialArrays, UserError, load_attribution, load_prior
+from priorbench.components import registry
+from priorbench.data.codes import TEST, TRAIN, VALID
+from priorbench.data.dataset import load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.formats.bigwig import _may_hold_nan
+from priorbench.data.formats.encoding import decode
+from priorbench.data.readers.data_file import load_datafile
+from priorbench.data.simulation import markov_background
+from priorbench.evaluation.profile_scores import log_likelihood, profile_scores, reference_profiles
+from priorbench.evaluation.reference_scores import reference_scores
+from priorbench.evaluation.stored_arrays import predict
 from priorbench.metrics import METRICS
-from priorbench.objective import Regularisation
-from priorbench.profiles import log_likelihood, profile_scores, reference_profiles
-from priorbench.references import reference_scores
-from priorbench.schedules import schedule_of
-from priorbench.seeds import Luck
-from priorbench.sequences import decode
-from priorbench.signals import _may_hold_nan
-from priorbench.simulation import markov_background
-from priorbench.training import fit, load_batch
+from priorbench.seeds import RandomStreams
+from priorbench.training.batches import load_batch
+from priorbench.training.loop import fit
+from priorbench.training.objective import Regularisation
+from priorbench.training.schedules import schedule_of
 
 TASK = registry.build("task", "profile")
 
@@ -144,14 +148,14 @@ SPECS = ["profile", "profile:controls=true", "profile:controls=true:mean_profile
 def test_the_task_learns_more_than_the_mean_profile(spec, tmp_path):
     task, dataset = registry.build("task", spec), simulated(tmp_path / "data", spec)
     torch.manual_seed(0)
-    model = registry.build("architecture", "bpnet").build(dataset.form(task), "smoke")
+    model = registry.build("architecture", "bpnet").build(task.network_shape_of(dataset), "smoke")
     found = fit(
         model,
         task,
         Regularisation(load_prior("fourier").parts(1.0, "profile"), load_attribution("gradient")),
         dataset,
         schedule=schedule_of(task, "smoke"),
-        luck=Luck(0, ("profile", "simulated"), 0),
+        luck=RandomStreams(0, ("profile", "simulated"), 0),
         device=torch.device("cpu"),
     )
     predicted, chance = (
@@ -169,7 +173,7 @@ def test_the_task_learns_more_than_the_mean_profile(spec, tmp_path):
 def test_a_network_with_the_mean_profile_starts_there(tmp_path):
     task = registry.build("task", "profile:mean_profile=true")
     dataset = simulated(tmp_path / "data", "profile:mean_profile=true")
-    form = dataset.form(task)
+    form = task.network_shape_of(dataset)
     assert form.offset
     model = registry.build("architecture", "bpnet").build(form, "smoke").eval()
     for parameter in model.parameters():
@@ -261,7 +265,7 @@ def test_users_tracks_are_read_with_their_margin(folder):
     dataset = read(
         folder, "profile:jitter=5", control_plus="control.bw", control_minus="control.bw"
     )
-    form = dataset.form(TASK)
+    form = TASK.network_shape_of(dataset)
     assert (form.length, form.outputs, form.profile, form.controls) == (100, 2, 74, 2)
     reads = dataset.columns["reads"].take(np.arange(3))
     assert reads.shape == (3, 2, 84)
@@ -290,7 +294,7 @@ def test_the_mean_profile_of_users_windows_is_that_of_training(folder):
 def test_unstranded_signal_and_windows_that_are_not_covered(folder):
     (folder / "covered.bed").write_text("chr1\t0\t1000\nchr2\t0\t3000\nchr3\t0\t3000\n")
     dataset = read(folder, plus=None, minus=None, signal="plus.bw", covered="covered.bed")
-    assert dataset.form(TASK).outputs == 1
+    assert TASK.network_shape_of(dataset).outputs == 1
     assert any("not covered" in note for note in dataset.meta["notes"])
     assert (dataset.split == 0).sum() < 20
 

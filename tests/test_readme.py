@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from priorbench import load_prior, registry
+from priorbench import load_prior
+from priorbench.components import registry
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)

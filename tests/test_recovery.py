@@ -11,9 +11,10 @@ from generated import make_run
 from priorbench.reports._blocks import blocks
 from priorbench.reports.motifs import Motifs, chosen_seed, discovered, information
 
-from priorbench.discovery import NOTHING_FOUND, FoundMotif, MotifSet, pack_motifs
-from priorbench.recovery import best_matches, recovered
-from priorbench.results import load_run
+from priorbench.evaluation.modisco import pack_motifs
+from priorbench.evaluation.motif_recovery import best_matches, recovered
+from priorbench.metrics.motif_set import NOTHING_FOUND, FoundMotif, MotifSet
+from priorbench.results.finished_run import load_run
 
 
 def matrix(word):

@@ -6,7 +6,8 @@ import textwrap
 
 import pytest
 
-from priorbench import Prior, UserError, load_prior, registry, specs
+from priorbench import Prior, UserError, load_prior
+from priorbench.components import registry, source_code, specs
 
 PLUGIN = """
     from dataclasses import dataclass
@@ -143,14 +144,14 @@ def test_source_digest_ignores_comments_and_docstrings_only(tmp_path):
         tmp_path / "b.py", '"""Doc."""\ndef f(x):\n    "Doc."  # why\n    return x+1\n'
     )
     changed = write(tmp_path / "c.py", "def f(x):\n    return x + 2\n")
-    digest = registry.source_digest
+    digest = source_code.source_digest
     assert digest(plain) == digest(commented) != digest(changed)
 
 
 def test_listing_does_not_import_torch():
     code = "import sys; sys.argv = ['priorbench', 'list', '--json']\n" + textwrap.dedent(
         """
-        from priorbench.cli import _main
+        from priorbench.cli.app import _main
         _main(['list', '--json'])
         _main(['list', 'priors'])
         assert 'torch' not in sys.modules and 'pandas' not in sys.modules

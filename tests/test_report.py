@@ -18,12 +18,13 @@ from priorbench.reports._blocks import blocks, reach
 from priorbench.reports._numbers import decimals_for, exact_p, fixed, listed, p_value
 from priorbench.reports.pareto import axes_of, points
 
-from priorbench import UserError, registry
-from priorbench.across import compare_across
-from priorbench.comparisons import compare, compare_pairs
+from priorbench import UserError
+from priorbench.comparison.over_datasets import compare_across
+from priorbench.comparison.paired_runs import paired_runs
+from priorbench.comparison.within_dataset import compare, compare_pairs
+from priorbench.components import registry
 from priorbench.metrics import METRICS
-from priorbench.pairs import paired_runs
-from priorbench.results import load_run
+from priorbench.results.finished_run import load_run
 from priorbench.statistics import DEFINITIONS
 
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}

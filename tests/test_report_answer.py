@@ -16,10 +16,10 @@ from priorbench.reports._figures import BASE_COLOURS, INK, SEED_COLOURS, SOFT
 from priorbench.reports.answer import TheAnswer
 from priorbench.reports.matrix import Matrix
 
-from priorbench.across import ACROSS_COLUMNS
-from priorbench.claims import PRIMARY
-from priorbench.results import load_run
+from priorbench.comparison.over_datasets import ACROSS_COLUMNS
+from priorbench.results.finished_run import load_run
 from priorbench.statistics import HOLM
+from priorbench.study.declared import PRIMARY
 
 STYLE = (Path(priorbench.reports.__file__).parent / "style.jinja").read_text()
 TEXTS, GROUNDS = ("ink", "soft", "link", "good", "bad"), ("page", "panel", "good-tint", "bad-tint")

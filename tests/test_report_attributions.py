@@ -14,8 +14,8 @@ from priorbench.reports._cases import (
     AGREED,
     LOCATED,
     PREDICTED,
-    Finished,
-    Ranking,
+    FinishedTrials,
+    SequenceRanking,
     cases,
     located,
     mean_cosine,
@@ -26,9 +26,9 @@ from priorbench.reports._examples import all_examples, typical_example
 from priorbench.reports._svg import relative
 from priorbench.reports.attributions import Attributions
 
-from priorbench.dataset import MOTIF, NEUTRAL
+from priorbench.data.codes import MOTIF, NEUTRAL
 from priorbench.metrics import METRICS
-from priorbench.results import load_run
+from priorbench.results.finished_run import load_run
 
 
 def words(html):
@@ -49,7 +49,7 @@ def ranked_after(count, relevant):
 
 def ranking_of(**values):
     arrays = {prior: np.array(of_prior, dtype=float) for prior, of_prior in values.items()}
-    return Ranking(LOCATED, np.arange(10, 10 + len(next(iter(arrays.values())))), arrays)
+    return SequenceRanking(LOCATED, np.arange(10, 10 + len(next(iter(arrays.values())))), arrays)
 
 
 class TestCases:
@@ -87,11 +87,13 @@ class TestCases:
         assert "of the 1 differences in mean motif-auprc to none" in only.rules[3]
 
     def test_predictions_are_not_compared_with_the_baseline(self):
-        ranking = Ranking(PREDICTED, np.arange(2), {"none": np.zeros(2), "tv": np.array([0, 1.0])})
+        ranking = SequenceRanking(
+            PREDICTED, np.arange(2), {"none": np.zeros(2), "tv": np.array([0, 1.0])}
+        )
         assert not any("most" in n for c in cases(ranking, "none", (0,)) for n in c.names)
 
     def test_nothing_to_rank_by_leaves_the_first(self):
-        (only,) = cases(Ranking(PREDICTED, np.arange(3), {}), "none", (0,))
+        (only,) = cases(SequenceRanking(PREDICTED, np.arange(3), {}), "none", (0,))
         assert (only.row, only.names) == (0, ["typical"])
 
 
@@ -123,7 +125,7 @@ class TestRanking:
         run = load_run(root)
         trials = {(p, s): f"{k}x{s}" for k, p in enumerate(("none", "tv")) for s in (0, 1, 2)}
         del trials["tv", 0]
-        return Finished(run, trials, seeds), run.datasets["binary/simulated"]
+        return FinishedTrials(run, trials, seeds), run.datasets["binary/simulated"]
 
     def test_where_motifs_are_known(self, root):
         finished, dataset = self.finished(root)

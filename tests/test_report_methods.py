@@ -14,11 +14,11 @@ from priorbench.reports._literature import WORKS, Bibliography, named_works
 from priorbench.reports.environment import Environment
 from priorbench.reports.methods import Methods
 
-from priorbench import registry
-from priorbench.attributions import METHODS
-from priorbench.contracts import Form
-from priorbench.explainers import EXPLAINERS
-from priorbench.results import load_run
+from priorbench.attribution.differentiable import METHODS
+from priorbench.attribution.explainers import EXPLAINERS
+from priorbench.components import registry
+from priorbench.components.contracts import NetworkShape
+from priorbench.results.finished_run import load_run
 
 
 def words(page):
@@ -219,7 +219,7 @@ class TestFacts:
     def test_networks_are_counted_as_they_are_built(self):
         from priorbench.reports._paper import _network
 
-        form = Form(80, outputs=1)
+        form = NetworkShape(80, outputs=1)
         found = _network("three-conv", [form], "smoke")
         built = registry.build("architecture", "three-conv").build(form, "smoke")
         assert found.parameters == [sum(p.numel() for p in built.parameters())]
@@ -229,7 +229,7 @@ class TestFacts:
     def test_windows_too_short_for_a_network_leave_its_size_out(self):
         from priorbench.reports._paper import _network
 
-        assert _network("three-conv", [Form(10)], "smoke").parameters == []
+        assert _network("three-conv", [NetworkShape(10)], "smoke").parameters == []
 
     def test_epochs(self, run):
         assert paper.epochs_of(run) is None

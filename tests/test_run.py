@@ -11,13 +11,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from priorbench import UserError, registry
-from priorbench.cli import _main
-from priorbench.comparisons import COMPARISON_COLUMNS, compare
+from priorbench import UserError
+from priorbench.cli.app import _main
+from priorbench.cli.status import read_status
+from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare
+from priorbench.components import registry
+from priorbench.files import slug
 from priorbench.metrics import METRICS
-from priorbench.results import RESULT_COLUMNS, load_run
-from priorbench.status import read_status
-from priorbench.store import RunDirectory, slug
+from priorbench.results.collect import RESULT_COLUMNS
+from priorbench.results.finished_run import load_run
+from priorbench.run_directory import RunDirectory
 
 QUIET = ["--no-report", "--jobs", "1"]
 SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
@@ -320,7 +323,7 @@ def test_a_plug_in_without_a_default_weight_must_be_given_one(tmp_path, plugin):
 def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
     out = tmp_path / "out"
     # in a process of its own: the broken pool leaves pipes behind
-    command = [sys.executable, "-c", "from priorbench.cli import main; main()", *SMOKE]
+    command = [sys.executable, "-c", "from priorbench.cli.app import main; main()", *SMOKE]
     command += ["--plugin", str(plugin), "--priors", "mine:mode=dies,fourier", "--seeds", "1"]
     found = subprocess.run([*command, "--out", str(out), "--jobs", "2"], check=False)
     assert found.returncode == 1
@@ -336,7 +339,12 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how):
     out = tmp_path / "out"
     # a shell that starts the tests in the background has them ignore Ctrl-C
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = [sys.executable, "-c", f"{heard}; from priorbench.cli import main; main()", *SMOKE]
+    command = [
+        sys.executable,
+        "-c",
+        f"{heard}; from priorbench.cli.app import main; main()",
+        *SMOKE,
+    ]
     command += ["--out", str(out), "--priors", "fourier", "--seeds", "4", "--jobs", "2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -419,7 +427,7 @@ def test_wrong_study_files_name_file_key_and_value(tmp_path, text, message):
 
 
 def test_errors_are_one_line_with_exit_status_2_and_debug_shows_the_traceback():
-    code = "from priorbench.cli import main; main()"
+    code = "from priorbench.cli.app import main; main()"
     command = [sys.executable, "-c", code, "run", "--priors", "furier"]
     plain = subprocess.run(command, capture_output=True, text=True, check=False)
     assert plain.returncode == 2
@@ -435,8 +443,8 @@ def test_errors_are_one_line_with_exit_status_2_and_debug_shows_the_traceback():
 def test_fasta_pair_runs_without_known_truth(tmp_path):
     import numpy as np
 
-    from priorbench.sequences import decode
-    from priorbench.simulation import markov_background
+    from priorbench.data.formats.encoding import decode
+    from priorbench.data.simulation import markov_background
 
     codes = markov_background(400, 80, np.random.default_rng(0))
     for name, rows in (("pos", codes[:200]), ("neg", codes[200:])):

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from priorbench import UserError, load_prior
-from priorbench.cli import _main
-from priorbench.results import load_run
+from priorbench.cli.app import _main
+from priorbench.results.finished_run import load_run
 
 OWN = "fourier:train_attribution=simplex-gradient"
 

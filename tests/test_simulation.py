@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from priorbench import registry
-from priorbench.dataset import BACKGROUND, DECOY, MOTIF, DatasetWriter, load_dataset
-from priorbench.sequences import reverse_complement
-from priorbench.simulation import (
+from priorbench.components import registry
+from priorbench.data.codes import BACKGROUND, DECOY, MOTIF
+from priorbench.data.dataset import load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.formats.encoding import reverse_complement
+from priorbench.data.simulation import (
     HUMAN_DINUCLEOTIDES,
     draw_instances,
     draw_places,

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from priorbench.dataset import MOTIF, NEUTRAL
+from priorbench.data.codes import MOTIF, NEUTRAL
+from priorbench.data.formats.bed import read_bed
+from priorbench.data.formats.encoding import encode, reverse_complement
+from priorbench.data.readers.genome_windows import Windows
+from priorbench.data.readers.motif_sites import mark_sites, read_motifs, scan_motifs
 from priorbench.errors import UserError
-from priorbench.intervals import read_bed
-from priorbench.sequences import encode, reverse_complement
-from priorbench.sites import mark_sites, read_motifs, scan_motifs
-from priorbench.windows import Windows
 
 SITE = b"ACGTTGCAAG"
 CONSENSUS, OTHER = 0.97, 0.01

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from priorbench import UserError
-from priorbench.store import RunDirectory, write_json
+from priorbench.files import write_json
+from priorbench.run_directory import RunDirectory
 
 
 @pytest.fixture

@@ -4,15 +4,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from priorbench import attribute_and_predict, input_x_gradient, registry
-from priorbench.contracts import Form
+from priorbench import attribute_and_predict, input_x_gradient
+from priorbench.components import registry
+from priorbench.components.contracts import NetworkShape
 
 ARCHITECTURES = sorted(registry.components("architecture"))
 
 
 def network(name: str = "three-conv") -> torch.nn.Module:
     torch.manual_seed(0)
-    return registry.build("architecture", name).build(Form(80), "smoke").double()
+    return registry.build("architecture", name).build(NetworkShape(80), "smoke").double()
 
 
 def sequences(count: int) -> torch.Tensor:

@@ -1,60 +1,195 @@
-"""The architecture: who may import whom, and what the wheel carries."""
+"""The architecture: who may import whom, how large folders may be, and what the wheel carries."""
 
 import ast
+import re
 import tomllib
+from collections import Counter, defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from priorbench import plan, trial
+from priorbench.components import source_code
+from priorbench.study import plan, trial
 
 ROOT = Path(__file__).parent.parent
+ENGINE = ROOT / "priorbench"
 CONTENT = ("priors", "tasks", "reports")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FACADE = "priorbench"
+"""the public names; priorbench/__init__.py"""
+MOST_MODULES = 12
+MOST_AT_THE_ROOT = 8
+MOST_LEVELS = 11
 
 
-def imports(path: Path) -> set[str]:
-    """Dotted names of what a file imports; relative ones with their dots."""
-    found = set()
+def dotted(path: Path) -> str:
+    """Module name of a file, as it is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == FACADE else (FACADE, *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def engine_modules() -> dict[str, Path]:
+    return {dotted(path): path for path in sorted(ENGINE.rglob("*.py"))}
+
+
+def content_files() -> list[Path]:
+    return [p for folder in CONTENT for p in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """Modules that a file imports anywhere: lazily, and for types only, too; absolute names."""
+    known = engine_modules()
+    name = dotted(path)
+    package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
+    modules = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = "." * node.level + (node.module or "")
-            found |= {base} if node.module else {base + alias.name for alias in node.names}
-    return found
+            above = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                full = f"{source}.{alias.name}"
+                modules.add(full if full in known or (source == FACADE and node.level) else source)
+    return frozenset(modules)
 
 
-def content_files():
-    return [p for folder in CONTENT for p in sorted((ROOT / folder).glob("*.py"))]
+def direction() -> list[list[str]]:
+    """The lines of CONTRIBUTING.md that say what may import what: folders and root modules."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    block = re.search(r"<!-- import direction -->\s*```\n(.*?)```", text, re.DOTALL)
+    assert block is not None, "CONTRIBUTING.md lacks the block on the import direction"
+    return [re.split(r"\s{2,}", line)[0].split(" | ") for line in block[1].splitlines() if line]
+
+
+def line_of(module: str) -> int:
+    """Number of the line on which the folder (or root module) of an engine module stands."""
+    parts = module.split(".")[1:]
+    places = ["/".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
+    ranks = {place: number for number, line in enumerate(direction()) for place in line}
+    for place in places:
+        if place in ranks:
+            return ranks[place]
+    raise AssertionError(f"{module}: its folder is on no line of CONTRIBUTING.md")
+
+
+def place_of(module: str) -> str:
+    """The entry of CONTRIBUTING.md that an engine module belongs to."""
+    parts = module.split(".")[1:]
+    known = {place for line in direction() for place in line}
+    return next(
+        place for depth in range(len(parts), 0, -1) if (place := "/".join(parts[:depth])) in known
+    )
+
+
+def engine_arrows():
+    """(importing module, imported module) within the engine, the public names aside."""
+    known = engine_modules()
+    for module, path in known.items():
+        for target in imports(path) & set(known):
+            if FACADE not in (module, target):
+                yield module, target
+
+
+def test_every_line_of_the_direction_names_what_exists():
+    for place in (place for line in direction() for place in line):
+        exists = (ENGINE / place / "__init__.py").exists() or (ENGINE / f"{place}.py").exists()
+        assert exists, f"CONTRIBUTING.md names {place}, which does not exist"
+
+
+@pytest.mark.parametrize("module", [m for m in engine_modules() if m != FACADE])
+def test_folders_import_only_what_stands_above_them(module):
+    for target in imports(engine_modules()[module]):
+        if target == FACADE:
+            # the version; everything else of the engine is imported from where it is
+            assert module.startswith(f"{FACADE}.cli") or module == f"{FACADE}.__main__", module
+        elif target in engine_modules() and place_of(module) != place_of(target):
+            assert line_of(target) < line_of(module), f"{module} imports {target}"
+
+
+def test_the_public_names_are_those_of_low_folders():
+    for target in imports(ENGINE / "__init__.pyi"):
+        if target in engine_modules():
+            assert line_of(target) < line_of("priorbench.training"), target
+
+
+def test_no_circle_and_few_levels():
+    places, modules = defaultdict(set), defaultdict(set)
+    for module, target in engine_arrows():
+        modules[module].add(target)
+        # a folder is one room, with all that is below it
+        one, other = (m.split(".")[1] for m in (module, target))
+        if one != other:
+            places[one].add(other)
+    for graph in (places, modules):
+        levels: dict[str, int] = {}
+
+        def level(name, path=(), *, graph=graph, levels=levels):
+            assert name not in path, f"a circle: {' -> '.join((*path, name))}"
+            if name not in levels:
+                below = (level(other, (*path, name)) for other in graph.get(name, ()))
+                levels[name] = 1 + max(below, default=0)
+            return levels[name]
+
+        for name in list(graph):
+            level(name)
+        if graph is places:
+            assert max(levels.values()) <= MOST_LEVELS, levels
+
+
+def test_folders_are_small_and_say_what_belongs_there():
+    counts = Counter(path.parent for path in engine_modules().values())
+    assert counts.pop(ENGINE) <= MOST_AT_THE_ROOT
+    for folder, count in counts.items():
+        assert count <= MOST_MODULES, f"{folder}: {count} modules"
+        words = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+        assert words, f"{folder}: its __init__.py does not say what belongs there"
+        assert ";" in words.split(".")[0], f"{folder}: its __init__.py does not say what does not"
 
 
 @pytest.mark.parametrize("path", content_files(), ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_content_imports_the_engine_and_underscore_siblings_only(path):
+    here = f"{FACADE}.{path.relative_to(ROOT).parts[0]}"
     for name in imports(path):
-        assert not name.startswith(".."), f"{path}: {name}"
-        if name.startswith("."):
-            assert name.startswith("._"), f"{path}: {name}"
-        assert not name.startswith(tuple(f"priorbench.{c}" for c in CONTENT)), f"{path}: {name}"
+        if name == here or name.startswith(f"{here}."):
+            sibling = name.removeprefix(here).lstrip(".").split(".")[0]
+            assert sibling.startswith("_") or not sibling, f"{path}: {name}"
+        assert not name.startswith(tuple(f"{FACADE}.{c}" for c in CONTENT if here[11:] != c)), name
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "priorbench").rglob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", content_files(), ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_content_imports_no_more_of_the_engine_than_it_may(path):
+    allowed = {
+        "priors": ("components",),
+        "tasks": ("components", "data", "evaluation.profile_scores", "edges.motif_places"),
+    }
+    forbidden = ("cli", "execution", "backends", "authoring")
+    folder = path.relative_to(ROOT).parts[0]
+    for name in imports(path):
+        if not name.startswith(f"{FACADE}.") or name.split(".")[1] in CONTENT:
+            continue
+        inside = name.removeprefix(f"{FACADE}.")
+        if folder in allowed:
+            fits = inside == "errors" or inside.startswith(allowed[folder])
+            assert fits, f"{path}: {name}"
+        assert inside.split(".")[0] not in forbidden, f"{path}: {name}"
+
+
+@pytest.mark.parametrize("path", sorted(ENGINE.rglob("*.py")), ids=dotted)
 def test_the_engine_imports_no_content(path):
     for name in imports(path):
-        stripped = name.lstrip(".").removeprefix("priorbench.")
+        stripped = name.removeprefix(f"{FACADE}.")
         assert stripped.split(".")[0] not in CONTENT, f"{path}: {name}"
 
 
 def test_every_package_on_disk_is_in_the_wheel():
     mapping = PROJECT["tool"]["setuptools"]["package-dir"]
-    folders = [ROOT / "priorbench", *(ROOT / folder for folder in mapping.values())]
-    found = set()
-    for folder in folders:
-        for init in folder.rglob("__init__.py"):
-            relative = init.parent.relative_to(ROOT)
-            dotted = ".".join(relative.parts)
-            found.add(dotted if dotted.startswith("priorbench") else f"priorbench.{dotted}")
-    assert found == set(PROJECT["tool"]["setuptools"]["packages"])
+    folders = [ENGINE, *(ROOT / folder for folder in mapping.values())]
+    packages = {dotted(init) for folder in folders for init in folder.rglob("__init__.py")}
+    assert packages == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
 def test_data_files_are_in_the_wheel():
@@ -70,58 +205,131 @@ def test_data_files_are_in_the_wheel():
         assert others == covered, package
 
 
-def reached(start: set[str]) -> set[str]:
-    """Engine modules that some modules import, directly or not."""
-    todo, found = list(start), set()
+def reached(*start: str) -> set[str]:
+    """Engine modules that some modules import, directly or not, as paths below the engine."""
+    known = engine_modules()
+    todo, seen = [f"{FACADE}.{name}" for name in start], set()
     while todo:
-        name = todo.pop()
-        path = ROOT / "priorbench" / f"{name}.py"
-        if name in found or not path.exists():
-            continue
-        found.add(name)
-        todo += [i.lstrip(".").removeprefix("priorbench.").split(".")[0] for i in imports(path)]
-        todo += [i.lstrip(".") for i in imports(path)]
-    return found
+        module = todo.pop()
+        if module in known and module not in seen and module != FACADE:
+            seen.add(module)
+            todo += imports(known[module])
+    return {str(known[module].relative_to(ENGINE)) for module in seen}
+
+
+def files_in(places) -> set[str]:
+    return {str(path.relative_to(ENGINE)) for path in source_code.engine_files(*places)}
+
+
+# What a training imports and what yet does not change what it computes: finding components,
+# storing, scoring, which of several GPUs a trial is on, with whom it is trained at once; and what
+# is measured of a trained model, which has versions of its own (evaluation/scoring.py).
+NOT_DECIDING_TRIALS = (
+    "__init__.py",
+    "attribution/explainers.py",
+    "components/extras.py",
+    "components/registry.py",
+    "components/source_code.py",
+    "components/specs.py",
+    "data/dataset_writer.py",
+    "data/readers/data_file.py",
+    "errors.py",
+    "evaluation/measure.py",
+    "evaluation/model_probe.py",
+    "evaluation/modisco.py",
+    "evaluation/scoring.py",
+    "execution/devices.py",
+    "execution/ensemble_groups.py",
+    "files.py",
+    "metrics",
+    "run_directory.py",
+    "statistics",
+    "study",
+)
+
+
+def deciding_trials() -> set[str]:
+    return {
+        path
+        for path in reached("execution.run_ensemble", "components.prior_bases")
+        if not path.startswith(NOT_DECIDING_TRIALS) and not path.endswith("__init__.py")
+    }
 
 
 def test_trial_ids_depend_on_every_module_that_decides_a_result():
-    # finding components, storing and scoring do not change what a training computes
-    no_influence = {"errors", "registry", "specs", "store", "scoring", "trial", "datafile"}
-    # nor does which of several GPUs a trial is on, or with whom it is trained at once
-    no_influence |= {"__init__", "metrics", "priorbench", "study", "tuning", "devices", "grouping"}
-    # what is measured of a trained model has versions of its own (scoring.probes_digest)
-    no_influence |= {"measuring", "explainers", "probes", "discovery"}
-    assert reached({"worker_ensemble", "penalties"}) - no_influence == set(trial.DECIDING_MODULES)
+    listed = {path for path in files_in(trial.DECIDES_TRIALS) if not path.endswith("__init__.py")}
+    assert listed == deciding_trials()
 
 
-def test_datasets_depend_on_every_module_that_reads_or_simulates():
-    no_influence = {
-        "errors",
-        "attributions",
-        "batch_norm",
-        "chain",
-        "composition",
-        "fused",
-        "layers",
-        "penalties",
-        "streams",
-        "trees",
-        "contracts",
-        "priorbench",
-    }
-    found = reached({"classification", "labelled", "profiles", "simulation", "seeds"})
-    assert found - no_influence == set(plan.DATA_MODULES)
+@pytest.fixture
+def copied_engine(tmp_path, monkeypatch) -> Path:
+    """A copy of the engine's source, of which hashes are made instead."""
+    copy = tmp_path / "priorbench"
+    for path in ENGINE.rglob("*.py"):
+        to = copy / path.relative_to(ENGINE)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(path.read_bytes())
+    monkeypatch.setattr(source_code, "PACKAGE", copy)
+    return copy
+
+
+def test_an_edit_changes_trial_ids_where_it_changes_results_and_nowhere_else(copied_engine):
+    digest = trial.engine_digest.__wrapped__
+    before, deciding = digest(), deciding_trials()
+    assert len(deciding) > 15
+    for path in sorted(copied_engine.rglob("*.py")):
+        source = path.read_bytes()
+        path.write_bytes(source + b"\n_edited = 1\n")
+        name = str(path.relative_to(copied_engine))
+        changed = digest() != before
+        if not name.endswith("__init__.py"):
+            assert changed == (name in deciding), name
+        path.write_bytes(source)
+    assert digest() == before
+
+
+def test_an_edit_encodes_data_anew_where_it_reads_or_simulates_them(copied_engine):
+    before = source_code.code_hash(*plan.DECIDES_DATA)
+    readers = [f"data.readers.{path.stem}" for path in (ENGINE / "data" / "readers").glob("*.py")]
+    deciding = reached(*readers, "data.simulation", "data.dataset_writer", "seeds")
+    deciding = {path for path in deciding if path != "errors.py"}
+    assert len(deciding) > 15
+    for name in sorted(deciding):
+        path = copied_engine / name
+        source = path.read_bytes()
+        path.write_bytes(source + b"\n_edited = 1\n")
+        assert source_code.code_hash(*plan.DECIDES_DATA) != before, name
+        path.write_bytes(source)
+    path = copied_engine / "training" / "loop.py"
+    path.write_bytes(path.read_bytes() + b"\n_edited = 1\n")
+    assert source_code.code_hash(*plan.DECIDES_DATA) == before
+
+
+def test_a_module_that_moved_cannot_fall_out_of_a_hash(copied_engine):
+    (copied_engine / "seeds.py").rename(copied_engine / "randomness.py")
+    with pytest.raises(FileNotFoundError, match=r"seeds\.py: no module of the engine"):
+        trial.engine_digest.__wrapped__()
 
 
 def test_content_has_no_global_random_state():
-    for path in [*content_files(), *(ROOT / "priorbench").rglob("*.py")]:
+    for path in [*content_files(), *ENGINE.rglob("*.py")]:
         text = path.read_text()
         for call in ("np.random.seed", "np.random.rand", "random.random()", "torch.rand("):
             assert call not in text, f"{path}: {call}"
 
 
 def test_nothing_is_unpickled():
-    for path in [*content_files(), *(ROOT / "priorbench").rglob("*.py")]:
+    for path in [*content_files(), *ENGINE.rglob("*.py")]:
         text = path.read_text()
         for call in ("pickle.load", "torch.load", "allow_pickle=True", "joblib.load"):
             assert call not in text, f"{path}: {call}"
+
+
+def test_no_two_classes_share_a_name():
+    names = defaultdict(set)
+    files = [*content_files(), *ENGINE.rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                names[node.name].add(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not {name: places for name, places in names.items() if len(places) > 1}

@@ -16,12 +16,15 @@ import pytest
 from priorbench.reports._figures import SEED_COLOURS
 from priorbench.reports.sweeps import Sweeps, _rows, sweeps
 
-from priorbench import load_prior, registry
-from priorbench.comparisons import BLOCK_COLUMNS, COMPARISON_COLUMNS
-from priorbench.engines import Machines
-from priorbench.results import RESULT_COLUMNS, Run, load_run
-from priorbench.session import Console, run_study
-from priorbench.study import make_study
+from priorbench import load_prior
+from priorbench.backends.base import RunPlacement
+from priorbench.cli.run_study import RunConsole, run_study
+from priorbench.comparison.paired_runs import BLOCK_COLUMNS
+from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
+from priorbench.components import registry
+from priorbench.results.collect import RESULT_COLUMNS
+from priorbench.results.finished_run import Run, load_run
+from priorbench.study.study import make_study
 
 LOW, WIDE = "fourier", "fourier:frequency_limit=0.3"
 CUTS = {LOW: 1 / 0.15, WIDE: 1 / 0.3}
@@ -248,8 +251,8 @@ def test_a_real_run_says_what_was_swept(tmp_path: Path, monkeypatch: pytest.Monk
     tasks = [f"short-motif:width={width}" for width in (8, 10, 12)]
     asked = {"name": "s", "tasks": tasks, "priors": ["none", LOW], "seeds": [0], "scale": "smoke"}
     root = tmp_path / "run"
-    console = Console(lambda line: None, lambda count: nullcontext(lambda *ended: None))
-    study, machines = make_study(asked, where="test"), Machines(jobs=1)
+    console = RunConsole(lambda line: None, lambda count: nullcontext(lambda *ended: None))
+    study, machines = make_study(asked, where="test"), RunPlacement(jobs=1)
     run_study(study, root, machines=machines, command="", console=console)
     page = Sweeps().render(load_run(root))
     assert page.count("<svg") == 4  # one seed has no stability

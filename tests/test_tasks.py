@@ -9,33 +9,27 @@ from scipy.stats import ks_2samp
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from priorbench import Batch, Task, UserError, load_attribution, load_prior, registry
-from priorbench.contracts import Form
-from priorbench.dataset import (
-    DECOY,
-    MOTIF,
-    NEUTRAL,
-    SUBOPTIMAL,
-    TEST,
-    VALID,
-    DatasetWriter,
-    load_dataset,
-)
-from priorbench.edge_places import NOWHERE, WHERE
-from priorbench.objective import Regularisation
-from priorbench.references import reference_scores
-from priorbench.schedules import schedule_of
-from priorbench.scoring import ORACLE, RANDOM
-from priorbench.seeds import Luck
-from priorbench.sequences import decode, encode, reverse_complement
-from priorbench.simulation import (
+from priorbench import Batch, Task, UserError, load_attribution, load_prior
+from priorbench.components import registry
+from priorbench.components.contracts import NetworkShape
+from priorbench.data.codes import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL, TEST, VALID
+from priorbench.data.dataset import load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.formats.encoding import decode, encode, reverse_complement
+from priorbench.data.simulation import (
     mark_lookalikes,
     markov_background,
     motif_from_consensus,
     nothing_planted,
     scan,
 )
-from priorbench.training import fit
+from priorbench.edges.motif_places import NOWHERE, WHERE
+from priorbench.evaluation.reference_scores import reference_scores
+from priorbench.evaluation.scoring import ORACLE, RANDOM
+from priorbench.seeds import RandomStreams
+from priorbench.training.loop import fit
+from priorbench.training.objective import Regularisation
+from priorbench.training.schedules import schedule_of
 
 TASKS = sorted(registry.components("task"))
 PLANTED = [name for name in TASKS if name != "profile"]  # which has tests/test_profiles.py too
@@ -168,7 +162,7 @@ def test_a_network_learns_the_task_a_little(name, tmp_path):
     task, dataset = task_of(name), write(name, tmp_path / "data")
     architecture = registry.build("architecture", task.architecture)
     torch.manual_seed(0)
-    model = architecture.build(dataset.form(task), "smoke")
+    model = architecture.build(task.network_shape_of(dataset), "smoke")
     regularisation = Regularisation(
         load_prior("fourier").parts(0.1, name), load_attribution("input-x-gradient")
     )
@@ -178,7 +172,7 @@ def test_a_network_learns_the_task_a_little(name, tmp_path):
         regularisation,
         dataset,
         schedule=schedule_of(task, "smoke"),
-        luck=Luck(0, (name, "simulated"), 0),
+        luck=RandomStreams(0, (name, "simulated"), 0),
         device=torch.device("cpu"),
     )
     assert not found.divergence
@@ -189,7 +183,7 @@ def test_a_network_learns_the_task_a_little(name, tmp_path):
 @pytest.mark.parametrize("spec", VARIANTS)
 def test_losses_targets_and_predictions_have_one_row_per_example(spec, tmp_path):
     task, dataset = task_of(spec), write(spec, tmp_path / "data")
-    form = dataset.form(task)
+    form = task.network_shape_of(dataset)
     rows = np.arange(7)
     label = torch.from_numpy(dataset.columns["label"].take(rows))
     batch = Batch(torch.zeros(7, 4, form.length), label)
@@ -384,12 +378,12 @@ def test_background_has_no_motif_more_often_than_chance():
 def test_architectures_say_what_they_cannot_do(name):
     architecture = registry.build("architecture", name)
     with pytest.raises(UserError, match=f"architecture {name}"):
-        architecture.build(Form(3), "smoke")
-    for form in (Form(80), Form(120, 7)):
+        architecture.build(NetworkShape(3), "smoke")
+    for form in (NetworkShape(80), NetworkShape(120, 7)):
         output = architecture.build(form, "smoke")(torch.zeros(3, 4, form.length))
         assert output.shape == (3, form.outputs)
     for scale, length in (("quick", 120), ("standard", 200), ("paper", 1000)):
-        model = architecture.build(Form(length), scale).eval()
+        model = architecture.build(NetworkShape(length), scale).eval()
         assert model(torch.zeros(1, 4, length)).shape == (1, 1)
 
 
@@ -397,7 +391,7 @@ def test_architectures_say_what_they_cannot_do(name):
 @pytest.mark.parametrize("length", [97, 101, 110])
 def test_every_base_of_the_window_counts(name, length):
     torch.manual_seed(0)
-    model = registry.build("architecture", name).build(Form(length), "quick").eval()
+    model = registry.build("architecture", name).build(NetworkShape(length), "quick").eval()
     sequence = torch.rand(64, 4, length, requires_grad=True)
     model(sequence).square().sum().backward()
     assert bool((sequence.grad.abs().sum(dim=(0, 1)) > 0).all())
@@ -406,15 +400,15 @@ def test_every_base_of_the_window_counts(name, length):
 def test_networks_of_numbers_refuse_profiles_and_bpnet_gives_them():
     for name in ("three-conv", "basset", "deepsea", "deepbind"):
         with pytest.raises(UserError, match="predicts numbers, and this task wants profiles"):
-            registry.build("architecture", name).build(Form(200, 2, 100), "smoke")
+            registry.build("architecture", name).build(NetworkShape(200, 2, 100), "smoke")
     for controls in (0, 2):
-        form = Form(200, 2, 101, controls)
+        form = NetworkShape(200, 2, 101, controls)
         model = registry.build("architecture", "bpnet").build(form, "smoke")
         given = [torch.ones(3, controls, 101)] if controls else []
         logits, counts = model(torch.zeros(3, 4, 200), *given)
         assert logits.shape == (3, 2, 101)
         assert counts.shape == (3, 2)
-    paper = registry.build("architecture", "bpnet").build(Form(1346, 2, 1000), "paper")
+    paper = registry.build("architecture", "bpnet").build(NetworkShape(1346, 2, 1000), "paper")
     assert paper(torch.zeros(1, 4, 1346))[0].shape == (1, 2, 1000)
 
 

@@ -15,26 +15,27 @@ from priorbench import (
     attribute_and_predict,
     load_attribution,
     load_prior,
-    registry,
 )
-from priorbench.contracts import Form
-from priorbench.dataset import TRAIN, VALID, DatasetWriter, load_dataset
-from priorbench.evaluation import explain, pack_explanation, pack_predictions, read_arrays, unpack
-from priorbench.explainers import Explanation
-from priorbench.measuring import collapse_of_attribution, collapse_of_predictions
-from priorbench.objective import Regularisation
-from priorbench.schedules import SCHEDULES, Schedule, schedule_of
-from priorbench.seeds import Luck
-from priorbench.sequences import one_hot
-from priorbench.training import (
-    Trainer,
-    batches,
-    fit,
-    load_batch,
-    mean_prediction_loss,
-    seeded_torch,
-    shown,
+from priorbench.attribution.explainers import Explanation
+from priorbench.components import registry
+from priorbench.components.contracts import NetworkShape
+from priorbench.data.codes import TRAIN, VALID
+from priorbench.data.dataset import load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.formats.encoding import one_hot
+from priorbench.evaluation.measure import collapse_of_attribution, collapse_of_predictions
+from priorbench.evaluation.stored_arrays import (
+    explain,
+    pack_explanation,
+    pack_predictions,
+    read_arrays,
+    unpack,
 )
+from priorbench.seeds import RandomStreams
+from priorbench.training.batches import batches, epoch_order, load_batch
+from priorbench.training.loop import Trainer, fit, mean_prediction_loss, seeded_torch
+from priorbench.training.objective import Regularisation
+from priorbench.training.schedules import SCHEDULES, Schedule, schedule_of
 
 TASK = registry.build("task", "binary")
 CPU = torch.device("cpu")
@@ -44,7 +45,7 @@ NAMES = sorted(registry.components("prior"))
 
 def network(seed: int = 0) -> torch.nn.Module:
     with seeded_torch(seed, CPU):
-        return registry.build("architecture", "three-conv").build(Form(80), "smoke")
+        return registry.build("architecture", "three-conv").build(NetworkShape(80), "smoke")
 
 
 def train(
@@ -59,7 +60,7 @@ def train(
 ):
     prior = load_prior(prior) if isinstance(prior, str) else prior
     weight = prior.default_weight("binary") if weight is None else weight
-    luck = Luck(0, ("binary", "simulated"), seed)
+    luck = RandomStreams(0, ("binary", "simulated"), seed)
     model = network(luck.derive("init"))
     added = regularisation(prior, weight, attribution)
     return fit(model, task, added, simulated, schedule=schedule, luck=luck, device=CPU)
@@ -80,7 +81,7 @@ def test_every_prior_sees_the_same_weights_and_order(simulated, name):
 
 
 def test_biases_that_batch_norm_takes_away_stay_as_they_were_drawn(simulated):
-    luck = Luck(0, ("binary", "simulated"), 0)
+    luck = RandomStreams(0, ("binary", "simulated"), 0)
     before = dict(network(luck.derive("init")).named_parameters())
     after = dict(train(simulated, "weight-l2").model.named_parameters())
     same = {name for name, value in after.items() if torch.equal(value, before[name])}
@@ -183,13 +184,13 @@ class Explode(Prior):
 @pytest.mark.parametrize("share", [0.25, 0.3, 0.7, 1.0])
 def test_a_share_of_the_data_is_passed_through_more_often_in_as_many_steps(simulated, share):
     used = replace(simulated, train_share=share)
-    luck = Luck(0, ("binary", "simulated"), 0)
-    order = shown(used, TASK, luck, 0).rows
+    luck = RandomStreams(0, ("binary", "simulated"), 0)
+    order = epoch_order(used, TASK, luck, 0).rows
     rows, times = np.unique(order, return_counts=True)
     assert (rows == used.rows(TRAIN)).all()
     assert times.max() - times.min() <= 1
     assert len(order) == len(simulated.rows(TRAIN))
-    assert (shown(used, TASK, luck, 1).rows != order).any()
+    assert (epoch_order(used, TASK, luck, 1).rows != order).any()
     assert len(batches(used, SHORT)) == len(batches(simulated, SHORT))
 
 
@@ -291,22 +292,22 @@ def test_tracks_are_shifted_and_turned_with_their_sequence(tracked):
     assert np.array_equal(moved.arrays["reads"][0], reads[0, :, 4:8])
     assert np.array_equal(moved.arrays["reads"][1], reads[1, ::-1, 1:5][:, ::-1])
     assert tracked.length == 6
-    form = tracked.form(TASK)
+    form = TASK.network_shape_of(tracked)
     assert (form.length, form.outputs) == (6, 1)
 
 
 def test_windows_with_a_margin_are_shifted_anew_in_every_epoch(tracked):
-    luck = Luck(0, ("binary", "simulated"), 0)
-    drawn = [shown(tracked, TASK, luck, epoch).shifts for epoch in range(40)]
+    luck = RandomStreams(0, ("binary", "simulated"), 0)
+    drawn = [epoch_order(tracked, TASK, luck, epoch).shifts for epoch in range(40)]
     assert set(np.concatenate(drawn).tolist()) == {-2, -1, 0, 1, 2}
-    assert np.array_equal(shown(tracked, TASK, luck, 3).shifts, drawn[3])
+    assert np.array_equal(epoch_order(tracked, TASK, luck, 3).shifts, drawn[3])
 
 
 def test_a_step_descends_prediction_loss_plus_weight_times_mean_penalty(simulated):
     weight, rate = 0.7, 1e-3
     model, reference = network(), network()
     batch = load_batch(simulated, np.arange(20), CPU)
-    luck = Luck(0, ("binary", "simulated"), 0)
+    luck = RandomStreams(0, ("binary", "simulated"), 0)
     added = regularisation(load_prior("l2"), weight)
     trainer = Trainer(model, TASK, added, simulated, schedule=SHORT, luck=luck)
     trainer.optimiser = torch.optim.SGD(model.parameters(), lr=rate)
@@ -370,7 +371,7 @@ def test_weight_of_zero_is_none(simulated):
 def test_model_given_to_fit_is_what_is_trained(simulated):
     model = network()
     before = copy.deepcopy(model.state_dict())
-    luck = Luck(0, ("binary", "simulated"), 0)
+    luck = RandomStreams(0, ("binary", "simulated"), 0)
     found = fit(
         model,
         TASK,

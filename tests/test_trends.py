@@ -4,14 +4,21 @@ import numpy as np
 import pytest
 from scipy.stats import linregress
 
-from priorbench.across import compare_across
-from priorbench.claims import Claims
+from priorbench.comparison.option_trends import (
+    GROWS,
+    SHRINKS,
+    TREND_COLUMNS,
+    rank_contrast,
+    swept_tasks,
+    trends,
+)
+from priorbench.comparison.over_datasets import compare_across
+from priorbench.comparison.paired_runs import PairedRuns
 from priorbench.metrics import METRICS
-from priorbench.pairs import Pairs
 from priorbench.statistics import sign_flip_p
-from priorbench.trends import GROWS, SHRINKS, TREND_COLUMNS, rank_contrast, swept_tasks, trends
+from priorbench.study.declared import DeclaredClaims
 
-CLAIMS = Claims(
+CLAIMS = DeclaredClaims(
     primary={"binary": {"prediction": "auroc", "stability": "seed-cosine", "cost": ""}},
     attribution="input-x-gradient",
 )
@@ -22,7 +29,7 @@ OPTIONS = {spec: {"train_share": share, "copies": 2} for share, spec in SHARES.i
 def pairs_of(spec, differences, *, metric="auroc", prior="fourier", seeds=None):
     differences = np.asarray(differences, dtype=float)
     n = len(differences)
-    return Pairs(
+    return PairedRuns(
         block=(spec, "simulated", "three-conv"),
         attribution="input-x-gradient" if METRICS[metric].of_attribution else "",
         metric=METRICS[metric],
@@ -74,7 +81,7 @@ def test_what_is_good_decides_the_word_and_holm_corrects_over_priors():
     rows = trends(found, OPTIONS, CLAIMS).set_index("prior")
     assert dict(rows["verdict"]) == {"up": GROWS, "down": SHRINKS}
     np.testing.assert_allclose(rows["p_adjusted"], 2 * rows["p"])
-    claims = Claims(primary={"binary": {"prediction": "cross-entropy"}})
+    claims = DeclaredClaims(primary={"binary": {"prediction": "cross-entropy"}})
     losses = [
         pairs_of(spec, -share * rising, metric="cross-entropy") for share, spec in SHARES.items()
     ]

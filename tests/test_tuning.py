@@ -19,29 +19,32 @@ from priorbench.reports._blocks import blocks
 from priorbench.reports._numbers import MISSING
 from priorbench.reports.tuning import _texts
 
-from priorbench import UserError, load_prior, registry
-from priorbench.choosing import TUNING_COLUMNS
-from priorbench.cli import _main
-from priorbench.dataset import SCORED_ON, TEST, VALID, DatasetWriter, load_dataset
-from priorbench.plan import resolve
-from priorbench.results import load_run
-from priorbench.status import read_status
-from priorbench.study import Study, make_study
-from priorbench.trial import EVALUATE, TUNE
-from priorbench.tuning import (
+from priorbench import UserError, load_prior
+from priorbench.cli.app import _main
+from priorbench.cli.status import read_status
+from priorbench.cli.validate import as_text, validate
+from priorbench.components import registry
+from priorbench.data.codes import SCORED_ON, TEST, VALID
+from priorbench.data.dataset import load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.results.chosen_weights import TUNING_COLUMNS
+from priorbench.results.finished_run import load_run
+from priorbench.study.plan import resolve
+from priorbench.study.study import Study, make_study
+from priorbench.study.trial import EVALUATE, TUNE
+from priorbench.study.tuning_rule import (
     LOCALISATION,
     LOSS,
     MOST_WEIGHTS,
     RULES,
     STABILITY,
-    Tried,
+    TriedWeight,
     choose,
     choose_seeds,
     criterion_of,
     reference,
     weight_grid,
 )
-from priorbench.validation import as_text, validate
 
 ARGUMENTS = ["--scale", "smoke", "--no-report", "--device", "cpu", "--jobs", "1"]
 PRIORS = ["--priors", "fourier,weight-l2,exponential"]
@@ -107,11 +110,11 @@ def test_tuning_seeds_are_chosen_apart_from_evaluation_seeds():
             make_study({"tuning_seeds": wrong}, where="here")
 
 
-NONE = Tried(0.0, np.array([1.0, 3.0]), 0.5)
+NONE = TriedWeight(0.0, np.array([1.0, 3.0]), 0.5)
 
 
 def tried(weight, first, second, score=math.nan):
-    return Tried(weight, np.array([first, second]), score)
+    return TriedWeight(weight, np.array([first, second]), score)
 
 
 def pick(rows, *, rule="best-localisation", criterion=LOCALISATION, margin=0.02, centre=1.0):
@@ -164,20 +167,20 @@ def test_a_failed_trial_is_the_worst_outcome():
 
 
 def test_seeds_on_which_none_failed_give_no_difference():
-    baseline = Tried(0.0, np.array([1.0, math.inf]), math.nan)
+    baseline = TriedWeight(0.0, np.array([1.0, math.inf]), math.nan)
     arguments = {"rule": "best-localisation", "criterion": LOCALISATION, "centre": 1.0}
     (row,) = choose([tried(1.0, 1.01, 9.0, 0.5)], baseline, margin=0.02, **arguments)
     assert row.difference == pytest.approx(0.01)
     assert row.qualifies
     assert "none failed on 1 of 2 seeds" in row.note
-    baseline = Tried(0.0, np.array([math.inf, math.inf]), math.nan)
+    baseline = TriedWeight(0.0, np.array([math.inf, math.inf]), math.nan)
     (row,) = choose([tried(1.0, 1.0, 1.0, 0.5)], baseline, margin=0.02, **arguments)
     assert not row.qualifies
 
 
 class TestWhatTheReportSaysWhereNoneFailed:
     def table(self, *losses):
-        baseline = Tried(0.0, np.array(losses), math.nan)
+        baseline = TriedWeight(0.0, np.array(losses), math.nan)
         arguments = {"criterion": LOCALISATION, "margin": 0.02}
         rows = [
             reference(baseline, **arguments),

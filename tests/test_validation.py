@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from priorbench.dataset import DatasetWriter, load_dataset
+from priorbench.cli.validate import as_text, facts_of, validate
+from priorbench.data.dataset import load_dataset
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.formats.encoding import decode
 from priorbench.errors import UserError
-from priorbench.sequences import decode
-from priorbench.validation import as_text, facts_of, validate
 
 
 def _quiet(line: str) -> None:

@@ -10,7 +10,7 @@ from priorbench.statistics import (
     BENJAMINI_HOCHBERG,
     DEFINITIONS,
     HOLM,
-    Claim,
+    ClaimKind,
     Evidence,
     Margin,
     adjust,
@@ -108,20 +108,20 @@ class TestVerdicts:
 
 class TestPower:
     def test_attainable_levels_are_multiples_of_two_to_the_minus_n(self):
-        assert attainable_level(5, Claim()) == 0
-        assert attainable_level(6, Claim()) == 1 / 64
-        assert attainable_level(8, Claim()) == 6 / 256
+        assert attainable_level(5, ClaimKind()) == 0
+        assert attainable_level(6, ClaimKind()) == 1 / 64
+        assert attainable_level(8, ClaimKind()) == 6 / 256
 
     def test_random_flips_attain_multiples_of_theirs(self):
         # p is at least 1 / 10,001, two-sided
-        assert attainable_level(21, Claim()) == 500 / 10_001 / 2
-        assert attainable_level(21, Claim(sides=1, tests=500)) == 1 / 10_001
-        assert attainable_level(1000, Claim(tests=501)) == 0
-        assert sign_flip_power(5.0, 30, Claim(tests=600)) == 0
-        assert smallest_effect(30, 0.8, Claim(tests=600)) == np.inf
+        assert attainable_level(21, ClaimKind()) == 500 / 10_001 / 2
+        assert attainable_level(21, ClaimKind(sides=1, tests=500)) == 1 / 10_001
+        assert attainable_level(1000, ClaimKind(tests=501)) == 0
+        assert sign_flip_power(5.0, 30, ClaimKind(tests=600)) == 0
+        assert smallest_effect(30, 0.8, ClaimKind(tests=600)) == np.inf
 
     def test_families_too_large_for_random_flips_need_the_exact_test(self):
-        claim = Claim(tests=600)
+        claim = ClaimKind(tests=600)
         n = needed_runs(2.0, 0.8, claim)
         assert n <= 20
         assert sign_flip_power(2.0, n, claim) >= 0.8 > sign_flip_power(2.0, n - 1, claim)
@@ -129,20 +129,20 @@ class TestPower:
 
     def test_of_the_extreme_result_is_that_of_one_sign(self):
         # at 1 / 2**n only differences that all are positive are significant
-        claim = Claim(alpha=1 / 32, sides=1)
+        claim = ClaimKind(alpha=1 / 32, sides=1)
         assert sign_flip_power(1.0, 5, claim) == pytest.approx(0.8413447**5, abs=0.02)
 
     @pytest.mark.parametrize(
         ("n", "effect", "claim"),
         [
-            (8, 1.2, Claim()),
-            (10, 1.5, Claim(tests=20)),
-            (14, 1.0, Claim(tests=20)),
-            (20, 0.6, Claim(sides=1)),
-            (25, 0.6, Claim()),
-            (25, 0.75, Claim(tests=300)),
-            (25, 0.9, Claim(sides=1, tests=499)),
-            (30, 1.3, Claim(tests=600)),
+            (8, 1.2, ClaimKind()),
+            (10, 1.5, ClaimKind(tests=20)),
+            (14, 1.0, ClaimKind(tests=20)),
+            (20, 0.6, ClaimKind(sides=1)),
+            (25, 0.6, ClaimKind()),
+            (25, 0.75, ClaimKind(tests=300)),
+            (25, 0.9, ClaimKind(sides=1, tests=499)),
+            (30, 1.3, ClaimKind(tests=600)),
         ],
     )
     def test_is_how_often_an_effect_is_found(self, n, effect, claim):
@@ -153,24 +153,24 @@ class TestPower:
         assert found == pytest.approx(predicted, abs=4 * np.sqrt(0.25 / 1500))
 
     def test_needed_runs_are_the_fewest(self):
-        for claim in (Claim(), Claim(tests=20), Claim(sides=1, tests=5)):
+        for claim in (ClaimKind(), ClaimKind(tests=20), ClaimKind(sides=1, tests=5)):
             n = needed_runs(1.1, 0.8, claim)
             assert sign_flip_power(1.1, n, claim) >= 0.8 > sign_flip_power(1.1, n - 1, claim)
 
     def test_needed_runs_grow_with_what_is_asked(self):
-        assert needed_runs(0.5, 0.8, Claim()) < needed_runs(0.5, 0.95, Claim())
-        assert needed_runs(0.5, 0.8, Claim()) < needed_runs(0.5, 0.8, Claim(tests=20))
-        assert needed_runs(0.0, 0.8, Claim()) is None
-        assert needed_runs(0.01, 0.8, Claim()) is None
+        assert needed_runs(0.5, 0.8, ClaimKind()) < needed_runs(0.5, 0.95, ClaimKind())
+        assert needed_runs(0.5, 0.8, ClaimKind()) < needed_runs(0.5, 0.8, ClaimKind(tests=20))
+        assert needed_runs(0.0, 0.8, ClaimKind()) is None
+        assert needed_runs(0.01, 0.8, ClaimKind()) is None
 
     @pytest.mark.parametrize("n", [8, 16, 30])
     def test_smallest_effect_has_that_power(self, n):
-        effect = smallest_effect(n, 0.8, Claim())
-        assert sign_flip_power(effect, n, Claim()) == pytest.approx(0.8, abs=0.02)
+        effect = smallest_effect(n, 0.8, ClaimKind())
+        assert sign_flip_power(effect, n, ClaimKind()) == pytest.approx(0.8, abs=0.02)
 
     def test_five_runs_see_no_effect_at_all(self):
-        assert smallest_effect(5, 0.8, Claim()) == np.inf
-        assert sign_flip_power(100.0, 5, Claim()) == 0
+        assert smallest_effect(5, 0.8, ClaimKind()) == np.inf
+        assert sign_flip_power(100.0, 5, ClaimKind()) == 0
 
     def test_cautious_spread_is_above_the_truth_four_times_in_five(self):
         draws = np.random.default_rng(3).normal(size=(4000, 5))
@@ -188,7 +188,7 @@ def test_pairwise_holm_is_that_of_scikit_posthocs():
 
 
 class TestApproximateRuns:
-    @pytest.mark.parametrize("claim", [Claim(), Claim(sides=1), Claim(tests=16)])
+    @pytest.mark.parametrize("claim", [ClaimKind(), ClaimKind(sides=1), ClaimKind(tests=16)])
     @pytest.mark.parametrize("effect", [0.4, 0.8, 4.0])
     def test_is_close_to_simulation(self, claim, effect):
         exact = needed_runs(effect, 0.8, claim)
@@ -196,10 +196,10 @@ class TestApproximateRuns:
 
     def test_is_no_fewer_than_can_be_significant(self):
         # 2 / 2**n <= .05 from n = 6, however large the effect
-        assert approximate_runs(100.0, 0.8, Claim()) == 6
+        assert approximate_runs(100.0, 0.8, ClaimKind()) == 6
 
     def test_nothing_to_find(self):
-        assert approximate_runs(0.0, 0.8, Claim()) is None
-        assert approximate_runs(NAN, 0.8, Claim()) is None
-        assert approximate_runs(1e-9, 0.8, Claim()) is None
-        assert approximate_runs(0.5, 0.8, Claim(tests=600)) is None
+        assert approximate_runs(0.0, 0.8, ClaimKind()) is None
+        assert approximate_runs(NAN, 0.8, ClaimKind()) is None
+        assert approximate_runs(1e-9, 0.8, ClaimKind()) is None
+        assert approximate_runs(0.5, 0.8, ClaimKind(tests=600)) is None

@@ -1,1 +1,1 @@
-"""Network architectures by name, one file each."""
+"""Networks by name, one file each and nothing else; how they are trained belongs in `training`."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from ..contracts import Form, Scale
-from ..errors import UserError
+from priorbench.components.contracts import NetworkShape, Scale
+from priorbench.errors import UserError
 
 
-def refuse_profiles(name: str, form: Form) -> None:
+def refuse_profiles(name: str, shape: NetworkShape) -> None:
     """Raise UserError if a network of numbers is asked for profiles."""
-    if form.profile:
+    if shape.profile:
         raise UserError(
             f"architecture {name} predicts numbers, and this task wants profiles; use bpnet"
         )
@@ -56,7 +56,7 @@ class Pooled:
 
 
 def pooled_layers(
-    name: str, form: Form, scale: Scale, sizes: Pooled, *, batch_norm: bool
+    name: str, shape: NetworkShape, scale: Scale, sizes: Pooled, *, batch_norm: bool
 ) -> list[torch.nn.Module]:
     """Convolution, (batch norm,) rectifier and pooling, repeated; then the dense layers.
 
@@ -66,13 +66,13 @@ def pooled_layers(
         UserError: if the window is shorter than one pooled position.
     """
     shortest = math.prod(sizes.pools)
-    if form.length < shortest:
+    if shape.length < shortest:
         raise UserError(
-            f"sequences of {form.length} bp are too short for architecture {name} at scale "
+            f"sequences of {shape.length} bp are too short for architecture {name} at scale "
             f"{scale}: needs at least {shortest} bp; {remedy(scale)}"
         )
     layers: list[torch.nn.Module] = []
-    channels, length = 4, form.length
+    channels, length = 4, shape.length
     for filters, width, pool in zip(sizes.filters, sizes.widths, sizes.pools, strict=True):
         convolution = torch.nn.Conv1d(channels, filters, width, padding="same")
         layers += with_batch_norm(convolution) if batch_norm else [convolution]
@@ -86,5 +86,5 @@ def pooled_layers(
         layers += with_batch_norm(linear) if batch_norm else [linear]
         layers.append(torch.nn.ReLU())
         units = dense
-    layers.append(torch.nn.Linear(units, form.outputs))
+    layers.append(torch.nn.Linear(units, shape.outputs))
     return layers

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from ..contracts import Architecture, Form, Scale
+from priorbench.components.contracts import Architecture, NetworkShape, Scale
+
 from ._shared import Pooled, pooled_layers, refuse_profiles
 
 _SIZES: dict[Scale, Pooled] = {
@@ -28,9 +29,9 @@ class Basset(Architecture):
     summary: ClassVar[str] = "three pooled convolutions with batch norm, two dense layers"
     citation: ClassVar[str] = "Kelley, Snoek & Rinn, Genome Research 2016"
 
-    def build(self, form: Form, scale: Scale) -> torch.nn.Module:
+    def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """See Architecture.build."""
-        refuse_profiles("basset", form)
+        refuse_profiles("basset", shape)
         return torch.nn.Sequential(
-            *pooled_layers("basset", form, scale, _SIZES[scale], batch_norm=True)
+            *pooled_layers("basset", shape, scale, _SIZES[scale], batch_norm=True)
         )

@@ -7,24 +7,25 @@ from typing import ClassVar
 
 import torch
 
-from ..contracts import Architecture, Form, Scale
-from ..errors import UserError
+from priorbench.components.contracts import Architecture, NetworkShape, Scale
+from priorbench.errors import UserError
+
 from ._shared import remedy
 
 
 @dataclass(frozen=True)
-class _Sizes:
+class _BpNetSizes:
     filters: int
     first: int
     dilated: int
     head: int
 
 
-_SIZES: dict[Scale, _Sizes] = {
-    "smoke": _Sizes(16, 13, 2, 11),
-    "quick": _Sizes(16, 15, 4, 25),
-    "standard": _Sizes(32, 21, 6, 45),
-    "paper": _Sizes(64, 21, 7, 73),
+_SIZES: dict[Scale, _BpNetSizes] = {
+    "smoke": _BpNetSizes(16, 13, 2, 11),
+    "quick": _BpNetSizes(16, 15, 4, 25),
+    "standard": _BpNetSizes(32, 21, 6, 45),
+    "paper": _BpNetSizes(64, 21, 7, 73),
 }
 
 
@@ -41,25 +42,27 @@ class BpNet(Architecture):
     summary: ClassVar[str] = "dilated residual convolutions; profile and count heads, or numbers"
     citation: ClassVar[str] = "Avsec et al., Nature Genetics 2021"
 
-    def build(self, form: Form, scale: Scale) -> torch.nn.Module:
+    def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """See Architecture.build."""
         sizes = _SIZES[scale]
         lost = sizes.first - 1 + 2 * (2**sizes.dilated - 1)
-        needed = lost + max(form.profile + sizes.head - 1, 1)
-        if form.length < needed:
-            what = f"a profile of {form.profile} bp" if form.profile else "its convolutions"
+        needed = lost + max(shape.profile + sizes.head - 1, 1)
+        if shape.length < needed:
+            what = f"a profile of {shape.profile} bp" if shape.profile else "its convolutions"
             raise UserError(
-                f"sequences of {form.length} bp are too short for architecture bpnet at scale "
+                f"sequences of {shape.length} bp are too short for architecture bpnet at scale "
                 f"{scale}: {what} needs at least {needed} bp; {remedy(scale)}"
             )
         tower = _Tower(sizes)
-        return _ProfileNet(tower, sizes, form) if form.profile else _NumberNet(tower, sizes, form)
+        return (
+            _ProfileNet(tower, sizes, shape) if shape.profile else _NumberNet(tower, sizes, shape)
+        )
 
 
 class _Tower(torch.nn.Module):
     """(B, 4, L) to (B, filters, L - lost)."""
 
-    def __init__(self, sizes: _Sizes) -> None:
+    def __init__(self, sizes: _BpNetSizes) -> None:
         super().__init__()
         self.first = torch.nn.Conv1d(4, sizes.filters, sizes.first)
         self.activation = torch.nn.ReLU()
@@ -79,10 +82,10 @@ class _Tower(torch.nn.Module):
 
 
 class _NumberNet(torch.nn.Module):
-    def __init__(self, tower: _Tower, sizes: _Sizes, form: Form) -> None:
+    def __init__(self, tower: _Tower, sizes: _BpNetSizes, shape: NetworkShape) -> None:
         super().__init__()
         self.tower = tower
-        self.head = torch.nn.Linear(sizes.filters, form.outputs)
+        self.head = torch.nn.Linear(sizes.filters, shape.outputs)
 
     def forward(self, sequence: torch.Tensor) -> torch.Tensor:
         numbers: torch.Tensor = self.head(self.tower(sequence).mean(dim=2))
@@ -90,12 +93,12 @@ class _NumberNet(torch.nn.Module):
 
 
 class _ProfileNet(torch.nn.Module):
-    def __init__(self, tower: _Tower, sizes: _Sizes, form: Form) -> None:
+    def __init__(self, tower: _Tower, sizes: _BpNetSizes, shape: NetworkShape) -> None:
         super().__init__()
-        self.tower, self.length, self.offset = tower, form.profile, form.offset
-        self.profile = torch.nn.Conv1d(sizes.filters, form.outputs, sizes.head)
-        self.join = torch.nn.Conv1d(form.outputs + form.controls, form.outputs, 1)
-        self.counts = torch.nn.Linear(sizes.filters + bool(form.controls), form.outputs)
+        self.tower, self.length, self.offset = tower, shape.profile, shape.offset
+        self.profile = torch.nn.Conv1d(sizes.filters, shape.outputs, sizes.head)
+        self.join = torch.nn.Conv1d(shape.outputs + shape.controls, shape.outputs, 1)
+        self.counts = torch.nn.Linear(sizes.filters + bool(shape.controls), shape.outputs)
 
     def forward(
         self, sequence: torch.Tensor, *tracks: torch.Tensor

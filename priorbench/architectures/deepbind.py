@@ -7,23 +7,24 @@ from typing import ClassVar
 
 import torch
 
-from ..contracts import Architecture, Form, Scale
-from ..errors import UserError
+from priorbench.components.contracts import Architecture, NetworkShape, Scale
+from priorbench.errors import UserError
+
 from ._shared import refuse_profiles, remedy, with_batch_norm
 
 
 @dataclass(frozen=True)
-class _Sizes:
+class _DeepBindSizes:
     filters: int
     width: int
     hidden: int
 
 
-_SIZES: dict[Scale, _Sizes] = {
-    "smoke": _Sizes(24, 7, 16),
-    "quick": _Sizes(64, 11, 32),
-    "standard": _Sizes(128, 11, 32),
-    "paper": _Sizes(256, 15, 32),
+_SIZES: dict[Scale, _DeepBindSizes] = {
+    "smoke": _DeepBindSizes(24, 7, 16),
+    "quick": _DeepBindSizes(64, 11, 32),
+    "standard": _DeepBindSizes(128, 11, 32),
+    "paper": _DeepBindSizes(256, 15, 32),
 }
 
 
@@ -43,23 +44,23 @@ class DeepBind(Architecture):
 
     batch_norm: bool = True
 
-    def build(self, form: Form, scale: Scale) -> torch.nn.Module:
+    def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """See Architecture.build."""
-        refuse_profiles("deepbind", form)
+        refuse_profiles("deepbind", shape)
         sizes = _SIZES[scale]
-        if form.length < sizes.width:
+        if shape.length < sizes.width:
             raise UserError(
-                f"sequences of {form.length} bp are too short for architecture deepbind at scale "
+                f"sequences of {shape.length} bp are too short for architecture deepbind at scale "
                 f"{scale}: needs at least {sizes.width} bp; {remedy(scale)}"
             )
         convolution = torch.nn.Conv1d(4, sizes.filters, sizes.width, padding="same")
         return torch.nn.Sequential(
             *(with_batch_norm(convolution) if self.batch_norm else [convolution]),
             torch.nn.ReLU(),
-            _MaximumAndMean(form.length),
+            _MaximumAndMean(shape.length),
             torch.nn.Linear(2 * sizes.filters, sizes.hidden),
             torch.nn.ReLU(),
-            torch.nn.Linear(sizes.hidden, form.outputs),
+            torch.nn.Linear(sizes.hidden, shape.outputs),
         )
 
 

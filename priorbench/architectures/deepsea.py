@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from ..contracts import Architecture, Form, Scale
+from priorbench.components.contracts import Architecture, NetworkShape, Scale
+
 from ._shared import Pooled, pooled_layers, refuse_profiles
 
 _SIZES: dict[Scale, Pooled] = {
@@ -29,9 +30,9 @@ class DeepSea(Architecture):
     summary: ClassVar[str] = "three convolutions of width 9, pooled twice, one dense layer"
     citation: ClassVar[str] = "Zhou & Troyanskaya, Nature Methods 2015"
 
-    def build(self, form: Form, scale: Scale) -> torch.nn.Module:
+    def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """See Architecture.build."""
-        refuse_profiles("deepsea", form)
+        refuse_profiles("deepsea", shape)
         return torch.nn.Sequential(
-            *pooled_layers("deepsea", form, scale, _SIZES[scale], batch_norm=False)
+            *pooled_layers("deepsea", shape, scale, _SIZES[scale], batch_norm=False)
         )

@@ -8,24 +8,25 @@ from typing import ClassVar
 
 import torch
 
-from ..contracts import Architecture, Form, Scale
-from ..errors import UserError
+from priorbench.components.contracts import Architecture, NetworkShape, Scale
+from priorbench.errors import UserError
+
 from ._shared import refuse_profiles, remedy, with_batch_norm
 
 
 @dataclass(frozen=True)
-class _Sizes:
+class _ThreeConvSizes:
     filters: int
     widths: tuple[int, int, int]
     pool: int
     dense: tuple[int, int]
 
 
-_SIZES: dict[Scale, _Sizes] = {
-    "smoke": _Sizes(8, (7, 5, 5), 10, (16, 8)),
-    "quick": _Sizes(16, (11, 7, 5), 12, (32, 16)),
-    "standard": _Sizes(32, (15, 11, 9), 20, (50, 15)),
-    "paper": _Sizes(64, (15, 15, 13), 40, (50, 15)),
+_SIZES: dict[Scale, _ThreeConvSizes] = {
+    "smoke": _ThreeConvSizes(8, (7, 5, 5), 10, (16, 8)),
+    "quick": _ThreeConvSizes(16, (11, 7, 5), 12, (32, 16)),
+    "standard": _ThreeConvSizes(32, (15, 11, 9), 20, (50, 15)),
+    "paper": _ThreeConvSizes(64, (15, 15, 13), 40, (50, 15)),
 }
 
 
@@ -44,15 +45,16 @@ class ThreeConv(Architecture):
 
     batch_norm: bool = True
 
-    def build(self, form: Form, scale: Scale) -> torch.nn.Module:
+    def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """See Architecture.build."""
-        refuse_profiles("three-conv", form)
+        refuse_profiles("three-conv", shape)
         sizes = _SIZES[scale]
-        after = form.length - sum(width - 1 for width in sizes.widths)
+        after = shape.length - sum(width - 1 for width in sizes.widths)
         if after < sizes.pool:
             raise UserError(
-                f"sequences of {form.length} bp are too short for architecture three-conv at scale "
-                f"{scale}: needs at least {form.length - after + sizes.pool} bp; {remedy(scale)}"
+                f"sequences of {shape.length} bp are too short for architecture three-conv at "
+                f"scale {scale}: needs at least {shape.length - after + sizes.pool} bp; "
+                f"{remedy(scale)}"
             )
         layers: list[torch.nn.Module] = []
         channels = 4
@@ -64,7 +66,7 @@ class ThreeConv(Architecture):
         for units in sizes.dense:
             layers += self._activated(torch.nn.Linear(channels, units))
             channels = units
-        layers.append(torch.nn.Linear(channels, form.outputs))
+        layers.append(torch.nn.Linear(channels, shape.outputs))
         return torch.nn.Sequential(*layers)
 
     def _activated(self, layer: torch.nn.Conv1d | torch.nn.Linear) -> list[torch.nn.Module]:

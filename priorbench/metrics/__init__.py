@@ -1,14 +1,15 @@
-"""Scores by name, one module per axis; pure functions on arrays."""
+"""Scores by name, one module an axis, pure functions; nothing here knows of runs."""
 
 from __future__ import annotations
 
-from ..contracts import Metric
-from ..errors import unknown
+from priorbench.components.contracts import Metric
+from priorbench.errors import unknown
+
 from . import (
     cost,
-    discovery,
     faithfulness,
     localisation,
+    motifs,
     prediction,
     profile,
     smoothness,
@@ -22,7 +23,7 @@ METRICS: dict[str, Metric] = {
         profile,
         localisation,
         stability,
-        discovery,
+        motifs,
         faithfulness,
         smoothness,
         cost,

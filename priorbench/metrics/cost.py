@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..contracts import Metric
+from priorbench.components.contracts import Metric
 
 
 def step_time_ratio(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:

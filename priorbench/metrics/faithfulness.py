@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ..contracts import Metric, TrialArrays
+from priorbench.components.contracts import Metric, TrialArrays
+
 from .stability import cosine
 
 if TYPE_CHECKING:
-    from ..probes import Probe
+    from priorbench.components.contracts import Probe
 
 _STEPS = 10
 _SHUFFLES = 4

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ..contracts import Metric, TrialArrays
-from ..dataset import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL
+from priorbench.components.contracts import Metric, TrialArrays
+from priorbench.data.codes import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL
 
 MOTIFS = (MOTIF, SUBOPTIMAL)
 """position codes that an attribution should find"""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from ..contracts import Metric, TrialArrays
+from priorbench.components.contracts import Metric, TrialArrays
 
 _BINS = 15
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..contracts import Metric, TrialArrays
+from priorbench.components.contracts import Metric, TrialArrays
 
 
 def _mean(name: str, arrays: TrialArrays) -> float:

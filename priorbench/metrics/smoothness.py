@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contracts import Metric, TrialArrays
+from priorbench.components.contracts import Metric, TrialArrays
 
 FREQUENCY_LIMIT = 0.15
 """in cycles per base: bin 150 of 1,000 bp (Tseng, Shrikumar & Kundaje 2020)"""

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ..contracts import Metric
+from priorbench.components.contracts import Metric
 
 if TYPE_CHECKING:
-    from ..probes import Probe
+    from priorbench.components.contracts import Probe
 
 _CHUNK = 64
 _TOP_SHARE = 0.05

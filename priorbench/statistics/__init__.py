@@ -1,17 +1,7 @@
-"""Paired statistics: pure functions on documented arrays."""
+"""Paired statistics, pure functions on documented arrays; nothing here knows of priors or runs."""
 
 from __future__ import annotations
 
-from .across import (
-    MixedModel,
-    Resampled,
-    blocked,
-    blocked_interval,
-    interquartile_difference,
-    interquartile_mean,
-    mean_improvement,
-    mixed_model,
-)
 from .agreement import agreement_pseudo_values, leave_one_out
 from .confidence import (
     NO_INTERVAL,
@@ -40,7 +30,7 @@ from .paired import (
     without_rounding,
 )
 from .power import (
-    Claim,
+    ClaimKind,
     approximate_runs,
     attainable_level,
     cautious_spread,
@@ -49,6 +39,16 @@ from .power import (
     smallest_effect,
 )
 from .ranks import Ranking, rank_priors
+from .several_datasets import (
+    BootstrapStatistic,
+    MixedModel,
+    blocked,
+    blocked_interval,
+    interquartile_difference,
+    interquartile_mean,
+    mean_improvement,
+    mixed_model,
+)
 from .signflip import (
     EXACT_UP_TO,
     sign_flip_bounds,
@@ -85,7 +85,8 @@ __all__ = [
     "NONINFERIOR",
     "NO_INTERVAL",
     "WORSE",
-    "Claim",
+    "BootstrapStatistic",
+    "ClaimKind",
     "Evidence",
     "Interval",
     "Judgement",
@@ -93,7 +94,6 @@ __all__ = [
     "MixedModel",
     "PairedDifference",
     "Ranking",
-    "Resampled",
     "adjust",
     "agreement_interval",
     "agreement_pseudo_values",

@@ -29,7 +29,7 @@ _CAUTION = 0.8
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimKind:
     """A kind of claim, as far as its power goes.
 
     Attributes:
@@ -48,7 +48,7 @@ class Claim:
         return self.alpha / self.sides / self.tests
 
 
-def attainable_level(n: int, claim: Claim) -> float:
+def attainable_level(n: int, claim: ClaimKind) -> float:
     """The largest one-sided level up to the claim's that a sign-flip test of n pairs can have.
 
     A multiple of 2**-n up to 20 pairs. Beyond, p is (b + 1) / (m + 1) with m random flips, and what
@@ -61,7 +61,7 @@ def attainable_level(n: int, claim: Claim) -> float:
     return float(least / (RESAMPLES + 1) / claim.sides)
 
 
-def sign_flip_power(effect: float, n: int, claim: Claim) -> float:
+def sign_flip_power(effect: float, n: int, claim: ClaimKind) -> float:
     """Probability that a sign-flip test of n normal differences finds the effect.
 
     Up to 20 pairs, as far as the test is exact, by simulation with fixed draws; beyond, that of
@@ -83,7 +83,7 @@ def sign_flip_power(effect: float, n: int, claim: Claim) -> float:
     return _random_flip_power(effect, n, claim)
 
 
-def needed_runs(effect: float, power: float, claim: Claim) -> int | None:
+def needed_runs(effect: float, power: float, claim: ClaimKind) -> int | None:
     """The fewest pairs that find the effect with that power; None if 1,000 do not.
 
     Args:
@@ -102,7 +102,7 @@ def needed_runs(effect: float, power: float, claim: Claim) -> int | None:
     return None
 
 
-def approximate_runs(effect: float, power: float, claim: Claim) -> int | None:
+def approximate_runs(effect: float, power: float, claim: ClaimKind) -> int | None:
     """:func:`needed_runs` without simulation: Student's power in closed form (Guenther 1981).
 
     ((z_level + z_power) / effect)^2 + z_level^2 / 2, and no fewer than can be significant at all.
@@ -128,7 +128,7 @@ def approximate_runs(effect: float, power: float, claim: Claim) -> int | None:
 
 
 @lru_cache(maxsize=256)
-def smallest_effect(n: int, power: float, claim: Claim) -> float:
+def smallest_effect(n: int, power: float, claim: ClaimKind) -> float:
     """The effect that n pairs find with that power, in standard deviations; infinite if none."""
     level = attainable_level(n, claim)
     if n < 2 or level == 0:
@@ -153,7 +153,7 @@ def cautious_spread(spread: float, n: int) -> float:
     return float(spread * np.sqrt((n - 1) / chi2.ppf(1 - _CAUTION, n - 1)))
 
 
-def _random_flip_power(effect: float, n: int, claim: Claim) -> float:
+def _random_flip_power(effect: float, n: int, claim: ClaimKind) -> float:
     """Power of random flips, beyond 20 pairs.
 
     Student's statistic stands for the exact p; that of m random flips is (b + 1) / (m + 1) with b

@@ -1,0 +1,467 @@
+"""Differentiable attributions: what a prior's penalty sees, in any training loop.
+
+Each way to attribute is a small class, chosen with ``--train-attribution``, and a function of
+the same name for use alone. All leave the caller's model as it is: its mode, the gradient flags
+and gradients of its parameters; all follow the device and dtype of ``sequence``.
+
+Where the model is in training mode, the statistics of batch norm are those of the batch and are
+held fixed: an attribution is the gradient of one example's target by that example's own input.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from priorbench.autograd.forward import forward_parts, modules_of
+from priorbench.autograd.layer_chain import Gate
+from priorbench.autograd.nested import join_trees, map_tensors
+from priorbench.components import specs
+from priorbench.components.contracts import Attribution
+from priorbench.errors import UserError, unknown
+
+Target = Callable[[Any], torch.Tensor]
+_MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Path:
+    """Points at which gradients are taken, between references and inputs.
+
+    Attributes:
+        points: (K, k, 4, L), K of them for each of k examples.
+        difference: (k, 4, L) input - reference.
+    """
+
+    points: torch.Tensor
+    difference: torch.Tensor
+
+
+@dataclass(frozen=True)
+class AttributionMethod(ABC):
+    """A way to attribute that a penalty can be differentiated through."""
+
+    summary: ClassVar[str]
+    citation: ClassVar[str]
+    draws: ClassVar[bool] = False
+    """whether it needs a generator"""
+
+    def path(
+        self, sequence: torch.Tensor, applies: torch.Tensor, generator: torch.Generator | None
+    ) -> Path | None:
+        """Where to take gradients: (B, 4, L) and (B,) bool; None for the inputs themselves."""
+        return None
+
+    @abstractmethod
+    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
+        """The attribution from two (k, 4, L): mean gradient, and input - reference (or input)."""
+
+
+@dataclass(frozen=True)
+class InputXGradient(AttributionMethod):
+    """a_i = sum_b x_ib g_ib, the gradient at the observed base."""
+
+    summary: ClassVar[str] = "gradient x input"
+    citation: ClassVar[str] = "Shrikumar et al. 2016, arXiv:1605.01713"
+
+    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
+        """See AttributionMethod.read."""
+        return Attribution(gradient, (gradient * difference).sum(dim=1))
+
+
+@dataclass(frozen=True)
+class Gradient(AttributionMethod):
+    """a_i = sum_b |g_ib|, over all four bases, whichever is observed; never negative."""
+
+    summary: ClassVar[str] = "absolute gradient, summed over the four bases"
+    citation: ClassVar[str] = "Simonyan, Vedaldi & Zisserman 2013, arXiv:1312.6034"
+
+    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
+        """See AttributionMethod.read."""
+        return Attribution(gradient, gradient.abs().sum(dim=1))
+
+
+@dataclass(frozen=True)
+class SimplexGradient(AttributionMethod):
+    """a_i = sum_b x_ib (g_ib - mean_b g_ib): what points off the simplex of bases is removed."""
+
+    summary: ClassVar[str] = "gradient corrected to the simplex, x input"
+    citation: ClassVar[str] = "Majdandzic, Rajesh & Koo, Genome Biology 2023"
+
+    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
+        """See AttributionMethod.read."""
+        corrected = gradient - gradient.mean(dim=1, keepdim=True)
+        return Attribution(corrected, (corrected * difference).sum(dim=1))
+
+
+@dataclass(frozen=True)
+class ExpectedGradients(AttributionMethod):
+    """a_i = sum_b (x - r)_ib g_ib(r + u (x - r)), one sample of r and u a step, as published.
+
+    The reference r is another example of the batch, u is uniform between 0 and 1. Of a batch of
+    one there is no other, and the attribution is zero.
+    """
+
+    summary: ClassVar[str] = "expected gradients, one reference from the batch a step"
+    citation: ClassVar[str] = "Erion et al., Nature Machine Intelligence 2021"
+    draws: ClassVar[bool] = True
+
+    def path(
+        self, sequence: torch.Tensor, applies: torch.Tensor, generator: torch.Generator | None
+    ) -> Path:
+        """See AttributionMethod.path; ValueError without a generator."""
+        if generator is None:
+            raise ValueError("expected gradients draw references: pass a torch.Generator")
+        # drawn for the whole batch, so that an example's draw does not hang on what is chosen
+        count, device = len(sequence), generator.device
+        shift = torch.randint(1, max(count, 2), (count,), generator=generator, device=device)
+        share = torch.empty(count, device=device).uniform_(generator=generator).to(sequence)
+        shift = shift.to(sequence.device)
+        reference = sequence[((torch.arange(count, device=shift.device) + shift) % count)[applies]]
+        difference = sequence[applies] - reference
+        points = reference + share[applies][:, None, None] * difference
+        return Path(points[None], difference)
+
+    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
+        """See AttributionMethod.read."""
+        return Attribution(gradient, (gradient * difference).sum(dim=1))
+
+
+@dataclass(frozen=True)
+class IntegratedGradients(AttributionMethod):
+    """a_i = sum_b (x - r)_ib mean_k g_ib(r + (k - 1/2) / K (x - r)), k = 1 ... K.
+
+    Attributes:
+        steps: K, points on the path; memory and time grow with it.
+        reference: r, all ``zero`` or ``uniform`` over the four bases (0.25 each).
+    """
+
+    summary: ClassVar[str] = "integrated gradients, by the midpoint rule"
+    citation: ClassVar[str] = "Sundararajan, Taly & Yan, ICML 2017"
+
+    steps: int = 8
+    reference: Literal["zero", "uniform"] = "zero"
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        if not 1 <= self.steps <= _MOST_STEPS:
+            raise UserError(f"steps {self.steps} is not a whole number from 1 to {_MOST_STEPS}")
+
+    def path(
+        self, sequence: torch.Tensor, applies: torch.Tensor, generator: torch.Generator | None
+    ) -> Path:
+        """See AttributionMethod.path."""
+        reference = 0.25 if self.reference == "uniform" else 0.0
+        difference = sequence[applies] - reference
+        share = (torch.arange(self.steps).to(sequence) + 0.5) / self.steps
+        return Path(reference + share[:, None, None, None] * difference, difference)
+
+    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
+        """See AttributionMethod.read."""
+        return Attribution(gradient, (gradient * difference).sum(dim=1))
+
+
+METHODS: dict[str, type[AttributionMethod]] = {
+    specs.kebab(cls.__name__): cls
+    for cls in (InputXGradient, Gradient, SimplexGradient, ExpectedGradients, IntegratedGradients)
+}
+"""by the name that ``--train-attribution`` takes"""
+
+
+def load_attribution(spec: str) -> AttributionMethod:
+    """A way to attribute from a spec such as ``integrated-gradients:steps=16``.
+
+    Raises:
+        UserError: for an unknown name or option, with a did-you-mean.
+    """
+    name, _ = specs.split_spec(spec)
+    if name not in METHODS:
+        raise unknown("attribution", name, METHODS)
+    return specs.build("attribution", METHODS[name], spec)
+
+
+def attribute_and_predict(
+    model: torch.nn.Module,
+    sequence: torch.Tensor,
+    applies: torch.Tensor,
+    target: Target,
+    *,
+    method: AttributionMethod | None = None,
+    args: Sequence[torch.Tensor] = (),
+    generator: torch.Generator | None = None,
+    create_graph: bool = True,
+) -> tuple[Any, Attribution]:
+    """One forward pass that also attributes some of the examples.
+
+    Only the chosen examples pay for the second differentiation, unless the model cannot take its
+    batch in parts (recurrent layers and attention beside batch norm in training mode, for
+    instance): then all do, with the same result. Which of the two is found out by trying both
+    when a model is first seen.
+
+    Args:
+        model: called with ``sequence`` and ``args``; gives (B, ...), or tuples, lists and
+            dictionaries of such. Examples may be coupled by batch norm only.
+        sequence: (B, 4, L) one-hot, floating.
+        applies: (B,) bool, which examples to attribute; at least one.
+        target: maps the model's output to one scalar per example.
+        method: how to attribute; gradient x input if left out.
+        args: further arguments of the model, (B, ...) each, such as control tracks.
+        generator: for methods that draw.
+        create_graph: keep the graph, so that a penalty on the result can be differentiated.
+
+    Returns:
+        the model's output in the order of ``sequence``, and the Attribution of the k chosen
+        examples: gradient (k, 4, L), observed (k, L).
+
+    Raises:
+        ValueError: for arguments of the wrong shape or dtype.
+    """
+    _check(sequence, applies, args)
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False):
+            copies = [value.clone() for value in (sequence, applies, *args)]
+            return attribute_and_predict(
+                model,
+                copies[0],
+                copies[1],
+                target,
+                method=method,
+                args=copies[2:],
+                generator=generator,
+                create_graph=create_graph,
+            )
+    method = method or InputXGradient()
+    path = method.path(sequence.detach(), applies, generator)
+    reading = _Reading(method, path, target, create_graph)
+    take = _at_inputs if path is None else _on_path
+    with torch.enable_grad(), twice_differentiable(model, wanted=create_graph):
+        return take(model, (sequence, *args), applies, reading)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How to get from the model's output to attributions."""
+
+    method: AttributionMethod
+    path: Path | None
+    target: Target
+    create_graph: bool
+
+    def gradient(self, output: Any, points: torch.Tensor, gate: Gate) -> torch.Tensor:
+        """Of the target by the points; gradient's shape is that of the points."""
+        scalars = self.target(output)
+        if scalars.shape != (len(points),):
+            raise ValueError(
+                f"target gives shape {tuple(scalars.shape)}, wanted ({len(points)},): one scalar "
+                "per example"
+            )
+        with gate.closed():
+            # the caller may want to differentiate the output too
+            return torch.autograd.grad(
+                scalars.sum(), points, retain_graph=True, create_graph=self.create_graph
+            )[0]
+
+
+def _at_inputs(
+    model: torch.nn.Module, inputs: Sequence[torch.Tensor], applies: torch.Tensor, reading: _Reading
+) -> tuple[Any, Attribution]:
+    """Chosen examples and the rest as two parts of one batch."""
+    order = torch.argsort(~applies, stable=True)
+    ordered, count = [value[order] for value in inputs], int(applies.sum())
+    chosen, rest = ([value[:count] for value in ordered], [value[count:] for value in ordered])
+    # a leaf, unless the caller differentiates by the sequence too
+    wanted = chosen[0].requires_grad
+    points = chosen[0] = chosen[0] if wanted else chosen[0].detach().requires_grad_()
+    gate = Gate(None if wanted else points)
+    parts = [chosen, rest] if count < len(order) else [chosen]
+    outputs = forward_parts(model, parts, gate, len(parts))
+    gradient = reading.gradient(outputs[0], points, gate)
+    attribution = reading.method.read(gradient, points.detach())
+    if len(outputs) == 1:
+        return outputs[0], attribution
+    back = torch.argsort(order)
+    joined = join_trees(outputs[0], outputs[1], 0)
+    return map_tensors(lambda value: value[back], joined), attribution
+
+
+def _on_path(
+    model: torch.nn.Module, inputs: Sequence[torch.Tensor], applies: torch.Tensor, reading: _Reading
+) -> tuple[Any, Attribution]:
+    """The batch, and points on the way to its chosen examples as guests."""
+    path = reading.path
+    assert path is not None
+    count = len(path.points)
+    points = path.points.flatten(0, 1).detach().requires_grad_()
+    guests = [points, *(v[applies].repeat(count, *[1] * (v.dim() - 1)) for v in inputs[1:])]
+    gate = Gate(points)
+    output, at_points = forward_parts(model, [inputs, guests], gate, 1)
+    gradient = reading.gradient(at_points, points, gate).view_as(path.points).mean(dim=0)
+    return output, reading.method.read(gradient, path.difference)
+
+
+@contextmanager
+def twice_differentiable(model: torch.nn.Module, *, wanted: bool) -> Iterator[None]:
+    """Choose kernels that have a second derivative, where torch has others too."""
+    if not wanted:
+        yield
+        return
+    recurrent = any(isinstance(module, torch.nn.RNNBase) for module in modules_of(model))
+    cudnn = torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
+    with sdpa_kernel(SDPBackend.MATH), cudnn:
+        yield
+
+
+def _check(sequence: torch.Tensor, applies: torch.Tensor, args: Sequence[torch.Tensor]) -> None:
+    if sequence.dim() != 3 or sequence.shape[1] != 4 or not sequence.is_floating_point():
+        raise ValueError(
+            f"sequence is {sequence.dtype} of shape {tuple(sequence.shape)}, wanted floating "
+            "(B, 4, L)"
+        )
+    count = len(sequence)
+    if applies.shape != (count,) or applies.dtype != torch.bool or not applies.any():
+        raise ValueError(
+            f"applies is {applies.dtype} of shape {tuple(applies.shape)}, wanted bool ({count},) "
+            "with at least one True"
+        )
+    for index, value in enumerate(args):
+        if len(value) != count:
+            raise ValueError(f"args[{index}] has {len(value)} rows, sequence has {count}")
+
+
+def input_x_gradient(
+    model: torch.nn.Module,
+    sequence: torch.Tensor,
+    target: Target,
+    *,
+    args: Sequence[torch.Tensor] = (),
+    create_graph: bool = True,
+) -> Attribution:
+    """Gradient x input of every example (Shrikumar et al. 2016, arXiv:1605.01713).
+
+    Args:
+        model: called with ``sequence`` and ``args``; examples may be coupled by batch norm only.
+        sequence: (B, 4, L) one-hot, floating; the result follows its device and dtype.
+        target: maps the model's output to (B,), the scalar to be attributed.
+        args: further arguments of the model, (B, ...) each.
+        create_graph: keep the graph, so that a penalty on the result can be differentiated.
+
+    Returns:
+        Attribution with gradient (B, 4, L) and observed (B, L).
+
+    Raises:
+        ValueError: for arguments of the wrong shape or dtype.
+    """
+    return _attribute(InputXGradient(), _Call(model, sequence, target, args, create_graph))
+
+
+def gradient(
+    model: torch.nn.Module,
+    sequence: torch.Tensor,
+    target: Target,
+    *,
+    args: Sequence[torch.Tensor] = (),
+    create_graph: bool = True,
+) -> Attribution:
+    """Gradient of every example; ``observed`` sums its absolute values over the four bases.
+
+    Arguments, result and errors are those of :func:`input_x_gradient`.
+    """
+    return _attribute(Gradient(), _Call(model, sequence, target, args, create_graph))
+
+
+def simplex_gradient(
+    model: torch.nn.Module,
+    sequence: torch.Tensor,
+    target: Target,
+    *,
+    args: Sequence[torch.Tensor] = (),
+    create_graph: bool = True,
+) -> Attribution:
+    """Gradient less its mean over the four bases, x input (Majdandzic, Rajesh & Koo 2023).
+
+    Arguments, result and errors are those of :func:`input_x_gradient`.
+    """
+    return _attribute(SimplexGradient(), _Call(model, sequence, target, args, create_graph))
+
+
+def expected_gradients(
+    model: torch.nn.Module,
+    sequence: torch.Tensor,
+    target: Target,
+    generator: torch.Generator,
+    *,
+    args: Sequence[torch.Tensor] = (),
+    create_graph: bool = True,
+) -> Attribution:
+    """One sample of expected gradients; references are other examples (Erion et al. 2021).
+
+    Further arguments, result and errors are those of :func:`input_x_gradient`.
+
+    Args:
+        model: as there.
+        sequence: as there; (B, 4, L) of at least two examples, or the attribution is zero.
+        target: as there.
+        generator: where reference and point on the path are drawn from.
+        args: as there; the example's own along its whole path.
+        create_graph: as there.
+    """
+    call = _Call(model, sequence, target, args, create_graph)
+    return _attribute(ExpectedGradients(), call, generator)
+
+
+def integrated_gradients(
+    model: torch.nn.Module,
+    sequence: torch.Tensor,
+    target: Target,
+    *,
+    method: IntegratedGradients | None = None,
+    args: Sequence[torch.Tensor] = (),
+    create_graph: bool = True,
+) -> Attribution:
+    """Integrated gradients (Sundararajan, Taly & Yan 2017); ``observed`` sums to f(x) - f(r).
+
+    Further arguments, result and errors are those of :func:`input_x_gradient`.
+
+    Args:
+        model: as there.
+        sequence: as there.
+        target: as there.
+        method: number of steps and reference; eight steps from zero if left out.
+        args: as there; the example's own along its whole path.
+        create_graph: as there.
+    """
+    call = _Call(model, sequence, target, args, create_graph)
+    return _attribute(method or IntegratedGradients(), call)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What every function above is given."""
+
+    model: torch.nn.Module
+    sequence: torch.Tensor
+    target: Target
+    args: Sequence[torch.Tensor]
+    create_graph: bool
+
+
+def _attribute(
+    method: AttributionMethod, call: _Call, generator: torch.Generator | None = None
+) -> Attribution:
+    everything = torch.ones(len(call.sequence), dtype=torch.bool, device=call.sequence.device)
+    return attribute_and_predict(
+        call.model,
+        call.sequence,
+        everything,
+        call.target,
+        method=method,
+        args=call.args,
+        generator=generator,
+        create_graph=call.create_graph,
+    )[1]

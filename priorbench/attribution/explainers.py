@@ -1,0 +1,452 @@
+"""Attributions of trained models: what metrics score.
+
+Each is a small class, chosen with ``--attributions``; :func:`load_explainer` gives one for use
+alone. What they draw (shuffled sequences, references) depends on the sequences and their places
+alone, so that all models that are compared are explained with the same references.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from priorbench.components import specs
+from priorbench.errors import UserError, unknown
+
+from . import differentiable
+
+_BASES_AT_ONCE = 1 << 17
+_MOST_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class ExplainedModel:
+    """A model and the sequences to explain.
+
+    Attributes:
+        model: in eval mode; called with a sequence and ``args``.
+        target: maps the model's output to (B,), the scalar that is explained.
+        sequence: (k, 4, L) one-hot float; N is an all-zero column.
+        args: further arguments of the model, (k, ...) each.
+        origin: (k, 4, L) what these sequences were before they were changed, from which references
+            are drawn, so that the change is all that differs; None for the sequences themselves.
+        turned: whether they are the reverse complements; then so are the references.
+    """
+
+    model: torch.nn.Module
+    target: Callable[[Any], torch.Tensor]
+    sequence: torch.Tensor
+    args: Sequence[torch.Tensor] = ()
+    origin: torch.Tensor | None = None
+    turned: bool = False
+
+    def at(self, rows: torch.Tensor) -> ExplainedModel:
+        """The sequences at ``rows``, (n,) int64."""
+        return replace(
+            self,
+            sequence=self.sequence[rows],
+            args=[a[rows] for a in self.args],
+            origin=None if self.origin is None else self.origin[rows],
+        )
+
+    @property
+    def sources(self) -> torch.Tensor:
+        """(k, 4, L) sequences from which references are drawn, as they were before any change."""
+        return self.sequence if self.origin is None else self.origin
+
+    def facing(self, references: torch.Tensor) -> torch.Tensor:
+        """References (..., 4, L) on the strand of these sequences."""
+        return references.flip(-2, -1) if self.turned else references
+
+    def chunks(self, copies: int = 1) -> Iterator[ExplainedModel]:
+        """A few sequences at a time, so that ``copies`` of each fit in memory together."""
+        count, length = len(self.sequence), self.sequence.shape[2]
+        step = max(1, _BASES_AT_ONCE // (length * copies))
+        for start in range(0, count, step):
+            yield self.at(torch.arange(start, min(start + step, count)))
+
+    def values(self, sequence: torch.Tensor) -> torch.Tensor:
+        """(k,) target of other sequences, (k, 4, L), with the arguments of these."""
+        with torch.no_grad():
+            value: torch.Tensor = self.target(self.model(sequence, *self.args))
+        return value
+
+    def gradient(self, sequence: torch.Tensor) -> torch.Tensor:
+        """(k, 4, L) gradient of the target at other sequences, with the arguments of these."""
+        found = differentiable.input_x_gradient(
+            self.model, sequence, self.target, args=self.args, create_graph=False
+        )
+        return found.gradient.detach()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Attributions of k sequences.
+
+    Attributes:
+        attribution: (k, L) float32 on the CPU, one signed value per position.
+        expected: (k,) what each row should add up to, where the method promises that; else None.
+    """
+
+    attribution: torch.Tensor
+    expected: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Explainer(ABC):
+    """A way to attribute a trained model's output to its input."""
+
+    summary: ClassVar[str]
+    citation: ClassVar[str]
+
+    @abstractmethod
+    def explain(self, subject: ExplainedModel) -> Explanation:
+        """Attributions of all sequences of the subject; the same for the same sequences."""
+
+
+def _joined(parts: Sequence[Explanation]) -> Explanation:
+    expected = [part.expected for part in parts if part.expected is not None]
+    return Explanation(
+        torch.cat([part.attribution for part in parts]).detach().float().cpu(),
+        torch.cat(expected).detach().float().cpu() if len(expected) == len(parts) else None,
+    )
+
+
+@dataclass(frozen=True)
+class _AtInputs(Explainer):
+    method: ClassVar[differentiable.AttributionMethod]
+
+    def explain(self, subject: ExplainedModel) -> Explanation:
+        """See Explainer.explain."""
+        parts = []
+        for part in subject.chunks():
+            read = self.method.read(part.gradient(part.sequence), part.sequence)
+            parts.append(Explanation(read.observed))
+        return _joined(parts)
+
+
+@dataclass(frozen=True)
+class InputXGradientExplainer(_AtInputs):
+    """a_i = sum_b x_ib g_ib, the gradient at the observed base."""
+
+    summary: ClassVar[str] = "gradient x input"
+    citation: ClassVar[str] = differentiable.InputXGradient.citation
+    method: ClassVar[differentiable.AttributionMethod] = differentiable.InputXGradient()
+
+
+@dataclass(frozen=True)
+class GradientExplainer(_AtInputs):
+    """a_i = sum_b |g_ib|, over all four bases, whichever is observed; never negative."""
+
+    summary: ClassVar[str] = "absolute gradient, summed over the four bases"
+    citation: ClassVar[str] = differentiable.Gradient.citation
+    method: ClassVar[differentiable.AttributionMethod] = differentiable.Gradient()
+
+
+@dataclass(frozen=True)
+class SimplexGradientExplainer(_AtInputs):
+    """a_i = sum_b x_ib (g_ib - mean_b g_ib): what points off the simplex of bases is removed."""
+
+    summary: ClassVar[str] = "gradient corrected to the simplex, x input"
+    citation: ClassVar[str] = differentiable.SimplexGradient.citation
+    method: ClassVar[differentiable.AttributionMethod] = differentiable.SimplexGradient()
+
+
+@dataclass(frozen=True)
+class IntegratedGradientsExplainer(Explainer):
+    """a_i = sum_b (x - r)_ib mean_k g_ib(r + (k - 1/2) / K (x - r)), k = 1 ... K.
+
+    Adds up to f(x) - f(r), but for the error of the midpoint rule.
+
+    Attributes:
+        steps: K, points on the path.
+        reference: r, all ``zero`` or ``uniform`` over the four bases (0.25 each).
+    """
+
+    summary: ClassVar[str] = "integrated gradients, by the midpoint rule"
+    citation: ClassVar[str] = differentiable.IntegratedGradients.citation
+
+    steps: int = 32
+    reference: Literal["zero", "uniform"] = "zero"
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        _check_draws("steps", self.steps)
+
+    def explain(self, subject: ExplainedModel) -> Explanation:
+        """See Explainer.explain."""
+        parts = []
+        for part in subject.chunks():
+            reference = torch.full_like(part.sequence, 0.25 if self.reference == "uniform" else 0)
+            difference = part.sequence - reference
+            total = torch.zeros_like(difference)
+            for step in range(self.steps):
+                total += part.gradient(reference + (step + 0.5) / self.steps * difference)
+            expected = part.values(part.sequence) - part.values(reference)
+            observed = (difference * total / self.steps).sum(dim=1)
+            parts.append(Explanation(observed, expected))
+        return _joined(parts)
+
+
+@dataclass(frozen=True)
+class ExpectedGradientsExplainer(Explainer):
+    """a_i = mean over samples of sum_b (x - r)_ib g_ib(r + u (x - r)).
+
+    r is another of the explained sequences, u uniform between 0 and 1. Adds up to the mean of
+    f(x) - f(r) in expectation.
+
+    Attributes:
+        samples: pairs of r and u per sequence.
+    """
+
+    summary: ClassVar[str] = "expected gradients, references from the explained sequences"
+    citation: ClassVar[str] = differentiable.ExpectedGradients.citation
+
+    samples: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        _check_draws("samples", self.samples)
+
+    def explain(self, subject: ExplainedModel) -> Explanation:
+        """See Explainer.explain; of a single sequence it is zero, as there is no other."""
+        count, device = len(subject.sequence), subject.sequence.device
+        generator = torch.Generator().manual_seed(0)
+        shift = torch.randint(1, max(count, 2), (self.samples, count), generator=generator)
+        other = ((torch.arange(count) + shift) % count).to(device)
+        share = torch.empty(self.samples, count).uniform_(generator=generator).to(device)
+        parts, done = [], 0
+        for part in subject.chunks():
+            rows = slice(done, done + len(part.sequence))
+            done = rows.stop
+            own = part.values(part.sequence)
+            total, expected = torch.zeros_like(part.sequence), torch.zeros_like(own)
+            for of, at in zip(other[:, rows], share[:, rows], strict=True):
+                reference = subject.facing(subject.sources[of])
+                difference = part.sequence - reference
+                total += difference * part.gradient(reference + at[:, None, None] * difference)
+                expected += own - part.values(reference)
+            parts.append(Explanation(total.sum(dim=1) / self.samples, expected / self.samples))
+        return _joined(parts)
+
+
+@dataclass(frozen=True)
+class DeepLiftShapExplainer(Explainer):
+    """DeepLIFT multipliers times x - r, mean over dinucleotide-shuffled sequences r.
+
+    By tangermeme. Adds up to the mean of f(x) - f(r), if every non-linear step of the network is
+    a module that it has a rule for. Where the target weights outputs by what is held fixed (as
+    the profile's does), f(r) is taken with the weights of x.
+
+    Attributes:
+        shuffles: references per sequence.
+    """
+
+    summary: ClassVar[str] = "DeepLIFT/SHAP with dinucleotide-shuffled references"
+    citation: ClassVar[str] = (
+        "Shrikumar, Greenside & Kundaje, ICML 2017; Lundberg & Lee, NeurIPS 2017; "
+        "tangermeme (Schreiber 2025)"
+    )
+
+    shuffles: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse options outside their range."""
+        _check_draws("shuffles", self.shuffles)
+
+    def explain(self, subject: ExplainedModel) -> Explanation:
+        """See Explainer.explain."""
+        from tangermeme.deep_lift_shap import deep_lift_shap
+
+        parts, done = [], 0
+        for part in subject.chunks(self.shuffles):
+            seeds = range(done, done + len(part.sequence))
+            done = seeds.stop
+            references = part.facing(shuffled(part.sources, self.shuffles, seeds))
+            with warnings.catch_warnings(), _unpooling():
+                # deltas are stored, and N is allowed
+                warnings.simplefilter("ignore")
+                found = deep_lift_shap(
+                    _Scalar(part),
+                    part.sequence,
+                    args=tuple(part.args) or None,
+                    references=references,
+                    batch_size=max(1, _BASES_AT_ONCE // part.sequence.shape[2]),
+                    additional_nonlinear_ops=_rules(part.model),
+                    only_warn=True,
+                    device=part.sequence.device,
+                )
+            parts.append(
+                Explanation(
+                    found.sum(dim=1).to(part.sequence.device), _mean_change(part, references)
+                )
+            )
+        return _joined(parts)
+
+
+@dataclass(frozen=True)
+class InSilicoMutagenesisExplainer(Explainer):
+    """a_i = f(x) - mean over the three other bases b of f(x with b at i); exact, by tangermeme.
+
+    An unknown base has attribution 0.
+    """
+
+    summary: ClassVar[str] = "in-silico mutagenesis: what is lost when the base is another"
+    citation: ClassVar[str] = "Zhou & Troyanskaya, Nature Methods 2015"
+
+    def explain(self, subject: ExplainedModel) -> Explanation:
+        """See Explainer.explain."""
+        from tangermeme.saturation_mutagenesis import saturation_mutagenesis
+
+        parts = []
+        length = subject.sequence.shape[2]
+        for part in subject.chunks(3 * length):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about N
+                raw: Any = saturation_mutagenesis(
+                    _Scalar(part),
+                    part.sequence,
+                    args=tuple(part.args) or None,
+                    batch_size=max(1, _BASES_AT_ONCE // length),
+                    raw_outputs=True,
+                    device=part.sequence.device,
+                    # its choice of a faster way hangs on the clock, and so would the last digits
+                    fast=False,
+                )
+            own, changed = raw[0].reshape(-1, 1), raw[1].reshape(len(part.sequence), 4, length)
+            known = part.sequence.sum(dim=1).to(own) > 0
+            # the base that is there is one of the four, and changes nothing
+            parts.append(Explanation(known * (4 * own - changed.sum(dim=1)) / 3))
+        return _joined(parts)
+
+
+def shuffled(sequence: torch.Tensor, count: int, seeds: Sequence[int]) -> torch.Tensor:
+    """Dinucleotide shuffles.
+
+    Args:
+        sequence: (k, 4, L) one-hot float.
+        count: shuffles of each.
+        seeds: one for each sequence.
+
+    Returns:
+        (k, count, 4, L) on the sequences' device and of their dtype; first and last base stay.
+    """
+    from tangermeme.ersatz import dinucleotide_shuffle
+
+    found: torch.Tensor = dinucleotide_shuffle(
+        sequence.cpu(), n=count, random_state=list(seeds), allow_N=True
+    )
+    return found.to(sequence)
+
+
+class _Scalar(torch.nn.Module):
+    """(B, 1) target of a model's output, as tangermeme wants it."""
+
+    def __init__(self, subject: ExplainedModel) -> None:
+        super().__init__()
+        self.model, self.target = subject.model, subject.target
+        self.train(subject.model.training)  # tangermeme leaves the mode that it finds
+
+    def forward(self, sequence: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
+        return self.target(self.model(sequence, *args))[:, None]
+
+
+@contextmanager
+def _unpooling() -> Iterator[None]:
+    """Let torch undo max-pooling, which it does not call deterministic.
+
+    It is, where pools do not overlap: each position is written once.
+    """
+    wanted = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(wanted)
+
+
+def _rules(model: torch.nn.Module) -> dict[type, Any]:
+    """Rules for modules that are no part of torch.
+
+    Local integrated gradients, or the rescale rule where the module says by an attribute
+    ``elementwise`` that every value goes its own way.
+    """
+    from tangermeme.deep_lift_shap import _nonlinear, integrated_gradients_op
+
+    own = {
+        type(module)
+        for module in model.modules()
+        if not list(module.children())
+        and not list(module.parameters())
+        and not type(module).__module__.startswith("torch.")
+    }
+    by_path = integrated_gradients_op()
+    return {cls: _nonlinear if getattr(cls, "elementwise", False) else by_path for cls in own}
+
+
+def _mean_change(subject: ExplainedModel, references: torch.Tensor) -> torch.Tensor:
+    """(k,) mean over references of f(x) - f(r), what f holds fixed taken at x.
+
+    f, the target, is linear in the model's output but for what it holds fixed.
+    """
+    count = references.shape[1]
+    with torch.no_grad():
+        own = _leaves(subject.model(subject.sequence, *subject.args))
+        means = [torch.zeros_like(leaf) for leaf in own]
+        for number in range(count):
+            output = _leaves(subject.model(references[:, number], *subject.args))
+            means = [mean + leaf / count for mean, leaf in zip(means, output, strict=True)]
+    with torch.enable_grad():
+        output = subject.model(subject.sequence, *subject.args)
+        leaves = _leaves(output)
+        slopes = torch.autograd.grad(subject.target(output).sum(), leaves, allow_unused=True)
+    change = torch.zeros(len(subject.sequence), device=subject.sequence.device)
+    for slope, leaf, mean in zip(slopes, own, means, strict=True):
+        if slope is not None:
+            change += (slope * (leaf - mean)).flatten(1).sum(dim=1)
+    return change
+
+
+def _leaves(output: Any) -> list[torch.Tensor]:
+    if isinstance(output, torch.Tensor):
+        return [output]
+    items = output.values() if isinstance(output, dict) else output
+    return [leaf for item in items for leaf in _leaves(item)]
+
+
+def _check_draws(name: str, value: int) -> None:
+    if not 1 <= value <= _MOST_DRAWS:
+        raise UserError(f"{name} {value} is not a whole number from 1 to {_MOST_DRAWS}")
+
+
+EXPLAINERS: dict[str, type[Explainer]] = {
+    specs.kebab(cls.__name__.removesuffix("Explainer")): cls
+    for cls in (
+        InputXGradientExplainer,
+        GradientExplainer,
+        SimplexGradientExplainer,
+        IntegratedGradientsExplainer,
+        ExpectedGradientsExplainer,
+        DeepLiftShapExplainer,
+        InSilicoMutagenesisExplainer,
+    )
+}
+"""by the name that ``--attributions`` takes"""
+
+
+def load_explainer(spec: str) -> Explainer:
+    """A way to attribute from a spec such as ``deep-lift-shap:shuffles=50``.
+
+    Raises:
+        UserError: for an unknown name or option, with a did-you-mean.
+    """
+    name, _ = specs.split_spec(spec)
+    if name not in EXPLAINERS:
+        raise unknown("attribution", name, EXPLAINERS)
+    return specs.build("attribution", EXPLAINERS[name], spec)

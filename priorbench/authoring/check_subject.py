@@ -1,0 +1,189 @@
+"""What every prior must do, as checks that run over any of them: ``priorbench check``.
+
+A check is a function of a :class:`PriorUnderTest` that returns what it saw in a few words, raises
+:class:`CheckFailed` where the prior breaks its contract, and :class:`NotApplicable` where the check
+has nothing to test. Everything runs on the CPU, on small random sequences from fixed seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from priorbench.attribution.differentiable import InputXGradient
+from priorbench.components import registry
+from priorbench.components.contracts import (
+    Architecture,
+    Attribution,
+    Batch,
+    NetworkShape,
+    Prior,
+    Scale,
+    Task,
+)
+from priorbench.errors import UserError
+from priorbench.seeds import RandomStreams
+from priorbench.training.loop import seeded_torch
+from priorbench.training.objective import Objective, Regularisation
+
+TASK = "binary"
+_ARCHITECTURE = "three-conv:batch_norm=false"  # one example is enough for it
+_LENGTH = 80
+_LUCK = RandomStreams(0, ("conformance",), 0)
+
+
+class CheckFailed(Exception):
+    """The prior breaks its contract; the message says how, and what to do."""
+
+
+class NotApplicable(Exception):
+    """There is nothing to check; the message says why."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What came of a check.
+
+    Attributes:
+        check: its name.
+        outcome: ``passed``, ``failed`` or ``not applicable``.
+        detail: what was seen, in a few words.
+    """
+
+    check: str
+    outcome: Literal["passed", "failed", "not applicable"]
+    detail: str
+
+
+@dataclass(frozen=True)
+class PriorUnderTest:
+    """A prior under test.
+
+    Attributes:
+        spec: as the user wrote it.
+        prior: built from it.
+    """
+
+    spec: str
+    prior: Prior
+
+    def penalty(self, gradient: torch.Tensor, sequence: torch.Tensor) -> torch.Tensor:
+        """(B,) penalty of gradient x input, all examples positive."""
+        attribution = Attribution(gradient, (gradient * sequence).sum(dim=1))
+        labels = sequence.new_ones(len(sequence))
+        value = self.prior.penalty(attribution, Batch(sequence, labels))
+        if not isinstance(value, torch.Tensor):
+            raise CheckFailed(f"penalty returns a {type(value).__name__}, wanted a tensor (B,)")
+        return value
+
+    def must(self, hook: str) -> None:
+        """NotApplicable unless the prior acts through the hook."""
+        if not self.prior.overrides(hook):
+            raise NotApplicable(f"has no {hook}")
+
+
+def sequences(count: int, length: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """(count, 4, length) random one-hot sequences, always the same."""
+    generator = torch.Generator().manual_seed(count * 100003 + length)
+    codes = torch.randint(0, 4, (count, length), generator=generator)
+    return torch.eye(4, dtype=dtype)[codes].transpose(1, 2).contiguous()
+
+
+def gradients(count: int, length: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """(count, 4, length) random numbers in place of a gradient, always the same."""
+    generator = torch.Generator().manual_seed(count * 100019 + length)
+    return torch.randn(count, 4, length, generator=generator, dtype=dtype)
+
+
+def _network(
+    length: int = _LENGTH, scale: Scale = "smoke", spec: str = _ARCHITECTURE
+) -> torch.nn.Module:
+    with seeded_torch(0, torch.device("cpu")):
+        architecture: Architecture = registry.build("architecture", spec)
+        return architecture.build(NetworkShape(length), scale)
+
+
+def _weight(prior: Prior) -> float:
+    try:
+        return prior.default_weight(TASK)
+    except UserError:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class _TrainingStep:
+    """A training step of a small network under a prior: call it for its losses and gradients."""
+
+    prior: Prior
+    batch: Batch
+    scale: Scale = "smoke"
+
+    def start(self) -> Objective:
+        """A fresh network, as the prior changes it."""
+        task: Task = registry.build("task", TASK)
+        network = _network(self.batch.sequence.shape[2], self.scale)
+        parts = self.prior.parts(_weight(self.prior), TASK)
+        regularisation = Regularisation(parts, InputXGradient())
+        return Objective(regularisation.adapt(network), task, regularisation, _LUCK)
+
+    def take(self, objective: Objective) -> list[torch.Tensor]:
+        """Losses and the gradients of all parameters."""
+        losses = list(objective.losses(self.batch, 1.0))
+        learnt = [value for value in objective.model.parameters() if value.requires_grad]
+        found = torch.autograd.grad(losses[0] + losses[1], learnt, allow_unused=True)
+        return losses + [gradient for gradient in found if gradient is not None]
+
+
+def _step(
+    prior: Prior, labels: Sequence[float], length: int = _LENGTH, scale: Scale = "smoke"
+) -> _TrainingStep:
+    return _TrainingStep(prior, Batch(sequences(len(labels), length), torch.tensor(labels)), scale)
+
+
+_MIXED = (1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0)
+
+
+class _Allocated(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sums the bytes of every tensor that an operation makes: an upper bound of the peak."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        made = result if isinstance(result, (list, tuple)) else [result]
+        self.bytes += sum(v.numel() * v.element_size() for v in made if torch.is_tensor(v))
+        return result
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As in a worker; idle threads would count as processor time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _kept_for_backward() -> Iterator[dict[int, int]]:
+    """Bytes by address of what operations keep for the backward pass."""
+    sizes: dict[int, int] = {}
+    held = []  # else an address could be used again
+
+    def pack(value: torch.Tensor) -> torch.Tensor:
+        storage = value.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+        held.append(value)
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
+        yield sizes

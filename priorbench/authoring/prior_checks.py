@@ -1,0 +1,493 @@
+"""What every prior must do, as checks that run over any of them: ``priorbench check``.
+
+A check is a function of a :class:`PriorUnderTest` that returns what it saw in a few words, raises
+:class:`CheckFailed` where the prior breaks its contract, and :class:`NotApplicable` where the check
+has nothing to test. Everything runs on the CPU, on small random sequences from fixed seeds.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from priorbench.components import registry
+from priorbench.components.contracts import (
+    Attribution,
+    Batch,
+)
+from priorbench.errors import UserError
+from priorbench.study.tuning_rule import weight_grid
+from priorbench.training.loop import seeded_torch, weights_hash
+
+from .check_subject import (
+    _LENGTH,
+    _MIXED,
+    TASK,
+    CheckFailed,
+    CheckResult,
+    NotApplicable,
+    PriorUnderTest,
+    _Allocated,
+    _kept_for_backward,
+    _network,
+    _one_thread,
+    _step,
+    _TrainingStep,
+    _weight,
+    gradients,
+    sequences,
+)
+
+_LENGTHS = (50, 101, 1000, 5000)
+
+
+Check = Callable[[PriorUnderTest], str]
+
+
+def describes_itself(subject: PriorUnderTest) -> str:
+    """Summary, citation and a valid default weight."""
+    prior = subject.prior
+    if not getattr(prior, "summary", ""):
+        raise CheckFailed("has no summary: set the class attribute `summary`, one line")
+    cited = [getattr(part.prior, "citation", "") for part in prior.parts(1.0, TASK)]
+    if prior.acts and not all(cited):
+        raise CheckFailed("has no citation: set the class attribute `citation`")
+    if not prior.acts:
+        return "does nothing, and says so"
+    try:
+        weight = prior.default_weight(TASK)
+    except UserError:
+        return f"no default weight for {TASK}: runs need --weights"
+    prior.check_weight(weight)
+    return f"default weight {weight:g} for {TASK}"
+
+
+def can_be_tuned(subject: PriorUnderTest) -> str:
+    """It allows the weights that ``--tune 5`` tries."""
+    prior = subject.prior
+    if not prior.has_strength:
+        raise NotApplicable("has no strength to tune")
+    try:
+        default = prior.default_weight(TASK)
+    except UserError:
+        raise NotApplicable(f"no default weight for {TASK}") from None
+    if not default:
+        raise NotApplicable("its default weight is 0")
+    weights = weight_grid(default, 5, prior.weight_bound(TASK))
+    for weight in weights:
+        try:
+            for part in prior.parts(weight, TASK):
+                part.prior.check_weight(part.weight)
+        except UserError as error:
+            raise CheckFailed(
+                f"{error}: give its bound in `weight_bound`, or set `has_strength = False`"
+            ) from None
+    return ", ".join(f"{weight:g}" for weight in weights)
+
+
+def is_plain_data(subject: PriorUnderTest) -> str:
+    """A frozen dataclass that survives pickling, so that workers can have it."""
+    prior = subject.prior
+    parameters = vars(type(prior)).get("__dataclass_params__")
+    if parameters is None or not parameters.frozen:
+        raise CheckFailed(
+            "is no frozen dataclass of its own: decorate it with @dataclass(frozen=True)"
+        )
+    hash(prior)
+    pickle.dumps(prior)
+    if copy.copy(prior) != prior:  # by the same protocol as pickling
+        raise CheckFailed("a copy is not equal: options must be plain values")
+    return ", ".join(field.name for field in dataclasses.fields(prior)) or "no options"
+
+
+def keeps_initial_weights(subject: PriorUnderTest) -> str:
+    """Pairing: the network starts from the weights that every other prior starts from."""
+    subject.must("adapt")
+    with seeded_torch(1, torch.device("cpu")):
+        network = _network()
+        before, outputs = weights_hash(network), network(sequences(3, _LENGTH)).shape
+        weight = _weight(subject.prior)
+        adapted = subject.prior.adapt(network, weight)
+        if weights_hash(adapted) != before:
+            raise CheckFailed(
+                "adapt changes the initial weights, so that comparisons are not paired"
+            )
+        if adapted(sequences(3, _LENGTH)).shape != outputs:
+            raise CheckFailed("adapt changes the shape of the output")
+        adapted.eval()
+        if not torch.equal(adapted(sequences(3, _LENGTH)), adapted(sequences(3, _LENGTH))):
+            raise CheckFailed("the adapted network is random in evaluation mode")
+    return "same weights, same output shape"
+
+
+def trains(subject: PriorUnderTest) -> str:
+    """One step with positives and negatives."""
+    return _finite(_step(subject.prior, _MIXED))
+
+
+def trains_without_positives(subject: PriorUnderTest) -> str:
+    """One step on a batch without an example that attribution priors apply to by default."""
+    return _finite(_step(subject.prior, (0.0, 0.0, 0.0)))
+
+
+def trains_on_one_example(subject: PriorUnderTest) -> str:
+    """One step on a batch of one."""
+    return _finite(_step(subject.prior, (1.0,)))
+
+
+def _finite(step: _TrainingStep) -> str:
+    with seeded_torch(0, torch.device("cpu")):
+        values = step.take(step.start())
+    if not all(torch.isfinite(value).all() for value in values):
+        raise CheckFailed("a loss or its gradient is not finite")
+    return f"losses {values[0].item():.3g} + {values[1].item():.3g}"
+
+
+def repeats_itself(subject: PriorUnderTest) -> str:
+    """The same seed gives the same losses and gradients, two steps long."""
+    step = _step(subject.prior, _MIXED)
+    runs = []
+    for _ in range(2):
+        with seeded_torch(5, torch.device("cpu")):
+            objective = step.start()
+            runs.append(step.take(objective) + step.take(objective))
+    if not all(map(_same_bits, *runs)):
+        raise CheckFailed(
+            "two trainings from one seed differ: draw from the generator that is given"
+        )
+    return "bit by bit"
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Equal, with NaN in the same places: being finite is another check's."""
+    return torch.equal(one.nan_to_num(), other.nan_to_num()) and torch.equal(
+        one.isnan(), other.isnan()
+    )
+
+
+def has_one_value_per_example(subject: PriorUnderTest) -> str:
+    """Shape (B,), the dtype of the attribution, and the same value when asked again."""
+    subject.must("penalty")
+    for count, length, dtype in ((3, 50, torch.float32), (1, 101, torch.float64)):
+        given = gradients(count, length, dtype), sequences(count, length, dtype)
+        value = subject.penalty(*given)
+        if value.shape != (count,):
+            raise CheckFailed(f"shape {tuple(value.shape)}, wanted ({count},)")
+        if value.dtype != dtype:
+            raise CheckFailed(
+                f"{value.dtype} for attributions of {dtype}: follow the input's dtype"
+            )
+        if not _same_bits(value, subject.penalty(*given)):
+            raise CheckFailed(
+                "two values for one attribution: a penalty must not draw random numbers or "
+                "remember earlier calls"
+            )
+    return "(B,), float32 and float64"
+
+
+def is_finite(subject: PriorUnderTest) -> str:
+    """Value and gradient, also of attributions that are zero, wholly or but for one example."""
+    subject.must("penalty")
+    for length in _LENGTHS:
+        for count in (1, 3):
+            noise = gradients(count, length)
+            one_zero = noise.clone()
+            one_zero[0] = 0
+            for name, gradient in (
+                ("noise", noise),
+                ("zero", torch.zeros_like(noise)),
+                ("partly zero", one_zero),
+            ):
+                gradient.requires_grad_()
+                value = subject.penalty(gradient, sequences(count, length))
+                slope = torch.zeros_like(gradient)  # of a value that does not hang on it
+                if value.requires_grad:
+                    (slope,) = torch.autograd.grad(value.sum(), gradient)
+                for what, tensor in (("value", value), ("gradient", slope)):
+                    if not torch.isfinite(tensor).all():
+                        raise CheckFailed(f"{what} is not finite: {name}, {count} x {length} bp")
+    return f"{_LENGTHS[0]} to {_LENGTHS[-1]} bp, zero attributions too"
+
+
+def leaves_arguments_alone(subject: PriorUnderTest) -> str:
+    """No change of its arguments in place."""
+    prior = subject.prior
+    if prior.overrides("penalty"):
+        gradient, sequence = gradients(3, 50), sequences(3, 50)
+        observed = (gradient * sequence).sum(dim=1)
+        labels = torch.ones(3)
+        kept = [value.clone() for value in (gradient, sequence, observed, labels)]
+        prior.penalty(Attribution(gradient, observed), Batch(sequence, labels))
+        _same(kept, (gradient, sequence, observed, labels), "penalty")
+    if prior.overrides("parameter_penalty"):
+        network = _network()
+        kept = [parameter.detach().clone() for parameter in network.parameters()]
+        prior.parameter_penalty(network).backward()  # type: ignore[no-untyped-call]
+        _same(kept, list(network.parameters()), "parameter_penalty")
+    if prior.overrides("augment"):
+        sequence = sequences(3, 50)
+        kept = [sequence.clone()]
+        prior.augment(sequence, _weight(prior), torch.Generator().manual_seed(0))
+        _same(kept, (sequence,), "augment")
+    return "same bits after the call"
+
+
+def _same(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor], hook: str) -> None:
+    if not all(torch.equal(a, b) for a, b in zip(before, after, strict=True)):
+        raise CheckFailed(f"{hook} changes its arguments in place")
+
+
+def differentiates(subject: PriorUnderTest) -> str:
+    """First and second derivatives against finite differences, in float64."""
+    subject.must("penalty")
+    length = _LENGTHS[0]
+    sequence = sequences(1, length, torch.float64)
+    gradient = gradients(1, length, torch.float64).requires_grad_()
+
+    def value(x: torch.Tensor) -> torch.Tensor:
+        return subject.penalty(x, sequence)
+
+    if not value(gradient).requires_grad:
+        raise NotApplicable(f"is constant at {length} bp")
+    try:
+        torch.autograd.gradcheck(value, gradient, eps=1e-6, atol=1e-5)
+        if _bends(value, gradient):
+            # by random projections: the whole matrix would take minutes
+            torch.autograd.gradgradcheck(value, gradient, eps=1e-6, atol=1e-4, fast_mode=True)
+    except (RuntimeError, AssertionError) as error:
+        raise CheckFailed(f"derivatives are wrong: {str(error).strip().splitlines()[0]}") from error
+    return "gradcheck and gradgradcheck in float64"
+
+
+def _bends(value: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor) -> bool:
+    """Whether there is a second derivative to check: a sum of absolute values has none."""
+    (slope,) = torch.autograd.grad(value(at).sum(), at, create_graph=True)
+    return slope.requires_grad
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Equal to rounding in float64, measured by the largest value."""
+    size = float(other.detach().abs().max()) if other.numel() else 0.0
+    return torch.allclose(one, other, rtol=1e-7, atol=1e-10 * size)
+
+
+def ignores_order(subject: PriorUnderTest) -> str:
+    """Examples in another order have their penalties in that order."""
+    subject.must("penalty")
+    gradient, sequence = gradients(5, 60, torch.float64), sequences(5, 60, torch.float64)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    moved = subject.penalty(gradient[order], sequence[order])
+    if not _alike(moved, subject.penalty(gradient, sequence)[order]):
+        raise CheckFailed("penalties do not follow their examples when the batch is reordered")
+    return "5 examples"
+
+
+def ignores_scale(subject: PriorUnderTest) -> str:
+    """Where the prior claims to be scale-free."""
+    subject.must("penalty")
+    if not subject.prior.scale_free:
+        raise NotApplicable("does not claim to be scale-free")
+    gradient, sequence = gradients(4, 60, torch.float64), sequences(4, 60, torch.float64)
+    value = subject.penalty(gradient, sequence)
+    for factor in (1e-6, 10.0, 1e6):
+        if not _alike(subject.penalty(factor * gradient, sequence), value):
+            raise CheckFailed(
+                f"claims to be scale-free, and is not at {factor:g} times the attribution"
+            )
+    return "1e-6 to 1e6 times"
+
+
+def ignores_strand(subject: PriorUnderTest) -> str:
+    """Where the prior claims to be invariant to reverse complement."""
+    subject.must("penalty")
+    claims = [p.prior for p in subject.prior.parts(1.0, TASK) if p.prior.overrides("penalty")]
+    if not all(prior.reverse_complement_invariant for prior in claims):
+        raise NotApplicable("does not claim to be invariant to reverse complement")
+    for length in (60, 101):
+        gradient = gradients(4, length, torch.float64)
+        sequence = sequences(4, length, torch.float64)
+        # A C G T upside down is T G C A
+        turned = subject.penalty(gradient.flip(1, 2), sequence.flip(1, 2))
+        if not _alike(turned, subject.penalty(gradient, sequence)):
+            raise CheckFailed("claims to be invariant to reverse complement, and is not")
+    return "even and odd lengths"
+
+
+def maps_over_models(subject: PriorUnderTest) -> str:
+    """Value and gradient of several models at once, by ``torch.func.vmap``."""
+    subject.must("penalty")
+    reason = "; ".join(
+        part.prior.not_vmappable
+        for part in subject.prior.parts(1.0, TASK)
+        if part.prior.not_vmappable
+    )
+    sequence = sequences(3, 40, torch.float64)
+    models = torch.stack([gradients(3, 40, torch.float64) * factor for factor in (1.0, -2.0)])
+
+    def value(gradient: torch.Tensor) -> torch.Tensor:
+        return subject.penalty(gradient, sequence).sum()
+
+    both = torch.func.grad_and_value(value)
+    try:
+        found = torch.func.vmap(both)(models)
+    except RuntimeError as error:
+        if reason:
+            raise NotApplicable(reason) from error
+        raise CheckFailed(
+            f"vmap: {str(error).splitlines()[0]}; set `not_vmappable` to say why it cannot be"
+        ) from error
+    for index, model in enumerate(models):
+        for a, b in zip(found, both(model), strict=True):
+            if not _alike(a[index], b):
+                raise CheckFailed("vmap gives another result than one model at a time")
+    return "value and gradient"
+
+
+def needs_linear_memory(subject: PriorUnderTest) -> str:
+    """Twice the examples or twice the length: twice the memory, in value and gradient."""
+    subject.must("penalty")
+    base = _bytes_of_penalty(subject, 8, 1024)
+    for count, length in ((16, 1024), (8, 4096), (1024, 50)):
+        factor = count * length / (8 * 1024)
+        needed = _bytes_of_penalty(subject, count, length)
+        if needed > 1.25 * factor * base + 64 * count:  # and a few numbers an example
+            ratio = needed / base
+            raise CheckFailed(
+                f"{ratio:.1f} times the memory for {factor:g} times the batch x length"
+            )
+    return f"{base / (8 * 1024 * 4):.0f} numbers a position, all told"
+
+
+def _bytes_of_penalty(subject: PriorUnderTest, count: int, length: int) -> int:
+    gradient = gradients(count, length).requires_grad_()
+    sequence = sequences(count, length)
+    with _Allocated() as allocated:
+        value = subject.penalty(gradient, sequence)
+        if value.requires_grad:
+            torch.autograd.grad(value.sum(), gradient)
+    return int(allocated.bytes)
+
+
+def penalises_parameters(subject: PriorUnderTest) -> str:
+    """The penalty on parameters: one finite number with a gradient."""
+    subject.must("parameter_penalty")
+    network = _network(spec="three-conv")
+    value = subject.prior.parameter_penalty(network)
+    if value.shape != ():
+        raise CheckFailed(f"parameter_penalty has shape {tuple(value.shape)}, wanted ()")
+    if not value.requires_grad:
+        raise CheckFailed("parameter_penalty has no gradient")
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    slopes = torch.autograd.grad(value, learnt, allow_unused=True, materialize_grads=True)
+    if not all(torch.isfinite(found).all() for found in (value, *slopes)):
+        raise CheckFailed("parameter_penalty or its gradient is not finite")
+    return f"{value.item():.3g} on a small network"
+
+
+def changes_input(subject: PriorUnderTest) -> str:
+    """The changed training input: same shape and dtype, from the generator that is given."""
+    subject.must("augment")
+    for dtype in (torch.float32, torch.float64):
+        sequence = sequences(3, 50, dtype)
+        weight = _weight(subject.prior)
+        drawn = [
+            subject.prior.augment(sequence, weight, torch.Generator().manual_seed(3))
+            for _ in range(2)
+        ]
+        if drawn[0].shape != sequence.shape or drawn[0].dtype != dtype:
+            raise CheckFailed("augment changes the shape or the dtype of the sequence")
+        if not torch.equal(*drawn):
+            raise CheckFailed("augment differs for the same generator: draw from nothing else")
+        if not torch.isfinite(drawn[0]).all():
+            raise CheckFailed("augment gives input that is not finite")
+    return "same shape, same draw from the same generator"
+
+
+def has_a_price(subject: PriorUnderTest) -> str:
+    """Processor time and memory of a training step over those of none; never fails."""
+    priors = (registry.load_prior("none"), subject.prior)
+    steps = [_step(prior, _MIXED * 8, 200, "standard") for prior in priors]
+    times: tuple[list[float], list[float]] = ([], [])
+    kept = []
+    with seeded_torch(0, torch.device("cpu")), _one_thread():
+        objectives = [step.start() for step in steps]
+        for step, objective in zip(steps, objectives, strict=True):
+            step.take(objective)  # the first one also finds out how the network takes its parts
+            with _kept_for_backward() as sizes:
+                step.take(objective)
+            kept.append(sum(sizes.values()))
+        for _ in range(7):
+            for step, objective, found in zip(steps, objectives, times, strict=True):
+                started = time.process_time()
+                step.take(objective)
+                found.append(time.process_time() - started)
+    ratio = statistics.median(times[1]) / statistics.median(times[0])
+    memory = kept[1] / kept[0]
+    return f"{ratio:.1f} x the time, {memory:.1f} x the memory kept for backward, of none"
+
+
+FIRST: tuple[Check, ...] = (describes_itself, is_plain_data, has_one_value_per_example)
+"""where one of these fails, the others would only say the same again"""
+CHECKS: tuple[Check, ...] = (
+    *FIRST,
+    can_be_tuned,
+    is_finite,
+    leaves_arguments_alone,
+    differentiates,
+    ignores_order,
+    ignores_scale,
+    ignores_strand,
+    maps_over_models,
+    needs_linear_memory,
+    penalises_parameters,
+    changes_input,
+    keeps_initial_weights,
+    trains,
+    trains_without_positives,
+    trains_on_one_example,
+    repeats_itself,
+    has_a_price,
+)
+
+
+def check_prior(spec: str) -> Iterator[CheckResult]:
+    """Run every check on a prior, one after the other.
+
+    Args:
+        spec: as for :func:`priorbench.load_prior`.
+
+    Raises:
+        UserError: if there is no such prior.
+    """
+    subject = PriorUnderTest(spec, registry.load_prior(spec))
+    broken = ""
+    for check in CHECKS:
+        if broken and check not in FIRST:
+            name = check.__name__.replace("_", " ")
+            yield CheckResult(name, "not applicable", f"not run: {broken!r} failed")
+            continue
+        found = run_check(check, subject)
+        yield found
+        if found.outcome == "failed" and check in FIRST:
+            broken = broken or found.check
+
+
+def run_check(check: Check, subject: PriorUnderTest) -> CheckResult:
+    """What came of one check; an exception of the prior's own is a failure."""
+    name = check.__name__.replace("_", " ")
+    try:
+        return CheckResult(name, "passed", check(subject))
+    except NotApplicable as reason:
+        return CheckResult(name, "not applicable", str(reason))
+    except CheckFailed as reason:
+        return CheckResult(name, "failed", str(reason))
+    except (Exception, SystemExit) as error:
+        # whatever a prior raises where it should not is what the check is there to find
+        first = (str(error).splitlines() or [""])[0]
+        return CheckResult(name, "failed", f"{type(error).__name__}: {first}")

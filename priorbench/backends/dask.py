@@ -1,0 +1,188 @@
+"""Trials on a Dask cluster that is running, by its own client.
+
+Not by joblib's backend: that one runs everything in the driver where the cluster has room for one
+task, and hands over no more than what the workers that were there at the start have room for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import CancelledError
+from typing import Any
+
+import distributed
+from distributed.comm import connect
+
+from priorbench.errors import UserError
+from priorbench.execution.devices import CUDA, Device, choose_device
+from priorbench.execution.run_group import Group, TrialOutcome
+
+from .cluster import PATIENCE, Cluster, Refused, run_admitted
+from .worker_check import refusal
+
+_GPU = "GPU"
+_THREADS = (
+    "runs {threads} tasks at once in one process, and trials need one each: start workers with "
+    "`dask worker --nworkers {threads} --nthreads 1`"
+)
+
+
+class DaskEngine(Cluster):
+    """The workers of a Dask scheduler."""
+
+    def __init__(self, address: str, jobs: int | None, say: Callable[[str], None]) -> None:
+        """Connect.
+
+        Args:
+            address: of the scheduler, such as ``tcp://host:8786``.
+            jobs: how many trials at once; None for as many as there is room for.
+            say: called with a line for the user.
+
+        Raises:
+            UserError: if nobody answers there.
+        """
+        super().__init__(f"--scheduler {address}", jobs, say)
+        _require_answer(address)
+        # what is lost is said in one line
+        for logger in ("distributed", "distributed.client"):
+            logging.getLogger(logger).setLevel(logging.CRITICAL)
+        self._client = distributed.Client(
+            address, timeout=PATIENCE, set_as_default=False, name="priorbench"
+        )
+        self._ends: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def device(self, wanted: str) -> Device:
+        """As :meth:`engines.Engine.device`: what workers offer, once there is one."""
+        if not self._workers():
+            self.say(f"{self.name} has no worker yet; waiting for one")
+            self._client.wait_for_workers(1)
+        workers = self._workers().values()
+        gpus = sum(map(_offers_gpu, workers))
+        found = choose_device(
+            wanted,
+            gpus=gpus,
+            cores=len(workers),
+            jobs=self.jobs,
+            hint=f"no worker of {self.name} offers a GPU; start each with one GPU visible to it "
+            "and --resources GPU=1",
+        )
+        self.gpu = found.kind == CUDA
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """The engine, and the hosts of its workers."""
+        hosts = sorted({str(worker["host"]) for worker in self._workers().values()})
+        return {"backend": f"dask {distributed.__version__}", "hosts": hosts}
+
+    def slots(self) -> int:
+        """As :meth:`cluster.Cluster.slots`."""
+        workers = self._workers().values()
+        return sum(map(_offers_gpu, workers)) if self.gpu else len(workers)
+
+    def _workers(self) -> Mapping[str, Any]:
+        # all of them: versions before 2026.8 tell of five
+        workers: Mapping[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+        return workers
+
+    def refusals(self, path: str) -> Mapping[str, str]:
+        """As :meth:`cluster.Cluster.refusals`; of those that trials would go to."""
+        found = {}
+        workers = self._workers()
+        answers = self._client.run(refusal, path, on_error="return")
+        for address, answer in answers.items():
+            worker = workers.get(address, {})
+            if self.gpu and not _offers_gpu(worker):
+                continue
+            name = f"{worker.get('host', address)} ({address})"
+            found[name] = _refused(answer, worker.get("nthreads", 1))
+        return found
+
+    def submit(self, path: str, group: Group) -> Any:
+        """As :meth:`cluster.Cluster.submit`."""
+        future = self._client.submit(
+            _run_here,
+            path,
+            group,
+            key=f"{group[0].trial.id}-{secrets.token_hex(4)}",
+            pure=False,
+            resources={_GPU: 1} if self.gpu else None,
+        )
+        future.add_done_callback(self._ends.put)
+        return future
+
+    def ended(self, handles: Collection[Any], timeout: float) -> list[Any]:
+        """As :meth:`cluster.Cluster.ended`."""
+        found = []
+        try:
+            found.append(self._ends.get(timeout=timeout))
+            while True:
+                found.append(self._ends.get_nowait())
+        except queue.Empty:
+            return [future for future in found if future in handles]
+
+    def result(self, handle: Any) -> list[TrialOutcome] | Refused | None:
+        """As :meth:`cluster.Cluster.result`."""
+        try:
+            result: list[TrialOutcome] | Refused = handle.result()
+        except distributed.KilledWorker:
+            return None
+        except CancelledError:
+            raise UserError(
+                f"{self.name}: the scheduler went away; the same command goes on where it stopped"
+            ) from None
+        return result
+
+    def cancel(self, handles: Collection[Any]) -> None:
+        """As :meth:`cluster.Cluster.cancel`; what has begun goes on to its end."""
+        if handles and self._client.status == "running":
+            self._client.cancel(list(handles))
+
+    def close(self) -> None:
+        """As :meth:`cluster.Cluster.close`."""
+        self._client.close()
+
+
+def _offers_gpu(worker: Mapping[str, Any]) -> bool:
+    return bool(worker.get("resources", {}).get(_GPU, 0) >= 1)
+
+
+def _require_answer(address: str) -> None:
+    """Fail soon where no scheduler answers; the client would wait for ever for what is no Dask."""
+
+    async def ask() -> None:
+        arguments = distributed.Security().get_connection_args("client")
+        async with asyncio.timeout(PATIENCE):
+            comm = await connect(address, timeout=PATIENCE, **arguments)
+        comm.abort()
+
+    try:
+        asyncio.run(ask())
+    except (OSError, ValueError, TypeError) as error:  # no time left, no address, no certificate
+        what = str(error) or f"nothing within {PATIENCE:.0f} s"
+        raise UserError(
+            f"--scheduler {address}: no Dask scheduler answers there ({what}); `dask scheduler` "
+            "starts one and names its address"
+        ) from error
+
+
+def _run_here(path: str, group: Group) -> list[TrialOutcome] | Refused:
+    worker = distributed.get_worker()
+    reason = _too_many_threads(worker.state.nthreads)
+    return (
+        Refused(f"the worker at {worker.address} {reason}") if reason else run_admitted(path, group)
+    )
+
+
+def _refused(answer: str | Exception, threads: int) -> str:
+    if isinstance(answer, Exception):
+        return f"cannot load priorbench as it is here: {type(answer).__name__}: {answer}"
+    return answer or _too_many_threads(threads)
+
+
+def _too_many_threads(threads: int) -> str:
+    """Why a worker process with that many threads is refused, or ""."""
+    return _THREADS.format(threads=threads) if threads > 1 else ""

@@ -1,0 +1,48 @@
+"""What runs trials: processes of this machine, or the workers of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from priorbench.errors import UserError
+
+from .base import DASK, LOKY, RAY, Engine, RunPlacement
+
+_PACKAGES = {DASK: "distributed", RAY: "ray"}
+
+
+def open_engine(machines: RunPlacement, say: Callable[[str], None]) -> Engine:
+    """What runs trials there; the caller closes it.
+
+    Raises:
+        UserError: if options do not fit, a package is missing, or nobody answers at the address.
+    """
+    backend, address = machines.backend, machines.scheduler
+    if backend == LOKY:
+        if address is not None:
+            raise UserError(
+                f"--scheduler {address}: goes with --backend dask or ray; name the backend, or "
+                "leave the address out to run on this machine"
+            )
+        from .local import LocalEngine
+
+        return LocalEngine(machines.jobs)
+    try:
+        if backend == DASK:
+            from .dask import DaskEngine
+
+            if address is None:
+                raise UserError(
+                    "--backend dask: needs the address of a scheduler that is running, such as "
+                    "--scheduler tcp://HOST:8786; `dask scheduler` starts one and names it"
+                )
+            return DaskEngine(address, machines.jobs, say)
+        from .ray import RayEngine
+
+        return RayEngine(address, machines.jobs, say)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--backend {backend}: the package {_PACKAGES[backend]} is not installed "
+            f"({error.name} is missing); pip install 'priorbench[{backend}]', here and on the "
+            "workers"
+        ) from error

@@ -1,0 +1,124 @@
+"""Who may work for a run on a cluster: who sees its files, and has the driver's code and versions.
+
+Needs no torch, so that a worker answers soon.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from priorbench.components import registry, source_code
+from priorbench.files import write_json
+from priorbench.run_directory import RunDirectory
+
+_CODE = "the code of priorbench"
+_SESSION = ".session-"
+
+
+def facts_here(packages: Sequence[str], plugins: Sequence[str]) -> dict[str, str]:
+    """What must be the same for the driver and for every worker, by name.
+
+    Args:
+        packages: whose versions count.
+        plugins: paths of plug-in files, which are read as they are now.
+    """
+    found = {"Python": ".".join(platform.python_version_tuple()[:2]), _CODE: _code_digest()}
+    found |= {package: _version(package) for package in packages}
+    for path in plugins:
+        try:
+            found[f"plug-in {path}"] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+        except OSError as error:
+            found[f"plug-in {path}"] = f"not readable ({error.strerror})"
+    return found
+
+
+# As they were when this process began to use them: what was changed since is not what it runs.
+@cache
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@cache
+def _code_digest() -> str:
+    """Hash of all code of the engine and of the components that are installed."""
+    engine = source_code.engine_files(".")
+    named = {str(path.relative_to(source_code.PACKAGE)): path for path in engine}
+    for kind in ("prior", "task", "architecture"):
+        for component in registry.components(kind).values():
+            if not component.plugin:
+                siblings = component.path.parent.glob("_*.py")
+                named |= {f"{kind}s/{path.name}": path for path in (component.path, *siblings)}
+    digest = hashlib.sha256()
+    for place, path in sorted(named.items()):
+        digest.update(f"{place}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def end_sessions(run: RunDirectory) -> None:
+    """Let nobody work any more for drivers that were killed; the caller holds the run's lock."""
+    for path in run.root.glob(f"{_SESSION}*"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def session(run: RunDirectory, packages: Sequence[str], plugins: Sequence[str]) -> Iterator[Path]:
+    """A file that says who may work for this run, and until when: while it is there.
+
+    Its name is new every time, so that no cache of a network file system has an answer to whether
+    it is there.
+    """
+    path = run.root.resolve() / f"{_SESSION}{secrets.token_hex(8)}"
+    asked = {"packages": list(packages), "plugins": list(plugins)}
+    write_json(path, {**asked, "facts": facts_here(packages, plugins)})
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def refusal(path: str) -> str:
+    """Why this process may not work for a run, or "".
+
+    Args:
+        path: of the session file.
+    """
+    try:
+        wanted = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError:
+        return (
+            f"sees no {path}: the run directory must be on a file system that the driver and all "
+            "workers share, under the same path; choose such an --out"
+        )
+    return difference(wanted["facts"], facts_here(wanted["packages"], wanted["plugins"]))
+
+
+def difference(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """The first fact in which a worker differs from its driver, and what to do, or ""."""
+    for name, value in wanted.items():
+        if found.get(name) == value:
+            continue
+        if name.startswith("plug-in "):
+            there = found.get(name, "")
+            state = there if there.startswith("not readable") else "with other contents"
+            return f"finds {name} {state}: it must be on a shared file system, under the same path"
+        if name == _CODE:
+            return (
+                f"has not {_CODE} that the driver has; install the same there, and restart workers "
+                "that were started before the code was changed"
+            )
+        return (
+            f"has {name} {found.get(name)}, the driver {value}; results would not be comparable: "
+            "install the same versions"
+        )
+    return ""

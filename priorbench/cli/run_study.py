@@ -1,0 +1,265 @@
+"""One `priorbench run`: from a study to a finished run directory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from priorbench.backends.base import RunPlacement, Workforce
+from priorbench.backends.open import open_engine
+from priorbench.backends.run_pending import (
+    PendingTrial,
+    TrialEnded,
+    pending,
+    run_pending,
+)
+from priorbench.components import registry
+from priorbench.components.contracts import Task
+from priorbench.components.extras import require_modisco
+from priorbench.components.registry import reports_package
+from priorbench.errors import UserError
+from priorbench.execution.environment import environment
+from priorbench.files import slug, write_json, write_text
+from priorbench.results.chosen_weights import TUNING_FILE, choose_weights, chosen_weights, told
+from priorbench.results.collect import write_results
+from priorbench.results.tables import as_csv, task_options
+from priorbench.run_directory import RunDirectory
+from priorbench.study.plan import Plan, make_plan, resolve, with_evaluation
+from priorbench.study.study import (
+    ABOUT,
+    CHOOSING,
+    MEASURED,
+    Study,
+    first_difference,
+    read_toml,
+)
+from priorbench.study.trial import EVALUATE, TUNE, hash_of
+
+PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended.
+
+    Attributes:
+        root: the run directory.
+        statuses: trials by status, all of the plan.
+        seconds: wall time of this call.
+        unscored: trained trials that could not be scored again.
+    """
+
+    root: Path
+    statuses: Mapping[str, int]
+    seconds: float
+    unscored: int = 0
+
+
+@dataclass(frozen=True)
+class RunConsole:
+    """Where a run tells what it does.
+
+    Attributes:
+        say: called with a line.
+        progress: called with the number of pending trials; gives a callback for ended trials.
+    """
+
+    say: Callable[[str], None]
+    progress: Callable[[int], Any]
+
+
+def run_study(
+    study: Study, out: Path | None, *, machines: RunPlacement, command: str, console: RunConsole
+) -> RunOutcome:
+    """Run what is missing of a study and write its results.
+
+    Args:
+        study: as the user wrote it.
+        out: the run directory; None for ``runs/NAME-HASH``, the same for the same study.
+        machines: where trials run.
+        command: what to record as the command that repeats this.
+        console: where to tell.
+
+    Raises:
+        UserError: for input that cannot be used, an ``out`` that holds another study, or machines
+            that cannot be had.
+    """
+    started = time.monotonic()
+    with closing(open_engine(machines, console.say)) as engine:
+        device = engine.device(study.device)
+        crew = Workforce(engine, device, machines.ensemble)
+        console.say(f"device: {device.told()}")
+        resolved = resolve(study, device.kind)
+        run = RunDirectory(
+            out or Path("runs") / f"{slug(study.name)}-{hash_of(_identity(resolved))[:8]}"
+        )
+        _refuse_other_study(run.root, resolved)
+        resolved = _with_what_was_asked(run.root, resolved, console)
+        with _cleared_if_refused(run.root), run.lock():
+            plan = make_plan(resolved, run, console.say)
+            for name, notes in plan.notes.items():
+                for note in notes:
+                    console.say(f"{name}: {note}")
+            write_text(run.root / "study.toml", resolved.to_toml())
+            facts = {**environment(device.kind, device.slots), **engine.facts()}
+            write_json(run.root / "environment.json", {**facts, **_about(plan, run, command)})
+            if resolved.tune:
+                plan = _tune(plan, run, crew, console)
+            write_plan(plan, run)
+            # tuning trials that failed were tried again before weights were chosen, not after
+            todo = pending(plan.of_stage(EVALUATE), run)
+            _run_stage(plan, EVALUATE, todo, run, crew=crew, console=console)
+            statuses = write_results(plan, run)
+    return RunOutcome(run.root, statuses, time.monotonic() - started)
+
+
+def _about(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
+    """What environment.json says of a plan."""
+    # a plug-in is known to the study that ran it, not to every reader of its report
+    priors = {spec: registry.prior_facts(spec) for spec in plan.study.priors}
+    tasks = dict.fromkeys(setting.source.task for setting in plan.settings)
+    return {
+        "command": command,
+        "datasets": {
+            name: str(folder.relative_to(run.root)) for name, folder in plan.datasets.items()
+        },
+        "notes": plan.notes,
+        "priors": priors,
+        "tasks": {task: _task_facts(task) for task in tasks},
+    }
+
+
+def _tune(plan: Plan, run: RunDirectory, crew: Workforce, console: RunConsole) -> Plan:
+    """Run what is missing of the tuning trials, choose, and plan the evaluation."""
+    todo = pending(plan, run)
+    if todo:
+        write_plan(plan, run)
+    _run_stage(plan, TUNE, todo, run, crew=crew, console=console)
+    choices = choose_weights(plan, run)
+    write_text(run.root / TUNING_FILE, as_csv(choices))
+    for line in told(choices):
+        console.say(line)
+    return with_evaluation(plan, chosen_weights(choices))
+
+
+def _run_stage(
+    plan: Plan,
+    stage: str,
+    todo: Sequence[PendingTrial],
+    run: RunDirectory,
+    *,
+    crew: Workforce,
+    console: RunConsole,
+) -> None:
+    """Run what is missing of one stage, with a word about how much that is."""
+    what = "tuning trials" if stage == TUNE else "trials"
+    count = len(plan.of_stage(stage).trials)
+    console.say(f"{count} {what}, {len(todo)} to run, in {run.root}")
+    notes: Counter[str] = Counter()
+    with console.progress(len(todo)) as ended:
+
+        def note(event: TrialEnded) -> None:
+            if event.note:
+                notes[event.note] += 1
+            ended(event)
+
+        run_pending(plan, run, todo, crew=crew, ended=note)
+    for text, count in notes.items():
+        console.say(f"of trials that should have trained at once {text} ({count} x)")
+
+
+def _task_facts(spec: str) -> dict[str, Any]:
+    task: Task = registry.build("task", spec)
+    return {
+        "options": task_options(spec),
+        "motif_length_option": type(task).motif_length_option,
+    }
+
+
+def _identity(study: Study) -> dict[str, Any]:
+    """What makes a study another one."""
+    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT})
+
+
+def _refuse_other_study(root: Path, study: Study) -> None:
+    path = root / "study.toml"
+    if not path.exists():
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            known = {".lock", "data", "trials"}
+            if not root.is_dir() or any(item.name not in known for item in root.iterdir()):
+                raise UserError(f"{root}: is not empty and not a run; choose another --out")
+        return
+    difference = first_difference(read_toml(path), _identity(study))
+    if difference:
+        shown = f"`priorbench compare {root} --baseline` shows another baseline, or "
+        hint = shown if difference.startswith("baseline ") else ""
+        raise UserError(f"{root}: holds another study: {difference}; {hint}choose another --out")
+
+
+def _with_what_was_asked(root: Path, study: Study, console: RunConsole) -> Study:
+    """The study with the attributions and the discovery that the folder has been asked for before.
+
+    Raises:
+        UserError: for another main attribution, by which primary metrics were declared, or where
+            TF-MoDISco is not installed any more.
+    """
+    if not (root / "study.toml").exists():
+        return study
+    old = read_toml(root / "study.toml")
+    asked, discovery = old.get("attributions", []), bool(old.get("discovery", False))
+    if asked and asked[0] != study.attributions[0]:
+        raise UserError(
+            f"{root}: primary metrics are those of attribution {asked[0]!r} there, and of "
+            f"{study.attributions[0]!r} here; name {asked[0]!r} first, or choose another --out"
+        )
+    everything = list(dict.fromkeys([*asked, *study.attributions]))
+    more = [spec for spec in everything if spec not in study.attributions]
+    if discovery and not study.discovery:
+        require_modisco()  # before trials fail for want of it
+        more.append("discovery")
+    if more:
+        console.say(f"as asked of this folder before, scored too: {', '.join(more)}")
+    return study.model_copy(
+        update={"attributions": everything, "discovery": discovery or study.discovery}
+    )
+
+
+@contextmanager
+def _cleared_if_refused(root: Path) -> Iterator[None]:
+    """Leave no half-made run directory behind where the input turns out to be unusable."""
+    existed, empty = root.exists(), not root.exists() or not any(root.iterdir())
+    try:
+        yield
+    except (UserError, OSError):
+        if empty and not (root / "study.toml").exists():
+            shutil.rmtree(root / "data", ignore_errors=True)
+            (root / ".lock").unlink(missing_ok=True)
+            if not existed:
+                root.rmdir()
+        raise
+
+
+def write_plan(plan: Plan, run: RunDirectory) -> None:
+    """Write plan.csv: which trials there are, in the order in which they are run."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(PLAN_COLUMNS)
+    for t in plan.trials:
+        writer.writerow(
+            [t.id, t.stage, t.task, t.dataset, t.architecture, t.prior, t.weight, t.seed]
+        )
+    write_text(run.root / "plan.csv", buffer.getvalue())
+
+
+def report_writer() -> Callable[[Sequence[Path], Path], None]:
+    """The function that writes the report, found like every other component."""
+    write: Callable[[Sequence[Path], Path], None] = reports_package().write_report
+    return write

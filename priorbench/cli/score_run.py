@@ -1,0 +1,81 @@
+"""One `priorbench run`: from a study to a finished run directory."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+from priorbench.backends.base import RunPlacement, Workforce
+from priorbench.backends.open import open_engine
+from priorbench.backends.run_pending import TrialEnded, pending, run_pending
+from priorbench.files import write_text
+from priorbench.results.chosen_weights import TUNING_FILE, choose_weights, chosen_weights
+from priorbench.results.collect import write_results
+from priorbench.results.tables import as_csv
+from priorbench.run_directory import FAILED, RunDirectory
+from priorbench.study.plan import Plan, read_plan
+from priorbench.study.study import (
+    Measurements,
+)
+from priorbench.study.trial import EVALUATE
+
+from .run_study import RunConsole, RunOutcome
+
+
+def score_run(
+    root: Path, more: Measurements, *, machines: RunPlacement, console: RunConsole
+) -> RunOutcome:
+    """Score the trained models of a run where a score is missing or by other code than the present.
+
+    Args:
+        root: the run directory.
+        more: what is measured beside what the study asks for.
+        machines: where it is done.
+        console: where to tell.
+
+    Raises:
+        UserError: if the folder holds no run, for unknown attributions, or while another process
+            is running in it.
+    """
+    started = time.monotonic()
+    run = RunDirectory(root)
+    plan = read_plan(run, more)
+    unscored = 0
+    with closing(open_engine(machines, console.say)) as engine, run.lock():
+        crew = Workforce(engine, engine.device(plan.study.device))
+        todo = pending(plan, run)
+        console.say(f"{len(plan.trials)} trained trials, {len(todo)} to score, in {root}")
+        with console.progress(len(todo)) as ended:
+
+            def count(event: TrialEnded) -> None:
+                nonlocal unscored
+                unscored += event.status == FAILED
+                ended(event)
+
+            run_pending(plan, run, todo, crew=crew, ended=count)
+        write_text(root / "study.toml", plan.study.to_toml())
+        everything = read_plan(run, trained=False)
+        if plan.study.tune:
+            _choose_again(everything, run, console)
+        statuses = write_results(everything, run)
+    return RunOutcome(root, statuses, time.monotonic() - started, unscored)
+
+
+def _choose_again(plan: Plan, run: RunDirectory, console: RunConsole) -> None:
+    """Renew tuning.csv after scoring, unless the evaluation trials would no longer fit it.
+
+    A run that has not come to its evaluation has chosen nothing yet.
+    """
+    evaluated = plan.of_stage(EVALUATE).trials
+    if not evaluated:
+        return
+    choices = choose_weights(plan, run)
+    chosen = chosen_weights(choices)
+    if all(trial.weight == chosen[trial.block, trial.prior] for trial in evaluated):
+        write_text(run.root / TUNING_FILE, as_csv(choices))
+        return
+    console.say(
+        "by the new scores other weights would be chosen; `priorbench run "
+        f"{run.root / 'study.toml'} --out {run.root}` trains them"
+    )

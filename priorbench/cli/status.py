@@ -1,0 +1,66 @@
+"""How far a run has come, from its files alone."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from priorbench.errors import UserError
+from priorbench.run_directory import RunDirectory
+from priorbench.study.study import read_toml
+from priorbench.study.trial import EVALUATE, TUNE
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Counts of trials.
+
+    Attributes:
+        by_prior: for each prior, evaluation trials by status; ``pending`` for those without a
+            record.
+        tuning: the same of the trials that choose weights; empty where weights are not tuned.
+        unplanned: evaluation trials that wait for weights to be chosen.
+        in_flight: ids of trials that were begun and not finished.
+        failures: prior, seed, reason of trials that failed or collapsed.
+    """
+
+    by_prior: dict[str, Counter[str]]
+    tuning: dict[str, Counter[str]]
+    unplanned: int
+    in_flight: list[str]
+    failures: list[tuple[str, str, str]]
+
+
+def read_status(root: Path) -> RunStatus:
+    """Count the trials of a run directory.
+
+    Raises:
+        UserError: if there is no plan in it.
+    """
+    path = root / "plan.csv"
+    if not path.is_file():
+        raise UserError(f"{root}: no plan.csv here, so this is not a run directory")
+    run = RunDirectory(root)
+    by_stage: dict[str, dict[str, Counter[str]]] = {TUNE: {}, EVALUATE: {}}
+    blocks = set()
+    failures = []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    records = run.records(row["trial"] for row in rows)
+    for row, (_, record) in zip(rows, records, strict=True):
+        status = str(record["status"]) if record else "pending"
+        by_stage[row["stage"]].setdefault(row["prior"], Counter())[status] += 1
+        blocks.add((row["task"], row["dataset"], row["architecture"]))
+        if record and record.get("reason"):
+            failures.append((row["prior"], row["seed"], str(record["reason"])))
+    unplanned = 0 if by_stage[EVALUATE] else len(blocks) * _arms_and_seeds(root)
+    in_flight = sorted(set(run.in_flight()))
+    return RunStatus(by_stage[EVALUATE], by_stage[TUNE], unplanned, in_flight, failures)
+
+
+def _arms_and_seeds(root: Path) -> int:
+    """How many evaluation trials a block of the study has."""
+    study = read_toml(root / "study.toml")
+    return len(study["priors"]) * len(study["seeds"])

@@ -1,0 +1,243 @@
+"""What ``priorbench validate`` finds in a data file or a study, without training anything."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from priorbench.components.contracts import Scale
+from priorbench.data.codes import SPLITS
+from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.data.formats.encoding import N_CODE
+from priorbench.run_directory import RunDirectory
+from priorbench.study.plan import BASELINE, make_plan, resolve, with_evaluation
+from priorbench.study.study import Study, load_study, read_toml
+from priorbench.study.trial import EVALUATE, TUNE
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What one split of a dataset holds.
+
+    Attributes:
+        sequences: how many.
+        positives: per output, how many have label 1; empty where labels are no classes.
+        gc: GC content, 0 to 1 of the known bases: of positives and negatives where labels are
+            classes of one output, else of all; NaN where there are none.
+        unknown: share of N, 0 to 1.
+        chromosomes: windows by chromosome, where places are known.
+        reads: mean of the reads in a window, track by track and array by array.
+        empty: windows without a read.
+    """
+
+    sequences: int
+    positives: Sequence[int]
+    gc: Mapping[str, float]
+    unknown: float
+    chromosomes: Mapping[str, int]
+    reads: Mapping[str, Sequence[float]]
+    empty: int
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What was found in a dataset.
+
+    Attributes:
+        name: ``task/dataset``.
+        length: of the windows in bp.
+        splits: by the names of ``dataset.SPLITS``.
+        notes: what was dropped or chosen while reading.
+    """
+
+    name: str
+    length: int
+    splits: Mapping[str, SplitFacts]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """A study that can be run.
+
+    Attributes:
+        study: resolved.
+        trials: how many evaluation trials a run would have, by prior; empty for a data file.
+        tuning: how many trials would choose weights, by prior; empty where weights are not tuned.
+        datasets: in the order of the study.
+    """
+
+    study: Study
+    trials: Mapping[str, int]
+    tuning: Mapping[str, int]
+    datasets: Sequence[DatasetFacts]
+
+
+def validate(
+    path: Path,
+    *,
+    plugins: Sequence[Path] = (),
+    scale: Scale | None = None,
+    say: Callable[[str], None],
+) -> StudyFacts:
+    """Read a study or a data file with every file it names, as a run would, and count.
+
+    Args:
+        path: a TOML file; one with the key ``task`` is a data file.
+        plugins: files that define what it needs beyond the built-in components.
+        scale: instead of the study's; ``quick`` for a data file.
+        say: called with a line of progress.
+
+    Raises:
+        UserError: for whatever a run of it would refuse.
+    """
+    only_data = "task" in read_toml(path)
+    study = Study(name=path.stem, data=[path]) if only_data else load_study(path)
+    update = {"plugins": [*study.plugins, *plugins], "scale": scale or study.scale}
+    study = study.model_copy(update=update)
+    resolved = resolve(study, "cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        plan = make_plan(resolved, RunDirectory(Path(folder)), say)
+        datasets = [
+            facts_of(name, load_dataset(where), plan.notes[name])
+            for name, where in plan.datasets.items()
+        ]
+    trials = {TUNE: Counter[str](), EVALUATE: Counter[str]()}
+    # how many evaluation trials there are does not depend on the weights
+    for trial in [] if only_data else (with_evaluation(plan, {}) if study.tune else plan).trials:
+        trials[trial.stage][trial.prior] += 1
+    return StudyFacts(resolved, trials[EVALUATE], trials[TUNE], datasets)
+
+
+def facts_of(name: str, dataset: Dataset, notes: Sequence[str]) -> DatasetFacts:
+    """Count a dataset, in chunks.
+
+    Args:
+        name: for the user.
+        dataset: an opened dataset.
+        notes: what was said while it was read.
+    """
+    splits = {split: _split(dataset, dataset.rows(i)) for i, split in enumerate(SPLITS)}
+    return DatasetFacts(name, dataset.length, splits, notes)
+
+
+def _split(dataset: Dataset, rows: NDArray[np.int64]) -> SplitFacts:
+    tracks = [name for name, column in dataset.columns.items() if len(column.shape) == 3]
+    classes = not tracks
+    outputs = int(np.prod(dataset.columns["label"].shape[1:], initial=1))
+    positives = np.zeros(outputs, dtype=np.int64)
+    bases = {name: np.zeros(2, dtype=np.int64) for name in ("positives", "negatives", "all")}
+    unknown, empty = 0, 0
+    reads = {name: np.zeros(dataset.columns[name].shape[1]) for name in tracks}
+    for begin in range(0, len(rows), _CHUNK):
+        part = rows[begin : begin + _CHUNK]
+        codes = dataset.codes(part)
+        label = dataset.columns["label"].take(part).reshape(len(part), -1)
+        known = (codes != N_CODE).sum(axis=1)
+        gc = ((codes == 1) | (codes == 2)).sum(axis=1)
+        unknown += int(codes.size - known.sum())
+        members = {"all": np.ones(len(part), dtype=bool)}
+        if classes:
+            positives += (label == 1).sum(axis=0)
+            members |= {"positives": label[:, 0] == 1, "negatives": label[:, 0] != 1}
+        for name, chosen in members.items():
+            bases[name] += gc[chosen].sum(), known[chosen].sum()
+        for name in tracks:
+            total = _middle(dataset, name, part).sum(axis=2)
+            reads[name] += total.sum(axis=0)
+            empty += int((total.sum(axis=1) == 0).sum()) if name == "reads" else 0
+    wanted = ("positives", "negatives") if classes and outputs == 1 else ("all",)
+    return SplitFacts(
+        sequences=len(rows),
+        positives=positives.tolist() if classes else [],
+        gc={name: float(bases[name][0] / max(bases[name][1], 1)) for name in wanted},
+        unknown=unknown / max(len(rows) * dataset.length, 1),
+        chromosomes=_chromosomes(dataset, rows),
+        reads={name: (total / max(len(rows), 1)).tolist() for name, total in reads.items()},
+        empty=empty,
+    )
+
+
+def _middle(dataset: Dataset, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    values: NDArray[np.float32] = dataset.columns[name].take(rows)
+    return values[:, :, dataset.margin : values.shape[2] - dataset.margin]
+
+
+def _chromosomes(dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, int]:
+    if dataset.place is None:
+        return {}
+    numbers = np.bincount(dataset.place[rows, 0], minlength=len(dataset.meta["chromosomes"]))
+    found = zip(dataset.meta["chromosomes"], numbers.tolist(), strict=True)
+    return {name: count for name, count in found if count}
+
+
+def as_text(facts: StudyFacts) -> str:
+    """What was found, for a terminal: a table a dataset, then the trials."""
+    tables = ["\n".join(_lines(dataset)) for dataset in facts.datasets]
+    study = facts.study
+    if not facts.trials:
+        return "\n\n".join(tables)
+    over = f"at scale {study.scale} over"
+    if facts.tuning:
+        total, arms = _counted(facts.tuning)
+        tables.append(
+            f"{total:,} tuning trials {over} {_seeds(study.tuning_seed_list)}: {arms}. Every prior "
+            f"with a strength tries {study.tune} weight{'s' if study.tune > 1 else ''} on "
+            f"validation data; rule {study.tuning_rule}, margin {study.loss_margin:.1%} of the "
+            f"loss of {BASELINE}."
+        )
+    total, arms = _counted(facts.trials)
+    tables.append(f"{total:,} trials {over} {_seeds(study.seed_list)}: {arms}.")
+    return "\n\n".join(tables)
+
+
+def _counted(trials: Mapping[str, int]) -> tuple[int, str]:
+    return sum(trials.values()), ", ".join(f"{name} ({count})" for name, count in trials.items())
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+
+
+def _lines(facts: DatasetFacts) -> list[str]:
+    splits = facts.splits.values()
+    rows = [("", list(facts.splits)), ("sequences", [f"{s.sequences:,}" for s in splits])]
+    if len(next(iter(splits)).positives) > 1:
+        label = f"positives of an output (of {len(next(iter(splits)).positives)})"
+        rows.append((label, [f"{min(s.positives):,} to {max(s.positives):,}" for s in splits]))
+    elif next(iter(splits)).positives:
+        rows.append(("positives", [f"{s.positives[0]:,}" for s in splits]))
+    for name in next(iter(splits)).gc:
+        of = "GC content" + ("" if name == "all" else f" of {name}")
+        rows.append((of, [f"{s.gc[name]:.1%}" for s in splits]))
+    rows.append(("share of N", [f"{s.unknown:.2%}" for s in splits]))
+    for array, tracks in next(iter(splits)).reads.items():
+        for track in range(len(tracks)):
+            name = f"{array} in a window{_strand(track, len(tracks))}"
+            rows.append((name, [f"{s.reads[array][track]:,.1f}" for s in splits]))
+    if next(iter(splits)).reads:
+        rows.append(("windows without reads", [f"{s.empty:,}" for s in splits]))
+    first = max(len(name) for name, _ in rows)
+    widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(facts.splits))]
+    table = [
+        "  ".join([name.ljust(first), *(c.rjust(w) for c, w in zip(cells, widths, strict=True))])
+        for name, cells in rows
+    ]
+    places = [
+        f"{split}: {', '.join(f'{chrom} {count:,}' for chrom, count in s.chromosomes.items())}"
+        for split, s in facts.splits.items()
+        if s.chromosomes
+    ]
+    return [f"{facts.name}: windows of {facts.length:,} bp", *table, *places, *facts.notes]
+
+
+def _strand(track: int, tracks: int) -> str:
+    return f", {('plus', 'minus')[track]} strand" if tracks == 2 else ""

@@ -1,0 +1,105 @@
+"""How many seeds a claim takes, from the runs that there are: `priorbench power`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from priorbench.statistics import (
+    ClaimKind,
+    cautious_spread,
+    needed_runs,
+    pair_correlation,
+    smallest_effect,
+)
+from priorbench.study.declared import DeclaredClaims
+
+from .correction_families import Family
+from .paired_runs import BLOCK_COLUMNS, PairedRuns
+from .within_dataset import POWER
+
+POWERS = (0.8, 0.95)
+DIFFERENCE, NONINFERIORITY = "difference", "non-inferiority"
+POWER_COLUMNS = [
+    *BLOCK_COLUMNS,
+    "prior",
+    "claim",
+    "tests",
+    "pilot_seeds",
+    "correlation",
+    "spread",
+    "effect",
+    "seeds_80",
+    "seeds_95",
+    "cautious_80",
+    "cautious_95",
+    "visible",
+]
+
+
+def plan_seeds(
+    pairs: Sequence[PairedRuns],
+    claims: DeclaredClaims,
+    found: dict[tuple[str, str, str], Family],
+    effect: float | None,
+) -> pd.DataFrame:
+    """Seeds needed for every prior: for a difference, for non-inferiority, alone and in its family.
+
+    Columns ``seeds_*`` take the pilot's standard deviation of the differences for the truth,
+    ``cautious_*`` its upper 80% confidence limit. A claim of non-inferiority supposes that there
+    is no difference at all. ``visible`` is the smallest difference that as many seeds as the pilot
+    has find four times in five.
+
+    Args:
+        pairs: of one metric.
+        claims: what was declared.
+        found: the family of that metric's tests, by block.
+        effect: the difference to be found, in units of the metric; the observed one if None.
+    """
+    rows = [row for one in pairs for row in _rows(one, claims, found[one.block], effect)]
+    return pd.DataFrame(rows, columns=POWER_COLUMNS)
+
+
+def _rows(
+    pairs: PairedRuns, claims: DeclaredClaims, family: Family, effect: float | None
+) -> Iterator[dict[str, Any]]:
+    n = len(pairs.differences)
+    if n < 2 or pairs.nothing_ran or np.isnan(pairs.differences).any():
+        return
+    size = abs(float(pairs.differences.mean())) if effect is None else abs(effect)
+    wanted = [(DIFFERENCE, size, 2, family.tests, pairs.differences)]
+    margin = claims.margin(pairs.metric)
+    if margin is not None and not pairs.metric.of_pairs:
+        slack = pairs.gain + pairs.allowance(margin)
+        size = float(margin.allowance(pairs.baseline).mean())
+        wanted.append((NONINFERIORITY, size, 1, family.margin_tests, slack))
+    for name, of, sides, tests, values in wanted:
+        for count in dict.fromkeys((1, max(tests, 1))):
+            yield {
+                **dict(zip(BLOCK_COLUMNS, pairs.block, strict=True)),
+                "prior": pairs.prior,
+                "claim": name,
+                "tests": count,
+                "pilot_seeds": n,
+                "correlation": _correlation(pairs),
+                **_seeds(of, float(values.std(ddof=1)), n, ClaimKind(sides=sides, tests=count)),
+            }
+
+
+def _correlation(pairs: PairedRuns) -> float:
+    if pairs.metric.of_pairs:
+        return float("nan")
+    return pair_correlation(pairs.baseline, pairs.values)
+
+
+def _seeds(effect: float, spread: float, n: int, claim: ClaimKind) -> dict[str, Any]:
+    row: dict[str, Any] = {"spread": spread, "effect": effect}
+    for name, scale in (("seeds", spread), ("cautious", cautious_spread(spread, n))):
+        for power in POWERS:
+            ratio = effect / scale if scale > 0 else np.inf
+            row[f"{name}_{100 * power:.0f}"] = needed_runs(ratio, power, claim)
+    row["visible"] = smallest_effect(n, POWER, claim) * spread
+    return row

@@ -1,0 +1,162 @@
+"""Components as text: ``fourier:frequency_limit=0.1:softness=0.3``, ``fourier=1+dropout``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import typing
+from collections.abc import Collection
+from typing import Any, TypeVar
+
+from priorbench.errors import UserError, unknown
+
+T = TypeVar("T")
+TRAINING_OPTIONS = ("train_share", "train_epochs")
+"""options of every task that decide neither its data nor the luck of a seed"""
+_BOOLEANS = {"true": True, "false": False}
+
+
+def split_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """Name and options of a spec, as text.
+
+    Raises:
+        UserError: for an option without ``=`` or given twice.
+    """
+    name, *parts = spec.strip().split(":")
+    options: dict[str, str] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key or not value.strip():
+            raise UserError(f"{spec!r}: option {part!r} must be written name=value")
+        if key in options:
+            raise UserError(f"{spec!r}: option {key!r} is given twice")
+        options[key] = value.strip()
+    return name.strip(), options
+
+
+def split_composition(spec: str) -> list[tuple[str, float | None]]:
+    """The specs that ``+`` joins, each with the weight written after it, or None.
+
+    Raises:
+        UserError: for an empty part or a weight that is not a number.
+    """
+    if not spec.strip():
+        raise UserError("a prior needs a name; this one is empty")
+    # not the plus of 1e+5
+    return [_split_weight(part.strip(), spec) for part in re.split(r"\+(?!\d)", spec)]
+
+
+def _split_weight(part: str, spec: str) -> tuple[str, float | None]:
+    head, colon, last = part.rpartition(":")
+    written = last.split("=")
+    # a name alone has no other =, an option has one
+    if len(written) < (3 if colon else 2):
+        weight = None
+    else:
+        try:
+            weight = float(written.pop())
+        except ValueError:
+            raise UserError(f"{spec!r}: write {part.partition('=')[0]}=WEIGHT, a number") from None
+    text = head + colon + "=".join(written)
+    if not text:
+        raise UserError(f"{spec!r}: nothing stands beside the +")
+    return text, weight
+
+
+def _convert(text: str, kind: Any, where: str) -> Any:
+    if typing.get_origin(kind) is typing.Literal:
+        choices = typing.get_args(kind)
+        for choice in choices:
+            if str(choice) == text:
+                return choice
+        raise UserError(f"{where}: {text!r} is not one of {', '.join(map(str, choices))}")
+    try:
+        if kind is bool:
+            return _BOOLEANS[text.lower()]
+        value = kind(text)
+    except (ValueError, KeyError):
+        wanted = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+        raise UserError(f"{where}: {text!r} is not {wanted[kind.__name__]}") from None
+    if kind is float and not math.isfinite(value):
+        raise UserError(f"{where}: {text!r} is not finite")
+    return value
+
+
+def number(value: float) -> str:
+    """The shortest text that reads as the same number."""
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def kebab(name: str) -> str:
+    """``ClassName`` as ``class-name``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+def build(kind: str, cls: type[T], spec: str) -> T:
+    """An instance of a component's dataclass with the options of a spec.
+
+    Args:
+        kind: what it is, for error messages, such as ``"prior"``.
+        cls: a dataclass whose fields are int, float, bool, str or Literal.
+        spec: as the user wrote it.
+
+    Raises:
+        UserError: for an unknown option, a value of the wrong type, or one that the
+            component itself refuses.
+    """
+    name, options = split_spec(spec)
+    hints = typing.get_type_hints(cls)
+    fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values = {}
+    for key, text in options.items():
+        if key not in fields:
+            raise unknown(f"option of {kind} {name!r}", key, fields)
+        values[key] = _convert(text, hints[key], f"{kind} {name!r}, option {key!r}")
+    try:
+        return cls(**values)
+    except UserError as error:
+        raise UserError(f"{kind} {spec!r}: {error}") from None
+    except Exception as error:
+        # a plug-in's own mistake, at the border where it enters
+        raise UserError(f"{kind} {spec!r}: {type(error).__name__}: {error}") from error
+
+
+def check_options(cls: type) -> None:
+    """Raise UserError for a dataclass with an option that a spec cannot give."""
+    try:
+        hints = typing.get_type_hints(cls)
+    except (NameError, TypeError) as error:
+        raise UserError(f"{cls.__name__}: the type of an option cannot be read: {error}") from None
+    for field in dataclasses.fields(cls):
+        kind = hints[field.name]
+        if kind not in (int, float, bool, str) and typing.get_origin(kind) is not typing.Literal:
+            written = getattr(field.type, "__name__", field.type)
+            raise UserError(
+                f"{cls.__name__}: option {field.name!r} is of type {written}; use int, float, "
+                "bool, str or Literal"
+            )
+        missing = dataclasses.MISSING
+        if field.default is missing and field.default_factory is missing:
+            raise UserError(f"{cls.__name__}: option {field.name!r} has no default; give it one")
+
+
+def without(spec: str, options: Collection[str]) -> str:
+    """A normal spec without some of its options, which are at their default then."""
+    name, *parts = spec.split(":")
+    return ":".join([name, *(part for part in parts if part.partition("=")[0] not in options)])
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def normalise(name: str, component: Any) -> str:
+    """The shortest spec that builds the component: options at their default are left out."""
+    parts = [
+        f"{f.name}={_text(value)}"
+        for f in dataclasses.fields(component)
+        if (value := getattr(component, f.name)) != f.default
+    ]
+    return ":".join([name, *parts])

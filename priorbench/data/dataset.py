@@ -1,0 +1,219 @@
+"""Encoded datasets on disk: written once, memory-mapped read-only by every worker.
+
+A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json``:
+
+======================  ==========================================================
+``sequence.npy``        (N, L) uint8 codes, one byte a base
+``label.npy``           (N,) or (N, outputs) float32
+``split.npy``           (N,) uint8: 0 training, 1 validation, 2 test
+``NAME.npy``            further arrays of a task, N rows each; those of shape (N, tracks, bp) are
+                        float32 (counts are stored as small integers)
+                        tracks along the middle of the window: they are shifted and turned
+                        with the sequence, the order of the tracks too (plus, minus); one row alone
+                        is shared by all examples
+``attributed.npy``      (M,) int64 rows of the validation and test splits that are attributed
+``truth.npy``           (M, L) uint8 position codes, where the truth is known
+``oracle.npy``          (M, L) float32 attribution of an oracle, where the truth is known
+``place.npy``           (N, 3) int64 number of the chromosome (``chromosomes`` in meta.json), first
+                        base of the window, and 1 or -1 for its strand, where they are known
+======================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from priorbench.errors import UserError
+
+from .codes import SPLITS, TEST, TRAIN
+
+_SHARE_SEED = 0
+_KEEP_MAPPED_BYTES = 64 << 20
+
+
+class SharedRows:
+    """Rows of a memory-mapped ``.npy`` file.
+
+    Large files are unmapped again after every access, as one row may map megabytes around it:
+    the resident memory of a worker does not grow with the dataset. The data stay in the page
+    cache, which all workers share.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Map the array at ``path`` read-only."""
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._map = getattr(mapped, "_mmap", None)
+        # a plain array: memmap's own indexing is slow, and there is a batch at every step
+        self._array = mapped.view(np.ndarray)
+        self._releases = self._array.nbytes > _KEEP_MAPPED_BYTES
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole array."""
+        shape: tuple[int, ...] = self._array.shape
+        return shape
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """A copy of the given rows, (k, ...); of the only row, where all examples share it."""
+        result = np.asarray(self._array[rows if len(self._array) > 1 else np.zeros_like(rows)])
+        if self._releases:
+            self._release()
+        # tracks of counts are stored as small integers
+        return (
+            result.astype(np.float32) if result.ndim == 3 and result.dtype.kind == "u" else result
+        )
+
+    def _release(self) -> None:
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset as models that are scored on one split see it.
+
+    Small arrays are in memory, the rest is mapped. Where the scored split is the validation
+    split, the rows of the test split cannot be asked for.
+
+    Attributes:
+        meta: contents of meta.json.
+        columns: mapped arrays of N rows by name, ``sequence`` and ``label`` included.
+        split: (N,) uint8.
+        attributed: (M,) int64 rows of the scored split.
+        truth: (M, L) uint8 or None.
+        oracle: (M, L) float32 or None.
+        place: (N, 3) int64 or None.
+        scored: ``TEST``, or ``VALID`` for trials that only choose a weight.
+        train_share: share of the training rows that are used.
+    """
+
+    meta: Mapping[str, Any]
+    columns: Mapping[str, SharedRows]
+    split: NDArray[np.uint8]
+    attributed: NDArray[np.int64]
+    truth: NDArray[np.uint8] | None
+    oracle: NDArray[np.float32] | None
+    place: NDArray[np.int64] | None
+    scored: int = TEST
+    train_share: float = 1.0
+
+    @property
+    def margin(self) -> int:
+        """Bases at either end beyond the window, for windows that are shifted in training."""
+        return int(self.meta.get("margin", 0))
+
+    @property
+    def negative_weight(self) -> float:
+        """How many possible negatives each scored one stands for; 1 if none was drawn."""
+        return float(self.meta.get("negative_weights", {}).get(SPLITS[self.scored], 1.0))
+
+    @property
+    def motifs(self) -> dict[str, NDArray[np.float64]]:
+        """True motifs, (4, width) probabilities of A C G T by name; none where they are unknown."""
+        return {name: np.array(matrix) for name, matrix in self.meta.get("motifs", {}).items()}
+
+    @property
+    def database(self) -> dict[str, NDArray[np.float64]]:
+        """Motifs by which those that are discovered are named, as ``motifs``."""
+        return {name: np.array(matrix) for name, matrix in self.meta.get("database", {}).items()}
+
+    @property
+    def length(self) -> int:
+        """Window length in bp."""
+        return self.columns["sequence"].shape[1] - 2 * self.margin
+
+    @property
+    def row_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of a row of every array by name, without the margins that training shifts into."""
+        shapes = {name: column.shape[1:] for name, column in self.columns.items()}
+        for name, shape in shapes.items():
+            if len(shape) == 2:
+                shapes[name] = (shape[0], shape[1] - 2 * self.margin)
+        return shapes
+
+    @property
+    def digest(self) -> str:
+        """Hash of the dataset's contents."""
+        return str(self.meta["digest"])
+
+    def codes(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(k, length) uint8 windows of the given rows, without the margin."""
+        stored: NDArray[np.uint8] = self.columns["sequence"].take(rows)
+        return stored[:, self.margin : self.margin + self.length]
+
+    def rows(self, split: int) -> NDArray[np.int64]:
+        """The rows of one split, ascending; of the training split, the share that is used.
+
+        Raises ValueError for the test split where models are scored on validation data.
+        """
+        if split == TEST != self.scored:
+            raise ValueError("what chooses a weight must not look at the test split")
+        rows = np.flatnonzero(self.split == split)
+        if split != TRAIN or self.train_share == 1:
+            return rows
+        order = np.random.default_rng(_SHARE_SEED).permutation(len(rows))
+        return np.sort(rows[order[: math.ceil(self.train_share * len(rows))]])
+
+    @property
+    def epoch_rows(self) -> int:
+        """How many training rows an epoch shows: as many as there are, whatever share is used."""
+        return int((self.split == TRAIN).sum())
+
+    @property
+    def scored_rows(self) -> NDArray[np.int64]:
+        """(N,) int64 rows that predictions are made of and scored on, ascending."""
+        return self.rows(self.scored)
+
+
+def load_dataset(directory: Path, scored: int = TEST, *, train_share: float = 1.0) -> Dataset:
+    """Open a dataset folder.
+
+    Args:
+        directory: the folder.
+        scored: the split that models are scored on, ``TEST`` or ``VALID``.
+        train_share: share of the training rows that are used.
+
+    Raises:
+        UserError: if the folder holds no complete dataset.
+    """
+    try:
+        meta = json.loads((directory / "meta.json").read_text())
+    except FileNotFoundError:
+        raise UserError(f"{directory}: no dataset here (meta.json is missing)") from None
+    except json.JSONDecodeError:
+        raise UserError(f"{directory}: damaged; delete the folder and run again") from None
+    aligned = {
+        name: np.load(path, allow_pickle=False)
+        for name in ("split", "attributed", "truth", "oracle", "place")
+        if (path := directory / f"{name}.npy").exists()
+    }
+    columns = {
+        path.stem: SharedRows(path)
+        for path in sorted(directory.glob("*.npy"))
+        if path.stem not in aligned
+    }
+    # the other split's rows, and what is known about them, are not handed out
+    mine = aligned["split"][aligned["attributed"]] == scored
+    for name in ("attributed", "truth", "oracle"):
+        if name in aligned:
+            aligned[name] = aligned[name][mine]
+    return Dataset(
+        meta,
+        columns,
+        aligned["split"],
+        aligned["attributed"],
+        aligned.get("truth"),
+        aligned.get("oracle"),
+        aligned.get("place"),
+        scored,
+        train_share,
+    )

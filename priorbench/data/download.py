@@ -1,0 +1,404 @@
+"""Downloads public inputs by list: resumed where they stopped, and checked."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from priorbench.errors import UserError, unknown
+from priorbench.files import write_text
+
+CHECKSUMS = "checksums.toml"
+_CHUNK = 1 << 18
+_TIMEOUT = (15, 60)  # seconds to connect, and between two packets
+_Name = Annotated[str, Field(pattern=r"^[\w][\w.+-]*$")]
+
+
+class Download(BaseModel):
+    """A file to download.
+
+    Attributes:
+        name: under which it is kept.
+        what: in one line.
+        url: its address, or
+        listing: address of the ENCODE portal's JSON list of an experiment's files.
+        output_types: of the listed files to choose from, the best first.
+        checksum: ``sha256:...`` or ``md5:...``; "" where it is not known yet.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: _Name
+    what: str
+    url: str = ""
+    listing: str = ""
+    output_types: list[str] = []
+    checksum: Annotated[str, Field(pattern=r"^((sha256|md5):[0-9a-f]+)?$")] = ""
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Download:
+        if bool(self.url) == bool(self.listing):
+            raise ValueError("give url or listing, one of them")
+        return self
+
+
+class DataText(BaseModel):
+    """A data file to write beside the downloads.
+
+    Attributes:
+        file: its name.
+        keys: its contents.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: _Name
+    keys: dict[str, Any]
+
+    def needs(self, names: Sequence[str]) -> list[str]:
+        """Which of the downloads it names."""
+        return [name for name in names if name in self.keys.values()]
+
+
+class DownloadList(BaseModel):
+    """What belongs together.
+
+    Attributes:
+        summary: in one line.
+        citation: where it comes from.
+        files: to download.
+        data: data files that name them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: str
+    citation: str = ""
+    files: Annotated[list[Download], Field(min_length=1)]
+    data: list[DataText] = []
+
+    @model_validator(mode="after")
+    def _different_names(self) -> DownloadList:
+        names = [one.name for one in self.files] + [one.file for one in self.data]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"the name {twice!r} occurs twice")
+        return self
+
+
+@dataclass(frozen=True)
+class DownloadSummary:
+    """What a call did.
+
+    Attributes:
+        downloaded: names of the files downloaded now.
+        kept: names of those that were there already, and whose checksum was right.
+        recorded: names of those whose checksum was recorded now.
+        data: data files whose files are all there.
+    """
+
+    downloaded: Sequence[str]
+    kept: Sequence[str]
+    recorded: Sequence[str]
+    data: Sequence[Path]
+
+
+Progress = Callable[[str, int, int | None], AbstractContextManager[Callable[[int], None]]]
+"""called with a name, bytes already there and bytes in all (None if unknown), for each download;
+gives what is called with the number of further bytes"""
+
+
+def known_lists() -> list[str]:
+    """Names of the lists that come with the program."""
+    folder = files("priorbench").joinpath("downloads")
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def load_list(name: str) -> DownloadList:
+    """The list of that name, or in that TOML file.
+
+    Raises:
+        UserError: naming the file, the key and the value.
+    """
+    if name in known_lists():
+        text = files("priorbench").joinpath("downloads", f"{name}.toml").read_text("utf-8")
+    elif Path(name).suffix == ".toml":
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{name}: cannot be read ({error})") from None
+    else:
+        raise unknown("list of downloads", name, known_lists())
+    try:
+        return DownloadList.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{name}: not valid TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        key = ".".join(map(str, first["loc"])) or "list"
+        raise UserError(f"{name}: {key}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def fetch(
+    wanted: DownloadList, folder: Path, *, only: Sequence[str] = (), progress: Progress
+) -> DownloadSummary:
+    """Download what is missing.
+
+    Partial downloads stay as ``NAME.part`` and are resumed by the next call. A file appears
+    under its name only when it is complete and, where the checksum is known, right; checksums
+    that are not known are recorded in ``checksums.toml``, and checked from then on.
+
+    Args:
+        wanted: what to download.
+        folder: where to.
+        only: names of files, if not all.
+        progress: tells how far a download is.
+
+    Raises:
+        UserError: for a name that is not in the list, an address that cannot be reached or has
+            no such file, a download that broke off, or a checksum that is wrong.
+    """
+    names = [one.name for one in wanted.files]
+    for name in only:
+        if name not in names:
+            raise unknown("file of this list", name, names)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        return _fetch(wanted, folder, only=only, progress=progress)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Two calls that append to one part would mix it up."""
+    path = folder / ".lock"
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{folder}: another download to it is going on; wait for it") from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _fetch(
+    wanted: DownloadList, folder: Path, *, only: Sequence[str], progress: Progress
+) -> DownloadSummary:
+    seen = _read_checksums(folder / CHECKSUMS)
+    downloaded: list[str] = []
+    kept: list[str] = []
+    recorded: list[str] = []
+    for one in wanted.files:
+        if only and one.name not in only:
+            continue
+        target = folder / one.name
+        there = target.exists()
+        checksum = one.checksum or seen.get(one.name, "")
+        if there:
+            _check(target, checksum)
+        else:
+            _download(one, target, checksum, progress)
+        (kept if there else downloaded).append(one.name)
+        if not checksum:
+            seen[one.name] = f"sha256:{_hash(target, 'sha256')}"
+            write_text(folder / CHECKSUMS, tomli_w.dumps(seen))
+            recorded.append(one.name)
+    return DownloadSummary(downloaded, kept, recorded, _write_data(wanted, folder))
+
+
+def _read_checksums(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: damaged ({error}); delete it to record checksums anew") from None
+    return {name: str(value) for name, value in found.items()}
+
+
+def _hash(path: Path, algorithm: str) -> str:
+    import pooch
+
+    return str(pooch.file_hash(str(path), alg=algorithm))
+
+
+def _check(path: Path, checksum: str) -> None:
+    if checksum:
+        algorithm, _, expected = checksum.partition(":")
+        found = _hash(path, algorithm)
+        if found != expected:
+            raise UserError(
+                f"{path}: its {algorithm} is {found[:12]}..., wanted {expected[:12]}...; delete it "
+                "to download it again"
+            )
+
+
+def _write_data(wanted: DownloadList, folder: Path) -> list[Path]:
+    """Data files whose files are all there; one that exists is the user's and stays."""
+    names = [one.name for one in wanted.files]
+    found = []
+    for one in wanted.data:
+        path = folder / one.file
+        if all((folder / name).exists() for name in one.needs(names)):
+            if not path.exists():
+                write_text(path, tomli_w.dumps(one.keys))
+            found.append(path)
+    return found
+
+
+def _download(one: Download, target: Path, checksum: str, progress: Progress) -> None:
+    import pooch
+
+    pooch.get_logger().setLevel("ERROR")  # what it says is said here
+    url, listed = (one.url, "") if one.url else _listed(one)
+    downloader = _Resuming(target, progress)
+    try:
+        pooch.retrieve(
+            url,
+            known_hash=checksum or listed or None,
+            fname=target.name,
+            path=target.parent,
+            downloader=downloader,
+        )
+    except ValueError as error:  # of pooch: the checksum is wrong
+        if "hash" not in str(error).lower():
+            raise
+        downloader.forget()
+        raise UserError(
+            f"{target.name}: what {url} gives has another checksum than {checksum or listed}; "
+            "nothing was kept; try again, and if it stays so the file was changed at its source"
+        ) from None
+    downloader.forget()
+
+
+def _listed(one: Download) -> tuple[str, str]:
+    """Address and checksum of the file to take of an ENCODE experiment."""
+    import requests
+
+    with _explained(one.name, one.listing), requests.get(one.listing, timeout=_TIMEOUT) as answer:
+        answer.raise_for_status()
+        found = answer.json().get("@graph", [])
+    for output_type in one.output_types:
+        of_type = [entry for entry in found if entry.get("output_type") == output_type]
+        if of_type:
+            best = max(of_type, key=_replicates)
+            md5 = best.get("md5sum", "")
+            return requests.compat.urljoin(one.listing, best["href"]), f"md5:{md5}" if md5 else ""
+    raise UserError(
+        f"{one.name}: {one.listing} lists no {' or '.join(one.output_types)}; see the experiment's "
+        "page for what it has now"
+    )
+
+
+def _replicates(entry: Mapping[str, Any]) -> tuple[int, str]:
+    return len(entry.get("biological_replicates", [])), str(entry.get("accession", ""))
+
+
+class _explained(AbstractContextManager[None]):
+    """Turns what goes wrong on the network into one line."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.name, self.url = name, url
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        import requests
+        import urllib3
+
+        where = f"{self.name}: {self.url}"
+        if isinstance(error, requests.HTTPError):
+            reason = f"answers {error.response.status_code} {error.response.reason}"
+            raise UserError(f"{where} {reason}; see whether the address has changed") from error
+        if isinstance(error, requests.exceptions.JSONDecodeError):
+            raise UserError(f"{where} gives no list of files; try again later") from error
+        broken = requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError
+        if isinstance(error, (*broken, _BrokenOffError)):
+            raise UserError(
+                f"{where}: the download broke off; the same command goes on where it stopped"
+            ) from error
+        if isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError):
+            raise UserError(
+                f"{where} cannot be reached ({type(error).__name__}); check the network, the same "
+                "command goes on where it stopped"
+            ) from error
+
+
+class _BrokenOffError(Exception):
+    """Fewer bytes came than were announced."""
+
+
+class _Resuming:
+    """A downloader for pooch that keeps what came, and asks for the rest only."""
+
+    def __init__(self, target: Path, progress: Progress) -> None:
+        self.name = target.name
+        self.part = target.with_name(target.name + ".part")
+        self.mark = target.with_name(target.name + ".part.version")
+        self.progress = progress
+
+    def __call__(self, url: str, output_file: str, pooch: Any, check_only: bool = False) -> None:
+        """Download ``url`` to ``output_file``; what ``check_only`` asks is not needed."""
+        with _explained(self.name, url):
+            while not self._get(url):
+                self.forget()
+        # the part stays until the file has its name: killed before that, nothing is lost
+        Path(output_file).unlink()
+        try:
+            os.link(self.part, output_file)
+        except OSError:  # a file system without links
+            shutil.copyfile(self.part, output_file)
+
+    def forget(self) -> None:
+        """Remove what came."""
+        self.part.unlink(missing_ok=True)
+        self.mark.unlink(missing_ok=True)
+
+    def _get(self, url: str) -> bool:
+        """Whether the part is complete now; False if it must be begun anew."""
+        import requests
+
+        begun = self.part.stat().st_size if self.part.exists() else 0
+        version = self.mark.read_text() if self.mark.exists() else ""
+        headers = {"Accept-Encoding": "identity"}
+        if begun and version:  # without a version the rest might be that of another file
+            headers |= {"Range": f"bytes={begun}-", "If-Range": version}
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
+            if answer.status_code == requests.codes.requested_range_not_satisfiable:
+                # killed between the last byte and the renaming, or a part of another file
+                return bool(answer.headers.get("Content-Range", "") == f"bytes */{begun}")
+            answer.raise_for_status()
+            resumed = answer.status_code == requests.codes.partial_content
+            begun = begun if resumed else 0
+            length = answer.headers.get("Content-Length")
+            total = begun + int(length) if length else None
+            if not resumed:
+                self.forget()
+                self.mark.write_text(_version(answer.headers))
+            self._append(answer.raw.stream(_CHUNK, decode_content=False), begun, total)
+        size = self.part.stat().st_size
+        if total is not None and size < total:
+            raise _BrokenOffError
+        return total is None or size == total
+
+    def _append(self, chunks: Any, begun: int, total: int | None) -> None:
+        with self.part.open("ab") as file, self.progress(self.name, begun, total) as advance:
+            for chunk in chunks:
+                file.write(chunk)
+                advance(len(chunk))
+
+
+def _version(headers: Mapping[str, str]) -> str:
+    """What a server names a version by, where it says so strictly enough to resume."""
+    tag = headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")

@@ -1,0 +1,223 @@
+"""A genome's FASTA, opened for random access."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from priorbench.errors import UserError
+
+from .encoding import ILLEGAL, N_CODE, encode
+from .fasta import open_bytes
+
+_COPY_BYTES = 1 << 22
+_GAP, _LONGEST = 5_000, 1_000_000
+
+
+def _genome_table() -> NDArray[np.uint8]:
+    table = encode(bytes(range(256)))
+    for letter in b"RYSWKMBDHVryswkmbdhv":
+        table[letter] = N_CODE
+    return table
+
+
+_TABLE = _genome_table()
+
+
+def cache_folder() -> Path:
+    """Where unpacked genomes and indexes go.
+
+    ``$PRIORBENCH_CACHE``, else ``$XDG_CACHE_HOME/priorbench``, else ``~/.cache/priorbench``.
+
+    Raises:
+        UserError: if the folder cannot be made.
+    """
+    chosen = os.environ.get("PRIORBENCH_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(chosen) if chosen else Path(base) / "priorbench"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: the cache folder cannot be made ({error.strerror}); "
+            "set PRIORBENCH_CACHE to a writable folder"
+        ) from None
+    return folder
+
+
+class Genome:
+    """A genome's FASTA, opened for random access.
+
+    Compressed genomes, gzip or bgzip, are unpacked once into the cache folder; the index goes
+    there as well, so that the genome's own folder is never written to. IUPAC ambiguity codes
+    (RYSWKMBDHV) are read as N.
+
+    Attributes:
+        path: the FASTA as the user named it.
+        lengths: bp of every sequence, in the order of the file.
+        notes: what was unpacked, for the user.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open, and unpack and index if that has not been done before.
+
+        Raises:
+            UserError: if the file is not a FASTA that can be indexed.
+        """
+        self.path = path
+        self.notes: list[str] = []
+        try:
+            folder = cache_folder() / "genomes" / _fingerprint(path)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._fasta = _open_indexed(self._plain(folder), folder / "genome.fa.fai", path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be opened ({error})") from None
+        self.lengths: Mapping[str, int] = {record.name: len(record) for record in self._fasta}
+
+    def _plain(self, folder: Path) -> Path:
+        with self.path.open("rb") as stream:
+            if stream.read(2) != b"\x1f\x8b":
+                return self.path
+        unpacked = folder / "genome.fa"
+        if not unpacked.exists():
+            _unpack(self.path, unpacked)
+            self.notes.append(f"{self.path} is compressed; unpacked once to {unpacked}")
+        return unpacked
+
+    def require(self, chrom: str, where: str) -> None:
+        """Raise UserError, naming ``where``, if the genome has no such chromosome."""
+        if chrom in self.lengths:
+            return
+        other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
+        if other in self.lengths:
+            raise UserError(
+                f"{where}: chromosome {chrom!r} is called {other!r} in {self.path}; "
+                "write the names of the genome"
+            )
+        names = list(self.lengths)
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise UserError(
+            f"{where}: chromosome {chrom!r} is not in {self.path} (it has {shown}); "
+            "remove it or give the genome it belongs to"
+        )
+
+    def fetch(self, chrom: str, start: int, length: int) -> NDArray[np.uint8]:
+        """(length,) uint8 codes from ``start``; the window lies inside the chromosome.
+
+        Raises:
+            UserError: for a letter that is neither a base nor an IUPAC code.
+        """
+        text = self._fasta[chrom][start : start + length].encode("latin-1")
+        codes: NDArray[np.uint8] = _TABLE[np.frombuffer(text, dtype=np.uint8)]
+        if codes.max(initial=0) == ILLEGAL:
+            place = int(np.argmax(codes == ILLEGAL))
+            raise UserError(
+                f"{self.path}: {chrom}, position {start + place + 1}: illegal letter "
+                f"{chr(text[place])!r}; use ACGTU, N or an IUPAC code"
+            )
+        return codes
+
+    def windows(
+        self, chrom: NDArray[np.str_], start: NDArray[np.int64], length: int
+    ) -> NDArray[np.uint8]:
+        """(k, length) uint8 codes of k windows that lie inside their chromosomes."""
+        result = np.empty((len(start), length), dtype=np.uint8)
+        for rows in stretches(chrom, start, length):
+            first = int(start[rows].min())
+            codes = self.fetch(str(chrom[rows[0]]), first, int(start[rows].max()) + length - first)
+            for row, offset in zip(rows.tolist(), (start[rows] - first).tolist(), strict=True):
+                result[row] = codes[offset : offset + length]
+        return result
+
+    def close(self) -> None:
+        """Close the file."""
+        self._fasta.close()
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+
+def stretches(
+    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int
+) -> Iterator[NDArray[np.int64]]:
+    """Rows of windows that are best read at once, as they lie together.
+
+    A call costs about as much as reading 5 kb; a stretch has about 1 Mb at most.
+
+    Args:
+        chrom: (k,) str.
+        start: (k,) int64, in any order.
+        length: of the windows in bp.
+
+    Returns:
+        one array of rows a stretch, every row in one of them.
+    """
+    if not len(start):
+        return
+    order = np.lexsort((start, chrom))
+    apart = (chrom[order][1:] != chrom[order][:-1]) | (np.diff(start[order]) > length + _GAP)
+    for together in np.split(order, np.flatnonzero(apart) + 1):
+        piece = (start[together] - start[together[0]]) // _LONGEST
+        yield from np.split(together, np.flatnonzero(np.diff(piece)) + 1)
+
+
+def _fingerprint(path: Path) -> str:
+    status = path.stat()
+    text = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _unpack(path: Path, target: Path) -> None:
+    """Decompress atomically: several processes may do it at once, each gets a whole file."""
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as partial:
+        temporary = Path(partial.name)
+        try:
+            with open_bytes(path) as packed:
+                while block := packed.read(_COPY_BYTES):
+                    try:
+                        partial.write(block)
+                    except OSError as error:
+                        raise UserError(
+                            f"{target}: cannot be written ({error.strerror}); "
+                            "set PRIORBENCH_CACHE to a folder with more room"
+                        ) from None
+            partial.close()
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _open_indexed(fasta: Path, index: Path, shown: Path) -> Any:
+    import pyfaidx
+
+    try:
+        if not index.exists():
+            # under a name of its own first: another process must never read half an index
+            partial = index.with_suffix(f".{os.getpid()}")
+            try:
+                pyfaidx.Faidx(str(fasta), indexname=str(partial)).close()
+                partial.replace(index)
+            finally:
+                partial.unlink(missing_ok=True)
+        return pyfaidx.Fasta(str(fasta), indexname=str(index), as_raw=True)
+    except (pyfaidx.FastaIndexingError, UnicodeDecodeError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{shown}: not a FASTA that can be indexed: {reason}") from None

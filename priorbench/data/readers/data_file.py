@@ -1,0 +1,234 @@
+"""The user's own data: ``--data FILE.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from priorbench.errors import UserError, unknown
+
+_Text = Annotated[str, Field(min_length=1, strict=True)]
+_Regions = Annotated[tuple[_Text, ...], Field(min_length=1)]
+
+_FASTA_KEYS = ("positives", "test_positives", "test_negatives")
+_GENOME_KEYS = ("genome", "peaks", "length", "valid_regions", "test_regions", "sites", "covered")
+_PLANTED = ("binary", "rbp", "short-motif", "syntax", "suboptimal", "edges")
+"""tasks that tell positives from negatives"""
+_TASKS_OF_KEY = {
+    "negatives": _PLANTED,
+    "test_positives": _PLANTED,
+    "test_negatives": _PLANTED,
+    "plus": ("profile",),
+    "minus": ("profile",),
+    "control_plus": ("profile",),
+    "control_minus": ("profile",),
+    "signal": ("profile",),
+    "labels": ("multitask",),
+}
+"""keys that only some tasks read; a key that is not here belongs to every task"""
+_PAIRS = (
+    ("test_positives", "test_negatives"),
+    ("genome", "peaks"),
+    ("valid_regions", "test_regions"),
+    ("plus", "minus"),
+    ("control_plus", "control_minus"),
+)
+"""keys of which one makes no sense without the other"""
+_BUILTIN_TASKS = (*_PLANTED, "profile", "multitask")
+
+
+class DataFile(BaseModel):
+    """What a data file says, with paths resolved against its folder.
+
+    Either FASTA files (``positives`` and ``negatives``, with an optional test pair) or a
+    ``genome`` with ``peaks`` (and optional background intervals as ``negatives``).
+
+    Attributes:
+        source: the TOML file.
+        task: name of a task.
+        name: of the dataset; the file's stem by default.
+        positives: FASTA of sequences with label 1.
+        negatives: FASTA of sequences with label 0, or BED of background intervals.
+        test_positives: FASTA of held-out sequences with label 1.
+        test_negatives: FASTA of held-out sequences with label 0.
+        genome: FASTA of the genome.
+        peaks: BED3 to narrowPeak.
+        length: window in bp.
+        valid_regions: chromosomes or ``chrom:start-end`` for validation.
+        test_regions: chromosomes or ``chrom:start-end`` for testing.
+        covered: BED; windows that reach outside (of profiles: whose reads do) are dropped.
+        signal: unstranded bigWig.
+        plus: bigWig of the plus strand.
+        minus: bigWig of the minus strand.
+        control_plus: bigWig of the control's plus strand.
+        control_minus: bigWig of the control's minus strand.
+        labels: TSV of several labels a sequence.
+        motifs: MEME file of matrices to scan for.
+        motif_p_value: p below which a match of a matrix counts as a site; 1e-4 if left out.
+        database: MEME file of matrices by which motifs that are discovered are named.
+        sites: BED of known sites.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Path
+    task: _Text
+    name: _Text
+    positives: Path | None = None
+    negatives: Path | None = None
+    test_positives: Path | None = None
+    test_negatives: Path | None = None
+    genome: Path | None = None
+    peaks: Path | None = None
+    length: Annotated[int, Field(ge=1, strict=True)] | None = None
+    valid_regions: _Regions | None = None
+    test_regions: _Regions | None = None
+    covered: Path | None = None
+    signal: Path | None = None
+    plus: Path | None = None
+    minus: Path | None = None
+    control_plus: Path | None = None
+    control_minus: Path | None = None
+    labels: Path | None = None
+    motifs: Path | None = None
+    motif_p_value: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
+    database: Path | None = None
+    sites: Path | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _resolve(cls, value: Any, info: ValidationInfo) -> Any:
+        """Resolve paths against the folder of the data file, which is validated first."""
+        name = info.field_name
+        if name not in _PATH_KEYS:
+            return value
+        if not isinstance(value, str) or not value:
+            raise ValueError("should be the path of a file, as a string")
+        source: Path = info.data["source"]
+        return source.parent / Path(value).expanduser()
+
+    def given(self) -> dict[str, Any]:
+        """The keys that the file gives, in the model's order, without ``source``."""
+        values = {key: getattr(self, key) for key in type(self).model_fields if key != "source"}
+        return {key: value for key, value in values.items() if value is not None}
+
+    def files(self) -> list[Path]:
+        """Every file that the data file names; all of them exist."""
+        return list(self._files().values())
+
+    def _files(self) -> dict[str, Path]:
+        return {key: value for key, value in self.given().items() if key in _PATH_KEYS}
+
+
+_PATH_KEYS = frozenset(
+    key
+    for key, field in DataFile.model_fields.items()
+    if key != "source" and field.annotation == Path | None
+)
+
+
+def load_datafile(path: Path) -> DataFile:
+    """Read and check a data file.
+
+    Args:
+        path: the TOML file; the paths in it are relative to its folder.
+
+    Raises:
+        UserError: one line that names file, key, value and fix: the file cannot be read or is
+            not TOML, a key is unknown, has a wrong value or does not belong to the task, a
+            named file is missing, FASTA and genome keys are mixed or half of a pair is given.
+    """
+    table = _parse(path)
+    known = [key for key in DataFile.model_fields if key != "source"]
+    for key in table:
+        if key not in known:
+            raise UserError(f"{path}: {unknown('key', key, known)}")
+    if "task" not in table:
+        raise UserError(f"{path}: key 'task' is missing; write task = \"binary\"")
+    try:
+        data = DataFile.model_validate({"name": path.stem, **table, "source": path})
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_line(error)}") from None
+    for problem in _problems(data):
+        raise UserError(f"{path}: {problem}")
+    return data
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such data file; check the path") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file; a data file is TOML") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+
+
+def _first_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    reason = (
+        first["msg"].removeprefix("Value error, ").replace("Input ", "").replace("tuple", "list")
+    )
+    return f"{key} = {first['input']!r}: {reason}"
+
+
+def _problems(data: DataFile) -> Iterator[str]:
+    """What is wrong with the keys together, the most telling first."""
+    given = data.given()
+    yield from _foreign_keys(data.task, given)
+    yield from _mixed_modes(data.task, given)
+    yield from _halves(given)
+    for key, file in data._files().items():
+        if not file.is_file():
+            yield f"{key}: no such file: {file}; paths are relative to the data file"
+
+
+def _foreign_keys(task: str, given: dict[str, Any]) -> Iterator[str]:
+    for key, tasks in _TASKS_OF_KEY.items():
+        # what a plug-in's task reads is for the plug-in to say
+        if key in given and task in _BUILTIN_TASKS and task not in tasks:
+            yield (
+                f"key {key!r} does not belong to task {task!r} (it is for {', '.join(tasks)}); "
+                "remove it or change the task"
+            )
+
+
+def _mixed_modes(task: str, given: dict[str, Any]) -> Iterator[str]:
+    fasta = [key for key in _FASTA_KEYS if key in given]
+    # a FASTA file may state its length
+    genome = [key for key in _GENOME_KEYS if key in given and key != "length"]
+    if fasta and genome:
+        yield (
+            f"{fasta[0]!r} (FASTA) and {genome[0]!r} (genome) are given together; "
+            "give either FASTA files or a genome with peaks"
+        )
+    if not fasta and not genome:
+        example = "give positives and negatives (FASTA), or genome and peaks"
+        yield f"no data for task {task!r}; {example}"
+
+
+def _halves(given: dict[str, Any]) -> Iterator[str]:
+    pairs = list(_PAIRS)
+    if "genome" not in given and "labels" not in given:
+        pairs.append(("positives", "negatives"))
+    for pair in pairs:
+        here = [key for key in pair if key in given]
+        if len(here) == 1:
+            missing = pair[1] if here[0] == pair[0] else pair[0]
+            yield f"{here[0]!r} is given without {missing!r}; add {missing!r}"
+    if "test_positives" in given and "positives" not in given:
+        yield "'test_positives' is given without 'positives'; add 'positives' and 'negatives'"
+    if "genome" in given and "length" not in given:
+        yield "'length' is missing; give the window in bp, such as length = 1000"
+    if "motif_p_value" in given and "motifs" not in given:
+        yield "'motif_p_value' is given without 'motifs'; add 'motifs', a MEME file"
+    if "motifs" in given and "sites" in given:
+        yield "'motifs' and 'sites' are given together; the truth comes from one, remove the other"

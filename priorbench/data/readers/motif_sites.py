@@ -1,0 +1,204 @@
+"""Known motif sites, against which the localisation of attributions is scored."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from priorbench.data.codes import BACKGROUND, MOTIF, NEUTRAL
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.formats.bed import Intervals
+from priorbench.data.formats.fasta import open_bytes
+from priorbench.data.simulation import NEUTRAL_BELOW
+from priorbench.errors import UserError
+
+from .data_file import DataFile
+from .genome_windows import Windows
+
+P_VALUE = 1e-4
+"""a match is a site if a random sequence scores as well with less than this probability"""
+_PSEUDOCOUNT = 1e-4
+_SMALLEST = 1e-3
+
+
+@dataclass(frozen=True)
+class KnownSites:
+    """What is known about windows.
+
+    Attributes:
+        truth: (M, L) uint8: ``MOTIF`` on a site, ``NEUTRAL`` on those of its positions that say
+            next to nothing, and ``BACKGROUND`` elsewhere.
+        oracle: (M, L) float32 attribution that an oracle would give, non-zero exactly where
+            ``truth`` is ``MOTIF``.
+    """
+
+    truth: NDArray[np.uint8]
+    oracle: NDArray[np.float32]
+
+
+def read_motifs(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Probability matrices of a MEME file.
+
+    Args:
+        path: minimal or full MEME format, plain or gzip; alphabet ACGT or ACGU.
+
+    Returns:
+        (4, width) matrices by name, columns summing to one, rows A C G T.
+
+    Raises:
+        UserError: if there are no matrices, or one cannot be read.
+    """
+    from memelite.io import read_meme
+
+    with open_bytes(path) as stream:
+        contents = stream.read()
+    wanted = contents.count(b"letter-probability matrix")
+    if not wanted:
+        raise UserError(f"{path}: no matrices; give a MEME file with letter-probability matrices")
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "motifs.meme"
+        plain.write_bytes(contents)
+        try:
+            motifs: dict[str, NDArray[np.float64]] = read_meme(str(plain))
+        except (ValueError, AttributeError, IndexError) as error:
+            raise UserError(
+                f"{path}: a matrix cannot be read ({error}); write one line of four "
+                "probabilities a position, and w= in the line above"
+            ) from None
+    if len(motifs) != wanted:
+        raise UserError(
+            f"{path}: {wanted} matrices, but {len(motifs)} are complete and have a name of their "
+            "own; check the last one and the names"
+        )
+    for name, matrix in motifs.items():
+        total = matrix.sum(axis=0)
+        if matrix.shape[1] == 0 or (matrix < 0).any() or not (np.abs(total - 1) < 0.05).all():
+            raise UserError(
+                f"{path}: the columns of motif {name!r} are no probabilities (they must sum to 1)"
+            )
+        motifs[name] = matrix / total
+    return motifs
+
+
+def read_known_motifs(writer: DatasetWriter, data: DataFile) -> None:
+    """Tell a dataset the matrices that a data file names; an error in them comes first.
+
+    Raises:
+        UserError: if a MEME file cannot be used.
+    """
+    if data.motifs is not None:
+        writer.know_motifs(read_motifs(data.motifs))
+    if data.database is not None:
+        writer.know_motifs(read_motifs(data.database), as_database=True)
+
+
+def scan_known_motifs(
+    data: DataFile, codes: NDArray[np.uint8], *, reverse_complement: bool
+) -> KnownSites:
+    """:func:`scan_motifs` as a data file with ``motifs`` asks for it."""
+    assert data.motifs is not None
+    threshold = P_VALUE if data.motif_p_value is None else data.motif_p_value
+    return scan_motifs(
+        data.motifs, codes, reverse_complement=reverse_complement, threshold=threshold
+    )
+
+
+def scan_motifs(
+    path: Path, codes: NDArray[np.uint8], *, reverse_complement: bool, threshold: float = P_VALUE
+) -> KnownSites:
+    """Scan the matrices of a MEME file over windows, as FIMO does (Grant et al. 2011).
+
+    The oracle is log(p(base) / 0.25), natural, of the observed base in the hit's matrix, on
+    the hit's strand, with FIMO's pseudocount; where hits overlap, the largest. Magnitudes below
+    0.001, an N among them, become 0.001, so that every position of a site has a value. Columns of
+    less than 0.2 bits are neutral, unless another hit says more about the position.
+
+    Args:
+        path: the MEME file.
+        codes: (M, L) uint8.
+        reverse_complement: whether the other strand is scanned too.
+        threshold: p-value of a hit.
+
+    Raises:
+        UserError: if the MEME file cannot be used, no matrix fits into a window, or none is long
+            enough to match at the threshold.
+    """
+    from memelite import fimo
+
+    length = codes.shape[1]
+    motifs = {name: one for name, one in read_motifs(path).items() if one.shape[1] <= length}
+    if not motifs:
+        raise UserError(f"{path}: every motif is longer than the windows of {length} bp")
+    widest = max(matrix.shape[1] for matrix in motifs.values())
+    if 0.25**widest >= threshold:
+        raise UserError(
+            f"{path}: no motif can match at p < {threshold:g}, the longest has {widest} bp; set "
+            f"motif_p_value = {2 * 0.25**widest:.1g} in the data file, or more"
+        )
+    score = np.full(codes.shape, -np.inf, dtype=np.float32)
+    told = np.zeros(codes.shape, dtype=bool)
+    one_hot = (codes[:, None, :] == np.arange(4, dtype=np.uint8)[None, :, None]).astype(np.int8)
+    # one table a motif, in their order; ends are excluded on both strands
+    tables = fimo(
+        motifs,
+        one_hot,
+        eps=_PSEUDOCOUNT,
+        threshold=threshold,
+        reverse_complement=reverse_complement,
+    )
+    for matrix, hits in zip(motifs.values(), tables, strict=True):
+        # N has no column of its own: its row is log(1) = 0
+        odds = np.log(np.vstack([matrix + _PSEUDOCOUNT, np.full(matrix.shape[1], 0.25)]) / 0.25)
+        reverse = odds[[3, 2, 1, 0, 4], ::-1]
+        bits = 2 + (matrix * np.log2(np.where(matrix > 0, matrix, 1))).sum(axis=0)
+        tells = bits >= NEUTRAL_BELOW
+        for strand, weights, telling in (("+", odds, tells), ("-", reverse, tells[::-1])):
+            mine = hits[hits["strand"] == strand]
+            row = mine["sequence_name"].to_numpy(dtype=np.int64)[:, None]
+            offset = np.arange(matrix.shape[1])
+            column = mine["start"].to_numpy(dtype=np.int64)[:, None] + offset
+            np.maximum.at(score, (row, column), weights[codes[row, column], offset])
+            np.logical_or.at(told, (row, column), telling[offset])
+    return _known(score, told)
+
+
+def _known(score: NDArray[np.float32], told: NDArray[np.bool_]) -> KnownSites:
+    """From log-odds, -inf where there is no hit, and whether a hit's column says anything."""
+    neutral = np.isfinite(score) & ~told
+    score[neutral] = -np.inf
+    hit = np.isfinite(score)
+    small = hit & (np.abs(score) < _SMALLEST)
+    score[small] = np.where(score[small] < 0, -_SMALLEST, _SMALLEST)
+    score[~hit] = 0
+    truth = np.where(hit, MOTIF, np.where(neutral, NEUTRAL, BACKGROUND))
+    return KnownSites(truth.astype(np.uint8), score)
+
+
+def mark_sites(sites: Intervals, windows: Windows, length: int) -> NDArray[np.uint8]:
+    """Where known sites lie in genomic windows.
+
+    Args:
+        sites: known sites; those of strand "+" or "-" count on their own strand only.
+        windows: (M,) windows.
+        length: of the windows in bp.
+
+    Returns:
+        (M, length) uint8 along the strand of the window, ``MOTIF`` on a site and ``BACKGROUND``
+        elsewhere.
+    """
+    truth = np.full((len(windows), length), BACKGROUND, dtype=np.uint8)
+    for name in np.unique(windows.chrom).tolist():
+        for minus, other in ((False, "-"), (True, "+")):
+            here = (sites.chrom == name) & (sites.strand != other)
+            begin, end = sites.start[here], sites.end[here]
+            for row in np.flatnonzero((windows.chrom == name) & (windows.minus == minus)).tolist():
+                first = windows.start[row]
+                inside = (begin < first + length) & (end > first)
+                for one, last in zip(begin[inside] - first, end[inside] - first, strict=True):
+                    truth[row, max(one, 0) : last] = MOTIF
+    truth[windows.minus] = truth[windows.minus, ::-1]
+    return truth

@@ -1,0 +1,201 @@
+"""Negatives drawn from a genome, matched to the positives in GC content, split by split."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from priorbench.data.formats.bed import Intervals, within
+from priorbench.data.formats.encoding import decode
+from priorbench.data.formats.genome import Genome, cache_folder
+
+from .genome_windows import Segment, Windows, concatenate
+
+_MAX_CANDIDATES = 3_000_000
+_BLOCK_BASES = 10_000_000
+_POSITIVES = "positives"
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Neighbouring tiles of one segment that may become negatives."""
+
+    chrom: str
+    start: NDArray[np.int64]
+
+
+def overlapping(
+    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, intervals: Intervals
+) -> NDArray[np.bool_]:
+    """(k,) whether each window of ``length`` bp shares a base with any of the intervals."""
+    result = np.zeros(len(start), dtype=bool)
+    for name in np.unique(chrom).tolist():
+        rows = np.flatnonzero(chrom == name)
+        here = intervals.chrom == name
+        # begun before the window's end, less ended at or before its start: those that overlap
+        begun = np.searchsorted(np.sort(intervals.start[here]), start[rows] + length, side="left")
+        ended = np.searchsorted(np.sort(intervals.end[here]), start[rows], side="right")
+        result[rows] = begun > ended
+    return result
+
+
+def touching(
+    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, windows: Windows
+) -> NDArray[np.bool_]:
+    """(k,) whether each window of ``length`` bp shares a base with one of ``windows``."""
+    result = np.zeros(len(start), dtype=bool)
+    for name in np.unique(chrom).tolist():
+        rows = np.flatnonzero(chrom == name)
+        others = np.sort(windows.start[windows.chrom == name])
+        low, high = np.searchsorted(others, [start[rows] - length + 1, start[rows] + length])
+        result[rows] = low < high
+    return result
+
+
+@dataclass(frozen=True)
+class DrawnNegatives:
+    """Negatives drawn from a genome.
+
+    Attributes:
+        windows: of the plus strand, ordered by split and position; fewer than the positives where
+            the genome has too few tiles left.
+        candidates: tiles that they were drawn from, by split.
+    """
+
+    windows: Windows
+    candidates: Mapping[int, int]
+
+
+def draw_negatives(
+    genome: Genome,
+    positives: Windows,
+    peaks: Intervals,
+    segments: Sequence[Segment],
+    *,
+    length: int,
+    generator: np.random.Generator,
+    covered: Intervals | None = None,
+) -> DrawnNegatives:
+    """As many windows as there are positives in each split, with the same GC content.
+
+    Candidates are the tiles of ``length`` bp of the split's own segments, on chromosomes with
+    positives, that share no base with a peak or with a positive window; at most 3,000,000 of
+    them, drawn at random. ``tangermeme`` matches them in bins of 2% GC, and leaves out
+    windows of which a tenth or more is N. It sees the tiles of one split as a small genome of
+    its own, so that neither region borders nor peaks can be crossed.
+
+    Args:
+        genome: the genome.
+        positives: the positive windows of all splits.
+        peaks: everything that a negative must not touch.
+        segments: from ``split_segments``.
+        length: bp.
+        generator: decides which of the matching tiles are taken.
+        covered: where tiles must lie; anywhere by default.
+    """
+
+    def free(chrom: NDArray[np.str_], start: NDArray[np.int64]) -> NDArray[np.bool_]:
+        taken = overlapping(chrom, start, length, peaks)
+        taken |= touching(chrom, start, length, positives)
+        if covered is not None:
+            taken |= ~within(chrom, start, length, covered)
+        return ~taken
+
+    drawn, candidates = [positives.select(slice(0))], {}
+    for split in np.unique(positives.split).tolist():
+        mine = positives.select(positives.split == split)
+        chroms = set(mine.chrom.tolist())
+        own = [one for one in segments if one.split == split and one.chrom in chroms]
+        blocks, candidates[split] = _candidates(own, free, length, generator)
+        drawn.append(_match(genome, mine, blocks, length=length, generator=generator))
+    return DrawnNegatives(concatenate(drawn), candidates)
+
+
+def _candidates(
+    segments: Sequence[Segment],
+    free: Callable[[NDArray[np.str_], NDArray[np.int64]], NDArray[np.bool_]],
+    length: int,
+    generator: np.random.Generator,
+) -> tuple[list[_Block], int]:
+    """Blocks of tiles, thinned if there are too many, and how many there were before."""
+    tiles = []
+    for segment in segments:
+        start = np.arange(segment.start, segment.end - length + 1, length, dtype=np.int64)
+        tiles.append(start[free(np.full(len(start), segment.chrom), start)])
+    total = sum(len(start) for start in tiles)
+    share = min(1.0, _MAX_CANDIDATES / max(total, 1))
+    blocks = []
+    for segment, start in zip(segments, tiles, strict=True):
+        kept = start if share == 1.0 else start[generator.random(len(start)) < share]
+        block = kept // _BLOCK_BASES
+        borders = np.flatnonzero(np.diff(block)) + 1
+        blocks += [_Block(segment.chrom, part) for part in np.split(kept, borders) if len(part)]
+    return blocks, total
+
+
+def _match(
+    genome: Genome,
+    positives: Windows,
+    blocks: Sequence[_Block],
+    *,
+    length: int,
+    generator: np.random.Generator,
+) -> Windows:
+    """Tiles matched to the positives, which are of one split."""
+    from pandas import DataFrame
+    from tangermeme.match import extract_matching_loci
+
+    place = np.arange(len(positives)) * length
+    loci = DataFrame({"chrom": _POSITIVES, "start": place, "end": place + length})
+    names = {f"block{number}": block for number, block in enumerate(blocks)}
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as folder, warnings.catch_warnings():
+        # the FASTA that tangermeme opens is closed by reference counting only
+        warnings.simplefilter("ignore", ResourceWarning)
+        fasta = Path(folder) / "tiles.fa"
+        with fasta.open("w") as stream:
+            _write_tiles(stream, genome, positives, names, length)
+        matched = extract_matching_loci(
+            loci,
+            str(fasta),
+            in_window=length,
+            out_window=length,
+            chroms=[_POSITIVES, *names],
+            random_state=int(generator.integers(2**31)),
+        )
+    tile = matched["start"].to_numpy(dtype=np.int64) // length
+    records = matched["chrom"].tolist()
+    chrom = np.array([names[name].chrom for name in records], dtype=np.str_)
+    pairs = zip(records, tile.tolist(), strict=True)
+    start = np.array([names[name].start[index] for name, index in pairs], dtype=np.int64)
+    order = np.lexsort((start, chrom))
+    split = np.full(len(start), positives.split[0])
+    return Windows(chrom[order], start[order], split, np.zeros(len(start), dtype=bool))
+
+
+def _write_tiles(
+    stream: TextIO, genome: Genome, positives: Windows, names: dict[str, _Block], length: int
+) -> None:
+    """A FASTA of one record for the positives and one a block, each tile behind the other."""
+    stream.write(f">{_POSITIVES}\n")
+    step = max(1, _BLOCK_BASES // length)
+    for begin in range(0, len(positives), step):
+        part = positives.select(slice(begin, begin + step))
+        stream.write(decode(genome.windows(part.chrom, part.start, length).ravel()))
+    for name, block in names.items():
+        stream.write(f"\n>{name}\n")
+        stream.write(decode(_tiles(genome, block, length).ravel()))
+    stream.write("\n")
+
+
+def _tiles(genome: Genome, block: _Block, length: int) -> NDArray[np.uint8]:
+    """(k, length) tiles of a block, cut out of one stretch; a fetch for each would be slow."""
+    first, last = int(block.start[0]), int(block.start[-1])
+    stretch = genome.fetch(block.chrom, first, last + length - first)
+    return stretch.reshape(-1, length)[(block.start - first) // length]

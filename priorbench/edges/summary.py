@@ -1,0 +1,190 @@
+"""What the effects at the ends of the window add up to: a boundary to use, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from priorbench.statistics import ALPHA, smallest_p
+from priorbench.study.plan import BASELINE
+
+from .penalty_effects import GradientEffects, PenaltyEffects
+from .tests_over_seeds import without_boundary
+from .trained_models import TrainedEdges
+
+Effects = Mapping[str, tuple[PenaltyEffects, GradientEffects]]
+"""by prior"""
+_READ = ["task", "contrast", "prior", "baseline", "n", "verdict"]
+NOTABLE = 0.05
+"""share of what separates noise from one motif from which an effect is called notable"""
+
+
+@dataclass(frozen=True)
+class EdgeConclusion:
+    """What follows for one prior with the choice of a boundary.
+
+    Attributes:
+        default: spec of the prior whose boundary is the default, which is periodic for Fourier.
+        boundaries: specs that differ from it in the boundary, itself included.
+        gentlest: of these, the one whose largest effect on the penalty is the smallest.
+        notable: whether the largest effect of the default reaches NOTABLE.
+        tests: how many tests of a boundary against the default there are in trained models.
+        seeds: the most paired seeds of those tests.
+        reachable: whether so many seeds can give a significant difference at all.
+        better: boundary and contrast of the tests that call a boundary better than the default.
+        worse: the same for worse.
+        advised: the gentlest of the boundaries that no test calls worse than the default.
+        own: contrast and verdict of the tests that call the default different from the baseline.
+        shared: those of them in which every boundary has the same verdict, so that it is not
+            the boundary's doing.
+    """
+
+    default: str
+    boundaries: Sequence[str]
+    gentlest: str
+    notable: bool
+    tests: int
+    seeds: int
+    reachable: bool
+    better: Sequence[tuple[str, str]]
+    worse: Sequence[tuple[str, str]]
+    advised: str
+    own: Sequence[tuple[str, str]]
+    shared: Sequence[tuple[str, str]]
+
+
+def conclusions(effects: Effects, trained: Sequence[TrainedEdges]) -> list[EdgeConclusion]:
+    """One for every prior of which several boundaries were looked at.
+
+    Args:
+        effects: of the penalties.
+        trained: of trained models; may be none.
+    """
+    groups: dict[str, list[str]] = {}
+    for spec in effects:
+        groups.setdefault(without_boundary(spec), []).append(spec)
+    return [
+        _conclusion(default, specs, effects, trained)
+        for default, specs in groups.items()
+        if len(specs) > 1 and default in specs
+    ]
+
+
+def _conclusion(
+    default: str, specs: Sequence[str], effects: Effects, trained: Sequence[TrainedEdges]
+) -> EdgeConclusion:
+    tables = [block.table.assign(task=block.task) for block in trained]
+    everything = pd.concat([pd.DataFrame(columns=_READ), *tables], ignore_index=True)
+    rows = everything[(everything["baseline"] == default) & everything["prior"].isin(specs)]
+    own, shared = _against_baseline(default, specs, everything)
+    seeds = int(rows["n"].max()) if len(rows) else 0
+    called = {
+        verdict: [
+            (str(row["prior"]), str(row["contrast"]))
+            for _, row in rows.iterrows()
+            if row["verdict"] == verdict
+        ]
+        for verdict in ("better", "worse")
+    }
+    size = {spec: effects[spec][0].largest for spec in specs}
+    left = [spec for spec in specs if spec not in {prior for prior, _ in called["worse"]}]
+    arms = rows["prior"].nunique() if len(rows) else 0
+    return EdgeConclusion(
+        default,
+        specs,
+        min(specs, key=size.__getitem__),
+        size[default] >= NOTABLE,
+        len(rows),
+        seeds,
+        seeds > 1 and arms * smallest_p(seeds) <= ALPHA,
+        called["better"],
+        called["worse"],
+        min(left, key=size.__getitem__),
+        own,
+        shared,
+    )
+
+
+def _against_baseline(
+    default: str, specs: Sequence[str], rows: pd.DataFrame
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Contrasts in which the default differs from the baseline, and in which all boundaries do."""
+    called = rows[(rows["baseline"] == BASELINE) & rows["verdict"].isin(["better", "worse"])]
+    own, shared = [], []
+    for _, row in called[called["prior"] == default].iterrows():
+        found = (str(row["contrast"]), str(row["verdict"]))
+        own.append(found)
+        alike = called[
+            (called[["task", "contrast", "verdict"]] == row[["task", "contrast", "verdict"]]).all(
+                axis=1
+            )
+        ]
+        if set(specs) <= set(alike["prior"]):
+            shared.append(found)
+    return own, shared
+
+
+def summary_table(effects: Effects) -> pd.DataFrame:
+    """One row per prior: its effects as single numbers."""
+    return pd.DataFrame(
+        {
+            "prior": prior,
+            "length": penalty.length,
+            "noise_less_motif": penalty.scale,
+            "end_cost": penalty.end_cost,
+            "wrap_gain": penalty.wrap_gain,
+            "jump_cost": penalty.jump_cost,
+            "noise_end_push": gradient.end_push,
+            "noise_end_size": gradient.end_size,
+            "far_end_push": gradient.far_push,
+        }
+        for prior, (penalty, gradient) in effects.items()
+    )
+
+
+def curve_tables(effects: Effects) -> dict[str, pd.DataFrame]:
+    """Every curve in full, long, by name: position, pairs, ramp, noise and pushes."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for prior, (penalty, gradient) in effects.items():
+        columns: dict[str, dict[str, Any]] = {
+            "position": {"start": penalty.start, "penalty": penalty.lone},
+            "pairs": {
+                "gap": penalty.gap,
+                "inside": penalty.inside,
+                "across": penalty.across,
+                "gain_inside": penalty.gain_inside,
+                "gain_across": penalty.gain_across,
+            },
+            "ramp": {"level": penalty.level, "ramp": penalty.ramp, "tent": penalty.tent},
+            "noise": {
+                "distance": gradient.distance,
+                "push": gradient.noise_push,
+                "size": gradient.noise_size,
+            },
+            "pushes": {
+                "position": np.arange(penalty.length),
+                "ramp": gradient.ramp_push,
+                "motif_at_start": gradient.start_push,
+                "motif_in_middle": gradient.middle_push,
+            },
+        }
+        for name, values in columns.items():
+            tables.setdefault(name, []).append(pd.DataFrame({"prior": prior, **values}))
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+
+
+def trained_table(trained: Sequence[TrainedEdges]) -> pd.DataFrame:
+    """The tests of every block, one below the other."""
+    return pd.concat(
+        [
+            block.table.assign(
+                task=block.task, dataset=block.dataset, architecture=block.architecture
+            )
+            for block in trained
+        ],
+        ignore_index=True,
+    )

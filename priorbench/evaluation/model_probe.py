@@ -1,0 +1,196 @@
+"""Questions to a trained model about some of its sequences, for metrics of scope ``model``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from priorbench.attribution.explainers import (
+    ExplainedModel,
+    Explainer,
+    InSilicoMutagenesisExplainer,
+    shuffled,
+)
+from priorbench.components.contracts import Scale, Task
+from priorbench.data.codes import BACKGROUND
+from priorbench.data.dataset import Dataset
+from priorbench.data.formats.encoding import one_hot
+from priorbench.training.batches import load_batch
+from priorbench.training.loop import seeded_torch
+
+_MOST_SEQUENCES = 100
+_BASES: dict[Scale, int] = {"smoke": 2_000, "quick": 5_000, "standard": 20_000, "paper": 20_000}
+_MUTATIONS = 4
+Track = NDArray[np.float64]
+
+
+def probed(dataset: Dataset, scale: Scale) -> NDArray[np.int64]:
+    """Places among the attributed sequences, evenly spaced, of those that are probed.
+
+    As many as have 2,000 (smoke), 5,000 (quick) or 20,000 bases together; at most 100, at
+    least 2.
+    """
+    count = len(dataset.attributed)
+    wanted = min(_MOST_SEQUENCES, max(2, _BASES[scale] // dataset.length))
+    places: NDArray[np.int64] = np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(int))
+    return places
+
+
+class ProbedModel:
+    """A trained model and the sequences that it is probed with; the same for all explainers."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        task: Task,
+        dataset: Dataset,
+        *,
+        places: NDArray[np.int64],
+        device: torch.device,
+    ) -> None:
+        """Load the sequences.
+
+        Args:
+            model: in eval mode, on the device.
+            task: gives the target.
+            dataset: where the sequences are.
+            places: (k,) int64, which of the attributed sequences.
+            device: where the model is.
+        """
+        self.model, self.task, self.dataset = model, task, dataset
+        self.places, self.device = places, device
+        self.rows = dataset.attributed[places]
+        self.codes = dataset.codes(self.rows)
+        self.truth = None if dataset.truth is None else dataset.truth[places]
+        self.subject = self._subject(model)
+
+    def _subject(self, model: torch.nn.Module, *, turned: bool = False) -> ExplainedModel:
+        flip = np.full(len(self.rows), turned)
+        batch = load_batch(self.dataset, self.rows, self.device, flip=flip)
+        return ExplainedModel(model, self.task.target, batch.sequence, self.task.inputs(batch))
+
+    @cached_property
+    def turned(self) -> ExplainedModel:
+        """The reverse complements, whose references are those of the sequences, turned."""
+        found = self._subject(self.model, turned=True)
+        return replace(found, origin=self.subject.sequence, turned=True)
+
+    @cached_property
+    def mutagenesis(self) -> Track:
+        """(k, L) in-silico mutagenesis."""
+        return as_track(InSilicoMutagenesisExplainer().explain(self.subject).attribution)
+
+    @cached_property
+    def replacements(self) -> torch.Tensor:
+        """(k, 4, 4, L) dinucleotide shuffles, four of each sequence."""
+        return shuffled(self.subject.sequence, 4, range(len(self.rows)))
+
+    @cached_property
+    def randomised(self) -> ExplainedModel:
+        """The model with all its parameters drawn anew."""
+        model = copy.deepcopy(self.model)
+        with seeded_torch(0, self.device):
+            for module in model.modules():
+                reset = getattr(module, "reset_parameters", None)
+                if reset is not None:
+                    reset()
+                    continue
+                for parameter in module.parameters(recurse=False):
+                    order = torch.randperm(parameter.numel(), device=parameter.device)
+                    parameter.data = parameter.data.flatten()[order].view_as(parameter)
+        return ExplainedModel(
+            model.eval(), self.task.target, self.subject.sequence, self.subject.args
+        )
+
+    def mutated(self, codes: NDArray[np.uint8]) -> ExplainedModel:
+        """The same sequences with some bases changed, (k, L) uint8."""
+        sequence = one_hot(codes, self.device)
+        return replace(self.subject, sequence=sequence, origin=self.subject.sequence)
+
+
+class ModelProbe:
+    """What a metric of scope ``model`` is given: a model, sequences, a way to attribute.
+
+    Attributes:
+        examined: the model and the sequences.
+        attribution: (k, L) float64 of the sequences.
+    """
+
+    def __init__(self, examined: ProbedModel, explainer: Explainer, attribution: Track) -> None:
+        """Ask about a model whose attributions are known."""
+        self.examined, self.explainer, self.attribution = examined, explainer, attribution
+
+    @property
+    def task(self) -> Task:
+        """The task that the model was trained for."""
+        return self.examined.task
+
+    @property
+    def mutagenesis(self) -> Track:
+        """(k, L) in-silico mutagenesis."""
+        return self.examined.mutagenesis
+
+    @cached_property
+    def own(self) -> Track:
+        """(k, L) attribution of these sequences with the references of those that follow.
+
+        Stored attributions drew theirs among all attributed sequences.
+        """
+        return self._explain(self.examined.subject)
+
+    def of_reverse_complement(self) -> Track:
+        """(k, L) attribution of the reverse complements, turned back."""
+        return self._explain(self.examined.turned)[:, ::-1]
+
+    def of_random_weights(self) -> Track:
+        """(k, L) attribution of the model with all its parameters drawn anew."""
+        return self._explain(self.examined.randomised)
+
+    def of_mutations(self) -> Iterator[tuple[NDArray[np.int64], Track]]:
+        """Four times: (k,) a position outside motifs, (k, L) attribution with it mutated."""
+        generator = np.random.default_rng(0)
+        outside = self._outside_motifs()
+        for _ in range(_MUTATIONS):
+            draws = generator.random(outside.shape)
+            positions = np.where(outside, draws, -1).argmax(axis=1)
+            codes, rows = self.examined.codes.copy(), np.arange(len(outside))
+            steps = generator.integers(1, 4, len(rows))
+            codes[rows, positions] = (codes[rows, positions].astype(int) + steps) % 4
+            yield positions, self._explain(self.examined.mutated(codes))
+
+    def _outside_motifs(self) -> NDArray[np.bool_]:
+        truth, size = self.examined.truth, np.abs(self.attribution)
+        least = size <= np.median(size, axis=1, keepdims=True)
+        if truth is None:
+            return least
+        background = truth == BACKGROUND
+        return np.where(background.any(axis=1, keepdims=True), background, least)
+
+    def values(self, replaced: NDArray[np.bool_] | None = None, shuffle: int = 0) -> Track:
+        """(k,) target with some positions taken from a shuffled sequence.
+
+        Args:
+            replaced: (k, L) bool, which positions; None for the sequences as they are.
+            shuffle: which of the four shuffles.
+        """
+        subject = self.examined.subject
+        sequence = subject.sequence
+        if replaced is not None:
+            mask = torch.from_numpy(replaced).to(sequence.device)[:, None]
+            sequence = torch.where(mask, self.examined.replacements[:, shuffle], sequence)
+        return as_track(subject.values(sequence))
+
+    def _explain(self, subject: ExplainedModel) -> Track:
+        return as_track(self.explainer.explain(subject).attribution)
+
+
+def as_track(values: torch.Tensor) -> Track:
+    """A tensor as float64 on the CPU."""
+    found: Track = values.detach().double().cpu().numpy()
+    return found

@@ -1,0 +1,113 @@
+"""Base-resolution profiles: reads the user's peaks and signal, and scores predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+def log_likelihood(logits: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
+    """Log multinomial probability of the reads of every strand.
+
+    Args:
+        logits: (B, strands, L) of the softmax over positions.
+        reads: (B, strands, L) counts.
+
+    Returns:
+        (B, strands), in nats: log n! - sum_i log k_i! + sum_i k_i log p_i.
+    """
+    total = reads.sum(dim=2)
+    constant = torch.lgamma(total + 1) - torch.lgamma(reads + 1).sum(dim=2)
+    return constant + (reads * logits.log_softmax(dim=2)).sum(dim=2)
+
+
+def profile_scores(logits: torch.Tensor, reads: torch.Tensor) -> dict[str, torch.Tensor]:
+    """How well every example's profile is predicted.
+
+    Args:
+        logits: (B, strands, L).
+        reads: (B, strands, L) counts.
+
+    Returns:
+        (B,) each: ``nll``, minus the log-likelihood per strand, in nats; ``jsd``, the
+        Jensen-Shannon distance (square root of the divergence in nats) of reads and prediction,
+        mean over strands; ``pearson`` and ``spearman``, the correlation of reads and predicted
+        probabilities over positions, mean over strands. NaN where no strand has reads.
+    """
+    from scipy.stats import rankdata
+
+    with torch.no_grad():
+        nll = -log_likelihood(logits, reads).mean(dim=1)
+        predicted = logits.softmax(dim=2).double().cpu().numpy()
+    counts = reads.double().cpu().numpy()
+    total = counts.sum(axis=2, keepdims=True)
+    observed = counts / np.where(total > 0, total, 1)
+    ranked = (rankdata(counts, axis=2), rankdata(predicted, axis=2))
+    scores = {
+        "jsd": _jensen_shannon(observed, predicted),
+        "pearson": _correlation(counts, predicted),
+        "spearman": _correlation(*ranked),
+    }
+    found = {"nll": nll.float().cpu()}
+    for name, values in scores.items():
+        values[total[:, :, 0] == 0] = np.nan
+        some = ~np.isnan(values).all(axis=1)
+        mean = np.full(len(values), np.nan)
+        mean[some] = np.nanmean(values[some], axis=1)
+        found[name] = torch.from_numpy(mean.astype(np.float32))
+    return found
+
+
+SHUFFLED, REPLICATE = "shuffled", "replicate"
+
+
+def reference_profiles(
+    reads: NDArray[np.float32], generator: np.random.Generator
+) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """What profiles of these reads can score at worst and at best.
+
+    ``shuffled``: each strand's reads with their positions shuffled, as a prediction of the
+    reads. ``replicate``, for whole numbers of reads only: every read goes to one of two halves
+    at random, and one half predicts the other, as a replicate would at half the depth; a model
+    that averages over sequences can do better.
+
+    Args:
+        reads: (B, strands, L) counts.
+        generator: shuffles and deals.
+
+    Returns:
+        by name, scores as of :func:`profile_scores` without ``nll``, which is infinite where a
+        read meets a probability of zero.
+    """
+    pairs = {SHUFFLED: (generator.permuted(reads, axis=2), reads)}
+    if (reads == np.round(reads)).all():
+        half = generator.binomial(reads.astype(np.int64), 0.5).astype(np.float32)
+        pairs[REPLICATE] = (half, reads - half)
+    found = {}
+    for name, (predicted, observed) in pairs.items():
+        known = predicted.sum(axis=2, keepdims=True) > 0
+        logits = torch.log(torch.from_numpy(np.where(known, predicted, 1)))
+        scores = profile_scores(logits, torch.from_numpy(np.where(known, observed, 0)))
+        found[name] = {key: value.numpy() for key, value in scores.items() if key != "nll"}
+    return found
+
+
+def _jensen_shannon(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    middle = (one + other) / 2
+    divergence = np.zeros(one.shape[:2])
+    for part in (one, other):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(part > 0, part * np.log(part / middle), 0)
+        divergence += terms.sum(axis=2) / 2
+    distance: NDArray[np.float64] = np.sqrt(np.maximum(divergence, 0))
+    return distance
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson's correlation over the last axis; 0 where one side is constant."""
+    one = one - one.mean(axis=2, keepdims=True)
+    other = other - other.mean(axis=2, keepdims=True)
+    size = np.sqrt((one**2).sum(axis=2) * (other**2).sum(axis=2))
+    found: NDArray[np.float64] = (one * other).sum(axis=2) / np.where(size > 0, size, 1)
+    return found

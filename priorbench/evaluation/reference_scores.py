@@ -1,0 +1,127 @@
+"""Scores to hold those of trials against: chance, motif search without a network, the oracle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from priorbench.components import registry, source_code
+from priorbench.components.contracts import Task, TrialArrays
+from priorbench.components.specs import split_spec
+from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.files import write_json
+from priorbench.metrics import METRICS
+from priorbench.study.trial import hash_of
+
+from . import scoring
+from .network_free import search_baselines
+from .scoring import (
+    ORACLE,
+    RANDOM,
+    score_attribution,
+    score_predictions,
+    score_seeds,
+)
+
+SCORES_WITHOUT_NETWORK = ("evaluation/network_free.py", "evaluation/reference_scores.py")
+"""the code that computes references"""
+_FLOOR_DRAWS = 5
+Scores = Mapping[str, Mapping[str, float]]
+
+
+def stored_references(folder: Path, spec: str) -> dict[str, dict[str, float]]:
+    """The references of a dataset, from its folder where they were computed before.
+
+    Args:
+        folder: of the dataset; ``references-HASH.json`` is written into it.
+        spec: of the task.
+    """
+    path = folder / f"references-{_digest(spec)}.json"
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # damaged, by a disk that was full when it mattered
+        task: Task = registry.build("task", spec)
+        dataset = load_dataset(folder, train_share=task.train_share)
+        stored = reference_scores(dataset, task)
+        write_json(path, stored)
+    return {
+        name: {metric: float("nan") if v is None else float(v) for metric, v in scores.items()}
+        for name, scores in stored.items()
+    }
+
+
+def _digest(spec: str) -> str:
+    """Hash of what decides the references, the dataset aside."""
+    component = registry.components("task")[split_spec(spec)[0]]
+    code = source_code.code_hash(*SCORES_WITHOUT_NETWORK)
+    return hash_of(
+        [spec, scoring.metrics_digest(), code, source_code.component_digest(component.path)]
+    )
+
+
+def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
+    """Scores of chance, of motif search and, where the truth is known, of the oracle, by name.
+
+    Chance predicts the share of the labels for every example; its attribution is Gaussian noise,
+    five draws averaged, whose seeds are independent. What the task has by way of ``references`` is
+    scored on prediction alone. Motif search is what can be had without a network
+    (:mod:`priorbench.evaluation.network_free`). The oracle is the same under every seed.
+    """
+    generator = np.random.default_rng(0)
+    result = {RANDOM: _noise(dataset, generator)}
+    predictions = {RANDOM: task.chance(dataset), **task.references(dataset, generator)}
+    for name, search in search_baselines(dataset, task).items():
+        result[name] = _of_attribution(dataset, search.attribution)
+        if search.logit is not None:
+            predictions[name] = {"logit": search.logit}
+    for name, prediction in predictions.items():
+        scores = score_predictions(_predicted(dataset, prediction), task.metrics)
+        result[name] = {**result.get(name, {}), **scores}
+    if dataset.oracle is not None and dataset.truth is not None:
+        result[ORACLE] = _of_attribution(dataset, dataset.oracle)
+        # it is the same under every seed, and agrees with itself, ties or not
+        result[ORACLE] |= {m.name: 1.0 for m in METRICS.values() if m.scope == "seeds"}
+    return result
+
+
+def discovery_floors() -> dict[str, float]:
+    """What trials are scored in whose attributions nothing is discovered."""
+    return _floors("motifs", "motif-sets", "arm")
+
+
+def _floors(*scopes: str) -> dict[str, float]:
+    return {
+        metric.name: metric.floor
+        for metric in METRICS.values()
+        if metric.floor is not None and metric.scope in scopes
+    }
+
+
+def _noise(dataset: Dataset, generator: np.random.Generator) -> dict[str, float]:
+    """Scores of random attributions, each a mean over the draws."""
+    shape = (len(dataset.attributed), dataset.length)
+    noise = [generator.standard_normal(shape, dtype=np.float32) for _ in range(_FLOOR_DRAWS)]
+    alone, across = [_of_attribution(dataset, draw) for draw in noise], score_seeds(noise)
+    means = {
+        name: float(np.mean([scores[name] for scores in found]))
+        for found in (alone, across)
+        for name in found[0]
+    }
+    return means | _floors("model")
+
+
+def _of_attribution(dataset: Dataset, attribution: NDArray[np.float32]) -> dict[str, float]:
+    empty = np.empty(0, dtype=np.float32)
+    arrays = TrialArrays({}, empty, attribution, dataset.truth, dataset.oracle, {})
+    return score_attribution(arrays)
+
+
+def _predicted(dataset: Dataset, prediction: Mapping[str, NDArray[np.float32]]) -> TrialArrays:
+    label = dataset.columns["label"].take(dataset.scored_rows)
+    nothing = np.empty((0, dataset.length), dtype=np.float32)
+    weight = dataset.negative_weight
+    return TrialArrays(prediction, label, nothing, None, None, {}, negative_weight=weight)

@@ -1,0 +1,128 @@
+"""Predictions and attributions of a trained model, and how they are stored."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from priorbench.attribution.explainers import ExplainedModel, Explanation, load_explainer
+from priorbench.components.contracts import Task, TrialArrays
+from priorbench.data.dataset import Dataset
+from priorbench.errors import UserError
+from priorbench.training.batches import load_batch
+from priorbench.training.objective import forward
+
+_BATCH = 256
+_PREDICTION, _ATTRIBUTION, _SCALE, _SUMS = "prediction", "attribution", "scale", "sums"
+
+
+def predict(
+    model: torch.nn.Module, task: Task, dataset: Dataset, device: torch.device
+) -> dict[str, NDArray[np.float32]]:
+    """Predictions of the scored rows by name, (N, ...) each; the model must be in eval mode."""
+    rows = dataset.scored_rows
+    parts: dict[str, list[NDArray[np.float32]]] = {}
+    with torch.no_grad():
+        for start in range(0, len(rows), _BATCH):
+            batch = load_batch(dataset, rows[start : start + _BATCH], device)
+            for name, values in task.predictions(forward(model, task, batch), batch).items():
+                parts.setdefault(name, []).append(values.float().cpu().numpy())
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def explain(
+    model: torch.nn.Module, task: Task, dataset: Dataset, device: torch.device, spec: str
+) -> Explanation:
+    """Attributions of the dataset's attributed rows by one method; the model in eval mode."""
+    batch = load_batch(dataset, dataset.attributed, device)
+    subject = ExplainedModel(model, task.target, batch.sequence, task.inputs(batch))
+    return load_explainer(spec).explain(subject)
+
+
+def pack_predictions(prediction: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+    """Predictions as they are stored."""
+    return {f"{_PREDICTION}.{name}": values for name, values in prediction.items()}
+
+
+def pack_explanation(spec: str, explanation: Explanation) -> dict[str, NDArray[Any]]:
+    """Attributions as they are stored: at float16, as a fraction of their maximum.
+
+    Attributions may be tiny, so that float16 alone would lose them. Their sums, which float16
+    would blur, are stored beside what they should be.
+    """
+    attribution = explanation.attribution.numpy()
+    size = np.abs(attribution).max(initial=0)
+    scale = np.float32(size if np.isfinite(size) else 0)
+    fraction = attribution / scale if scale > 0 else attribution
+    packed: dict[str, NDArray[Any]] = {
+        f"{_ATTRIBUTION}.{spec}": fraction.astype(np.float16),
+        f"{_SCALE}.{spec}": np.asarray(scale),
+    }
+    if explanation.expected is not None:
+        total = explanation.attribution.double().sum(dim=1).numpy()
+        packed[f"{_SUMS}.{spec}"] = np.stack([total, explanation.expected.double().numpy()])
+    return packed
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an ``arrays.npz``; UserError if it is damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); delete {path.parent} and run the command again"
+        ) from None
+
+
+def predictions_in(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The predictions that are stored, by name."""
+    start = f"{_PREDICTION}."
+    return {
+        name.removeprefix(start): values
+        for name, values in stored.items()
+        if name.startswith(start)
+    }
+
+
+def attributions_in(stored: Mapping[str, NDArray[Any]]) -> list[str]:
+    """The attributions that are stored, by spec."""
+    start = f"{_ATTRIBUTION}."
+    return [name.removeprefix(start) for name in stored if name.startswith(start)]
+
+
+def stored_attribution(stored: Mapping[str, NDArray[Any]], spec: str) -> NDArray[np.float32]:
+    """(M, L) float32 attribution by its spec, which must be stored."""
+    fraction = stored[f"{_ATTRIBUTION}.{spec}"].astype(np.float32)
+    attribution: NDArray[np.float32] = fraction * stored[f"{_SCALE}.{spec}"]
+    return attribution
+
+
+def unpack(
+    stored: Mapping[str, NDArray[Any]], spec: str, dataset: Dataset, costs: Mapping[str, float]
+) -> TrialArrays:
+    """What a metric sees: the stored arrays with one of the attributions.
+
+    Args:
+        stored: from :func:`read_arrays`.
+        spec: of the attribution, which must be stored.
+        dataset: what the trial was scored on.
+        costs: measured prices.
+    """
+    return TrialArrays(
+        predictions_in(stored),
+        dataset.columns["label"].take(dataset.scored_rows),
+        stored_attribution(stored, spec),
+        dataset.truth,
+        dataset.oracle,
+        costs,
+        sums=stored.get(f"{_SUMS}.{spec}"),
+        negative_weight=dataset.negative_weight,
+    )

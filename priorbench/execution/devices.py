@@ -1,0 +1,105 @@
+"""Which device trials run on, and which GPU a worker takes."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import torch
+
+from priorbench.errors import UserError
+
+CPU, CUDA = "cpu", "cuda"
+_CLAIMED: list[IO[str]] = []
+
+
+@dataclass(frozen=True)
+class Device:
+    """What trials run on.
+
+    Attributes:
+        kind: ``cpu`` or ``cuda``.
+        slots: how many trials run at once.
+        why: what was found, for the one who asks why this one.
+    """
+
+    kind: str
+    slots: int
+    why: str
+
+    def told(self) -> str:
+        """Such as ``cpu, 2 workers (auto: no GPU found)``."""
+        return f"{self.kind}, {self.slots} worker{'s' if self.slots != 1 else ''} ({self.why})"
+
+
+def choose_device(wanted: str, *, gpus: int, cores: int, jobs: int | None, hint: str) -> Device:
+    """The device of a run, and how many trials it runs at once.
+
+    Args:
+        wanted: ``auto``, ``cpu`` or ``cuda``.
+        gpus: how many there are.
+        cores: how many trials can run at once on processors.
+        jobs: how many trials the user wants at once; None for one a core, or one a GPU.
+        hint: what to do about it where no GPU is found.
+
+    Raises:
+        UserError: for ``cuda`` where there is no GPU.
+    """
+    if wanted == CUDA and not gpus:
+        raise UserError(f"--device cuda: {hint}")
+    if wanted == CPU or not gpus:
+        return Device(CPU, jobs or cores, "as asked" if wanted == CPU else "auto: no GPU found")
+    found = f"{gpus} GPU{'s' if gpus > 1 else ''}"
+    return Device(CUDA, jobs or gpus, found if wanted == CUDA else f"auto: {found} found")
+
+
+def claim_device(kind: str, folder: Path) -> torch.device:
+    """The CPU, or the GPU that this process keeps until it ends: the one with the fewest others.
+
+    A process claims a GPU by locking a file in the folder, which the system unlocks when the
+    process dies. Files are named after the machine and the GPU itself, as processes that share the
+    folder may be on several machines, and may number their GPUs differently.
+
+    Args:
+        kind: ``cpu`` or ``cuda``.
+        folder: which the processes that share the GPUs have in common.
+
+    Raises:
+        RuntimeError: if this process sees no GPU.
+    """
+    if kind == CPU:
+        return torch.device(CPU)
+    if not _CLAIMED:
+        count = torch.cuda.device_count()
+        if not count:
+            raise RuntimeError(f"the worker on {platform.node()} sees no GPU")
+        for turn in itertools.count():
+            share, index = divmod(turn, count)  # every GPU once before one is shared
+            file = _locked(folder / f".gpu-{platform.node()}-{_identity(index)}-{share}.lock")
+            if file is not None:
+                _CLAIMED.append(file)
+                torch.cuda.set_device(index)
+                break
+    return torch.device(CUDA, torch.cuda.current_device())
+
+
+def _identity(index: int) -> str:
+    """The GPU's own name, which does not depend on CUDA_VISIBLE_DEVICES."""
+    return str(getattr(torch.cuda.get_device_properties(index), "uuid", index))
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """The file, locked, or None if another process has it."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    file.write(f"{os.getpid()}")
+    return file

@@ -1,0 +1,69 @@
+"""`priorbench export`: a finished run as files for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from priorbench.components.registry import reports_package
+from priorbench.errors import UserError
+from priorbench.results.finished_run import Run, load_run
+
+from .tables import export_tables
+from .tracks import export_bigwig, export_modisco
+
+_TRACKS = {"bigwig": export_bigwig, "modisco": export_modisco}
+_MODISCO_WINDOW = 400
+"""the default of modisco's -w, which no window may be shorter than"""
+
+
+@dataclass(frozen=True)
+class ExportedFiles:
+    """What was written.
+
+    Attributes:
+        paths: the files.
+        hints: lines for the user.
+    """
+
+    paths: Sequence[Path]
+    hints: Sequence[str]
+
+
+def export_run(
+    root: Path, folder: Path, kind: str, *, attribution: str | None, each_trial: bool
+) -> ExportedFiles:
+    """Write a run in one format.
+
+    Args:
+        root: the run directory.
+        folder: where to.
+        kind: ``csv``, ``latex``, ``parquet``, ``bigwig``, ``modisco`` or ``figures``.
+        attribution: for bigwig and modisco: spec of one that was scored; None for the first.
+        each_trial: for bigwig and modisco: every trial too.
+
+    Raises:
+        UserError: if the run cannot be written in this format.
+    """
+    run = load_run(root)
+    if kind not in _TRACKS:
+        if attribution is not None or each_trial:
+            raise UserError(
+                f"--format {kind} writes no attributions; leave --attribution and --each-trial out"
+            )
+        if kind == "figures":
+            return ExportedFiles(reports_package().write_figures(run, folder), [])
+        return ExportedFiles(export_tables(run, folder, kind), [])
+    spec = attribution or run.attributions[0]
+    paths = _TRACKS[kind](run, folder, spec, each_trial=each_trial)
+    return ExportedFiles(paths, _modisco_hints(run, paths) if kind == "modisco" else [])
+
+
+def _modisco_hints(run: Run, paths: Sequence[Path]) -> list[str]:
+    longest = min(dataset.length for dataset in run.datasets.values())
+    sequences, attributions = paths[:2]
+    return [
+        f"next: modisco motifs -s {sequences} -a {attributions} -n 2000 "
+        f"-w {min(_MODISCO_WINDOW, longest)} -o modisco.h5"
+    ]

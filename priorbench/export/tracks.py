@@ -1,0 +1,215 @@
+"""A run's attributions as files: bigWig for genome browsers, npz for TF-MoDISco."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from priorbench.comparison.paired_runs import EVALUATE
+from priorbench.data.dataset import Dataset
+from priorbench.data.formats.encoding import BASES
+from priorbench.errors import UserError
+from priorbench.files import slug
+from priorbench.results.finished_run import Run
+from priorbench.run_directory import DONE
+
+
+@dataclass(frozen=True)
+class AttributionTrack:
+    """An attribution of a dataset's attributed sequences.
+
+    Attributes:
+        block: task, dataset and architecture, as a folder's name.
+        dataset: what was attributed.
+        name: of the file, without an ending.
+        attribution: (M, L) float32.
+    """
+
+    block: str
+    dataset: Dataset
+    name: str
+    attribution: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ChromosomeValues:
+    """Values along one chromosome, without overlaps.
+
+    Attributes:
+        position: (k,) int64 positions, ascending, counted from 0.
+        value: (k,) float64.
+    """
+
+    position: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+    def runs(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """The first position and the values of every unbroken stretch."""
+        cuts = np.flatnonzero(np.diff(self.position) > 1) + 1
+        for part in np.split(np.arange(len(self.position)), cuts):
+            yield int(self.position[part[0]]), self.value[part]
+
+
+def tracks_of(run: Run, attribution: str, *, each_trial: bool) -> Iterator[AttributionTrack]:
+    """The mean over the seeds of every prior, block by block; then every trial, if asked for.
+
+    Trials that failed or collapsed have no attribution that means anything; they are left out.
+
+    Args:
+        run: a finished run.
+        attribution: spec of one that was scored.
+        each_trial: whether to give every trial's own, too.
+
+    Raises:
+        UserError: if no trial ended well, or for an attribution that was not scored.
+    """
+    if attribution not in run.attributions:
+        known = ", ".join(run.attributions)
+        raise UserError(f"{run.root}: attribution {attribution!r} was not scored; it has {known}")
+    groups: dict[tuple[str, str, str, str], list[tuple[int, str]]] = {}
+    for trial, record in run.records.items():
+        if record["stage"] == EVALUATE and record["status"] == DONE:
+            key = (record["task"], record["dataset"], record["architecture"], record["prior"])
+            groups.setdefault(key, []).append((int(record["seed"]), trial))
+    if not groups:
+        raise UserError(f"{run.root}: no trial ended well, so there is nothing to export")
+    names = _names([key[3] for key in groups])
+    for (task, name, architecture, prior), trials in groups.items():
+        dataset = run.datasets[f"{task}/{name}"]
+        block = slug(f"{task}-{name}-{architecture}")
+        total: NDArray[np.float64] = np.zeros((len(dataset.attributed), dataset.length))
+        for seed, trial in sorted(trials):
+            arrays = run.arrays(trial, attribution)
+            assert arrays is not None  # of a trial that is done
+            total += arrays.attribution
+            if each_trial:
+                own = f"{names[prior]}-seed{seed}"
+                yield AttributionTrack(block, dataset, own, arrays.attribution)
+        mean = (total / len(trials)).astype(np.float32)
+        yield AttributionTrack(block, dataset, names[prior], mean)
+
+
+def _names(specs: Sequence[str]) -> dict[str, str]:
+    """A file's name by spec; specs that would share one are numbered."""
+    found: dict[str, str] = {}
+    for spec in dict.fromkeys(specs):
+        name, number = slug(spec), 1
+        while name in found.values():
+            number += 1
+            name = f"{slug(spec)}-{number}"
+        found[spec] = name
+    return found
+
+
+def on_genome(dataset: Dataset, attribution: NDArray[np.floating]) -> dict[str, ChromosomeValues]:
+    """Attributions along the chromosomes, by name, plus strand first to last.
+
+    Windows that were read on the minus strand are turned back; where windows overlap, the mean
+    counts.
+
+    Args:
+        dataset: one whose windows have places.
+        attribution: (M, L) of its attributed rows.
+    """
+    assert dataset.place is not None
+    number, start, strand = dataset.place[dataset.attributed].T
+    turned = np.where(strand[:, None] < 0, attribution[:, ::-1], attribution)
+    position = start[:, None] + np.arange(attribution.shape[1])
+    found = {}
+    for index in np.unique(number).tolist():
+        rows = number == index
+        places, inverse = np.unique(position[rows].ravel(), return_inverse=True)
+        sums = np.bincount(inverse, weights=turned[rows].ravel().astype(np.float64))
+        found[str(dataset.meta["chromosomes"][index])] = ChromosomeValues(
+            places, sums / np.bincount(inverse)
+        )
+    return found
+
+
+def write_bigwig(
+    path: Path, spans: Mapping[str, ChromosomeValues], sizes: Mapping[str, int]
+) -> None:
+    """Write a bigWig.
+
+    Args:
+        path: is replaced if it exists.
+        spans: values by chromosome.
+        sizes: bp by chromosome, of the whole genome and in its order.
+    """
+    import pyBigWig
+
+    file = pyBigWig.open(str(path), "w")
+    try:
+        file.addHeader(list(sizes.items()))
+        for chrom in sizes:
+            if chrom in spans:
+                for start, values in spans[chrom].runs():
+                    file.addEntries(chrom, start, values=values.tolist(), span=1, step=1)
+    finally:
+        file.close()
+
+
+def export_bigwig(
+    run: Run, folder: Path, attribution: str, *, each_trial: bool = False
+) -> list[Path]:
+    """A bigWig per block and prior, the mean over seeds; arguments as :func:`tracks_of`.
+
+    Raises:
+        UserError: as there, and if no dataset of the run has coordinates.
+    """
+    _check_places(run)
+    paths = []
+    for track in tracks_of(run, attribution, each_trial=each_trial):
+        if track.dataset.place is None:
+            continue
+        path = folder / track.block / f"{track.name}.bw"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sizes = track.dataset.meta["chromosome_sizes"]
+        write_bigwig(path, on_genome(track.dataset, track.attribution), sizes)
+        paths.append(path)
+    return paths
+
+
+def _check_places(run: Run) -> None:
+    placed = [dataset for dataset in run.datasets.values() if dataset.place is not None]
+    if not placed:
+        raise UserError(
+            f"{run.root}: bigWig needs windows with coordinates, and these data have none "
+            "(simulated, or FASTA without a genome); take --format modisco"
+        )
+    if not all(dataset.meta.get("chromosome_sizes") for dataset in placed):
+        raise UserError(
+            f"{run.root}: was made by a version that did not keep the sizes of chromosomes; "
+            "run the study again"
+        )
+
+
+def export_modisco(
+    run: Run, folder: Path, attribution: str, *, each_trial: bool = False
+) -> list[Path]:
+    """For every block sequences.npz, and one npz per prior; arguments as :func:`tracks_of`.
+
+    Both hold one array ``arr_0`` of shape (M, 4, L), rows A C G T, as ``modisco motifs -s -a``
+    reads them. Attributions are those of the observed base, 0 for the other three; TF-MoDISco
+    takes what is given for the other three as hypothetical contributions. Sequences are on the
+    strand on which they were read.
+    """
+    paths: dict[Path, None] = {}
+    for track in tracks_of(run, attribution, each_trial=each_trial):
+        place = folder / track.block
+        place.mkdir(parents=True, exist_ok=True)
+        codes = track.dataset.codes(track.dataset.attributed)
+        one_hot = codes[:, None, :] == np.arange(len(BASES), dtype=np.uint8)[None, :, None]
+        arrays: dict[str, NDArray[Any]] = {"sequences": one_hot.astype(np.int8)}
+        arrays[f"attributions-{track.name}"] = one_hot * track.attribution[:, None, :]
+        for name, array in arrays.items():
+            path = place / f"{name}.npz"
+            if path not in paths:
+                np.savez_compressed(path, array)
+                paths[path] = None
+    return list(paths)

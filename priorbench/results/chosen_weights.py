@@ -1,0 +1,184 @@
+"""From tuning trials to the weights that evaluation uses, and to tuning.csv."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from priorbench.components.specs import split_spec
+from priorbench.evaluation.stored_arrays import read_arrays, stored_attribution
+from priorbench.metrics import METRICS
+from priorbench.run_directory import DONE, RunDirectory
+from priorbench.statistics import leave_one_out
+from priorbench.study.plan import BASELINE, Plan
+from priorbench.study.trial import TUNE, Trial
+from priorbench.study.tuning_rule import (
+    LOCALISATION,
+    STABILITY,
+    AssessedWeight,
+    TriedWeight,
+    choose,
+    criterion_of,
+    reference,
+    untuned,
+)
+
+Block = tuple[str, str, str]
+_BLOCK = ("task", "dataset", "architecture")
+TUNING_COLUMNS = [
+    *_BLOCK,
+    "prior",
+    "rule",
+    *(field.name for field in dataclasses.fields(AssessedWeight)),
+]
+TUNING_FILE = "tuning.csv"
+
+
+def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
+    """One row per block, prior and weight, one weight of every prior chosen.
+
+    Args:
+        plan: resolved; its tuning trials have ended. One that is missing counts as failed.
+        run: where their records are.
+
+    Returns:
+        columns TUNING_COLUMNS; the fields of :class:`tuning.AssessedWeight` are explained there.
+        Blocks are in the plan's order, priors in the study's, weights ascending; ``none`` has one
+        row.
+    """
+    study, rows = plan.study, []
+    weights = cast("Mapping[str, Mapping[str, float]]", study.weights)
+    grids = cast("Mapping[str, Mapping[str, Sequence[float]]]", study.grids)
+    blocks: dict[Block, list[Trial]] = defaultdict(list)
+    for trial in plan.of_stage(TUNE).trials:
+        blocks[trial.block].append(trial)
+    for block, trials in blocks.items():
+        task = split_spec(block[0])[0]
+        tried = _Trials(trials, plan, run)
+        criterion = criterion_of(
+            study.tuning_rule, localised=tried.localised, seeds=len(study.tuning_seed_list)
+        )
+        baseline = tried.at(BASELINE, 0.0, criterion)
+        for prior in study.priors:
+            centre = weights[prior][task]
+            if prior == BASELINE:
+                found = [reference(baseline, criterion=criterion, margin=study.loss_margin)]
+            elif prior not in grids:
+                found = [untuned(centre)]
+            else:
+                found = choose(
+                    [tried.at(prior, weight, criterion) for weight in grids[prior][task]],
+                    baseline,
+                    rule=study.tuning_rule,
+                    criterion=criterion,
+                    margin=study.loss_margin,
+                    centre=centre,
+                )
+            rows += [_row(block, prior, study.tuning_rule, assessed) for assessed in found]
+    return pd.DataFrame(rows, columns=TUNING_COLUMNS)
+
+
+def _row(block: Block, prior: str, rule: str, assessed: AssessedWeight) -> dict[str, Any]:
+    named = dict(zip(_BLOCK, block, strict=True))
+    return {**named, "prior": prior, "rule": rule, **vars(assessed)}
+
+
+class _Trials:
+    """The tuning trials of a block, by prior and weight."""
+
+    def __init__(self, trials: Sequence[Trial], plan: Plan, run: RunDirectory) -> None:
+        self.trials, self.run = trials, run
+        self.spec = plan.study.attributions[0]
+        self.seeds = plan.study.tuning_seed_list
+        self.records = {trial.id: run.record(trial.id) or {} for trial in trials}
+        self.arms: dict[tuple[str, float], list[Trial]] = defaultdict(list)
+        for trial in trials:
+            self.arms[trial.prior, trial.weight].append(trial)
+
+    @property
+    def localised(self) -> bool:
+        """Whether a trial of the block has a localisation: whether motif positions are known."""
+        return any(math.isfinite(self._localisation(trial)) for trial in self.trials)
+
+    def at(self, prior: str, weight: float, criterion: str) -> TriedWeight:
+        """What the trials of one weight left behind, seed by seed."""
+        found = self.arms[prior, weight]
+        by_seed = {trial.seed: validation_loss(self.records[trial.id]) for trial in found}
+        losses = np.array([by_seed.get(seed, math.inf) for seed in self.seeds])
+        score = math.nan
+        if np.isfinite(losses).all():
+            if criterion == LOCALISATION:
+                score = float(np.mean([self._localisation(trial) for trial in found]))
+            elif criterion == STABILITY:
+                score = self._stability(found)
+        return TriedWeight(weight, losses, score)
+
+    def _localisation(self, trial: Trial) -> float:
+        scores = self.records[trial.id].get("metrics", {}).get(self.spec, {})
+        value = scores.get(LOCALISATION)
+        return math.nan if value is None else float(value)
+
+    def _stability(self, trials: Sequence[Trial]) -> float:
+        tracks = [self._attribution(trial) for trial in trials]
+        return float(leave_one_out(METRICS[STABILITY].function(tracks)).mean())
+
+    def _attribution(self, trial: Trial) -> NDArray[np.float32]:
+        path = self.run.trial(trial.id) / "arrays.npz"
+        return stored_attribution(read_arrays(path), self.spec)
+
+
+def validation_loss(record: Mapping[str, Any]) -> float:
+    """Validation prediction loss of the epoch that was kept; infinite if the trial failed.
+
+    Args:
+        record: record.json of a trial.
+    """
+    if record.get("status") != DONE:
+        return math.inf
+    return float(record["history"][record["best_epoch"]]["validation_loss"])
+
+
+def chosen_weights(table: pd.DataFrame) -> dict[tuple[Block, str], float]:
+    """The chosen weight by block and prior."""
+    chosen = table[table["chosen"]]
+    columns = (chosen[name] for name in (*_BLOCK, "prior", "weight"))
+    return {
+        ((str(task), str(dataset), str(architecture)), str(prior)): float(weight)
+        for task, dataset, architecture, prior, weight in zip(*columns, strict=True)
+    }
+
+
+def told(table: pd.DataFrame) -> list[str]:
+    """A line for every weight that was chosen, for the terminal."""
+    chosen = table[table["chosen"] & (table["prior"] != BASELINE)]
+    return [
+        f"{row['task']}/{row['dataset']} {row['architecture']}: {row['prior']} "
+        f"weight {row['weight']:g} ({row['note']}"
+        f"{'; at the edge of the weights tried' if row['edge'] else ''})"
+        for _, row in chosen.iterrows()
+    ]
+
+
+def no_tuning() -> pd.DataFrame:
+    """The table of a run whose weights were not tuned."""
+    return pd.DataFrame(columns=TUNING_COLUMNS)
+
+
+def read_tuning(root: Path) -> pd.DataFrame:
+    """tuning.csv of a run directory, as written; empty where weights were not tuned."""
+    path = root / TUNING_FILE
+    if not path.is_file():
+        return no_tuning()
+    # only an empty cell is missing: "none" is a prior
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    return table.assign(
+        note=table["note"].fillna("").astype(str), criterion=table["criterion"].fillna("")
+    )

@@ -1,0 +1,187 @@
+"""From trial folders to results.csv and comparisons.csv, and back for the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from priorbench.comparison.option_trends import TREND_COLUMNS
+from priorbench.comparison.over_datasets import ACROSS_COLUMNS
+from priorbench.comparison.paired_runs import EVALUATE, Agreement
+from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, agreement_of
+from priorbench.components.contracts import TrialArrays
+from priorbench.data.codes import SCORED_ON
+from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.errors import UserError
+from priorbench.evaluation.stored_arrays import (
+    attributions_in,
+    read_arrays,
+    unpack,
+)
+from priorbench.metrics.motif_set import MotifSet
+from priorbench.run_directory import RunDirectory
+from priorbench.study.declared import DeclaredClaims, claims_of
+from priorbench.study.study import Study, read_toml
+
+from .chosen_weights import no_tuning, read_tuning
+from .tables import _CACHED_TRIALS, _motifs, _read_csv, _read_optional
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run, for the report; equal to itself only.
+
+    Attributes:
+        root: the run directory.
+        study: contents of study.toml.
+        environment: contents of environment.json.
+        results: results.csv, with the columns RESULT_COLUMNS.
+        comparisons: comparisons.csv, with the columns comparisons.COMPARISON_COLUMNS.
+        planned: how many trials the study has.
+        records: record.json of every planned trial that has been run, by id.
+        datasets: opened datasets by ``task/name``, as trials of stage ``evaluate`` see them.
+        tuning: tuning.csv, with the columns choosing.TUNING_COLUMNS; empty if weights were not
+            tuned.
+        across: across.csv, with the columns across.ACROSS_COLUMNS; empty for a run of one dataset.
+        trends: trends.csv, with the columns trends.TREND_COLUMNS; empty where nothing was swept.
+    """
+
+    root: Path
+    study: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    results: pd.DataFrame
+    comparisons: pd.DataFrame
+    planned: int
+    records: Mapping[str, Mapping[str, Any]]
+    datasets: Mapping[str, Dataset]
+    tuning: pd.DataFrame = field(default_factory=no_tuning)
+    across: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ACROSS_COLUMNS))
+    trends: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=TREND_COLUMNS))
+
+    @property
+    def parts(self) -> Mapping[str, Run]:
+        """The runs that it is made of by label; itself, unless it was joined."""
+        return {self.root.name: self}
+
+    def runs_of(self, block: Sequence[str]) -> Sequence[str]:
+        """Labels of the runs whose trials a block holds; none where there is only one run.
+
+        Args:
+            block: task, dataset, architecture.
+        """
+        return ()
+
+    @property
+    def claims(self) -> DeclaredClaims:
+        """What the study declared."""
+        return claims_of(self.study)
+
+    @property
+    def attributions(self) -> list[str]:
+        """Specs of the attributions that were scored, the main one first."""
+        return list(self.study["attributions"])
+
+    def arrays(self, trial: str, attribution: str = "") -> TrialArrays | None:
+        """What a trial left behind for scoring, or None if it failed.
+
+        Args:
+            trial: its id.
+            attribution: spec of one that was scored; the main one if left out.
+        """
+        record = self.records[trial]
+        path = self.root / "trials" / trial / "arrays.npz"
+        if not path.exists():
+            return None
+        dataset = self._dataset(record)
+        stored = read_arrays(path)
+        spec = attribution or self.attributions[0]
+        if spec not in attributions_in(stored):
+            return None
+        return unpack(stored, spec, dataset, record.get("costs", {}))
+
+    def _dataset(self, record: Mapping[str, Any]) -> Dataset:
+        """What a trial was scored on."""
+        key, scored = f"{record['task']}/{record['dataset']}", SCORED_ON[record["stage"]]
+        found = self.datasets[key]
+        if found.scored == scored:
+            return found
+        return load_dataset(self.root / self.environment["datasets"][key], scored)
+
+    def motifs(self, trial: str, attribution: str = "") -> MotifSet | None:
+        """What was discovered in a trial's attributions, or None if nobody has looked.
+
+        Args:
+            trial: its id.
+            attribution: spec of one that was scored; the main one if left out.
+        """
+        if not (self.root / "trials" / trial / "arrays.npz").exists():
+            return None
+        spec, task = attribution or self.attributions[0], str(self.records[trial]["task"])
+        return _motifs(RunDirectory(self.root), trial, spec, task)
+
+    def agreement(self) -> Agreement:
+        """Agreement of trials, from their stored attributions."""
+
+        @lru_cache(maxsize=_CACHED_TRIALS)
+        def attribution(trial: str, spec: str) -> NDArray[np.float32] | None:
+            arrays = self.arrays(trial, spec)
+            return None if arrays is None else arrays.attribution
+
+        return agreement_of(self.results, attribution, self.motifs)
+
+
+def planned_trials(root: Path) -> list[str]:
+    """Ids of the trials that a run directory has planned."""
+    return [str(trial) for trial in _read_csv(root / "plan.csv")["trial"]]
+
+
+def load_run(root: Path) -> Run:
+    """Read a run directory.
+
+    Raises:
+        UserError: if the folder is not a run directory, or has no results yet.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; name a run directory, as `run` names it")
+    for name in ("study.toml", "environment.json", "plan.csv", "results.csv", "comparisons.csv"):
+        if not (root / name).is_file():
+            raise UserError(
+                f"{root}: no {name} here, so this is not a finished run; `priorbench run "
+                f"{root / 'study.toml'} --out {root}` goes on with one"
+            )
+    environment = json.loads((root / "environment.json").read_text(encoding="utf-8"))
+    results = _read_csv(root / "results.csv").astype({"seed": "Int64"})
+    run = RunDirectory(root)
+    ids = planned_trials(root)
+    records = {i: record for i, record in run.records(ids) if record is not None}
+    scored = set(results.loc[results["stage"] == EVALUATE, "trial"])
+    if not scored <= set(records):
+        raise UserError(f"{root}: results.csv is older than the trials; run the command again")
+    comparisons = _read_csv(root / "comparisons.csv")
+    if not set(COMPARISON_COLUMNS) <= set(comparisons):
+        raise UserError(
+            f"{root}: comparisons.csv is of an earlier version; `priorbench score {root}` writes "
+            "it anew"
+        )
+    return Run(
+        root,
+        # a run of an earlier version lacks the options that came later
+        {**Study().model_dump(mode="json"), **read_toml(root / "study.toml")},
+        environment,
+        results,
+        comparisons,
+        len(ids),
+        records,
+        {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
+        read_tuning(root),
+        _read_optional(root / "across.csv", ACROSS_COLUMNS),
+        _read_optional(root / "trends.csv", TREND_COLUMNS),
+    )

@@ -1,0 +1,338 @@
+"""Several finished runs as one: every trial once, comparisons made anew over all of them.
+
+Runs that look at different data lie side by side, and get verdicts over all datasets together. Of
+runs that share a block (task, dataset, architecture) the trials are pooled: priors of both against
+the same baseline, or more seeds of the same priors. What they do not agree on cannot be pooled, and
+is refused: other data, scales, weights, versions, claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from priorbench.comparison.option_trends import trends
+from priorbench.comparison.over_datasets import ACROSS_COLUMNS, compare_across
+from priorbench.comparison.paired_runs import BLOCK_COLUMNS, EVALUATE, REFERENCE, paired_runs
+from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare_pairs
+from priorbench.components.contracts import TrialArrays
+from priorbench.errors import UserError
+from priorbench.evaluation.scoring import score_seeds
+from priorbench.metrics import METRICS
+from priorbench.metrics.motif_set import MotifSet
+from priorbench.run_directory import DONE
+from priorbench.study.declared import claims_of
+
+from .chosen_weights import no_tuning
+from .collect import RESULT_COLUMNS
+from .finished_run import Run, planned_trials
+
+Block = tuple[str, str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedRun(Run):
+    """Several runs; their trials are where they were.
+
+    Attributes:
+        runs: that were joined, in the order in which they were given.
+        labels: short names of them, all different.
+    """
+
+    runs: Sequence[Run] = ()
+    labels: Sequence[str] = ()
+
+    @property
+    def parts(self) -> Mapping[str, Run]:
+        """See Run.parts."""
+        return dict(zip(self.labels, self.runs, strict=True))
+
+    def runs_of(self, block: Sequence[str]) -> tuple[str, ...]:
+        """See Run.runs_of."""
+        return self._runs_of.get(tuple(block), ())
+
+    @cached_property
+    def shared(self) -> int:
+        """How many trials are in more than one of the runs."""
+        return sum(len(run.records) for run in self.runs) - len(self.records)
+
+    def arrays(self, trial: str, attribution: str = "") -> TrialArrays | None:
+        """See Run.arrays."""
+        return self._owner[trial].arrays(trial, attribution or self.attributions[0])
+
+    def motifs(self, trial: str, attribution: str = "") -> MotifSet | None:
+        """See Run.motifs."""
+        return self._owner[trial].motifs(trial, attribution or self.attributions[0])
+
+    @cached_property
+    def _owner(self) -> Mapping[str, Run]:
+        return {trial: run for run in reversed(self.runs) for trial in run.records}
+
+    @cached_property
+    def _runs_of(self) -> Mapping[tuple[str, ...], tuple[str, ...]]:
+        found: dict[tuple[str, ...], list[str]] = {}
+        for label, run in self.parts.items():
+            for block in _blocks(run):
+                found.setdefault(block, []).append(label)
+        return {block: tuple(labels) for block, labels in found.items()}
+
+
+def join(runs: Sequence[Run]) -> Run:
+    """Runs as one; a single run as it is.
+
+    Args:
+        runs: at least one, as :func:`results.load_run` reads them.
+
+    Raises:
+        UserError: naming the two runs, what they do not agree on, and both values.
+    """
+    if len(runs) == 1:
+        return runs[0]
+    labels = _labels(runs)
+    check_joinable(dict(zip(labels, runs, strict=True)))
+    study = _study(runs)
+    joined = JoinedRun(
+        root=runs[0].root,
+        study=study,
+        environment=_environment(runs),
+        results=_results(runs, study["attributions"]),
+        comparisons=pd.DataFrame(columns=COMPARISON_COLUMNS),
+        planned=len({trial for run in runs for trial in planned_trials(run.root)}),
+        records=_union(run.records for run in runs),
+        datasets=_union(run.datasets for run in runs),
+        tuning=_tuning(runs),
+        across=pd.DataFrame(columns=ACROSS_COLUMNS),
+        runs=runs,
+        labels=labels,
+    )
+    joined = replace(joined, results=_with_agreement(joined))
+    claims = claims_of(study)
+    pairs = paired_runs(joined.results, joined.agreement(), claims.baseline)
+    # runs of earlier versions do not say what their tasks' options are
+    options = {spec: facts["options"] for spec, facts in joined.environment["tasks"].items()}
+    return replace(
+        joined,
+        comparisons=compare_pairs(pairs, claims),
+        across=compare_across(pairs, claims),
+        trends=trends(pairs, options, claims),
+    )
+
+
+def _labels(runs: Sequence[Run]) -> list[str]:
+    """Names of folders, with as many folders above as tell them apart."""
+    paths = [run.root.resolve() for run in runs]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UserError(f"{path}: given twice; name every run once")
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(paths):
+        depth += 1
+    return ["/".join(path.parts[-depth:]) for path in paths]
+
+
+def _union(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """All entries; of several under one key the first."""
+    found: dict[str, Any] = {}
+    for mapping in mappings:
+        found = {**mapping, **found}
+    return found
+
+
+def _blocks(run: Run) -> list[Block]:
+    rows = run.results[run.results["stage"] == EVALUATE]
+    return [
+        (str(task), str(dataset), str(architecture))
+        for task, dataset, architecture in rows[BLOCK_COLUMNS]
+        .drop_duplicates()
+        .itertuples(index=False)
+    ]
+
+
+def _study(runs: Sequence[Run]) -> dict[str, Any]:
+    """What sections read of a study; lists are those of all runs."""
+    first = runs[0].study
+    found = dict(first)
+    found["name"] = " + ".join(dict.fromkeys(str(run.study["name"]) for run in runs))
+    for key in ("priors", "tasks", "architectures", "seeds", "data", "plugins"):
+        found[key] = list(dict.fromkeys(item for run in runs for item in run.study[key]))
+    found["seeds"].sort()
+    found["primary"] = _union(run.study["primary"] for run in runs)
+    common = set.intersection(*(set(run.attributions) for run in runs))
+    found["attributions"] = [spec for spec in runs[0].attributions if spec in common]
+    found["discovery"] = any(run.study["discovery"] for run in runs)
+    found["tune"] = max(run.study["tune"] for run in runs)
+    return found
+
+
+def _environment(runs: Sequence[Run]) -> dict[str, Any]:
+    """What is described by name; versions and machines stay with each run."""
+    keys = ("priors", "tasks", "datasets", "notes")
+    return {key: _union(run.environment.get(key, {}) for run in runs) for key in keys}
+
+
+def _tuning(runs: Sequence[Run]) -> pd.DataFrame:
+    """Choices of all runs; one that was made twice must be the same."""
+    tables = [run.tuning for run in runs if not run.tuning.empty]
+    if not tables:
+        return no_tuning()
+    table = pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
+    twice = table[table.duplicated([*BLOCK_COLUMNS, "prior", "weight"])]
+    for _, row in twice.iterrows():
+        where = " · ".join(str(row[key]) for key in (*BLOCK_COLUMNS, "prior"))
+        raise UserError(f"runs cannot be joined: {where} was tuned twice, in other ways; {APART}")
+    return table
+
+
+def _results(runs: Sequence[Run], attributions: Sequence[str]) -> pd.DataFrame:
+    """Rows of all runs, every trial once; of shared blocks those scores that all runs have."""
+    seen: set[str] = set()
+    parts = []
+    for run in runs:
+        rows = run.results[run.results["attribution"].isin(["", *attributions])]
+        own = rows[(rows["stage"] == REFERENCE) | ~rows["trial"].isin(seen)]
+        seen |= set(run.records)
+        parts.append(own)
+    table = pd.concat(parts, ignore_index=True)
+    once = [*BLOCK_COLUMNS, "prior", "attribution", "metric"]
+    repeated = (table["stage"] == REFERENCE) & table.duplicated(["stage", *once])
+    return _with_common_scores(table[~repeated], runs).astype({"seed": "Int64"})
+
+
+def _with_common_scores(table: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
+    """Without the scores of evaluated trials that some run of their block lacks."""
+    key = [*BLOCK_COLUMNS, "attribution", "metric"]
+    measured = [
+        run.results.loc[run.results["stage"] == EVALUATE, key].drop_duplicates() for run in runs
+    ]
+    counts = pd.concat(measured).value_counts()
+    held = pd.concat([one[BLOCK_COLUMNS].drop_duplicates() for one in measured]).value_counts()
+    by_metric = pd.MultiIndex.from_frame(table[key])
+    by_block = pd.MultiIndex.from_frame(table[BLOCK_COLUMNS])
+    complete = counts.reindex(by_metric).to_numpy() == held.reindex(by_block).to_numpy()
+    kept: pd.DataFrame = table[complete | (table["stage"] != EVALUATE).to_numpy()]
+    return kept.reset_index(drop=True)
+
+
+def _with_agreement(joined: JoinedRun) -> pd.DataFrame:
+    """Results with the agreement of seeds computed anew, where seeds of several runs meet."""
+    table = joined.results
+    evaluated = table[table["stage"] == EVALUATE]
+    renewed = table["metric"].map(lambda name: METRICS[name].of_arm) & (table["stage"] == EVALUATE)
+    pooled, rows = pd.Series(False, index=table.index), []
+    for key, arm in evaluated.groupby([*BLOCK_COLUMNS, "prior"], sort=False):
+        block, prior = tuple(map(str, key[:-1])), str(key[-1])
+        if _pooled(joined, block, prior):
+            trials = arm.drop_duplicates("trial")
+            pooled |= table.index.isin(arm.index)
+            for spec in joined.attributions:
+                rows += _agreement_rows(joined, trials, spec)
+    kept = table[~(renewed & pooled)]
+    return pd.concat([kept, pd.DataFrame(rows, columns=RESULT_COLUMNS)], ignore_index=True).astype(
+        {"seed": "Int64"}
+    )
+
+
+def _pooled(joined: JoinedRun, block: Sequence[str], prior: str) -> bool:
+    """Whether an arm has other trials in one run than in another."""
+    arms = {
+        frozenset(
+            trial
+            for trial, record in run.records.items()
+            if record["stage"] == EVALUATE
+            and record["prior"] == prior
+            and tuple(record[key] for key in BLOCK_COLUMNS) == tuple(block)
+        )
+        for run in joined.runs
+    }
+    return len(arms - {frozenset()}) > 1
+
+
+def _agreement_rows(joined: JoinedRun, trials: pd.DataFrame, spec: str) -> list[dict[str, Any]]:
+    """One row per trial of an arm and agreement of seeds; NaN for those that failed."""
+    tracks = {
+        trial: arrays.attribution
+        for trial in trials["trial"]
+        if (arrays := joined.arrays(trial, spec)) is not None
+    }
+    scores = dict(zip(tracks, score_seeds(list(tracks.values())), strict=True))
+    measured = joined.results["stage"] == EVALUATE
+    known = set(joined.results.loc[measured, "metric"])
+    every = [metric for metric in METRICS.values() if metric.scope == "seeds"]
+    # runs of one seed have none of them
+    names = [metric for metric in every if metric.name in known] or every
+    return [
+        {
+            **{str(key): row[key] for key in row},
+            "attribution": spec,
+            "metric": metric.name,
+            "axis": metric.axis,
+            "value": scores.get(row["trial"], {}).get(metric.name, float("nan")),
+            "higher_is_better": metric.higher_is_better,
+        }
+        for row in trials.to_dict("records")
+        for metric in names
+    ]
+
+
+_TRAINED = ("scale", "root_seed", "device", "digest", "code", "train_attribution", "precision")
+_SCORED = ("scored_by", "probed_by")
+"""fields of records in which trials of one arm must be alike, beside the weight"""
+_ASKED = ("baseline", "margins", "loss_margin", "train_attribution")
+"""options of studies that must be alike"""
+APART, _RENEW = "report the two apart", "`priorbench score` brings both up to date"
+
+
+def check_joinable(runs: Mapping[str, Run]) -> None:
+    """Raise UserError for the first thing that runs do not agree on and must.
+
+    Args:
+        runs: by label.
+    """
+    agree = _Agreement()
+    for label, run in runs.items():
+        for key in _ASKED:
+            agree.on(key, run.study[key], label)
+        agree.on("the attribution that primary metrics are read from", run.attributions[0], label)
+        if run.study["tune"]:
+            agree.on("tuning_rule", run.study["tuning_rule"], label)
+        for task, declared in run.study["primary"].items():
+            agree.on(f"primary of task {task}", declared, label)
+        for key, dataset in run.datasets.items():
+            agree.on(f"the digest of the data {key}", dataset.digest, label)
+        for trial, record in run.records.items():
+            _check_trial(agree, trial, record, label)
+
+
+class _Agreement:
+    """What has been said so far, and by which run."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[Any, str]] = {}
+
+    def on(self, what: str, value: Any, label: str, remedy: str = APART) -> None:
+        """Raise UserError if another run said something else."""
+        before, other = self._said.setdefault(what, (value, label))
+        if before != value:
+            raise UserError(
+                f"{other} and {label} cannot be joined: {what} is {before!r} in {other} and "
+                f"{value!r} in {label}; {remedy}"
+            )
+
+
+def _check_trial(agree: _Agreement, trial: str, record: Mapping[str, Any], label: str) -> None:
+    where = " · ".join(str(record[key]) for key in (*BLOCK_COLUMNS, "prior"))
+    if record["stage"] == EVALUATE:
+        agree.on(f"the weight of {where}", record["weight"], label)
+    for key in _TRAINED:
+        if key in record:
+            agree.on(f"{key} of {where}", record[key], label)
+    if record["status"] == DONE:
+        for key in _SCORED:
+            if key in record:
+                agree.on(f"{key} of {where}", record[key], label, _RENEW)
+    if record["stage"] == EVALUATE:
+        agree.on(f"the trial of {where} with seed {record['seed']}", trial, label)

@@ -1,0 +1,134 @@
+"""A trial: everything that decides one training, and the id made of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from priorbench.components import registry, source_code
+from priorbench.components.contracts import Precision, Scale
+
+DECIDES_TRIALS = (
+    "attribution/differentiable.py",
+    "autograd",
+    "components/composition.py",
+    "components/contracts.py",
+    "components/prior_bases.py",
+    "data/codes.py",
+    "data/dataset.py",
+    "data/formats/encoding.py",
+    "evaluation/stored_arrays.py",
+    "execution/run_ensemble.py",
+    "execution/run_trial.py",
+    "seeds.py",
+    "training",
+)
+"""the code that computes a trial's result; a change there changes the id of every trial"""
+_DECIDING_PACKAGES = ("numpy", "torch")
+TUNE, EVALUATE = "tune", "evaluate"
+"""stages: trials that only choose a weight, and trials that count"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training.
+
+    Attributes:
+        task: normalised spec.
+        dataset: name of the dataset.
+        architecture: normalised spec.
+        prior: normalised spec.
+        weight: of the prior (lambda).
+        train_attribution: normalised spec of the attribution that the prior's penalty sees.
+        seed: of initial weights, batch order and the prior's own draws.
+        stage: ``evaluate``, or ``tune`` for runs that only choose a weight.
+        scale: sizes of network and training.
+        root_seed: the study's.
+        device: ``cpu`` or ``cuda``.
+        digest: of the dataset's contents.
+        code: of the code and the library versions that compute the result.
+        precision: of the networks' forward pass in training.
+    """
+
+    task: str
+    dataset: str
+    architecture: str
+    prior: str
+    weight: float
+    train_attribution: str
+    seed: int
+    stage: str
+    scale: Scale
+    root_seed: int
+    device: str
+    digest: str
+    code: str
+    precision: Precision = "float32"
+
+    @cached_property
+    def id(self) -> str:
+        """16 hexadecimal digits that stand for all of the above."""
+        return hash_of(
+            {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        )
+
+    @property
+    def arm(self) -> tuple[str, str, str, str, float, str]:
+        """What trials that differ only in their seed have in common."""
+        return (
+            self.task,
+            self.dataset,
+            self.architecture,
+            self.prior,
+            self.weight,
+            self.stage,
+        )
+
+    @property
+    def block(self) -> tuple[str, str, str]:
+        """Task, dataset, architecture: what paired trials have in common, their seed aside."""
+        return (self.task, self.dataset, self.architecture)
+
+
+def hash_of(value: Any) -> str:
+    """16 hexadecimal digits of a JSON-able value."""
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def engine_digest() -> str:
+    """Hash of the engine modules and library versions that decide a result."""
+    sources = source_code.code_hash(*DECIDES_TRIALS)
+    return hash_of([sources, *(importlib.metadata.version(p) for p in _DECIDING_PACKAGES)])
+
+
+def code_digest(
+    *,
+    task: str,
+    architecture: str,
+    prior: str,
+    digest: Callable[[Path], str] = source_code.component_digest,
+) -> str:
+    """Hash of the engine and of the three components of a trial, given by their specs.
+
+    Args:
+        task: spec.
+        architecture: spec.
+        prior: spec.
+        digest: of a component's file; one that remembers saves reading it for every trial.
+    """
+    parts = {"task": task, "architecture": architecture, "prior": prior}
+    paths = [
+        registry.components(kind)[name].path
+        for kind, spec in parts.items()
+        for name in registry.names_in(kind, spec)
+    ]
+    return hash_of([engine_digest(), *map(digest, paths)])

@@ -1,0 +1,155 @@
+"""What a training step minimises: prediction loss and penalties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from priorbench.attribution.differentiable import AttributionMethod, attribute_and_predict
+from priorbench.autograd.nested import map_tensors
+from priorbench.components.contracts import Attribution, Batch, Precision, Task, WeightedPrior
+from priorbench.seeds import RandomStreams
+
+
+@dataclass(frozen=True)
+class Regularisation:
+    """What is added to the prediction loss.
+
+    Attributes:
+        parts: priors with their weights; several where priors are composed.
+        method: the attribution that penalties see.
+    """
+
+    parts: Sequence[WeightedPrior]
+    method: AttributionMethod
+
+    def through(self, hook: str) -> list[WeightedPrior]:
+        """The parts that act through the hook of that name."""
+        return [part for part in self.parts if hook in part.hooks]
+
+    def adapt(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model as the parts change it, one after the other."""
+        for part in self.through("adapt"):
+            model = part.prior.adapt(model, part.weight)
+        return model
+
+
+class Objective:
+    """The losses of one training, step after step."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        task: Task,
+        regularisation: Regularisation,
+        luck: RandomStreams,
+        *,
+        precision: Precision = "float32",
+    ) -> None:
+        """Start at step 0.
+
+        Args:
+            model: already adapted, on its device.
+            task: gives the prediction loss, the target and the examples that priors apply to.
+            regularisation: what is added to the prediction loss.
+            luck: streams for references and the priors' own draws.
+            precision: of the model's forward pass.
+        """
+        self.precision = precision
+        self.model, self.task, self.luck = model, task, luck
+        self.method = regularisation.method
+        self.attributing = regularisation.through("penalty")
+        self.shrinking = regularisation.through("parameter_penalty")
+        self.augmenting = regularisation.through("augment")
+        device = next(model.parameters()).device
+        self.noise = torch.Generator(device).manual_seed(luck.derive("augment"))
+        self.steps = 0
+
+    def losses(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """The losses of the next step.
+
+        Args:
+            batch: B examples.
+            elapsed: epochs since training began.
+
+        Returns:
+            mean prediction loss (), and what the priors add to it (), weights included.
+        """
+        for part in self.augmenting:
+            changed = part.prior.augment(batch.sequence, part.weight, self.noise)
+            batch = Batch(changed, batch.label, batch.arrays)
+        penalty = batch.sequence.new_zeros(())
+        seen = [
+            (part.prior.applies(batch, self.task), part)
+            for part in self._due(self.attributing, elapsed)
+        ]
+        applies = torch.stack([mask for mask, _ in seen]).any(dim=0) if seen else None
+        if applies is not None and bool(applies.any()):
+            with in_precision(self.precision, batch.sequence.device):
+                output, attribution = attribute_and_predict(
+                    self.model,
+                    batch.sequence,
+                    applies,
+                    self.task.target,
+                    method=self.method,
+                    args=self.task.inputs(batch),
+                    generator=self._references() if self.method.draws else None,
+                )
+            attributed = batch.select(applies)
+            for mask, part in seen:
+                penalty = penalty + _mean_penalty(part, attribution, attributed, mask[applies])
+        else:
+            with in_precision(self.precision, batch.sequence.device):
+                output = forward(self.model, self.task, batch)
+        output = in_float32(output)
+        for part in self._due(self.shrinking, elapsed):
+            penalty = penalty + part.weight * part.prior.parameter_penalty(self.model)
+        self.steps += 1
+        return self.task.prediction_loss(output, batch).mean(), penalty
+
+    def _due(self, parts: Sequence[WeightedPrior], elapsed: float) -> list[WeightedPrior]:
+        """The parts that act at this step, at their present weights."""
+        scheduled = [
+            WeightedPrior(part.prior, part.weight * part.prior.strength(elapsed, self.steps))
+            for part in parts
+        ]
+        return [part for part in scheduled if part.weight]
+
+    def _references(self) -> torch.Generator:
+        """The stream of this step: the same for every prior, whichever steps it penalises."""
+        return torch.Generator().manual_seed(self.luck.derive("attribution", self.steps))
+
+
+def in_precision(precision: Precision, device: torch.device) -> torch.autocast:
+    """Within the block, modules run in that precision, where torch's autocast sees fit."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def in_float32(output: Any) -> Any:
+    """A model's output, whose losses are taken in float32 or finer."""
+    return map_tensors(lambda v: v.float() if v.dtype == torch.bfloat16 else v, output)
+
+
+def forward(model: torch.nn.Module, task: Task, batch: Batch) -> Any:
+    """The model's output for a batch, with what the task gives it beside the sequence."""
+    return model(batch.sequence, *task.inputs(batch))
+
+
+def _mean_penalty(
+    part: WeightedPrior, attribution: Attribution, batch: Batch, mask: torch.Tensor
+) -> torch.Tensor:
+    """Weighted mean penalty () over the examples of the mask; 0 where there are none."""
+    if not bool(mask.all()):
+        if not bool(mask.any()):
+            return batch.sequence.new_zeros(())
+        attribution, batch = attribution.select(mask), batch.select(mask)
+    values = part.prior.penalty(attribution, batch)
+    wanted = tuple(attribution.observed.shape[:1])
+    if values.shape != wanted:
+        raise ValueError(
+            f"penalty has shape {tuple(values.shape)}, wanted {wanted}: one per example"
+        )
+    return part.weight * values.mean()
