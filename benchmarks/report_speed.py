@@ -67,7 +67,7 @@ def timed_report(datasets: int = DATASETS, seeds: int = SEEDS) -> ReportTiming:
     """Time the report of a run of made-up results.
 
     Args:
-        datasets: of the binary task, each a block of its own.
+        datasets: of the binary task, each a setting of its own.
         seeds: of every prior.
     """
     with tempfile.TemporaryDirectory() as name:
@@ -197,8 +197,8 @@ def _results(
         parts.append(table.assign(**_of(metric), value=values.where(table["status"] == "done")))
     floor = {"stage": "reference", "status": "done", "task": "binary", "prior": RANDOM}
     for name in names:
-        block = {**floor, "trial": "", "dataset": name, "architecture": "three-conv"}
-        rows = [{**block, **_of(metric), "value": 0.5} for metric in metrics[:6]]
+        setting = {**floor, "trial": "", "dataset": name, "architecture": "three-conv"}
+        rows = [{**setting, **_of(metric), "value": 0.5} for metric in metrics[:6]]
         parts.append(pd.DataFrame(rows))
     whole = pd.concat(parts, ignore_index=True)
     return whole[RESULT_COLUMNS].astype({"seed": "Int64"})

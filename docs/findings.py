@@ -19,8 +19,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from findings_figure import draw, gain, place
-from priorbench.reports._blocks import SIGNS
 from priorbench.reports._numbers import MISSING, counted, decimals_for, fixed, listed, p_value
+from priorbench.reports._settings import SIGNS
 
 from priorbench.comparison.option_trends import swept_tasks
 from priorbench.components.specs import split_spec
@@ -450,9 +450,9 @@ def _with_values(
     rows: Sequence[Mapping[str, Any]], trend: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """The rows of a sweep, each with the value of the option."""
-    blocks = [tuple(row[c] for c in ("task", "dataset", "architecture")) for row in rows]
-    options = {block[0]: task_options(block[0]) for block in blocks}
-    for swept in swept_tasks(list(dict.fromkeys(blocks)), options):
+    settings = [tuple(row[c] for c in ("task", "dataset", "architecture")) for row in rows]
+    options = {setting[0]: task_options(setting[0]) for setting in settings}
+    for swept in swept_tasks(list(dict.fromkeys(settings)), options):
         if (swept.option, swept.held) == _sweep(trend):
             values = {spec: value for value, spec in swept.points}
             for row in rows:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from priorbench.comparison.option_trends import trends
-from priorbench.comparison.paired_runs import BLOCK_COLUMNS, REFERENCE, PairedRuns, paired_runs
+from priorbench.comparison.paired_runs import REFERENCE, SETTING_COLUMNS, PairedRuns, paired_runs
 from priorbench.comparison.within_dataset import compare_pairs
 from priorbench.components.registry import load_prior
 from priorbench.edges.penalty_effects import effects_of
@@ -27,7 +27,7 @@ from priorbench.study.declared import PRIMARY, DeclaredClaims, claims_of
 
 _DIGITS = 4
 _COMPARED = (
-    *BLOCK_COLUMNS,
+    *SETTING_COLUMNS,
     "prior",
     "baseline",
     "metric",
@@ -146,7 +146,7 @@ def _primary_pairs(run: Run, claims: DeclaredClaims) -> list[PairedRuns]:
 def _trends(run: Run) -> pd.DataFrame:
     claims = claims_of(run.study)
     pairs = _primary_pairs(run, claims)
-    options = {spec: task_options(spec) for spec in dict.fromkeys(one.block[0] for one in pairs)}
+    options = {spec: task_options(spec) for spec in dict.fromkeys(one.setting[0] for one in pairs)}
     return trends(pairs, options, claims)
 
 
@@ -161,8 +161,8 @@ def _references(run: Run) -> list[dict[str, Any]]:
     """Scores without a network, on metrics that are primary somewhere."""
     primary = set(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "metric"])
     rows = run.results[(run.results["stage"] == REFERENCE) & run.results["metric"].isin(primary)]
-    rows = rows.drop_duplicates([*BLOCK_COLUMNS, "prior", "metric"])
-    return _rounded(rows[[*BLOCK_COLUMNS, "prior", "metric", "value"]])
+    rows = rows.drop_duplicates([*SETTING_COLUMNS, "prior", "metric"])
+    return _rounded(rows[[*SETTING_COLUMNS, "prior", "metric", "value"]])
 
 
 def _explained(run: Run) -> list[dict[str, Any]]:
@@ -208,4 +208,4 @@ def _weights(run: Run) -> list[dict[str, Any]]:
     if run.tuning.empty:
         return []
     chosen = run.tuning[run.tuning["chosen"].astype(bool)]
-    return _rounded(chosen[[*BLOCK_COLUMNS, "prior", "weight", "edge"]])
+    return _rounded(chosen[[*SETTING_COLUMNS, "prior", "weight", "edge"]])

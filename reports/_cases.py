@@ -23,11 +23,11 @@ TYPICAL = "typical"
 
 @dataclass(frozen=True)
 class FinishedTrials:
-    """Trials of a block that ended well.
+    """Trials of a setting that ended well.
 
     Attributes:
         run: that they are of.
-        trials: ids by prior and seed, the priors in the order of the block.
+        trials: ids by prior and seed, the priors in the order of the setting.
         seeds: that are looked at, ascending.
     """
 
@@ -86,7 +86,7 @@ class ShownSequence:
 
 
 def rank_sequences(finished: FinishedTrials, dataset: Dataset) -> SequenceRanking:
-    """Scores of the attributed sequences of a block, by prior."""
+    """Scores of the attributed sequences of a setting, by prior."""
     truth = dataset.truth
     if truth is not None and np.isin(truth, MOTIFS).any():
         rows = np.flatnonzero(np.isin(truth, MOTIFS).any(axis=1))

@@ -215,7 +215,7 @@ def gradient_panels(effects: Effects) -> Iterator[Panel]:
     )
 
 
-def trained_panels(block: TrainedEdges) -> Iterator[Panel]:
+def trained_panels(setting: TrainedEdges) -> Iterator[Panel]:
     """Scores of trained models; means over seeds."""
     for name, title, y in (
         ("localisation", "Localisation by distance", "average precision"),
@@ -230,7 +230,7 @@ def trained_panels(block: TrainedEdges) -> Iterator[Panel]:
             y,
             {
                 prior: ((curve.low + curve.high) / 2, getattr(curve, name))
-                for prior, curve in block.curves.items()
+                for prior, curve in setting.curves.items()
             },
             None,
         )
@@ -241,6 +241,6 @@ def trained_panels(block: TrainedEdges) -> Iterator[Panel]:
         "mean. Without an effect of the ends it would be 1 up to the flanks of the motif.",
         "distance to the nearest end (bp)",
         "over its mean",
-        {prior: (np.arange(len(track)), track) for prior, track in block.background.items()},
+        {prior: (np.arange(len(track)), track) for prior, track in setting.background.items()},
         1.0,
     )

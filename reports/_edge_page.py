@@ -38,7 +38,7 @@ def body(effects: Effects, trained: Sequence[TrainedEdges]) -> Markup:
         effects: of the penalties.
         trained: of trained models with windows of the same length; may be none.
     """
-    others = [prior for block in trained for prior in block.priors]
+    others = [prior for setting in trained for prior in setting.priors]
     look = looks(list(dict.fromkeys([*effects, *others])))
     length = next(iter(effects.values()))[0].length
     return render(
@@ -59,7 +59,7 @@ def body(effects: Effects, trained: Sequence[TrainedEdges]) -> Markup:
                 ("Gradient", gradient_panels(effects)),
             )
         ],
-        trained=[_trained(block, look) for block in trained],
+        trained=[_trained(setting, look) for setting in trained],
     )
 
 
@@ -82,17 +82,17 @@ def _percent(share: float) -> str:
     return f"{fixed(100 * share, 1, signed=True)}%"
 
 
-def _trained(block: TrainedEdges, look: Mapping[str, Look]) -> dict[str, Any]:
+def _trained(setting: TrainedEdges, look: Mapping[str, Look]) -> dict[str, Any]:
     known = {contrast.name: contrast for contrast in CONTRASTS}
     tables: dict[str, list[dict[str, Any]]] = {}
-    for row in block.table.to_dict("records"):
+    for row in setting.table.to_dict("records"):
         row_of = {str(key): value for key, value in row.items()}
         tables.setdefault(str(row["baseline"]), []).append(row_of)
     return {
-        "block": block,
-        "of": listed(block.runs) if block.runs else "",
-        "key": key_figure({prior: look[prior] for prior in block.priors}),
-        "panels": [{"panel": p, "svg": draw(p, look)} for p in trained_panels(block)],
+        "setting": setting,
+        "of": listed(setting.runs) if setting.runs else "",
+        "key": key_figure({prior: look[prior] for prior in setting.priors}),
+        "panels": [{"panel": p, "svg": draw(p, look)} for p in trained_panels(setting)],
         "tables": [
             {
                 "baseline": baseline,

@@ -54,9 +54,9 @@ def _trained(root: Path, length: int) -> list[TrainedEdges]:
         raise UserError(
             f"{root}: no task of this run says where motifs stand; give a run of the study edges"
         )
-    fitting = [block for block in found if block.length == length]
+    fitting = [setting for setting in found if setting.length == length]
     if not fitting:
-        lengths = ", ".join(str(n) for n in sorted({block.length for block in found}))
+        lengths = ", ".join(str(n) for n in sorted({setting.length for setting in found}))
         raise UserError(
             f"{root}: has windows of {lengths} bp, not {length}; give --length {lengths}"
         )

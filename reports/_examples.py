@@ -13,7 +13,6 @@ from priorbench.metrics.localisation import MOTIFS
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
-from ._blocks import ComparisonBlock
 from ._cases import (
     FinishedTrials,
     ShownSequence,
@@ -24,6 +23,7 @@ from ._cases import (
     typical,
     units,
 )
+from ._settings import ComparedSetting
 
 SHOWN = 200
 """at most this many bp are shown"""
@@ -64,8 +64,8 @@ class SequenceExample:
 
 
 @dataclass(frozen=True)
-class BlockExamples:
-    """What is shown of a block.
+class SettingExamples:
+    """What is shown of a setting.
 
     Attributes:
         examples: the typical one first.
@@ -82,61 +82,65 @@ class BlockExamples:
     passed_over: Sequence[int]
 
 
-def typical_example(run: Run, block: ComparisonBlock) -> BlockExamples | None:
-    """The typical sequence of a block alone; None if no trial finished."""
-    return _examples(run, block, only_typical=True)
+def typical_example(run: Run, setting: ComparedSetting) -> SettingExamples | None:
+    """The typical sequence of a setting alone; None if no trial finished."""
+    return _examples(run, setting, only_typical=True)
 
 
-def all_examples(run: Run, block: ComparisonBlock) -> BlockExamples | None:
-    """The typical sequence of a block, and its extremes; None if no trial finished."""
-    return _examples(run, block, only_typical=False)
+def all_examples(run: Run, setting: ComparedSetting) -> SettingExamples | None:
+    """The typical sequence of a setting, and its extremes; None if no trial finished."""
+    return _examples(run, setting, only_typical=False)
 
 
-def _examples(run: Run, block: ComparisonBlock, *, only_typical: bool) -> BlockExamples | None:
-    rows = block.rows[block.rows["status"] == DONE].drop_duplicates("trial")
+def _examples(run: Run, setting: ComparedSetting, *, only_typical: bool) -> SettingExamples | None:
+    rows = setting.rows[setting.rows["status"] == DONE].drop_duplicates("trial")
     found = zip(rows["prior"], rows["seed"], rows["trial"], strict=True)
     done = {(str(prior), int(seed)): str(trial) for prior, seed, trial in found}
-    dataset = run.datasets.get(block.key)
+    dataset = run.datasets.get(setting.key)
     if dataset is None or not done or not len(dataset.attributed):
         return None
-    seeds = _asked(block, set(done))
-    in_order = sorted(done, key=lambda key: (block.priors.index(key[0]), key[1]))
+    seeds = _asked(setting, set(done))
+    in_order = sorted(done, key=lambda key: (setting.priors.index(key[0]), key[1]))
     finished = FinishedTrials(run, {key: done[key] for key in in_order}, seeds)
     ranking = rank_sequences(finished, dataset)
-    chosen = [typical(ranking, seeds)] if only_typical else cases(ranking, block.priors[0], seeds)
-    lettered = max(seeds, key=lambda s: (sum((p, s) in done for p in block.priors), -s))
-    return BlockExamples(
+    chosen = [typical(ranking, seeds)] if only_typical else cases(ranking, setting.priors[0], seeds)
+    lettered = max(seeds, key=lambda s: (sum((p, s) in done for p in setting.priors), -s))
+    return SettingExamples(
         [
             SequenceExample(case, tracks, *_stretch(dataset, case.row, tracks))
-            for case, tracks in zip(chosen, _tracks(finished, block, dataset, chosen), strict=True)
+            for case, tracks in zip(
+                chosen, _tracks(finished, setting, dataset, chosen), strict=True
+            )
         ],
         seeds,
         lettered,
-        [prior for prior in block.priors if (prior, lettered) not in done],
-        [seed for seed in block.seeds if seed < seeds[-1] and seed not in seeds],
+        [prior for prior in setting.priors if (prior, lettered) not in done],
+        [seed for seed in setting.seeds if seed < seeds[-1] and seed not in seeds],
     )
 
 
-def _asked(block: ComparisonBlock, done: Collection[tuple[str, int]]) -> list[int]:
+def _asked(setting: ComparedSetting, done: Collection[tuple[str, int]]) -> list[int]:
     """The lowest seeds that all priors finished, so that they are compared on the same ones.
 
     All seeds that some prior finished, where there are no two of these.
     """
-    of_all = [seed for seed in block.seeds if all((prior, seed) in done for prior in block.priors)]
+    of_all = [
+        seed for seed in setting.seeds if all((prior, seed) in done for prior in setting.priors)
+    ]
     some = sorted({seed for _, seed in done})
     return (of_all if len(of_all) > 1 else some)[:ASKED_SEEDS]
 
 
 def _tracks(
     finished: FinishedTrials,
-    block: ComparisonBlock,
+    setting: ComparedSetting,
     dataset: Dataset,
     chosen: Sequence[ShownSequence],
 ) -> list[dict[str, PriorTracks]]:
     """The tracks of every case, by prior."""
     rows = [case.row for case in chosen]
     found: list[dict[str, PriorTracks]] = [{} for _ in chosen]
-    for prior in block.priors:
+    for prior in setting.priors:
         # a list of rows makes copies: views would keep the attributions of all sequences
         stored = {seed: arrays.attribution[rows] for seed, arrays in finished.arrays(prior)}
         for i, row in enumerate(rows):

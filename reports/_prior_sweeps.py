@@ -14,30 +14,30 @@ from priorbench.components.contracts import Metric
 from priorbench.components.specs import split_composition, split_spec
 from priorbench.results.finished_run import Run
 
-from ._blocks import ComparisonBlock
 from ._figures import MARKERS, SOFT, looks, style, to_svg
 from ._numbers import fixed
 from ._page import render
+from ._settings import ComparedSetting
 
 _WIDTH, _HEIGHT = 3.7, 2.6  # inches
 
 
-def prior_sweeps(run: Run, block: ComparisonBlock, metrics: Sequence[Metric]) -> Markup:
-    """A figure a metric for every option of a prior with three values or more in a block."""
+def prior_sweeps(run: Run, setting: ComparedSetting, metrics: Sequence[Metric]) -> Markup:
+    """A figure a metric for every option of a prior with three values or more in a setting."""
     facts = run.environment.get("priors", {})  # options are lacking in runs of earlier versions
-    options = {spec: facts.get(spec, {}).get("options") for spec in block.priors}
+    options = {spec: facts.get(spec, {}).get("options") for spec in setting.priors}
     known = {spec: found for spec, found in options.items() if found}
     return Markup("").join(
-        _figures(block, name, lines, metrics) for name, lines in _lines(block, known)
+        _figures(setting, name, lines, metrics) for name, lines in _lines(setting, known)
     )
 
 
 def _lines(
-    block: ComparisonBlock, options: Mapping[str, Mapping[str, Any]]
+    setting: ComparedSetting, options: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[str, list[OptionSweep]]]:
     """Name of a prior, and its sweeps along one option: one a value of the others."""
     named: dict[str, list[str]] = {}
-    for spec in block.priors[1:]:
+    for spec in setting.priors[1:]:
         if spec in options and len(split_composition(spec)) == 1:
             named.setdefault(split_spec(spec)[0], []).append(spec)
     for name, specs in named.items():
@@ -46,12 +46,12 @@ def _lines(
 
 
 def _figures(
-    block: ComparisonBlock, name: str, lines: Sequence[OptionSweep], metrics: Sequence[Metric]
+    setting: ComparedSetting, name: str, lines: Sequence[OptionSweep], metrics: Sequence[Metric]
 ) -> Markup:
     shapes = looks([line.held for line in lines])
     return render(
         "prior_sweeps",
-        block=block,
+        setting=setting,
         name=name,
         option=lines[0].option,
         key=[
@@ -60,14 +60,14 @@ def _figures(
             if held
         ],
         panels=[
-            {"metric": metric, "svg": _panel(block, name, lines, metric, shapes)}
+            {"metric": metric, "svg": _panel(setting, name, lines, metric, shapes)}
             for metric in metrics
         ],
     )
 
 
 def _panel(
-    block: ComparisonBlock,
+    setting: ComparedSetting,
     name: str,
     lines: Sequence[OptionSweep],
     metric: Metric,
@@ -84,7 +84,7 @@ def _panel(
         axes.axhline(0, color=SOFT, linewidth=1)
         for beside, line in zip(np.linspace(-0.1, 0.1, max(len(lines), 2)), lines, strict=False):
             colour, marker = shapes[line.held]
-            rows = [(value, block.comparison(spec, metric)) for value, spec in line.points]
+            rows = [(value, setting.comparison(spec, metric)) for value, spec in line.points]
             known = [(value, row) for value, row in rows if row is not None]
             x = np.array([values.index(value) for value, _ in known]) + beside
             axes.vlines(
@@ -104,12 +104,12 @@ def _panel(
             told.append(f"{line.held or name}: {pairs}")
         axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
         axes.set_xlabel(lines[0].option, parse_math=False)
-        axes.set_ylabel(f"difference to {block.priors[0]}", parse_math=False)
+        axes.set_ylabel(f"difference to {setting.priors[0]}", parse_math=False)
         axes.tick_params(length=0)
         axes.grid(axis="y", color="#eceff2", linewidth=0.8)
         axes.set_axisbelow(True)
         return to_svg(
             figure,
-            f"{metric.name} of {name} on {block.title}, difference to {block.priors[0]} at "
+            f"{metric.name} of {name} on {setting.title}, difference to {setting.priors[0]} at "
             f"{lines[0].option}: {'; '.join(told)}",
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from priorbench.results.finished_run import Run
 from priorbench.study.plan import BASELINE
 
-from ._blocks import ComparisonBlock
+from ._settings import ComparedSetting
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class DescribedPrior:
     statuses: Mapping[str, int]
 
 
-def described_priors(run: Run, blocks: Sequence[ComparisonBlock]) -> list[DescribedPrior]:
+def described_priors(run: Run, settings: Sequence[ComparedSetting]) -> list[DescribedPrior]:
     """Every prior of a study, in its order."""
     described = run.environment.get("priors", {})
     return [
         DescribedPrior(
             spec,
-            _parts(run, spec) or _weights(spec, blocks),
+            _parts(run, spec) or _weights(spec, settings),
             described.get(spec, {}).get("summary", ""),
             described.get(spec, {}).get("citation", ""),
             Counter(
@@ -51,17 +51,17 @@ def described_priors(run: Run, blocks: Sequence[ComparisonBlock]) -> list[Descri
     ]
 
 
-def _weights(spec: str, found: Sequence[ComparisonBlock]) -> list[str]:
-    """One for all blocks; where they differ, by task, or by dataset where these differ too."""
+def _weights(spec: str, found: Sequence[ComparedSetting]) -> list[str]:
+    """One for all settings; where they differ, by task, or by dataset where these differ too."""
     if spec == BASELINE:
         return []
-    here = [block for block in found if spec in block.priors]
-    if len({block.weight(spec) for block in here}) <= 1:
-        return [block.weight(spec) for block in here][:1]
-    by_task = {block.task: block.weight(spec) for block in here}
-    if all(by_task[block.task] == block.weight(spec) for block in here):
+    here = [setting for setting in found if spec in setting.priors]
+    if len({setting.weight(spec) for setting in here}) <= 1:
+        return [setting.weight(spec) for setting in here][:1]
+    by_task = {setting.task: setting.weight(spec) for setting in here}
+    if all(by_task[setting.task] == setting.weight(spec) for setting in here):
         return [f"{weight} ({task})" for task, weight in by_task.items()]
-    return [f"{block.weight(spec)} ({block.title})" for block in here]
+    return [f"{setting.weight(spec)} ({setting.title})" for setting in here]
 
 
 def _parts(run: Run, spec: str) -> list[str]:

@@ -13,9 +13,9 @@ from priorbench.results.finished_run import Run
 from priorbench.statistics import ALPHA, BETTER, HOLM, ClaimKind, approximate_runs, smallest_p
 
 from ._advice import advice, advice_for_all, ended, ended_in_all
-from ._blocks import SIGNS, ComparisonBlock, blocks, reach
 from ._numbers import MISSING, decimals_for, fixed, interval, p_value
 from ._page import render
+from ._settings import SIGNS, ComparedSetting, reach, settings_of
 
 _CORRECTIONS = {HOLM: "Holm’s method"}
 
@@ -31,8 +31,8 @@ class TheAnswer(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
-        found = blocks(run)
-        cards = [_of_block(run, block) for block in found]
+        found = settings_of(run)
+        cards = [_of_setting(run, setting) for setting in found]
         return render(
             "answer",
             questions=dict.fromkeys(
@@ -47,7 +47,7 @@ class TheAnswer(Section):
         )
 
 
-def _joined(run: Run, found: Sequence[ComparisonBlock]) -> Mapping[str, Any] | None:
+def _joined(run: Run, found: Sequence[ComparedSetting]) -> Mapping[str, Any] | None:
     """What must be known before numbers of several runs are read as one."""
     if len(run.parts) == 1:
         return None
@@ -55,26 +55,26 @@ def _joined(run: Run, found: Sequence[ComparisonBlock]) -> Mapping[str, Any] | N
     return {
         "runs": list(run.parts),
         "shared": trials - len(run.records),
-        "pooled": [block.title for block in found if len(block.runs) > 1],
+        "pooled": [setting.title for setting in found if len(setting.runs) > 1],
     }
 
 
-def _of_block(run: Run, block: ComparisonBlock) -> dict[str, Any]:
-    trials = ended(block)
-    found = advice(block, trials)
+def _of_setting(run: Run, setting: ComparedSetting) -> dict[str, Any]:
+    trials = ended(setting)
+    found = advice(setting, trials)
     return {
         **_card(found, trials),
-        "title": block.title,
-        "alone": len(block.priors) == 1,
-        "reach": reach(block),
-        "edges": _edges(run, [block]),
+        "title": setting.title,
+        "alone": len(setting.priors) == 1,
+        "reach": reach(setting),
+        "edges": _edges(run, [setting]),
         "undecided": [row for case in found.cases for row in _undecided(case)],
         "visible": _visible(found.cases),
     }
 
 
 def _of_all(
-    run: Run, found: Sequence[ComparisonBlock], cards: Sequence[Mapping[str, Any]]
+    run: Run, found: Sequence[ComparedSetting], cards: Sequence[Mapping[str, Any]]
 ) -> Mapping[str, Any] | None:
     """The card over all settings; None where there are not several that share a metric."""
     answer = advice_for_all(run, found)
@@ -108,7 +108,7 @@ def _of_all(
 
 
 def _card(found: Answer, trials: Mapping[str, Any]) -> dict[str, Any]:
-    """What cards of one block and of all have in common."""
+    """What cards of one setting and of all have in common."""
     every = [_told(case) for case in found.cases]
     return {
         "answer": found,
@@ -163,12 +163,12 @@ def _largest(found: Answer) -> str:
     return p_value(max([*(one.p for one in case.gains), *shown]))
 
 
-def _edges(run: Run, found: Sequence[ComparisonBlock]) -> list[str]:
-    """Priors whose chosen weight is the largest or the smallest that was tried, in some block."""
+def _edges(run: Run, found: Sequence[ComparedSetting]) -> list[str]:
+    """Priors whose chosen weight is the largest or the smallest that was tried, in some setting."""
     table = run.tuning
     if table.empty:
         return []
-    keys = {(block.task, block.dataset, block.architecture) for block in found}
+    keys = {(setting.task, setting.dataset, setting.architecture) for setting in found}
     at_edge = table[table["chosen"].astype(bool) & table["edge"].astype(bool)]
     columns = [at_edge[name].astype(str) for name in ("task", "dataset", "architecture", "prior")]
     return list(

@@ -13,12 +13,12 @@ from priorbench.data.dataset import Dataset
 from priorbench.data.formats.encoding import decode
 from priorbench.results.finished_run import Run
 
-from ._blocks import MANY_BLOCKS, ComparisonBlock, blocks
-from ._examples import SHOWN, BlockExamples, SequenceExample, all_examples, typical_example
+from ._examples import SHOWN, SequenceExample, SettingExamples, all_examples, typical_example
 from ._page import render
+from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
 from ._tracks import BANDS, TrackFigure, draw
 
-FEW_BLOCKS = 3
+FEW_SETTINGS = 3
 """a run of more has the typical sequence of each alone"""
 
 
@@ -30,28 +30,28 @@ class Attributions(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
-        found = blocks(run)
-        few = len(found) <= FEW_BLOCKS
+        found = settings_of(run)
+        few = len(found) <= FEW_SETTINGS
         choose = all_examples if few else typical_example
         parts = [
-            _block(run, block, examples)
-            for block in found[:MANY_BLOCKS]
-            if (examples := choose(run, block)) is not None
+            _setting(run, setting, examples)
+            for setting in found[:MANY_SETTINGS]
+            if (examples := choose(run, setting)) is not None
         ]
         if not parts:
             return ""
         key = render("attributions_key", attribution=run.attributions[0], few=few)
-        rest = found[MANY_BLOCKS:]
-        more = [render("not_drawn", blocks=rest, many=MANY_BLOCKS)] if rest else []
+        rest = found[MANY_SETTINGS:]
+        more = [render("not_drawn", settings=rest, many=MANY_SETTINGS)] if rest else []
         return Markup("").join([key, *parts, *more])
 
 
-def _block(run: Run, block: ComparisonBlock, examples: BlockExamples) -> Markup:
-    dataset = run.datasets[block.key]
-    figures = [_figure(dataset, block, examples, example) for example in examples.examples]
+def _setting(run: Run, setting: ComparedSetting, examples: SettingExamples) -> Markup:
+    dataset = run.datasets[setting.key]
+    figures = [_figure(dataset, setting, examples, example) for example in examples.examples]
     return render(
         "attributions",
-        block=block,
+        setting=setting,
         examples=examples,
         figures=figures,
         truth_known=dataset.truth is not None,
@@ -64,7 +64,7 @@ def _block(run: Run, block: ComparisonBlock, examples: BlockExamples) -> Markup:
 
 
 def _figure(
-    dataset: Dataset, block: ComparisonBlock, examples: BlockExamples, example: SequenceExample
+    dataset: Dataset, setting: ComparedSetting, examples: SettingExamples, example: SequenceExample
 ) -> Mapping[str, Any]:
     row = example.case.row
     codes = dataset.codes(dataset.attributed[[row]])[0]
@@ -74,7 +74,7 @@ def _figure(
         oracle = None
     shown = set() if truth is None else set(truth[example.start : example.stop])
     label = (
-        f"Attributions ({' and '.join(example.case.names)}) of a test sequence of {block.title}, "
+        f"Attributions ({' and '.join(example.case.names)}) of a test sequence of {setting.title}, "
         f"positions {example.start} to {example.stop - 1}, under {', '.join(example.tracks)}; "
         f"letters of seed {examples.lettered}, strips of seeds "
         f"{', '.join(map(str, examples.seeds))}. "

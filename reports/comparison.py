@@ -16,9 +16,9 @@ from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
 from priorbench.results.finished_run import Run
 
-from ._blocks import ALPHA, ORACLE, RANDOM, SIGNS, ArmScores, ComparisonBlock, blocks, reach
 from ._numbers import MISSING, counted, decimals_for, fixed, interval, listed, p_value
 from ._page import render
+from ._settings import ALPHA, ORACLE, RANDOM, SIGNS, ArmScores, ComparedSetting, reach, settings_of
 
 _REFERENCES = {
     ORACLE: ("ceiling", "the known motif itself as attribution"),
@@ -41,11 +41,11 @@ class Comparison(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
-        found = blocks(run)
-        metrics = {metric.name: metric for block in found for metric in block.all_metrics}
+        found = settings_of(run)
+        metrics = {metric.name: metric for setting in found for metric in setting.all_metrics}
         return Markup("").join(
             [
-                *(_tables(block) for block in found),
+                *(_tables(setting) for setting in found),
                 render("glossary", metrics=list(metrics.values()), references=_named(found))
                 if metrics
                 else "",
@@ -53,57 +53,57 @@ class Comparison(Section):
         )
 
 
-def _named(found: Sequence[ComparisonBlock]) -> dict[str, str]:
-    """What the references of some blocks are."""
-    names = {str(name) for block in found for name in block.references["prior"]}
+def _named(found: Sequence[ComparedSetting]) -> dict[str, str]:
+    """What the references of some settings are."""
+    names = {str(name) for setting in found for name in setting.references["prior"]}
     return {name: meaning for name, (_, meaning) in _REFERENCES.items() if name in names}
 
 
-def _tables(block: ComparisonBlock) -> Markup:
+def _tables(setting: ComparedSetting) -> Markup:
     """The main metrics in one table; all others folded, a table an axis."""
-    others = [metric for metric in block.all_metrics if not metric.main]
+    others = [metric for metric in setting.all_metrics if not metric.main]
     return render(
         "comparison",
-        block=block,
-        reach=reach(block),
-        intervals=_intervals(block, block.metrics),
-        table=_table(block, block.metrics),
+        setting=setting,
+        reach=reach(setting),
+        intervals=_intervals(setting, setting.metrics),
+        table=_table(setting, setting.metrics),
         count=len(others),
-        more=[_table(block, list(group)) for _, group in groupby(others, lambda m: m.axis)],
+        more=[_table(setting, list(group)) for _, group in groupby(others, lambda m: m.axis)],
     )
 
 
-def _table(block: ComparisonBlock, metrics: Sequence[Metric]) -> dict[str, Any]:
-    places = {metric.name: _places(block, metric) for metric in metrics}
+def _table(setting: ComparedSetting, metrics: Sequence[Metric]) -> dict[str, Any]:
+    places = {metric.name: _places(setting, metric) for metric in metrics}
     axes = [metric.axis for metric in metrics]
     columns = [
         {
             "metric": metric,
             "first": i == 0 or axes[i - 1] != metric.axis,
-            "family": "primary" if metric.name in block.primary else "exploratory",
+            "family": "primary" if metric.name in setting.primary else "exploratory",
         }
         for i, metric in enumerate(metrics)
     ]
     rows = [
         {
             "prior": prior,
-            "weight": block.weight(prior) if prior != block.priors[0] else "",
-            "cells": [_cell(block, prior, metric, places[metric.name]) for metric in metrics],
+            "weight": setting.weight(prior) if prior != setting.priors[0] else "",
+            "cells": [_cell(setting, prior, metric, places[metric.name]) for metric in metrics],
         }
-        for prior in block.priors
+        for prior in setting.priors
     ]
     return {
         "axes": [(axis, len(list(group))) for axis, group in groupby(axes)],
         "columns": columns,
         "rows": rows,
-        "references": _references(block, places, metrics),
-        "trials": counted(len(block.seeds), "seed"),
+        "references": _references(setting, places, metrics),
+        "trials": counted(len(setting.seeds), "seed"),
     }
 
 
-def _intervals(block: ComparisonBlock, metrics: Sequence[Metric]) -> str:
+def _intervals(setting: ComparedSetting, metrics: Sequence[Metric]) -> str:
     """Which interval was offered for what."""
-    rows = block.comparisons[block.comparisons["metric"].isin([m.name for m in metrics])]
+    rows = setting.comparisons[setting.comparisons["metric"].isin([m.name for m in metrics])]
     told = {"": "none", "paired t": "paired t, no test"}
     rows = rows.assign(interval=rows["interval"].replace(told))
     found = rows.groupby("interval", sort=False)["metric"].unique()
@@ -114,12 +114,12 @@ def _intervals(block: ComparisonBlock, metrics: Sequence[Metric]) -> str:
     return "; ".join([str(usual), *others])
 
 
-def _places(block: ComparisonBlock, metric: Metric) -> int:
-    return decimals_for(block.arm(prior, metric).mean for prior in block.priors)
+def _places(setting: ComparedSetting, metric: Metric) -> int:
+    return decimals_for(setting.arm(prior, metric).mean for prior in setting.priors)
 
 
-def _cell(block: ComparisonBlock, prior: str, metric: Metric, places: int) -> dict[str, Any]:
-    own = block.arm(prior, metric)
+def _cell(setting: ComparedSetting, prior: str, metric: Metric, places: int) -> dict[str, Any]:
+    own = setting.arm(prior, metric)
     values = own.known
     cell = {
         "mean": fixed(own.mean, places) if len(values) else MISSING,
@@ -128,7 +128,7 @@ def _cell(block: ComparisonBlock, prior: str, metric: Metric, places: int) -> di
         "why": "" if len(values) else _why_missing(metric, int(own.failed.sum())),
         "verdict": "",
     }
-    comparison = block.comparison(prior, metric)
+    comparison = setting.comparison(prior, metric)
     return cell if comparison is None else {**cell, **_difference(comparison, metric, places)}
 
 
@@ -169,11 +169,11 @@ def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str
 
 
 def _references(
-    block: ComparisonBlock, places: Mapping[str, int], metrics: Sequence[Metric]
+    setting: ComparedSetting, places: Mapping[str, int], metrics: Sequence[Metric]
 ) -> list[dict[str, Any]]:
     rows = []
     for name, (role, _) in _REFERENCES.items():
-        values = [block.reference(name, metric) for metric in metrics]
+        values = [setting.reference(name, metric) for metric in metrics]
         if any(map(math.isfinite, values)):
             texts = [
                 fixed(value, places[metric.name])

@@ -12,9 +12,9 @@ from priorbench import Section
 from priorbench.components.contracts import Metric
 from priorbench.results.finished_run import Run
 
-from ._blocks import ComparisonBlock, blocks
 from ._numbers import MISSING, decimals_for, fixed, p_value
 from ._page import render
+from ._settings import ComparedSetting, settings_of
 
 _RANKED = ("localisation", "stability", "faithfulness")
 
@@ -29,7 +29,7 @@ class Evaluations(Section):
         """See Section."""
         if len(run.attributions) < 2:
             return ""
-        by_spec = {spec: blocks(run, spec) for spec in run.attributions}
+        by_spec = {spec: settings_of(run, spec) for spec in run.attributions}
         numbers = range(len(by_spec[run.attributions[0]]))
         trained = str(run.study["train_attribution"])
         return Markup("").join(
@@ -37,23 +37,23 @@ class Evaluations(Section):
         )
 
 
-def _matrices(found: Mapping[str, ComparisonBlock], trained: str) -> Markup:
+def _matrices(found: Mapping[str, ComparedSetting], trained: str) -> Markup:
     first = next(iter(found.values()))
     metrics = [m for m in first.metrics if m.axis in _RANKED and m.higher_is_better is not None]
     return render(
         "evaluations",
-        block=first,
+        setting=first,
         attributions=list(found),
         matrices=[{"metric": metric, "rows": _rows(found, metric)} for metric in metrics],
         trained=trained,
     )
 
 
-def _rows(found: Mapping[str, ComparisonBlock], metric: Metric) -> Sequence[Mapping[str, Any]]:
+def _rows(found: Mapping[str, ComparedSetting], metric: Metric) -> Sequence[Mapping[str, Any]]:
     first = next(iter(found.values()))
     means = {
-        (prior, spec): block.arm(prior, metric).mean if prior in block.priors else math.nan
-        for spec, block in found.items()
+        (prior, spec): setting.arm(prior, metric).mean if prior in setting.priors else math.nan
+        for spec, setting in found.items()
         for prior in first.priors
     }
     places = decimals_for([value for value in means.values() if math.isfinite(value)])
@@ -61,8 +61,8 @@ def _rows(found: Mapping[str, ComparisonBlock], metric: Metric) -> Sequence[Mapp
         {
             "prior": prior,
             "cells": [
-                _cell(block, prior, metric, (means[prior, spec], places))
-                for spec, block in found.items()
+                _cell(setting, prior, metric, (means[prior, spec], places))
+                for spec, setting in found.items()
             ],
         }
         for prior in first.priors
@@ -70,11 +70,11 @@ def _rows(found: Mapping[str, ComparisonBlock], metric: Metric) -> Sequence[Mapp
 
 
 def _cell(
-    block: ComparisonBlock, prior: str, metric: Metric, shown: tuple[float, int]
+    setting: ComparedSetting, prior: str, metric: Metric, shown: tuple[float, int]
 ) -> Mapping[str, str]:
     mean, places = shown
     cell = {"mean": fixed(mean, places) if math.isfinite(mean) else MISSING, "verdict": ""}
-    comparison = block.comparison(prior, metric)
+    comparison = setting.comparison(prior, metric)
     if comparison is None:
         return cell
     verdict = comparison["verdict"]

@@ -14,11 +14,11 @@ from priorbench.statistics import EXACT_UP_TO
 from priorbench.study.declared import PRIMARY
 
 from . import _paper as paper
-from ._blocks import ComparisonBlock, blocks, reach
 from ._literature import Bibliography
 from ._numbers import listed
 from ._page import render
 from ._priors import described_priors
+from ._settings import ComparedSetting, reach, settings_of
 
 FEW_DATASETS = 6
 """more are summed up in words; all are in the table"""
@@ -38,7 +38,7 @@ class Methods(Section):
         works = Bibliography()
         several = len(run.parts) > 1
         parts = [_part(part, label if several else "", works) for label, part in run.parts.items()]
-        found = blocks(run)
+        found = settings_of(run)
         tested = render(
             "methods_tested",
             study=run.study,
@@ -74,7 +74,7 @@ def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
         epochs=paper.epochs_of(run),
         at_once=paper.at_once_of(run),
         ended=paper.ended_of(run),
-        priors=described_priors(run, blocks(run))[1:],
+        priors=described_priors(run, settings_of(run))[1:],
         seen=paper.seen_of(run),
         attributions=paper.attributions_of(run.attributions),
         version=priorbench.__version__,
@@ -91,12 +91,12 @@ def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
     }
 
 
-def _pairs(found: Sequence[ComparisonBlock]) -> list[int]:
-    """Numbers of paired seeds of the blocks, ascending."""
-    return sorted({limits.n for block in found if (limits := reach(block)) is not None})
+def _pairs(found: Sequence[ComparedSetting]) -> list[int]:
+    """Numbers of paired seeds of the settings, ascending."""
+    return sorted({limits.n for setting in found if (limits := reach(setting)) is not None})
 
 
-def _statistics(run: Run, found: Sequence[ComparisonBlock]) -> Mapping[str, Any]:
+def _statistics(run: Run, found: Sequence[ComparedSetting]) -> Mapping[str, Any]:
     pairs = _pairs(found)
     compared = run.comparisons
     primary = compared[compared["family"] == PRIMARY] if len(compared) else compared

@@ -15,10 +15,10 @@ from priorbench.metrics.motif_set import FoundMotif, MotifSet
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
-from ._blocks import MANY_BLOCKS, ComparisonBlock, blocks
 from ._figures import BASE_COLOURS, INK, SOFT, style, to_svg
 from ._numbers import MISSING, exact_p
 from ._page import render
+from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,22 +40,22 @@ class Motifs(Section):
         """See Section."""
         if not run.study.get("discovery"):
             return ""
-        found = blocks(run)
-        parts = [part for block in found[:MANY_BLOCKS] if (part := _block(run, block))]
+        found = settings_of(run)
+        parts = [part for setting in found[:MANY_SETTINGS] if (part := _setting(run, setting))]
         if not parts:
             return ""
         parts.insert(0, render("motifs_key", logos=_LOGOS))
-        rest = found[MANY_BLOCKS:]
-        more = [render("not_drawn", blocks=rest, many=MANY_BLOCKS)] if rest else []
+        rest = found[MANY_SETTINGS:]
+        more = [render("not_drawn", settings=rest, many=MANY_SETTINGS)] if rest else []
         return Markup("").join([*parts, *more])
 
 
-def discovered(run: Run, block: ComparisonBlock) -> dict[str, dict[int, MotifSet]]:
+def discovered(run: Run, setting: ComparedSetting) -> dict[str, dict[int, MotifSet]]:
     """What was found, by prior and seed, in the lowest seeds; failed trials are left out."""
-    rows = block.rows[
-        (block.rows["status"] == DONE) & block.rows["seed"].isin(block.seeds[:_SEEDS])
+    rows = setting.rows[
+        (setting.rows["status"] == DONE) & setting.rows["seed"].isin(setting.seeds[:_SEEDS])
     ]
-    found: dict[str, dict[int, MotifSet]] = {prior: {} for prior in block.priors}
+    found: dict[str, dict[int, MotifSet]] = {prior: {} for prior in setting.priors}
     for row in rows.drop_duplicates("trial").to_dict("records"):
         motifs = run.motifs(str(row["trial"]))
         if motifs is not None:
@@ -72,9 +72,9 @@ def chosen_seed(found: Mapping[str, Mapping[int, MotifSet]]) -> int | None:
     return min(counts, key=lambda seed: (-counts[seed], seed)) if counts else None
 
 
-def _block(run: Run, block: ComparisonBlock) -> Markup:
-    dataset = run.datasets.get(block.key)
-    found = discovered(run, block)
+def _setting(run: Run, setting: ComparedSetting) -> Markup:
+    dataset = run.datasets.get(setting.key)
+    found = discovered(run, setting)
     seed = chosen_seed(found)
     if dataset is None or seed is None:
         return Markup("")
@@ -84,15 +84,15 @@ def _block(run: Run, block: ComparisonBlock) -> Markup:
     sets = {prior: of_seed[seed] for prior, of_seed in found.items() if seed in of_seed}
     return render(
         "motifs",
-        block=block,
+        setting=setting,
         names=names,
         more=len(known) - len(names),
         true=bool(dataset.motifs),
-        rows=[_row(prior, by_prior[prior], names, found[prior]) for prior in block.priors],
+        rows=[_row(prior, by_prior[prior], names, found[prior]) for prior in setting.priors],
         seed=seed,
-        seeds=min(len(block.seeds), _SEEDS),
-        all_seeds=len(block.seeds),
-        svg=_draw(sets, known, block, seed) if any(one.motifs for one in sets.values()) else "",
+        seeds=min(len(setting.seeds), _SEEDS),
+        all_seeds=len(setting.seeds),
+        svg=_draw(sets, known, setting, seed) if any(one.motifs for one in sets.values()) else "",
     )
 
 
@@ -128,7 +128,7 @@ def _q_text(q: float) -> str:
 
 
 def _draw(
-    sets: Mapping[str, MotifSet], known: _Matrices, block: ComparisonBlock, seed: int
+    sets: Mapping[str, MotifSet], known: _Matrices, setting: ComparedSetting, seed: int
 ) -> Markup:
     """A row a prior: the motifs of most seqlets, with what they match."""
     from matplotlib.figure import Figure
@@ -147,7 +147,7 @@ def _draw(
             _name(row[0], prior, empty=not shown)
             names = ", ".join(match.motif if match.matches else "unknown" for _, match in shown)
             told.append(f"{prior}: {names or 'nothing'}")
-        return to_svg(figure, f"Motifs found in seed {seed} of {block.title}; {'; '.join(told)}")
+        return to_svg(figure, f"Motifs found in seed {seed} of {setting.title}; {'; '.join(told)}")
 
 
 def _name(axes: Axes, prior: str, *, empty: bool) -> None:

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from priorbench import Section
 from priorbench.results.finished_run import Run
 
-from ._blocks import blocks
 from ._page import render
 from ._priors import described_priors
+from ._settings import settings_of
 
 
 class Overview(Section):
@@ -26,7 +26,7 @@ class Overview(Section):
             study=run.study,
             runs=[_ran(label, part) for label, part in run.parts.items()],
             datasets=sorted(run.datasets),
-            priors=described_priors(run, blocks(run)),
+            priors=described_priors(run, settings_of(run)),
             statuses=_statuses(run),
             pending=run.planned - len(run.records),
             tuning=sum(record["stage"] == "tune" for record in run.records.values()),

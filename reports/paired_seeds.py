@@ -13,10 +13,10 @@ from priorbench import Section
 from priorbench.components.contracts import Metric
 from priorbench.results.finished_run import Run
 
-from ._blocks import MANY_BLOCKS, ORACLE, RANDOM, ComparisonBlock, blocks
 from ._figures import INK, SEED_COLOURS, SOFT, VERMILION, style, to_svg
 from ._numbers import decimals_for, fixed
 from ._page import render
+from ._settings import MANY_SETTINGS, ORACLE, RANDOM, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,63 +34,65 @@ class PairedSeeds(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
-        found = blocks(run)
+        found = settings_of(run)
         return Markup("").join(
             render(
                 "paired_seeds",
-                block=block,
-                few=len(found) <= MANY_BLOCKS,
-                panels=[p for metric in _drawn(block, len(found)) if (p := _panel(block, metric))],
-                seeds=list(zip(block.seeds, _colours(block), strict=True)),
-                coloured=_coloured(block),
+                setting=setting,
+                few=len(found) <= MANY_SETTINGS,
+                panels=[
+                    p for metric in _drawn(setting, len(found)) if (p := _panel(setting, metric))
+                ],
+                seeds=list(zip(setting.seeds, _colours(setting), strict=True)),
+                coloured=_coloured(setting),
             )
-            for block in found
+            for setting in found
         )
 
 
-def _drawn(block: ComparisonBlock, count: int) -> Sequence[Metric]:
-    """What has a panel: in a run of many blocks, what was declared to matter."""
-    if count <= MANY_BLOCKS:
-        return block.metrics
-    return [metric for metric in block.all_metrics if metric.name in block.primary]
+def _drawn(setting: ComparedSetting, count: int) -> Sequence[Metric]:
+    """What has a panel: in a run of many settings, what was declared to matter."""
+    if count <= MANY_SETTINGS:
+        return setting.metrics
+    return [metric for metric in setting.all_metrics if metric.name in setting.primary]
 
 
-def _colours(block: ComparisonBlock) -> Sequence[str]:
-    count = len(block.seeds)
-    return SEED_COLOURS[:count] if _coloured(block) else ["#8b95a1"] * count
+def _colours(setting: ComparedSetting) -> Sequence[str]:
+    count = len(setting.seeds)
+    return SEED_COLOURS[:count] if _coloured(setting) else ["#8b95a1"] * count
 
 
-def _coloured(block: ComparisonBlock) -> bool:
-    return len(block.seeds) <= len(SEED_COLOURS)
+def _coloured(setting: ComparedSetting) -> bool:
+    return len(setting.seeds) <= len(SEED_COLOURS)
 
 
-def _panel(block: ComparisonBlock, metric: Metric) -> dict[str, Any] | None:
+def _panel(setting: ComparedSetting, metric: Metric) -> dict[str, Any] | None:
     """A figure and its caption, or None where no trial has a value."""
     from matplotlib.figure import Figure
 
-    scores = block.scores(metric).dropna(subset="value")
+    scores = setting.scores(metric).dropna(subset="value")
     if scores.empty:
         return None
     references = {
         name: value
         for name in (ORACLE, RANDOM)
-        if math.isfinite(value := block.reference(name, metric))
+        if math.isfinite(value := setting.reference(name, metric))
     }
-    names = [prior.replace(":", "\n").replace("+", "\n+") for prior in block.priors]
+    names = [prior.replace(":", "\n").replace("+", "\n+") for prior in setting.priors]
     with style():
         figure = Figure(figsize=(_WIDTH, _HEIGHT + _name_height(names)), layout="constrained")
         axes = figure.subplots()
-        _draw(axes, scores, block)
+        _draw(axes, scores, setting)
         _label(axes, names)
         _draw_references(axes, references, decimals_for(scores["value"]))
-        image = to_svg(figure, _description(block, metric, scores, references))
+        image = to_svg(figure, _description(setting, metric, scores, references))
     return {"metric": metric, "svg": image}
 
 
-def _draw(axes: Axes, scores: pd.DataFrame, block: ComparisonBlock) -> None:
+def _draw(axes: Axes, scores: pd.DataFrame, setting: ComparedSetting) -> None:
     # positions instead of names: the axis must show priors that have no value here, too
-    placed = scores.assign(x=scores["prior"].map(list(block.priors).index))
-    colours = dict(zip(block.seeds, _colours(block), strict=True))
+    placed = scores.assign(x=scores["prior"].map(list(setting.priors).index))
+    colours = dict(zip(setting.seeds, _colours(setting), strict=True))
     # seaborn takes a second for what is fifty lines here
     for seed, runs in placed.groupby("seed"):
         (line,) = axes.plot(runs["x"], runs["value"], "o-", ms=4.5, mew=0, lw=0.9, alpha=0.85)
@@ -151,10 +153,10 @@ def _label(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _description(
-    block: ComparisonBlock, metric: Metric, scores: pd.DataFrame, references: Mapping[str, float]
+    setting: ComparedSetting, metric: Metric, scores: pd.DataFrame, references: Mapping[str, float]
 ) -> str:
     means = scores.groupby("prior", sort=False)["value"].mean()
     places = decimals_for(means)
     told = [f"{prior} {fixed(mean, places)}" for prior, mean in means.items()]
     told += [f"{name} reference {fixed(value, places)}" for name, value in references.items()]
-    return f"{metric.name} on {block.title}, one dot per seed; means: {', '.join(told)}"
+    return f"{metric.name} on {setting.title}, one dot per seed; means: {', '.join(told)}"

@@ -17,10 +17,10 @@ from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
 
-from ._blocks import MANY_BLOCKS, ComparisonBlock, blocks
 from ._figures import INK, LINE, MARKERS, SOFT, looks, style, to_svg
 from ._numbers import decimals_for, fixed
 from ._page import render
+from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,22 +64,22 @@ class Pareto(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
-        found = blocks(run)
-        figures = [_figure(run, block) for block in found[:MANY_BLOCKS]]
-        if any(figures) and len(found) > MANY_BLOCKS:
-            figures.append(render("not_drawn", blocks=found[MANY_BLOCKS:], many=MANY_BLOCKS))
+        found = settings_of(run)
+        figures = [_figure(run, setting) for setting in found[:MANY_SETTINGS]]
+        if any(figures) and len(found) > MANY_SETTINGS:
+            figures.append(render("not_drawn", settings=found[MANY_SETTINGS:], many=MANY_SETTINGS))
         return Markup("").join(figures)
 
 
-def axes_of(run: Run, block: ComparisonBlock) -> tuple[Metric, Metric] | None:
+def axes_of(run: Run, setting: ComparedSetting) -> tuple[Metric, Metric] | None:
     """The primary metrics that are drawn; stability where no localisation is known.
 
     None where there is neither a localisation nor more than one weight of a prior.
     """
-    primary = run.claims.primary.get(block.task.split(":")[0], {})
-    present = {metric.name for metric in block.all_metrics}
+    primary = run.claims.primary.get(setting.task.split(":")[0], {})
+    present = {metric.name for metric in setting.all_metrics}
     declared = {axis: METRICS[name] for axis, name in primary.items() if name in present}
-    weights = _rows(run, block).groupby("prior")["weight"].nunique()
+    weights = _rows(run, setting).groupby("prior")["weight"].nunique()
     if "prediction" not in declared:
         return None
     if "localisation" in declared:
@@ -89,16 +89,16 @@ def axes_of(run: Run, block: ComparisonBlock) -> tuple[Metric, Metric] | None:
     return None
 
 
-def points(run: Run, block: ComparisonBlock, axes: tuple[Metric, Metric]) -> list[Point]:
+def points(run: Run, setting: ComparedSetting, axes: tuple[Metric, Metric]) -> list[Point]:
     """Every prior at every weight in every stage; failed trials as they count."""
     values: dict[tuple[str, float, str], dict[str, pd.Series[float]]] = {}
-    rows = _rows(run, block)
-    if block.common_seeds:  # means over other seeds would not compare
-        common = rows["seed"].isin(block.common_seeds)
+    rows = _rows(run, setting)
+    if setting.common_seeds:  # means over other seeds would not compare
+        common = rows["seed"].isin(setting.common_seeds)
         rows = rows[common | (rows["stage"] != EVALUATE)]
     for metric in axes:
         for stage, some in rows[rows["metric"] == metric.name].groupby("stage", sort=False):
-            counted = counted_scores(some, metric, block.reference(RANDOM, metric))
+            counted = counted_scores(some, metric, setting.reference(RANDOM, metric))
             table = some.assign(value=counted)
             for (prior, weight), runs in table.groupby(["prior", "weight"], sort=False):
                 key = (str(prior), float(str(weight)), str(stage))
@@ -111,11 +111,11 @@ def points(run: Run, block: ComparisonBlock, axes: tuple[Metric, Metric]) -> lis
     return [_marked(point, found, axes) for point in found]
 
 
-def _rows(run: Run, block: ComparisonBlock) -> pd.DataFrame:
+def _rows(run: Run, setting: ComparedSetting) -> pd.DataFrame:
     results = run.results
     here = results["stage"].isin([_TUNE, EVALUATE])
     for column in ("task", "dataset", "architecture"):
-        here &= results[column].astype(str) == getattr(block, column)
+        here &= results[column].astype(str) == getattr(setting, column)
     return results[here & results["attribution"].isin(["", run.attributions[0]])]
 
 
@@ -139,16 +139,16 @@ def _marked(point: Point, others: Sequence[Point], axes: tuple[Metric, Metric]) 
     return replace(point, best=True)
 
 
-def _figure(run: Run, block: ComparisonBlock) -> Markup:
-    metrics = axes_of(run, block)
-    found = points(run, block, metrics) if metrics else []
+def _figure(run: Run, setting: ComparedSetting) -> Markup:
+    metrics = axes_of(run, setting)
+    found = points(run, setting, metrics) if metrics else []
     if not metrics or len(found) < 2:
         return Markup("")
-    shapes = looks(block.priors)
+    shapes = looks(setting.priors)
     used = {point.prior for point in found}
     return render(
         "pareto",
-        block=block,
+        setting=setting,
         metrics=metrics,
         stages=[_STAGES[stage] for stage in _STAGES if stage in {p.stage for p in found}],
         tuned=any(point.stage == _TUNE for point in found),
@@ -158,7 +158,7 @@ def _figure(run: Run, block: ComparisonBlock) -> Markup:
             for prior, (colour, marker) in shapes.items()
             if prior in used
         ],
-        svg=_draw(found, metrics, shapes, block),
+        svg=_draw(found, metrics, shapes, setting),
     )
 
 
@@ -166,7 +166,7 @@ def _draw(
     found: Sequence[Point],
     metrics: tuple[Metric, Metric],
     shapes: Mapping[str, tuple[str, str]],
-    block: ComparisonBlock,
+    setting: ComparedSetting,
 ) -> Markup:
     from matplotlib.figure import Figure
 
@@ -183,7 +183,7 @@ def _draw(
         axes.tick_params(length=0)
         axes.grid(color="#eceff2", linewidth=0.8)
         axes.set_axisbelow(True)
-        return to_svg(figure, _told(found, metrics, block))
+        return to_svg(figure, _told(found, metrics, setting))
 
 
 def _curve(axes: Axes, curve: Sequence[Point], look: tuple[str, str]) -> None:
@@ -220,7 +220,7 @@ def _curve(axes: Axes, curve: Sequence[Point], look: tuple[str, str]) -> None:
             )
 
 
-def _told(found: Sequence[Point], metrics: tuple[Metric, Metric], block: ComparisonBlock) -> str:
+def _told(found: Sequence[Point], metrics: tuple[Metric, Metric], setting: ComparedSetting) -> str:
     places = [decimals_for([p.x for p in found]), decimals_for([p.y for p in found])]
     told = [
         f"{p.prior} at {p.weight:g}{' in tuning' if p.stage == _TUNE else ''}: "
@@ -229,4 +229,4 @@ def _told(found: Sequence[Point], metrics: tuple[Metric, Metric], block: Compari
         if math.isfinite(p.x)
     ]
     names = " and ".join(metric.name for metric in metrics)
-    return f"{names} on {block.title}, means over seeds. {'; '.join(told)}"
+    return f"{names} on {setting.title}, means over seeds. {'; '.join(told)}"

@@ -14,9 +14,9 @@ from priorbench.results.finished_run import Run
 from priorbench.statistics import DEFINITIONS
 from priorbench.study.declared import PRIMARY
 
-from ._blocks import SIGNS, ComparisonBlock, blocks
 from ._numbers import fixed, interval
 from ._page import render
+from ._settings import SIGNS, ComparedSetting, settings_of
 from ._tested import tested_rows
 
 
@@ -28,20 +28,20 @@ class Primary(Section):
 
     def render(self, run: Run) -> str:
         """See Section."""
-        found = [block for block in blocks(run) if block.primary]
-        tables = [_table(block) for block in found]
+        found = [setting for setting in settings_of(run) if setting.primary]
+        tables = [_table(setting) for setting in found]
         return Markup("").join(tables) + (
             render("verdicts", definitions=DEFINITIONS, signs=SIGNS) if tables else Markup("")
         )
 
 
-def _table(block: ComparisonBlock) -> Markup:
-    rows = block.comparisons[block.comparisons["family"] == PRIMARY]
+def _table(setting: ComparedSetting) -> Markup:
+    rows = setting.comparisons[setting.comparisons["family"] == PRIMARY]
     order = rows["metric"].map(list(METRICS).index).sort_values(kind="stable").index
     return render(
         "primary",
-        block=block,
-        family=block.families[0],
+        setting=setting,
+        family=setting.families[0],
         rows=tested_rows(rows.loc[order], _more),
     )
 

@@ -15,11 +15,11 @@ from priorbench.comparison.option_trends import TREND_DEFINITIONS, SweptTask, sw
 from priorbench.components.contracts import Metric
 from priorbench.results.finished_run import Run
 
-from ._blocks import MANY_BLOCKS, ComparisonBlock, blocks
 from ._figures import INK, MARKERS, SOFT, looks, style, to_svg
 from ._numbers import decimals_for, fixed, interval, p_value
 from ._page import render
 from ._prior_sweeps import prior_sweeps
+from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,14 +31,14 @@ _LABEL_ROOM = 0.24
 
 
 @dataclass(frozen=True)
-class SweptBlocks:
-    """Blocks that differ in one number.
+class SweptSettings:
+    """Settings that differ in one number.
 
     Attributes:
         title: for headings.
         option: the task's option that varies.
         is_length: whether it is a motif's length in bp.
-        points: value and block, ascending.
+        points: value and setting, ascending.
         cuts: of the low-pass priors, in bp.
         trends: rows of a table of how the differences change along the option.
     """
@@ -46,7 +46,7 @@ class SweptBlocks:
     title: str
     option: str
     is_length: bool
-    points: Sequence[tuple[float, ComparisonBlock]]
+    points: Sequence[tuple[float, ComparedSetting]]
     cuts: Mapping[str, float]
     trends: Sequence[Mapping[str, Any]] = ()
 
@@ -66,9 +66,9 @@ class SweptBlocks:
         return ranked_metrics(self.points[0][1])
 
 
-def ranked_metrics(block: ComparisonBlock) -> list[Metric]:
-    """The first metric of a block on every axis that is ranked."""
-    known = [m for m in block.metrics if m.higher_is_better is not None]
+def ranked_metrics(setting: ComparedSetting) -> list[Metric]:
+    """The first metric of a setting on every axis that is ranked."""
+    known = [m for m in setting.metrics if m.higher_is_better is not None]
     found = [next((m for m in known if m.axis == axis), None) for axis in _RANKED]
     return [metric for metric in found if metric is not None]
 
@@ -82,24 +82,25 @@ class Sweeps(Section):
     def render(self, run: Run) -> str:
         """See Section."""
         of_priors = (
-            prior_sweeps(run, block, ranked_metrics(block)) for block in blocks(run)[:MANY_BLOCKS]
+            prior_sweeps(run, setting, ranked_metrics(setting))
+            for setting in settings_of(run)[:MANY_SETTINGS]
         )
         return Markup("").join([*map(_sweep, sweeps(run)), *of_priors])
 
 
-def sweeps(run: Run) -> list[SweptBlocks]:
+def sweeps(run: Run) -> list[SweptSettings]:
     """Every option along which a run has three points or more."""
     facts = run.environment.get("tasks", {})  # which runs of earlier versions lack
     found = {
-        (block.task, block.dataset, block.architecture): block
-        for block in blocks(run)
-        if len(block.priors) > 1
+        (setting.task, setting.dataset, setting.architecture): setting
+        for setting in settings_of(run)
+        if len(setting.priors) > 1
     }
     priors = run.environment.get("priors", {})
     cuts = {spec: float(texts["cut"]) for spec, texts in priors.items() if texts.get("cut")}
     options = {spec: known["options"] for spec, known in facts.items()}
     return [
-        SweptBlocks(
+        SweptSettings(
             f"{one.task} · {one.dataset} · {one.architecture}{f' ({one.held})' * bool(one.held)}",
             one.option,
             facts[one.points[0][1]]["motif_length_option"] == one.option,
@@ -128,7 +129,7 @@ def _trend_rows(run: Run, swept: SweptTask) -> list[Mapping[str, Any]]:
     ]
 
 
-def _sweep(sweep: SweptBlocks) -> Markup:
+def _sweep(sweep: SweptSettings) -> Markup:
     shapes = looks(sweep.priors)
     with_cut = [prior for prior in sweep.priors if prior in sweep.cuts] if sweep.is_length else []
     return render(
@@ -139,9 +140,9 @@ def _sweep(sweep: SweptBlocks) -> Markup:
             {"prior": prior, "colour": colour, "sign": MARKERS[marker]}
             for prior, (colour, marker) in shapes.items()
         ],
-        runs=list(dict.fromkeys(run for _, block in sweep.points for run in block.runs)),
-        seeds=sorted({len(block.seeds) for _, block in sweep.points}),
-        intervals=any(block.comparisons["ci_low"].notna().any() for _, block in sweep.points),
+        runs=list(dict.fromkeys(run for _, setting in sweep.points for run in setting.runs)),
+        seeds=sorted({len(setting.seeds) for _, setting in sweep.points}),
+        intervals=any(setting.comparisons["ci_low"].notna().any() for _, setting in sweep.points),
         panels=[
             {"metric": metric, "svg": _panel(sweep, metric, shapes, scaled=False)}
             for metric in sweep.metrics
@@ -158,7 +159,7 @@ def _sweep(sweep: SweptBlocks) -> Markup:
 
 
 def _panel(
-    sweep: SweptBlocks, metric: Metric, shapes: Mapping[str, tuple[str, str]], *, scaled: bool
+    sweep: SweptSettings, metric: Metric, shapes: Mapping[str, tuple[str, str]], *, scaled: bool
 ) -> Markup:
     """Differences with their intervals along the option, or along length over the prior's cut."""
     from matplotlib.figure import Figure
@@ -182,15 +183,15 @@ def _panel(
         )
 
 
-def _offsets(sweep: SweptBlocks, count: int) -> Any:
+def _offsets(sweep: SweptSettings, count: int) -> Any:
     """(count,) shifts along the option, so that intervals at one value can be told apart."""
     spacing = min(np.diff([value for value, _ in sweep.points]))
     return (np.arange(count) - (count - 1) / 2) * min(0.12, 0.6 / max(count, 1)) * spacing
 
 
-def _rows(sweep: SweptBlocks, metric: Metric, prior: str) -> tuple[Any, Any]:
+def _rows(sweep: SweptSettings, metric: Metric, prior: str) -> tuple[Any, Any]:
     """(k,) values of the option, and (k, 3) difference with the ends of its interval."""
-    found = [(value, block.comparison(prior, metric)) for value, block in sweep.points]
+    found = [(value, setting.comparison(prior, metric)) for value, setting in sweep.points]
     known = [(value, row) for value, row in found if row is not None]
     columns = ("difference", "ci_low", "ci_high")
     rows = [[float(row[column]) for column in columns] for _, row in known]
@@ -209,7 +210,7 @@ def _told(place: Any, rows: Any) -> str:
     )
 
 
-def _label(axes: Axes, sweep: SweptBlocks, scaled: bool) -> None:
+def _label(axes: Axes, sweep: SweptSettings, scaled: bool) -> None:
     if scaled:
         axes.set_xlabel("motif length / the prior's own cut")
     else:
@@ -224,7 +225,7 @@ def _label(axes: Axes, sweep: SweptBlocks, scaled: bool) -> None:
     axes.set_axisbelow(True)
 
 
-def _marks(sweep: SweptBlocks, shapes: Mapping[str, tuple[str, str]]) -> dict[float, str]:
+def _marks(sweep: SweptSettings, shapes: Mapping[str, tuple[str, str]]) -> dict[float, str]:
     """Cuts with the colour of their prior; one that several priors share is nobody's."""
     marks: dict[float, str] = {}
     for prior, (colour, _) in shapes.items():

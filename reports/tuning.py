@@ -25,7 +25,7 @@ from ._page import render
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BLOCK = ["task", "dataset", "architecture"]
+_SETTING = ["task", "dataset", "architecture"]
 _WIDTH, _HEIGHT = 3.7, 3.9  # inches
 
 
@@ -51,22 +51,22 @@ def _of_run(run: Run, label: str) -> Markup:
         label=label,
         study=run.study,
         trials=counted(trials["trial"].nunique(), "trial"),
-        blocks=[
-            _block(tuple(map(str, key)), table, trials, run.study["loss_margin"])
-            for key, table in run.tuning.groupby(_BLOCK, sort=False)
+        settings=[
+            _setting(tuple(map(str, key)), table, trials, run.study["loss_margin"])
+            for key, table in run.tuning.groupby(_SETTING, sort=False)
         ],
     )
 
 
 def _trials(run: Run) -> pd.DataFrame:
-    """One row per tuning trial: its block, prior, weight, seed, loss and the two criteria."""
+    """One row per tuning trial: its setting, prior, weight, seed, loss and the two criteria."""
     spec = run.attributions[0]
     rows = []
     for trial, record in run.records.items():
         if record["stage"] != "tune":
             continue
         scores = record.get("metrics", {}).get(spec, {})
-        row = {key: record[key] for key in (*_BLOCK, "prior", "weight", "seed")}
+        row = {key: record[key] for key in (*_SETTING, "prior", "weight", "seed")}
         value = scores.get(LOCALISATION)
         row |= {"trial": trial, LOSS: validation_loss(record)}
         rows.append({**row, LOCALISATION: math.nan if value is None else value})
@@ -75,7 +75,7 @@ def _trials(run: Run) -> pd.DataFrame:
         & (run.results["metric"] == STABILITY)
         & (run.results["attribution"] == spec)
     ].set_index("trial")["value"]
-    columns = [*_BLOCK, "prior", "weight", "seed", "trial", LOSS, LOCALISATION]
+    columns = [*_SETTING, "prior", "weight", "seed", "trial", LOSS, LOCALISATION]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(**{STABILITY: table["trial"].map(agreement)})
 
@@ -101,10 +101,10 @@ class _Panel:
     allowed: float
 
 
-def _block(
+def _setting(
     key: Sequence[str], table: pd.DataFrame, trials: pd.DataFrame, margin: float
 ) -> dict[str, Any]:
-    mine = trials[(trials[_BLOCK].astype(str) == list(key)).all(axis=1)]
+    mine = trials[(trials[_SETTING].astype(str) == list(key)).all(axis=1)]
     baseline = mine[mine["prior"] == BASELINE]
     reference = table[table["prior"] == BASELINE].iloc[0]
     metric = LOCALISATION if mine[LOCALISATION].notna().any() else STABILITY

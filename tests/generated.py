@@ -111,8 +111,8 @@ def write_trial(root, prior, k, seed, failed, length):
     folder = root / "trials" / trial
     folder.mkdir(parents=True)
     status = "failed" if failed else "done"
-    block = ["binary", "simulated", "three-conv"]
-    record = dict(zip(("task", "dataset", "architecture"), block, strict=True))
+    setting = ["binary", "simulated", "three-conv"]
+    record = dict(zip(("task", "dataset", "architecture"), setting, strict=True))
     record |= {"trial": trial, "prior": prior, "weight": 1.0, "seed": seed, "stage": "evaluate"}
     record |= {"scale": "smoke", "root_seed": 0, "device": "cpu", "code": prior, "scored_by": "s"}
     record |= {"status": status, "reason": f"RuntimeError: {EVIL}" if failed else ""}
@@ -124,7 +124,7 @@ def write_trial(root, prior, k, seed, failed, length):
         np.savez(folder / "arrays.npz", **pack(logit, attribution))
     return [
         (
-            *(trial, "evaluate", status, *block, prior, 1.0, seed),
+            *(trial, "evaluate", status, *setting, prior, 1.0, seed),
             *(spec_of(name), name, METRICS[name].axis),
             value,
             up,
@@ -136,9 +136,9 @@ def write_trial(root, prior, k, seed, failed, length):
 
 
 def reference_rows(dataset):
-    block = ("reference", "done", "binary", "simulated", "three-conv")
+    setting = ("reference", "done", "binary", "simulated", "three-conv")
     return [
-        ("", *block, name, None, None, spec_of(metric), metric, METRICS[metric].axis, value, up)
+        ("", *setting, name, None, None, spec_of(metric), metric, METRICS[metric].axis, value, up)
         for name, scores in reference_scores(dataset, registry.build("task", "binary")).items()
         for metric, value in scores.items()
         for up in [METRICS[metric].higher_is_better]

@@ -33,16 +33,29 @@ def results(
     dataset="simulated",
 ):
     """A results table; ``scores`` maps a prior to its values seed by seed."""
-    block = ("binary", dataset, "three-conv")
+    setting = ("binary", dataset, "three-conv")
     spec = MAIN if METRICS[metric].of_attribution else ""
     rows = []
     for prior, values in scores.items():
         for seed, value in zip(SEEDS, values, strict=True):
             ended = (status or {}).get((prior, seed), "done")
-            trial = [f"{prior}{seed}", "evaluate", ended, *block, prior, 1.0, seed]
+            trial = [f"{prior}{seed}", "evaluate", ended, *setting, prior, 1.0, seed]
             rows.append([*trial, spec, metric, axis, value, up])
     if floor is not None:
-        row = ["", "reference", "done", *block, "random", None, None, spec, metric, axis, floor, up]
+        row = [
+            "",
+            "reference",
+            "done",
+            *setting,
+            "random",
+            None,
+            None,
+            spec,
+            metric,
+            axis,
+            floor,
+            up,
+        ]
         rows.append(row)
     return pd.DataFrame(rows, columns=RESULT_COLUMNS).astype({"seed": "Int64"})
 
@@ -418,7 +431,7 @@ def test_seeds_are_planned_alone_and_in_the_family():
     pairs = paired_runs(table[table["prior"] != "b"], no_agreement, "none")
     comparisons = compare(table, no_agreement, CLAIMS)
     family = families(comparisons)[0]
-    found = plan_seeds(pairs, CLAIMS, {pairs[0].block: family}, 0.01)
+    found = plan_seeds(pairs, CLAIMS, {pairs[0].setting: family}, 0.01)
     rows = {(row.claim, row.tests): row for row in found.itertuples()}
     assert set(rows) == {
         ("difference", 1),

@@ -178,7 +178,7 @@ def effects():
     return effects_of([(spec, load_prior(spec)) for spec in BOUNDARIES], 96)
 
 
-def block_of(values, pairs):
+def setting_of(values, pairs):
     table = edge_table(values, pairs)
     return TrainedEdges("edges", "d", "x", 96, [], 8, values, table, {}, {})
 
@@ -192,7 +192,7 @@ def test_conclusions_follow_the_verdicts(effects):
     arms = {"none": base, "fourier": base - 0.05 + JITTER}
     arms |= {reflect: base - 0.2 - JITTER, zero: base + JITTER[::-1] ** 2}
     pairs = pairs_of(list(arms))
-    (found,) = conclusions(effects, [block_of(values_of(**arms), pairs)])
+    (found,) = conclusions(effects, [setting_of(values_of(**arms), pairs)])
     assert found.tests == 2
     assert found.reachable
     assert found.worse == [(reflect, "edge-localisation")]
@@ -204,7 +204,7 @@ def test_conclusions_follow_the_verdicts(effects):
 
 def test_few_seeds_cannot_conclude(effects):
     arms = {"none": [0.1, 0.2], "fourier": [0.1, 0.3], BOUNDARIES[1]: [0.2, 0.4]}
-    (found,) = conclusions(effects, [block_of(values_of(**arms), pairs_of(list(arms)))])
+    (found,) = conclusions(effects, [setting_of(values_of(**arms), pairs_of(list(arms)))])
     assert not found.reachable
 
 
@@ -230,15 +230,15 @@ def run(tmp_path_factory):
 
 
 def test_a_run_is_read(run):
-    (block,) = trained_edges(load_run(run))
-    assert block.priors == ["none", "fourier", "fourier:boundary=reflect"]
-    assert set(block.table["contrast"]) == {contrast.name for contrast in CONTRASTS}
-    assert set(zip(block.table["prior"], block.table["baseline"], strict=True)) == {
+    (setting,) = trained_edges(load_run(run))
+    assert setting.priors == ["none", "fourier", "fourier:boundary=reflect"]
+    assert set(setting.table["contrast"]) == {contrast.name for contrast in CONTRASTS}
+    assert set(zip(setting.table["prior"], setting.table["baseline"], strict=True)) == {
         ("fourier", "none"),
         ("fourier:boundary=reflect", "none"),
         ("fourier:boundary=reflect", "fourier"),
     }
-    assert block.background["none"].shape == (40,)
+    assert setting.background["none"].shape == (40,)
 
 
 def test_the_section_is_there_for_fourier_priors_only(run):

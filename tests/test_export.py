@@ -176,9 +176,9 @@ EVIL = r"a_b&c%\d"
 
 
 def results() -> pd.DataFrame:
-    block = ("binary", "my_data", "three-conv")
+    setting = ("binary", "my_data", "three-conv")
     rows = [
-        (f"{p}{s}", "evaluate", state, *block, p, 1.0, s, "", "auroc", "prediction", value, True)
+        (f"{p}{s}", "evaluate", state, *setting, p, 1.0, s, "", "auroc", "prediction", value, True)
         for p, s, state, value in [
             ("none", 0, "done", 0.8),
             ("none", 1, "done", 0.9),
@@ -186,7 +186,7 @@ def results() -> pd.DataFrame:
             (EVIL, 1, "failed", np.nan),
         ]
     ]
-    floor = ("", "reference", "done", *block, "random", None, None, "", "auroc", "prediction")
+    floor = ("", "reference", "done", *setting, "random", None, None, "", "auroc", "prediction")
     return pd.DataFrame([*rows, (*floor, 0.5, True)], columns=RESULT_COLUMNS)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from generated import CLAIMS, MEASURED, make_run
 from priorbench.reports import write_report
-from priorbench.reports._blocks import blocks
+from priorbench.reports._settings import settings_of
 from priorbench.reports.comparison import Comparison
 from priorbench.reports.failures import Failures
 from priorbench.reports.methods import Methods
@@ -82,21 +82,21 @@ class TestOtherPriors:
         run = joined(one, two)
         assert run.shared == 4
         assert len(run.records) == run.planned == 12
-        (block,) = blocks(run)
-        assert block.priors == ["none", "tv", "l1"]
-        assert len(block.scores(METRICS["auroc"])) == 12
+        (setting,) = settings_of(run)
+        assert setting.priors == ["none", "tv", "l1"]
+        assert len(setting.scores(METRICS["auroc"])) == 12
         assert not run.results.duplicated(
             ["trial", "stage", "prior", "attribution", "metric"]
         ).any()
-        assert block.title == "binary · simulated · three-conv (runs a and b)"
+        assert setting.title == "binary · simulated · three-conv (runs a and b)"
 
     def test_means_over_other_seeds_are_not_compared(self, make):
         run = joined(make("a", ("none", "tv"), range(4)), make("b", ("none", "l1"), range(2)))
-        (block,) = blocks(run)
-        assert block.uneven
-        assert block.common_seeds == [0, 1]
-        drawn = {p.prior: p for p in points(run, block, axes_of(run, block))}
-        both = block.scores(METRICS["auroc"]).query("seed < 2").groupby("prior")["value"].mean()
+        (setting,) = settings_of(run)
+        assert setting.uneven
+        assert setting.common_seeds == [0, 1]
+        drawn = {p.prior: p for p in points(run, setting, axes_of(run, setting))}
+        both = setting.scores(METRICS["auroc"]).query("seed < 2").groupby("prior")["value"].mean()
         assert drawn["tv"].x == pytest.approx(both["tv"])
         assert "their means do not compare" in words(Comparison().render(run))
 
@@ -159,7 +159,7 @@ class TestOtherData:
             expected = compare(own.results, own.agreement(), CLAIMS)
             found = run.comparisons[run.comparisons["dataset"] == dataset]
             pd.testing.assert_frame_equal(found.reset_index(drop=True), expected, check_dtype=False)
-        assert [block.runs for block in blocks(run)] == [("a",), ("b",)]
+        assert [setting.runs for setting in settings_of(run)] == [("a",), ("b",)]
 
     def test_all_datasets_together_are_tested(self, make):
         one = make("a", ("none", "tv"), range(6))

@@ -12,7 +12,7 @@ from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
 from priorbench.statistics import paired_t_p, without_rounding
 
-BLOCK = ["task", "dataset", "architecture"]
+SETTING = ["task", "dataset", "architecture"]
 SPEC = "input-x-gradient"
 MEASURED = ("auroc", "cross-entropy", "motif-auprc", "high-frequency", "step-time-ratio")
 
@@ -57,7 +57,7 @@ def row(dataset, prior, seed, status, name, value):
 def by_pandas(table):
     """The same, by pivoting a table for every two arms."""
     evaluated = table[table["stage"] == EVALUATE]
-    for key, group in evaluated.groupby([*BLOCK, "attribution", "metric"], sort=False):
+    for key, group in evaluated.groupby([*SETTING, "attribution", "metric"], sort=False):
         metric = METRICS[key[-1]]
         floors = table[
             (table["stage"] == REFERENCE)
@@ -82,7 +82,7 @@ def test_pairs_are_those_of_a_pivot_to_the_last_bit(seed):
     expected = list(by_pandas(table))
     assert len(found) == len(expected) > 10
     for one, (key, prior, wide, every) in zip(found, expected, strict=True):
-        assert (*one.block, one.attribution, one.metric.name, one.prior) == (*key, prior)
+        assert (*one.setting, one.attribution, one.metric.name, one.prior) == (*key, prior)
         assert list(one.seeds) == list(wide.index)
         assert set(one.missing) == every - set(wide.index)
         baseline, values = (wide[arm].to_numpy() for arm in ("none", prior))

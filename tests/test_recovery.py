@@ -8,7 +8,7 @@ import numpy as np
 import priorbench.reports.motifs as section
 import pytest
 from generated import make_run
-from priorbench.reports._blocks import blocks
+from priorbench.reports._settings import settings_of
 from priorbench.reports.motifs import Motifs, chosen_seed, discovered, information
 
 from priorbench.evaluation.modisco import pack_motifs
@@ -98,8 +98,8 @@ class TestSection:
         assert "none: nothing; tv: one, unknown" in html
 
     def test_reads_finished_trials_only(self, run):
-        (block,) = blocks(run)
-        found = discovered(run, block)
+        (setting,) = settings_of(run)
+        found = discovered(run, setting)
         assert {prior: sorted(sets) for prior, sets in found.items()} == {
             "none": [0, 1],
             "tv": [0, 1],

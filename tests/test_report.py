@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from generated import CLAIMS, EVIL, make_run, unrelated
 from priorbench.reports import write_report
-from priorbench.reports._blocks import blocks, reach
 from priorbench.reports._numbers import decimals_for, exact_p, fixed, listed, p_value
+from priorbench.reports._settings import reach, settings_of
 from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError
@@ -246,9 +246,9 @@ class TestStatistics:
 
     def test_datasets_together(self, tmp_path):
         root = make_run(tmp_path / "r", ("none", "tv"), range(3))
-        settings = [("x", "three-conv"), ("x", "basset"), ("y", "three-conv")]
+        settings_of = [("x", "three-conv"), ("x", "basset"), ("y", "three-conv")]
         both = pd.concat(
-            [load_run(root).results.assign(dataset=d, architecture=a) for d, a in settings]
+            [load_run(root).results.assign(dataset=d, architecture=a) for d, a in settings_of]
         )
         both.to_csv(root / "results.csv", index=False)
         pairs = paired_runs(both.astype({"seed": "Int64"}), unrelated, "none")
@@ -284,16 +284,16 @@ class TestFront:
 
     def test_points_that_nothing_beats_are_marked(self, tmp_path):
         run = load_run(self.run(tmp_path, {0.1: (0.9, 0.3), 1: (0.8, 0.5), 10: (0.7, 0.4)}))
-        (block,) = blocks(run)
-        axes = axes_of(run, block)
+        (setting,) = settings_of(run)
+        axes = axes_of(run, setting)
         assert [metric.name for metric in axes] == ["auroc", "motif-auprc"]
-        tuned = {p.weight: p.best for p in points(run, block, axes) if p.stage == "tune"}
+        tuned = {p.weight: p.best for p in points(run, setting, axes) if p.stage == "tune"}
         assert tuned == {0.1: True, 1: True, 10: False}
 
     def test_spread_is_that_of_seeds(self, tmp_path):
         run = load_run(self.run(tmp_path, {}))
-        (block,) = blocks(run)
-        (none, tv) = points(run, block, axes_of(run, block))
+        (setting,) = settings_of(run)
+        (none, tv) = points(run, setting, axes_of(run, setting))
         assert none.x == pytest.approx(0.501)
         assert none.x_spread == pytest.approx(0.002 / np.sqrt(2))
         assert tv.best
@@ -317,15 +317,15 @@ class TestReading:
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
     def test_failed_trials_have_the_worst_value(self, hostile):
-        (block,) = blocks(load_run(hostile))
-        scores = block.scores(METRICS["auroc"])
+        (setting,) = settings_of(load_run(hostile))
+        scores = setting.scores(METRICS["auroc"])
         failed = scores[scores["failed"]]
         assert list(failed["prior"]) == [PRIORS[1]]
         assert failed["value"].item() == scores["value"].min()
 
     def test_reach(self, hostile):
-        (block,) = blocks(load_run(hostile))
-        found = reach(block)
+        (setting,) = settings_of(load_run(hostile))
+        found = reach(setting)
         assert (found.n, found.tests, found.smallest, found.corrected) == (3, 6, 0.25, 1)
         assert (found.needed, found.needed_corrected) == (8, 6 * 2 / 2**8)
         assert not found.enough

@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 from generated import make_run, pack
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from priorbench.reports._blocks import blocks
 from priorbench.reports._cases import (
     AGREED,
     LOCATED,
@@ -23,6 +23,7 @@ from priorbench.reports._cases import (
     units,
 )
 from priorbench.reports._examples import all_examples, typical_example
+from priorbench.reports._settings import settings_of
 from priorbench.reports._svg import relative
 from priorbench.reports.attributions import Attributions
 
@@ -164,8 +165,8 @@ class TestRanking:
 class TestExamples:
     def test_every_prior_and_seed_is_there(self, root):
         run = load_run(root)
-        (block,) = blocks(run)
-        found = all_examples(run, block)
+        (setting,) = settings_of(run)
+        found = all_examples(run, setting)
         # seed 0 of tv failed, and priors are compared on the same seeds
         assert (found.seeds, found.lettered, found.missing) == ([1, 2], 1, [])
         assert found.passed_over == [0]
@@ -182,14 +183,14 @@ class TestExamples:
 
     def test_the_typical_alone(self, root):
         run = load_run(root)
-        (block,) = blocks(run)
-        (only,) = typical_example(run, block).examples
-        assert only.case.row == all_examples(run, block).examples[0].case.row
+        (setting,) = settings_of(run)
+        (only,) = typical_example(run, setting).examples
+        assert only.case.row == all_examples(run, setting).examples[0].case.row
 
     def test_long_windows_are_cut_around_the_motif(self, tmp_path):
         root = make_run(tmp_path / "x", ("none",), (0,), length=501)
         run = load_run(root)
-        (example, *_) = all_examples(run, blocks(run)[0]).examples
+        (example, *_) = all_examples(run, settings_of(run)[0]).examples
         # the motif is at 250 to 254
         assert (example.start, example.stop) == (152, 352)
 
@@ -199,7 +200,7 @@ class TestExamples:
         track[:, 400] = -1
         store(root, "0x0", track)
         run = load_run(root)
-        (example, *_) = all_examples(run, blocks(run)[0]).examples
+        (example, *_) = all_examples(run, settings_of(run)[0]).examples
         assert (example.start, example.stop) == (300, 500)
 
 
@@ -227,7 +228,7 @@ class TestSection:
         failed = {("tv", 0), ("tv", 1)}
         root = make_run(tmp_path / "x", ("none", "tv"), (0, 1, 2), failed=failed)
         run = load_run(root)
-        found = all_examples(run, blocks(run)[0])
+        found = all_examples(run, settings_of(run)[0])
         assert (found.seeds, found.lettered, found.passed_over) == ([0, 1, 2], 2, [])
 
     def test_trials_that_failed_are_named(self, tmp_path):
@@ -250,7 +251,7 @@ class TestPaths:
         for path in ("M 0 0 A 1 1 0 0 0 2 2", "m 0 0 l 1 1", "M 0 0 H 3"):
             assert relative(path) == path
 
-    @settings(max_examples=50, deadline=None)
+    @hypothesis_settings(max_examples=50, deadline=None)
     @given(st.lists(st.lists(POINTS, min_size=1, max_size=6), min_size=1, max_size=4))
     def test_no_point_is_off_by_more_than_half_a_tenth(self, shapes):
         path = " ".join(

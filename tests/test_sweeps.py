@@ -19,7 +19,7 @@ from priorbench.reports.sweeps import Sweeps, _rows, sweeps
 from priorbench import load_prior
 from priorbench.backends.base import RunPlacement
 from priorbench.cli.run_study import RunConsole, run_study
-from priorbench.comparison.paired_runs import BLOCK_COLUMNS
+from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.components import registry
 from priorbench.results.collect import RESULT_COLUMNS
@@ -47,18 +47,18 @@ def make_run(
     for values in options:
         spec = ":".join(["short-motif", *(f"{key}={value}" for key, value in values.items())])
         tasks[spec] = {"options": values, "motif_length_option": "width"}
-        block = (spec, "simulated", "three-conv")
+        setting = (spec, "simulated", "three-conv")
         for prior in ["none", *priors]:
             for metric, axis in [("auroc", "prediction"), ("motif-auprc", "localisation")]:
                 for seed in (0, 1):
-                    row = ("x", "evaluate", "done", *block, prior, 1.0, seed)
+                    row = ("x", "evaluate", "done", *setting, prior, 1.0, seed)
                     spec = SCORED if axis == "localisation" else ""
                     results.append((*row, spec, metric, axis, 0.5, True))
                 if prior != "none":
                     value = difference(values["width"], prior)
                     comparisons.append(
                         {
-                            **dict(zip(BLOCK_COLUMNS, block, strict=True)),
+                            **dict(zip(SETTING_COLUMNS, setting, strict=True)),
                             "prior": prior,
                             "baseline": "none",
                             "attribution": spec,
@@ -277,7 +277,7 @@ def test_an_option_of_a_prior_with_three_values_is_swept_one_line_a_value_of_the
             {
                 **dict(
                     zip(
-                        BLOCK_COLUMNS,
+                        SETTING_COLUMNS,
                         ("short-motif:width=6", "simulated", "three-conv"),
                         strict=True,
                     )

@@ -30,7 +30,7 @@ def pairs_of(spec, differences, *, metric="auroc", prior="fourier", seeds=None):
     differences = np.asarray(differences, dtype=float)
     n = len(differences)
     return PairedRuns(
-        block=(spec, "simulated", "three-conv"),
+        setting=(spec, "simulated", "three-conv"),
         attribution="input-x-gradient" if METRICS[metric].of_attribution else "",
         metric=METRICS[metric],
         prior=prior,
@@ -143,8 +143,8 @@ def test_a_sweep_needs_three_numbers_and_holds_the_others():
         for w in (5, 3, 9)
         for m in ("x", "y")
     }
-    blocks = [(spec, "simulated", "net") for spec in options]
-    found = swept_tasks(blocks, options)
+    settings = [(spec, "simulated", "net") for spec in options]
+    found = swept_tasks(settings, options)
     assert [(one.option, one.held) for one in found] == [
         ("w", "f=0.7, m=x"),
         ("w", "f=0.7, m=y"),
@@ -152,7 +152,7 @@ def test_a_sweep_needs_three_numbers_and_holds_the_others():
         ("w", "f=0.9, m=y"),
     ]
     assert [value for value, _ in found[0].points] == [3, 5, 9]
-    assert swept_tasks(blocks[:2], options) == []
+    assert swept_tasks(settings[:2], options) == []
 
 
 def test_metrics_that_were_not_declared_have_no_trend():

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from priorbench.reports._blocks import blocks
 from priorbench.reports._numbers import MISSING
+from priorbench.reports._settings import settings_of
 from priorbench.reports.tuning import _texts
 
 from priorbench import UserError, load_prior
@@ -428,8 +428,8 @@ def test_scoring_and_reporting_know_the_phases(copied, capsys):
     assert "has no strength to tune" in page
     assert "10 further trials only chose weights" in page
     assert page.count("validation loss and motif-auprc of") == 2
-    (block,) = blocks(load_run(copied))
-    assert block.seeds == [0]
+    (setting,) = settings_of(load_run(copied))
+    assert setting.seeds == [0]
 
 
 def test_a_failed_tuning_trial_is_in_the_choice_and_the_report(tmp_path, capsys):

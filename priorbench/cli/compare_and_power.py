@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from priorbench.comparison.correction_families import Family, families, sentences
-from priorbench.comparison.paired_runs import BLOCK_COLUMNS, EVALUATE, paired_runs
+from priorbench.comparison.paired_runs import EVALUATE, SETTING_COLUMNS, paired_runs
 from priorbench.comparison.seeds_needed import plan_seeds
 from priorbench.comparison.within_dataset import compare
 from priorbench.errors import UserError, unknown
@@ -168,9 +168,9 @@ _NOTES = (
 
 
 def _families(comparisons: pd.DataFrame, metric: str) -> dict[tuple[str, str, str], Family]:
-    """The family of the metric's tests by block."""
+    """The family of the metric's tests by setting."""
     found: dict[tuple[str, str, str], Family] = {}
-    for key, rows in comparisons.groupby(BLOCK_COLUMNS, sort=False):
+    for key, rows in comparisons.groupby(SETTING_COLUMNS, sort=False):
         name = rows.loc[rows["metric"] == metric, "family"]
         task, dataset, architecture = map(str, key)
         for family in families(rows):

@@ -72,7 +72,7 @@ def _choose_again(plan: Plan, run: RunDirectory, console: RunConsole) -> None:
         return
     choices = choose_weights(plan, run)
     chosen = chosen_weights(choices)
-    if all(trial.weight == chosen[trial.block, trial.prior] for trial in evaluated):
+    if all(trial.weight == chosen[trial.setting, trial.prior] for trial in evaluated):
         write_text(run.root / TUNING_FILE, as_csv(choices))
         return
     console.say(

@@ -44,7 +44,7 @@ def read_status(root: Path) -> RunStatus:
         raise UserError(f"{root}: no plan.csv here, so this is not a run directory")
     run = RunDirectory(root)
     by_stage: dict[str, dict[str, Counter[str]]] = {TUNE: {}, EVALUATE: {}}
-    blocks = set()
+    settings = set()
     failures = []
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -52,15 +52,15 @@ def read_status(root: Path) -> RunStatus:
     for row, (_, record) in zip(rows, records, strict=True):
         status = str(record["status"]) if record else "pending"
         by_stage[row["stage"]].setdefault(row["prior"], Counter())[status] += 1
-        blocks.add((row["task"], row["dataset"], row["architecture"]))
+        settings.add((row["task"], row["dataset"], row["architecture"]))
         if record and record.get("reason"):
             failures.append((row["prior"], row["seed"], str(record["reason"])))
-    unplanned = 0 if by_stage[EVALUATE] else len(blocks) * _arms_and_seeds(root)
+    unplanned = 0 if by_stage[EVALUATE] else len(settings) * _arms_and_seeds(root)
     in_flight = sorted(set(run.in_flight()))
     return RunStatus(by_stage[EVALUATE], by_stage[TUNE], unplanned, in_flight, failures)
 
 
 def _arms_and_seeds(root: Path) -> int:
-    """How many evaluation trials a block of the study has."""
+    """How many evaluation trials a setting of the study has."""
     study = read_toml(root / "study.toml")
     return len(study["priors"]) * len(study["seeds"])

@@ -38,7 +38,7 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class Answer:
-    """Which prior to train with in one block, by RULE.
+    """Which prior to train with in one setting, by RULE.
 
     Attributes:
         baseline: spec of the prior that all are compared with.
@@ -77,7 +77,7 @@ def answer(
     """The advice for one task, dataset and architecture.
 
     Args:
-        comparisons: rows of comparisons.csv of one block.
+        comparisons: rows of comparisons.csv of one setting.
         baseline: spec of the prior that they compare with.
         ended: how trials ended, by prior; all well where left out.
     """
@@ -178,7 +178,7 @@ def _price(case: PriorStanding) -> float:
 
 
 def _finding(row: Mapping[str, Any]) -> PrimaryResult:
-    """Of one block, with what is known about its power."""
+    """Of one setting, with what is known about its power."""
     return replace(
         _tested(row, int(row["n"])),
         margin=float(row["margin"]),

@@ -10,7 +10,7 @@ import pandas as pd
 from priorbench.statistics import HOLM
 from priorbench.study.declared import PRIMARY
 
-from .paired_runs import BLOCK_COLUMNS
+from .paired_runs import SETTING_COLUMNS
 
 _CORRECTIONS = {HOLM: "Holm’s method"}
 _OTHERWISE = "Benjamini and Hochberg’s method"
@@ -54,10 +54,10 @@ class Family:
 
 
 def families(comparisons: pd.DataFrame) -> list[Family]:
-    """The families of one block, or of several datasets together, primary first.
+    """The families of one setting, or of several datasets together, primary first.
 
     Args:
-        comparisons: rows of comparisons.csv of one block, or of across.csv.
+        comparisons: rows of comparisons.csv of one setting, or of across.csv.
     """
     judged = comparisons[comparisons["family"] != ""]
     found = [
@@ -75,16 +75,16 @@ def families(comparisons: pd.DataFrame) -> list[Family]:
 
 
 def sentences(shown: pd.DataFrame, comparisons: pd.DataFrame) -> Sequence[str]:
-    """The sentences of the families that some shown rows are part of, block by block.
+    """The sentences of the families that some shown rows are part of, setting by setting.
 
     Args:
         shown: some rows of comparisons.csv.
         comparisons: all rows.
     """
-    several = len(comparisons[BLOCK_COLUMNS].drop_duplicates()) > 1
+    several = len(comparisons[SETTING_COLUMNS].drop_duplicates()) > 1
     lines = []
-    for key, rows in comparisons.groupby(BLOCK_COLUMNS, sort=False):
-        here = shown[(shown[BLOCK_COLUMNS].astype(str) == [str(k) for k in key]).all(axis=1)]
+    for key, rows in comparisons.groupby(SETTING_COLUMNS, sort=False):
+        here = shown[(shown[SETTING_COLUMNS].astype(str) == [str(k) for k in key]).all(axis=1)]
         where = f"{' · '.join(map(str, key))}: " if several else ""
         lines += [where + f.sentence for f in families(rows) if f.name in set(here["family"])]
     return lines

@@ -91,16 +91,16 @@ class SweptTask(OptionSweep):
 
 
 def swept_tasks(
-    blocks: Sequence[tuple[str, str, str]], options: Mapping[str, Options]
+    settings: Sequence[tuple[str, str, str]], options: Mapping[str, Options]
 ) -> list[SweptTask]:
     """Every option along which there are three values or more.
 
     Args:
-        blocks: task, dataset and architecture, each once.
-        options: of every task, by its spec; blocks of others are passed over.
+        settings: task, dataset and architecture, each once.
+        options: of every task, by its spec; settings of others are passed over.
     """
     groups: dict[tuple[str, str, str], list[str]] = {}
-    for task, dataset, architecture in blocks:
+    for task, dataset, architecture in settings:
         if task in options:
             groups.setdefault((split_spec(task)[0], dataset, architecture), []).append(task)
     return [
@@ -146,15 +146,15 @@ def trends(
     be that of these datasets.
 
     Args:
-        pairs: of all blocks, as ``pairs.paired_runs`` gives them.
+        pairs: of all settings, as ``pairs.paired_runs`` gives them.
         options: of every task, by its spec.
         claims: what was declared.
     """
-    primary = [p for p in pairs if claims.family(p.block[0], p.attribution, p.metric) == PRIMARY]
-    by_place = {(p.block, p.metric.name, p.prior): p for p in primary}
-    blocks = list(dict.fromkeys(p.block for p in primary))
+    primary = [p for p in pairs if claims.family(p.setting[0], p.attribution, p.metric) == PRIMARY]
+    by_place = {(p.setting, p.metric.name, p.prior): p for p in primary}
+    settings = list(dict.fromkeys(p.setting for p in primary))
     rows = []
-    for swept in swept_tasks(blocks, options):
+    for swept in swept_tasks(settings, options):
         family = [
             _row(swept, [one for one in along if one is not None], claims)
             for along in _along(swept, by_place)
@@ -172,12 +172,12 @@ def _along(
     swept: SweptTask, by_place: Mapping[tuple[tuple[str, str, str], str, str], PairedRuns]
 ) -> Iterator[list[PairedRuns]]:
     """Pairs at every value, by metric and prior; those that lack at one value are left out."""
-    blocks = [(spec, swept.dataset, swept.architecture) for _, spec in swept.points]
-    names = [key[1:] for key in by_place if key[0] == blocks[0]]
+    settings = [(spec, swept.dataset, swept.architecture) for _, spec in swept.points]
+    names = [key[1:] for key in by_place if key[0] == settings[0]]
     for metric, prior in names:
-        found = [by_place.get((block, metric, prior)) for block in blocks]
+        found = [by_place.get((setting, metric, prior)) for setting in settings]
         known = [one for one in found if one is not None]
-        if len(known) == len(blocks):
+        if len(known) == len(settings):
             yield known
 
 

@@ -30,7 +30,7 @@ from priorbench.statistics import (
 )
 from priorbench.study.declared import CORRECTION, PRIMARY, DeclaredClaims
 
-from .paired_runs import BLOCK_COLUMNS, PairedRuns
+from .paired_runs import SETTING_COLUMNS, PairedRuns
 
 ACROSS_COLUMNS = [
     "metric",
@@ -74,9 +74,9 @@ _NAN = float("nan")
 
 
 def compare_across(pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> pd.DataFrame:
-    """One row per primary metric and prior that several blocks share; one family of tests.
+    """One row per primary metric and prior that several settings share; one family of tests.
 
-    A block, or setting, is a task with its options, a dataset and an architecture. What is tested
+    A setting is a task with its options, a dataset and an architecture. What is tested
     is the mean over these of the difference in each. Whether other datasets would show the same is
     asked by the column ``p_wilcoxon``, for which settings of one dataset are one: other options and
     architectures are no further data. Settings that differ only in how much or how long a network
@@ -84,12 +84,12 @@ def compare_across(pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> pd.Da
     averaged first.
 
     Args:
-        pairs: of all blocks, as ``pairs.paired_runs`` gives them.
+        pairs: of all settings, as ``pairs.paired_runs`` gives them.
         claims: what was declared.
     """
     groups: dict[tuple[str, str], list[PairedRuns]] = {}
     for one in pairs:
-        if claims.family(one.block[0], one.attribution, one.metric) == PRIMARY:
+        if claims.family(one.setting[0], one.attribution, one.metric) == PRIMARY:
             groups.setdefault((one.metric.name, one.prior), []).append(one)
     shared = [group for group in groups.values() if len(group) > 1]
     rows = [_row(group, claims) for group in shared]
@@ -108,7 +108,7 @@ def _independent(group: Sequence[PairedRuns]) -> list[PairedRuns]:
     """The pairs with those that share the luck of their seeds averaged, seed by seed."""
     together: dict[tuple[str, str, str], list[PairedRuns]] = {}
     for one in group:
-        task, dataset, architecture = one.block
+        task, dataset, architecture = one.setting
         key = (without(task, TRAINING_OPTIONS), dataset, architecture)
         together.setdefault(key, []).append(one)
     return [_mean_of(some) for some in together.values()]
@@ -139,8 +139,8 @@ def _mean_of(group: Sequence[PairedRuns]) -> PairedRuns:
     )
 
 
-def _row(blocks: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[str, Any]:
-    group = _independent(blocks)
+def _row(settings: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[str, Any]:
+    group = _independent(settings)
     first = group[0]
     differences = [one.differences for one in group]
     means, together = _dataset_means(group), blocked(differences)
@@ -154,7 +154,7 @@ def _row(blocks: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[str, Any]
         "attribution": first.attribution,
         "prior": first.prior,
         "baseline": claims.baseline,
-        "settings": len(blocks),
+        "settings": len(settings),
         "datasets": len(means),
         "runs": len(together),
         "better_in": int((first.sign * means > 0).sum()),
@@ -176,13 +176,13 @@ def _dataset_means(group: Sequence[PairedRuns]) -> NDArray[np.float64]:
     """(datasets,) difference in each, averaged over its settings."""
     found: dict[tuple[str, str], list[float]] = {}
     for one in group:
-        found.setdefault(_dataset(one.block), []).append(one.difference)
+        found.setdefault(_dataset(one.setting), []).append(one.difference)
     return np.array([np.mean(settings) for settings in found.values()])
 
 
-def _dataset(block: Sequence[str]) -> tuple[str, str]:
+def _dataset(setting: Sequence[str]) -> tuple[str, str]:
     """Name of the task and of the dataset, without options and architecture."""
-    return split_spec(block[0])[0], block[1]
+    return split_spec(setting[0])[0], setting[1]
 
 
 def _margin_tests(group: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[str, float]:
@@ -258,8 +258,8 @@ def rank_axes(comparisons: pd.DataFrame) -> list[AxisRanking]:
     for axis, rows in primary.groupby("axis", sort=False):
         priors = (str(rows["baseline"].iloc[0]), *dict.fromkeys(map(str, rows["prior"])))
         by_dataset: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
-        for key, block in rows.groupby(BLOCK_COLUMNS, sort=False):
-            if (column := _means(block, priors)) is not None:
+        for key, setting in rows.groupby(SETTING_COLUMNS, sort=False):
+            if (column := _means(setting, priors)) is not None:
                 by_dataset.setdefault(_dataset([str(k) for k in key]), []).append(column)
         columns = [np.mean(settings, axis=0) for settings in by_dataset.values()]
         if len(columns) > 1:
@@ -269,10 +269,10 @@ def rank_axes(comparisons: pd.DataFrame) -> list[AxisRanking]:
     return found
 
 
-def _means(block: pd.DataFrame, priors: Sequence[str]) -> NDArray[np.float64] | None:
-    """(priors,) means in one block, larger is better; None if one lacks."""
-    sign = 1 if METRICS[str(block["metric"].iloc[0])].higher_is_better else -1
-    means = dict(zip(map(str, block["prior"]), sign * block["mean_prior"], strict=True))
-    means[priors[0]] = (sign * block["mean_baseline"]).min()
+def _means(setting: pd.DataFrame, priors: Sequence[str]) -> NDArray[np.float64] | None:
+    """(priors,) means in one setting, larger is better; None if one lacks."""
+    sign = 1 if METRICS[str(setting["metric"].iloc[0])].higher_is_better else -1
+    means = dict(zip(map(str, setting["prior"]), sign * setting["mean_prior"], strict=True))
+    means[priors[0]] = (sign * setting["mean_baseline"]).min()
     values = np.array([float(means.get(prior, _NAN)) for prior in priors])
     return values if np.isfinite(values).all() else None

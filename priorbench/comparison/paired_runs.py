@@ -22,8 +22,8 @@ from priorbench.statistics import (
     without_rounding,
 )
 
-BLOCK_COLUMNS = ["task", "dataset", "architecture"]
-_GROUP = [*BLOCK_COLUMNS, "attribution", "metric"]
+SETTING_COLUMNS = ["task", "dataset", "architecture"]
+_GROUP = [*SETTING_COLUMNS, "attribution", "metric"]
 EVALUATE, REFERENCE = "evaluate", "reference"
 """stages: trials that count, and scores of a random attribution and of the oracle"""
 
@@ -37,12 +37,12 @@ class PairedRuns:
     """Runs of a prior and of the baseline with the same seeds, on one metric.
 
     Attributes:
-        block: task, dataset, architecture.
+        setting: task, dataset, architecture.
         attribution: spec of the attribution that the metric was read from; "" for none.
         metric: what was measured.
         prior: spec.
         seeds: (n,) those that both have a value for.
-        missing: seeds of the block that lack a value in one of the two, and are not compared.
+        missing: seeds of the setting that lack a value in one of the two, and are not compared.
         baseline: (n,) values as they count.
         values: (n,) the prior's.
         differences: (n,) to be tested: values - baseline; for metrics of pairs of runs jackknife
@@ -51,7 +51,7 @@ class PairedRuns:
             says nothing.
     """
 
-    block: tuple[str, str, str]
+    setting: tuple[str, str, str]
     attribution: str
     metric: Metric
     prior: str
@@ -92,7 +92,7 @@ class PairedRuns:
 
 
 def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> list[PairedRuns]:
-    """Every prior with the baseline, on every metric of every block and attribution.
+    """Every prior with the baseline, on every metric of every setting and attribution.
 
     Failed and collapsed trials count as the worst outcome of the two arms that are compared
     (:func:`counted_scores`), so that no verdict depends on which other priors there are. Only
@@ -108,12 +108,12 @@ def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> l
     evaluated = results[results["stage"] == EVALUATE].reset_index(drop=True)
     floors = _floors(results)
     for key, runs in _by_score(evaluated):
-        *block, attribution, name = key
+        *setting, attribution, name = key
         about = _Score(
-            (block[0], block[1], block[2]),
+            (setting[0], setting[1], setting[2]),
             attribution,
             METRICS[name],
-            floors.get((*block, name)),
+            floors.get((*setting, name)),
         )
         for prior in dict.fromkeys(runs.prior.tolist()):
             if prior != baseline:
@@ -124,9 +124,9 @@ def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> l
 
 @dataclass(frozen=True)
 class _Score:
-    """One metric of one attribution in one block; and its floor, if there is one."""
+    """One metric of one attribution in one setting; and its floor, if there is one."""
 
-    block: tuple[str, str, str]
+    setting: tuple[str, str, str]
     attribution: str
     metric: Metric
     floor: float | None
@@ -166,7 +166,7 @@ class _Runs:
 
 
 def _by_score(evaluated: pd.DataFrame) -> Iterator[tuple[tuple[str, ...], _Runs]]:
-    """Rows by block, attribution and metric, in the order of their first."""
+    """Rows by setting, attribution and metric, in the order of their first."""
     number = evaluated.groupby(_GROUP, sort=False).ngroup().to_numpy()
     every = _Runs(
         np.arange(len(evaluated)),
@@ -187,8 +187,8 @@ def _by_score(evaluated: pd.DataFrame) -> Iterator[tuple[tuple[str, ...], _Runs]
 def _floors(results: pd.DataFrame) -> dict[tuple[str, ...], float]:
     """Scores of chance by task, dataset, architecture and metric."""
     rows = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
-    rows = rows.drop_duplicates([*BLOCK_COLUMNS, "metric"])
-    columns = (rows[name].astype(str) for name in (*BLOCK_COLUMNS, "metric"))
+    rows = rows.drop_duplicates([*SETTING_COLUMNS, "metric"])
+    columns = (rows[name].astype(str) for name in (*SETTING_COLUMNS, "metric"))
     return dict(zip(zip(*columns, strict=True), map(float, rows["value"]), strict=True))
 
 
@@ -199,7 +199,7 @@ def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> p
     failed, also where it is left without another seed to agree with.
 
     Args:
-        rows: rows of results.csv of one block and one metric: of two arms that are compared, or,
+        rows: rows of results.csv of one setting and one metric: of two arms that are compared, or,
             where all are shown together, of all priors.
         metric: gives the direction; without one, values are as measured.
         floor: score of a random attribution or of a predictor that knows nothing, if there is one.
@@ -239,7 +239,7 @@ def _pairs(
     evaluated: pd.DataFrame,
     agreement: Agreement,
 ) -> PairedRuns | None:
-    """Two arms over those seeds of the block that both have; None if there is none."""
+    """Two arms over those seeds of the setting that both have; None if there is none."""
     both = runs.of((runs.prior == arms[0]) | (runs.prior == arms[1]))
     failed = _failed(both.value, both.done, about.metric)
     counted = _counted(both.value, failed, about.metric, about.floor)
@@ -260,7 +260,7 @@ def _pairs(
         differences = agreement_pseudo_values(matrix)
     ran = set(both.seed[~failed].tolist())
     return PairedRuns(
-        block=about.block,
+        setting=about.setting,
         attribution=about.attribution,
         metric=about.metric,
         prior=arms[1],

@@ -18,13 +18,13 @@ from priorbench.statistics import (
 from priorbench.study.declared import DeclaredClaims
 
 from .correction_families import Family
-from .paired_runs import BLOCK_COLUMNS, PairedRuns
+from .paired_runs import SETTING_COLUMNS, PairedRuns
 from .within_dataset import POWER
 
 POWERS = (0.8, 0.95)
 DIFFERENCE, NONINFERIORITY = "difference", "non-inferiority"
 POWER_COLUMNS = [
-    *BLOCK_COLUMNS,
+    *SETTING_COLUMNS,
     "prior",
     "claim",
     "tests",
@@ -56,10 +56,10 @@ def plan_seeds(
     Args:
         pairs: of one metric.
         claims: what was declared.
-        found: the family of that metric's tests, by block.
+        found: the family of that metric's tests, by setting.
         effect: the difference to be found, in units of the metric; the observed one if None.
     """
-    rows = [row for one in pairs for row in _rows(one, claims, found[one.block], effect)]
+    rows = [row for one in pairs for row in _rows(one, claims, found[one.setting], effect)]
     return pd.DataFrame(rows, columns=POWER_COLUMNS)
 
 
@@ -79,7 +79,7 @@ def _rows(
     for name, of, sides, tests, values in wanted:
         for count in dict.fromkeys((1, max(tests, 1))):
             yield {
-                **dict(zip(BLOCK_COLUMNS, pairs.block, strict=True)),
+                **dict(zip(SETTING_COLUMNS, pairs.setting, strict=True)),
                 "prior": pairs.prior,
                 "claim": name,
                 "tests": count,

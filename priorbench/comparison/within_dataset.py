@@ -27,9 +27,9 @@ from priorbench.statistics import (
 from priorbench.study.declared import CORRECTION, PRIMARY, DeclaredClaims
 
 from .paired_runs import (
-    BLOCK_COLUMNS,
     EVALUATE,
     REFERENCE,
+    SETTING_COLUMNS,
     Agreement,
     PairedRuns,
     counted_scores,
@@ -51,7 +51,7 @@ DIFFERENCE_COLUMNS = (
 )
 """what every table says of two arms"""
 COMPARISON_COLUMNS = [
-    *BLOCK_COLUMNS,
+    *SETTING_COLUMNS,
     "prior",
     "baseline",
     "attribution",
@@ -93,7 +93,7 @@ POWER = 0.8
 
 
 def compare(results: pd.DataFrame, agreement: Agreement, claims: DeclaredClaims) -> pd.DataFrame:
-    """One row per block, prior, attribution and metric: paired differences to the baseline.
+    """One row per setting, prior, attribution and metric: paired differences to the baseline.
 
     Args:
         results: with the columns of results.csv.
@@ -106,7 +106,7 @@ def compare(results: pd.DataFrame, agreement: Agreement, claims: DeclaredClaims)
 def compare_pairs(pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> pd.DataFrame:
     """As :func:`compare`, from arrays.
 
-    A block has two families of tests: the primary metrics of all its priors, read from the main
+    A setting has two families of tests: the primary metrics of all its priors, read from the main
     attribution, corrected by Holm's method, and everything else, corrected by Benjamini and
     Hochberg's. Metrics without a direction are described and never judged.
     """
@@ -114,7 +114,7 @@ def compare_pairs(pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> pd.Dat
     families: dict[tuple[Any, ...], list[int]] = {}
     for i, one in enumerate(pairs):
         if one.metric.higher_is_better is not None:
-            families.setdefault((one.block, rows[i]["family"]), []).append(i)
+            families.setdefault((one.setting, rows[i]["family"]), []).append(i)
     for (_, name), members in families.items():
         judged = judge([_evidence(pairs[i], rows[i]) for i in members], CORRECTION[name])
         for i, found in zip(members, judged, strict=True):
@@ -140,7 +140,7 @@ def _row(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, Any]:
     metric = pairs.metric
     n = len(pairs.differences)
     row = {
-        **dict(zip(BLOCK_COLUMNS, pairs.block, strict=True)),
+        **dict(zip(SETTING_COLUMNS, pairs.setting, strict=True)),
         "prior": pairs.prior,
         "baseline": claims.baseline,
         "attribution": pairs.attribution,
@@ -161,7 +161,7 @@ def _row(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, Any]:
         "both_failed": int(pairs.both_failed.sum()),
     }
     if metric.higher_is_better is not None:
-        family = claims.family(pairs.block[0], pairs.attribution, metric)
+        family = claims.family(pairs.setting[0], pairs.attribution, metric)
         row |= {"family": family, "correction": CORRECTION[family]}
     return row
 
@@ -233,12 +233,12 @@ def agreement_of(
 
 __all__ = [
     "ALPHA",
-    "BLOCK_COLUMNS",
     "COMPARISON_COLUMNS",
     "DIFFERENCE_COLUMNS",
     "EVALUATE",
     "POWER",
     "REFERENCE",
+    "SETTING_COLUMNS",
     "Agreement",
     "agreement_of",
     "compare",

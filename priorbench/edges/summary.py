@@ -77,7 +77,7 @@ def conclusions(effects: Effects, trained: Sequence[TrainedEdges]) -> list[EdgeC
 def _conclusion(
     default: str, specs: Sequence[str], effects: Effects, trained: Sequence[TrainedEdges]
 ) -> EdgeConclusion:
-    tables = [block.table.assign(task=block.task) for block in trained]
+    tables = [setting.table.assign(task=setting.task) for setting in trained]
     everything = pd.concat([pd.DataFrame(columns=_READ), *tables], ignore_index=True)
     rows = everything[(everything["baseline"] == default) & everything["prior"].isin(specs)]
     own, shared = _against_baseline(default, specs, everything)
@@ -178,13 +178,13 @@ def curve_tables(effects: Effects) -> dict[str, pd.DataFrame]:
 
 
 def trained_table(trained: Sequence[TrainedEdges]) -> pd.DataFrame:
-    """The tests of every block, one below the other."""
+    """The tests of every setting, one below the other."""
     return pd.concat(
         [
-            block.table.assign(
-                task=block.task, dataset=block.dataset, architecture=block.architecture
+            setting.table.assign(
+                task=setting.task, dataset=setting.dataset, architecture=setting.architecture
             )
-            for block in trained
+            for setting in trained
         ],
         ignore_index=True,
     )

@@ -1,4 +1,4 @@
-"""What trained models do near the ends of the window: the blocks of a run, tested over seeds."""
+"""What trained models do near the ends of the window: the settings of a run, tested over seeds."""
 
 from __future__ import annotations
 
@@ -60,20 +60,20 @@ class TrainedEdges:
 
 
 def trained_edges(run: Run) -> list[TrainedEdges]:
-    """The blocks of a run whose datasets say where their motifs stand."""
+    """The settings of a run whose datasets say where their motifs stand."""
     groups: dict[tuple[str, str, str], list[tuple[str, Mapping[str, Any]]]] = {}
     for trial, record in run.records.items():
         if record["stage"] == EVALUATE and has_places(_dataset(run, record)):
             key = (record["task"], record["dataset"], record["architecture"])
             groups.setdefault(key, []).append((trial, record))
-    return [_block(run, *key, trials) for key, trials in groups.items()]
+    return [_setting(run, *key, trials) for key, trials in groups.items()]
 
 
 def _dataset(run: Run, record: Mapping[str, Any]) -> Dataset:
     return run.datasets[f"{record['task']}/{record['dataset']}"]
 
 
-def _block(
+def _setting(
     run: Run,
     task: str,
     dataset: str,

@@ -53,7 +53,7 @@ def form_of(spec: str) -> PriorForm:
 def common(trial: Trial, form: PriorForm) -> Hashable:
     """What trials that train at once must have in common."""
     return (
-        trial.block,
+        trial.setting,
         trial.stage,
         trial.scale,
         trial.train_attribution,

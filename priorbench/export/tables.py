@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from priorbench.comparison.paired_runs import BLOCK_COLUMNS, EVALUATE, REFERENCE, counted_scores
+from priorbench.comparison.paired_runs import EVALUATE, REFERENCE, SETTING_COLUMNS, counted_scores
 from priorbench.errors import UserError
 from priorbench.evaluation import scoring
 from priorbench.files import write_text
@@ -16,7 +16,7 @@ from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
-_GROUP = [*BLOCK_COLUMNS, "attribution", "metric", "axis"]
+_GROUP = [*SETTING_COLUMNS, "attribution", "metric", "axis"]
 _LATEX_DIGITS = 3
 _IN_LATEX = {
     "means": ["dataset", "prior", "metric", "n", "failed", "mean", "sd"],
@@ -29,7 +29,7 @@ _IN_LATEX = {
 
 
 def means_table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per block, attribution, metric and prior: n, failed, mean and sd over seeds.
+    """One row per setting, attribution, metric and prior: n, failed, mean and sd over seeds.
 
     Failed trials count as the worst outcome of all priors; a comparison counts them as the worst of
     its two arms.
@@ -42,8 +42,8 @@ def means_table(results: pd.DataFrame) -> pd.DataFrame:
     evaluated = results[results["stage"] == EVALUATE]
     for key, group in evaluated.groupby(_GROUP, sort=False):
         names = dict(zip(_GROUP, map(str, key), strict=True))
-        of_block = (floors[BLOCK_COLUMNS].astype(str) == list(names.values())[:3]).all(axis=1)
-        floor = floors.loc[of_block & (floors["metric"] == names["metric"]), "value"]
+        of_setting = (floors[SETTING_COLUMNS].astype(str) == list(names.values())[:3]).all(axis=1)
+        floor = floors.loc[of_setting & (floors["metric"] == names["metric"]), "value"]
         metric = METRICS[names["metric"]]
         values = counted_scores(group, metric, float(floor.iloc[0]) if len(floor) else None)
         for prior, of_prior in group.assign(value=values).groupby("prior", sort=False):

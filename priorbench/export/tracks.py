@@ -24,13 +24,13 @@ class AttributionTrack:
     """An attribution of a dataset's attributed sequences.
 
     Attributes:
-        block: task, dataset and architecture, as a folder's name.
+        setting: task, dataset and architecture, as a folder's name.
         dataset: what was attributed.
         name: of the file, without an ending.
         attribution: (M, L) float32.
     """
 
-    block: str
+    setting: str
     dataset: Dataset
     name: str
     attribution: NDArray[np.float32]
@@ -56,7 +56,7 @@ class ChromosomeValues:
 
 
 def tracks_of(run: Run, attribution: str, *, each_trial: bool) -> Iterator[AttributionTrack]:
-    """The mean over the seeds of every prior, block by block; then every trial, if asked for.
+    """The mean over the seeds of every prior, setting by setting; then every trial, if asked for.
 
     Trials that failed or collapsed have no attribution that means anything; they are left out.
 
@@ -81,7 +81,7 @@ def tracks_of(run: Run, attribution: str, *, each_trial: bool) -> Iterator[Attri
     names = _names([key[3] for key in groups])
     for (task, name, architecture, prior), trials in groups.items():
         dataset = run.datasets[f"{task}/{name}"]
-        block = slug(f"{task}-{name}-{architecture}")
+        setting = slug(f"{task}-{name}-{architecture}")
         total: NDArray[np.float64] = np.zeros((len(dataset.attributed), dataset.length))
         for seed, trial in sorted(trials):
             arrays = run.arrays(trial, attribution)
@@ -89,9 +89,9 @@ def tracks_of(run: Run, attribution: str, *, each_trial: bool) -> Iterator[Attri
             total += arrays.attribution
             if each_trial:
                 own = f"{names[prior]}-seed{seed}"
-                yield AttributionTrack(block, dataset, own, arrays.attribution)
+                yield AttributionTrack(setting, dataset, own, arrays.attribution)
         mean = (total / len(trials)).astype(np.float32)
-        yield AttributionTrack(block, dataset, names[prior], mean)
+        yield AttributionTrack(setting, dataset, names[prior], mean)
 
 
 def _names(specs: Sequence[str]) -> dict[str, str]:
@@ -157,7 +157,7 @@ def write_bigwig(
 def export_bigwig(
     run: Run, folder: Path, attribution: str, *, each_trial: bool = False
 ) -> list[Path]:
-    """A bigWig per block and prior, the mean over seeds; arguments as :func:`tracks_of`.
+    """A bigWig per setting and prior, the mean over seeds; arguments as :func:`tracks_of`.
 
     Raises:
         UserError: as there, and if no dataset of the run has coordinates.
@@ -167,7 +167,7 @@ def export_bigwig(
     for track in tracks_of(run, attribution, each_trial=each_trial):
         if track.dataset.place is None:
             continue
-        path = folder / track.block / f"{track.name}.bw"
+        path = folder / track.setting / f"{track.name}.bw"
         path.parent.mkdir(parents=True, exist_ok=True)
         sizes = track.dataset.meta["chromosome_sizes"]
         write_bigwig(path, on_genome(track.dataset, track.attribution), sizes)
@@ -192,7 +192,7 @@ def _check_places(run: Run) -> None:
 def export_modisco(
     run: Run, folder: Path, attribution: str, *, each_trial: bool = False
 ) -> list[Path]:
-    """For every block sequences.npz, and one npz per prior; arguments as :func:`tracks_of`.
+    """For every setting sequences.npz, and one npz per prior; arguments as :func:`tracks_of`.
 
     Both hold one array ``arr_0`` of shape (M, 4, L), rows A C G T, as ``modisco motifs -s -a``
     reads them. Attributions are those of the observed base, 0 for the other three; TF-MoDISco
@@ -201,7 +201,7 @@ def export_modisco(
     """
     paths: dict[Path, None] = {}
     for track in tracks_of(run, attribution, each_trial=each_trial):
-        place = folder / track.block
+        place = folder / track.setting
         place.mkdir(parents=True, exist_ok=True)
         codes = track.dataset.codes(track.dataset.attributed)
         one_hot = codes[:, None, :] == np.arange(len(BASES), dtype=np.uint8)[None, :, None]

@@ -31,10 +31,10 @@ from priorbench.study.tuning_rule import (
     untuned,
 )
 
-Block = tuple[str, str, str]
-_BLOCK = ("task", "dataset", "architecture")
+SettingKey = tuple[str, str, str]
+_SETTING = ("task", "dataset", "architecture")
 TUNING_COLUMNS = [
-    *_BLOCK,
+    *_SETTING,
     "prior",
     "rule",
     *(field.name for field in dataclasses.fields(AssessedWeight)),
@@ -43,7 +43,7 @@ TUNING_FILE = "tuning.csv"
 
 
 def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
-    """One row per block, prior and weight, one weight of every prior chosen.
+    """One row per setting, prior and weight, one weight of every prior chosen.
 
     Args:
         plan: resolved; its tuning trials have ended. One that is missing counts as failed.
@@ -51,17 +51,17 @@ def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
 
     Returns:
         columns TUNING_COLUMNS; the fields of :class:`tuning.AssessedWeight` are explained there.
-        Blocks are in the plan's order, priors in the study's, weights ascending; ``none`` has one
+        Settings are in the plan's order, priors in the study's, weights ascending; ``none`` has one
         row.
     """
     study, rows = plan.study, []
     weights = cast("Mapping[str, Mapping[str, float]]", study.weights)
     grids = cast("Mapping[str, Mapping[str, Sequence[float]]]", study.grids)
-    blocks: dict[Block, list[Trial]] = defaultdict(list)
+    settings: dict[SettingKey, list[Trial]] = defaultdict(list)
     for trial in plan.of_stage(TUNE).trials:
-        blocks[trial.block].append(trial)
-    for block, trials in blocks.items():
-        task = split_spec(block[0])[0]
+        settings[trial.setting].append(trial)
+    for setting, trials in settings.items():
+        task = split_spec(setting[0])[0]
         tried = _Trials(trials, plan, run)
         criterion = criterion_of(
             study.tuning_rule, localised=tried.localised, seeds=len(study.tuning_seed_list)
@@ -82,17 +82,17 @@ def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
                     margin=study.loss_margin,
                     centre=centre,
                 )
-            rows += [_row(block, prior, study.tuning_rule, assessed) for assessed in found]
+            rows += [_row(setting, prior, study.tuning_rule, assessed) for assessed in found]
     return pd.DataFrame(rows, columns=TUNING_COLUMNS)
 
 
-def _row(block: Block, prior: str, rule: str, assessed: AssessedWeight) -> dict[str, Any]:
-    named = dict(zip(_BLOCK, block, strict=True))
+def _row(setting: SettingKey, prior: str, rule: str, assessed: AssessedWeight) -> dict[str, Any]:
+    named = dict(zip(_SETTING, setting, strict=True))
     return {**named, "prior": prior, "rule": rule, **vars(assessed)}
 
 
 class _Trials:
-    """The tuning trials of a block, by prior and weight."""
+    """The tuning trials of a setting, by prior and weight."""
 
     def __init__(self, trials: Sequence[Trial], plan: Plan, run: RunDirectory) -> None:
         self.trials, self.run = trials, run
@@ -105,7 +105,7 @@ class _Trials:
 
     @property
     def localised(self) -> bool:
-        """Whether a trial of the block has a localisation: whether motif positions are known."""
+        """Whether a trial of the setting has a localisation: whether motif positions are known."""
         return any(math.isfinite(self._localisation(trial)) for trial in self.trials)
 
     def at(self, prior: str, weight: float, criterion: str) -> TriedWeight:
@@ -146,10 +146,10 @@ def validation_loss(record: Mapping[str, Any]) -> float:
     return float(record["history"][record["best_epoch"]]["validation_loss"])
 
 
-def chosen_weights(table: pd.DataFrame) -> dict[tuple[Block, str], float]:
-    """The chosen weight by block and prior."""
+def chosen_weights(table: pd.DataFrame) -> dict[tuple[SettingKey, str], float]:
+    """The chosen weight by setting and prior."""
     chosen = table[table["chosen"]]
-    columns = (chosen[name] for name in (*_BLOCK, "prior", "weight"))
+    columns = (chosen[name] for name in (*_SETTING, "prior", "weight"))
     return {
         ((str(task), str(dataset), str(architecture)), str(prior)): float(weight)
         for task, dataset, architecture, prior, weight in zip(*columns, strict=True)

@@ -56,12 +56,12 @@ def _collect(plan: Plan, scores: _Scores) -> pd.DataFrame:
     references = _references(plan)
     rows: list[Row] = []
     # trials of different stages are scored on different data
-    for block in _grouped(plan.trials, lambda trial: (trial.block, trial.stage)):
+    for setting in _grouped(plan.trials, lambda trial: (trial.setting, trial.stage)):
         known = {
-            spec: scores.known(block, spec, references[block[0].block])
+            spec: scores.known(setting, spec, references[setting[0].setting])
             for spec in ("", *plan.study.attributions)
         }
-        for trial in block:
+        for trial in setting:
             for spec, names in known.items():
                 rows += scores.rows(trial, spec, names)
     table = pd.DataFrame([*rows, *_reference_rows(references)], columns=RESULT_COLUMNS)
@@ -113,16 +113,16 @@ class _Scores:
                 self.found[trial.id][spec] |= scores
 
     def known(
-        self, block: Sequence[Trial], spec: str, references: Mapping[str, Mapping[str, float]]
+        self, setting: Sequence[Trial], spec: str, references: Mapping[str, Mapping[str, float]]
     ) -> set[str]:
         """The metrics of an attribution that these data can have.
 
         What some finished trial has; where none finished, what chance has.
         """
-        finished = [trial for trial in block if self.status[trial.id] == DONE]
+        finished = [trial for trial in setting if self.status[trial.id] == DONE]
         found = {
             name
-            for trial in finished or block
+            for trial in finished or setting
             for name, value in self.found[trial.id].get(spec, {}).items()
             if math.isfinite(value)
         }
@@ -133,7 +133,7 @@ class _Scores:
                 for name, metric in METRICS.items()
                 if metric.of_attribution == bool(spec) and math.isfinite(floor.get(name, math.nan))
             }
-        seeds = len({trial.seed for trial in block})
+        seeds = len({trial.seed for trial in setting})
         return {name for name in found if not METRICS[name].of_arm or seeds > 1}
 
     def rows(self, trial: Trial, spec: str, known: set[str]) -> list[Row]:
@@ -143,7 +143,7 @@ class _Scores:
             return []
         scores = self.found[trial.id].get(spec, {})
         names = known if status != DONE else known & set(scores)
-        about = (trial.id, trial.stage, status, *trial.block)
+        about = (trial.id, trial.stage, status, *trial.setting)
         arm = (trial.prior, trial.weight, trial.seed, spec)
         return [
             (*about, *arm, *_score(metric, scores.get(metric.name, math.nan)))
@@ -164,8 +164,8 @@ def _grouped(trials: Iterable[Trial], key: Any) -> list[list[Trial]]:
 
 
 def _with_baseline(trials: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
-    baselines = {(t.block, t.stage, t.seed): t for t in trials if t.prior == BASELINE}
-    pairs = [(trial, baselines.get((trial.block, trial.stage, trial.seed))) for trial in trials]
+    baselines = {(t.setting, t.stage, t.seed): t for t in trials if t.prior == BASELINE}
+    pairs = [(trial, baselines.get((trial.setting, trial.stage, trial.seed))) for trial in trials]
     return [(trial, baseline) for trial, baseline in pairs if baseline is not None]
 
 
@@ -178,12 +178,12 @@ _References = dict[tuple[str, str, str], dict[str, dict[str, float]]]
 
 
 def _references(plan: Plan) -> _References:
-    """Scores of chance, of motif search and of the oracle for every block."""
+    """Scores of chance, of motif search and of the oracle for every setting."""
     found: _References = {}
-    for block in dict.fromkeys(trial.block for trial in plan.trials):
-        found[block] = stored_references(plan.datasets[f"{block[0]}/{block[1]}"], block[0])
+    for setting in dict.fromkeys(trial.setting for trial in plan.trials):
+        found[setting] = stored_references(plan.datasets[f"{setting[0]}/{setting[1]}"], setting[0])
         if plan.study.discovery:
-            found[block][scoring.RANDOM] |= discovery_floors()
+            found[setting][scoring.RANDOM] |= discovery_floors()
     return found
 
 
@@ -191,10 +191,10 @@ def _reference_rows(references: _References) -> list[Row]:
     # they have no trial, weight and seed
     return [
         (
-            *(math.nan, REFERENCE, DONE, *block, name, math.nan, math.nan, ""),
+            *(math.nan, REFERENCE, DONE, *setting, name, math.nan, math.nan, ""),
             *_score(METRICS[metric], value),
         )
-        for block, found in references.items()
+        for setting, found in references.items()
         for name, scores in found.items()
         for metric, value in scores.items()
         if math.isfinite(value)

@@ -71,11 +71,11 @@ class Run:
         """The runs that it is made of by label; itself, unless it was joined."""
         return {self.root.name: self}
 
-    def runs_of(self, block: Sequence[str]) -> Sequence[str]:
-        """Labels of the runs whose trials a block holds; none where there is only one run.
+    def runs_of(self, setting: Sequence[str]) -> Sequence[str]:
+        """Labels of the runs whose trials a setting holds; none where there is only one run.
 
         Args:
-            block: task, dataset, architecture.
+            setting: task, dataset, architecture.
         """
         return ()
 

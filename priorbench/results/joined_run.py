@@ -1,9 +1,9 @@
 """Several finished runs as one: every trial once, comparisons made anew over all of them.
 
 Runs that look at different data lie side by side, and get verdicts over all datasets together. Of
-runs that share a block (task, dataset, architecture) the trials are pooled: priors of both against
-the same baseline, or more seeds of the same priors. What they do not agree on cannot be pooled, and
-is refused: other data, scales, weights, versions, claims.
+runs that share a setting (task, dataset, architecture) the trials are pooled: priors of both
+against the same baseline, or more seeds of the same priors. What they do not agree on cannot be
+pooled, and is refused: other data, scales, weights, versions, claims.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 
 from priorbench.comparison.option_trends import trends
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS, compare_across
-from priorbench.comparison.paired_runs import BLOCK_COLUMNS, EVALUATE, REFERENCE, paired_runs
+from priorbench.comparison.paired_runs import EVALUATE, REFERENCE, SETTING_COLUMNS, paired_runs
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare_pairs
 from priorbench.components.contracts import TrialArrays
 from priorbench.errors import UserError
@@ -31,7 +31,7 @@ from .chosen_weights import no_tuning
 from .collect import RESULT_COLUMNS
 from .finished_run import Run, planned_trials
 
-Block = tuple[str, str, str]
+SettingKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +51,9 @@ class JoinedRun(Run):
         """See Run.parts."""
         return dict(zip(self.labels, self.runs, strict=True))
 
-    def runs_of(self, block: Sequence[str]) -> tuple[str, ...]:
+    def runs_of(self, setting: Sequence[str]) -> tuple[str, ...]:
         """See Run.runs_of."""
-        return self._runs_of.get(tuple(block), ())
+        return self._runs_of.get(tuple(setting), ())
 
     @cached_property
     def shared(self) -> int:
@@ -76,9 +76,9 @@ class JoinedRun(Run):
     def _runs_of(self) -> Mapping[tuple[str, ...], tuple[str, ...]]:
         found: dict[tuple[str, ...], list[str]] = {}
         for label, run in self.parts.items():
-            for block in _blocks(run):
-                found.setdefault(block, []).append(label)
-        return {block: tuple(labels) for block, labels in found.items()}
+            for setting in _settings(run):
+                found.setdefault(setting, []).append(label)
+        return {setting: tuple(labels) for setting, labels in found.items()}
 
 
 def join(runs: Sequence[Run]) -> Run:
@@ -142,11 +142,11 @@ def _union(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _blocks(run: Run) -> list[Block]:
+def _settings(run: Run) -> list[SettingKey]:
     rows = run.results[run.results["stage"] == EVALUATE]
     return [
         (str(task), str(dataset), str(architecture))
-        for task, dataset, architecture in rows[BLOCK_COLUMNS]
+        for task, dataset, architecture in rows[SETTING_COLUMNS]
         .drop_duplicates()
         .itertuples(index=False)
     ]
@@ -180,15 +180,15 @@ def _tuning(runs: Sequence[Run]) -> pd.DataFrame:
     if not tables:
         return no_tuning()
     table = pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
-    twice = table[table.duplicated([*BLOCK_COLUMNS, "prior", "weight"])]
+    twice = table[table.duplicated([*SETTING_COLUMNS, "prior", "weight"])]
     for _, row in twice.iterrows():
-        where = " · ".join(str(row[key]) for key in (*BLOCK_COLUMNS, "prior"))
+        where = " · ".join(str(row[key]) for key in (*SETTING_COLUMNS, "prior"))
         raise UserError(f"runs cannot be joined: {where} was tuned twice, in other ways; {APART}")
     return table
 
 
 def _results(runs: Sequence[Run], attributions: Sequence[str]) -> pd.DataFrame:
-    """Rows of all runs, every trial once; of shared blocks those scores that all runs have."""
+    """Rows of all runs, every trial once; of shared settings those scores that all runs have."""
     seen: set[str] = set()
     parts = []
     for run in runs:
@@ -197,22 +197,22 @@ def _results(runs: Sequence[Run], attributions: Sequence[str]) -> pd.DataFrame:
         seen |= set(run.records)
         parts.append(own)
     table = pd.concat(parts, ignore_index=True)
-    once = [*BLOCK_COLUMNS, "prior", "attribution", "metric"]
+    once = [*SETTING_COLUMNS, "prior", "attribution", "metric"]
     repeated = (table["stage"] == REFERENCE) & table.duplicated(["stage", *once])
     return _with_common_scores(table[~repeated], runs).astype({"seed": "Int64"})
 
 
 def _with_common_scores(table: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
-    """Without the scores of evaluated trials that some run of their block lacks."""
-    key = [*BLOCK_COLUMNS, "attribution", "metric"]
+    """Without the scores of evaluated trials that some run of their setting lacks."""
+    key = [*SETTING_COLUMNS, "attribution", "metric"]
     measured = [
         run.results.loc[run.results["stage"] == EVALUATE, key].drop_duplicates() for run in runs
     ]
     counts = pd.concat(measured).value_counts()
-    held = pd.concat([one[BLOCK_COLUMNS].drop_duplicates() for one in measured]).value_counts()
+    held = pd.concat([one[SETTING_COLUMNS].drop_duplicates() for one in measured]).value_counts()
     by_metric = pd.MultiIndex.from_frame(table[key])
-    by_block = pd.MultiIndex.from_frame(table[BLOCK_COLUMNS])
-    complete = counts.reindex(by_metric).to_numpy() == held.reindex(by_block).to_numpy()
+    by_setting = pd.MultiIndex.from_frame(table[SETTING_COLUMNS])
+    complete = counts.reindex(by_metric).to_numpy() == held.reindex(by_setting).to_numpy()
     kept: pd.DataFrame = table[complete | (table["stage"] != EVALUATE).to_numpy()]
     return kept.reset_index(drop=True)
 
@@ -223,9 +223,9 @@ def _with_agreement(joined: JoinedRun) -> pd.DataFrame:
     evaluated = table[table["stage"] == EVALUATE]
     renewed = table["metric"].map(lambda name: METRICS[name].of_arm) & (table["stage"] == EVALUATE)
     pooled, rows = pd.Series(False, index=table.index), []
-    for key, arm in evaluated.groupby([*BLOCK_COLUMNS, "prior"], sort=False):
-        block, prior = tuple(map(str, key[:-1])), str(key[-1])
-        if _pooled(joined, block, prior):
+    for key, arm in evaluated.groupby([*SETTING_COLUMNS, "prior"], sort=False):
+        setting, prior = tuple(map(str, key[:-1])), str(key[-1])
+        if _pooled(joined, setting, prior):
             trials = arm.drop_duplicates("trial")
             pooled |= table.index.isin(arm.index)
             for spec in joined.attributions:
@@ -236,7 +236,7 @@ def _with_agreement(joined: JoinedRun) -> pd.DataFrame:
     )
 
 
-def _pooled(joined: JoinedRun, block: Sequence[str], prior: str) -> bool:
+def _pooled(joined: JoinedRun, setting: Sequence[str], prior: str) -> bool:
     """Whether an arm has other trials in one run than in another."""
     arms = {
         frozenset(
@@ -244,7 +244,7 @@ def _pooled(joined: JoinedRun, block: Sequence[str], prior: str) -> bool:
             for trial, record in run.records.items()
             if record["stage"] == EVALUATE
             and record["prior"] == prior
-            and tuple(record[key] for key in BLOCK_COLUMNS) == tuple(block)
+            and tuple(record[key] for key in SETTING_COLUMNS) == tuple(setting)
         )
         for run in joined.runs
     }
@@ -324,7 +324,7 @@ class _Agreement:
 
 
 def _check_trial(agree: _Agreement, trial: str, record: Mapping[str, Any], label: str) -> None:
-    where = " · ".join(str(record[key]) for key in (*BLOCK_COLUMNS, "prior"))
+    where = " · ".join(str(record[key]) for key in (*SETTING_COLUMNS, "prior"))
     if record["stage"] == EVALUATE:
         agree.on(f"the weight of {where}", record["weight"], label)
     for key in _TRAINED:

@@ -78,7 +78,7 @@ class Setting:
     digest: str
 
     @property
-    def block(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, str, str]:
         """Task, dataset, architecture, as of the trials."""
         return (self.source.task, self.source.name, self.architecture)
 
@@ -343,12 +343,12 @@ def with_evaluation(plan: Plan, chosen: Mapping[tuple[tuple[str, str, str], str]
 
     Args:
         plan: of :func:`make_plan`.
-        chosen: weight by block and prior; those of the study where nothing was chosen.
+        chosen: weight by setting and prior; those of the study where nothing was chosen.
     """
     trials, known = [], _Known(plan.study)
     for setting in plan.settings:
         wanted = [
-            Arm(one.prior, chosen.get((setting.block, one.prior), one.weight))
+            Arm(one.prior, chosen.get((setting.key, one.prior), one.weight))
             for one in arms(plan.study, setting.source.task)
         ]
         trials += _trials(setting, wanted, EVALUATE, known)
@@ -374,7 +374,7 @@ def _trials(setting: Setting, wanted: Sequence[Arm], stage: str, known: _Known) 
 
     All arms of a seed come before the next seed: an interrupted study is paired as far as it got.
     """
-    study, (task, dataset, architecture) = known.study, setting.block
+    study, (task, dataset, architecture) = known.study, setting.key
     seeds = study.tuning_seed_list if stage == TUNE else study.seed_list
     # what a seed does not change is looked up once
     of_first_seed = [

@@ -92,7 +92,7 @@ class Trial:
         )
 
     @property
-    def block(self) -> tuple[str, str, str]:
+    def setting(self) -> tuple[str, str, str]:
         """Task, dataset, architecture: what paired trials have in common, their seed aside."""
         return (self.task, self.dataset, self.architecture)
 

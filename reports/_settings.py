@@ -1,4 +1,4 @@
-"""What a section reads of a run: one block is a task, a dataset and an architecture."""
+"""What a section reads of a run: one setting is a task, a dataset and an architecture."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ._numbers import listed
 
 _KEYS = ["task", "dataset", "architecture"]
 _AXES = get_args(Axis)
-MANY_BLOCKS = 12
+MANY_SETTINGS = 12
 """a run of more has fewer figures of each, and says so: pages are read, and loaded, whole"""
 
 
@@ -57,7 +57,7 @@ class ArmScores:
 
 
 @dataclass(frozen=True)
-class ComparisonBlock:
+class ComparedSetting:
     """Trials that are compared with each other.
 
     Attributes:
@@ -201,12 +201,12 @@ class ComparisonBlock:
         }
 
 
-_known: WeakKeyDictionary[Run, dict[str, list[ComparisonBlock]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Run, dict[str, list[ComparedSetting]]] = WeakKeyDictionary()
 """what the sections of one page share"""
 
 
-def blocks(run: Run, attribution: str = "") -> list[ComparisonBlock]:
-    """The blocks of a run in the order of its results; those without a score are left out.
+def settings_of(run: Run, attribution: str = "") -> list[ComparedSetting]:
+    """The settings of a run in the order of its results; those without a score are left out.
 
     Args:
         run: a run.
@@ -215,27 +215,27 @@ def blocks(run: Run, attribution: str = "") -> list[ComparisonBlock]:
     spec = attribution or run.attributions[0]
     found = _known.setdefault(run, {})
     if spec not in found:
-        found[spec] = _blocks(run, spec)
+        found[spec] = _settings(run, spec)
     return list(found[spec])
 
 
-def _blocks(run: Run, spec: str) -> list[ComparisonBlock]:
+def _settings(run: Run, spec: str) -> list[ComparedSetting]:
     seen = run.results[run.results["attribution"].isin(["", spec])]
     compared = run.comparisons[run.comparisons["attribution"].isin(["", spec])]
     baseline = run.study.get("baseline", BASELINE)
     evaluated = seen[seen["stage"] == "evaluate"]
-    references = _by_block(seen[seen["stage"] == "reference"])
-    comparisons = _by_block(compared)
+    references = _by_setting(seen[seen["stage"] == "reference"])
+    comparisons = _by_setting(compared)
     found = []
-    for keys, rows in _by_block(evaluated).items():
+    for keys, rows in _by_setting(evaluated).items():
         priors = sorted(rows["prior"].unique(), key=lambda prior: prior != baseline)
         seeds = sorted(int(seed) for seed in rows["seed"].unique())
         others = (references.get(keys, seen.iloc[:0]), comparisons.get(keys, compared.iloc[:0]))
-        found.append(ComparisonBlock(*keys, priors, seeds, rows, *others, run.runs_of(keys)))
+        found.append(ComparedSetting(*keys, priors, seeds, rows, *others, run.runs_of(keys)))
     return found
 
 
-def _by_block(table: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
+def _by_setting(table: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
     found = {}
     for keys, rows in table.groupby(_KEYS, sort=False):
         task, dataset, architecture = map(str, keys)
@@ -269,14 +269,14 @@ class SmallestP:
         return self.n > 1 and self.corrected <= ALPHA
 
 
-def reach(block: ComparisonBlock) -> SmallestP | None:
-    """The limits of the tests of a block; None if nothing was compared."""
-    if block.comparisons.empty:
+def reach(setting: ComparedSetting) -> SmallestP | None:
+    """The limits of the tests of a setting; None if nothing was compared."""
+    if setting.comparisons.empty:
         return None
-    n = int(block.comparisons["n"].max())
-    priors = int(block.comparisons["prior"].nunique())
+    n = int(setting.comparisons["n"].max())
+    priors = int(setting.comparisons["prior"].nunique())
     # counted also where one seed leaves nothing to test
-    tests = int((block.comparisons["family"] == PRIMARY).sum()) or priors
+    tests = int((setting.comparisons["family"] == PRIMARY).sum()) or priors
     needed = next(k for k in range(2, 64) if tests * smallest_p(k) <= ALPHA)
     smallest = smallest_p(n)
     corrected, needed_corrected = (min(1.0, tests * smallest_p(k)) for k in (n, needed))
@@ -303,15 +303,15 @@ def remark(verdict: str) -> str:
 
 __all__ = [
     "ALPHA",
-    "MANY_BLOCKS",
+    "MANY_SETTINGS",
     "ORACLE",
     "RANDOM",
     "SIGNS",
     "ArmScores",
-    "ComparisonBlock",
+    "ComparedSetting",
     "SmallestP",
     "agrees_in_every_seed",
-    "blocks",
     "reach",
     "remark",
+    "settings_of",
 ]
