@@ -17,13 +17,13 @@ from calibration import (
     PRIORS,
     SHAPES,
     STUDIES,
+    AttributionArms,
     Cell,
     Coverage,
     FalseAgreement,
     FalseVerdicts,
     Found,
     RareRuns,
-    Tracks,
     across_coverage,
     agreement_coverage,
     cells,
@@ -299,9 +299,9 @@ def coverages() -> list[Coverage]:
     ):
         found.append(improvement_coverage(Cell(shape, r, n), shift, 2 * STUDIES))
     for gain, n, heavy in product((1.0, 1.5, 3.0), (6, 8, 10, 20), (False, True)):
-        found.append(agreement_coverage(Tracks(n, heavy, gain), STUDIES))
+        found.append(agreement_coverage(AttributionArms(n, heavy, gain), STUDIES))
     for n, heavy in product((10, 20), (False, True)):
-        found.append(agreement_coverage(Tracks(n, heavy, 1.5, 0.4), STUDIES))
+        found.append(agreement_coverage(AttributionArms(n, heavy, 1.5, 0.4), STUDIES))
     for n, shape in product((8, 20), SHAPES):
         found += across_coverage(Cell(shape, 0.7, n, 6), 600, models=200)
     for n, r, shift in product((5, 8, 20), (0.0, 0.7, 0.95), (0.0, 0.7, 1.5)):
@@ -319,7 +319,7 @@ def main() -> int:
     say("false verdicts")
     nulls = [false_verdicts(cell, STUDIES) for cell in cells()]
     stable = [
-        false_agreement(Tracks(n, heavy, cosine=cosine), STUDIES, datasets)
+        false_agreement(AttributionArms(n, heavy, cosine=cosine), STUDIES, datasets)
         for datasets, n, heavy, cosine in product(
             (1, 6), (5, 8, 20), (False, True), (1.0, 0.7, 0.4, 0.0)
         )

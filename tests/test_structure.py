@@ -8,12 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from fixtures.places import ENGINE, ROOT
 
 from priorbench.components import source_code
 from priorbench.study import plan, trial
 
-ROOT = Path(__file__).parent.parent
-ENGINE = ROOT / "priorbench"
 CONTENT = ("priors", "tasks", "reports")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FACADE = "priorbench"

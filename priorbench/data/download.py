@@ -121,7 +121,7 @@ gives what is called with the number of further bytes"""
 
 def known_lists() -> list[str]:
     """Names of the lists that come with the program."""
-    folder = files("priorbench").joinpath("downloads")
+    folder = files("priorbench.data").joinpath("downloads")
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
@@ -132,7 +132,7 @@ def load_list(name: str) -> DownloadList:
         UserError: naming the file, the key and the value.
     """
     if name in known_lists():
-        text = files("priorbench").joinpath("downloads", f"{name}.toml").read_text("utf-8")
+        text = files("priorbench.data").joinpath("downloads", f"{name}.toml").read_text("utf-8")
     elif Path(name).suffix == ".toml":
         try:
             text = Path(name).read_text(encoding="utf-8")

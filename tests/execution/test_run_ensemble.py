@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
+from fixtures.engines import PretendedCluster
 from joblib.externals.loky.process_executor import BrokenProcessPool
-from test_engines import Pretended
 
 from priorbench import load_attribution, load_prior
 from priorbench.backends import worker_check
@@ -335,7 +335,7 @@ class TestWorkersThatDie:
         assert begun == [[1, 2, 3], [1], [2], [3]]
         run_trial.run_trial(new[1])
         lost = _Losses()
-        cluster = Pretended()
+        cluster = PretendedCluster()
         for _ in range(3):
             found = cluster._judged(new[:3], None, lost)
         assert [one.status for one in found] == ["done", "done", "failed"]

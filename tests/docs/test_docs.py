@@ -2,12 +2,10 @@
 
 import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 import torch
-
-DOCS = Path(__file__).parent.parent / "docs"
+from fixtures.places import DOCS
 
 
 def generator():

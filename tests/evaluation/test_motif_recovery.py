@@ -7,7 +7,7 @@ import re
 import numpy as np
 import priorbench.reports.motifs as section
 import pytest
-from generated import make_run
+from fixtures.run_directories import make_run
 from priorbench.reports._settings import settings_of
 from priorbench.reports.motifs import Motifs, chosen_seed, discovered, information
 

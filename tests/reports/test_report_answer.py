@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import priorbench.reports
 import pytest
-from generated import make_run
+from fixtures.run_directories import make_run
 from priorbench.reports import write_report
 from priorbench.reports._figures import BASE_COLOURS, INK, SEED_COLOURS, SOFT
 from priorbench.reports.answer import TheAnswer

@@ -5,19 +5,19 @@ from __future__ import annotations
 import gc
 import json
 import sys
-from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from fixtures.engines import PretendedCluster, quiet
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from priorbench import UserError
 from priorbench.backends import worker_check
 from priorbench.backends.base import RunPlacement, Workforce
-from priorbench.backends.cluster import Cluster, Refused, run_admitted
+from priorbench.backends.cluster import Refused, run_admitted
 from priorbench.backends.local import LocalEngine
 from priorbench.backends.open import open_engine
 from priorbench.backends.run_pending import run_pending
@@ -30,10 +30,6 @@ from priorbench.execution.run_trial import Job
 from priorbench.run_directory import RunDirectory
 from priorbench.study.study import Measurements
 from priorbench.study.trial import Trial
-
-
-def quiet(line: str) -> None:
-    pass
 
 
 class TestOptions:
@@ -211,48 +207,6 @@ def job(number: int, root: Path) -> Job:
     return Job(trial, root, (), root, Measurements(()))
 
 
-class Pretended(Cluster):
-    """A cluster that ends what it is given, the first first; its results are set by number."""
-
-    def __init__(self, results=None, slots=2, jobs=None):
-        super().__init__("--scheduler x", jobs, quiet)
-        self.outcomes, self.room = results or {}, slots
-        self.waiting, self.cancelled, self.most = deque(), [], 0
-
-    def device(self, wanted):
-        raise NotImplementedError
-
-    def slots(self):
-        return self.room
-
-    def refusals(self, path):
-        return {"host": worker_check.refusal(path)}
-
-    def submit(self, path, group):
-        handle = object()
-        self.waiting.append((handle, group))
-        self.most = max(self.most, len(self.waiting))
-        return handle
-
-    def ended(self, handles, timeout):
-        self.handle, self.group = self.waiting.popleft()
-        return [self.handle]
-
-    def result(self, handle):
-        own = self.outcomes.get(self.group[0].trial.seed, "done")
-        if isinstance(own, list):  # one after the other
-            own = own.pop(0)
-        if not isinstance(own, str):
-            return own
-        return [TrialOutcome(job.trial.id, own, "") for job in self.group]
-
-    def cancel(self, handles):
-        self.cancelled = list(handles)
-
-    def close(self):
-        pass
-
-
 class TestDealing:
     def jobs(self, tmp_path, count, taken=None):
         for number in range(count):
@@ -261,30 +215,30 @@ class TestDealing:
             yield (job(number, tmp_path),)
 
     def test_every_job_ends_once_and_few_are_under_way(self, tmp_path):
-        cluster = Pretended()
+        cluster = PretendedCluster()
         found = [
             ended.trial for ended in cluster.run(self.jobs(tmp_path, 500), RunDirectory(tmp_path))
         ]
         assert found == [one.trial.id for (one,) in self.jobs(tmp_path, 500)]
         assert cluster.most == 4
-        many = Pretended(slots=100)
+        many = PretendedCluster(slots=100)
         assert len(list(many.run(self.jobs(tmp_path, 500), RunDirectory(tmp_path)))) == 500
         assert many.most == 200
 
     def test_jobs_are_at_once_what_the_user_wants(self, tmp_path):
-        cluster = Pretended(jobs=3)
+        cluster = PretendedCluster(jobs=3)
         assert len(list(cluster.run(self.jobs(tmp_path, 9), RunDirectory(tmp_path)))) == 9
         assert cluster.most == 3
 
     def test_jobs_are_made_when_they_are_needed(self, tmp_path):
         taken = []
-        ends = Pretended().run(self.jobs(tmp_path, 10_000, taken), RunDirectory(tmp_path))
+        ends = PretendedCluster().run(self.jobs(tmp_path, 10_000, taken), RunDirectory(tmp_path))
         next(ends)
         assert len(taken) == 4
         ends.close()
 
     def test_who_stops_asking_cancels_the_rest(self, tmp_path):
-        cluster = Pretended()
+        cluster = PretendedCluster()
         ends = cluster.run(self.jobs(tmp_path, 100), RunDirectory(tmp_path))
         next(ends)
         ends.close()
@@ -292,7 +246,7 @@ class TestDealing:
         assert not list(tmp_path.glob(".session-*"))
 
     def test_a_lost_job_is_handed_over_again_and_given_up_in_the_end(self, tmp_path):
-        cluster = Pretended({0: [None, None, "done"], 1: [None, None, None]})
+        cluster = PretendedCluster({0: [None, None, "done"], 1: [None, None, None]})
         found = list(cluster.run(self.jobs(tmp_path, 3), RunDirectory(tmp_path)))
         by_seed = {one.trial: one for one in found}
         first, second, third = (job(number, tmp_path).trial.id for number in range(3))
@@ -301,26 +255,26 @@ class TestDealing:
         assert RunDirectory(tmp_path).record(second)["status"] == "failed"
 
     def test_a_cluster_that_loses_everything_fails_no_trial(self, tmp_path):
-        cluster = Pretended(dict.fromkeys(range(100), None), slots=100)
+        cluster = PretendedCluster(dict.fromkeys(range(100), None), slots=100)
         with pytest.raises(UserError, match="workers die as soon as they have a trial"):
             list(cluster.run(self.jobs(tmp_path, 100), RunDirectory(tmp_path)))
         assert not (tmp_path / "trials").exists()
 
     def test_a_worker_that_refuses_ends_the_run_with_a_line(self, tmp_path):
-        cluster = Pretended({1: Refused("the worker on h has torch 1")})
+        cluster = PretendedCluster({1: Refused("the worker on h has torch 1")})
         ends = cluster.run(self.jobs(tmp_path, 3), RunDirectory(tmp_path))
         with pytest.raises(UserError, match="--scheduler x: the worker on h has torch 1"):
             list(ends)
 
     def test_workers_are_asked_before_anything_is_run(self, tmp_path, monkeypatch):
-        cluster = Pretended()
+        cluster = PretendedCluster()
         monkeypatch.setattr(cluster, "refusals", lambda path: {"h": "sees no run", "g": ""})
         with pytest.raises(UserError, match="the worker on h sees no run"):
             list(cluster.run(self.jobs(tmp_path, 3), RunDirectory(tmp_path)))
         assert not cluster.waiting
 
     def test_nothing_to_do_asks_nobody(self, tmp_path):
-        assert list(Pretended().run(iter(()), RunDirectory(tmp_path))) == []
+        assert list(PretendedCluster().run(iter(()), RunDirectory(tmp_path))) == []
         assert not list(tmp_path.iterdir())
 
 

@@ -1,19 +1,18 @@
 """A small version of `make calibrate`: false verdicts, power, coverage, and a real null study."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.places import BENCHMARKS
 
 from priorbench.cli.app import _main
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-import calibrate as full  # noqa: E402
-import calibration as small  # noqa: E402
-from calibration import Cell  # noqa: E402
+import calibrate as full
+import calibration as small
+from calibration import Cell
 
 STUDIES = 300
 
@@ -51,7 +50,7 @@ def test_false_verdicts_are_at_most_alpha(cell):
 @pytest.mark.parametrize("cosine", [1.0, 0.4, 0.0])
 def test_arms_that_are_equally_stable_are_not_told_apart(cosine):
     # exchanging the two trials of a seed would call a third of the last different
-    found = small.false_agreement(small.Tracks(10, heavy=True, cosine=cosine), 600)
+    found = small.false_agreement(small.AttributionArms(10, heavy=True, cosine=cosine), 600)
     assert found.different <= above(small.ALPHA, 600)
 
 
@@ -87,7 +86,7 @@ def test_offered_intervals_hold_their_level(shape):
 def test_intervals_of_effects_hold_their_level():
     found = [
         small.improvement_coverage(Cell("normal", 0.7, 16), 0.5, 600),
-        small.agreement_coverage(small.Tracks(10, heavy=True, gain=1.5), 400),
+        small.agreement_coverage(small.AttributionArms(10, heavy=True, gain=1.5), 400),
         *small.across_coverage(Cell("normal", 0.7, 8, 6), 120, models=40),
         *small.across_coverage(Cell("normal", 0.95, 8, 6), 120, models=0, shift=1.5),
         *small.across_coverage(Cell("normal", 0.95, 8, 6), 120, models=0, shift=0.7),

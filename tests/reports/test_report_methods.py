@@ -8,7 +8,7 @@ import re
 
 import pandas as pd
 import pytest
-from generated import make_run
+from fixtures.run_directories import make_run
 from priorbench.reports import _paper as paper
 from priorbench.reports._literature import WORKS, Bibliography, named_works
 from priorbench.reports.environment import Environment

@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from fixtures.places import BENCHMARKS
 
 from priorbench.autograd.layers import Convolution, Seen
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-import gpu  # noqa: E402
-import same_verdicts  # noqa: E402
-from gpu_ways import Fixed, ProductConvolution, products  # noqa: E402
+import gpu
+import same_verdicts
+from gpu_ways import Fixed, ProductConvolution, products
 
 CPU = torch.device("cpu")
 

@@ -1,14 +1,14 @@
 """The code in README.md does what it says."""
 
 import re
-from pathlib import Path
 
 import torch
+from fixtures.places import ROOT
 
 from priorbench import load_prior
 from priorbench.components import registry
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from generated import CLAIMS, EVIL, make_run, unrelated
+from fixtures.run_directories import CLAIMS, EVIL, make_run, unrelated
 from priorbench.reports import write_report
 from priorbench.reports._numbers import decimals_for, exact_p, fixed, listed, p_value
 from priorbench.reports._settings import reach, settings_of

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from generated import CLAIMS, MEASURED, make_run
+from fixtures.run_directories import CLAIMS, MEASURED, make_run
 from priorbench.reports import write_report
 from priorbench.reports._settings import settings_of
 from priorbench.reports.comparison import Comparison

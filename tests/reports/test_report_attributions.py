@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from generated import make_run, pack
+from fixtures.run_directories import make_run, pack
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from fixtures.datasets import simulate
 
 from priorbench import Batch, Prior, load_attribution, load_prior
 from priorbench.components import registry
@@ -28,8 +29,6 @@ from priorbench.training.ensemble.trainer import CommonTraining, Ensemble
 from priorbench.training.loop import Trainer, fit, seeded_torch
 from priorbench.training.objective import Objective, Regularisation
 from priorbench.training.schedules import SCHEDULES
-
-from .conftest import simulate
 
 CPU = torch.device("cpu")
 TASK = registry.build("task", "binary")

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from generated import make_run
+from fixtures.run_directories import make_run
 from priorbench.reports import write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
