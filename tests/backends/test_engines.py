@@ -49,7 +49,7 @@ class TestOptions:
     @pytest.mark.parametrize(("backend", "package"), [("dask", "distributed"), ("ray", "ray")])
     def test_a_missing_package_is_one_line_with_the_command(self, backend, package, monkeypatch):
         monkeypatch.setitem(sys.modules, package, None)
-        monkeypatch.delitem(sys.modules, f"priorbench.on_{backend}", raising=False)
+        monkeypatch.delitem(sys.modules, f"priorbench.backends.{backend}", raising=False)
         with pytest.raises(UserError) as caught:
             open_engine(RunPlacement(backend, "127.0.0.1:1"), quiet)
         assert f"pip install 'priorbench[{backend}]'" in str(caught.value)

@@ -499,7 +499,7 @@ def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
 
     at_once = run(tmp_path / "at_once", "--ensemble", "3")
     messages = capsys.readouterr().err
-    assert "3 were trained one by one: NotTogether: dropout draws in another order" in messages
+    assert "3 were trained one by one: CannotStack: dropout draws in another order" in messages
     expected = run(tmp_path / "one_by_one")
     key = ["trial", "prior", "seed", "attribution", "metric"]
     assert at_once[key].equals(expected[key])

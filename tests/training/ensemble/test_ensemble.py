@@ -362,7 +362,7 @@ class TestTraining:
             return Batch(batch.sequence.double(), batch.label.double(), batch.arrays)
 
         monkeypatch.setattr("priorbench.training.ensemble.trainer.load_batch", in_float64)
-        monkeypatch.setattr("priorbench.training.batches.load_batch", in_float64)
+        monkeypatch.setattr("priorbench.training.loop.load_batch", in_float64)
         parts = [part(prior, seed) for seed in range(3)]
         models = [network("three-conv", NetworkShape(LENGTH), one).double() for one in parts]
         alone = copy.deepcopy(models[2])
