@@ -18,8 +18,7 @@ from . import options
 
 if TYPE_CHECKING:
     from priorbench.components.contracts import Scale
-
-    from .run_study import RunOutcome
+    from priorbench.workflow.run_study import RunOutcome
 
 from .console import _download_progress, _progress, _say
 
@@ -238,8 +237,7 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     plan = options.make_study_of(study, given)
     from priorbench.backends.base import RunPlacement
     from priorbench.execution.environment import command_line
-
-    from .run_study import RunConsole, run_study
+    from priorbench.workflow.run_study import RunConsole, run_study
 
     console = RunConsole(_say, _progress)
     machines = RunPlacement(str(backend), scheduler, jobs, ensemble)
@@ -253,7 +251,7 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
 
 def _tell(outcome: RunOutcome, report: bool) -> None:
     """Say how a run ended; write its report, if it is wanted."""
-    from .run_study import report_writer
+    from priorbench.workflow.run_study import report_writer
 
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
     _say(f"{counts}, {outcome.seconds:.0f} s")
@@ -286,9 +284,8 @@ def score(  # noqa: PLR0917 (typer makes options of parameters)
     """
     from priorbench.backends.base import RunPlacement
     from priorbench.study.study import Measurements
-
-    from .run_study import RunConsole
-    from .score_run import score_run
+    from priorbench.workflow.run_study import RunConsole
+    from priorbench.workflow.score_run import score_run
 
     more = Measurements(options.read_names("attributions", attributions) or [], discovery)
     console, machines = RunConsole(_say, _progress), RunPlacement(str(backend), scheduler, jobs)
@@ -309,7 +306,7 @@ def report(
 
     Example: priorbench report runs/default-1a2b3c4d
     """
-    from .run_study import report_writer
+    from priorbench.workflow.run_study import report_writer
 
     page = out or directory[0] / "report.html"
     report_writer()(directory, page)
@@ -332,8 +329,7 @@ def compare(
     Example: priorbench compare runs/default-1a2b3c4d --metric motif-auprc
     """
     from priorbench.results.finished_run import load_run
-
-    from .compare_and_power import compare_metric
+    from priorbench.workflow.metric_answers import compare_metric
 
     print(compare_metric(load_run(directory), metric, baseline, attribution))
 
@@ -355,8 +351,7 @@ def power(
     Example: priorbench power runs/default-1a2b3c4d --metric auroc --effect 0.01
     """
     from priorbench.results.finished_run import load_run
-
-    from .compare_and_power import power_of_metric
+    from priorbench.workflow.metric_answers import power_of_metric
 
     print(power_of_metric(load_run(directory), metric, baseline, effect))
 
@@ -475,8 +470,8 @@ def validate(
 
     Example: priorbench validate my.toml
     """
-    from .validate import as_text
-    from .validate import validate as validate_file
+    from priorbench.workflow.validate_file import as_text
+    from priorbench.workflow.validate_file import validate as validate_file
 
     size = cast("Scale | None", str(scale) if scale else None)
     print(as_text(validate_file(file, plugins=plugin or [], scale=size, say=_say)))
@@ -571,7 +566,7 @@ def status(directory: Annotated[Path, typer.Argument(help="A run directory.")]) 
 
     Example: priorbench status runs/default-1a2b3c4d
     """
-    from .status import read_status
+    from priorbench.workflow.run_status import read_status
 
     found = read_status(directory)
     if found.tuning:

@@ -13,7 +13,6 @@ import pytest
 
 from priorbench import UserError
 from priorbench.cli.app import _main
-from priorbench.cli.status import read_status
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare
 from priorbench.components import registry
 from priorbench.files import slug
@@ -21,6 +20,7 @@ from priorbench.metrics import METRICS
 from priorbench.results.collect import RESULT_COLUMNS
 from priorbench.results.finished_run import load_run
 from priorbench.run_directory import RunDirectory
+from priorbench.workflow.run_status import read_status
 
 QUIET = ["--no-report", "--jobs", "1"]
 SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]

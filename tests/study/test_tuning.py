@@ -21,8 +21,6 @@ from priorbench.reports.tuning import _texts
 
 from priorbench import UserError, load_prior
 from priorbench.cli.app import _main
-from priorbench.cli.status import read_status
-from priorbench.cli.validate import as_text, validate
 from priorbench.components import registry
 from priorbench.data.codes import SCORED_ON, TEST, VALID
 from priorbench.data.dataset import load_dataset
@@ -45,6 +43,8 @@ from priorbench.study.tuning_rule import (
     reference,
     weight_grid,
 )
+from priorbench.workflow.run_status import read_status
+from priorbench.workflow.validate_file import as_text, validate
 
 ARGUMENTS = ["--scale", "smoke", "--no-report", "--device", "cpu", "--jobs", "1"]
 PRIORS = ["--priors", "fourier,weight-l2,exponential"]

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from priorbench.cli.validate import as_text, facts_of, validate
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.encoding import decode
 from priorbench.errors import UserError
+from priorbench.workflow.validate_file import as_text, facts_of, validate
 
 
 def _quiet(line: str) -> None:
