@@ -81,7 +81,7 @@ class StudyFacts:
     datasets: Sequence[DatasetFacts]
 
 
-def validate(
+def validate_file(
     path: Path,
     *,
     plugins: Sequence[Path] = (),

@@ -260,7 +260,7 @@ def test_a_study_of_public_data_runs_on_what_there_is_of_them(folder):
     (folder / "data" / "x.toml").write_text(
         'task = "binary"\npositives = "pos.fa"\nnegatives = "neg.fa"\n'
     )
-    study = options.make_study_of("neurips2020", {"data": ["data/x.toml"], "scale": "smoke"})
+    study = options.read_study("neurips2020", {"data": ["data/x.toml"], "scale": "smoke"})
     resolved = resolve(study, "cpu")
     # the paper's weight of the task that is there; that of the other is passed over
     assert resolved.weights["fourier"] == {"binary": 1.0}
@@ -279,7 +279,7 @@ def test_a_folder_of_data_files_is_each_of_them(tmp_path):
 
 def test_studies_are_listed_with_their_minutes(capsys, monkeypatch):
     rows = [{"name": "one", "summary": "why?", "minutes": {"smoke": 0.5, "paper": 18000.0}}]
-    monkeypatch.setattr("priorbench.cli.listing.listing", lambda kind: rows)
+    monkeypatch.setattr("priorbench.cli.list_and_show.listing", lambda kind: rows)
     assert _main(["list", "studies"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["one  why?", "     minutes on one core: smoke 0.5, paper 18,000"]

@@ -44,7 +44,7 @@ from priorbench.study.tuning_rule import (
     weight_grid,
 )
 from priorbench.workflow.run_status import read_status
-from priorbench.workflow.validate_file import as_text, validate
+from priorbench.workflow.validate_file import as_text, validate_file
 
 ARGUMENTS = ["--scale", "smoke", "--no-report", "--device", "cpu", "--jobs", "1"]
 PRIORS = ["--priors", "fourier,weight-l2,exponential"]
@@ -469,7 +469,7 @@ class Mine(Prior):
 def test_validate_says_the_budget(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('priors = ["fourier", "exponential"]\nseeds = 4\nscale = "smoke"\ntune = 5\n')
-    found = validate(path, say=lambda line: None)
+    found = validate_file(path, say=lambda line: None)
     assert found.tuning == {"none": 3, "fourier": 15}
     assert found.trials == {"none": 4, "fourier": 4, "exponential": 4}
     text = as_text(found)
