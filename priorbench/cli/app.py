@@ -17,8 +17,8 @@ from .edges import edges
 from .list_and_show import list_components, show
 from .options import option
 from .report_and_export import export, report
-from .run_and_score import run, score
-from .status import status
+from .run import run
+from .score_and_status import score, status
 from .validate_and_fetch import fetch, validate
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""Answers about one metric of a finished run, as text: `priorbench compare` and `power`."""
+"""Answers about one metric of a finished run, as text for `compare` and `power`."""
 
 from __future__ import annotations
 
@@ -22,36 +22,39 @@ _WIDTH = 100
 
 
 def compare_metric(run: Run, metric: str, baseline: str | None, attribution: str | None) -> str:
-    """Differences of one metric to a baseline, with what was corrected and what the words mean.
+    """Return the paired differences of one metric to a baseline, as a table with explanations.
+
+    The explanations say what was corrected, why a p is missing and what the verdicts mean.
 
     Args:
         run: a finished run.
-        metric: its name.
+        metric: name of the metric.
         baseline: spec of a prior of the run; the study's baseline if None.
         attribution: spec of an attribution that was scored; the first if None.
 
     Raises:
-        UserError: for names that the run does not have.
+        UserError: if the run does not have a name that is asked for.
     """
     name = get_metric(metric).name
     claims = _claims(run, baseline)
     spec = attribution or run.attributions[0]
     if spec not in run.attributions:
         raise unknown("attribution of this run", spec, run.attributions)
-    everything = _comparisons(run, claims)
-    of_attribution = everything["attribution"].isin(["", spec])
-    shown = everything[(everything["metric"] == name) & of_attribution]
+    comparisons = _comparisons(run, claims)
+    of_attribution = comparisons["attribution"].isin(["", spec])
+    shown = comparisons[(comparisons["metric"] == name) & of_attribution]
     if shown.empty:
         raise UserError(f"{run.root}: nothing to compare in metric {name!r}")
     columns = ["prior", "n", "mean_baseline", "mean_prior", "difference"]
     columns += ["ci_low", "ci_high", "interval", "p", "p_adjusted"]
     if shown["margin"].notna().any():
         columns += ["margin", "p_noninferior_adjusted", "p_equivalent_adjusted"]
-    lines = [*sentences(shown, everything), *_limits(shown), *_words(shown)]
-    return "\n".join([_table(shown, [*columns, "verdict"]), "", *map(_wrapped, lines)])
+    lines = [*sentences(shown, comparisons), *_limits(shown), *_definitions(shown)]
+    return "\n".join([_table(shown, [*columns, "verdict"]), "", *map(_wrap, lines)])
 
 
 def _claims(run: Run, baseline: str | None) -> DeclaredClaims:
+    """Return what the run's study declared, with another baseline if one is named."""
     claims = claims_of(run.study, baseline or "")
     results = run.results
     known = results.loc[results["stage"] == EVALUATE, "prior"].unique()
@@ -61,7 +64,7 @@ def _claims(run: Run, baseline: str | None) -> DeclaredClaims:
 
 
 def _comparisons(run: Run, claims: DeclaredClaims) -> pd.DataFrame:
-    """All comparisons: a metric's p is corrected for those of its family."""
+    """Return the comparisons of all metrics, as a metric's p is corrected for its family's."""
     if claims.baseline == run.study["baseline"]:
         return run.comparisons
     return compare(run.results, run.agreement(), claims)
@@ -78,7 +81,7 @@ def _short(value: float) -> str:
 
 
 def _limits(shown: pd.DataFrame) -> list[str]:
-    """Why there is no p, which pairs are missing, and which say nothing."""
+    """Return sentences on why there is no p, which pairs are missing, and which say nothing."""
     lines = []
     if (shown["n"] == 1).any():
         lines.append(
@@ -108,26 +111,26 @@ def _limits(shown: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _words(shown: pd.DataFrame) -> list[str]:
-    used = set(shown["verdict"])
-    return [f"{word}: {text}." for word, text in DEFINITIONS.items() if word in used]
+def _definitions(shown: pd.DataFrame) -> list[str]:
+    verdicts = set(shown["verdict"])
+    return [f"{word}: {text}." for word, text in DEFINITIONS.items() if word in verdicts]
 
 
-def _wrapped(line: str) -> str:
+def _wrap(line: str) -> str:
     return textwrap.fill(line, _WIDTH)
 
 
 def power_of_metric(run: Run, metric: str, baseline: str | None, effect: float | None) -> str:
-    """Seeds that it takes to show a difference, or non-inferiority, with the run as the pilot.
+    """Return how many seeds it takes to show a difference or non-inferiority, as a table.
 
     Args:
-        run: a finished run.
-        metric: its name.
+        run: a finished run, the pilot.
+        metric: name of the metric.
         baseline: spec of a prior of the run; the study's baseline if None.
-        effect: the difference to be found, in units of the metric; the observed one if None.
+        effect: difference to be shown, in units of the metric; the observed one if None.
 
     Raises:
-        UserError: for names that the run does not have, or a run of single seeds.
+        UserError: if the run does not have a name that is asked for, or has one seed only.
     """
     chosen = get_metric(metric)
     if chosen.higher_is_better is None:
@@ -136,12 +139,12 @@ def power_of_metric(run: Run, metric: str, baseline: str | None, effect: float |
         raise UserError(f"--effect {effect:g}: give the least difference that matters, as a number")
     claims = _claims(run, baseline)
     results = run.results
-    mine = results[
+    of_metric = results[
         (results["metric"] == chosen.name) & results["attribution"].isin(["", run.attributions[0]])
     ]
-    pairs = paired_runs(mine, run.agreement(), claims.baseline)
-    everything = _comparisons(run, claims)
-    table = plan_seeds(pairs, claims, _families(everything, chosen.name), effect)
+    pairs = paired_runs(of_metric, run.agreement(), claims.baseline)
+    families_of_metric = _families(_comparisons(run, claims), chosen.name)
+    table = plan_seeds(pairs, claims, families_of_metric, effect)
     if table.empty:
         raise UserError(
             f"{run.root}: no prior has {chosen.name!r} for two seeds; a pilot needs two or more"
@@ -150,7 +153,7 @@ def power_of_metric(run: Run, metric: str, baseline: str | None, effect: float |
     counts = table[seeds].map(lambda n: "> 1000" if pd.isna(n) else f"{n:.0f}")
     columns = ["prior", "claim", "tests", "pilot_seeds", "correlation", "spread", "effect", *seeds]
     return "\n".join(
-        [_table(table.assign(**counts), [*columns, "visible"]), "", *map(_wrapped, _NOTES)]
+        [_table(table.assign(**counts), [*columns, "visible"]), "", *map(_wrap, _NOTES)]
     )
 
 
@@ -168,12 +171,12 @@ _NOTES = (
 
 
 def _families(comparisons: pd.DataFrame, metric: str) -> dict[tuple[str, str, str], Family]:
-    """The family of the metric's tests by setting."""
-    found: dict[tuple[str, str, str], Family] = {}
+    """Return the family of the metric's tests by task, dataset and architecture."""
+    by_setting: dict[tuple[str, str, str], Family] = {}
     for key, rows in comparisons.groupby(SETTING_COLUMNS, sort=False):
         name = rows.loc[rows["metric"] == metric, "family"]
         task, dataset, architecture = map(str, key)
         for family in families(rows):
             if len(name) and family.name == name.iloc[0]:
-                found[task, dataset, architecture] = family
-    return found
+                by_setting[task, dataset, architecture] = family
+    return by_setting

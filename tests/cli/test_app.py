@@ -270,8 +270,8 @@ def test_a_study_of_public_data_runs_on_what_there_is_of_them(folder):
 def test_a_folder_of_data_files_is_each_of_them(tmp_path):
     for name in ("b.toml", "a.toml", "a.fa", CHECKSUMS):
         (tmp_path / name).touch()
-    found = options.find_data([tmp_path, tmp_path / "a.fa"])
-    assert [path.name for path in found] == ["a.toml", "b.toml", "a.fa"]
+    data_files = options.find_data([tmp_path, tmp_path / "a.fa"])
+    assert [path.name for path in data_files] == ["a.toml", "b.toml", "a.fa"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no TOML file in this folder"):
         options.find_data([tmp_path / "empty"])

@@ -217,11 +217,11 @@ def test_what_was_claimed_is_not_changed_afterwards(finished, tmp_path):
 
 
 def test_a_run_is_read_back(finished):
-    found = load_run(finished)
-    assert found.study["priors"] == ["none", "fourier", "dropout"]
-    trial = found.results["trial"].iloc[0]
-    assert found.arrays(trial).attribution.shape == (100, 80)
-    assert found.environment["datasets"].keys() == {"binary/simulated"}
+    finished_run = load_run(finished)
+    assert finished_run.study["priors"] == ["none", "fourier", "dropout"]
+    trial = finished_run.results["trial"].iloc[0]
+    assert finished_run.arrays(trial).attribution.shape == (100, 80)
+    assert finished_run.environment["datasets"].keys() == {"binary/simulated"}
     with pytest.raises(UserError, match="not a finished run"):
         load_run(finished / "trials")
 
@@ -256,8 +256,8 @@ def test_failures_and_collapses_are_recorded_and_counted(tmp_path, plugin, capsy
     assert statuses["mine"] == statuses["none"] == "done"
     assert statuses["mine:mode=fails"] == "failed"
     assert statuses["mine:mode=diverges"] == "collapsed"
-    found = load_run(out)
-    table = compare(found.results, found.agreement(), found.claims)
+    finished_run = load_run(out)
+    table = compare(finished_run.results, finished_run.agreement(), finished_run.claims)
     table = table.set_index(["metric", "prior"])
     assert (table["n"] == 2).all()
     # a predictor that knows nothing, and attributions that agree with nothing
@@ -325,13 +325,13 @@ def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
     # in a process of its own: the broken pool leaves pipes behind
     command = [sys.executable, "-c", "from priorbench.cli.app import main; main()", *SMOKE]
     command += ["--plugin", str(plugin), "--priors", "mine:mode=dies,fourier", "--seeds", "1"]
-    found = subprocess.run([*command, "--out", str(out), "--jobs", "2"], check=False)
-    assert found.returncode == 1
-    found = read_status(out)
-    assert found.by_prior["mine:mode=dies"]["failed"] == 1
-    assert found.by_prior["none"]["done"] == found.by_prior["fourier"]["done"] == 1
-    assert "its worker died twice" in found.failures[0][2]
-    assert found.in_flight == []
+    process = subprocess.run([*command, "--out", str(out), "--jobs", "2"], check=False)
+    assert process.returncode == 1
+    run_status = read_status(out)
+    assert run_status.by_prior["mine:mode=dies"]["failed"] == 1
+    assert run_status.by_prior["none"]["done"] == run_status.by_prior["fourier"]["done"] == 1
+    assert "its worker died twice" in run_status.failures[0][2]
+    assert run_status.in_flight == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

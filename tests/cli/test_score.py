@@ -88,9 +88,9 @@ def test_a_run_keeps_what_was_asked_of_its_folder(finished, copied, capsys):
     command = ["run", "--scale", "smoke", "--priors", f"fourier,{OWN}", "--seeds", "2"]
     command += ["--device", "cpu", "--jobs", "1", "--no-report", "--out", str(copied)]
     assert _main(command) == 0
-    told = capsys.readouterr().err
-    assert "scored too: simplex-gradient" in told
-    assert "0 to run" in told
+    messages = capsys.readouterr().err
+    assert "scored too: simplex-gradient" in messages
+    assert "0 to run" in messages
     assert (copied / "results.csv").read_bytes() == before
     with pytest.raises(UserError, match="name 'input-x-gradient' first"):
         _main([*command, "--attributions", "simplex-gradient,input-x-gradient"])
@@ -109,11 +109,11 @@ def test_only_what_other_code_scored_is_scored_again(copied, capsys):
         path.write_text(json.dumps(record))
     assert score(copied) == 0
     assert "2 to score" in capsys.readouterr().err
-    found = records(copied)
+    scored = records(copied)
     # what asks the model is kept where only other metrics changed
-    assert found[first]["metrics"]["input-x-gradient"]["strand-cosine"] == -1
-    assert found[first]["metrics"]["input-x-gradient"]["motif-auprc"] > 0
-    assert found[second]["metrics"]["input-x-gradient"]["strand-cosine"] != -1
+    assert scored[first]["metrics"]["input-x-gradient"]["strand-cosine"] == -1
+    assert scored[first]["metrics"]["input-x-gradient"]["motif-auprc"] > 0
+    assert scored[second]["metrics"]["input-x-gradient"]["strand-cosine"] != -1
     rows = pd.read_csv(copied / "results.csv", keep_default_na=False)
     kept = (rows["trial"] == first) & (rows["metric"] == "strand-cosine")
     assert rows.loc[kept, "value"].astype(float).tolist() == [-1.0]
@@ -124,8 +124,8 @@ def test_discovery_can_be_added(copied, capsys):
     pytest.importorskip("modiscolite")
     assert score(copied, "--discovery") == 0
     rows = pd.read_csv(copied / "results.csv", keep_default_na=False)
-    found = rows[rows["metric"].str.startswith("motifs-found") & (rows["stage"] == "evaluate")]
-    assert len(found) == 6
+    motifs = rows[rows["metric"].str.startswith("motifs-found") & (rows["stage"] == "evaluate")]
+    assert len(motifs) == 6
     assert set(rows.loc[rows["metric"] == "motif-agreement", "prior"]) == {
         "none",
         "fourier",

@@ -225,7 +225,7 @@ def run(tmp_path_factory):
     asked["priors"] = ["fourier", "fourier:boundary=reflect"]
     console = RunConsole(lambda line: None, lambda count: nullcontext(lambda *ended: None))
     study, machines = make_study(asked, where="test"), RunPlacement(jobs=1)
-    run_study(study, root, machines=machines, command="", console=console)
+    run_study(study, root, placement=machines, command="", console=console)
     return root
 
 

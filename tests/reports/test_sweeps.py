@@ -253,7 +253,7 @@ def test_a_real_run_says_what_was_swept(tmp_path: Path, monkeypatch: pytest.Monk
     root = tmp_path / "run"
     console = RunConsole(lambda line: None, lambda count: nullcontext(lambda *ended: None))
     study, machines = make_study(asked, where="test"), RunPlacement(jobs=1)
-    run_study(study, root, machines=machines, command="", console=console)
+    run_study(study, root, placement=machines, command="", console=console)
     page = Sweeps().render(load_run(root))
     assert page.count("<svg") == 4  # one seed has no stability
     assert ">cut 6.7 bp<" not in page  # the axis begins at 8 bp

@@ -1,4 +1,4 @@
-"""The commands `run` and `score`: train what a study lists, or score its models again."""
+"""The command `run`: options and a study file become a study, which is carried out."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
 
     Example: priorbench run --priors fourier,tv --seeds 8 --data my.toml
     """
-    changes: dict[str, Any] = {
+    values: dict[str, Any] = {
         "priors": options.read_names("priors", priors),
         "tasks": options.read_names("tasks", tasks),
         "architectures": options.read_names("architectures", architectures),
@@ -242,8 +242,8 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
         "device": device and str(device),
         "precision": precision and str(precision),
     }
-    given = {key: value for key, value in changes.items() if value not in (None, [])}
-    requested = options.read_study(study, given)
+    changes = {key: value for key, value in values.items() if value not in (None, [])}
+    requested = options.read_study(study, changes)
     from priorbench.backends.base import RunPlacement
     from priorbench.execution.environment import command_line
     from priorbench.workflow.run_study import RunConsole, run_study
@@ -251,11 +251,11 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     outcome = run_study(
         requested,
         out,
-        machines=RunPlacement(str(backend), scheduler, jobs, ensemble),
+        placement=RunPlacement(str(backend), scheduler, jobs, ensemble),
         command=command_line(),
         console=RunConsole(print_message, trial_progress),
     )
-    _print_outcome(outcome, report=report)
+    print_outcome(outcome, report=report)
     if outcome.statuses.get("failed"):
         print_message(
             "some trials failed: `priorbench status` says why, the same command tries again"
@@ -264,45 +264,7 @@ def run(  # noqa: PLR0917 (typer makes options of parameters)
     return 0
 
 
-def score(  # noqa: PLR0917 (typer makes options of parameters)
-    directory: options.RunPath,
-    attributions: Annotated[
-        str | None,
-        option(
-            does="Attributions to score beside those of the run, separated by commas.",
-            default="none",
-            example="deep-lift-shap",
-            rich_help_panel=MEASURED,
-        ),
-    ] = None,
-    discovery: options.Discovery = False,
-    report: options.Report = True,
-    jobs: options.Jobs = None,
-    backend: options.Backend = Backends.loky,
-    scheduler: options.Scheduler = None,
-) -> int:
-    """Score a run's trained models where a score is missing or outdated.
-
-    Nothing is trained.
-
-    Example: priorbench score runs/default-1a2b3c4d --attributions deep-lift-shap
-    """
-    from priorbench.backends.base import RunPlacement
-    from priorbench.study.study import Measurements
-    from priorbench.workflow.run_study import RunConsole
-    from priorbench.workflow.score_run import score_run
-
-    outcome = score_run(
-        directory,
-        Measurements(options.read_names("attributions", attributions), discovery),
-        machines=RunPlacement(str(backend), scheduler, jobs),
-        console=RunConsole(print_message, trial_progress),
-    )
-    _print_outcome(outcome, report=report)
-    return 1 if outcome.unscored else 0
-
-
-def _print_outcome(outcome: RunOutcome, *, report: bool) -> None:
+def print_outcome(outcome: RunOutcome, *, report: bool) -> None:
     """Print how a run ended and where its results are; write its report if it is requested."""
     from priorbench.workflow.run_study import report_writer
 
