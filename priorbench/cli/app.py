@@ -80,7 +80,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     try:
-        exit_status = _main([argument for argument in arguments if argument != "--debug"])
+        exit_status = execute_command([argument for argument in arguments if argument != "--debug"])
     except UserError as error:
         if debug:
             raise
@@ -89,7 +89,7 @@ def main() -> None:
     sys.exit(exit_status)
 
 
-def _main(arguments: list[str]) -> int:
+def execute_command(arguments: list[str]) -> int:
     """Run a command and return its exit status.
 
     Args:

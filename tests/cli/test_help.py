@@ -9,7 +9,7 @@ import pytest
 import typer
 from fixtures.places import ROOT
 
-from priorbench.cli.app import _main, app
+from priorbench.cli.app import app, execute_command
 
 PROGRAM = typer.main.get_command(app)
 COMMANDS = PROGRAM.commands
@@ -29,7 +29,7 @@ def terminal(monkeypatch):
 
 def words(capsys, *arguments: str) -> str:
     """What a command prints, without colours, frames and line breaks."""
-    assert _main(list(arguments)) == 0
+    assert execute_command(list(arguments)) == 0
     return " ".join(re.sub(r"\x1b\[[\d;]*m|[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
 
 
@@ -90,7 +90,9 @@ def test_the_defaults_of_run_are_those_of_the_default_study():
 
 def test_help_needs_no_torch():
     code = (
-        "import sys; from priorbench.cli.app import _main; _main(['run', '-h']); "
+        "import sys\n"
+        "from priorbench.cli.app import execute_command\n"
+        "execute_command(['run', '-h'])\n"
         "assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from priorbench import UserError, load_prior
-from priorbench.cli.app import _main
+from priorbench.cli.app import execute_command
 from priorbench.results.finished_run import load_run
 
 OWN = "fourier:train_attribution=simplex-gradient"
@@ -17,9 +17,8 @@ OWN = "fourier:train_attribution=simplex-gradient"
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
     command = ["run", "--scale", "smoke", "--priors", f"fourier,{OWN}", "--seeds", "2"]
-    assert (
-        _main([*command, "--device", "cpu", "--jobs", "1", "--no-report", "--out", str(out)]) == 0
-    )
+    command += ["--device", "cpu", "--jobs", "1", "--no-report", "--out", str(out)]
+    assert execute_command(command) == 0
     return out
 
 
@@ -36,7 +35,7 @@ def records(root):
 
 
 def score(root, *more):
-    return _main(["score", str(root), "--jobs", "1", "--no-report", *more])
+    return execute_command(["score", str(root), "--jobs", "1", "--no-report", *more])
 
 
 def test_a_prior_sees_the_attribution_that_its_spec_names(finished):
@@ -76,7 +75,7 @@ def test_an_attribution_is_added_without_training(copied, capsys):
     assert score(copied) == 0
     assert "0 to score" in capsys.readouterr().err
     page = copied / "report.html"
-    assert _main(["report", str(copied)]) == 0
+    assert execute_command(["report", str(copied)]) == 0
     text = page.read_text()
     assert "Other attributions" in text
     assert "simplex-gradient" in text
@@ -87,13 +86,13 @@ def test_a_run_keeps_what_was_asked_of_its_folder(finished, copied, capsys):
     before = (copied / "results.csv").read_bytes()
     command = ["run", "--scale", "smoke", "--priors", f"fourier,{OWN}", "--seeds", "2"]
     command += ["--device", "cpu", "--jobs", "1", "--no-report", "--out", str(copied)]
-    assert _main(command) == 0
+    assert execute_command(command) == 0
     messages = capsys.readouterr().err
     assert "scored too: simplex-gradient" in messages
     assert "0 to run" in messages
     assert (copied / "results.csv").read_bytes() == before
     with pytest.raises(UserError, match="name 'input-x-gradient' first"):
-        _main([*command, "--attributions", "simplex-gradient,input-x-gradient"])
+        execute_command([*command, "--attributions", "simplex-gradient,input-x-gradient"])
     assert (copied / "results.csv").read_bytes() == before
 
 
