@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from priorbench.cli.run_study import write_plan
 from priorbench.evaluation import scoring
 from priorbench.execution.environment import environment
 from priorbench.metrics import METRICS
 from priorbench.run_directory import RunDirectory
 from priorbench.study.plan import Plan, make_plan, resolve
 from priorbench.study.study import load_study
+from priorbench.workflow.run_study import write_plan
 
 TRIALS = 100_000
 PRIORS = ("none", "fourier", "tv", "gini", "l1", "l2", "gradient-l2", "dropout", "weight-l2")
@@ -31,8 +31,8 @@ import resource, sys, time
 from pathlib import Path
 from priorbench.study.plan import make_plan, resolve
 from priorbench.backends.run_pending import pending
-from priorbench.cli.run_study import write_plan
-from priorbench.cli.status import read_status
+from priorbench.workflow.run_study import write_plan
+from priorbench.workflow.run_status import read_status
 from priorbench.run_directory import RunDirectory
 from priorbench.study.study import load_study
 run = RunDirectory(Path(sys.argv[1]))

@@ -1,1 +1,1 @@
-"""The command line, one module a command; what a command computes belongs in the folders below."""
+"""The command line, a module for related commands; what they carry out belongs in workflow."""

@@ -1,179 +1,55 @@
-"""Answers about one metric of a finished run, as text: `priorbench compare` and `power`."""
+"""The commands `compare` and `power`: answers about one metric of a finished run."""
 
 from __future__ import annotations
 
-import math
-import textwrap
-from collections.abc import Sequence
+from typing import Annotated
 
-import pandas as pd
-
-from priorbench.comparison.correction_families import Family, families, sentences
-from priorbench.comparison.paired_runs import EVALUATE, SETTING_COLUMNS, paired_runs
-from priorbench.comparison.seeds_needed import plan_seeds
-from priorbench.comparison.within_dataset import compare
-from priorbench.errors import UserError, unknown
-from priorbench.metrics import get_metric
-from priorbench.results.finished_run import Run
-from priorbench.statistics import DEFINITIONS
-from priorbench.study.declared import DeclaredClaims, claims_of
-
-_WIDTH = 100
+from .options import Baseline, Metric, RunPath, option
 
 
-def compare_metric(run: Run, metric: str, baseline: str | None, attribution: str | None) -> str:
-    """Differences of one metric to a baseline, with what was corrected and what the words mean.
+def compare(
+    directory: RunPath,
+    metric: Metric,
+    baseline: Baseline = None,
+    attribution: Annotated[
+        str | None,
+        option(
+            does="Attribution that the metric is computed on, one that was scored.",
+            default="the first of the run's study",
+            example="deep-lift-shap",
+        ),
+    ] = None,
+) -> None:
+    """Print the paired differences of one metric to a baseline.
 
-    Args:
-        run: a finished run.
-        metric: its name.
-        baseline: spec of a prior of the run; the study's baseline if None.
-        attribution: spec of an attribution that was scored; the first if None.
-
-    Raises:
-        UserError: for names that the run does not have.
+    Example: priorbench compare runs/default-1a2b3c4d --metric motif-auprc
     """
-    name = get_metric(metric).name
-    claims = _claims(run, baseline)
-    spec = attribution or run.attributions[0]
-    if spec not in run.attributions:
-        raise unknown("attribution of this run", spec, run.attributions)
-    everything = _comparisons(run, claims)
-    of_attribution = everything["attribution"].isin(["", spec])
-    shown = everything[(everything["metric"] == name) & of_attribution]
-    if shown.empty:
-        raise UserError(f"{run.root}: nothing to compare in metric {name!r}")
-    columns = ["prior", "n", "mean_baseline", "mean_prior", "difference"]
-    columns += ["ci_low", "ci_high", "interval", "p", "p_adjusted"]
-    if shown["margin"].notna().any():
-        columns += ["margin", "p_noninferior_adjusted", "p_equivalent_adjusted"]
-    lines = [*sentences(shown, everything), *_limits(shown), *_words(shown)]
-    return "\n".join([_table(shown, [*columns, "verdict"]), "", *map(_wrapped, lines)])
+    from priorbench.results.finished_run import load_run
+    from priorbench.workflow.metric_answers import compare_metric
+
+    print(compare_metric(load_run(directory), metric, baseline, attribution))
 
 
-def _claims(run: Run, baseline: str | None) -> DeclaredClaims:
-    claims = claims_of(run.study, baseline or "")
-    results = run.results
-    known = results.loc[results["stage"] == EVALUATE, "prior"].unique()
-    if claims.baseline not in known:
-        raise unknown("prior of this run", claims.baseline, known)
-    return claims
+def power(
+    directory: RunPath,
+    metric: Metric,
+    effect: Annotated[
+        float | None,
+        option(
+            does="Difference that is to be shown, in units of the metric.",
+            default="the observed difference, which is mostly too large",
+            example="0.01",
+        ),
+    ] = None,
+    baseline: Baseline = None,
+) -> None:
+    """Print how many seeds it takes to show a difference, or a loss too small to matter.
 
+    The run is the pilot study: how much its seeds differ says how many are needed.
 
-def _comparisons(run: Run, claims: DeclaredClaims) -> pd.DataFrame:
-    """All comparisons: a metric's p is corrected for those of its family."""
-    if claims.baseline == run.study["baseline"]:
-        return run.comparisons
-    return compare(run.results, run.agreement(), claims)
-
-
-def _table(rows: pd.DataFrame, columns: Sequence[str]) -> str:
-    varying = [c for c in ("task", "architecture") if rows[c].nunique() > 1]
-    shown = rows[[*varying, "dataset", *columns]]
-    return str(shown.to_string(index=False, float_format=_short, na_rep="–"))
-
-
-def _short(value: float) -> str:
-    return f"{value:.4g}"
-
-
-def _limits(shown: pd.DataFrame) -> list[str]:
-    """Why there is no p, which pairs are missing, and which say nothing."""
-    lines = []
-    if (shown["n"] == 1).any():
-        lines.append(
-            "One seed: a difference without any p. A single pair cannot tell a prior's effect from "
-            "the luck of one training."
-        )
-    if (shown["interval"] == "paired t").any():
-        lines.append(
-            "Two to five seeds: the interval is Student's, for normal differences only, and no "
-            "test. So few seeds cannot show a difference at .05, wherever it lies."
-        )
-    lines += [
-        f"{dataset}, {prior}: no pair of seeds {missing}, which are not compared."
-        for dataset, prior, missing in zip(
-            *(shown[name].astype(str) for name in ("dataset", "prior", "missing")), strict=True
-        )
-        if missing
-    ]
-    lines += [
-        f"{dataset}, {prior}: both arms failed on {failed} of {n} seeds. That is a tie as far as a "
-        "difference goes, and no evidence that nothing is lost."
-        for dataset, prior, failed, n in zip(
-            *(shown[name] for name in ("dataset", "prior", "both_failed", "n")), strict=True
-        )
-        if failed
-    ]
-    return lines
-
-
-def _words(shown: pd.DataFrame) -> list[str]:
-    used = set(shown["verdict"])
-    return [f"{word}: {text}." for word, text in DEFINITIONS.items() if word in used]
-
-
-def _wrapped(line: str) -> str:
-    return textwrap.fill(line, _WIDTH)
-
-
-def power_of_metric(run: Run, metric: str, baseline: str | None, effect: float | None) -> str:
-    """Seeds that it takes to show a difference, or non-inferiority, with the run as the pilot.
-
-    Args:
-        run: a finished run.
-        metric: its name.
-        baseline: spec of a prior of the run; the study's baseline if None.
-        effect: the difference to be found, in units of the metric; the observed one if None.
-
-    Raises:
-        UserError: for names that the run does not have, or a run of single seeds.
+    Example: priorbench power runs/default-1a2b3c4d --metric auroc --effect 0.01
     """
-    chosen = get_metric(metric)
-    if chosen.higher_is_better is None:
-        raise UserError(f"--metric {metric}: it is only shown, never tested; choose another")
-    if effect is not None and not (math.isfinite(effect) and effect):
-        raise UserError(f"--effect {effect:g}: give the least difference that matters, as a number")
-    claims = _claims(run, baseline)
-    results = run.results
-    mine = results[
-        (results["metric"] == chosen.name) & results["attribution"].isin(["", run.attributions[0]])
-    ]
-    pairs = paired_runs(mine, run.agreement(), claims.baseline)
-    everything = _comparisons(run, claims)
-    table = plan_seeds(pairs, claims, _families(everything, chosen.name), effect)
-    if table.empty:
-        raise UserError(
-            f"{run.root}: no prior has {chosen.name!r} for two seeds; a pilot needs two or more"
-        )
-    seeds = ["seeds_80", "seeds_95", "cautious_80", "cautious_95"]
-    counts = table[seeds].map(lambda n: "> 1000" if pd.isna(n) else f"{n:.0f}")
-    columns = ["prior", "claim", "tests", "pilot_seeds", "correlation", "spread", "effect", *seeds]
-    return "\n".join(
-        [_table(table.assign(**counts), [*columns, "visible"]), "", *map(_wrapped, _NOTES)]
-    )
+    from priorbench.results.finished_run import load_run
+    from priorbench.workflow.metric_answers import power_of_metric
 
-
-_NOTES = (
-    "seeds_80, seeds_95: seeds that find the effect with 80% and 95% power, if the pilot's "
-    "standard deviation of the differences (spread) is the truth; cautious: if it is as large as "
-    "its upper 80% confidence limit. Half of all pilots are too optimistic.",
-    "tests: 1 is a test by itself; the other number is that of the family it is part of in this "
-    "run, with the level that the first step of its correction leaves to a test.",
-    "non-inferiority: that the prior loses less than the margin (effect) if in truth it loses "
-    "nothing. visible: the smallest effect that as many seeds as the pilot's find with 80% power.",
-    "A difference that is only observed is mostly too large: give --effect, the least that "
-    "matters to you.",
-)
-
-
-def _families(comparisons: pd.DataFrame, metric: str) -> dict[tuple[str, str, str], Family]:
-    """The family of the metric's tests by setting."""
-    found: dict[tuple[str, str, str], Family] = {}
-    for key, rows in comparisons.groupby(SETTING_COLUMNS, sort=False):
-        name = rows.loc[rows["metric"] == metric, "family"]
-        task, dataset, architecture = map(str, key)
-        for family in families(rows):
-            if len(name) and family.name == name.iloc[0]:
-                found[task, dataset, architecture] = family
-    return found
+    print(power_of_metric(load_run(directory), metric, baseline, effect))

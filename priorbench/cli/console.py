@@ -1,21 +1,31 @@
-"""How fast trials end and when the last one will."""
+"""Messages and progress of commands, on standard error."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from priorbench.backends.run_pending import TrialEnded
     from priorbench.study.trial import Trial
 
 
+def print_message(line: str) -> None:
+    """Print a line to standard error, where it does not mix with results."""
+    print(f"priorbench: {line}", file=sys.stderr, flush=True)
+
+
 class TrialPace:
-    """Counts ended trials."""
+    """Counts ended trials, and tells how fast they end and when the last one will.
+
+    Attributes:
+        total: number of trials to be run.
+        statuses: number of ended trials by status.
+    """
 
     def __init__(self, total: int) -> None:
         """Start the clock for ``total`` trials."""
@@ -23,12 +33,12 @@ class TrialPace:
         self.statuses: Counter[str] = Counter()
         self._started = time.monotonic()
 
-    def ended(self, status: str) -> None:
-        """Count one trial."""
+    def count(self, status: str) -> None:
+        """Count a trial that has ended."""
         self.statuses[status] += 1
 
-    def text(self) -> str:
-        """Such as ``12/30 trials, 0 failed, 840 an hour, 1:17 left``."""
+    def line(self) -> str:
+        """Return such as ``12/30 trials, 0 failed or collapsed, 840 an hour, 1:17 left``."""
         count = self.statuses.total()
         bad = count - self.statuses["done"]
         line = f"{count}/{self.total} trials, {bad} failed or collapsed"
@@ -41,13 +51,16 @@ class TrialPace:
         return f"{line}, {3600 * per_second:.0f} an hour, {clock} left"
 
 
-def _say(line: str) -> None:
-    print(f"priorbench: {line}", file=sys.stderr, flush=True)
-
-
 @contextmanager
-def _progress(total: int) -> Iterator[Any]:
-    """Progress with trials done, failed, trials an hour and time left; lines where no terminal."""
+def trial_progress(total: int) -> Iterator[Callable[[TrialEnded], None]]:
+    """Show the progress of trials: a bar on a terminal, else a line for each trial.
+
+    Args:
+        total: number of trials to be run.
+
+    Yields:
+        the function to call with every trial that has ended.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -55,49 +68,57 @@ def _progress(total: int) -> Iterator[Any]:
     console = Console(stderr=True)
     if not console.is_terminal:
 
-        def tell(event: TrialEnded) -> None:
-            pace.ended(event.status)
+        def print_trial(event: TrialEnded) -> None:
+            pace.count(event.status)
             reason = f" ({event.reason})" if event.reason else ""
-            _say(f"{pace.text()} | {_named(event.trial)}: {event.status}{reason}")
+            print_message(f"{pace.line()} | {_in_words(event.trial)}: {event.status}{reason}")
 
-        yield tell
+        yield print_trial
         return
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=False) as bar:
-        line = bar.add_task(pace.text(), total=total)
+        row = bar.add_task(pace.line(), total=total)
 
         def advance(event: TrialEnded) -> None:
-            pace.ended(event.status)
-            bar.update(line, advance=1, description=pace.text())
+            pace.count(event.status)
+            bar.update(row, advance=1, description=pace.line())
             if event.reason:
                 bar.console.print(
-                    f"{_named(event.trial)}: {event.status}: {event.reason}", markup=False
+                    f"{_in_words(event.trial)}: {event.status}: {event.reason}", markup=False
                 )
 
         yield advance
 
 
-def _named(trial: Trial) -> str:
-    """A trial in a few words; with its weight where that is what differs."""
+def _in_words(trial: Trial) -> str:
+    """Return a trial in a few words, with its weight where weights are tried."""
     weight = f"={trial.weight:g}" if trial.stage == "tune" else ""
     return f"{trial.dataset} {trial.prior}{weight} seed {trial.seed}"
 
 
 @contextmanager
-def _download_progress(name: str, begun: int, total: int | None) -> Iterator[Any]:
-    """A bar for one download; lines where there is no terminal."""
+def download_progress(name: str, begun: int, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show the progress of a download: a bar on a terminal, else one line.
+
+    Args:
+        name: name of the file.
+        begun: bytes that are there already.
+        total: bytes of the whole file; None if unknown.
+
+    Yields:
+        the function to call with the number of further bytes.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
         size = f"{total / 1e6:,.1f} MB" if total is not None else "size unknown"
-        _say(
-            f"{name}: downloading, {size}" + (f", {begun / 1e6:,.1f} MB of it there" * bool(begun))
-        )
+        there = f", {begun / 1e6:,.1f} MB of it there" if begun else ""
+        print_message(f"{name}: downloading, {size}{there}")
         yield lambda count: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TransferSpeedColumn(), console=console) as bar:
-        line = bar.add_task(name, total=total, completed=begun)
-        yield lambda count: bar.advance(line, count)
+        row = bar.add_task(name, total=total, completed=begun)
+        yield lambda count: bar.advance(row, count)

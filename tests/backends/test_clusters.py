@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from priorbench.cli.app import _main
+from priorbench.cli.app import execute_command
 from priorbench.run_directory import RunDirectory
 
 PATIENCE = 300
@@ -69,7 +69,7 @@ def expected(plugin, tmp_path_factory) -> str:
     """What loky makes of the same study, where nobody dies."""
     plugin.with_name("died").touch()
     out = tmp_path_factory.mktemp("loky") / "out"
-    assert _main([*arguments(plugin, out), "--jobs", "2"]) == 0
+    assert execute_command([*arguments(plugin, out), "--jobs", "2"]) == 0
     return results(out)
 
 

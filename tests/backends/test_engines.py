@@ -21,7 +21,7 @@ from priorbench.backends.cluster import Refused, run_admitted
 from priorbench.backends.local import LocalEngine
 from priorbench.backends.open import open_engine
 from priorbench.backends.run_pending import run_pending
-from priorbench.cli.app import _main
+from priorbench.cli.app import execute_command
 from priorbench.execution import devices
 from priorbench.execution.devices import Device
 from priorbench.execution.environment import PACKAGES
@@ -61,7 +61,7 @@ class TestOptions:
         monkeypatch.setattr("priorbench.backends.dask.PATIENCE", 0.5)
         where = ["--backend", "dask", "--scheduler", address, "--out", str(tmp_path / "out")]
         with pytest.raises(UserError, match=f"--scheduler {address}: no Dask scheduler answers"):
-            _main(["run", *where])
+            execute_command(["run", *where])
         assert not (tmp_path / "out").exists()
 
     @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1"])
@@ -69,7 +69,7 @@ class TestOptions:
         pytest.importorskip("ray")
         where = ["--backend", "ray", "--scheduler", address, "--out", str(tmp_path / "out")]
         with pytest.raises(UserError) as caught:
-            _main(["run", *where])
+            execute_command(["run", *where])
         assert f"--scheduler {address}: no Ray cluster listens there" in str(caught.value)
 
 

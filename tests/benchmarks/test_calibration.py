@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fixtures.places import BENCHMARKS
 
-from priorbench.cli.app import _main
+from priorbench.cli.app import execute_command
 
 sys.path.insert(0, str(BENCHMARKS))
 import calibrate as full
@@ -122,7 +122,7 @@ def test_the_page_says_what_is_out_of_bounds():
 def test_a_real_null_study_has_no_difference(tmp_path):
     study = str(BENCHMARKS / "null.toml")
     arguments = ["--seeds", "3", "--out", str(tmp_path / "out"), "--jobs", "1", "--no-report"]
-    assert _main(["run", study, *arguments]) == 0
+    assert execute_command(["run", study, *arguments]) == 0
     found = pd.read_csv(tmp_path / "out" / "comparisons.csv", keep_default_na=False)
     primary = found[found["family"] == "primary"]
     assert len(primary) == 4

@@ -12,7 +12,7 @@ import pytest
 
 from priorbench import UserError
 from priorbench.cli import options
-from priorbench.cli.app import _main
+from priorbench.cli.app import execute_command
 from priorbench.components import registry
 from priorbench.data.download import CHECKSUMS
 from priorbench.study.plan import resolve
@@ -36,7 +36,7 @@ class Broken(AttributionPrior):
 
 
 def run(out: Path, *more: str) -> int:
-    return _main([*SMOKE, "--out", str(out), *more])
+    return execute_command([*SMOKE, "--out", str(out), *more])
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def test_what_new_writes_passes_its_checks_and_trains(folder, capsys):
-    assert _main(["new", "prior", "my-prior"]) == 0
+    assert execute_command(["new", "prior", "my-prior"]) == 0
     assert capsys.readouterr().out == "my_prior.py\n"
-    assert _main(["check", "my_prior.py"]) == 0
+    assert execute_command(["check", "my_prior.py"]) == 0
     printed = capsys.readouterr().out
     assert "FAILED" not in printed
     assert "gradgradcheck" in printed
@@ -59,7 +59,7 @@ def test_what_new_writes_passes_its_checks_and_trains(folder, capsys):
 
 
 def test_new_never_overwrites_and_refuses_names_that_cannot_be(folder):
-    _main(["new", "prior", "my-prior"])
+    execute_command(["new", "prior", "my-prior"])
     before = Path("my_prior.py").read_text()
     for name, message in [
         ("my-prior", "my_prior.py: exists already"),
@@ -74,20 +74,20 @@ def test_new_never_overwrites_and_refuses_names_that_cannot_be(folder):
         ("", "cannot be the name"),
     ]:
         with pytest.raises(UserError, match=message):
-            _main(["new", "prior", name])
+            execute_command(["new", "prior", name])
     assert Path("my_prior.py").read_text() == before
     assert [path.name for path in folder.iterdir()] == ["my_prior.py"]
 
 
 def test_check_takes_names_with_options_and_compositions(capsys):
-    assert _main(["check", "fourier:boundary=reflect"]) == 0
+    assert execute_command(["check", "fourier:boundary=reflect"]) == 0
     assert "fourier:boundary=reflect" in capsys.readouterr().out
-    assert _main(["check", "l1+dropout"]) == 0
+    assert execute_command(["check", "l1+dropout"]) == 0
 
 
 def test_check_says_what_is_broken_and_fails(folder, capsys):
     Path("broken.py").write_text(BROKEN)
-    assert _main(["check", "broken.py"]) == 1
+    assert execute_command(["check", "broken.py"]) == 1
     printed = capsys.readouterr()
     assert "FAILED" in printed.out
     assert "value is not finite: zero" in " ".join(printed.out.replace("│", " ").split())
@@ -102,7 +102,7 @@ def test_check_refuses_what_is_no_prior(folder):
         ("furier", "did you mean 'fourier'"),
     ]:
         with pytest.raises(UserError, match=message):
-            _main(["check", name])
+            execute_command(["check", name])
 
 
 def test_a_package_with_an_entry_point_brings_its_priors(tmp_path):
@@ -118,9 +118,9 @@ def test_a_package_with_an_entry_point_brings_its_priors(tmp_path):
     code = f"""
         import sys
         sys.path.insert(0, {str(tmp_path)!r})
-        from priorbench.cli.app import _main
-        _main(["list", "priors", "--json"])
-        sys.exit(_main(["check", "our-prior"]))
+        from priorbench.cli.app import execute_command
+        execute_command(["list", "priors", "--json"])
+        sys.exit(execute_command(["check", "our-prior"]))
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
@@ -158,7 +158,7 @@ def test_a_study_of_compositions_and_another_attribution(tmp_path):
         assert len({record["initial_weights"] for record in of_seed}) == 1
     # the study's file repeats it: nothing is left to do
     before = {p: p.stat().st_mtime_ns for p in out.glob("trials/*/record.json")}
-    assert _main(["run", str(out / "study.toml"), "--out", str(out), "--no-report"]) == 0
+    assert execute_command(["run", str(out / "study.toml"), "--out", str(out), "--no-report"]) == 0
     assert {p: p.stat().st_mtime_ns for p in out.glob("trials/*/record.json")} == before
 
 
@@ -200,7 +200,7 @@ def test_wrong_compositions_and_attributions_leave_nothing(tmp_path, arguments, 
 
 
 def test_version_and_module(capsys):
-    assert _main(["--version"]) == 0
+    assert execute_command(["--version"]) == 0
     assert capsys.readouterr().out == "priorbench 0.1.0\n"
     done = subprocess.run(
         [sys.executable, "-m", "priorbench", "list", "attributions"],
@@ -212,14 +212,14 @@ def test_version_and_module(capsys):
 
 
 def test_show_describes_options_inherited_ones_too(capsys, tmp_path):
-    assert _main(["show", "fourier"]) == 0
+    assert execute_command(["show", "fourier"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "every = 1 (int) apply the penalty on each K-th step only" in printed
     assert "boundary = periodic (periodic | reflect | zero | taper)" in printed
-    assert _main(["show", "integrated-gradients"]) == 0
+    assert execute_command(["show", "integrated-gradients"]) == 0
     assert "midpoint rule" in capsys.readouterr().out
     (tmp_path / "mine.py").write_text(BROKEN)
-    assert _main(["show", "mine", "--plugin", str(tmp_path / "mine.py")]) == 0
+    assert execute_command(["show", "mine", "--plugin", str(tmp_path / "mine.py")]) == 0
     assert "turns a zero attribution into NaN" in capsys.readouterr().out
 
 
@@ -231,7 +231,7 @@ def test_compositions_in_another_order_are_one_prior_and_forms_have_their_own_de
     assert run(out, "--priors", priors, "--seeds", "1") == 0
     study = tomllib.loads((out / "study.toml").read_text())
     assert study["priors"] == ["none", "weight-l1+weight-l2"]
-    _main(["show", "tv"])
+    execute_command(["show", "tv"])
     assert "default weight: 0.1, 0.01 with form=published" in capsys.readouterr().out
 
 
@@ -241,7 +241,7 @@ def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
     study = out / "study.toml"
     lines = [x for x in study.read_text().splitlines() if not x.startswith("train_attribution")]
     study.write_text("\n".join(lines))
-    assert _main(["report", str(out)]) == 0
+    assert execute_command(["report", str(out)]) == 0
     page = (out / "report.html").read_text()
     assert "Penalties on attributions saw <code>input-x-gradient</code>" in page
     assert "weight × 1" in page
@@ -249,7 +249,7 @@ def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
 
 def test_a_study_of_public_data_says_how_to_get_them(folder):
     with pytest.raises(UserError, match=r"`priorbench fetch neurips2020 --to DIR`.*`--data DIR`"):
-        _main(["run", "neurips2020", "--no-report"])
+        execute_command(["run", "neurips2020", "--no-report"])
 
 
 def test_a_study_of_public_data_runs_on_what_there_is_of_them(folder):
@@ -260,7 +260,7 @@ def test_a_study_of_public_data_runs_on_what_there_is_of_them(folder):
     (folder / "data" / "x.toml").write_text(
         'task = "binary"\npositives = "pos.fa"\nnegatives = "neg.fa"\n'
     )
-    study = options.make_study_of("neurips2020", {"data": ["data/x.toml"], "scale": "smoke"})
+    study = options.read_study("neurips2020", {"data": ["data/x.toml"], "scale": "smoke"})
     resolved = resolve(study, "cpu")
     # the paper's weight of the task that is there; that of the other is passed over
     assert resolved.weights["fourier"] == {"binary": 1.0}
@@ -270,8 +270,8 @@ def test_a_study_of_public_data_runs_on_what_there_is_of_them(folder):
 def test_a_folder_of_data_files_is_each_of_them(tmp_path):
     for name in ("b.toml", "a.toml", "a.fa", CHECKSUMS):
         (tmp_path / name).touch()
-    found = options.find_data([tmp_path, tmp_path / "a.fa"])
-    assert [path.name for path in found] == ["a.toml", "b.toml", "a.fa"]
+    data_files = options.find_data([tmp_path, tmp_path / "a.fa"])
+    assert [path.name for path in data_files] == ["a.toml", "b.toml", "a.fa"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no TOML file in this folder"):
         options.find_data([tmp_path / "empty"])
@@ -279,7 +279,7 @@ def test_a_folder_of_data_files_is_each_of_them(tmp_path):
 
 def test_studies_are_listed_with_their_minutes(capsys, monkeypatch):
     rows = [{"name": "one", "summary": "why?", "minutes": {"smoke": 0.5, "paper": 18000.0}}]
-    monkeypatch.setattr("priorbench.cli.listing.listing", lambda kind: rows)
-    assert _main(["list", "studies"]) == 0
+    monkeypatch.setattr("priorbench.cli.list_and_show.listing", lambda kind: rows)
+    assert execute_command(["list", "studies"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["one  why?", "     minutes on one core: smoke 0.5, paper 18,000"]

@@ -151,9 +151,9 @@ def test_source_digest_ignores_comments_and_docstrings_only(tmp_path):
 def test_listing_does_not_import_torch():
     code = "import sys; sys.argv = ['priorbench', 'list', '--json']\n" + textwrap.dedent(
         """
-        from priorbench.cli.app import _main
-        _main(['list', '--json'])
-        _main(['list', 'priors'])
+        from priorbench.cli.app import execute_command
+        execute_command(['list', '--json'])
+        execute_command(['list', 'priors'])
         assert 'torch' not in sys.modules and 'pandas' not in sys.modules
         """
     )

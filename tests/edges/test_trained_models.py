@@ -12,7 +12,6 @@ import pytest
 from priorbench import UserError, load_prior
 from priorbench.backends.base import RunPlacement
 from priorbench.cli.app import main
-from priorbench.cli.run_study import RunConsole, run_study
 from priorbench.components import registry
 from priorbench.data.codes import MOTIF
 from priorbench.data.dataset import load_dataset
@@ -31,6 +30,7 @@ from priorbench.edges.tests_over_seeds import edge_table, pairs_of, without_boun
 from priorbench.edges.trained_models import TrainedEdges, trained_edges
 from priorbench.results.finished_run import load_run
 from priorbench.study.study import make_study
+from priorbench.workflow.run_study import RunConsole, run_study
 
 LENGTH, WIDTH = 60, 12
 JITTER = np.linspace(-0.01, 0.01, 8)
@@ -225,7 +225,7 @@ def run(tmp_path_factory):
     asked["priors"] = ["fourier", "fourier:boundary=reflect"]
     console = RunConsole(lambda line: None, lambda count: nullcontext(lambda *ended: None))
     study, machines = make_study(asked, where="test"), RunPlacement(jobs=1)
-    run_study(study, root, machines=machines, command="", console=console)
+    run_study(study, root, placement=machines, command="", console=console)
     return root
 
 

@@ -19,7 +19,7 @@ from priorbench.backends.base import Workforce
 from priorbench.backends.cluster import _Losses, run_admitted
 from priorbench.backends.local import LocalEngine
 from priorbench.backends.run_pending import PendingTrial, grouped_jobs
-from priorbench.cli.app import _main
+from priorbench.cli.app import execute_command
 from priorbench.components import registry
 from priorbench.execution import run_ensemble as ensemble_module
 from priorbench.execution import run_trial
@@ -452,7 +452,7 @@ def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
     out = tmp_path / "out"
     study = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "3", "--scale", "smoke"]
     where = ["--jobs", "2", "--ensemble", "3", "--device", "cpu", "--no-report", "--out", str(out)]
-    assert _main(["run", *study, *where]) == 0
+    assert execute_command(["run", *study, *where]) == 0
     assert "one by one" not in capsys.readouterr().err
     for _, record in RunDirectory(out).records(set(pd.read_csv(out / "plan.csv")["trial"])):
         assert record["ensemble"] >= 2
@@ -494,7 +494,7 @@ def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
     def run(out: Path, *more: str) -> pd.DataFrame:
         study = ["--priors", "fourier,fourier+dropout", "--seeds", "3", "--scale", "smoke"]
         where = ["--device", "cpu", "--jobs", "1", "--no-report", "--out", str(out)]
-        assert _main(["run", *study, *where, *more]) == 0
+        assert execute_command(["run", *study, *where, *more]) == 0
         return pd.read_csv(out / "results.csv", keep_default_na=False)
 
     at_once = run(tmp_path / "at_once", "--ensemble", "3")

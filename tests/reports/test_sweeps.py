@@ -18,13 +18,13 @@ from priorbench.reports.sweeps import Sweeps, _rows, sweeps
 
 from priorbench import load_prior
 from priorbench.backends.base import RunPlacement
-from priorbench.cli.run_study import RunConsole, run_study
 from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.components import registry
 from priorbench.results.collect import RESULT_COLUMNS
 from priorbench.results.finished_run import Run, load_run
 from priorbench.study.study import make_study
+from priorbench.workflow.run_study import RunConsole, run_study
 
 LOW, WIDE = "fourier", "fourier:frequency_limit=0.3"
 CUTS = {LOW: 1 / 0.15, WIDE: 1 / 0.3}
@@ -253,7 +253,7 @@ def test_a_real_run_says_what_was_swept(tmp_path: Path, monkeypatch: pytest.Monk
     root = tmp_path / "run"
     console = RunConsole(lambda line: None, lambda count: nullcontext(lambda *ended: None))
     study, machines = make_study(asked, where="test"), RunPlacement(jobs=1)
-    run_study(study, root, machines=machines, command="", console=console)
+    run_study(study, root, placement=machines, command="", console=console)
     page = Sweeps().render(load_run(root))
     assert page.count("<svg") == 4  # one seed has no stability
     assert ">cut 6.7 bp<" not in page  # the axis begins at 8 bp

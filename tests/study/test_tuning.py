@@ -20,9 +20,7 @@ from priorbench.reports._settings import settings_of
 from priorbench.reports.tuning import _texts
 
 from priorbench import UserError, load_prior
-from priorbench.cli.app import _main
-from priorbench.cli.status import read_status
-from priorbench.cli.validate import as_text, validate
+from priorbench.cli.app import execute_command
 from priorbench.components import registry
 from priorbench.data.codes import SCORED_ON, TEST, VALID
 from priorbench.data.dataset import load_dataset
@@ -45,6 +43,8 @@ from priorbench.study.tuning_rule import (
     reference,
     weight_grid,
 )
+from priorbench.workflow.run_status import read_status
+from priorbench.workflow.validate_file import as_text, validate_file
 
 ARGUMENTS = ["--scale", "smoke", "--no-report", "--device", "cpu", "--jobs", "1"]
 PRIORS = ["--priors", "fourier,weight-l2,exponential"]
@@ -52,7 +52,7 @@ STUDY = [*PRIORS, "--seeds", "1", "--tune", "2", "--tuning-seeds", "2"]
 
 
 def run(out: Path, *more: str) -> int:
-    return _main(["run", *ARGUMENTS, "--out", str(out), *more])
+    return execute_command(["run", *ARGUMENTS, "--out", str(out), *more])
 
 
 def test_five_weights_span_two_decades_around_the_default():
@@ -391,7 +391,7 @@ def test_a_run_that_ended_between_the_phases_goes_on(finished, copied, capsys):
     found = read_status(copied)
     assert sum(counts["pending"] for counts in found.tuning.values()) == 1
     assert found.unplanned == 4
-    assert _main(["status", str(copied)]) == 0
+    assert execute_command(["status", str(copied)]) == 0
     assert "4 trials wait for the weights that tuning chooses" in capsys.readouterr().out
     assert run(copied, *STUDY) == 0
     said = capsys.readouterr().err
@@ -410,7 +410,7 @@ def test_another_rule_chooses_again_without_training_tuning_trials(copied, tmp_p
     study = study.replace('tuning_rule = "best-localisation"', 'tuning_rule = "fixed"')
     (tmp_path / "fixed.toml").write_text(study)
     out = str(copied)
-    assert _main(["run", str(tmp_path / "fixed.toml"), "--no-report", "--out", out]) == 0
+    assert execute_command(["run", str(tmp_path / "fixed.toml"), "--no-report", "--out", out]) == 0
     assert "10 tuning trials, 0 to run" in capsys.readouterr().err
     chosen = load_run(copied).tuning.query("chosen").set_index("prior")
     assert chosen.loc["fourier", "weight"] == 0.3
@@ -420,10 +420,10 @@ def test_another_rule_chooses_again_without_training_tuning_trials(copied, tmp_p
 
 def test_scoring_and_reporting_know_the_phases(copied, capsys):
     before = (copied / "tuning.csv").read_bytes()
-    assert _main(["score", str(copied), "--no-report"]) == 0
+    assert execute_command(["score", str(copied), "--no-report"]) == 0
     assert "14 trained trials, 0 to score" in capsys.readouterr().err
     assert (copied / "tuning.csv").read_bytes() == before
-    assert _main(["report", str(copied)]) == 0
+    assert execute_command(["report", str(copied)]) == 0
     page = (copied / "report.html").read_text()
     assert "has no strength to tune" in page
     assert "10 further trials only chose weights" in page
@@ -445,7 +445,7 @@ def test_a_failed_tuning_trial_is_in_the_choice_and_the_report(tmp_path, capsys)
     assert "RuntimeError: too strong" in read_status(out).failures[0][2]
     results = load_run(out).results
     assert set(results.loc[results["stage"] == TUNE, "status"]) == {"done", "failed"}
-    assert _main(["report", str(out)]) == 0
+    assert execute_command(["report", str(out)]) == 0
 
 
 PLUGIN = """
@@ -469,7 +469,7 @@ class Mine(Prior):
 def test_validate_says_the_budget(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('priors = ["fourier", "exponential"]\nseeds = 4\nscale = "smoke"\ntune = 5\n')
-    found = validate(path, say=lambda line: None)
+    found = validate_file(path, say=lambda line: None)
     assert found.tuning == {"none": 3, "fourier": 15}
     assert found.trials == {"none": 4, "fourier": 4, "exponential": 4}
     text = as_text(found)

@@ -1,4 +1,4 @@
-"""What ``priorbench validate`` finds in a data file or a study, without training anything."""
+"""Facts about a study or a data file, counted as a run would read it, without training."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ class SplitFacts:
     """What one split of a dataset holds.
 
     Attributes:
-        sequences: how many.
-        positives: per output, how many have label 1; empty where labels are no classes.
-        gc: GC content, 0 to 1 of the known bases: of positives and negatives where labels are
-            classes of one output, else of all; NaN where there are none.
+        sequences: number of sequences.
+        positives: number of sequences with label 1 for each output; empty where labels are no
+            classes.
+        gc: GC content, 0 to 1, as a share of the known bases; by positives and negatives where
+            labels are classes of one output, else of ``all``; 0 where there are none.
         unknown: share of N, 0 to 1.
-        chromosomes: windows by chromosome, where places are known.
-        reads: mean of the reads in a window, track by track and array by array.
-        empty: windows without a read.
+        chromosomes: number of windows by chromosome; empty where places are not known.
+        reads: mean number of reads in a window for each track, by array.
+        empty: number of windows without a read.
     """
 
     sequences: int
@@ -49,13 +50,13 @@ class SplitFacts:
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What was found in a dataset.
+    """What a dataset holds.
 
     Attributes:
         name: ``task/dataset``.
-        length: of the windows in bp.
-        splits: by the names of ``dataset.SPLITS``.
-        notes: what was dropped or chosen while reading.
+        length: length of the windows in bp.
+        splits: facts of each split, by the names of ``codes.SPLITS``.
+        notes: sentences on what was dropped or chosen while reading.
     """
 
     name: str
@@ -69,10 +70,11 @@ class StudyFacts:
     """A study that can be run.
 
     Attributes:
-        study: resolved.
-        trials: how many evaluation trials a run would have, by prior; empty for a data file.
-        tuning: how many trials would choose weights, by prior; empty where weights are not tuned.
-        datasets: in the order of the study.
+        study: the resolved study.
+        trials: number of evaluation trials that a run would have, by prior; empty for a data file.
+        tuning: number of trials that would choose weights, by prior; empty where weights are not
+            tuned.
+        datasets: facts of each dataset, in the order of the study.
     """
 
     study: Study
@@ -81,7 +83,7 @@ class StudyFacts:
     datasets: Sequence[DatasetFacts]
 
 
-def validate(
+def validate_file(
     path: Path,
     *,
     plugins: Sequence[Path] = (),
@@ -93,11 +95,11 @@ def validate(
     Args:
         path: a TOML file; one with the key ``task`` is a data file.
         plugins: files that define what it needs beyond the built-in components.
-        scale: instead of the study's; ``quick`` for a data file.
-        say: called with a line of progress.
+        scale: scale that replaces the study's; None for the study's, or ``quick`` for a data file.
+        say: function that is called with each line of progress.
 
     Raises:
-        UserError: for whatever a run of it would refuse.
+        UserError: if a run would refuse the file.
     """
     only_data = "task" in read_toml(path)
     study = Study(name=path.stem, data=[path]) if only_data else load_study(path)
@@ -107,7 +109,7 @@ def validate(
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(resolved, RunDirectory(Path(folder)), say)
         datasets = [
-            facts_of(name, load_dataset(where), plan.notes[name])
+            count_dataset(name, load_dataset(where), plan.notes[name])
             for name, where in plan.datasets.items()
         ]
     trials = {TUNE: Counter[str](), EVALUATE: Counter[str]()}
@@ -117,19 +119,19 @@ def validate(
     return StudyFacts(resolved, trials[EVALUATE], trials[TUNE], datasets)
 
 
-def facts_of(name: str, dataset: Dataset, notes: Sequence[str]) -> DatasetFacts:
-    """Count a dataset, in chunks.
+def count_dataset(name: str, dataset: Dataset, notes: Sequence[str]) -> DatasetFacts:
+    """Return the facts of a dataset, which is read in chunks.
 
     Args:
-        name: for the user.
+        name: ``task/dataset``, as shown to the user.
         dataset: an opened dataset.
-        notes: what was said while it was read.
+        notes: sentences on what was dropped or chosen while reading.
     """
-    splits = {split: _split(dataset, dataset.rows(i)) for i, split in enumerate(SPLITS)}
+    splits = {split: _count_split(dataset, dataset.rows(i)) for i, split in enumerate(SPLITS)}
     return DatasetFacts(name, dataset.length, splits, notes)
 
 
-def _split(dataset: Dataset, rows: NDArray[np.int64]) -> SplitFacts:
+def _count_split(dataset: Dataset, rows: NDArray[np.int64]) -> SplitFacts:
     tracks = [name for name, column in dataset.columns.items() if len(column.shape) == 3]
     classes = not tracks
     outputs = int(np.prod(dataset.columns["label"].shape[1:], initial=1))
@@ -151,14 +153,14 @@ def _split(dataset: Dataset, rows: NDArray[np.int64]) -> SplitFacts:
         for name, chosen in members.items():
             bases[name] += gc[chosen].sum(), known[chosen].sum()
         for name in tracks:
-            total = _middle(dataset, name, part).sum(axis=2)
+            total = _without_margin(dataset, name, part).sum(axis=2)
             reads[name] += total.sum(axis=0)
             empty += int((total.sum(axis=1) == 0).sum()) if name == "reads" else 0
-    wanted = ("positives", "negatives") if classes and outputs == 1 else ("all",)
+    groups = ("positives", "negatives") if classes and outputs == 1 else ("all",)
     return SplitFacts(
         sequences=len(rows),
         positives=positives.tolist() if classes else [],
-        gc={name: float(bases[name][0] / max(bases[name][1], 1)) for name in wanted},
+        gc={name: float(bases[name][0] / max(bases[name][1], 1)) for name in groups},
         unknown=unknown / max(len(rows) * dataset.length, 1),
         chromosomes=_chromosomes(dataset, rows),
         reads={name: (total / max(len(rows), 1)).tolist() for name, total in reads.items()},
@@ -166,7 +168,7 @@ def _split(dataset: Dataset, rows: NDArray[np.int64]) -> SplitFacts:
     )
 
 
-def _middle(dataset: Dataset, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _without_margin(dataset: Dataset, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     values: NDArray[np.float32] = dataset.columns[name].take(rows)
     return values[:, :, dataset.margin : values.shape[2] - dataset.margin]
 
@@ -175,31 +177,31 @@ def _chromosomes(dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, int]:
     if dataset.place is None:
         return {}
     numbers = np.bincount(dataset.place[rows, 0], minlength=len(dataset.meta["chromosomes"]))
-    found = zip(dataset.meta["chromosomes"], numbers.tolist(), strict=True)
-    return {name: count for name, count in found if count}
+    counts = zip(dataset.meta["chromosomes"], numbers.tolist(), strict=True)
+    return {name: count for name, count in counts if count}
 
 
 def as_text(facts: StudyFacts) -> str:
-    """What was found, for a terminal: a table a dataset, then the trials."""
-    tables = ["\n".join(_lines(dataset)) for dataset in facts.datasets]
+    """Return the facts as text for a terminal: a table for each dataset, then the trials."""
+    tables = ["\n".join(_table(dataset)) for dataset in facts.datasets]
     study = facts.study
     if not facts.trials:
         return "\n\n".join(tables)
     over = f"at scale {study.scale} over"
     if facts.tuning:
-        total, arms = _counted(facts.tuning)
+        total, arms = _sum_and_list(facts.tuning)
         tables.append(
             f"{total:,} tuning trials {over} {_seeds(study.tuning_seed_list)}: {arms}. Every prior "
             f"with a strength tries {study.tune} weight{'s' if study.tune > 1 else ''} on "
             f"validation data; rule {study.tuning_rule}, margin {study.loss_margin:.1%} of the "
             f"loss of {BASELINE}."
         )
-    total, arms = _counted(facts.trials)
+    total, arms = _sum_and_list(facts.trials)
     tables.append(f"{total:,} trials {over} {_seeds(study.seed_list)}: {arms}.")
     return "\n\n".join(tables)
 
 
-def _counted(trials: Mapping[str, int]) -> tuple[int, str]:
+def _sum_and_list(trials: Mapping[str, int]) -> tuple[int, str]:
     return sum(trials.values()), ", ".join(f"{name} ({count})" for name, count in trials.items())
 
 
@@ -207,29 +209,33 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
 
 
-def _lines(facts: DatasetFacts) -> list[str]:
+def _table(facts: DatasetFacts) -> list[str]:
+    """Return the lines of a dataset's table: a row for each fact, a column for each split."""
     splits = facts.splits.values()
+    first = next(iter(splits))
     rows = [("", list(facts.splits)), ("sequences", [f"{s.sequences:,}" for s in splits])]
-    if len(next(iter(splits)).positives) > 1:
-        label = f"positives of an output (of {len(next(iter(splits)).positives)})"
+    if len(first.positives) > 1:
+        label = f"positives of an output (of {len(first.positives)})"
         rows.append((label, [f"{min(s.positives):,} to {max(s.positives):,}" for s in splits]))
-    elif next(iter(splits)).positives:
+    elif first.positives:
         rows.append(("positives", [f"{s.positives[0]:,}" for s in splits]))
-    for name in next(iter(splits)).gc:
-        of = "GC content" + ("" if name == "all" else f" of {name}")
-        rows.append((of, [f"{s.gc[name]:.1%}" for s in splits]))
+    for name in first.gc:
+        label = "GC content" + ("" if name == "all" else f" of {name}")
+        rows.append((label, [f"{s.gc[name]:.1%}" for s in splits]))
     rows.append(("share of N", [f"{s.unknown:.2%}" for s in splits]))
-    for array, tracks in next(iter(splits)).reads.items():
+    for array, tracks in first.reads.items():
         for track in range(len(tracks)):
-            name = f"{array} in a window{_strand(track, len(tracks))}"
-            rows.append((name, [f"{s.reads[array][track]:,.1f}" for s in splits]))
-    if next(iter(splits)).reads:
+            label = f"{array} in a window{_strand(track, len(tracks))}"
+            rows.append((label, [f"{s.reads[array][track]:,.1f}" for s in splits]))
+    if first.reads:
         rows.append(("windows without reads", [f"{s.empty:,}" for s in splits]))
-    first = max(len(name) for name, _ in rows)
+    label_width = max(len(label) for label, _ in rows)
     widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(facts.splits))]
     table = [
-        "  ".join([name.ljust(first), *(c.rjust(w) for c, w in zip(cells, widths, strict=True))])
-        for name, cells in rows
+        "  ".join(
+            [label.ljust(label_width), *(c.rjust(w) for c, w in zip(cells, widths, strict=True))]
+        )
+        for label, cells in rows
     ]
     places = [
         f"{split}: {', '.join(f'{chrom} {count:,}' for chrom, count in s.chromosomes.items())}"

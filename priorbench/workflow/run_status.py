@@ -1,4 +1,4 @@
-"""How far a run has come, from its files alone."""
+"""How far a run has come, read from its files alone."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from priorbench.study.trial import EVALUATE, TUNE
 
 @dataclass(frozen=True)
 class RunStatus:
-    """Counts of trials.
+    """Counts of a run's trials.
 
     Attributes:
-        by_prior: for each prior, evaluation trials by status; ``pending`` for those without a
-            record.
-        tuning: the same of the trials that choose weights; empty where weights are not tuned.
-        unplanned: evaluation trials that wait for weights to be chosen.
+        by_prior: evaluation trials of each prior by status; ``pending`` if there is no record.
+        tuning: the same for the trials that choose weights; empty where weights are not tuned.
+        unplanned: number of evaluation trials that wait for weights to be chosen.
         in_flight: ids of trials that were begun and not finished.
-        failures: prior, seed, reason of trials that failed or collapsed.
+        failures: prior, seed and reason of each trial that failed or collapsed.
     """
 
     by_prior: dict[str, Counter[str]]
@@ -37,7 +36,7 @@ def read_status(root: Path) -> RunStatus:
     """Count the trials of a run directory.
 
     Raises:
-        UserError: if there is no plan in it.
+        UserError: if there is no plan.csv in it.
     """
     path = root / "plan.csv"
     if not path.is_file():
@@ -61,6 +60,6 @@ def read_status(root: Path) -> RunStatus:
 
 
 def _arms_and_seeds(root: Path) -> int:
-    """How many evaluation trials a setting of the study has."""
+    """Return how many evaluation trials a setting of the study has."""
     study = read_toml(root / "study.toml")
     return len(study["priors"]) * len(study["seeds"])

@@ -1,4 +1,4 @@
-"""One `priorbench run`: from a study to a finished run directory."""
+"""Carrying out a study, for `priorbench run`: from its plan to a finished run directory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ from typing import Any
 
 from priorbench.backends.base import RunPlacement, Workforce
 from priorbench.backends.open import open_engine
-from priorbench.backends.run_pending import (
-    PendingTrial,
-    TrialEnded,
-    pending,
-    run_pending,
-)
+from priorbench.backends.run_pending import PendingTrial, TrialEnded, pending, run_pending
 from priorbench.components import registry
 from priorbench.components.contracts import Task
 from priorbench.components.extras import require_modisco
@@ -52,9 +47,9 @@ class RunOutcome:
 
     Attributes:
         root: the run directory.
-        statuses: trials by status, all of the plan.
-        seconds: wall time of this call.
-        unscored: trained trials that could not be scored again.
+        statuses: number of trials by status, all those of the plan.
+        seconds: wall time of this call in seconds.
+        unscored: number of trained trials that could not be scored again.
     """
 
     root: Path
@@ -65,11 +60,12 @@ class RunOutcome:
 
 @dataclass(frozen=True)
 class RunConsole:
-    """Where a run tells what it does.
+    """Where the messages and the progress of a run go.
 
     Attributes:
-        say: called with a line.
-        progress: called with the number of pending trials; gives a callback for ended trials.
+        say: function that is called with a line.
+        progress: function that is called with the number of pending trials; a context manager,
+            whose value is called with every trial that has ended.
     """
 
     say: Callable[[str], None]
@@ -77,32 +73,32 @@ class RunConsole:
 
 
 def run_study(
-    study: Study, out: Path | None, *, machines: RunPlacement, command: str, console: RunConsole
+    study: Study, out: Path | None, *, placement: RunPlacement, command: str, console: RunConsole
 ) -> RunOutcome:
     """Run what is missing of a study and write its results.
 
     Args:
-        study: as the user wrote it.
+        study: the study as the user wrote it.
         out: the run directory; None for ``runs/NAME-HASH``, the same for the same study.
-        machines: where trials run.
-        command: what to record as the command that repeats this.
-        console: where to tell.
+        placement: where trials run.
+        command: command line that repeats this, to be recorded.
+        console: where messages and progress go.
 
     Raises:
-        UserError: for input that cannot be used, an ``out`` that holds another study, or machines
-            that cannot be had.
+        UserError: if input cannot be used, ``out`` holds another study, or the machines cannot be
+            reached.
     """
     started = time.monotonic()
-    with closing(open_engine(machines, console.say)) as engine:
+    with closing(open_engine(placement, console.say)) as engine:
         device = engine.device(study.device)
-        crew = Workforce(engine, device, machines.ensemble)
+        workforce = Workforce(engine, device, placement.ensemble)
         console.say(f"device: {device.told()}")
         resolved = resolve(study, device.kind)
         run = RunDirectory(
             out or Path("runs") / f"{slug(study.name)}-{hash_of(_identity(resolved))[:8]}"
         )
         _refuse_other_study(run.root, resolved)
-        resolved = _with_what_was_asked(run.root, resolved, console)
+        resolved = _with_earlier_measurements(run.root, resolved, console)
         with _cleared_if_refused(run.root), run.lock():
             plan = make_plan(resolved, run, console.say)
             for name, notes in plan.notes.items():
@@ -110,19 +106,19 @@ def run_study(
                     console.say(f"{name}: {note}")
             write_text(run.root / "study.toml", resolved.to_toml())
             facts = {**environment(device.kind, device.slots), **engine.facts()}
-            write_json(run.root / "environment.json", {**facts, **_about(plan, run, command)})
+            write_json(run.root / "environment.json", {**facts, **_plan_facts(plan, run, command)})
             if resolved.tune:
-                plan = _tune(plan, run, crew, console)
+                plan = _tune(plan, run, workforce, console)
             write_plan(plan, run)
             # tuning trials that failed were tried again before weights were chosen, not after
             todo = pending(plan.of_stage(EVALUATE), run)
-            _run_stage(plan, EVALUATE, todo, run, crew=crew, console=console)
+            _run_stage(plan, EVALUATE, todo, run, workforce=workforce, console=console)
             statuses = write_results(plan, run)
     return RunOutcome(run.root, statuses, time.monotonic() - started)
 
 
-def _about(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
-    """What environment.json says of a plan."""
+def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
+    """Return what environment.json says of a plan."""
     # a plug-in is known to the study that ran it, not to every reader of its report
     priors = {spec: registry.prior_facts(spec) for spec in plan.study.priors}
     tasks = dict.fromkeys(setting.source.task for setting in plan.settings)
@@ -137,12 +133,12 @@ def _about(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
     }
 
 
-def _tune(plan: Plan, run: RunDirectory, crew: Workforce, console: RunConsole) -> Plan:
-    """Run what is missing of the tuning trials, choose, and plan the evaluation."""
+def _tune(plan: Plan, run: RunDirectory, workforce: Workforce, console: RunConsole) -> Plan:
+    """Run the missing tuning trials, choose weights, and return the plan with its evaluation."""
     todo = pending(plan, run)
     if todo:
         write_plan(plan, run)
-    _run_stage(plan, TUNE, todo, run, crew=crew, console=console)
+    _run_stage(plan, TUNE, todo, run, workforce=workforce, console=console)
     choices = choose_weights(plan, run)
     write_text(run.root / TUNING_FILE, as_csv(choices))
     for line in told(choices):
@@ -156,10 +152,10 @@ def _run_stage(
     todo: Sequence[PendingTrial],
     run: RunDirectory,
     *,
-    crew: Workforce,
+    workforce: Workforce,
     console: RunConsole,
 ) -> None:
-    """Run what is missing of one stage, with a word about how much that is."""
+    """Run the missing trials of one stage, and say how many they are."""
     what = "tuning trials" if stage == TUNE else "trials"
     count = len(plan.of_stage(stage).trials)
     console.say(f"{count} {what}, {len(todo)} to run, in {run.root}")
@@ -171,7 +167,7 @@ def _run_stage(
                 notes[event.note] += 1
             ended(event)
 
-        run_pending(plan, run, todo, crew=crew, ended=note)
+        run_pending(plan, run, todo, crew=workforce, ended=note)
     for text, count in notes.items():
         console.say(f"of trials that should have trained at once {text} ({count} x)")
 
@@ -185,11 +181,12 @@ def _task_facts(spec: str) -> dict[str, Any]:
 
 
 def _identity(study: Study) -> dict[str, Any]:
-    """What makes a study another one."""
+    """Return the fields of a study that make it another one where they differ."""
     return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT})
 
 
 def _refuse_other_study(root: Path, study: Study) -> None:
+    """Raise UserError if the folder holds another study, or files that are not a run's."""
     path = root / "study.toml"
     if not path.exists():
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
@@ -204,37 +201,37 @@ def _refuse_other_study(root: Path, study: Study) -> None:
         raise UserError(f"{root}: holds another study: {difference}; {hint}choose another --out")
 
 
-def _with_what_was_asked(root: Path, study: Study, console: RunConsole) -> Study:
-    """The study with the attributions and the discovery that the folder has been asked for before.
+def _with_earlier_measurements(root: Path, study: Study, console: RunConsole) -> Study:
+    """Return the study with the attributions and discovery that its folder was measured by before.
 
     Raises:
-        UserError: for another main attribution, by which primary metrics were declared, or where
-            TF-MoDISco is not installed any more.
+        UserError: if the main attribution, by which primary metrics were declared, is another one,
+            or TF-MoDISco is not installed any more.
     """
     if not (root / "study.toml").exists():
         return study
     old = read_toml(root / "study.toml")
-    asked, discovery = old.get("attributions", []), bool(old.get("discovery", False))
-    if asked and asked[0] != study.attributions[0]:
+    earlier, discovery = old.get("attributions", []), bool(old.get("discovery", False))
+    if earlier and earlier[0] != study.attributions[0]:
         raise UserError(
-            f"{root}: primary metrics are those of attribution {asked[0]!r} there, and of "
-            f"{study.attributions[0]!r} here; name {asked[0]!r} first, or choose another --out"
+            f"{root}: primary metrics are those of attribution {earlier[0]!r} there, and of "
+            f"{study.attributions[0]!r} here; name {earlier[0]!r} first, or choose another --out"
         )
-    everything = list(dict.fromkeys([*asked, *study.attributions]))
-    more = [spec for spec in everything if spec not in study.attributions]
+    attributions = list(dict.fromkeys([*earlier, *study.attributions]))
+    more = [spec for spec in attributions if spec not in study.attributions]
     if discovery and not study.discovery:
-        require_modisco()  # before trials fail for want of it
+        require_modisco()  # else every trial would fail
         more.append("discovery")
     if more:
         console.say(f"as asked of this folder before, scored too: {', '.join(more)}")
     return study.model_copy(
-        update={"attributions": everything, "discovery": discovery or study.discovery}
+        update={"attributions": attributions, "discovery": discovery or study.discovery}
     )
 
 
 @contextmanager
 def _cleared_if_refused(root: Path) -> Iterator[None]:
-    """Leave no half-made run directory behind where the input turns out to be unusable."""
+    """Remove a run directory that has only begun if the input turns out to be unusable."""
     existed, empty = root.exists(), not root.exists() or not any(root.iterdir())
     try:
         yield
@@ -248,7 +245,7 @@ def _cleared_if_refused(root: Path) -> Iterator[None]:
 
 
 def write_plan(plan: Plan, run: RunDirectory) -> None:
-    """Write plan.csv: which trials there are, in the order in which they are run."""
+    """Write plan.csv, which lists all trials in the order in which they are run."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(PLAN_COLUMNS)
@@ -260,6 +257,6 @@ def write_plan(plan: Plan, run: RunDirectory) -> None:
 
 
 def report_writer() -> Callable[[Sequence[Path], Path], None]:
-    """The function that writes the report, found like every other component."""
+    """Return the function that writes the report, found like every other component."""
     write: Callable[[Sequence[Path], Path], None] = reports_package().write_report
     return write

@@ -1,4 +1,4 @@
-"""One `priorbench run`: from a study to a finished run directory."""
+"""Scoring the trained models of a run again, for `priorbench score`."""
 
 from __future__ import annotations
 
@@ -15,35 +15,33 @@ from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv
 from priorbench.run_directory import FAILED, RunDirectory
 from priorbench.study.plan import Plan, read_plan
-from priorbench.study.study import (
-    Measurements,
-)
+from priorbench.study.study import Measurements
 from priorbench.study.trial import EVALUATE
 
 from .run_study import RunConsole, RunOutcome
 
 
 def score_run(
-    root: Path, more: Measurements, *, machines: RunPlacement, console: RunConsole
+    root: Path, more: Measurements, *, placement: RunPlacement, console: RunConsole
 ) -> RunOutcome:
-    """Score the trained models of a run where a score is missing or by other code than the present.
+    """Score the trained models of a run where a score is missing or was made by other code.
 
     Args:
         root: the run directory.
         more: what is measured beside what the study asks for.
-        machines: where it is done.
-        console: where to tell.
+        placement: where models are scored.
+        console: where messages and progress go.
 
     Raises:
-        UserError: if the folder holds no run, for unknown attributions, or while another process
-            is running in it.
+        UserError: if the folder holds no run, an attribution is unknown, or another process is
+            running in the folder.
     """
     started = time.monotonic()
     run = RunDirectory(root)
     plan = read_plan(run, more)
     unscored = 0
-    with closing(open_engine(machines, console.say)) as engine, run.lock():
-        crew = Workforce(engine, engine.device(plan.study.device))
+    with closing(open_engine(placement, console.say)) as engine, run.lock():
+        workforce = Workforce(engine, engine.device(plan.study.device))
         todo = pending(plan, run)
         console.say(f"{len(plan.trials)} trained trials, {len(todo)} to score, in {root}")
         with console.progress(len(todo)) as ended:
@@ -53,7 +51,7 @@ def score_run(
                 unscored += event.status == FAILED
                 ended(event)
 
-            run_pending(plan, run, todo, crew=crew, ended=count)
+            run_pending(plan, run, todo, crew=workforce, ended=count)
         write_text(root / "study.toml", plan.study.to_toml())
         everything = read_plan(run, trained=False)
         if plan.study.tune:
@@ -63,12 +61,9 @@ def score_run(
 
 
 def _choose_again(plan: Plan, run: RunDirectory, console: RunConsole) -> None:
-    """Renew tuning.csv after scoring, unless the evaluation trials would no longer fit it.
-
-    A run that has not come to its evaluation has chosen nothing yet.
-    """
+    """Write tuning.csv again by the new scores, unless evaluation trials would not fit it."""
     evaluated = plan.of_stage(EVALUATE).trials
-    if not evaluated:
+    if not evaluated:  # nothing has been chosen yet
         return
     choices = choose_weights(plan, run)
     chosen = chosen_weights(choices)

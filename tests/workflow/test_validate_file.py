@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from priorbench.cli.validate import as_text, facts_of, validate
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.encoding import decode
 from priorbench.errors import UserError
+from priorbench.workflow.validate_file import as_text, count_dataset, validate_file
 
 
 def _quiet(line: str) -> None:
@@ -38,9 +38,9 @@ def test_a_fasta_pair_is_counted(tmp_path: Path) -> None:
         'task = "binary"\npositives = "p.fa"\nnegatives = "n.fa"\n'
         'test_positives = "tp.fa"\ntest_negatives = "tn.fa"\n'
     )
-    found = validate(data, say=_quiet)
-    assert not found.trials
-    (facts,) = found.datasets
+    study_facts = validate_file(data, say=_quiet)
+    assert not study_facts.trials
+    (facts,) = study_facts.datasets
     assert (facts.name, facts.length) == ("binary/mine", 40)
     splits = facts.splits
     assert splits["training"].sequences + splits["validation"].sequences == 500
@@ -50,7 +50,7 @@ def test_a_fasta_pair_is_counted(tmp_path: Path) -> None:
     assert (test.sequences, test.positives) == (30, [20])
     assert test.gc["positives"] == 1.0
     assert 0.1 < test.unknown < 0.25
-    text = as_text(found)
+    text = as_text(study_facts)
     assert "binary/mine: windows of 40 bp" in text
     assert [line.split() for line in text.splitlines()[1:3]] == [
         ["training", "validation", "test"],
@@ -74,8 +74,8 @@ def test_profiles_and_places_are_counted(tmp_path: Path) -> None:
         writer.locate(chrom, start, np.zeros(12, dtype=bool))
         writer.finish()
     dataset = load_dataset(tmp_path / "d")
-    found = facts_of("profile/x", dataset, [])
-    training = found.splits["training"]
+    facts = count_dataset("profile/x", dataset, [])
+    training = facts.splits["training"]
     assert (training.positives, training.unknown, training.empty) == ([], 0.0, 1)
     assert training.chromosomes == {"a": 2, "b": 2}
     np.testing.assert_allclose(training.reads["reads"], reads[:4, :, 2:-2].sum(2).mean(0))
@@ -86,10 +86,13 @@ def test_profiles_and_places_are_counted(tmp_path: Path) -> None:
 def test_a_study_counts_its_trials(tmp_path: Path) -> None:
     study = tmp_path / "s.toml"
     study.write_text('priors = ["fourier"]\nscale = "smoke"\ntasks = ["binary", "multitask"]\n')
-    found = validate(study, say=_quiet)
-    assert found.trials == {"none": 10, "fourier": 10}  # five seeds are the default
-    assert [facts.name for facts in found.datasets] == ["binary/simulated", "multitask/simulated"]
-    text = as_text(found)
+    study_facts = validate_file(study, say=_quiet)
+    assert study_facts.trials == {"none": 10, "fourier": 10}  # five seeds are the default
+    assert [facts.name for facts in study_facts.datasets] == [
+        "binary/simulated",
+        "multitask/simulated",
+    ]
+    text = as_text(study_facts)
     assert text.endswith("20 trials at scale smoke over 5 seeds: none (10), fourier (10).")
     assert "positives of an output (of 16)" in text
 
@@ -101,11 +104,11 @@ def test_what_a_run_refuses_is_refused(tmp_path: Path) -> None:
     (tmp_path / "g.fa").write_text(f">c1\n{genome}\n")
     (tmp_path / "p.bed").write_text("c1\t10\t500\n")
     with pytest.raises(UserError, match=r"p\.bed: line 1: c1:10-500 ends behind c1"):
-        validate(data, say=_quiet)
+        validate_file(data, say=_quiet)
     study = tmp_path / "s.toml"
     study.write_text('prior = ["fourier"]\n')
     with pytest.raises(UserError, match="did you mean 'priors'"):
-        validate(study, say=_quiet)
+        validate_file(study, say=_quiet)
 
 
 def test_an_unknown_task_is_told_with_the_file(tmp_path: Path) -> None:
@@ -113,7 +116,7 @@ def test_an_unknown_task_is_told_with_the_file(tmp_path: Path) -> None:
     data = tmp_path / "d.toml"
     data.write_text('task = "binry"\npositives = "p.fa"\nnegatives = "p.fa"\n')
     with pytest.raises(UserError, match=r"d\.toml: unknown task 'binry'; did you mean 'binary'"):
-        validate(data, say=_quiet)
+        validate_file(data, say=_quiet)
 
 
 def test_windows_of_n_alone_leave_nothing_and_the_error_says_why(tmp_path: Path) -> None:
@@ -127,11 +130,11 @@ def test_windows_of_n_alone_leave_nothing_and_the_error_says_why(tmp_path: Path)
         'valid_regions = ["c1:0-2000"]\ntest_regions = ["c2"]\n'
     )
     with pytest.raises(UserError, match=r"no positives left for test .*\(Dropped 65 pos.* 10% N\)"):
-        validate(data, say=_quiet)
+        validate_file(data, say=_quiet)
 
 
 def test_scale_decides_which_networks_must_fit(tmp_path: Path) -> None:
     study = tmp_path / "s.toml"
     study.write_text('tasks = ["binary"]\nscale = "smoke"\narchitectures = ["bpnet"]\nseeds = 1\n')
-    assert sum(validate(study, say=_quiet).trials.values()) == 1
-    assert validate(study, scale="quick", say=_quiet).study.scale == "quick"
+    assert sum(validate_file(study, say=_quiet).trials.values()) == 1
+    assert validate_file(study, scale="quick", say=_quiet).study.scale == "quick"

@@ -1,25 +1,92 @@
-"""What there is, for `priorbench list` and `priorbench show`."""
+"""The commands `list` and `show`: the components, metrics and studies that there are."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import textwrap
 from collections.abc import Callable
+from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from priorbench.components import docstrings, registry, source_code, specs
 from priorbench.errors import unknown
 
+from .options import Plugins, add_plugins, argument, option
+
 _COMPONENTS = {"priors": "prior", "tasks": "task", "architectures": "architecture"}
 
 
+class ListedKinds(StrEnum):
+    """Kinds of things that can be listed."""
+
+    priors = "priors"
+    tasks = "tasks"
+    architectures = "architectures"
+    attributions = "attributions"
+    metrics = "metrics"
+    studies = "studies"
+
+
+def list_components(
+    kind: Annotated[
+        ListedKinds | None, argument(does="Kind of things to list.", default="all kinds")
+    ] = None,
+    as_json: Annotated[
+        bool, option("--json", does="Print the list as JSON.", default="off")
+    ] = False,
+    plugin: Plugins = None,
+) -> None:
+    """List priors, tasks, networks, attributions, metrics and studies.
+
+    Example: priorbench list priors
+    """
+    add_plugins(plugin)
+    rows_by_kind = {str(name): listing(name) for name in ([kind] if kind else ListedKinds)}
+    if as_json:
+        print(json.dumps(rows_by_kind[kind] if kind else rows_by_kind, indent=1))
+        return
+    indent = "" if kind else "  "
+    for name, rows in rows_by_kind.items():
+        if not kind:
+            print(f"{name}:")
+        width = max((len(row["name"]) for row in rows), default=0)
+        for row in rows:
+            print(f"{indent}{row['name']:<{width}}  {row['summary']}")
+            if row.get("minutes"):
+                minutes = ", ".join(f"{scale} {m:,.10g}" for scale, m in row["minutes"].items())
+                print(f"{indent}{'':<{width}}  minutes on one core: {minutes}")
+
+
+def show(
+    name: Annotated[
+        str,
+        argument(
+            does="Name of a prior, task, architecture, attribution, metric or study.",
+            example="fourier",
+        ),
+    ],
+    plugin: Plugins = None,
+) -> None:
+    """Show what a component does: its formula, options, defaults and citation.
+
+    Example: priorbench show fourier
+    """
+    add_plugins(plugin)
+    print(details(name))
+
+
 def listing(kind: str) -> list[dict[str, Any]]:
-    """Name and summary of everything of a kind; needs no torch."""
+    """Return the name and summary of everything of a kind; needs no torch.
+
+    Args:
+        kind: one of :class:`ListedKinds`.
+    """
     if kind in _COMPONENTS:
-        found = registry.components(_COMPONENTS[kind])
-        return [{"name": name, **registry.describe(found[name])} for name in found]
+        components = registry.components(_COMPONENTS[kind])
+        return [{"name": name, **registry.describe(where)} for name, where in components.items()]
     return _OTHERS[kind]()
 
 
@@ -39,7 +106,7 @@ def _metrics() -> list[dict[str, Any]]:
 
 
 def _attributions() -> list[dict[str, Any]]:
-    """Those that penalties can see and that are scored, then those that are only scored."""
+    """Return attributions that penalties can see, then those that are only scored."""
     trained, scored = (
         {
             specs.kebab(name.removesuffix("Explainer")): texts
@@ -64,10 +131,10 @@ def _studies() -> list[dict[str, Any]]:
     from priorbench.study.study import read_toml
 
     folder = Path(str(files("priorbench.studies")))
-    found = {path.stem: read_toml(path) for path in sorted(folder.glob("*.toml"))}
+    studies = {path.stem: read_toml(path) for path in sorted(folder.glob("*.toml"))}
     return [
-        {"name": name, "summary": text["question"], "minutes": text.get("minutes", {})}
-        for name, text in found.items()
+        {"name": name, "summary": study["question"], "minutes": study.get("minutes", {})}
+        for name, study in studies.items()
     ]
 
 
@@ -79,31 +146,29 @@ _OTHERS: dict[str, Callable[[], list[dict[str, Any]]]] = {
 
 
 def details(name: str) -> str:
-    """A component, metric or study in full.
+    """Return a component, metric or study in full, as text.
 
     Raises:
-        UserError: for an unknown name, with a did-you-mean.
+        UserError: if the name is unknown, with a did-you-mean.
     """
     for kind in _COMPONENTS.values():
         if name in registry.components(kind):
-            return _class(kind, name, registry.load(kind, name))
+            return _class_text(kind, name, registry.load(kind, name))
     if name in [row["name"] for row in _attributions()]:
         from priorbench.attribution.differentiable import METHODS
         from priorbench.attribution.explainers import EXPLAINERS
 
         texts = []
         if name in METHODS:
-            texts.append(_class("attribution that penalties see", name, METHODS[name]))
-        texts.append(_class("attribution that is scored", name, EXPLAINERS[name]))
+            texts.append(_class_text("attribution that penalties see", name, METHODS[name]))
+        texts.append(_class_text("attribution that is scored", name, EXPLAINERS[name]))
         return "\n\n".join(texts)
     if name in [row["name"] for row in _metrics()]:
         return _metric_text(name)
-    for plural, read in _OTHERS.items():
-        for row in read():
-            if row["name"] == name:
-                singular = {"studies": "study"}[plural]
-                lines = [f"{name} ({singular})", ""]
-                return "\n".join(lines + [f"{k}: {v}" for k, v in row.items() if k != "name"])
+    for row in _studies():
+        if row["name"] == name:
+            facts = [f"{key}: {value}" for key, value in row.items() if key != "name"]
+            return "\n".join([f"{name} (study)", "", *facts])
     known = [row["name"] for kind in (*_COMPONENTS, *_OTHERS) for row in listing(kind)]
     raise unknown("name", name, known)
 
@@ -119,16 +184,16 @@ def _metric_text(name: str) -> str:
     return "\n".join(lines + ([f"unit: {metric.unit}"] if metric.unit else []))
 
 
-def _class(kind: str, name: str, cls: type[Any]) -> str:
+def _class_text(kind: str, name: str, cls: type[Any]) -> str:
     lines = [f"{name} ({kind}): {cls.summary}", "", docstrings.about(cls), ""]
     options = docstrings.options(cls)
     if options:
         lines += ["Options and their defaults:"]
-        for option in options:
-            lines.append(f"  {option.name} = {option.default}  ({option.kind})")
-            if option.text:
+        for field in options:
+            lines.append(f"  {field.name} = {field.default}  ({field.kind})")
+            if field.text:
                 lines += textwrap.wrap(
-                    option.text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6
+                    field.text, 96, initial_indent=" " * 6, subsequent_indent=" " * 6
                 )
         lines += [f"Written {name}:{options[-1].name}={options[-1].default}", ""]
     if kind == "prior" and docstrings.default_weights(cls):

@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 
 from priorbench import UserError
-from priorbench.cli.app import _main
-from priorbench.cli.status import read_status
+from priorbench.cli.app import execute_command
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare
 from priorbench.components import registry
 from priorbench.files import slug
@@ -21,6 +20,7 @@ from priorbench.metrics import METRICS
 from priorbench.results.collect import RESULT_COLUMNS
 from priorbench.results.finished_run import load_run
 from priorbench.run_directory import RunDirectory
+from priorbench.workflow.run_status import read_status
 
 QUIET = ["--no-report", "--jobs", "1"]
 SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
@@ -49,7 +49,7 @@ class Mine(AttributionPrior):
 
 
 def run(out: Path, *more: str) -> int:
-    return _main([*SMOKE, "--out", str(out), *more])
+    return execute_command([*SMOKE, "--out", str(out), *more])
 
 
 def results_without_costs(out: Path) -> str:
@@ -143,11 +143,11 @@ def test_missing_trials_are_run_again_with_the_same_bits_by_any_number_of_worker
 
 def test_study_file_of_a_run_repeats_it(finished, tmp_path):
     arguments = [str(finished / "study.toml"), "--no-report", "--out", str(finished)]
-    assert _main(["run", *arguments]) == 0
+    assert execute_command(["run", *arguments]) == 0
 
 
 def test_status_counts_trials(finished, tmp_path, capsys):
-    assert _main(["status", str(finished)]) == 0
+    assert execute_command(["status", str(finished)]) == 0
     assert "6 trials: 6 done, 0 collapsed, 0 failed, 0 pending" in capsys.readouterr().out
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
@@ -159,16 +159,16 @@ def test_status_counts_trials(finished, tmp_path, capsys):
 
 def test_compare_prints_any_baseline(finished, capsys):
     arguments = ["compare", str(finished), "--metric", "auroc", "--baseline", "fourier"]
-    assert _main(arguments) == 0
+    assert execute_command(arguments) == 0
     printed = capsys.readouterr().out
     assert "dropout" in printed
     assert "none" in printed
     with pytest.raises(UserError, match="did you mean 'fourier'"):
-        _main(["compare", str(finished), "--metric", "auroc", "--baseline", "fourir"])
+        execute_command(["compare", str(finished), "--metric", "auroc", "--baseline", "fourir"])
 
 
 def test_compare_says_what_was_corrected(finished, capsys):
-    assert _main(["compare", str(finished), "--metric", "auroc"]) == 0
+    assert execute_command(["compare", str(finished), "--metric", "auroc"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "Primary family: 6 tests of a difference and 2 against a margin" in printed
     assert "adjusted by Holm’s method" in printed
@@ -178,18 +178,18 @@ def test_compare_says_what_was_corrected(finished, capsys):
 
 def test_power_says_how_many_seeds(finished, capsys):
     arguments = ["power", str(finished), "--metric", "auroc"]
-    assert _main([*arguments, "--effect", "0.1", "--baseline", "fourier"]) == 0
+    assert execute_command([*arguments, "--effect", "0.1", "--baseline", "fourier"]) == 0
     printed = capsys.readouterr().out
     assert "non-inferiority" in printed
     assert "dropout" in printed
     assert "seeds_95" in printed
     with pytest.raises(UserError, match="only shown, never tested"):
-        _main(["power", str(finished), "--metric", "entropy"])
+        execute_command(["power", str(finished), "--metric", "entropy"])
     for effect in ("0", "inf", "nan", "-inf"):
         with pytest.raises(UserError, match=f"--effect {effect}"):
-            _main([*arguments, "--effect", effect])
+            execute_command([*arguments, "--effect", effect])
     with pytest.raises(UserError, match="did you mean 'dropout'"):
-        _main([*arguments, "--baseline", "dropuot"])
+        execute_command([*arguments, "--baseline", "dropuot"])
 
 
 def test_what_is_claimed_is_written_back(finished):
@@ -206,22 +206,22 @@ def test_what_was_claimed_is_not_changed_afterwards(finished, tmp_path):
     study = tmp_path / "study.toml"
     study.write_text(text)
     with pytest.raises(UserError, match=r"baseline was 'none' there.*compare .* --baseline"):
-        _main(["run", str(study), "--baseline", "dropout", "--out", str(copy), *QUIET])
+        execute_command(["run", str(study), "--baseline", "dropout", "--out", str(copy), *QUIET])
     assert set(load_run(copy).comparisons["baseline"]) == {"none"}
     changed = tmp_path / "changed.toml"
     changed.write_text(text.replace("auroc = 0.005", "auroc = 0.01"))
     with pytest.raises(UserError, match="holds another study: margins"):
-        _main(["run", str(changed), "--out", str(copy), *QUIET])
+        execute_command(["run", str(changed), "--out", str(copy), *QUIET])
     with pytest.raises(UserError, match="unknown prior of this study 'tv'"):
-        _main(["run", str(study), "--baseline", "tv", "--out", str(copy), *QUIET])
+        execute_command(["run", str(study), "--baseline", "tv", "--out", str(copy), *QUIET])
 
 
 def test_a_run_is_read_back(finished):
-    found = load_run(finished)
-    assert found.study["priors"] == ["none", "fourier", "dropout"]
-    trial = found.results["trial"].iloc[0]
-    assert found.arrays(trial).attribution.shape == (100, 80)
-    assert found.environment["datasets"].keys() == {"binary/simulated"}
+    finished_run = load_run(finished)
+    assert finished_run.study["priors"] == ["none", "fourier", "dropout"]
+    trial = finished_run.results["trial"].iloc[0]
+    assert finished_run.arrays(trial).attribution.shape == (100, 80)
+    assert finished_run.environment["datasets"].keys() == {"binary/simulated"}
     with pytest.raises(UserError, match="not a finished run"):
         load_run(finished / "trials")
 
@@ -256,8 +256,8 @@ def test_failures_and_collapses_are_recorded_and_counted(tmp_path, plugin, capsy
     assert statuses["mine"] == statuses["none"] == "done"
     assert statuses["mine:mode=fails"] == "failed"
     assert statuses["mine:mode=diverges"] == "collapsed"
-    found = load_run(out)
-    table = compare(found.results, found.agreement(), found.claims)
+    finished_run = load_run(out)
+    table = compare(finished_run.results, finished_run.agreement(), finished_run.claims)
     table = table.set_index(["metric", "prior"])
     assert (table["n"] == 2).all()
     # a predictor that knows nothing, and attributions that agree with nothing
@@ -269,7 +269,7 @@ def test_failures_and_collapses_are_recorded_and_counted(tmp_path, plugin, capsy
     # what others are compared in does not depend on the priors that failed
     assert table.loc[("high-frequency", "mine"), "n"] == 2
     capsys.readouterr()
-    _main(["status", str(out)])
+    execute_command(["status", str(out)])
     printed = capsys.readouterr().out
     assert "RuntimeError: on purpose" in printed
     assert "loss is not finite in epoch 1" in printed
@@ -325,13 +325,13 @@ def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
     # in a process of its own: the broken pool leaves pipes behind
     command = [sys.executable, "-c", "from priorbench.cli.app import main; main()", *SMOKE]
     command += ["--plugin", str(plugin), "--priors", "mine:mode=dies,fourier", "--seeds", "1"]
-    found = subprocess.run([*command, "--out", str(out), "--jobs", "2"], check=False)
-    assert found.returncode == 1
-    found = read_status(out)
-    assert found.by_prior["mine:mode=dies"]["failed"] == 1
-    assert found.by_prior["none"]["done"] == found.by_prior["fourier"]["done"] == 1
-    assert "its worker died twice" in found.failures[0][2]
-    assert found.in_flight == []
+    process = subprocess.run([*command, "--out", str(out), "--jobs", "2"], check=False)
+    assert process.returncode == 1
+    run_status = read_status(out)
+    assert run_status.by_prior["mine:mode=dies"]["failed"] == 1
+    assert run_status.by_prior["none"]["done"] == run_status.by_prior["fourier"]["done"] == 1
+    assert "its worker died twice" in run_status.failures[0][2]
+    assert run_status.in_flight == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -421,7 +421,7 @@ def test_wrong_study_files_name_file_key_and_value(tmp_path, text, message):
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(UserError) as caught:
-        _main(["run", str(path)])
+        execute_command(["run", str(path)])
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
 
@@ -499,12 +499,12 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 def test_show_and_list_answer(capsys):
     for name in ("fourier", "binary", "three-conv", "auroc", "default"):
-        assert _main(["show", name]) == 0
+        assert execute_command(["show", name]) == 0
     printed = capsys.readouterr().out
     assert "cycles per base" in printed
     assert "frequency_limit = 0.15" in printed
     with pytest.raises(UserError, match="did you mean 'fourier'"):
-        _main(["show", "fouriers"])
-    assert _main(["list", "priors", "--json"]) == 0
+        execute_command(["show", "fouriers"])
+    assert execute_command(["list", "priors", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert {row["name"] for row in listed} >= {"none", "fourier"}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from priorbench import UserError, load_prior
-from priorbench.cli.app import _main
+from priorbench.cli.app import execute_command
 from priorbench.results.finished_run import load_run
 
 OWN = "fourier:train_attribution=simplex-gradient"
@@ -17,9 +17,8 @@ OWN = "fourier:train_attribution=simplex-gradient"
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
     command = ["run", "--scale", "smoke", "--priors", f"fourier,{OWN}", "--seeds", "2"]
-    assert (
-        _main([*command, "--device", "cpu", "--jobs", "1", "--no-report", "--out", str(out)]) == 0
-    )
+    command += ["--device", "cpu", "--jobs", "1", "--no-report", "--out", str(out)]
+    assert execute_command(command) == 0
     return out
 
 
@@ -36,7 +35,7 @@ def records(root):
 
 
 def score(root, *more):
-    return _main(["score", str(root), "--jobs", "1", "--no-report", *more])
+    return execute_command(["score", str(root), "--jobs", "1", "--no-report", *more])
 
 
 def test_a_prior_sees_the_attribution_that_its_spec_names(finished):
@@ -76,7 +75,7 @@ def test_an_attribution_is_added_without_training(copied, capsys):
     assert score(copied) == 0
     assert "0 to score" in capsys.readouterr().err
     page = copied / "report.html"
-    assert _main(["report", str(copied)]) == 0
+    assert execute_command(["report", str(copied)]) == 0
     text = page.read_text()
     assert "Other attributions" in text
     assert "simplex-gradient" in text
@@ -87,13 +86,13 @@ def test_a_run_keeps_what_was_asked_of_its_folder(finished, copied, capsys):
     before = (copied / "results.csv").read_bytes()
     command = ["run", "--scale", "smoke", "--priors", f"fourier,{OWN}", "--seeds", "2"]
     command += ["--device", "cpu", "--jobs", "1", "--no-report", "--out", str(copied)]
-    assert _main(command) == 0
-    told = capsys.readouterr().err
-    assert "scored too: simplex-gradient" in told
-    assert "0 to run" in told
+    assert execute_command(command) == 0
+    messages = capsys.readouterr().err
+    assert "scored too: simplex-gradient" in messages
+    assert "0 to run" in messages
     assert (copied / "results.csv").read_bytes() == before
     with pytest.raises(UserError, match="name 'input-x-gradient' first"):
-        _main([*command, "--attributions", "simplex-gradient,input-x-gradient"])
+        execute_command([*command, "--attributions", "simplex-gradient,input-x-gradient"])
     assert (copied / "results.csv").read_bytes() == before
 
 
@@ -109,11 +108,11 @@ def test_only_what_other_code_scored_is_scored_again(copied, capsys):
         path.write_text(json.dumps(record))
     assert score(copied) == 0
     assert "2 to score" in capsys.readouterr().err
-    found = records(copied)
+    scored = records(copied)
     # what asks the model is kept where only other metrics changed
-    assert found[first]["metrics"]["input-x-gradient"]["strand-cosine"] == -1
-    assert found[first]["metrics"]["input-x-gradient"]["motif-auprc"] > 0
-    assert found[second]["metrics"]["input-x-gradient"]["strand-cosine"] != -1
+    assert scored[first]["metrics"]["input-x-gradient"]["strand-cosine"] == -1
+    assert scored[first]["metrics"]["input-x-gradient"]["motif-auprc"] > 0
+    assert scored[second]["metrics"]["input-x-gradient"]["strand-cosine"] != -1
     rows = pd.read_csv(copied / "results.csv", keep_default_na=False)
     kept = (rows["trial"] == first) & (rows["metric"] == "strand-cosine")
     assert rows.loc[kept, "value"].astype(float).tolist() == [-1.0]
@@ -124,8 +123,8 @@ def test_discovery_can_be_added(copied, capsys):
     pytest.importorskip("modiscolite")
     assert score(copied, "--discovery") == 0
     rows = pd.read_csv(copied / "results.csv", keep_default_na=False)
-    found = rows[rows["metric"].str.startswith("motifs-found") & (rows["stage"] == "evaluate")]
-    assert len(found) == 6
+    motifs = rows[rows["metric"].str.startswith("motifs-found") & (rows["stage"] == "evaluate")]
+    assert len(motifs) == 6
     assert set(rows.loc[rows["metric"] == "motif-agreement", "prior"]) == {
         "none",
         "fourier",

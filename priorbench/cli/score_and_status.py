@@ -1,0 +1,85 @@
+"""The commands `score` and `status`: for a run that was begun or finished before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated
+
+from . import options
+from .console import print_message, trial_progress
+from .options import MEASURED, Backends, option
+from .run import print_outcome
+
+_STATUSES = ("done", "collapsed", "failed", "pending")
+
+
+def score(  # noqa: PLR0917 (typer makes options of parameters)
+    directory: options.RunPath,
+    attributions: Annotated[
+        str | None,
+        option(
+            does="Attributions to score beside those of the run, separated by commas.",
+            default="none",
+            example="deep-lift-shap",
+            rich_help_panel=MEASURED,
+        ),
+    ] = None,
+    discovery: options.Discovery = False,
+    report: options.Report = True,
+    jobs: options.Jobs = None,
+    backend: options.Backend = Backends.loky,
+    scheduler: options.Scheduler = None,
+) -> int:
+    """Score a run's trained models where a score is missing or outdated.
+
+    Nothing is trained.
+
+    Example: priorbench score runs/default-1a2b3c4d --attributions deep-lift-shap
+    """
+    from priorbench.backends.base import RunPlacement
+    from priorbench.study.study import Measurements
+    from priorbench.workflow.run_study import RunConsole
+    from priorbench.workflow.score_run import score_run
+
+    outcome = score_run(
+        directory,
+        Measurements(options.read_names("attributions", attributions), discovery),
+        placement=RunPlacement(str(backend), scheduler, jobs),
+        console=RunConsole(print_message, trial_progress),
+    )
+    print_outcome(outcome, report=report)
+    return 1 if outcome.unscored else 0
+
+
+def status(directory: options.RunPath) -> None:
+    """Print how far a run has come, and which trials failed and why.
+
+    Example: priorbench status runs/default-1a2b3c4d
+    """
+    from priorbench.workflow.run_status import read_status
+
+    run_status = read_status(directory)
+    if run_status.tuning:
+        _print_counts("tuning trials", run_status.tuning)
+    if run_status.unplanned:
+        print(f"{run_status.unplanned} trials wait for the weights that tuning chooses")
+    else:
+        _print_counts("trials", run_status.by_prior)
+    if run_status.in_flight:
+        print(f"{len(run_status.in_flight)} begun and not finished")
+    for prior, seed, reason in run_status.failures:
+        print(f"  {prior} seed {seed}: {reason}")
+    if run_status.failures:
+        print(f"tracebacks are in {directory}/trials/*/record.json")
+
+
+def _print_counts(what: str, by_prior: Mapping[str, Counter[str]]) -> None:
+    """Print how many trials have each status, in all and for each prior."""
+    sums = {name: sum(counts[name] for counts in by_prior.values()) for name in _STATUSES}
+    total = ", ".join(f"{count} {name}" for name, count in sums.items())
+    print(f"{sum(sums.values())} {what}: {total}")
+    width = max(map(len, by_prior), default=0)
+    for prior, counts in by_prior.items():
+        line = ", ".join(f"{counts[name]} {name}" for name in _STATUSES if counts[name])
+        print(f"  {prior:<{width}}  {line}")
