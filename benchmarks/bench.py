@@ -196,11 +196,11 @@ def _measure(folder: Path) -> dict[str, float]:
     encode = f"""
 import numpy as np, pathlib, shutil
 from priorbench import registry
-from priorbench.data.readers.data_file import load_datafile
+from priorbench.data.readers.data_file import load_data_file
 from priorbench.data.dataset import DatasetWriter
 shutil.rmtree({str(folder / "encoded")!r}, ignore_errors=True)
 with DatasetWriter(pathlib.Path({str(folder / "encoded")!r})) as writer:
-    data = load_datafile(pathlib.Path({str(folder / "data.toml")!r}))
+    data = load_data_file(pathlib.Path({str(folder / "data.toml")!r}))
     registry.build("task", "binary").read(writer, data, np.random.default_rng(0))
     writer.finish()
 """

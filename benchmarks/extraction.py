@@ -46,12 +46,12 @@ print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru
 _PRIORBENCH = """
 import numpy as np, pathlib, shutil, torch, pyBigWig, pyfaidx, pandas
 from priorbench import registry
-from priorbench.data.readers.data_file import load_datafile
+from priorbench.data.readers.data_file import load_data_file
 from priorbench.data.dataset import DatasetWriter
 from priorbench.data.readers.read_profiles import read_profiles
 torch.set_num_threads(1)
 folder = pathlib.Path({folder!r})
-data = load_datafile(folder / "data.toml")
+data = load_data_file(folder / "data.toml")
 def work():
     with DatasetWriter(folder / "encoded") as writer:
         read_profiles(writer, data, np.random.default_rng(0), margin=0)

@@ -18,7 +18,7 @@ from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import DataFile
-from priorbench.data.readers.read_binary import read_classification
+from priorbench.data.readers.read_binary import read_binary
 from priorbench.data.simulation import Planted
 
 _CHUNK = 2000
@@ -82,7 +82,7 @@ class SimulatedTask(Task):
                 count = min(_CHUNK, size - start)
                 first = writer.rows
                 drawn = self.draw(count, length, generator)
-                writer.know_motifs({m.name: m.matrix.T for m in drawn.planted.motifs.values()})
+                writer.add_motifs({m.name: m.matrix.T for m in drawn.planted.motifs.values()})
                 splits = np.full(count, split, dtype=np.uint8)
                 writer.append(drawn.sequences, drawn.labels, splits, **drawn.arrays)
                 if split != TRAIN:
@@ -110,9 +110,7 @@ class LogitTask(SimulatedTask):
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """See Task.read."""
-        read_classification(
-            writer, data, generator, reverse_complement=type(self).reverse_complement
-        )
+        read_binary(writer, data, generator, both_strands=type(self).reverse_complement)
 
     def prediction_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(B,) binary cross-entropy in nats."""

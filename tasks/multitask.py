@@ -17,7 +17,7 @@ from priorbench.data.codes import DECOY, MOTIF, TRAIN
 from priorbench.data.dataset import Dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import DataFile
-from priorbench.data.readers.read_multitask import read_labelled
+from priorbench.data.readers.read_multitask import read_multitask
 from priorbench.data.simulation import (
     draw_places,
     markov_background,
@@ -145,7 +145,7 @@ class Multitask(SimulatedTask):
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """See Task.read."""
-        read_labelled(writer, data, generator, reverse_complement=True, positive=self.positive)
+        read_multitask(writer, data, generator, both_strands=True, positive=self.positive)
 
     def prediction_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(B,) binary cross-entropy in nats, mean over outputs."""

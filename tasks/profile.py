@@ -111,7 +111,7 @@ class Profile(Task):
             for start in range(0, size, _CHUNK):
                 count, first = min(_CHUNK, size - start), writer.rows
                 codes, planted, tracks = self._draw(count, (length, profile), generator)
-                writer.know_motifs({m.name: m.matrix.T for m in planted.motifs.values()})
+                writer.add_motifs({m.name: m.matrix.T for m in planted.motifs.values()})
                 middle = tracks["reads"][:, :, self.jitter : self.jitter + profile].sum(axis=2)
                 splits = np.full(count, split, dtype=np.uint8)
                 writer.append(codes, np.log1p(middle).astype(np.float32), splits, **tracks)

@@ -6,11 +6,10 @@ A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json`
 ``sequence.npy``        (N, L) uint8 codes, one byte a base
 ``label.npy``           (N,) or (N, outputs) float32
 ``split.npy``           (N,) uint8: 0 training, 1 validation, 2 test
-``NAME.npy``            further arrays of a task, N rows each; those of shape (N, tracks, bp) are
-                        float32 (counts are stored as small integers)
-                        tracks along the middle of the window: they are shifted and turned
-                        with the sequence, the order of the tracks too (plus, minus); one row alone
-                        is shared by all examples
+``NAME.npy``            further arrays of a task, N rows each, or one row that all examples share;
+                        those of shape (N, tracks, bp) are float32 tracks along the middle of the
+                        window (counts are stored as small integers), which are shifted and turned
+                        with the sequence, the order of the tracks too (plus, minus)
 ``attributed.npy``      (M,) int64 rows of the validation and test splits that are attributed
 ``truth.npy``           (M, L) uint8 position codes, where the truth is known
 ``oracle.npy``          (M, L) float32 attribution of an oracle, where the truth is known
@@ -40,58 +39,66 @@ _SHARE_SEED = 0
 _KEEP_MAPPED_BYTES = 64 << 20
 
 
-class SharedRows:
-    """Rows of a memory-mapped ``.npy`` file.
+def load_dataset(directory: Path, scored: int = TEST, *, train_share: float = 1.0) -> Dataset:
+    """Open a dataset folder.
 
-    Large files are unmapped again after every access, as one row may map megabytes around it:
-    the resident memory of a worker does not grow with the dataset. The data stay in the page
-    cache, which all workers share.
+    Args:
+        directory: the folder.
+        scored: the split that models are scored on, ``TEST`` or ``VALID``.
+        train_share: share of the training rows that are used.
+
+    Raises:
+        UserError: the folder holds no complete dataset.
     """
-
-    def __init__(self, path: Path) -> None:
-        """Map the array at ``path`` read-only."""
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        self._map = getattr(mapped, "_mmap", None)
-        # a plain array: memmap's own indexing is slow, and there is a batch at every step
-        self._array = mapped.view(np.ndarray)
-        self._releases = self._array.nbytes > _KEEP_MAPPED_BYTES
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the whole array."""
-        shape: tuple[int, ...] = self._array.shape
-        return shape
-
-    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """A copy of the given rows, (k, ...); of the only row, where all examples share it."""
-        result = np.asarray(self._array[rows if len(self._array) > 1 else np.zeros_like(rows)])
-        if self._releases:
-            self._release()
-        # tracks of counts are stored as small integers
-        return (
-            result.astype(np.float32) if result.ndim == 3 and result.dtype.kind == "u" else result
-        )
-
-    def _release(self) -> None:
-        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
+    try:
+        meta = json.loads((directory / "meta.json").read_text())
+    except FileNotFoundError:
+        raise UserError(f"{directory}: no dataset here (meta.json is missing)") from None
+    except json.JSONDecodeError:
+        raise UserError(f"{directory}: damaged; delete the folder and run again") from None
+    in_memory = {
+        name: np.load(path, allow_pickle=False)
+        for name in ("split", "attributed", "truth", "oracle", "place")
+        if (path := directory / f"{name}.npy").exists()
+    }
+    columns = {
+        path.stem: SharedRows(path)
+        for path in sorted(directory.glob("*.npy"))
+        if path.stem not in in_memory
+    }
+    # rows of the other split, and what is known about them, are not handed out
+    of_split = in_memory["split"][in_memory["attributed"]] == scored
+    for name in ("attributed", "truth", "oracle"):
+        if name in in_memory:
+            in_memory[name] = in_memory[name][of_split]
+    return Dataset(
+        meta,
+        columns,
+        in_memory["split"],
+        in_memory["attributed"],
+        in_memory.get("truth"),
+        in_memory.get("oracle"),
+        in_memory.get("place"),
+        scored,
+        train_share,
+    )
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """An opened dataset as models that are scored on one split see it.
+    """An opened dataset, as seen by models that are scored on one of its splits.
 
-    Small arrays are in memory, the rest is mapped. Where the scored split is the validation
-    split, the rows of the test split cannot be asked for.
+    Small arrays are in memory, the rest is mapped. Where models are scored on the validation
+    split, the rows of the test split are out of reach.
 
     Attributes:
         meta: contents of meta.json.
         columns: mapped arrays of N rows by name, ``sequence`` and ``label`` included.
-        split: (N,) uint8.
-        attributed: (M,) int64 rows of the scored split.
-        truth: (M, L) uint8 or None.
-        oracle: (M, L) float32 or None.
-        place: (N, 3) int64 or None.
+        split: (N,) uint8 split of every row.
+        attributed: (M,) int64 rows of the scored split that are attributed.
+        truth: (M, L) uint8 position codes of these rows, or None if unknown.
+        oracle: (M, L) float32 attribution of an oracle, or None if unknown.
+        place: (N, 3) int64 places of the windows on a genome, or None if unknown.
         scored: ``TEST``, or ``VALID`` for trials that only choose a weight.
         train_share: share of the training rows that are used.
     """
@@ -113,7 +120,7 @@ class Dataset:
 
     @property
     def negative_weight(self) -> float:
-        """How many possible negatives each scored one stands for; 1 if none was drawn."""
+        """Number of possible negatives that each scored one stands for; 1 if none was drawn."""
         return float(self.meta.get("negative_weights", {}).get(SPLITS[self.scored], 1.0))
 
     @property
@@ -123,7 +130,7 @@ class Dataset:
 
     @property
     def database(self) -> dict[str, NDArray[np.float64]]:
-        """Motifs by which those that are discovered are named, as ``motifs``."""
+        """Motifs by which discovered ones are named, in the form of ``motifs``."""
         return {name: np.array(matrix) for name, matrix in self.meta.get("database", {}).items()}
 
     @property
@@ -146,14 +153,15 @@ class Dataset:
         return str(self.meta["digest"])
 
     def codes(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(k, length) uint8 windows of the given rows, without the margin."""
+        """Return the (k, length) uint8 windows of some rows, without the margin."""
         stored: NDArray[np.uint8] = self.columns["sequence"].take(rows)
         return stored[:, self.margin : self.margin + self.length]
 
     def rows(self, split: int) -> NDArray[np.int64]:
-        """The rows of one split, ascending; of the training split, the share that is used.
+        """Return the rows of one split, ascending; of the training split, the share that is used.
 
-        Raises ValueError for the test split where models are scored on validation data.
+        Raises:
+            ValueError: the test split is requested where models are scored on validation data.
         """
         if split == TEST != self.scored:
             raise ValueError("what chooses a weight must not look at the test split")
@@ -165,55 +173,48 @@ class Dataset:
 
     @property
     def epoch_rows(self) -> int:
-        """How many training rows an epoch shows: as many as there are, whatever share is used."""
+        """Number of training rows that an epoch shows: all there are, whatever share is used."""
         return int((self.split == TRAIN).sum())
 
     @property
     def scored_rows(self) -> NDArray[np.int64]:
-        """(N,) int64 rows that predictions are made of and scored on, ascending."""
+        """(N,) int64 rows whose predictions are scored, ascending."""
         return self.rows(self.scored)
 
 
-def load_dataset(directory: Path, scored: int = TEST, *, train_share: float = 1.0) -> Dataset:
-    """Open a dataset folder.
+class SharedRows:
+    """Rows of a memory-mapped ``.npy`` file.
 
-    Args:
-        directory: the folder.
-        scored: the split that models are scored on, ``TEST`` or ``VALID``.
-        train_share: share of the training rows that are used.
-
-    Raises:
-        UserError: if the folder holds no complete dataset.
+    The pages of a large file are released after every access, as one row may map megabytes around
+    it: the resident memory of a worker does not grow with the dataset. The data stay in the page
+    cache, which all workers share.
     """
-    try:
-        meta = json.loads((directory / "meta.json").read_text())
-    except FileNotFoundError:
-        raise UserError(f"{directory}: no dataset here (meta.json is missing)") from None
-    except json.JSONDecodeError:
-        raise UserError(f"{directory}: damaged; delete the folder and run again") from None
-    aligned = {
-        name: np.load(path, allow_pickle=False)
-        for name in ("split", "attributed", "truth", "oracle", "place")
-        if (path := directory / f"{name}.npy").exists()
-    }
-    columns = {
-        path.stem: SharedRows(path)
-        for path in sorted(directory.glob("*.npy"))
-        if path.stem not in aligned
-    }
-    # the other split's rows, and what is known about them, are not handed out
-    mine = aligned["split"][aligned["attributed"]] == scored
-    for name in ("attributed", "truth", "oracle"):
-        if name in aligned:
-            aligned[name] = aligned[name][mine]
-    return Dataset(
-        meta,
-        columns,
-        aligned["split"],
-        aligned["attributed"],
-        aligned.get("truth"),
-        aligned.get("oracle"),
-        aligned.get("place"),
-        scored,
-        train_share,
-    )
+
+    def __init__(self, path: Path) -> None:
+        """Map the array at ``path`` read-only."""
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._map = getattr(mapped, "_mmap", None)
+        # a plain array: memmap's own indexing is slow, and every step takes a batch
+        self._array = mapped.view(np.ndarray)
+        self._releases = self._array.nbytes > _KEEP_MAPPED_BYTES
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole array."""
+        shape: tuple[int, ...] = self._array.shape
+        return shape
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return a copy of some rows, (k, ...); of the only row, where all examples share it."""
+        result = np.asarray(self._array[rows if len(self._array) > 1 else np.zeros_like(rows)])
+        if self._releases:
+            self._release()
+        # tracks of counts are stored as small integers
+        return (
+            result.astype(np.float32) if result.ndim == 3 and result.dtype.kind == "u" else result
+        )
+
+    def _release(self) -> None:
+        """Let go of the pages that were read."""
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)

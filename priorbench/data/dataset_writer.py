@@ -1,23 +1,4 @@
-"""Encoded datasets on disk: written once, memory-mapped read-only by every worker.
-
-A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json``:
-
-======================  ==========================================================
-``sequence.npy``        (N, L) uint8 codes, one byte a base
-``label.npy``           (N,) or (N, outputs) float32
-``split.npy``           (N,) uint8: 0 training, 1 validation, 2 test
-``NAME.npy``            further arrays of a task, N rows each; those of shape (N, tracks, bp) are
-                        float32 (counts are stored as small integers)
-                        tracks along the middle of the window: they are shifted and turned
-                        with the sequence, the order of the tracks too (plus, minus); one row alone
-                        is shared by all examples
-``attributed.npy``      (M,) int64 rows of the validation and test splits that are attributed
-``truth.npy``           (M, L) uint8 position codes, where the truth is known
-``oracle.npy``          (M, L) float32 attribution of an oracle, where the truth is known
-``place.npy``           (N, 3) int64 number of the chromosome (``chromosomes`` in meta.json), first
-                        base of the window, and 1 or -1 for its strand, where they are known
-======================  ==========================================================
-"""
+"""Writes a dataset: the folder that `priorbench.data.dataset` describes and opens."""
 
 from __future__ import annotations
 
@@ -27,110 +8,28 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    pass
-
-
+MOST_ATTRIBUTED = 1000
+"""sequences of a split that are attributed, at most"""
 _REWRITTEN_BYTES = 4 << 20
 
 
-class NpyWriter:
-    """Appends rows to a ``.npy`` file whose number of rows is not known beforehand."""
-
-    def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Create the file; the header is completed by :meth:`close`."""
-        self._file: BinaryIO = path.open("wb+")
-        self._row_shape, self._dtype = row_shape, dtype
-        self._rows = 0
-        self._hash = hashlib.sha256(repr((row_shape, dtype.str)).encode())
-        self._header()
-
-    def _header(self) -> None:
-        # numpy pads the header so that the number of rows can grow in place
-        self._file.seek(0)
-        np.lib.format.write_array_header_1_0(
-            self._file,
-            {
-                "shape": (self._rows, *self._row_shape),
-                "fortran_order": False,
-                "descr": self._dtype.str,
-            },
-        )
-
-    def append(self, rows: NDArray[Any]) -> None:
-        """Append (k, *row_shape)."""
-        if rows.shape[1:] != self._row_shape:
-            raise ValueError(f"rows of shape {rows.shape[1:]}, wanted {self._row_shape}")
-        data = np.ascontiguousarray(rows, dtype=self._dtype)
-        self._file.write(data.data)
-        self._hash.update(data.data)
-        self._rows += len(rows)
-
-    def close(self) -> str:
-        """Complete the file and return the SHA-256 of its contents."""
-        self._header()
-        self._file.close()
-        return self._hash.hexdigest()
-
-    def abandon(self) -> None:
-        """Close the file as it is; harmless after :meth:`close`."""
-        self._file.close()
-
-    @property
-    def rows(self) -> int:
-        """Rows written so far."""
-        return self._rows
-
-
-class TrackWriter(NpyWriter):
-    """Appends float32 tracks; they are stored as the smallest integers that hold them exactly.
-
-    Counts of reads fit into one byte, rarely two. The file starts with one, and is rewritten once
-    or twice where that does not do; values that are no counts stay float32.
-    """
-
-    _DTYPES = tuple(map(np.dtype, ("uint8", "uint16", "float32")))
-
-    def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
-        """Create the file."""
-        self._path = path
-        super().__init__(path, row_shape, self._DTYPES[0])
-
-    def append(self, rows: NDArray[Any]) -> None:
-        """Append (k, *row_shape) float32."""
-        dtype = self._smallest(rows)
-        if dtype != self._dtype:
-            self._widen(dtype)
-        super().append(rows)
-
-    def _smallest(self, rows: NDArray[Any]) -> np.dtype[Any]:
-        """The first dtype, from the present one on, that holds the rows exactly."""
-        least, most = rows.min(initial=0), rows.max(initial=0)
-        for dtype in self._DTYPES[self._DTYPES.index(self._dtype) : -1]:
-            fits = least >= 0 and most < 256**dtype.itemsize
-            if fits and (rows.astype(dtype) == rows).all():
-                return dtype
-        return self._DTYPES[-1]
-
-    def _widen(self, dtype: np.dtype[Any]) -> None:
-        self.close()
-        narrow = self._path.with_name(f"{self._path.name}.narrow")
-        self._path.rename(narrow)
-        super().__init__(self._path, self._row_shape, dtype)
-        stored = np.load(narrow, mmap_mode="r", allow_pickle=False)
-        step = max(1, _REWRITTEN_BYTES // max(1, stored[:1].nbytes))
-        for start in range(0, len(stored), step):
-            super().append(stored[start : start + step])
-        narrow.unlink()
-
-
 class DatasetWriter:
-    """Writes a dataset chunk by chunk; the folder appears under its name only when complete."""
+    """Writes a dataset chunk by chunk; the folder appears under its name only when complete.
+
+    Attributes:
+        directory: the dataset's folder.
+        margin: bases at either end beyond the window.
+        chromosomes: names of the chromosomes with windows, in the order of their numbers.
+        chromosome_sizes: bp of every chromosome of the genome, in its order.
+        negative_weights: number of possible negatives that each one of a split stands for, by the
+            name of the split, where negatives were drawn.
+        notes: what was dropped or chosen while reading, for the user.
+    """
 
     def __init__(self, directory: Path) -> None:
         """Prepare to write ``directory``, which must not exist yet."""
@@ -139,17 +38,12 @@ class DatasetWriter:
         shutil.rmtree(self._partial, ignore_errors=True)
         self._partial.mkdir(parents=True)
         self._columns: dict[str, NpyWriter] = {}
-        self._aligned: dict[str, NDArray[Any]] = {}
+        self._whole: dict[str, NDArray[Any]] = {}
         self.margin = 0
-        """bases at either end beyond the window"""
         self.chromosomes: list[str] = []
-        """names, in the order of their numbers"""
         self.chromosome_sizes: dict[str, int] = {}
-        """bp of every chromosome of the genome, in its order"""
         self.negative_weights: dict[str, float] = {}
-        """how many possible negatives each one of a split stands for, where they were drawn"""
         self.notes: list[str] = []
-        """what was dropped or chosen while reading, for the user"""
         self._motifs: dict[str, NDArray[np.float64]] = {}
         self._database: dict[str, NDArray[np.float64]] = {}
 
@@ -181,7 +75,7 @@ class DatasetWriter:
 
     @property
     def rows(self) -> int:
-        """Examples written so far."""
+        """Number of examples written so far."""
         return self._columns["sequence"].rows if self._columns else 0
 
     def attribute(
@@ -193,25 +87,25 @@ class DatasetWriter:
         """Name the rows to attribute and, where known, the truth about them.
 
         Args:
-            rows: (M,) int64, of the validation split (for trials that choose a weight) and of the
-                test split.
+            rows: (M,) int64 rows of the validation split (for trials that choose a weight) and of
+                the test split.
             truth: (M, L) uint8 position codes.
             oracle: (M, L) float32 attribution that an oracle would give.
         """
-        self._aligned["attributed"] = rows
+        self._whole["attributed"] = rows
         if truth is not None:
-            self._aligned["truth"] = truth
+            self._whole["truth"] = truth
         if oracle is not None:
-            self._aligned["oracle"] = oracle
+            self._whole["oracle"] = oracle
 
-    def know_motifs(
+    def add_motifs(
         self, motifs: Mapping[str, NDArray[np.float64]], *, as_database: bool = False
     ) -> None:
-        """Say what the true motifs are, or which ones a motif may turn out to be.
+        """Store the true motifs, or motifs by which discovered ones are named.
 
         Args:
             motifs: (4, width) probabilities of A C G T by name, decoys left out.
-            as_database: whether they only name what is found.
+            as_database: whether they only name what is discovered.
         """
         known = self._database if as_database else self._motifs
         known |= motifs
@@ -220,15 +114,15 @@ class DatasetWriter:
         """Add an array that is the same for every example.
 
         Args:
-            name: of the array in a batch, where it has B rows like all others.
-            array: of one example.
+            name: name of the array in a batch, where it has B rows like all others.
+            array: the array of one example.
         """
-        self._aligned[name] = array[None]
+        self._whole[name] = array[None]
 
     def locate(
         self, chrom: NDArray[np.str_], start: NDArray[np.int64], minus: NDArray[np.bool_]
     ) -> None:
-        """Say where on a genome the windows of all examples lie, without their margins.
+        """Store where on a genome the windows of all examples lie, without their margins.
 
         Args:
             chrom: (N,) str.
@@ -237,12 +131,12 @@ class DatasetWriter:
         """
         names, number = np.unique(chrom, return_inverse=True)
         self.chromosomes = names.tolist()
-        self._aligned["place"] = np.stack([number, start, np.where(minus, -1, 1)], axis=1)
+        self._whole["place"] = np.stack([number, start, np.where(minus, -1, 1)], axis=1)
 
     def finish(self, **meta: Any) -> None:
-        """Complete the dataset and move it into place."""
+        """Complete the dataset, with ``meta`` in its meta.json, and move it into place."""
         hashes = {name: column.close() for name, column in self._columns.items()}
-        for name, array in self._aligned.items():
+        for name, array in self._whole.items():
             np.save(self._partial / f"{name}.npy", array, allow_pickle=False)
             contents = repr((array.shape, array.dtype.str)).encode() + array.tobytes()
             hashes[name] = hashlib.sha256(contents).hexdigest()
@@ -263,7 +157,7 @@ class DatasetWriter:
         self._partial.rename(self.directory)
 
     def __enter__(self) -> Self:
-        """Start writing."""
+        """Return the writer itself."""
         return self
 
     def __exit__(
@@ -278,12 +172,105 @@ class DatasetWriter:
         shutil.rmtree(self._partial, ignore_errors=True)
 
 
+def _as_lists(motifs: Mapping[str, NDArray[np.float64]]) -> dict[str, list[list[float]]]:
+    """Return matrices as JSON can hold them, rounded to six digits."""
+    return {name: matrix.round(6).tolist() for name, matrix in motifs.items()}
+
+
 def _column(path: Path, rows: NDArray[Any]) -> NpyWriter:
-    """What writes rows like these."""
+    """Return a writer of a column with rows like these."""
     if rows.ndim == 3 and rows.dtype == np.float32:
         return TrackWriter(path, rows.shape[1:])
     return NpyWriter(path, rows.shape[1:], rows.dtype)
 
 
-def _as_lists(motifs: Mapping[str, NDArray[np.float64]]) -> dict[str, list[list[float]]]:
-    return {name: matrix.round(6).tolist() for name, matrix in motifs.items()}
+class NpyWriter:
+    """Appends rows to a ``.npy`` file whose number of rows is not known beforehand."""
+
+    def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Create the file; the header is completed by :meth:`close`."""
+        self._file: BinaryIO = path.open("wb+")
+        self._row_shape, self._dtype = row_shape, dtype
+        self._rows = 0
+        self._hash = hashlib.sha256(repr((row_shape, dtype.str)).encode())
+        self._header()
+
+    def _header(self) -> None:
+        """Write the header, with the number of rows so far."""
+        # numpy pads the header so that the number of rows can grow in place
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "shape": (self._rows, *self._row_shape),
+                "fortran_order": False,
+                "descr": self._dtype.str,
+            },
+        )
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Append (k, *row_shape) rows; ValueError for rows of another shape."""
+        if rows.shape[1:] != self._row_shape:
+            raise ValueError(f"rows of shape {rows.shape[1:]}, wanted {self._row_shape}")
+        data = np.ascontiguousarray(rows, dtype=self._dtype)
+        self._file.write(data.data)
+        self._hash.update(data.data)
+        self._rows += len(rows)
+
+    def close(self) -> str:
+        """Complete the file and return the SHA-256 of its contents."""
+        self._header()
+        self._file.close()
+        return self._hash.hexdigest()
+
+    def abandon(self) -> None:
+        """Close the file as it is; harmless after :meth:`close`."""
+        self._file.close()
+
+    @property
+    def rows(self) -> int:
+        """Number of rows written so far."""
+        return self._rows
+
+
+class TrackWriter(NpyWriter):
+    """Appends float32 tracks, stored as the smallest integers that hold them exactly.
+
+    Counts of reads fit into one byte, rarely two. The file starts with one byte a value, and is
+    rewritten once or twice where that is not enough; values that are no counts stay float32.
+    """
+
+    _DTYPES = tuple(map(np.dtype, ("uint8", "uint16", "float32")))
+
+    def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
+        """Create the file."""
+        self._path = path
+        super().__init__(path, row_shape, self._DTYPES[0])
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Append (k, *row_shape) float32 rows."""
+        dtype = self._smallest(rows)
+        if dtype != self._dtype:
+            self._widen(dtype)
+        super().append(rows)
+
+    def _smallest(self, rows: NDArray[Any]) -> np.dtype[Any]:
+        """Return the first dtype, from the present one on, that holds the rows exactly."""
+        least, most = rows.min(initial=0), rows.max(initial=0)
+        for dtype in self._DTYPES[self._DTYPES.index(self._dtype) : -1]:
+            fits = least >= 0 and most < 256**dtype.itemsize
+            if fits and (rows.astype(dtype) == rows).all():
+                return dtype
+        return self._DTYPES[-1]
+
+    def _widen(self, dtype: np.dtype[Any]) -> None:
+        """Rewrite the file with a larger dtype."""
+        self.close()
+        narrow = self._path.with_name(f"{self._path.name}.narrow")
+        self._path.rename(narrow)
+        super().__init__(self._path, self._row_shape, dtype)
+        stored = np.load(narrow, mmap_mode="r", allow_pickle=False)
+        step = max(1, _REWRITTEN_BYTES // max(1, stored[:1].nbytes))
+        for start in range(0, len(stored), step):
+            super().append(stored[start : start + step])
+        narrow.unlink()

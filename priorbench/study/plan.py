@@ -18,7 +18,7 @@ from priorbench.components.contracts import Scale, Task
 from priorbench.components.extras import require_modisco
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.readers.data_file import DataFile, load_datafile
+from priorbench.data.readers.data_file import DataFile, load_data_file
 from priorbench.errors import UserError, unknown
 from priorbench.files import slug
 from priorbench.run_directory import FAILED, RunDirectory
@@ -280,7 +280,7 @@ def sources(study: Study) -> list[TaskData]:
     found = []
     served = set()
     for path in study.data:
-        data = load_datafile(path)
+        data = load_data_file(path)
         wanted = [s for s in study.tasks if _name(s) == data.task]
         specs_of_task = wanted or [_task_of(data)]
         served.update(wanted)
@@ -449,5 +449,8 @@ def _prepare(
 
 
 def _fingerprint(data: DataFile) -> list[Any]:
-    files = [[str(path), (stat := path.stat()).st_size, stat.st_mtime_ns] for path in data.files()]
+    files = [
+        [str(path), (stat := path.stat()).st_size, stat.st_mtime_ns]
+        for path in data.paths().values()
+    ]
     return [data.model_dump(mode="json"), files]

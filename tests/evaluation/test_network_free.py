@@ -111,7 +111,7 @@ def write(folder, codes, label, *, motif=None):
     with DatasetWriter(folder) as writer:
         writer.append(codes, label.astype(np.float32), split)
         if motif is not None:
-            writer.know_motifs({"one": motif})
+            writer.add_motifs({"one": motif})
         writer.attribute(np.flatnonzero(split == TEST))
         writer.finish(task="any", name="any")
     return load_dataset(folder)

@@ -1,8 +1,7 @@
-"""Takes labelled sequences to a dataset, counting them and drawing those to attribute."""
+"""Writes sequences of two classes to a dataset, counts them and draws those to attribute."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,86 @@ from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.encoding import N_CODE
 from priorbench.errors import UserError
 
-_CLASSES = ("negatives", "positives")
+from .notes import dropped_so_far
+
+CLASSES = ("negatives", "positives")
+"""names of the classes, in the order of their labels"""
 
 
-def dropped_so_far(notes: Sequence[str]) -> str:
-    """What was dropped, in brackets, for the error that nothing is left; "" if nothing was."""
-    told = [note.removesuffix(".") for note in notes if note.startswith("Dropped")]
-    return f" ({'; '.join(told)})" if told else ""
+class ClassWriter:
+    """Writes sequences of two classes, and keeps count of what was written.
+
+    The sequences to attribute are a uniform sample of the test positives and one of the
+    validation positives.
+
+    Attributes:
+        dataset: the dataset that is written.
+        notes: sentences for the user.
+    """
+
+    def __init__(
+        self, dataset: DatasetWriter, generator: np.random.Generator, at_most: int
+    ) -> None:
+        """Write to ``dataset``; draw at most ``at_most`` positives of a split."""
+        self.dataset = dataset
+        self.notes: list[str] = []
+        # streams of their own: other draws must not move the samples
+        streams = zip((TEST, VALID), generator.spawn(2), strict=True)
+        self._samples = {split: _Sample(stream, at_most) for split, stream in streams}
+        self._counts = np.zeros((len(SPLITS), len(CLASSES)), dtype=np.int64)
+        self._bases = np.zeros((len(CLASSES), 3), dtype=np.int64)
+        self._length = 0
+
+    def add(self, codes: NDArray[np.uint8], label: int, split: NDArray[np.uint8]) -> None:
+        """Append (k, L) uint8 sequences of one class, with their (k,) uint8 splits."""
+        if not len(codes):
+            return
+        first = self.dataset.rows
+        self.dataset.append(codes, np.full(len(codes), label, dtype=np.float32), split)
+        self._length = codes.shape[1]
+        self._counts[:, label] += np.bincount(split, minlength=len(SPLITS))
+        gc = np.count_nonzero((codes == 1) | (codes == 2))
+        self._bases[label] += gc, np.count_nonzero(codes == N_CODE), codes.size
+        if label == 1:
+            for number, sample in self._samples.items():
+                index = np.flatnonzero(split == number)
+                sample.add(first + index, codes[index])
+
+    def check(self, source: Path) -> None:
+        """Raise UserError, naming ``source``, if a class is empty in a split."""
+        for split, counts in zip(SPLITS, self._counts.tolist(), strict=True):
+            # positives first: without them no negatives are drawn
+            for name, count in reversed(list(zip(CLASSES, counts, strict=True))):
+                if not count:
+                    raise UserError(
+                        f"{source}: no {name} left for {split} after filtering; "
+                        "give more sequences, or other files or regions for that split"
+                        f"{dropped_so_far(self.notes)}"
+                    )
+
+    def sample(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Return the (M,) ascending int64 rows of the positives to attribute, and (M, L) codes."""
+        samples = self._samples.values()
+        rows = np.concatenate([sample.rows for sample in samples])
+        drawn = [sample.codes for sample in samples if sample.codes is not None]
+        codes = np.concatenate([np.empty((0, self._length), np.uint8), *drawn])
+        order = np.argsort(rows)
+        return rows[order], codes[order]
+
+    def summary(self) -> list[str]:
+        """Return the notes so far, headed by counts and composition."""
+        counts = "; ".join(
+            f"{split} {positives:,} + {negatives:,}"
+            for split, (negatives, positives) in zip(SPLITS, self._counts.tolist(), strict=True)
+        )
+        gc, unknown, total = self._bases.T
+        share = gc / np.maximum(total - unknown, 1)
+        return [
+            f"Windows of {self._length:,} bp, positives + negatives: {counts}.",
+            f"GC content: positives {share[1]:.1%}, negatives {share[0]:.1%}; "
+            f"N: {unknown.sum() / max(total.sum(), 1):.2%} of all bases.",
+            *self.notes,
+        ]
 
 
 class _Sample:
@@ -27,6 +99,10 @@ class _Sample:
 
     Each gets a random key, and those with the smallest keys stay. Which they are does not depend
     on the size of the chunks.
+
+    Attributes:
+        rows: (k,) int64 rows of the sample.
+        codes: (k, L) uint8 sequences, or None before any was offered.
     """
 
     def __init__(self, generator: np.random.Generator, at_most: int) -> None:
@@ -42,84 +118,3 @@ class _Sample:
         pool = codes if self.codes is None else np.concatenate([self.codes, codes])
         self.rows = np.concatenate([self.rows, rows])[kept]
         self._keys, self.codes = keys[kept], pool[kept]
-
-
-class ClassWriter:
-    """Writes sequences of two classes and keeps what is said about them afterwards.
-
-    The sequences to attribute are a uniform sample of the test positives and one of the
-    validation positives.
-
-    Attributes:
-        notes: sentences for the user.
-    """
-
-    def __init__(self, writer: DatasetWriter, generator: np.random.Generator, at_most: int) -> None:
-        """Write to ``writer``; draw at most ``at_most`` positives of a split with ``generator``."""
-        self.notes: list[str] = []
-        self._writer = writer
-        # streams of their own: other draws must not move the samples
-        streams = zip((TEST, VALID), generator.spawn(2), strict=True)
-        self._samples = {split: _Sample(stream, at_most) for split, stream in streams}
-        self._counts = np.zeros((len(SPLITS), len(_CLASSES)), dtype=np.int64)
-        self._bases = np.zeros((len(_CLASSES), 3), dtype=np.int64)
-        self._length = 0
-
-    def located(self, sizes: Mapping[str, int]) -> None:
-        """Say how many bp every chromosome of the genome has."""
-        self._writer.chromosome_sizes = dict(sizes)
-
-    def sampled(self, split: int, candidates: int, drawn: int) -> None:
-        """Say from how many possible negatives those of a split were drawn."""
-        if candidates > drawn > 0:
-            self._writer.negative_weights[SPLITS[split]] = candidates / drawn
-
-    def add(self, codes: NDArray[np.uint8], label: int, split: NDArray[np.uint8]) -> None:
-        """Append (k, L) uint8 sequences of one class, with their (k,) uint8 splits."""
-        if not len(codes):
-            return
-        first = self._writer.rows
-        self._writer.append(codes, np.full(len(codes), label, dtype=np.float32), split)
-        self._length = codes.shape[1]
-        self._counts[:, label] += np.bincount(split, minlength=len(SPLITS))
-        gc = np.count_nonzero((codes == 1) | (codes == 2))
-        self._bases[label] += gc, np.count_nonzero(codes == N_CODE), codes.size
-        if label == 1:
-            for number, sample in self._samples.items():
-                index = np.flatnonzero(split == number)
-                sample.add(first + index, codes[index])
-
-    def check(self, source: Path) -> None:
-        """Raise UserError, naming ``source``, if a class is empty in a split."""
-        for split, counts in zip(SPLITS, self._counts.tolist(), strict=True):
-            # positives first: without them no negatives are drawn
-            for name, count in reversed(list(zip(_CLASSES, counts, strict=True))):
-                if not count:
-                    raise UserError(
-                        f"{source}: no {name} left for {split} after filtering; "
-                        "give more sequences, or other files or regions for that split"
-                        f"{dropped_so_far(self.notes)}"
-                    )
-
-    def sample(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """(M,) ascending int64 rows of the positives to attribute, and their (M, L) codes."""
-        rows = np.concatenate([sample.rows for sample in self._samples.values()])
-        found = [s.codes for s in self._samples.values() if s.codes is not None]
-        codes = np.concatenate([np.empty((0, self._length), np.uint8), *found])
-        order = np.argsort(rows)
-        return rows[order], codes[order]
-
-    def summary(self) -> list[str]:
-        """The notes so far, headed by counts and composition."""
-        counts = "; ".join(
-            f"{split} {positives:,} + {negatives:,}"
-            for split, (negatives, positives) in zip(SPLITS, self._counts.tolist(), strict=True)
-        )
-        gc, unknown, total = self._bases.T
-        share = gc / np.maximum(total - unknown, 1)
-        return [
-            f"Windows of {self._length:,} bp, positives + negatives: {counts}.",
-            f"GC content: positives {share[1]:.1%}, negatives {share[0]:.1%}; "
-            f"N: {unknown.sum() / max(total.sum(), 1):.2%} of all bases.",
-            *self.notes,
-        ]

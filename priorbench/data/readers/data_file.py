@@ -1,4 +1,4 @@
-"""The user's own data: ``--data FILE.toml``."""
+"""Data files: TOML that names the user's own sequences, peaks and signal (``--data FILE.toml``)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ _Text = Annotated[str, Field(min_length=1, strict=True)]
 _Regions = Annotated[tuple[_Text, ...], Field(min_length=1)]
 
 _FASTA_KEYS = ("positives", "test_positives", "test_negatives")
-_GENOME_KEYS = ("genome", "peaks", "length", "valid_regions", "test_regions", "sites", "covered")
-_PLANTED = ("binary", "rbp", "short-motif", "syntax", "suboptimal", "edges")
+_GENOME_KEYS = ("genome", "peaks", "valid_regions", "test_regions", "sites", "covered")
+"""keys of a genome; ``length`` is not among them, as FASTA files may state theirs"""
+_TWO_CLASSES = ("binary", "rbp", "short-motif", "syntax", "suboptimal", "edges")
 """tasks that tell positives from negatives"""
 _TASKS_OF_KEY = {
-    "negatives": _PLANTED,
-    "test_positives": _PLANTED,
-    "test_negatives": _PLANTED,
+    "negatives": _TWO_CLASSES,
+    "test_positives": _TWO_CLASSES,
+    "test_negatives": _TWO_CLASSES,
     "plus": ("profile",),
     "minus": ("profile",),
     "control_plus": ("profile",),
@@ -38,38 +39,91 @@ _PAIRS = (
     ("control_plus", "control_minus"),
 )
 """keys of which one makes no sense without the other"""
-_BUILTIN_TASKS = (*_PLANTED, "profile", "multitask")
+_BUILTIN_TASKS = (*_TWO_CLASSES, "profile", "multitask")
+
+
+def load_data_file(path: Path) -> DataFile:
+    """Read and check a data file.
+
+    Args:
+        path: the TOML file; the paths in it are relative to its folder.
+
+    Raises:
+        UserError: the file cannot be read or is not TOML, a key is unknown, has a wrong value or
+            does not belong to the task, a named file is missing, FASTA and genome keys are mixed,
+            or half of a pair is missing; one line that names file, key, value and fix.
+    """
+    table = _parse(path)
+    known = [key for key in DataFile.model_fields if key != "source"]
+    for key in table:
+        if key not in known:
+            raise UserError(f"{path}: {unknown('key', key, known)}")
+    if "task" not in table:
+        raise UserError(f"{path}: key 'task' is missing; write task = \"binary\"")
+    try:
+        data = DataFile.model_validate({"name": path.stem, **table, "source": path})
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_line(error)}") from None
+    for problem in _problems(data):
+        raise UserError(f"{path}: {problem}")
+    return data
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    """Return the keys and values of a TOML file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such data file; check the path") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file; a data file is TOML") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+
+
+def _first_line(error: ValidationError) -> str:
+    """Return the first problem that pydantic lists, as ``key = value: reason``."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    reason = (
+        first["msg"].removeprefix("Value error, ").replace("Input ", "").replace("tuple", "list")
+    )
+    return f"{key} = {first['input']!r}: {reason}"
 
 
 class DataFile(BaseModel):
-    """What a data file says, with paths resolved against its folder.
+    """The contents of a data file, with paths resolved against its folder.
 
-    Either FASTA files (``positives`` and ``negatives``, with an optional test pair) or a
-    ``genome`` with ``peaks`` (and optional background intervals as ``negatives``).
+    It names either FASTA files (``positives`` and ``negatives``, with an optional test pair, or
+    ``positives`` with ``labels``) or a ``genome`` with ``peaks`` (and optional background
+    intervals as ``negatives``).
 
     Attributes:
-        source: the TOML file.
-        task: name of a task.
-        name: of the dataset; the file's stem by default.
-        positives: FASTA of sequences with label 1.
+        source: the TOML file itself.
+        task: name of the task.
+        name: name of the dataset; the file's stem by default.
+        positives: FASTA of sequences with label 1, or of all sequences that ``labels`` lists.
         negatives: FASTA of sequences with label 0, or BED of background intervals.
         test_positives: FASTA of held-out sequences with label 1.
         test_negatives: FASTA of held-out sequences with label 0.
         genome: FASTA of the genome.
-        peaks: BED3 to narrowPeak.
+        peaks: BED3 to narrowPeak of what is bound.
         length: window in bp.
         valid_regions: chromosomes or ``chrom:start-end`` for validation.
         test_regions: chromosomes or ``chrom:start-end`` for testing.
-        covered: BED; windows that reach outside (of profiles: whose reads do) are dropped.
-        signal: unstranded bigWig.
-        plus: bigWig of the plus strand.
-        minus: bigWig of the minus strand.
+        covered: BED of what was measured; windows that reach outside (of profiles: windows whose
+            reads do) are dropped.
+        signal: bigWig of reads without strand.
+        plus: bigWig of the plus strand's reads.
+        minus: bigWig of the minus strand's reads.
         control_plus: bigWig of the control's plus strand.
         control_minus: bigWig of the control's minus strand.
-        labels: TSV of several labels a sequence.
-        motifs: MEME file of matrices to scan for.
+        labels: tab-separated table of several labels a sequence.
+        motifs: MEME file of the matrices to scan for.
         motif_p_value: p below which a match of a matrix counts as a site; 1e-4 if left out.
-        database: MEME file of matrices by which motifs that are discovered are named.
+        database: MEME file of the matrices by which discovered motifs are named.
         sites: BED of known sites.
     """
 
@@ -111,17 +165,23 @@ class DataFile(BaseModel):
         source: Path = info.data["source"]
         return source.parent / Path(value).expanduser()
 
-    def given(self) -> dict[str, Any]:
-        """The keys that the file gives, in the model's order, without ``source``."""
+    def entries(self) -> dict[str, Any]:
+        """Return values by key, for the keys that are set, in the model's order.
+
+        ``source``, which is no key of the file, is left out.
+        """
         values = {key: getattr(self, key) for key in type(self).model_fields if key != "source"}
         return {key: value for key, value in values.items() if value is not None}
 
-    def files(self) -> list[Path]:
-        """Every file that the data file names; all of them exist."""
-        return list(self._files().values())
+    def paths(self) -> dict[str, Path]:
+        """Return every file that is named, by its key; all of them exist."""
+        return {key: value for key, value in self.entries().items() if key in _PATH_KEYS}
 
-    def _files(self) -> dict[str, Path]:
-        return {key: value for key, value in self.given().items() if key in _PATH_KEYS}
+    def genome_windows(self) -> tuple[Path, Path, int]:
+        """Return genome, peaks and window in bp; UserError if one of them is missing."""
+        if self.genome is None or self.peaks is None or self.length is None:
+            raise UserError(f"{self.source}: genome, peaks and length are needed; add all three")
+        return self.genome, self.peaks, self.length
 
 
 _PATH_KEYS = frozenset(
@@ -131,80 +191,32 @@ _PATH_KEYS = frozenset(
 )
 
 
-def load_datafile(path: Path) -> DataFile:
-    """Read and check a data file.
-
-    Args:
-        path: the TOML file; the paths in it are relative to its folder.
-
-    Raises:
-        UserError: one line that names file, key, value and fix: the file cannot be read or is
-            not TOML, a key is unknown, has a wrong value or does not belong to the task, a
-            named file is missing, FASTA and genome keys are mixed or half of a pair is given.
-    """
-    table = _parse(path)
-    known = [key for key in DataFile.model_fields if key != "source"]
-    for key in table:
-        if key not in known:
-            raise UserError(f"{path}: {unknown('key', key, known)}")
-    if "task" not in table:
-        raise UserError(f"{path}: key 'task' is missing; write task = \"binary\"")
-    try:
-        data = DataFile.model_validate({"name": path.stem, **table, "source": path})
-    except ValidationError as error:
-        raise UserError(f"{path}: {_first_line(error)}") from None
-    for problem in _problems(data):
-        raise UserError(f"{path}: {problem}")
-    return data
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such data file; check the path") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; a data file is TOML") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
-
-
-def _first_line(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    reason = (
-        first["msg"].removeprefix("Value error, ").replace("Input ", "").replace("tuple", "list")
-    )
-    return f"{key} = {first['input']!r}: {reason}"
-
-
 def _problems(data: DataFile) -> Iterator[str]:
-    """What is wrong with the keys together, the most telling first."""
-    given = data.given()
-    yield from _foreign_keys(data.task, given)
-    yield from _mixed_modes(data.task, given)
-    yield from _halves(given)
-    for key, file in data._files().items():
-        if not file.is_file():
-            yield f"{key}: no such file: {file}; paths are relative to the data file"
+    """Yield what is wrong with the keys together, the most telling first."""
+    entries = data.entries()
+    yield from _foreign_keys(data.task, entries)
+    yield from _mixed_modes(data.task, entries)
+    yield from _halves(entries)
+    for key, path in data.paths().items():
+        if not path.is_file():
+            yield f"{key}: no such file: {path}; paths are relative to the data file"
 
 
-def _foreign_keys(task: str, given: dict[str, Any]) -> Iterator[str]:
+def _foreign_keys(task: str, entries: dict[str, Any]) -> Iterator[str]:
+    """Yield a problem for each key that belongs to other tasks."""
     for key, tasks in _TASKS_OF_KEY.items():
-        # what a plug-in's task reads is for the plug-in to say
-        if key in given and task in _BUILTIN_TASKS and task not in tasks:
+        # a plug-in's task says itself what it reads
+        if key in entries and task in _BUILTIN_TASKS and task not in tasks:
             yield (
                 f"key {key!r} does not belong to task {task!r} (it is for {', '.join(tasks)}); "
                 "remove it or change the task"
             )
 
 
-def _mixed_modes(task: str, given: dict[str, Any]) -> Iterator[str]:
-    fasta = [key for key in _FASTA_KEYS if key in given]
-    # a FASTA file may state its length
-    genome = [key for key in _GENOME_KEYS if key in given and key != "length"]
+def _mixed_modes(task: str, entries: dict[str, Any]) -> Iterator[str]:
+    """Yield a problem if both FASTA files and a genome are named, or neither."""
+    fasta = [key for key in _FASTA_KEYS if key in entries]
+    genome = [key for key in _GENOME_KEYS if key in entries]
     if fasta and genome:
         yield (
             f"{fasta[0]!r} (FASTA) and {genome[0]!r} (genome) are given together; "
@@ -215,20 +227,20 @@ def _mixed_modes(task: str, given: dict[str, Any]) -> Iterator[str]:
         yield f"no data for task {task!r}; {example}"
 
 
-def _halves(given: dict[str, Any]) -> Iterator[str]:
+def _halves(entries: dict[str, Any]) -> Iterator[str]:
+    """Yield a problem for each key that needs another key, or that excludes one."""
     pairs = list(_PAIRS)
-    if "genome" not in given and "labels" not in given:
+    if "genome" not in entries and "labels" not in entries:
         pairs.append(("positives", "negatives"))
-    for pair in pairs:
-        here = [key for key in pair if key in given]
-        if len(here) == 1:
-            missing = pair[1] if here[0] == pair[0] else pair[0]
-            yield f"{here[0]!r} is given without {missing!r}; add {missing!r}"
-    if "test_positives" in given and "positives" not in given:
+    for first, second in pairs:
+        if (first in entries) != (second in entries):
+            present, missing = (first, second) if first in entries else (second, first)
+            yield f"{present!r} is given without {missing!r}; add {missing!r}"
+    if "test_positives" in entries and "positives" not in entries:
         yield "'test_positives' is given without 'positives'; add 'positives' and 'negatives'"
-    if "genome" in given and "length" not in given:
+    if "genome" in entries and "length" not in entries:
         yield "'length' is missing; give the window in bp, such as length = 1000"
-    if "motif_p_value" in given and "motifs" not in given:
+    if "motif_p_value" in entries and "motifs" not in entries:
         yield "'motif_p_value' is given without 'motifs'; add 'motifs', a MEME file"
-    if "motifs" in given and "sites" in given:
+    if "motifs" in entries and "sites" in entries:
         yield "'motifs' and 'sites' are given together; the truth comes from one, remove the other"

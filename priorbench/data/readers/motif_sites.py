@@ -1,4 +1,4 @@
-"""Known motif sites, against which the localisation of attributions is scored."""
+"""The sequences to attribute, and the known motif sites that attributions of them are scored by."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.codes import BACKGROUND, MOTIF, NEUTRAL
+from priorbench.data.codes import BACKGROUND, MOTIF, NEUTRAL, TEST, VALID
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.bed import Intervals
 from priorbench.data.formats.fasta import open_bytes
@@ -25,9 +25,79 @@ _PSEUDOCOUNT = 1e-4
 _SMALLEST = 1e-3
 
 
+def record_motifs(writer: DatasetWriter, data: DataFile) -> None:
+    """Store the matrices that a data file names in its dataset.
+
+    Readers call this first: an error in the matrices should not wait for the sequences.
+
+    Raises:
+        UserError: a MEME file cannot be used.
+    """
+    if data.motifs is not None:
+        writer.add_motifs(read_motifs(data.motifs))
+    if data.database is not None:
+        writer.add_motifs(read_motifs(data.database), as_database=True)
+
+
+def draw_attributed(
+    split: NDArray[np.uint8],
+    eligible: NDArray[np.bool_],
+    generator: np.random.Generator,
+    at_most: int,
+) -> NDArray[np.int64]:
+    """Draw the rows to attribute, ascending: some of the test and some of the validation split.
+
+    Args:
+        split: (N,) uint8.
+        eligible: (N,) bool, rows that may be drawn.
+        generator: draws the rows.
+        at_most: rows of each of the two splits.
+    """
+    candidates = [np.flatnonzero(eligible & (split == number)) for number in (TEST, VALID)]
+    return np.sort(np.concatenate([generator.permutation(c)[:at_most] for c in candidates]))
+
+
+def attribute_rows(
+    writer: DatasetWriter,
+    data: DataFile,
+    rows: NDArray[np.int64],
+    codes: NDArray[np.uint8],
+    *,
+    both_strands: bool,
+    sites: Intervals | None = None,
+    windows: Windows | None = None,
+) -> None:
+    """Name the rows to attribute, with the truth about them where the data file has a source of it.
+
+    Args:
+        writer: takes rows, truth and a note.
+        data: the data file, whose ``motifs`` are scanned for.
+        rows: (M,) int64.
+        codes: (M, L) uint8 sequences of these rows.
+        both_strands: whether motifs may lie on the other strand.
+        sites: known sites, which are looked up where there are no motifs.
+        windows: (M,) windows of these rows on the genome of the sites.
+    """
+    if data.motifs is not None:
+        threshold = P_VALUE if data.motif_p_value is None else data.motif_p_value
+        known = scan_motifs(data.motifs, codes, both_strands=both_strands, threshold=threshold)
+        source, truth, oracle = data.motifs, known.truth, known.oracle
+    elif sites is not None and windows is not None:
+        source, truth, oracle = sites.path, mark_sites(sites, windows, codes.shape[1]), None
+    else:
+        writer.attribute(rows)
+        return
+    writer.attribute(rows, truth, oracle)
+    with_site = int(truth.any(axis=1).sum())
+    writer.notes.append(
+        f"Known sites of {source.name} are in {with_site:,} of the {len(truth):,} attributed "
+        f"sequences and cover {truth.astype(bool).mean():.1%} of their bases."
+    )
+
+
 @dataclass(frozen=True)
 class KnownSites:
-    """What is known about windows.
+    """What matrices say about windows.
 
     Attributes:
         truth: (M, L) uint8: ``MOTIF`` on a site, ``NEUTRAL`` on those of its positions that say
@@ -40,8 +110,86 @@ class KnownSites:
     oracle: NDArray[np.float32]
 
 
+def scan_motifs(
+    path: Path, codes: NDArray[np.uint8], *, both_strands: bool, threshold: float = P_VALUE
+) -> KnownSites:
+    """Scan windows for the matrices of a MEME file, as FIMO does (Grant et al. 2011).
+
+    The oracle is log(p(base) / 0.25), natural, of the observed base in the hit's matrix, on
+    the hit's strand, with FIMO's pseudocount; where hits overlap, the largest. Magnitudes below
+    0.001, an N among them, become 0.001, so that every position of a site has a value. Columns of
+    less than 0.2 bits are neutral, unless another hit says more about the position.
+
+    Args:
+        path: the MEME file.
+        codes: (M, L) uint8.
+        both_strands: whether the other strand is scanned too.
+        threshold: p-value of a hit.
+
+    Raises:
+        UserError: the MEME file cannot be used, no matrix fits into a window, or none is long
+            enough to match at the threshold.
+    """
+    from memelite import fimo
+
+    length = codes.shape[1]
+    motifs = {
+        name: matrix for name, matrix in read_motifs(path).items() if matrix.shape[1] <= length
+    }
+    if not motifs:
+        raise UserError(f"{path}: every motif is longer than the windows of {length} bp")
+    widest = max(matrix.shape[1] for matrix in motifs.values())
+    if 0.25**widest >= threshold:
+        raise UserError(
+            f"{path}: no motif can match at p < {threshold:g}, the longest has {widest} bp; set "
+            f"motif_p_value = {2 * 0.25**widest:.1g} in the data file, or more"
+        )
+    score = np.full(codes.shape, -np.inf, dtype=np.float32)
+    informative = np.zeros(codes.shape, dtype=bool)
+    one_hot = (codes[:, None, :] == np.arange(4, dtype=np.uint8)[None, :, None]).astype(np.int8)
+    # one table a motif, in their order; ends are excluded on both strands
+    tables = fimo(
+        motifs,
+        one_hot,
+        eps=_PSEUDOCOUNT,
+        threshold=threshold,
+        reverse_complement=both_strands,
+    )
+    for matrix, hits in zip(motifs.values(), tables, strict=True):
+        # N has no column of its own: its row is log(1) = 0
+        odds = np.log(np.vstack([matrix + _PSEUDOCOUNT, np.full(matrix.shape[1], 0.25)]) / 0.25)
+        reverse = odds[[3, 2, 1, 0, 4], ::-1]
+        bits = 2 + (matrix * np.log2(np.where(matrix > 0, matrix, 1))).sum(axis=0)
+        known = bits >= NEUTRAL_BELOW
+        for strand, weights, tells in (("+", odds, known), ("-", reverse, known[::-1])):
+            mine = hits[hits["strand"] == strand]
+            row = mine["sequence_name"].to_numpy(dtype=np.int64)[:, None]
+            offset = np.arange(matrix.shape[1])
+            column = mine["start"].to_numpy(dtype=np.int64)[:, None] + offset
+            np.maximum.at(score, (row, column), weights[codes[row, column], offset])
+            np.logical_or.at(informative, (row, column), tells[offset])
+    return _known_sites(score, informative)
+
+
+def _known_sites(score: NDArray[np.float32], informative: NDArray[np.bool_]) -> KnownSites:
+    """Turn log-odds, -inf where there is no hit, into truth and oracle.
+
+    Args:
+        score: (M, L) float32 log-odds; changed in place.
+        informative: (M, L) bool, whether a hit's column there says anything about the base.
+    """
+    neutral = np.isfinite(score) & ~informative
+    score[neutral] = -np.inf
+    hit = np.isfinite(score)
+    small = hit & (np.abs(score) < _SMALLEST)
+    score[small] = np.where(score[small] < 0, -_SMALLEST, _SMALLEST)
+    score[~hit] = 0
+    truth = np.where(hit, MOTIF, np.where(neutral, NEUTRAL, BACKGROUND))
+    return KnownSites(truth.astype(np.uint8), score)
+
+
 def read_motifs(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Probability matrices of a MEME file.
+    """Read the probability matrices of a MEME file.
 
     Args:
         path: minimal or full MEME format, plain or gzip; alphabet ACGT or ACGU.
@@ -50,14 +198,14 @@ def read_motifs(path: Path) -> dict[str, NDArray[np.float64]]:
         (4, width) matrices by name, columns summing to one, rows A C G T.
 
     Raises:
-        UserError: if there are no matrices, or one cannot be read.
+        UserError: there are no matrices, or one cannot be read.
     """
     from memelite.io import read_meme
 
     with open_bytes(path) as stream:
         contents = stream.read()
-    wanted = contents.count(b"letter-probability matrix")
-    if not wanted:
+    announced = contents.count(b"letter-probability matrix")
+    if not announced:
         raise UserError(f"{path}: no matrices; give a MEME file with letter-probability matrices")
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "motifs.meme"
@@ -69,10 +217,10 @@ def read_motifs(path: Path) -> dict[str, NDArray[np.float64]]:
                 f"{path}: a matrix cannot be read ({error}); write one line of four "
                 "probabilities a position, and w= in the line above"
             ) from None
-    if len(motifs) != wanted:
+    if len(motifs) != announced:
         raise UserError(
-            f"{path}: {wanted} matrices, but {len(motifs)} are complete and have a name of their "
-            "own; check the last one and the names"
+            f"{path}: {announced} matrices, but {len(motifs)} are complete and have a name of "
+            "their own; check the last one and the names"
         )
     for name, matrix in motifs.items():
         total = matrix.sum(axis=0)
@@ -84,107 +232,13 @@ def read_motifs(path: Path) -> dict[str, NDArray[np.float64]]:
     return motifs
 
 
-def read_known_motifs(writer: DatasetWriter, data: DataFile) -> None:
-    """Tell a dataset the matrices that a data file names; an error in them comes first.
-
-    Raises:
-        UserError: if a MEME file cannot be used.
-    """
-    if data.motifs is not None:
-        writer.know_motifs(read_motifs(data.motifs))
-    if data.database is not None:
-        writer.know_motifs(read_motifs(data.database), as_database=True)
-
-
-def scan_known_motifs(
-    data: DataFile, codes: NDArray[np.uint8], *, reverse_complement: bool
-) -> KnownSites:
-    """:func:`scan_motifs` as a data file with ``motifs`` asks for it."""
-    assert data.motifs is not None
-    threshold = P_VALUE if data.motif_p_value is None else data.motif_p_value
-    return scan_motifs(
-        data.motifs, codes, reverse_complement=reverse_complement, threshold=threshold
-    )
-
-
-def scan_motifs(
-    path: Path, codes: NDArray[np.uint8], *, reverse_complement: bool, threshold: float = P_VALUE
-) -> KnownSites:
-    """Scan the matrices of a MEME file over windows, as FIMO does (Grant et al. 2011).
-
-    The oracle is log(p(base) / 0.25), natural, of the observed base in the hit's matrix, on
-    the hit's strand, with FIMO's pseudocount; where hits overlap, the largest. Magnitudes below
-    0.001, an N among them, become 0.001, so that every position of a site has a value. Columns of
-    less than 0.2 bits are neutral, unless another hit says more about the position.
-
-    Args:
-        path: the MEME file.
-        codes: (M, L) uint8.
-        reverse_complement: whether the other strand is scanned too.
-        threshold: p-value of a hit.
-
-    Raises:
-        UserError: if the MEME file cannot be used, no matrix fits into a window, or none is long
-            enough to match at the threshold.
-    """
-    from memelite import fimo
-
-    length = codes.shape[1]
-    motifs = {name: one for name, one in read_motifs(path).items() if one.shape[1] <= length}
-    if not motifs:
-        raise UserError(f"{path}: every motif is longer than the windows of {length} bp")
-    widest = max(matrix.shape[1] for matrix in motifs.values())
-    if 0.25**widest >= threshold:
-        raise UserError(
-            f"{path}: no motif can match at p < {threshold:g}, the longest has {widest} bp; set "
-            f"motif_p_value = {2 * 0.25**widest:.1g} in the data file, or more"
-        )
-    score = np.full(codes.shape, -np.inf, dtype=np.float32)
-    told = np.zeros(codes.shape, dtype=bool)
-    one_hot = (codes[:, None, :] == np.arange(4, dtype=np.uint8)[None, :, None]).astype(np.int8)
-    # one table a motif, in their order; ends are excluded on both strands
-    tables = fimo(
-        motifs,
-        one_hot,
-        eps=_PSEUDOCOUNT,
-        threshold=threshold,
-        reverse_complement=reverse_complement,
-    )
-    for matrix, hits in zip(motifs.values(), tables, strict=True):
-        # N has no column of its own: its row is log(1) = 0
-        odds = np.log(np.vstack([matrix + _PSEUDOCOUNT, np.full(matrix.shape[1], 0.25)]) / 0.25)
-        reverse = odds[[3, 2, 1, 0, 4], ::-1]
-        bits = 2 + (matrix * np.log2(np.where(matrix > 0, matrix, 1))).sum(axis=0)
-        tells = bits >= NEUTRAL_BELOW
-        for strand, weights, telling in (("+", odds, tells), ("-", reverse, tells[::-1])):
-            mine = hits[hits["strand"] == strand]
-            row = mine["sequence_name"].to_numpy(dtype=np.int64)[:, None]
-            offset = np.arange(matrix.shape[1])
-            column = mine["start"].to_numpy(dtype=np.int64)[:, None] + offset
-            np.maximum.at(score, (row, column), weights[codes[row, column], offset])
-            np.logical_or.at(told, (row, column), telling[offset])
-    return _known(score, told)
-
-
-def _known(score: NDArray[np.float32], told: NDArray[np.bool_]) -> KnownSites:
-    """From log-odds, -inf where there is no hit, and whether a hit's column says anything."""
-    neutral = np.isfinite(score) & ~told
-    score[neutral] = -np.inf
-    hit = np.isfinite(score)
-    small = hit & (np.abs(score) < _SMALLEST)
-    score[small] = np.where(score[small] < 0, -_SMALLEST, _SMALLEST)
-    score[~hit] = 0
-    truth = np.where(hit, MOTIF, np.where(neutral, NEUTRAL, BACKGROUND))
-    return KnownSites(truth.astype(np.uint8), score)
-
-
 def mark_sites(sites: Intervals, windows: Windows, length: int) -> NDArray[np.uint8]:
-    """Where known sites lie in genomic windows.
+    """Mark where known sites lie in genomic windows.
 
     Args:
         sites: known sites; those of strand "+" or "-" count on their own strand only.
         windows: (M,) windows.
-        length: of the windows in bp.
+        length: window in bp.
 
     Returns:
         (M, length) uint8 along the strand of the window, ``MOTIF`` on a site and ``BACKGROUND``
@@ -198,7 +252,7 @@ def mark_sites(sites: Intervals, windows: Windows, length: int) -> NDArray[np.ui
             for row in np.flatnonzero((windows.chrom == name) & (windows.minus == minus)).tolist():
                 first = windows.start[row]
                 inside = (begin < first + length) & (end > first)
-                for one, last in zip(begin[inside] - first, end[inside] - first, strict=True):
-                    truth[row, max(one, 0) : last] = MOTIF
+                for start, stop in zip(begin[inside] - first, end[inside] - first, strict=True):
+                    truth[row, max(start, 0) : stop] = MOTIF
     truth[windows.minus] = truth[windows.minus, ::-1]
     return truth

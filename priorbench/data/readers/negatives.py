@@ -12,11 +12,13 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.data.codes import SPLITS, TEST, VALID
 from priorbench.data.formats.bed import Intervals, within
 from priorbench.data.formats.encoding import decode
 from priorbench.data.formats.genome import Genome, cache_folder
 
-from .genome_windows import Segment, Windows, concatenate
+from .genome_splits import Segment
+from .genome_windows import Windows, concatenate
 
 _MAX_CANDIDATES = 3_000_000
 _BLOCK_BASES = 10_000_000
@@ -24,17 +26,79 @@ _POSITIVES = "positives"
 
 
 @dataclass(frozen=True)
-class _Block:
-    """Neighbouring tiles of one segment that may become negatives."""
+class DrawnNegatives:
+    """Negatives drawn from a genome.
 
-    chrom: str
-    start: NDArray[np.int64]
+    Attributes:
+        windows: the negatives, on the plus strand, ordered by split and position; fewer than the
+            positives where the genome has too few tiles left.
+        candidates: number of tiles that they were drawn from, by split.
+    """
+
+    windows: Windows
+    candidates: Mapping[int, int]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """How many tiles each negative stands for, by name of the validation and test split."""
+        weights = {}
+        for split in (VALID, TEST):
+            possible = self.candidates.get(split, 0)
+            drawn = int((self.windows.split == split).sum())
+            if possible > drawn > 0:
+                weights[SPLITS[split]] = possible / drawn
+        return weights
+
+
+def draw_negatives(
+    genome: Genome,
+    positives: Windows,
+    peaks: Intervals,
+    segments: Sequence[Segment],
+    *,
+    length: int,
+    generator: np.random.Generator,
+    covered: Intervals | None = None,
+) -> DrawnNegatives:
+    """Draw as many windows as there are positives in each split, with the same GC content.
+
+    Candidates are the tiles of ``length`` bp of the split's own segments, on chromosomes with
+    positives, that share no base with a peak or with a positive window; at most 3,000,000 of
+    them, drawn at random. ``tangermeme`` matches them in bins of 2% GC, and leaves out
+    windows of which a tenth or more is N. It sees the tiles of one split as a small genome of
+    its own, so that neither region borders nor peaks can be crossed.
+
+    Args:
+        genome: the genome.
+        positives: the positive windows of all splits.
+        peaks: everything that a negative must not touch.
+        segments: the genome's segments, each of one split.
+        length: window in bp.
+        generator: draws which of the matching tiles are taken.
+        covered: intervals within which tiles must lie; anywhere by default.
+    """
+
+    def free(chrom: NDArray[np.str_], start: NDArray[np.int64]) -> NDArray[np.bool_]:
+        taken = overlapping(chrom, start, length, peaks)
+        taken |= touching(chrom, start, length, positives)
+        if covered is not None:
+            taken |= ~within(chrom, start, length, covered)
+        return ~taken
+
+    drawn, candidates = [positives.select(slice(0))], {}
+    for split in np.unique(positives.split).tolist():
+        mine = positives.select(positives.split == split)
+        chroms = set(mine.chrom.tolist())
+        own = [s for s in segments if s.split == split and s.chrom in chroms]
+        blocks, candidates[split] = _candidates(own, free, length, generator)
+        drawn.append(_match(genome, mine, blocks, length=length, generator=generator))
+    return DrawnNegatives(concatenate(drawn), candidates)
 
 
 def overlapping(
     chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, intervals: Intervals
 ) -> NDArray[np.bool_]:
-    """(k,) whether each window of ``length`` bp shares a base with any of the intervals."""
+    """Return (k,) bool: whether each window of ``length`` bp shares a base with an interval."""
     result = np.zeros(len(start), dtype=bool)
     for name in np.unique(chrom).tolist():
         rows = np.flatnonzero(chrom == name)
@@ -49,7 +113,14 @@ def overlapping(
 def touching(
     chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, windows: Windows
 ) -> NDArray[np.bool_]:
-    """(k,) whether each window of ``length`` bp shares a base with one of ``windows``."""
+    """Return (k,) bool: whether each window of ``length`` bp shares a base with another one.
+
+    Args:
+        chrom: (k,) str.
+        start: (k,) int64.
+        length: length of all windows in bp.
+        windows: the other windows.
+    """
     result = np.zeros(len(start), dtype=bool)
     for name in np.unique(chrom).tolist():
         rows = np.flatnonzero(chrom == name)
@@ -60,62 +131,16 @@ def touching(
 
 
 @dataclass(frozen=True)
-class DrawnNegatives:
-    """Negatives drawn from a genome.
+class _Block:
+    """Neighbouring tiles of one segment that may become negatives.
 
     Attributes:
-        windows: of the plus strand, ordered by split and position; fewer than the positives where
-            the genome has too few tiles left.
-        candidates: tiles that they were drawn from, by split.
+        chrom: name of the chromosome.
+        start: (k,) int64 first bases of the tiles, ascending.
     """
 
-    windows: Windows
-    candidates: Mapping[int, int]
-
-
-def draw_negatives(
-    genome: Genome,
-    positives: Windows,
-    peaks: Intervals,
-    segments: Sequence[Segment],
-    *,
-    length: int,
-    generator: np.random.Generator,
-    covered: Intervals | None = None,
-) -> DrawnNegatives:
-    """As many windows as there are positives in each split, with the same GC content.
-
-    Candidates are the tiles of ``length`` bp of the split's own segments, on chromosomes with
-    positives, that share no base with a peak or with a positive window; at most 3,000,000 of
-    them, drawn at random. ``tangermeme`` matches them in bins of 2% GC, and leaves out
-    windows of which a tenth or more is N. It sees the tiles of one split as a small genome of
-    its own, so that neither region borders nor peaks can be crossed.
-
-    Args:
-        genome: the genome.
-        positives: the positive windows of all splits.
-        peaks: everything that a negative must not touch.
-        segments: from ``split_segments``.
-        length: bp.
-        generator: decides which of the matching tiles are taken.
-        covered: where tiles must lie; anywhere by default.
-    """
-
-    def free(chrom: NDArray[np.str_], start: NDArray[np.int64]) -> NDArray[np.bool_]:
-        taken = overlapping(chrom, start, length, peaks)
-        taken |= touching(chrom, start, length, positives)
-        if covered is not None:
-            taken |= ~within(chrom, start, length, covered)
-        return ~taken
-
-    drawn, candidates = [positives.select(slice(0))], {}
-    for split in np.unique(positives.split).tolist():
-        mine = positives.select(positives.split == split)
-        chroms = set(mine.chrom.tolist())
-        own = [one for one in segments if one.split == split and one.chrom in chroms]
-        blocks, candidates[split] = _candidates(own, free, length, generator)
-        drawn.append(_match(genome, mine, blocks, length=length, generator=generator))
-    return DrawnNegatives(concatenate(drawn), candidates)
+    chrom: str
+    start: NDArray[np.int64]
 
 
 def _candidates(
@@ -124,7 +149,7 @@ def _candidates(
     length: int,
     generator: np.random.Generator,
 ) -> tuple[list[_Block], int]:
-    """Blocks of tiles, thinned if there are too many, and how many there were before."""
+    """Return blocks of tiles, thinned if there are too many, and how many tiles there were."""
     tiles = []
     for segment in segments:
         start = np.arange(segment.start, segment.end - length + 1, length, dtype=np.int64)
@@ -148,7 +173,7 @@ def _match(
     length: int,
     generator: np.random.Generator,
 ) -> Windows:
-    """Tiles matched to the positives, which are of one split."""
+    """Return tiles matched in GC content to the positives, which are of one split."""
     from pandas import DataFrame
     from tangermeme.match import extract_matching_loci
 
@@ -182,7 +207,7 @@ def _match(
 def _write_tiles(
     stream: TextIO, genome: Genome, positives: Windows, names: dict[str, _Block], length: int
 ) -> None:
-    """A FASTA of one record for the positives and one a block, each tile behind the other."""
+    """Write a FASTA of one record for the positives and one a block, tile behind tile."""
     stream.write(f">{_POSITIVES}\n")
     step = max(1, _BLOCK_BASES // length)
     for begin in range(0, len(positives), step):
@@ -195,7 +220,7 @@ def _write_tiles(
 
 
 def _tiles(genome: Genome, block: _Block, length: int) -> NDArray[np.uint8]:
-    """(k, length) tiles of a block, cut out of one stretch; a fetch for each would be slow."""
+    """Return a block's (k, length) tiles, cut from one stretch: a fetch for each would be slow."""
     first, last = int(block.start[0]), int(block.start[-1])
     stretch = genome.fetch(block.chrom, first, last + length - first)
     return stretch.reshape(-1, length)[(block.start - first) // length]

@@ -1,4 +1,4 @@
-"""Reads sequences with several labels each: a FASTA file and a table of 0 and 1."""
+"""Reader for tasks with several labels a sequence: a FASTA file and a table of 0 and 1."""
 
 from __future__ import annotations
 
@@ -10,17 +10,82 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, TRAIN, VALID
-from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.formats.encoding import N_CODE
 from priorbench.data.formats.fasta import open_bytes, read_named
 from priorbench.errors import UserError
 
 from .data_file import DataFile
-from .motif_sites import read_known_motifs, scan_known_motifs
-from .read_binary import note_truth
-from .sequence_hashes import among, sequence_digests, split_by_digest
+from .motif_sites import attribute_rows, draw_attributed, record_motifs
+from .sequence_hashes import in_later_split, sequence_digests, split_by_digest
 
 _SPLITS = {"train": TRAIN, "valid": VALID, "test": TEST}
+
+
+def read_multitask(
+    writer: DatasetWriter,
+    data: DataFile,
+    generator: np.random.Generator,
+    *,
+    both_strands: bool,
+    positive: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
+    attributed_at_most: int = MOST_ATTRIBUTED,
+) -> None:
+    """Write the dataset of a data file with several labels a sequence.
+
+    Without a column ``split``, sequences are split by a hash; with it, those whose sequence is
+    also in a later split (validation, test) are dropped, with a count. So are those of N alone.
+
+    Args:
+        writer: takes sequences, (k, K) labels and splits, the sequences to attribute with what is
+            known about them, and notes.
+        data: the data file.
+        generator: draws the sequences to attribute.
+        both_strands: whether the reverse complement is the same molecule.
+        positive: function of (n, K) labels that gives (n,) bool, the sequences that may be
+            attributed.
+        attributed_at_most: sequences to attribute of the test and of the validation split.
+
+    Raises:
+        UserError: the input cannot be used, or leaves a split empty.
+    """
+    if data.positives is None or data.labels is None:
+        raise UserError(f"{data.source}: positives (a FASTA file) and labels are needed; add both")
+    record_motifs(writer, data)
+    table = read_labels(data.labels)
+    records = _match_records(data.positives, data.labels, table, both_strands=both_strands)
+    split, values = records.split, table.values[records.row]
+    repeated = in_later_split(records.digest, split) & records.known
+    keep = records.known & ~repeated
+    counts = [int(((split == number) & keep).sum()) for number in range(len(SPLITS))]
+    for name, count in zip(SPLITS, counts, strict=True):
+        if not count:
+            raise UserError(f"{data.source}: no sequences left for {name}; check column split")
+    eligible = keep & positive(values)
+    if not (eligible & (split == TEST)).any():
+        raise UserError(f"{data.source}: no test sequence has a positive label to attribute")
+    chosen = draw_attributed(split, eligible, generator, attributed_at_most)
+    codes = _write(writer, data.positives, values, split, keep=keep, chosen=chosen)
+    writer.notes += [
+        f"{len(table.names)} outputs: {', '.join(table.names)}.",
+        "Windows of {:,} bp: training {:,}; validation {:,}; test {:,}.".format(
+            codes.shape[1], *counts
+        ),
+        f"Share of positives: {values[keep].mean(axis=0).min():.1%} to "
+        f"{values[keep].mean(axis=0).max():.1%} over outputs.",
+    ]
+    if repeated.any():
+        writer.notes.append(
+            f"Dropped {int(repeated.sum()):,} sequences that are in a later split too."
+        )
+    unknown = int((~records.known).sum())
+    if unknown:
+        writer.notes.append(f"Dropped {unknown:,} sequences of {data.positives.name}: all N.")
+    missing = len(table.row) - len(split)
+    if missing:
+        writer.notes.append(f"{missing:,} ids of {data.labels.name} have no sequence.")
+    rows = np.searchsorted(np.flatnonzero(keep), chosen)
+    attribute_rows(writer, data, rows, codes, both_strands=both_strands)
 
 
 @dataclass(frozen=True)
@@ -31,7 +96,7 @@ class LabelTable:
         row: row of every id.
         values: (n, K) float32, 0 or 1.
         split: (n,) uint8, or None if the table does not say.
-        names: of the K outputs.
+        names: names of the K outputs.
     """
 
     row: dict[str, int]
@@ -47,7 +112,7 @@ def read_labels(path: Path) -> LabelTable:
         path: plain or gzip.
 
     Raises:
-        UserError: naming the file, the line and the value.
+        UserError: the table cannot be used; names the file, the line and the value.
     """
     with open_bytes(path) as stream:
         lines = stream.read().decode("utf-8-sig", errors="replace").splitlines()
@@ -89,130 +154,52 @@ def read_labels(path: Path) -> LabelTable:
     return LabelTable(row, values, split if first == 2 else None, names)
 
 
-def read_labelled(
-    writer: DatasetWriter,
-    data: DataFile,
-    generator: np.random.Generator,
-    *,
-    reverse_complement: bool,
-    positive: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
-    attributed_at_most: int = 1000,
-) -> None:
-    """Write the dataset of a FASTA file (``positives``) and its table (``labels``).
-
-    Without a column ``split`` sequences are split by a hash; with it, those whose sequence is
-    also in a later split (validation, test) are dropped, with a count. So are those of N alone.
-
-    Args:
-        writer: takes sequences, (k, K) labels and splits.
-        data: the data file.
-        generator: draws the sequences to attribute.
-        reverse_complement: whether the reverse complement is the same molecule.
-        positive: (n, K) labels to (n,) bool, the examples that may be attributed.
-        attributed_at_most: sequences of a split to attribute.
-
-    Raises:
-        UserError: for input that cannot be used, or that leaves a split empty.
-    """
-    if data.positives is None or data.labels is None:
-        raise UserError(f"{data.source}: positives (a FASTA file) and labels are needed; add both")
-    read_known_motifs(writer, data)  # an error in them should not wait for the sequences
-    labels = read_labels(data.labels)
-    index = _index(data.positives, data.labels, labels, reverse_complement)
-    digests, split, rows = index.digests, index.split, index.rows
-    later = {TRAIN: np.isin(split, (VALID, TEST)), VALID: split == TEST}
-    leaks = np.zeros(len(split), dtype=bool)
-    for number, held_out in later.items():
-        leaks |= (split == number) & among(digests, np.unique(digests[held_out]))
-    leaks &= index.known
-    keep = index.known & ~leaks
-    values = labels.values[rows]
-    counts = [int(((split == number) & keep).sum()) for number in range(len(SPLITS))]
-    for name, count in zip(SPLITS, counts, strict=True):
-        if not count:
-            raise UserError(f"{data.source}: no sequences left for {name}; check column split")
-    candidates = np.flatnonzero((split == TEST) & keep & positive(values))
-    if not len(candidates):
-        raise UserError(f"{data.source}: no test sequence has a positive label to attribute")
-    others = np.flatnonzero((split == VALID) & keep & positive(values))
-    chosen = np.sort(
-        np.concatenate(
-            [generator.permutation(c)[:attributed_at_most] for c in (candidates, others)]
-        )
-    )
-    kept = np.flatnonzero(keep)
-    codes_of = _write(writer, data.positives, (values, split), keep=keep, chosen=chosen)
-    attributed = np.searchsorted(kept, chosen)
-    if data.motifs is None:
-        writer.attribute(attributed)
-    else:
-        known = scan_known_motifs(data, codes_of, reverse_complement=reverse_complement)
-        writer.attribute(attributed, known.truth, known.oracle)
-        note_truth(writer, data.motifs, known.truth)
-    writer.notes += [
-        f"{len(labels.names)} outputs: {', '.join(labels.names)}.",
-        "Windows of {:,} bp: training {:,}; validation {:,}; test {:,}.".format(
-            codes_of.shape[1], *counts
-        ),
-        f"Share of positives: {values[keep].mean(axis=0).min():.1%} to "
-        f"{values[keep].mean(axis=0).max():.1%} over outputs.",
-    ]
-    if leaks.any():
-        writer.notes.append(
-            f"Dropped {int(leaks.sum()):,} sequences that are in a later split too."
-        )
-    if not index.known.all():
-        count = int((~index.known).sum())
-        writer.notes.append(f"Dropped {count:,} sequences of {data.positives.name}: all N.")
-    missing = len(labels.row) - len(rows)
-    if missing:
-        writer.notes.append(f"{missing:,} ids of {data.labels.name} have no sequence.")
-
-
 @dataclass(frozen=True)
-class _LabelRows:
-    """What is known of the records, in the order of the file.
+class _Records:
+    """What is known of the records of a FASTA file, in its order.
 
     Attributes:
-        digests: (n,) uint64 hashes.
+        digest: (n,) uint64 hashes.
         split: (n,) uint8.
-        rows: (n,) int64 rows of the table.
+        row: (n,) int64 rows of the table of labels.
         known: (n,) bool, whether a record has a base other than N.
     """
 
-    digests: NDArray[np.uint64]
+    digest: NDArray[np.uint64]
     split: NDArray[np.uint8]
-    rows: NDArray[np.int64]
+    row: NDArray[np.int64]
     known: NDArray[np.bool_]
 
 
-def _index(fasta: Path, table: Path, labels: LabelTable, both_strands: bool) -> _LabelRows:
-    digests, rows, known, seen = [], [], [], set()
+def _match_records(fasta: Path, labels: Path, table: LabelTable, *, both_strands: bool) -> _Records:
+    """Find the line of every record, and the split that the table or a hash puts it into."""
+    digests, rows, known = [], [], []
+    names_so_far: set[str] = set()
     for names, codes in read_named(fasta):
         for name in names:
-            if name not in labels.row:
-                raise UserError(f"{fasta}: record {name[:40]!r} has no line in {table}; add one")
-            if name in seen:
+            if name not in table.row:
+                raise UserError(f"{fasta}: record {name[:40]!r} has no line in {labels}; add one")
+            if name in names_so_far:
                 raise UserError(f"{fasta}: record {name[:40]!r} occurs twice; names must differ")
-            seen.add(name)
-            rows.append(labels.row[name])
+            names_so_far.add(name)
+            rows.append(table.row[name])
         digests.append(sequence_digests(codes, both_strands=both_strands))
         known.append((codes != N_CODE).any(axis=1))
-    found, row = np.concatenate(digests), np.array(rows, dtype=np.int64)
-    split = split_by_digest(found, test=True) if labels.split is None else labels.split[row]
-    return _LabelRows(found, split, row, np.concatenate(known))
+    digest, row = np.concatenate(digests), np.array(rows, dtype=np.int64)
+    split = split_by_digest(digest, test=True) if table.split is None else table.split[row]
+    return _Records(digest, split, row, np.concatenate(known))
 
 
 def _write(
     writer: DatasetWriter,
     fasta: Path,
-    columns: tuple[NDArray[np.float32], NDArray[np.uint8]],
+    values: NDArray[np.float32],
+    split: NDArray[np.uint8],
     *,
     keep: NDArray[np.bool_],
     chosen: NDArray[np.int64],
 ) -> NDArray[np.uint8]:
-    """Append the kept records with labels and split; the (M, L) codes of the chosen ones."""
-    values, split = columns
+    """Append the records to keep with labels and split; return the (M, L) codes of the chosen."""
     first, attributed = 0, []
     for names, codes in read_named(fasta):
         here = slice(first, first + len(names))

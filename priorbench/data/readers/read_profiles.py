@@ -1,33 +1,29 @@
-"""Base-resolution profiles: reads the user's peaks and signal, and scores predictions."""
+"""Reader for tasks of base-resolution profiles: windows around peaks, with bigWigs of reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.codes import SPLITS, TEST, TRAIN, VALID
-from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.codes import SPLITS, TRAIN
+from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.formats.bed import read_bed, within
 from priorbench.data.formats.bigwig import Signal
-from priorbench.data.formats.encoding import N_CODE
 from priorbench.data.formats.genome import Genome
 from priorbench.errors import UserError
 
-from .class_writer import dropped_so_far
 from .data_file import DataFile
-from .genome_windows import Windows, check_inside, place_windows
-from .motif_sites import mark_sites, read_known_motifs, scan_known_motifs
-from .read_binary import note_dropped, note_truth, segments_of
-from .sequence_hashes import among, sequence_digests
+from .genome_splits import segments_of
+from .genome_windows import MAX_N_SHARE, Windows, check_inside, chunks, place_windows, screen
+from .motif_sites import attribute_rows, draw_attributed, record_motifs
+from .notes import dropped_so_far, note_dropped
 
-_CHUNK = 2048
-_MAX_N_SHARE = 0.1
 _PROFILE_SHARE = 1000 / 1346
-"""of the window, as published (Tseng, Shrikumar & Kundaje 2020)"""
+"""length of the profile over that of the window, as published (Tseng, Shrikumar & Kundaje 2020)"""
 
 
 def read_profiles(
@@ -36,41 +32,42 @@ def read_profiles(
     generator: np.random.Generator,
     *,
     margin: int,
-    attributed_at_most: int = 1000,
+    attributed_at_most: int = MOST_ATTRIBUTED,
 ) -> MeanProfile:
-    """Write windows around peaks with the reads on their middle, as they are read.
+    """Write the dataset of a data file with base-resolution profiles.
 
     Windows are in the order of the genome. The dataset's tracks are ``reads`` (N, strands,
     profile + 2 margin) and, where there are controls, ``controls``; labels are log(1 + reads in
     the middle) of every strand. The profile is as long as 1,000 of 1,346 bp of the window.
 
     Args:
-        writer: takes the windows, with ``margin`` bases more at either end.
+        writer: takes the windows, with ``margin`` bases more at either end, and their tracks, the
+            windows to attribute with what is known about them, and notes.
         data: the data file.
-        generator: draws the windows to attribute, of the test and of the validation split.
-        margin: by how many bp windows are shifted in training at most.
-        attributed_at_most: windows of a split to attribute.
+        generator: draws the windows to attribute.
+        margin: largest shift of a window in training, in bp.
+        attributed_at_most: windows to attribute of the test and of the validation split.
 
     Returns:
         the mean profile of the training windows, margins included.
 
     Raises:
-        UserError: for input that cannot be used, or that leaves a split empty.
+        UserError: the input cannot be used, or leaves a split empty.
     """
-    if data.genome is None or data.peaks is None or data.length is None:
-        raise UserError(f"{data.source}: genome, peaks and length are needed; add all three")
+    genome_path, peaks_path, length = data.genome_windows()
     strands = [path for path in (data.plus, data.minus, data.signal) if path is not None]
     if not strands or (data.signal is not None and len(strands) > 1):
         raise UserError(
             f"{data.source}: give plus and minus, or signal for reads without strand, as bigWigs"
         )
     controls = [path for path in (data.control_plus, data.control_minus) if path is not None]
-    read_known_motifs(writer, data)  # an error in them should not wait for the sequences
-    peaks = read_bed(data.peaks).unstranded()
-    profile = round(data.length * _PROFILE_SHARE)
-    profile += (data.length - profile) % 2  # as far from either end, on either strand
+    record_motifs(writer, data)
+    sites = None if data.sites is None else read_bed(data.sites).unstranded()
+    peaks = read_bed(peaks_path).unstranded()
+    profile = round(length * _PROFILE_SHARE)
+    profile += (length - profile) % 2  # as far from either end, on either strand
     with ExitStack() as stack:
-        genome = stack.enter_context(Genome(data.genome))
+        genome = stack.enter_context(Genome(genome_path))
         writer.notes += genome.notes
         writer.chromosome_sizes = dict(genome.lengths)
         check_inside(peaks, genome)
@@ -79,59 +76,42 @@ def read_profiles(
         if controls:
             tracks["controls"] = stack.enter_context(closing(Signal(controls, genome, chroms)))
         segments = segments_of(data, genome, peaks, writer.notes)
-        windows, dropped = place_windows(peaks, genome, segments, data.length + 2 * margin)
+        windows, dropped = place_windows(peaks, genome, segments, length + 2 * margin)
         if data.covered is not None:
-            inset = (data.length - profile) // 2
-            middle = windows.moved(inset)
+            middle = windows.moved((length - profile) // 2)
             covered = read_bed(data.covered)
             inside = within(middle.chrom, middle.start, profile + 2 * margin, covered)
             dropped["with reads that are not covered"] = int((~inside).sum())
             windows = windows.select(inside)
-        note_dropped(writer.notes, "peaks", data.peaks, dropped)
-        kept = _usable(genome, windows, data.length + 2 * margin, writer.notes)
+        note_dropped(writer.notes, "peaks", peaks_path, dropped)
+        windows = _usable(genome, windows, length + 2 * margin, writer.notes)
         # neighbours are read at once
-        kept = kept.select(np.lexsort((kept.start, kept.chrom)))
-        _check_splits(kept, data, writer.notes)
-        mean = _write(writer, genome, tracks, kept, (data.length, profile, margin))
-        inner = kept.moved(margin)
-        writer.locate(inner.chrom, inner.start, inner.minus)
-        candidates = [np.flatnonzero(kept.split == split) for split in (TEST, VALID)]
-        rows = np.sort(
-            np.concatenate([generator.permutation(c)[:attributed_at_most] for c in candidates])
-        )
-        codes = genome.windows(kept.chrom[rows], kept.start[rows] + margin, data.length)
-    _attribute(writer, data, kept.select(rows), rows=rows, codes=codes, margin=margin)
+        windows = windows.select(np.lexsort((windows.start, windows.chrom)))
+        _check_splits(windows, data, writer.notes)
+        mean = _write(writer, genome, tracks, windows, (length, profile, margin))
+        windows = windows.moved(margin)
+        writer.locate(windows.chrom, windows.start, windows.minus)
+        everywhere = np.ones(len(windows), dtype=bool)
+        rows = draw_attributed(windows.split, everywhere, generator, attributed_at_most)
+        attributed = windows.select(rows)
+        codes = genome.windows(attributed.chrom, attributed.start, length)
+    attribute_rows(writer, data, rows, codes, both_strands=True, sites=sites, windows=attributed)
     return mean
 
 
 def _usable(genome: Genome, windows: Windows, length: int, notes: list[str]) -> Windows:
-    """Without windows of N, and without those that stand in a later split too."""
-    digests, unknown = [], []
-    for part in _chunks(windows):
-        codes = genome.windows(part.chrom, part.start, length)
-        unknown.append((codes == N_CODE).mean(axis=1) > _MAX_N_SHARE)
-        digests.append(sequence_digests(codes, both_strands=True))
-    if not digests:
-        return windows
-    empty, found = np.concatenate(unknown), np.concatenate(digests)
-    leaks = np.zeros(len(windows), dtype=bool)
-    for split, later in ((TRAIN, (VALID, TEST)), (VALID, (TEST,))):
-        held_out = np.unique(found[np.isin(windows.split, later)])
-        leaks |= (windows.split == split) & among(found, held_out)
-    if empty.any():
-        notes.append(f"Dropped {int(empty.sum()):,} windows with more than {_MAX_N_SHARE:.0%} N.")
-    if (leaks & ~empty).any():
-        count = int((leaks & ~empty).sum())
-        notes.append(f"Dropped {count:,} windows whose sequence is in a later split too.")
-    return windows.select(~(empty | leaks))
-
-
-def _chunks(windows: Windows) -> Iterator[Windows]:
-    for begin in range(0, len(windows), _CHUNK):
-        yield windows.select(slice(begin, begin + _CHUNK))
+    """Return the windows that can be used, and note the others."""
+    screening = screen(genome, windows, length, both_strands=True)
+    unknown, leaking = int(screening.unknown.sum()), int(screening.leaking.sum())
+    if unknown:
+        notes.append(f"Dropped {unknown:,} windows with more than {MAX_N_SHARE:.0%} N.")
+    if leaking:
+        notes.append(f"Dropped {leaking:,} windows whose sequence is in a later split too.")
+    return windows.select(screening.usable)
 
 
 def _check_splits(windows: Windows, data: DataFile, notes: Sequence[str]) -> None:
+    """Raise UserError, naming the data file, if a split has no windows."""
     for number, name in enumerate(SPLITS):
         if not (windows.split == number).any():
             raise UserError(
@@ -147,11 +127,19 @@ def _write(
     windows: Windows,
     sizes: tuple[int, int, int],
 ) -> MeanProfile:
+    """Append the windows with their tracks and labels, and note how many reads they have.
+
+    Args:
+        writer: takes the examples.
+        genome: the genome.
+        tracks: bigWigs by name of the track.
+        windows: windows, margins included.
+        sizes: window, profile and margin in bp.
+    """
     length, profile, margin = sizes
     inset = (length - profile) // 2
-    reads, mean = np.zeros(2), MeanProfile()
-    for part in _chunks(windows):
-        codes = genome.windows(part.chrom, part.start, length + 2 * margin)
+    total, empty, mean = 0.0, 0, MeanProfile()
+    for part, codes in chunks(genome, windows, length + 2 * margin):
         arrays = {
             name: signal.windows(part.chrom, part.start + inset, profile + 2 * margin)
             for name, signal in tracks.items()
@@ -159,36 +147,14 @@ def _write(
         middle = arrays["reads"][:, :, margin : margin + profile].sum(axis=2)
         writer.append(codes, np.log1p(middle).astype(np.float32), part.split, **arrays)
         mean.add(arrays["reads"], part.split)
-        reads += [middle.sum(), (middle.sum(axis=1) == 0).sum()]
+        total += float(middle.sum())
+        empty += int((middle.sum(axis=1) == 0).sum())
     counts = [f"{name} {int((windows.split == i).sum()):,}" for i, name in enumerate(SPLITS)]
     writer.notes += [
         f"Windows of {length:,} bp with profiles of {profile:,} bp: {'; '.join(counts)}.",
-        f"Reads in a window: {reads[0] / len(windows):,.1f} on average; none in "
-        f"{int(reads[1]):,} windows.",
+        f"Reads in a window: {total / len(windows):,.1f} on average; none in {empty:,} windows.",
     ]
     return mean
-
-
-def _attribute(
-    writer: DatasetWriter,
-    data: DataFile,
-    windows: Windows,
-    *,
-    rows: NDArray[np.int64],
-    codes: NDArray[np.uint8],
-    margin: int,
-) -> None:
-    if data.motifs is not None:
-        known = scan_known_motifs(data, codes, reverse_complement=True)
-        writer.attribute(rows, known.truth, known.oracle)
-        note_truth(writer, data.motifs, known.truth)
-    elif data.sites is not None:
-        sites = read_bed(data.sites).unstranded()
-        truth = mark_sites(sites, windows.moved(margin), codes.shape[1])
-        writer.attribute(rows, truth)
-        note_truth(writer, data.sites, truth)
-    else:
-        writer.attribute(rows)
 
 
 class MeanProfile:
@@ -199,7 +165,7 @@ class MeanProfile:
         self._total: NDArray[np.float64] | None = None
 
     def add(self, reads: NDArray[Any], split: NDArray[np.uint8] | None = None) -> None:
-        """Add (k, strands, L) reads; of the training rows alone, where (k,) splits are given."""
+        """Add (k, strands, L) reads; with (k,) splits, those of the training rows alone."""
         total = (reads if split is None else reads[split == TRAIN]).sum(axis=0, dtype=np.float64)
         self._total = total if self._total is None else self._total + total
 

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.formats.encoding import reverse_complement
 
-_TEST_SHARE, _VALID_SHARE = 0.2, 0.1
+TEST_SHARE, VALID_SHARE = 0.2, 0.1
+"""shares of the data that are held out where the user does not say which"""
+NO_DIGESTS = np.empty(0, dtype=np.uint64)
 
 
 def sequence_digests(codes: NDArray[np.uint8], *, both_strands: bool) -> NDArray[np.uint64]:
-    """(k,) 64-bit hashes of (k, L) sequences.
+    """Return (k,) 64-bit hashes of (k, L) sequences.
 
     With ``both_strands``, a sequence and its reverse complement have the same hash.
     """
@@ -28,21 +30,33 @@ def sequence_digests(codes: NDArray[np.uint8], *, both_strands: bool) -> NDArray
     return np.frombuffer(hashes, dtype="<u8").astype(np.uint64)
 
 
+def split_by_digest(digests: NDArray[np.uint64], *, test: bool) -> NDArray[np.uint8]:
+    """Return (k,) uint8 splits: about a tenth validation and, if ``test``, a fifth test."""
+    place = digests / 2.0**64
+    split = np.full(len(digests), TRAIN, dtype=np.uint8)
+    split[place < VALID_SHARE] = VALID
+    if test:
+        split[place >= 1 - TEST_SHARE] = TEST
+    return split
+
+
+def in_later_split(digests: NDArray[np.uint64], split: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return (k,) bool: whether each sequence is in a later split too.
+
+    Validation and test are later than training, test is later than validation.
+    """
+    repeated = np.zeros(len(digests), dtype=bool)
+    for number, later in ((TRAIN, (VALID, TEST)), (VALID, (TEST,))):
+        held_out = np.unique(digests[np.isin(split, later)])
+        repeated |= (split == number) & among(digests, held_out)
+    return repeated
+
+
 def among(digests: NDArray[np.uint64], ascending: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """(k,) whether each of k digests is in an ascending array."""
+    """Return (k,) bool: whether each of k digests is in an ascending array."""
     # np.isin would sort the large array again for every chunk
     if not len(ascending):
         return np.zeros(len(digests), dtype=bool)
     place = np.searchsorted(ascending, digests)
-    found: NDArray[np.bool_] = ascending[np.minimum(place, len(ascending) - 1)] == digests
-    return found
-
-
-def split_by_digest(digests: NDArray[np.uint64], *, test: bool) -> NDArray[np.uint8]:
-    """(k,) uint8 splits: about a tenth validation and, if wanted, a fifth test."""
-    place = digests / 2.0**64
-    split = np.full(len(digests), TRAIN, dtype=np.uint8)
-    split[place < _VALID_SHARE] = VALID
-    if test:
-        split[place >= 1 - _TEST_SHARE] = TEST
-    return split
+    member: NDArray[np.bool_] = ascending[np.minimum(place, len(ascending) - 1)] == digests
+    return member

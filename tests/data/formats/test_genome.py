@@ -11,14 +11,8 @@ from priorbench.data.formats.bed import Intervals, Region, read_bed
 from priorbench.data.formats.encoding import decode
 from priorbench.data.formats.genome import Genome, cache_folder, stretches
 from priorbench.data.readers import negatives
-from priorbench.data.readers.genome_windows import (
-    Segment,
-    Windows,
-    check_inside,
-    choose_chromosomes,
-    place_windows,
-    split_segments,
-)
+from priorbench.data.readers.genome_splits import Segment, choose_chromosomes, split_segments
+from priorbench.data.readers.genome_windows import Windows, check_inside, place_windows
 from priorbench.data.readers.negatives import draw_negatives, overlapping
 from priorbench.errors import UserError
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from priorbench.data.readers.data_file import DataFile, load_datafile
+from priorbench.data.readers.data_file import DataFile, load_data_file
 from priorbench.errors import UserError
 
 PAIR = 'task = "binary"\npositives = "p.fa"\nnegatives = "n.fa"\n'
@@ -22,14 +22,14 @@ def folder(tmp_path: Path) -> Path:
 def load(folder: Path, text: str) -> DataFile:
     path = folder / "mine.toml"
     path.write_text(text)
-    return load_datafile(path)
+    return load_data_file(path)
 
 
 def test_fasta_pair(folder: Path) -> None:
     data = load(folder, PAIR + 'test_positives = "tp.fa"\ntest_negatives = "tn.fa"\nlength = 5\n')
     assert (data.name, data.task, data.length) == ("mine", "binary", 5)
     assert data.source == folder / "mine.toml"
-    assert [path.name for path in data.files()] == ["p.fa", "n.fa", "tp.fa", "tn.fa"]
+    assert [path.name for path in data.paths().values()] == ["p.fa", "n.fa", "tp.fa", "tn.fa"]
     assert data.positives == folder / "p.fa"
 
 
@@ -41,7 +41,7 @@ def test_genome(folder: Path) -> None:
     )
     assert (data.name, data.valid_regions) == ("mine too", ("chr8",))
     assert data.test_regions == ("chr1", "chr2:1-5")
-    assert [path.name for path in data.files()] == ["g.fa", "x.bed", "s.bed"]
+    assert [path.name for path in data.paths().values()] == ["g.fa", "x.bed", "s.bed"]
 
 
 def test_paths_are_relative_to_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,8 +49,8 @@ def test_paths_are_relative_to_the_file(folder: Path, monkeypatch: pytest.Monkey
     path = folder / "sub" / "d.toml"
     path.write_text(PAIR.replace('"p', '"../p').replace('"n.', f'"{folder}/n.'))
     monkeypatch.chdir(folder)
-    data = load_datafile(Path("sub/d.toml"))
-    assert all(file.is_file() for file in data.files())
+    data = load_data_file(Path("sub/d.toml"))
+    assert all(file.is_file() for file in data.paths().values())
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_errors_are_one_line_that_names_file_and_key(folder: Path, text: str, me
 
 def test_missing_and_binary_files(folder: Path) -> None:
     with pytest.raises(UserError, match="no such data file"):
-        load_datafile(folder / "gone.toml")
+        load_data_file(folder / "gone.toml")
     (folder / "b.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="not a text file"):
-        load_datafile(folder / "b.toml")
+        load_data_file(folder / "b.toml")
 
 
 def test_other_tasks_keep_their_keys(folder: Path) -> None:

@@ -46,7 +46,7 @@ def planted() -> NDArray[np.uint8]:
 def test_exact_matches_on_both_strands(path: Path, packed: bool) -> None:
     if packed:
         path.write_bytes(gzip.compress(path.read_bytes()))
-    known = scan_motifs(path, planted(), reverse_complement=True)
+    known = scan_motifs(path, planted(), both_strands=True)
     want = np.zeros((3, 40), dtype=np.uint8)
     want[0, 20:30] = want[1, 5:15] = MOTIF
     np.testing.assert_array_equal(known.truth, want)
@@ -60,7 +60,7 @@ def test_columns_that_say_nothing_are_neutral(tmp_path: Path) -> None:
     first = next(i for i, line in enumerate(lines) if line.startswith("letter")) + 1
     lines[first + 2] = lines[first + 3] = "0.25 0.25 0.25 0.25"
     path.write_text("\n".join(lines) + "\n")
-    known = scan_motifs(path, planted(), reverse_complement=True)
+    known = scan_motifs(path, planted(), both_strands=True)
     want = np.zeros((3, 40), dtype=np.uint8)
     want[0, 20:30] = want[1, 5:15] = MOTIF
     want[0, [22, 23]] = want[1, [11, 12]] = NEUTRAL
@@ -74,21 +74,21 @@ def test_motifs_too_short_to_match_are_refused_with_a_p_that_they_reach(tmp_path
     codes = np.zeros((2, 30), dtype=np.uint8)
     codes[1, 10:16] = encode(b"ACTAAC")
     with pytest.raises(UserError, match=r"longest has 6 bp; set motif_p_value = 0\.0005"):
-        scan_motifs(path, codes, reverse_complement=False)
-    known = scan_motifs(path, codes, reverse_complement=False, threshold=5e-4)
+        scan_motifs(path, codes, both_strands=False)
+    known = scan_motifs(path, codes, both_strands=False, threshold=5e-4)
     assert np.flatnonzero(known.truth[1]).tolist() == [*range(10, 16)]
     assert not known.truth[0].any()
 
 
 def test_one_strand_only(path: Path) -> None:
-    known = scan_motifs(path, planted(), reverse_complement=False)
+    known = scan_motifs(path, planted(), both_strands=False)
     assert known.truth.any(axis=1).tolist() == [True, False, False]
 
 
 def test_a_mismatch_has_the_odds_of_its_strand(path: Path) -> None:
     codes = planted()
     codes[0, 29] = codes[1, 14] = 0  # last base of the motif, first base of the motif
-    known = scan_motifs(path, codes, reverse_complement=True)
+    known = scan_motifs(path, codes, both_strands=True)
     assert known.oracle[0, 29] == pytest.approx(np.log(OTHER / 0.25), abs=0.02)
     assert known.oracle[1, 14] == pytest.approx(np.log(OTHER / 0.25), abs=0.02)
 
@@ -99,7 +99,7 @@ def test_n_inside_a_site_keeps_a_small_value(tmp_path: Path) -> None:
     codes = np.zeros((1, 40), dtype=np.uint8)
     codes[0, 10:30] = encode(SITE * 2)
     codes[0, 12] = 4
-    known = scan_motifs(path, codes, reverse_complement=True)
+    known = scan_motifs(path, codes, both_strands=True)
     assert known.truth[0, 12] == MOTIF
     assert 0 < known.oracle[0, 12] < 0.01
 
@@ -108,12 +108,12 @@ def test_overlapping_hits_keep_the_largest(tmp_path: Path) -> None:
     path = tmp_path / "m.meme"
     weak = meme(name="weak").replace(str(CONSENSUS), "0.85").replace(" 0.01", " 0.05")
     path.write_text(meme() + "\n" + weak.replace("0.01 ", "0.05 ").partition("ACGT\n\n")[2])
-    known = scan_motifs(path, planted(), reverse_complement=True)
+    known = scan_motifs(path, planted(), both_strands=True)
     assert known.oracle[0, 25] == pytest.approx(np.log(CONSENSUS / 0.25), rel=1e-3)
 
 
 def test_no_hits(path: Path) -> None:
-    known = scan_motifs(path, np.zeros((2, 30), dtype=np.uint8), reverse_complement=True)
+    known = scan_motifs(path, np.zeros((2, 30), dtype=np.uint8), both_strands=True)
     assert not known.truth.any()
     assert not known.oracle.any()
 
@@ -149,7 +149,7 @@ def test_unusable_meme_files(path: Path, text: str, message: str) -> None:
 
 def test_motif_longer_than_the_window(path: Path) -> None:
     with pytest.raises(UserError, match="longer than the windows of 9 bp"):
-        scan_motifs(path, np.zeros((1, 9), dtype=np.uint8), reverse_complement=True)
+        scan_motifs(path, np.zeros((1, 9), dtype=np.uint8), both_strands=True)
 
 
 def test_bed_sites_inside_windows(tmp_path: Path) -> None:

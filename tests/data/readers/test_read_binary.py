@@ -13,8 +13,8 @@ from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats import fasta
 from priorbench.data.formats.encoding import decode, encode, reverse_complement
-from priorbench.data.readers.data_file import load_datafile
-from priorbench.data.readers.read_binary import read_classification
+from priorbench.data.readers.data_file import load_data_file
+from priorbench.data.readers.read_binary import read_binary
 from priorbench.data.readers.sequence_hashes import sequence_digests
 from priorbench.errors import UserError
 
@@ -52,11 +52,11 @@ def write_toml(folder: Path, **keys: Any) -> Path:
 def read(toml: Path, *, seed: int = 0, both: bool = True, at_most: int = 1000) -> Dataset:
     folder = toml.parent / "dataset"
     with DatasetWriter(folder) as writer:
-        read_classification(
+        read_binary(
             writer,
-            load_datafile(toml),
+            load_data_file(toml),
             np.random.default_rng(seed),
-            reverse_complement=both,
+            both_strands=both,
             attributed_at_most=at_most,
         )
         writer.finish()

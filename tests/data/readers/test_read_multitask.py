@@ -12,7 +12,7 @@ from priorbench.data.codes import SPLITS, TEST
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.encoding import decode, encode, reverse_complement
-from priorbench.data.readers.data_file import load_datafile
+from priorbench.data.readers.data_file import load_data_file
 from priorbench.data.readers.read_multitask import read_labels
 
 TOML = 'task = "multitask"\npositives = "windows.fa"\nlabels = "labels.tsv"\n'
@@ -34,7 +34,7 @@ def write(folder: Path, sequences: list[str], lines: list[str], header: str) -> 
 def read(toml: Path, spec: str = "multitask", **more: Any) -> tuple[Dataset, list[str]]:
     target = toml.parent / "encoded"
     with DatasetWriter(target) as writer:
-        registry.build("task", spec).read(writer, load_datafile(toml), np.random.default_rng(0))
+        registry.build("task", spec).read(writer, load_data_file(toml), np.random.default_rng(0))
         notes = list(writer.notes)
         writer.finish()
     return load_dataset(target), notes

@@ -18,7 +18,7 @@ from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.bigwig import _may_hold_nan
 from priorbench.data.formats.encoding import decode
-from priorbench.data.readers.data_file import load_datafile
+from priorbench.data.readers.data_file import load_data_file
 from priorbench.data.simulation import markov_background
 from priorbench.evaluation.profile_scores import log_likelihood, profile_scores, reference_profiles
 from priorbench.evaluation.reference_scores import reference_scores
@@ -255,7 +255,7 @@ def read(folder, spec="profile", **more):
     )
     (folder / "data.toml").write_text(text)
     with DatasetWriter(folder / "data") as writer:
-        data = load_datafile(folder / "data.toml")
+        data = load_data_file(folder / "data.toml")
         registry.build("task", spec).read(writer, data, np.random.default_rng(0))
         writer.finish()
     return load_dataset(folder / "data")
