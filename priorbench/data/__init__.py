@@ -1,3 +1,3 @@
-"""Datasets on disk, how they are simulated and downloaded; reading users’ files belongs in
-`formats` and `readers`.
+"""Datasets on disk, and how they are simulated and downloaded; users’ files are read in `formats`
+and `readers`.
 """

@@ -1,4 +1,4 @@
-"""Downloads public inputs by list: resumed where they stopped, and checked."""
+"""Downloads of public inputs by list: resumed where they stopped, and checked."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ class Download(BaseModel):
     """A file to download.
 
     Attributes:
-        name: under which it is kept.
-        what: in one line.
-        url: its address, or
-        listing: address of the ENCODE portal's JSON list of an experiment's files.
-        output_types: of the listed files to choose from, the best first.
+        name: name under which the file is kept.
+        what: the file's contents, in one line.
+        url: the file's address; "" where it is looked up in a listing.
+        listing: address of the ENCODE portal's JSON list of an experiment's files; "" where the
+            address is known.
+        output_types: output types of the listed files to choose from, the best first.
         checksum: ``sha256:...`` or ``md5:...``; "" where it is not known yet.
     """
 
@@ -57,8 +58,8 @@ class DataText(BaseModel):
     """A data file to write beside the downloads.
 
     Attributes:
-        file: its name.
-        keys: its contents.
+        file: the data file's name.
+        keys: the data file's contents.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,17 +68,17 @@ class DataText(BaseModel):
     keys: dict[str, Any]
 
     def needs(self, names: Sequence[str]) -> list[str]:
-        """Which of the downloads it names."""
+        """Return those of the downloads' names that the data file mentions."""
         return [name for name in names if name in self.keys.values()]
 
 
 class DownloadList(BaseModel):
-    """What belongs together.
+    """Files that belong together.
 
     Attributes:
-        summary: in one line.
-        citation: where it comes from.
-        files: to download.
+        summary: what they are, in one line.
+        citation: publication that they come from.
+        files: the files to download.
         data: data files that name them.
     """
 
@@ -90,7 +91,7 @@ class DownloadList(BaseModel):
 
     @model_validator(mode="after")
     def _different_names(self) -> DownloadList:
-        names = [one.name for one in self.files] + [one.file for one in self.data]
+        names = [item.name for item in self.files] + [text.file for text in self.data]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise ValueError(f"the name {twice!r} occurs twice")
@@ -99,12 +100,12 @@ class DownloadList(BaseModel):
 
 @dataclass(frozen=True)
 class DownloadSummary:
-    """What a call did.
+    """What a call of `fetch` did.
 
     Attributes:
         downloaded: names of the files downloaded now.
-        kept: names of those that were there already, and whose checksum was right.
-        recorded: names of those whose checksum was recorded now.
+        kept: names of the files that were there already, and whose checksum was right.
+        recorded: names of the files whose checksum was recorded now.
         data: data files whose files are all there.
     """
 
@@ -115,21 +116,21 @@ class DownloadSummary:
 
 
 Progress = Callable[[str, int, int | None], AbstractContextManager[Callable[[int], None]]]
-"""called with a name, bytes already there and bytes in all (None if unknown), for each download;
-gives what is called with the number of further bytes"""
+"""function of a name, bytes already there and bytes in all (None if unknown), called for each
+download; gives a function that is called with the number of further bytes"""
 
 
 def known_lists() -> list[str]:
-    """Names of the lists that come with the program."""
+    """Return the names of the lists that come with the program."""
     folder = files("priorbench.data").joinpath("downloads")
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
 def load_list(name: str) -> DownloadList:
-    """The list of that name, or in that TOML file.
+    """Read the list of that name, or in that TOML file.
 
     Raises:
-        UserError: naming the file, the key and the value.
+        UserError: there is no such list, or it cannot be used; names the file and the key.
     """
     if name in known_lists():
         text = files("priorbench.data").joinpath("downloads", f"{name}.toml").read_text("utf-8")
@@ -151,7 +152,7 @@ def load_list(name: str) -> DownloadList:
 
 
 def fetch(
-    wanted: DownloadList, folder: Path, *, only: Sequence[str] = (), progress: Progress
+    downloads: DownloadList, folder: Path, *, only: Sequence[str] = (), progress: Progress
 ) -> DownloadSummary:
     """Download what is missing.
 
@@ -160,27 +161,27 @@ def fetch(
     that are not known are recorded in ``checksums.toml``, and checked from then on.
 
     Args:
-        wanted: what to download.
-        folder: where to.
-        only: names of files, if not all.
-        progress: tells how far a download is.
+        downloads: the files to download.
+        folder: folder to download to; made if it is not there.
+        only: names of the files, if not all are downloaded.
+        progress: function that is told how far a download is.
 
     Raises:
-        UserError: for a name that is not in the list, an address that cannot be reached or has
-            no such file, a download that broke off, or a checksum that is wrong.
+        UserError: a name is not in the list, an address cannot be reached or has no such file, a
+            download broke off, or a checksum is wrong.
     """
-    names = [one.name for one in wanted.files]
+    names = [item.name for item in downloads.files]
     for name in only:
         if name not in names:
             raise unknown("file of this list", name, names)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
-        return _fetch(wanted, folder, only=only, progress=progress)
+        return _fetch(downloads, folder, only=only, progress=progress)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Two calls that append to one part would mix it up."""
+    """Keep other calls out of a folder: two that append to one partial file would mix it up."""
     path = folder / ".lock"
     with path.open("w") as file:
         try:
@@ -194,75 +195,83 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _fetch(
-    wanted: DownloadList, folder: Path, *, only: Sequence[str], progress: Progress
+    downloads: DownloadList, folder: Path, *, only: Sequence[str], progress: Progress
 ) -> DownloadSummary:
-    seen = _read_checksums(folder / CHECKSUMS)
+    """Download what is missing to a folder that is locked."""
+    checksums = _read_checksums(folder / CHECKSUMS)
     downloaded: list[str] = []
     kept: list[str] = []
     recorded: list[str] = []
-    for one in wanted.files:
-        if only and one.name not in only:
+    for item in downloads.files:
+        if only and item.name not in only:
             continue
-        target = folder / one.name
+        target = folder / item.name
         there = target.exists()
-        checksum = one.checksum or seen.get(one.name, "")
+        checksum = item.checksum or checksums.get(item.name, "")
         if there:
             _check(target, checksum)
         else:
-            _download(one, target, checksum, progress)
-        (kept if there else downloaded).append(one.name)
+            _download(item, target, checksum, progress)
+        (kept if there else downloaded).append(item.name)
         if not checksum:
-            seen[one.name] = f"sha256:{_hash(target, 'sha256')}"
-            write_text(folder / CHECKSUMS, tomli_w.dumps(seen))
-            recorded.append(one.name)
-    return DownloadSummary(downloaded, kept, recorded, _write_data(wanted, folder))
+            checksums[item.name] = f"sha256:{_hash(target, 'sha256')}"
+            write_text(folder / CHECKSUMS, tomli_w.dumps(checksums))
+            recorded.append(item.name)
+    return DownloadSummary(downloaded, kept, recorded, _write_data(downloads, folder))
 
 
 def _read_checksums(path: Path) -> dict[str, str]:
+    """Return the recorded checksums by name of the file; none if nothing was recorded."""
     if not path.exists():
         return {}
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        checksums = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: damaged ({error}); delete it to record checksums anew") from None
-    return {name: str(value) for name, value in found.items()}
+    return {name: str(value) for name, value in checksums.items()}
+
+
+def _check(path: Path, checksum: str) -> None:
+    """Raise UserError if a file has another checksum; nothing is checked where that is ""."""
+    if checksum:
+        algorithm, _, expected = checksum.partition(":")
+        actual = _hash(path, algorithm)
+        if actual != expected:
+            raise UserError(
+                f"{path}: its {algorithm} is {actual[:12]}..., wanted {expected[:12]}...; delete "
+                "it to download it again"
+            )
 
 
 def _hash(path: Path, algorithm: str) -> str:
+    """Return a file's hash in hexadecimal digits."""
     import pooch
 
     return str(pooch.file_hash(str(path), alg=algorithm))
 
 
-def _check(path: Path, checksum: str) -> None:
-    if checksum:
-        algorithm, _, expected = checksum.partition(":")
-        found = _hash(path, algorithm)
-        if found != expected:
-            raise UserError(
-                f"{path}: its {algorithm} is {found[:12]}..., wanted {expected[:12]}...; delete it "
-                "to download it again"
-            )
+def _write_data(downloads: DownloadList, folder: Path) -> list[Path]:
+    """Write the data files whose files are all there, and return their paths.
 
-
-def _write_data(wanted: DownloadList, folder: Path) -> list[Path]:
-    """Data files whose files are all there; one that exists is the user's and stays."""
-    names = [one.name for one in wanted.files]
-    found = []
-    for one in wanted.data:
-        path = folder / one.file
-        if all((folder / name).exists() for name in one.needs(names)):
+    A data file that exists is the user's and stays.
+    """
+    names = [item.name for item in downloads.files]
+    complete = []
+    for text in downloads.data:
+        path = folder / text.file
+        if all((folder / name).exists() for name in text.needs(names)):
             if not path.exists():
-                write_text(path, tomli_w.dumps(one.keys))
-            found.append(path)
-    return found
+                write_text(path, tomli_w.dumps(text.keys))
+            complete.append(path)
+    return complete
 
 
-def _download(one: Download, target: Path, checksum: str, progress: Progress) -> None:
+def _download(item: Download, target: Path, checksum: str, progress: Progress) -> None:
+    """Download a file; UserError, and nothing is kept, if its checksum is wrong."""
     import pooch
 
-    pooch.get_logger().setLevel("ERROR")  # what it says is said here
-    url, listed = (one.url, "") if one.url else _listed(one)
+    pooch.get_logger().setLevel("ERROR")  # this module reports in its place
+    url, listed = (item.url, "") if item.url else _listed(item)
     downloader = _Resuming(target, progress)
     try:
         pooch.retrieve(
@@ -272,7 +281,7 @@ def _download(one: Download, target: Path, checksum: str, progress: Progress) ->
             path=target.parent,
             downloader=downloader,
         )
-    except ValueError as error:  # of pooch: the checksum is wrong
+    except ValueError as error:  # what pooch raises for a wrong checksum
         if "hash" not in str(error).lower():
             raise
         downloader.forget()
@@ -283,31 +292,33 @@ def _download(one: Download, target: Path, checksum: str, progress: Progress) ->
     downloader.forget()
 
 
-def _listed(one: Download) -> tuple[str, str]:
-    """Address and checksum of the file to take of an ENCODE experiment."""
+def _listed(item: Download) -> tuple[str, str]:
+    """Look up the address and the checksum of the file to take of an ENCODE experiment."""
     import requests
 
-    with _explained(one.name, one.listing), requests.get(one.listing, timeout=_TIMEOUT) as answer:
+    name, listing = item.name, item.listing
+    with _explained(name, listing), requests.get(listing, timeout=_TIMEOUT) as answer:
         answer.raise_for_status()
-        found = answer.json().get("@graph", [])
-    for output_type in one.output_types:
-        of_type = [entry for entry in found if entry.get("output_type") == output_type]
+        entries = answer.json().get("@graph", [])
+    for output_type in item.output_types:
+        of_type = [entry for entry in entries if entry.get("output_type") == output_type]
         if of_type:
             best = max(of_type, key=_replicates)
             md5 = best.get("md5sum", "")
-            return requests.compat.urljoin(one.listing, best["href"]), f"md5:{md5}" if md5 else ""
+            return requests.compat.urljoin(listing, best["href"]), f"md5:{md5}" if md5 else ""
     raise UserError(
-        f"{one.name}: {one.listing} lists no {' or '.join(one.output_types)}; see the experiment's "
+        f"{name}: {listing} lists no {' or '.join(item.output_types)}; see the experiment's "
         "page for what it has now"
     )
 
 
 def _replicates(entry: Mapping[str, Any]) -> tuple[int, str]:
+    """Return the number of replicates of a listed file, and its accession to break ties."""
     return len(entry.get("biological_replicates", [])), str(entry.get("accession", ""))
 
 
 class _explained(AbstractContextManager[None]):
-    """Turns what goes wrong on the network into one line."""
+    """Turns an error of the network into a UserError of one line."""
 
     def __init__(self, name: str, url: str) -> None:
         self.name, self.url = name, url
@@ -322,7 +333,7 @@ class _explained(AbstractContextManager[None]):
             raise UserError(f"{where} {reason}; see whether the address has changed") from error
         if isinstance(error, requests.exceptions.JSONDecodeError):
             raise UserError(f"{where} gives no list of files; try again later") from error
-        broken = requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError
+        broken = (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError)
         if isinstance(error, (*broken, _BrokenOffError)):
             raise UserError(
                 f"{where}: the download broke off; the same command goes on where it stopped"
@@ -339,7 +350,7 @@ class _BrokenOffError(Exception):
 
 
 class _Resuming:
-    """A downloader for pooch that keeps what came, and asks for the rest only."""
+    """A downloader for pooch that keeps a partial download, and requests only the rest."""
 
     def __init__(self, target: Path, progress: Progress) -> None:
         self.name = target.name
@@ -348,7 +359,7 @@ class _Resuming:
         self.progress = progress
 
     def __call__(self, url: str, output_file: str, pooch: Any, check_only: bool = False) -> None:
-        """Download ``url`` to ``output_file``; what ``check_only`` asks is not needed."""
+        """Download ``url`` to ``output_file``; ``check_only`` is pooch's, and ignored."""
         with _explained(self.name, url):
             while not self._get(url):
                 self.forget()
@@ -360,12 +371,12 @@ class _Resuming:
             shutil.copyfile(self.part, output_file)
 
     def forget(self) -> None:
-        """Remove what came."""
+        """Remove the partial download."""
         self.part.unlink(missing_ok=True)
         self.mark.unlink(missing_ok=True)
 
     def _get(self, url: str) -> bool:
-        """Whether the part is complete now; False if it must be begun anew."""
+        """Download the rest; return whether the part is complete, or must be begun anew."""
         import requests
 
         begun = self.part.stat().st_size if self.part.exists() else 0
@@ -392,6 +403,7 @@ class _Resuming:
         return total is None or size == total
 
     def _append(self, chunks: Any, begun: int, total: int | None) -> None:
+        """Append chunks of bytes to the part."""
         with self.part.open("ab") as file, self.progress(self.name, begun, total) as advance:
             for chunk in chunks:
                 file.write(chunk)
@@ -399,6 +411,6 @@ class _Resuming:
 
 
 def _version(headers: Mapping[str, str]) -> str:
-    """What a server names a version by, where it says so strictly enough to resume."""
+    """Return a server's name for a file's version, where it is strict enough to resume; else ""."""
     tag = headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")

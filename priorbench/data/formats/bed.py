@@ -30,8 +30,8 @@ class Intervals:
         chrom: (n,) str.
         start: (n,) int64.
         end: (n,) int64, excluded.
-        center: (n,) int64: the summit of a narrowPeak where it has one, else the midpoint.
-        strand: (n,) str: the sixth column, "" where there is none.
+        center: (n,) int64 summit of a narrowPeak where it has one, else the midpoint.
+        strand: (n,) str sixth column, "" where there is none.
         line: (n,) int64 line numbers, from 1.
     """
 
@@ -44,51 +44,24 @@ class Intervals:
     line: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """The number of intervals."""
+        """Return the number of intervals."""
         return len(self.start)
 
     def unstranded(self) -> Intervals:
-        """The same, whatever their strand."""
+        """Return the same intervals without their strands."""
         return replace(self, strand=np.full(len(self), ""))
 
     def stranded(self) -> Intervals:
-        """Itself; UserError, naming file and line, if an interval has no strand."""
-        missing = np.flatnonzero(~np.isin(self.strand, ("+", "-")))
-        if len(missing):
-            row = missing[0]
-            found = repr(str(self.strand[row])) if self.strand[row] else "missing"
+        """Return the intervals themselves; UserError if one of them has no strand."""
+        unstranded = np.flatnonzero(~np.isin(self.strand, ("+", "-")))
+        if len(unstranded):
+            row = unstranded[0]
+            strand = repr(str(self.strand[row])) if self.strand[row] else "missing"
             raise UserError(
-                f"{self.path}: line {self.line[row]}: the strand (column 6) is {found}, wanted + "
+                f"{self.path}: line {self.line[row]}: the strand (column 6) is {strand}, wanted + "
                 "or -; RNA has one strand"
             )
         return self
-
-
-@dataclass(frozen=True)
-class Region:
-    """A whole chromosome (``end`` is None) or a part of it.
-
-    Attributes:
-        chrom: name as in the genome.
-        start: first base, from 0.
-        end: end, excluded; None for the chromosome's end.
-    """
-
-    chrom: str
-    start: int = 0
-    end: int | None = None
-
-    def __str__(self) -> str:
-        """As written in a data file."""
-        return self.chrom if self.end is None else f"{self.chrom}:{self.start}-{self.end}"
-
-    def overlaps(self, other: Region) -> bool:
-        """Whether the two share a base."""
-        if self.chrom != other.chrom:
-            return False
-        before = self.end is not None and self.end <= other.start
-        behind = other.end is not None and other.end <= self.start
-        return not (before or behind)
 
 
 def read_bed(path: Path) -> Intervals:
@@ -98,9 +71,9 @@ def read_bed(path: Path) -> Intervals:
     exactly ten columns is read as narrowPeak, whose last column is the summit's offset.
 
     Raises:
-        UserError: naming file, line and value, for fewer than three columns, coordinates that
-            are no integers, negative or in the wrong order, a summit outside its peak, and a
-            file without intervals.
+        UserError: a line has fewer than three columns, coordinates that are no integers, negative
+            or in the wrong order, or a summit outside its peak, or the file has no intervals;
+            names file, line and value.
     """
     chroms: list[str] = []
     strands: list[str] = []
@@ -122,42 +95,8 @@ def read_bed(path: Path) -> Intervals:
     return Intervals(path, np.array(chroms), start, end, center, np.array(strands), line_number)
 
 
-def within(
-    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, intervals: Intervals
-) -> NDArray[np.bool_]:
-    """(k,) whether each window of ``length`` bp lies within intervals, without a gap.
-
-    Intervals that overlap or touch count as one.
-    """
-    inside = np.zeros(len(start), dtype=bool)
-    for name in np.unique(chrom).tolist():
-        here = intervals.chrom == name
-        if not here.any():
-            continue
-        order = np.argsort(intervals.start[here], kind="stable")
-        begin = intervals.start[here][order]
-        end = np.maximum.accumulate(intervals.end[here][order])
-        # a gap: the next begins behind the end of all before it
-        first = np.flatnonzero(np.r_[True, begin[1:] > end[:-1]])
-        begin, end = begin[first], end[np.r_[first[1:], len(end)] - 1]
-        rows = np.flatnonzero(chrom == name)
-        index = np.searchsorted(begin, start[rows], side="right") - 1
-        fits = index >= 0
-        fits[fits] = start[rows][fits] + length <= end[index[fits]]
-        inside[rows] = fits
-    return inside
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _coordinates(fields: Sequence[str], where: str) -> tuple[int, int, int]:
-    """Start, end and centre of one line."""
+    """Return start, end and centre of one line."""
     if len(fields) < 3:
         raise UserError(
             f"{where}: {len(fields)} column(s), wanted at least 3 (chromosome, start, end)"
@@ -180,7 +119,17 @@ def _coordinates(fields: Sequence[str], where: str) -> tuple[int, int, int]:
     return start, end, start + summit if summit >= 0 else (start + end) // 2
 
 
+def _is_number(text: str) -> bool:
+    """Return whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _integer(text: str, column: str, where: str) -> int:
+    """Return a text as an integer; UserError, naming the place and the column, if it is none."""
     try:
         return int(np.int64(int(text)))
     except (ValueError, OverflowError):
@@ -189,16 +138,69 @@ def _integer(text: str, column: str, where: str) -> int:
         ) from None
 
 
+def within(
+    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, intervals: Intervals
+) -> NDArray[np.bool_]:
+    """Return (k,) bool: whether each window of ``length`` bp lies within intervals, without a gap.
+
+    Intervals that overlap or touch count as one.
+    """
+    inside = np.zeros(len(start), dtype=bool)
+    for name in np.unique(chrom).tolist():
+        here = intervals.chrom == name
+        if not here.any():
+            continue
+        order = np.argsort(intervals.start[here], kind="stable")
+        begin = intervals.start[here][order]
+        end = np.maximum.accumulate(intervals.end[here][order])
+        # a gap: the next begins behind the end of all before it
+        first = np.flatnonzero(np.r_[True, begin[1:] > end[:-1]])
+        begin, end = begin[first], end[np.r_[first[1:], len(end)] - 1]
+        rows = np.flatnonzero(chrom == name)
+        index = np.searchsorted(begin, start[rows], side="right") - 1
+        fits = index >= 0
+        fits[fits] = start[rows][fits] + length <= end[index[fits]]
+        inside[rows] = fits
+    return inside
+
+
+@dataclass(frozen=True)
+class Region:
+    """A whole chromosome (``end`` is None) or a part of it.
+
+    Attributes:
+        chrom: name of the chromosome, as in the genome.
+        start: first base, from 0.
+        end: end, excluded; None for the chromosome's end.
+    """
+
+    chrom: str
+    start: int = 0
+    end: int | None = None
+
+    def __str__(self) -> str:
+        """Return the region as it is written in a data file."""
+        return self.chrom if self.end is None else f"{self.chrom}:{self.start}-{self.end}"
+
+    def overlaps(self, other: Region) -> bool:
+        """Return whether the two share a base."""
+        if self.chrom != other.chrom:
+            return False
+        before = self.end is not None and self.end <= other.start
+        behind = other.end is not None and other.end <= self.start
+        return not (before or behind)
+
+
 def parse_regions(texts: Iterable[str], *, key: str, path: Path) -> tuple[Region, ...]:
-    """Regions written as ``chr8`` or ``chr22:40500000-50818468`` (commas in numbers allowed).
+    """Parse regions written as ``chr8`` or ``chr22:40500000-50818468``.
 
     Args:
-        texts: the values of a key of a data file.
+        texts: the values of a key of a data file; commas in numbers are allowed.
         key: the key, for errors.
         path: the data file, for errors.
 
     Raises:
-        UserError: for a text that is not a region, and for regions that overlap one another.
+        UserError: a text is not a region, or regions overlap one another.
     """
     regions = tuple(_parse_region(text, f"{path}: {key}") for text in texts)
     for position, region in enumerate(regions):
@@ -209,6 +211,7 @@ def parse_regions(texts: Iterable[str], *, key: str, path: Path) -> tuple[Region
 
 
 def _parse_region(text: str, where: str) -> Region:
+    """Parse one region; errors begin with ``where``."""
     match = _REGION.fullmatch(text.strip())
     if match is None:
         raise UserError(f"{where}: {text!r} is not a region; write 'chr8' or 'chr8:1000-2000'")
@@ -221,11 +224,11 @@ def _parse_region(text: str, where: str) -> Region:
 
 
 def check_apart(valid: Sequence[Region], test: Sequence[Region], *, path: Path) -> None:
-    """Raise UserError if a validation and a test region share a base."""
-    for one in valid:
+    """Raise UserError, naming the data file, if a validation and a test region share a base."""
+    for region in valid:
         for other in test:
-            if one.overlaps(other):
+            if region.overlaps(other):
                 raise UserError(
-                    f"{path}: valid_regions {one} and test_regions {other} overlap; "
+                    f"{path}: valid_regions {region} and test_regions {other} overlap; "
                     "the splits must be apart"
                 )

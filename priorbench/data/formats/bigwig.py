@@ -28,7 +28,7 @@ class Signal:
     """
 
     def __init__(self, paths: Sequence[Path], genome: Genome, chroms: Sequence[str]) -> None:
-        """Open and check.
+        """Open and check the files.
 
         Args:
             paths: bigWig files.
@@ -36,23 +36,21 @@ class Signal:
             chroms: chromosomes that will be read.
 
         Raises:
-            UserError: for a file that is no bigWig, lacks a chromosome or has it in another
-                length.
+            UserError: a file is no bigWig, lacks a chromosome or has it in another length.
         """
         self.paths = list(paths)
         self._files = [_open(path) for path in paths]
-        self._doubtful = [_may_hold_nan(path) for path in paths]
+        self._may_hold_nan = [_may_hold_nan(path) for path in paths]
         for path, file in zip(self.paths, self._files, strict=True):
             _check(path, file, genome, chroms)
 
     def windows(
         self, chrom: NDArray[np.str_], start: NDArray[np.int64], length: int
     ) -> NDArray[np.float32]:
-        """(k, tracks, length) values of k windows that lie inside their chromosomes.
+        """Return (k, tracks, length) values of k windows that lie inside their chromosomes.
 
         Raises:
-            UserError: for a value that is negative, infinite or not a number, in a window or
-                nearby.
+            UserError: a value in a window or nearby is negative, infinite or not a number.
         """
         result = np.empty((len(start), len(self._files), length), dtype=np.float32)
         for rows in stretches(chrom, start, length):
@@ -68,12 +66,12 @@ class Signal:
     def _checked(
         self, values: NDArray[np.float32], track: int, at: tuple[str, int]
     ) -> NDArray[np.float32]:
-        """The values of a stretch that begins ``at`` a place, 0 where there is no entry."""
+        """Return the values of a stretch that begins ``at`` a place, 0 where there is no entry."""
         chrom, begin = at
         missing = np.isnan(values)
         path = self.paths[track]
-        if self._doubtful[track] and missing.any():
-            # a gap looks like an entry that is not a number, but for the list of entries
+        if self._may_hold_nan[track] and missing.any():
+            # only the list of entries tells a gap from an entry that is not a number
             for place, _, value in (
                 self._files[track].intervals(chrom, begin, begin + len(values)) or ()
             ):
@@ -103,6 +101,7 @@ class Signal:
 
 
 def _open(path: Path) -> Any:
+    """Open a bigWig; UserError if it is none."""
     import pyBigWig
 
     with path.open("rb") as stream:  # on other files pyBigWig prints a line of its own
@@ -118,9 +117,9 @@ def _open(path: Path) -> Any:
 
 
 def _may_hold_nan(path: Path) -> bool:
-    """Whether an entry may be no number, by the sum of all entries in the file's summary.
+    """Return whether an entry may be no number, by the sum of all entries in the file's summary.
 
-    The places are those of the format's header (Kent et al. 2010, supplementary table 5).
+    Offsets are those of the format's header (Kent et al. 2010, supplementary table 5).
     """
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
@@ -135,6 +134,7 @@ def _may_hold_nan(path: Path) -> bool:
 
 
 def _check(path: Path, file: Any, genome: Genome, chroms: Sequence[str]) -> None:
+    """Raise UserError if the file lacks a chromosome, or has it in another length."""
     known = file.chroms()
     for chrom in chroms:
         if chrom not in known:

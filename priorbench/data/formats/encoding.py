@@ -1,4 +1,4 @@
-"""Sequences as one byte a base: A C G T/U N are 0 1 2 3 4."""
+"""Sequences encoded in one byte a base: A C G T/U N are 0 1 2 3 4."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
 
 
 def _encoding_table() -> NDArray[np.uint8]:
+    """Return the (256,) code of every byte."""
     table = np.full(256, ILLEGAL, dtype=np.uint8)
     for code, letters in enumerate(("Aa", "Cc", "Gg", "TtUu", "Nn")):
         for letter in letters:
@@ -25,7 +26,7 @@ _DECODING = np.frombuffer(b"ACGTN", dtype=np.uint8)
 
 
 def encode(text: bytes) -> NDArray[np.uint8]:
-    """Codes of ASCII letters.
+    """Return the codes of ASCII letters.
 
     Args:
         text: letters, ACGTUN in either case.
@@ -37,23 +38,23 @@ def encode(text: bytes) -> NDArray[np.uint8]:
 
 
 def decode(codes: NDArray[np.uint8]) -> str:
-    """The letters ACGTN of (length,) uint8 codes."""
+    """Return the letters ACGTN of (length,) uint8 codes."""
     return _DECODING[codes].tobytes().decode("ascii")
 
 
 def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The reverse complement of (..., length) uint8 codes; N stays N."""
+    """Return the reverse complement of (..., length) uint8 codes; N stays N."""
     return np.ascontiguousarray(_COMPLEMENT[codes[..., ::-1]])
 
 
 def one_hot(
     codes: NDArray[np.uint8], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
-    """One-hot encoding, made on the device.
+    """Return the one-hot encoding of codes, computed on the device.
 
     Args:
         codes: (batch, length) uint8, 0 to 4.
-        device: where the result is made; one byte a base travels there.
+        device: device of the result; one byte a base is sent there.
         dtype: a floating dtype.
 
     Returns:

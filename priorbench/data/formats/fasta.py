@@ -1,4 +1,4 @@
-"""Streaming reader of FASTA files: plain, gzip or bgzip, in chunks of encoded sequences."""
+"""FASTA files, plain, gzip or bgzip, read as a stream of encoded sequences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from .encoding import ILLEGAL, encode
 
 _BLOCK_BYTES = 4 << 20
 _CHUNK_BYTES = 64 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
+"""first bytes of a gzip or bgzip file"""
 _WHITESPACE = b" \t\r\n\v\f"
 _CODES = encode(bytes(range(256))).tobytes()
 _ILLEGAL_BYTE = bytes([ILLEGAL])
@@ -29,14 +30,14 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading, decompressing gzip and bgzip by content, not by name.
 
     Raises:
-        UserError: on opening or while reading inside the ``with``, if the file cannot be read
-            or its gzip data is corrupted or ends early.
+        UserError: the file cannot be read, or its gzip data is corrupted or ends early; raised on
+            opening, or while reading inside the ``with``.
     """
     try:
         with path.open("rb") as raw:
-            magic = raw.read(2)
+            magic = raw.read(len(GZIP_MAGIC))
             raw.seek(0)
-            if magic != _GZIP_MAGIC:
+            if magic != GZIP_MAGIC:
                 yield raw
                 return
             with gzip.open(raw) as unpacked:
@@ -52,22 +53,22 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 def read_fasta(
     path: Path, *, length: int | None = None, chunk: int = 8192
 ) -> Generator[NDArray[np.uint8], None, None]:
-    """Encoded sequences of a FASTA file, chunk by chunk, in the order of the file.
+    """Yield the encoded sequences of a FASTA file, chunk by chunk, in the order of the file.
 
     Lines may be wrapped, end in LF or CRLF, and be in either case; U is read as T, and blanks
     inside a sequence are ignored. Memory does not grow with the number of records.
 
     Args:
         path: plain, gzip or bgzip.
-        length: wanted length of every sequence in bases; None takes that of the first record.
-        chunk: records per array; fewer where they are long, and in the last array.
+        length: length that every sequence must have, in bases; by default that of the first.
+        chunk: records in an array; fewer where they are long, and in the last array.
 
     Yields:
         (k, length) uint8 codes, 1 <= k <= chunk, C-contiguous.
 
     Raises:
-        UserError: for a file that is not FASTA, is empty or damaged, for a letter other than
-            ACGTUN, and for sequences whose lengths differ.
+        UserError: the file is not FASTA, is empty or damaged, or holds a letter other than ACGTUN
+            or sequences whose lengths differ.
     """
     with closing(read_named(path, length=length, chunk=chunk)) as chunks:
         for _, codes in chunks:
@@ -77,7 +78,7 @@ def read_fasta(
 def read_named(
     path: Path, *, length: int | None = None, chunk: int = 8192
 ) -> Generator[tuple[list[str], NDArray[np.uint8]], None, None]:
-    """As :func:`read_fasta`, with the records' names: the first word behind each '>'."""
+    """Yield the names of records, the first words behind '>', with what `read_fasta` yields."""
     records: list[bytes] = []
     size = 0
     with open_bytes(path) as stream:
@@ -95,7 +96,7 @@ def read_named(
 
 
 def _split_records(stream: BinaryIO, path: Path) -> Iterator[bytes]:
-    """Records without their leading '>'; a record may span any number of blocks."""
+    """Yield records without their leading '>'; a record may span any number of blocks."""
     pending = _start(stream, path)
     searched = 0
     while True:
@@ -113,7 +114,7 @@ def _split_records(stream: BinaryIO, path: Path) -> Iterator[bytes]:
 
 
 def _start(stream: BinaryIO, path: Path) -> bytes:
-    """The first block, from behind the first '>'."""
+    """Return the first block, from behind the first '>'."""
     block = b""
     while not block.lstrip(_WHITESPACE):
         block = stream.read(_BLOCK_BYTES)
@@ -131,6 +132,7 @@ def _start(stream: BinaryIO, path: Path) -> bytes:
 
 
 def _encode_records(records: list[bytes], path: Path, length: int | None) -> NDArray[np.uint8]:
+    """Return the (k, length) codes of records; a length of None becomes that of the first."""
     sequences = []
     for record in records:
         # translate() encodes and drops line ends in one pass over the bytes
@@ -156,6 +158,7 @@ def _encode_records(records: list[bytes], path: Path, length: int | None) -> NDA
 
 
 def _check_letters(record: bytes, codes: bytes, path: Path) -> None:
+    """Raise UserError for the first letter of a record that is no base."""
     place = codes.find(_ILLEGAL_BYTE)
     if place < 0:
         return
@@ -167,14 +170,16 @@ def _check_letters(record: bytes, codes: bytes, path: Path) -> None:
 
 
 def _name(record: bytes) -> str:
+    """Return the first word of a record's header."""
     words = record.partition(b"\n")[0].split()
     return words[0].decode("latin-1") if words else ""
 
 
 def _label(record: bytes) -> str:
+    """Return a record's name, shortened for an error message."""
     return _name(record)[:40]
 
 
 def _show(text: bytes) -> str:
-    """The beginning of a piece of a file, for an error message."""
+    """Return the beginning of a piece of a file, for an error message."""
     return text[:40].decode("latin-1").strip()

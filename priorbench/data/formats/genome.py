@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from priorbench.errors import UserError
 
 from .encoding import ILLEGAL, N_CODE, encode
-from .fasta import open_bytes
+from .fasta import GZIP_MAGIC, open_bytes
 
 _COPY_BYTES = 1 << 22
 _GAP, _LONGEST = 5_000, 1_000_000
+"""bp between windows that are still read at once, and of what is read at once"""
 
 
 def _genome_table() -> NDArray[np.uint8]:
+    """Return the (256,) code of every byte; IUPAC ambiguity codes are N."""
     table = encode(bytes(range(256)))
     for letter in b"RYSWKMBDHVryswkmbdhv":
         table[letter] = N_CODE
@@ -33,12 +35,12 @@ _TABLE = _genome_table()
 
 
 def cache_folder() -> Path:
-    """Where unpacked genomes and indexes go.
+    """Return the folder of unpacked genomes and indexes, which is made if it is not there.
 
-    ``$PRIORBENCH_CACHE``, else ``$XDG_CACHE_HOME/priorbench``, else ``~/.cache/priorbench``.
+    It is ``$PRIORBENCH_CACHE``, else ``$XDG_CACHE_HOME/priorbench``, else ``~/.cache/priorbench``.
 
     Raises:
-        UserError: if the folder cannot be made.
+        UserError: the folder cannot be made.
     """
     chosen = os.environ.get("PRIORBENCH_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -61,16 +63,16 @@ class Genome:
     (RYSWKMBDHV) are read as N.
 
     Attributes:
-        path: the FASTA as the user named it.
-        lengths: bp of every sequence, in the order of the file.
+        path: the FASTA file as the user named it.
+        lengths: bp of every chromosome, in the order of the file.
         notes: what was unpacked, for the user.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open, and unpack and index if that has not been done before.
+        """Open the file; unpack and index it if that has not been done before.
 
         Raises:
-            UserError: if the file is not a FASTA that can be indexed.
+            UserError: the file is not a FASTA that can be indexed.
         """
         self.path = path
         self.notes: list[str] = []
@@ -83,8 +85,9 @@ class Genome:
         self.lengths: Mapping[str, int] = {record.name: len(record) for record in self._fasta}
 
     def _plain(self, folder: Path) -> Path:
+        """Return the uncompressed file, which is unpacked into ``folder`` where there is none."""
         with self.path.open("rb") as stream:
-            if stream.read(2) != b"\x1f\x8b":
+            if stream.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
                 return self.path
         unpacked = folder / "genome.fa"
         if not unpacked.exists():
@@ -110,10 +113,10 @@ class Genome:
         )
 
     def fetch(self, chrom: str, start: int, length: int) -> NDArray[np.uint8]:
-        """(length,) uint8 codes from ``start``; the window lies inside the chromosome.
+        """Return (length,) uint8 codes from ``start``; the window lies inside the chromosome.
 
         Raises:
-            UserError: for a letter that is neither a base nor an IUPAC code.
+            UserError: a letter is neither a base nor an IUPAC code.
         """
         text = self._fasta[chrom][start : start + length].encode("latin-1")
         codes: NDArray[np.uint8] = _TABLE[np.frombuffer(text, dtype=np.uint8)]
@@ -128,7 +131,7 @@ class Genome:
     def windows(
         self, chrom: NDArray[np.str_], start: NDArray[np.int64], length: int
     ) -> NDArray[np.uint8]:
-        """(k, length) uint8 codes of k windows that lie inside their chromosomes."""
+        """Return (k, length) uint8 codes of k windows that lie inside their chromosomes."""
         result = np.empty((len(start), length), dtype=np.uint8)
         for rows in stretches(chrom, start, length):
             first = int(start[rows].min())
@@ -142,7 +145,7 @@ class Genome:
         self._fasta.close()
 
     def __enter__(self) -> Self:
-        """Use as a context manager."""
+        """Return the genome itself."""
         return self
 
     def __exit__(
@@ -158,17 +161,15 @@ class Genome:
 def stretches(
     chrom: NDArray[np.str_], start: NDArray[np.int64], length: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Rows of windows that are best read at once, as they lie together.
+    """Yield the rows of windows that lie together and are read at once, one array a stretch.
 
-    A call costs about as much as reading 5 kb; a stretch has about 1 Mb at most.
+    Every row is in one array. A call costs about as much as reading 5 kb; a stretch has about 1 Mb
+    at most.
 
     Args:
         chrom: (k,) str.
         start: (k,) int64, in any order.
-        length: of the windows in bp.
-
-    Returns:
-        one array of rows a stretch, every row in one of them.
+        length: length of the windows in bp.
     """
     if not len(start):
         return
@@ -180,13 +181,14 @@ def stretches(
 
 
 def _fingerprint(path: Path) -> str:
+    """Return 16 hexadecimal digits that stand for a file's path, size and time of change."""
     status = path.stat()
     text = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _unpack(path: Path, target: Path) -> None:
-    """Decompress atomically: several processes may do it at once, each gets a whole file."""
+    """Decompress ``path`` to ``target``; of several processes at once, each gets a whole file."""
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as partial:
         temporary = Path(partial.name)
         try:
@@ -205,7 +207,8 @@ def _unpack(path: Path, target: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _open_indexed(fasta: Path, index: Path, shown: Path) -> Any:
+def _open_indexed(fasta: Path, index: Path, named: Path) -> Any:
+    """Open a FASTA by its index, which is made if it is not there; errors name ``named``."""
     import pyfaidx
 
     try:
@@ -220,4 +223,4 @@ def _open_indexed(fasta: Path, index: Path, shown: Path) -> Any:
         return pyfaidx.Fasta(str(fasta), indexname=str(index), as_raw=True)
     except (pyfaidx.FastaIndexingError, UnicodeDecodeError, ValueError, IndexError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{shown}: not a FASTA that can be indexed: {reason}") from None
+        raise UserError(f"{named}: not a FASTA that can be indexed: {reason}") from None

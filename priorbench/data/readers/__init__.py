@@ -1,3 +1,3 @@
-"""From a user’s data file to a dataset, one reader for each kind of task and what they share;
-bytes of a format are read in `formats`.
+"""Readers of users’ data files, one for each kind of task, and what they share; the bytes of a
+format are read in `formats`.
 """
