@@ -1,10 +1,10 @@
-"""What tasks of planted motifs share: the loop that simulates, and logits with their loss."""
+"""What tasks of 0/1 labels and planted motifs share: simulation, metrics and loss."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -16,14 +16,12 @@ from priorbench import Batch, Task, UserError
 from priorbench.components.contracts import Scale
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset
-from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.readers.data_file import DataFile
 from priorbench.data.readers.read_binary import read_binary
 from priorbench.data.simulation import Planted
 
 _CHUNK = 2000
-_ATTRIBUTED = 1000
-"""at most so many sequences of a split are attributed"""
 
 
 @dataclass(frozen=True)
@@ -33,20 +31,27 @@ class SimulatedExamples:
     Attributes:
         sequences: (N, L) uint8.
         labels: (N,) or (N, outputs) float32, 0 or 1.
-        planted: what was planted where.
+        planted: where motifs were planted.
         arrays: further arrays of N rows by name.
     """
 
     sequences: NDArray[np.uint8]
     labels: NDArray[np.float32]
     planted: Planted
-    arrays: Mapping[str, NDArray[np.uint8]]
+    arrays: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SimulatedTask(Task):
-    """A task whose simulated sequences are drawn chunk by chunk; a subclass says how."""
+    """A task of 0/1 labels whose sequences are drawn chunk by chunk; a subclass says how."""
 
+    metrics: ClassVar[tuple[str, ...]] = (
+        "auroc",
+        "auprc",
+        "auprc-corrected",
+        "cross-entropy",
+        "calibration-error",
+    )
     # length in bp, then sequences for training, validation and test
     sizes: ClassVar[Mapping[Scale, tuple[int, int, int, int]]] = {
         "smoke": (80, 400, 100, 200),
@@ -57,19 +62,19 @@ class SimulatedTask(Task):
 
     @abstractmethod
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
-        """``count`` examples of ``length`` bp."""
+        """Draw ``count`` examples of ``length`` bp."""
 
     @abstractmethod
     def room(self) -> int:
-        """The shortest window in bp into which everything fits, wherever it falls."""
+        """Return the shortest window in bp into which everything fits, wherever it falls."""
 
     def positive(self, labels: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """(N,) bool: the examples that are attributed."""
-        chosen: NDArray[np.bool_] = labels == 1
-        return chosen
+        """Return (N,) bool: the examples that are attributed."""
+        positive: NDArray[np.bool_] = labels == 1
+        return positive
 
     def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
-        """See Task.simulate."""
+        """Write simulated sequences of the scale's size, with what is known about them."""
         length, *sizes = self.sizes[scale]
         if length < self.room():
             raise UserError(
@@ -87,12 +92,18 @@ class SimulatedTask(Task):
                 writer.append(drawn.sequences, drawn.labels, splits, **drawn.arrays)
                 if split != TRAIN:
                     positive = np.flatnonzero(self.positive(drawn.labels))
-                    positive = positive[: _ATTRIBUTED - counts[split]]
+                    positive = positive[: MOST_ATTRIBUTED - counts[split]]
                     counts[split] += len(positive)
                     rows.append(first + positive)
                     truth.append(drawn.planted.codes[positive])
                     oracle.append(drawn.planted.oracle[positive])
         writer.attribute(np.concatenate(rows), np.concatenate(truth), np.concatenate(oracle))
+
+    def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
+        """Return ``logit``: (N, ...) the log-odds of the shares of positives in training."""
+        label = dataset.columns["label"]
+        odds = _log_odds(label.take(dataset.rows(TRAIN)).mean(axis=0))
+        return {"logit": np.broadcast_to(odds, (len(dataset.scored_rows), *label.shape[1:]))}
 
 
 @dataclass(frozen=True)
@@ -100,43 +111,30 @@ class LogitTask(SimulatedTask):
     """Positives against negatives, cross-entropy, attribution of the logit."""
 
     architecture: ClassVar[str] = "three-conv"
-    metrics: ClassVar[tuple[str, ...]] = (
-        "auroc",
-        "auprc",
-        "auprc-corrected",
-        "cross-entropy",
-        "calibration-error",
-    )
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
-        """See Task.read."""
+        """Write the user's positives and negatives."""
         read_binary(writer, data, generator, both_strands=type(self).reverse_complement)
 
     def prediction_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """(B,) binary cross-entropy in nats."""
+        """Return the (B,) binary cross-entropy in nats."""
         return F.binary_cross_entropy_with_logits(output[:, 0], batch.label, reduction="none")
 
     def target(self, output: torch.Tensor) -> torch.Tensor:
-        """(B,) the logit."""
+        """Return the (B,) logit."""
         return output[:, 0]
 
     def predictions(self, output: torch.Tensor, batch: Batch) -> Mapping[str, torch.Tensor]:
-        """``logit``: (B,)."""
+        """Return ``logit``: (B,)."""
         return {"logit": output[:, 0]}
 
-    def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
-        """``logit``: (N,) the log-odds of the share of positives in training."""
-        label = dataset.columns["label"]
-        odds = log_odds(label.take(dataset.rows(TRAIN)).mean(axis=0))
-        return {"logit": np.broadcast_to(odds, (len(dataset.scored_rows), *label.shape[1:]))}
-
     def applies(self, batch: Batch) -> torch.Tensor:
-        """(B,) bool: positives."""
+        """Return (B,) bool: the positives."""
         return batch.label == 1
 
 
-def log_odds(share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """log(p / (1 - p)); 0 for shares of 0 and 1, which have none."""
+def _log_odds(share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return log(p / (1 - p)); 0 for shares of 0 and 1, which have none."""
     inside = (share > 0) & (share < 1)
     p = np.where(inside, share, np.float32(0.5))
     odds: NDArray[np.float32] = np.asarray(np.log(p / (1 - p)), dtype=np.float32)
@@ -144,6 +142,6 @@ def log_odds(share: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def alternate(count: int) -> NDArray[np.float32]:
-    """(count,) float32 labels 1, 0, 1, 0, ..."""
+    """Return (count,) float32 labels 1, 0, 1, 0, ..."""
     labels: NDArray[np.float32] = np.equal(np.arange(count) % 2, 0).astype(np.float32)
     return labels

@@ -21,9 +21,9 @@ from priorbench.data.simulation import (
 )
 
 from ._logit import LogitTask, SimulatedExamples, alternate
+from ._motifs import DECOY_CONSENSUS, TARGET_CONSENSUS, check_fidelity
 
-_TARGET = "GCATGAGTCACC"
-_DECOYS = ("CCATATAAGG", "ACCACGTGGT")
+_DECOYS = (DECOY_CONSENSUS, "ACCACGTGGT")
 _CO_FACTORS = ("TGACCTTTGA", "ATTTGCATAA", "GGGGCGGGGC")
 
 
@@ -38,10 +38,10 @@ class Binary(LogitTask):
 
     Attributes:
         fidelity: probability of the consensus base in every motif column; lower is harder.
-        copies: positives hold between one and this many instances of the target.
-        co_factors: further motifs, each in half of the positives; scrambled in negatives.
-        gc_shift: how much G and C are favoured in the background of positives, in log-odds per
-            base; attribution of it lies outside the motifs.
+        copies: largest number of instances of the target in a positive, which holds at least one.
+        co_factors: number of further motifs, each in half of the positives; scrambled in negatives.
+        gc_shift: preference for G and C in the background of positives, in log-odds per base;
+            attribution of it lies outside the motifs.
     """
 
     summary: ClassVar[str] = "binding or not, one logit per DNA window"
@@ -56,8 +56,7 @@ class Binary(LogitTask):
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
         super().__post_init__()
-        if not 0.25 < self.fidelity < 1:
-            raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
+        check_fidelity(self.fidelity)
         if not 1 <= self.copies <= 4:
             raise UserError(f"copies {self.copies} is not between 1 and 4")
         if not 0 <= self.co_factors <= len(_CO_FACTORS):
@@ -66,20 +65,18 @@ class Binary(LogitTask):
             raise UserError(f"gc_shift {self.gc_shift:g} is not between -2 and 2")
 
     def room(self) -> int:
-        """See LogitTask.room."""
+        """Return the shortest window in bp into which the motifs fit."""
         return sum(motif.width for motif in self._motifs())
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
-        """See LogitTask.draw."""
+        """Draw windows whose negatives hold the scrambled motifs of positives."""
         labels = alternate(count)
+        bound = labels == 1
         sequences = markov_background(count, length, generator)
         if self.gc_shift:
             shifted = shift_gc(HUMAN_DINUCLEOTIDES, self.gc_shift)
-            sequences[labels == 1] = markov_background(
-                int(labels.sum()), length, generator, shifted
-            )
+            sequences[bound] = markov_background(int(labels.sum()), length, generator, shifted)
         planted = nothing_planted(count, length)
-        bound = labels == 1
         motifs = self._motifs()
         places = draw_places(count, [motif.width for motif in motifs], length, generator)
         for index, motif in enumerate(motifs):
@@ -96,12 +93,12 @@ class Binary(LogitTask):
                 starts=places[rows, index],
                 scrambled=None if decoy else ~bound[rows],
             )
-        return SimulatedExamples(sequences, labels, planted, {})
+        return SimulatedExamples(sequences, labels, planted)
 
     def _motifs(self) -> list[Motif]:
-        """The target as often as it may occur, co-factors, decoys."""
+        """Return the target as often as it may occur, co-factors, decoys."""
         named = [
-            *[("target", _TARGET)] * self.copies,
+            *[("target", TARGET_CONSENSUS)] * self.copies,
             *[(f"co-factor {i + 1}", _CO_FACTORS[i]) for i in range(self.co_factors)],
             *[("decoy", text) for text in _DECOYS],
         ]

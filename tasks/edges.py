@@ -1,4 +1,4 @@
-"""The same motif near the ends of the window and in its middle: who is pushed down, who up."""
+"""The same motif near the ends of the window and in its middle: where does a prior push it down?"""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from priorbench import UserError
-from priorbench.data.codes import DECOY, MOTIF
+from priorbench.data.codes import MOTIF
 from priorbench.data.simulation import (
     make_instances,
     markov_background,
     motif_from_consensus,
     nothing_planted,
-    plant,
     write_instance,
 )
 from priorbench.edges.motif_places import NOWHERE, WHERE
 
 from ._logit import LogitTask, SimulatedExamples, alternate
+from ._motifs import DECOY_CONSENSUS, TARGET_CONSENSUS, check_fidelity, plant_decoy
 
-_TARGET = "GCATGAGTCACC"
-_DECOY = "CCATATAAGG"
 _MIXED = ("start", "end", "both", "middle", "both-middle")
 
 
@@ -31,16 +29,16 @@ _MIXED = ("start", "end", "both", "middle", "both-middle")
 class Edges(LogitTask):
     """Bound against unbound windows; the motif stands at a controlled distance from the ends.
 
-    ``where=both`` plants two instances, one at either end, which a periodic transform takes for
-    neighbours; ``middle`` plants one in the middle; ``both-middle`` two, as far from each other
-    there as those of ``both`` are around the ends; ``mixed`` puts every positive, by turns, into
-    one of these five places; ``anywhere`` plants one at a random place. Negatives hold the bases
-    of instances in a random order, at the same places. A decoy is in both classes. The prior
-    applies to positives.
+    ``where=start`` and ``where=end`` plant one instance at that end; ``both`` plants two, one at
+    either end, which a periodic transform takes for neighbours; ``middle`` plants one in the
+    middle; ``both-middle`` plants two there, as far from each other as those of ``both`` are around
+    the ends; ``mixed`` puts positives, by turns, into one of these five places; ``anywhere`` plants
+    one at a random place. Negatives hold the bases of instances in a random order, at the same
+    places. A decoy is in both classes. The prior applies to positives.
 
     Attributes:
-        where: the place of the motif.
-        distance: bp between the motif and the end of the window, the least for ``anywhere``.
+        where: place of the motif.
+        distance: bp between the motif and the end of the window; the least for ``anywhere``.
         fidelity: probability of the consensus base in every motif column.
     """
 
@@ -57,21 +55,20 @@ class Edges(LogitTask):
         super().__post_init__()
         if self.distance < 0:
             raise UserError(f"distance {self.distance} is negative; 0 touches the end")
-        if not 0.25 < self.fidelity < 1:
-            raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
+        check_fidelity(self.fidelity)
 
     def room(self) -> int:
-        """See LogitTask.room."""
+        """Return the shortest window in bp into which the motifs fit."""
         # the decoy fits beside the motif in the middle, and between those at the ends
-        return 2 * (self.distance + len(_TARGET) + len(_DECOY))
+        return 2 * (self.distance + len(TARGET_CONSENSUS) + len(DECOY_CONSENSUS))
 
     def place(self, turn: int) -> str:
-        """Where the motif of the ``turn``-th window of its class stands."""
+        """Return where the motif of the ``turn``-th window of its class stands."""
         return _MIXED[turn % len(_MIXED)] if self.where == "mixed" else self.where
 
     def starts(self, name: str, length: int, generator: np.random.Generator) -> Sequence[int]:
-        """First positions of the motifs of a window; a random one for ``anywhere``."""
-        width, first = len(_TARGET), self.distance
+        """Return first positions of the motifs of a window; a random one for ``anywhere``."""
+        width, first = len(TARGET_CONSENSUS), self.distance
         last, middle = length - width, length // 2
         if name == "anywhere":
             return (int(generator.integers(first, last - first + 1)),)
@@ -84,11 +81,11 @@ class Edges(LogitTask):
         }[name]
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
-        """See LogitTask.draw; ``where`` numbers the place as in WHERE, NOWHERE for negatives."""
+        """Draw windows, with the array ``where``: a place's number in WHERE, or NOWHERE."""
         labels = alternate(count)
         sequences = markov_background(count, length, generator)
         planted = nothing_planted(count, length)
-        motif = motif_from_consensus("target", _TARGET, self.fidelity)
+        motif = motif_from_consensus("target", TARGET_CONSENSUS, self.fidelity)
         numbers = np.full(count, NOWHERE, dtype=np.uint8)
         for row, bound in enumerate((labels == 1).tolist()):
             name = self.place(row // 2)  # positives and negatives alternate
@@ -101,7 +98,5 @@ class Edges(LogitTask):
                 instances = instances.scrambled(np.full(len(starts), True), generator)
             for index, start in enumerate(starts):
                 write_instance(sequences, planted, (row, start), instances, index)
-        decoy = motif_from_consensus("decoy", _DECOY, self.fidelity)
-        some = np.flatnonzero(generator.random(count) < 0.5)
-        plant(sequences, decoy, some, planted, code=DECOY, generator=generator)
+        plant_decoy(sequences, planted, self.fidelity, generator)
         return SimulatedExamples(sequences, labels, planted, {"where": numbers})

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from priorbench import Batch, UserError
 from priorbench.components.contracts import Scale
-from priorbench.data.codes import DECOY, MOTIF, TRAIN
-from priorbench.data.dataset import Dataset
+from priorbench.data.codes import DECOY, MOTIF
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import DataFile
 from priorbench.data.readers.read_multitask import read_multitask
@@ -26,7 +25,8 @@ from priorbench.data.simulation import (
     plant,
 )
 
-from ._logit import SimulatedExamples, SimulatedTask, log_odds
+from ._logit import SimulatedExamples, SimulatedTask
+from ._motifs import check_fidelity
 
 _MOTIFS = (
     "GCATGAGTCACC",
@@ -38,8 +38,10 @@ _MOTIFS = (
     "GGGGCGGGGC",
     "CTTATCTCT",
 )
-_MOST_OUTPUTS = 28  # pairs of eight motifs
+_MOST_OUTPUTS = 28
+"""pairs of eight motifs"""
 _PRESENT = 0.2
+"""share of the sequences that hold a motif"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Multitask(SimulatedTask):
     ``output`` K, to those where that one is positive).
 
     Attributes:
-        outputs: K, of simulated data; users' data say it themselves.
+        outputs: number K of outputs of simulated data; users' data have their own.
         output: number of the output that is attributed, from 1; 0 for the sum over outputs.
         fidelity: probability of the consensus base in every motif column.
     """
@@ -62,13 +64,6 @@ class Multitask(SimulatedTask):
     architecture: ClassVar[str] = "basset"
     epochs: ClassVar[float] = 2.0
     reverse_complement: ClassVar[bool] = True
-    metrics: ClassVar[tuple[str, ...]] = (
-        "auroc",
-        "auprc",
-        "auprc-corrected",
-        "cross-entropy",
-        "calibration-error",
-    )
     sizes: ClassVar[Mapping[Scale, tuple[int, int, int, int]]] = {
         "smoke": (100, 400, 100, 200),
         "quick": (150, 6000, 1000, 1000),
@@ -87,15 +82,17 @@ class Multitask(SimulatedTask):
             raise UserError(f"outputs {self.outputs} is not between 1 and {_MOST_OUTPUTS}")
         if self.output < 0:
             raise UserError(f"output {self.output} is negative; use 0 for the sum over outputs")
-        if not 0.25 < self.fidelity < 1:
-            raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
+        check_fidelity(self.fidelity)
 
     def room(self) -> int:
-        """See SimulatedTask.room."""
+        """Return the shortest window in bp into which the motifs fit."""
         return sum(map(len, _MOTIFS))
 
     def mixtures(self) -> NDArray[np.bool_]:
-        """(K, motifs) which motifs make an output positive: neighbours on a ring, then others."""
+        """Return (K, motifs) bool: which motifs make an output positive.
+
+        They are neighbours on a ring first, then motifs that are further apart.
+        """
         count = len(_MOTIFS)
         chosen = np.zeros((self.outputs, count), dtype=bool)
         for output in range(self.outputs):
@@ -104,23 +101,23 @@ class Multitask(SimulatedTask):
         return chosen
 
     def positive(self, labels: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """(N,) bool: those of the attributed output, or of any."""
+        """Return (N,) bool: the positives of the attributed output, or of any."""
         if self.output > labels.shape[1]:
             raise UserError(
                 f"output {self.output} is beyond the {labels.shape[1]} outputs there are"
             )
         chosen = labels if self.output == 0 else labels[:, [self.output - 1]]
-        found: NDArray[np.bool_] = (chosen == 1).any(axis=1)
-        return found
+        positive: NDArray[np.bool_] = (chosen == 1).any(axis=1)
+        return positive
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
-        """See SimulatedTask.draw."""
+        """Draw windows with several motifs, whose outputs follow from the motifs."""
         if self.output > self.outputs:
             raise UserError(f"output {self.output} is beyond the {self.outputs} outputs there are")
         sequences = markov_background(count, length, generator)
         planted = nothing_planted(count, length)
         present = generator.random((count, len(_MOTIFS))) < _PRESENT
-        # those of absent motifs are kept free, so that places do not tell what is there
+        # places of absent motifs are kept free, so that places do not tell what is there
         places = draw_places(count, [len(text) for text in _MOTIFS], length, generator)
         mixtures = self.mixtures()
         chosen = slice(None) if self.output == 0 else slice(self.output - 1, self.output)
@@ -141,32 +138,26 @@ class Multitask(SimulatedTask):
                 starts=places[rows, index],
             )
             planted.oracle[planted.oracle != before] *= feeds
-        return SimulatedExamples(sequences, labels, planted, {})
+        return SimulatedExamples(sequences, labels, planted)
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
-        """See Task.read."""
+        """Write the user's sequences with their labels."""
         read_multitask(writer, data, generator, both_strands=True, positive=self.positive)
 
     def prediction_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """(B,) binary cross-entropy in nats, mean over outputs."""
+        """Return the (B,) binary cross-entropy in nats, mean over outputs."""
         losses = F.binary_cross_entropy_with_logits(output, batch.label, reduction="none")
         return losses.mean(dim=1)
 
     def target(self, output: torch.Tensor) -> torch.Tensor:
-        """(B,) the sum of the logits, or one of them."""
+        """Return the (B,) sum of the logits, or one of them."""
         return output.sum(dim=1) if self.output == 0 else output[:, self.output - 1]
 
     def predictions(self, output: torch.Tensor, batch: Batch) -> Mapping[str, torch.Tensor]:
-        """``logit``: (B, K)."""
+        """Return ``logit``: (B, K)."""
         return {"logit": output}
 
-    def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
-        """``logit``: (N, K) the log-odds of the shares of positives in training."""
-        label = dataset.columns["label"]
-        odds = log_odds(label.take(dataset.rows(TRAIN)).mean(axis=0))
-        return {"logit": np.broadcast_to(odds, (len(dataset.scored_rows), *label.shape[1:]))}
-
     def applies(self, batch: Batch) -> torch.Tensor:
-        """(B,) bool: as in ``positive``."""
+        """Return (B,) bool: the positives of the attributed output, or of any."""
         chosen = batch.label if self.output == 0 else batch.label[:, [self.output - 1]]
         return (chosen == 1).any(dim=1)

@@ -12,39 +12,44 @@ from numpy.typing import NDArray
 
 from priorbench import Batch, Task, UserError
 from priorbench.components.contracts import NetworkShape, Scale
-from priorbench.data.codes import DECOY, MOTIF, TEST, TRAIN, VALID
+from priorbench.data.codes import MOTIF, TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset
-from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.readers.data_file import DataFile
 from priorbench.data.readers.read_profiles import MeanProfile, read_profiles
 from priorbench.data.simulation import (
+    Planted,
     draw_places,
     make_instances,
     markov_background,
     motif_from_consensus,
     nothing_planted,
-    plant,
     write_instance,
 )
 from priorbench.evaluation.profile_scores import log_likelihood, profile_scores, reference_profiles
 
-# window and profile in bp, then sequences for training, validation and test
+from ._motifs import DECOY_CONSENSUS, TARGET_CONSENSUS, plant_decoy
+
 _SIZES: dict[Scale, tuple[int, int, int, int, int]] = {
     "smoke": (120, 80, 600, 100, 150),
     "quick": (240, 160, 2500, 600, 800),
     "standard": (520, 320, 20000, 4000, 4000),
     "paper": (1346, 1000, 50000, 10000, 10000),
 }
-_MOTIFS = (("GCATGAGTCACC", 60.0), ("TTTGCATAAC", 30.0))
-_DECOY = "CCATATAAGG"
+"""window and profile in bp, then sequences for training, validation and test"""
+_MOTIFS = ((TARGET_CONSENSUS, 60.0, 0.8), ("TTTGCATAAC", 30.0, 0.6))
+"""consensus, mean reads of a strand's footprint, and share of the sequences that hold the motif"""
+_FIDELITY = 0.85
 _SHIFT = 8
 """bp by which reads of the plus strand lie before a motif, and of the minus strand behind it"""
 _WIDTH = 3.0
+"""standard deviation of a footprint in bp"""
 _BACKGROUND = 0.02
+"""expected reads of a base outside footprints"""
+_MOST_JITTER = 128
 _CHUNK = 1000
-_ATTRIBUTED = 1000
-"""at most so many windows of a split are attributed"""
 _OFFSET = "mean_profile"
+"""array of the mean profile's logits"""
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,12 @@ class Profile(Task):
             probabilities, which are held fixed, summed over strands (the field's form);
             ``log-probabilities``, weighted by log-probabilities instead, as published; or
             ``counts``, the predicted log counts, summed over strands.
-        counts_weight: of the counts in the loss; 20 as published.
-        controls: simulate control tracks, a bias that the signal shares; users' data say it
-            themselves.
-        jitter: windows are shifted by up to so many bp in training.
-        mean_profile: the network's logits are added to those of the training windows' mean
-            profile, so that it only has to learn what is special about a sequence. For few
+        counts_weight: weight of the counts in the loss; 20 as published.
+        controls: whether control tracks are simulated, a bias that the signal shares; users' data
+            have their own.
+        jitter: largest shift of windows in training, in bp.
+        mean_profile: whether the network's logits are added to those of the training windows' mean
+            profile, so that it only has to learn what is special about a sequence. Meant for few
             peaks, all centred in the same way; what all of them share is no longer attributed
             to the sequence.
     """
@@ -104,7 +109,7 @@ class Profile(Task):
             raise UserError(f"jitter {self.jitter} is not between 0 and {_MOST_JITTER} bp")
 
     def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
-        """See Task.simulate."""
+        """Write simulated sequences of the scale's size, with what is known about them."""
         length, profile, *sizes = _SIZES[scale]
         rows, truth, oracle, mean = [], [], [], MeanProfile()
         for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
@@ -118,7 +123,7 @@ class Profile(Task):
                 mean.add(tracks["reads"], splits)
                 if split != TRAIN:
                     inside = slice(self.jitter, self.jitter + length)
-                    some = np.arange(count)[: max(0, _ATTRIBUTED - start)]
+                    some = np.arange(count)[: max(0, MOST_ATTRIBUTED - start)]
                     rows.append(first + some)
                     truth.append(planted.codes[some, inside])
                     oracle.append(planted.oracle[some, inside])
@@ -128,22 +133,28 @@ class Profile(Task):
 
     def _draw(
         self, count: int, sizes: tuple[int, int], generator: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], Any, dict[str, NDArray[np.float32]]]:
-        """Sequences and tracks with the margin, and what was planted in the window."""
+    ) -> tuple[NDArray[np.uint8], Planted, dict[str, NDArray[np.float32]]]:
+        """Draw sequences, what was planted in them, and their tracks, all with the margin.
+
+        Args:
+            count: number of sequences.
+            sizes: window and profile in bp.
+            generator: draws all of it.
+        """
         length, profile = sizes
         total, inset = length + 2 * self.jitter, (length - profile) // 2
         codes = markov_background(count, total, generator)
         planted = nothing_planted(count, total)
         # motifs stand where their footprints can be seen; the places of absent ones are kept free
         first = inset + self.jitter
-        widths = [len(text) for text, _ in (*_MOTIFS, (_DECOY, 0))]
+        widths = [len(consensus) for consensus, _, _ in _MOTIFS] + [len(DECOY_CONSENSUS)]
         places = first + draw_places(count, widths, total - 2 * first, generator)
         rate = np.full((count, 2, total), _BACKGROUND)
-        for index, (consensus, strength) in enumerate(_MOTIFS):
-            motif = motif_from_consensus(consensus, consensus, 0.85)
+        for index, (consensus, strength, share) in enumerate(_MOTIFS):
+            motif = motif_from_consensus(consensus, consensus, _FIDELITY)
             instances = make_instances(motif, count, MOTIF, generator)
             instances = instances.turned(generator.random(count) < 0.5)
-            present = generator.random(count) < _PRESENT[consensus]
+            present = generator.random(count) < share
             for row in np.flatnonzero(present).tolist():
                 start = int(places[row, index])
                 write_instance(codes, planted, (row, start), instances, row)
@@ -151,48 +162,39 @@ class Profile(Task):
                 reads = strength * generator.uniform(0.5, 1.5)
                 for strand, side in enumerate((-1, 1)):
                     rate[row, strand] += reads * _footprint(total, centre + side * _SHIFT)
-        decoy = motif_from_consensus("decoy", _DECOY, 0.85)
-        some = np.flatnonzero(generator.random(count) < 0.5)
-        plant(
-            codes,
-            decoy,
-            some,
-            planted,
-            code=DECOY,
-            generator=generator,
-            starts=places[some, len(_MOTIFS)],
-        )
-        seen = slice(inset, inset + profile + 2 * self.jitter)
+        plant_decoy(codes, planted, _FIDELITY, generator, places[:, len(_MOTIFS)])
+        middle = slice(inset, inset + profile + 2 * self.jitter)
         tracks = {}
         if self.controls:
             bias = generator.gamma(2.0, 0.5, (count, 2, total))
-            tracks["controls"] = generator.poisson(5 * bias[:, :, seen]).astype(np.float32)
+            tracks["controls"] = generator.poisson(5 * bias[:, :, middle]).astype(np.float32)
             rate = rate * bias
-        tracks["reads"] = generator.poisson(rate[:, :, seen]).astype(np.float32)
+        tracks["reads"] = generator.poisson(rate[:, :, middle]).astype(np.float32)
         return codes, planted, tracks
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
-        """See Task.read."""
+        """Write the user's windows with their reads."""
         mean = read_profiles(writer, data, generator, margin=self.jitter)
         writer.margin = self.jitter
         self._share(writer, mean)
 
     def _share(self, writer: DatasetWriter, mean: MeanProfile) -> None:
+        """Add the logits of the mean profile to a dataset, with the option ``mean_profile``."""
         if self.mean_profile:
             writer.share(_OFFSET, mean.logits.astype(np.float32))
 
     def network_shape(self, length: int, shapes: Mapping[str, tuple[int, ...]]) -> NetworkShape:
-        """Profiles on every strand, with control tracks and the mean profile where there are."""
+        """Return profiles on every strand, with controls and mean profile where there are."""
         strands, profile = shapes["reads"]
         controls = shapes["controls"][0] if "controls" in shapes else 0
         return NetworkShape(length, strands, profile, controls, offset=self.mean_profile)
 
     def inputs(self, batch: Batch) -> Sequence[torch.Tensor]:
-        """The control tracks and the logits of the mean profile, where they are asked for."""
+        """Return the control tracks and the logits of the mean profile, where there are."""
         return [batch.arrays[name] for name in ("controls", _OFFSET) if name in batch.arrays]
 
     def prediction_loss(self, output: Any, batch: Batch) -> torch.Tensor:
-        """(B,) loss in nats, plus the weighted squared error of the log counts."""
+        """Return the (B,) loss in nats, plus the weighted squared error of the log counts."""
         logits, log_counts = output
         nll = -log_likelihood(logits, batch.arrays["reads"]).mean(dim=1)
         observed = torch.log1p(batch.arrays["reads"].sum(dim=2))
@@ -200,7 +202,7 @@ class Profile(Task):
         return loss
 
     def target(self, output: Any) -> torch.Tensor:
-        """(B,) by the option ``attributed``."""
+        """Return the (B,) target that the option ``attributed`` names."""
         logits, log_counts = output
         if self.attributed == "counts":
             counts: torch.Tensor = log_counts.sum(dim=1)
@@ -213,59 +215,55 @@ class Profile(Task):
         return profile
 
     def predictions(self, output: Any, batch: Batch) -> Mapping[str, torch.Tensor]:
-        """Scores of every example's profile, (B,) each, and ``log_counts``, (B, strands)."""
+        """Return scores of every example's profile, (B,), and ``log_counts``, (B, strands)."""
         logits, log_counts = output
         return {**profile_scores(logits, batch.arrays["reads"]), "log_counts": log_counts}
 
     def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
-        """Of a model that predicts the mean profile and counts of the training windows."""
+        """Return the scores of the training windows' mean profile and counts as a prediction."""
         training, average = dataset.rows(TRAIN), MeanProfile()
         for reads in _chunks(dataset, training):
             average.add(reads)
         logits = torch.from_numpy(average.logits)
-        found: dict[str, list[NDArray[np.float32]]] = {}
+        parts: dict[str, list[NDArray[np.float32]]] = {}
         for reads in _chunks(dataset, dataset.scored_rows):
             everywhere = logits.float().expand(len(reads), -1, -1)
             for name, values in profile_scores(everywhere, torch.from_numpy(reads)).items():
-                found.setdefault(name, []).append(values.numpy())
+                parts.setdefault(name, []).append(values.numpy())
         mean = dataset.columns["label"].take(training).mean(axis=0)
-        scores = {name: np.concatenate(values) for name, values in found.items()}
+        scores = {name: np.concatenate(values) for name, values in parts.items()}
         count = len(dataset.scored_rows)
         return {**scores, "log_counts": np.broadcast_to(mean, (count, len(mean)))}
 
     def references(
         self, dataset: Dataset, generator: np.random.Generator
     ) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
-        """Of shuffled profiles, and of one half of the reads that predicts the other."""
-        found: dict[str, dict[str, list[NDArray[np.float32]]]] = {}
+        """Return the scores of shuffled profiles, and of one half of the reads for the other."""
+        parts: dict[str, dict[str, list[NDArray[np.float32]]]] = {}
         for reads in _chunks(dataset, dataset.scored_rows):
             for name, scores in reference_profiles(reads, generator).items():
                 for key, values in scores.items():
-                    found.setdefault(name, {}).setdefault(key, []).append(values)
+                    parts.setdefault(name, {}).setdefault(key, []).append(values)
         return {
-            name: {key: np.concatenate(parts) for key, parts in scores.items()}
-            for name, scores in found.items()
+            name: {key: np.concatenate(values) for key, values in scores.items()}
+            for name, scores in parts.items()
         }
 
     def applies(self, batch: Batch) -> torch.Tensor:
-        """(B,) bool: all."""
+        """Return (B,) bool: all of them."""
         return torch.ones(len(batch.label), dtype=torch.bool, device=batch.label.device)
 
 
 def _chunks(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
-    """(k, strands, L) reads of the given rows, without the margin."""
+    """Yield (k, strands, L) reads of some rows, without the margin."""
     reads, margin = dataset.columns["reads"], dataset.margin
     for part in np.array_split(rows, max(1, len(rows) // _CHUNK)):
         yield reads.take(part)[:, :, margin : reads.shape[2] - margin].astype(np.float32)
 
 
-_MOST_JITTER = 128
-_PRESENT = {"GCATGAGTCACC": 0.8, "TTTGCATAAC": 0.6}
-
-
 def _footprint(length: int, centre: float) -> NDArray[np.float64]:
-    """(length,) density of a Gaussian around ``centre``, of 3 bp standard deviation."""
+    """Return the (length,) density of a Gaussian around ``centre``, of 3 bp standard deviation."""
     place = np.arange(length) + 0.5
     density = np.exp(-0.5 * ((place - centre) / _WIDTH) ** 2)
-    found: NDArray[np.float64] = density / (_WIDTH * np.sqrt(2 * np.pi))
-    return found
+    footprint: NDArray[np.float64] = density / (_WIDTH * np.sqrt(2 * np.pi))
+    return footprint

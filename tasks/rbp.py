@@ -22,8 +22,9 @@ from priorbench.data.simulation import (
 )
 
 from ._logit import LogitTask, SimulatedExamples, alternate
+from ._motifs import check_fidelity
 
-# IUPAC with T for U, and where the specificity was established
+# consensus in IUPAC letters with T for U, and where the specificity was established
 _PROTEINS: Mapping[str, tuple[str, str]] = {
     "PUM2": ("TGTANATA", "Hafner et al., Cell 2010"),
     "RBFOX2": ("TGCATG", "Yeo et al., Nature Structural & Molecular Biology 2009"),
@@ -46,13 +47,13 @@ class Rbp(LogitTask):
     Motifs so short also occur by chance, in both classes. The prior applies to positives.
 
     Attributes:
-        protein: whose motif: PUM2 UGUANAUA (Hafner et al. 2010), RBFOX2 UGCAUG (Yeo et al. 2009),
-            TARDBP UGUGUG (Tollervey et al. 2011), HNRNPC UUUUU (Konig et al. 2010), QKI ACUAAY
-            (Galarneau & Richard 2005), PTBP1 YUCUUY (Xue et al. 2009), ELAVL1 UUWUUUW (Lebedeva
-            et al. 2011).
+        protein: protein whose motif is planted: PUM2 UGUANAUA (Hafner et al. 2010), RBFOX2 UGCAUG
+            (Yeo et al. 2009), TARDBP UGUGUG (Tollervey et al. 2011), HNRNPC UUUUU (Konig et al.
+            2010), QKI ACUAAY (Galarneau & Richard 2005), PTBP1 YUCUUY (Xue et al. 2009), ELAVL1
+            UUWUUUW (Lebedeva et al. 2011).
         fidelity: probability of the consensus in every motif column; lower is more degenerate.
-        copies: mean number of instances in a positive: one, and a Poisson number more, at most
-            four in all.
+        copies: mean number of instances in a positive: one and a Poisson number more, at most four
+            in all.
     """
 
     summary: ClassVar[str] = "binding or not of a protein to RNA, one logit per window, one strand"
@@ -72,18 +73,17 @@ class Rbp(LogitTask):
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
         super().__post_init__()
-        if not 0.25 < self.fidelity < 1:
-            raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
+        check_fidelity(self.fidelity)
         if not 1 <= self.copies <= _MOST_COPIES:
             raise UserError(f"copies {self.copies:g} is not between 1 and {_MOST_COPIES}")
 
     def room(self) -> int:
-        """See LogitTask.room."""
+        """Return the shortest window in bp into which the motifs fit."""
         consensus, _ = _PROTEINS[self.protein]
         return len(consensus) * _MOST_COPIES + len(_DECOY)
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
-        """See LogitTask.draw."""
+        """Draw windows of RNA, with motifs on the given strand."""
         consensus, _ = _PROTEINS[self.protein]
         motif = motif_from_consensus(self.protein, consensus, self.fidelity)
         decoy = motif_from_consensus("decoy", _DECOY, self.fidelity)
@@ -97,11 +97,11 @@ class Rbp(LogitTask):
         chosen = [(labels == 1) & (copies > copy) for copy in range(_MOST_COPIES)]
         chosen.append(generator.random(count) < 0.5)
         for index, where in enumerate(chosen):
-            one, code = (motif, MOTIF) if index < _MOST_COPIES else (decoy, DECOY)
+            planted_motif, code = (motif, MOTIF) if index < _MOST_COPIES else (decoy, DECOY)
             rows = np.flatnonzero(where)
             plant(
                 sequences,
-                one,
+                planted_motif,
                 rows,
                 planted,
                 code=code,
@@ -110,4 +110,4 @@ class Rbp(LogitTask):
                 starts=places[rows, index],
             )
         mark_lookalikes(sequences, motif, planted, both_strands=False)
-        return SimulatedExamples(sequences, labels, planted, {})
+        return SimulatedExamples(sequences, labels, planted)

@@ -1,4 +1,4 @@
-"""From which motif length on does a prior against high frequencies start to hurt?"""
+"""A motif of any length at constant detectability: from which length on does a prior hurt?"""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _CALIBRATION = 2000
 
 @dataclass(frozen=True)
 class ShortMotif(LogitTask):
-    """Positives hold a motif of a given length as often as makes it as easy to see as any other.
+    """Positives hold a motif so often that every length of it is as easy to see.
 
     Short motifs occur by chance, so few of them tell nothing; chance instances that look like
-    typical ones neither reward nor punish. The number of instances in a
-    positive is chosen so that a scan with the true matrix (the mean over all places and both
-    strands of the likelihood ratio) tells the classes apart with an auROC of 0.95, whatever the
-    motif's length and information. What is left to differ is the length itself, against the
-    cut of a low-pass prior: 0.15 cycles per base are 6.7 bp. The prior applies to positives.
+    typical ones neither reward nor punish. The number of instances in a positive is chosen so that
+    a scan with the true matrix (the mean over all places and both strands of the likelihood ratio)
+    tells the classes apart with an auROC of 0.95, whatever the motif's length and information. So
+    tasks differ only in the length itself, against the cut of a low-pass prior: 0.15 cycles per
+    base are 6.7 bp. The prior applies to positives.
 
     Attributes:
-        width: of the motif, in bp.
+        width: width of the motif in bp.
         fidelity: probability of the consensus base in every motif column: 0.97 gives 1.76 bits a
             column, 0.8 gives 0.96, 0.6 gives 0.39.
     """
@@ -63,16 +63,16 @@ class ShortMotif(LogitTask):
 
     @property
     def motif(self) -> Motif:
-        """The middle of one consensus, at the option's width."""
+        """Middle of the consensus, at the option's width."""
         start = (len(_CONSENSUS) - self.width) // 2
         return motif_from_consensus("motif", _CONSENSUS[start:][: self.width], self.fidelity)
 
     def room(self) -> int:
-        """See LogitTask.room."""
+        """Return the shortest window in bp into which the motifs fit."""
         return 2 * self.width
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
-        """See LogitTask.draw; UserError if no number of instances makes the motif visible."""
+        """Draw windows; UserError if no number of instances makes the motif visible."""
         labels = alternate(count)
         copies = copies_for(self.width, self.fidelity, length)
         drawn = _draw(self.motif, labels, (copies, length), generator)
@@ -86,7 +86,14 @@ def _draw(
     size: tuple[float, int],
     generator: np.random.Generator,
 ) -> SimulatedExamples:
-    """Positives with a mean number of instances, negatives without; size is (copies, length)."""
+    """Draw positives with a mean number of instances, and negatives without.
+
+    Args:
+        motif: the motif to plant.
+        labels: (N,) float32.
+        size: mean number of instances in a positive, and window in bp.
+        generator: draws sequences and instances.
+    """
     copies, length = size
     count = len(labels)
     sequences = markov_background(count, length, generator)
@@ -94,20 +101,20 @@ def _draw(
     number = np.floor(copies + generator.random(count)).astype(np.int64)
     rows = np.repeat(np.arange(count), np.where(labels == 1, number, 0))
     plant(sequences, motif, rows, planted, code=MOTIF, generator=generator)
-    return SimulatedExamples(sequences, labels, planted, {})
+    return SimulatedExamples(sequences, labels, planted)
 
 
 @lru_cache
 def copies_for(width: int, fidelity: float, length: int) -> float:
-    """Mean instances in a positive for an auROC of 0.95 of a scan with the matrix.
+    """Return the mean instances in a positive for an auROC of 0.95 of a scan with the matrix.
 
-    Found by bisection on sequences of its own, always the same.
+    The number is searched by bisection, on sequences that are always the same.
 
     Raises:
-        UserError: if as many as fit are not enough.
+        UserError: not even as many as fit into the window are enough.
     """
     motif = ShortMotif(width, fidelity).motif
-    most = (length + width - 1) // (2 * width - 1)  # fit wherever the earlier ones fell
+    most = (length + width - 1) // (2 * width - 1)  # so many fit, wherever the earlier ones fell
     low, high = 0.0, float(most)
     if _visible(motif, high, length) < _DETECTABILITY:
         raise UserError(
@@ -116,13 +123,13 @@ def copies_for(width: int, fidelity: float, length: int) -> float:
         )
     while high - low > 0.02:
         middle = (low + high) / 2
-        seen = _visible(motif, middle, length) >= _DETECTABILITY
-        low, high = (low, middle) if seen else (middle, high)
+        enough = _visible(motif, middle, length) >= _DETECTABILITY
+        low, high = (low, middle) if enough else (middle, high)
     return high
 
 
 def _visible(motif: Motif, copies: float, length: int) -> float:
-    """auROC of the mean likelihood ratio over all places and both strands."""
+    """Return the auROC of the mean likelihood ratio over all places and both strands."""
     from sklearn.metrics import roc_auc_score
 
     labels = alternate(_CALIBRATION)
@@ -131,8 +138,8 @@ def _visible(motif: Motif, copies: float, length: int) -> float:
 
 
 def _likelihood(motif: Motif, sequences: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(N,) mean over places and both strands of the likelihood ratio of (N, L) sequences."""
-    found: NDArray[np.float64] = np.mean(
+    """Return the (N,) mean over places and both strands of the likelihood ratio."""
+    ratio: NDArray[np.float64] = np.mean(
         [np.exp(score).mean(axis=1) for score in scan(motif, sequences)], axis=0
     )
-    return found
+    return ratio

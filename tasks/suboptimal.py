@@ -10,7 +10,7 @@ import numpy as np
 
 from priorbench import UserError
 from priorbench.components.contracts import Axis
-from priorbench.data.codes import DECOY, MOTIF, SUBOPTIMAL
+from priorbench.data.codes import MOTIF, SUBOPTIMAL
 from priorbench.data.simulation import (
     Instances,
     draw_instances,
@@ -19,16 +19,14 @@ from priorbench.data.simulation import (
     motif_from_consensus,
     mutated_codes,
     nothing_planted,
-    plant,
     weights_of,
     with_mutations,
     write_instance,
 )
 
 from ._logit import LogitTask, SimulatedExamples, alternate
+from ._motifs import DECOY_CONSENSUS, TARGET_CONSENSUS, check_fidelity, plant_decoy
 
-_TARGET = "GCATGAGTCACC"
-_DECOY = "CCATATAAGG"
 _MOST_MUTATED = 0.3
 
 
@@ -38,11 +36,10 @@ class Suboptimal(LogitTask):
 
     Positives hold one instance of the target. A share of them has the best base in every column
     but one, which has the worst: the bases around it speak for binding, the mutated one against
-    it, and so should attributions. A prior that smooths them is against that. In the others every
-    base is drawn from the matrix. Negatives hold the bases of an instance in a random order. The
-    oracle is the log-odds of the matrix that results, column by
-    column: what a model knows that adds up bases. A decoy is in both classes. The prior applies to
-    positives.
+    it, and so should attributions. A prior that smooths them works against that. In the other
+    positives every base is drawn from the matrix. Negatives hold the bases of an instance in a
+    random order. The oracle is the log-odds of the matrix that results, column by column: what a
+    model that adds up bases knows. A decoy is in both classes. The prior applies to positives.
 
     Attributes:
         fidelity: probability of the consensus base in every column of the motif.
@@ -54,27 +51,27 @@ class Suboptimal(LogitTask):
     citation: ClassVar[str] = "Farley et al., Science 2015"
     reverse_complement: ClassVar[bool] = True
     primary: ClassVar[Mapping[Axis, str]] = {"localisation": "suboptimal-sign"}
+
     fidelity: float = 0.8
     mutated: float = 0.2
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
         super().__post_init__()
-        if not 0.25 < self.fidelity < 1:
-            raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
+        check_fidelity(self.fidelity)
         if not 0 < self.mutated <= _MOST_MUTATED:
             raise UserError(f"mutated {self.mutated:g} is not above 0 and at most {_MOST_MUTATED}")
 
     def room(self) -> int:
-        """See LogitTask.room."""
-        return len(_TARGET) + len(_DECOY)
+        """Return the shortest window in bp into which the motifs fit."""
+        return len(TARGET_CONSENSUS) + len(DECOY_CONSENSUS)
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
-        """See LogitTask.draw."""
+        """Draw windows, some of whose instances have one base of low affinity."""
         labels = alternate(count)
         sequences = markov_background(count, length, generator)
         planted = nothing_planted(count, length)
-        motif = motif_from_consensus("target", _TARGET, self.fidelity)
+        motif = motif_from_consensus("target", TARGET_CONSENSUS, self.fidelity)
         codes = draw_instances(motif, count, generator)
         mutated = generator.random(count) < self.mutated
         codes[mutated] = mutated_codes(motif, int(mutated.sum()), generator)
@@ -85,18 +82,8 @@ class Suboptimal(LogitTask):
         instances = Instances(generating, codes, weights_of(generating, codes), kinds)
         instances = instances.turned(generator.random(count) < 0.5)
         instances = instances.scrambled(labels == 0, generator)
-        places = draw_places(count, [motif.width, len(_DECOY)], length, generator)
+        places = draw_places(count, [motif.width, len(DECOY_CONSENSUS)], length, generator)
         for row, start in enumerate(places[:, 0].tolist()):
             write_instance(sequences, planted, (row, start), instances, row)
-        decoy = motif_from_consensus("decoy", _DECOY, self.fidelity)
-        some = np.flatnonzero(generator.random(count) < 0.5)
-        plant(
-            sequences,
-            decoy,
-            some,
-            planted,
-            code=DECOY,
-            generator=generator,
-            starts=places[some, 1],
-        )
-        return SimulatedExamples(sequences, labels, planted, {})
+        plant_decoy(sequences, planted, self.fidelity, generator, places[:, 1])
+        return SimulatedExamples(sequences, labels, planted)

@@ -21,6 +21,7 @@ from priorbench.data.simulation import (
 )
 
 from ._logit import LogitTask, SimulatedExamples, alternate
+from ._motifs import check_fidelity
 
 _MOTIFS = ("TTTGCATAAC", "CATTGTTCTG")
 
@@ -29,15 +30,15 @@ _MOTIFS = ("TTTGCATAAC", "CATTGTTCTG")
 class Syntax(LogitTask):
     """Positives hold two motifs in a preferred arrangement; negatives one, or both in another.
 
-    The two stand in one order and orientation with a gap of ``spacing`` bp, give or take
-    ``jitter``, the pair on either strand (as Oct4 and Sox2 do). In a negative one of them stands
-    alone, beside the bases of the other in a random order, or, in a share of ``wrong_spacing``,
-    both at any other gap or orientation. Motifs of a negative count as decoys. The prior applies
-    to positives.
+    In a positive the two stand in one order and orientation with a gap of ``spacing`` bp, give or
+    take ``jitter``, the pair on either strand (as Oct4 and Sox2 do). In a negative one of them
+    stands alone, beside the bases of the other in a random order, or, in a share of
+    ``wrong_spacing``, both stand at another gap or orientation. Motifs of a negative count as
+    decoys. The prior applies to positives.
 
     Attributes:
         spacing: preferred gap between the two motifs, in bp.
-        jitter: how far the gap may differ from it, in bp.
+        jitter: largest difference between the gap and ``spacing``, in bp.
         wrong_spacing: share of the negatives that hold both motifs in another arrangement.
         fidelity: probability of the consensus base in every motif column.
     """
@@ -65,15 +66,14 @@ class Syntax(LogitTask):
             raise UserError(f"jitter {self.jitter} is not between 0 and spacing {self.spacing}")
         if not 0 <= self.wrong_spacing <= 1:
             raise UserError(f"wrong_spacing {self.wrong_spacing:g} is not between 0 and 1")
-        if not 0.25 < self.fidelity < 1:
-            raise UserError(f"fidelity {self.fidelity:g} is not between 0.25 and 1")
+        check_fidelity(self.fidelity)
 
     def room(self) -> int:
-        """See LogitTask.room."""
+        """Return the shortest window in bp into which the motifs fit."""
         return sum(map(len, _MOTIFS)) + 2 * (self.spacing + self.jitter) + 2
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
-        """See LogitTask.draw."""
+        """Draw windows whose negatives hold one motif alone, or both in a wrong arrangement."""
         labels = alternate(count)
         sequences = markov_background(count, length, generator)
         planted = nothing_planted(count, length)
@@ -96,16 +96,16 @@ class Syntax(LogitTask):
                     which = int(generator.integers(2))
                     pair[which] = pair[which].turned(np.array([True]))
             if reversed_pair[row]:
-                pair = [one.turned(np.array([True])) for one in reversed(pair)]
-            widths = [one.codes.shape[1] for one in pair]
+                pair = [instance.turned(np.array([True])) for instance in reversed(pair)]
+            widths = [instance.codes.shape[1] for instance in pair]
             start = free_start(planted.occupied[row], sum(widths) + gap, generator)
-            for one, width in zip(pair, widths, strict=True):
-                write_instance(sequences, planted, (row, start), one, 0)
+            for instance, width in zip(pair, widths, strict=True):
+                write_instance(sequences, planted, (row, start), instance, 0)
                 start += width + gap
-        return SimulatedExamples(sequences, labels, planted, {})
+        return SimulatedExamples(sequences, labels, planted)
 
     def _wrong_gap(self, generator: np.random.Generator) -> int:
-        """A gap that is not within the jitter of the preferred one."""
+        """Draw a gap that is not within the jitter of the preferred one."""
         right = range(self.spacing - self.jitter, self.spacing + self.jitter + 1)
         gaps = [g for g in range(2 * (self.spacing + self.jitter) + 3) if g not in right]
         return int(generator.choice(gaps))

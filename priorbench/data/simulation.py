@@ -1,4 +1,4 @@
-"""Simulated sequences: Markov background, motifs drawn from position weight matrices."""
+"""Simulated sequences: Markov background, and motifs drawn from position weight matrices."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from priorbench.data.formats.encoding import reverse_complement
 
 from .codes import BACKGROUND, DECOY, MOTIF, NEUTRAL
 
-# Dinucleotide frequencies of the human genome, both strands, rounded to three digits; rows are
-# the first base, columns the second, A C G T. The depletion of CG is what uniform bases lack.
 HUMAN_DINUCLEOTIDES = np.array(
     [
         [0.098, 0.050, 0.070, 0.077],
@@ -23,8 +21,8 @@ HUMAN_DINUCLEOTIDES = np.array(
     ]
 )
 
-# The same of human transcripts, one strand: negative windows of three CLIP sets (iONMF; Strazar
-# et al., Bioinformatics 2016).
+"""dinucleotide frequencies of the human genome, both strands, rounded to three digits; rows are the
+first base, columns the second, A C G T; the depletion of CG is what uniform bases lack"""
 TRANSCRIPT_DINUCLEOTIDES = np.array(
     [
         [0.106, 0.046, 0.063, 0.089],
@@ -33,9 +31,10 @@ TRANSCRIPT_DINUCLEOTIDES = np.array(
         [0.079, 0.056, 0.072, 0.127],
     ]
 )
+"""the same frequencies in human transcripts, one strand: negative windows of three CLIP sets
+(iONMF; Strazar et al., Bioinformatics 2016)"""
 NEUTRAL_BELOW = 0.2
 """bits of information (of 2) under which a motif's column neither rewards nor punishes"""
-
 _TYPICAL_DRAWS = 2000
 _SMALLEST = 1e-6
 """probability of a base that never occurs, so that its log-odds are finite"""
@@ -51,7 +50,7 @@ class Motif:
     """A position weight matrix.
 
     Attributes:
-        name: for reports.
+        name: name in reports.
         matrix: (width, 4) probabilities of A C G T, every one above 0.
     """
 
@@ -64,20 +63,20 @@ class Motif:
         return len(self.matrix)
 
     def information(self) -> NDArray[np.float64]:
-        """(width,) bits of every column over uniform bases, 0 to 2."""
+        """Return the (width,) bits of every column over uniform bases, 0 to 2."""
         bits: NDArray[np.float64] = 2 + (self.matrix * np.log2(self.matrix)).sum(axis=1)
         return bits
 
     def log_odds(self) -> NDArray[np.float64]:
-        """(width, 4) natural log of probability over 0.25."""
+        """Return the (width, 4) natural log of probability over 0.25."""
         return np.log(self.matrix / 0.25)
 
 
 def motif_from_consensus(name: str, consensus: str, fidelity: float) -> Motif:
-    """A matrix that gives the consensus bases ``fidelity`` in all and the others the rest.
+    """Make a matrix that gives the consensus bases ``fidelity`` in all and the others the rest.
 
     Args:
-        name: for reports.
+        name: name in reports.
         consensus: IUPAC letters; those that stand for several bases share the probability.
         fidelity: probability of the consensus at each position, below 1.
     """
@@ -97,7 +96,7 @@ def markov_background(
     generator: np.random.Generator,
     dinucleotides: NDArray[np.float64] = HUMAN_DINUCLEOTIDES,
 ) -> NDArray[np.uint8]:
-    """Sequences from a first-order Markov chain.
+    """Draw sequences from a first-order Markov chain.
 
     Args:
         count: N.
@@ -120,42 +119,8 @@ def markov_background(
     return np.ascontiguousarray(codes.T)
 
 
-def draw_instances(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """(count, width) uint8 codes, every base drawn from its column of the matrix."""
-    cumulative = motif.matrix.cumsum(axis=1)[None, :, :3]
-    draws = generator.random((count, motif.width, 1))
-    codes: NDArray[np.uint8] = (draws >= cumulative).sum(axis=2).astype(np.uint8)
-    return codes
-
-
-@dataclass(frozen=True)
-class Planted:
-    """Where motifs were planted.
-
-    Attributes:
-        codes: (N, L) uint8 position codes of ``priorbench.data.dataset``.
-        oracle: (N, L) float32 natural log-odds of the planted base at motif positions, else 0.
-        occupied: (N, L) bool, positions that are taken.
-        motifs: what was planted by name, decoys left out.
-    """
-
-    codes: NDArray[np.uint8]
-    oracle: NDArray[np.float32]
-    occupied: NDArray[np.bool_]
-    motifs: dict[str, Motif] = field(default_factory=dict)
-
-
-def nothing_planted(count: int, length: int) -> Planted:
-    """Empty tracks for :func:`plant`."""
-    return Planted(
-        np.zeros((count, length), dtype=np.uint8),
-        np.zeros((count, length), dtype=np.float32),
-        np.zeros((count, length), dtype=bool),
-    )
-
-
 def shift_gc(dinucleotides: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
-    """(4, 4) frequencies whose G and C are favoured exp(shift)-fold over A and T at each step."""
+    """Return (4, 4) frequencies whose G and C are favoured exp(shift)-fold at each step."""
     factor = np.exp(shift * np.array([0, 1, 1, 0]))
     return dinucleotides * factor[:, None] * factor[None, :]
 
@@ -165,8 +130,8 @@ class Instances:
     """Instances of a motif, ready to be written into sequences.
 
     Attributes:
-        motif: what they are instances of.
-        codes: (k, width) uint8 bases, as they stand on the motif's own strand.
+        motif: the motif.
+        codes: (k, width) uint8 bases, in the order in which they are written.
         weight: (k, width) float32 log-odds of these bases.
         kinds: (k, width) uint8 position codes.
     """
@@ -177,14 +142,17 @@ class Instances:
     kinds: NDArray[np.uint8]
 
     def turned(self, flip: NDArray[np.bool_]) -> Instances:
-        """The same with the instances at (k,) ``flip`` on the other strand."""
+        """Return a copy with the instances at (k,) bool ``flip`` on the other strand."""
         codes, weight, kinds = self.codes.copy(), self.weight.copy(), self.kinds.copy()
         codes[flip] = reverse_complement(codes[flip])
         weight[flip], kinds[flip] = weight[flip][:, ::-1], kinds[flip][:, ::-1]
         return Instances(self.motif, codes, weight, kinds)
 
     def scrambled(self, chosen: NDArray[np.bool_], generator: np.random.Generator) -> Instances:
-        """The same with the bases of those at (k,) ``chosen`` in a random order: background."""
+        """Return a copy with the bases of those at (k,) bool ``chosen`` in a random order.
+
+        Scrambled instances are background.
+        """
         codes, kinds = self.codes.copy(), self.kinds.copy()
         codes[chosen] = generator.permuted(codes[chosen], axis=1)
         kinds[chosen] = BACKGROUND
@@ -202,10 +170,24 @@ def make_instances(
     return Instances(motif, codes, weights_of(motif, codes), kinds)
 
 
-def mutated_codes(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """(count, width) uint8: the motif's best bases, one of them replaced by the column's worst.
+def draw_instances(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+    """Return (count, width) uint8 codes, every base drawn from its column of the matrix."""
+    cumulative = motif.matrix.cumsum(axis=1)[None, :, :3]
+    draws = generator.random((count, motif.width, 1))
+    codes: NDArray[np.uint8] = (draws >= cumulative).sum(axis=2).astype(np.uint8)
+    return codes
 
-    Which one is drawn at random; the first and the last column stay, so that the mutation lies
+
+def weights_of(motif: Motif, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the (k, width) float32 log-odds of the bases of (k, width) instances."""
+    odds: NDArray[np.float32] = motif.log_odds()[np.arange(motif.width), codes].astype(np.float32)
+    return odds
+
+
+def mutated_codes(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+    """Return (count, width) uint8 codes: the motif's best bases, one replaced by the worst.
+
+    The column is drawn at random; it is neither the first nor the last, so that the mutation lies
     between good positions.
     """
     codes = np.tile(motif.matrix.argmax(axis=1).astype(np.uint8), (count, 1))
@@ -216,7 +198,7 @@ def mutated_codes(motif: Motif, count: int, generator: np.random.Generator) -> N
 
 
 def with_mutations(motif: Motif, share: float) -> Motif:
-    """The matrix of instances of which a share comes from :func:`mutated_codes`."""
+    """Return the matrix of instances of which a share comes from :func:`mutated_codes`."""
     best = np.eye(4)[motif.matrix.argmax(axis=1)]
     worst = np.eye(4)[motif.matrix.argmin(axis=1)]
     hit = np.full((motif.width, 1), 1 / (motif.width - 2))
@@ -225,32 +207,51 @@ def with_mutations(motif: Motif, share: float) -> Motif:
     return Motif(motif.name, np.maximum(matrix, _SMALLEST))
 
 
-def weights_of(motif: Motif, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(k, width) float32 log-odds of the bases of (k, width) instances."""
-    table = np.broadcast_to(motif.log_odds(), (*codes.shape, 4))
-    picked = np.take_along_axis(table, codes[:, :, None].astype(np.int64), axis=2)
-    return picked[:, :, 0].astype(np.float32)
+@dataclass(frozen=True)
+class Planted:
+    """Where motifs were planted.
+
+    Attributes:
+        codes: (N, L) uint8 position codes of ``priorbench.data.codes``.
+        oracle: (N, L) float32 natural log-odds of the planted base at motif positions, else 0.
+        occupied: (N, L) bool, positions that are taken.
+        motifs: the motifs that were planted, by name, decoys left out.
+    """
+
+    codes: NDArray[np.uint8]
+    oracle: NDArray[np.float32]
+    occupied: NDArray[np.bool_]
+    motifs: dict[str, Motif] = field(default_factory=dict)
+
+
+def nothing_planted(count: int, length: int) -> Planted:
+    """Return empty tracks of N = ``count`` sequences of ``length`` bp, for :func:`plant`."""
+    return Planted(
+        np.zeros((count, length), dtype=np.uint8),
+        np.zeros((count, length), dtype=np.float32),
+        np.zeros((count, length), dtype=bool),
+    )
 
 
 def draw_places(
     count: int, widths: Sequence[int], length: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Places for motifs that do not overlap, every arrangement as likely as any other.
+    """Draw places for motifs that do not overlap, every arrangement as likely as any other.
 
-    Drawn before it is decided which of them are used, and in which class, they cannot give away
-    a motif by the places of others.
+    They are drawn before it is decided which of them are used, and in which class, so that the
+    places of others cannot give away a motif.
 
     Args:
         count: N.
-        widths: of k motifs, in bp.
-        length: of the window, in bp.
+        widths: widths of k motifs in bp.
+        length: window in bp.
         generator: draws the order of the motifs and the gaps between them.
 
     Returns:
         (N, k) int64 starts.
 
     Raises:
-        ValueError: if the motifs do not fit side by side.
+        ValueError: the motifs do not fit side by side.
     """
     number, slack = len(widths), length - sum(widths)
     if slack < 0:
@@ -277,24 +278,24 @@ def plant(
     starts: NDArray[np.int64] | None = None,
     scrambled: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Write one instance of a motif into each of the given rows.
+    """Write one instance of a motif into each of some rows.
 
     Instances do not overlap; the oracle records log-odds unless ``code`` is DECOY.
 
     Args:
         sequences: (N, L) uint8, changed in place.
-        motif: what to plant.
+        motif: the motif to plant.
         rows: (k,) rows to plant in; a row may occur several times.
         planted: tracks to update in place.
-        code: position code, ``dataset.MOTIF`` or ``dataset.DECOY``.
+        code: position code, ``MOTIF`` or ``DECOY``.
         generator: draws instances, strands and places.
-        both_strands: put an instance on a random strand, else on the given one.
-        starts: (k,) where, from :func:`draw_places`; by default wherever there is room.
+        both_strands: whether an instance is put on a random strand, or else on the sequence's own.
+        starts: (k,) first positions, from :func:`draw_places`; by default wherever there is room.
         scrambled: (k,) bool, instances whose bases are put in a random order and are background;
             none by default.
 
     Raises:
-        ValueError: if a row has no room left.
+        ValueError: a row has no room left.
     """
     instances = make_instances(motif, len(rows), code, generator)
     if both_strands:
@@ -331,7 +332,7 @@ def write_instance(
 
 
 def free_start(occupied: NDArray[np.bool_], width: int, generator: np.random.Generator) -> int:
-    """A random start of ``width`` free positions in a row; ValueError if there is none."""
+    """Draw the start of ``width`` free positions in a row; ValueError if there is none."""
     taken = np.concatenate([[0], occupied.cumsum()])
     starts = np.flatnonzero(taken[width:] == taken[:-width])
     if not len(starts):
@@ -342,25 +343,26 @@ def free_start(occupied: NDArray[np.bool_], width: int, generator: np.random.Gen
 def scan(
     motif: Motif, sequences: NDArray[np.uint8], *, both_strands: bool = True
 ) -> list[NDArray[np.float64]]:
-    """Log-odds of the motif at every start: (N, L - width + 1) a strand, the given one first.
+    """Return the motif's log-odds at every start, (N, L - width + 1) for each strand.
 
-    Those of the other strand are at the same starts, of the bases read backwards.
+    The sequence's own strand comes first; the other one has the same starts, with the bases read
+    backwards.
 
     Args:
-        motif: what to look for.
+        motif: the motif to look for.
         sequences: (N, L) uint8 codes without N.
-        both_strands: whether to look at the other strand too.
+        both_strands: whether the other strand is scanned too.
     """
     odds = motif.log_odds()
     tables = [odds, odds[::-1, ::-1]] if both_strands else [odds]
     windows = np.lib.stride_tricks.sliding_window_view(sequences, motif.width, axis=1)
-    found = []
+    scores = []
     for table in tables:
         score = np.zeros(windows.shape[:2])
         for column in range(motif.width):
             score += table[column][windows[:, :, column]]
-        found.append(score)
-    return found
+        scores.append(score)
+    return scores
 
 
 def mark_lookalikes(
@@ -368,13 +370,13 @@ def mark_lookalikes(
 ) -> None:
     """Make background NEUTRAL, in place, where it looks like the motif by chance.
 
-    It does so where a window's log-odds reach those of the better half of all instances. Such
-    a place cannot be told from a planted one, so it neither rewards nor punishes.
+    It does so where the log-odds reach those of the better half of all instances. Such a place
+    cannot be told from a planted one, so it neither rewards nor punishes.
 
     Args:
         sequences: (N, L) uint8 codes without N.
-        motif: what was planted.
-        planted: tracks to update.
+        motif: the motif that was planted.
+        planted: tracks to update in place.
         both_strands: whether instances may lie on the other strand.
     """
     typical = draw_instances(motif, _TYPICAL_DRAWS, np.random.default_rng(0))
