@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can mend; printed as one line, exit status 2, without a traceback."""
+    """An error that the user can mend; printed as one line, exit status 2, without a traceback."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """An error for a name that is not registered, with a did-you-mean and the list.
+    """Return the error for a name that is not known, with a did-you-mean and the list.
 
     Args:
-        kind: what was looked up, in the singular, such as ``"prior"``.
+        kind: kind of thing that was looked up, in the singular, such as ``"prior"``.
         name: the name that is not known.
         known: every name that would have been accepted.
     """

@@ -1,4 +1,4 @@
-"""The run directory: who writes what where, whole or not at all."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from typing import Any
 
 
 def slug(name: str) -> str:
-    """A name as part of a folder's name: letters, digits, ``_ . -``; never a path."""
+    """Return a name as part of a folder's name: letters, digits, ``_ . -``; never a path."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "unnamed"
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new contents, never a part.
 
-    Its folder is made if it is not there.
+    The file's folder is made if it is not there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _put(path, text)
 
 
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write JSON as :func:`write_text` does, but make no folder; NaN and infinity become null."""
+    _put(path, json.dumps(_finite(value), indent=1, allow_nan=False) + "\n")
+
+
 def _put(path: Path, text: str) -> None:
+    """Write a file under another name, and rename it."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -40,12 +46,8 @@ def _put(path: Path, text: str) -> None:
         raise
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON as :func:`write_text` does, but make no folder; NaN and infinity become null."""
-    _put(path, json.dumps(_finite(value), indent=1, allow_nan=False) + "\n")
-
-
 def _finite(value: Any) -> Any:
+    """Return a value whose NaN and infinities, however deep, are None."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

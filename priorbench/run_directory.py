@@ -1,4 +1,4 @@
-"""The run directory: who writes what where, whole or not at all."""
+"""The run directory: its paths, its trial folders, whole or not at all, and its lock."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ DONE, COLLAPSED, FAILED = "done", "collapsed", "failed"
 
 
 class RunDirectory:
-    """Paths of a run and its trial folders.
+    """The folder of a run, and the trial folders in it.
 
     Any number of processes, on any machine that sees the folder, may fill trials at once: each
     fills a folder of its own under ``trials/.running`` and renames it when it is whole. A rename
     happens or does not, on network file systems too, so a trial folder is there whole or not at
-    all, whoever dies when.
+    all, whichever process dies.
+
+    Attributes:
+        root: the run directory.
+        trials: folder of the trial folders.
+        data: folder of the datasets.
     """
 
     def __init__(self, root: Path) -> None:
@@ -35,20 +40,20 @@ class RunDirectory:
         self._running = self.trials / ".running"
 
     def trial(self, trial_id: str) -> Path:
-        """Folder of a trial."""
+        """Return the folder of a trial."""
         return self.trials / trial_id
 
     def record(self, trial_id: str) -> dict[str, Any] | None:
-        """The trial's record, or None if it has not been run."""
+        """Return a trial's record, or None if it has not been run."""
         try:
             with open(self.trials / trial_id / "record.json", "rb") as file:
                 record = json.loads(file.read())
         except (FileNotFoundError, NotADirectoryError, ValueError):
-            return None  # damaged, by a disk that was full when it mattered: run the trial again
+            return None  # a disk that was full may have damaged it: the trial is run again
         return record if isinstance(record, dict) and "status" in record else None
 
     def records(self, trial_ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """Ids and records in the order of the ids, each read when it is asked for, once.
+        """Yield ids and records in the order of the ids, each read when its turn comes.
 
         One listing says which are there: most files of a new study are not, and listing makes a
         network file system forget that a trial was not there a minute ago.
@@ -62,9 +67,9 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def in_progress(self, trial_id: str) -> Iterator[Path]:
-        """A folder that says that a trial is in flight; removed in the end, if it is still there.
+        """Make a folder that marks a trial as in flight; it is removed in the end, if still there.
 
-        That of a process that was killed stays, until :meth:`clear_in_flight`.
+        The folder of a process that was killed stays, until :meth:`clear_in_flight`.
         """
         self._running.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=self._running, prefix=f"{trial_id}-"))
@@ -75,20 +80,20 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def new_trial(self, trial_id: str) -> Iterator[Path]:
-        """A folder to fill; it takes the trial's place when the block ends without error.
+        """Make a folder to fill; it takes the trial's place when the block ends without error.
 
         Raises:
-            FileNotFoundError: if it was cleared in between.
+            FileNotFoundError: the folder was cleared in between.
         """
         with self.in_progress(trial_id) as folder:
             yield folder
             self.finish(folder, trial_id)
 
     def finish(self, folder: Path, trial_id: str) -> None:
-        """Let a folder that was filled in progress take the trial's place.
+        """Let a folder that was filled take the trial's place.
 
         Raises:
-            FileNotFoundError: if it was cleared in between.
+            FileNotFoundError: the folder was cleared in between.
         """
         os.chmod(folder, 0o755)
         while True:
@@ -98,17 +103,17 @@ class RunDirectory:
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
-            self._discard(self.trial(trial_id))  # of a trial that is run again
+            self._discard(self.trial(trial_id))  # the trial is run again
 
     def _discard(self, folder: Path) -> None:
-        """Remove a folder, if it is there; it is gone at once, not bit by bit."""
+        """Remove a folder, if it is there, at once and not bit by bit."""
         gone = Path(tempfile.mkdtemp(dir=self._running, prefix="discarded-"))
         with contextlib.suppress(FileNotFoundError):
             folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
     def in_flight(self) -> list[str]:
-        """Ids of trials that were begun and not finished; twice if begun twice."""
+        """Return the ids of trials that were begun and not finished; twice if begun twice."""
         try:
             names = os.listdir(self._running)
         except FileNotFoundError:
@@ -119,12 +124,12 @@ class RunDirectory:
     def clear_in_flight(self) -> None:
         """Remove what interrupted trials left behind; call only while holding the lock.
 
-        A process of an earlier run that is still filling one, somewhere, fails to finish it.
+        A process of an earlier run that is still filling such a folder fails to finish it.
         """
         with contextlib.suppress(FileNotFoundError):
             for path in list(self._running.iterdir()):
                 self._discard(path)
-        with contextlib.suppress(OSError):  # not there, or in use again
+        with contextlib.suppress(OSError):  # the folder is not there, or in use again
             self._running.rmdir()
 
     @contextlib.contextmanager
@@ -132,7 +137,7 @@ class RunDirectory:
         """Keep other runs out of this directory.
 
         Raises:
-            UserError: if another process is running in it, or its file system has no locks.
+            UserError: another process is running in it, or its file system has no locks.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / ".lock").open("w") as file:

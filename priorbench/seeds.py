@@ -1,7 +1,7 @@
-"""Random streams by purpose, so that every prior sees the same luck.
+"""Random streams by purpose, the same for every prior.
 
-A stream is derived from (root seed, scope, purpose) and never from the prior, apart from
-the stream that the prior itself draws from (``prior``: dropout masks, input noise).
+A stream is derived from (root seed, scope, purpose) and never from the prior; the stream that a
+prior itself draws from (dropout masks, input noise) has the purpose ``prior``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 
 
 def derive(root: int, *scope: str | int) -> int:
-    """A 63-bit seed from a root seed and a scope.
+    """Return a 63-bit seed that is derived from a root seed and a scope.
 
     Args:
         root: the study's root seed.
-        scope: what the stream is for, such as ``("binary", "simulated", 3, "order", 0)``.
+        scope: purpose of the stream, such as ``("binary", "simulated", 3, "order", 0)``.
 
     Returns:
         an integer in [0, 2**63), the same on every platform and in every process.
@@ -27,13 +27,13 @@ def derive(root: int, *scope: str | int) -> int:
 
 
 def generator(root: int, *scope: str | int) -> np.random.Generator:
-    """A NumPy generator seeded by :func:`derive`."""
+    """Return a NumPy generator seeded by :func:`derive`."""
     return np.random.default_rng(derive(root, *scope))
 
 
 @dataclass(frozen=True)
 class RandomStreams:
-    """Where the random streams of a trial come from; the prior has no part in it.
+    """The random streams of a trial, which do not depend on its prior.
 
     Attributes:
         root: the study's root seed.
@@ -46,5 +46,5 @@ class RandomStreams:
     seed: int
 
     def derive(self, purpose: str, *more: int) -> int:
-        """A 63-bit seed for one purpose."""
+        """Return a 63-bit seed for one purpose, and for numbers such as an epoch's."""
         return derive(self.root, *self.scope, self.seed, purpose, *more)

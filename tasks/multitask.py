@@ -50,8 +50,8 @@ class Multitask(SimulatedTask):
 
     Simulated: each of eight motifs is in a fifth of the sequences; an output is positive where
     any of its two motifs is. Outputs share motifs, so they are related. Trained for twice as
-    many epochs as other tasks. The prior applies to sequences with a positive output (with
-    ``output`` K, to those where that one is positive).
+    many epochs as other tasks. The prior applies to sequences with a positive output, or, with the
+    option ``output``, to those where that output is positive.
 
     Attributes:
         outputs: number K of outputs of simulated data; users' data have their own.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.metrics.motif_set import _PSEUDOCOUNT, FoundMotif, MotifSet
+from priorbench.metrics.motif_set import FoundMotif, MotifSet
 
 _MATRIX, _SIZE = "motif_matrix", "motif_size"
 _WINDOW_DNA, _WINDOW_RNA, _FLANK = 21, 11, 10
@@ -19,6 +19,7 @@ _TRIM_BELOW = 0.3
 _NOISE = 0.02
 """standard deviation of what is added to attributions, as a share of the largest"""
 _LEAST_SEQLETS = 20
+_PSEUDOCOUNT = 1e-3
 
 
 def discover(

@@ -1,4 +1,8 @@
-"""Scores by name, one module an axis, pure functions; nothing here knows of runs."""
+"""Metrics by name, pure functions, about one module an axis; nothing here knows of runs.
+
+The docstring of a metric's function is its definition on the page of metrics: a noun phrase or a
+formula.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ METRICS: dict[str, Metric] = {
 
 
 def get_metric(name: str) -> Metric:
-    """The metric of that name; UserError with a did-you-mean if there is none."""
+    """Return the metric of that name; UserError with a did-you-mean if there is none."""
     if name not in METRICS:
         raise unknown("metric", name, METRICS)
     return METRICS[name]

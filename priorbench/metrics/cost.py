@@ -1,8 +1,9 @@
-"""What a prior costs."""
+"""What a trial costs, compared with the paired trial without a prior."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from priorbench.components.contracts import Metric
 
@@ -10,7 +11,7 @@ from priorbench.components.contracts import Metric
 def step_time_ratio(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
     """Seconds per training step over those of the paired trial of the baseline.
 
-    Where trials trained at once (``--ensemble``), by a few steps of each alone, before.
+    Where trials trained at once (``--ensemble``), a few steps of each alone were timed before.
     """
     return costs["seconds_per_step"] / baseline["seconds_per_step"]
 
@@ -18,7 +19,7 @@ def step_time_ratio(costs: Mapping[str, float], baseline: Mapping[str, float]) -
 def peak_memory(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
     """Peak memory of the trial in MiB: resident memory on CPU, allocated memory on a GPU.
 
-    Where trials trained at once (``--ensemble``), of a few steps of each alone, before.
+    Where trials trained at once (``--ensemble``), a few steps of each alone were measured before.
     """
     return costs["peak_memory_mib"]
 
@@ -28,34 +29,19 @@ def epochs_to_best(costs: Mapping[str, float], baseline: Mapping[str, float]) ->
     return costs["epochs_to_best"]
 
 
+_metric = partial(Metric, axis="cost", unit="", higher_is_better=False, scope="baseline", main=True)
 METRICS = (
-    Metric(
-        "step-time-ratio",
-        "cost",
-        "x",
-        False,
-        "seconds per training step relative to none",
-        "baseline",
-        step_time_ratio,
-        main=True,
+    _metric(
+        name="step-time-ratio",
+        unit="x",
+        summary="seconds per training step relative to none",
+        function=step_time_ratio,
     ),
-    Metric(
-        "peak-memory",
-        "cost",
-        "MiB",
-        False,
-        "peak memory of a trial",
-        "baseline",
-        peak_memory,
-        main=True,
-    ),
-    Metric(
-        "epochs-to-best",
-        "cost",
-        "",
-        False,
-        "epochs until the best validation loss",
-        "baseline",
-        epochs_to_best,
+    _metric(name="peak-memory", unit="MiB", summary="peak memory of a trial", function=peak_memory),
+    _metric(
+        name="epochs-to-best",
+        summary="epochs until the best validation loss",
+        function=epochs_to_best,
+        main=False,
     ),
 )

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from priorbench.components.contracts import Metric, TrialArrays
 
-from .stability import cosine
+from .stability import Track, cosine
 
 if TYPE_CHECKING:
     from priorbench.components.contracts import Probe
 
 _STEPS = 10
 _SHUFFLES = 4
-Track = NDArray[np.float64]
 
 
 def mutagenesis_correlation(probe: Probe) -> float:
@@ -28,18 +27,20 @@ def mutagenesis_correlation(probe: Probe) -> float:
     return float(_correlation(probe.attribution, probe.mutagenesis).mean())
 
 
-def _correlation(one: Track, other: Track) -> Track:
-    return cosine(one - one.mean(axis=1, keepdims=True), other - other.mean(axis=1, keepdims=True))
+def _correlation(first: Track, second: Track) -> Track:
+    """Return the (k,) Pearson's correlation of every two rows of (k, L)."""
+    centred = (track - track.mean(axis=1, keepdims=True) for track in (first, second))
+    return cosine(*centred)
 
 
 def perturbation_gap(probe: Probe) -> float:
-    """Area between two curves: positions replaced with the least, and with the largest a first.
+    """Area between two curves: f as positions are replaced, those of least a or largest a first.
 
     A tenth of the positions at a time takes the base of a dinucleotide-shuffled sequence, four
-    shuffles of each; f is the target. The gap is the mean of f(least first) - f(largest first)
-    over the steps, the shuffles and the sequences, over the mean of |f(x) - f(all replaced)|; 0
-    is what chance gives. Replacing the least relevant first is inserting the most relevant into
-    the shuffled sequence, so that both deletion and insertion are in it (Samek et al. 2017).
+    shuffles of each; f is the target. The gap is the mean of f(least first) - f(largest first) over the steps, the
+    shuffles and the sequences, divided by the mean of |f(x) - f(all replaced)|; 0 is what chance
+    gives. Replacing the least relevant first is the same as inserting the most relevant into the
+    shuffled sequence, so that the gap covers both deletion and insertion (Samek et al. 2017).
     """
     track = probe.attribution
     # among equal values, positions in a random order
@@ -59,7 +60,7 @@ def perturbation_gap(probe: Probe) -> float:
 
 
 def completeness_error(arrays: TrialArrays) -> float:
-    """Mean over sequences of |sum_i a_i - e|, over the mean of |e|.
+    """Mean over sequences of |sum_i a_i - e|, divided by the mean of |e|.
 
     e is what a should add up to: the change of the target from the reference (Sundararajan, Taly
     & Yan 2017). NaN for methods that do not promise that.
@@ -72,54 +73,43 @@ def completeness_error(arrays: TrialArrays) -> float:
 
 
 def randomised_similarity(probe: Probe) -> float:
-    """Mean over sequences of Spearman's correlation of |a| before and after the weights are drawn.
+    """Mean over sequences of Spearman's correlation of |a| with that of an untrained network.
 
-    All layers are initialised anew. An attribution that hardly changes does not show what was
-    learnt (Adebayo et al. 2018): this should be near 0. Shown as a check, never ranked.
+    All layers are initialised anew. An attribution that hardly changes does not show what
+    was learnt (Adebayo et al. 2018): the correlation should be near 0. It is shown as a check, and
+    never ranked.
     """
     ranks = [rankdata(np.abs(track), axis=1) for track in (probe.own, probe.of_random_weights())]
     return float(_correlation(ranks[0], ranks[1]).mean())
 
 
+_metric = partial(Metric, axis="faithfulness", unit="", higher_is_better=True, scope="model")
 METRICS = (
-    Metric(
-        "mutagenesis-correlation",
-        "faithfulness",
-        "",
-        True,
-        "correlation of attribution and in-silico mutagenesis over positions",
-        "model",
-        mutagenesis_correlation,
+    _metric(
+        name="mutagenesis-correlation",
+        summary="correlation of attribution and in-silico mutagenesis over positions",
+        function=mutagenesis_correlation,
         floor=0.0,
         main=True,
     ),
-    Metric(
-        "perturbation-gap",
-        "faithfulness",
-        "",
-        True,
-        "area between replacing the least and the most relevant positions first",
-        "model",
-        perturbation_gap,
+    _metric(
+        name="perturbation-gap",
+        summary="area between replacing the least and the most relevant positions first",
+        function=perturbation_gap,
         floor=0.0,
     ),
-    Metric(
-        "completeness-error",
-        "faithfulness",
-        "",
-        False,
-        "by how much attributions miss the sum that their method promises",
-        "trial",
-        completeness_error,
+    _metric(
+        name="completeness-error",
+        higher_is_better=False,
+        summary="by how much attributions miss the sum that their method promises",
+        scope="trial",
+        function=completeness_error,
     ),
-    Metric(
-        "randomised-similarity",
-        "faithfulness",
-        "",
-        None,
-        "rank correlation of |attribution| with that of the network with random weights",
-        "model",
-        randomised_similarity,
+    _metric(
+        name="randomised-similarity",
+        higher_is_better=None,
+        summary="rank correlation of |attribution| with that of the network with random weights",
+        function=randomised_similarity,
         floor=0.0,
     ),
 )

@@ -1,14 +1,16 @@
 """Whether attribution lies where the motifs are.
 
-Known positions are planted, matches of known matrices, or footprints. Positions of a motif that
-say next to nothing (below 0.2 bits) and background that cannot be told from an instance are
-neutral: they are left out of every score, neither reward nor punishment. Decoys count as
-background. Sequences without a motif are left out; a score is NaN if there is no other.
+Known positions are those of planted motifs, of matches of known matrices, or of footprints.
+Positions of a motif that say next to nothing (below 0.2 bits) and background that cannot be told
+from an instance are neutral: they are left out of every score, neither reward nor punishment.
+Decoys count as background. Sequences without a motif are left out; a score is NaN if there is no
+other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +22,22 @@ from priorbench.data.codes import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL
 MOTIFS = (MOTIF, SUBOPTIMAL)
 """position codes that an attribution should find"""
 _TOP = 10
-"""bp looked at by enrichment-at-10"""
+"""positions of enrichment-at-10"""
 
-_OfRows = Callable[[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.float64]]
+_RowScore = Callable[
+    [NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.float64]
+]
+"""function of |attribution|, motif positions and positions that count, (M, L) each, that gives one
+score a row"""
 
 
 def average_precision(
     score: NDArray[np.floating], relevant: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Average precision of every row, tied scores taken together.
+    """Return the average precision of every row, tied scores taken together.
 
-    sum over distinct scores t of (R_t - R_{t+}) P_t, as scikit-learn defines it; a constant
-    score gets the share of relevant positions.
+    It is the sum over distinct scores t of (R_t - R_{t+}) P_t, as scikit-learn defines it; a
+    constant score gets the share of relevant positions.
 
     Args:
         score: (M, L), higher means more relevant.
@@ -62,12 +68,14 @@ def average_precision(
 def share_at_top(
     score: NDArray[np.floating], relevant: NDArray[np.bool_], count: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Share of relevant positions among the top ones of every row; its mean over orders of ties.
+    """Return the share of relevant positions among the top ones of every row.
+
+    Where scores are tied, it is the mean over all orders of them.
 
     Args:
         score: (M, L), higher means more relevant.
         relevant: (M, L) bool.
-        count: (M,) how many positions are the top ones, at least 1.
+        count: (M,) number of the top positions, at least 1.
 
     Returns:
         (M,) float64.
@@ -77,12 +85,12 @@ def share_at_top(
     above, tied = score > cut, score == cut
     left = count - above.sum(axis=1)
     share = (tied & relevant).sum(axis=1) / tied.sum(axis=1)
-    found: NDArray[np.float64] = ((above & relevant).sum(axis=1) + left * share) / count
-    return found
+    top: NDArray[np.float64] = ((above & relevant).sum(axis=1) + left * share) / count
+    return top
 
 
-def _mean_over_sequences(arrays: TrialArrays, score: _OfRows) -> float:
-    """Mean of a score of |attribution|, motif positions and positions that count, (M, L) each."""
+def _mean_over_sequences(arrays: TrialArrays, score: _RowScore) -> float:
+    """Return the mean of a score over the sequences with a motif; NaN if there is none."""
     if arrays.truth is None:
         return float("nan")
     relevant, counts = np.isin(arrays.truth, MOTIFS), arrays.truth != NEUTRAL
@@ -96,10 +104,10 @@ def _mean_over_sequences(arrays: TrialArrays, score: _OfRows) -> float:
 def motif_auprc(arrays: TrialArrays) -> float:
     """Mean over sequences of the average precision of |a| against motif positions.
 
-    sum over distinct values t of |a| of (R_t - R_{t+}) P_t, with P and R precision and recall
-    of the positions at or above t.
+    The average precision is the sum over distinct values t of |a| of (R_t - R_{t+}) P_t, with P
+    and R precision and recall of the positions at or above t.
     """
-    # what comes last in the ranking has no part in the precision of what comes before
+    # neutral positions come last in the ranking: they change no precision before them
     return _mean_over_sequences(
         arrays,
         lambda size, relevant, counts: average_precision(np.where(counts, size, -1.0), relevant),
@@ -118,17 +126,18 @@ def motif_auroc(arrays: TrialArrays) -> float:
 def _auroc(
     size: NDArray[np.float64], relevant: NDArray[np.bool_], counts: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    # neutral positions come first, so that they shift all other ranks alike
+    """Return the (M,) area under the ROC curve of every row."""
+    # neutral positions have the lowest ranks, so that they shift all other ranks alike
     ranks = rankdata(np.where(counts, size, -1.0), axis=1)
     inside, outside = relevant.sum(axis=1), (counts & ~relevant).sum(axis=1)
     least = inside * (~counts).sum(axis=1) + inside * (inside + 1) / 2
     pairs = np.where(outside > 0, inside * outside, np.nan)
-    found: NDArray[np.float64] = ((ranks * relevant).sum(axis=1) - least) / pairs
-    return found
+    area: NDArray[np.float64] = ((ranks * relevant).sum(axis=1) - least) / pairs
+    return area
 
 
 def mass_enrichment(arrays: TrialArrays) -> float:
-    """Share of sum |a| inside motifs over their share of the length, mean over sequences.
+    """Share of sum |a| inside motifs over the motifs' share of the length, mean over sequences.
 
     1 is what chance gives, and an attribution that is zero everywhere.
     """
@@ -138,6 +147,7 @@ def mass_enrichment(arrays: TrialArrays) -> float:
 def _enrichment(
     size: NDArray[np.float64], relevant: NDArray[np.bool_], counts: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
+    """Return the (M,) enrichment of every row."""
     total = (size * counts).sum(axis=1)
     expected = relevant.sum(axis=1) / counts.sum(axis=1)
     share = (size * relevant).sum(axis=1) / np.where(total > 0, total, 1)
@@ -147,8 +157,8 @@ def _enrichment(
 def rank_accuracy(arrays: TrialArrays) -> float:
     """Share of motif positions among the K largest |a|, K the number of motif positions.
 
-    Mean over sequences; ties by their mean over all orders. 'Relevance rank accuracy' of Arras,
-    Osman & Samek (2022).
+    Mean over sequences; ties count by the mean over all their orders. It is the 'relevance rank
+    accuracy' of Arras, Osman & Samek (2022).
     """
     return _mean_over_sequences(
         arrays,
@@ -161,7 +171,7 @@ def rank_accuracy(arrays: TrialArrays) -> float:
 def enrichment_at_ten(arrays: TrialArrays) -> float:
     """Share of motif positions among the 10 largest |a|, over their share of all positions.
 
-    Mean over sequences; ties by their mean over all orders. 1 is what chance gives.
+    Mean over sequences; ties count by the mean over all their orders. 1 is what chance gives.
     """
     return _mean_over_sequences(arrays, _enrichment_at_top)
 
@@ -169,12 +179,13 @@ def enrichment_at_ten(arrays: TrialArrays) -> float:
 def _enrichment_at_top(
     size: NDArray[np.float64], relevant: NDArray[np.bool_], counts: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
+    """Return the (M,) enrichment of every row at its top."""
     top = np.minimum(_TOP, counts.sum(axis=1))
     expected = relevant.sum(axis=1) / counts.sum(axis=1)
-    found: NDArray[np.float64] = (
+    enrichment: NDArray[np.float64] = (
         share_at_top(np.where(counts, size, -1.0), relevant, top) / expected
     )
-    return found
+    return enrichment
 
 
 def decoy_precision(arrays: TrialArrays) -> float:
@@ -196,8 +207,8 @@ def decoy_precision(arrays: TrialArrays) -> float:
 def suboptimal_sign(arrays: TrialArrays) -> float:
     """Share of the mutated motif positions whose attribution is negative; NaN if there are none.
 
-    Chance is one half; a zero attribution counts as not negative. NaN too for attributions without
-    a sign, none of which is negative anywhere.
+    One half is what chance gives; a zero attribution counts as not negative. NaN, too, for
+    attributions without a sign, which are negative nowhere.
     """
     if arrays.truth is None or not (arrays.truth == SUBOPTIMAL).any():
         return float("nan")
@@ -209,9 +220,9 @@ def suboptimal_sign(arrays: TrialArrays) -> float:
 def suboptimal_error(arrays: TrialArrays) -> float:
     """Mean over sequences of |s - s*|, with s the mutated position's share of its motif.
 
-    s = a_mutated / sum_{i in motif} |a_i|, between -1 and 1, of the attribution a, and s* the
-    same of the oracle. Where the motif has no attribution at all, s is 0. NaN if no sequence has
-    a mutated motif and an oracle.
+    s = a_mutated / sum_{i in motif} |a_i| of the attribution a, between -1 and 1, and s* is the
+    same of the oracle. s is 0 where the motif has no attribution at all. NaN if no sequence has a
+    mutated motif and an oracle.
     """
     if arrays.truth is None or arrays.oracle is None:
         return float("nan")
@@ -230,56 +241,55 @@ def suboptimal_error(arrays: TrialArrays) -> float:
 def _share(
     track: NDArray[np.float64], within: NDArray[np.bool_], mutated: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
+    """Return the (k,) share of every motif's attribution that its mutated position has."""
     mass = (np.abs(track) * within).sum(axis=1)
-    at: NDArray[np.float64] = (track * mutated).sum(axis=1) / np.where(mass > 0, mass, 1)
-    return at
+    share: NDArray[np.float64] = (track * mutated).sum(axis=1) / np.where(mass > 0, mass, 1)
+    return share
 
 
-def _metric(
-    name: str, summary: str, function: Callable[[TrialArrays], float], *, main: bool = False
-) -> Metric:
-    higher = function is not suboptimal_error
-    return Metric(name, "localisation", "", higher, summary, "trial", function, main=main)
-
-
+_metric = partial(Metric, axis="localisation", unit="", higher_is_better=True, scope="trial")
 METRICS = (
     _metric(
-        "motif-auprc",
-        "average precision of |attribution| against motif positions, mean over sequences",
-        motif_auprc,
-        main=True,
-    ),
-    _metric("motif-auroc", "area under the ROC curve of the same", motif_auroc),
-    _metric(
-        "mass-enrichment",
-        "share of |attribution| inside motifs over their share of the length",
-        mass_enrichment,
-    ),
-    _metric(
-        "rank-accuracy",
-        "share of motif positions among as many of the largest |attribution|",
-        rank_accuracy,
-    ),
-    _metric(
-        "enrichment-at-10",
-        "motif positions among the 10 largest |attribution|, over what chance gives",
-        enrichment_at_ten,
-    ),
-    _metric(
-        "decoy-precision",
-        "average precision of |attribution|, motif positions against decoys alone",
-        decoy_precision,
-    ),
-    _metric(
-        "suboptimal-sign",
-        "share of mutated motif positions with a negative attribution",
-        suboptimal_sign,
+        name="motif-auprc",
+        summary="average precision of |attribution| against motif positions, mean over sequences",
+        function=motif_auprc,
         main=True,
     ),
     _metric(
-        "suboptimal-error",
-        "error of the mutated position's share of its motif's attribution, against the log-odds",
-        suboptimal_error,
+        name="motif-auroc", summary="area under the ROC curve of the same", function=motif_auroc
+    ),
+    _metric(
+        name="mass-enrichment",
+        summary="share of |attribution| inside motifs over their share of the length",
+        function=mass_enrichment,
+    ),
+    _metric(
+        name="rank-accuracy",
+        summary="share of motif positions among as many of the largest |attribution|",
+        function=rank_accuracy,
+    ),
+    _metric(
+        name="enrichment-at-10",
+        summary="motif positions among the 10 largest |attribution|, over what chance gives",
+        function=enrichment_at_ten,
+    ),
+    _metric(
+        name="decoy-precision",
+        summary="average precision of |attribution|, motif positions against decoys alone",
+        function=decoy_precision,
+    ),
+    _metric(
+        name="suboptimal-sign",
+        summary="share of mutated motif positions with a negative attribution",
+        function=suboptimal_sign,
+        main=True,
+    ),
+    _metric(
+        name="suboptimal-error",
+        higher_is_better=False,
+        summary="error of the mutated position's share of its motif's attribution, against the "
+        "log-odds",
+        function=suboptimal_error,
         main=True,
     ),
 )

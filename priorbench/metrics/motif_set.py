@@ -1,4 +1,4 @@
-"""Motif discovery on stored attributions, by TF-MoDISco (extra ``modisco``)."""
+"""The motifs that were discovered in the attributions of a trial."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_PSEUDOCOUNT = 1e-3
-
 
 @dataclass(frozen=True)
 class FoundMotif:
@@ -17,8 +15,8 @@ class FoundMotif:
 
     Attributes:
         matrix: (4, width) float64 probabilities of A C G T.
-        seqlets: how many stretches of attribution it was made of.
-        sign: 1 where these are positive, -1 where they are negative.
+        seqlets: number of stretches of attribution that the motif was made of.
+        sign: 1 where these stretches are positive, -1 where they are negative.
     """
 
     matrix: NDArray[np.float64]
@@ -28,10 +26,10 @@ class FoundMotif:
 
 @dataclass(frozen=True)
 class MotifSet:
-    """What was discovered in the attributions of one trial.
+    """The motifs that were discovered in the attributions of one trial.
 
     Attributes:
-        motifs: those with the most seqlets first.
+        motifs: the motifs, those with the most seqlets first.
         both_strands: whether a motif and its reverse complement are the same.
     """
 
@@ -40,7 +38,7 @@ class MotifSet:
 
     @property
     def matrices(self) -> list[NDArray[np.float64]]:
-        """(4, width) each."""
+        """Matrices of the motifs, (4, width) each."""
         return [motif.matrix for motif in self.motifs]
 
 

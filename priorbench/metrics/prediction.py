@@ -1,8 +1,9 @@
-"""How well the model predicts; logits against 0/1 labels of the test examples."""
+"""How well the model predicts: logits against 0/1 labels of the test examples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,19 @@ _BINS = 15
 
 
 def _mean_over_outputs(arrays: TrialArrays, score: Callable[[Any, Any], float]) -> float:
-    """Outputs that lack a class in the test examples are left out; NaN if all do."""
+    """Return the mean of a score of labels and logits over the outputs; NaN if there is none.
+
+    Outputs that lack a class in the test examples are left out.
+    """
     count = len(arrays.label)
     labels = arrays.label.reshape(count, -1).T
     logits = arrays.prediction["logit"].reshape(count, -1).T
-    found = [
+    scores = [
         score(label, logit)
         for label, logit in zip(labels, logits, strict=True)
         if 0 < label.sum() < count
     ]
-    return float(np.mean(found)) if found else float("nan")
+    return float(np.mean(scores)) if scores else float("nan")
 
 
 def auroc(arrays: TrialArrays) -> float:
@@ -49,10 +53,10 @@ def auprc(arrays: TrialArrays) -> float:
 def corrected_auprc(arrays: TrialArrays) -> float:
     """Average precision with every negative counted as often as the possible ones it stands for.
 
-    Drawn negatives are fewer than those of the genome, and precision is too high for it: a
-    negative weighs as many as there were candidates for it. Positives weigh 1. Drawn negatives
-    are matched to the positives' GC content, and taken for typical of the others. Mean over
-    outputs; NaN where no negatives were drawn, or every output lacks a class.
+    Drawn negatives are fewer than those of the genome, which makes the precision too high. So a
+    negative weighs as much as there were candidates for it, and a positive 1. Drawn negatives are
+    matched to the positives' GC content, and taken for typical of the others. Mean over outputs;
+    NaN where no negatives were drawn, or every output lacks a class.
     """
     from sklearn.metrics import average_precision_score
 
@@ -75,11 +79,11 @@ def calibration_error(arrays: TrialArrays) -> float:
     labels = arrays.label.reshape(count, -1).astype(np.float64)
     probability = expit(arrays.prediction["logit"].reshape(count, -1).astype(np.float64))
     place = np.minimum((probability * _BINS).astype(int), _BINS - 1)
-    found = [
+    errors = [
         np.abs(np.bincount(b, minlength=_BINS, weights=p - y)).sum() / count
         for b, p, y in zip(place.T, probability.T, labels.T, strict=True)
     ]
-    return float(np.mean(found))
+    return float(np.mean(errors))
 
 
 def cross_entropy(arrays: TrialArrays) -> float:
@@ -88,23 +92,28 @@ def cross_entropy(arrays: TrialArrays) -> float:
     return float(np.mean(np.logaddexp(0, logit) - arrays.label * logit))
 
 
-def _metric(
-    name: str, summary: str, function: Callable[[TrialArrays], float], *, main: bool = False
-) -> Metric:
-    higher = function not in (cross_entropy, calibration_error)
-    unit = "nats" if function is cross_entropy else ""
-    loss = function is cross_entropy
-    return Metric(
-        name, "prediction", unit, higher, summary, "trial", function, main=main, loss=loss
-    )
-
-
+_metric = partial(Metric, axis="prediction", unit="", higher_is_better=True, scope="trial")
 METRICS = (
-    _metric("auroc", "area under the ROC curve", auroc, main=True),
-    _metric("auprc", "average precision", auprc, main=True),
+    _metric(name="auroc", summary="area under the ROC curve", function=auroc, main=True),
+    _metric(name="auprc", summary="average precision", function=auprc, main=True),
     _metric(
-        "auprc-corrected", "average precision at the genome's share of positives", corrected_auprc
+        name="auprc-corrected",
+        summary="average precision at the genome's share of positives",
+        function=corrected_auprc,
     ),
-    _metric("cross-entropy", "mean test loss", cross_entropy, main=True),
-    _metric("calibration-error", "expected calibration error in 15 bins", calibration_error),
+    _metric(
+        name="cross-entropy",
+        unit="nats",
+        higher_is_better=False,
+        summary="mean test loss",
+        function=cross_entropy,
+        main=True,
+        loss=True,
+    ),
+    _metric(
+        name="calibration-error",
+        higher_is_better=False,
+        summary="expected calibration error in 15 bins",
+        function=calibration_error,
+    ),
 )

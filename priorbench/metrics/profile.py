@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from priorbench.components.contracts import Metric, TrialArrays
 
 
 def _mean(name: str, arrays: TrialArrays) -> float:
-    """Mean over the test examples that have reads; NaN if none has, or it was not predicted."""
+    """Return a score's mean over the test examples that have reads; NaN without any of them."""
     values = arrays.prediction.get(name)
     if values is None or not np.isfinite(values).any():
         return float("nan")
@@ -23,14 +25,14 @@ def count_pearson(arrays: TrialArrays) -> float:
     predicted = arrays.prediction.get("log_counts")
     if predicted is None:
         return float("nan")
-    one = predicted - predicted.mean(axis=0, dtype=np.float64)
-    other = arrays.label - arrays.label.mean(axis=0, dtype=np.float64)
-    sizes = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
-    varying = (other**2).sum(axis=0) > 0
+    expected = predicted - predicted.mean(axis=0, dtype=np.float64)
+    observed = arrays.label - arrays.label.mean(axis=0, dtype=np.float64)
+    sizes = np.sqrt((expected**2).sum(axis=0) * (observed**2).sum(axis=0))
+    varying = (observed**2).sum(axis=0) > 0
     if not varying.any():
         return float("nan")
-    found = (one * other).sum(axis=0) / np.where(sizes > 0, sizes, 1)
-    return float(found[varying].mean())
+    correlation = (expected * observed).sum(axis=0) / np.where(sizes > 0, sizes, 1)
+    return float(correlation[varying].mean())
 
 
 def negative_log_likelihood(arrays: TrialArrays) -> float:
@@ -44,8 +46,8 @@ def negative_log_likelihood(arrays: TrialArrays) -> float:
 def jensen_shannon(arrays: TrialArrays) -> float:
     """sqrt((KL(p, m) + KL(q, m)) / 2) in nats, m = (p + q) / 2.
 
-    Jensen-Shannon distance of the reads' shares p and the predicted q; mean over strands and
-    over the test examples that have reads.
+    It is the Jensen-Shannon distance of the reads' shares p and the predicted q; mean over strands
+    and over the test examples that have reads.
     """
     return _mean("jsd", arrays)
 
@@ -66,54 +68,38 @@ def spearman(arrays: TrialArrays) -> float:
     return _mean("spearman", arrays)
 
 
+_metric = partial(Metric, axis="prediction", unit="", higher_is_better=True, scope="trial")
 METRICS = (
-    Metric(
-        "profile-nll",
-        "prediction",
-        "nats",
-        False,
-        "minus log multinomial probability of a strand's reads, mean over sequences",
-        "trial",
-        negative_log_likelihood,
+    _metric(
+        name="profile-nll",
+        unit="nats",
+        higher_is_better=False,
+        summary="minus log multinomial probability of a strand's reads, mean over sequences",
+        function=negative_log_likelihood,
         main=True,
         loss=True,
     ),
-    Metric(
-        "profile-jsd",
-        "prediction",
-        "",
-        False,
-        "Jensen-Shannon distance of reads and prediction, mean over sequences",
-        "trial",
-        jensen_shannon,
+    _metric(
+        name="profile-jsd",
+        higher_is_better=False,
+        summary="Jensen-Shannon distance of reads and prediction, mean over sequences",
+        function=jensen_shannon,
         main=True,
     ),
-    Metric(
-        "profile-pearson",
-        "prediction",
-        "",
-        True,
-        "correlation of reads and prediction over positions, mean over sequences",
-        "trial",
-        pearson,
+    _metric(
+        name="profile-pearson",
+        summary="correlation of reads and prediction over positions, mean over sequences",
+        function=pearson,
     ),
-    Metric(
-        "profile-spearman",
-        "prediction",
-        "",
-        True,
-        "rank correlation of reads and prediction over positions, mean over sequences",
-        "trial",
-        spearman,
+    _metric(
+        name="profile-spearman",
+        summary="rank correlation of reads and prediction over positions, mean over sequences",
+        function=spearman,
     ),
-    Metric(
-        "count-pearson",
-        "prediction",
-        "",
-        True,
-        "correlation of predicted and observed log counts over sequences",
-        "trial",
-        count_pearson,
+    _metric(
+        name="count-pearson",
+        summary="correlation of predicted and observed log counts over sequences",
+        function=count_pearson,
         main=True,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from priorbench.components.contracts import Metric, TrialArrays
 
 FREQUENCY_LIMIT = 0.15
-"""in cycles per base: bin 150 of 1,000 bp (Tseng, Shrikumar & Kundaje 2020)"""
+"""largest frequency that counts as low, in cycles per base: bin 150 of 1,000 bp (Tseng, Shrikumar &
+Kundaje 2020)"""
 _PUBLISHED_OFFSET = 0.001
 
 
@@ -30,21 +31,22 @@ def high_frequency(arrays: TrialArrays) -> float:
 
 
 def _shares(arrays: TrialArrays) -> NDArray[np.float64]:
-    """(k, L) |a| over its sum, of the sequences whose attribution is not all zero."""
+    """Return (k, L) |a| over its sum, for the sequences whose attribution is not all zero."""
     size = np.abs(arrays.attribution.astype(np.float64))
     total = size.sum(axis=1, keepdims=True)
-    found: NDArray[np.float64] = (size / np.where(total > 0, total, 1))[total[:, 0] > 0]
-    return found
+    shares: NDArray[np.float64] = (size / np.where(total > 0, total, 1))[total[:, 0] > 0]
+    return shares
 
 
 def _mean(values: NDArray[np.float64]) -> float:
+    """Return the mean; NaN if there are no values."""
     return float(values.mean()) if len(values) else float("nan")
 
 
 def _entropy(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(k,) in nats."""
-    found: NDArray[np.float64] = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
-    return found
+    """Return the (k,) entropies of (k, L) shares in nats."""
+    nats: NDArray[np.float64] = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
+    return nats
 
 
 def entropy(arrays: TrialArrays) -> float:
@@ -62,8 +64,8 @@ def entropy(arrays: TrialArrays) -> float:
 def published_entropy(arrays: TrialArrays) -> float:
     """Entropy in nats of p_i, proportional to |a_i| + 0.001, mean over sequences, as published.
 
-    What is added makes it depend on the scale of the attribution (Tseng, Shrikumar & Kundaje
-    2020, their code).
+    The 0.001 makes it depend on the scale of the attribution (Tseng, Shrikumar & Kundaje 2020,
+    their code).
     """
     size = np.abs(arrays.attribution.astype(np.float64)) + _PUBLISHED_OFFSET
     return _mean(_entropy(size / size.sum(axis=1, keepdims=True)))
@@ -92,22 +94,29 @@ def variation(arrays: TrialArrays) -> float:
     return _mean(np.abs(np.diff(track[known], axis=1)).sum(axis=1) / total[known])
 
 
-def _metric(name: str, unit: str, summary: str, function: Callable[[TrialArrays], float]) -> Metric:
-    main = function is high_frequency
-    return Metric(name, "smoothness", unit, None, summary, "trial", function, main=main)
-
-
+_metric = partial(Metric, axis="smoothness", unit="", higher_is_better=None, scope="trial")
 METRICS = (
     _metric(
-        "high-frequency",
-        "",
-        "share of the attribution's spectrum above 0.15 cycles per base",
-        high_frequency,
+        name="high-frequency",
+        summary="share of the attribution's spectrum above 0.15 cycles per base",
+        function=high_frequency,
+        main=True,
     ),
-    _metric("entropy", "", "entropy of |attribution|, as a share of the largest possible", entropy),
-    _metric("entropy-published", "nats", "entropy as published", published_entropy),
-    _metric("gini-coefficient", "", "Gini coefficient of |attribution|", gini),
     _metric(
-        "variation", "", "total variation of the attribution over the sum of its size", variation
+        name="entropy",
+        summary="entropy of |attribution|, as a share of the largest possible",
+        function=entropy,
+    ),
+    _metric(
+        name="entropy-published",
+        unit="nats",
+        summary="entropy as published",
+        function=published_entropy,
+    ),
+    _metric(name="gini-coefficient", summary="Gini coefficient of |attribution|", function=gini),
+    _metric(
+        name="variation",
+        summary="total variation of the attribution over the sum of its size",
+        function=variation,
     ),
 )

@@ -1,13 +1,14 @@
 """Whether attributions stay the same when only what should not matter changes.
 
-Across seeds: every function gives the agreement of every two trials' attributions of the same
-sequences, and a trial's value is its mean agreement with the others. Of one model: under reverse
-complement, and under mutations outside motifs.
+Across seeds: a function gives the agreement of every two trials' attributions of the same
+sequences, and a trial's value is its mean agreement with the others. Within one model: under
+reverse complement, and under mutations outside motifs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 _CHUNK = 64
 _TOP_SHARE = 0.05
 Track = NDArray[np.float64]
+"""(k, L) attributions of k sequences"""
 
 
 def _agreement(
     attributions: Sequence[NDArray[np.float32]], prepare: Callable[[Track], Track]
 ) -> Track:
-    """(S, S) mean over sequences of the scalar product of prepared attributions."""
+    """Return the (S, S) mean over sequences of the scalar product of prepared attributions."""
     count = len(attributions)
     total = np.zeros((count, count))
     rows = len(attributions[0]) if count else 0
@@ -38,13 +40,14 @@ def _agreement(
     return total / max(rows, 1)
 
 
-def cosine(one: Track, other: Track) -> Track:
-    """(k,) cosine of every two rows of (k, L); 0 where one is all zero."""
-    found: Track = (_unit(one) * _unit(other)).sum(axis=1)
-    return found
+def cosine(first: Track, second: Track) -> Track:
+    """Return the (k,) cosine of every two rows of (k, L); 0 where one is all zero."""
+    product: Track = (_unit(first) * _unit(second)).sum(axis=1)
+    return product
 
 
 def _unit(track: Track) -> Track:
+    """Return (k, L) rows over their norms; rows of zeros stay as they are."""
     norm = np.linalg.norm(track, axis=1, keepdims=True)
     unit: Track = np.divide(track, norm, out=np.zeros_like(track), where=norm > 0)
     return unit
@@ -70,7 +73,10 @@ def spearman_agreement(attributions: Sequence[NDArray[np.float32]]) -> Track:
     0 for a constant attribution.
 
     Args:
-        attributions: S arrays (M, L), rows in the same order; gives (S, S).
+        attributions: S arrays (M, L), rows in the same order.
+
+    Returns:
+        (S, S) float64, symmetric.
     """
 
     def prepare(track: Track) -> Track:
@@ -87,7 +93,10 @@ def top_overlap(attributions: Sequence[NDArray[np.float32]]) -> Track:
     that a constant attribution has the k / L of chance. Mean over sequences.
 
     Args:
-        attributions: S arrays (M, L), rows in the same order; gives (S, S).
+        attributions: S arrays (M, L), rows in the same order.
+
+    Returns:
+        (S, S) float64, symmetric.
     """
 
     def prepare(track: Track) -> Track:
@@ -111,25 +120,11 @@ def jaccard_agreement(attributions: Sequence[NDArray[np.float32]]) -> Track:
     similarity of Tseng, Shrikumar & Kundaje (2020), normalised by sequence.
 
     Args:
-        attributions: S arrays (M, L), rows in the same order; gives (S, S).
+        attributions: S arrays (M, L), rows in the same order.
+
+    Returns:
+        (S, S) float64, symmetric.
     """
-    return _jaccard(attributions, lambda track: np.abs(track).sum(axis=1, keepdims=True))
-
-
-def published_jaccard_agreement(attributions: Sequence[NDArray[np.float32]]) -> Track:
-    """Mean over sequences and positions of s_i min(|a_i|, |b_i|) / max(|a_i|, |b_i|), as published.
-
-    The published form divides by each position's own sum of magnitudes first (Tseng, Shrikumar &
-    Kundaje 2020), so that background weighs as much as motif: of one value per position what is
-    left is the mean of s_i, 0 where either is 0.
-
-    Args:
-        attributions: S arrays (M, L), rows in the same order; gives (S, S).
-    """
-    return _agreement(attributions, lambda track: np.sign(track) / np.sqrt(track.shape[1]))
-
-
-def _jaccard(attributions: Sequence[NDArray[np.float32]], mass: Callable[[Track], Track]) -> Track:
     count = len(attributions)
     total = np.zeros((count, count))
     rows = len(attributions[0]) if count else 0
@@ -137,22 +132,38 @@ def _jaccard(attributions: Sequence[NDArray[np.float32]], mass: Callable[[Track]
         part = []
         for attribution in attributions:
             track = attribution[start : start + _CHUNK].astype(np.float64)
-            size = mass(track)
-            part.append(np.divide(track, size, out=np.zeros_like(track), where=size > 0))
+            mass = np.abs(track).sum(axis=1, keepdims=True)
+            part.append(np.divide(track, mass, out=np.zeros_like(track), where=mass > 0))
         for i in range(count):
             for j in range(i, count):
-                total[i, j] += _jaccard_of(part[i], part[j]).sum()
-    upper = np.triu(total, 1)
-    found: Track = (upper + upper.T + np.diag(np.diag(total))) / max(rows, 1)
-    return found
+                total[i, j] += _jaccard(part[i], part[j]).sum()
+                total[j, i] = total[i, j]
+    return total / max(rows, 1)
 
 
-def _jaccard_of(one: Track, other: Track) -> Track:
-    sizes = np.abs(one), np.abs(other)
-    common = (np.minimum(*sizes) * np.sign(one) * np.sign(other)).sum(axis=1)
+def _jaccard(first: Track, second: Track) -> Track:
+    """Return the (k,) continuous Jaccard similarity of every two rows of (k, L)."""
+    sizes = np.abs(first), np.abs(second)
+    common = (np.minimum(*sizes) * np.sign(first) * np.sign(second)).sum(axis=1)
     union = np.maximum(*sizes).sum(axis=1)
-    found: Track = common / np.where(union > 0, union, 1)
-    return found
+    similarity: Track = common / np.where(union > 0, union, 1)
+    return similarity
+
+
+def published_jaccard_agreement(attributions: Sequence[NDArray[np.float32]]) -> Track:
+    """Mean over sequences and positions of s_i min(|a_i|, |b_i|) / max(|a_i|, |b_i|), as published.
+
+    The published form divides by each position's own sum of magnitudes first (Tseng, Shrikumar &
+    Kundaje 2020), so that background weighs as much as motif. With one value per position, what is
+    left is the mean of s_i, 0 where either is 0.
+
+    Args:
+        attributions: S arrays (M, L), rows in the same order.
+
+    Returns:
+        (S, S) float64, symmetric.
+    """
+    return _agreement(attributions, lambda track: np.sign(track) / np.sqrt(track.shape[1]))
 
 
 def reverse_complement_cosine(probe: Probe) -> float:
@@ -168,70 +179,56 @@ def reverse_complement_cosine(probe: Probe) -> float:
 def mutation_cosine(probe: Probe) -> float:
     """Mean cosine of the attributions of x and of x with one base outside motifs changed.
 
-    Four random substitutions per sequence, where the truth has background, or, where it is not
-    known, among the half of the positions with the smallest |a|. The changed position itself is
+    Each sequence has four random substitutions, where the truth has background, or, where it is
+    unknown, among the half of the positions with the smallest |a|. The changed position itself is
     left out of the cosine.
     """
-    found = []
-    for positions, attribution in probe.of_mutations():
+    cosines = []
+    for positions, mutated in probe.of_mutations():
         rows = np.arange(len(positions))
-        one, other = probe.own.copy(), attribution.copy()
-        one[rows, positions] = other[rows, positions] = 0
-        found.append(cosine(one, other))
-    return float(np.mean(found))
+        before, after = probe.own.copy(), mutated.copy()
+        before[rows, positions] = after[rows, positions] = 0
+        cosines.append(cosine(before, after))
+    return float(np.mean(cosines))
 
 
-def _seeds(
-    name: str, summary: str, function: Callable[..., Track], *, main: bool = False
-) -> Metric:
-    return Metric(name, "stability", "", True, summary, "seeds", function, main=main)
-
-
+_seeds = partial(Metric, axis="stability", unit="", higher_is_better=True, scope="seeds")
+_model = partial(_seeds, scope="model", floor=0.0)
 METRICS = (
     _seeds(
-        "seed-cosine",
-        "cosine of attributions with those of the other seeds, mean over sequences",
-        cosine_agreement,
+        name="seed-cosine",
+        summary="cosine of attributions with those of the other seeds, mean over sequences",
+        function=cosine_agreement,
         main=True,
     ),
     _seeds(
-        "seed-spearman",
-        "rank correlation of |attribution| with that of the other seeds",
-        spearman_agreement,
+        name="seed-spearman",
+        summary="rank correlation of |attribution| with that of the other seeds",
+        function=spearman_agreement,
     ),
     _seeds(
-        "seed-top-overlap",
-        "share of the top 5% of positions that the other seeds have too",
-        top_overlap,
+        name="seed-top-overlap",
+        summary="share of the top 5% of positions that the other seeds have too",
+        function=top_overlap,
     ),
     _seeds(
-        "seed-jaccard",
-        "continuous Jaccard similarity with the other seeds, normalised by sequence",
-        jaccard_agreement,
+        name="seed-jaccard",
+        summary="continuous Jaccard similarity with the other seeds, normalised by sequence",
+        function=jaccard_agreement,
     ),
     _seeds(
-        "seed-jaccard-published",
-        "continuous Jaccard similarity as published, each position normalised by itself",
-        published_jaccard_agreement,
+        name="seed-jaccard-published",
+        summary="continuous Jaccard similarity as published, each position normalised by itself",
+        function=published_jaccard_agreement,
     ),
-    Metric(
-        "strand-cosine",
-        "stability",
-        "",
-        True,
-        "cosine of attributions of a sequence and of its reverse complement",
-        "model",
-        reverse_complement_cosine,
-        floor=0.0,
+    _model(
+        name="strand-cosine",
+        summary="cosine of attributions of a sequence and of its reverse complement",
+        function=reverse_complement_cosine,
     ),
-    Metric(
-        "mutation-cosine",
-        "stability",
-        "",
-        True,
-        "cosine of attributions before and after one base outside motifs is changed",
-        "model",
-        mutation_cosine,
-        floor=0.0,
+    _model(
+        name="mutation-cosine",
+        summary="cosine of attributions before and after one base outside motifs is changed",
+        function=mutation_cosine,
     ),
 )
