@@ -16,6 +16,7 @@ from typing import Any
 from .errors import UserError
 
 DONE, COLLAPSED, FAILED = "done", "collapsed", "failed"
+"""statuses in the record of a trial"""
 
 
 class RunDirectory:

@@ -37,10 +37,11 @@ def perturbation_gap(probe: Probe) -> float:
     """Area between two curves: f as positions are replaced, those of least a or largest a first.
 
     A tenth of the positions at a time takes the base of a dinucleotide-shuffled sequence, four
-    shuffles of each; f is the target. The gap is the mean of f(least first) - f(largest first) over the steps, the
-    shuffles and the sequences, divided by the mean of |f(x) - f(all replaced)|; 0 is what chance
-    gives. Replacing the least relevant first is the same as inserting the most relevant into the
-    shuffled sequence, so that the gap covers both deletion and insertion (Samek et al. 2017).
+    shuffles of each; f is the target. The gap is the mean of f(least first) - f(largest first)
+    over the steps, the shuffles and the sequences, divided by the mean of |f(x) - f(all replaced)|;
+    0 is what chance gives. Replacing the least relevant first is the same as inserting the most
+    relevant into the shuffled sequence, so that the gap covers both deletion and insertion (Samek
+    et al. 2017).
     """
     track = probe.attribution
     # among equal values, positions in a random order
