@@ -80,9 +80,9 @@ def test_records_are_those_that_are_there_in_the_order_asked_for(run):
     assert list(run.records(["a"])) == [("a", None)]
     fill(run, "b", seed=1)
     fill(run, "a", seed=2)
-    found = dict(run.records(["a", "c", "b"]))
-    assert list(found) == ["a", "c", "b"]
-    assert (found["a"]["seed"], found["c"], found["b"]["seed"]) == (2, None, 1)
+    records = dict(run.records(["a", "c", "b"]))
+    assert list(records) == ["a", "c", "b"]
+    assert (records["a"]["seed"], records["c"], records["b"]["seed"]) == (2, None, 1)
     (run.trial("b") / "record.json").write_text("{")
     assert dict(run.records(["b"])) == {"b": None}
 

@@ -49,9 +49,9 @@ def test_tracks_are_stored_in_as_few_bytes_as_hold_them_exactly(
     digest = writer.close()
     assert writer.rows == 7
     assert np.load(tmp_path / "x.npy").dtype == stored
-    found = SharedRows(tmp_path / "x.npy").take(np.arange(7))
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, rows)
+    stored_rows = SharedRows(tmp_path / "x.npy").take(np.arange(7))
+    assert stored_rows.dtype == np.float32
+    np.testing.assert_array_equal(stored_rows, rows)
     # the same contents, the same hash, however they came
     whole = TrackWriter(tmp_path / "y.npy", (2, 5))
     whole.append(rows)
@@ -77,13 +77,13 @@ def test_a_smaller_share_is_part_of_a_larger_one_and_touches_training_alone(tmp_
     write(tmp_path / "data", chunks=50)
     whole = load_dataset(tmp_path / "data")
     shares = [load_dataset(tmp_path / "data", train_share=share) for share in (0.1, 0.5, 1.0)]
-    rows = [set(one.rows(0).tolist()) for one in shares]
+    rows = [set(dataset.rows(0).tolist()) for dataset in shares]
     assert rows[0] < rows[1] < rows[2] == set(whole.rows(0).tolist())
-    assert [len(one) for one in rows] == [5, 25, 50]
-    assert [one.epoch_rows for one in shares] == [50, 50, 50]
-    for one in shares:
-        assert (one.rows(2) == whole.rows(2)).all()
-        assert (one.attributed == whole.attributed).all()
+    assert [len(chosen) for chosen in rows] == [5, 25, 50]
+    assert [dataset.epoch_rows for dataset in shares] == [50, 50, 50]
+    for dataset in shares:
+        assert (dataset.rows(2) == whole.rows(2)).all()
+        assert (dataset.attributed == whole.attributed).all()
 
 
 def test_digest_follows_the_contents_not_the_notes(tmp_path):

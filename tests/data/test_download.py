@@ -25,14 +25,14 @@ SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 @dataclass
 class Site:
-    """What the server gives, and what it was asked."""
+    """What the server gives, and what it was asked for."""
 
     address: str = ""
     content: bytes = CONTENT
     version: str = '"one"'
     break_after: int | None = None
     knows_ranges: bool = True
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
     listing: Any = None
 
@@ -43,7 +43,7 @@ def site() -> Iterator[Site]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            site.asked.append((self.path, self.headers.get("Range", "")))
+            site.requests.append((self.path, self.headers.get("Range", "")))
             if self.path.startswith("/missing"):
                 self.send_error(404)
             elif self.path.startswith("/listing"):
@@ -52,9 +52,9 @@ def site() -> Iterator[Site]:
                 self._file()
 
         def _file(self) -> None:
-            asked = self.headers.get("Range", "")
+            requested = self.headers.get("Range", "")
             same = self.headers.get("If-Range") == site.version
-            begin = int(asked[6:-1]) if asked and same and site.knows_ranges else 0
+            begin = int(requested[6:-1]) if requested and same and site.knows_ranges else 0
             if begin and begin >= len(site.content):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(site.content)}")
@@ -101,22 +101,22 @@ def get(what: DownloadList, folder: Path) -> Any:
 
 
 def test_a_file_is_downloaded_once_and_its_checksum_recorded(site: Site, tmp_path: Path) -> None:
-    told = []
+    progressed = []
 
     @contextmanager
     def progress(name: str, begun: int, total: int | None) -> Iterator[Any]:
-        told.append((name, begun, total))
-        yield told.append
+        progressed.append((name, begun, total))
+        yield progressed.append
 
-    found = fetch(wanted(site), tmp_path / "new", progress=progress)
+    summary = fetch(wanted(site), tmp_path / "new", progress=progress)
     assert (tmp_path / "new" / "a.bin").read_bytes() == CONTENT
-    assert (found.downloaded, found.kept, found.recorded) == (["a.bin"], [], ["a.bin"])
-    assert told[0] == ("a.bin", 0, len(CONTENT))
-    assert sum(told[1:]) == len(CONTENT)
+    assert (summary.downloaded, summary.kept, summary.recorded) == (["a.bin"], [], ["a.bin"])
+    assert progressed[0] == ("a.bin", 0, len(CONTENT))
+    assert sum(progressed[1:]) == len(CONTENT)
     assert tomllib.loads((tmp_path / "new" / CHECKSUMS).read_text()) == {"a.bin": SHA256}
     again = get(wanted(site), tmp_path / "new")
     assert (again.downloaded, again.kept, again.recorded) == ([], ["a.bin"], [])
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.bin", CHECKSUMS]
 
 
@@ -143,7 +143,7 @@ def test_what_broke_off_is_resumed(site: Site, tmp_path: Path) -> None:
     site.break_after = None
     get(wanted(site, checksum=SHA256), tmp_path)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
-    assert site.asked[1] == ("/a.bin", f"bytes={begun}-")
+    assert site.requests[1] == ("/a.bin", f"bytes={begun}-")
     assert site.sent[1] == len(CONTENT) - begun
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
 
@@ -218,7 +218,7 @@ def test_the_best_file_of_an_experiment_is_taken(site: Site, tmp_path: Path) -> 
     types = ["optimal IDR thresholded peaks", "IDR thresholded peaks"]
     listing = {"url": "", "listing": site.address + "/listing", "output_types": types}
     get(wanted(site, **listing), tmp_path)
-    assert [path for path, _ in site.asked] == ["/listing", "/files/3"]
+    assert [path for path, _ in site.requests] == ["/listing", "/files/3"]
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
     site.listing = {"@graph": []}
     with pytest.raises(UserError, match="lists no optimal IDR thresholded peaks or IDR"):
@@ -242,25 +242,25 @@ def test_data_files_are_written_when_their_files_are_there(site: Site, tmp_path:
         }
     )
     assert fetch(what, tmp_path, only=["p.fa"], progress=silent).data == []
-    found = fetch(what, tmp_path, only=["n.fa"], progress=silent)
-    assert found.data == [tmp_path / "mine.toml"]
-    assert tomllib.loads(found.data[0].read_text())["positives"] == "p.fa"
-    found.data[0].write_text("# mine\n")
+    summary = fetch(what, tmp_path, only=["n.fa"], progress=silent)
+    assert summary.data == [tmp_path / "mine.toml"]
+    assert tomllib.loads(summary.data[0].read_text())["positives"] == "p.fa"
+    summary.data[0].write_text("# mine\n")
     fetch(what, tmp_path, progress=silent)
-    assert found.data[0].read_text() == "# mine\n"
+    assert summary.data[0].read_text() == "# mine\n"
     with pytest.raises(UserError, match=r"did you mean 'p\.fa'"):
         fetch(what, tmp_path, only=["pp.fa"], progress=silent)
 
 
 @pytest.mark.parametrize("name", known_lists())
 def test_the_lists_that_come_with_the_program(name: str) -> None:
-    found = load_list(name)
-    assert found.citation
-    names = [file.name for file in found.files]
-    for data in found.data:
+    downloads = load_list(name)
+    assert downloads.citation
+    names = [file.name for file in downloads.files]
+    for data in downloads.data:
         assert set(data.keys) <= set(DataFile.model_fields)
         assert data.needs(names) == [n for n in names if n in data.keys.values()] != []
-    addresses = [file.url or file.listing for file in found.files]
+    addresses = [file.url or file.listing for file in downloads.files]
     assert len(set(addresses)) == len(addresses)
 
 
@@ -315,4 +315,4 @@ def test_two_calls_at_once_do_not_mix(site: Site, tmp_path: Path) -> None:
 
     fetch(wanted(site), tmp_path, progress=meanwhile)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1

@@ -53,9 +53,9 @@ def test_planted_motifs_are_where_the_truth_says():
         assert (codes == MOTIF).sum() == 20  # two instances that do not overlap
         assert ((oracle != 0) == (codes == MOTIF)).all()
         start = int(np.argmax(codes == MOTIF))
-        found = sequence[start : start + 10]
-        forward = (found == consensus).mean()
-        reverse = (found == reverse_complement(consensus.astype(np.uint8))).mean()
+        bases = sequence[start : start + 10]
+        forward = (bases == consensus).mean()
+        reverse = (bases == reverse_complement(consensus.astype(np.uint8))).mean()
         assert max(forward, reverse) >= 0.9
         strands.add(forward > reverse)
     assert strands == {True, False}
@@ -107,8 +107,8 @@ def test_places_do_not_overlap_and_every_arrangement_is_as_likely():
     first, second = starts.T
     assert ((first + 2 <= second) | (second + 3 <= first)).all()
     # two free bases: 6 arrangements with either motif first
-    found, number = np.unique(starts, axis=0, return_counts=True)
-    assert len(found) == 12
+    arrangements, number = np.unique(starts, axis=0, return_counts=True)
+    assert len(arrangements) == 12
     assert chisquare(number).pvalue > 1e-3
     assert draw_places(2, [4], 4, np.random.default_rng(0)).tolist() == [[0], [0]]
     with pytest.raises(ValueError, match="no room for motifs of 5 bp in 4 bp"):

@@ -46,17 +46,17 @@ def score(name, *args):
 
 
 def test_prediction_by_hand():
-    found = arrays(logit=[2, 1, 0, -1], label=[1, 0, 1, 0])
-    assert score("auroc", found) == pytest.approx(0.75)
-    assert score("auprc", found) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    trial = arrays(logit=[2, 1, 0, -1], label=[1, 0, 1, 0])
+    assert score("auroc", trial) == pytest.approx(0.75)
+    assert score("auprc", trial) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
     expected = np.mean([np.log1p(np.exp(-2)), np.log1p(np.exp(1)), np.log(2), np.log1p(np.exp(-1))])
-    assert score("cross-entropy", found) == pytest.approx(expected)
+    assert score("cross-entropy", trial) == pytest.approx(expected)
 
 
 def test_prediction_of_one_class_is_not_defined():
-    found = arrays(logit=[2, 1], label=[1, 1])
-    assert np.isnan(score("auroc", found))
-    assert np.isnan(score("auprc", found))
+    trial = arrays(logit=[2, 1], label=[1, 1])
+    assert np.isnan(score("auroc", trial))
+    assert np.isnan(score("auprc", trial))
 
 
 def test_cross_entropy_of_large_logits_is_finite():
@@ -77,8 +77,8 @@ def test_average_precision_agrees_with_scikit_learn(length, seed, ties):
 
 def test_motif_auprc_by_hand():
     # ranks of the two motif positions are 1 and 3: (1/1 + 2/3) / 2; a decoy counts as background
-    found = arrays([[0.9, 0.5, -0.7, 0.0]], [[1, 1, 2, 0]])
-    assert score("motif-auprc", found) == pytest.approx((1 + 2 / 3) / 2)
+    trial = arrays([[0.9, 0.5, -0.7, 0.0]], [[1, 1, 2, 0]])
+    assert score("motif-auprc", trial) == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_constant_attribution_gets_the_floor_and_unknown_truth_nothing():
@@ -91,14 +91,14 @@ TRUTH = [[1, 1, 2, 0]]
 
 
 def test_localisation_by_hand():
-    found = arrays([[0.9, 0.5, -0.7, 0.0]], TRUTH)
+    trial = arrays([[0.9, 0.5, -0.7, 0.0]], TRUTH)
     # of the four pairs of a motif position and another, three are in order
-    assert score("motif-auroc", found) == pytest.approx(3 / 4)
-    assert score("mass-enrichment", found) == pytest.approx((1.4 / 2.1) / (2 / 4))
+    assert score("motif-auroc", trial) == pytest.approx(3 / 4)
+    assert score("mass-enrichment", trial) == pytest.approx((1.4 / 2.1) / (2 / 4))
     # the two largest are one of the motif and the decoy
-    assert score("rank-accuracy", found) == pytest.approx(1 / 2)
-    assert score("enrichment-at-10", found) == pytest.approx(1)
-    assert score("decoy-precision", found) == pytest.approx((1 + 2 / 3) / 2)
+    assert score("rank-accuracy", trial) == pytest.approx(1 / 2)
+    assert score("enrichment-at-10", trial) == pytest.approx(1)
+    assert score("decoy-precision", trial) == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_enrichment_at_ten_by_hand():
@@ -129,11 +129,11 @@ CHANCE = {
 def test_neutral_positions_neither_reward_nor_punish(name):
     generator = np.random.default_rng(0)
     track, truth = generator.normal(size=(3, 30)), np.tile([1] * 5 + [2] * 5 + [0] * 20, (3, 1))
-    found = score(name, arrays(track, truth))
+    value = score(name, arrays(track, truth))
     for value in (0, 100):
         wide = np.concatenate([track, np.full((3, 4), value)], axis=1)
         codes = np.concatenate([truth, np.full((3, 4), 3)], axis=1)
-        assert score(name, arrays(wide, codes)) == pytest.approx(found)
+        assert score(name, arrays(wide, codes)) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(("name", "floor"), CHANCE.items())
@@ -158,18 +158,18 @@ def test_ties_at_the_top_count_by_their_share():
 
 def test_calibration_error_by_hand():
     # probabilities .5 and .5 in one bin, .9 alone: (2 * |.5 - .5| + |.9 - 0|) / 3
-    found = arrays(logit=[0, 0, np.log(9)], label=[0, 1, 0])
-    assert score("calibration-error", found) == pytest.approx(0.9 / 3, abs=1e-6)
+    trial = arrays(logit=[0, 0, np.log(9)], label=[0, 1, 0])
+    assert score("calibration-error", trial) == pytest.approx(0.9 / 3, abs=1e-6)
     sure = arrays(logit=[50, -50], label=[1, 0])
     assert score("calibration-error", sure) == pytest.approx(0, abs=1e-6)
 
 
 def test_corrected_auprc_is_that_of_as_many_negatives():
     logit, label = np.array([3.0, 2, 1, 0, -1]), np.array([1, 0, 1, 0, 0])
-    found = replace(arrays(logit=logit, label=label), negative_weight=4.0)
+    trial = replace(arrays(logit=logit, label=label), negative_weight=4.0)
     times = np.where(label, 1, 4)
     expected = average_precision_score(np.repeat(label, times), np.repeat(logit, times))
-    assert score("auprc-corrected", found) == pytest.approx(expected)
+    assert score("auprc-corrected", trial) == pytest.approx(expected)
     assert np.isnan(score("auprc-corrected", arrays(logit=logit, label=label)))
 
 
@@ -204,10 +204,10 @@ def test_sequences_without_attribution_have_no_smoothness(name):
 
 
 def test_agreement_of_seeds_by_hand():
-    one, other = np.array([[1.0, 1.0]], np.float32), np.array([[1.0, -3.0]], np.float32)
+    first, second = np.array([[1.0, 1.0]], np.float32), np.array([[1.0, -3.0]], np.float32)
     # shares (1/2, 1/2) and (1/4, -3/4): (1/4 - 1/2) / (1/2 + 3/4)
-    assert jaccard_agreement([one, other]) == pytest.approx(np.array([[1, -0.2], [-0.2, 1]]))
-    assert published_jaccard_agreement([one, other])[0, 1] == pytest.approx((1 - 1) / 2)
+    assert jaccard_agreement([first, second]) == pytest.approx(np.array([[1, -0.2], [-0.2, 1]]))
+    assert published_jaccard_agreement([first, second])[0, 1] == pytest.approx((1 - 1) / 2)
     rising = np.array([[1.0, -2, 3, 4]], np.float32)
     mixed = np.array([[4.0, 30, -20, 100]], np.float32)
     expected = spearmanr(np.abs(rising[0]), np.abs(mixed[0])).statistic
@@ -219,16 +219,16 @@ def test_agreement_of_seeds_by_hand():
 
 def test_published_jaccard_is_the_published_sum_at_the_observed_base():
     generator = np.random.default_rng(0)
-    one, other = generator.normal(size=(2, 3, 20))
+    first, second = generator.normal(size=(2, 3, 20))
     expected = []
-    for a, b in zip(one, other, strict=True):
+    for a, b in zip(first, second, strict=True):
         full = np.zeros((2, 20, 4))
         full[0, :, 1], full[1, :, 1] = a, b
         full /= np.abs(full).sum(axis=2, keepdims=True)
         common = (np.abs(full).min(axis=0) * np.sign(full[0]) * np.sign(full[1])).sum(axis=1)
         expected.append((common / np.abs(full).max(axis=0).sum(axis=1)).sum() / 20)
-    found = published_jaccard_agreement([one.astype(np.float32), other.astype(np.float32)])
-    assert found[0, 1] == pytest.approx(np.mean(expected))
+    agreement = published_jaccard_agreement([first.astype(np.float32), second.astype(np.float32)])
+    assert agreement[0, 1] == pytest.approx(np.mean(expected))
 
 
 SEEDS = [name for name, metric in METRICS.items() if metric.scope == "seeds"]

@@ -32,7 +32,7 @@ from priorbench.training.objective import Regularisation
 from priorbench.training.schedules import schedule_of
 
 TASKS = sorted(registry.components("task"))
-PLANTED = [name for name in TASKS if name != "profile"]  # which has tests/test_profiles.py too
+PLANTED = [name for name in TASKS if name != "profile"]  # which has test_profile.py
 VARIANTS = [
     *PLANTED,
     "binary:copies=1:co_factors=1",
@@ -144,8 +144,8 @@ def test_with_shuffled_motifs_nothing_is_left_to_learn(spec):
     gc = np.isin(codes, (1, 2)).reshape(len(codes), 20, 5).mean(axis=2)
     features = np.hstack([counts, gc])
     model = LogisticRegression(C=10, max_iter=1000).fit(features[:3000], drawn.labels[:3000])
-    found = roc_auc_score(drawn.labels[3000:], model.decision_function(features[3000:]))
-    assert found == pytest.approx(0.5, abs=0.04)
+    auroc = roc_auc_score(drawn.labels[3000:], model.decision_function(features[3000:]))
+    assert auroc == pytest.approx(0.5, abs=0.04)
     # whatever is blind to the order of bases has nothing to go by, even with the motifs there
     content = np.isin(drawn.sequences, (1, 2)).mean(axis=1)
     assert roc_auc_score(drawn.labels, content) == pytest.approx(0.5, abs=0.03)
@@ -166,7 +166,7 @@ def test_a_network_learns_the_task_a_little(name, tmp_path):
     regularisation = Regularisation(
         load_prior("fourier").parts(0.1, name), load_attribution("input-x-gradient")
     )
-    found = fit(
+    training = fit(
         model,
         task,
         regularisation,
@@ -175,9 +175,9 @@ def test_a_network_learns_the_task_a_little(name, tmp_path):
         luck=RandomStreams(0, (name, "simulated"), 0),
         device=torch.device("cpu"),
     )
-    assert not found.divergence
-    assert found.history[-1].training_loss < found.history[0].training_loss
-    assert found.history[0].penalty > 0
+    assert not training.divergence
+    assert training.history[-1].training_loss < training.history[0].training_loss
+    assert training.history[0].penalty > 0
 
 
 @pytest.mark.parametrize("spec", VARIANTS)
@@ -239,8 +239,8 @@ def test_rna_motifs_stand_on_the_given_strand():
     drawn = task_of("rbp:protein=TARDBP:fidelity=0.999").draw(400, 80, np.random.default_rng(0))
     for sequence, codes in zip(drawn.sequences[::2], drawn.planted.codes[::2], strict=True):
         start = int(np.argmax(codes == MOTIF))
-        found = zip(decode(sequence[start : start + 6]), "TGTGTG", strict=True)
-        assert sum(a == b for a, b in found) >= 5
+        pairs = zip(decode(sequence[start : start + 6]), "TGTGTG", strict=True)
+        assert sum(a == b for a, b in pairs) >= 5
     assert not (drawn.planted.codes[1::2] == MOTIF).any()
 
 
@@ -258,8 +258,8 @@ def test_short_motifs_are_equally_easy_to_see_at_every_length(width, fidelity):
     task = task_of(f"short-motif:width={width}:fidelity={fidelity}")
     drawn = task.draw(4000, 120, np.random.default_rng(5))
     likelihood = sum(np.exp(score).mean(axis=1) for score in scan(task.motif, drawn.sequences))
-    found = roc_auc_score(drawn.labels, likelihood)
-    assert found == pytest.approx(0.95, abs=0.015)
+    auroc = roc_auc_score(drawn.labels, likelihood)
+    assert auroc == pytest.approx(0.95, abs=0.015)
     assert task.motif.width == width
 
 
@@ -305,13 +305,13 @@ def test_edges_plants_where_it_says():
         "mixed": [{2}, {66}, {2, 66}, {34}, {26, 42}],
     }.items():
         drawn = task_of(f"edges:where={where}:distance=2").draw(80, 80, np.random.default_rng(0))
-        found = []
+        begins_of_windows = []
         for codes in drawn.planted.codes[::2]:
             motif = (codes == MOTIF).astype(int)
             begins = set(np.flatnonzero(np.diff(motif, prepend=0) == 1).tolist())
-            if begins not in found:
-                found.append(begins)
-        assert found == starts, where
+            if begins not in begins_of_windows:
+                begins_of_windows.append(begins)
+        assert begins_of_windows == starts, where
         assert set(drawn.arrays["where"][1::2]) == {NOWHERE}
         names = [WHERE[number] for number in drawn.arrays["where"][::2]]
         assert set(names) == ({where} if where != "mixed" else set(WHERE[:5]))
@@ -334,11 +334,11 @@ def test_outputs_share_motifs_and_follow_them():
     mixtures = task.mixtures()
     assert (mixtures.sum(axis=1) == 2).all()
     assert len(np.unique(mixtures, axis=0)) == 16
-    one = task_of("multitask:outputs=16:output=5")
-    drawn = one.draw(500, 100, np.random.default_rng(0))
+    single = task_of("multitask:outputs=16:output=5")
+    drawn = single.draw(500, 100, np.random.default_rng(0))
     with_motif = (drawn.planted.codes == MOTIF).any(axis=1)
     assert (with_motif == (drawn.labels[:, 4] == 1)).all()
-    assert one.target(torch.eye(16)).tolist() == [float(i == 4) for i in range(16)]
+    assert single.target(torch.eye(16)).tolist() == [float(i == 4) for i in range(16)]
 
 
 def test_motifs_that_feed_no_output_do_not_matter():
@@ -361,8 +361,8 @@ def test_strands_of_dna_are_drawn_evenly():
     for sequence, codes in zip(drawn.sequences[::2], drawn.planted.codes[::2], strict=True):
         motif = sequence[codes == MOTIF]
         same = [
-            sum(a == b for a, b in zip(decode(one), "GCATGAGTCACC", strict=True))
-            for one in (motif, reverse_complement(motif))
+            sum(a == b for a, b in zip(decode(strand), "GCATGAGTCACC", strict=True))
+            for strand in (motif, reverse_complement(motif))
         ]
         assert max(same) >= 10
         forward += same[0] > same[1]

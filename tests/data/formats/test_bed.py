@@ -20,20 +20,20 @@ def bed(tmp_path: Path, text: str) -> Path:
 
 def test_midpoint_and_summit(tmp_path: Path) -> None:
     peak = "chr1\t100\t201\t.\t0\t.\t1\t1\t1\t{}\n"
-    found = read_bed(bed(tmp_path, peak.format(7) + peak.format(-1) + peak.format(0)))
-    assert found.center.tolist() == [107, 150, 100]
-    assert (found.chrom.tolist(), len(found)) == (["chr1"] * 3, 3)
+    intervals = read_bed(bed(tmp_path, peak.format(7) + peak.format(-1) + peak.format(0)))
+    assert intervals.center.tolist() == [107, 150, 100]
+    assert (intervals.chrom.tolist(), len(intervals)) == (["chr1"] * 3, 3)
 
 
 def test_columns_beyond_bed3_are_ignored(tmp_path: Path) -> None:
-    found = read_bed(bed(tmp_path, "1 0 3 name with blanks\n1\t5\t9\ta name\t1\t+\n"))
-    assert found.center.tolist() == [1, 7]
+    intervals = read_bed(bed(tmp_path, "1 0 3 name with blanks\n1\t5\t9\ta name\t1\t+\n"))
+    assert intervals.center.tolist() == [1, 7]
 
 
 def test_headers_are_skipped_and_lines_are_counted(tmp_path: Path) -> None:
     text = "#a comment\ntrack name=x\nbrowser position chr1:1-2\n\nchr1\t0\t10\r\n"
-    found = read_bed(bed(tmp_path, text))
-    assert (found.line.tolist(), found.end.tolist()) == ([5], [10])
+    intervals = read_bed(bed(tmp_path, text))
+    assert (intervals.line.tolist(), intervals.end.tolist()) == ([5], [10])
 
 
 def test_gzip(tmp_path: Path) -> None:
@@ -107,6 +107,6 @@ def test_windows_within_intervals_are_those_whose_bases_all_are(
             covered[s:e] = True
         places = np.arange(70)
         chrom = np.where(places % 10 == 9, "b", "a")  # b has no interval
-        found = within(chrom, places, length, read_bed(tmp_path / "c.bed"))
+        inside = within(chrom, places, length, read_bed(tmp_path / "c.bed"))
         expected = [covered[p : p + length].all() and p % 10 != 9 for p in places]
-        assert found.tolist() == expected
+        assert inside.tolist() == expected

@@ -15,7 +15,6 @@ from priorbench.data.formats import fasta
 from priorbench.data.formats.encoding import decode, encode, reverse_complement
 from priorbench.data.readers.data_file import load_data_file
 from priorbench.data.readers.read_binary import read_binary
-from priorbench.data.readers.sequence_hashes import sequence_digests
 from priorbench.errors import UserError
 
 LENGTH = 30
@@ -185,17 +184,6 @@ def test_sequences_of_the_test_files_are_dropped_from_training(tmp_path: Path, b
     assert f"Dropped {3 if both else 2} positives of p.fa from training" in notes
     assert "Dropped 1 negatives of n.fa" in notes
     assert 0.05 < (dataset.split == VALID).sum() / len(rest) < 0.16
-
-
-def test_digests_of_strands() -> None:
-    codes = np.random.default_rng(0).integers(0, 5, (50, 9)).astype(np.uint8)
-    other = reverse_complement(codes)
-    np.testing.assert_array_equal(
-        sequence_digests(codes, both_strands=True), sequence_digests(other, both_strands=True)
-    )
-    one = sequence_digests(codes, both_strands=False)
-    assert len(np.unique(one)) == 50
-    assert (one != sequence_digests(other, both_strands=False)).all()
 
 
 def write_meme(path: Path) -> str:
@@ -476,10 +464,10 @@ def test_sequences_of_n_alone_are_dropped_with_a_count(
         for number, text in enumerate([*texts, blank]):
             stream.write(f">n{number}\n{text}\n".encode())
     (tmp_path / "dataset").rename(tmp_path / "before")
-    found = sequences(read(toml))
-    assert len(found) == len(expected) + 4
-    assert blank in found
-    assert "N" * LENGTH not in found
+    texts_read = sequences(read(toml))
+    assert len(texts_read) == len(expected) + 4
+    assert blank in texts_read
+    assert "N" * LENGTH not in texts_read
 
 
 def test_windows_of_a_genome_must_be_covered(tmp_path: Path) -> None:

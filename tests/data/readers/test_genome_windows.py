@@ -1,0 +1,84 @@
+"""Windows of a genome and its splits by region."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures.genomes import intervals, random_text, write_genome
+
+from priorbench.data.codes import TEST, TRAIN, VALID
+from priorbench.data.formats.bed import Region
+from priorbench.data.formats.genome import Genome
+from priorbench.data.readers.genome_splits import Segment, choose_chromosomes, split_segments
+from priorbench.data.readers.genome_windows import check_inside, place_windows
+from priorbench.errors import UserError
+
+TOML = Path("data.toml")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRIORBENCH_CACHE", str(tmp_path / "cache"))
+
+
+def test_chromosome_names(tmp_path: Path) -> None:
+    with Genome(write_genome(tmp_path / "g.fa", {"chr1": "ACGT", "2": "ACGT"})) as genome:
+        genome.require("chr1", "here")
+        with pytest.raises(UserError, match="here: chromosome '1' is called 'chr1'"):
+            genome.require("1", "here")
+        with pytest.raises(UserError, match="chromosome 'chr2' is called '2'"):
+            genome.require("chr2", "here")
+        with pytest.raises(UserError, match=r"'chrX' is not in .*g\.fa .it has chr1, 2."):
+            genome.require("chrX", "here")
+        peaks = intervals(tmp_path, "chr1\t0\t2\n1\t0\t2\n")
+        with pytest.raises(UserError, match=r"x\.bed: line 2: chromosome '1'"):
+            check_inside(peaks, genome)
+
+
+def test_peak_off_its_chromosome(tmp_path: Path) -> None:
+    peaks = intervals(tmp_path, "a\t0\t10\na\t95\t101\n")
+    with Genome(write_genome(tmp_path / "g.fa", {"a": random_text(100)})) as genome:
+        message = r"x\.bed: line 2: a:95-101 ends behind a, which has 100 bp .*genome build"
+        with pytest.raises(UserError, match=message):
+            check_inside(peaks, genome)
+
+
+def test_placing_drops_and_counts(tmp_path: Path) -> None:
+    text = "a\t0\t4\na\t10\t14\na\t11\t13\na\t45\t55\na\t90\t92\na\t98\t100\n"
+    segments = [Segment("a", 0, 50, TRAIN), Segment("a", 50, 100, TEST)]
+    with Genome(write_genome(tmp_path / "g.fa", {"a": random_text(100)})) as genome:
+        placed, dropped = place_windows(intervals(tmp_path, text), genome, segments, 10)
+    assert placed.start.tolist() == [7, 86]
+    assert placed.split.tolist() == [TRAIN, TEST]
+    assert list(dropped.values()) == [2, 1, 1]
+
+
+def test_segments_cover_every_chromosome_once(tmp_path: Path) -> None:
+    with Genome(write_genome(tmp_path / "g.fa", {"a": "A" * 100, "b": "C" * 50})) as genome:
+        segments = split_segments(
+            genome, [Region("a", 20, 30)], [Region("a", 30, 40), Region("b")], path=TOML
+        )
+        assert segments == [
+            Segment("a", 0, 20, TRAIN),
+            Segment("a", 20, 30, VALID),
+            Segment("a", 30, 40, TEST),
+            Segment("a", 40, 100, TRAIN),
+            Segment("b", 0, 50, TEST),
+        ]
+        with pytest.raises(UserError, match=r"test_regions: a:5-101 ends behind a, .*100 bp"):
+            split_segments(genome, [], [Region("a", 5, 101)], path=TOML)
+        with pytest.raises(UserError, match="valid_regions: chromosome 'c'"):
+            split_segments(genome, [Region("c")], [], path=TOML)
+
+
+def test_chosen_chromosomes_come_close_to_the_shares() -> None:
+    names = [f"c{number}" for number in range(20)]
+    valid, test = choose_chromosomes(np.repeat(names, 10), path=TOML)
+    assert (len(valid), len(test)) == (2, 4)
+    assert not set(valid) & set(test)
+    valid, test = choose_chromosomes(np.array(["a", "b", "b", "c"] * 3), path=TOML)
+    assert (len(valid), len(test)) == (1, 1)
+    with pytest.raises(UserError, match="set valid_regions and test_regions"):
+        choose_chromosomes(np.array(["a", "b"]), path=TOML)
