@@ -129,11 +129,11 @@ CHANCE = {
 def test_neutral_positions_neither_reward_nor_punish(name):
     generator = np.random.default_rng(0)
     track, truth = generator.normal(size=(3, 30)), np.tile([1] * 5 + [2] * 5 + [0] * 20, (3, 1))
-    value = score(name, arrays(track, truth))
+    alone = score(name, arrays(track, truth))
     for value in (0, 100):
         wide = np.concatenate([track, np.full((3, 4), value)], axis=1)
         codes = np.concatenate([truth, np.full((3, 4), 3)], axis=1)
-        assert score(name, arrays(wide, codes)) == pytest.approx(value)
+        assert score(name, arrays(wide, codes)) == pytest.approx(alone)
 
 
 @pytest.mark.parametrize(("name", "floor"), CHANCE.items())
