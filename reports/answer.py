@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from priorbench import Section
-from priorbench.comparison.advice import RULE, STANDINGS, Answer, PrimaryResult, PriorStanding
+from priorbench.comparison.advice import RULE, STANDINGS, Advice, PrimaryResult, PriorStanding
 from priorbench.comparison.within_dataset import POWER
 from priorbench.results.finished_run import Run
 from priorbench.statistics import ALPHA, BETTER, HOLM, ClaimKind, approximate_runs, smallest_p
@@ -107,7 +107,7 @@ def _of_all(
     }
 
 
-def _card(found: Answer, trials: Mapping[str, Any]) -> dict[str, Any]:
+def _card(found: Advice, trials: Mapping[str, Any]) -> dict[str, Any]:
     """What cards of one setting and of all have in common."""
     every = [_told(case) for case in found.cases]
     return {
@@ -154,7 +154,7 @@ def _places(findings: Iterable[PrimaryResult]) -> int:
     return decimals_for([x for one in findings for x in (one.difference, one.margin)])
 
 
-def _largest(found: Answer) -> str:
+def _largest(found: Advice) -> str:
     """The largest adjusted p that the advice rests on, that of "no loss" included."""
     case = found.case
     if case is None:

@@ -37,7 +37,7 @@ _NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Answer:
+class Advice:
     """Which prior to train with in one setting, by RULE.
 
     Attributes:
@@ -71,9 +71,9 @@ class Answer:
         return [one for one in self.cases if one.standing == standing]
 
 
-def answer(
+def advise(
     comparisons: pd.DataFrame, *, baseline: str, ended: Mapping[str, FailureCount] | None = None
-) -> Answer:
+) -> Advice:
     """The advice for one task, dataset and architecture.
 
     Args:
@@ -85,13 +85,13 @@ def answer(
     return _answer(comparisons, _finding, _AdviceContext(baseline, price, ended or {}))
 
 
-def answer_across(
+def advise_across(
     across: pd.DataFrame,
     comparisons: pd.DataFrame,
     *,
     baseline: str,
     ended: Mapping[str, FailureCount] | None = None,
-) -> Answer:
+) -> Advice:
     """The advice for several datasets together, by the same rule on their common verdicts.
 
     An axis may have several metrics here, of tasks that differ; a prior is better or worse on it if
@@ -126,7 +126,7 @@ def _answer(
     table: pd.DataFrame,
     finding: Callable[[Mapping[str, Any]], PrimaryResult],
     asked: _AdviceContext,
-) -> Answer:
+) -> Advice:
     primary = table[(table["family"] == PRIMARY) & table["metric"].map(_ranked).astype(bool)]
     found: dict[str, list[PrimaryResult]] = {str(prior): [] for prior in table["prior"].unique()}
     for row in primary.to_dict("records"):
@@ -145,7 +145,7 @@ def _answer(
     basis = order[0].standing if order else OPEN
     if not order and any(case.standing == TRADE_OFF for case in cases):
         basis = TRADE_OFF
-    return Answer(
+    return Advice(
         baseline=asked.baseline,
         prior=order[0].prior if order else asked.baseline,
         basis=basis,

@@ -156,7 +156,7 @@ def chosen_weights(table: pd.DataFrame) -> dict[tuple[SettingKey, str], float]:
     }
 
 
-def told(table: pd.DataFrame) -> list[str]:
+def choice_lines(table: pd.DataFrame) -> list[str]:
     """A line for every weight that was chosen, for the terminal."""
     chosen = table[table["chosen"] & (table["prior"] != BASELINE)]
     return [

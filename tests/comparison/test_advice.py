@@ -15,8 +15,8 @@ from priorbench.comparison.advice import (
     STANDINGS,
     TRADE_OFF,
     FailureCount,
-    answer,
-    answer_across,
+    advise,
+    advise_across,
 )
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
@@ -54,7 +54,7 @@ def verdicts(prior, *words, **more):
 
 
 def advised(*rows, **more):
-    return answer(table(*rows), baseline="none", **more)
+    return advise(table(*rows), baseline="none", **more)
 
 
 class TestRule:
@@ -173,7 +173,7 @@ class TestFailures:
         assert found.case.ended == FailureCount(2, 8)
 
     def test_another_baseline(self):
-        found = answer(
+        found = advise(
             table(*verdicts("none", *["inconclusive"] * 3)), baseline="fourier", ended={}
         )
         assert found.prior == "fourier"
@@ -217,7 +217,7 @@ def across_row(prior, axis, verdict, **more):
 
 def advised_across(*rows, prices=(), **more):
     table_across = pd.DataFrame(rows, columns=ACROSS_COLUMNS)
-    return answer_across(table_across, table(*prices), baseline="none", **more)
+    return advise_across(table_across, table(*prices), baseline="none", **more)
 
 
 class TestAcross:

@@ -24,7 +24,7 @@ from priorbench.components import registry
 from priorbench.execution import run_ensemble as ensemble_module
 from priorbench.execution import run_trial
 from priorbench.execution.devices import Device
-from priorbench.execution.ensemble_groups import grouped
+from priorbench.execution.ensemble_groups import group_trials
 from priorbench.execution.run_ensemble import run_ensemble
 from priorbench.execution.run_group import DIED_TWICE, TrialOutcome, run_group
 from priorbench.execution.run_trial import Job, TrialParts
@@ -229,15 +229,15 @@ class TestGroups:
             for weight in (0.1, 1.0)
             for seed in range(2)
         ]
-        found = grouped(trials, 100)
+        found = group_trials(trials, 100)
         assert [len(group) for group in found] == [8, 4, 4]
         assert found[0] == [t for t in trials if t.prior in ("fourier", "fourier:boundary=reflect")]
 
     def test_priors_that_change_the_network_differ_in_their_seeds_only(self):
         trials = [self.trial("dropout", seed, weight) for weight in (0.1, 0.2) for seed in range(3)]
-        assert [len(group) for group in grouped(trials, 100)] == [3, 3]
+        assert [len(group) for group in group_trials(trials, 100)] == [3, 3]
         mixed = [self.trial("tv+dropout", 0), self.trial("tv=2+dropout", 0)]
-        assert len(grouped(mixed, 100)) == 2
+        assert len(group_trials(mixed, 100)) == 2
 
     def test_a_prior_without_a_weight_for_any_task(self, tmp_path):
         plugin = tmp_path / "mine.py"
@@ -251,7 +251,7 @@ class TestGroups:
         )
         registry.use_plugins([plugin])
         trials = [self.trial("mine+weight-l2", seed) for seed in range(3)]
-        assert grouped(trials, 3) == [trials]
+        assert group_trials(trials, 3) == [trials]
 
     def test_trials_that_are_only_scored_are_not_grouped(self, jobs, tmp_path):
         plan = SimpleNamespace(
@@ -282,13 +282,13 @@ class TestGroups:
         ],
     )
     def test_all_else_is_the_same(self, other):
-        assert len(grouped([self.trial(), self.trial(seed=1, **other)], 100)) == 2
+        assert len(group_trials([self.trial(), self.trial(seed=1, **other)], 100)) == 2
 
     def test_large_groups_are_parted_evenly(self):
         trials = [self.trial(seed=seed) for seed in range(10)]
-        assert [len(group) for group in grouped(trials, 4)] == [3, 4, 3]
-        assert [t for group in grouped(trials, 4) for t in group] == trials
-        assert grouped(trials, 1) == [[trial] for trial in trials]
+        assert [len(group) for group in group_trials(trials, 4)] == [3, 4, 3]
+        assert [t for group in group_trials(trials, 4) for t in group] == trials
+        assert group_trials(trials, 1) == [[trial] for trial in trials]
 
     def test_there_is_work_for_everyone(self):
         engine = LocalEngine(1)
