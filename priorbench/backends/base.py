@@ -1,4 +1,4 @@
-"""What every backend has in common: the protocol of engines, and where a user wants trials to run."""
+"""What all backends share: the protocol of engines, and where a user wants trials to run."""
 
 from __future__ import annotations
 

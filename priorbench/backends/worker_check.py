@@ -84,7 +84,7 @@ def facts_here(packages: Sequence[str], plugins: Sequence[str]) -> dict[str, str
     return facts
 
 
-# Remembered as they were when this process first looked: what was changed since is not what it runs.
+# Remembered from the first look on: what was changed since then is not what this process runs.
 @cache
 def _version(package: str) -> str:
     try:

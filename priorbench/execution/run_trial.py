@@ -80,7 +80,7 @@ def evaluate(
         price: what its training cost.
     """
     names = [text for text, _ in specs.split_composition(parts.job.trial.prior)]
-    record = {
+    record: dict[str, Any] = {
         "parts": [
             {"prior": name, "weight": part.weight}
             for name, part in zip(names, parts.regularisation.parts, strict=True)

@@ -1,4 +1,4 @@
-"""Who runs trials: options, devices, who may take part, how jobs are dealt."""
+"""Backends: options, devices, which workers may take part, how jobs are dealt."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from priorbench.cli.app import execute_command
 from priorbench.execution import devices
 from priorbench.execution.devices import Device
 from priorbench.execution.environment import PACKAGES
+from priorbench.execution.job import Job
 from priorbench.execution.run_group import DIED_TWICE, TrialOutcome
-from priorbench.execution.run_trial import Job
 from priorbench.run_directory import RunDirectory
 from priorbench.study.study import Measurements
 from priorbench.study.trial import Trial
@@ -34,17 +34,17 @@ from priorbench.study.trial import Trial
 
 class TestOptions:
     @pytest.mark.parametrize(
-        ("machines", "message"),
+        ("placement", "message"),
         [
             (RunPlacement("loky", "tcp://h:1"), "--scheduler tcp://h:1: goes with --backend dask"),
             (RunPlacement("dask"), "--backend dask: needs the address of a scheduler"),
         ],
     )
-    def test_what_does_not_fit(self, machines, message):
-        if machines.backend == "dask":
+    def test_what_does_not_fit(self, placement, message):
+        if placement.backend == "dask":
             pytest.importorskip("distributed")
         with pytest.raises(UserError, match=message):
-            open_engine(machines, quiet)
+            open_engine(placement, quiet)
 
     @pytest.mark.parametrize(("backend", "package"), [("dask", "distributed"), ("ray", "ray")])
     def test_a_missing_package_is_one_line_with_the_command(self, backend, package, monkeypatch):
@@ -74,13 +74,13 @@ class TestOptions:
 
 
 class TestDevices:
-    def choose(self, wanted, gpus, jobs=None):
-        return devices.choose_device(wanted, gpus=gpus, cores=4, jobs=jobs, hint="none here")
+    def choose(self, requested, gpus, jobs=None):
+        return devices.choose_device(requested, gpus=gpus, cores=4, jobs=jobs, hint="none here")
 
     def test_auto_says_what_it_chose(self):
-        assert self.choose("auto", 0).told() == "cpu, 4 workers (auto: no GPU found)"
-        assert self.choose("auto", 2).told() == "cuda, 2 workers (auto: 2 GPUs found)"
-        assert self.choose("cpu", 2, jobs=1).told() == "cpu, 1 worker (as asked)"
+        assert self.choose("auto", 0).summary == "cpu, 4 workers (auto: no GPU found)"
+        assert self.choose("auto", 2).summary == "cuda, 2 workers (auto: 2 GPUs found)"
+        assert self.choose("cpu", 2, jobs=1).summary == "cpu, 1 worker (as asked)"
 
     def test_jobs_may_share_a_gpu(self):
         assert self.choose("cuda", 2, jobs=5) == devices.Device("cuda", 5, "2 GPUs")
@@ -155,22 +155,22 @@ class TestClaims:
         assert not list(tmp_path.iterdir())
 
 
-class TestAdmission:
+class TestWorkerCheck:
     @pytest.fixture
     def run(self, tmp_path):
         return RunDirectory(tmp_path)
 
-    def test_who_is_like_the_driver_may_work_while_it_lasts(self, run):
+    def test_a_worker_like_the_driver_may_work_while_the_session_lasts(self, run):
         with worker_check.session(run, PACKAGES, []) as path:
             assert worker_check.refusal(str(path)) == ""
         assert "sees no" in worker_check.refusal(str(path))
 
-    def test_those_of_killed_drivers_are_over(self, run):
+    def test_sessions_of_killed_drivers_are_over(self, run):
         (run.root / ".session-old").write_text("{}")
         # although nothing is left to do, as the killed driver's workers finished it
         plan = SimpleNamespace(datasets={})
-        crew = Workforce(LocalEngine(1), Device("cpu", 1, ""))
-        run_pending(plan, run, [], crew=crew, ended=lambda event: None)
+        workforce = Workforce(LocalEngine(1), Device("cpu", 1, ""))
+        run_pending(plan, run, [], workforce=workforce, on_ended=lambda event: None)
         assert not list(run.root.glob(".session-*"))
 
     def test_other_folders_versions_code_and_plug_ins_are_refused(self, run, tmp_path):
@@ -183,9 +183,8 @@ class TestAdmission:
             plugin.unlink()
             assert "not readable (No such file" in worker_check.refusal(str(path))
             facts = json.loads(path.read_text())["facts"]
-        found = {**facts, "torch": "1.0"}
-        told = worker_check.difference(facts, found)
-        assert told.startswith(f"has torch 1.0, the driver {facts['torch']}")
+        reason = worker_check.difference(facts, {**facts, "torch": "1.0"})
+        assert reason.startswith(f"has torch 1.0, the driver {facts['torch']}")
         changed = {**facts, "the code of priorbench": "0"}
         assert "restart workers" in worker_check.difference(facts, changed)
         assert worker_check.difference(facts, {**facts, "more": "x"}) == ""
@@ -216,10 +215,9 @@ class TestDealing:
 
     def test_every_job_ends_once_and_few_are_under_way(self, tmp_path):
         cluster = PretendedCluster()
-        found = [
-            ended.trial for ended in cluster.run(self.jobs(tmp_path, 500), RunDirectory(tmp_path))
-        ]
-        assert found == [one.trial.id for (one,) in self.jobs(tmp_path, 500)]
+        outcomes = cluster.run(self.jobs(tmp_path, 500), RunDirectory(tmp_path))
+        expected = [job.trial.id for (job,) in self.jobs(tmp_path, 500)]
+        assert [outcome.trial for outcome in outcomes] == expected
         assert cluster.most == 4
         many = PretendedCluster(slots=100)
         assert len(list(many.run(self.jobs(tmp_path, 500), RunDirectory(tmp_path)))) == 500
@@ -237,7 +235,7 @@ class TestDealing:
         assert len(taken) == 4
         ends.close()
 
-    def test_who_stops_asking_cancels_the_rest(self, tmp_path):
+    def test_closing_the_iterator_cancels_the_rest(self, tmp_path):
         cluster = PretendedCluster()
         ends = cluster.run(self.jobs(tmp_path, 100), RunDirectory(tmp_path))
         next(ends)
@@ -247,11 +245,11 @@ class TestDealing:
 
     def test_a_lost_job_is_handed_over_again_and_given_up_in_the_end(self, tmp_path):
         cluster = PretendedCluster({0: [None, None, "done"], 1: [None, None, None]})
-        found = list(cluster.run(self.jobs(tmp_path, 3), RunDirectory(tmp_path)))
-        by_seed = {one.trial: one for one in found}
+        outcomes = cluster.run(self.jobs(tmp_path, 3), RunDirectory(tmp_path))
+        by_trial = {outcome.trial: outcome for outcome in outcomes}
         first, second, third = (job(number, tmp_path).trial.id for number in range(3))
-        assert by_seed[first].status == by_seed[third].status == "done"
-        assert by_seed[second].reason == "its workers died again and again"
+        assert by_trial[first].status == by_trial[third].status == "done"
+        assert by_trial[second].reason == "its workers died again and again"
         assert RunDirectory(tmp_path).record(second)["status"] == "failed"
 
     def test_a_cluster_that_loses_everything_fails_no_trial(self, tmp_path):
@@ -329,30 +327,30 @@ class TestLocal:
         executor.type.deadly = (4,)
         engine, run = LocalEngine(2), RunDirectory(tmp_path)
         engine.device("cpu")
-        found = []
-        for one in engine.run(TestDealing().jobs(tmp_path, 20), run):
-            found.append(one)
+        outcomes = []
+        for outcome in engine.run(TestDealing().jobs(tmp_path, 20), run):
+            outcomes.append(outcome)
             gc.collect()  # what the broken pool leaves behind must not take the jobs with it
-        assert sorted(one.trial for one in found) == sorted(
-            one.trial.id for (one,) in TestDealing().jobs(tmp_path, 20)
+        assert sorted(outcome.trial for outcome in outcomes) == sorted(
+            job.trial.id for (job,) in TestDealing().jobs(tmp_path, 20)
         )
-        (failed,) = (one for one in found if one.status == "failed")
+        (failed,) = (outcome for outcome in outcomes if outcome.status == "failed")
         assert failed == TrialOutcome(job(4, tmp_path).trial.id, "failed", DIED_TWICE)
 
 
 class TestAdmitted:
     def test_a_job_of_a_run_that_is_over_is_refused(self, tmp_path):
-        found = run_admitted(str(tmp_path / ".session-x"), (job(0, tmp_path),))
-        assert isinstance(found, Refused)
-        assert "sees no" in found.reason
+        refused = run_admitted(str(tmp_path / ".session-x"), (job(0, tmp_path),))
+        assert isinstance(refused, Refused)
+        assert "sees no" in refused.reason
 
     def test_a_job_whose_workers_died_twice_is_given_up(self, tmp_path):
-        run, one = RunDirectory(tmp_path), job(0, tmp_path)
+        run, lost = RunDirectory(tmp_path), job(0, tmp_path)
         with (
             worker_check.session(run, [], []) as path,
-            run.in_progress(one.trial.id),
-            run.in_progress(one.trial.id),
+            run.in_progress(lost.trial.id),
+            run.in_progress(lost.trial.id),
         ):
-            found = run_admitted(str(path), (one,))
-        assert found == [TrialOutcome(one.trial.id, "failed", DIED_TWICE)]
-        assert run.record(one.trial.id)["reason"] == DIED_TWICE
+            outcomes = run_admitted(str(path), (lost,))
+        assert outcomes == [TrialOutcome(lost.trial.id, "failed", DIED_TWICE)]
+        assert run.record(lost.trial.id)["reason"] == DIED_TWICE

@@ -22,18 +22,19 @@ from priorbench.backends.run_pending import PendingTrial, grouped_jobs
 from priorbench.cli.app import execute_command
 from priorbench.components import registry
 from priorbench.execution import run_ensemble as ensemble_module
-from priorbench.execution import run_trial
+from priorbench.execution import run_group as run_group_module
+from priorbench.execution import run_trial, training_price
 from priorbench.execution.devices import Device
 from priorbench.execution.ensemble_groups import group_trials
+from priorbench.execution.job import Job, TrialParts
 from priorbench.execution.run_ensemble import run_ensemble
 from priorbench.execution.run_group import DIED_TWICE, TrialOutcome, run_group
-from priorbench.execution.run_trial import Job, TrialParts
+from priorbench.execution.training_price import price_of_some_steps
 from priorbench.run_directory import RunDirectory
 from priorbench.study.plan import make_plan, resolve
 from priorbench.study.study import Study
 from priorbench.study.trial import Trial
 from priorbench.training.ensemble import fit
-from priorbench.training.ensemble.trainer import CommonTraining
 from priorbench.training.objective import Objective, Regularisation
 from priorbench.training.schedules import SCHEDULES
 
@@ -61,12 +62,12 @@ def jobs(tmp_path_factory) -> list[Job]:
 
 @pytest.fixture(autouse=True)
 def _all_the_memory(monkeypatch):
-    monkeypatch.setattr(ensemble_module, "_room", {})
+    monkeypatch.setattr(ensemble_module, "_most_at_once", {})
 
 
 @pytest.fixture
 def new(jobs, tmp_path) -> tuple[Job, ...]:
-    """The same in a run directory of their own."""
+    """The same jobs in a run directory of their own."""
     return tuple(replace(job, run=tmp_path) for job in jobs)
 
 
@@ -133,15 +134,15 @@ class TestRunning:
         assert run_ensemble([replace(job, run=job.run / "more") for job in new]) == note
         assert sizes == [2, 2]
 
-    def test_who_is_done_stays_done_when_memory_runs_out(self, new, monkeypatch):
+    def test_a_finished_trial_stays_finished_when_memory_runs_out(self, new, monkeypatch):
         real, sizes = fit.fit_ensemble, []
 
         def limited(models, parts, terms):
             sizes.append(len(models))
-            for number, one in enumerate(real(models, parts, terms)):
+            for number, ended in enumerate(real(models, parts, terms)):
                 if number == 2 and len(models) == 4:
                     raise MemoryError
-                yield one
+                yield ended
 
         monkeypatch.setattr(ensemble_module, "fit_ensemble", limited)
         run_ensemble(new)
@@ -179,15 +180,15 @@ class TestRunning:
         assert [record["status"] for record in records(new)] == ["done"] * 4
 
     @pytest.mark.parametrize("when", ["training", "scoring"])
-    def test_who_works_for_a_driver_that_is_gone_finishes_nothing(self, new, when, monkeypatch):
+    def test_a_worker_whose_driver_is_gone_finishes_nothing(self, new, when, monkeypatch):
         run, name = RunDirectory(new[0].run), {"training": "fit_ensemble", "scoring": "evaluate"}
         real = getattr(ensemble_module, name[when])
 
-        def cleared(*given):
+        def cleared(*arguments):
             run.clear_in_flight()
             if when == "training":
                 raise torch.OutOfMemoryError("no")
-            return real(*given)
+            return real(*arguments)
 
         monkeypatch.setattr(ensemble_module, name[when], cleared)
         with pytest.raises(FileNotFoundError):
@@ -195,7 +196,7 @@ class TestRunning:
         assert records(new) == [None] * 4
         assert not run.in_flight()
 
-    def test_code_that_changed_is_found_out(self, new):
+    def test_changed_code_is_noticed(self, new):
         changed = [replace(job, trial=replace(job.trial, code="other")) for job in new]
         run_ensemble(changed)
         for record in records(changed):
@@ -211,9 +212,9 @@ class TestRunning:
             return real(parts, *rest)
 
         monkeypatch.setattr(ensemble_module, "evaluate", fails_once)
-        found = run_group(new)
-        assert [one.status for one in found] == ["done", "failed", "done", "done"]
-        assert found[1].reason == "ValueError: no scores"
+        outcomes = run_group(new)
+        assert [outcome.status for outcome in outcomes] == ["done", "failed", "done", "done"]
+        assert outcomes[1].reason == "ValueError: no scores"
         assert "no scores" in records(new)[1]["traceback"]
 
 
@@ -229,9 +230,11 @@ class TestGroups:
             for weight in (0.1, 1.0)
             for seed in range(2)
         ]
-        found = group_trials(trials, 100)
-        assert [len(group) for group in found] == [8, 4, 4]
-        assert found[0] == [t for t in trials if t.prior in ("fourier", "fourier:boundary=reflect")]
+        groups = group_trials(trials, 100)
+        assert [len(group) for group in groups] == [8, 4, 4]
+        assert groups[0] == [
+            t for t in trials if t.prior in ("fourier", "fourier:boundary=reflect")
+        ]
 
     def test_priors_that_change_the_network_differ_in_their_seeds_only(self):
         trials = [self.trial("dropout", seed, weight) for weight in (0.1, 0.2) for seed in range(3)]
@@ -257,12 +260,14 @@ class TestGroups:
         plan = SimpleNamespace(
             datasets={"binary/simulated": jobs[0].dataset},
             study=SimpleNamespace(plugins=()),
-            wanted=lambda trial: jobs[0].wanted,
+            wanted=lambda trial: jobs[0].measurements,
         )
-        todo = [PendingTrial(job.trial, again=number % 2 == 1) for number, job in enumerate(jobs)]
-        crew = Workforce(LocalEngine(1), Device("cpu", 1, ""), 4)
-        found = list(grouped_jobs(plan, RunDirectory(tmp_path), todo, crew))
-        assert [[(job.trial.seed, job.again) for job in group] for group in found] == [
+        pending = [
+            PendingTrial(job.trial, score_only=number % 2 == 1) for number, job in enumerate(jobs)
+        ]
+        workforce = Workforce(LocalEngine(1), Device("cpu", 1, ""), 4)
+        groups = list(grouped_jobs(plan, RunDirectory(tmp_path), pending, workforce))
+        assert [[(job.trial.seed, job.score_only) for job in group] for group in groups] == [
             [(0, False), (2, False)],
             [(1, True)],
             [(3, True)],
@@ -290,11 +295,11 @@ class TestGroups:
         assert [t for group in group_trials(trials, 4) for t in group] == trials
         assert group_trials(trials, 1) == [[trial] for trial in trials]
 
-    def test_there_is_work_for_everyone(self):
+    def test_no_worker_is_left_idle(self):
         engine = LocalEngine(1)
-        assert Workforce(engine, Device("cuda", 4, ""), 16).at_once(20) == 5
-        assert Workforce(engine, Device("cuda", 1, ""), 16).at_once(20) == 16
-        assert Workforce(engine, Device("cpu", 64, ""), 16).at_once(20) == 1
+        assert Workforce(engine, Device("cuda", 4, ""), 16).ensemble_size(20) == 5
+        assert Workforce(engine, Device("cuda", 1, ""), 16).ensemble_size(20) == 16
+        assert Workforce(engine, Device("cpu", 64, ""), 16).ensemble_size(20) == 1
 
 
 class TestWorkersThatDie:
@@ -314,10 +319,10 @@ class TestWorkersThatDie:
                 run.in_progress(new[1].trial.id),
                 run.in_progress(new[1].trial.id),
             ):
-                found = run_admitted(str(path), new)
+                outcomes = run_admitted(str(path), new)
         assert sizes == [4, 1, 1, 1]
-        assert [one.status for one in found] == ["done", "failed", "done", "done"]
-        assert found[1].reason == DIED_TWICE
+        assert [outcome.status for outcome in outcomes] == ["done", "failed", "done", "done"]
+        assert outcomes[1].reason == DIED_TWICE
 
     def test_what_was_finished_is_not_begun_again(self, new, monkeypatch):
         run, begun = RunDirectory(new[0].run), []
@@ -337,8 +342,8 @@ class TestWorkersThatDie:
         lost = _Losses()
         cluster = PretendedCluster()
         for _ in range(3):
-            found = cluster._judged(new[:3], None, lost)
-        assert [one.status for one in found] == ["done", "done", "failed"]
+            outcomes = cluster._outcomes(new[:3], None, lost)
+        assert [outcome.status for outcome in outcomes] == ["done", "done", "failed"]
         assert run.record(new[1].trial.id)["status"] == "done"
 
 
@@ -384,32 +389,32 @@ class TestPoolsThatBreak:
     def run(self, groups):
         engine = LocalEngine(2)
         engine.device("cpu")
-        found = list(engine.run(iter(groups), RunDirectory(groups[0][0].run)))
+        outcomes = list(engine.run(iter(groups), RunDirectory(groups[0][0].run)))
         expected = sorted(job.trial.id for group in groups for job in group)
-        assert sorted(one.trial for one in found) == expected
-        return {one.trial: one for one in found}
+        assert sorted(outcome.trial for outcome in outcomes) == expected
+        return {outcome.trial: outcome for outcome in outcomes}
 
     def test_a_group_whose_worker_dies_is_tried_one_by_one(self, new, pool):
         groups = self.groups(new, 12, 3)
         pool.deadly = {4}
-        found = self.run(groups)
+        outcomes = self.run(groups)
         assert (3, 4, 5) in pool.begun
         assert {(3,), (4,), (5,)} <= set(pool.begun)
-        assert [one.status for one in found.values()].count("failed") == 1
-        assert found[groups[1][1].trial.id].reason == DIED_TWICE
+        assert [outcome.status for outcome in outcomes.values()].count("failed") == 1
+        assert outcomes[groups[1][1].trial.id].reason == DIED_TWICE
 
     def test_members_that_were_finished_are_not_begun_again(self, new, pool):
         groups = self.groups(new, 6, 3)
         pool.deadly, pool.finishes = {2}, {0, 1}
-        found = self.run(groups)
+        outcomes = self.run(groups)
         assert not {(0,), (1,)} & set(pool.begun)
-        assert [one.status for one in found.values()].count("failed") == 1
+        assert [outcome.status for outcome in outcomes.values()].count("failed") == 1
 
     def test_a_group_that_was_finished_is_not_begun_again(self, new, pool):
         groups = self.groups(new, 4, 1)
         pool.deadly, pool.finishes = {1}, {0, 1, 2, 3}
-        found = self.run(groups)
-        assert all(one.status == "done" for one in found.values())
+        outcomes = self.run(groups)
+        assert all(outcome.status == "done" for outcome in outcomes.values())
         assert len(pool.begun) == len(set(pool.begun))
 
     def test_a_trial_that_was_finished_before_its_worker_died_stays_so(self, new, pool):
@@ -418,22 +423,21 @@ class TestPoolsThatBreak:
         engine, run = LocalEngine(1), RunDirectory(group[0].run)
         engine.device("cpu")
         with pytest.MonkeyPatch.context() as patch:
-            seen = iter([False, True])
-            patch.setattr("priorbench.backends.local.is_finished", lambda job: next(seen))
+            finished = iter([False, True])
+            patch.setattr(run_group_module, "_is_finished", lambda job: next(finished))
             patch.setattr(
-                "priorbench.backends.local.ended",
-                lambda job: TrialOutcome(job.trial.id, "done", ""),
+                run_group_module, "outcome_of", lambda job: TrialOutcome(job.trial.id, "done", "")
             )
-            (found,) = engine.run(iter([group]), run)
-        assert found.status == "done"
+            (outcome,) = engine.run(iter([group]), run)
+        assert outcome.status == "done"
         assert run.record(group[0].trial.id) is None
 
     @pytest.mark.parametrize("refused", [(0,), (1,), (5,)])
     def test_a_pool_that_breaks_while_it_is_filled_loses_nothing(self, new, pool, refused):
         groups = self.groups(new, 10, 1)
         pool.refuses = {refused}
-        found = self.run(groups)
-        assert all(one.status == "done" for one in found.values())
+        outcomes = self.run(groups)
+        assert all(outcome.status == "done" for outcome in outcomes.values())
 
 
 def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
@@ -459,35 +463,36 @@ def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
 
 
 class TestPrices:
-    def terms(self, job):
-        made = TrialParts.of(job)
-        schedule = SCHEDULES["smoke"]
-        return made, CommonTraining(made.task, made.dataset, schedule, torch.device("cpu"))
+    def training(self, job):
+        return TrialParts.of(job), SCHEDULES["smoke"], torch.device("cpu")
 
     def test_schedules_have_begun(self, new, monkeypatch):
-        told = []
+        times = []
         real = Objective.losses
 
         def losses(self, batch, elapsed):
-            told.append(elapsed)
+            times.append(elapsed)
             return real(self, batch, elapsed)
 
         monkeypatch.setattr(Objective, "losses", losses)
-        ensemble_module._price(*self.terms(new[0]))
-        assert len(told) == 4
-        assert min(told) >= 1
+        price_of_some_steps(*self.training(new[0]))
+        assert len(times) == 4
+        assert min(times) >= 1
 
     @pytest.mark.parametrize(
         ("prior", "steps"), [("tv", 3), ("tv:every=2", 4), ("tv:every=5", 5), ("tv:every=99", 24)]
     )
     def test_penalties_of_some_steps_have_their_share(self, prior, steps, new, monkeypatch):
-        told = []
-        monkeypatch.setattr(run_trial, "mean_step_time", lambda *_, most: told.append(most) or 0.5)
+        counts = []
+        monkeypatch.setattr(
+            training_price, "mean_step_time", lambda *_, most: counts.append(most) or 0.5
+        )
         loaded = load_prior(prior)
         added = Regularisation(loaded.parts(1.0, "binary"), load_attribution("input-x-gradient"))
-        made, terms = self.terms(new[0])
-        run_trial.step_time_alone(replace(made, regularisation=added), terms.schedule, terms.device)
-        assert told == [steps]
+        parts, *where = self.training(new[0])
+        price = price_of_some_steps(replace(parts, regularisation=added), *where)
+        assert counts == [steps]
+        assert price.seconds_per_step == 0.5
 
 
 def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
