@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from priorbench.comparison.advice import Advice, FailureCount, advise, advise_across
+from priorbench.comparison.advice import Advice, advise, advise_across
+from priorbench.comparison.standing import FailureCount
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
@@ -35,7 +36,9 @@ def advice(setting: ComparedSetting, trials: Mapping[str, FailureCount] | None =
         setting: a setting.
         trials: how they ended, where that is known already.
     """
-    return advise(setting.comparisons, baseline=setting.priors[0], ended=trials or ended(setting))
+    return advise(
+        setting.comparisons, baseline=setting.priors[0], failures=trials or ended(setting)
+    )
 
 
 def advice_for_all(run: Run, settings: Sequence[ComparedSetting]) -> Advice | None:
@@ -46,5 +49,5 @@ def advice_for_all(run: Run, settings: Sequence[ComparedSetting]) -> Advice | No
         run.across,
         run.comparisons,
         baseline=str(run.across["baseline"].iloc[0]),
-        ended=ended_in_all(settings),
+        failures=ended_in_all(settings),
     )
