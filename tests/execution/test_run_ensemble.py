@@ -2,62 +2,28 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
-from fixtures.engines import PretendedCluster
-from joblib.externals.loky.process_executor import BrokenProcessPool
+from fixtures.engines import planned_jobs
 
-from priorbench import load_attribution, load_prior
-from priorbench.backends import worker_check
-from priorbench.backends.base import Workforce
-from priorbench.backends.cluster import _Losses, run_admitted
-from priorbench.backends.local import LocalEngine
-from priorbench.backends.run_pending import PendingTrial, grouped_jobs
 from priorbench.cli.app import execute_command
-from priorbench.components import registry
 from priorbench.execution import run_ensemble as ensemble_module
-from priorbench.execution import run_group as run_group_module
-from priorbench.execution import run_trial, training_price
-from priorbench.execution.devices import Device
-from priorbench.execution.ensemble_groups import group_trials
-from priorbench.execution.job import Job, TrialParts
+from priorbench.execution import run_trial
+from priorbench.execution.job import Job
 from priorbench.execution.run_ensemble import run_ensemble
-from priorbench.execution.run_group import DIED_TWICE, TrialOutcome, run_group
-from priorbench.execution.training_price import price_of_some_steps
+from priorbench.execution.run_group import run_group
 from priorbench.run_directory import RunDirectory
-from priorbench.study.plan import make_plan, resolve
-from priorbench.study.study import Study
-from priorbench.study.trial import Trial
 from priorbench.training.ensemble import fit
-from priorbench.training.objective import Objective, Regularisation
-from priorbench.training.schedules import SCHEDULES
 
 
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory) -> list[Job]:
     """Four seeds of the Fourier prior, not yet run."""
-    run = RunDirectory(tmp_path_factory.mktemp("run"))
-    study = Study.model_validate(
-        {"priors": ["fourier"], "seeds": 4, "scale": "smoke", "device": "cpu"}
-    )
-    plan = make_plan(resolve(study, "cpu"), run, lambda line: None)
-    return [
-        Job(
-            trial,
-            plan.datasets["binary/simulated"].resolve(),
-            (),
-            run.root,
-            plan.wanted(trial),
-        )
-        for trial in plan.trials
-        if trial.prior == "fourier"
-    ]
+    return planned_jobs(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(autouse=True)
@@ -218,228 +184,6 @@ class TestRunning:
         assert "no scores" in records(new)[1]["traceback"]
 
 
-class TestGroups:
-    def trial(self, prior="fourier", seed=0, weight=1.0, **others) -> Trial:
-        values = ("binary", "d", "three-conv", prior, weight, "a", seed, "evaluate", "smoke")
-        return replace(Trial(*values, 0, "cuda", "", ""), **others)
-
-    def test_seeds_weights_and_options_of_one_prior(self):
-        trials = [
-            self.trial(prior, seed, weight)
-            for prior in ("fourier", "tv", "fourier:boundary=reflect", "fourier+tv")
-            for weight in (0.1, 1.0)
-            for seed in range(2)
-        ]
-        groups = group_trials(trials, 100)
-        assert [len(group) for group in groups] == [8, 4, 4]
-        assert groups[0] == [
-            t for t in trials if t.prior in ("fourier", "fourier:boundary=reflect")
-        ]
-
-    def test_priors_that_change_the_network_differ_in_their_seeds_only(self):
-        trials = [self.trial("dropout", seed, weight) for weight in (0.1, 0.2) for seed in range(3)]
-        assert [len(group) for group in group_trials(trials, 100)] == [3, 3]
-        mixed = [self.trial("tv+dropout", 0), self.trial("tv=2+dropout", 0)]
-        assert len(group_trials(mixed, 100)) == 2
-
-    def test_a_prior_without_a_weight_for_any_task(self, tmp_path):
-        plugin = tmp_path / "mine.py"
-        plugin.write_text(
-            "from priorbench import Prior\n"
-            "class Mine(Prior):\n"
-            "    summary = citation = 'for a test'\n"
-            "    default_weights = {'binary': 1.0}\n"
-            "    def penalty(self, attribution, batch):\n"
-            "        return attribution.observed.square().mean(dim=1)\n"
-        )
-        registry.use_plugins([plugin])
-        trials = [self.trial("mine+weight-l2", seed) for seed in range(3)]
-        assert group_trials(trials, 3) == [trials]
-
-    def test_trials_that_are_only_scored_are_not_grouped(self, jobs, tmp_path):
-        plan = SimpleNamespace(
-            datasets={"binary/simulated": jobs[0].dataset},
-            study=SimpleNamespace(plugins=()),
-            wanted=lambda trial: jobs[0].measurements,
-        )
-        pending = [
-            PendingTrial(job.trial, score_only=number % 2 == 1) for number, job in enumerate(jobs)
-        ]
-        workforce = Workforce(LocalEngine(1), Device("cpu", 1, ""), 4)
-        groups = list(grouped_jobs(plan, RunDirectory(tmp_path), pending, workforce))
-        assert [[(job.trial.seed, job.score_only) for job in group] for group in groups] == [
-            [(0, False), (2, False)],
-            [(1, True)],
-            [(3, True)],
-        ]
-
-    @pytest.mark.parametrize(
-        "other",
-        [
-            {"task": "rbp"},
-            {"dataset": "e"},
-            {"architecture": "basset"},
-            {"stage": "tune"},
-            {"train_attribution": "gradient"},
-            {"scale": "quick"},
-            {"device": "cpu"},
-            {"precision": "bf16"},
-        ],
-    )
-    def test_all_else_is_the_same(self, other):
-        assert len(group_trials([self.trial(), self.trial(seed=1, **other)], 100)) == 2
-
-    def test_large_groups_are_parted_evenly(self):
-        trials = [self.trial(seed=seed) for seed in range(10)]
-        assert [len(group) for group in group_trials(trials, 4)] == [3, 4, 3]
-        assert [t for group in group_trials(trials, 4) for t in group] == trials
-        assert group_trials(trials, 1) == [[trial] for trial in trials]
-
-    def test_no_worker_is_left_idle(self):
-        engine = LocalEngine(1)
-        assert Workforce(engine, Device("cuda", 4, ""), 16).ensemble_size(20) == 5
-        assert Workforce(engine, Device("cuda", 1, ""), 16).ensemble_size(20) == 16
-        assert Workforce(engine, Device("cpu", 64, ""), 16).ensemble_size(20) == 1
-
-
-class TestWorkersThatDie:
-    def test_on_a_cluster_they_are_tried_one_by_one(self, new, monkeypatch):
-        run, sizes = RunDirectory(new[0].run), []
-
-        def pretended(group):
-            sizes.append(len(group))
-            return [TrialOutcome(job.trial.id, "done", "") for job in group]
-
-        monkeypatch.setattr("priorbench.backends.cluster.run_group", pretended)
-        with worker_check.session(run, [], []) as path:
-            assert len(run_admitted(str(path), new)) == 4
-            assert sizes == [4]
-            with (
-                run.in_progress(new[0].trial.id),
-                run.in_progress(new[1].trial.id),
-                run.in_progress(new[1].trial.id),
-            ):
-                outcomes = run_admitted(str(path), new)
-        assert sizes == [4, 1, 1, 1]
-        assert [outcome.status for outcome in outcomes] == ["done", "failed", "done", "done"]
-        assert outcomes[1].reason == DIED_TWICE
-
-    def test_what_was_finished_is_not_begun_again(self, new, monkeypatch):
-        run, begun = RunDirectory(new[0].run), []
-
-        def pretended(group):
-            begun.append([job.trial.seed for job in group])
-            return [TrialOutcome(job.trial.id, "done", "") for job in group]
-
-        monkeypatch.setattr("priorbench.backends.cluster.run_group", pretended)
-        run_trial.run_trial(new[0])
-        with worker_check.session(run, [], []) as path:
-            assert len(run_admitted(str(path), new)) == 4
-            with run.in_progress(new[1].trial.id):
-                assert len(run_admitted(str(path), new)) == 4
-        assert begun == [[1, 2, 3], [1], [2], [3]]
-        run_trial.run_trial(new[1])
-        lost = _Losses()
-        cluster = PretendedCluster()
-        for _ in range(3):
-            outcomes = cluster._outcomes(new[:3], None, lost)
-        assert [outcome.status for outcome in outcomes] == ["done", "done", "failed"]
-        assert run.record(new[1].trial.id)["status"] == "done"
-
-
-class TestPoolsThatBreak:
-    """Executors that run a group when it is handed over, or break."""
-
-    @pytest.fixture
-    def pool(self, monkeypatch):
-        log = SimpleNamespace(begun=[], deadly=set(), refuses=set(), finishes=set())
-
-        class Executor:
-            def __init__(self, workers, **_):
-                pass
-
-            def submit(self, function, group):
-                seeds = tuple(job.trial.seed for job in group)
-                if seeds in log.refuses:
-                    log.refuses.remove(seeds)
-                    raise BrokenProcessPool("gone before")
-                log.begun.append(seeds)
-                future = Future()
-                for job in group:
-                    if job.trial.seed in log.finishes:
-                        folder = RunDirectory(job.run).trial(job.trial.id)
-                        folder.mkdir(parents=True, exist_ok=True)
-                        (folder / "record.json").write_text('{"status": "done"}')
-                if log.deadly & set(seeds):
-                    future.set_exception(BrokenProcessPool("gone"))
-                else:
-                    future.set_result([TrialOutcome(job.trial.id, "done", "") for job in group])
-                return future
-
-            def shutdown(self, *, wait, kill_workers):
-                pass
-
-        monkeypatch.setattr("priorbench.backends.local.ProcessPoolExecutor", Executor)
-        return log
-
-    def groups(self, jobs, count, size):
-        some = [replace(jobs[0], trial=replace(jobs[0].trial, seed=seed)) for seed in range(count)]
-        return [tuple(some[start : start + size]) for start in range(0, count, size)]
-
-    def run(self, groups):
-        engine = LocalEngine(2)
-        engine.device("cpu")
-        outcomes = list(engine.run(iter(groups), RunDirectory(groups[0][0].run)))
-        expected = sorted(job.trial.id for group in groups for job in group)
-        assert sorted(outcome.trial for outcome in outcomes) == expected
-        return {outcome.trial: outcome for outcome in outcomes}
-
-    def test_a_group_whose_worker_dies_is_tried_one_by_one(self, new, pool):
-        groups = self.groups(new, 12, 3)
-        pool.deadly = {4}
-        outcomes = self.run(groups)
-        assert (3, 4, 5) in pool.begun
-        assert {(3,), (4,), (5,)} <= set(pool.begun)
-        assert [outcome.status for outcome in outcomes.values()].count("failed") == 1
-        assert outcomes[groups[1][1].trial.id].reason == DIED_TWICE
-
-    def test_members_that_were_finished_are_not_begun_again(self, new, pool):
-        groups = self.groups(new, 6, 3)
-        pool.deadly, pool.finishes = {2}, {0, 1}
-        outcomes = self.run(groups)
-        assert not {(0,), (1,)} & set(pool.begun)
-        assert [outcome.status for outcome in outcomes.values()].count("failed") == 1
-
-    def test_a_group_that_was_finished_is_not_begun_again(self, new, pool):
-        groups = self.groups(new, 4, 1)
-        pool.deadly, pool.finishes = {1}, {0, 1, 2, 3}
-        outcomes = self.run(groups)
-        assert all(outcome.status == "done" for outcome in outcomes.values())
-        assert len(pool.begun) == len(set(pool.begun))
-
-    def test_a_trial_that_was_finished_before_its_worker_died_stays_so(self, new, pool):
-        (group,) = self.groups(new, 1, 1)
-        pool.deadly = {0}
-        engine, run = LocalEngine(1), RunDirectory(group[0].run)
-        engine.device("cpu")
-        with pytest.MonkeyPatch.context() as patch:
-            finished = iter([False, True])
-            patch.setattr(run_group_module, "_is_finished", lambda job: next(finished))
-            patch.setattr(
-                run_group_module, "outcome_of", lambda job: TrialOutcome(job.trial.id, "done", "")
-            )
-            (outcome,) = engine.run(iter([group]), run)
-        assert outcome.status == "done"
-        assert run.record(group[0].trial.id) is None
-
-    @pytest.mark.parametrize("refused", [(0,), (1,), (5,)])
-    def test_a_pool_that_breaks_while_it_is_filled_loses_nothing(self, new, pool, refused):
-        groups = self.groups(new, 10, 1)
-        pool.refuses = {refused}
-        outcomes = self.run(groups)
-        assert all(outcome.status == "done" for outcome in outcomes.values())
-
-
 def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
     plugin = tmp_path / "mine.py"
     plugin.write_text(
@@ -460,39 +204,6 @@ def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
     assert "one by one" not in capsys.readouterr().err
     for _, record in RunDirectory(out).records(set(pd.read_csv(out / "plan.csv")["trial"])):
         assert record["ensemble"] >= 2
-
-
-class TestPrices:
-    def training(self, job):
-        return TrialParts.of(job), SCHEDULES["smoke"], torch.device("cpu")
-
-    def test_schedules_have_begun(self, new, monkeypatch):
-        times = []
-        real = Objective.losses
-
-        def losses(self, batch, elapsed):
-            times.append(elapsed)
-            return real(self, batch, elapsed)
-
-        monkeypatch.setattr(Objective, "losses", losses)
-        price_of_some_steps(*self.training(new[0]))
-        assert len(times) == 4
-        assert min(times) >= 1
-
-    @pytest.mark.parametrize(
-        ("prior", "steps"), [("tv", 3), ("tv:every=2", 4), ("tv:every=5", 5), ("tv:every=99", 24)]
-    )
-    def test_penalties_of_some_steps_have_their_share(self, prior, steps, new, monkeypatch):
-        counts = []
-        monkeypatch.setattr(
-            training_price, "mean_step_time", lambda *_, most: counts.append(most) or 0.5
-        )
-        loaded = load_prior(prior)
-        added = Regularisation(loaded.parts(1.0, "binary"), load_attribution("input-x-gradient"))
-        parts, *where = self.training(new[0])
-        price = price_of_some_steps(replace(parts, regularisation=added), *where)
-        assert counts == [steps]
-        assert price.seconds_per_step == 0.5
 
 
 def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
