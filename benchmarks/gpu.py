@@ -30,8 +30,8 @@ from gpu_ways import Fixed, Step, captured, compiled, products
 from priorbench import Batch, Prior, Task, load_attribution, load_prior
 from priorbench.components import registry
 from priorbench.components.contracts import NetworkShape, Precision, Scale
+from priorbench.execution.process_state import set_torch
 from priorbench.execution.run_ensemble import is_out_of_memory
-from priorbench.execution.run_trial import set_torch
 from priorbench.seeds import RandomStreams
 from priorbench.training.adam import Adam
 from priorbench.training.ensemble.objective import EnsembleObjective, MemberTraining

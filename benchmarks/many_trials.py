@@ -30,7 +30,7 @@ _PRELUDE = """
 import resource, sys, time
 from pathlib import Path
 from priorbench.study.plan import make_plan, resolve
-from priorbench.backends.run_pending import pending
+from priorbench.backends.run_pending import pending_trials
 from priorbench.workflow.run_study import write_plan
 from priorbench.workflow.run_status import read_status
 from priorbench.run_directory import RunDirectory
@@ -48,7 +48,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 _STEPS = {
     "planning": ("", "write_plan(planned(), run)"),
-    "resume check": ("plan = planned()", "assert not pending(plan, run)"),
+    "resume check": ("plan = planned()", "assert not pending_trials(plan, run)"),
     "status": ("", "assert read_status(run.root).by_prior['none']['done']"),
 }
 

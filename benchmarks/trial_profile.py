@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from priorbench.execution.run_trial import Job, run_trial
+from priorbench.execution.job import Job
+from priorbench.execution.run_trial import run_trial
 from priorbench.run_directory import RunDirectory
 from priorbench.study.plan import Plan, make_plan, resolve
 from priorbench.study.study import Study

@@ -22,9 +22,8 @@ from findings_figure import draw, gain, place
 from priorbench.reports._numbers import MISSING, counted, decimals_for, fixed, listed, p_value
 from priorbench.reports._settings import SIGNS
 
-from priorbench.comparison.option_trends import swept_tasks
+from priorbench.comparison.option_trends import swept_tasks, task_options
 from priorbench.components.specs import split_spec
-from priorbench.results.tables import task_options
 
 HERE = Path(__file__).parent
 FACTS = HERE / "findings"

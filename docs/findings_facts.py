@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from priorbench.comparison.option_trends import trends
-from priorbench.comparison.paired_runs import REFERENCE, SETTING_COLUMNS, PairedRuns, paired_runs
+from priorbench.comparison.option_trends import task_options, trends
+from priorbench.comparison.paired_runs import PairedRuns, paired_runs
 from priorbench.comparison.within_dataset import compare_pairs
 from priorbench.components.registry import load_prior
 from priorbench.edges.penalty_effects import effects_of
@@ -22,8 +22,8 @@ from priorbench.edges.trained_models import trained_edges
 from priorbench.errors import UserError
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run, load_run
-from priorbench.results.tables import task_options
 from priorbench.study.declared import PRIMARY, DeclaredClaims, claims_of
+from priorbench.study.trial import REFERENCE, SETTING_COLUMNS
 
 _DIGITS = 4
 _COMPARED = (

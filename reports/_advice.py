@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from priorbench.comparison.advice import Answer, FailureCount, answer, answer_across
+from priorbench.comparison.advice import Advice, advise, advise_across
+from priorbench.comparison.standing import FailureCount
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
@@ -28,23 +29,25 @@ def ended_in_all(settings: Sequence[ComparedSetting]) -> dict[str, FailureCount]
     return found
 
 
-def advice(setting: ComparedSetting, trials: Mapping[str, FailureCount] | None = None) -> Answer:
+def advice(setting: ComparedSetting, trials: Mapping[str, FailureCount] | None = None) -> Advice:
     """The answer of the engine's rule for a setting.
 
     Args:
         setting: a setting.
         trials: how they ended, where that is known already.
     """
-    return answer(setting.comparisons, baseline=setting.priors[0], ended=trials or ended(setting))
+    return advise(
+        setting.comparisons, baseline=setting.priors[0], failures=trials or ended(setting)
+    )
 
 
-def advice_for_all(run: Run, settings: Sequence[ComparedSetting]) -> Answer | None:
+def advice_for_all(run: Run, settings: Sequence[ComparedSetting]) -> Advice | None:
     """The answer of the same rule for all settings together; None where there is only one."""
     if run.across.empty:
         return None
-    return answer_across(
+    return advise_across(
         run.across,
         run.comparisons,
         baseline=str(run.across["baseline"].iloc[0]),
-        ended=ended_in_all(settings),
+        failures=ended_in_all(settings),
     )

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from priorbench import Section
-from priorbench.comparison.advice import RULE, STANDINGS, Answer, PrimaryResult, PriorStanding
+from priorbench.comparison.advice import RULE, Advice
+from priorbench.comparison.standing import STANDINGS, PrimaryResult, PriorStanding
 from priorbench.comparison.within_dataset import POWER
 from priorbench.results.finished_run import Run
 from priorbench.statistics import ALPHA, BETTER, HOLM, ClaimKind, approximate_runs, smallest_p
@@ -68,8 +69,8 @@ def _of_setting(run: Run, setting: ComparedSetting) -> dict[str, Any]:
         "alone": len(setting.priors) == 1,
         "reach": reach(setting),
         "edges": _edges(run, [setting]),
-        "undecided": [row for case in found.cases for row in _undecided(case)],
-        "visible": _visible(found.cases),
+        "undecided": [row for case in found.standings for row in _undecided(case)],
+        "visible": _visible(found.standings),
     }
 
 
@@ -81,7 +82,7 @@ def _of_all(
     if answer is None:
         return None
     rows = {(str(r["prior"]), str(r["metric"])): r for r in run.across.to_dict("records")}
-    case = answer.case
+    case = answer.advised
     against = [
         (card["title"], [one["axis"] for one in other["losses"]])
         for card in cards
@@ -107,12 +108,12 @@ def _of_all(
     }
 
 
-def _card(found: Answer, trials: Mapping[str, Any]) -> dict[str, Any]:
+def _card(found: Advice, trials: Mapping[str, Any]) -> dict[str, Any]:
     """What cards of one setting and of all have in common."""
-    every = [_told(case) for case in found.cases]
+    every = [_told(case) for case in found.standings]
     return {
         "answer": found,
-        "case": _told(found.case) if found.case else None,
+        "case": _told(found.advised) if found.advised else None,
         "correction": _CORRECTIONS.get(found.correction, found.correction),
         "alpha": p_value(ALPHA).rstrip("0"),
         "largest": _largest(found),
@@ -125,14 +126,14 @@ def _card(found: Answer, trials: Mapping[str, Any]) -> dict[str, Any]:
 def _told(case: PriorStanding) -> dict[str, Any]:
     return {
         "prior": case.prior,
-        "standing": case.standing,
+        "standing": case.kind,
         "gains": [_finding(one) for one in case.gains],
         "losses": [_finding(one) for one in case.losses],
-        "small": [_finding(one) for one in case.findings if one.small_loss],
+        "small": [_finding(one) for one in case.results if one.small_loss],
         "predictions": [_finding(one) for one in case.predictions],
         "undecided": [_finding(one) for one in case.undecided],
         "price": fixed(case.price, 2) if math.isfinite(case.price) else "",
-        "ended": case.ended,
+        "ended": case.failures,
     }
 
 
@@ -154,9 +155,9 @@ def _places(findings: Iterable[PrimaryResult]) -> int:
     return decimals_for([x for one in findings for x in (one.difference, one.margin)])
 
 
-def _largest(found: Answer) -> str:
+def _largest(found: Advice) -> str:
     """The largest adjusted p that the advice rests on, that of "no loss" included."""
-    case = found.case
+    case = found.advised
     if case is None:
         return ""
     shown = [one.p_margin for one in case.predictions if one.no_loss and one.verdict != BETTER]
@@ -180,7 +181,7 @@ def _visible(cases: Iterable[PriorStanding]) -> list[Mapping[str, str]]:
     """By metric, the smallest difference that was to be seen, over the priors."""
     by_metric: dict[str, list[PrimaryResult]] = {}
     for case in cases:
-        for one in case.findings:
+        for one in case.results:
             if math.isfinite(one.detectable):
                 by_metric.setdefault(one.metric, []).append(one)
     return [

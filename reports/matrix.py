@@ -47,7 +47,7 @@ def _table(setting: ComparedSetting) -> Markup:
     metrics = [metric for metric in setting.all_metrics if metric.name in setting.primary]
     prices = [metric for metric in setting.metrics if metric.axis == "cost"]
     places = {m.name: _places(setting, m) for m in (*metrics, *prices)}
-    standing = {case.prior: case.standing for case in found.cases}
+    standing = {case.prior: case.kind for case in found.standings}
     rows = [
         {
             "prior": prior,

@@ -1,4 +1,4 @@
-"""What runs trials: processes of this machine, or the workers of a cluster."""
+"""What all backends share: the protocol of engines, and where a user wants trials to run."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ ENVIRONMENT = {
     **{f"{library}_NUM_THREADS": "1" for library in _THREADS},
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
+"""environment variables of every worker"""
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,10 @@ class RunPlacement:
     """Where the user wants trials to run.
 
     Attributes:
-        backend: ``loky`` for this machine, or the cluster's engine, ``dask`` or ``ray``.
-        scheduler: its address.
-        jobs: how many groups at once; None for as many as there is room for.
-        ensemble: how many trials train at once in a group, at most, where they can.
+        backend: ``loky`` for this machine, ``dask`` or ``ray`` for a cluster.
+        scheduler: address of the cluster, or None.
+        jobs: how many groups run at once; None for as many as there is room for.
+        ensemble: how many trials of a group train at once, at most.
     """
 
     backend: str = LOKY
@@ -39,35 +40,38 @@ class RunPlacement:
 
 
 class Engine(Protocol):
-    """Runs jobs, as many at once as it has room for."""
+    """An object that runs jobs on a backend, as many at once as there is room for."""
 
-    def device(self, wanted: str) -> Device:
-        """Where trials run if ``auto``, ``cpu`` or ``cuda`` is wanted.
+    def device(self, requested: str) -> Device:
+        """Choose what trials run on.
+
+        Args:
+            requested: ``auto``, ``cpu`` or ``cuda``.
 
         Raises:
-            UserError: for ``cuda`` where there is no GPU.
+            UserError: if ``cuda`` is requested and there is no GPU.
         """
 
     def facts(self) -> dict[str, Any]:
-        """What to write down about the machines, as plain values."""
+        """Return what environment.json says of the backend, as plain values."""
 
     def run(self, groups: Iterable[Group], run: RunDirectory) -> Iterator[TrialOutcome]:
-        """Run all jobs; what ended is given as its group ends, every job once.
+        """Run all jobs and yield the outcome of each, once, when its group has ended.
 
         Groups are taken from the iterable a few at a time, so that a hundred thousand of them are
-        never in memory at once. If the iterator is closed, what has not begun never will.
+        never in memory at once. If the iterator is closed, groups that have not begun never will.
 
         Args:
-            groups: of different trials.
-            run: where their trials are written; the caller holds its lock, and nothing is in
-                flight there.
+            groups: groups of jobs; no trial is in two of them.
+            run: where the trials are written; the caller holds its lock, and nothing is in flight
+                there.
 
         Raises:
-            UserError: if the machines cannot be used.
+            UserError: if the backend cannot be used.
         """
 
     def close(self) -> None:
-        """Leave the machines."""
+        """Leave the backend."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +79,15 @@ class Workforce:
     """What runs the trials of a study.
 
     Attributes:
-        engine: open.
+        engine: the open engine.
         device: what trials run on.
-        ensemble: how many train at once, at most.
+        ensemble: how many trials train at once in a group, at most.
     """
 
     engine: Engine
     device: Device
     ensemble: int = 1
 
-    def at_once(self, trials: int) -> int:
-        """How many of so many train at once, so that there is work for everyone."""
+    def ensemble_size(self, trials: int) -> int:
+        """Return how many of so many trials train at once, such that no worker is left idle."""
         return max(1, min(self.ensemble, math.ceil(trials / self.device.slots)))

@@ -1,7 +1,12 @@
-"""Trials on a Dask cluster that is running, by its own client.
+"""The engine of a Dask cluster that is running, by Dask's own client.
 
-Not by joblib's backend: that one runs everything in the driver where the cluster has room for one
-task, and hands over no more than what the workers that were there at the start have room for.
+A trial on a GPU asks its worker for one unit of the resource ``GPU`` (:meth:`DaskEngine.submit`),
+so only workers that were started with ``--resources GPU=1`` get one; which GPU that is, a worker
+finds out in `execution/devices.py`.
+
+Joblib's backend for Dask is not used: it runs everything in the driver where the cluster has room
+for one task, and hands over no more than what the workers that were there at the start have room
+for.
 """
 
 from __future__ import annotations
@@ -32,14 +37,14 @@ _THREADS = (
 
 
 class DaskEngine(Cluster):
-    """The workers of a Dask scheduler."""
+    """The engine whose workers are those of a Dask scheduler."""
 
     def __init__(self, address: str, jobs: int | None, say: Callable[[str], None]) -> None:
         """Connect.
 
         Args:
-            address: of the scheduler, such as ``tcp://host:8786``.
-            jobs: how many trials at once; None for as many as there is room for.
+            address: address of the scheduler, such as ``tcp://host:8786``.
+            jobs: how many groups run at once; None for as many as there is room for.
             say: called with a line for the user.
 
         Raises:
@@ -53,44 +58,44 @@ class DaskEngine(Cluster):
         self._client = distributed.Client(
             address, timeout=PATIENCE, set_as_default=False, name="priorbench"
         )
-        self._ends: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def device(self, wanted: str) -> Device:
-        """As :meth:`engines.Engine.device`: what workers offer, once there is one."""
+    def device(self, requested: str) -> Device:
+        """Choose among what the workers offer, once there is a worker."""
         if not self._workers():
             self.say(f"{self.name} has no worker yet; waiting for one")
             self._client.wait_for_workers(1)
         workers = self._workers().values()
         gpus = sum(map(_offers_gpu, workers))
-        found = choose_device(
-            wanted,
+        device = choose_device(
+            requested,
             gpus=gpus,
             cores=len(workers),
             jobs=self.jobs,
             hint=f"no worker of {self.name} offers a GPU; start each with one GPU visible to it "
             "and --resources GPU=1",
         )
-        self.gpu = found.kind == CUDA
-        return found
+        self.gpu = device.kind == CUDA
+        return device
 
     def facts(self) -> dict[str, Any]:
-        """The engine, and the hosts of its workers."""
+        """Return the version of Dask and the hosts of the workers."""
         hosts = sorted({str(worker["host"]) for worker in self._workers().values()})
         return {"backend": f"dask {distributed.__version__}", "hosts": hosts}
 
     def slots(self) -> int:
-        """As :meth:`cluster.Cluster.slots`."""
+        """Count the workers; those that offer a GPU, if trials need one."""
         workers = self._workers().values()
         return sum(map(_offers_gpu, workers)) if self.gpu else len(workers)
 
     def _workers(self) -> Mapping[str, Any]:
-        # all of them: versions before 2026.8 tell of five
+        # -1 for all of them: by default, versions before 2026.8 list five
         workers: Mapping[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
         return workers
 
     def refusals(self, path: str) -> Mapping[str, str]:
-        """As :meth:`cluster.Cluster.refusals`; of those that trials would go to."""
-        found = {}
+        """Return what each worker says that trials would go to."""
+        refusals = {}
         workers = self._workers()
         answers = self._client.run(refusal, path, on_error="return")
         for address, answer in answers.items():
@@ -98,34 +103,34 @@ class DaskEngine(Cluster):
             if self.gpu and not _offers_gpu(worker):
                 continue
             name = f"{worker.get('host', address)} ({address})"
-            found[name] = _refused(answer, worker.get("nthreads", 1))
-        return found
+            refusals[name] = _refusal_in(answer, worker.get("nthreads", 1))
+        return refusals
 
     def submit(self, path: str, group: Group) -> Any:
-        """As :meth:`cluster.Cluster.submit`."""
+        """Hand a group over as a task, which takes a worker's GPU if trials need one."""
         future = self._client.submit(
-            _run_here,
+            _run_on_worker,
             path,
             group,
             key=f"{group[0].trial.id}-{secrets.token_hex(4)}",
             pure=False,
             resources={_GPU: 1} if self.gpu else None,
         )
-        future.add_done_callback(self._ends.put)
+        future.add_done_callback(self._ended.put)
         return future
 
-    def ended(self, handles: Collection[Any], timeout: float) -> list[Any]:
-        """As :meth:`cluster.Cluster.ended`."""
-        found = []
+    def ended_handles(self, handles: Collection[Any], timeout: float) -> list[Any]:
+        """Wait until futures are done, and return them."""
+        ended = []
         try:
-            found.append(self._ends.get(timeout=timeout))
+            ended.append(self._ended.get(timeout=timeout))
             while True:
-                found.append(self._ends.get_nowait())
+                ended.append(self._ended.get_nowait())
         except queue.Empty:
-            return [future for future in found if future in handles]
+            return [future for future in ended if future in handles]
 
     def result(self, handle: Any) -> list[TrialOutcome] | Refused | None:
-        """As :meth:`cluster.Cluster.result`."""
+        """Return the result of a future; None if Dask gave it up because its workers died."""
         try:
             result: list[TrialOutcome] | Refused = handle.result()
         except distributed.KilledWorker:
@@ -137,17 +142,13 @@ class DaskEngine(Cluster):
         return result
 
     def cancel(self, handles: Collection[Any]) -> None:
-        """As :meth:`cluster.Cluster.cancel`; what has begun goes on to its end."""
+        """Forget tasks that have not begun; those that have go on to their end."""
         if handles and self._client.status == "running":
             self._client.cancel(list(handles))
 
     def close(self) -> None:
-        """As :meth:`cluster.Cluster.close`."""
+        """Disconnect."""
         self._client.close()
-
-
-def _offers_gpu(worker: Mapping[str, Any]) -> bool:
-    return bool(worker.get("resources", {}).get(_GPU, 0) >= 1)
 
 
 def _require_answer(address: str) -> None:
@@ -169,7 +170,18 @@ def _require_answer(address: str) -> None:
         ) from error
 
 
-def _run_here(path: str, group: Group) -> list[TrialOutcome] | Refused:
+def _offers_gpu(worker: Mapping[str, Any]) -> bool:
+    return bool(worker.get("resources", {}).get(_GPU, 0) >= 1)
+
+
+def _refusal_in(answer: str | Exception, threads: int) -> str:
+    """Return why a worker with that many threads may not take part, by its answer, or ""."""
+    if isinstance(answer, Exception):
+        return f"cannot load priorbench as it is here: {type(answer).__name__}: {answer}"
+    return answer or _too_many_threads(threads)
+
+
+def _run_on_worker(path: str, group: Group) -> list[TrialOutcome] | Refused:
     worker = distributed.get_worker()
     reason = _too_many_threads(worker.state.nthreads)
     return (
@@ -177,12 +189,6 @@ def _run_here(path: str, group: Group) -> list[TrialOutcome] | Refused:
     )
 
 
-def _refused(answer: str | Exception, threads: int) -> str:
-    if isinstance(answer, Exception):
-        return f"cannot load priorbench as it is here: {type(answer).__name__}: {answer}"
-    return answer or _too_many_threads(threads)
-
-
 def _too_many_threads(threads: int) -> str:
-    """Why a worker process with that many threads is refused, or ""."""
+    """Return why a worker process with that many threads is refused, or ""."""
     return _THREADS.format(threads=threads) if threads > 1 else ""

@@ -1,4 +1,7 @@
-"""Trials in processes of this machine, by loky."""
+"""Runs groups of jobs in worker processes of this machine, by loky.
+
+`run_pending.py` hands over the groups; every worker runs `execution/run_group.py`.
+"""
 
 from __future__ import annotations
 
@@ -18,78 +21,77 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from priorbench.execution.devices import Device, choose_device
+from priorbench.execution.job import Job
 from priorbench.execution.run_group import (
     DIED_TWICE,
     Group,
     TrialOutcome,
-    ended,
-    given_up,
-    is_finished,
+    give_up,
     run_group,
+    split_finished,
 )
-from priorbench.execution.run_trial import Job
 from priorbench.run_directory import RunDirectory
 
 from .base import ENVIRONMENT
 
-_AHEAD = 4  # groups that wait at the workers' door, so that none of them waits for one
+_AHEAD = 4  # groups that wait at the workers' door, so that no worker has to wait for one
 
 
 class LocalEngine:
-    """Worker processes of this machine, one torch thread each."""
+    """An engine of worker processes on this machine, one torch thread each."""
 
     def __init__(self, jobs: int | None) -> None:
         """Start nothing yet.
 
         Args:
-            jobs: how many trials at once; None for one a core, or one a GPU.
+            jobs: how many groups run at once; None for one a core, or one a GPU.
         """
         self._jobs = jobs
         self._workers = jobs or 1
 
-    def device(self, wanted: str) -> Device:
-        """As :meth:`engines.Engine.device`: what this machine has."""
-        gpus = torch.cuda.device_count() if wanted != "cpu" and torch.cuda.is_available() else 0
-        found = choose_device(
-            wanted,
+    def device(self, requested: str) -> Device:
+        """Choose among what this machine has."""
+        gpus = torch.cuda.device_count() if requested != "cpu" and torch.cuda.is_available() else 0
+        device = choose_device(
+            requested,
             gpus=gpus,
             cores=int(cpu_count()),
             jobs=self._jobs,
             hint="torch finds no GPU here; use --device cpu, or install a CUDA build of torch",
         )
-        self._workers = found.slots
-        return found
+        self._workers = device.slots
+        return device
 
     def facts(self) -> dict[str, Any]:
-        """Nothing that environment.json would not say anyway."""
+        """Return nothing that environment.json would not say anyway."""
         return {}
 
     def close(self) -> None:
         """Do nothing: processes end with :meth:`run`."""
 
     def run(self, groups: Iterable[Group], run: RunDirectory) -> Iterator[TrialOutcome]:
-        """As :meth:`engines.Engine.run`.
+        """Run all jobs, though workers may die, and yield the outcome of each.
 
-        When a worker dies, loky gives up all jobs that were in flight. Each of those is tried
-        once more, alone; the one whose worker dies again has failed. Trials that trained at once
-        are tried one by one first.
+        When a worker dies, loky gives up all groups that were in flight. Of those that had begun,
+        each is tried once more, alone, and fails if its worker dies again; the jobs of a group
+        that trained at once are first handed out one by one.
         """
         source, back = iter(groups), deque[Group]()
         while True:
-            flying: dict[Any, Group] = {}
+            in_flight: dict[Any, Group] = {}
             try:
-                yield from _pooled(back, source, self._workers, flying)
+                yield from _run_in_pool(back, source, self._workers, in_flight)
                 return
             except BrokenProcessPool:
-                lost = list(flying.values())
+                lost = list(in_flight.values())
                 begun = set(run.in_flight())
                 run.clear_in_flight()
                 suspects = [
                     group for group in lost if any(job.trial.id in begun for job in group)
                 ] or lost[:1]
                 for group in lost:
-                    left = tuple(job for job in group if not is_finished(job))
-                    yield from (ended(job) for job in group if job not in left)
+                    outcomes, left = split_finished(group)
+                    yield from outcomes
                     if not left:
                         continue
                     if group not in suspects:
@@ -97,23 +99,19 @@ class LocalEngine:
                     elif len(group) > 1:
                         back.extend((job,) for job in left)
                     else:
-                        yield _alone(group[0], run)
+                        yield _run_alone(group[0], run)
 
 
-def _take(back: deque[Group], source: Iterator[Group]) -> Group | None:
-    return back.popleft() if back else next(source, None)
-
-
-def _pooled(
-    back: deque[Group], source: Iterator[Group], workers: int, flying: dict[Any, Group]
+def _run_in_pool(
+    back: deque[Group], source: Iterator[Group], workers: int, in_flight: dict[Any, Group]
 ) -> Iterator[TrialOutcome]:
-    """What ended, from worker processes that end with this generator.
+    """Yield the outcomes of jobs, run by worker processes that end with this generator.
 
     Args:
         back: groups that are handed over first; those that cannot be go back there.
-        source: of the others.
-        workers: how many processes, at most.
-        flying: holds the groups that were handed over and have not ended, by their futures.
+        source: the other groups.
+        workers: how many processes there are, at most.
+        in_flight: filled with the groups that were handed over and have not ended, by future.
     """
     first = list(islice(iter(partial(_take, back, source), None), workers))
     back.extendleft(reversed(first))
@@ -125,22 +123,26 @@ def _pooled(
     finished, most = False, workers + max(workers, _AHEAD)
     try:
         while True:
-            while len(flying) < most and (group := _take(back, source)) is not None:
+            while len(in_flight) < most and (group := _take(back, source)) is not None:
                 try:
-                    flying[executor.submit(run_group, group)] = group
+                    in_flight[executor.submit(run_group, group)] = group
                 except BrokenProcessPool:
                     back.appendleft(group)
                     raise
-            if not flying:
+            if not in_flight:
                 break
-            for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                results = future.result()
-                del flying[future]
-                yield from results
+            for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                outcomes = future.result()
+                del in_flight[future]
+                yield from outcomes
         finished = True
     finally:
         # a worker that ends by itself gives back its semaphores, and leaves no warning about them
         executor.shutdown(wait=True, kill_workers=not finished)
+
+
+def _take(back: deque[Group], source: Iterator[Group]) -> Group | None:
+    return back.popleft() if back else next(source, None)
 
 
 def _die_with(driver: int) -> None:
@@ -154,9 +156,10 @@ def _die_with(driver: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _alone(job: Job, run: RunDirectory) -> TrialOutcome:
+def _run_alone(job: Job, run: RunDirectory) -> TrialOutcome:
+    """Run a job in a worker of its own; give it up if that worker dies too."""
     try:
-        return next(_pooled(deque([(job,)]), iter(()), 1, {}))
+        return next(_run_in_pool(deque([(job,)]), iter(()), 1, {}))
     except BrokenProcessPool as error:
         run.clear_in_flight()
-        return ended(job) if is_finished(job) else given_up(job, DIED_TWICE, str(error))
+        return give_up(job, DIED_TWICE, str(error))

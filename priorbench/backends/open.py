@@ -1,4 +1,4 @@
-"""What runs trials: processes of this machine, or the workers of a cluster."""
+"""Opens the engine of a backend; the packages of the others need not be installed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from .base import DASK, LOKY, RAY, Engine, RunPlacement
 _PACKAGES = {DASK: "distributed", RAY: "ray"}
 
 
-def open_engine(machines: RunPlacement, say: Callable[[str], None]) -> Engine:
-    """What runs trials there; the caller closes it.
+def open_engine(placement: RunPlacement, say: Callable[[str], None]) -> Engine:
+    """Open the engine that runs trials where the user wants them; the caller closes it.
+
+    Args:
+        placement: where trials run.
+        say: called with a line for the user.
 
     Raises:
         UserError: if options do not fit, a package is missing, or nobody answers at the address.
     """
-    backend, address = machines.backend, machines.scheduler
+    backend, address = placement.backend, placement.scheduler
     if backend == LOKY:
         if address is not None:
             raise UserError(
@@ -26,7 +30,7 @@ def open_engine(machines: RunPlacement, say: Callable[[str], None]) -> Engine:
             )
         from .local import LocalEngine
 
-        return LocalEngine(machines.jobs)
+        return LocalEngine(placement.jobs)
     try:
         if backend == DASK:
             from .dask import DaskEngine
@@ -36,10 +40,10 @@ def open_engine(machines: RunPlacement, say: Callable[[str], None]) -> Engine:
                     "--backend dask: needs the address of a scheduler that is running, such as "
                     "--scheduler tcp://HOST:8786; `dask scheduler` starts one and names it"
                 )
-            return DaskEngine(address, machines.jobs, say)
+            return DaskEngine(address, placement.jobs, say)
         from .ray import RayEngine
 
-        return RayEngine(address, machines.jobs, say)
+        return RayEngine(address, placement.jobs, say)
     except ModuleNotFoundError as error:
         raise UserError(
             f"--backend {backend}: the package {_PACKAGES[backend]} is not installed "

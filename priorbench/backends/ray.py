@@ -1,7 +1,10 @@
-"""Trials on a Ray cluster that is running, as Ray's own tasks.
+"""The engine of a Ray cluster that is running, by Ray's own tasks.
 
-Not by joblib's backend: that one runs everything in the driver where the cluster has room for one
-task, and gives no result before all have ended.
+A trial on a GPU asks its node for a GPU, or for a share of one where the user wants more trials at
+once than there are GPUs (:meth:`RayEngine.device`).
+
+Joblib's backend for Ray is not used: it runs everything in the driver where the cluster has room
+for one task, and gives no result before all have ended.
 """
 
 from __future__ import annotations
@@ -26,19 +29,20 @@ from priorbench.execution.run_group import Group, TrialOutcome
 from .cluster import PATIENCE, SILENCE, Cluster, Refused, run_admitted
 from .worker_check import refusal
 
-_RETRIES = 3  # of a trial whose worker died; cluster.run_admitted gives it up before
+_RETRIES = 3  # of a group whose worker died; cluster.run_admitted gives its trials up before
 
 
 class RayEngine(Cluster):
-    """The nodes of a Ray cluster."""
+    """The engine whose workers are on the nodes of a Ray cluster."""
 
     def __init__(self, address: str | None, jobs: int | None, say: Callable[[str], None]) -> None:
         """Connect.
 
         Args:
-            address: as of ``ray.init``: ``auto``, ``host:port``, ``ray://host:port``, or ``local``
-                to start one; None for one that is running here, or else to start one.
-            jobs: how many trials at once; None for as many as there is room for.
+            address: what ``ray.init`` takes: ``auto``, ``host:port``, ``ray://host:port``, or
+                ``local`` to start a cluster; None for one that is running here, or else to start
+                one.
+            jobs: how many groups run at once; None for as many as there is room for.
             say: called with a line for the user.
 
         Raises:
@@ -47,7 +51,7 @@ class RayEngine(Cluster):
         super().__init__(f"--scheduler {address}" if address else "--backend ray", jobs, say)
         _require_answer(address)
         with contextlib.ExitStack() as stack:
-            # Ray prints its news where a run names its files, and nothing else
+            # Ray prints its news on stdout, where a run names its files and nothing else
             stack.enter_context(contextlib.redirect_stdout(sys.stderr))
             try:
                 ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
@@ -62,31 +66,31 @@ class RayEngine(Cluster):
         self._share = 1.0
         self._task: Any = None
 
-    def device(self, wanted: str) -> Device:
-        """As :meth:`engines.Engine.device`: what nodes offer."""
+    def device(self, requested: str) -> Device:
+        """Choose among what the nodes offer, and set what a task takes of it."""
         gpus, cores = self._offered("GPU"), self._offered("CPU")
-        found = choose_device(
-            wanted,
+        device = choose_device(
+            requested,
             gpus=gpus,
             cores=cores,
             jobs=self.jobs,
             hint="no node of the Ray cluster offers a GPU; `ray status` says what they offer",
         )
-        self.gpu = found.kind == CUDA
+        self.gpu = device.kind == CUDA
         if self.gpu and self.jobs:
             self._share = 1 / math.ceil(self.jobs / gpus)
         self._task = ray.remote(run_admitted).options(
             num_cpus=1, num_gpus=self._share if self.gpu else 0, max_retries=_RETRIES
         )
-        return found
+        return device
 
     def facts(self) -> dict[str, Any]:
-        """The engine, and the hosts of its nodes."""
+        """Return the version of Ray and the hosts of the nodes."""
         hosts = sorted({str(node["NodeManagerHostname"]) for node in self._nodes().values()})
         return {"backend": f"ray {ray.__version__}", "hosts": hosts}
 
     def slots(self) -> int:
-        """As :meth:`cluster.Cluster.slots`."""
+        """Count the tasks that the cores, and the GPUs if trials need them, have room for."""
         cores = self._offered("CPU")
         return min(cores, int(self._offered("GPU") / self._share)) if self.gpu else cores
 
@@ -94,7 +98,7 @@ class RayEngine(Cluster):
         return int(ray.cluster_resources().get(resource, 0))
 
     def _nodes(self) -> Mapping[str, Any]:
-        """Nodes that trials may go to."""
+        """Return the nodes that trials may go to, by id."""
         needed = "GPU" if self.gpu else "CPU"
         return {
             node["NodeID"]: node
@@ -103,32 +107,32 @@ class RayEngine(Cluster):
         }
 
     def refusals(self, path: str) -> Mapping[str, str]:
-        """As :meth:`cluster.Cluster.refusals`; one answer a node."""
+        """Return what one worker of each node says."""
         look = ray.remote(refusal)
-        asked = {
+        answers = {
             node["NodeManagerHostname"]: look.options(
                 num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False)
             ).remote(path)
             for name, node in self._nodes().items()
         }
-        left = list(asked.values())
+        left = list(answers.values())
         while left:
             _, left = ray.wait(left, num_returns=len(left), timeout=SILENCE)
             if left:
-                self.say(f"{self.name}: waiting for {len(left)} of {len(asked)} nodes to answer")
-        return {host: _answer(reference) for host, reference in asked.items()}
+                self.say(f"{self.name}: waiting for {len(left)} of {len(answers)} nodes to answer")
+        return {host: _refusal_in(reference) for host, reference in answers.items()}
 
     def submit(self, path: str, group: Group) -> Any:
-        """As :meth:`cluster.Cluster.submit`."""
+        """Hand a group over as a task."""
         return self._task.remote(path, group)
 
-    def ended(self, handles: Collection[Any], timeout: float) -> list[Any]:
-        """As :meth:`cluster.Cluster.ended`."""
-        found: list[Any] = ray.wait(list(handles), num_returns=1, timeout=timeout)[0]
-        return found
+    def ended_handles(self, handles: Collection[Any], timeout: float) -> list[Any]:
+        """Wait until a task has ended, and return its reference."""
+        ended: list[Any] = ray.wait(list(handles), num_returns=1, timeout=timeout)[0]
+        return ended
 
     def result(self, handle: Any) -> list[TrialOutcome] | Refused | None:
-        """As :meth:`cluster.Cluster.result`."""
+        """Return the result of a task; None if Ray gave it up because its workers died."""
         try:
             result: list[TrialOutcome] | Refused = ray.get(handle)
         except RayTaskError as error:
@@ -138,25 +142,25 @@ class RayEngine(Cluster):
         return result
 
     def cancel(self, handles: Collection[Any]) -> None:
-        """As :meth:`cluster.Cluster.cancel`; what has begun is killed."""
+        """Kill tasks and forget them."""
         if ray.is_initialized():
             for handle in handles:
                 with contextlib.suppress(RayError):
                     ray.cancel(handle, force=True)
 
     def close(self) -> None:
-        """As :meth:`cluster.Cluster.close`."""
+        """Disconnect."""
         self._left.close()
 
 
 def _require_answer(address: str | None) -> None:
     """Fail soon where nobody listens; Ray itself tries for minutes, and then aborts the process."""
-    found = re.fullmatch(r"(?:ray://)?(?P<host>[^/:]+|\[[^]]+\]):(?P<port>\d+)", address or "")
-    if not found:
+    parts = re.fullmatch(r"(?:ray://)?(?P<host>[^/:]+|\[[^]]+\]):(?P<port>\d+)", address or "")
+    if not parts:
         return
     try:
         socket.create_connection(
-            (found["host"].strip("[]"), int(found["port"])), timeout=PATIENCE
+            (parts["host"].strip("[]"), int(parts["port"])), timeout=PATIENCE
         ).close()
     except OSError as error:
         raise UserError(
@@ -165,7 +169,8 @@ def _require_answer(address: str | None) -> None:
         ) from error
 
 
-def _answer(reference: Any) -> str:
+def _refusal_in(reference: Any) -> str:
+    """Return why a node may not take part, by its answer, or ""."""
     try:
         answer: str = ray.get(reference)
     except RayTaskError as error:

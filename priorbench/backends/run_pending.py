@@ -1,13 +1,19 @@
-"""Runs the trials of a plan that have not been run."""
+"""Runs the trials of a plan that have not been run, through an engine.
+
+The plan comes from `study/plan.py`. Here its pending trials become jobs, which an engine
+(`local.py`, or `cluster.py` with `dask.py` or `ray.py`) hands to workers; they run
+`execution/run_group.py`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from priorbench.execution.ensemble_groups import grouped
+from priorbench.execution.ensemble_groups import group_trials
+from priorbench.execution.job import Job
 from priorbench.execution.run_group import Group
-from priorbench.execution.run_trial import Job, is_outdated
+from priorbench.execution.score_again import needs_scoring
 from priorbench.run_directory import FAILED, RunDirectory
 from priorbench.study.plan import Plan
 from priorbench.study.trial import Trial
@@ -21,20 +27,20 @@ class PendingTrial:
     """A trial that is to be run.
 
     Attributes:
-        trial: which one.
-        again: whether it was trained before, and is only to be scored.
+        trial: the trial.
+        score_only: whether it was trained before, and is only to be scored again.
     """
 
     trial: Trial
-    again: bool
+    score_only: bool
 
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial has ended.
+    """The news that a trial has ended.
 
     Attributes:
-        trial: which one.
+        trial: the trial.
         status: ``done``, ``collapsed`` or ``failed``.
         reason: why it collapsed or failed, or "".
         note: what else the user should know of how it ran, or "".
@@ -46,61 +52,63 @@ class TrialEnded:
     note: str = ""
 
 
-def pending(plan: Plan, run: RunDirectory) -> list[PendingTrial]:
-    """Trials without a record, those that failed before, and those that lack a score.
+def pending_trials(plan: Plan, run: RunDirectory) -> list[PendingTrial]:
+    """Return the trials without a record, those that failed, and those that lack a score.
 
-    In the plan's order. Reads every record once.
+    They come in the plan's order; every record is read once.
     """
-    found = []
+    pending = []
     records = run.records(trial.id for trial in plan.trials)
     for trial, (_, record) in zip(plan.trials, records, strict=True):
         if record is None or record["status"] == FAILED:
-            found.append(PendingTrial(trial, again=False))
-        elif is_outdated(record, plan.wanted(trial)):
-            found.append(PendingTrial(trial, again=True))
-    return found
+            pending.append(PendingTrial(trial, score_only=False))
+        elif needs_scoring(record, plan.wanted(trial)):
+            pending.append(PendingTrial(trial, score_only=True))
+    return pending
 
 
 def run_pending(
     plan: Plan,
     run: RunDirectory,
-    todo: Sequence[PendingTrial],
+    pending: Sequence[PendingTrial],
     *,
-    crew: Workforce,
-    ended: Callable[[TrialEnded], None],
+    workforce: Workforce,
+    on_ended: Callable[[TrialEnded], None],
 ) -> None:
-    """Run what is pending.
+    """Run trials and report the end of each.
 
     Args:
-        plan: all trials.
+        plan: the plan that they are part of.
         run: where they are written; the caller holds its lock.
-        todo: of :func:`pending`.
-        crew: what runs them.
-        ended: called after every trial.
+        pending: the trials to be run, from :func:`pending_trials`.
+        workforce: what runs them.
+        on_ended: called after every trial.
     """
     end_sessions(run)
     run.clear_in_flight()
-    trials = {one.trial.id: one.trial for one in todo}
-    if trials:
-        for one in crew.engine.run(grouped_jobs(plan, run, todo, crew), run):
-            ended(TrialEnded(trials[one.trial], one.status, one.reason, one.note))
+    if pending:
+        trials = {item.trial.id: item.trial for item in pending}
+        groups = grouped_jobs(plan, run, pending, workforce)
+        for outcome in workforce.engine.run(groups, run):
+            trial = trials[outcome.trial]
+            on_ended(TrialEnded(trial, outcome.status, outcome.reason, outcome.note))
     run.clear_in_flight()
 
 
 def grouped_jobs(
-    plan: Plan, run: RunDirectory, todo: Sequence[PendingTrial], crew: Workforce
+    plan: Plan, run: RunDirectory, pending: Sequence[PendingTrial], workforce: Workforce
 ) -> Iterator[Group]:
-    """Trials that are to be trained, some at once, in the plan's order; then those to score."""
+    """Yield the jobs to be trained in groups, in the plan's order; then those to be scored."""
     root = run.root.resolve()
     folders = {name: folder.resolve() for name, folder in plan.datasets.items()}
 
-    def job(trial: Trial, *, again: bool) -> Job:
+    def job(trial: Trial, *, score_only: bool) -> Job:
         folder = folders[f"{trial.task}/{trial.dataset}"]
-        return Job(trial, folder, plan.study.plugins, root, plan.wanted(trial), again=again)
+        return Job(trial, folder, plan.study.plugins, root, plan.wanted(trial), score_only)
 
-    new = [one.trial for one in todo if not one.again]
-    for group in grouped(new, crew.at_once(len(new))):
-        yield tuple(job(trial, again=False) for trial in group)
-    for one in todo:
-        if one.again:
-            yield (job(one.trial, again=True),)
+    new = [item.trial for item in pending if not item.score_only]
+    for group in group_trials(new, workforce.ensemble_size(len(new))):
+        yield tuple(job(trial, score_only=False) for trial in group)
+    for item in pending:
+        if item.score_only:
+            yield (job(item.trial, score_only=True),)

@@ -1,4 +1,5 @@
-"""Who may work for a run on a cluster: who sees its files, and has the driver's code and versions.
+"""Which workers of a cluster may work for a run: those that see its files, with the driver's code
+and versions.
 
 Needs no torch, so that a worker answers soon.
 """
@@ -23,24 +24,67 @@ _CODE = "the code of priorbench"
 _SESSION = ".session-"
 
 
-def facts_here(packages: Sequence[str], plugins: Sequence[str]) -> dict[str, str]:
-    """What must be the same for the driver and for every worker, by name.
+@contextmanager
+def session(run: RunDirectory, packages: Sequence[str], plugins: Sequence[str]) -> Iterator[Path]:
+    """Write a session file and remove it in the end; workers may work for the run while it exists.
+
+    Its name is new every time, so that no cache of a network file system has an answer to whether
+    it exists.
 
     Args:
-        packages: whose versions count.
+        run: the run directory.
+        packages: packages whose versions must be the same.
+        plugins: paths of plug-in files whose contents must be the same.
+    """
+    path = run.root.resolve() / f"{_SESSION}{secrets.token_hex(8)}"
+    compared = {"packages": list(packages), "plugins": list(plugins)}
+    write_json(path, {**compared, "facts": facts_here(packages, plugins)})
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def end_sessions(run: RunDirectory) -> None:
+    """Stop all work for drivers that were killed; the caller holds the run's lock."""
+    for path in run.root.glob(f"{_SESSION}*"):
+        path.unlink(missing_ok=True)
+
+
+def refusal(path: str) -> str:
+    """Return why this process may not work for a run, or "".
+
+    Args:
+        path: path of the session file.
+    """
+    try:
+        contents = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError:
+        return (
+            f"sees no {path}: the run directory must be on a file system that the driver and all "
+            "workers share, under the same path; choose such an --out"
+        )
+    return difference(contents["facts"], facts_here(contents["packages"], contents["plugins"]))
+
+
+def facts_here(packages: Sequence[str], plugins: Sequence[str]) -> dict[str, str]:
+    """Return what must be the same for the driver and for every worker, by name.
+
+    Args:
+        packages: packages whose versions count.
         plugins: paths of plug-in files, which are read as they are now.
     """
-    found = {"Python": ".".join(platform.python_version_tuple()[:2]), _CODE: _code_digest()}
-    found |= {package: _version(package) for package in packages}
+    facts = {"Python": ".".join(platform.python_version_tuple()[:2]), _CODE: _code_digest()}
+    facts |= {package: _version(package) for package in packages}
     for path in plugins:
         try:
-            found[f"plug-in {path}"] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+            facts[f"plug-in {path}"] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
         except OSError as error:
-            found[f"plug-in {path}"] = f"not readable ({error.strerror})"
-    return found
+            facts[f"plug-in {path}"] = f"not readable ({error.strerror})"
+    return facts
 
 
-# As they were when this process began to use them: what was changed since is not what it runs.
+# Remembered from the first look on: what was changed since then is not what this process runs.
 @cache
 def _version(package: str) -> str:
     try:
@@ -51,7 +95,7 @@ def _version(package: str) -> str:
 
 @cache
 def _code_digest() -> str:
-    """Hash of all code of the engine and of the components that are installed."""
+    """Hash all code of the engine and of the components that are installed."""
     engine = source_code.engine_files(".")
     named = {str(path.relative_to(source_code.PACKAGE)): path for path in engine}
     for kind in ("prior", "task", "architecture"):
@@ -65,51 +109,13 @@ def _code_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def end_sessions(run: RunDirectory) -> None:
-    """Let nobody work any more for drivers that were killed; the caller holds the run's lock."""
-    for path in run.root.glob(f"{_SESSION}*"):
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def session(run: RunDirectory, packages: Sequence[str], plugins: Sequence[str]) -> Iterator[Path]:
-    """A file that says who may work for this run, and until when: while it is there.
-
-    Its name is new every time, so that no cache of a network file system has an answer to whether
-    it is there.
-    """
-    path = run.root.resolve() / f"{_SESSION}{secrets.token_hex(8)}"
-    asked = {"packages": list(packages), "plugins": list(plugins)}
-    write_json(path, {**asked, "facts": facts_here(packages, plugins)})
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def refusal(path: str) -> str:
-    """Why this process may not work for a run, or "".
-
-    Args:
-        path: of the session file.
-    """
-    try:
-        wanted = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError:
-        return (
-            f"sees no {path}: the run directory must be on a file system that the driver and all "
-            "workers share, under the same path; choose such an --out"
-        )
-    return difference(wanted["facts"], facts_here(wanted["packages"], wanted["plugins"]))
-
-
-def difference(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
-    """The first fact in which a worker differs from its driver, and what to do, or ""."""
-    for name, value in wanted.items():
-        if found.get(name) == value:
+def difference(driver: Mapping[str, str], worker: Mapping[str, str]) -> str:
+    """Return the first of the driver's facts that a worker has not, and what to do, or ""."""
+    for name, value in driver.items():
+        if worker.get(name) == value:
             continue
         if name.startswith("plug-in "):
-            there = found.get(name, "")
+            there = worker.get(name, "")
             state = there if there.startswith("not readable") else "with other contents"
             return f"finds {name} {state}: it must be on a shared file system, under the same path"
         if name == _CODE:
@@ -118,7 +124,7 @@ def difference(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
                 "that were started before the code was changed"
             )
         return (
-            f"has {name} {found.get(name)}, the driver {value}; results would not be comparable: "
+            f"has {name} {worker.get(name)}, the driver {value}; results would not be comparable: "
             "install the same versions"
         )
     return ""

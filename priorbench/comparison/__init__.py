@@ -1,3 +1,3 @@
-"""From scores of runs to what may be concluded of priors; the tests themselves are pure functions
+"""What may be concluded of priors from the scores of runs; the tests themselves are pure functions
 in `statistics`.
 """

@@ -1,4 +1,4 @@
-"""Families of tests in words, for every table of p values."""
+"""Families of tests that are corrected together, in words, for every table of p values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pandas as pd
 
 from priorbench.statistics import HOLM
 from priorbench.study.declared import PRIMARY
-
-from .paired_runs import SETTING_COLUMNS
+from priorbench.study.trial import SETTING_COLUMNS
 
 _CORRECTIONS = {HOLM: "Holm’s method"}
 _OTHERWISE = "Benjamini and Hochberg’s method"
@@ -23,10 +22,10 @@ class Family:
     Attributes:
         name: ``primary`` or ``exploratory``.
         correction: a name of ``statistics.CORRECTIONS``.
-        tests: of a difference.
-        margin_tests: against a margin, of either kind.
-        metrics: names.
-        priors: how many are compared with the baseline.
+        tests: number of tests of a difference.
+        margin_tests: number of tests against a margin, of either kind.
+        metrics: names of the metrics.
+        priors: how many priors are compared with the baseline.
     """
 
     name: str
@@ -38,7 +37,7 @@ class Family:
 
     @property
     def sentence(self) -> str:
-        """What is corrected, how, and for how much."""
+        """A sentence that says what is corrected, how, and for how many tests."""
         priors = f"{self.priors} prior{'' if self.priors == 1 else 's'}"
         if self.name == PRIMARY:
             about = f"{', '.join(self.metrics)} of {priors}, declared before the run"
@@ -54,13 +53,13 @@ class Family:
 
 
 def families(comparisons: pd.DataFrame) -> list[Family]:
-    """The families of one setting, or of several datasets together, primary first.
+    """Return the families of one setting, or of all settings together, the primary one first.
 
     Args:
         comparisons: rows of comparisons.csv of one setting, or of across.csv.
     """
     judged = comparisons[comparisons["family"] != ""]
-    found = [
+    all_families = [
         Family(
             str(name),
             str(rows["correction"].iloc[0]),
@@ -71,15 +70,15 @@ def families(comparisons: pd.DataFrame) -> list[Family]:
         )
         for name, rows in judged.groupby("family", sort=False)
     ]
-    return sorted(found, key=lambda family: family.name != PRIMARY)
+    return sorted(all_families, key=lambda family: family.name != PRIMARY)
 
 
 def sentences(shown: pd.DataFrame, comparisons: pd.DataFrame) -> Sequence[str]:
-    """The sentences of the families that some shown rows are part of, setting by setting.
+    """Return the sentences of the families that the shown rows are part of, setting by setting.
 
     Args:
         shown: some rows of comparisons.csv.
-        comparisons: all rows.
+        comparisons: all rows of comparisons.csv.
     """
     several = len(comparisons[SETTING_COLUMNS].drop_duplicates()) > 1
     lines = []

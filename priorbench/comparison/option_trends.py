@@ -1,7 +1,11 @@
-"""Does what a prior does depend on an option of the task? From paired runs to trends.csv."""
+"""Whether what a prior does depends on an option of the task: trends.csv.
+
+`paired_runs.py` makes the pairs before; the report's sweeps show the trends afterwards.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from priorbench.components import registry
 from priorbench.components.specs import split_spec
 from priorbench.statistics import (
     ALPHA,
@@ -22,13 +27,12 @@ from priorbench.statistics import (
     sign_flip_p,
 )
 from priorbench.study.declared import CORRECTION, PRIMARY, DeclaredClaims
+from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 
 from .paired_runs import PairedRuns
 
 TREND_COLUMNS = [
-    "task",
-    "dataset",
-    "architecture",
+    *SETTING_COLUMNS,
     "option",
     "held",
     "values",
@@ -56,8 +60,9 @@ TREND_DEFINITIONS = {
     INCONCLUSIVE: "neither could be shown",
 }
 FEWEST = 3
-"""so many values make a sweep"""
+"""the fewest values that make a sweep"""
 Options = Mapping[str, Any]
+"""the options of a component by name"""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class OptionSweep:
     """Specs of one component that differ in one number.
 
     Attributes:
-        option: the one that varies.
+        option: name of the option that varies.
         held: the other options that vary among the specs, at their values here, as text.
         points: value and spec, ascending.
     """
@@ -77,12 +82,12 @@ class OptionSweep:
 
 @dataclass(frozen=True)
 class SweptTask(OptionSweep):
-    """A sweep along an option of a task.
+    """A sweep along an option of a task, on one dataset with one architecture.
 
     Attributes:
-        task: its name.
-        dataset: name.
-        architecture: spec.
+        task: name of the task, without options.
+        dataset: name of the dataset.
+        architecture: spec of the architecture.
     """
 
     task: str
@@ -90,32 +95,35 @@ class SweptTask(OptionSweep):
     architecture: str
 
 
-def swept_tasks(
-    settings: Sequence[tuple[str, str, str]], options: Mapping[str, Options]
-) -> list[SweptTask]:
-    """Every option along which there are three values or more.
+def task_options(spec: str) -> dict[str, Any]:
+    """Return every option of a task, by name."""
+    return dataclasses.asdict(registry.build("task", spec))
+
+
+def swept_tasks(settings: Sequence[SettingKey], options: Mapping[str, Options]) -> list[SweptTask]:
+    """Return the sweeps along every option of a task that has three values or more.
 
     Args:
-        settings: task, dataset and architecture, each once.
-        options: of every task, by its spec; settings of others are passed over.
+        settings: the settings, each once.
+        options: the options of every task, by its spec; settings of other tasks are passed over.
     """
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[SettingKey, list[str]] = {}
     for task, dataset, architecture in settings:
         if task in options:
             groups.setdefault((split_spec(task)[0], dataset, architecture), []).append(task)
     return [
-        SweptTask(one.option, one.held, one.points, *key)
+        SweptTask(sweep.option, sweep.held, sweep.points, *key)
         for key, specs in groups.items()
-        for one in sweeps(specs, options)
+        for sweep in sweeps(specs, options)
     ]
 
 
 def sweeps(specs: Sequence[str], options: Mapping[str, Options]) -> Iterator[OptionSweep]:
-    """Along each option of one component, with the others held at their values.
+    """Yield the sweeps along each option of one component, the others held at their values.
 
     Args:
-        specs: of one component, each once.
-        options: by spec.
+        specs: specs of one component, each once.
+        options: the options by spec.
     """
     varying = [
         name
@@ -136,29 +144,33 @@ def sweeps(specs: Sequence[str], options: Mapping[str, Options]) -> Iterator[Opt
 
 
 def trends(
-    pairs: Sequence[PairedRuns], options: Mapping[str, Options], claims: DeclaredClaims
+    all_pairs: Sequence[PairedRuns], options: Mapping[str, Options], claims: DeclaredClaims
 ) -> pd.DataFrame:
-    """One row per sweep, primary metric and prior; a sweep is one family of tests.
+    """Test along every sweep whether a prior's effect changes; a sweep is one family of tests.
 
     What is tested is whether the paired difference changes with the option, seed by seed, by
-    :func:`rank_contrast`: if differences are distributed alike at all values, its sign is a coin's.
-    What is drawn anew with a seed is the training. Each value has one dataset, so that a trend may
-    be that of these datasets.
+    :func:`rank_contrast`: if differences have the same distribution at all values, the sign of the
+    change is a coin's. What is drawn anew with a seed is the training. Each value has one dataset,
+    so a trend may be one of these datasets alone.
 
     Args:
-        pairs: of all settings, as ``pairs.paired_runs`` gives them.
-        options: of every task, by its spec.
+        all_pairs: the pairs of all settings, from :func:`paired_runs.paired_runs`.
+        options: the options of every task, by its spec.
         claims: what was declared.
+
+    Returns:
+        a table with TREND_COLUMNS, one row per sweep, primary metric and prior.
     """
-    primary = [p for p in pairs if claims.family(p.setting[0], p.attribution, p.metric) == PRIMARY]
-    by_place = {(p.setting, p.metric.name, p.prior): p for p in primary}
-    settings = list(dict.fromkeys(p.setting for p in primary))
+    primary = [
+        pairs
+        for pairs in all_pairs
+        if claims.family(pairs.setting[0], pairs.attribution, pairs.metric) == PRIMARY
+    ]
+    by_place = {(pairs.setting, pairs.metric.name, pairs.prior): pairs for pairs in primary}
+    settings = list(dict.fromkeys(pairs.setting for pairs in primary))
     rows = []
     for swept in swept_tasks(settings, options):
-        family = [
-            _row(swept, [one for one in along if one is not None], claims)
-            for along in _along(swept, by_place)
-        ]
+        family = [_row(swept, along, claims) for along in _along(swept, by_place)]
         adjusted = adjust([row["p"] for row in family], CORRECTION[PRIMARY])
         tests = int(np.isfinite(adjusted).sum())
         rows += [
@@ -169,43 +181,28 @@ def trends(
 
 
 def _along(
-    swept: SweptTask, by_place: Mapping[tuple[tuple[str, str, str], str, str], PairedRuns]
+    swept: SweptTask, by_place: Mapping[tuple[SettingKey, str, str], PairedRuns]
 ) -> Iterator[list[PairedRuns]]:
-    """Pairs at every value, by metric and prior; those that lack at one value are left out."""
+    """Yield the pairs at every value, by metric and prior, where no value lacks them."""
     settings = [(spec, swept.dataset, swept.architecture) for _, spec in swept.points]
     names = [key[1:] for key in by_place if key[0] == settings[0]]
     for metric, prior in names:
-        found = [by_place.get((setting, metric, prior)) for setting in settings]
-        known = [one for one in found if one is not None]
+        along = [by_place.get((setting, metric, prior)) for setting in settings]
+        known = [pairs for pairs in along if pairs is not None]
         if len(known) == len(settings):
             yield known
 
 
-def rank_contrast(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) by how much each seed's difference changes from the first value to the last.
-
-    By the least-squares line through its differences over the ranks of the values: an option's
-    values are rarely spaced in a way that means anything.
-
-    Args:
-        differences: (k, n) of k values and n seeds.
-    """
-    rank = np.arange(len(differences)) - (len(differences) - 1) / 2
-    slope = rank @ differences / (rank @ rank)
-    result: NDArray[np.float64] = slope * (len(differences) - 1)
-    return result
-
-
 def _row(swept: SweptTask, along: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[str, Any]:
     first = along[0]
-    seeds = sorted(set.intersection(*(set(one.seeds) for one in along)))
-    differences = np.array([_of_seeds(one, seeds) for one in along])
+    seeds = sorted(set.intersection(*(set(pairs.seeds) for pairs in along)))
+    differences = np.array([_of_seeds(pairs, seeds) for pairs in along])
     contrast = rank_contrast(differences)
-    if first.metric.of_pairs and len({one.seeds for one in along}) > 1:
+    if first.metric.of_pairs and len({pairs.seeds for pairs in along}) > 1:
         contrast = np.full(len(seeds), np.nan)  # pseudo-values are of all seeds or of none
     interval = NO_INTERVAL
     known = np.isfinite(contrast).all()
-    if known and len(contrast) > 1 and not any(one.nothing_ran for one in along):
+    if known and len(contrast) > 1 and not any(pairs.nothing_ran for pairs in along):
         interval = (agreement_interval if first.metric.of_pairs else mean_interval)(contrast)
     p = sign_flip_p(contrast) if len(contrast) else float("nan")
     exact = "exact" if len(contrast) <= EXACT_UP_TO else "Monte Carlo"
@@ -235,6 +232,21 @@ def _row(swept: SweptTask, along: Sequence[PairedRuns], claims: DeclaredClaims) 
 def _of_seeds(pairs: PairedRuns, seeds: Sequence[int]) -> NDArray[np.float64]:
     place = {seed: i for i, seed in enumerate(pairs.seeds)}
     return pairs.differences[[place[seed] for seed in seeds]]
+
+
+def rank_contrast(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (n,) by how much each seed's difference changes from the first value to the last.
+
+    The change is that of the least-squares line through its differences over the ranks of the
+    values: an option's values are rarely spaced in a way that means anything.
+
+    Args:
+        differences: (k, n) differences at k values with n seeds.
+    """
+    rank = np.arange(len(differences)) - (len(differences) - 1) / 2
+    slope = rank @ differences / (rank @ rank)
+    result: NDArray[np.float64] = slope * (len(differences) - 1)
+    return result
 
 
 def _verdict(gain: float, p: float) -> str:

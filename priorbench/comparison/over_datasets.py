@@ -1,4 +1,7 @@
-"""Comparisons over several datasets and tasks: from paired runs to across.csv."""
+"""Paired comparisons of priors over several datasets and tasks: across.csv, and ranks.
+
+`paired_runs.py` makes the pairs before; `standing.py` reads the verdicts afterwards.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,10 @@ from priorbench.metrics import METRICS
 from priorbench.statistics import (
     EXACT_UP_TO,
     NO_INTERVAL,
-    Evidence,
     Ranking,
     blocked,
     blocked_interval,
     interquartile_difference,
-    judge,
     mean_improvement,
     mixed_model,
     rank_priors,
@@ -29,8 +30,10 @@ from priorbench.statistics import (
     wilcoxon_p,
 )
 from priorbench.study.declared import CORRECTION, PRIMARY, DeclaredClaims
+from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 
-from .paired_runs import SETTING_COLUMNS, PairedRuns
+from .paired_runs import PairedRuns
+from .within_dataset import judged_rows
 
 ACROSS_COLUMNS = [
     "metric",
@@ -70,83 +73,44 @@ ACROSS_COLUMNS = [
     "improvement_low",
     "improvement_high",
 ]
+_MODEL_COLUMNS = ACROSS_COLUMNS[ACROSS_COLUMNS.index("mixed_effect") :]
 _NAN = float("nan")
 
 
-def compare_across(pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> pd.DataFrame:
-    """One row per primary metric and prior that several settings share; one family of tests.
+def compare_across(all_pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> pd.DataFrame:
+    """Compare priors on each primary metric that several settings share; one family of tests.
 
-    A setting is a task with its options, a dataset and an architecture. What is tested
-    is the mean over these of the difference in each. Whether other datasets would show the same is
-    asked by the column ``p_wilcoxon``, for which settings of one dataset are one: other options and
-    architectures are no further data. Settings that differ only in how much or how long a network
-    is trained share the luck of a seed, and so are no independent runs: seed by seed they are
-    averaged first.
+    What is tested is the mean over the settings of the difference in each. Whether other datasets
+    would show the same is the question of the column ``p_wilcoxon``, for which all settings of one
+    dataset are one: other options and architectures are no further data. Settings that differ only
+    in how much or how long a network is trained share what a seed draws, and so are no independent
+    runs: seed by seed they are averaged first.
 
     Args:
-        pairs: of all settings, as ``pairs.paired_runs`` gives them.
+        all_pairs: the pairs of all settings, from :func:`paired_runs.paired_runs`.
         claims: what was declared.
+
+    Returns:
+        a table with ACROSS_COLUMNS, one row per metric and prior.
     """
     groups: dict[tuple[str, str], list[PairedRuns]] = {}
-    for one in pairs:
-        if claims.family(one.setting[0], one.attribution, one.metric) == PRIMARY:
-            groups.setdefault((one.metric.name, one.prior), []).append(one)
+    for pairs in all_pairs:
+        if claims.family(pairs.setting[0], pairs.attribution, pairs.metric) == PRIMARY:
+            groups.setdefault((pairs.metric.name, pairs.prior), []).append(pairs)
     shared = [group for group in groups.values() if len(group) > 1]
     rows = [_row(group, claims) for group in shared]
-    evidence = [
-        Evidence(
-            group[0].sign * row["difference"], row["p"], row["p_noninferior"], row["p_equivalent"]
-        )
-        for group, row in zip(shared, rows, strict=True)
-    ]
-    judged = judge(evidence, CORRECTION[PRIMARY])
-    complete = [row | vars(found) for row, found in zip(rows, judged, strict=True)]
-    return pd.DataFrame(complete, columns=ACROSS_COLUMNS)
-
-
-def _independent(group: Sequence[PairedRuns]) -> list[PairedRuns]:
-    """The pairs with those that share the luck of their seeds averaged, seed by seed."""
-    together: dict[tuple[str, str, str], list[PairedRuns]] = {}
-    for one in group:
-        task, dataset, architecture = one.setting
-        key = (without(task, TRAINING_OPTIONS), dataset, architecture)
-        together.setdefault(key, []).append(one)
-    return [_mean_of(some) for some in together.values()]
-
-
-def _mean_of(group: Sequence[PairedRuns]) -> PairedRuns:
-    """One setting for several with the same seeds' luck; of the seeds that all of them have."""
-    first = group[0]
-    if len(group) == 1:
-        return first
-    seeds = sorted(set.intersection(*(set(one.seeds) for one in group)))
-    places = [[one.seeds.index(seed) for seed in seeds] for one in group]
-
-    def mean(name: str) -> NDArray[np.float64]:
-        rows = [getattr(one, name)[place] for one, place in zip(group, places, strict=True)]
-        averaged: NDArray[np.float64] = np.mean(rows, axis=0)
-        return averaged
-
-    failed = [one.both_failed[place] for one, place in zip(group, places, strict=True)]
-    return replace(
-        first,
-        seeds=tuple(seeds),
-        missing=tuple(sorted({seed for one in group for seed in one.missing})),
-        baseline=mean("baseline"),
-        values=mean("values"),
-        differences=mean("differences"),
-        both_failed=np.all(failed, axis=0),
-    )
+    judged = judged_rows(rows, [group[0].sign for group in shared], CORRECTION[PRIMARY])
+    return pd.DataFrame(judged, columns=ACROSS_COLUMNS)
 
 
 def _row(settings: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[str, Any]:
     group = _independent(settings)
     first = group[0]
-    differences = [one.differences for one in group]
+    differences = [pairs.differences for pairs in group]
     means, together = _dataset_means(group), blocked(differences)
-    # that of an agreement over datasets was not calibrated
-    tested = not first.metric.of_pairs and not all(one.nothing_ran for one in group)
-    interval = blocked_interval(differences) if tested else NO_INTERVAL
+    # an interval of an agreement over datasets was not calibrated
+    offered = not first.metric.of_pairs and not all(pairs.nothing_ran for pairs in group)
+    interval = blocked_interval(differences) if offered else NO_INTERVAL
     exact = "exact" if len(together) <= EXACT_UP_TO else "Monte Carlo"
     return {
         "metric": first.metric.name,
@@ -158,7 +122,7 @@ def _row(settings: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[str, An
         "datasets": len(means),
         "runs": len(together),
         "better_in": int((first.sign * means > 0).sum()),
-        "difference": float(np.mean([one.difference for one in group])),
+        "difference": float(np.mean([pairs.difference for pairs in group])),
         "ci_low": interval.low,
         "ci_high": interval.high,
         "interval": interval.method,
@@ -172,16 +136,51 @@ def _row(settings: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[str, An
     }
 
 
+def _independent(group: Sequence[PairedRuns]) -> list[PairedRuns]:
+    """Average the pairs of settings that draw the same with a seed, seed by seed."""
+    together: dict[SettingKey, list[PairedRuns]] = {}
+    for pairs in group:
+        task, dataset, architecture = pairs.setting
+        key = (without(task, TRAINING_OPTIONS), dataset, architecture)
+        together.setdefault(key, []).append(pairs)
+    return [_mean_of(some) for some in together.values()]
+
+
+def _mean_of(group: Sequence[PairedRuns]) -> PairedRuns:
+    """Return the mean of several pairs, over the seeds that all of them have."""
+    first = group[0]
+    if len(group) == 1:
+        return first
+    seeds = sorted(set.intersection(*(set(pairs.seeds) for pairs in group)))
+    places = [[pairs.seeds.index(seed) for seed in seeds] for pairs in group]
+
+    def mean(name: str) -> NDArray[np.float64]:
+        rows = [getattr(pairs, name)[place] for pairs, place in zip(group, places, strict=True)]
+        averaged: NDArray[np.float64] = np.mean(rows, axis=0)
+        return averaged
+
+    failed = [pairs.both_failed[place] for pairs, place in zip(group, places, strict=True)]
+    return replace(
+        first,
+        seeds=tuple(seeds),
+        missing=tuple(sorted({seed for pairs in group for seed in pairs.missing})),
+        baseline=mean("baseline"),
+        values=mean("values"),
+        differences=mean("differences"),
+        both_failed=np.all(failed, axis=0),
+    )
+
+
 def _dataset_means(group: Sequence[PairedRuns]) -> NDArray[np.float64]:
-    """(datasets,) difference in each, averaged over its settings."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for one in group:
-        found.setdefault(_dataset(one.setting), []).append(one.difference)
-    return np.array([np.mean(settings) for settings in found.values()])
+    """Return (datasets,) the difference in each, averaged over its settings."""
+    differences: dict[tuple[str, str], list[float]] = {}
+    for pairs in group:
+        differences.setdefault(_dataset(pairs.setting), []).append(pairs.difference)
+    return np.array([np.mean(settings) for settings in differences.values()])
 
 
 def _dataset(setting: Sequence[str]) -> tuple[str, str]:
-    """Name of the task and of the dataset, without options and architecture."""
+    """Return the name of the task, without its options, and of the dataset."""
     return split_spec(setting[0])[0], setting[1]
 
 
@@ -189,10 +188,10 @@ def _margin_tests(group: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[s
     margin = claims.margin(group[0].metric)
     if margin is None or group[0].metric.of_pairs:
         return {"p_noninferior": _NAN, "p_equivalent": _NAN}
-    allowances = [one.allowance(margin) for one in group]
+    allowances = [pairs.allowance(margin) for pairs in group]
     sides = [
         sign_flip_greater_p(
-            blocked([sign * one.gain + a for one, a in zip(group, allowances, strict=True)])
+            blocked([sign * pairs.gain + a for pairs, a in zip(group, allowances, strict=True)])
         )
         for sign in (1, -1)
     ]
@@ -200,12 +199,10 @@ def _margin_tests(group: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[s
 
 
 def _models(group: Sequence[PairedRuns]) -> dict[str, float]:
-    """What is read from the runs' own scores; runs that are compared with each other have none."""
+    """Return what is computed from each run's own score; NaN for metrics of pairs of runs."""
     if group[0].metric.of_pairs:
-        names = ("mixed_effect", "mixed_low", "mixed_high", "p_mixed", "iqm_difference", "iqm_low")
-        rest = ("iqm_high", "improvement", "improvement_low", "improvement_high")
-        return dict.fromkeys((*names, *rest), _NAN)
-    scores = [np.stack([one.baseline, one.values]) for one in group]
+        return dict.fromkeys(_MODEL_COLUMNS, _NAN)
+    scores = [np.stack([pairs.baseline, pairs.values]) for pairs in group]
     mixed, middle = mixed_model(scores), interquartile_difference(scores)
     improvement = mean_improvement([group[0].sign * pairs for pairs in scores])
     return {
@@ -224,16 +221,16 @@ def _models(group: Sequence[PairedRuns]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class AxisRanking:
-    """Priors ranked over datasets, on the primary metric that each has on an axis.
+    """Priors ranked over datasets, on the primary metric that each dataset has on an axis.
 
     Ranks have no unit, so that tasks with different metrics can be put together.
 
     Attributes:
-        axis: name.
+        axis: name of the axis.
         metrics: primary metrics of the datasets.
         priors: specs, the baseline first.
-        datasets: how many have a value of every prior.
-        ranking: their average ranks.
+        datasets: how many datasets have a value of every prior.
+        ranking: the priors' average ranks.
     """
 
     axis: str
@@ -244,17 +241,17 @@ class AxisRanking:
 
 
 def rank_axes(comparisons: pd.DataFrame) -> list[AxisRanking]:
-    """One ranking per axis that two datasets or more have a primary metric of.
+    """Rank the priors on each axis that two datasets or more have a primary metric of.
 
-    Settings of one dataset are averaged before they are ranked.
-    A failed run counts as in the comparison of its prior with the baseline, a failed run of the
-    baseline as the worst in any of these.
+    Settings of one dataset are averaged before they are ranked. A failed run counts as in the
+    comparison of its prior with the baseline, a failed run of the baseline as the worst in any of
+    these.
 
     Args:
-        comparisons: with the columns of comparisons.csv.
+        comparisons: a table with the columns of comparisons.csv.
     """
     primary = comparisons[comparisons["family"] == PRIMARY]
-    found = []
+    rankings = []
     for axis, rows in primary.groupby("axis", sort=False):
         priors = (str(rows["baseline"].iloc[0]), *dict.fromkeys(map(str, rows["prior"])))
         by_dataset: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
@@ -265,12 +262,12 @@ def rank_axes(comparisons: pd.DataFrame) -> list[AxisRanking]:
         if len(columns) > 1:
             metrics = tuple(dict.fromkeys(map(str, rows["metric"])))
             ranking = rank_priors(np.stack(columns, axis=1))
-            found.append(AxisRanking(str(axis), metrics, priors, len(columns), ranking))
-    return found
+            rankings.append(AxisRanking(str(axis), metrics, priors, len(columns), ranking))
+    return rankings
 
 
 def _means(setting: pd.DataFrame, priors: Sequence[str]) -> NDArray[np.float64] | None:
-    """(priors,) means in one setting, larger is better; None if one lacks."""
+    """Return (priors,) means in one setting, higher is better; None if one is missing."""
     sign = 1 if METRICS[str(setting["metric"].iloc[0])].higher_is_better else -1
     means = dict(zip(map(str, setting["prior"]), sign * setting["mean_prior"], strict=True))
     means[priors[0]] = (sign * setting["mean_baseline"]).min()

@@ -1,8 +1,12 @@
-"""From results.csv to arrays of paired runs: what all comparisons start from."""
+"""Arrays of paired runs, made of results.csv: what all comparisons start from.
+
+`results/collect.py` makes the table before; `within_dataset.py`, `over_datasets.py` and
+`option_trends.py` test the pairs afterwards.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,15 +25,11 @@ from priorbench.statistics import (
     leave_one_out,
     without_rounding,
 )
+from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS, SettingKey
 
-SETTING_COLUMNS = ["task", "dataset", "architecture"]
-_GROUP = [*SETTING_COLUMNS, "attribution", "metric"]
-EVALUATE, REFERENCE = "evaluate", "reference"
-"""stages: trials that count, and scores of a random attribution and of the oracle"""
+from .trial_agreement import Agreement
 
-Agreement = Callable[[pd.DataFrame, Metric, str], NDArray[np.float64]]
-"""(k, k) agreement of the k trials in a table with columns prior and seed, in its order, by a
-metric on one attribution"""
+_SCORE_COLUMNS = [*SETTING_COLUMNS, "attribution", "metric"]
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,18 @@ class PairedRuns:
         setting: task, dataset, architecture.
         attribution: spec of the attribution that the metric was read from; "" for none.
         metric: what was measured.
-        prior: spec.
-        seeds: (n,) those that both have a value for.
+        prior: spec of the prior.
+        seeds: (n,) seeds for which both have a value.
         missing: seeds of the setting that lack a value in one of the two, and are not compared.
-        baseline: (n,) values as they count.
-        values: (n,) the prior's.
-        differences: (n,) to be tested: values - baseline; for metrics of pairs of runs jackknife
-            pseudo-values with the same mean, NaN for fewer than three seeds.
-        both_failed: (n,) bool: neither arm has a run that ended well, so that their difference, 0,
-            says nothing.
+        baseline: (n,) values of the baseline, as they count.
+        values: (n,) values of the prior, as they count.
+        differences: (n,) differences to be tested: values - baseline; for metrics of pairs of runs
+            jackknife pseudo-values with the same mean, NaN for fewer than three seeds.
+        both_failed: (n,) bool, whether neither has a run that ended well, so that the difference,
+            0, says nothing.
     """
 
-    setting: tuple[str, str, str]
+    setting: SettingKey
     attribution: str
     metric: Metric
     prior: str
@@ -64,12 +64,12 @@ class PairedRuns:
 
     @property
     def sign(self) -> float:
-        """1 where higher is better, or nothing is; -1 where lower is."""
+        """-1 where a lower value is better, 1 where a higher one is or none is."""
         return -1.0 if self.metric.higher_is_better is False else 1.0
 
     @property
     def difference(self) -> float:
-        """The prior's mean less the baseline's."""
+        """The prior's mean minus the baseline's."""
         return float(self.values.mean() - self.baseline.mean())
 
     @property
@@ -83,50 +83,58 @@ class PairedRuns:
         return self.sign * self.differences
 
     def allowance(self, margin: Margin) -> NDArray[np.float64]:
-        """(n,) what the prior may lose, run by run, in units of the metric.
+        """Return (n,) what the prior may lose, run by run, in units of the metric.
 
-        Nothing where both arms failed: their tie is no evidence that nothing is lost, and without
+        It is 0 where both arms failed: their tie is no evidence that nothing is lost, and without
         a difference or an allowance the tests against a margin pass over such a seed.
         """
         return np.where(self.both_failed, 0.0, margin.allowance(self.baseline))
 
 
 def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> list[PairedRuns]:
-    """Every prior with the baseline, on every metric of every setting and attribution.
+    """Pair every prior with the baseline, on every metric of every setting and attribution.
 
     Failed and collapsed trials count as the worst outcome of the two arms that are compared
     (:func:`counted_scores`), so that no verdict depends on which other priors there are. Only
     trials of stage ``evaluate`` are compared.
 
     Args:
-        results: with the columns of results.csv; one row a trial, attribution and metric.
-        agreement: for metrics of pairs of trials, whose values alone cannot be tested; failed
-            and collapsed trials agree with nothing.
+        results: a table with the columns of results.csv; one row a trial, attribution and metric.
+        agreement: agreement of trials, for metrics of pairs of trials, whose values alone cannot
+            be tested; failed and collapsed trials agree with nothing.
         baseline: normalised spec of the prior to compare with.
     """
-    found = []
+    all_pairs = []
     evaluated = results[results["stage"] == EVALUATE].reset_index(drop=True)
-    floors = _floors(results)
-    for key, runs in _by_score(evaluated):
-        *setting, attribution, name = key
-        about = _Score(
-            (setting[0], setting[1], setting[2]),
-            attribution,
-            METRICS[name],
-            floors.get((*setting, name)),
-        )
+    floors = floors_of(results)
+    for (task, dataset, architecture, attribution, name), runs in _by_score(evaluated):
+        setting = (task, dataset, architecture)
+        score = _Score(setting, attribution, METRICS[name], floors.get((*setting, name)))
         for prior in dict.fromkeys(runs.prior.tolist()):
             if prior != baseline:
-                pairs = _pairs(about, runs, (baseline, prior), evaluated, agreement)
-                found += [pairs] if pairs is not None else []
-    return found
+                pairs = _pairs(score, runs, (baseline, prior), evaluated, agreement)
+                all_pairs += [pairs] if pairs is not None else []
+    return all_pairs
+
+
+def floors_of(results: pd.DataFrame) -> dict[tuple[str, ...], float]:
+    """Return the scores of chance by task, dataset, architecture and metric.
+
+    Args:
+        results: a table with the columns of results.csv.
+    """
+    key = [*SETTING_COLUMNS, "metric"]
+    rows = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
+    rows = rows.drop_duplicates(key)
+    columns = (rows[name].astype(str) for name in key)
+    return dict(zip(zip(*columns, strict=True), map(float, rows["value"]), strict=True))
 
 
 @dataclass(frozen=True)
 class _Score:
-    """One metric of one attribution in one setting; and its floor, if there is one."""
+    """One metric of one attribution in one setting, and its floor, if there is one."""
 
-    setting: tuple[str, str, str]
+    setting: SettingKey
     attribution: str
     metric: Metric
     floor: float | None
@@ -150,8 +158,8 @@ class _Runs:
     value: NDArray[np.float64]
     done: NDArray[np.bool_]
 
-    def of(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> _Runs:
-        """Some of them, by mask or by index."""
+    def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> _Runs:
+        """Return some of the rows, by mask or by index."""
         return _Runs(
             self.place[chosen],
             self.prior[chosen],
@@ -160,14 +168,14 @@ class _Runs:
             self.done[chosen],
         )
 
-    def by_seed(self) -> list[int]:
-        """Their rows of the table, by seed."""
+    def places_by_seed(self) -> list[int]:
+        """Return the rows of the table, ordered by seed."""
         return [int(row) for row in self.place[np.argsort(self.seed, kind="stable")]]
 
 
 def _by_score(evaluated: pd.DataFrame) -> Iterator[tuple[tuple[str, ...], _Runs]]:
-    """Rows by setting, attribution and metric, in the order of their first."""
-    number = evaluated.groupby(_GROUP, sort=False).ngroup().to_numpy()
+    """Yield _SCORE_COLUMNS and rows of every score, in the order of their first rows."""
+    number = evaluated.groupby(_SCORE_COLUMNS, sort=False).ngroup().to_numpy()
     every = _Runs(
         np.arange(len(evaluated)),
         evaluated["prior"].astype(str).to_numpy(dtype=object),
@@ -178,91 +186,44 @@ def _by_score(evaluated: pd.DataFrame) -> Iterator[tuple[tuple[str, ...], _Runs]
     order = np.argsort(number, kind="stable")
     # groups are numbered in the order of their first row; a row without a group comes before
     borders = np.searchsorted(number[order], np.arange(number.max(initial=-1) + 2))
-    keys = evaluated[_GROUP].astype(str).to_numpy(dtype=object)
+    keys = evaluated[_SCORE_COLUMNS].astype(str).to_numpy(dtype=object)
     for start, stop in pairwise(borders):
         rows = order[start:stop]
-        yield tuple(keys[rows[0]]), every.of(rows)
-
-
-def _floors(results: pd.DataFrame) -> dict[tuple[str, ...], float]:
-    """Scores of chance by task, dataset, architecture and metric."""
-    rows = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
-    rows = rows.drop_duplicates([*SETTING_COLUMNS, "metric"])
-    columns = (rows[name].astype(str) for name in (*SETTING_COLUMNS, "metric"))
-    return dict(zip(zip(*columns, strict=True), map(float, rows["value"]), strict=True))
-
-
-def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> pd.Series[float]:
-    """Values of one metric as they count: failed and collapsed trials have the worst outcome.
-
-    A price that was measured counts as measured. A trial without a value that others have counts as
-    failed, also where it is left without another seed to agree with.
-
-    Args:
-        rows: rows of results.csv of one setting and one metric: of two arms that are compared, or,
-            where all are shown together, of all priors.
-        metric: gives the direction; without one, values are as measured.
-        floor: score of a random attribution or of a predictor that knows nothing, if there is one.
-    """
-    values = rows["value"].to_numpy(dtype=float)
-    failed = _failed(values, (rows["status"] == DONE).to_numpy(dtype=bool), metric)
-    return pd.Series(_counted(values, failed, metric, floor), index=rows.index)
-
-
-def _counted(
-    values: NDArray[np.float64], failed: NDArray[np.bool_], metric: Metric, floor: float | None
-) -> NDArray[np.float64]:
-    """(k,) values as they count; as measured where nothing is judged."""
-    if metric.higher_is_better is None:
-        return values
-    return impute_failures(values, failed, higher_is_better=metric.higher_is_better, floor=floor)
-
-
-def _failed(
-    values: NDArray[np.float64], done: NDArray[np.bool_], metric: Metric
-) -> NDArray[np.bool_]:
-    """(k,) whether a trial has no value of its own that counts; none where nothing is judged."""
-    if metric.higher_is_better is None:
-        return np.zeros(len(values), dtype=bool)
-    failed = ~done
-    if metric.axis == "cost":
-        failed &= np.isnan(values)
-    if np.isfinite(values).any():
-        failed |= np.isnan(values)
-    return failed
+        yield tuple(keys[rows[0]]), every.select(rows)
 
 
 def _pairs(
-    about: _Score,
+    score: _Score,
     runs: _Runs,
     arms: tuple[str, str],
     evaluated: pd.DataFrame,
     agreement: Agreement,
 ) -> PairedRuns | None:
-    """Two arms over those seeds of the setting that both have; None if there is none."""
-    both = runs.of((runs.prior == arms[0]) | (runs.prior == arms[1]))
-    failed = _failed(both.value, both.done, about.metric)
-    counted = _counted(both.value, failed, about.metric, about.floor)
+    """Pair two arms over the seeds that both have; None if there is none."""
+    metric = score.metric
+    both = runs.select((runs.prior == arms[0]) | (runs.prior == arms[1]))
+    failed = _failed(both.value, both.done, metric)
+    counted = _counted(both.value, failed, metric, score.floor)
     by_arm = [_by_seed(both.seed, counted, both.prior == arm) for arm in arms]
     seeds = [seed for seed in sorted(by_arm[0]) if seed in by_arm[1]]
     if not seeds:
         return None
     baseline, values = (np.array([of_seed[seed] for seed in seeds]) for of_seed in by_arm)
     differences = without_rounding(baseline, values)
-    if about.metric.of_pairs:
+    if metric.of_pairs:
         order = [
             row
             for arm in arms
-            for row in both.of((both.prior == arm) & np.isin(both.seed, seeds)).by_seed()
+            for row in both.select((both.prior == arm) & np.isin(both.seed, seeds)).places_by_seed()
         ]
-        matrix = agreement(evaluated.iloc[order], about.metric, about.attribution)
-        baseline, values = _within(matrix)
+        matrix = agreement(evaluated.iloc[order], metric, score.attribution)
+        baseline, values = _within_arms(matrix)
         differences = agreement_pseudo_values(matrix)
     ran = set(both.seed[~failed].tolist())
     return PairedRuns(
-        setting=about.setting,
-        attribution=about.attribution,
-        metric=about.metric,
+        setting=score.setting,
+        attribution=score.attribution,
+        metric=metric,
         prior=arms[1],
         seeds=tuple(seeds),
         missing=tuple(sorted(set(runs.seed.tolist()) - set(seeds))),
@@ -276,12 +237,51 @@ def _pairs(
 def _by_seed(
     seed: NDArray[np.int64], value: NDArray[np.float64], chosen: NDArray[np.bool_]
 ) -> dict[int, float]:
-    """Values that are there, by seed."""
+    """Return the values that are no NaN, by seed."""
     there = chosen & ~np.isnan(value)
     return dict(zip(seed[there].tolist(), value[there].tolist(), strict=True))
 
 
-def _within(matrix: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
-    """(n,) mean agreement of each run with the others of its arm, for both arms."""
+def _within_arms(matrix: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+    """Return (n,) the mean agreement of each run with the others of its arm, for both arms."""
     n = len(matrix) // 2
     return [leave_one_out(matrix[part, part]) for part in (slice(n), slice(n, None))]
+
+
+def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> pd.Series[float]:
+    """Return the values of one metric as they count: failed trials have the worst outcome.
+
+    Collapsed trials count as failed. A price that was measured counts as measured. A trial without
+    a value that others have counts as failed, also where no other seed is left to agree with.
+
+    Args:
+        rows: rows of results.csv of one setting and one metric: of two arms that are compared, or,
+            where all are shown together, of all priors.
+        metric: the metric; without a direction, values count as measured.
+        floor: score of a random attribution or of a predictor that knows nothing, if there is one.
+    """
+    values = rows["value"].to_numpy(dtype=float)
+    failed = _failed(values, (rows["status"] == DONE).to_numpy(dtype=bool), metric)
+    return pd.Series(_counted(values, failed, metric, floor), index=rows.index)
+
+
+def _counted(
+    values: NDArray[np.float64], failed: NDArray[np.bool_], metric: Metric, floor: float | None
+) -> NDArray[np.float64]:
+    if metric.higher_is_better is None:
+        return values
+    return impute_failures(values, failed, higher_is_better=metric.higher_is_better, floor=floor)
+
+
+def _failed(
+    values: NDArray[np.float64], done: NDArray[np.bool_], metric: Metric
+) -> NDArray[np.bool_]:
+    """Return (k,) whether a trial has no value of its own; never so for what has no direction."""
+    if metric.higher_is_better is None:
+        return np.zeros(len(values), dtype=bool)
+    failed = ~done
+    if metric.axis == "cost":
+        failed &= np.isnan(values)
+    if np.isfinite(values).any():
+        failed |= np.isnan(values)
+    return failed

@@ -1,8 +1,8 @@
-"""How many seeds a claim takes, from the runs that there are: `priorbench power`."""
+"""How many seeds a claim takes, with a finished run as the pilot: `priorbench power`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from priorbench.statistics import (
     smallest_effect,
 )
 from priorbench.study.declared import DeclaredClaims
+from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 
 from .correction_families import Family
-from .paired_runs import SETTING_COLUMNS, PairedRuns
+from .paired_runs import PairedRuns
 from .within_dataset import POWER
 
 POWERS = (0.8, 0.95)
@@ -41,12 +42,12 @@ POWER_COLUMNS = [
 
 
 def plan_seeds(
-    pairs: Sequence[PairedRuns],
+    all_pairs: Sequence[PairedRuns],
     claims: DeclaredClaims,
-    found: dict[tuple[str, str, str], Family],
+    families: Mapping[SettingKey, Family],
     effect: float | None,
 ) -> pd.DataFrame:
-    """Seeds needed for every prior: for a difference, for non-inferiority, alone and in its family.
+    """Return the seeds needed for every prior and claim, for a test alone and in its family.
 
     Columns ``seeds_*`` take the pilot's standard deviation of the differences for the truth,
     ``cautious_*`` its upper 80% confidence limit. A claim of non-inferiority supposes that there
@@ -54,12 +55,17 @@ def plan_seeds(
     has find four times in five.
 
     Args:
-        pairs: of one metric.
+        all_pairs: the pairs of one metric.
         claims: what was declared.
-        found: the family of that metric's tests, by setting.
+        families: the family of that metric's tests, by setting.
         effect: the difference to be found, in units of the metric; the observed one if None.
+
+    Returns:
+        a table with POWER_COLUMNS.
     """
-    rows = [row for one in pairs for row in _rows(one, claims, found[one.setting], effect)]
+    rows = [
+        row for pairs in all_pairs for row in _rows(pairs, claims, families[pairs.setting], effect)
+    ]
     return pd.DataFrame(rows, columns=POWER_COLUMNS)
 
 
@@ -70,13 +76,13 @@ def _rows(
     if n < 2 or pairs.nothing_ran or np.isnan(pairs.differences).any():
         return
     size = abs(float(pairs.differences.mean())) if effect is None else abs(effect)
-    wanted = [(DIFFERENCE, size, 2, family.tests, pairs.differences)]
+    kinds = [(DIFFERENCE, size, 2, family.tests, pairs.differences)]
     margin = claims.margin(pairs.metric)
     if margin is not None and not pairs.metric.of_pairs:
         slack = pairs.gain + pairs.allowance(margin)
         size = float(margin.allowance(pairs.baseline).mean())
-        wanted.append((NONINFERIORITY, size, 1, family.margin_tests, slack))
-    for name, of, sides, tests, values in wanted:
+        kinds.append((NONINFERIORITY, size, 1, family.margin_tests, slack))
+    for name, target, sides, tests, values in kinds:
         for count in dict.fromkeys((1, max(tests, 1))):
             yield {
                 **dict(zip(SETTING_COLUMNS, pairs.setting, strict=True)),
@@ -85,7 +91,7 @@ def _rows(
                 "tests": count,
                 "pilot_seeds": n,
                 "correlation": _correlation(pairs),
-                **_seeds(of, float(values.std(ddof=1)), n, ClaimKind(sides=sides, tests=count)),
+                **_seeds(target, float(values.std(ddof=1)), n, ClaimKind(sides=sides, tests=count)),
             }
 
 

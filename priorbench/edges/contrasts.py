@@ -1,8 +1,9 @@
-"""Contrasts of places: one trained model, sequences near the ends against others.
+"""Contrasts of places: how one trained model attributes sequences near the ends and elsewhere.
 
 A sequence gets three scores: how well its attribution finds its motif, how much of the attribution
-lies on it, and how much lies at the end of the window across from it. A trial gets one number a
-contrast: the mean score of one kind of sequences less that of another.
+lies on it, and how much lies at the end of the window across from it. A contrast gives a trial one
+number: the mean score of one kind of sequences minus that of another. `motif_places.py` sorts the
+sequences before; `tests_over_seeds.py` tests the contrasts afterwards.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ class Contrast:
     """A difference between two kinds of sequences.
 
     Attributes:
-        name: for tables.
-        score: of a sequence: ``localisation``, ``mass`` or ``opposite``.
+        name: name in tables.
+        score: score of a sequence that is compared: ``localisation``, ``mass`` or ``opposite``.
         first: kind of sequences, ``edge`` or ``both``.
-        second: kind that is subtracted, ``centre`` or ``both-middle``; "" for none.
+        second: kind of sequences that is subtracted, ``centre`` or ``both-middle``; "" for none.
         higher_is_better: whether a larger difference is good for the first kind.
         summary: one line.
     """
@@ -57,7 +58,7 @@ CONTRASTS = (
         "edge",
         "centre",
         True,
-        "average precision of |attribution| against the motif: at an end less in the middle",
+        "average precision of |attribution| against the motif: at an end minus in the middle",
     ),
     Contrast(
         "edge-mass",
@@ -65,7 +66,7 @@ CONTRASTS = (
         "edge",
         "centre",
         True,
-        "share of |attribution| on the motif: at an end less in the middle",
+        "share of |attribution| on the motif: at an end minus in the middle",
     ),
     Contrast(
         "opposite-end",
@@ -74,7 +75,7 @@ CONTRASTS = (
         "centre",
         False,
         f"share of |attribution| in the outermost {NEAR} bp, where there is no motif: across from "
-        "one at the other end less far from one in the middle",
+        "one at the other end minus far from one in the middle",
     ),
     Contrast(
         "pair-localisation",
@@ -82,7 +83,7 @@ CONTRASTS = (
         "both",
         "both-middle",
         True,
-        "average precision against two motifs: at both ends less both in the middle",
+        "average precision against two motifs: at both ends minus both in the middle",
     ),
     Contrast(
         "pair-mass",
@@ -90,7 +91,7 @@ CONTRASTS = (
         "both",
         "both-middle",
         True,
-        "share of |attribution| on two motifs: at both ends less both in the middle",
+        "share of |attribution| on two motifs: at both ends minus both in the middle",
     ),
 )
 
@@ -98,15 +99,15 @@ CONTRASTS = (
 def sequence_scores(
     attribution: NDArray[np.floating], sequences: PlacedSequences
 ) -> dict[str, NDArray[np.float64]]:
-    """(M,) ``localisation``, ``mass`` and ``opposite`` of every sequence.
+    """Return (M,) ``localisation``, ``mass`` and ``opposite`` of every sequence.
 
     ``localisation`` is the average precision of |a| against motif positions, ``mass`` the share of
     sum |a| on them, neutral positions left out of both. ``opposite`` is the share of sum |a| at the
     outermost NEAR positions of the end across, or of either end, per end, where the motif is in
-    the centre. Of an attribution of zero all shares are what chance gives.
+    the centre. An attribution of zero has the shares that chance gives.
 
     Args:
-        attribution: (M, L).
+        attribution: (M, L) attributions.
         sequences: the same M sequences.
     """
     size = np.abs(attribution.astype(np.float64))
@@ -124,14 +125,19 @@ def sequence_scores(
 def contrasts_of(
     scores: Mapping[str, NDArray[np.float64]], sequences: PlacedSequences
 ) -> dict[str, float]:
-    """The value of every contrast that has sequences of both kinds."""
-    found = {}
+    """Return the value of every contrast that has sequences of both kinds.
+
+    Args:
+        scores: what :func:`sequence_scores` returns.
+        sequences: the sequences that were scored.
+    """
+    values = {}
     for contrast in CONTRASTS:
         kinds = [sequences.kinds[kind] for kind in (contrast.first, contrast.second) if kind]
         if all(kind.any() for kind in kinds):
             means = [float(scores[contrast.score][kind].mean()) for kind in kinds]
-            found[contrast.name] = means[0] - sum(means[1:])
-    return found
+            values[contrast.name] = means[0] - sum(means[1:])
+    return values
 
 
 @dataclass(frozen=True)
@@ -140,8 +146,8 @@ class DistanceCurve:
 
     Attributes:
         low: (K,) int64 smallest distance of every bin, in bp.
-        high: (K,) int64 largest distance.
-        count: (K,) int64 sequences.
+        high: (K,) int64 largest distance of every bin, in bp.
+        count: (K,) int64 number of sequences.
         localisation: (K,) mean over the bin's sequences.
         mass: (K,) mean over the bin's sequences.
     """
@@ -156,12 +162,15 @@ class DistanceCurve:
 def distance_curve(
     scores: Mapping[str, NDArray[np.float64]], sequences: PlacedSequences
 ) -> DistanceCurve:
-    """Sequences with one motif in bins of about as many each, of whole distances."""
-    one = np.flatnonzero(sequences.kinds["one"])
-    distance = sequences.distance[one]
+    """Average scores of the sequences with one motif, in bins of about as many sequences each.
+
+    Sequences of the same distance are in the same bin.
+    """
+    single = np.flatnonzero(sequences.kinds["one"])
+    distance = sequences.distance[single]
     cuts = np.quantile(distance, np.linspace(0, 1, _BINS + 1)[1:-1], method="higher")
     bins = np.unique(np.searchsorted(np.unique(cuts), distance, side="right"), return_inverse=True)
-    members = [one[bins[1] == number] for number in range(len(bins[0]))]
+    members = [single[bins[1] == number] for number in range(len(bins[0]))]
     return DistanceCurve(
         np.array([sequences.distance[rows].min() for rows in members]),
         np.array([sequences.distance[rows].max() for rows in members]),
@@ -174,10 +183,10 @@ def distance_curve(
 def background_curve(
     attribution: NDArray[np.floating], sequences: PlacedSequences
 ) -> NDArray[np.float64]:
-    """(L // 2,) background attribution by distance to the nearest end, over its own mean.
+    """Return (L // 2,) background attribution by distance to the nearest end, over its own mean.
 
-    Of the sequences with their motif in the centre; motif positions are left out. NaN where all
-    positions are motifs.
+    It is that of the sequences with their motif in the centre, motif positions left out; NaN where
+    all positions are motifs.
     """
     rows = sequences.kinds["centre"]
     size = np.abs(attribution[rows].astype(np.float64))
@@ -186,10 +195,10 @@ def background_curve(
     share = np.where(outside, size, 0) / np.where(total > 0, total, 1)
     half = size.shape[1] // 2
     sums = share[:, :half] + share[:, ::-1][:, :half]
-    seen = outside[:, :half].astype(float) + outside[:, ::-1][:, :half]
+    counted = outside[:, :half].astype(float) + outside[:, ::-1][:, :half]
     with np.errstate(invalid="ignore"):
         mean: NDArray[np.float64] = sums.sum(axis=0) / np.where(
-            seen.any(axis=0), seen.sum(axis=0), np.nan
+            counted.any(axis=0), counted.sum(axis=0), np.nan
         )
-    overall = sums.sum() / seen.sum() if seen.any() else np.nan
+    overall = sums.sum() / counted.sum() if counted.any() else np.nan
     return mean / (overall or 1.0)

@@ -1,4 +1,4 @@
-"""Where the motifs of a window stand: at its ends, in its middle, anywhere."""
+"""Where the motifs of a window are: at its ends, in its middle, anywhere."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from priorbench.metrics.localisation import MOTIFS
 from .penalty_effects import NEAR
 
 WHERE = ("start", "end", "both", "middle", "both-middle", "anywhere")
-"""places of a window's motifs; datasets store the index, so that new ones come last"""
+"""places of a window's motifs; datasets store the index, so new places come last"""
 NOWHERE = 255
-"""in place of the index, for windows without a motif"""
+"""the value that stands for the index in windows without a motif"""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,12 @@ class PlacedSequences:
     """The attributed sequences of a dataset, by where their motifs are.
 
     Attributes:
-        relevant: (M, L) bool motif positions.
-        counts: (M, L) bool positions that are not neutral.
-        distance: (M,) int64 bp between the motif and the nearest end.
-        kinds: (M,) bool by kind: ``edge``, ``centre``, ``both``, ``both-middle``, ``one``.
-        opposite: (M, L) bool positions whose attribution counts as ``opposite``.
+        relevant: (M, L) bool, motif positions.
+        counts: (M, L) bool, positions that are not neutral.
+        distance: (M,) int64 distance of the motif from the nearest end, in bp.
+        kinds: (M,) bool whether a sequence is of a kind, by kind: ``edge``, ``centre``, ``both``,
+            ``both-middle``, ``one``.
+        opposite: (M, L) bool, positions whose attribution counts as ``opposite``.
     """
 
     relevant: NDArray[np.bool_]
@@ -40,15 +41,15 @@ class PlacedSequences:
 
 
 def has_places(dataset: Dataset) -> bool:
-    """Whether a dataset says where its motifs stand."""
+    """Return whether a dataset says where its motifs are."""
     return "where" in dataset.columns and dataset.truth is not None
 
 
 def sequences_of(dataset: Dataset) -> PlacedSequences:
-    """Read a dataset that :func:`has_places`.
+    """Sort the attributed sequences of a dataset that :func:`has_places`.
 
-    Of motifs that stand anywhere, those within NEAR bp of an end are at the edge, and those whose
-    distance from it is at least a third of the window are in the centre.
+    Motifs that may be anywhere are at the edge if they are within NEAR bp of an end, and in the
+    centre if their distance from it is at least a third of the window.
     """
     assert dataset.truth is not None
     where = dataset.columns["where"].take(dataset.attributed)

@@ -1,9 +1,9 @@
 """What a penalty on attributions does near the ends of the window: exact, without training.
 
-Four questions are put to a prior's own code. What does the same motif cost at the end of the
+The code of a prior answers four questions. What does the same motif cost at the end of the
 window and in its middle? Do two motifs gain from meeting across the ends, as a periodic transform
-would have it? Does a difference in level between the two ends count as a jump? And whom does the
-gradient push up or down?
+would have it? Does a difference in level between the two ends count as a jump? And which positions
+does the gradient push up or down? `summary.py` puts the answers of several priors together.
 
 Attributions here are of one value per position, on a sequence of the base A throughout. A motif is
 a half-sine of 12 bp.
@@ -28,11 +28,11 @@ BOUNDARIES = (
     "fourier:boundary=taper",
     "tv",
 )
-"""what is looked at unless other priors are named: every boundary, and a control without any"""
+"""specs of the priors to be looked at unless others are named: every boundary, and a control"""
 WIDTH = 12
-"""bp of the motif"""
+"""length of the motif in bp"""
 SHORTEST = 4 * WIDTH
-"""the shortest window, in bp, in which ends and middle can be told apart"""
+"""length of the shortest window in which ends and middle differ, in bp"""
 NEAR = WIDTH // 2
 """gaps up to which two motifs count as meeting, and the outermost positions, in bp"""
 _FAINT = 0.01
@@ -45,19 +45,19 @@ _ROWS = 256
 
 @dataclass(frozen=True)
 class PenaltyEffects:
-    """Values of a penalty.
+    """Values of a penalty on attributions that differ in what they are near the ends.
 
     Attributes:
-        length: of the window in bp.
+        length: length of the window in bp.
         start: (P,) int64 first position of the motif.
         lone: (P,) penalty of the motif alone.
-        gap: (G,) int64 bp between two motifs, from 0.
+        gap: (G,) int64 gap between two motifs in bp, from 0.
         inside: (G,) penalty of two motifs in the middle of the window.
         across: (G,) penalty of two motifs at the two ends with the same gap around them.
-        gain_inside: (G,) what two motifs gain by meeting in the middle: the lone penalty less
+        gain_inside: (G,) what two motifs gain by meeting in the middle: the penalty of one minus
             that of the two, over what it is where they are far apart.
-        gain_across: (G,) the same of two that meet across the ends; 0 for a penalty that does
-            not take the window as periodic.
+        gain_across: (G,) what two motifs gain by meeting across the ends; 0 for a penalty that
+            does not take the window as periodic.
         level: (S,) difference in level between the ends, as a share of the mean level's double.
         ramp: (S,) penalty of a ramp, whose ends differ.
         tent: (S,) penalty of the same values rising and falling again, so that the ends are alike.
@@ -79,14 +79,14 @@ class PenaltyEffects:
 
     @property
     def centre(self) -> float:
-        """Mean penalty of the motif in the middle half: in the very middle, mirrors agree."""
+        """Mean penalty of the motif in the middle half; in the very middle alone, mirrors agree."""
         last = self.start[-1]
         inside = (self.start >= last / 4) & (self.start <= 3 * last / 4)
         return float(self.lone[inside].mean())
 
     @property
     def scale(self) -> float:
-        """What separates noise from one motif: the differences here are told in shares of it."""
+        """Penalty of noise minus that of one motif; the effects are in shares of it."""
         return self.noise - self.centre
 
     @property
@@ -106,25 +106,25 @@ class PenaltyEffects:
 
     @property
     def largest(self) -> float:
-        """The largest of the three, whatever its sign."""
+        """The largest of the three effects, whatever its sign."""
         return max(abs(self.end_cost), abs(self.wrap_gain), abs(self.jump_cost))
 
 
 @dataclass(frozen=True)
 class GradientEffects:
-    """Whom a penalty pushes up (above 0) and down (below 0).
+    """Which positions a penalty pushes up (above 0) and down (below 0).
 
     The push at position i is -dP/d|a_i| times sum |a|: by how much the penalty falls if a small
     share of the whole attribution is added there. The pushes of a penalty that is scale-free,
     weighted by |a|, add up to 0 (Euler).
 
     Attributes:
-        distance: (D,) int64 bp to the nearest end.
+        distance: (D,) int64 distance to the nearest end in bp.
         noise_push: (D,) mean push on Gaussian noise.
         noise_size: (D,) mean absolute push on Gaussian noise.
-        ramp_push: (L,) on the steepest ramp, which is 0 at the start.
-        start_push: (L,) on a motif at the start, over a faint background.
-        middle_push: (L,) on a motif in the middle half, over the same; mean over its places.
+        ramp_push: (L,) push on the steepest ramp, which is 0 at the start.
+        start_push: (L,) push on a motif at the start, over a faint background.
+        middle_push: (L,) mean push on a motif at places of the middle half, over the same.
     """
 
     distance: NDArray[np.int64]
@@ -142,42 +142,42 @@ class GradientEffects:
 
     @property
     def end_push(self) -> float:
-        """Push on noise at the outermost positions less that in the middle half."""
+        """Push on noise at the outermost positions minus that in the middle half."""
         middle = self.noise_push[len(self.noise_push) // 2 :].mean()
         return float(self.noise_push[:NEAR].mean() - middle)
 
     @property
     def far_push(self) -> float:
-        """Push at the end across from a motif at the start, less that if the motif is far."""
+        """Push at the end across from a motif at the start, minus that where the motif is far."""
         return float(self.start_push[-NEAR:].mean() - self.middle_push[-NEAR:].mean())
 
 
 def motif_shape() -> NDArray[np.float64]:
-    """(WIDTH,) half-sine: sin(pi (i + 1/2) / WIDTH)."""
+    """Return (WIDTH,) a half-sine: sin(pi (i + 1/2) / WIDTH)."""
     return np.sin(np.pi * (np.arange(WIDTH) + 0.5) / WIDTH)
 
 
 def penalties(prior: Prior, tracks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(k,) penalty of (k, L) attributions."""
+    """Return the (k,) penalty of (k, L) attributions."""
     parts = [
         _penalty(prior, torch.from_numpy(tracks[first : first + _ROWS])).detach()
         for first in range(0, len(tracks), _ROWS)
     ]
-    found: NDArray[np.float64] = torch.cat(parts).double().numpy()
-    return found
+    values: NDArray[np.float64] = torch.cat(parts).double().numpy()
+    return values
 
 
 def pushes(prior: Prior, tracks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(k, L) -dP/d|a_i| sum |a| of (k, L) attributions without a zero."""
+    """Return (k, L) -dP/d|a_i| sum |a| of (k, L) attributions without a zero."""
     values = torch.from_numpy(tracks).requires_grad_()
     (gradient,) = torch.autograd.grad(_penalty(prior, values).sum(), values)
     size = np.abs(tracks).sum(axis=1, keepdims=True)
-    found: NDArray[np.float64] = -gradient.numpy() * np.sign(tracks) * size
-    return found
+    push: NDArray[np.float64] = -gradient.numpy() * np.sign(tracks) * size
+    return push
 
 
 def _penalty(prior: Prior, tracks: torch.Tensor) -> torch.Tensor:
-    """(k,) penalty; the other three bases have no gradient."""
+    """Return the (k,) penalty; the other three bases have no gradient."""
     others = torch.zeros(len(tracks), 3, tracks.shape[1], dtype=tracks.dtype)
     gradient = torch.cat([tracks[:, None], others], dim=1)
     sequence = torch.zeros_like(gradient)
@@ -195,14 +195,14 @@ def check_length(length: int) -> None:
 
 
 def penalty_effects(prior: Prior, length: int) -> PenaltyEffects:
-    """Values of the prior's penalty in windows of ``length`` bp.
+    """Return values of a prior's penalty in windows of ``length`` bp.
 
     Args:
-        prior: one that has a penalty on attributions.
-        length: at least SHORTEST.
+        prior: a prior that has a penalty on attributions.
+        length: length of the window in bp, at least SHORTEST.
 
     Raises:
-        UserError: for a window that is too short.
+        UserError: if the window is too short.
     """
     check_length(length)
     start = _spread(length - WIDTH)
@@ -236,7 +236,7 @@ def penalty_effects(prior: Prior, length: int) -> PenaltyEffects:
 
 
 def gradient_effects(prior: Prior, length: int) -> GradientEffects:
-    """Pushes of the prior's penalty in windows of ``length`` bp; arguments as above."""
+    """Return pushes of a prior's penalty; arguments and errors are those of penalty_effects."""
     check_length(length)
     noise = pushes(prior, _noise(length))
     half = length // 2
@@ -256,7 +256,7 @@ def gradient_effects(prior: Prior, length: int) -> GradientEffects:
 
 
 def _spread(last: int) -> NDArray[np.int64]:
-    """Whole numbers from 0 to ``last``: all near either end, and not too many between."""
+    """Return whole numbers from 0 to ``last``: all near either end, and not too many between."""
     every = np.arange(last + 1)
     if last < _EVERY:
         return every
@@ -267,7 +267,7 @@ def _spread(last: int) -> NDArray[np.int64]:
 
 
 def _with_motifs(length: int, *starts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(k, length) zeros with motifs added at each of the (k,) starts."""
+    """Return (k, length) zeros with motifs added at each of the (k,) starts."""
     tracks = np.zeros((len(starts[0]), length))
     rows = np.arange(len(tracks))[:, None]
     for start in starts:
@@ -280,7 +280,7 @@ def _noise(length: int) -> NDArray[np.float64]:
 
 
 def _folded(track: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(L // 2,) mean of the positions that are as far from the nearest end."""
+    """Return (L // 2,) means of the positions that are as far from the nearest end."""
     half = len(track) // 2
     folded: NDArray[np.float64] = (track[:half] + track[::-1][:half]) / 2
     return folded
@@ -289,14 +289,14 @@ def _folded(track: NDArray[np.float64]) -> NDArray[np.float64]:
 def effects_of(
     priors: Sequence[tuple[str, Prior]], length: int
 ) -> dict[str, tuple[PenaltyEffects, GradientEffects]]:
-    """Both kinds of effects by prior.
+    """Return both kinds of effects by prior.
 
     Args:
         priors: names and priors.
-        length: of the window in bp.
+        length: length of the window in bp.
 
     Raises:
-        UserError: for a window that is too short, or a prior without a penalty on attributions.
+        UserError: if the window is too short, or a prior has no penalty on attributions.
     """
     for name, prior in priors:
         if not prior.overrides("penalty"):

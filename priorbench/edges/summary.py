@@ -1,4 +1,4 @@
-"""What the effects at the ends of the window add up to: a boundary to use, and tables."""
+"""Conclusions from the effects at the ends of the window: a boundary to use, and tables."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ import pandas as pd
 
 from priorbench.statistics import ALPHA, smallest_p
 from priorbench.study.plan import BASELINE
+from priorbench.study.trial import SETTING_COLUMNS
 
 from .penalty_effects import GradientEffects, PenaltyEffects
-from .tests_over_seeds import without_boundary
+from .tests_over_seeds import TABLE_COLUMNS, without_boundary
 from .trained_models import TrainedEdges
 
 Effects = Mapping[str, tuple[PenaltyEffects, GradientEffects]]
-"""by prior"""
-_READ = ["task", "contrast", "prior", "baseline", "n", "verdict"]
+"""both kinds of effects, by the spec of the prior"""
 NOTABLE = 0.05
 """share of what separates noise from one motif from which an effect is called notable"""
 
 
 @dataclass(frozen=True)
 class EdgeConclusion:
-    """What follows for one prior with the choice of a boundary.
+    """Which boundary to use for one prior, and why.
 
     Attributes:
         default: spec of the prior whose boundary is the default, which is periodic for Fourier.
         boundaries: specs that differ from it in the boundary, itself included.
-        gentlest: of these, the one whose largest effect on the penalty is the smallest.
+        gentlest: spec of the boundary whose largest effect on the penalty is the smallest.
         notable: whether the largest effect of the default reaches NOTABLE.
-        tests: how many tests of a boundary against the default there are in trained models.
-        seeds: the most paired seeds of those tests.
+        tests: number of tests of a boundary against the default in trained models.
+        seeds: largest number of paired seeds in those tests.
         reachable: whether so many seeds can give a significant difference at all.
         better: boundary and contrast of the tests that call a boundary better than the default.
-        worse: the same for worse.
-        advised: the gentlest of the boundaries that no test calls worse than the default.
+        worse: boundary and contrast of the tests that call a boundary worse than the default.
+        advised: spec of the gentlest boundary that no test calls worse than the default.
         own: contrast and verdict of the tests that call the default different from the baseline.
-        shared: those of them in which every boundary has the same verdict, so that it is not
+        shared: items of ``own`` in which every boundary has the same verdict, so that it is not
             the boundary's doing.
     """
 
@@ -58,11 +58,11 @@ class EdgeConclusion:
 
 
 def conclusions(effects: Effects, trained: Sequence[TrainedEdges]) -> list[EdgeConclusion]:
-    """One for every prior of which several boundaries were looked at.
+    """Return a conclusion for every prior of which several boundaries were examined.
 
     Args:
-        effects: of the penalties.
-        trained: of trained models; may be none.
+        effects: effects of the penalties, by prior.
+        trained: what trained models do; may be empty.
     """
     groups: dict[str, list[str]] = {}
     for spec in effects:
@@ -77,10 +77,9 @@ def conclusions(effects: Effects, trained: Sequence[TrainedEdges]) -> list[EdgeC
 def _conclusion(
     default: str, specs: Sequence[str], effects: Effects, trained: Sequence[TrainedEdges]
 ) -> EdgeConclusion:
-    tables = [setting.table.assign(task=setting.task) for setting in trained]
-    everything = pd.concat([pd.DataFrame(columns=_READ), *tables], ignore_index=True)
-    rows = everything[(everything["baseline"] == default) & everything["prior"].isin(specs)]
-    own, shared = _against_baseline(default, specs, everything)
+    table = trained_table(trained)
+    rows = table[(table["baseline"] == default) & table["prior"].isin(specs)]
+    own, shared = _against_baseline(default, specs, table)
     seeds = int(rows["n"].max()) if len(rows) else 0
     called = {
         verdict: [
@@ -94,42 +93,38 @@ def _conclusion(
     left = [spec for spec in specs if spec not in {prior for prior, _ in called["worse"]}]
     arms = rows["prior"].nunique() if len(rows) else 0
     return EdgeConclusion(
-        default,
-        specs,
-        min(specs, key=size.__getitem__),
-        size[default] >= NOTABLE,
-        len(rows),
-        seeds,
-        seeds > 1 and arms * smallest_p(seeds) <= ALPHA,
-        called["better"],
-        called["worse"],
-        min(left, key=size.__getitem__),
-        own,
-        shared,
+        default=default,
+        boundaries=specs,
+        gentlest=min(specs, key=size.__getitem__),
+        notable=size[default] >= NOTABLE,
+        tests=len(rows),
+        seeds=seeds,
+        reachable=seeds > 1 and arms * smallest_p(seeds) <= ALPHA,
+        better=called["better"],
+        worse=called["worse"],
+        advised=min(left, key=size.__getitem__),
+        own=own,
+        shared=shared,
     )
 
 
 def _against_baseline(
     default: str, specs: Sequence[str], rows: pd.DataFrame
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Contrasts in which the default differs from the baseline, and in which all boundaries do."""
+    """Return the contrasts in which the default differs from none, and those in which all do."""
     called = rows[(rows["baseline"] == BASELINE) & rows["verdict"].isin(["better", "worse"])]
     own, shared = [], []
     for _, row in called[called["prior"] == default].iterrows():
-        found = (str(row["contrast"]), str(row["verdict"]))
-        own.append(found)
-        alike = called[
-            (called[["task", "contrast", "verdict"]] == row[["task", "contrast", "verdict"]]).all(
-                axis=1
-            )
-        ]
+        own.append((str(row["contrast"]), str(row["verdict"])))
+        columns = ["task", "contrast", "verdict"]
+        alike = called[(called[columns] == row[columns]).all(axis=1)]
         if set(specs) <= set(alike["prior"]):
-            shared.append(found)
+            shared.append(own[-1])
     return own, shared
 
 
 def summary_table(effects: Effects) -> pd.DataFrame:
-    """One row per prior: its effects as single numbers."""
+    """Return one row per prior: its effects as single numbers."""
     return pd.DataFrame(
         {
             "prior": prior,
@@ -147,7 +142,7 @@ def summary_table(effects: Effects) -> pd.DataFrame:
 
 
 def curve_tables(effects: Effects) -> dict[str, pd.DataFrame]:
-    """Every curve in full, long, by name: position, pairs, ramp, noise and pushes."""
+    """Return every curve in full, long, by name: position, pairs, ramp, noise and pushes."""
     tables: dict[str, list[pd.DataFrame]] = {}
     for prior, (penalty, gradient) in effects.items():
         columns: dict[str, dict[str, Any]] = {
@@ -178,13 +173,13 @@ def curve_tables(effects: Effects) -> dict[str, pd.DataFrame]:
 
 
 def trained_table(trained: Sequence[TrainedEdges]) -> pd.DataFrame:
-    """The tests of every setting, one below the other."""
-    return pd.concat(
-        [
-            setting.table.assign(
-                task=setting.task, dataset=setting.dataset, architecture=setting.architecture
-            )
-            for setting in trained
-        ],
-        ignore_index=True,
-    )
+    """Return the tests of every setting, one below the other."""
+    tables = [
+        setting.table.assign(
+            task=setting.task, dataset=setting.dataset, architecture=setting.architecture
+        )
+        for setting in trained
+    ]
+    if not tables:
+        return pd.DataFrame(columns=[*TABLE_COLUMNS, *SETTING_COLUMNS])
+    return pd.concat(tables, ignore_index=True)

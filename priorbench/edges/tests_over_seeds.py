@@ -1,7 +1,7 @@
 """Tests of contrasts over seeds: priors against none, and boundaries against the default.
 
-Priors are compared by the number that a contrast gives a trial, seed by seed, so that what is
-tested is a difference in differences.
+Priors are compared by the number that a contrast gives a trial (`contrasts.py`), seed by seed, so
+that what is tested is a difference in differences.
 """
 
 from __future__ import annotations
@@ -11,32 +11,32 @@ from typing import Any
 
 import pandas as pd
 
-from priorbench.comparison.within_dataset import DIFFERENCE_COLUMNS
+from priorbench.comparison.within_dataset import DIFFERENCE_COLUMNS, judged_rows
 from priorbench.components.specs import split_spec
-from priorbench.statistics import HOLM, Evidence, impute_failures, judge, paired_difference
+from priorbench.statistics import HOLM, impute_failures, paired_difference
 from priorbench.study.plan import BASELINE
 
-from .contrasts import CONTRASTS, Contrast
+from .contrasts import CONTRASTS
 
 _NO_CONTRAST = 0.0
-"""what a random attribution has at most: it is the same at all places"""
+"""the contrast of a random attribution, which is the same at all places"""
 TABLE_COLUMNS = ("contrast", "prior", "baseline", "failed", *DIFFERENCE_COLUMNS)
 
 
 def edge_table(values: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """One row per contrast and prior: the paired difference to its baseline, over seeds.
+    """Test the paired difference of each prior to its baseline, contrast by contrast.
 
     Failed and collapsed trials count as the worst of all values of a contrast and of 0, which is
     what a random attribution has. p is adjusted by Holm's method over the priors with the same
     baseline, contrast by contrast.
 
     Args:
-        values: columns prior, seed, failed, and one of every contrast.
-        pairs: of prior and baseline.
+        values: one row per trial, with the columns prior, seed, failed, and one for each contrast.
+        pairs: priors, each with its baseline.
 
     Returns:
-        a table with TABLE_COLUMNS; verdicts are ``better``, ``worse`` and ``inconclusive``, or ""
-        where a single pair gives no p.
+        a table with TABLE_COLUMNS, one row per contrast and prior; verdicts are ``better``,
+        ``worse`` and ``inconclusive``, or "" where a single pair gives no p.
     """
     rows: list[dict[str, Any]] = []
     for contrast in CONTRASTS:
@@ -53,8 +53,10 @@ def edge_table(values: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.Dat
             failed = values.pivot_table(index="seed", columns="prior", values="failed")
             for baseline in dict.fromkeys(base for _, base in pairs):
                 arms = [prior for prior, base in pairs if base == baseline]
-                found = list(_differences(wide, failed, arms, baseline))
-                rows += [{"contrast": contrast.name, **row} for row in _judged(found, contrast)]
+                family = list(_differences(wide, failed, arms, baseline))
+                signs = [1.0 if contrast.higher_is_better else -1.0] * len(family)
+                judged = judged_rows(family, signs, HOLM)
+                rows += [{"contrast": contrast.name, **row} for row in judged]
     return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
 
 
@@ -68,21 +70,12 @@ def _differences(
         if len(pairs):
             base, own = (pairs[arm].to_numpy(dtype=float) for arm in (baseline, prior))
             lost = failed.loc[pairs.index, [baseline, prior]].sum().sum()
-            found = vars(paired_difference(base, own))
-            yield {"prior": prior, "baseline": baseline, "failed": int(lost), **found}
-
-
-def _judged(rows: list[dict[str, Any]], contrast: Contrast) -> list[dict[str, Any]]:
-    sign = 1.0 if contrast.higher_is_better else -1.0
-    judged = judge([Evidence(sign * row["difference"], row["p"]) for row in rows], HOLM)
-    return [
-        {**row, "p_adjusted": found.p_adjusted, "verdict": found.verdict}
-        for row, found in zip(rows, judged, strict=True)
-    ]
+            difference = vars(paired_difference(base, own))
+            yield {"prior": prior, "baseline": baseline, "failed": int(lost), **difference}
 
 
 def pairs_of(priors: Sequence[str]) -> list[tuple[str, str]]:
-    """What is compared: every prior with none, and every boundary with the same prior's default."""
+    """Pair every prior with none, and every boundary with the same prior's default."""
     against_none = [(prior, BASELINE) for prior in priors if prior != BASELINE]
     return against_none + [
         (prior, default)
@@ -92,7 +85,7 @@ def pairs_of(priors: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def without_boundary(spec: str) -> str:
-    """A prior's spec without its option ``boundary``; a composition as it is."""
+    """Return a prior's spec without its option ``boundary``; a composition as it is."""
     if "+" in spec:
         return spec
     name, options = split_spec(spec)

@@ -1,4 +1,8 @@
-"""What trained models do near the ends of the window: the settings of a run, tested over seeds."""
+"""What trained models do near the ends of the window, setting by setting of a finished run.
+
+`contrasts.py` scores each model, `tests_over_seeds.py` tests priors; `summary.py` draws the
+conclusion.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from priorbench.comparison.paired_runs import EVALUATE
 from priorbench.data.dataset import Dataset
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 from priorbench.study.plan import BASELINE
+from priorbench.study.trial import EVALUATE, SettingKey
 
 from .contrasts import (
     DistanceCurve,
@@ -29,20 +33,20 @@ from .tests_over_seeds import edge_table, pairs_of
 
 @dataclass(frozen=True)
 class TrainedEdges:
-    """The trained models of one task, dataset and architecture.
+    """What the trained models of one setting do near the ends.
 
     Attributes:
-        task: spec.
-        dataset: name.
-        architecture: spec.
-        length: of the window in bp.
+        task: spec of the task.
+        dataset: name of the dataset.
+        architecture: spec of the architecture.
+        length: length of the window in bp.
         priors: specs, the baseline first.
-        seeds: how many.
+        seeds: number of seeds.
         values: one row per trial: prior, seed, failed, and the value of every contrast.
-        table: see :func:`edge_table`.
-        curves: by prior, means over the seeds that ended well; without the priors of which
-            none did.
-        background: (L // 2,) by prior, see :func:`background_curve`; the same.
+        table: what :func:`edge_table` returns.
+        curves: mean :class:`DistanceCurve` by prior, over the seeds that ended well; without the
+            priors of which none did.
+        background: (L // 2,) mean of :func:`background_curve` by prior, over the same seeds.
         runs: labels of the runs that its trials are of; none where there is only one run.
     """
 
@@ -60,28 +64,24 @@ class TrainedEdges:
 
 
 def trained_edges(run: Run) -> list[TrainedEdges]:
-    """The settings of a run whose datasets say where their motifs stand."""
-    groups: dict[tuple[str, str, str], list[tuple[str, Mapping[str, Any]]]] = {}
+    """Examine every setting of a run whose dataset says where its motifs are."""
+    groups: dict[SettingKey, list[tuple[str, Mapping[str, Any]]]] = {}
     for trial, record in run.records.items():
         if record["stage"] == EVALUATE and has_places(_dataset(run, record)):
             key = (record["task"], record["dataset"], record["architecture"])
             groups.setdefault(key, []).append((trial, record))
-    return [_setting(run, *key, trials) for key, trials in groups.items()]
+    return [_examine(run, key, trials) for key, trials in groups.items()]
 
 
 def _dataset(run: Run, record: Mapping[str, Any]) -> Dataset:
     return run.datasets[f"{record['task']}/{record['dataset']}"]
 
 
-def _setting(
-    run: Run,
-    task: str,
-    dataset: str,
-    architecture: str,
-    trials: Sequence[tuple[str, Mapping[str, Any]]],
+def _examine(
+    run: Run, setting: SettingKey, trials: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> TrainedEdges:
-    opened = run.datasets[f"{task}/{dataset}"]
-    sequences = sequences_of(opened)
+    dataset = _dataset(run, trials[0][1])
+    sequences = sequences_of(dataset)
     rows: list[dict[str, Any]] = []
     curves: dict[str, list[DistanceCurve]] = {}
     background: dict[str, list[NDArray[np.float64]]] = {}
@@ -100,17 +100,15 @@ def _setting(
     values = pd.DataFrame(rows)
     priors = sorted(values["prior"].unique(), key=lambda prior: prior != BASELINE)
     return TrainedEdges(
-        task,
-        dataset,
-        architecture,
-        opened.length,
+        *setting,
+        dataset.length,
         priors,
         values["seed"].nunique(),
         values,
         edge_table(values, pairs_of(priors)),
-        {prior: _mean_curve(found) for prior, found in curves.items()},
-        {prior: np.mean(found, axis=0) for prior, found in background.items()},
-        run.runs_of((task, dataset, architecture)),
+        {prior: _mean_curve(of_seeds) for prior, of_seeds in curves.items()},
+        {prior: np.mean(of_seeds, axis=0) for prior, of_seeds in background.items()},
+        run.runs_of(setting),
     )
 
 

@@ -1,3 +1,3 @@
-"""What a worker does: trains one trial, or several at once, and writes their folders; who hands
-out trials belongs in `backends`.
+"""What a worker does: trains one trial, or several at once, and writes their folders; handing out
+trials belongs in `backends`.
 """

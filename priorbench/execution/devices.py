@@ -16,6 +16,7 @@ from priorbench.errors import UserError
 
 CPU, CUDA = "cpu", "cuda"
 _CLAIMED: list[IO[str]] = []
+"""the lock of the GPU that this process has claimed, kept open"""
 
 
 @dataclass(frozen=True)
@@ -25,41 +26,42 @@ class Device:
     Attributes:
         kind: ``cpu`` or ``cuda``.
         slots: how many trials run at once.
-        why: what was found, for the one who asks why this one.
+        why: why this kind was chosen.
     """
 
     kind: str
     slots: int
     why: str
 
-    def told(self) -> str:
-        """Such as ``cpu, 2 workers (auto: no GPU found)``."""
+    @property
+    def summary(self) -> str:
+        """A line such as ``cpu, 2 workers (auto: no GPU found)``."""
         return f"{self.kind}, {self.slots} worker{'s' if self.slots != 1 else ''} ({self.why})"
 
 
-def choose_device(wanted: str, *, gpus: int, cores: int, jobs: int | None, hint: str) -> Device:
-    """The device of a run, and how many trials it runs at once.
+def choose_device(requested: str, *, gpus: int, cores: int, jobs: int | None, hint: str) -> Device:
+    """Choose the device of a run, and how many trials it runs at once.
 
     Args:
-        wanted: ``auto``, ``cpu`` or ``cuda``.
-        gpus: how many there are.
+        requested: ``auto``, ``cpu`` or ``cuda``.
+        gpus: number of GPUs.
         cores: how many trials can run at once on processors.
         jobs: how many trials the user wants at once; None for one a core, or one a GPU.
-        hint: what to do about it where no GPU is found.
+        hint: what the user can do where there is no GPU.
 
     Raises:
-        UserError: for ``cuda`` where there is no GPU.
+        UserError: if ``cuda`` is requested and there is no GPU.
     """
-    if wanted == CUDA and not gpus:
+    if requested == CUDA and not gpus:
         raise UserError(f"--device cuda: {hint}")
-    if wanted == CPU or not gpus:
-        return Device(CPU, jobs or cores, "as asked" if wanted == CPU else "auto: no GPU found")
-    found = f"{gpus} GPU{'s' if gpus > 1 else ''}"
-    return Device(CUDA, jobs or gpus, found if wanted == CUDA else f"auto: {found} found")
+    if requested == CPU or not gpus:
+        return Device(CPU, jobs or cores, "as asked" if requested == CPU else "auto: no GPU found")
+    count = f"{gpus} GPU{'s' if gpus > 1 else ''}"
+    return Device(CUDA, jobs or gpus, count if requested == CUDA else f"auto: {count} found")
 
 
 def claim_device(kind: str, folder: Path) -> torch.device:
-    """The CPU, or the GPU that this process keeps until it ends: the one with the fewest others.
+    """Return the CPU, or claim the GPU that the fewest processes use and keep it to the end.
 
     A process claims a GPU by locking a file in the folder, which the system unlocks when the
     process dies. Files are named after the machine and the GPU itself, as processes that share the
@@ -67,7 +69,7 @@ def claim_device(kind: str, folder: Path) -> torch.device:
 
     Args:
         kind: ``cpu`` or ``cuda``.
-        folder: which the processes that share the GPUs have in common.
+        folder: a folder that is the same for all processes that share the GPUs.
 
     Raises:
         RuntimeError: if this process sees no GPU.
@@ -79,7 +81,7 @@ def claim_device(kind: str, folder: Path) -> torch.device:
         if not count:
             raise RuntimeError(f"the worker on {platform.node()} sees no GPU")
         for turn in itertools.count():
-            share, index = divmod(turn, count)  # every GPU once before one is shared
+            share, index = divmod(turn, count)  # every GPU is taken once before one is shared
             file = _locked(folder / f".gpu-{platform.node()}-{_identity(index)}-{share}.lock")
             if file is not None:
                 _CLAIMED.append(file)
@@ -89,12 +91,12 @@ def claim_device(kind: str, folder: Path) -> torch.device:
 
 
 def _identity(index: int) -> str:
-    """The GPU's own name, which does not depend on CUDA_VISIBLE_DEVICES."""
+    """Return the GPU's own name, which does not depend on CUDA_VISIBLE_DEVICES."""
     return str(getattr(torch.cuda.get_device_properties(index), "uuid", index))
 
 
 def _locked(path: Path) -> IO[str] | None:
-    """The file, locked, or None if another process has it."""
+    """Lock a file and return it, or None if another process holds its lock."""
     file = path.open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

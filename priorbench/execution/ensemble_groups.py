@@ -11,47 +11,47 @@ from priorbench.components.contracts import Prior
 from priorbench.study.trial import Trial
 
 
-def grouped(trials: Sequence[Trial], most: int) -> list[list[Trial]]:
-    """Trials that differ in their seed, weight and options of the prior only, in groups.
+def group_trials(trials: Sequence[Trial], most: int) -> list[list[Trial]]:
+    """Group trials that differ in their seed, weight and options of the prior only.
 
-    Of a group that is too large parts of almost equal size are made. Groups come in the order of
+    A group that is too large is split into parts of almost equal size. Groups come in the order of
     their first trials.
 
     Args:
-        trials: to be trained.
+        trials: the trials to be trained.
         most: how many may train at once.
     """
     if most == 1:
         return [[trial] for trial in trials]
-    forms = {spec: form_of(spec) for spec in {trial.prior for trial in trials}}
-    found: dict[Hashable, list[Trial]] = {}
+    forms = {spec: prior_form(spec) for spec in {trial.prior for trial in trials}}
+    groups: dict[Hashable, list[Trial]] = {}
     for trial in trials:
-        found.setdefault(common(trial, forms[trial.prior]), []).append(trial)
-    return [part for group in found.values() for part in _parts(group, most)]
+        groups.setdefault(ensemble_key(trial, forms[trial.prior]), []).append(trial)
+    return [part for group in groups.values() for part in _split(group, most)]
 
 
 @dataclass(frozen=True)
 class PriorForm:
-    """What a prior makes of a network.
+    """What of a prior decides which networks can train at once with its own.
 
     Attributes:
-        names: of its components.
-        adapts: whether it changes the network, so that other weights make another one.
+        names: names of the priors that it is composed of.
+        adapts: whether it changes the network, so that another weight makes another network.
     """
 
     names: tuple[str, ...]
     adapts: bool
 
 
-def form_of(spec: str) -> PriorForm:
-    """Of a prior."""
+def prior_form(spec: str) -> PriorForm:
+    """Return the form of the prior with this spec."""
     prior: Prior = registry.build("prior", spec)
     names = tuple(specs.split_spec(text)[0] for text, _ in specs.split_composition(spec))
     return PriorForm(names, prior.overrides("adapt"))
 
 
-def common(trial: Trial, form: PriorForm) -> Hashable:
-    """What trials that train at once must have in common."""
+def ensemble_key(trial: Trial, form: PriorForm) -> Hashable:
+    """Return what trials that train at once must have in common."""
     return (
         trial.setting,
         trial.stage,
@@ -63,7 +63,7 @@ def common(trial: Trial, form: PriorForm) -> Hashable:
     )
 
 
-def _parts(group: list[Trial], most: int) -> list[list[Trial]]:
+def _split(group: list[Trial], most: int) -> list[list[Trial]]:
     count = math.ceil(len(group) / most)
     ends = [round(len(group) * (part + 1) / count) for part in range(count)]
     return [group[start:end] for start, end in zip([0, *ends], ends, strict=False)]

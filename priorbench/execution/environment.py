@@ -1,12 +1,12 @@
-"""What a run was made with."""
+"""What a run was made with: versions, machine, command."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
 import platform
+import shlex
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 PACKAGES = (
@@ -24,10 +24,10 @@ PACKAGES = (
 
 
 def environment(device: str, workers: int) -> dict[str, Any]:
-    """Versions, platform, device and threads, as plain values."""
+    """Return versions, platform, device and threads, as plain values."""
     import torch
 
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),
@@ -38,14 +38,12 @@ def environment(device: str, workers: int) -> dict[str, Any]:
         "threads_per_worker": 1,
     }
     if device == "cuda":
-        found["gpus"] = [
+        facts["gpus"] = [
             torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())
         ]
-    return found
+    return facts
 
 
-def command_line(arguments: Sequence[str] | None = None) -> str:
-    """The command that was given, quoted for a shell."""
-    import shlex
-
-    return shlex.join(["priorbench", *(sys.argv[1:] if arguments is None else arguments)])
+def command_line() -> str:
+    """Return the command that this process was started with, quoted for a shell."""
+    return shlex.join(["priorbench", *sys.argv[1:]])

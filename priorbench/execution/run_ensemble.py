@@ -1,4 +1,8 @@
-"""Runs trials that train at once, and writes the folder of each as soon as it ends."""
+"""Trains several trials at once, and writes the folder of each as soon as it ends.
+
+`run_group.py` hands over the jobs, in a worker process; `training/ensemble/fit.py` trains them.
+Where that is not possible, smaller ensembles, or `run_trial.py`, take over.
+"""
 
 from __future__ import annotations
 
@@ -18,26 +22,22 @@ from priorbench.training.ensemble.trainer import CommonTraining
 from priorbench.training.schedules import schedule_of
 
 from .devices import claim_device
-from .ensemble_groups import common, form_of
+from .ensemble_groups import ensemble_key, prior_form
+from .job import Job, TrialParts
+from .process_state import prepare_process
 from .run_trial import (
-    Job,
-    TrainingPrice,
-    TrialParts,
     evaluate,
-    failure,
-    forget_peak_memory,
+    failure_record,
     in_one_line,
-    peak_memory_mib,
-    prepare,
     refuse_changed_code,
     run_trial,
-    step_time_alone,
     write_record,
 )
+from .training_price import price_of_some_steps
 
 _NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
-# how many fit into memory, by what they have in common, as this process has found out
-_room: dict[Hashable, int] = {}
+_most_at_once: dict[Hashable, int] = {}
+"""how many trials fit into memory, by what they have in common, as this process has learnt"""
 
 
 class FoldersTakenOver(FileNotFoundError):
@@ -45,13 +45,13 @@ class FoldersTakenOver(FileNotFoundError):
 
 
 def run_ensemble(jobs: Sequence[Job]) -> str:
-    """Train trials at once; evaluate and score each, and write its folder, as soon as it ends.
+    """Train trials at once; evaluate each and write its folder as soon as it ends.
 
     Where memory does not suffice, halves of them are trained at once; where they cannot be trained
     at once, each alone. Never raises for a trial's failure.
 
     Args:
-        jobs: trials that differ in their seed, weight and options of the prior only.
+        jobs: jobs whose trials differ in their seed, weight and options of the prior only.
 
     Returns:
         why they were not all trained at once, or "".
@@ -66,60 +66,60 @@ def run_ensemble(jobs: Sequence[Job]) -> str:
     try:
         # once for all, so that equal priors are of one class
         registry.use_plugins(jobs[0].plugins)
-        kind = _kind(jobs[0])
-        if len(jobs) <= _room.get(kind, len(jobs)):
+        key = _key(jobs[0])
+        if len(jobs) <= _most_at_once.get(key, len(jobs)):
             _train_at_once(jobs, left)
             return ""
         too_large, reason = True, ""
     except FoldersTakenOver:
         raise
-    except (Exception, SystemExit) as error:  # if it is a trial's own, it fails alone too
+    except (Exception, SystemExit) as error:  # an error of one trial will fail that trial alone
         too_large, reason = is_out_of_memory(error), in_one_line(error)
         if too_large:
-            _room[_kind(jobs[0])] = len(jobs) // 2
-    # after the block: the error holds the tensors of its frames
+            _most_at_once[_key(jobs[0])] = len(jobs) // 2
+    # outside of the except clause, in which the error still holds the tensors of its frames
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if too_large:
-        return _in_halves(left)
+        return _train_in_halves(left)
     for job in left:
         run_trial(job)
     return f"{len(left)} were trained one by one: {reason}"
 
 
-def _in_halves(jobs: Sequence[Job]) -> str:
+def _train_in_halves(jobs: Sequence[Job]) -> str:
     notes = [run_ensemble(half) for half in (jobs[::2], jobs[1::2]) if half]
-    size = max(1, _room[_kind(jobs[0])])
-    told = f"there was not enough memory for all, but for {size} at once"
-    return next((note for note in notes if note), told)
+    size = max(1, _most_at_once[_key(jobs[0])])
+    own_note = f"there was not enough memory for all, but for {size} at once"
+    return next((note for note in notes if note), own_note)
 
 
-def _kind(job: Job) -> Hashable:
-    return common(job.trial, form_of(job.trial.prior))
+def _key(job: Job) -> Hashable:
+    return ensemble_key(job.trial, prior_form(job.trial.prior))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was not enough memory, of a GPU or of the machine."""
+    """Return whether an error says that the GPU or the machine has not enough memory."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
 
 
 def _train_at_once(jobs: Sequence[Job], left: list[Job]) -> None:
-    """Those whose folders are written are taken out of ``left``."""
-    prepare()
-    made = [TrialParts.of(job) for job in jobs]
+    """Run jobs at once; take each out of ``left`` when its folder is written."""
+    prepare_process()
+    parts = [TrialParts.of(job) for job in jobs]
     for job in jobs:
         refuse_changed_code(job.trial)
-    run, trial, task = RunDirectory(jobs[0].run), jobs[0].trial, made[0].task
+    run, trial, task = RunDirectory(jobs[0].run), jobs[0].trial, parts[0].task
     device = claim_device(trial.device, jobs[0].run)
     schedule = schedule_of(task, trial.scale, trial.precision)
-    terms = CommonTraining(task, made[0].dataset, schedule, device)
+    common = CommonTraining(task, parts[0].dataset, schedule, device)
     with ExitStack() as stack:
         folders = [stack.enter_context(run.in_progress(job.trial.id)) for job in jobs]
         try:
-            _fill(jobs, made, folders, terms, left)
+            _fill_folders(parts, folders, common, left)
         except Exception as error:
             waiting = [folders[jobs.index(job)] for job in left]
             if not all(folder.exists() for folder in waiting):
@@ -127,38 +127,28 @@ def _train_at_once(jobs: Sequence[Job], left: list[Job]) -> None:
             raise
 
 
-def _fill(
-    jobs: Sequence[Job],
-    made: Sequence[TrialParts],
-    folders: Sequence[Path],
-    terms: CommonTraining,
-    left: list[Job],
+def _fill_folders(
+    parts: Sequence[TrialParts], folders: Sequence[Path], common: CommonTraining, left: list[Job]
 ) -> None:
-    run, started = RunDirectory(jobs[0].run), time.perf_counter()
-    # what a prior costs is told by a training alone: sizes of ensembles differ
-    prices = [_price(parts, terms) for parts in made]
-    models = [parts.model() for parts in made]
-    own = [MemberTraining(parts.regularisation, parts.luck) for parts in made]
+    run, started = RunDirectory(parts[0].job.run), time.perf_counter()
+    # what a prior costs is measured alone: ensembles differ in their size
+    prices = [price_of_some_steps(member, common.schedule, common.device) for member in parts]
+    models = [member.model() for member in parts]
+    own = [MemberTraining(member.regularisation, member.luck) for member in parts]
     training = 0.0
-    for index, trained in fit_ensemble(models, own, terms):
+    for index, trained in fit_ensemble(models, own, common):
+        member, folder = parts[index], folders[index]
         now = time.perf_counter()
         training += now - started
         try:
-            record = evaluate(made[index], trained, folders[index], terms.device, prices[index])
+            record = evaluate(member, trained, folder, common.device, prices[index])
         except (Exception, SystemExit) as error:  # what went wrong is the trial's result
             if is_out_of_memory(error):
                 raise
-            record = failure(error)
-        record["ensemble"] = len(jobs)
-        seconds = training / len(jobs) + time.perf_counter() - now
-        write_record(jobs[index], folders[index], record, seconds)
-        run.finish(folders[index], jobs[index].trial.id)
-        left.remove(jobs[index])
+            record = failure_record(error)
+        record["ensemble"] = len(parts)
+        seconds = training / len(parts) + time.perf_counter() - now
+        write_record(member.job, folder, record, seconds)
+        run.finish(folder, member.job.trial.id)
+        left.remove(member.job)
         started = time.perf_counter()
-
-
-def _price(parts: TrialParts, terms: CommonTraining) -> TrainingPrice:
-    """Time per step and memory of a network alone, by some of its steps."""
-    forget_peak_memory()
-    seconds = step_time_alone(parts, terms.schedule, terms.device)
-    return TrainingPrice(seconds, peak_memory_mib(terms.device))

@@ -1,4 +1,9 @@
-"""What runs trials: processes of this machine, or the workers of a cluster."""
+"""Runs a group of jobs in a worker process, and says what became of each.
+
+Engines (`backends/local.py`, `backends/cluster.py`) call :func:`run_group` in their workers;
+`run_trial.py` runs a job alone, `run_ensemble.py` several at once, `score_again.py` those of
+trials that were trained before. Where a worker died, the engine finds out here what it finished.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,12 @@ from dataclasses import dataclass
 from priorbench.files import write_json
 from priorbench.run_directory import FAILED, RunDirectory
 
+from .job import Job
 from .run_ensemble import run_ensemble
-from .run_trial import Job, in_one_line, is_outdated, measure_trial, run_trial
+from .run_trial import in_one_line, run_trial
+from .score_again import needs_scoring, score_again
 
 DIED_TWICE = "its worker died twice (killed, or out of memory?)"
-
 
 Group = tuple[Job, ...]
 """jobs that are handed over together, and train at once"""
@@ -23,9 +29,9 @@ class TrialOutcome:
     """What became of a job.
 
     Attributes:
-        trial: id.
+        trial: id of the trial.
         status: ``done``, ``collapsed`` or ``failed``.
-        reason: why it collapsed or failed, or "".
+        reason: why the trial collapsed or failed, or "".
         note: what else the user should know of how it ran, or "".
     """
 
@@ -36,47 +42,63 @@ class TrialOutcome:
 
 
 def run_group(group: Group) -> list[TrialOutcome]:
-    """Run or score trials; what a worker process calls."""
+    """Run or score the trials of a group, write their folders, and return what became of each."""
     if len(group) > 1:
         note = run_ensemble(group)
-        found = [ended(job) for job in group]
-        return [dataclasses.replace(found[0], note=note), *found[1:]]
-    job = group[0]
-    run, trial = RunDirectory(job.run), job.trial.id
-    if not job.again:
+        first, *others = map(outcome_of, group)
+        return [dataclasses.replace(first, note=note), *others]
+    (job,) = group
+    if not job.score_only:
         run_trial(job)
-        return [ended(job)]
+        return [outcome_of(job)]
     try:
-        with run.in_progress(trial):
-            measure_trial(job)
+        with RunDirectory(job.run).in_progress(job.trial.id):
+            score_again(job)
     except Exception as error:  # one trial's trouble must not keep the others from their scores
-        return [unscored(job, in_one_line(error))]
-    return [ended(job)]
+        return [_unscored(job, in_one_line(error))]
+    return [outcome_of(job)]
 
 
-def is_finished(job: Job) -> bool:
-    """Whether somebody has run it already."""
-    record = RunDirectory(job.run).record(job.trial.id)
-    return record is not None and record["status"] != FAILED and not is_outdated(record, job.wanted)
-
-
-def ended(job: Job) -> TrialOutcome:
-    """What the record says."""
+def outcome_of(job: Job) -> TrialOutcome:
+    """Return what the record of a job's trial says."""
     record = RunDirectory(job.run).record(job.trial.id)
     if record is None:
         return TrialOutcome(job.trial.id, FAILED, "its record could not be read back")
     return TrialOutcome(job.trial.id, str(record["status"]), str(record.get("reason", "")))
 
 
-def unscored(job: Job, problem: str) -> TrialOutcome:
-    """A trial that was trained before and could not be scored again; it stays as it is."""
+def _unscored(job: Job, problem: str) -> TrialOutcome:
+    """Return the outcome of a job that could not be scored again; its trial stays as it is."""
     return TrialOutcome(job.trial.id, FAILED, f"could not be scored again: {problem}")
 
 
-def given_up(job: Job, reason: str, traceback: str = "") -> TrialOutcome:
-    """Record that a trial failed which nobody lived to record."""
-    if job.again:
-        return unscored(job, reason)
+def split_finished(group: Group) -> tuple[list[TrialOutcome], Group]:
+    """Return the outcomes of the jobs that somebody has finished, and the jobs that are left."""
+    left = tuple(job for job in group if not _is_finished(job))
+    return [outcome_of(job) for job in group if job not in left], left
+
+
+def _is_finished(job: Job) -> bool:
+    record = RunDirectory(job.run).record(job.trial.id)
+    return (
+        record is not None
+        and record["status"] != FAILED
+        and not needs_scoring(record, job.measurements)
+    )
+
+
+def give_up(job: Job, reason: str, traceback: str = "") -> TrialOutcome:
+    """Record the failure of a trial whose workers died, unless one of them finished it.
+
+    Args:
+        job: the job that is not tried again.
+        reason: why.
+        traceback: what the engine knows of the death, or "".
+    """
+    if _is_finished(job):
+        return outcome_of(job)
+    if job.score_only:
+        return _unscored(job, reason)
     with RunDirectory(job.run).new_trial(job.trial.id) as folder:
         record = {
             "trial": job.trial.id,

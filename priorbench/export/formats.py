@@ -1,4 +1,4 @@
-"""`priorbench export`: a finished run as files for other programs."""
+"""Writes a finished run in one of the formats of `priorbench export`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .tracks import export_bigwig, export_modisco
 
 _TRACKS = {"bigwig": export_bigwig, "modisco": export_modisco}
 _MODISCO_WINDOW = 400
-"""the default of modisco's -w, which no window may be shorter than"""
+"""the default of modisco's -w; no sequence may be shorter"""
 
 
 @dataclass(frozen=True)
 class ExportedFiles:
-    """What was written.
+    """What an export has written.
 
     Attributes:
-        paths: the files.
-        hints: lines for the user.
+        paths: paths of the files.
+        hints: lines that tell the user how to go on.
     """
 
     paths: Sequence[Path]
@@ -38,10 +38,11 @@ def export_run(
 
     Args:
         root: the run directory.
-        folder: where to.
+        folder: folder to write to.
         kind: ``csv``, ``latex``, ``parquet``, ``bigwig``, ``modisco`` or ``figures``.
-        attribution: for bigwig and modisco: spec of one that was scored; None for the first.
-        each_trial: for bigwig and modisco: every trial too.
+        attribution: spec of an attribution that was scored, None for the first; for bigwig and
+            modisco only.
+        each_trial: whether every trial is written too; for bigwig and modisco only.
 
     Raises:
         UserError: if the run cannot be written in this format.
@@ -61,9 +62,9 @@ def export_run(
 
 
 def _modisco_hints(run: Run, paths: Sequence[Path]) -> list[str]:
-    longest = min(dataset.length for dataset in run.datasets.values())
+    shortest = min(dataset.length for dataset in run.datasets.values())
     sequences, attributions = paths[:2]
     return [
         f"next: modisco motifs -s {sequences} -a {attributions} -n 2000 "
-        f"-w {min(_MODISCO_WINDOW, longest)} -o modisco.h5"
+        f"-w {min(_MODISCO_WINDOW, shortest)} -o modisco.h5"
     ]

@@ -1,4 +1,4 @@
-"""A run's tables as files: CSV, LaTeX, Parquet."""
+"""Writes a run's tables as files: CSV, LaTeX, Parquet."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from priorbench.comparison.paired_runs import EVALUATE, REFERENCE, SETTING_COLUMNS, counted_scores
+from priorbench.comparison.paired_runs import counted_scores, floors_of
 from priorbench.errors import UserError
-from priorbench.evaluation import scoring
 from priorbench.files import write_text
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
+from priorbench.results.tables import as_csv
 from priorbench.run_directory import DONE
+from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
 _GROUP = [*SETTING_COLUMNS, "attribution", "metric", "axis"]
 _LATEX_DIGITS = 3
@@ -29,23 +30,21 @@ _IN_LATEX = {
 
 
 def means_table(results: pd.DataFrame) -> pd.DataFrame:
-    """One row per setting, attribution, metric and prior: n, failed, mean and sd over seeds.
+    """Return n, failed, mean and sd over seeds by setting, attribution, metric and prior.
 
     Failed trials count as the worst outcome of all priors; a comparison counts them as the worst of
     its two arms.
 
     Args:
-        results: with the columns of results.csv.
+        results: a table with the columns of results.csv.
     """
-    floors = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
+    floors = floors_of(results)
     rows = []
     evaluated = results[results["stage"] == EVALUATE]
     for key, group in evaluated.groupby(_GROUP, sort=False):
         names = dict(zip(_GROUP, map(str, key), strict=True))
-        of_setting = (floors[SETTING_COLUMNS].astype(str) == list(names.values())[:3]).all(axis=1)
-        floor = floors.loc[of_setting & (floors["metric"] == names["metric"]), "value"]
-        metric = METRICS[names["metric"]]
-        values = counted_scores(group, metric, float(floor.iloc[0]) if len(floor) else None)
+        floor = floors.get(tuple(names[column] for column in (*SETTING_COLUMNS, "metric")))
+        values = counted_scores(group, METRICS[names["metric"]], floor)
         for prior, of_prior in group.assign(value=values).groupby("prior", sort=False):
             known = of_prior["value"].dropna()
             rows.append(
@@ -67,11 +66,11 @@ def export_tables(run: Run, folder: Path, kind: str) -> list[Path]:
 
     Args:
         run: a finished run.
-        folder: where to; is made if it is missing.
+        folder: folder to write to; it is made if it is missing.
         kind: ``csv``, ``latex`` or ``parquet``.
 
     Raises:
-        UserError: for ``parquet`` where nothing can write it.
+        UserError: if ``parquet`` is requested and no package can write it.
     """
     tables = {
         "comparisons": run.comparisons,
@@ -86,7 +85,7 @@ def _csv(tables: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
     paths = []
     for name, table in tables.items():
         paths.append(folder / f"{name}.csv")
-        write_text(paths[-1], table.to_csv(index=False, lineterminator="\n"))
+        write_text(paths[-1], as_csv(table))
     return paths
 
 
@@ -105,23 +104,24 @@ def _parquet(tables: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
 
 def _latex(tables: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
     paths = []
-    for name, wanted in _IN_LATEX.items():
+    for name, columns in _IN_LATEX.items():
         paths.append(folder / f"{name}.tex")
-        write_text(paths[-1], latex_table(tables[name], wanted))
+        write_text(paths[-1], latex_table(tables[name], columns))
     return paths
 
 
-def latex_table(table: pd.DataFrame, wanted: list[str]) -> str:
-    """A booktabs longtable, for ``\\usepackage{booktabs,longtable}``; all names are escaped.
+def latex_table(table: pd.DataFrame, columns: list[str]) -> str:
+    """Return a booktabs longtable, for ``\\usepackage{booktabs,longtable}``; names are escaped.
 
     Args:
         table: what to show.
-        wanted: columns; task, architecture and attribution come before them where they vary.
+        columns: columns to show; task, architecture and attribution come before them where they
+            vary.
     """
     beside = ("task", "architecture", "attribution")
     # metrics of no attribution leave it empty
     first = [c for c in beside if table.loc[~table[c].isin(["", None]), c].nunique() > 1]
-    shown = table[[*first, *wanted]]
+    shown = table[[*first, *columns]]
     text = shown.to_latex(
         index=False,
         escape=True,

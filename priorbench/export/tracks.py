@@ -1,4 +1,4 @@
-"""A run's attributions as files: bigWig for genome browsers, npz for TF-MoDISco."""
+"""Writes a run's attributions as files: bigWig for genome browsers, npz for TF-MoDISco."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.comparison.paired_runs import EVALUATE
 from priorbench.data.dataset import Dataset
 from priorbench.data.formats.encoding import BASES
 from priorbench.errors import UserError
 from priorbench.files import slug
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
+from priorbench.study.trial import EVALUATE
 
 
 @dataclass(frozen=True)
 class AttributionTrack:
-    """An attribution of a dataset's attributed sequences.
+    """Attributions of a dataset's attributed sequences, to be written as a file.
 
     Attributes:
-        setting: task, dataset and architecture, as a folder's name.
-        dataset: what was attributed.
-        name: of the file, without an ending.
-        attribution: (M, L) float32.
+        setting: task, dataset and architecture, as the name of a folder.
+        dataset: the dataset that was attributed.
+        name: name of the file, without an ending.
+        attribution: (M, L) float32 attributions.
     """
 
     setting: str
@@ -42,31 +42,31 @@ class ChromosomeValues:
 
     Attributes:
         position: (k,) int64 positions, ascending, counted from 0.
-        value: (k,) float64.
+        value: (k,) float64 values.
     """
 
     position: NDArray[np.int64]
     value: NDArray[np.float64]
 
-    def runs(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
-        """The first position and the values of every unbroken stretch."""
+    def stretches(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """Yield the first position and the values of every unbroken stretch."""
         cuts = np.flatnonzero(np.diff(self.position) > 1) + 1
         for part in np.split(np.arange(len(self.position)), cuts):
             yield int(self.position[part[0]]), self.value[part]
 
 
 def tracks_of(run: Run, attribution: str, *, each_trial: bool) -> Iterator[AttributionTrack]:
-    """The mean over the seeds of every prior, setting by setting; then every trial, if asked for.
+    """Yield the mean over seeds of every prior, setting by setting; before it that of each trial.
 
     Trials that failed or collapsed have no attribution that means anything; they are left out.
 
     Args:
         run: a finished run.
-        attribution: spec of one that was scored.
-        each_trial: whether to give every trial's own, too.
+        attribution: spec of an attribution that was scored.
+        each_trial: whether each trial's own attributions are wanted, too.
 
     Raises:
-        UserError: if no trial ended well, or for an attribution that was not scored.
+        UserError: if no trial ended well, or the attribution was not scored.
     """
     if attribution not in run.attributions:
         known = ", ".join(run.attributions)
@@ -85,7 +85,7 @@ def tracks_of(run: Run, attribution: str, *, each_trial: bool) -> Iterator[Attri
         total: NDArray[np.float64] = np.zeros((len(dataset.attributed), dataset.length))
         for seed, trial in sorted(trials):
             arrays = run.arrays(trial, attribution)
-            assert arrays is not None  # of a trial that is done
+            assert arrays is not None  # the trial is done
             total += arrays.attribution
             if each_trial:
                 own = f"{names[prior]}-seed{seed}"
@@ -95,51 +95,50 @@ def tracks_of(run: Run, attribution: str, *, each_trial: bool) -> Iterator[Attri
 
 
 def _names(specs: Sequence[str]) -> dict[str, str]:
-    """A file's name by spec; specs that would share one are numbered."""
-    found: dict[str, str] = {}
+    """Return a file's name by spec; specs that would share one are numbered."""
+    names: dict[str, str] = {}
     for spec in dict.fromkeys(specs):
         name, number = slug(spec), 1
-        while name in found.values():
+        while name in names.values():
             number += 1
             name = f"{slug(spec)}-{number}"
-        found[spec] = name
-    return found
+        names[spec] = name
+    return names
 
 
 def on_genome(dataset: Dataset, attribution: NDArray[np.floating]) -> dict[str, ChromosomeValues]:
-    """Attributions along the chromosomes, by name, plus strand first to last.
+    """Return attributions along the chromosomes, by name, plus strand first to last.
 
     Windows that were read on the minus strand are turned back; where windows overlap, the mean
     counts.
 
     Args:
-        dataset: one whose windows have places.
-        attribution: (M, L) of its attributed rows.
+        dataset: a dataset whose windows have places.
+        attribution: (M, L) attributions of its attributed rows.
     """
     assert dataset.place is not None
     number, start, strand = dataset.place[dataset.attributed].T
     turned = np.where(strand[:, None] < 0, attribution[:, ::-1], attribution)
     position = start[:, None] + np.arange(attribution.shape[1])
-    found = {}
+    values = {}
     for index in np.unique(number).tolist():
         rows = number == index
         places, inverse = np.unique(position[rows].ravel(), return_inverse=True)
         sums = np.bincount(inverse, weights=turned[rows].ravel().astype(np.float64))
-        found[str(dataset.meta["chromosomes"][index])] = ChromosomeValues(
-            places, sums / np.bincount(inverse)
-        )
-    return found
+        name = str(dataset.meta["chromosomes"][index])
+        values[name] = ChromosomeValues(places, sums / np.bincount(inverse))
+    return values
 
 
 def write_bigwig(
-    path: Path, spans: Mapping[str, ChromosomeValues], sizes: Mapping[str, int]
+    path: Path, values: Mapping[str, ChromosomeValues], sizes: Mapping[str, int]
 ) -> None:
-    """Write a bigWig.
+    """Write a bigWig file.
 
     Args:
-        path: is replaced if it exists.
-        spans: values by chromosome.
-        sizes: bp by chromosome, of the whole genome and in its order.
+        path: path of the file, which is replaced if it exists.
+        values: values by chromosome.
+        sizes: lengths in bp by chromosome, of the whole genome and in its order.
     """
     import pyBigWig
 
@@ -147,9 +146,9 @@ def write_bigwig(
     try:
         file.addHeader(list(sizes.items()))
         for chrom in sizes:
-            if chrom in spans:
-                for start, values in spans[chrom].runs():
-                    file.addEntries(chrom, start, values=values.tolist(), span=1, step=1)
+            if chrom in values:
+                for start, stretch in values[chrom].stretches():
+                    file.addEntries(chrom, start, values=stretch.tolist(), span=1, step=1)
     finally:
         file.close()
 
@@ -157,10 +156,16 @@ def write_bigwig(
 def export_bigwig(
     run: Run, folder: Path, attribution: str, *, each_trial: bool = False
 ) -> list[Path]:
-    """A bigWig per setting and prior, the mean over seeds; arguments as :func:`tracks_of`.
+    """Write a bigWig per setting and prior, the mean over seeds.
+
+    Args:
+        run: a finished run.
+        folder: folder to write to.
+        attribution: spec of an attribution that was scored.
+        each_trial: whether each trial gets a file, too.
 
     Raises:
-        UserError: as there, and if no dataset of the run has coordinates.
+        UserError: if there is nothing to export, or no dataset of the run has coordinates.
     """
     _check_places(run)
     paths = []
@@ -192,12 +197,13 @@ def _check_places(run: Run) -> None:
 def export_modisco(
     run: Run, folder: Path, attribution: str, *, each_trial: bool = False
 ) -> list[Path]:
-    """For every setting sequences.npz, and one npz per prior; arguments as :func:`tracks_of`.
+    """Write sequences.npz of every setting, and an npz of attributions per prior.
 
     Both hold one array ``arr_0`` of shape (M, 4, L), rows A C G T, as ``modisco motifs -s -a``
     reads them. Attributions are those of the observed base, 0 for the other three; TF-MoDISco
     takes what is given for the other three as hypothetical contributions. Sequences are on the
-    strand on which they were read.
+    strand on which they were read. Arguments and errors are those of :func:`export_bigwig`, but no
+    coordinates are needed.
     """
     paths: dict[Path, None] = {}
     for track in tracks_of(run, attribution, each_trial=each_trial):

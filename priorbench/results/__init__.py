@@ -1,3 +1,3 @@
-"""A run’s tables: written from its trials, read back, and joined with those of other runs; tests
+"""A run's tables: written from its trials, read back, and joined with those of other runs; tests
 of them belong in `comparison`.
 """

@@ -1,4 +1,7 @@
-"""From tuning trials to the weights that evaluation uses, and to tuning.csv."""
+"""The weights that tuning trials choose for the evaluation, and tuning.csv.
+
+`study/tuning_rule.py` has the rule; here it is given what the tuning trials left behind.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,13 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from priorbench.components.specs import split_spec
-from priorbench.evaluation.stored_arrays import read_arrays, stored_attribution
 from priorbench.metrics import METRICS
 from priorbench.run_directory import DONE, RunDirectory
 from priorbench.statistics import leave_one_out
 from priorbench.study.plan import BASELINE, Plan
-from priorbench.study.trial import TUNE, Trial
+from priorbench.study.trial import SETTING_COLUMNS, TUNE, SettingKey, Trial
 from priorbench.study.tuning_rule import (
     LOCALISATION,
     STABILITY,
@@ -31,10 +32,10 @@ from priorbench.study.tuning_rule import (
     untuned,
 )
 
-SettingKey = tuple[str, str, str]
-_SETTING = ("task", "dataset", "architecture")
+from .stored_trials import trial_attribution
+
 TUNING_COLUMNS = [
-    *_SETTING,
+    *SETTING_COLUMNS,
     "prior",
     "rule",
     *(field.name for field in dataclasses.fields(AssessedWeight)),
@@ -43,16 +44,16 @@ TUNING_FILE = "tuning.csv"
 
 
 def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
-    """One row per setting, prior and weight, one weight of every prior chosen.
+    """Choose one weight of every prior in every setting, and return all that were tried.
 
     Args:
         plan: resolved; its tuning trials have ended. One that is missing counts as failed.
-        run: where their records are.
+        run: the run directory that holds their records.
 
     Returns:
-        columns TUNING_COLUMNS; the fields of :class:`tuning.AssessedWeight` are explained there.
-        Settings are in the plan's order, priors in the study's, weights ascending; ``none`` has one
-        row.
+        a table with TUNING_COLUMNS, one row per setting, prior and weight; the fields of
+        :class:`tuning_rule.AssessedWeight` are explained there. Settings are in the plan's order,
+        priors in the study's, weights ascending; ``none`` has one row.
     """
     study, rows = plan.study, []
     weights = cast("Mapping[str, Mapping[str, float]]", study.weights)
@@ -62,36 +63,33 @@ def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
         settings[trial.setting].append(trial)
     for setting, trials in settings.items():
         task = split_spec(setting[0])[0]
-        tried = _Trials(trials, plan, run)
+        tuning = _TuningTrials(trials, plan, run)
         criterion = criterion_of(
-            study.tuning_rule, localised=tried.localised, seeds=len(study.tuning_seed_list)
+            study.tuning_rule, localised=tuning.localised, seeds=len(study.tuning_seed_list)
         )
-        baseline = tried.at(BASELINE, 0.0, criterion)
+        baseline = tuning.tried_weight(BASELINE, 0.0, criterion)
         for prior in study.priors:
             centre = weights[prior][task]
             if prior == BASELINE:
-                found = [reference(baseline, criterion=criterion, margin=study.loss_margin)]
+                assessed = [reference(baseline, criterion=criterion, margin=study.loss_margin)]
             elif prior not in grids:
-                found = [untuned(centre)]
+                assessed = [untuned(centre)]
             else:
-                found = choose(
-                    [tried.at(prior, weight, criterion) for weight in grids[prior][task]],
+                assessed = choose(
+                    [tuning.tried_weight(prior, w, criterion) for w in grids[prior][task]],
                     baseline,
                     rule=study.tuning_rule,
                     criterion=criterion,
                     margin=study.loss_margin,
                     centre=centre,
                 )
-            rows += [_row(setting, prior, study.tuning_rule, assessed) for assessed in found]
+            cells = dict(zip(SETTING_COLUMNS, setting, strict=True))
+            cells |= {"prior": prior, "rule": study.tuning_rule}
+            rows += [{**cells, **vars(weight)} for weight in assessed]
     return pd.DataFrame(rows, columns=TUNING_COLUMNS)
 
 
-def _row(setting: SettingKey, prior: str, rule: str, assessed: AssessedWeight) -> dict[str, Any]:
-    named = dict(zip(_SETTING, setting, strict=True))
-    return {**named, "prior": prior, "rule": rule, **vars(assessed)}
-
-
-class _Trials:
+class _TuningTrials:
     """The tuning trials of a setting, by prior and weight."""
 
     def __init__(self, trials: Sequence[Trial], plan: Plan, run: RunDirectory) -> None:
@@ -105,20 +103,20 @@ class _Trials:
 
     @property
     def localised(self) -> bool:
-        """Whether a trial of the setting has a localisation: whether motif positions are known."""
+        """Whether a trial of the setting has a localisation, so that motif positions are known."""
         return any(math.isfinite(self._localisation(trial)) for trial in self.trials)
 
-    def at(self, prior: str, weight: float, criterion: str) -> TriedWeight:
-        """What the trials of one weight left behind, seed by seed."""
-        found = self.arms[prior, weight]
-        by_seed = {trial.seed: validation_loss(self.records[trial.id]) for trial in found}
+    def tried_weight(self, prior: str, weight: float, criterion: str) -> TriedWeight:
+        """Return the validation losses of a weight, seed by seed, and its score by a criterion."""
+        arm = self.arms[prior, weight]
+        by_seed = {trial.seed: validation_loss(self.records[trial.id]) for trial in arm}
         losses = np.array([by_seed.get(seed, math.inf) for seed in self.seeds])
         score = math.nan
         if np.isfinite(losses).all():
             if criterion == LOCALISATION:
-                score = float(np.mean([self._localisation(trial) for trial in found]))
+                score = float(np.mean([self._localisation(trial) for trial in arm]))
             elif criterion == STABILITY:
-                score = self._stability(found)
+                score = self._stability(arm)
         return TriedWeight(weight, losses, score)
 
     def _localisation(self, trial: Trial) -> float:
@@ -127,19 +125,15 @@ class _Trials:
         return math.nan if value is None else float(value)
 
     def _stability(self, trials: Sequence[Trial]) -> float:
-        tracks = [self._attribution(trial) for trial in trials]
+        tracks = [trial_attribution(self.run, trial.id, self.spec) for trial in trials]
         return float(leave_one_out(METRICS[STABILITY].function(tracks)).mean())
-
-    def _attribution(self, trial: Trial) -> NDArray[np.float32]:
-        path = self.run.trial(trial.id) / "arrays.npz"
-        return stored_attribution(read_arrays(path), self.spec)
 
 
 def validation_loss(record: Mapping[str, Any]) -> float:
-    """Validation prediction loss of the epoch that was kept; infinite if the trial failed.
+    """Return the validation prediction loss of the epoch that was kept; infinite after a failure.
 
     Args:
-        record: record.json of a trial.
+        record: contents of the trial's record.json.
     """
     if record.get("status") != DONE:
         return math.inf
@@ -147,17 +141,25 @@ def validation_loss(record: Mapping[str, Any]) -> float:
 
 
 def chosen_weights(table: pd.DataFrame) -> dict[tuple[SettingKey, str], float]:
-    """The chosen weight by setting and prior."""
+    """Return the chosen weight by setting and prior.
+
+    Args:
+        table: what :func:`choose_weights` returns.
+    """
     chosen = table[table["chosen"]]
-    columns = (chosen[name] for name in (*_SETTING, "prior", "weight"))
+    columns = (chosen[name] for name in (*SETTING_COLUMNS, "prior", "weight"))
     return {
         ((str(task), str(dataset), str(architecture)), str(prior)): float(weight)
         for task, dataset, architecture, prior, weight in zip(*columns, strict=True)
     }
 
 
-def told(table: pd.DataFrame) -> list[str]:
-    """A line for every weight that was chosen, for the terminal."""
+def choice_lines(table: pd.DataFrame) -> list[str]:
+    """Return a line for every weight that was chosen, for the terminal.
+
+    Args:
+        table: what :func:`choose_weights` returns.
+    """
     chosen = table[table["chosen"] & (table["prior"] != BASELINE)]
     return [
         f"{row['task']}/{row['dataset']} {row['architecture']}: {row['prior']} "
@@ -167,13 +169,8 @@ def told(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def no_tuning() -> pd.DataFrame:
-    """The table of a run whose weights were not tuned."""
-    return pd.DataFrame(columns=TUNING_COLUMNS)
-
-
 def read_tuning(root: Path) -> pd.DataFrame:
-    """tuning.csv of a run directory, as written; empty where weights were not tuned."""
+    """Return tuning.csv of a run directory, as written; empty where weights were not tuned."""
     path = root / TUNING_FILE
     if not path.is_file():
         return no_tuning()
@@ -182,3 +179,8 @@ def read_tuning(root: Path) -> pd.DataFrame:
     return table.assign(
         note=table["note"].fillna("").astype(str), criterion=table["criterion"].fillna("")
     )
+
+
+def no_tuning() -> pd.DataFrame:
+    """Return the table of a run whose weights were not tuned."""
+    return pd.DataFrame(columns=TUNING_COLUMNS)

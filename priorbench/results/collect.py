@@ -1,35 +1,39 @@
-"""From trial folders to results.csv and comparisons.csv, and back for the report."""
+"""Collects the scores of all trials into results.csv, and writes the tables of comparisons.
+
+`evaluation/scoring.py` computed the scores before, for the record of each trial; those of several
+seeds together are added here. `comparison/` pairs and tests them afterwards, and
+`finished_run.py` reads the tables back.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from priorbench.comparison.option_trends import trends
+from priorbench.comparison.option_trends import task_options, trends
 from priorbench.comparison.over_datasets import compare_across
-from priorbench.comparison.paired_runs import REFERENCE, paired_runs
-from priorbench.comparison.within_dataset import agreement_of, compare_pairs
+from priorbench.comparison.paired_runs import paired_runs
+from priorbench.comparison.trial_agreement import agreement_of
+from priorbench.comparison.within_dataset import compare_pairs
 from priorbench.components.contracts import Metric
-from priorbench.data.dataset import load_dataset
 from priorbench.evaluation import scoring
 from priorbench.evaluation.reference_scores import discovery_floors, stored_references
 from priorbench.files import write_text
 from priorbench.metrics import METRICS
-from priorbench.metrics.motif_set import NOTHING_FOUND, MotifSet
+from priorbench.metrics.motif_set import NOTHING_FOUND
 from priorbench.run_directory import DONE, RunDirectory
 from priorbench.study.declared import claims_of
 from priorbench.study.plan import BASELINE, Plan
-from priorbench.study.trial import Trial
+from priorbench.study.trial import REFERENCE, SETTING_COLUMNS, SettingKey, Trial
 
-from .tables import _CACHED_TRIALS, _attribution, _motifs, as_csv, task_options
+from .stored_trials import trial_attribution, trial_motifs
+from .tables import as_csv
 
 Row = tuple[Any, ...]
 """cells in the order of RESULT_COLUMNS"""
@@ -37,9 +41,7 @@ RESULT_COLUMNS = [
     "trial",
     "stage",
     "status",
-    "task",
-    "dataset",
-    "architecture",
+    *SETTING_COLUMNS,
     "prior",
     "weight",
     "seed",
@@ -51,178 +53,23 @@ RESULT_COLUMNS = [
 ]
 
 
-def _collect(plan: Plan, scores: _Scores) -> pd.DataFrame:
-    """One row per trial, attribution and metric, reference rows included, in the plan's order."""
-    references = _references(plan)
-    rows: list[Row] = []
-    # trials of different stages are scored on different data
-    for setting in _grouped(plan.trials, lambda trial: (trial.setting, trial.stage)):
-        known = {
-            spec: scores.known(setting, spec, references[setting[0].setting])
-            for spec in ("", *plan.study.attributions)
-        }
-        for trial in setting:
-            for spec, names in known.items():
-                rows += scores.rows(trial, spec, names)
-    table = pd.DataFrame([*rows, *_reference_rows(references)], columns=RESULT_COLUMNS)
-    return table.astype({"seed": "Int64"})
-
-
-class _Scores:
-    """Every score of every trial, by the spec of the attribution; "" for metrics of none."""
-
-    def __init__(self, plan: Plan, run: RunDirectory) -> None:
-        self.plan, self.run = plan, run
-        self.datasets = {key: load_dataset(folder) for key, folder in plan.datasets.items()}
-        self.status: dict[str, str | None] = {}
-        self.costs: dict[str, dict[str, float]] = {}
-        self.found: dict[str, dict[str, dict[str, float]]] = {}
-        for trial_id, record in run.records(trial.id for trial in plan.trials):
-            self._keep(trial_id, record)
-        for arm in _grouped(plan.trials, lambda trial: trial.arm):
-            for spec in plan.study.attributions:
-                self._add_agreement([trial for trial in arm if spec in self.found[trial.id]], spec)
-        for trial, baseline in _with_baseline(plan.trials):
-            costs, reference = self.costs[trial.id], self.costs[baseline.id]
-            if costs and reference:
-                own = self.found[trial.id].setdefault("", {})
-                own |= scoring.score_against(costs, reference)
-
-    def statuses(self) -> Counter[str]:
-        """How many trials have which status."""
-        return Counter(map(str, self.status.values()))
-
-    def _keep(self, trial: str, record: Mapping[str, Any] | None) -> None:
-        """What rows are made of; a hundred thousand whole records would fill the memory."""
-        self.status[trial] = None if record is None else record["status"]
-        self.costs[trial] = dict(record.get("costs", {})) if record else {}
-        self.found[trial] = {
-            spec: {sys.intern(name): _number(value) for name, value in scores.items()}
-            for spec, scores in (record or {}).get("metrics", {}).items()
-        }
-
-    def _add_agreement(self, trials: Sequence[Trial], spec: str) -> None:
-        tracks = [_attribution(self.run, trial.id, spec) for trial in trials]
-        for trial, scores in zip(trials, scoring.score_seeds(tracks), strict=True):
-            self.found[trial.id][spec] |= scores
-        if trials and self.plan.wanted(trials[0]).discovery:
-            sets = [
-                _motifs(self.run, trial.id, spec, trial.task) or NOTHING_FOUND for trial in trials
-            ]
-            for trial, scores in zip(trials, scoring.score_motif_sets(sets), strict=True):
-                self.found[trial.id][spec] |= scores
-
-    def known(
-        self, setting: Sequence[Trial], spec: str, references: Mapping[str, Mapping[str, float]]
-    ) -> set[str]:
-        """The metrics of an attribution that these data can have.
-
-        What some finished trial has; where none finished, what chance has.
-        """
-        finished = [trial for trial in setting if self.status[trial.id] == DONE]
-        found = {
-            name
-            for trial in finished or setting
-            for name, value in self.found[trial.id].get(spec, {}).items()
-            if math.isfinite(value)
-        }
-        if not finished:
-            floor = references[scoring.RANDOM]
-            found |= {
-                name
-                for name, metric in METRICS.items()
-                if metric.of_attribution == bool(spec) and math.isfinite(floor.get(name, math.nan))
-            }
-        seeds = len({trial.seed for trial in setting})
-        return {name for name in found if not METRICS[name].of_arm or seeds > 1}
-
-    def rows(self, trial: Trial, spec: str, known: set[str]) -> list[Row]:
-        """A trial's scores in the order of METRICS; NaN where one that failed has none."""
-        status = self.status[trial.id]
-        if status is None:
-            return []
-        scores = self.found[trial.id].get(spec, {})
-        names = known if status != DONE else known & set(scores)
-        about = (trial.id, trial.stage, status, *trial.setting)
-        arm = (trial.prior, trial.weight, trial.seed, spec)
-        return [
-            (*about, *arm, *_score(metric, scores.get(metric.name, math.nan)))
-            for metric in METRICS.values()
-            if metric.name in names
-        ]
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def _grouped(trials: Iterable[Trial], key: Any) -> list[list[Trial]]:
-    groups: dict[Any, list[Trial]] = defaultdict(list)
-    for trial in trials:
-        groups[key(trial)].append(trial)
-    return list(groups.values())
-
-
-def _with_baseline(trials: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
-    baselines = {(t.setting, t.stage, t.seed): t for t in trials if t.prior == BASELINE}
-    pairs = [(trial, baselines.get((trial.setting, trial.stage, trial.seed))) for trial in trials]
-    return [(trial, baseline) for trial, baseline in pairs if baseline is not None]
-
-
-def _score(metric: Metric, value: float) -> Row:
-    """The last cells of a row."""
-    return (metric.name, metric.axis, value, metric.higher_is_better)
-
-
-_References = dict[tuple[str, str, str], dict[str, dict[str, float]]]
-
-
-def _references(plan: Plan) -> _References:
-    """Scores of chance, of motif search and of the oracle for every setting."""
-    found: _References = {}
-    for setting in dict.fromkeys(trial.setting for trial in plan.trials):
-        found[setting] = stored_references(plan.datasets[f"{setting[0]}/{setting[1]}"], setting[0])
-        if plan.study.discovery:
-            found[setting][scoring.RANDOM] |= discovery_floors()
-    return found
-
-
-def _reference_rows(references: _References) -> list[Row]:
-    # they have no trial, weight and seed
-    return [
-        (
-            *(math.nan, REFERENCE, DONE, *setting, name, math.nan, math.nan, ""),
-            *_score(METRICS[metric], value),
-        )
-        for setting, found in references.items()
-        for name, scores in found.items()
-        for metric, value in scores.items()
-        if math.isfinite(value)
-    ]
-
-
 def write_results(plan: Plan, run: RunDirectory) -> Counter[str]:
-    """Write results.csv and comparisons.csv; across.csv and trends.csv where there is a point.
+    """Write results.csv and comparisons.csv, and across.csv and trends.csv where they have rows.
 
-    The one is for several datasets, the other for several values of an option of a task.
+    across.csv is for several datasets, trends.csv for several values of an option of a task.
 
     Returns:
         how many trials of the plan have which status.
     """
     scores = _Scores(plan, run)
-    results = _collect(plan, scores)
-
-    @lru_cache(maxsize=_CACHED_TRIALS)
-    def attribution(trial: str, spec: str) -> NDArray[np.float32]:
-        return _attribution(run, trial, spec)
-
+    results = _results_table(plan, scores)
     tasks = {trial.id: trial.task for trial in plan.trials}
-
-    def discovered(trial: str, spec: str) -> MotifSet | None:
-        return _motifs(run, trial, spec, tasks[trial])
-
     claims = claims_of(plan.study.model_dump(mode="json"))
-    agreement = agreement_of(results, attribution, discovered)
+    agreement = agreement_of(
+        results,
+        partial(trial_attribution, run),
+        lambda trial, spec: trial_motifs(run, trial, spec, tasks[trial]),
+    )
     pairs = paired_runs(results, agreement, claims.baseline)
     write_text(run.root / "results.csv", as_csv(results))
     write_text(run.root / "comparisons.csv", as_csv(compare_pairs(pairs, claims)))
@@ -237,3 +84,159 @@ def write_results(plan: Plan, run: RunDirectory) -> Counter[str]:
         else:
             write_text(run.root / name, as_csv(table))
     return scores.statuses()
+
+
+def _results_table(plan: Plan, scores: _Scores) -> pd.DataFrame:
+    """Make one row per trial, attribution and metric, in the plan's order, then reference rows."""
+    references = _references(plan)
+    rows: list[Row] = []
+    # trials of different stages are scored on different data
+    for trials in _grouped(plan.trials, lambda trial: (trial.setting, trial.stage)):
+        names = {
+            spec: scores.metric_names(trials, spec, references[trials[0].setting])
+            for spec in ("", *plan.study.attributions)
+        }
+        for trial in trials:
+            for spec, metrics in names.items():
+                rows += scores.rows(trial, spec, metrics)
+    table = pd.DataFrame([*rows, *_reference_rows(references)], columns=RESULT_COLUMNS)
+    return table.astype({"seed": "Int64"})
+
+
+class _Scores:
+    """Every score of every trial, by the spec of the attribution; "" for metrics of none."""
+
+    def __init__(self, plan: Plan, run: RunDirectory) -> None:
+        self.plan, self.run = plan, run
+        self.status: dict[str, str | None] = {}
+        self.costs: dict[str, dict[str, float]] = {}
+        self.values: dict[str, dict[str, dict[str, float]]] = {}
+        for trial_id, record in run.records(trial.id for trial in plan.trials):
+            self._keep(trial_id, record)
+        for arm in _grouped(plan.trials, lambda trial: trial.arm):
+            for spec in plan.study.attributions:
+                self._add_agreement([trial for trial in arm if spec in self.values[trial.id]], spec)
+        for trial, baseline in _with_baseline(plan.trials):
+            costs, reference = self.costs[trial.id], self.costs[baseline.id]
+            if costs and reference:
+                own = self.values[trial.id].setdefault("", {})
+                own |= scoring.score_against(costs, reference)
+
+    def _keep(self, trial: str, record: Mapping[str, Any] | None) -> None:
+        """Keep what rows are made of: a hundred thousand whole records would fill the memory."""
+        self.status[trial] = None if record is None else record["status"]
+        self.costs[trial] = dict(record.get("costs", {})) if record else {}
+        self.values[trial] = {
+            spec: {
+                sys.intern(name): math.nan if value is None else value
+                for name, value in scores.items()
+            }
+            for spec, scores in (record or {}).get("metrics", {}).items()
+        }
+
+    def _add_agreement(self, trials: Sequence[Trial], spec: str) -> None:
+        """Add how well each trial of an arm agrees with its other seeds."""
+        tracks = [trial_attribution(self.run, trial.id, spec) for trial in trials]
+        for trial, scores in zip(trials, scoring.score_seeds(tracks), strict=True):
+            self.values[trial.id][spec] |= scores
+        if trials and self.plan.wanted(trials[0]).discovery:
+            sets = [
+                trial_motifs(self.run, trial.id, spec, trial.task) or NOTHING_FOUND
+                for trial in trials
+            ]
+            for trial, scores in zip(trials, scoring.score_motif_sets(sets), strict=True):
+                self.values[trial.id][spec] |= scores
+
+    def statuses(self) -> Counter[str]:
+        """Count the trials by status."""
+        return Counter(map(str, self.status.values()))
+
+    def metric_names(
+        self, trials: Sequence[Trial], spec: str, references: Mapping[str, Mapping[str, float]]
+    ) -> set[str]:
+        """Return the metrics of an attribution that the trials of a setting can have.
+
+        These are the metrics that some finished trial has; where none finished, those that chance
+        has.
+        """
+        finished = [trial for trial in trials if self.status[trial.id] == DONE]
+        names = {
+            name
+            for trial in finished or trials
+            for name, value in self.values[trial.id].get(spec, {}).items()
+            if math.isfinite(value)
+        }
+        if not finished:
+            floor = references[scoring.RANDOM]
+            names |= {
+                name
+                for name, metric in METRICS.items()
+                if metric.of_attribution == bool(spec) and math.isfinite(floor.get(name, math.nan))
+            }
+        seeds = len({trial.seed for trial in trials})
+        return {name for name in names if not METRICS[name].of_arm or seeds > 1}
+
+    def rows(self, trial: Trial, spec: str, names: set[str]) -> list[Row]:
+        """Return a trial's scores in the order of METRICS; NaN where one that failed has none."""
+        status = self.status[trial.id]
+        if status is None:
+            return []
+        values = self.values[trial.id].get(spec, {})
+        shown = names if status != DONE else names & set(values)
+        about = (trial.id, trial.stage, status, *trial.setting)
+        arm = (trial.prior, trial.weight, trial.seed, spec)
+        return [
+            (*about, *arm, *_score_cells(metric, values.get(metric.name, math.nan)))
+            for metric in METRICS.values()
+            if metric.name in shown
+        ]
+
+
+def _grouped(
+    trials: Iterable[Trial], key: Callable[[Trial], Hashable]
+) -> Iterable[Sequence[Trial]]:
+    groups: dict[Hashable, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        groups[key(trial)].append(trial)
+    return groups.values()
+
+
+def _with_baseline(trials: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
+    """Return every trial with that of the baseline at the same seed, where there is one."""
+    baselines = {(t.setting, t.stage, t.seed): t for t in trials if t.prior == BASELINE}
+    pairs = [(trial, baselines.get((trial.setting, trial.stage, trial.seed))) for trial in trials]
+    return [(trial, baseline) for trial, baseline in pairs if baseline is not None]
+
+
+def _score_cells(metric: Metric, value: float) -> Row:
+    """Return the last cells of a row."""
+    return (metric.name, metric.axis, value, metric.higher_is_better)
+
+
+_References = Mapping[SettingKey, Mapping[str, Mapping[str, float]]]
+"""value by setting, reference and metric"""
+
+
+def _references(plan: Plan) -> _References:
+    """Return the scores of chance, of motif search and of the oracle for every setting."""
+    references = {}
+    for setting in dict.fromkeys(trial.setting for trial in plan.trials):
+        scores = stored_references(plan.datasets[f"{setting[0]}/{setting[1]}"], setting[0])
+        if plan.study.discovery:
+            scores[scoring.RANDOM] |= discovery_floors()
+        references[setting] = scores
+    return references
+
+
+def _reference_rows(references: _References) -> list[Row]:
+    # they have no trial, weight and seed
+    return [
+        (
+            *(math.nan, REFERENCE, DONE, *setting, name, math.nan, math.nan, ""),
+            *_score_cells(METRICS[metric], value),
+        )
+        for setting, by_name in references.items()
+        for name, scores in by_name.items()
+        for metric, value in scores.items()
+        if math.isfinite(value)
+    ]

@@ -1,11 +1,13 @@
-"""From trial folders to results.csv and comparisons.csv, and back for the report."""
+"""A finished run, read back from its directory for the report and for exports.
+
+`collect.py` writes the tables before; `joined_run.py` makes one run of several.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +17,43 @@ from numpy.typing import NDArray
 
 from priorbench.comparison.option_trends import TREND_COLUMNS
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS
-from priorbench.comparison.paired_runs import EVALUATE, Agreement
-from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, agreement_of
+from priorbench.comparison.trial_agreement import Agreement, agreement_of
+from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.components.contracts import TrialArrays
 from priorbench.data.codes import SCORED_ON
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.errors import UserError
-from priorbench.evaluation.stored_arrays import (
-    attributions_in,
-    read_arrays,
-    unpack,
-)
+from priorbench.evaluation.stored_arrays import attributions_in, read_arrays, unpack
 from priorbench.metrics.motif_set import MotifSet
 from priorbench.run_directory import RunDirectory
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.study import Study, read_toml
+from priorbench.study.trial import EVALUATE
 
 from .chosen_weights import no_tuning, read_tuning
-from .tables import _CACHED_TRIALS, _motifs, _read_csv, _read_optional
+from .stored_trials import trial_motifs
+from .tables import read_optional_table, read_table
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run, for the report; equal to itself only.
+    """A finished run, equal to itself only.
 
     Attributes:
         root: the run directory.
         study: contents of study.toml.
         environment: contents of environment.json.
-        results: results.csv, with the columns RESULT_COLUMNS.
-        comparisons: comparisons.csv, with the columns comparisons.COMPARISON_COLUMNS.
+        results: results.csv, with the columns collect.RESULT_COLUMNS.
+        comparisons: comparisons.csv, with the columns within_dataset.COMPARISON_COLUMNS.
         planned: how many trials the study has.
         records: record.json of every planned trial that has been run, by id.
         datasets: opened datasets by ``task/name``, as trials of stage ``evaluate`` see them.
-        tuning: tuning.csv, with the columns choosing.TUNING_COLUMNS; empty if weights were not
-            tuned.
-        across: across.csv, with the columns across.ACROSS_COLUMNS; empty for a run of one dataset.
-        trends: trends.csv, with the columns trends.TREND_COLUMNS; empty where nothing was swept.
+        tuning: tuning.csv, with the columns chosen_weights.TUNING_COLUMNS; empty if weights were
+            not tuned.
+        across: across.csv, with the columns over_datasets.ACROSS_COLUMNS; empty for a run of one
+            setting.
+        trends: trends.csv, with the columns option_trends.TREND_COLUMNS; empty where no option
+            takes three values.
     """
 
     root: Path
@@ -68,11 +70,11 @@ class Run:
 
     @property
     def parts(self) -> Mapping[str, Run]:
-        """The runs that it is made of by label; itself, unless it was joined."""
+        """The runs that it is made of, by label; itself, unless it was joined."""
         return {self.root.name: self}
 
     def runs_of(self, setting: Sequence[str]) -> Sequence[str]:
-        """Labels of the runs whose trials a setting holds; none where there is only one run.
+        """Return the labels of the runs whose trials a setting holds; none where there is one run.
 
         Args:
             setting: task, dataset, architecture.
@@ -90,11 +92,11 @@ class Run:
         return list(self.study["attributions"])
 
     def arrays(self, trial: str, attribution: str = "") -> TrialArrays | None:
-        """What a trial left behind for scoring, or None if it failed.
+        """Return what a trial left behind for scoring, or None if it failed.
 
         Args:
-            trial: its id.
-            attribution: spec of one that was scored; the main one if left out.
+            trial: id of the trial.
+            attribution: spec of an attribution that was scored; the main one if left out.
         """
         record = self.records[trial]
         path = self.root / "trials" / trial / "arrays.npz"
@@ -108,39 +110,33 @@ class Run:
         return unpack(stored, spec, dataset, record.get("costs", {}))
 
     def _dataset(self, record: Mapping[str, Any]) -> Dataset:
-        """What a trial was scored on."""
+        """Return the dataset that a trial was scored on."""
         key, scored = f"{record['task']}/{record['dataset']}", SCORED_ON[record["stage"]]
-        found = self.datasets[key]
-        if found.scored == scored:
-            return found
+        dataset = self.datasets[key]
+        if dataset.scored == scored:
+            return dataset
         return load_dataset(self.root / self.environment["datasets"][key], scored)
 
     def motifs(self, trial: str, attribution: str = "") -> MotifSet | None:
-        """What was discovered in a trial's attributions, or None if nobody has looked.
+        """Return the motifs in a trial's attributions, or None if nobody has looked for them.
 
         Args:
-            trial: its id.
-            attribution: spec of one that was scored; the main one if left out.
+            trial: id of the trial.
+            attribution: spec of an attribution that was scored; the main one if left out.
         """
         if not (self.root / "trials" / trial / "arrays.npz").exists():
             return None
         spec, task = attribution or self.attributions[0], str(self.records[trial]["task"])
-        return _motifs(RunDirectory(self.root), trial, spec, task)
+        return trial_motifs(RunDirectory(self.root), trial, spec, task)
 
     def agreement(self) -> Agreement:
-        """Agreement of trials, from their stored attributions."""
+        """Return the agreement of trials, from their stored attributions."""
 
-        @lru_cache(maxsize=_CACHED_TRIALS)
         def attribution(trial: str, spec: str) -> NDArray[np.float32] | None:
             arrays = self.arrays(trial, spec)
             return None if arrays is None else arrays.attribution
 
         return agreement_of(self.results, attribution, self.motifs)
-
-
-def planned_trials(root: Path) -> list[str]:
-    """Ids of the trials that a run directory has planned."""
-    return [str(trial) for trial in _read_csv(root / "plan.csv")["trial"]]
 
 
 def load_run(root: Path) -> Run:
@@ -158,14 +154,14 @@ def load_run(root: Path) -> Run:
                 f"{root / 'study.toml'} --out {root}` goes on with one"
             )
     environment = json.loads((root / "environment.json").read_text(encoding="utf-8"))
-    results = _read_csv(root / "results.csv").astype({"seed": "Int64"})
+    results = read_table(root / "results.csv").astype({"seed": "Int64"})
     run = RunDirectory(root)
     ids = planned_trials(root)
     records = {i: record for i, record in run.records(ids) if record is not None}
     scored = set(results.loc[results["stage"] == EVALUATE, "trial"])
     if not scored <= set(records):
         raise UserError(f"{root}: results.csv is older than the trials; run the command again")
-    comparisons = _read_csv(root / "comparisons.csv")
+    comparisons = read_table(root / "comparisons.csv")
     if not set(COMPARISON_COLUMNS) <= set(comparisons):
         raise UserError(
             f"{root}: comparisons.csv is of an earlier version; `priorbench score {root}` writes "
@@ -182,6 +178,11 @@ def load_run(root: Path) -> Run:
         records,
         {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
         read_tuning(root),
-        _read_optional(root / "across.csv", ACROSS_COLUMNS),
-        _read_optional(root / "trends.csv", TREND_COLUMNS),
+        read_optional_table(root / "across.csv", ACROSS_COLUMNS),
+        read_optional_table(root / "trends.csv", TREND_COLUMNS),
     )
+
+
+def planned_trials(root: Path) -> list[str]:
+    """Return the ids of the trials that a run directory has planned."""
+    return [str(trial) for trial in read_table(root / "plan.csv")["trial"]]

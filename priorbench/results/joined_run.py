@@ -1,9 +1,9 @@
 """Several finished runs as one: every trial once, comparisons made anew over all of them.
 
-Runs that look at different data lie side by side, and get verdicts over all datasets together. Of
-runs that share a setting (task, dataset, architecture) the trials are pooled: priors of both
-against the same baseline, or more seeds of the same priors. What they do not agree on cannot be
-pooled, and is refused: other data, scales, weights, versions, claims.
+`finished_run.py` reads the runs before. Runs on different data lie side by side, and get verdicts
+over all datasets together. Where runs share a setting, their trials are pooled: priors of both
+against the same baseline, or more seeds of the same priors. Runs that do not agree on what decides
+their trials, or on what they claim, cannot be pooled and are refused (`joinable.py`).
 """
 
 from __future__ import annotations
@@ -17,30 +17,29 @@ import pandas as pd
 
 from priorbench.comparison.option_trends import trends
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS, compare_across
-from priorbench.comparison.paired_runs import EVALUATE, REFERENCE, SETTING_COLUMNS, paired_runs
+from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare_pairs
 from priorbench.components.contracts import TrialArrays
 from priorbench.errors import UserError
 from priorbench.evaluation.scoring import score_seeds
 from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import MotifSet
-from priorbench.run_directory import DONE
 from priorbench.study.declared import claims_of
+from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS, SettingKey
 
 from .chosen_weights import no_tuning
 from .collect import RESULT_COLUMNS
 from .finished_run import Run, planned_trials
-
-SettingKey = tuple[str, str, str]
+from .joinable import APART, check_joinable
 
 
 @dataclass(frozen=True, eq=False)
 class JoinedRun(Run):
-    """Several runs; their trials are where they were.
+    """Several runs; their trials stay where they are.
 
     Attributes:
-        runs: that were joined, in the order in which they were given.
-        labels: short names of them, all different.
+        runs: the runs that were joined, in the order in which they were given.
+        labels: short names of the runs, all different.
     """
 
     runs: Sequence[Run] = ()
@@ -48,12 +47,20 @@ class JoinedRun(Run):
 
     @property
     def parts(self) -> Mapping[str, Run]:
-        """See Run.parts."""
+        """The runs by label."""
         return dict(zip(self.labels, self.runs, strict=True))
 
     def runs_of(self, setting: Sequence[str]) -> tuple[str, ...]:
-        """See Run.runs_of."""
+        """Return the labels of the runs whose trials a setting holds."""
         return self._runs_of.get(tuple(setting), ())
+
+    @cached_property
+    def _runs_of(self) -> Mapping[tuple[str, ...], tuple[str, ...]]:
+        labels: dict[tuple[str, ...], list[str]] = {}
+        for label, run in self.parts.items():
+            for setting in _settings(run):
+                labels.setdefault(setting, []).append(label)
+        return {setting: tuple(own) for setting, own in labels.items()}
 
     @cached_property
     def shared(self) -> int:
@@ -61,34 +68,26 @@ class JoinedRun(Run):
         return sum(len(run.records) for run in self.runs) - len(self.records)
 
     def arrays(self, trial: str, attribution: str = "") -> TrialArrays | None:
-        """See Run.arrays."""
+        """Return what a trial left behind, from the first run that has it."""
         return self._owner[trial].arrays(trial, attribution or self.attributions[0])
 
     def motifs(self, trial: str, attribution: str = "") -> MotifSet | None:
-        """See Run.motifs."""
+        """Return the motifs in a trial's attributions, from the first run that has the trial."""
         return self._owner[trial].motifs(trial, attribution or self.attributions[0])
 
     @cached_property
     def _owner(self) -> Mapping[str, Run]:
         return {trial: run for run in reversed(self.runs) for trial in run.records}
 
-    @cached_property
-    def _runs_of(self) -> Mapping[tuple[str, ...], tuple[str, ...]]:
-        found: dict[tuple[str, ...], list[str]] = {}
-        for label, run in self.parts.items():
-            for setting in _settings(run):
-                found.setdefault(setting, []).append(label)
-        return {setting: tuple(labels) for setting, labels in found.items()}
-
 
 def join(runs: Sequence[Run]) -> Run:
-    """Runs as one; a single run as it is.
+    """Join runs to one; return a single run as it is.
 
     Args:
-        runs: at least one, as :func:`results.load_run` reads them.
+        runs: one run or more, from :func:`finished_run.load_run`.
 
     Raises:
-        UserError: naming the two runs, what they do not agree on, and both values.
+        UserError: if two runs do not agree; it names them, what they differ in, and both values.
     """
     if len(runs) == 1:
         return runs[0]
@@ -123,7 +122,7 @@ def join(runs: Sequence[Run]) -> Run:
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """Names of folders, with as many folders above as tell them apart."""
+    """Return the names of folders, with as many folders above as tell them apart."""
     paths = [run.root.resolve() for run in runs]
     for path in paths:
         if paths.count(path) > 1:
@@ -135,14 +134,15 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 
 
 def _union(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """All entries; of several under one key the first."""
-    found: dict[str, Any] = {}
+    """Return all entries; of several under one key the first."""
+    union: dict[str, Any] = {}
     for mapping in mappings:
-        found = {**mapping, **found}
-    return found
+        union = {**mapping, **union}
+    return union
 
 
 def _settings(run: Run) -> list[SettingKey]:
+    """Return the settings of a run's evaluation trials."""
     rows = run.results[run.results["stage"] == EVALUATE]
     return [
         (str(task), str(dataset), str(architecture))
@@ -153,29 +153,28 @@ def _settings(run: Run) -> list[SettingKey]:
 
 
 def _study(runs: Sequence[Run]) -> dict[str, Any]:
-    """What sections read of a study; lists are those of all runs."""
-    first = runs[0].study
-    found = dict(first)
-    found["name"] = " + ".join(dict.fromkeys(str(run.study["name"]) for run in runs))
+    """Return what sections read of a study; lists are those of all runs."""
+    study = dict(runs[0].study)
+    study["name"] = " + ".join(dict.fromkeys(str(run.study["name"]) for run in runs))
     for key in ("priors", "tasks", "architectures", "seeds", "data", "plugins"):
-        found[key] = list(dict.fromkeys(item for run in runs for item in run.study[key]))
-    found["seeds"].sort()
-    found["primary"] = _union(run.study["primary"] for run in runs)
+        study[key] = list(dict.fromkeys(item for run in runs for item in run.study[key]))
+    study["seeds"].sort()
+    study["primary"] = _union(run.study["primary"] for run in runs)
     common = set.intersection(*(set(run.attributions) for run in runs))
-    found["attributions"] = [spec for spec in runs[0].attributions if spec in common]
-    found["discovery"] = any(run.study["discovery"] for run in runs)
-    found["tune"] = max(run.study["tune"] for run in runs)
-    return found
+    study["attributions"] = [spec for spec in runs[0].attributions if spec in common]
+    study["discovery"] = any(run.study["discovery"] for run in runs)
+    study["tune"] = max(run.study["tune"] for run in runs)
+    return study
 
 
 def _environment(runs: Sequence[Run]) -> dict[str, Any]:
-    """What is described by name; versions and machines stay with each run."""
+    """Return what is described by name; versions and machines stay with each run."""
     keys = ("priors", "tasks", "datasets", "notes")
     return {key: _union(run.environment.get(key, {}) for run in runs) for key in keys}
 
 
 def _tuning(runs: Sequence[Run]) -> pd.DataFrame:
-    """Choices of all runs; one that was made twice must be the same."""
+    """Return the choices of all runs; raise UserError where two runs chose differently."""
     tables = [run.tuning for run in runs if not run.tuning.empty]
     if not tables:
         return no_tuning()
@@ -188,14 +187,13 @@ def _tuning(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _results(runs: Sequence[Run], attributions: Sequence[str]) -> pd.DataFrame:
-    """Rows of all runs, every trial once; of shared settings those scores that all runs have."""
-    seen: set[str] = set()
+    """Return the rows of all runs, every trial once; in shared settings, the common scores."""
+    known: set[str] = set()
     parts = []
     for run in runs:
         rows = run.results[run.results["attribution"].isin(["", *attributions])]
-        own = rows[(rows["stage"] == REFERENCE) | ~rows["trial"].isin(seen)]
-        seen |= set(run.records)
-        parts.append(own)
+        parts.append(rows[(rows["stage"] == REFERENCE) | ~rows["trial"].isin(known)])
+        known |= set(run.records)
     table = pd.concat(parts, ignore_index=True)
     once = [*SETTING_COLUMNS, "prior", "attribution", "metric"]
     repeated = (table["stage"] == REFERENCE) & table.duplicated(["stage", *once])
@@ -203,13 +201,13 @@ def _results(runs: Sequence[Run], attributions: Sequence[str]) -> pd.DataFrame:
 
 
 def _with_common_scores(table: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
-    """Without the scores of evaluated trials that some run of their setting lacks."""
+    """Leave out the scores of evaluated trials that some run of their setting lacks."""
     key = [*SETTING_COLUMNS, "attribution", "metric"]
     measured = [
         run.results.loc[run.results["stage"] == EVALUATE, key].drop_duplicates() for run in runs
     ]
     counts = pd.concat(measured).value_counts()
-    held = pd.concat([one[SETTING_COLUMNS].drop_duplicates() for one in measured]).value_counts()
+    held = pd.concat([rows[SETTING_COLUMNS].drop_duplicates() for rows in measured]).value_counts()
     by_metric = pd.MultiIndex.from_frame(table[key])
     by_setting = pd.MultiIndex.from_frame(table[SETTING_COLUMNS])
     complete = counts.reindex(by_metric).to_numpy() == held.reindex(by_setting).to_numpy()
@@ -218,7 +216,7 @@ def _with_common_scores(table: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFram
 
 
 def _with_agreement(joined: JoinedRun) -> pd.DataFrame:
-    """Results with the agreement of seeds computed anew, where seeds of several runs meet."""
+    """Return the results with the agreement of seeds anew, where seeds of several runs meet."""
     table = joined.results
     evaluated = table[table["stage"] == EVALUATE]
     renewed = table["metric"].map(lambda name: METRICS[name].of_arm) & (table["stage"] == EVALUATE)
@@ -237,7 +235,7 @@ def _with_agreement(joined: JoinedRun) -> pd.DataFrame:
 
 
 def _pooled(joined: JoinedRun, setting: Sequence[str], prior: str) -> bool:
-    """Whether an arm has other trials in one run than in another."""
+    """Return whether an arm has other trials in one run than in another."""
     arms = {
         frozenset(
             trial
@@ -252,7 +250,7 @@ def _pooled(joined: JoinedRun, setting: Sequence[str], prior: str) -> bool:
 
 
 def _agreement_rows(joined: JoinedRun, trials: pd.DataFrame, spec: str) -> list[dict[str, Any]]:
-    """One row per trial of an arm and agreement of seeds; NaN for those that failed."""
+    """Make one row per trial of an arm and metric of agreement; NaN for trials that failed."""
     tracks = {
         trial: arrays.attribution
         for trial in trials["trial"]
@@ -276,63 +274,3 @@ def _agreement_rows(joined: JoinedRun, trials: pd.DataFrame, spec: str) -> list[
         for row in trials.to_dict("records")
         for metric in names
     ]
-
-
-_TRAINED = ("scale", "root_seed", "device", "digest", "code", "train_attribution", "precision")
-_SCORED = ("scored_by", "probed_by")
-"""fields of records in which trials of one arm must be alike, beside the weight"""
-_ASKED = ("baseline", "margins", "loss_margin", "train_attribution")
-"""options of studies that must be alike"""
-APART, _RENEW = "report the two apart", "`priorbench score` brings both up to date"
-
-
-def check_joinable(runs: Mapping[str, Run]) -> None:
-    """Raise UserError for the first thing that runs do not agree on and must.
-
-    Args:
-        runs: by label.
-    """
-    agree = _Agreement()
-    for label, run in runs.items():
-        for key in _ASKED:
-            agree.on(key, run.study[key], label)
-        agree.on("the attribution that primary metrics are read from", run.attributions[0], label)
-        if run.study["tune"]:
-            agree.on("tuning_rule", run.study["tuning_rule"], label)
-        for task, declared in run.study["primary"].items():
-            agree.on(f"primary of task {task}", declared, label)
-        for key, dataset in run.datasets.items():
-            agree.on(f"the digest of the data {key}", dataset.digest, label)
-        for trial, record in run.records.items():
-            _check_trial(agree, trial, record, label)
-
-
-class _Agreement:
-    """What has been said so far, and by which run."""
-
-    def __init__(self) -> None:
-        self._said: dict[str, tuple[Any, str]] = {}
-
-    def on(self, what: str, value: Any, label: str, remedy: str = APART) -> None:
-        """Raise UserError if another run said something else."""
-        before, other = self._said.setdefault(what, (value, label))
-        if before != value:
-            raise UserError(
-                f"{other} and {label} cannot be joined: {what} is {before!r} in {other} and "
-                f"{value!r} in {label}; {remedy}"
-            )
-
-
-def _check_trial(agree: _Agreement, trial: str, record: Mapping[str, Any], label: str) -> None:
-    where = " · ".join(str(record[key]) for key in (*SETTING_COLUMNS, "prior"))
-    if record["stage"] == EVALUATE:
-        agree.on(f"the weight of {where}", record["weight"], label)
-    for key in _TRAINED:
-        if key in record:
-            agree.on(f"{key} of {where}", record[key], label)
-    if record["status"] == DONE:
-        for key in _SCORED:
-            if key in record:
-                agree.on(f"{key} of {where}", record[key], label, _RENEW)
-    if record["stage"] == EVALUATE:
-        agree.on(f"the trial of {where} with seed {record['seed']}", trial, label)

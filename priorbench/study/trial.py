@@ -25,8 +25,11 @@ DECIDES_TRIALS = (
     "data/dataset.py",
     "data/formats/encoding.py",
     "evaluation/stored_arrays.py",
+    "execution/job.py",
+    "execution/process_state.py",
     "execution/run_ensemble.py",
     "execution/run_trial.py",
+    "execution/training_price.py",
     "seeds.py",
     "training",
 )
@@ -34,6 +37,12 @@ DECIDES_TRIALS = (
 _DECIDING_PACKAGES = ("numpy", "torch")
 TUNE, EVALUATE = "tune", "evaluate"
 """stages: trials that only choose a weight, and trials that count"""
+REFERENCE = "reference"
+"""in place of a stage, in rows of results.csv that no trial has: scores of chance and the oracle"""
+SettingKey = tuple[str, str, str]
+"""what names a setting: spec of the task, name of the dataset, spec of the architecture"""
+SETTING_COLUMNS = ["task", "dataset", "architecture"]
+"""the columns that name a setting in every table"""
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ class Trial:
         )
 
     @property
-    def setting(self) -> tuple[str, str, str]:
+    def setting(self) -> SettingKey:
         """Task, dataset, architecture: what paired trials have in common, their seed aside."""
         return (self.task, self.dataset, self.architecture)
 

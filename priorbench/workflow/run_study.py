@@ -15,7 +15,8 @@ from typing import Any
 
 from priorbench.backends.base import RunPlacement, Workforce
 from priorbench.backends.open import open_engine
-from priorbench.backends.run_pending import PendingTrial, TrialEnded, pending, run_pending
+from priorbench.backends.run_pending import PendingTrial, TrialEnded, pending_trials, run_pending
+from priorbench.comparison.option_trends import task_options
 from priorbench.components import registry
 from priorbench.components.contracts import Task
 from priorbench.components.extras import require_modisco
@@ -23,9 +24,14 @@ from priorbench.components.registry import reports_package
 from priorbench.errors import UserError
 from priorbench.execution.environment import environment
 from priorbench.files import slug, write_json, write_text
-from priorbench.results.chosen_weights import TUNING_FILE, choose_weights, chosen_weights, told
+from priorbench.results.chosen_weights import (
+    TUNING_FILE,
+    choice_lines,
+    choose_weights,
+    chosen_weights,
+)
 from priorbench.results.collect import write_results
-from priorbench.results.tables import as_csv, task_options
+from priorbench.results.tables import as_csv
 from priorbench.run_directory import RunDirectory
 from priorbench.study.plan import Plan, make_plan, resolve, with_evaluation
 from priorbench.study.study import (
@@ -92,7 +98,7 @@ def run_study(
     with closing(open_engine(placement, console.say)) as engine:
         device = engine.device(study.device)
         workforce = Workforce(engine, device, placement.ensemble)
-        console.say(f"device: {device.told()}")
+        console.say(f"device: {device.summary}")
         resolved = resolve(study, device.kind)
         run = RunDirectory(
             out or Path("runs") / f"{slug(study.name)}-{hash_of(_identity(resolved))[:8]}"
@@ -111,7 +117,7 @@ def run_study(
                 plan = _tune(plan, run, workforce, console)
             write_plan(plan, run)
             # tuning trials that failed were tried again before weights were chosen, not after
-            todo = pending(plan.of_stage(EVALUATE), run)
+            todo = pending_trials(plan.of_stage(EVALUATE), run)
             _run_stage(plan, EVALUATE, todo, run, workforce=workforce, console=console)
             statuses = write_results(plan, run)
     return RunOutcome(run.root, statuses, time.monotonic() - started)
@@ -135,13 +141,13 @@ def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
 
 def _tune(plan: Plan, run: RunDirectory, workforce: Workforce, console: RunConsole) -> Plan:
     """Run the missing tuning trials, choose weights, and return the plan with its evaluation."""
-    todo = pending(plan, run)
+    todo = pending_trials(plan, run)
     if todo:
         write_plan(plan, run)
     _run_stage(plan, TUNE, todo, run, workforce=workforce, console=console)
     choices = choose_weights(plan, run)
     write_text(run.root / TUNING_FILE, as_csv(choices))
-    for line in told(choices):
+    for line in choice_lines(choices):
         console.say(line)
     return with_evaluation(plan, chosen_weights(choices))
 
@@ -167,7 +173,7 @@ def _run_stage(
                 notes[event.note] += 1
             ended(event)
 
-        run_pending(plan, run, todo, crew=workforce, ended=note)
+        run_pending(plan, run, todo, workforce=workforce, on_ended=note)
     for text, count in notes.items():
         console.say(f"of trials that should have trained at once {text} ({count} x)")
 

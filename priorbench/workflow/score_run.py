@@ -8,7 +8,7 @@ from pathlib import Path
 
 from priorbench.backends.base import RunPlacement, Workforce
 from priorbench.backends.open import open_engine
-from priorbench.backends.run_pending import TrialEnded, pending, run_pending
+from priorbench.backends.run_pending import TrialEnded, pending_trials, run_pending
 from priorbench.files import write_text
 from priorbench.results.chosen_weights import TUNING_FILE, choose_weights, chosen_weights
 from priorbench.results.collect import write_results
@@ -42,7 +42,7 @@ def score_run(
     unscored = 0
     with closing(open_engine(placement, console.say)) as engine, run.lock():
         workforce = Workforce(engine, engine.device(plan.study.device))
-        todo = pending(plan, run)
+        todo = pending_trials(plan, run)
         console.say(f"{len(plan.trials)} trained trials, {len(todo)} to score, in {root}")
         with console.progress(len(todo)) as ended:
 
@@ -51,7 +51,7 @@ def score_run(
                 unscored += event.status == FAILED
                 ended(event)
 
-            run_pending(plan, run, todo, crew=workforce, ended=count)
+            run_pending(plan, run, todo, workforce=workforce, on_ended=count)
         write_text(root / "study.toml", plan.study.to_toml())
         everything = read_plan(run, trained=False)
         if plan.study.tune:

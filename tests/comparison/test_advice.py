@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from priorbench.comparison.advice import (
+from priorbench.comparison.advice import advise, advise_across
+from priorbench.comparison.over_datasets import ACROSS_COLUMNS
+from priorbench.comparison.standing import (
     ADVISED,
     COSTLESS,
     HARMFUL,
@@ -15,10 +17,7 @@ from priorbench.comparison.advice import (
     STANDINGS,
     TRADE_OFF,
     FailureCount,
-    answer,
-    answer_across,
 )
-from priorbench.comparison.over_datasets import ACROSS_COLUMNS
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.metrics import METRICS
 from priorbench.statistics import HOLM
@@ -30,7 +29,7 @@ NAN = float("nan")
 
 
 def row(prior, axis, verdict, *, metric="", family=PRIMARY, n=8, **more):
-    """One row; the mean difference goes against the verdict, so that reading means would show."""
+    """Return a row whose mean difference goes against its verdict, so that reading means shows."""
     blank = dict.fromkeys(COMPARISON_COLUMNS, NAN)
     texts = {"prior": prior, "axis": axis, "verdict": verdict, "family": family}
     texts |= {"metric": metric or AXES[axis], "correction": HOLM, "baseline": "none"}
@@ -49,102 +48,103 @@ def table(*rows):
 
 
 def verdicts(prior, *words, **more):
-    """Rows of a prior on prediction, localisation and stability."""
+    """Return the rows of a prior on prediction, localisation and stability."""
     return [row(prior, axis, word, **more) for axis, word in zip(AXES, words, strict=False)]
 
 
-def advised(*rows, **more):
-    return answer(table(*rows), baseline="none", **more)
+def advice_of(*rows, **more):
+    return advise(table(*rows), baseline="none", **more)
 
 
 class TestRule:
     def test_a_clear_winner_is_advised(self):
-        found = advised(
+        advice = advice_of(
             *verdicts("fourier", "non-inferior", "better", "better"),
             *verdicts("tv", "inconclusive", "inconclusive", "inconclusive"),
         )
-        assert (found.prior, found.basis, found.rivals) == ("fourier", ADVISED, ())
-        assert [one.metric for one in found.case.gains] == ["motif-auprc", "seed-cosine"]
-        assert (found.n, found.tests, found.correction) == (8, 6, HOLM)
+        assert (advice.prior, advice.basis, advice.rivals) == ("fourier", ADVISED, ())
+        assert [result.metric for result in advice.advised.gains] == ["motif-auprc", "seed-cosine"]
+        assert (advice.n, advice.tests, advice.correction) == (8, 6, HOLM)
 
     def test_a_trade_off_is_named_and_not_advised(self):
-        found = advised(*verdicts("fourier", "worse", "better", "inconclusive"))
-        assert (found.prior, found.basis) == ("none", TRADE_OFF)
-        assert found.case is None
-        (case,) = found.of_standing(TRADE_OFF)
-        assert [one.axis for one in case.gains] == ["localisation"]
-        assert [one.axis for one in case.losses] == ["prediction"]
+        advice = advice_of(*verdicts("fourier", "worse", "better", "inconclusive"))
+        assert (advice.prior, advice.basis) == ("none", TRADE_OFF)
+        assert advice.advised is None
+        (standing,) = advice.standings
+        assert standing.kind == TRADE_OFF
+        assert [result.axis for result in standing.gains] == ["localisation"]
+        assert [result.axis for result in standing.losses] == ["prediction"]
 
     def test_a_trade_off_does_not_hide_a_winner(self):
-        found = advised(
+        advice = advice_of(
             *verdicts("fourier", "worse", "better", "better"),
             *verdicts("tv", "equivalent", "better", "inconclusive"),
         )
-        assert (found.prior, found.basis) == ("tv", ADVISED)
+        assert (advice.prior, advice.basis) == ("tv", ADVISED)
 
     def test_nothing_conclusive_leaves_the_baseline(self):
-        found = advised(*verdicts("fourier", *["inconclusive"] * 3))
-        assert (found.prior, found.basis) == ("none", OPEN)
-        assert len(found.cases[0].undecided) == 3
+        advice = advice_of(*verdicts("fourier", *["inconclusive"] * 3))
+        assert (advice.prior, advice.basis) == ("none", OPEN)
+        assert len(advice.standings[0].undecided) == 3
 
     def test_no_loss_alone_is_no_reason(self):
-        found = advised(*verdicts("fourier", "equivalent", "inconclusive", "inconclusive"))
-        assert (found.prior, found.basis) == ("none", OPEN)
-        assert found.cases[0].standing == COSTLESS
+        advice = advice_of(*verdicts("fourier", "equivalent", "inconclusive", "inconclusive"))
+        assert (advice.prior, advice.basis) == ("none", OPEN)
+        assert advice.standings[0].kind == COSTLESS
 
     def test_one_seed_leaves_the_baseline(self):
-        found = advised(*verdicts("fourier", "", "", "", n=1, tests=0, p_adjusted=NAN))
-        assert (found.prior, found.basis, found.n) == ("none", OPEN, 1)
+        advice = advice_of(*verdicts("fourier", "", "", "", n=1, tests=0, p_adjusted=NAN))
+        assert (advice.prior, advice.basis, advice.n) == ("none", OPEN, 1)
 
     def test_a_gain_at_an_open_price_is_provisional(self):
-        found = advised(*verdicts("fourier", "inconclusive", "better", "inconclusive"))
-        assert (found.prior, found.basis) == ("fourier", PROVISIONAL)
+        advice = advice_of(*verdicts("fourier", "inconclusive", "better", "inconclusive"))
+        assert (advice.prior, advice.basis) == ("fourier", PROVISIONAL)
 
-    def test_prediction_that_was_not_asked_is_open(self):
-        found = advised(row("fourier", "localisation", "better"))
-        assert found.basis == PROVISIONAL
+    def test_prediction_that_was_not_declared_is_open(self):
+        advice = advice_of(row("fourier", "localisation", "better"))
+        assert advice.basis == PROVISIONAL
 
     def test_settled_prediction_goes_before_more_gains(self):
-        found = advised(
+        advice = advice_of(
             *verdicts("fourier", "inconclusive", "better", "better"),
             *verdicts("tv", "non-inferior", "better", "inconclusive"),
         )
-        assert (found.prior, found.rivals) == ("tv", ())
+        assert (advice.prior, advice.rivals) == ("tv", ())
 
     def test_a_loss_below_the_margin_is_no_loss(self):
         small = row("fourier", "prediction", "worse", margin=0.01, p_equivalent_adjusted=0.03)
-        found = advised(small, row("fourier", "localisation", "better"))
-        assert found.basis == ADVISED
-        assert found.case.losses == []
+        advice = advice_of(small, row("fourier", "localisation", "better"))
+        assert advice.basis == ADVISED
+        assert advice.advised.losses == []
         large = row("fourier", "prediction", "worse", margin=0.01, p_equivalent_adjusted=0.06)
-        assert advised(large, row("fourier", "localisation", "better")).basis == TRADE_OFF
+        assert advice_of(large, row("fourier", "localisation", "better")).basis == TRADE_OFF
 
     def test_worse_everywhere_is_harmful(self):
-        found = advised(*verdicts("l1", "worse", "inconclusive", "worse"))
-        assert (found.prior, found.basis) == ("none", OPEN)
-        assert found.cases[0].standing == HARMFUL
+        advice = advice_of(*verdicts("l1", "worse", "inconclusive", "worse"))
+        assert (advice.prior, advice.basis) == ("none", OPEN)
+        assert advice.standings[0].kind == HARMFUL
 
 
 class TestOrder:
     def test_more_axes_go_first_at_any_price(self):
-        found = advised(
+        advice = advice_of(
             *verdicts("tv", "equivalent", "better", "inconclusive"),
             *verdicts("fourier", "equivalent", "better", "better"),
             price("tv", 1.0),
             price("fourier", 3.0),
         )
-        assert (found.prior, found.rivals) == ("fourier", ())
+        assert (advice.prior, advice.rivals) == ("fourier", ())
 
     def test_the_cheaper_of_equals_goes_first_and_the_other_is_named(self):
         same = ("equivalent", "better", "better")
         rows = [*verdicts("tv", *same), *verdicts("fourier", *same)]
-        found = advised(*rows, price("tv", 1.5), price("fourier", 1.4))
-        assert (found.prior, found.rivals, found.case.price) == ("fourier", ("tv",), 1.4)
+        advice = advice_of(*rows, price("tv", 1.5), price("fourier", 1.4))
+        assert (advice.prior, advice.rivals, advice.advised.price) == ("fourier", ("tv",), 1.4)
 
     def test_unknown_prices_leave_the_order_of_the_study(self):
         same = ("equivalent", "better", "better")
-        found = advised(*verdicts("tv", *same), *verdicts("fourier", *same))
-        assert (found.prior, found.rivals) == ("tv", ("fourier",))
+        advice = advice_of(*verdicts("tv", *same), *verdicts("fourier", *same))
+        assert (advice.prior, advice.rivals) == ("tv", ("fourier",))
 
 
 class TestWhatDoesNotCount:
@@ -152,31 +152,31 @@ class TestWhatDoesNotCount:
     def test_exploratory_metrics(self, verdict):
         rows = verdicts("fourier", *["inconclusive"] * 3)
         lead = row("fourier", "localisation", verdict, metric="motif-auprc", family=EXPLORATORY)
-        assert advised(*rows, lead).basis == advised(*rows).basis == OPEN
+        assert advice_of(*rows, lead).basis == advice_of(*rows).basis == OPEN
 
     def test_what_priors_optimise(self):
         smooth = [name for name, metric in METRICS.items() if metric.optimised_for]
         assert smooth
         rows = [row("fourier", "smoothness", "better", metric=name) for name in smooth]
-        assert advised(*rows).prior == "none"
+        assert advice_of(*rows).prior == "none"
 
     def test_nothing_was_compared(self):
-        found = advised()
-        assert (found.prior, found.basis, found.n, found.cases) == ("none", OPEN, 0, ())
+        advice = advice_of()
+        assert (advice.prior, advice.basis, advice.n, advice.standings) == ("none", OPEN, 0, ())
 
 
 class TestFailures:
     def test_are_carried_and_do_not_change_the_verdict(self):
         rows = verdicts("fourier", "equivalent", "better", "better")
-        found = advised(*rows, ended={"fourier": FailureCount(2, 8)})
-        assert found.prior == "fourier"
-        assert found.case.ended == FailureCount(2, 8)
+        advice = advice_of(*rows, failures={"fourier": FailureCount(2, 8)})
+        assert advice.prior == "fourier"
+        assert advice.advised.failures == FailureCount(2, 8)
 
     def test_another_baseline(self):
-        found = answer(
-            table(*verdicts("none", *["inconclusive"] * 3)), baseline="fourier", ended={}
+        advice = advise(
+            table(*verdicts("none", *["inconclusive"] * 3)), baseline="fourier", failures={}
         )
-        assert found.prior == "fourier"
+        assert advice.prior == "fourier"
 
 
 WORDS = st.sampled_from(["better", "worse", "equivalent", "non-inferior", "inconclusive", ""])
@@ -187,24 +187,24 @@ WORDS = st.sampled_from(["better", "worse", "equivalent", "non-inferior", "incon
     st.lists(st.tuples(WORDS, WORDS, WORDS), min_size=1, max_size=4),
     st.integers(0, 2**32 - 1),
 )
-def test_means_never_matter_and_only_gains_are_advised(found_words, seed):
-    names = [f"p{i}" for i in range(len(found_words))]
+def test_means_never_matter_and_only_gains_are_advised(words_by_prior, seed):
+    names = [f"p{i}" for i in range(len(words_by_prior))]
     rows = [
-        r for name, words in zip(names, found_words, strict=True) for r in verdicts(name, *words)
+        r for name, words in zip(names, words_by_prior, strict=True) for r in verdicts(name, *words)
     ]
     generator = np.random.default_rng(seed)
     moved = [
         {**r, "difference": x, "mean_prior": x, "mean_baseline": -x}
         for r, x in zip(rows, generator.normal(size=len(rows)), strict=True)
     ]
-    found, other = advised(*rows), advised(*moved)
-    assert (found.prior, found.basis, found.rivals) == (other.prior, other.basis, other.rivals)
-    assert all(case.standing in STANDINGS for case in found.cases)
-    if found.prior == "none":
-        assert not any(c.gains and not c.losses for c in found.cases)
+    advice, other = advice_of(*rows), advice_of(*moved)
+    assert (advice.prior, advice.basis, advice.rivals) == (other.prior, other.basis, other.rivals)
+    assert all(standing.kind in STANDINGS for standing in advice.standings)
+    if advice.prior == "none":
+        assert not any(s.gains and not s.losses for s in advice.standings)
     else:
-        assert found.case.gains
-        assert not found.case.losses
+        assert advice.advised.gains
+        assert not advice.advised.losses
 
 
 def across_row(prior, axis, verdict, **more):
@@ -215,45 +215,45 @@ def across_row(prior, axis, verdict, **more):
     return {**blank, **texts, **numbers, "p_adjusted": 0.04, **more}
 
 
-def advised_across(*rows, prices=(), **more):
+def advice_across(*rows, prices=(), **more):
     table_across = pd.DataFrame(rows, columns=ACROSS_COLUMNS)
-    return answer_across(table_across, table(*prices), baseline="none", **more)
+    return advise_across(table_across, table(*prices), baseline="none", **more)
 
 
 class TestAcross:
     def test_the_rule_is_the_same(self):
-        found = advised_across(
+        advice = advice_across(
             *(
                 across_row("tv", axis, word)
                 for axis, word in zip(AXES, ("non-inferior", "better", "inconclusive"), strict=True)
             ),
             *(across_row("l1", axis, "inconclusive") for axis in AXES),
         )
-        assert (found.prior, found.basis, found.n, found.tests) == ("tv", ADVISED, 24, 6)
-        assert [one.metric for one in found.case.gains] == ["motif-auprc"]
+        assert (advice.prior, advice.basis, advice.n, advice.tests) == ("tv", ADVISED, 24, 6)
+        assert [result.metric for result in advice.advised.gains] == ["motif-auprc"]
 
     def test_prices_are_means_over_settings(self):
         same = [across_row(p, "localisation", "better") for p in ("tv", "l1")]
         rows = [price("tv", 1.2), price("tv", 2.0), price("l1", 1.5), price("l1", 1.5)]
-        found = advised_across(*same, prices=rows)
-        assert (found.prior, found.rivals) == ("l1", ("tv",))
-        assert found.case.price == 1.5
+        advice = advice_across(*same, prices=rows)
+        assert (advice.prior, advice.rivals) == ("l1", ("tv",))
+        assert advice.advised.price == 1.5
 
     def test_an_axis_with_two_metrics_is_worse_if_one_of_them_is(self):
-        found = advised_across(
+        advice = advice_across(
             across_row("tv", "localisation", "better"),
             across_row("tv", "prediction", "non-inferior"),
             across_row("tv", "prediction", "worse", metric="profile-nll"),
         )
-        assert (found.prior, found.basis) == ("none", TRADE_OFF)
+        assert (advice.prior, advice.basis) == ("none", TRADE_OFF)
 
     def test_without_a_common_prediction_metric_the_price_is_open(self):
-        assert advised_across(across_row("tv", "localisation", "better")).basis == PROVISIONAL
+        assert advice_across(across_row("tv", "localisation", "better")).basis == PROVISIONAL
 
     def test_a_loss_within_the_margin_is_no_loss(self):
         small = across_row("tv", "prediction", "worse", p_equivalent_adjusted=0.03)
-        found = advised_across(across_row("tv", "localisation", "better"), small)
-        assert (found.prior, found.basis) == ("tv", ADVISED)
+        advice = advice_across(across_row("tv", "localisation", "better"), small)
+        assert (advice.prior, advice.basis) == ("tv", ADVISED)
 
     def test_nothing_is_shared(self):
-        assert advised_across().n == 0
+        assert advice_across().n == 0

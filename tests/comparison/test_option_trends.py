@@ -56,8 +56,8 @@ def test_the_contrast_is_the_least_squares_line_over_ranks():
 def test_a_trend_has_the_sign_flip_p_of_its_contrast(metric):
     generator = np.random.default_rng(1)
     table = generator.normal(size=(3, 8)) * 0.01 + np.array([[0.3], [0.2], [0.0]])
-    found = [pairs_of(s, d, metric=metric) for s, d in zip(SHARES.values(), table, strict=True)]
-    (row,) = trends(found, OPTIONS, CLAIMS).to_dict("records")
+    pairs = [pairs_of(s, d, metric=metric) for s, d in zip(SHARES.values(), table, strict=True)]
+    (row,) = trends(pairs, OPTIONS, CLAIMS).to_dict("records")
     contrast = table[2] - table[0]  # the line over three ranks leaves the middle out
     assert row["change"] == pytest.approx(contrast.mean())
     assert row["p"] == row["p_adjusted"] == sign_flip_p(contrast) == 2 / 2**8
@@ -73,12 +73,12 @@ def test_a_trend_has_the_sign_flip_p_of_its_contrast(metric):
 
 def test_what_is_good_decides_the_word_and_holm_corrects_over_priors():
     rising = np.linspace(0.1, 0.12, 8)
-    found = [
+    pairs = [
         pairs_of(spec, sign * share * rising, prior=prior)
         for share, spec in SHARES.items()
         for prior, sign in (("up", 1), ("down", -1))
     ]
-    rows = trends(found, OPTIONS, CLAIMS).set_index("prior")
+    rows = trends(pairs, OPTIONS, CLAIMS).set_index("prior")
     assert dict(rows["verdict"]) == {"up": GROWS, "down": SHRINKS}
     np.testing.assert_allclose(rows["p_adjusted"], 2 * rows["p"])
     claims = DeclaredClaims(primary={"binary": {"prediction": "cross-entropy"}})
@@ -89,39 +89,39 @@ def test_what_is_good_decides_the_word_and_holm_corrects_over_priors():
 
 
 def test_only_seeds_that_all_values_have_are_compared():
-    found = [
+    pairs = [
         pairs_of(SHARES[0.1], [1.0, 2.0, 3.0], seeds=(0, 1, 2)),
         pairs_of(SHARES[0.5], [9.0, 9.0, 9.0], seeds=(0, 1, 2)),
         pairs_of(SHARES[1.0], [5.0, 4.0], seeds=(2, 0)),
     ]
-    (row,) = trends(found, OPTIONS, CLAIMS).to_dict("records")
+    (row,) = trends(pairs, OPTIONS, CLAIMS).to_dict("records")
     assert (row["n"], row["change"]) == (2, pytest.approx((3.0 + 2.0) / 2))
 
 
 def test_agreement_is_compared_along_the_same_seeds_alone():
-    found = [
+    pairs = [
         pairs_of(spec, [0.1, 0.2, 0.4, 0.9], metric="seed-cosine", seeds=seeds)
         for spec, seeds in zip(
             SHARES.values(), [(0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 2, 4)], strict=True
         )
     ]
-    (row,) = trends(found, OPTIONS, CLAIMS).to_dict("records")
+    (row,) = trends(pairs, OPTIONS, CLAIMS).to_dict("records")
     assert np.isnan(row["p"])
     assert row["verdict"] == ""
 
 
-def test_settings_with_the_same_luck_are_one_over_datasets():
-    """Shares of the data train from the same weights: their differences are correlated."""
+def test_settings_that_draw_the_same_are_one_over_datasets():
+    # shares of the data train from the same weights, so that their differences are correlated
     generator = np.random.default_rng(3)
     rejected = []
     for _ in range(200):
-        luck = generator.standard_normal(8)
-        found = [pairs_of(s, luck + 0.2 * generator.standard_normal(8)) for s in SHARES.values()]
-        (row,) = compare_across(found, CLAIMS).to_dict("records")
+        shared = generator.standard_normal(8)
+        pairs = [pairs_of(s, shared + 0.2 * generator.standard_normal(8)) for s in SHARES.values()]
+        (row,) = compare_across(pairs, CLAIMS).to_dict("records")
         rejected.append(row["p"] <= 0.05)
         assert (row["settings"], row["datasets"]) == (3, 1)
     assert np.mean(rejected) < 0.1
-    mean = np.mean([one.differences for one in found], axis=0)
+    mean = np.mean([of_share.differences for of_share in pairs], axis=0)
     assert row["p"] == sign_flip_p(mean)
     assert row["difference"] == pytest.approx(mean.mean())
 
@@ -131,8 +131,8 @@ def test_noise_has_no_trend_more_often_than_alpha():
     p = []
     for _ in range(400):
         table = generator.standard_t(3, size=(3, 8))
-        found = [pairs_of(s, d) for s, d in zip(SHARES.values(), table, strict=True)]
-        p.append(trends(found, OPTIONS, CLAIMS)["p"].iloc[0])
+        pairs = [pairs_of(s, d) for s, d in zip(SHARES.values(), table, strict=True)]
+        p.append(trends(pairs, OPTIONS, CLAIMS)["p"].iloc[0])
     assert np.mean(np.array(p) <= 0.05) < 0.08
 
 
@@ -144,19 +144,19 @@ def test_a_sweep_needs_three_numbers_and_holds_the_others():
         for m in ("x", "y")
     }
     settings = [(spec, "simulated", "net") for spec in options]
-    found = swept_tasks(settings, options)
-    assert [(one.option, one.held) for one in found] == [
+    swept = swept_tasks(settings, options)
+    assert [(sweep.option, sweep.held) for sweep in swept] == [
         ("w", "f=0.7, m=x"),
         ("w", "f=0.7, m=y"),
         ("w", "f=0.9, m=x"),
         ("w", "f=0.9, m=y"),
     ]
-    assert [value for value, _ in found[0].points] == [3, 5, 9]
+    assert [value for value, _ in swept[0].points] == [3, 5, 9]
     assert swept_tasks(settings[:2], options) == []
 
 
 def test_metrics_that_were_not_declared_have_no_trend():
-    found = [pairs_of(spec, np.arange(8.0), metric="auprc") for spec in SHARES.values()]
-    table = trends(found, OPTIONS, CLAIMS)
+    pairs = [pairs_of(spec, np.arange(8.0), metric="auprc") for spec in SHARES.values()]
+    table = trends(pairs, OPTIONS, CLAIMS)
     assert table.empty
     assert list(table.columns) == TREND_COLUMNS

@@ -7,18 +7,18 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
-from priorbench.comparison.paired_runs import EVALUATE, REFERENCE, counted_scores, paired_runs
+from priorbench.comparison.paired_runs import counted_scores, paired_runs
 from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
 from priorbench.statistics import paired_t_p, without_rounding
+from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS
 
-SETTING = ["task", "dataset", "architecture"]
 SPEC = "input-x-gradient"
 MEASURED = ("auroc", "cross-entropy", "motif-auprc", "high-frequency", "step-time-ratio")
 
 
 def results(seed=0, datasets=2, priors=("tv", "none", "l1"), seeds=(0, 4, 1, 7)):
-    """Rows in no order, with failures, missing scores, missing trials and floors."""
+    """Return rows in no order, with failures, missing scores, missing trials and floors."""
     generator = np.random.default_rng(seed)
     rows = []
     for dataset in range(datasets):
@@ -55,9 +55,9 @@ def row(dataset, prior, seed, status, name, value):
 
 
 def by_pandas(table):
-    """The same, by pivoting a table for every two arms."""
+    """Pair runs by pivoting a table for every two arms."""
     evaluated = table[table["stage"] == EVALUATE]
-    for key, group in evaluated.groupby([*SETTING, "attribution", "metric"], sort=False):
+    for key, group in evaluated.groupby([*SETTING_COLUMNS, "attribution", "metric"], sort=False):
         metric = METRICS[key[-1]]
         floors = table[
             (table["stage"] == REFERENCE)
@@ -78,34 +78,34 @@ def by_pandas(table):
 @pytest.mark.parametrize("seed", range(6))
 def test_pairs_are_those_of_a_pivot_to_the_last_bit(seed):
     table = results(seed)
-    found = paired_runs(table, lambda *_: None, "none")
+    all_pairs = paired_runs(table, lambda *_: None, "none")
     expected = list(by_pandas(table))
-    assert len(found) == len(expected) > 10
-    for one, (key, prior, wide, every) in zip(found, expected, strict=True):
-        assert (*one.setting, one.attribution, one.metric.name, one.prior) == (*key, prior)
-        assert list(one.seeds) == list(wide.index)
-        assert set(one.missing) == every - set(wide.index)
+    assert len(all_pairs) == len(expected) > 10
+    for pairs, (key, prior, wide, every) in zip(all_pairs, expected, strict=True):
+        assert (*pairs.setting, pairs.attribution, pairs.metric.name, pairs.prior) == (*key, prior)
+        assert list(pairs.seeds) == list(wide.index)
+        assert set(pairs.missing) == every - set(wide.index)
         baseline, values = (wide[arm].to_numpy() for arm in ("none", prior))
-        assert (one.baseline == baseline).all()
-        assert (one.values == values).all()
-        assert (one.differences == without_rounding(baseline, values)).all()
+        assert (pairs.baseline == baseline).all()
+        assert (pairs.values == values).all()
+        assert (pairs.differences == without_rounding(baseline, values)).all()
 
 
 def test_rows_of_an_agreement_are_ordered_by_arm_and_seed():
     table = results(datasets=1)
-    asked = []
+    calls = []
 
     def agreement(trials, metric, attribution):
-        asked.append((list(zip(trials["prior"], trials["seed"], strict=True)), attribution))
+        calls.append((list(zip(trials["prior"], trials["seed"], strict=True)), attribution))
         return np.eye(len(trials))
 
     rows = table[(table["metric"] == "motif-auprc") & (table["stage"] == EVALUATE)]
     agreed = rows.assign(metric="seed-cosine", axis="stability")
-    found = paired_runs(agreed, agreement, "none")
-    assert [one.prior for one in found] == [arms[-1][0] for arms, _ in asked]
-    for one, (arms, attribution) in zip(found, asked, strict=True):
+    all_pairs = paired_runs(agreed, agreement, "none")
+    assert [pairs.prior for pairs in all_pairs] == [arms[-1][0] for arms, _ in calls]
+    for pairs, (arms, attribution) in zip(all_pairs, calls, strict=True):
         assert attribution == SPEC
-        assert arms == [(arm, seed) for arm in ("none", one.prior) for seed in one.seeds]
+        assert arms == [(arm, seed) for arm in ("none", pairs.prior) for seed in pairs.seeds]
 
 
 def test_seeds_on_which_both_failed():
@@ -118,11 +118,11 @@ def test_seeds_on_which_both_failed():
     table = pd.DataFrame(
         [*rows("none", ("failed", "failed", "done")), *rows("tv", ("failed", "done", "done"))]
     ).astype({"seed": "Int64"})
-    (one,) = paired_runs(table, lambda *_: None, "none")
-    assert one.both_failed.tolist() == [True, False, False]
+    (pairs,) = paired_runs(table, lambda *_: None, "none")
+    assert pairs.both_failed.tolist() == [True, False, False]
     # the worst value of the two arms
-    assert one.baseline.tolist() == [1.5, 1.5, 2.5]
-    assert one.values.tolist() == [1.5, 1.5, 2.5]
+    assert pairs.baseline.tolist() == [1.5, 1.5, 2.5]
+    assert pairs.values.tolist() == [1.5, 1.5, 2.5]
 
 
 def test_nothing_was_evaluated():

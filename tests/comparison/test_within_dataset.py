@@ -1,4 +1,4 @@
-"""From scores to comparisons: families, failures, verdicts."""
+"""Comparisons made of scores: families, failures, verdicts."""
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ def results(
     floor=None,
     dataset="simulated",
 ):
-    """A results table; ``scores`` maps a prior to its values seed by seed."""
+    """Return a results table; ``scores`` maps a prior to its values seed by seed."""
     setting = ("binary", dataset, "three-conv")
     spec = MAIN if METRICS[metric].of_attribution else ""
     rows = []
@@ -73,33 +73,33 @@ BASE = np.linspace(0.8, 0.87, 8)
 
 def test_p_is_adjusted_by_holm_over_the_priors():
     mixed = np.array([1, 1, 1, 1, 1, 1, -1, -1]) * np.linspace(0.01, 0.02, 8)
-    found = by_prior(results({"none": BASE, "a": BASE + 0.01, "b": BASE - 0.01, "c": BASE + mixed}))
-    assert found["p"].tolist()[:2] == [2 / 256, 2 / 256]
-    assert found["p_adjusted"].tolist() == pytest.approx([6 / 256, 6 / 256, found["p"]["c"]])
-    assert found["verdict"].tolist() == ["better", "worse", "inconclusive"]
+    rows = by_prior(results({"none": BASE, "a": BASE + 0.01, "b": BASE - 0.01, "c": BASE + mixed}))
+    assert rows["p"].tolist()[:2] == [2 / 256, 2 / 256]
+    assert rows["p_adjusted"].tolist() == pytest.approx([6 / 256, 6 / 256, rows["p"]["c"]])
+    assert rows["verdict"].tolist() == ["better", "worse", "inconclusive"]
 
 
 def test_lower_may_be_better():
-    found = by_prior(results({"none": BASE, "a": BASE - 0.01}, "cross-entropy", up=False))
-    assert found["verdict"]["a"] == "better"
+    rows = by_prior(results({"none": BASE, "a": BASE - 0.01}, "cross-entropy", up=False))
+    assert rows["verdict"]["a"] == "better"
 
 
 def test_shown_metrics_are_not_judged():
     table = results({"none": BASE, "a": BASE - 0.1}, "high-frequency", "smoothness", up=None)
-    found = by_prior(table)
-    assert found["verdict"]["a"] == ""
-    assert np.isnan(found["p_adjusted"]["a"])
-    assert found["difference"]["a"] == pytest.approx(-0.1)
+    rows = by_prior(table)
+    assert rows["verdict"]["a"] == ""
+    assert np.isnan(rows["p_adjusted"]["a"])
+    assert rows["difference"]["a"] == pytest.approx(-0.1)
 
 
 def test_failed_trials_count_as_chance():
     failed = {("a", seed): "failed" for seed in SEEDS}
     scores = {"none": BASE, "a": [np.nan] * 8, "b": BASE + 0.01}
-    found = by_prior(results(scores, status=failed, floor=0.5))
-    assert found["mean_prior"]["a"] == 0.5
-    assert found["verdict"]["a"] == "worse"
-    assert found["n"].tolist() == [8, 8]
-    assert found["p"]["b"] == 2 / 256
+    rows = by_prior(results(scores, status=failed, floor=0.5))
+    assert rows["mean_prior"]["a"] == 0.5
+    assert rows["verdict"]["a"] == "worse"
+    assert rows["n"].tolist() == [8, 8]
+    assert rows["p"]["b"] == 2 / 256
 
 
 def test_a_verdict_does_not_depend_on_who_else_is_there():
@@ -121,21 +121,21 @@ class TestBothArmsFail:
     def test_always_is_no_equivalence(self):
         nothing = [np.nan] * 8
         table = results({"none": nothing, "a": nothing}, status=self.failing(SEEDS), floor=0.5)
-        found = by_prior(table).loc["a"]
-        assert found["verdict"] == "inconclusive"
-        assert (found["difference"], found["p_equivalent"], found["p_noninferior"]) == (0, 1, 1)
-        assert np.isnan([found["ci_low"], found["ci_high"], found["detectable"]]).all()
-        assert (found["interval"], found["both_failed"]) == ("", 8)
+        row = by_prior(table).loc["a"]
+        assert row["verdict"] == "inconclusive"
+        assert (row["difference"], row["p_equivalent"], row["p_noninferior"]) == (0, 1, 1)
+        assert np.isnan([row["ci_low"], row["ci_high"], row["detectable"]]).all()
+        assert (row["interval"], row["both_failed"]) == ("", 8)
 
     def test_often_leaves_what_the_others_show(self):
         most = np.arange(8) < 6
         base = np.where(most, np.nan, BASE)
         table = results({"none": base, "a": base}, status=self.failing(range(6)), floor=0.5)
-        found = by_prior(table).loc["a"]
+        row = by_prior(table).loc["a"]
         # two seeds say that nothing is lost: p can be no smaller than 1 / 4
-        assert (found["p_noninferior"], found["p_equivalent"]) == (1 / 4, 1 / 4)
-        assert found["verdict"] == "inconclusive"
-        assert found["margin"] == 0.005
+        assert (row["p_noninferior"], row["p_equivalent"]) == (1 / 4, 1 / 4)
+        assert row["verdict"] == "inconclusive"
+        assert row["margin"] == 0.005
 
     def test_one_arm_failing_is_a_loss(self):
         table = results({"none": BASE, "a": [np.nan] * 8}, status=self.failing([]), floor=0.5)
@@ -150,9 +150,9 @@ class TestBothArmsFail:
             for name in ("x", "y")
         ]
         pairs = paired_runs(pd.concat(parts, ignore_index=True), no_agreement, "none")
-        found = compare_across(pairs, CLAIMS).iloc[0]
-        assert (found["verdict"], found["interval"]) == ("inconclusive", "")
-        assert found["p_equivalent"] == 1
+        row = compare_across(pairs, CLAIMS).iloc[0]
+        assert (row["verdict"], row["interval"]) == ("inconclusive", "")
+        assert row["p_equivalent"] == 1
 
 
 def test_undefined_values_cost_their_own_pairs_only():
@@ -168,20 +168,20 @@ def test_measured_prices_count_as_measured():
     assert by_prior(table)["mean_baseline"]["a"] == 1
 
 
-def test_agreement_is_asked_for_the_pairs_of_both_arms():
-    asked = []
+def test_agreement_is_computed_over_both_arms():
+    calls = []
 
     def agreement(trials, metric, attribution):
-        asked.append((metric.name, trials["trial"].tolist()))
+        calls.append((metric.name, trials["trial"].tolist()))
         return np.eye(len(trials)) + 0.1 * (np.arange(16) >= 8) * (np.arange(16) >= 8)[:, None]
 
     table = results({"none": BASE, "a": BASE}, "seed-cosine", "stability")
-    found = compare(table, agreement, CLAIMS).iloc[0]
+    row = compare(table, agreement, CLAIMS).iloc[0]
     expected = [f"{prior}{seed}" for prior in ("none", "a") for seed in SEEDS]
-    assert asked == [("seed-cosine", expected)]
-    assert (found["mean_baseline"], found["mean_prior"]) == pytest.approx((0, 0.1))
-    assert found["difference"] == pytest.approx(0.1)
-    assert found["verdict"] == "better"
+    assert calls == [("seed-cosine", expected)]
+    assert (row["mean_baseline"], row["mean_prior"]) == pytest.approx((0, 0.1))
+    assert row["difference"] == pytest.approx(0.1)
+    assert row["verdict"] == "better"
 
 
 def test_agreement_of_two_seeds_has_a_difference_and_no_test():
@@ -190,72 +190,72 @@ def test_agreement_of_two_seeds_has_a_difference_and_no_test():
         return np.where(np.multiply.outer(prior, prior), 0.9, 0.4)
 
     table = results({"none": BASE, "a": BASE}, "seed-cosine", "stability")
-    found = compare(table[table["seed"] < 2], agreement, CLAIMS).iloc[0]
-    assert found["difference"] == pytest.approx(0.5)
-    assert np.isnan([found["p"], found["p_t"], found["smallest_p"], found["ci_low"]]).all()
-    assert found["test"] == found["verdict"] == ""
+    row = compare(table[table["seed"] < 2], agreement, CLAIMS).iloc[0]
+    assert row["difference"] == pytest.approx(0.5)
+    assert np.isnan([row["p"], row["p_t"], row["smallest_p"], row["ci_low"]]).all()
+    assert row["test"] == row["verdict"] == ""
 
 
 def test_one_seed_has_a_difference_and_no_test():
     table = results({"none": BASE, "a": BASE + 0.1})
-    found = compare(table[table["seed"] == 0], no_agreement, CLAIMS).iloc[0]
-    assert found["difference"] == pytest.approx(0.1)
-    assert np.isnan(found["p"])
-    assert found["verdict"] == found["test"] == ""
-    assert found["missing"] == ""
+    row = compare(table[table["seed"] == 0], no_agreement, CLAIMS).iloc[0]
+    assert row["difference"] == pytest.approx(0.1)
+    assert np.isnan(row["p"])
+    assert row["verdict"] == row["test"] == ""
+    assert row["missing"] == ""
 
 
 def test_unpaired_seeds_are_named():
     table = results({"none": BASE, "a": BASE + 0.1})
-    found = compare(table[(table["prior"] == "none") | (table["seed"] < 6)], no_agreement, CLAIMS)
-    assert found["n"].item() == 6
-    assert found["missing"].item() == "6 7"
+    rows = compare(table[(table["prior"] == "none") | (table["seed"] < 6)], no_agreement, CLAIMS)
+    assert rows["n"].item() == 6
+    assert rows["missing"].item() == "6 7"
 
 
 def test_a_finished_trial_without_a_score_counts_as_failed():
     holes = np.where(np.arange(8) < 1, np.nan, BASE)
-    found = by_prior(results({"none": BASE, "a": holes}, floor=0.5))
-    assert found["n"]["a"] == 8
-    assert found["difference"]["a"] == pytest.approx((0.5 - BASE[0]) / 8)
+    rows = by_prior(results({"none": BASE, "a": holes}, floor=0.5))
+    assert rows["n"]["a"] == 8
+    assert rows["difference"]["a"] == pytest.approx((0.5 - BASE[0]) / 8)
 
 
 def test_tuning_trials_are_not_compared():
     table = results({"none": BASE, "a": BASE})
     tuned = results({"none": BASE - 0.5, "a": BASE + 0.5}).assign(stage="tune")
-    found = by_prior(pd.concat([table, tuned], ignore_index=True))
-    assert found["difference"]["a"] == 0
-    assert found["n"]["a"] == 8
+    rows = by_prior(pd.concat([table, tuned], ignore_index=True))
+    assert rows["difference"]["a"] == 0
+    assert rows["n"]["a"] == 8
 
 
 class TestFamilies:
     def table(self):
-        one = {"none": BASE, "a": BASE + 0.01, "b": BASE + 0.001}
+        priors = {"none": BASE, "a": BASE + 0.01, "b": BASE + 0.001}
         parts = [
-            results(one),
-            results(one, "motif-auprc", "localisation"),
-            results(one, "auprc"),
-            results(one, "motif-auroc", "localisation"),
-            results(one, "entropy", "smoothness", up=None),
+            results(priors),
+            results(priors, "motif-auprc", "localisation"),
+            results(priors, "auprc"),
+            results(priors, "motif-auroc", "localisation"),
+            results(priors, "entropy", "smoothness", up=None),
         ]
         return compare(pd.concat(parts, ignore_index=True), no_agreement, CLAIMS)
 
     def test_primary_metrics_are_corrected_together(self):
-        found = self.table().set_index(["metric", "prior"])
-        assert found.loc["auroc", "tests"].tolist() == [4, 4]
-        assert found.loc[("auroc", "a"), "p_adjusted"] == pytest.approx(4 * 2 / 256)
-        assert found.loc[("auroc", "a"), "correction"] == "holm"
+        rows = self.table().set_index(["metric", "prior"])
+        assert rows.loc["auroc", "tests"].tolist() == [4, 4]
+        assert rows.loc[("auroc", "a"), "p_adjusted"] == pytest.approx(4 * 2 / 256)
+        assert rows.loc[("auroc", "a"), "correction"] == "holm"
 
     def test_the_rest_is_exploratory(self):
-        found = self.table().set_index(["metric", "prior"])
-        assert found.loc[("auprc", "a"), "family"] == "exploratory"
+        rows = self.table().set_index(["metric", "prior"])
+        assert rows.loc[("auprc", "a"), "family"] == "exploratory"
         # all four are as small as they can be
-        assert found.loc[("auprc", "a"), "p_adjusted"] == pytest.approx(2 / 256)
-        assert found.loc[("entropy", "a"), "family"] == ""
+        assert rows.loc[("auprc", "a"), "p_adjusted"] == pytest.approx(2 / 256)
+        assert rows.loc[("entropy", "a"), "family"] == ""
 
     def test_another_attribution_is_exploratory(self):
         table = results({"none": BASE, "a": BASE}, "motif-auprc", "localisation")
-        found = compare(table.assign(attribution="gradient"), no_agreement, CLAIMS)
-        assert found["family"].item() == "exploratory"
+        rows = compare(table.assign(attribution="gradient"), no_agreement, CLAIMS)
+        assert rows["family"].item() == "exploratory"
 
     def test_sentences_say_how_many_and_how(self):
         primary, exploratory = families(self.table())
@@ -269,26 +269,26 @@ class TestMargins:
     noise = np.array([1, -1, 1, -1, 1, -1, 1, -1]) * 1e-4
 
     def test_no_difference_is_equivalent(self):
-        found = by_prior(results({"none": BASE, "a": BASE + self.noise}))
-        assert found["verdict"]["a"] == "equivalent"
-        assert found["margin"]["a"] == 0.005
-        assert found["p_noninferior"]["a"] == 1 / 256
+        rows = by_prior(results({"none": BASE, "a": BASE + self.noise}))
+        assert rows["verdict"]["a"] == "equivalent"
+        assert rows["margin"]["a"] == 0.005
+        assert rows["p_noninferior"]["a"] == 1 / 256
 
     def test_a_possible_gain_is_noninferior(self):
         gain = np.array([0.02, -0.001, 0.02, -0.002, -0.001, -0.003, 0.01, -0.001])
-        found = by_prior(results({"none": BASE, "a": BASE + gain}))
-        assert found["verdict"]["a"] == "non-inferior"
+        rows = by_prior(results({"none": BASE, "a": BASE + gain}))
+        assert rows["verdict"]["a"] == "non-inferior"
 
     def test_losses_have_a_relative_margin(self):
         loss = BASE * (1 + 100 * self.noise)  # a hundredth up and down
-        found = by_prior(results({"none": BASE, "a": loss}, "cross-entropy", up=False))
-        assert found["margin"]["a"] == pytest.approx(0.02 * BASE.mean())
-        assert found["verdict"]["a"] == "equivalent"
+        rows = by_prior(results({"none": BASE, "a": loss}, "cross-entropy", up=False))
+        assert rows["margin"]["a"] == pytest.approx(0.02 * BASE.mean())
+        assert rows["verdict"]["a"] == "equivalent"
 
     def test_other_metrics_have_none(self):
-        found = by_prior(results({"none": BASE, "a": BASE}, "auprc"))
-        assert np.isnan(found["p_noninferior"]["a"])
-        assert found["verdict"]["a"] == "inconclusive"
+        rows = by_prior(results({"none": BASE, "a": BASE}, "auprc"))
+        assert np.isnan(rows["p_noninferior"]["a"])
+        assert rows["verdict"]["a"] == "inconclusive"
 
 
 class TestAcross:
@@ -301,19 +301,19 @@ class TestAcross:
         return paired_runs(table, no_agreement, "none")
 
     def test_one_dataset_has_no_table(self):
-        found = compare_across(self.pairs([0.1]), CLAIMS)
-        assert found.empty
-        assert list(found.columns) == ACROSS_COLUMNS
+        rows = compare_across(self.pairs([0.1]), CLAIMS)
+        assert rows.empty
+        assert list(rows.columns) == ACROSS_COLUMNS
 
     def test_the_mean_over_datasets_is_tested(self):
-        found = compare_across(self.pairs([0.02, 0.04]), CLAIMS).set_index("prior")
-        assert found["difference"]["a"] == pytest.approx(0.03)
-        assert found["runs"]["a"] == 16
-        assert found["better_in"]["a"] == 2
-        assert found["p"]["a"] == 2 / 2**16
-        assert found["p_adjusted"]["a"] == 4 / 2**16
-        assert found["verdict"].tolist() == ["better", "equivalent"]
-        assert found["improvement"]["b"] == 0.5
+        rows = compare_across(self.pairs([0.02, 0.04]), CLAIMS).set_index("prior")
+        assert rows["difference"]["a"] == pytest.approx(0.03)
+        assert rows["runs"]["a"] == 16
+        assert rows["better_in"]["a"] == 2
+        assert rows["p"]["a"] == 2 / 2**16
+        assert rows["p_adjusted"]["a"] == 4 / 2**16
+        assert rows["verdict"].tolist() == ["better", "equivalent"]
+        assert rows["improvement"]["b"] == 0.5
 
     def test_architectures_and_options_are_no_further_datasets(self):
         gains = {"three-conv": 0.02, "basset": 0.04, "deepsea": -0.01}
@@ -323,11 +323,11 @@ class TestAcross:
         ]
         parts.append(parts[0].assign(task="binary:length=300"))
         table = pd.concat(parts, ignore_index=True)
-        found = compare_across(paired_runs(table, no_agreement, "none"), CLAIMS).iloc[0]
-        assert (found["settings"], found["datasets"], found["better_in"]) == (4, 1, 1)
-        assert found["difference"] == pytest.approx((0.02 + 0.04 - 0.01 + 0.02) / 4)
-        assert found["p"] < 0.05
-        assert np.isnan(found["p_wilcoxon"])
+        row = compare_across(paired_runs(table, no_agreement, "none"), CLAIMS).iloc[0]
+        assert (row["settings"], row["datasets"], row["better_in"]) == (4, 1, 1)
+        assert row["difference"] == pytest.approx((0.02 + 0.04 - 0.01 + 0.02) / 4)
+        assert row["p"] < 0.05
+        assert np.isnan(row["p_wilcoxon"])
         assert rank_axes(compare(table, no_agreement, CLAIMS)) == []
 
     def test_wilcoxon_and_ranks_are_over_means_of_datasets(self):
@@ -340,9 +340,9 @@ class TestAcross:
             for name, more in (("three-conv", 0.002), ("basset", -0.002))
         ]
         table = pd.concat(parts, ignore_index=True)
-        found = compare_across(paired_runs(table, no_agreement, "none"), CLAIMS).iloc[0]
-        assert found["p_wilcoxon"] == pytest.approx(wilcoxon(gains, method="exact").pvalue)
-        assert (found["settings"], found["datasets"], found["better_in"]) == (10, 5, 4)
+        row = compare_across(paired_runs(table, no_agreement, "none"), CLAIMS).iloc[0]
+        assert row["p_wilcoxon"] == pytest.approx(wilcoxon(gains, method="exact").pvalue)
+        assert (row["settings"], row["datasets"], row["better_in"]) == (10, 5, 4)
         (ranked,) = rank_axes(compare(table, no_agreement, CLAIMS))
         assert ranked.datasets == 5
         assert ranked.ranking.ranks == pytest.approx([1.8, 1.2])
@@ -357,9 +357,9 @@ class TestAcross:
             for name in ("x", "y")
         ]
         pairs = paired_runs(pd.concat(parts, ignore_index=True), agreement, "none")
-        found = compare_across(pairs, CLAIMS).iloc[0]
-        assert (found["p"], found["difference"]) == (1, 0)
-        assert np.isnan([found["ci_low"], found["mixed_effect"], found["improvement"]]).all()
+        row = compare_across(pairs, CLAIMS).iloc[0]
+        assert (row["p"], row["difference"]) == (1, 0)
+        assert np.isnan([row["ci_low"], row["mixed_effect"], row["improvement"]]).all()
 
     def test_exploratory_metrics_are_left_out(self):
         table = pd.concat(
@@ -376,9 +376,9 @@ class TestAcross:
             {"binary": PRIMARY, "profile": {"prediction": "profile-nll"}}, attribution=MAIN
         )
         table = pd.concat([high, low.assign(task="profile")], ignore_index=True)
-        (found,) = rank_axes(compare(table, no_agreement, claims))
-        assert found.metrics == ("auroc", "profile-nll")
-        assert dict(zip(found.priors, found.ranking.ranks, strict=True)) == {
+        (ranking,) = rank_axes(compare(table, no_agreement, claims))
+        assert ranking.metrics == ("auroc", "profile-nll")
+        assert dict(zip(ranking.priors, ranking.ranking.ranks, strict=True)) == {
             "none": 2,
             "a": 1,
             "b": 3,
@@ -399,10 +399,10 @@ class TestDeclaring:
     def test_a_study_may_name_others(self):
         declared = {"prediction": "auprc", "rbp": {"stability": ""}}
         study = make_study({"primary": declared}, where="here")
-        found = resolve_primary(study, ["binary", "rbp"])
-        assert found["binary"]["prediction"] == found["rbp"]["prediction"] == "auprc"
-        assert "stability" in found["binary"]
-        assert "stability" not in found["rbp"]
+        primary = resolve_primary(study, ["binary", "rbp"])
+        assert primary["binary"]["prediction"] == primary["rbp"]["prediction"] == "auprc"
+        assert "stability" in primary["binary"]
+        assert "stability" not in primary["rbp"]
 
     @pytest.mark.parametrize(
         ("declared", "message"),
@@ -431,8 +431,8 @@ def test_seeds_are_planned_alone_and_in_the_family():
     pairs = paired_runs(table[table["prior"] != "b"], no_agreement, "none")
     comparisons = compare(table, no_agreement, CLAIMS)
     family = families(comparisons)[0]
-    found = plan_seeds(pairs, CLAIMS, {pairs[0].setting: family}, 0.01)
-    rows = {(row.claim, row.tests): row for row in found.itertuples()}
+    seeds = plan_seeds(pairs, CLAIMS, {pairs[0].setting: family}, 0.01)
+    rows = {(row.claim, row.tests): row for row in seeds.itertuples()}
     assert set(rows) == {
         ("difference", 1),
         ("difference", 2),
@@ -447,5 +447,5 @@ def test_seeds_are_planned_alone_and_in_the_family():
 
 def test_columns_of_the_design_come_first():
     assert COMPARISON_COLUMNS[:3] == ["task", "dataset", "architecture"]
-    wanted = {"n", "ci_low", "effect_size", "p_adjusted", "test", "verdict"}
-    assert wanted <= set(COMPARISON_COLUMNS[:19])
+    first = {"n", "ci_low", "effect_size", "p_adjusted", "test", "verdict"}
+    assert first <= set(COMPARISON_COLUMNS[:19])

@@ -38,7 +38,7 @@ STARTS = {"start": [0], "end": [48], "both": [0, 48], "middle": [24], "both-midd
 
 
 def write_places(folder, places, starts):
-    """A dataset of one attributed test window a place."""
+    """Write a dataset of one attributed test window a place, and open it."""
     truth = np.zeros((len(places), LENGTH), dtype=np.uint8)
     for row, begins in enumerate(starts):
         for begin in begins:
@@ -70,9 +70,9 @@ def test_kinds_and_distances(places):
 
 def test_motifs_that_stand_anywhere_are_sorted_by_distance(tmp_path):
     starts = [[0], [NEAR], [NEAR + 1], [20], [24], [48 - NEAR]]
-    found = sequences_of(write_places(tmp_path / "d", ["anywhere"] * 6, starts))
-    assert found.kinds["edge"].tolist() == [True, True, False, False, False, True]
-    assert found.kinds["centre"].tolist() == [False, False, False, True, True, False]
+    sequences = sequences_of(write_places(tmp_path / "d", ["anywhere"] * 6, starts))
+    assert sequences.kinds["edge"].tolist() == [True, True, False, False, False, True]
+    assert sequences.kinds["centre"].tolist() == [False, False, False, True, True, False]
 
 
 def test_scores_by_hand(places):
@@ -86,26 +86,26 @@ def test_scores_by_hand(places):
     assert scores["opposite"][:2].tolist() == pytest.approx([0.5 * NEAR / total, NEAR / total])
     # from the middle, the mean of both ends
     assert scores["opposite"][3] == pytest.approx(0.75 * NEAR / total)
-    found = contrasts_of(scores, places)
-    assert found["edge-mass"] == pytest.approx((1 - 0.5) / 2 * WIDTH / total)
-    assert found["pair-mass"] == pytest.approx(0.5 * WIDTH / total)
-    assert found["opposite-end"] == pytest.approx(0)
-    assert found["edge-alone"] == pytest.approx(scores["localisation"][:2].mean())
-    assert set(found) == {contrast.name for contrast in CONTRASTS}
+    values = contrasts_of(scores, places)
+    assert values["edge-mass"] == pytest.approx((1 - 0.5) / 2 * WIDTH / total)
+    assert values["pair-mass"] == pytest.approx(0.5 * WIDTH / total)
+    assert values["opposite-end"] == pytest.approx(0)
+    assert values["edge-alone"] == pytest.approx(scores["localisation"][:2].mean())
+    assert set(values) == {contrast.name for contrast in CONTRASTS}
 
 
 def test_an_attribution_of_zero_or_constant_has_no_contrast(places):
     for attribution in (np.zeros((5, LENGTH)), np.ones((5, LENGTH))):
-        found = contrasts_of(sequence_scores(attribution, places), places)
-        rest = [value for name, value in found.items() if name != "edge-alone"]
+        values = contrasts_of(sequence_scores(attribution, places), places)
+        rest = [value for name, value in values.items() if name != "edge-alone"]
         np.testing.assert_allclose(rest, 0, atol=1e-12)
 
 
 def test_scale_and_direction_do_not_matter(places):
     attribution = np.random.default_rng(0).standard_normal((5, LENGTH))
-    one = contrasts_of(sequence_scores(attribution, places), places)
+    values = contrasts_of(sequence_scores(attribution, places), places)
     other = contrasts_of(sequence_scores(-3 * attribution, places), places)
-    assert one == pytest.approx(other)
+    assert values == pytest.approx(other)
 
 
 def test_curves(tmp_path):
@@ -166,9 +166,9 @@ def test_one_seed_has_no_verdict():
 
 def test_pairs():
     priors = ["none", "fourier", "fourier:boundary=zero", "fourier:boundary=zero:softness=0", "tv"]
-    found = pairs_of(priors)
-    assert found[:4] == [(prior, "none") for prior in priors[1:]]
-    assert found[4:] == [("fourier:boundary=zero", "fourier")]
+    pairs = pairs_of(priors)
+    assert pairs[:4] == [(prior, "none") for prior in priors[1:]]
+    assert pairs[4:] == [("fourier:boundary=zero", "fourier")]
     assert without_boundary("fourier:boundary=zero:softness=0") == "fourier:softness=0"
     assert without_boundary("fourier:boundary=zero+tv") == "fourier:boundary=zero+tv"
 
@@ -192,20 +192,20 @@ def test_conclusions_follow_the_verdicts(effects):
     arms = {"none": base, "fourier": base - 0.05 + JITTER}
     arms |= {reflect: base - 0.2 - JITTER, zero: base + JITTER[::-1] ** 2}
     pairs = pairs_of(list(arms))
-    (found,) = conclusions(effects, [setting_of(values_of(**arms), pairs)])
-    assert found.tests == 2
-    assert found.reachable
-    assert found.worse == [(reflect, "edge-localisation")]
-    assert found.better == [(zero, "edge-localisation")]
-    assert found.advised != reflect
-    assert found.own == [("edge-localisation", "worse")]
-    assert found.shared == []  # zero is no worse than none
+    (conclusion,) = conclusions(effects, [setting_of(values_of(**arms), pairs)])
+    assert conclusion.tests == 2
+    assert conclusion.reachable
+    assert conclusion.worse == [(reflect, "edge-localisation")]
+    assert conclusion.better == [(zero, "edge-localisation")]
+    assert conclusion.advised != reflect
+    assert conclusion.own == [("edge-localisation", "worse")]
+    assert conclusion.shared == []  # zero is no worse than none
 
 
 def test_few_seeds_cannot_conclude(effects):
     arms = {"none": [0.1, 0.2], "fourier": [0.1, 0.3], BOUNDARIES[1]: [0.2, 0.4]}
-    (found,) = conclusions(effects, [setting_of(values_of(**arms), pairs_of(list(arms)))])
-    assert not found.reachable
+    (conclusion,) = conclusions(effects, [setting_of(values_of(**arms), pairs_of(list(arms)))])
+    assert not conclusion.reachable
 
 
 def test_tables_hold_every_curve(effects):
@@ -221,11 +221,11 @@ def test_tables_hold_every_curve(effects):
 def run(tmp_path_factory):
     """A real run of the task at smoke scale."""
     root = tmp_path_factory.mktemp("runs") / "edges"
-    asked = {"name": "e", "tasks": ["edges"], "seeds": 2, "scale": "smoke"}
-    asked["priors"] = ["fourier", "fourier:boundary=reflect"]
+    options = {"name": "e", "tasks": ["edges"], "seeds": 2, "scale": "smoke"}
+    options["priors"] = ["fourier", "fourier:boundary=reflect"]
     console = RunConsole(lambda line: None, lambda count: nullcontext(lambda *ended: None))
-    study, machines = make_study(asked, where="test"), RunPlacement(jobs=1)
-    run_study(study, root, placement=machines, command="", console=console)
+    study, placement = make_study(options, where="test"), RunPlacement(jobs=1)
+    run_study(study, root, placement=placement, command="", console=console)
     return root
 
 
@@ -243,13 +243,13 @@ def test_a_run_is_read(run):
 
 def test_the_section_is_there_for_fourier_priors_only(run):
     section = registry.load("report", "edge-artifacts")()
-    found = load_run(run)
-    page = section.render(found)
+    loaded = load_run(run)
+    page = section.render(loaded)
     assert page.count('class="card"') == 8 + 3
     assert "Use <code>fourier:boundary=reflect</code>" in page
     assert "cannot be significant with so few seeds" in page
-    without = {**found.study, "priors": ["none", "tv"]}
-    assert section.render(type(found)(**{**vars(found), "study": without})) == ""
+    without = {**loaded.study, "priors": ["none", "tv"]}
+    assert section.render(type(loaded)(**{**vars(loaded), "study": without})) == ""
 
 
 def command(*arguments, monkeypatch, of="edges"):
@@ -261,8 +261,8 @@ def command(*arguments, monkeypatch, of="edges"):
 
 def test_the_command_writes_page_figures_and_tables(run, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
-    asked = ("--length", 80, "--priors", "fourier,fourier:boundary=reflect", "--out", out)
-    assert command(*asked, "--run", run, monkeypatch=monkeypatch) == 0
+    arguments = ("--length", 80, "--priors", "fourier,fourier:boundary=reflect", "--out", out)
+    assert command(*arguments, "--run", run, monkeypatch=monkeypatch) == 0
     assert capsys.readouterr().out.strip() == str(out / "edges.html")
     page = (out / "edges.html").read_text()
     assert not re.search(r"(src|href)=.?https?:", page)
@@ -274,7 +274,7 @@ def test_the_command_writes_page_figures_and_tables(run, tmp_path, monkeypatch, 
     trained = pd.read_csv(out / "tables" / "trained.csv")
     assert set(trained["task"]) == {"edges"}
     first = page
-    assert command(*asked, "--run", run, monkeypatch=monkeypatch) == 0
+    assert command(*arguments, "--run", run, monkeypatch=monkeypatch) == 0
     assert (out / "edges.html").read_text() == first
 
 
@@ -283,14 +283,14 @@ def test_figures_of_a_report_are_exported(run, tmp_path, monkeypatch, capsys):
     assert (
         command(run, "--format", "figures", "--to", out, monkeypatch=monkeypatch, of="export") == 0
     )
-    told = pd.read_csv(out / "figures.csv")
-    assert {"edge-artifacts", "paired-seeds", "attributions"} <= set(told["section"])
+    figures = pd.read_csv(out / "figures.csv")
+    assert {"edge-artifacts", "paired-seeds", "attributions"} <= set(figures["section"])
     files = {path.name for path in out.iterdir()}
-    expected = {f"{stem}.{ending}" for stem in told["figure"] for ending in ("svg", "png")}
+    expected = {f"{stem}.{ending}" for stem in figures["figure"] for ending in ("svg", "png")}
     assert files == {*expected, "figures.csv"}
     assert set(capsys.readouterr().out.split()) == {str(out / name) for name in files}
     # a figure alone needs the key that stands beside it on the page
-    place = next(stem for stem in told["figure"] if stem.endswith("position"))
+    place = next(stem for stem in figures["figure"] if stem.endswith("position"))
     assert "fourier:boundary=reflect" in (out / f"{place}.svg").read_text()
 
 

@@ -1,4 +1,4 @@
-"""`priorbench export`: what comes out reads back as what went in."""
+"""Exported files: what comes out reads back as what went in."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def write_dataset(folder, *, placed=True, sizes=SIZES):
 
 
 def make_run(root: Path, attributions, **dataset) -> Run:
-    """Attributions are (4, L) by prior and seed; None for a trial that failed."""
+    """Make a run of (4, L) attributions by prior and seed; None for a trial that failed."""
     import torch
 
     records = {}
@@ -213,8 +213,8 @@ def test_csv_reads_back(run, tmp_path):
     full = dataclasses.replace(run, results=results())
     paths = {path.name: path for path in export_tables(full, tmp_path / "t", "csv")}
     assert set(paths) == {"comparisons.csv", "means.csv", "results.csv"}
-    found = pd.read_csv(paths["means.csv"])
-    assert found["prior"].tolist() == ["none", EVIL]
+    means = pd.read_csv(paths["means.csv"])
+    assert means["prior"].tolist() == ["none", EVIL]
     assert [p.name for p in export_tables(full, tmp_path / "t", "latex")] == [
         "means.tex",
         "comparisons.tex",

@@ -18,12 +18,12 @@ from priorbench.reports.sweeps import Sweeps, _rows, sweeps
 
 from priorbench import load_prior
 from priorbench.backends.base import RunPlacement
-from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.components import registry
 from priorbench.results.collect import RESULT_COLUMNS
 from priorbench.results.finished_run import Run, load_run
 from priorbench.study.study import make_study
+from priorbench.study.trial import SETTING_COLUMNS
 from priorbench.workflow.run_study import RunConsole, run_study
 
 LOW, WIDE = "fourier", "fourier:frequency_limit=0.3"

@@ -1,4 +1,4 @@
-"""Several runs as one: every trial once, nothing mixed that does not belong together."""
+"""Several runs as one: every trial once, and nothing is mixed that does not belong together."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from priorbench.reports.methods import Methods
 from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError
-from priorbench.comparison.paired_runs import EVALUATE
 from priorbench.comparison.within_dataset import compare
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import load_run
 from priorbench.results.joined_run import join
+from priorbench.study.trial import EVALUATE
 
 NUMBERS = {"none": 0, "tv": 1, "l1": 2}
 
@@ -55,7 +55,7 @@ def edit_records(root, **changes):
 
 
 def on_other_data(root):
-    """The same run, on a dataset of another name."""
+    """Rename the dataset and the trials of a run, and return its folder."""
     edit_records(root, dataset="other")
     for name in ("results", "comparisons"):
         text = (root / f"{name}.csv").read_text()
@@ -78,8 +78,8 @@ def load_run_results(root):
 
 class TestOtherPriors:
     def test_shared_trials_count_once(self, make):
-        one, two = make("a", ("none", "tv"), range(4)), make("b", ("none", "l1"), range(4))
-        run = joined(one, two)
+        first, second = make("a", ("none", "tv"), range(4)), make("b", ("none", "l1"), range(4))
+        run = joined(first, second)
         assert run.shared == 4
         assert len(run.records) == run.planned == 12
         (setting,) = settings_of(run)
@@ -101,26 +101,26 @@ class TestOtherPriors:
         assert "their means do not compare" in words(Comparison().render(run))
 
     def test_the_family_is_that_of_all_priors(self, make):
-        one, two = make("a", ("none", "tv"), range(4)), make("b", ("none", "l1"), range(4))
-        primary = joined(one, two).comparisons.query("family == 'primary'")
+        first, second = make("a", ("none", "tv"), range(4)), make("b", ("none", "l1"), range(4))
+        primary = joined(first, second).comparisons.query("family == 'primary'")
         assert set(primary["tests"]) == {6}
         whole = load_run(make("whole", ("none", "tv", "l1"), range(4)))
         expected = compare(whole.results, whole.agreement(), CLAIMS)
         pd.testing.assert_frame_equal(
-            joined(one, two).comparisons.reset_index(drop=True), expected, check_dtype=False
+            joined(first, second).comparisons.reset_index(drop=True), expected, check_dtype=False
         )
 
 
 class TestMoreSeeds:
     def test_seeds_are_pooled_as_if_they_were_of_one_run(self, make):
-        one, two = make("a", ("none", "tv"), (0, 1, 2)), make("b", ("none", "tv"), (3, 4))
+        first, second = make("a", ("none", "tv"), (0, 1, 2)), make("b", ("none", "tv"), (3, 4))
         whole = load_run(make("whole", ("none", "tv"), range(5)))
-        run = joined(one, two)
+        run = joined(first, second)
         expected = compare(whole.results, whole.agreement(), CLAIMS)
         # scores that were computed anew come last
-        found, wanted = (table.set_index("metric") for table in (run.comparisons, expected))
-        pd.testing.assert_frame_equal(found.loc[wanted.index], wanted, check_dtype=False)
-        assert len(found) == len(wanted)
+        pooled, single = (table.set_index("metric") for table in (run.comparisons, expected))
+        pd.testing.assert_frame_equal(pooled.loc[single.index], single, check_dtype=False)
+        assert len(pooled) == len(single)
         assert run.shared == 0
         assert run.study["seeds"] == [0, 1, 2, 3, 4]
 
@@ -130,8 +130,8 @@ class TestMoreSeeds:
         tracks = [run.arrays(f"0x{seed}").attribution for seed in range(3)]
         matrix = METRICS["seed-cosine"].function(tracks)
         expected = (matrix.sum(axis=1) - 1) / 2
-        found = rows.set_index("seed")["value"]
-        assert [found[seed] for seed in range(3)] == pytest.approx(list(expected))
+        values = rows.set_index("seed")["value"]
+        assert [values[seed] for seed in range(3)] == pytest.approx(list(expected))
 
     def test_one_that_failed_has_none(self, make):
         run = joined(
@@ -141,38 +141,38 @@ class TestMoreSeeds:
         assert list(rows.loc[rows["value"].isna(), "seed"]) == [1]
 
     def test_scores_that_one_run_lacks_are_left_out(self, make):
-        one, two = make("a", ("none", "tv"), (0, 1)), make("b", ("none", "tv"), (2, 3))
-        results = load_run_results(two)
-        results[results["metric"] != "high-frequency"].to_csv(two / "results.csv", index=False)
-        measured = set(joined(one, two).results.query("stage == 'evaluate'")["metric"])
+        first, second = make("a", ("none", "tv"), (0, 1)), make("b", ("none", "tv"), (2, 3))
+        results = load_run_results(second)
+        results[results["metric"] != "high-frequency"].to_csv(second / "results.csv", index=False)
+        measured = set(joined(first, second).results.query("stage == 'evaluate'")["metric"])
         assert "high-frequency" not in measured
         assert {"auroc", "motif-auprc", "seed-cosine"} <= measured
 
 
 class TestOtherData:
     def test_verdicts_are_those_of_each_run(self, make):
-        one = make("a", ("none", "tv"), range(6))
-        two = on_other_data(make("b", ("none", "l1"), range(6)))
-        run = joined(one, two)
-        for root, dataset in ((one, "simulated"), (two, "other")):
+        first = make("a", ("none", "tv"), range(6))
+        second = on_other_data(make("b", ("none", "l1"), range(6)))
+        run = joined(first, second)
+        for root, dataset in ((first, "simulated"), (second, "other")):
             own = load_run(root)
             expected = compare(own.results, own.agreement(), CLAIMS)
-            found = run.comparisons[run.comparisons["dataset"] == dataset]
-            pd.testing.assert_frame_equal(found.reset_index(drop=True), expected, check_dtype=False)
+            rows = run.comparisons[run.comparisons["dataset"] == dataset]
+            pd.testing.assert_frame_equal(rows.reset_index(drop=True), expected, check_dtype=False)
         assert [setting.runs for setting in settings_of(run)] == [("a",), ("b",)]
 
     def test_all_datasets_together_are_tested(self, make):
-        one = make("a", ("none", "tv"), range(6))
-        two = on_other_data(make("b", ("none", "tv"), range(6)))
-        across = joined(one, two).across
+        first = make("a", ("none", "tv"), range(6))
+        second = on_other_data(make("b", ("none", "tv"), range(6)))
+        across = joined(first, second).across
         assert set(across["datasets"]) == {2}
         assert set(across["runs"]) == {12}
 
     def test_arrays_come_from_their_own_run(self, make):
-        one = make("a", ("none", "tv"), (0,))
-        two = on_other_data(make("b", ("none", "l1"), (0,)))
-        run = joined(one, two)
-        for root, trial in ((one, "1x0"), (two, "o2x0")):
+        first = make("a", ("none", "tv"), (0,))
+        second = on_other_data(make("b", ("none", "l1"), (0,)))
+        run = joined(first, second)
+        for root, trial in ((first, "1x0"), (second, "o2x0")):
             own = load_run(root).arrays(trial).attribution
             assert np.array_equal(run.arrays(trial).attribution, own)
 
@@ -189,9 +189,9 @@ class TestRefused:
         assert "given twice" in self.refusal(root, tmp_path / "." / "a")
 
     def test_other_weights(self, make):
-        one, two = make("a", ("none", "tv"), (0,)), make("b", ("none", "tv"), (1,))
-        edit_records(two, weight=2.0)
-        text = self.refusal(one, two)
+        first, second = make("a", ("none", "tv"), (0,)), make("b", ("none", "tv"), (1,))
+        edit_records(second, weight=2.0)
+        text = self.refusal(first, second)
         assert "a and b cannot be joined: the weight of binary · simulated" in text
         assert "is 1.0 in a and 2.0 in b; report the two apart" in text
 
@@ -200,31 +200,31 @@ class TestRefused:
         [("scale", "quick"), ("root_seed", 1), ("device", "cuda"), ("code", "other")],
     )
     def test_trainings_of_another_kind(self, make, key, value):
-        one, two = make("a", ("none",), (0,)), make("b", ("none",), (1,))
-        edit_records(two, **{key: value})
-        assert f"{key} of binary · simulated · three-conv · none" in self.refusal(one, two)
+        first, second = make("a", ("none",), (0,)), make("b", ("none",), (1,))
+        edit_records(second, **{key: value})
+        assert f"{key} of binary · simulated · three-conv · none" in self.refusal(first, second)
 
     def test_scores_of_other_code(self, make):
-        one, two = make("a", ("none",), (0,)), make("b", ("none",), (1,))
-        edit_records(two, scored_by="newer")
-        assert "`priorbench score` brings both up to date" in self.refusal(one, two)
+        first, second = make("a", ("none",), (0,)), make("b", ("none",), (1,))
+        edit_records(second, scored_by="newer")
+        assert "`priorbench score` brings both up to date" in self.refusal(first, second)
 
     def test_another_trial_of_the_same_seed(self, make):
-        one, two = make("a", ("none",), (0,)), make("b", ("none",), (0,))
-        (two / "trials" / "0x0").rename(two / "trials" / "9x0")
+        first, second = make("a", ("none",), (0,)), make("b", ("none",), (0,))
+        (second / "trials" / "0x0").rename(second / "trials" / "9x0")
         for name in ("plan", "results"):
-            path = two / f"{name}.csv"
+            path = second / f"{name}.csv"
             path.write_text(path.read_text().replace("0x0", "9x0"))
         assert "the trial of binary · simulated · three-conv · none with seed 0" in self.refusal(
-            one, two
+            first, second
         )
 
     def test_other_data_of_the_same_name(self, make):
-        one, two = make("a", ("none",), (0,)), make("b", ("none",), (1,), length=50)
-        assert "the digest of the data binary/simulated is" in self.refusal(one, two)
+        first, second = make("a", ("none",), (0,)), make("b", ("none",), (1,), length=50)
+        assert "the digest of the data binary/simulated is" in self.refusal(first, second)
 
     @pytest.mark.parametrize(
-        ("old", "new", "told"),
+        ("old", "new", "message"),
         [
             ('baseline = "none"', 'baseline = "tv"', "baseline is 'none' in a and 'tv' in b"),
             ("auroc = 0.005", "auroc = 0.01", "margins is"),
@@ -232,10 +232,10 @@ class TestRefused:
             ('prediction = "auroc"', 'prediction = "auprc"', "primary of task binary"),
         ],
     )
-    def test_other_claims(self, make, old, new, told):
-        one, two = make("a", ("none", "tv"), (0,)), make("b", ("none", "tv"), (1,))
-        edit_study(two, old, new)
-        assert told in self.refusal(one, two)
+    def test_other_claims(self, make, old, new, message):
+        first, second = make("a", ("none", "tv"), (0,)), make("b", ("none", "tv"), (1,))
+        edit_study(second, old, new)
+        assert message in self.refusal(first, second)
 
     def test_no_folder(self, make, tmp_path):
         make("a", ("none",), (0,))
@@ -250,21 +250,21 @@ def test_a_single_run_is_itself(make):
     assert run.runs_of(("binary", "simulated", "three-conv")) == ()
 
 
-def test_folders_of_the_same_name_are_told_apart(tmp_path):
+def test_folders_of_the_same_name_get_different_labels(tmp_path):
     for parent in ("x", "y"):
         (tmp_path / parent).mkdir()
-    one = make_run(tmp_path / "x" / "r", ("none",), (0,))
-    two = make_run(tmp_path / "y" / "r", ("none",), (1,))
-    assert list(joined(one, two).parts) == ["x/r", "y/r"]
+    first = make_run(tmp_path / "x" / "r", ("none",), (0,))
+    second = make_run(tmp_path / "y" / "r", ("none",), (1,))
+    assert list(joined(first, second).parts) == ["x/r", "y/r"]
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("joined")
     more = {"numbers": NUMBERS}
-    one = make_run(folder / "a", ("none", "tv"), range(7), name="One", failed={("tv", 2)}, **more)
-    two = make_run(folder / "b", ("none", "l1"), range(7), name="Two", **more)
-    write_report([one, two], folder / "page.html")
+    first = make_run(folder / "a", ("none", "tv"), range(7), name="One", failed={("tv", 2)}, **more)
+    second = make_run(folder / "b", ("none", "l1"), range(7), name="Two", **more)
+    write_report([first, second], folder / "page.html")
     return (folder / "page.html").read_text()
 
 
@@ -278,28 +278,28 @@ class TestPage:
         assert "20 trials ended" not in text
         assert "21 trials ended: 20 done, 0 collapsed, 1 failed" in text
 
-    def test_every_block_says_whose_trials_it_holds(self, page):
+    def test_every_setting_says_which_runs_its_trials_are_of(self, page):
         titles = re.findall(r"<h4>(binary[^<]*)</h4>", page)
         assert len(titles) > 3
         assert set(titles) == {"binary · simulated · three-conv (runs a and b)"}
 
-    def test_methods_and_environment_are_told_run_by_run(self, page):
+    def test_methods_and_environment_are_shown_run_by_run(self, page):
         text = words(page)
         for label in ("a", "b"):
             assert f"To repeat run {label}" in text
             assert f"Datasets of run {label}" in text
 
     def test_failures_name_their_run(self, make):
-        one = make("c", ("none", "tv"), (0, 1), failed={("tv", 1)})
-        two = make("d", ("none", "l1"), (0, 1))
-        html = Failures().render(joined(one, two))
+        first = make("c", ("none", "tv"), (0, 1), failed={("tv", 1)})
+        second = make("d", ("none", "l1"), (0, 1))
+        html = Failures().render(joined(first, second))
         row = re.search(r"<tr><th scope=\"row\">tv.*?</tr>", html)[0]
         assert row.endswith("<td>c</td></tr>")
 
     def test_runs_of_different_data_keep_their_verdicts(self, make, tmp_path):
-        one = make("e", ("none", "tv"), (0, 1))
-        two = on_other_data(make("f", ("none", "tv"), (0, 1)))
-        write_report([one, two], tmp_path / "p.html")
+        first = make("e", ("none", "tv"), (0, 1))
+        second = on_other_data(make("f", ("none", "tv"), (0, 1)))
+        write_report([first, second], tmp_path / "p.html")
         text = words((tmp_path / "p.html").read_text())
         assert "every verdict on one dataset is that of its own run" in text
         assert "All datasets together: 2 settings of 2 datasets , from 2 runs" in text.replace(

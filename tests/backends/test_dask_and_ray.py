@@ -66,7 +66,7 @@ def arguments(plugin: Path, out: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def expected(plugin, tmp_path_factory) -> str:
-    """What loky makes of the same study, where nobody dies."""
+    """The results of the same study by loky, where no worker dies."""
     plugin.with_name("died").touch()
     out = tmp_path_factory.mktemp("loky") / "out"
     assert execute_command([*arguments(plugin, out), "--jobs", "2"]) == 0
@@ -124,9 +124,9 @@ def ray_cluster(folder: Path) -> Iterator[str]:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_for(address: str) -> None:

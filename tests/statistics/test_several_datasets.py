@@ -29,9 +29,9 @@ def scores(datasets=6, n=5, effect=0.0, seed=0):
 
 def test_mixed_model_of_balanced_pairs_is_their_paired_t_test():
     # with every pair complete, dataset and seed cancel from the difference
-    found = scores(effect=0.8)
-    differences = np.concatenate([pairs[1] - pairs[0] for pairs in found])
-    model = mixed_model(found)
+    datasets = scores(effect=0.8)
+    differences = np.concatenate([pairs[1] - pairs[0] for pairs in datasets])
+    model = mixed_model(datasets)
     expected = stats.ttest_1samp(differences, 0)
     assert model.effect == pytest.approx(differences.mean())
     assert model.p == pytest.approx(expected.pvalue, rel=0.01)
@@ -40,9 +40,9 @@ def test_mixed_model_of_balanced_pairs_is_their_paired_t_test():
 
 
 def test_mixed_model_does_not_depend_on_units():
-    found = scores(datasets=3, effect=0.5)
-    small = mixed_model([1e-6 * pairs + 0.9 for pairs in found])
-    large = mixed_model(found)
+    datasets = scores(datasets=3, effect=0.5)
+    small = mixed_model([1e-6 * pairs + 0.9 for pairs in datasets])
+    large = mixed_model(datasets)
     assert small.effect == pytest.approx(1e-6 * large.effect)
     assert small.p == pytest.approx(large.p, rel=0.02)
 
@@ -64,8 +64,7 @@ def test_every_dataset_counts_alike():
 
 def test_interval_over_datasets_is_that_of_all_pairs():
     differences = list(np.random.default_rng(5).normal(size=(3, 4)))
-    found = mean_interval(np.concatenate(differences))
-    assert blocked_interval(differences) == found
+    assert blocked_interval(differences) == mean_interval(np.concatenate(differences))
     assert blocked_interval([np.ones(2), np.ones(3)]).method == ""
 
 
@@ -74,30 +73,29 @@ def test_interquartile_mean_by_hand():
 
 
 def test_bootstraps_are_about_the_statistic_and_the_same_twice():
-    found = scores(effect=1.0)
+    datasets = scores(effect=1.0)
     for function in (interquartile_difference, mean_improvement):
-        one, two = function(found), function(found)
-        assert one == two
-        assert one.interval.low < one.value < one.interval.high
-    pooled = np.concatenate(found, axis=1)
+        statistic = function(datasets)
+        assert statistic == function(datasets)
+        assert statistic.interval.low < statistic.value < statistic.interval.high
+    pooled = np.concatenate(datasets, axis=1)
     expected = interquartile_mean(pooled[1]) - interquartile_mean(pooled[0])
-    assert interquartile_difference(found).value == pytest.approx(expected)
+    assert interquartile_difference(datasets).value == pytest.approx(expected)
 
 
 def test_probability_of_improvement_is_averaged_over_datasets():
-    found = scores(datasets=2, n=6, effect=0.7)
-    expected = np.mean([stats.mannwhitneyu(p[1], p[0]).statistic / 36 for p in found])
-    assert mean_improvement(found).value == pytest.approx(expected)
+    datasets = scores(datasets=2, n=6, effect=0.7)
+    expected = np.mean([stats.mannwhitneyu(p[1], p[0]).statistic / 36 for p in datasets])
+    assert mean_improvement(datasets).value == pytest.approx(expected)
 
 
 def test_bootstrap_spread_of_a_linear_statistic_is_not_too_small():
     # all but equal scores: the interquartile mean is smooth and its error that of a mean
     widths, errors = [], []
     for seed in range(60):
-        found = scores(datasets=4, n=5, seed=seed)
-        interval = interquartile_difference(found).interval
-        widths.append(interval.high - interval.low)
-        errors.append(interquartile_difference(found).value)
+        difference = interquartile_difference(scores(datasets=4, n=5, seed=seed))
+        widths.append(difference.interval.high - difference.interval.low)
+        errors.append(difference.value)
     assert np.mean(widths) / (2 * 1.96) == pytest.approx(np.std(errors), rel=0.35)
 
 
@@ -109,10 +107,11 @@ def test_improvement_interval_over_datasets_is_about_the_truth_where_seeds_corre
         shared = generator.normal(size=(6, 1, 8))
         own = generator.normal(size=(6, 2, 8))
         runs = np.sqrt(0.95) * shared + np.sqrt(0.05) * own
-        found = mean_improvement(list(runs + np.array([[0.0], [1.5]])))
-        assert found.interval.low <= found.value <= found.interval.high
+        improvement = mean_improvement(list(runs + np.array([[0.0], [1.5]])))
+        interval = improvement.interval
+        assert interval.low <= improvement.value <= interval.high
         truth = stats.norm.cdf(1.5 / np.sqrt(2))
-        held.append(found.interval.low <= truth <= found.interval.high)
+        held.append(interval.low <= truth <= interval.high)
     assert np.mean(held) >= 0.9
 
 
@@ -123,10 +122,10 @@ def test_interquartile_interval_is_offered_from_five_seeds_on():
 
 
 def test_single_seeds_have_no_bootstrap():
-    found = [np.array([[0.1], [0.2]])] * 3
-    assert interquartile_difference(found).interval.method == ""
-    assert mean_improvement(found).interval.method == ""
-    assert mean_improvement(found).value == 1
+    datasets = [np.array([[0.1], [0.2]])] * 3
+    assert interquartile_difference(datasets).interval.method == ""
+    assert mean_improvement(datasets).interval.method == ""
+    assert mean_improvement(datasets).value == 1
 
 
 class TestRanks:
@@ -148,18 +147,18 @@ class TestRanks:
     def test_groups_are_maximal_and_hold_no_clear_pair(self):
         means = np.random.default_rng(4).normal(size=(4, 10))
         means[:2] += 10  # the first two far above the others
-        found = rank_priors(means)
-        assert sorted(map(sorted, found.groups)) == [[0, 1], [2, 3]]
+        ranking = rank_priors(means)
+        assert sorted(map(sorted, ranking.groups)) == [[0, 1], [2, 3]]
 
     def test_ties_everywhere(self):
-        found = rank_priors(np.full((3, 5), 0.5))
-        assert found.ranks.tolist() == [2, 2, 2]
-        assert found.friedman_p == 1
-        assert (found.pairwise_p == 1).all()
-        assert found.groups == ((0, 1, 2),)
+        ranking = rank_priors(np.full((3, 5), 0.5))
+        assert ranking.ranks.tolist() == [2, 2, 2]
+        assert ranking.friedman_p == 1
+        assert (ranking.pairwise_p == 1).all()
+        assert ranking.groups == ((0, 1, 2),)
 
     def test_two_arms_and_one_dataset_are_defined(self):
         assert np.isnan(rank_priors(np.array([[1.0, 2], [2, 3]])).friedman_p)
-        one = rank_priors(np.array([[1.0], [2], [3]]))
-        assert np.isnan(one.friedman_p)
-        assert np.isnan(one.pairwise_p[0, 1])
+        of_one_dataset = rank_priors(np.array([[1.0], [2], [3]]))
+        assert np.isnan(of_one_dataset.friedman_p)
+        assert np.isnan(of_one_dataset.pairwise_p[0, 1])

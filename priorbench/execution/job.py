@@ -1,0 +1,89 @@
+"""A job: what a worker is handed to run one trial, and what it builds of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from priorbench.attribution.differentiable import load_attribution
+from priorbench.components import registry, specs
+from priorbench.components.contracts import Architecture, Prior, Task
+from priorbench.data.codes import SCORED_ON
+from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.evaluation.measure import TrainedModel
+from priorbench.seeds import RandomStreams
+from priorbench.study.study import Measurements
+from priorbench.study.trial import Trial
+from priorbench.training.loop import seeded_torch
+from priorbench.training.objective import Regularisation
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to run a trial.
+
+    Attributes:
+        trial: the trial to be run.
+        dataset: folder of the encoded dataset.
+        plugins: plug-in files to register first.
+        run: the run directory.
+        measurements: what is measured of the trained model.
+        score_only: whether the trial was trained before, and is only to be scored again.
+    """
+
+    trial: Trial
+    dataset: Path
+    plugins: Sequence[Path]
+    run: Path
+    measurements: Measurements
+    score_only: bool = False
+
+
+@dataclass(frozen=True)
+class TrialParts:
+    """What a trial is made of, built from its job."""
+
+    job: Job
+    task: Task
+    architecture: Architecture
+    regularisation: Regularisation
+    dataset: Dataset
+    luck: RandomStreams
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """Build the parts of a job's trial; its plug-ins are registered already."""
+        trial = job.trial
+        prior: Prior = registry.build("prior", trial.prior)
+        parts = prior.parts(trial.weight, specs.split_spec(trial.task)[0])
+        task: Task = registry.build("task", trial.task)
+        stage = SCORED_ON[trial.stage]
+        return cls(
+            job,
+            task,
+            registry.build("architecture", trial.architecture),
+            Regularisation(parts, load_attribution(trial.train_attribution)),
+            load_dataset(job.dataset, stage, train_share=task.train_share),
+            # more data or more epochs do not change what is drawn
+            RandomStreams(
+                trial.root_seed, (registry.data_spec(trial.task), trial.dataset), trial.seed
+            ),
+        )
+
+    def model(self) -> torch.nn.Module:
+        """Build the network with its initial weights."""
+        with seeded_torch(self.luck.derive("init"), torch.device("cpu")):
+            return self.architecture.build(
+                self.task.network_shape_of(self.dataset), self.job.trial.scale
+            )
+
+    def trained_model(
+        self, model: torch.nn.Module, device: torch.device, costs: Mapping[str, float]
+    ) -> TrainedModel:
+        """Put a trained network together with what it is measured on."""
+        scale = self.job.trial.scale
+        return TrainedModel(model, self.task, self.dataset, scale, device, costs)

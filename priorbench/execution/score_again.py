@@ -1,0 +1,88 @@
+"""Scores a trained trial again where a score is missing, or was computed by other code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from priorbench.components import registry
+from priorbench.evaluation import scoring
+from priorbench.evaluation.measure import measure_again, write_arrays
+from priorbench.evaluation.modisco import without_motifs
+from priorbench.evaluation.stored_arrays import read_arrays
+from priorbench.files import write_json
+from priorbench.metrics import METRICS
+from priorbench.run_directory import COLLAPSED, DONE, RunDirectory
+from priorbench.study.study import Measurements
+from priorbench.training.loop import seeded_torch
+
+from .devices import claim_device
+from .job import Job, TrialParts
+from .process_state import set_torch
+
+
+def needs_scoring(record: Mapping[str, Any], measurements: Measurements) -> bool:
+    """Return whether a trained trial lacks a score, or has one by other code than the present.
+
+    Args:
+        record: record.json of the trial.
+        measurements: what there should be.
+    """
+    if not record.get("metrics"):
+        return False
+    return (
+        record.get("scored_by") != scoring.metrics_digest()
+        or record.get("probed_by") != scoring.probes_digest()
+        or not set(measurements.attributions) <= set(record["metrics"])
+        or (measurements.discovery and not _is_discovered(record, measurements))
+    )
+
+
+def _is_discovered(record: Mapping[str, Any], measurements: Measurements) -> bool:
+    current = record.get("discovered_by") == scoring.discovery_digest()
+    return current and all(
+        "motifs-found" in record["metrics"][spec] for spec in measurements.attributions
+    )
+
+
+def score_again(job: Job) -> None:
+    """Attribute and score what is missing of a trial that was trained before.
+
+    Its arrays and its record are replaced, each whole; the model and what was measured of its
+    training stay.
+
+    Raises:
+        Exception: whatever goes wrong; then the trial is left as it was.
+    """
+    set_torch()
+    folder = RunDirectory(job.run).trial(job.trial.id)
+    record = RunDirectory(job.run).record(job.trial.id)
+    assert record is not None
+    registry.use_plugins(job.plugins)
+    parts = TrialParts.of(job)
+    with seeded_torch(0, torch.device("cpu")):
+        model = parts.regularisation.adapt(parts.model())
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    device = claim_device(job.trial.device, job.run)
+    trained = parts.trained_model(model.to(device).eval(), device, record["costs"])
+    current = record["probed_by"] == scoring.probes_digest()
+    probing = {metric.name for metric in METRICS.values() if metric.scope == "model"}
+    known = {
+        spec: {name: value for name, value in scores.items() if name in probing}
+        for spec, scores in record["metrics"].items()
+        if spec and current
+    }
+    stored = read_arrays(folder / "arrays.npz") if current else {}
+    if record.get("discovered_by") != scoring.discovery_digest():
+        stored = without_motifs(stored)
+    measured = measure_again(trained, job.measurements, stored, known)
+    write_arrays(folder / "arrays.npz", measured.arrays)
+    reason = record.get("divergence", "") or measured.reason
+    status = COLLAPSED if reason else DONE
+    write_json(
+        folder / "record.json",
+        {**record, "status": status, "reason": reason, **measured.as_record()},
+    )

@@ -1,0 +1,36 @@
+"""What a trial has stored: its attributions, and the motifs that were discovered in them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from priorbench.components import registry
+from priorbench.evaluation.modisco import unpack_motifs
+from priorbench.evaluation.stored_arrays import read_arrays, stored_attribution
+from priorbench.metrics.motif_set import MotifSet
+from priorbench.run_directory import RunDirectory
+
+
+def trial_attribution(run: RunDirectory, trial: str, spec: str) -> NDArray[np.float32]:
+    """Return the (M, L) attributions of a trial that has stored them.
+
+    Args:
+        run: the run directory.
+        trial: id of the trial.
+        spec: spec of the attribution.
+    """
+    return stored_attribution(read_arrays(run.trial(trial) / "arrays.npz"), spec)
+
+
+def trial_motifs(run: RunDirectory, trial: str, spec: str, task: str) -> MotifSet | None:
+    """Return the motifs in the attributions of a trial, or None if nobody has looked for them.
+
+    Args:
+        run: the run directory.
+        trial: id of the trial.
+        spec: spec of the attribution.
+        task: spec of the trial's task, which says whether both strands count.
+    """
+    stored = read_arrays(run.trial(trial) / "arrays.npz")
+    return unpack_motifs(stored, spec, both_strands=registry.build("task", task).reverse_complement)

@@ -1,0 +1,159 @@
+"""Worker processes of this machine, pretended: an executor runs a group when it is handed over."""
+
+from __future__ import annotations
+
+import gc
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import pytest
+import torch
+from fixtures.engines import pretended_job, single_jobs
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from priorbench import UserError
+from priorbench.backends.local import LocalEngine
+from priorbench.execution import run_group as run_group_module
+from priorbench.execution.run_group import DIED_TWICE, TrialOutcome
+from priorbench.run_directory import RunDirectory
+
+
+def test_this_machine(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert LocalEngine(None).device("auto").slots == 3
+    assert LocalEngine(None).device("cpu").kind == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="torch finds no GPU here"):
+        LocalEngine(None).device("cuda")
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    """Let an executor run a group when it is handed over, or break; return what it did.
+
+    Seeds in ``finishes`` leave a record, those in ``deadly`` kill their worker, and a group of the
+    seeds in ``refuses`` is not taken the first time.
+    """
+    log = SimpleNamespace(executors=[], begun=[], deadly=set(), refuses=set(), finishes=set())
+
+    class Executor:
+        def __init__(self, workers, **_):
+            self.workers = workers
+            log.executors.append(self)
+
+        def submit(self, function, group):
+            seeds = tuple(job.trial.seed for job in group)
+            if seeds in log.refuses:
+                log.refuses.remove(seeds)
+                raise BrokenProcessPool("gone before")
+            log.begun.append(seeds)
+            future = Future()
+            for job in group:
+                if job.trial.seed in log.finishes:
+                    folder = RunDirectory(job.run).trial(job.trial.id)
+                    folder.mkdir(parents=True, exist_ok=True)
+                    (folder / "record.json").write_text('{"status": "done"}')
+            if log.deadly & set(seeds):
+                future.set_exception(BrokenProcessPool("gone"))
+            else:
+                future.set_result([TrialOutcome(job.trial.id, "done", "") for job in group])
+            return future
+
+        def shutdown(self, *, wait, kill_workers):
+            self.killed = kill_workers
+
+    monkeypatch.setattr("priorbench.backends.local.ProcessPoolExecutor", Executor)
+    return log
+
+
+def open_local(jobs):
+    engine = LocalEngine(jobs)
+    engine.device("cpu")
+    return engine
+
+
+class TestHandingOut:
+    def test_a_hundred_thousand_jobs_are_never_made_at_once(self, pool, tmp_path):
+        taken = []
+        jobs = single_jobs(tmp_path, 100_000, taken)
+        ends = open_local(2).run(jobs, RunDirectory(tmp_path))
+        next(ends)
+        assert len(taken) <= 2 + 4
+        ends.close()
+        assert pool.executors[0].killed
+
+    def test_no_more_workers_than_jobs(self, pool, tmp_path):
+        ends = list(open_local(64).run(single_jobs(tmp_path, 3), RunDirectory(tmp_path)))
+        assert len(ends) == 3
+        assert pool.executors[0].workers == 3
+        assert not pool.executors[0].killed
+
+    def test_every_job_ends_once_though_its_worker_dies(self, pool, tmp_path):
+        pool.deadly = {4}
+        outcomes = []
+        for outcome in open_local(2).run(single_jobs(tmp_path, 20), RunDirectory(tmp_path)):
+            outcomes.append(outcome)
+            gc.collect()  # what the broken pool leaves behind must not take the jobs with it
+        assert sorted(outcome.trial for outcome in outcomes) == sorted(
+            job.trial.id for (job,) in single_jobs(tmp_path, 20)
+        )
+        (failed,) = (outcome for outcome in outcomes if outcome.status == "failed")
+        lost = pretended_job(4, tmp_path).trial.id
+        assert failed == TrialOutcome(lost, "failed", DIED_TWICE)
+
+
+class TestPoolsThatBreak:
+    def groups(self, root, count, size):
+        some = [pretended_job(seed, root) for seed in range(count)]
+        return [tuple(some[start : start + size]) for start in range(0, count, size)]
+
+    def run(self, groups):
+        outcomes = list(open_local(2).run(iter(groups), RunDirectory(groups[0][0].run)))
+        expected = sorted(job.trial.id for group in groups for job in group)
+        assert sorted(outcome.trial for outcome in outcomes) == expected
+        return {outcome.trial: outcome for outcome in outcomes}
+
+    def test_a_group_whose_worker_dies_is_tried_one_by_one(self, tmp_path, pool):
+        groups = self.groups(tmp_path, 12, 3)
+        pool.deadly = {4}
+        outcomes = self.run(groups)
+        assert (3, 4, 5) in pool.begun
+        assert {(3,), (4,), (5,)} <= set(pool.begun)
+        assert [outcome.status for outcome in outcomes.values()].count("failed") == 1
+        assert outcomes[groups[1][1].trial.id].reason == DIED_TWICE
+
+    def test_members_that_were_finished_are_not_begun_again(self, tmp_path, pool):
+        groups = self.groups(tmp_path, 6, 3)
+        pool.deadly, pool.finishes = {2}, {0, 1}
+        outcomes = self.run(groups)
+        assert not {(0,), (1,)} & set(pool.begun)
+        assert [outcome.status for outcome in outcomes.values()].count("failed") == 1
+
+    def test_a_group_that_was_finished_is_not_begun_again(self, tmp_path, pool):
+        groups = self.groups(tmp_path, 4, 1)
+        pool.deadly, pool.finishes = {1}, {0, 1, 2, 3}
+        outcomes = self.run(groups)
+        assert all(outcome.status == "done" for outcome in outcomes.values())
+        assert len(pool.begun) == len(set(pool.begun))
+
+    def test_a_trial_that_was_finished_before_its_worker_died_stays_so(self, tmp_path, pool):
+        (group,) = self.groups(tmp_path, 1, 1)
+        pool.deadly = {0}
+        run = RunDirectory(tmp_path)
+        with pytest.MonkeyPatch.context() as patch:
+            finished = iter([False, True])
+            patch.setattr(run_group_module, "_is_finished", lambda job: next(finished))
+            patch.setattr(
+                run_group_module, "outcome_of", lambda job: TrialOutcome(job.trial.id, "done", "")
+            )
+            (outcome,) = open_local(1).run(iter([group]), run)
+        assert outcome.status == "done"
+        assert run.record(group[0].trial.id) is None
+
+    @pytest.mark.parametrize("refused", [(0,), (1,), (5,)])
+    def test_a_pool_that_breaks_while_it_is_filled_loses_nothing(self, tmp_path, pool, refused):
+        groups = self.groups(tmp_path, 10, 1)
+        pool.refuses = {refused}
+        outcomes = self.run(groups)
+        assert all(outcome.status == "done" for outcome in outcomes.values())
