@@ -12,7 +12,8 @@ import resource, time
 import numpy as np, tempfile, torch
 from pathlib import Path
 from priorbench import registry
-from priorbench.components.contracts import Form, TrialArrays
+from priorbench.components.architecture import NetworkShape
+from priorbench.components.metric import TrialArrays
 from priorbench.data.dataset import TEST, TRAIN, VALID, DatasetWriter, load_dataset
 from priorbench.attribution.explainers import InSilicoMutagenesis, Subject, load_explainer
 from priorbench.metrics import METRICS
@@ -24,7 +25,8 @@ task = registry.build("task", "binary")
 generator = np.random.default_rng(0)
 def network(length):
     torch.manual_seed(0)
-    return registry.build("architecture", "three-conv").build(Form(length, 1), "paper").eval()
+    shape = NetworkShape(length)
+    return registry.build("architecture", "three-conv").build(shape, "paper").eval()
 {work}
 print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """

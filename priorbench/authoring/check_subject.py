@@ -17,15 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from priorbench.attribution.differentiable import InputXGradient
 from priorbench.components import registry
-from priorbench.components.contracts import (
-    Architecture,
-    Attribution,
-    Batch,
-    NetworkShape,
-    Prior,
-    Scale,
-    Task,
-)
+from priorbench.components.architecture import Architecture, NetworkShape, Scale
+from priorbench.components.prior import Attribution, Prior
+from priorbench.components.task import Batch, Task
 from priorbench.errors import UserError
 from priorbench.seeds import RandomStreams
 from priorbench.training.loop import seeded_torch

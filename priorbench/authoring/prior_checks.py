@@ -17,10 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from priorbench.components import registry
-from priorbench.components.contracts import (
-    Attribution,
-    Batch,
-)
+from priorbench.components.prior import Attribution
+from priorbench.components.task import Batch
 from priorbench.errors import UserError
 from priorbench.study.tuning_rule import weight_grid
 from priorbench.training.loop import seeded_torch, weights_hash

@@ -56,7 +56,7 @@ def pending(plan: Plan, run: RunDirectory) -> list[PendingTrial]:
     for trial, (_, record) in zip(plan.trials, records, strict=True):
         if record is None or record["status"] == FAILED:
             found.append(PendingTrial(trial, again=False))
-        elif is_outdated(record, plan.wanted(trial)):
+        elif is_outdated(record, plan.measurements(trial)):
             found.append(PendingTrial(trial, again=True))
     return found
 
@@ -96,7 +96,7 @@ def grouped_jobs(
 
     def job(trial: Trial, *, again: bool) -> Job:
         folder = folders[f"{trial.task}/{trial.dataset}"]
-        return Job(trial, folder, plan.study.plugins, root, plan.wanted(trial), again=again)
+        return Job(trial, folder, plan.study.plugins, root, plan.measurements(trial), again=again)
 
     new = [one.trial for one in todo if not one.again]
     for group in grouped(new, crew.at_once(len(new))):

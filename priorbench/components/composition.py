@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from priorbench.errors import UserError
 
-from .contracts import Attribution, Batch, Prior, Task, WeightedPrior
+from .prior import Attribution, Prior, WeightedPrior
+from .task import Batch, Task
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from priorbench.errors import UserError
 
-from .contracts import Attribution, Batch, Prior, Task
+from .prior import Attribution, Prior
+from .task import Batch, Task
 
 # epochs ** -1; for inflate and deflate as published (Tseng, Shrikumar & Kundaje 2020)
 _SPEEDS = {"constant": 0.0, "warm-up": 0.5, "inflate": 1.0, "deflate": 0.3}

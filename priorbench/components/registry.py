@@ -22,8 +22,11 @@ from typing import Any
 from priorbench.errors import UserError, unknown
 
 from . import composition, specs
-from .contracts import HOOKS, Architecture, Prior, Section, Task
+from .architecture import Architecture
+from .prior import HOOKS, Prior
+from .section import Section
 from .source_code import class_texts
+from .task import Task
 
 CONTRACTS: dict[str, type] = {
     "prior": Prior,

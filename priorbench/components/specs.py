@@ -36,6 +36,11 @@ def split_spec(spec: str) -> tuple[str, dict[str, str]]:
     return name.strip(), options
 
 
+def name_of(spec: str) -> str:
+    """Return the name in a spec, without its options."""
+    return split_spec(spec)[0]
+
+
 def split_composition(spec: str) -> list[tuple[str, float | None]]:
     """The specs that ``+`` joins, each with the weight written after it, or None.
 

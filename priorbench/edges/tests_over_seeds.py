@@ -14,7 +14,7 @@ import pandas as pd
 from priorbench.comparison.within_dataset import DIFFERENCE_COLUMNS
 from priorbench.components.specs import split_spec
 from priorbench.statistics import HOLM, Evidence, impute_failures, judge, paired_difference
-from priorbench.study.plan import BASELINE
+from priorbench.study.study import BASELINE
 
 from .contrasts import CONTRASTS, Contrast
 

@@ -14,7 +14,7 @@ from priorbench.comparison.paired_runs import EVALUATE
 from priorbench.data.dataset import Dataset
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
-from priorbench.study.plan import BASELINE
+from priorbench.study.study import BASELINE
 
 from .contrasts import (
     DistanceCurve,

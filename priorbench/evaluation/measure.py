@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from priorbench.attribution.explainers import load_explainer
-from priorbench.components.contracts import Scale, Task
+from priorbench.components.architecture import Scale
+from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
 from priorbench.study.study import Measurements
 

@@ -17,7 +17,8 @@ from priorbench.attribution.explainers import (
     InSilicoMutagenesisExplainer,
     shuffled,
 )
-from priorbench.components.contracts import Scale, Task
+from priorbench.components.architecture import Scale
+from priorbench.components.task import Task
 from priorbench.data.codes import BACKGROUND
 from priorbench.data.dataset import Dataset
 from priorbench.data.formats.encoding import one_hot

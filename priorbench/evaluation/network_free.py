@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import logsumexp
 
-from priorbench.components.contracts import Task
+from priorbench.components.task import Task
 from priorbench.data.codes import TRAIN, VALID
 from priorbench.data.dataset import Dataset
 from priorbench.data.formats.encoding import N_CODE

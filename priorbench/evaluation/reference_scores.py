@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.components import registry, source_code
-from priorbench.components.contracts import Task, TrialArrays
+from priorbench.components.metric import TrialArrays
 from priorbench.components.specs import split_spec
+from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.files import write_json
 from priorbench.metrics import METRICS

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from priorbench.components import source_code
-from priorbench.components.contracts import Probe, TrialArrays
+from priorbench.components.metric import Probe, TrialArrays
 from priorbench.data.dataset import Dataset
 from priorbench.metrics import METRICS
 from priorbench.statistics import leave_one_out
@@ -20,7 +20,7 @@ RANDOM, ORACLE = "random", "oracle"
 """names of the reference rows: floor and ceiling of a score"""
 
 
-SCORES_ARRAYS = ("metrics", "evaluation/scoring.py")
+SCORES_ARRAYS = ("metrics", "components/metric.py", "evaluation/scoring.py")
 """the code that scores a trial's stored arrays"""
 EXPLAINS_MODELS = (
     "attribution/explainers.py",

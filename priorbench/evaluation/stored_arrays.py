@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from priorbench.attribution.explainers import ExplainedModel, Explanation, load_explainer
-from priorbench.components.contracts import Task, TrialArrays
+from priorbench.components.metric import TrialArrays
+from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
 from priorbench.errors import UserError
 from priorbench.training.batches import load_batch

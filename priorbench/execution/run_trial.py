@@ -25,7 +25,9 @@ from safetensors.torch import load_file, save_file
 
 from priorbench.attribution.differentiable import load_attribution
 from priorbench.components import registry, specs
-from priorbench.components.contracts import Architecture, Prior, Task
+from priorbench.components.architecture import Architecture
+from priorbench.components.prior import Prior
+from priorbench.components.task import Task
 from priorbench.data.codes import SCORED_ON
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.evaluation import scoring

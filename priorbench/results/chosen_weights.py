@@ -18,7 +18,8 @@ from priorbench.evaluation.stored_arrays import read_arrays, stored_attribution
 from priorbench.metrics import METRICS
 from priorbench.run_directory import DONE, RunDirectory
 from priorbench.statistics import leave_one_out
-from priorbench.study.plan import BASELINE, Plan
+from priorbench.study.plan import Plan
+from priorbench.study.study import BASELINE
 from priorbench.study.trial import TUNE, Trial
 from priorbench.study.tuning_rule import (
     LOCALISATION,

@@ -17,7 +17,7 @@ from priorbench.comparison.option_trends import trends
 from priorbench.comparison.over_datasets import compare_across
 from priorbench.comparison.paired_runs import REFERENCE, paired_runs
 from priorbench.comparison.within_dataset import agreement_of, compare_pairs
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.data.dataset import load_dataset
 from priorbench.evaluation import scoring
 from priorbench.evaluation.reference_scores import discovery_floors, stored_references
@@ -26,7 +26,8 @@ from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import NOTHING_FOUND, MotifSet
 from priorbench.run_directory import DONE, RunDirectory
 from priorbench.study.declared import claims_of
-from priorbench.study.plan import BASELINE, Plan
+from priorbench.study.plan import Plan
+from priorbench.study.study import BASELINE
 from priorbench.study.trial import Trial
 
 from .tables import _CACHED_TRIALS, _attribution, _motifs, as_csv, task_options
@@ -105,7 +106,7 @@ class _Scores:
         tracks = [_attribution(self.run, trial.id, spec) for trial in trials]
         for trial, scores in zip(trials, scoring.score_seeds(tracks), strict=True):
             self.found[trial.id][spec] |= scores
-        if trials and self.plan.wanted(trials[0]).discovery:
+        if trials and self.plan.measurements(trials[0]).discovery:
             sets = [
                 _motifs(self.run, trial.id, spec, trial.task) or NOTHING_FOUND for trial in trials
             ]

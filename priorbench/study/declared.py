@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from priorbench.components import registry
-from priorbench.components.contracts import Axis, Metric, Task
+from priorbench.components.metric import Metric
 from priorbench.components.specs import split_spec
+from priorbench.components.task import Axis, Task
 from priorbench.errors import UserError, unknown
 from priorbench.metrics import METRICS
 from priorbench.statistics import BENJAMINI_HOCHBERG, HOLM, Margin

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 from priorbench.components import registry
-from priorbench.components.contracts import Prior
+from priorbench.components.prior import Prior
 from priorbench.errors import UserError, unknown
 
 from .study import Study

@@ -18,10 +18,13 @@ from pydantic import (
     field_validator,
 )
 
-from priorbench.components.contracts import Precision, Scale
+from priorbench.components.architecture import Precision, Scale
 from priorbench.errors import UserError, unknown
 
 from .tuning_rule import MOST_WEIGHTS, choose_seeds
+
+BASELINE = "none"
+"""name of the prior that does nothing: part of every study, and what weights are tuned against"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class Study(BaseModel):
     primary: dict[str, str | dict[str, str]] = {}
     margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {"auroc": 0.005}
     loss_margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
-    baseline: str = "none"
+    baseline: str = BASELINE
     data: list[Path] = []
     plugins: list[Path] = []
     fetch: str = ""
@@ -142,8 +145,8 @@ class Study(BaseModel):
         return self.tuning_seeds
 
     @property
-    def wanted(self) -> Measurements:
-        """What is measured of its trained models."""
+    def measurements(self) -> Measurements:
+        """What is measured of the study's trained models."""
         return Measurements(self.attributions, self.discovery)
 
     def to_toml(self) -> str:

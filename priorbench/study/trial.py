@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from priorbench.components import registry, source_code
-from priorbench.components.contracts import Precision, Scale
+from priorbench.components.architecture import Precision, Scale
 
 DECIDES_TRIALS = (
     "attribution/differentiable.py",
     "autograd",
+    "components/architecture.py",
     "components/composition.py",
-    "components/contracts.py",
+    "components/prior.py",
     "components/prior_bases.py",
+    "components/task.py",
     "data/codes.py",
     "data/dataset.py",
     "data/formats/encoding.py",

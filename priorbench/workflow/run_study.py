@@ -17,9 +17,8 @@ from priorbench.backends.base import RunPlacement, Workforce
 from priorbench.backends.open import open_engine
 from priorbench.backends.run_pending import PendingTrial, TrialEnded, pending, run_pending
 from priorbench.components import registry
-from priorbench.components.contracts import Task
-from priorbench.components.extras import require_modisco
 from priorbench.components.registry import reports_package
+from priorbench.components.task import Task
 from priorbench.errors import UserError
 from priorbench.execution.environment import environment
 from priorbench.files import slug, write_json, write_text
@@ -27,7 +26,8 @@ from priorbench.results.chosen_weights import TUNING_FILE, choose_weights, chose
 from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv, task_options
 from priorbench.run_directory import RunDirectory
-from priorbench.study.plan import Plan, make_plan, resolve, with_evaluation
+from priorbench.study.plan import Plan, make_plan, with_evaluation
+from priorbench.study.resolve import require_modisco, resolve
 from priorbench.study.study import (
     ABOUT,
     CHOOSING,

@@ -16,8 +16,8 @@ from priorbench import (
     load_prior,
 )
 from priorbench.components import registry, specs
+from priorbench.components.architecture import NetworkShape
 from priorbench.components.composition import Composition, WeightedPart
-from priorbench.components.contracts import NetworkShape
 from priorbench.seeds import RandomStreams
 from priorbench.study.trial import code_digest
 from priorbench.training.batches import load_batch

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from priorbench import UserError
-from priorbench.components import extras
 from priorbench.evaluation import modisco
 from priorbench.evaluation.modisco import discover, pack_motifs, unpack_motifs
 from priorbench.evaluation.scoring import score_motif_sets
 from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import FoundMotif, MotifSet
 from priorbench.metrics.motifs import match_p, match_q
+from priorbench.study.resolve import require_modisco
 
 LETTERS = "ACGT"
 
@@ -189,4 +189,4 @@ def test_noise_shows_no_known_motif():
 def test_without_modisco_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'priorbench\[modisco\]'"):
-        extras.require_modisco()
+        require_modisco()

@@ -29,7 +29,8 @@ from priorbench.execution.run_ensemble import run_ensemble
 from priorbench.execution.run_group import DIED_TWICE, TrialOutcome, run_group
 from priorbench.execution.run_trial import Job, TrialParts
 from priorbench.run_directory import RunDirectory
-from priorbench.study.plan import make_plan, resolve
+from priorbench.study.plan import make_plan
+from priorbench.study.resolve import resolve
 from priorbench.study.study import Study
 from priorbench.study.trial import Trial
 from priorbench.training.ensemble import fit
@@ -52,7 +53,7 @@ def jobs(tmp_path_factory) -> list[Job]:
             plan.datasets["binary/simulated"].resolve(),
             (),
             run.root,
-            plan.wanted(trial),
+            plan.measurements(trial),
         )
         for trial in plan.trials
         if trial.prior == "fourier"
@@ -257,7 +258,7 @@ class TestGroups:
         plan = SimpleNamespace(
             datasets={"binary/simulated": jobs[0].dataset},
             study=SimpleNamespace(plugins=()),
-            wanted=lambda trial: jobs[0].wanted,
+            measurements=lambda trial: jobs[0].wanted,
         )
         todo = [PendingTrial(job.trial, again=number % 2 == 1) for number, job in enumerate(jobs)]
         crew = Workforce(LocalEngine(1), Device("cpu", 1, ""), 4)

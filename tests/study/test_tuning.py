@@ -27,7 +27,7 @@ from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.results.chosen_weights import TUNING_COLUMNS
 from priorbench.results.finished_run import load_run
-from priorbench.study.plan import resolve
+from priorbench.study.resolve import resolve
 from priorbench.study.study import Study, make_study
 from priorbench.study.trial import EVALUATE, TUNE
 from priorbench.study.tuning_rule import (
