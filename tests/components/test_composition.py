@@ -17,7 +17,7 @@ from priorbench import (
 )
 from priorbench.components import registry, specs
 from priorbench.components.architecture import NetworkShape
-from priorbench.components.composition import Composition, WeightedPart
+from priorbench.components.composition import Composition, Summand
 from priorbench.seeds import RandomStreams
 from priorbench.study.trial import code_digest
 from priorbench.training.batches import load_batch
@@ -206,7 +206,7 @@ def test_composed_weights_are_split_from_options_only_where_they_belong():
 
 def test_an_empty_composition_does_nothing():
     assert not Composition().acts
-    assert Composition((WeightedPart("l1", load_prior("l1"), None),)).acts
+    assert Composition((Summand("l1", load_prior("l1"), None),)).acts
 
 
 def test_parts_of_weight_zero_add_zero():
