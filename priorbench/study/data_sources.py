@@ -78,7 +78,7 @@ def encode(source: DataSource, study: Study, run: RunDirectory, say: Callable[[s
         say: called with a line of progress.
 
     Raises:
-        UserError: for data that cannot be used.
+        UserError: if the data cannot be used.
     """
     name, written = specs.name_of(source.task), registry.data_spec(source.task)
     key = hash_of(

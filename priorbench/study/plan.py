@@ -95,7 +95,7 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
         say: called with a line of progress.
 
     Raises:
-        UserError: for data that cannot be used.
+        UserError: if the data cannot be used.
     """
     settings: list[Setting] = []
     datasets: dict[str, Path] = {}
@@ -210,7 +210,7 @@ def read_plan(run: RunDirectory, more: Measurements | None = None, *, trained: b
             the plan.
 
     Raises:
-        UserError: if there is no run in the folder, or for unknown attributions.
+        UserError: if there is no run in the folder, or an attribution is unknown.
     """
     for name in ("study.toml", "environment.json", "plan.csv"):
         if not (run.root / name).is_file():

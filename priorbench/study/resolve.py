@@ -35,7 +35,7 @@ def resolve(study: Study, device: str) -> Study:
         device: ``cpu`` or ``cuda``, as chosen for this machine.
 
     Raises:
-        UserError: for unknown names and options, and weights that make no sense.
+        UserError: if a name or option is unknown, or a weight makes no sense.
     """
     registry.use_plugins(study.plugins)
     if study.fetch and not study.data:
@@ -94,7 +94,7 @@ def scored_attributions(study: Study, more: Sequence[str] = ()) -> list[str]:
         more: specs of attributions beside the study's.
 
     Raises:
-        UserError: for unknown attributions and options.
+        UserError: if an attribution or option is unknown.
     """
     from priorbench.attribution.explainers import load_explainer  # waits for torch
 

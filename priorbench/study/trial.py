@@ -35,7 +35,7 @@ DECIDES_TRIALS = (
 """the code that computes a trial's result; a change there changes the id of every trial"""
 _DECIDING_PACKAGES = ("numpy", "torch")
 TUNE, EVALUATE = "tune", "evaluate"
-"""stages: trials that only choose a weight, and trials that count"""
+"""stages: of trials that only choose a weight, and of trials that count"""
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,16 @@ class Trial:
         dataset: name of the dataset.
         architecture: normalised spec.
         prior: normalised spec.
-        weight: of the prior (lambda).
+        weight: weight (lambda) of the prior.
         train_attribution: normalised spec of the attribution that the prior's penalty sees.
-        seed: of initial weights, batch order and the prior's own draws.
-        stage: ``evaluate``, or ``tune`` for runs that only choose a weight.
+        seed: seed of initial weights, batch order and the prior's own draws.
+        stage: ``evaluate``, or ``tune`` for trials that only choose a weight.
         scale: sizes of network and training.
-        root_seed: the study's.
+        root_seed: the study's root seed.
         device: ``cpu`` or ``cuda``.
-        digest: of the dataset's contents.
-        code: of the code and the library versions that compute the result.
-        precision: of the networks' forward pass in training.
+        digest: hash of the dataset's contents.
+        code: hash of the code and the library versions that compute the result.
+        precision: number format of the network's forward pass in training.
     """
 
     task: str
@@ -76,14 +76,14 @@ class Trial:
 
     @cached_property
     def id(self) -> str:
-        """16 hexadecimal digits that stand for all of the above."""
+        """16 hexadecimal digits, the hash of all fields."""
         return hash_of(
             {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         )
 
     @property
     def arm(self) -> tuple[str, str, str, str, float, str]:
-        """What trials that differ only in their seed have in common."""
+        """Setting, prior, weight and stage, which trials that differ only in their seed share."""
         return (
             self.task,
             self.dataset,
@@ -95,19 +95,19 @@ class Trial:
 
     @property
     def setting(self) -> tuple[str, str, str]:
-        """Task, dataset, architecture: what paired trials have in common, their seed aside."""
+        """Task, dataset and architecture, which paired trials share."""
         return (self.task, self.dataset, self.architecture)
 
 
 def hash_of(value: Any) -> str:
-    """16 hexadecimal digits of a JSON-able value."""
+    """Return a hash of 16 hexadecimal digits of a value that JSON can hold."""
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
 def engine_digest() -> str:
-    """Hash of the engine modules and library versions that decide a result."""
+    """Return a hash of the engine modules and library versions that decide a result."""
     sources = source_code.code_hash(*DECIDES_TRIALS)
     return hash_of([sources, *(importlib.metadata.version(p) for p in _DECIDING_PACKAGES)])
 
@@ -119,13 +119,13 @@ def code_digest(
     prior: str,
     digest: Callable[[Path], str] = source_code.component_digest,
 ) -> str:
-    """Hash of the engine and of the three components of a trial, given by their specs.
+    """Return a hash of the engine and of the three components of a trial.
 
     Args:
-        task: spec.
-        architecture: spec.
-        prior: spec.
-        digest: of a component's file; one that remembers saves reading it for every trial.
+        task: spec of the task.
+        architecture: spec of the architecture.
+        prior: spec of the prior.
+        digest: function that hashes a component's file; a cached one reads each file once.
     """
     parts = {"task": task, "architecture": architecture, "prior": prior}
     paths = [
