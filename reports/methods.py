@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import priorbench
 from priorbench import Section
-from priorbench.comparison.paired_runs import EVALUATE
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
 from priorbench.statistics import EXACT_UP_TO
 from priorbench.study.declared import PRIMARY
+from priorbench.study.trial import EVALUATE
 
 from . import _paper as paper
 from ._literature import Bibliography

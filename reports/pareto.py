@@ -11,11 +11,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.comparison.paired_runs import EVALUATE, counted_scores
+from priorbench.comparison.paired_runs import counted_scores
 from priorbench.components.metric import Metric
 from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
+from priorbench.study.trial import EVALUATE
 
 from ._figures import INK, LINE, MARKERS, SOFT, looks, style, to_svg
 from ._numbers import decimals_for, fixed

@@ -21,11 +21,12 @@ from priorbench.statistics import (
     leave_one_out,
     without_rounding,
 )
+from priorbench.study.trial import EVALUATE
 
 SETTING_COLUMNS = ["task", "dataset", "architecture"]
 _GROUP = [*SETTING_COLUMNS, "attribution", "metric"]
-EVALUATE, REFERENCE = "evaluate", "reference"
-"""stages: trials that count, and scores of a random attribution and of the oracle"""
+REFERENCE = "reference"
+"""stage of the scores of a random attribution and of the oracle, beside the stages of trials"""
 
 Agreement = Callable[[pd.DataFrame, Metric, str], NDArray[np.float64]]
 """(k, k) agreement of the k trials in a table with columns prior and seed, in its order, by a

@@ -25,9 +25,9 @@ from priorbench.statistics import (
     smallest_effect,
 )
 from priorbench.study.declared import CORRECTION, PRIMARY, DeclaredClaims
+from priorbench.study.trial import EVALUATE
 
 from .paired_runs import (
-    EVALUATE,
     REFERENCE,
     SETTING_COLUMNS,
     Agreement,

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from priorbench.comparison.paired_runs import EVALUATE
 from priorbench.data.dataset import Dataset
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 from priorbench.study.study import BASELINE
+from priorbench.study.trial import EVALUATE
 
 from .contrasts import (
     DistanceCurve,

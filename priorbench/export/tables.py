@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from priorbench.comparison.paired_runs import EVALUATE, REFERENCE, SETTING_COLUMNS, counted_scores
+from priorbench.comparison.paired_runs import REFERENCE, SETTING_COLUMNS, counted_scores
 from priorbench.errors import UserError
 from priorbench.evaluation import scoring
 from priorbench.files import write_text
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
+from priorbench.study.trial import EVALUATE
 
 _GROUP = [*SETTING_COLUMNS, "attribution", "metric", "axis"]
 _LATEX_DIGITS = 3

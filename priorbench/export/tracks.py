@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.comparison.paired_runs import EVALUATE
 from priorbench.data.dataset import Dataset
 from priorbench.data.formats.encoding import BASES
 from priorbench.errors import UserError
 from priorbench.files import slug
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
+from priorbench.study.trial import EVALUATE
 
 
 @dataclass(frozen=True)

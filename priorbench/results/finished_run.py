@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from priorbench.comparison.option_trends import TREND_COLUMNS
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS
-from priorbench.comparison.paired_runs import EVALUATE, Agreement
+from priorbench.comparison.paired_runs import Agreement
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, agreement_of
 from priorbench.components.metric import TrialArrays
 from priorbench.data.codes import SCORED_ON
@@ -30,6 +30,7 @@ from priorbench.metrics.motif_set import MotifSet
 from priorbench.run_directory import RunDirectory
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.study import Study, read_toml
+from priorbench.study.trial import EVALUATE
 
 from .chosen_weights import no_tuning, read_tuning
 from .tables import _CACHED_TRIALS, _motifs, _read_csv, _read_optional

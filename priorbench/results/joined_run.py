@@ -17,7 +17,7 @@ import pandas as pd
 
 from priorbench.comparison.option_trends import trends
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS, compare_across
-from priorbench.comparison.paired_runs import EVALUATE, REFERENCE, SETTING_COLUMNS, paired_runs
+from priorbench.comparison.paired_runs import REFERENCE, SETTING_COLUMNS, paired_runs
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare_pairs
 from priorbench.components.metric import TrialArrays
 from priorbench.errors import UserError
@@ -26,6 +26,7 @@ from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import MotifSet
 from priorbench.run_directory import DONE
 from priorbench.study.declared import claims_of
+from priorbench.study.trial import EVALUATE
 
 from .chosen_weights import no_tuning
 from .collect import RESULT_COLUMNS

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from priorbench.comparison.correction_families import Family, families, sentences
-from priorbench.comparison.paired_runs import EVALUATE, SETTING_COLUMNS, paired_runs
+from priorbench.comparison.paired_runs import SETTING_COLUMNS, paired_runs
 from priorbench.comparison.seeds_needed import plan_seeds
 from priorbench.comparison.within_dataset import compare
 from priorbench.errors import UserError, unknown
@@ -17,6 +17,7 @@ from priorbench.metrics import get_metric
 from priorbench.results.finished_run import Run
 from priorbench.statistics import DEFINITIONS
 from priorbench.study.declared import DeclaredClaims, claims_of
+from priorbench.study.trial import EVALUATE
 
 _WIDTH = 100
 

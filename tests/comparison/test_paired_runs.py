@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
-from priorbench.comparison.paired_runs import EVALUATE, REFERENCE, counted_scores, paired_runs
+from priorbench.comparison.paired_runs import REFERENCE, counted_scores, paired_runs
 from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
 from priorbench.statistics import paired_t_p, without_rounding
+from priorbench.study.trial import EVALUATE
 
 SETTING = ["task", "dataset", "architecture"]
 SPEC = "input-x-gradient"

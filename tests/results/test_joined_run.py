@@ -17,11 +17,11 @@ from priorbench.reports.methods import Methods
 from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError
-from priorbench.comparison.paired_runs import EVALUATE
 from priorbench.comparison.within_dataset import compare
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import load_run
 from priorbench.results.joined_run import join
+from priorbench.study.trial import EVALUATE
 
 NUMBERS = {"none": 0, "tv": 1, "l1": 2}
 
