@@ -1,6 +1,4 @@
-"""The contract of priors: :class:`Prior` is what an author writes; its base class, what the engine
-asks.
-"""
+"""The contract of priors: :class:`Prior`, which authors subclass, and questions of the engine."""
 
 from __future__ import annotations
 
@@ -94,17 +92,13 @@ class PriorQueries:
 
 @dataclass(frozen=True)
 class Prior(PriorQueries, ABC):
-    """Base class of priors. The engine pays only for the hooks that a subclass overrides.
+    """Base class of priors, which override at least one of the four hooks.
 
-    A subclass is a frozen dataclass whose fields are its options, with units in the docstring. The
+    A prior is a frozen dataclass whose fields are its options, with units in the docstring. The
     weight (lambda) is not among them: it belongs to the trial, so that every prior can be tuned
-    in the same way. A subclass has
-
-    - ``summary``, ``citation``, ``default_weights`` and what it claims, as class attributes;
-      ``priorbench check`` tests the claims;
-    - one or more of the four hooks;
-    - where the defaults do not suit it, its own versions of the methods and properties after the
-      hooks, and of ``default_weight`` and ``check_weight``.
+    in the same way. Class attributes describe the prior, and ``priorbench check`` tests what they
+    claim. What follows the hooks, ``default_weight`` and ``check_weight`` have defaults that suit
+    most priors. The engine pays only for the hooks that a prior overrides.
     """
 
     summary: ClassVar[str]

@@ -157,7 +157,7 @@ class ModelProbe:
         return self._explain(self.probed.randomised)
 
     def of_mutations(self) -> Iterator[tuple[NDArray[np.int64], Track]]:
-        """Yield (k,) positions outside motifs, and the (k, L) attribution mutated there; 4 times."""
+        """Yield (k,) positions outside motifs and the (k, L) attribution mutated there; 4 pairs."""
         generator = np.random.default_rng(0)
         outside = self._outside_motifs()
         for _ in range(_MUTATIONS):

@@ -212,9 +212,8 @@ def trained_model(dataset):
 
 
 def test_measuring_again_adds_what_is_missing_only(simulated, monkeypatch):
-    whole = measure(
-        trained_model(simulated), Measurements(["input-x-gradient", "simplex-gradient"])
-    )
+    both = Measurements(["input-x-gradient", "simplex-gradient"])
+    whole = measure(trained_model(simulated), both)
     first = measure(trained_model(simulated), Measurements(["input-x-gradient"]))
     explained = []
     monkeypatch.setattr(

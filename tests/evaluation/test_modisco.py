@@ -93,14 +93,8 @@ def test_agreement_and_reproducibility_by_hand():
     np.testing.assert_allclose(agreement, expected)
     # GATA is in 3 of 4 seeds, which is below 80%
     assert score("motif-reproducibility", sets).tolist() == [0, 0, 0, 0]
-    five = [
-        motif_set(GATA),
-        motif_set(GATA, MYC),
-        motif_set(GATA),
-        motif_set(GATA),
-        motif_set(),
-    ]  # 4 of 5
-    assert score("motif-reproducibility", five).tolist() == [1, 0.5, 1, 1, 0]
+    five = [*map(motif_set, [GATA] * 3), motif_set(GATA, MYC), motif_set()]  # 4 of 5
+    assert score("motif-reproducibility", five).tolist() == [1, 1, 1, 0.5, 0]
     scores = score_motif_sets(sets)
     assert scores[0]["motif-agreement"] == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
     assert scores[3]["motif-reproducibility"] == 0
