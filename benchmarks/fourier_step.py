@@ -17,7 +17,7 @@ from priorbench import (
     load_prior,
 )
 from priorbench.components import registry
-from priorbench.components.contracts import NetworkShape, Scale
+from priorbench.components.architecture import NetworkShape, Scale
 from priorbench.data.formats.encoding import one_hot
 from priorbench.training.adam import Adam
 

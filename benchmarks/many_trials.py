@@ -17,7 +17,8 @@ from priorbench.evaluation import scoring
 from priorbench.execution.environment import environment
 from priorbench.metrics import METRICS
 from priorbench.run_directory import RunDirectory
-from priorbench.study.plan import Plan, make_plan, resolve
+from priorbench.study.plan import Plan, make_plan
+from priorbench.study.resolve import resolve
 from priorbench.study.study import load_study
 from priorbench.workflow.run_study import write_plan
 

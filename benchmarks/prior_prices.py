@@ -17,7 +17,7 @@ import torch
 
 from priorbench import Attribution, Batch, load_attribution, load_prior
 from priorbench.components import registry
-from priorbench.components.contracts import NetworkShape
+from priorbench.components.architecture import NetworkShape
 from priorbench.data.formats.encoding import one_hot
 from priorbench.seeds import RandomStreams
 from priorbench.training.objective import Objective, Regularisation

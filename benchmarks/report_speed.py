@@ -20,7 +20,7 @@ from priorbench.attribution.explainers import Explanation
 from priorbench.comparison.over_datasets import compare_across
 from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.within_dataset import compare_pairs
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.data.codes import MOTIF, TEST, TRAIN, VALID
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.evaluation.scoring import RANDOM

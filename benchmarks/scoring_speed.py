@@ -12,11 +12,12 @@ import resource, time
 import numpy as np, tempfile, torch
 from pathlib import Path
 from priorbench import registry
-from priorbench.components.contracts import Form, TrialArrays
+from priorbench.components.architecture import NetworkShape
+from priorbench.components.metric import TrialArrays
 from priorbench.data.dataset import TEST, TRAIN, VALID, DatasetWriter, load_dataset
 from priorbench.attribution.explainers import InSilicoMutagenesis, Subject, load_explainer
 from priorbench.metrics import METRICS
-from priorbench.evaluation.model_probe import Examined, Probe, probed
+from priorbench.evaluation.model_probe import ModelProbe, ProbedModel, probed_places
 from priorbench.evaluation.scoring import score_attribution, score_predictions, score_seeds
 from priorbench.data.formats.encoding import one_hot
 torch.set_num_threads(1)
@@ -24,7 +25,8 @@ task = registry.build("task", "binary")
 generator = np.random.default_rng(0)
 def network(length):
     torch.manual_seed(0)
-    return registry.build("architecture", "three-conv").build(Form(length, 1), "paper").eval()
+    shape = NetworkShape(length)
+    return registry.build("architecture", "three-conv").build(shape, "paper").eval()
 {work}
 print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
@@ -44,15 +46,15 @@ tracks = [generator.standard_normal((count, length), dtype=np.float32) for _ in 
 model = network(length)
 started = time.process_time()
 explainer = load_explainer("input-x-gradient")
-places = probed(data, "paper")
+places = probed_places(data, "paper")
 for track in tracks:
     logit = {"logit": generator.standard_normal(count).astype(np.float32)}
     label = data.columns["label"].take(np.arange(count))
     arrays = TrialArrays(logit, label, track, data.truth, data.oracle, {})
     score_predictions(arrays, task.metrics)
     score_attribution(arrays)
-    examined = Examined(model, task, data, places=places, device=torch.device("cpu"))
-    probe = Probe(examined, explainer, track[places].astype(np.float64))
+    probed = ProbedModel(model, task, data, places=places, device=torch.device("cpu"))
+    probe = ModelProbe(probed, explainer, track[places].astype(np.float64))
     for metric in METRICS.values():
         if metric.scope == "model" and metric.name != "mutagenesis-correlation":
             metric.function(probe)

@@ -22,11 +22,11 @@ import torch
 
 from priorbench import Batch, Task, load_attribution, load_prior
 from priorbench.components import registry
-from priorbench.components.contracts import NetworkShape, Scale
+from priorbench.components.architecture import NetworkShape, Scale
 from priorbench.components.specs import split_spec
 from priorbench.data.formats.encoding import one_hot
 from priorbench.seeds import RandomStreams
-from priorbench.study.plan import resolve, seen_by
+from priorbench.study.resolve import resolve, seen_by
 from priorbench.study.study import Study, load_study
 from priorbench.training.objective import Objective, Regularisation
 from priorbench.training.schedules import schedule_of

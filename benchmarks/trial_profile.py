@@ -22,7 +22,8 @@ from torch.profiler import ProfilerActivity, profile
 from priorbench.execution.job import Job
 from priorbench.execution.run_trial import run_trial
 from priorbench.run_directory import RunDirectory
-from priorbench.study.plan import Plan, make_plan, resolve
+from priorbench.study.plan import Plan, make_plan
+from priorbench.study.resolve import resolve
 from priorbench.study.study import Study
 from priorbench.study.trial import Trial
 
@@ -90,7 +91,7 @@ def shares(scale: str) -> Iterator[Shares]:
 
 def _job(plan: Plan, run: RunDirectory, trial: Trial) -> Job:
     dataset = plan.datasets[f"{trial.task}/{trial.dataset}"]
-    return Job(trial, dataset.resolve(), (), run.root, plan.wanted(trial))
+    return Job(trial, dataset.resolve(), (), run.root, plan.measurements(trial))
 
 
 def _profiled(job: Job, seconds: float) -> Shares:

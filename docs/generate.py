@@ -11,7 +11,7 @@ from priorbench import Prior, load_prior
 from priorbench.attribution.differentiable import METHODS
 from priorbench.attribution.explainers import EXPLAINERS
 from priorbench.components import docstrings, registry
-from priorbench.components.contracts import HOOKS
+from priorbench.components.prior import HOOKS
 from priorbench.components.prior_bases import AttributionPrior, GradientPrior, Penalty
 from priorbench.metrics import METRICS
 

@@ -7,18 +7,18 @@ from .attribution.differentiable import input_x_gradient as input_x_gradient
 from .attribution.differentiable import integrated_gradients as integrated_gradients
 from .attribution.differentiable import load_attribution as load_attribution
 from .attribution.differentiable import simplex_gradient as simplex_gradient
-from .components.contracts import Architecture as Architecture
-from .components.contracts import Attribution as Attribution
-from .components.contracts import Batch as Batch
-from .components.contracts import Metric as Metric
-from .components.contracts import Prior as Prior
-from .components.contracts import Section as Section
-from .components.contracts import Task as Task
-from .components.contracts import TrialArrays as TrialArrays
+from .components.architecture import Architecture as Architecture
+from .components.metric import Metric as Metric
+from .components.metric import TrialArrays as TrialArrays
+from .components.prior import Attribution as Attribution
+from .components.prior import Prior as Prior
 from .components.prior_bases import AttributionPrior as AttributionPrior
 from .components.prior_bases import GradientPrior as GradientPrior
 from .components.prior_bases import Penalty as Penalty
 from .components.registry import load_prior as load_prior
+from .components.section import Section as Section
+from .components.task import Batch as Batch
+from .components.task import Task as Task
 from .errors import UserError as UserError
 
 __version__: str

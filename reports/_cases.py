@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.components.contracts import TrialArrays
+from priorbench.components.metric import TrialArrays
 from priorbench.data.codes import NEUTRAL
 from priorbench.data.dataset import Dataset
 from priorbench.metrics.localisation import MOTIFS, average_precision

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 import priorbench
-from priorbench.components.contracts import Section
+from priorbench.components.section import Section
 from priorbench.results.finished_run import Run
 
 from ._numbers import MISSING, counted, exact_p, listed

@@ -14,12 +14,13 @@ import torch
 
 from priorbench import UserError
 from priorbench.components import docstrings, registry
-from priorbench.components.contracts import Architecture, NetworkShape, Scale, Task
+from priorbench.components.architecture import Architecture, NetworkShape, Scale
 from priorbench.components.specs import split_spec
+from priorbench.components.task import Task
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset
 from priorbench.results.finished_run import Run
-from priorbench.study.plan import SIMULATED
+from priorbench.study.data_sources import SIMULATED
 from priorbench.training.schedules import Schedule, schedule_of
 
 SIMULATION, GENOME, FILES = "simulation", "genome", "files"

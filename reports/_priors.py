@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from priorbench.results.finished_run import Run
-from priorbench.study.plan import BASELINE
+from priorbench.study.study import BASELINE
 
 from ._settings import ComparedSetting
 

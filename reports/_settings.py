@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from priorbench.comparison.correction_families import Family, families
 from priorbench.comparison.paired_runs import counted_scores
-from priorbench.components.contracts import Axis, Metric
+from priorbench.components.metric import Metric
 from priorbench.components.specs import split_composition
+from priorbench.components.task import Axis
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 from priorbench.statistics import ALPHA, EXACT_UP_TO, smallest_p
 from priorbench.study.declared import PRIMARY
-from priorbench.study.plan import BASELINE
+from priorbench.study.study import BASELINE
 
 from ._numbers import listed
 

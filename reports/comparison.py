@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
 from priorbench.results.finished_run import Run

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.results.finished_run import Run
 
 from ._numbers import MISSING, decimals_for, fixed, p_value

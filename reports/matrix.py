@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.results.finished_run import Run
 from priorbench.statistics import BETTER, INCONCLUSIVE, WORSE
 

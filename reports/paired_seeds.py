@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.results.finished_run import Run
 
 from ._figures import INK, SEED_COLOURS, SOFT, VERMILION, style, to_svg

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.comparison.option_trends import TREND_DEFINITIONS, SweptTask, swept_tasks
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.results.finished_run import Run
 
 from ._figures import INK, MARKERS, SOFT, looks, style, to_svg

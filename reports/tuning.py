@@ -15,7 +15,7 @@ from priorbench import Section
 from priorbench.metrics import METRICS
 from priorbench.results.chosen_weights import validation_loss
 from priorbench.results.finished_run import Run
-from priorbench.study.plan import BASELINE
+from priorbench.study.study import BASELINE
 from priorbench.study.tuning_rule import LOCALISATION, LOSS, STABILITY
 
 from ._figures import BLUE, INK, SOFT, VERMILION, style, to_svg

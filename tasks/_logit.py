@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from priorbench import Batch, Task, UserError
-from priorbench.components.contracts import Scale
+from priorbench.components.architecture import Scale
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from priorbench import Batch, UserError
-from priorbench.components.contracts import Scale
+from priorbench.components.architecture import Scale
 from priorbench.data.codes import DECOY, MOTIF
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import DataFile

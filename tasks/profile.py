@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from priorbench import Batch, Task, UserError
-from priorbench.components.contracts import NetworkShape, Scale
+from priorbench.components.architecture import NetworkShape, Scale
 from priorbench.data.codes import MOTIF, TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from priorbench import UserError
-from priorbench.components.contracts import Axis
+from priorbench.components.task import Axis
 from priorbench.data.codes import MOTIF, SUBOPTIMAL
 from priorbench.data.simulation import (
     Instances,

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from priorbench import UserError
-from priorbench.components.contracts import Scale
+from priorbench.components.architecture import Scale
 from priorbench.data.codes import DECOY, MOTIF
 from priorbench.data.simulation import (
     free_start,

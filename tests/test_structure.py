@@ -11,7 +11,7 @@ import pytest
 from fixtures.places import ENGINE, ROOT
 
 from priorbench.components import source_code
-from priorbench.study import plan, trial
+from priorbench.study import data_sources, trial
 
 CONTENT = ("priors", "tasks", "reports")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -226,8 +226,9 @@ def files_in(places) -> set[str]:
 NOT_DECIDING_TRIALS = (
     "__init__.py",
     "attribution/explainers.py",
-    "components/extras.py",
+    "components/metric.py",
     "components/registry.py",
+    "components/section.py",
     "components/source_code.py",
     "components/specs.py",
     "data/dataset_writer.py",
@@ -288,7 +289,7 @@ def test_an_edit_changes_trial_ids_where_it_changes_results_and_nowhere_else(cop
 
 
 def test_an_edit_encodes_data_anew_where_it_reads_or_simulates_them(copied_engine):
-    before = source_code.code_hash(*plan.DECIDES_DATA)
+    before = source_code.code_hash(*data_sources.DECIDES_DATA)
     readers = [f"data.readers.{path.stem}" for path in (ENGINE / "data" / "readers").glob("*.py")]
     deciding = reached(*readers, "data.simulation", "data.dataset_writer", "seeds")
     deciding = {path for path in deciding if path != "errors.py"}
@@ -297,11 +298,11 @@ def test_an_edit_encodes_data_anew_where_it_reads_or_simulates_them(copied_engin
         path = copied_engine / name
         source = path.read_bytes()
         path.write_bytes(source + b"\n_edited = 1\n")
-        assert source_code.code_hash(*plan.DECIDES_DATA) != before, name
+        assert source_code.code_hash(*data_sources.DECIDES_DATA) != before, name
         path.write_bytes(source)
     path = copied_engine / "training" / "loop.py"
     path.write_bytes(path.read_bytes() + b"\n_edited = 1\n")
-    assert source_code.code_hash(*plan.DECIDES_DATA) == before
+    assert source_code.code_hash(*data_sources.DECIDES_DATA) == before
 
 
 def test_a_module_that_moved_cannot_fall_out_of_a_hash(copied_engine):

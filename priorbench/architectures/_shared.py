@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from priorbench.components.contracts import NetworkShape, Scale
+from priorbench.components.architecture import NetworkShape, Scale
 from priorbench.errors import UserError
 
 

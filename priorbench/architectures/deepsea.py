@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from priorbench.components.contracts import Architecture, NetworkShape, Scale
+from priorbench.components.architecture import Architecture, NetworkShape, Scale
 
 from ._shared import Pooled, pooled_layers, refuse_profiles
 

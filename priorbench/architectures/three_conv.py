@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from priorbench.components.contracts import Architecture, NetworkShape, Scale
+from priorbench.components.architecture import Architecture, NetworkShape, Scale
 from priorbench.errors import UserError
 
 from ._shared import refuse_profiles, remedy, with_batch_norm

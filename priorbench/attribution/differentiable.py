@@ -23,7 +23,7 @@ from priorbench.autograd.forward import forward_parts, modules_of
 from priorbench.autograd.layer_chain import Gate
 from priorbench.autograd.nested import join_trees, map_tensors
 from priorbench.components import specs
-from priorbench.components.contracts import Attribution
+from priorbench.components.prior import Attribution
 from priorbench.errors import UserError, unknown
 
 Target = Callable[[Any], torch.Tensor]

@@ -1,3 +1,3 @@
-"""What helps to write a prior: a template, and the checks that it must pass; priors themselves
+"""Help for authors of priors: a template, and the checks that a prior must pass; priors themselves
 belong in `priors/`.
 """

@@ -1,8 +1,6 @@
-"""What every prior must do, as checks that run over any of them: ``priorbench check``.
+"""What the checks of a prior share: results, small random data, and a training step to watch.
 
-A check is a function of a :class:`PriorUnderTest` that returns what it saw in a few words, raises
-:class:`CheckFailed` where the prior breaks its contract, and :class:`NotApplicable` where the check
-has nothing to test. Everything runs on the CPU, on small random sequences from fixed seeds.
+Everything is on the CPU, random from fixed seeds.
 """
 
 from __future__ import annotations
@@ -17,23 +15,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from priorbench.attribution.differentiable import InputXGradient
 from priorbench.components import registry
-from priorbench.components.contracts import (
-    Architecture,
-    Attribution,
-    Batch,
-    NetworkShape,
-    Prior,
-    Scale,
-    Task,
-)
+from priorbench.components.architecture import Architecture, NetworkShape, Scale
+from priorbench.components.prior import Attribution, Prior
+from priorbench.components.task import Batch, Task
 from priorbench.errors import UserError
 from priorbench.seeds import RandomStreams
 from priorbench.training.loop import seeded_torch
 from priorbench.training.objective import Objective, Regularisation
 
 TASK = "binary"
+LENGTH = 80
+"""bp of the sequences that networks are trained on"""
+MIXED = (1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0)
+"""labels of a batch with positives and negatives"""
 _ARCHITECTURE = "three-conv:batch_norm=false"  # one example is enough for it
-_LENGTH = 80
 _LUCK = RandomStreams(0, ("conformance",), 0)
 
 
@@ -47,12 +42,12 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of a check.
+    """The result of a check.
 
     Attributes:
-        check: its name.
+        check: name of the check.
         outcome: ``passed``, ``failed`` or ``not applicable``.
-        detail: what was seen, in a few words.
+        detail: what the check saw, in a few words.
     """
 
     check: str
@@ -65,15 +60,15 @@ class PriorUnderTest:
     """A prior under test.
 
     Attributes:
-        spec: as the user wrote it.
-        prior: built from it.
+        spec: the spec as the user wrote it.
+        prior: the prior that it builds.
     """
 
     spec: str
     prior: Prior
 
     def penalty(self, gradient: torch.Tensor, sequence: torch.Tensor) -> torch.Tensor:
-        """(B,) penalty of gradient x input, all examples positive."""
+        """Return the (B,) penalty of gradient x input, all examples positive."""
         attribution = Attribution(gradient, (gradient * sequence).sum(dim=1))
         labels = sequence.new_ones(len(sequence))
         value = self.prior.penalty(attribution, Batch(sequence, labels))
@@ -81,34 +76,36 @@ class PriorUnderTest:
             raise CheckFailed(f"penalty returns a {type(value).__name__}, wanted a tensor (B,)")
         return value
 
-    def must(self, hook: str) -> None:
-        """NotApplicable unless the prior acts through the hook."""
+    def require(self, hook: str) -> None:
+        """Raise NotApplicable unless the prior acts through the hook."""
         if not self.prior.overrides(hook):
             raise NotApplicable(f"has no {hook}")
 
 
 def sequences(count: int, length: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """(count, 4, length) random one-hot sequences, always the same."""
+    """Return (count, 4, length) random one-hot sequences, always the same."""
     generator = torch.Generator().manual_seed(count * 100003 + length)
     codes = torch.randint(0, 4, (count, length), generator=generator)
     return torch.eye(4, dtype=dtype)[codes].transpose(1, 2).contiguous()
 
 
 def gradients(count: int, length: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """(count, 4, length) random numbers in place of a gradient, always the same."""
+    """Return (count, 4, length) random numbers in place of a gradient, always the same."""
     generator = torch.Generator().manual_seed(count * 100019 + length)
     return torch.randn(count, 4, length, generator=generator, dtype=dtype)
 
 
-def _network(
-    length: int = _LENGTH, scale: Scale = "smoke", spec: str = _ARCHITECTURE
+def network(
+    length: int = LENGTH, scale: Scale = "smoke", spec: str = _ARCHITECTURE
 ) -> torch.nn.Module:
+    """Return a small network, always with the same weights."""
     with seeded_torch(0, torch.device("cpu")):
         architecture: Architecture = registry.build("architecture", spec)
         return architecture.build(NetworkShape(length), scale)
 
 
-def _weight(prior: Prior) -> float:
+def weight_of(prior: Prior) -> float:
+    """Return the default weight of a prior, or 1 if it has none."""
     try:
         return prior.default_weight(TASK)
     except UserError:
@@ -116,55 +113,61 @@ def _weight(prior: Prior) -> float:
 
 
 @dataclass(frozen=True)
-class _TrainingStep:
-    """A training step of a small network under a prior: call it for its losses and gradients."""
+class TrainingStep:
+    """A training step of a small network under a prior.
+
+    Attributes:
+        prior: the prior.
+        batch: examples of every step.
+        scale: size of the network.
+    """
 
     prior: Prior
     batch: Batch
     scale: Scale = "smoke"
 
     def start(self) -> Objective:
-        """A fresh network, as the prior changes it."""
+        """Return the losses of a new network, changed by the prior."""
         task: Task = registry.build("task", TASK)
-        network = _network(self.batch.sequence.shape[2], self.scale)
-        parts = self.prior.parts(_weight(self.prior), TASK)
+        model = network(self.batch.sequence.shape[2], self.scale)
+        parts = self.prior.parts(weight_of(self.prior), TASK)
         regularisation = Regularisation(parts, InputXGradient())
-        return Objective(regularisation.adapt(network), task, regularisation, _LUCK)
+        return Objective(regularisation.adapt(model), task, regularisation, _LUCK)
 
     def take(self, objective: Objective) -> list[torch.Tensor]:
-        """Losses and the gradients of all parameters."""
+        """Return the losses of the next step and the gradients of all parameters."""
         losses = list(objective.losses(self.batch, 1.0))
         learnt = [value for value in objective.model.parameters() if value.requires_grad]
-        found = torch.autograd.grad(losses[0] + losses[1], learnt, allow_unused=True)
-        return losses + [gradient for gradient in found if gradient is not None]
+        slopes = torch.autograd.grad(losses[0] + losses[1], learnt, allow_unused=True)
+        return losses + [slope for slope in slopes if slope is not None]
 
 
-def _step(
-    prior: Prior, labels: Sequence[float], length: int = _LENGTH, scale: Scale = "smoke"
-) -> _TrainingStep:
-    return _TrainingStep(prior, Batch(sequences(len(labels), length), torch.tensor(labels)), scale)
+def training_step(
+    prior: Prior, labels: Sequence[float], length: int = LENGTH, scale: Scale = "smoke"
+) -> TrainingStep:
+    """Return a training step on random sequences with these labels."""
+    return TrainingStep(prior, Batch(sequences(len(labels), length), torch.tensor(labels)), scale)
 
 
-_MIXED = (1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0)
-
-
-class _Allocated(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class AllocatedBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sums the bytes of every tensor that an operation makes: an upper bound of the peak."""
 
     def __init__(self) -> None:
+        """Start at zero."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and count what it makes."""
         result = func(*args, **(kwargs or {}))
-        made = result if isinstance(result, (list, tuple)) else [result]
-        self.bytes += sum(v.numel() * v.element_size() for v in made if torch.is_tensor(v))
+        values = result if isinstance(result, (list, tuple)) else [result]
+        self.bytes += sum(v.numel() * v.element_size() for v in values if torch.is_tensor(v))
         return result
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """As in a worker; idle threads would count as processor time."""
+def one_thread() -> Iterator[None]:
+    """Use one thread, as workers do: idle threads would count as processor time."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -174,8 +177,8 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _kept_for_backward() -> Iterator[dict[int, int]]:
-    """Bytes by address of what operations keep for the backward pass."""
+def kept_for_backward() -> Iterator[dict[int, int]]:
+    """Count the bytes, by address, that operations keep for the backward pass."""
     sizes: dict[int, int] = {}
     held = []  # else an address could be used again
 

@@ -1,4 +1,4 @@
-"""What every prior must do, as checks that run over any of them: ``priorbench check``.
+"""The checks that every prior must pass: ``priorbench check``.
 
 A check is a function of a :class:`PriorUnderTest` that returns what it saw in a few words, raises
 :class:`CheckFailed` where the prior breaks its contract, and :class:`NotApplicable` where the check
@@ -17,41 +17,38 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from priorbench.components import registry
-from priorbench.components.contracts import (
-    Attribution,
-    Batch,
-)
+from priorbench.components.prior import Attribution
+from priorbench.components.task import Batch
 from priorbench.errors import UserError
 from priorbench.study.tuning_rule import weight_grid
 from priorbench.training.loop import seeded_torch, weights_hash
 
 from .check_subject import (
-    _LENGTH,
-    _MIXED,
+    LENGTH,
+    MIXED,
     TASK,
+    AllocatedBytes,
     CheckFailed,
     CheckResult,
     NotApplicable,
     PriorUnderTest,
-    _Allocated,
-    _kept_for_backward,
-    _network,
-    _one_thread,
-    _step,
-    _TrainingStep,
-    _weight,
+    TrainingStep,
     gradients,
+    kept_for_backward,
+    network,
+    one_thread,
     sequences,
+    training_step,
+    weight_of,
 )
 
 _LENGTHS = (50, 101, 1000, 5000)
-
-
+"""bp of the sequences whose penalties are checked"""
 Check = Callable[[PriorUnderTest], str]
 
 
 def describes_itself(subject: PriorUnderTest) -> str:
-    """Summary, citation and a valid default weight."""
+    """Check that there are a summary, a citation and a valid default weight."""
     prior = subject.prior
     if not getattr(prior, "summary", ""):
         raise CheckFailed("has no summary: set the class attribute `summary`, one line")
@@ -69,7 +66,7 @@ def describes_itself(subject: PriorUnderTest) -> str:
 
 
 def can_be_tuned(subject: PriorUnderTest) -> str:
-    """It allows the weights that ``--tune 5`` tries."""
+    """Check that the prior allows the weights that ``--tune 5`` tries."""
     prior = subject.prior
     if not prior.has_strength:
         raise NotApplicable("has no strength to tune")
@@ -92,7 +89,7 @@ def can_be_tuned(subject: PriorUnderTest) -> str:
 
 
 def is_plain_data(subject: PriorUnderTest) -> str:
-    """A frozen dataclass that survives pickling, so that workers can have it."""
+    """Check for a frozen dataclass that survives pickling, so that workers can have it."""
     prior = subject.prior
     parameters = vars(type(prior)).get("__dataclass_params__")
     if parameters is None or not parameters.frozen:
@@ -107,41 +104,42 @@ def is_plain_data(subject: PriorUnderTest) -> str:
 
 
 def keeps_initial_weights(subject: PriorUnderTest) -> str:
-    """Pairing: the network starts from the weights that every other prior starts from."""
-    subject.must("adapt")
+    """Check that the network starts from the weights of every other prior: trials are paired."""
+    subject.require("adapt")
     with seeded_torch(1, torch.device("cpu")):
-        network = _network()
-        before, outputs = weights_hash(network), network(sequences(3, _LENGTH)).shape
-        weight = _weight(subject.prior)
-        adapted = subject.prior.adapt(network, weight)
+        model = network()
+        before, outputs = weights_hash(model), model(sequences(3, LENGTH)).shape
+        weight = weight_of(subject.prior)
+        adapted = subject.prior.adapt(model, weight)
         if weights_hash(adapted) != before:
             raise CheckFailed(
                 "adapt changes the initial weights, so that comparisons are not paired"
             )
-        if adapted(sequences(3, _LENGTH)).shape != outputs:
+        if adapted(sequences(3, LENGTH)).shape != outputs:
             raise CheckFailed("adapt changes the shape of the output")
         adapted.eval()
-        if not torch.equal(adapted(sequences(3, _LENGTH)), adapted(sequences(3, _LENGTH))):
+        if not torch.equal(adapted(sequences(3, LENGTH)), adapted(sequences(3, LENGTH))):
             raise CheckFailed("the adapted network is random in evaluation mode")
     return "same weights, same output shape"
 
 
 def trains(subject: PriorUnderTest) -> str:
-    """One step with positives and negatives."""
-    return _finite(_step(subject.prior, _MIXED))
+    """Take one step with positives and negatives."""
+    return _finite(training_step(subject.prior, MIXED))
 
 
 def trains_without_positives(subject: PriorUnderTest) -> str:
-    """One step on a batch without an example that attribution priors apply to by default."""
-    return _finite(_step(subject.prior, (0.0, 0.0, 0.0)))
+    """Take one step on a batch without an example that priors apply to by default."""
+    return _finite(training_step(subject.prior, (0.0, 0.0, 0.0)))
 
 
 def trains_on_one_example(subject: PriorUnderTest) -> str:
-    """One step on a batch of one."""
-    return _finite(_step(subject.prior, (1.0,)))
+    """Take one step on a batch of one example."""
+    return _finite(training_step(subject.prior, (1.0,)))
 
 
-def _finite(step: _TrainingStep) -> str:
+def _finite(step: TrainingStep) -> str:
+    """Take the step; return its losses if they and their gradients are finite."""
     with seeded_torch(0, torch.device("cpu")):
         values = step.take(step.start())
     if not all(torch.isfinite(value).all() for value in values):
@@ -150,8 +148,8 @@ def _finite(step: _TrainingStep) -> str:
 
 
 def repeats_itself(subject: PriorUnderTest) -> str:
-    """The same seed gives the same losses and gradients, two steps long."""
-    step = _step(subject.prior, _MIXED)
+    """Check that the same seed gives the same losses and gradients, two steps long."""
+    step = training_step(subject.prior, MIXED)
     runs = []
     for _ in range(2):
         with seeded_torch(5, torch.device("cpu")):
@@ -164,26 +162,26 @@ def repeats_itself(subject: PriorUnderTest) -> str:
     return "bit by bit"
 
 
-def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Equal, with NaN in the same places: being finite is another check's."""
-    return torch.equal(one.nan_to_num(), other.nan_to_num()) and torch.equal(
-        one.isnan(), other.isnan()
+def _same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Return whether values are equal, with NaN in the same places; another check refuses NaN."""
+    return torch.equal(first.nan_to_num(), second.nan_to_num()) and torch.equal(
+        first.isnan(), second.isnan()
     )
 
 
 def has_one_value_per_example(subject: PriorUnderTest) -> str:
-    """Shape (B,), the dtype of the attribution, and the same value when asked again."""
-    subject.must("penalty")
+    """Check for shape (B,), the dtype of the attribution, and the same value in a second call."""
+    subject.require("penalty")
     for count, length, dtype in ((3, 50, torch.float32), (1, 101, torch.float64)):
-        given = gradients(count, length, dtype), sequences(count, length, dtype)
-        value = subject.penalty(*given)
+        inputs = gradients(count, length, dtype), sequences(count, length, dtype)
+        value = subject.penalty(*inputs)
         if value.shape != (count,):
             raise CheckFailed(f"shape {tuple(value.shape)}, wanted ({count},)")
         if value.dtype != dtype:
             raise CheckFailed(
                 f"{value.dtype} for attributions of {dtype}: follow the input's dtype"
             )
-        if not _same_bits(value, subject.penalty(*given)):
+        if not _same_bits(value, subject.penalty(*inputs)):
             raise CheckFailed(
                 "two values for one attribution: a penalty must not draw random numbers or "
                 "remember earlier calls"
@@ -192,21 +190,21 @@ def has_one_value_per_example(subject: PriorUnderTest) -> str:
 
 
 def is_finite(subject: PriorUnderTest) -> str:
-    """Value and gradient, also of attributions that are zero, wholly or but for one example."""
-    subject.must("penalty")
+    """Check value and gradient, also of attributions that are zero in all examples or in one."""
+    subject.require("penalty")
     for length in _LENGTHS:
         for count in (1, 3):
             noise = gradients(count, length)
-            one_zero = noise.clone()
-            one_zero[0] = 0
+            partly_zero = noise.clone()
+            partly_zero[0] = 0
             for name, gradient in (
                 ("noise", noise),
                 ("zero", torch.zeros_like(noise)),
-                ("partly zero", one_zero),
+                ("partly zero", partly_zero),
             ):
                 gradient.requires_grad_()
                 value = subject.penalty(gradient, sequences(count, length))
-                slope = torch.zeros_like(gradient)  # of a value that does not hang on it
+                slope = torch.zeros_like(gradient)  # of a value that does not depend on it
                 if value.requires_grad:
                     (slope,) = torch.autograd.grad(value.sum(), gradient)
                 for what, tensor in (("value", value), ("gradient", slope)):
@@ -216,7 +214,7 @@ def is_finite(subject: PriorUnderTest) -> str:
 
 
 def leaves_arguments_alone(subject: PriorUnderTest) -> str:
-    """No change of its arguments in place."""
+    """Check that the hooks do not change their arguments in place."""
     prior = subject.prior
     if prior.overrides("penalty"):
         gradient, sequence = gradients(3, 50), sequences(3, 50)
@@ -224,28 +222,31 @@ def leaves_arguments_alone(subject: PriorUnderTest) -> str:
         labels = torch.ones(3)
         kept = [value.clone() for value in (gradient, sequence, observed, labels)]
         prior.penalty(Attribution(gradient, observed), Batch(sequence, labels))
-        _same(kept, (gradient, sequence, observed, labels), "penalty")
+        _refuse_changed(kept, (gradient, sequence, observed, labels), "penalty")
     if prior.overrides("parameter_penalty"):
-        network = _network()
-        kept = [parameter.detach().clone() for parameter in network.parameters()]
-        prior.parameter_penalty(network).backward()  # type: ignore[no-untyped-call]
-        _same(kept, list(network.parameters()), "parameter_penalty")
+        model = network()
+        kept = [parameter.detach().clone() for parameter in model.parameters()]
+        prior.parameter_penalty(model).backward()  # type: ignore[no-untyped-call]
+        _refuse_changed(kept, list(model.parameters()), "parameter_penalty")
     if prior.overrides("augment"):
         sequence = sequences(3, 50)
         kept = [sequence.clone()]
-        prior.augment(sequence, _weight(prior), torch.Generator().manual_seed(0))
-        _same(kept, (sequence,), "augment")
+        prior.augment(sequence, weight_of(prior), torch.Generator().manual_seed(0))
+        _refuse_changed(kept, (sequence,), "augment")
     return "same bits after the call"
 
 
-def _same(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor], hook: str) -> None:
+def _refuse_changed(
+    before: Sequence[torch.Tensor], after: Sequence[torch.Tensor], hook: str
+) -> None:
+    """Raise CheckFailed if a hook has changed a tensor that it was given."""
     if not all(torch.equal(a, b) for a, b in zip(before, after, strict=True)):
         raise CheckFailed(f"{hook} changes its arguments in place")
 
 
 def differentiates(subject: PriorUnderTest) -> str:
-    """First and second derivatives against finite differences, in float64."""
-    subject.must("penalty")
+    """Compare first and second derivatives with finite differences, in float64."""
+    subject.require("penalty")
     length = _LENGTHS[0]
     sequence = sequences(1, length, torch.float64)
     gradient = gradients(1, length, torch.float64).requires_grad_()
@@ -266,20 +267,20 @@ def differentiates(subject: PriorUnderTest) -> str:
 
 
 def _bends(value: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor) -> bool:
-    """Whether there is a second derivative to check: a sum of absolute values has none."""
+    """Return whether there is a second derivative; a sum of absolute values has none."""
     (slope,) = torch.autograd.grad(value(at).sum(), at, create_graph=True)
     return slope.requires_grad
 
 
-def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Equal to rounding in float64, measured by the largest value."""
-    size = float(other.detach().abs().max()) if other.numel() else 0.0
-    return torch.allclose(one, other, rtol=1e-7, atol=1e-10 * size)
+def _alike(values: torch.Tensor, expected: torch.Tensor) -> bool:
+    """Return whether values are equal up to rounding in float64 of the largest one."""
+    size = float(expected.detach().abs().max()) if expected.numel() else 0.0
+    return torch.allclose(values, expected, rtol=1e-7, atol=1e-10 * size)
 
 
 def ignores_order(subject: PriorUnderTest) -> str:
-    """Examples in another order have their penalties in that order."""
-    subject.must("penalty")
+    """Check that examples in another order have their penalties in that order."""
+    subject.require("penalty")
     gradient, sequence = gradients(5, 60, torch.float64), sequences(5, 60, torch.float64)
     order = torch.tensor([3, 0, 4, 1, 2])
     moved = subject.penalty(gradient[order], sequence[order])
@@ -289,8 +290,8 @@ def ignores_order(subject: PriorUnderTest) -> str:
 
 
 def ignores_scale(subject: PriorUnderTest) -> str:
-    """Where the prior claims to be scale-free."""
-    subject.must("penalty")
+    """Check that a prior which claims to be scale-free is."""
+    subject.require("penalty")
     if not subject.prior.scale_free:
         raise NotApplicable("does not claim to be scale-free")
     gradient, sequence = gradients(4, 60, torch.float64), sequences(4, 60, torch.float64)
@@ -304,8 +305,8 @@ def ignores_scale(subject: PriorUnderTest) -> str:
 
 
 def ignores_strand(subject: PriorUnderTest) -> str:
-    """Where the prior claims to be invariant to reverse complement."""
-    subject.must("penalty")
+    """Check that a prior which claims to be invariant to reverse complement is."""
+    subject.require("penalty")
     claims = [p.prior for p in subject.prior.parts(1.0, TASK) if p.prior.overrides("penalty")]
     if not all(prior.reverse_complement_invariant for prior in claims):
         raise NotApplicable("does not claim to be invariant to reverse complement")
@@ -320,8 +321,8 @@ def ignores_strand(subject: PriorUnderTest) -> str:
 
 
 def maps_over_models(subject: PriorUnderTest) -> str:
-    """Value and gradient of several models at once, by ``torch.func.vmap``."""
-    subject.must("penalty")
+    """Check value and gradient of several models at once, by ``torch.func.vmap``."""
+    subject.require("penalty")
     reason = "; ".join(
         part.prior.not_vmappable
         for part in subject.prior.parts(1.0, TASK)
@@ -335,7 +336,7 @@ def maps_over_models(subject: PriorUnderTest) -> str:
 
     both = torch.func.grad_and_value(value)
     try:
-        found = torch.func.vmap(both)(models)
+        mapped = torch.func.vmap(both)(models)
     except RuntimeError as error:
         if reason:
             raise NotApplicable(reason) from error
@@ -343,15 +344,15 @@ def maps_over_models(subject: PriorUnderTest) -> str:
             f"vmap: {str(error).splitlines()[0]}; set `not_vmappable` to say why it cannot be"
         ) from error
     for index, model in enumerate(models):
-        for a, b in zip(found, both(model), strict=True):
-            if not _alike(a[index], b):
+        for values, expected in zip(mapped, both(model), strict=True):
+            if not _alike(values[index], expected):
                 raise CheckFailed("vmap gives another result than one model at a time")
     return "value and gradient"
 
 
 def needs_linear_memory(subject: PriorUnderTest) -> str:
-    """Twice the examples or twice the length: twice the memory, in value and gradient."""
-    subject.must("penalty")
+    """Check that memory grows no faster than batch x length, in value and gradient."""
+    subject.require("penalty")
     base = _bytes_of_penalty(subject, 8, 1024)
     for count, length in ((16, 1024), (8, 4096), (1024, 50)):
         factor = count * length / (8 * 1024)
@@ -361,13 +362,13 @@ def needs_linear_memory(subject: PriorUnderTest) -> str:
             raise CheckFailed(
                 f"{ratio:.1f} times the memory for {factor:g} times the batch x length"
             )
-    return f"{base / (8 * 1024 * 4):.0f} numbers a position, all told"
+    return f"{base / (8 * 1024 * 4):.0f} numbers a position in total"
 
 
 def _bytes_of_penalty(subject: PriorUnderTest, count: int, length: int) -> int:
     gradient = gradients(count, length).requires_grad_()
     sequence = sequences(count, length)
-    with _Allocated() as allocated:
+    with AllocatedBytes() as allocated:
         value = subject.penalty(gradient, sequence)
         if value.requires_grad:
             torch.autograd.grad(value.sum(), gradient)
@@ -375,65 +376,65 @@ def _bytes_of_penalty(subject: PriorUnderTest, count: int, length: int) -> int:
 
 
 def penalises_parameters(subject: PriorUnderTest) -> str:
-    """The penalty on parameters: one finite number with a gradient."""
-    subject.must("parameter_penalty")
-    network = _network(spec="three-conv")
-    value = subject.prior.parameter_penalty(network)
+    """Check that the penalty on parameters is one finite number with a gradient."""
+    subject.require("parameter_penalty")
+    model = network(spec="three-conv")
+    value = subject.prior.parameter_penalty(model)
     if value.shape != ():
         raise CheckFailed(f"parameter_penalty has shape {tuple(value.shape)}, wanted ()")
     if not value.requires_grad:
         raise CheckFailed("parameter_penalty has no gradient")
-    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
     slopes = torch.autograd.grad(value, learnt, allow_unused=True, materialize_grads=True)
-    if not all(torch.isfinite(found).all() for found in (value, *slopes)):
+    if not all(torch.isfinite(tensor).all() for tensor in (value, *slopes)):
         raise CheckFailed("parameter_penalty or its gradient is not finite")
     return f"{value.item():.3g} on a small network"
 
 
 def changes_input(subject: PriorUnderTest) -> str:
-    """The changed training input: same shape and dtype, from the generator that is given."""
-    subject.must("augment")
+    """Check shape and dtype of the changed input, and that draws come from the generator."""
+    subject.require("augment")
     for dtype in (torch.float32, torch.float64):
         sequence = sequences(3, 50, dtype)
-        weight = _weight(subject.prior)
-        drawn = [
+        weight = weight_of(subject.prior)
+        draws = [
             subject.prior.augment(sequence, weight, torch.Generator().manual_seed(3))
             for _ in range(2)
         ]
-        if drawn[0].shape != sequence.shape or drawn[0].dtype != dtype:
+        if draws[0].shape != sequence.shape or draws[0].dtype != dtype:
             raise CheckFailed("augment changes the shape or the dtype of the sequence")
-        if not torch.equal(*drawn):
+        if not torch.equal(*draws):
             raise CheckFailed("augment differs for the same generator: draw from nothing else")
-        if not torch.isfinite(drawn[0]).all():
+        if not torch.isfinite(draws[0]).all():
             raise CheckFailed("augment gives input that is not finite")
     return "same shape, same draw from the same generator"
 
 
 def has_a_price(subject: PriorUnderTest) -> str:
-    """Processor time and memory of a training step over those of none; never fails."""
+    """Return time and memory of a training step over those of ``none``; this never fails."""
     priors = (registry.load_prior("none"), subject.prior)
-    steps = [_step(prior, _MIXED * 8, 200, "standard") for prior in priors]
+    steps = [training_step(prior, MIXED * 8, 200, "standard") for prior in priors]
     times: tuple[list[float], list[float]] = ([], [])
     kept = []
-    with seeded_torch(0, torch.device("cpu")), _one_thread():
+    with seeded_torch(0, torch.device("cpu")), one_thread():
         objectives = [step.start() for step in steps]
         for step, objective in zip(steps, objectives, strict=True):
-            step.take(objective)  # the first one also finds out how the network takes its parts
-            with _kept_for_backward() as sizes:
+            step.take(objective)  # the first step also records how the network takes its parts
+            with kept_for_backward() as sizes:
                 step.take(objective)
             kept.append(sum(sizes.values()))
         for _ in range(7):
-            for step, objective, found in zip(steps, objectives, times, strict=True):
+            for step, objective, seconds in zip(steps, objectives, times, strict=True):
                 started = time.process_time()
                 step.take(objective)
-                found.append(time.process_time() - started)
+                seconds.append(time.process_time() - started)
     ratio = statistics.median(times[1]) / statistics.median(times[0])
     memory = kept[1] / kept[0]
     return f"{ratio:.1f} x the time, {memory:.1f} x the memory kept for backward, of none"
 
 
 FIRST: tuple[Check, ...] = (describes_itself, is_plain_data, has_one_value_per_example)
-"""where one of these fails, the others would only say the same again"""
+"""checks whose failure would only be repeated by the others"""
 CHECKS: tuple[Check, ...] = (
     *FIRST,
     can_be_tuned,
@@ -460,7 +461,7 @@ def check_prior(spec: str) -> Iterator[CheckResult]:
     """Run every check on a prior, one after the other.
 
     Args:
-        spec: as for :func:`priorbench.load_prior`.
+        spec: spec of the prior, which may be composed.
 
     Raises:
         UserError: if there is no such prior.
@@ -472,14 +473,14 @@ def check_prior(spec: str) -> Iterator[CheckResult]:
             name = check.__name__.replace("_", " ")
             yield CheckResult(name, "not applicable", f"not run: {broken!r} failed")
             continue
-        found = run_check(check, subject)
-        yield found
-        if found.outcome == "failed" and check in FIRST:
-            broken = broken or found.check
+        result = run_check(check, subject)
+        yield result
+        if result.outcome == "failed" and check in FIRST:
+            broken = broken or result.check
 
 
 def run_check(check: Check, subject: PriorUnderTest) -> CheckResult:
-    """What came of one check; an exception of the prior's own is a failure."""
+    """Return the result of a check; an exception of the prior's own is a failure."""
     name = check.__name__.replace("_", " ")
     try:
         return CheckResult(name, "passed", check(subject))

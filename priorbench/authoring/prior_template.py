@@ -1,4 +1,4 @@
-"""What ``priorbench new`` writes."""
+"""The template that ``priorbench new`` writes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class {cls}(AttributionPrior):
     power: float = 2.0
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
-        """(B,) penalty, -1 to 0; attribution.gradient is (B, 4, L), the track (B, L)."""
+        """Return the (B,) penalty, -1 to 0; attribution.gradient is (B, 4, L), the track (B, L)."""
         track = self.track(attribution).abs()
         mass = track.sum(dim=1, keepdim=True)
         # a zero attribution must not become NaN, in value or gradient
@@ -50,17 +50,14 @@ class {cls}(AttributionPrior):
 
 
 def new_prior(name: str, folder: Path) -> Path:
-    """Write a file with a prior that works as it is.
+    """Write a file with a prior that works as it is, and return its path.
 
     Args:
-        name: of the prior, as the registry will call it: letters, digits and hyphens.
-        folder: where to write ``NAME.py``.
-
-    Returns:
-        the file.
+        name: name of the prior: letters, digits and hyphens.
+        folder: folder of the file, ``NAME.py``.
 
     Raises:
-        UserError: if the name cannot be used, or the file is there already.
+        UserError: if the name cannot be used, or the file exists already.
     """
     name = name.replace("_", "-")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*", name):

@@ -9,7 +9,7 @@ from .console import download_progress, print_message
 from .options import Plugins, Scales, argument, option, read_names
 
 if TYPE_CHECKING:
-    from priorbench.components.contracts import Scale
+    from priorbench.components.architecture import Scale
 
 
 def validate(

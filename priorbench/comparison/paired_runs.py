@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.evaluation import scoring
 from priorbench.metrics import METRICS
 from priorbench.run_directory import DONE

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from priorbench.errors import UserError
 
-from .contracts import Attribution, Batch, Prior, Task, WeightedPrior
+from .prior import Attribution, Prior, WeightedPrior
+from .task import Batch, Task
 
 if TYPE_CHECKING:
     import torch
@@ -20,13 +21,13 @@ ANY_TASK = "*"
 
 
 @dataclass(frozen=True)
-class WeightedPart:
-    """One prior of a composition.
+class Summand:
+    """A prior in a composition.
 
     Attributes:
-        spec: normalised, without the weight.
+        spec: normalised spec, without the weight.
         prior: the prior itself, not a composition.
-        weight: as written, or None for the prior's default for the task.
+        weight: weight in the composition's spec, or None for the prior's default for the task.
     """
 
     spec: str
@@ -38,61 +39,74 @@ class WeightedPart:
 class Composition(Prior):
     """The sum of several penalties, with every change of model and input one after the other.
 
-    The weight of a composition multiplies those of its components; 1 leaves them as they are. A
-    component without a strength, such as ``exponential``, is only switched off by 0.
-    The engine trains with the components themselves (:meth:`parts`), each applied to its own
+    The weight of a composition multiplies those of its summands; 1 leaves them as they are. A
+    summand without a strength, such as ``exponential``, is only switched off by 0.
+    The engine trains with the summands themselves (:meth:`parts`), each applied to its own
     examples at its own schedule. The hooks below are for training loops of one's own, where the
-    components' default weights are those for any task.
+    summands' default weights are those for any task.
 
     Attributes:
-        components: in the order in which they were written.
+        summands: the priors, in the order of the spec.
     """
 
     summary: ClassVar[str] = "several priors at once"
     citation: ClassVar[str] = ""
     default_weights: ClassVar[Mapping[str, float]] = {ANY_TASK: 1.0}
 
-    components: tuple[WeightedPart, ...] = ()
+    summands: tuple[Summand, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse summands whose penalties see different attributions."""
+        if len(attributions := self._attributions()) > 1:
+            raise UserError(
+                f"the penalties of {'+'.join(part.spec for part in self.summands)!r} see different "
+                f"attributions ({', '.join(name or 'study' for name in attributions)}); write the "
+                "same train_attribution in each of them"
+            )
+
+    def _attributions(self) -> list[str]:
+        return sorted({prior.sees for prior in self._penalties()})
+
+    def _penalties(self) -> list[Prior]:
+        return [part.prior for part in self.summands if part.prior.overrides("penalty")]
+
+    def parts(self, weight: float, task: str) -> Sequence[WeightedPrior]:
+        """Return the summands with their weights, each multiplied by ``weight``."""
+        parts = []
+        for summand in self.summands:
+            prior, own = summand.prior, summand.weight
+            factor = weight if prior.has_strength or not weight else 1.0
+            own = prior.default_weight(task) if own is None else own
+            parts.append(WeightedPrior(prior, factor * own))
+        return parts
+
+    def overrides(self, hook: str) -> bool:
+        """Return whether a summand acts through the hook of that name."""
+        return any(part.prior.overrides(hook) for part in self.summands)
 
     @property
     def scale_free(self) -> bool:
-        """Whether all components that read attributions are scale-free."""
-        return all(c.prior.scale_free for c in self.components if c.prior.overrides("penalty"))
-
-    def __post_init__(self) -> None:
-        """Refuse components whose penalties see different attributions."""
-        if len(seen := self._seen()) > 1:
-            raise UserError(
-                f"the penalties of {'+'.join(c.spec for c in self.components)!r} see different "
-                f"attributions ({', '.join(name or 'study' for name in seen)}); write the same "
-                "train_attribution in each of them"
-            )
-
-    def _seen(self) -> list[str]:
-        return sorted({c.prior.sees for c in self.components if c.prior.overrides("penalty")})
-
-    @property
-    def sees(self) -> str:
-        """What all of the components' penalties see."""
-        return next(iter(self._seen()), "")
-
-    @property
-    def cut(self) -> float | None:
-        """That of the one component that has a cut; None if none or several have."""
-        cuts = [c.prior.cut for c in self.components if c.prior.cut is not None]
-        return cuts[0] if len(cuts) == 1 else None
-
-    def overrides(self, hook: str) -> bool:
-        """Whether a component acts through the hook of that name."""
-        return any(component.prior.overrides(hook) for component in self.components)
+        """Whether all summands that penalise attributions are scale-free."""
+        return all(prior.scale_free for prior in self._penalties())
 
     @property
     def has_strength(self) -> bool:
-        """Whether a component has one."""
-        return any(component.prior.has_strength for component in self.components)
+        """Whether a summand has a strength."""
+        return any(part.prior.has_strength for part in self.summands)
+
+    @property
+    def sees(self) -> str:
+        """Name of the training attribution that all penalties see; "" for the study's."""
+        return next(iter(self._attributions()), "")
+
+    @property
+    def cut(self) -> float | None:
+        """Cut of the one summand that has a cut; None if none or several have."""
+        cuts = [part.prior.cut for part in self.summands if part.prior.cut is not None]
+        return cuts[0] if len(cuts) == 1 else None
 
     def weight_bound(self, task: str) -> float:
-        """The largest factor, exclusive, that keeps every component below its own bound."""
+        """Return the largest factor, exclusive, that keeps every summand below its own bound."""
         bounds = [
             part.prior.weight_bound(task) / part.weight
             for part in self.parts(1.0, task)
@@ -100,38 +114,28 @@ class Composition(Prior):
         ]
         return min(bounds, default=math.inf)
 
-    def parts(self, weight: float, task: str) -> Sequence[WeightedPrior]:
-        """The components with their weights, each multiplied by ``weight``."""
-        found = []
-        for component in self.components:
-            own = component.weight
-            own = component.prior.default_weight(task) if own is None else own
-            factor = weight if component.prior.has_strength or not weight else 1.0
-            found.append(WeightedPrior(component.prior, factor * own))
-        return found
-
     def _acting(self, hook: str, weight: float = 1.0) -> list[WeightedPrior]:
         return [part for part in self.parts(weight, ANY_TASK) if hook in part.hooks]
 
     def applies(self, batch: Batch, task: Task) -> torch.Tensor:
-        """(B,) bool: examples that any of the penalties applies to."""
+        """Return (B,) bool, the examples that any of the penalties applies to."""
         masks = [part.prior.applies(batch, task) for part in self._acting("penalty")]
         return reduce(operator.or_, masks) if masks else task.applies(batch)
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
-        """(B,) weighted sum of the components' penalties."""
+        """Return the (B,) weighted sum of the summands' penalties."""
         acting = self._acting("penalty")
         terms = [part.weight * part.prior.penalty(attribution, batch) for part in acting]
         return sum(terms, attribution.observed.new_zeros(len(attribution.observed)))
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
-        """() weighted sum of the components' penalties on parameters."""
+        """Return the () weighted sum of the summands' penalties on parameters."""
         acting = self._acting("parameter_penalty")
         terms = [part.weight * part.prior.parameter_penalty(model) for part in acting]
         return sum(terms, next(model.parameters()).new_zeros(()))
 
     def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
-        """The model as changed by every component in turn."""
+        """Return the model, changed by every summand in turn."""
         for part in self._acting("adapt", weight):
             model = part.prior.adapt(model, part.weight)
         return model
@@ -139,7 +143,7 @@ class Composition(Prior):
     def augment(
         self, sequence: torch.Tensor, weight: float, generator: torch.Generator
     ) -> torch.Tensor:
-        """(B, 4, L) input as changed by every component in turn."""
+        """Return the (B, 4, L) input, changed by every summand in turn."""
         for part in self._acting("augment", weight):
             sequence = part.prior.augment(sequence, part.weight, generator)
         return sequence

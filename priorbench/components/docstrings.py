@@ -1,23 +1,25 @@
-"""Reads the docstrings of components: what it is, and what each option means."""
+"""Reads the docstrings of components: what a component is, and what each of its options means."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
+import typing
 from dataclasses import dataclass
 from typing import Any
+
+from docstring_parser import DocstringStyle, ParseError, parse
 
 
 @dataclass(frozen=True)
 class Option:
-    """A field of a component.
+    """An option of a component, which is a field of its class.
 
     Attributes:
-        name: as written in a spec.
+        name: name of the field.
         kind: its type, choices between bars.
-        default: as written in a spec.
-        text: what it means, from the docstring of the class that introduces it.
+        default: default value, written as in a spec.
+        text: meaning, from the docstring of the class that introduces the option.
         owner: that class.
     """
 
@@ -29,34 +31,33 @@ class Option:
 
 
 def about(cls: type) -> str:
-    """The docstring of a class without its section ``Attributes``."""
+    """Return the docstring of a class without its section ``Attributes``."""
     text = inspect.cleandoc(cls.__doc__ or "")
     return text.partition("\nAttributes:\n")[0].rstrip()
 
 
 def attribute_texts(cls: type) -> dict[str, str]:
-    """What the section ``Attributes`` of a class's own docstring says, by name, on one line."""
-    section = inspect.cleandoc(cls.__dict__.get("__doc__") or "").partition("\nAttributes:\n")[2]
-    found: dict[str, str] = {}
-    name = ""
-    for line in section.splitlines():
-        start = re.match(r" {4}(\w+): (.*)", line)
-        if start:
-            name = start[1]
-            found[name] = start[2]
-        elif name and line.startswith(" " * 8):
-            found[name] += " " + line.strip()
-        else:
-            name = ""
-    return found
+    """Return the entries of the section ``Attributes`` in a class's own docstring, by name.
+
+    Each is on one line. A docstring that is not in Google's style has none.
+    """
+    try:
+        entries = parse(cls.__dict__.get("__doc__") or "", DocstringStyle.GOOGLE).params
+    except ParseError:
+        return {}
+    attributes = [entry for entry in entries if entry.args[0] == "attribute"]
+    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in attributes}
 
 
 def default_weights(cls: type[Any]) -> str:
-    """Default weights in words: for any task, for some, and for other choices of an option."""
-    usual = dict(cls().default_weights)
-    general = usual.pop("*", None)
-    found = [] if general is None else [f"{general:g}"]
-    found += [f"{weight:g} for {task}" for task, weight in usual.items()]
+    """Return the default weights in words.
+
+    They are for any task, for some tasks, and for other choices of an option.
+    """
+    by_task = dict(cls().default_weights)
+    general = by_task.pop("*", None)
+    weights = [] if general is None else [f"{general:g}"]
+    weights += [f"{weight:g} for {task}" for task, weight in by_task.items()]
     own = attribute_texts(cls)
     for option in options(cls):
         if option.name not in own or general is None or "|" not in option.kind:
@@ -64,24 +65,22 @@ def default_weights(cls: type[Any]) -> str:
         for choice in option.kind.split(" | "):
             weight = cls(**{option.name: choice}).default_weight("*")
             if weight != general:
-                found.append(f"{weight:g} with {option.name}={choice}")
-    return ", ".join(found)
+                weights.append(f"{weight:g} with {option.name}={choice}")
+    return ", ".join(weights)
 
 
 def options(cls: type[Any]) -> list[Option]:
-    """The options of a component, in the order in which a spec is normalised."""
+    """Return the options of a component, in the order in which a spec is normalised."""
     texts: dict[str, tuple[str, type]] = {}
     for base in reversed(cls.__mro__):
-        for name, text in attribute_texts(base).items():
-            texts[name] = (text, base)
-    found = []
-    for field in dataclasses.fields(cls):
-        kind = str(field.type)
-        choices = re.fullmatch(r"Literal\[(.*)\]", kind)
-        if choices:
-            kind = " | ".join(re.findall(r"['\"]([^'\"]+)['\"]", choices[1]))
-        text, owner = texts.get(field.name, ("", cls))
-        default = str(field.default)
-        default = default.lower() if isinstance(field.default, bool) else default
-        found.append(Option(field.name, kind, default, text, owner))
-    return found
+        texts |= {name: (text, base) for name, text in attribute_texts(base).items()}
+    hints = typing.get_type_hints(cls)
+    return [
+        Option(
+            field.name,
+            " | ".join(map(str, typing.get_args(hints[field.name]))) or hints[field.name].__name__,
+            str(field.default).lower() if isinstance(field.default, bool) else str(field.default),
+            *texts.get(field.name, ("", cls)),
+        )
+        for field in dataclasses.fields(cls)
+    ]

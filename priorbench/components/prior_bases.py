@@ -1,4 +1,4 @@
-"""What penalties share: schedules of the weight, the examples they see, the track they read."""
+"""Base classes of penalties: schedules of the weight, penalised examples, the track of values."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from numpy.typing import NDArray
 
 from priorbench.errors import UserError
 
-from .contracts import Attribution, Batch, Prior, Task
+from .prior import Attribution, Prior
+from .task import Batch, Task
 
 # epochs ** -1; for inflate and deflate as published (Tseng, Shrikumar & Kundaje 2020)
 _SPEEDS = {"constant": 0.0, "warm-up": 0.5, "inflate": 1.0, "deflate": 0.3}
-_WIDEST = 1000
+_MOST_SIGMA = 1000
+"""largest standard deviation in bp of the smoothing"""
 _SHORT = 400
-"""tracks of at most so many bp are smoothed by a matrix"""
+"""longest track in bp that is smoothed by a matrix"""
 
 
 @dataclass(frozen=True)
 class Penalty(Prior):
     """Base class of priors that add a penalty to the loss.
 
-    The weight may change in the course of training, t epochs after its start, at speed c:
+    The weight may change during training, t epochs after its start, at speed c:
 
         constant:  1
         warm-up:   min(1, c t), step by step
@@ -35,10 +37,10 @@ class Penalty(Prior):
         deflate:   exp(-c floor(t)), as published
 
     Attributes:
-        schedule: by which of these factors the weight is multiplied.
+        schedule: name of the factor that multiplies the weight.
         schedule_speed: c, in 1 / epoch; 0 for the schedule's own: 0.5 for warm-up, the published
             1 for inflate and 0.3 for deflate.
-        every: apply the penalty on each K-th step only, K times as strongly (lazy
+        every: K, where the penalty is applied on each K-th step only, K times as strongly (lazy
             regularisation, Karras et al. 2020, arXiv:1912.04958).
     """
 
@@ -58,7 +60,7 @@ class Penalty(Prior):
             raise UserError(f"every {self.every} is not a whole number of steps >= 1")
 
     def strength(self, elapsed: float, step: int) -> float:
-        """See Prior.strength."""
+        """Return the schedule's factor; 0 on the steps that ``every`` leaves out."""
         if step % self.every:
             return 0.0
         speed = self.schedule_speed or _SPEEDS[self.schedule]
@@ -77,10 +79,10 @@ class GradientPrior(Penalty):
     """Base class of priors that read the gradient of all four bases; override ``penalty``.
 
     Attributes:
-        examples: which examples are penalised: ``positives`` (as the task defines them), or
+        examples: examples that are penalised: ``positives`` (as the task defines them), or
             ``all`` of a batch.
-        train_attribution: what is penalised: the attribution of the study's
-            ``--train-attribution``, or one of its own, so that several can be compared.
+        train_attribution: attribution that is penalised: the study's ``--train-attribution``, or
+            one of the prior's own, so that several can be compared.
     """
 
     examples: Literal["positives", "all"] = "positives"
@@ -95,11 +97,11 @@ class GradientPrior(Penalty):
 
     @property
     def sees(self) -> str:
-        """See Prior.sees."""
+        """Name of the training attribution that the penalty sees; "" for the study's."""
         return "" if self.train_attribution == "study" else self.train_attribution
 
     def applies(self, batch: Batch, task: Task) -> torch.Tensor:
-        """(B,) bool, by the option ``examples``."""
+        """Return (B,) bool, the examples that the option ``examples`` names."""
         positives = task.applies(batch)
         return torch.ones_like(positives) if self.examples == "all" else positives
 
@@ -109,10 +111,10 @@ class AttributionPrior(GradientPrior):
     """Base class of priors that read one value per position; override ``penalty``.
 
     Attributes:
-        sign: what of the attribution is read: its ``absolute`` value, the ``signed`` value, or
-            its ``positive`` part (negative attributions count as zero).
-        smooth_sigma: standard deviation in bp, at least 1, of a Gaussian that smooths this first;
-            0 for none.
+        sign: value that is read: the ``absolute`` value of the attribution, the ``signed`` value,
+            or its ``positive`` part (negative attributions count as zero).
+        smooth_sigma: standard deviation in bp, at least 1, of a Gaussian that smooths this value
+            first; 0 for none.
     """
 
     sign: Literal["absolute", "signed", "positive"] = "absolute"
@@ -121,16 +123,16 @@ class AttributionPrior(GradientPrior):
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
         super().__post_init__()
-        if self.smooth_sigma and not 1 <= self.smooth_sigma <= _WIDEST:
+        if self.smooth_sigma and not 1 <= self.smooth_sigma <= _MOST_SIGMA:
             raise UserError(
-                f"smooth_sigma {self.smooth_sigma:g} is not between 1 and {_WIDEST} bp; use 0 for "
-                "none"
+                f"smooth_sigma {self.smooth_sigma:g} is not between 1 and {_MOST_SIGMA} bp; use 0 "
+                "for none"
             )
 
     def raw_track(self, attribution: Attribution) -> torch.Tensor:
-        """(B, L) attribution of each position by the option ``sign``, not smoothed.
+        """Return the (B, L) value of each position that the option ``sign`` names, not smoothed.
 
-        In float32, or the attribution's dtype where that is finer.
+        It is float32, or the attribution's dtype where that is finer.
         """
         observed = at_least_float32(attribution.observed)
         if self.sign == "signed":
@@ -138,16 +140,16 @@ class AttributionPrior(GradientPrior):
         return observed.abs() if self.sign == "absolute" else observed.clamp(min=0)
 
     def track(self, attribution: Attribution) -> torch.Tensor:
-        """(B, L) attribution of each position, by the options ``sign`` and ``smooth_sigma``."""
+        """Return the (B, L) value of each position, smoothed by the option ``smooth_sigma``."""
         return smooth(self.raw_track(attribution), self.smooth_sigma)
 
 
 def unit(values: torch.Tensor, dim: int) -> torch.Tensor:
-    """Values over the largest magnitude along a dimension, which is held fixed.
+    """Return values over the largest magnitude along a dimension, which is held fixed.
 
-    For penalties that do not depend on the scale: value and gradient stay those of ``values``,
-    and are finite for magnitudes that float32 cannot square. Where all values vanish, or are
-    below the smallest normal number, the result is 0, and so is its gradient.
+    Penalties that do not depend on the scale keep their value and gradient, and are finite for
+    magnitudes that float32 cannot square. Where all values vanish, or are below the smallest
+    normal number, the result is 0, and so is its gradient.
     """
     size = values.detach().abs().amax(dim=dim, keepdim=True)
     vanishes = size < torch.finfo(values.dtype).tiny
@@ -155,22 +157,22 @@ def unit(values: torch.Tensor, dim: int) -> torch.Tensor:
 
 
 def at_least_float32(values: torch.Tensor) -> torch.Tensor:
-    """Half-precision values as float32; others as they are."""
+    """Return half-precision values as float32; others as they are."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def smooth(
     track: torch.Tensor, sigma: float, *, beyond: Literal["zeros", "circular"] = "zeros"
 ) -> torch.Tensor:
-    """Gaussian smoothing truncated at one sigma.
+    """Return the track, smoothed by a Gaussian that is truncated at one sigma.
 
-    As in the published Fourier loss (Tseng, Shrikumar & Kundaje 2020).
+    The published Fourier loss smooths in this way (Tseng, Shrikumar & Kundaje 2020).
 
     Args:
         track: (B, L) floating.
         sigma: standard deviation in bp; the window has 1 + 2 * floor(sigma) positions, so that
             a sigma below 1 does not smooth.
-        beyond: what continues the track past its ends: zeros, as published, or its other end.
+        beyond: continuation of the track past its ends: zeros, as published, or its other end.
 
     Returns:
         (B, L).
@@ -191,13 +193,13 @@ def smooth(
 
 
 def constant(values: NDArray[np.float64], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """A tensor to be kept and used again, whatever mode torch is in when it is made."""
+    """Return a tensor that can be kept and used again, whatever mode torch is in now."""
     with torch.inference_mode(False):
         return torch.from_numpy(values).to(device=device, dtype=dtype)
 
 
 def _gaussian(sigma: float) -> NDArray[np.float64]:
-    """(1 + 2 * floor(sigma),) weights that add up to 1."""
+    """Return the (1 + 2 * floor(sigma),) weights, which add up to 1."""
     offsets = np.arange(-int(sigma), int(sigma) + 1)
     kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
     weights: NDArray[np.float64] = kernel / kernel.sum()
@@ -213,7 +215,7 @@ def _kernel(sigma: float, dtype: torch.dtype, device: torch.device) -> torch.Ten
 def _smoothing(
     length: int, sigma: float, beyond: str, dtype: torch.dtype, device: torch.device
 ) -> torch.Tensor:
-    """(length, length) of which row i says where the value at i goes.
+    """Return a (length, length) matrix whose row i says where the value at i goes.
 
     For short tracks a product with it takes less time than a convolution with one channel.
     """

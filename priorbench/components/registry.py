@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,9 +21,13 @@ from typing import Any
 
 from priorbench.errors import UserError, unknown
 
-from . import composition, specs
-from .contracts import HOOKS, Architecture, Prior, Section, Task
+from . import specs
+from .architecture import Architecture
+from .composition import Composition, Summand
+from .prior import HOOKS, Prior, hooks_of
+from .section import Section
 from .source_code import class_texts
+from .task import Task
 
 CONTRACTS: dict[str, type] = {
     "prior": Prior,
@@ -36,11 +40,11 @@ _PLUGIN_KINDS = ("prior", "task")
 
 @dataclass(frozen=True)
 class FoundComponent:
-    """A component that was found, not yet imported.
+    """A component whose file was found, but not imported.
 
     Attributes:
         name: the file's name with hyphens.
-        module: dotted module name, or the made-up one of a plug-in file.
+        module: dotted name of the module, or the made-up name of a plug-in file.
         path: its source file.
         plugin: whether it came from ``--plugin``.
     """
@@ -54,13 +58,18 @@ class FoundComponent:
 _plugins: dict[str, dict[str, FoundComponent]] = {kind: {} for kind in CONTRACTS}
 
 
-def _name(stem: str) -> str:
-    return stem.replace("_", "-")
+def components(kind: str) -> dict[str, FoundComponent]:
+    """Return every component of a kind by name, plug-ins included, sorted by name.
+
+    Args:
+        kind: ``"prior"``, ``"task"``, ``"architecture"`` or ``"report"``.
+    """
+    return dict(sorted({**_installed(kind), **_plugins[kind]}.items()))
 
 
 @cache
 def _installed(kind: str) -> dict[str, FoundComponent]:
-    found: dict[str, FoundComponent] = {}
+    installed: dict[str, FoundComponent] = {}
     for entry in importlib.metadata.entry_points(group=f"priorbench.{kind}s"):
         spec = importlib.util.find_spec(entry.value)
         if spec is None or spec.submodule_search_locations is None:
@@ -72,70 +81,34 @@ def _installed(kind: str) -> dict[str, FoundComponent]:
             for module in pkgutil.iter_modules([location]):
                 if module.name.startswith("_"):
                     continue
-                name = _name(module.name)
-                if name in found:
+                name, path = _name(module.name), Path(location) / f"{module.name}.py"
+                if name in installed:
                     raise UserError(
-                        f"{kind} {name!r} is installed twice: {found[name].path} and "
-                        f"{Path(location) / module.name}.py; uninstall one"
+                        f"{kind} {name!r} is installed twice: {installed[name].path} and {path}; "
+                        "uninstall one"
                     )
-                path = Path(location) / f"{module.name}.py"
-                found[name] = FoundComponent(name, f"{entry.value}.{module.name}", path)
-    return found
+                installed[name] = FoundComponent(name, f"{entry.value}.{module.name}", path)
+    return installed
 
 
-def components(kind: str) -> dict[str, FoundComponent]:
-    """Every component of a kind by name, plug-ins included, sorted by name.
-
-    Args:
-        kind: ``"prior"``, ``"task"``, ``"architecture"`` or ``"report"``.
-    """
-    return dict(sorted({**_installed(kind), **_plugins[kind]}.items()))
+def _name(stem: str) -> str:
+    return stem.replace("_", "-")
 
 
 def describe(component: FoundComponent) -> dict[str, str]:
-    """The literal ``summary`` and ``citation`` of a component, read without importing it."""
-    found = {"summary": "", "citation": ""}
-    for texts in class_texts(component.path).values():
-        found |= texts
-    return found
-
-
-def describe_spec(spec: str) -> dict[str, str]:
-    """As :func:`describe`, of a prior's spec; the texts of a composition's parts are joined."""
-    known = components("prior")
-    texts = [describe(known[name]) for name in names_in("prior", spec)]
-    return {
-        key: "; ".join(text[key] for text in texts if text[key]) for key in ("summary", "citation")
-    }
-
-
-def prior_facts(spec: str) -> dict[str, Any]:
-    """What a reader of a run has to know of a prior: texts, cut in bp and options, as plain values.
-
-    A composition has the options of none of its parts.
-    """
-    prior: Prior = build("prior", spec)
-    composed = isinstance(prior, composition.Composition)
-    options = {} if composed else dataclasses.asdict(prior)
-    return {**describe_spec(spec), "cut": load_prior(spec).cut, "options": options}
-
-
-def _defined(module: ModuleType, kinds: Iterable[str]) -> list[tuple[str, type]]:
-    return [
-        (kind, value)
-        for kind in kinds
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, CONTRACTS[kind])
-        and value.__module__ == module.__name__
-    ]
+    """Return the literal ``summary`` and ``citation`` of a component, without importing it."""
+    texts = {"summary": "", "citation": ""}
+    for of_class in class_texts(component.path).values():
+        texts |= of_class
+    return texts
 
 
 def load(kind: str, name: str) -> type[Any]:
-    """The class of a component.
+    """Return the class of a component.
 
     Raises:
-        UserError: for an unknown name, with a did-you-mean.
+        UserError: if the name is unknown, with a did-you-mean, or its file defines no component,
+            several, or one with options that a spec cannot give.
     """
     known = components(kind)
     if name not in known:
@@ -156,82 +129,119 @@ def load(kind: str, name: str) -> type[Any]:
     return cls
 
 
+def _defined(module: ModuleType, kinds: Iterable[str]) -> list[tuple[str, type]]:
+    """Return the components that a module itself defines: kind and class."""
+    return [
+        (kind, value)
+        for kind in kinds
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, CONTRACTS[kind])
+        and value.__module__ == module.__name__
+    ]
+
+
 def build(kind: str, spec: str) -> Any:
-    """An instance from a spec such as ``fourier:softness=0.3``; UserError as :func:`load`.
+    """Return an instance of a component.
 
-    Priors may be composed: ``fourier+dropout``.
+    Args:
+        kind: ``"prior"``, ``"task"``, ``"architecture"`` or ``"report"``.
+        spec: name and options, such as ``fourier:softness=0.3``; priors may be composed,
+            ``fourier+dropout``.
+
+    Raises:
+        UserError: if a name or option is unknown, with a did-you-mean.
     """
-    if kind == "prior":
-        return load_prior(spec)
-    return _build(kind, spec)
-
-
-def _build(kind: str, spec: str) -> Any:
-    name, _ = specs.split_spec(spec)
-    return specs.build(kind, load(kind, name), spec)
+    return load_prior(spec) if kind == "prior" else _build_single(kind, spec)
 
 
 def load_prior(spec: str) -> Prior:
-    """A prior from a spec, for use in any training loop.
+    """Return a prior for use in any training loop.
 
     Args:
         spec: ``fourier``, with options ``fourier:softness=0.3``, or several priors at once, with
             or without their weights, ``fourier=1+weight-l2=1e-5``.
 
     Raises:
-        UserError: for an unknown name or option, with a did-you-mean, and for compositions that
-            make no sense.
+        UserError: if a name or option is unknown, with a did-you-mean, or a composition makes no
+            sense.
     """
     written = specs.split_composition(spec)
-    if len(written) == 1:
-        text, weight = written[0]
-        if weight is not None:
-            raise UserError(
-                f"{spec!r}: the weight of a single prior is written --weights {text}={weight:g}"
-            )
-        prior: Prior = _build("prior", text)
-        return prior
-    found: list[composition.WeightedPart] = []
+    if len(written) > 1:
+        return _compose(spec, written)
+    text, weight = written[0]
+    if weight is not None:
+        raise UserError(
+            f"{spec!r}: the weight of a single prior is written --weights {text}={weight:g}"
+        )
+    prior: Prior = _build_single("prior", text)
+    return prior
+
+
+def _compose(spec: str, written: Sequence[tuple[str, float | None]]) -> Composition:
+    summands: list[Summand] = []
     for text, weight in written:
-        part: Prior = _build("prior", text)
+        prior: Prior = _build_single("prior", text)
         normal = normal_spec("prior", text)
-        if not part.acts:
+        if not prior.acts:
             raise UserError(f"{spec!r}: {normal!r} adds nothing to a composition; leave it out")
-        if normal in [component.spec for component in found]:
+        if normal in [summand.spec for summand in summands]:
             raise UserError(f"{spec!r}: {normal!r} occurs twice")
         try:
             if weight is not None:
-                part.check_weight(weight)
+                prior.check_weight(weight)
         except UserError as error:
             raise UserError(f"{spec!r}: {normal!r}: {error}") from None
-        found.append(composition.WeightedPart(normal, part, weight))
-    return composition.Composition(tuple(found))
+        summands.append(Summand(normal, prior, weight))
+    return Composition(tuple(summands))
+
+
+def _build_single(kind: str, spec: str) -> Any:
+    return specs.build(kind, load(kind, specs.name_of(spec)), spec)
 
 
 def normal_spec(kind: str, spec: str) -> str:
-    """The shortest spec that builds the same: options at their default are left out."""
+    """Return the shortest spec that builds the same: options at their default are left out."""
     component = build(kind, spec)
-    if not isinstance(component, composition.Composition):
-        return specs.normalise(specs.split_spec(spec)[0], component)
+    if not isinstance(component, Composition):
+        return specs.normalise(specs.name_of(spec), component)
     return "+".join(
         part.spec if part.weight is None else f"{part.spec}={specs.number(part.weight)}"
-        for part in component.components
+        for part in component.summands
     )
 
 
 def data_spec(task: str) -> str:
-    """The normal spec of a task without what does not decide its data: how it is trained on."""
+    """Return the normal spec of a task without the options that do not decide its data."""
     return specs.without(normal_spec("task", task), specs.TRAINING_OPTIONS)
 
 
 def names_in(kind: str, spec: str) -> list[str]:
-    """The names of the components that a spec is made of: several for composed priors."""
+    """Return the names of the components in a spec: several for composed priors."""
     written = specs.split_composition(spec) if kind == "prior" else [(spec, None)]
-    return [specs.split_spec(text)[0] for text, _ in written]
+    return [specs.name_of(text) for text, _ in written]
+
+
+def prior_facts(spec: str) -> dict[str, Any]:
+    """Return what a run records of a prior: summary, citation, cut in bp and options.
+
+    The texts of a composition's priors are joined; it has the options of none of them.
+    """
+    prior = load_prior(spec)
+    known = components("prior")
+    texts = [describe(known[name]) for name in names_in("prior", spec)]
+    return {
+        **{
+            key: "; ".join(text[key] for text in texts if text[key])
+            for key in ("summary", "citation")
+        },
+        "cut": prior.cut,
+        "options": {} if isinstance(prior, Composition) else dataclasses.asdict(prior),
+    }
 
 
 def add_plugin(path: Path) -> FoundComponent:
-    """Register the one Prior (or Task) that a file defines, under the file's name.
+    """Register the one prior (or task) that a file defines, under the file's name.
 
     Raises:
         UserError: if the file is missing, does not import, or defines none or several.
@@ -245,64 +255,74 @@ def add_plugin(path: Path) -> FoundComponent:
             f"plug-in {path}: {name!r} cannot be written in a list of priors; name the file with "
             "letters, digits and underscores"
         )
-    module_name = f"priorbench_plugin_{path.stem}"
     for kind in _PLUGIN_KINDS:
         known = components(kind).get(name)
         if known is not None and known.path == path:
             return known
         if known is not None:
             raise UserError(f"plug-in {path}: {kind} {name!r} exists already; rename the file")
-    module = _import_file(path, module_name)
-    classes = _defined(module, _PLUGIN_KINDS)
-    if len(classes) != 1:
-        names = ", ".join(cls.__name__ for _, cls in classes) or "none"
-        sys.modules.pop(module_name, None)
-        raise UserError(
-            f"plug-in {path}: must define exactly one subclass of priorbench.Prior "
-            f"(or of priorbench.Task), found {names}"
-        )
-    cls = classes[0][1]
-    if inspect.isabstract(cls):
-        sys.modules.pop(module_name, None)
-        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
-        raise UserError(f"plug-in {path}: {cls.__name__} lacks {missing}")
-    if issubclass(cls, Prior) and all(getattr(cls, h) is getattr(Prior, h) for h in HOOKS):
-        sys.modules.pop(module_name, None)
-        raise UserError(
-            f"plug-in {path}: {cls.__name__} overrides none of {', '.join(HOOKS)}, so it would do "
-            "nothing"
-        )
+    module = _import_file(path)
     try:
-        if dataclasses.is_dataclass(cls):
-            specs.check_options(cls)
+        kind = _kind_defined(module)
     except UserError as error:
-        sys.modules.pop(module_name, None)
+        sys.modules.pop(module.__name__, None)
         raise UserError(f"plug-in {path}: {error}") from None
-    component = FoundComponent(name, module_name, path, plugin=True)
-    _plugins[classes[0][0]][name] = component
+    component = FoundComponent(name, module.__name__, path, plugin=True)
+    _plugins[kind][name] = component
     return component
 
 
-def _import_file(path: Path, module_name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(module_name, path)
+def _import_file(path: Path) -> ModuleType:
+    name = f"priorbench_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserError(f"plug-in {path}: not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
+    sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        sys.modules.pop(module_name, None)
+        sys.modules.pop(name, None)
         raise UserError(f"plug-in {path}, line {error.lineno}: {error.msg}") from error
     except (Exception, SystemExit) as error:
         # whatever a user's file raises while it is imported is theirs to mend
-        sys.modules.pop(module_name, None)
+        sys.modules.pop(name, None)
         raise UserError(f"plug-in {path}: {type(error).__name__}: {error}") from error
     return module
 
 
+def _kind_defined(module: ModuleType) -> str:
+    """Return the kind of the one component that a plug-in defines.
+
+    Raises:
+        UserError: if there is none, there are several, or it cannot be used.
+    """
+    classes = _defined(module, _PLUGIN_KINDS)
+    if len(classes) != 1:
+        names = ", ".join(cls.__name__ for _, cls in classes) or "none"
+        raise UserError(
+            "must define exactly one subclass of priorbench.Prior (or of priorbench.Task), "
+            f"found {names}"
+        )
+    kind, cls = classes[0]
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+        raise UserError(f"{cls.__name__} lacks {missing}")
+    if issubclass(cls, Prior) and not hooks_of(cls):
+        raise UserError(
+            f"{cls.__name__} overrides none of {', '.join(HOOKS)}, so it would do nothing"
+        )
+    if dataclasses.is_dataclass(cls):
+        specs.check_options(cls)
+    return kind
+
+
 def use_plugins(paths: Iterable[Path]) -> None:
-    """Register these plug-in files and no others, as they are now; raises as add_plugin does."""
+    """Register these plug-in files and no others, as they are now.
+
+    Raises:
+        UserError: if one of them cannot be used, as in :func:`add_plugin`.
+    """
     forget_plugins()
     for path in paths:
         add_plugin(path)
@@ -310,14 +330,18 @@ def use_plugins(paths: Iterable[Path]) -> None:
 
 def forget_plugins() -> None:
     """Remove every plug-in from the registry."""
-    for found in _plugins.values():
-        for component in found.values():
+    for plugins in _plugins.values():
+        for component in plugins.values():
             sys.modules.pop(component.module, None)
-        found.clear()
+        plugins.clear()
 
 
 def reports_package() -> ModuleType:
-    """``priorbench.reports``; UserError where priorbench is not installed."""
+    """Return ``priorbench.reports``.
+
+    Raises:
+        UserError: if priorbench is not installed.
+    """
     for entry in importlib.metadata.entry_points(group="priorbench.reports", name="builtin"):
         package: ModuleType = entry.load()
         return package

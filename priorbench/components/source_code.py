@@ -1,6 +1,6 @@
 """Reads source code without importing it: texts of classes, and hashes of what decides a result.
 
-Whatever depends on the project's own code names it by folder or file (:func:`engine_files`), and a
+A hash of the project's own code names that code by folder or file (:func:`engine_files`), and a
 name that stands for no module is an error: a module that moves cannot fall out of a hash unseen.
 """
 
@@ -13,13 +13,13 @@ from pathlib import Path
 
 
 def class_texts(path: Path) -> dict[str, dict[str, str]]:
-    """The literal ``summary`` and ``citation`` of the classes in a source file, by class name."""
+    """Return the literal ``summary`` and ``citation`` of the classes in a file, by class name."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    found: dict[str, dict[str, str]] = {}
+    by_class: dict[str, dict[str, str]] = {}
     for node in ast.walk(tree):
         if not isinstance(node, ast.ClassDef):
             continue
-        texts = found.setdefault(node.name, {})
+        texts = by_class.setdefault(node.name, {})
         for statement in node.body:
             if isinstance(statement, ast.Assign):
                 target, value = statement.targets[0], statement.value
@@ -33,7 +33,7 @@ def class_texts(path: Path) -> dict[str, dict[str, str]]:
                 and isinstance(value, ast.Constant)
             ):
                 texts[target.id] = str(value.value)
-    return found
+    return by_class
 
 
 PACKAGE = Path(__file__).parent.parent
@@ -41,14 +41,14 @@ PACKAGE = Path(__file__).parent.parent
 
 
 def engine_files(*places: str) -> list[Path]:
-    """The engine's modules in some places, sorted.
+    """Return the engine's modules in some places, sorted.
 
     Args:
         places: folders with all below them, such as ``"data"``, or modules, such as
             ``"data/dataset.py"``, relative to the engine's folder; ``"."`` for all modules.
 
     Raises:
-        FileNotFoundError: for a place that holds no module.
+        FileNotFoundError: if a place holds no module.
     """
     files: set[Path] = set()
     for place in places:
@@ -61,26 +61,26 @@ def engine_files(*places: str) -> list[Path]:
 
 
 def code_hash(*places: str) -> str:
-    """Hash of the engine's modules in some places; comments, layout and docstrings aside.
+    """Return a hash of the engine's modules in some places; see :func:`source_digest`.
 
     Args:
         places: folders and modules, as for :func:`engine_files`.
 
     Raises:
-        FileNotFoundError: for a place that holds no module.
+        FileNotFoundError: if a place holds no module.
     """
     return source_digest(*engine_files(*places))
 
 
 def source_digest(*paths: Path) -> str:
-    """Hash of source files that ignores comments, layout and docstrings."""
+    """Return a hash of source files that ignores comments, layout and docstrings."""
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(_text_digest(path.read_text(encoding="utf-8")))
     return digest.hexdigest()[:16]
 
 
-# every trial asks whether a file has changed; parsing takes much longer than reading
+# files are hashed anew for every plan; parsing takes much longer than reading
 @lru_cache(maxsize=512)
 def _text_digest(text: str) -> bytes:
     tree = ast.parse(text)
@@ -92,7 +92,7 @@ def _text_digest(text: str) -> bytes:
 
 
 def component_digest(path: Path) -> str:
-    """Hash of a component's file and of the underscore siblings that it may import."""
+    """Return a hash of a component's file and of the underscore siblings that it may import."""
     siblings = [p for p in path.parent.glob("_*.py") if p.name != "__init__.py"]
     return source_digest(path, *siblings)
 

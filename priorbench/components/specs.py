@@ -1,4 +1,4 @@
-"""Components as text: ``fourier:frequency_limit=0.1:softness=0.3``, ``fourier=1+dropout``."""
+"""Specs, which are components as text: ``fourier:softness=0.3``, ``fourier=1+dropout``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def split_spec(spec: str) -> tuple[str, dict[str, str]]:
-    """Name and options of a spec, as text.
+    """Return the name and the options in a spec, as text.
 
     Raises:
-        UserError: for an option without ``=`` or given twice.
+        UserError: if an option lacks a name or a value, or is written twice.
     """
     name, *parts = spec.strip().split(":")
     options: dict[str, str] = {}
@@ -36,11 +36,16 @@ def split_spec(spec: str) -> tuple[str, dict[str, str]]:
     return name.strip(), options
 
 
+def name_of(spec: str) -> str:
+    """Return the name in a spec, without its options."""
+    return split_spec(spec)[0]
+
+
 def split_composition(spec: str) -> list[tuple[str, float | None]]:
-    """The specs that ``+`` joins, each with the weight written after it, or None.
+    """Return the specs that ``+`` joins, each with the weight written after it, or None.
 
     Raises:
-        UserError: for an empty part or a weight that is not a number.
+        UserError: if a part is empty, or a weight is not a number.
     """
     if not spec.strip():
         raise UserError("a prior needs a name; this one is empty")
@@ -77,34 +82,34 @@ def _convert(text: str, kind: Any, where: str) -> Any:
             return _BOOLEANS[text.lower()]
         value = kind(text)
     except (ValueError, KeyError):
-        wanted = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-        raise UserError(f"{where}: {text!r} is not {wanted[kind.__name__]}") from None
+        words = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+        raise UserError(f"{where}: {text!r} is not {words[kind.__name__]}") from None
     if kind is float and not math.isfinite(value):
         raise UserError(f"{where}: {text!r} is not finite")
     return value
 
 
 def number(value: float) -> str:
-    """The shortest text that reads as the same number."""
+    """Return the shortest text that reads as the same number."""
     return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else repr(value)
 
 
 def kebab(name: str) -> str:
-    """``ClassName`` as ``class-name``."""
+    """Return ``ClassName`` as ``class-name``."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
 def build(kind: str, cls: type[T], spec: str) -> T:
-    """An instance of a component's dataclass with the options of a spec.
+    """Return an instance of a component's dataclass with the options of a spec.
 
     Args:
-        kind: what it is, for error messages, such as ``"prior"``.
+        kind: kind of component, for error messages, such as ``"prior"``.
         cls: a dataclass whose fields are int, float, bool, str or Literal.
-        spec: as the user wrote it.
+        spec: the spec as the user wrote it.
 
     Raises:
-        UserError: for an unknown option, a value of the wrong type, or one that the
-            component itself refuses.
+        UserError: if an option is unknown, a value has the wrong type, or the component itself
+            refuses it.
     """
     name, options = split_spec(spec)
     hints = typing.get_type_hints(cls)
@@ -124,7 +129,7 @@ def build(kind: str, cls: type[T], spec: str) -> T:
 
 
 def check_options(cls: type) -> None:
-    """Raise UserError for a dataclass with an option that a spec cannot give."""
+    """Raise UserError if a dataclass has an option that a spec cannot give."""
     try:
         hints = typing.get_type_hints(cls)
     except (NameError, TypeError) as error:
@@ -143,7 +148,7 @@ def check_options(cls: type) -> None:
 
 
 def without(spec: str, options: Collection[str]) -> str:
-    """A normal spec without some of its options, which are at their default then."""
+    """Return a normal spec without some of its options, which are then at their default."""
     name, *parts = spec.split(":")
     return ":".join([name, *(part for part in parts if part.partition("=")[0] not in options)])
 
@@ -153,7 +158,7 @@ def _text(value: Any) -> str:
 
 
 def normalise(name: str, component: Any) -> str:
-    """The shortest spec that builds the component: options at their default are left out."""
+    """Return the shortest spec that builds the component: defaults are left out."""
     parts = [
         f"{f.name}={_text(value)}"
         for f in dataclasses.fields(component)

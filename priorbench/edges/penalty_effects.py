@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from priorbench.components.contracts import Attribution, Batch, Prior
+from priorbench.components.prior import Attribution, Prior
+from priorbench.components.task import Batch
 from priorbench.errors import UserError
 
 BOUNDARIES = (

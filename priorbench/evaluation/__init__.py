@@ -1,3 +1,3 @@
-"""What is measured of a trained network and stored, and the scores to hold it against; the
-scores’ formulae belong in `metrics`.
+"""What is measured of a trained network and stored, and the reference scores beside it; the
+formulae of scores belong in `metrics`.
 """

@@ -1,4 +1,4 @@
-"""Measures a trained model: predictions, attributions, scores; also of one that was stored."""
+"""Measures a trained or stored model: its predictions, attributions, motifs and scores."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from priorbench.attribution.explainers import load_explainer
-from priorbench.components.contracts import Scale, Task
+from priorbench.components.architecture import Scale
+from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
 from priorbench.study.study import Measurements
 
 from . import scoring
-from .model_probe import ModelProbe, ProbedModel, probed
+from .model_probe import ModelProbe, ProbedModel, probed_places
 from .modisco import discover, pack_motifs, unpack_motifs
 from .stored_arrays import (
     attributions_in,
@@ -31,21 +32,22 @@ from .stored_arrays import (
 )
 
 _SPREAD = 1e-6
+"""largest spread of predictions that count as constant"""
 _LARGE_ERROR = 0.05
-"""of the sum of attributions, from which on a trial is flagged"""
+"""relative error in the sum of attributions above which a trial is flagged"""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained model with what it was trained for.
+    """A trained model, and what is needed to measure it.
 
     Attributes:
-        model: in eval mode, on the device.
-        task: what it predicts.
-        dataset: what it is tested on.
-        scale: says how many sequences it is probed with.
-        device: where the model is.
-        costs: what its training took.
+        model: the model in eval mode, on the device.
+        task: the task that it was trained for.
+        dataset: the dataset that it is scored on.
+        scale: scale that decides how many sequences it is probed with.
+        device: device of the model.
+        costs: costs of its training by name.
     """
 
     model: torch.nn.Module
@@ -58,13 +60,13 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured.
+    """What was measured of a trained model.
 
     Attributes:
-        arrays: as stored in ``arrays.npz``.
+        arrays: contents of ``arrays.npz`` by name.
         reason: why the trial counts as collapsed, or "".
-        metrics: value by metric, by the spec of the attribution; "" for those of none.
-        flags: what to know before attributions are trusted, one sentence each.
+        metrics: value by metric, by the spec of the attribution; "" for metrics of none.
+        flags: warnings about attributions, one sentence each.
     """
 
     arrays: Mapping[str, NDArray[Any]]
@@ -73,7 +75,7 @@ class Measurement:
     flags: Sequence[str]
 
     def as_record(self) -> dict[str, Any]:
-        """The part of record.json that says what was measured, and by which code."""
+        """Return the part of record.json that says what was measured, and by which code."""
         return {
             "metrics": self.metrics,
             "flags": list(self.flags),
@@ -83,90 +85,104 @@ class Measurement:
         }
 
 
-def measure(examinee: TrainedModel, wanted: Measurements) -> Measurement:
-    """Predict, attribute and score."""
-    return measure_again(examinee, wanted, {}, {})
+def measure(trained: TrainedModel, measurements: Measurements) -> Measurement:
+    """Predict, attribute and score.
+
+    Args:
+        trained: the trained model.
+        measurements: what is to be measured.
+    """
+    return measure_again(trained, measurements, {}, {})
 
 
 def measure_again(
-    examinee: TrainedModel,
-    wanted: Measurements,
+    trained: TrainedModel,
+    measurements: Measurements,
     stored: Mapping[str, NDArray[Any]],
     known: Mapping[str, Mapping[str, float]],
 ) -> Measurement:
     """Attribute and score what is missing.
 
     Args:
-        examinee: the trained model.
-        wanted: what there should be in the end.
-        stored: arrays that are there already: predictions, and attributions if any.
-        known: by the spec of the attribution, scores of the metrics that probe the model which
-            are to be kept.
+        trained: the trained model.
+        measurements: what there is to be in the end.
+        stored: arrays that were measured before: predictions, and attributions if any.
+        known: scores of the metrics that probe the model which are to be kept, by the spec of the
+            attribution.
     """
-    arrays = dict(stored) or pack_predictions(
-        predict(examinee.model, examinee.task, examinee.dataset, examinee.device)
-    )
+    task, dataset = trained.task, trained.dataset
+    arrays = dict(stored) or pack_predictions(predict(trained.model, task, dataset, trained.device))
     reasons = [collapse_of_predictions(predictions_in(arrays))]
-    for spec in wanted.attributions:
+    for spec in measurements.attributions:
         if spec not in attributions_in(arrays):
-            explanation = explain(
-                examinee.model, examinee.task, examinee.dataset, examinee.device, spec
-            )
+            explanation = explain(trained.model, task, dataset, trained.device, spec)
             arrays |= pack_explanation(spec, explanation)
         reasons.append(collapse_of_attribution(stored_attribution(arrays, spec), spec))
     reason = next(filter(None, reasons), "")
-    if any("not finite" in one for one in reasons):
+    if any("not finite" in text for text in reasons):
         return Measurement(arrays, reason, {}, [])
-    if wanted.discovery:
-        arrays |= _discovered(arrays, wanted.attributions, examinee.task, examinee.dataset)
-    metrics = score_stored(arrays, wanted.attributions, examinee.task, examinee.dataset)
-    places = probed(examinee.dataset, examinee.scale)
-    examined = None
-    for spec in wanted.attributions:
-        if spec not in known:
-            examined = examined or ProbedModel(
-                examinee.model,
-                examinee.task,
-                examinee.dataset,
-                places=places,
-                device=examinee.device,
-            )
-            seen = unpack(arrays, spec, examinee.dataset, examinee.costs).attribution
-            probe = ModelProbe(examined, load_explainer(spec), seen[places].astype(np.float64))
-            metrics[spec] |= scoring.score_model(probe)
-        else:
-            metrics[spec] |= known[spec]
+    if measurements.discovery:
+        arrays |= _discover_missing(arrays, measurements.attributions, task, dataset)
+    metrics = score_stored(arrays, measurements.attributions, task, dataset)
+    unprobed = [spec for spec in measurements.attributions if spec not in known]
+    probe_scores = {**known, **_probe_scores(trained, arrays, unprobed)}
+    for spec in measurements.attributions:
+        metrics[spec] |= probe_scores[spec]
     return Measurement(arrays, reason, metrics, _flags(metrics))
 
 
-def _discovered(
+def _discover_missing(
     arrays: Mapping[str, NDArray[Any]], attributions: Sequence[str], task: Task, dataset: Dataset
 ) -> dict[str, NDArray[Any]]:
-    """Motifs of the attributions in which nobody has looked for them yet."""
+    """Return the motifs of the attributions that have not been searched for motifs, packed."""
     both_strands = type(task).reverse_complement
-    found: dict[str, NDArray[Any]] = {}
+    packed: dict[str, NDArray[Any]] = {}
     for spec in attributions:
         if unpack_motifs(arrays, spec, both_strands=both_strands) is None:
             codes = dataset.codes(dataset.attributed)
-            seen = stored_attribution(arrays, spec)
-            found |= pack_motifs(spec, discover(codes, seen, both_strands=both_strands))
-    return found
+            attribution = stored_attribution(arrays, spec)
+            packed |= pack_motifs(spec, discover(codes, attribution, both_strands=both_strands))
+    return packed
+
+
+def _probe_scores(
+    trained: TrainedModel, arrays: Mapping[str, NDArray[Any]], attributions: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Return the scores of the metrics that probe the model, by the spec of the attribution."""
+    if not attributions:
+        return {}
+    places = probed_places(trained.dataset, trained.scale)
+    probed = ProbedModel(
+        trained.model, trained.task, trained.dataset, places=places, device=trained.device
+    )
+    scores = {}
+    for spec in attributions:
+        attribution = stored_attribution(arrays, spec)[places].astype(np.float64)
+        scores[spec] = scoring.score_model(ModelProbe(probed, load_explainer(spec), attribution))
+    return scores
 
 
 def score_stored(
     arrays: Mapping[str, NDArray[Any]], attributions: Sequence[str], task: Task, dataset: Dataset
 ) -> dict[str, dict[str, float]]:
-    """Every metric that needs no model, by the spec of the attribution; "" for those of none."""
-    found: dict[str, dict[str, float]] = {}
+    """Return the scores that need no model, by the spec of the attribution; "" for those of none.
+
+    Args:
+        arrays: stored arrays of a trial by name.
+        attributions: specs of the attributions, which must be stored.
+        task: the task of the trial.
+        dataset: the dataset that the trial was scored on.
+    """
+    scores: dict[str, dict[str, float]] = {}
     for spec in attributions:
-        seen = unpack(arrays, spec, dataset, {})
-        if not found:
-            found[""] = scoring.score_predictions(seen, task.metrics)
-        found[spec] = scoring.score_attribution(seen)
+        of_trial = unpack(arrays, spec, dataset, {})
+        if not scores:
+            scores[""] = scoring.score_predictions(of_trial, task.metrics)
+        scores[spec] = scoring.score_attribution(of_trial)
         motifs = unpack_motifs(arrays, spec, both_strands=type(task).reverse_complement)
         if motifs is not None:
-            found[spec] |= scoring.score_motifs(motifs, dataset)
-    return found
+            scores[spec] |= scoring.score_motifs(motifs, dataset)
+    return scores
 
 
 def _flags(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -178,14 +194,13 @@ def _flags(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def collapse_of_predictions(prediction: Mapping[str, NDArray[np.float32]]) -> str:
-    """Why a trained model counts as collapsed, or "".
+    """Return why a trained model counts as collapsed, or "".
+
+    It does if no prediction of an example is finite, or if every prediction is constant over
+    examples.
 
     Args:
         prediction: arrays of the test examples by name; the first axis is the examples.
-
-    Returns:
-        a reason when no prediction of an example is finite, or when every prediction is constant
-        over examples.
     """
     arrays = [values.reshape(len(values), -1) for values in prediction.values()]
     # a score of one example may be undefined, such as the fit to a profile without reads
@@ -197,15 +212,14 @@ def collapse_of_predictions(prediction: Mapping[str, NDArray[np.float32]]) -> st
 
 
 def collapse_of_attribution(attribution: NDArray[np.float32], spec: str) -> str:
-    """Why a trained model counts as collapsed, or "".
+    """Return why a trained model counts as collapsed, or "".
+
+    It does if a value is not finite, or if more than half of the sequences have no attribution at
+    all.
 
     Args:
-        attribution: (M, L).
-        spec: how it was made.
-
-    Returns:
-        a reason when a value is not finite, or when more than half of the sequences have no
-        attribution at all.
+        attribution: (M, L) attributions.
+        spec: spec of the attribution.
     """
     if not np.isfinite(attribution).all():
         return f"an attribution is not finite ({spec})"
@@ -215,7 +229,7 @@ def collapse_of_attribution(attribution: NDArray[np.float32], spec: str) -> str:
 
 
 def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Largest less smallest finite value of every column; below 0 where there is none."""
+    """Return the largest less the smallest finite value of every column; below 0 without one."""
     finite = np.isfinite(values)
     largest = np.where(finite, values, -np.inf).max(axis=0)
     spread: NDArray[np.float32] = largest - np.where(finite, values, np.inf).min(axis=0)

@@ -1,4 +1,4 @@
-"""Questions to a trained model about some of its sequences, for metrics of scope ``model``."""
+"""Further outputs of a trained model on some of its sequences, for metrics of scope ``model``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from priorbench.attribution.explainers import (
     InSilicoMutagenesisExplainer,
     shuffled,
 )
-from priorbench.components.contracts import Scale, Task
+from priorbench.components.architecture import Scale
+from priorbench.components.task import Task
 from priorbench.data.codes import BACKGROUND
 from priorbench.data.dataset import Dataset
 from priorbench.data.formats.encoding import one_hot
@@ -25,20 +26,22 @@ from priorbench.training.batches import load_batch
 from priorbench.training.loop import seeded_torch
 
 _MOST_SEQUENCES = 100
+"""largest number of sequences that are probed"""
 _BASES: dict[Scale, int] = {"smoke": 2_000, "quick": 5_000, "standard": 20_000, "paper": 20_000}
 _MUTATIONS = 4
 Track = NDArray[np.float64]
+"""one value per position, or per sequence"""
 
 
-def probed(dataset: Dataset, scale: Scale) -> NDArray[np.int64]:
-    """Places among the attributed sequences, evenly spaced, of those that are probed.
+def probed_places(dataset: Dataset, scale: Scale) -> NDArray[np.int64]:
+    """Return the places, among the attributed sequences, of those that are probed.
 
-    As many as have 2,000 (smoke), 5,000 (quick) or 20,000 bases together; at most 100, at
-    least 2.
+    They are evenly spaced, as many as have 2,000 (smoke), 5,000 (quick) or 20,000 bases together;
+    at most 100, at least 2.
     """
     count = len(dataset.attributed)
-    wanted = min(_MOST_SEQUENCES, max(2, _BASES[scale] // dataset.length))
-    places: NDArray[np.int64] = np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(int))
+    most = min(count, _MOST_SEQUENCES, max(2, _BASES[scale] // dataset.length))
+    places: NDArray[np.int64] = np.unique(np.linspace(0, count - 1, most).astype(int))
     return places
 
 
@@ -57,11 +60,11 @@ class ProbedModel:
         """Load the sequences.
 
         Args:
-            model: in eval mode, on the device.
-            task: gives the target.
-            dataset: where the sequences are.
-            places: (k,) int64, which of the attributed sequences.
-            device: where the model is.
+            model: the model in eval mode, on the device.
+            task: the task, which defines the target.
+            dataset: the dataset of the sequences.
+            places: (k,) int64, places of the sequences among the attributed ones.
+            device: device of the model.
         """
         self.model, self.task, self.dataset = model, task, dataset
         self.places, self.device = places, device
@@ -78,8 +81,8 @@ class ProbedModel:
     @cached_property
     def turned(self) -> ExplainedModel:
         """The reverse complements, whose references are those of the sequences, turned."""
-        found = self._subject(self.model, turned=True)
-        return replace(found, origin=self.subject.sequence, turned=True)
+        subject = self._subject(self.model, turned=True)
+        return replace(subject, origin=self.subject.sequence, turned=True)
 
     @cached_property
     def mutagenesis(self) -> Track:
@@ -109,63 +112,64 @@ class ProbedModel:
         )
 
     def mutated(self, codes: NDArray[np.uint8]) -> ExplainedModel:
-        """The same sequences with some bases changed, (k, L) uint8."""
+        """Return the sequences with some bases changed; ``codes`` is (k, L) uint8."""
         sequence = one_hot(codes, self.device)
         return replace(self.subject, sequence=sequence, origin=self.subject.sequence)
 
 
 class ModelProbe:
-    """What a metric of scope ``model`` is given: a model, sequences, a way to attribute.
+    """A model, sequences and an explainer: what a metric of scope ``model`` is given.
 
     Attributes:
-        examined: the model and the sequences.
-        attribution: (k, L) float64 of the sequences.
+        probed: the model and the sequences.
+        explainer: the explainer whose attributions are scored.
+        attribution: (k, L) float64 attribution of the sequences that is stored.
     """
 
-    def __init__(self, examined: ProbedModel, explainer: Explainer, attribution: Track) -> None:
-        """Ask about a model whose attributions are known."""
-        self.examined, self.explainer, self.attribution = examined, explainer, attribution
+    def __init__(self, probed: ProbedModel, explainer: Explainer, attribution: Track) -> None:
+        """Keep the model, the explainer and the attribution."""
+        self.probed, self.explainer, self.attribution = probed, explainer, attribution
 
     @property
     def task(self) -> Task:
         """The task that the model was trained for."""
-        return self.examined.task
+        return self.probed.task
 
     @property
     def mutagenesis(self) -> Track:
         """(k, L) in-silico mutagenesis."""
-        return self.examined.mutagenesis
+        return self.probed.mutagenesis
 
     @cached_property
     def own(self) -> Track:
-        """(k, L) attribution of these sequences with the references of those that follow.
+        """(k, L) attribution of the sequences, with references drawn among them only.
 
-        Stored attributions drew theirs among all attributed sequences.
+        References of stored attributions were drawn among all attributed sequences.
         """
-        return self._explain(self.examined.subject)
+        return self._explain(self.probed.subject)
 
     def of_reverse_complement(self) -> Track:
-        """(k, L) attribution of the reverse complements, turned back."""
-        return self._explain(self.examined.turned)[:, ::-1]
+        """Return the (k, L) attribution of the reverse complements, turned back."""
+        return self._explain(self.probed.turned)[:, ::-1]
 
     def of_random_weights(self) -> Track:
-        """(k, L) attribution of the model with all its parameters drawn anew."""
-        return self._explain(self.examined.randomised)
+        """Return the (k, L) attribution of the model with all its parameters drawn anew."""
+        return self._explain(self.probed.randomised)
 
     def of_mutations(self) -> Iterator[tuple[NDArray[np.int64], Track]]:
-        """Four times: (k,) a position outside motifs, (k, L) attribution with it mutated."""
+        """Yield (k,) positions outside motifs and the (k, L) attribution mutated there; 4 pairs."""
         generator = np.random.default_rng(0)
         outside = self._outside_motifs()
         for _ in range(_MUTATIONS):
             draws = generator.random(outside.shape)
             positions = np.where(outside, draws, -1).argmax(axis=1)
-            codes, rows = self.examined.codes.copy(), np.arange(len(outside))
+            codes, rows = self.probed.codes.copy(), np.arange(len(outside))
             steps = generator.integers(1, 4, len(rows))
             codes[rows, positions] = (codes[rows, positions].astype(int) + steps) % 4
-            yield positions, self._explain(self.examined.mutated(codes))
+            yield positions, self._explain(self.probed.mutated(codes))
 
     def _outside_motifs(self) -> NDArray[np.bool_]:
-        truth, size = self.examined.truth, np.abs(self.attribution)
+        truth, size = self.probed.truth, np.abs(self.attribution)
         least = size <= np.median(size, axis=1, keepdims=True)
         if truth is None:
             return least
@@ -173,17 +177,17 @@ class ModelProbe:
         return np.where(background.any(axis=1, keepdims=True), background, least)
 
     def values(self, replaced: NDArray[np.bool_] | None = None, shuffle: int = 0) -> Track:
-        """(k,) target with some positions taken from a shuffled sequence.
+        """Return the (k,) target with some positions taken from a shuffled sequence.
 
         Args:
-            replaced: (k, L) bool, which positions; None for the sequences as they are.
-            shuffle: which of the four shuffles.
+            replaced: (k, L) bool, the positions; None for the sequences as they are.
+            shuffle: number of the shuffle, 0 to 3.
         """
-        subject = self.examined.subject
+        subject = self.probed.subject
         sequence = subject.sequence
         if replaced is not None:
             mask = torch.from_numpy(replaced).to(sequence.device)[:, None]
-            sequence = torch.where(mask, self.examined.replacements[:, shuffle], sequence)
+            sequence = torch.where(mask, self.probed.replacements[:, shuffle], sequence)
         return as_track(subject.values(sequence))
 
     def _explain(self, subject: ExplainedModel) -> Track:
@@ -191,6 +195,6 @@ class ModelProbe:
 
 
 def as_track(values: torch.Tensor) -> Track:
-    """A tensor as float64 on the CPU."""
-    found: Track = values.detach().double().cpu().numpy()
-    return found
+    """Return a tensor as a float64 array on the CPU."""
+    track: Track = values.detach().double().cpu().numpy()
+    return track

@@ -13,32 +13,35 @@ from priorbench.metrics.motif_set import FoundMotif, MotifSet
 
 _MATRIX, _SIZE = "motif_matrix", "motif_size"
 _WINDOW_DNA, _WINDOW_RNA, _FLANK = 21, 11, 10
-"""bp of the window that slides over attributions, and beside it in a seqlet: TF-MoDISco's own,
-and a shorter window for the shorter motifs of RNA"""
+"""bp of the window that slides over attributions, on DNA and RNA, and of either flank of a seqlet:
+TF-MoDISco's own, and a shorter window for the shorter motifs of RNA"""
 _TRIM_BELOW = 0.3
+"""share of the largest contribution below which the ends of a motif are cut off"""
 _NOISE = 0.02
-"""standard deviation of what is added to attributions, as a share of the largest"""
+"""standard deviation of the noise that is added to attributions, as a share of the largest"""
 _LEAST_SEQLETS = 20
+"""fewest seqlets of a motif"""
 _PSEUDOCOUNT = 1e-3
+"""added to the share of every base in a motif"""
 
 
 def discover(
     codes: NDArray[np.uint8], attribution: NDArray[np.float32], *, both_strands: bool
 ) -> MotifSet:
-    """Motifs in attributions: seqlets, clustered by TF-MoDISco (Shrikumar et al. 2018).
+    """Return the motifs in attributions: seqlets, clustered by TF-MoDISco (Shrikumar et al. 2018).
 
-    What it is given as hypothetical contributions is the attribution at the observed base and 0
-    at the others: that is what is stored, for every way to attribute. Noise of 2% of the largest
-    attribution, the same for all trials, gives clean attributions a background. Motifs are trimmed
-    to the positions with at least 0.3 of the largest contribution.
+    The hypothetical contributions are the attribution at the observed base and 0 at the others:
+    that is what is stored, for every explainer. Noise of 2% of the largest attribution, the same
+    for all trials, gives clean attributions a background. Motifs are trimmed to the positions with
+    at least 0.3 of the largest contribution.
 
     Args:
-        codes: (M, L) uint8.
-        attribution: (M, L) one signed value per position.
+        codes: (M, L) uint8 codes of the bases.
+        attribution: (M, L) signed attribution of each position.
         both_strands: whether the reverse complement is the same molecule.
 
     Returns:
-        the motifs of positive and of negative seqlets; none where the windows are too short or
+        The motifs of positive and of negative seqlets; none where the windows are too short or
         too few, or nothing stands out.
     """
     import numba
@@ -50,20 +53,20 @@ def discover(
     if codes.shape[1] <= window + 2 * _FLANK or not varies:
         return MotifSet((), both_strands)
     one_hot = (codes[:, :, None] == np.arange(4)).astype(np.float32)
-    # the scale is free, and tiny attributions would not survive its thresholds; what stands out is
-    # told from a background that must not be one value, such as the zeros of a clean attribution
+    # scaled, as tiny attributions would not pass TF-MoDISco's thresholds; noisy, as the background
+    # must not be constant, and clean attributions are zero there
     noise = np.random.default_rng(0).standard_normal(attribution.shape, dtype=np.float32)
     track = _with_both_signs(attribution / size, window) + _NOISE * noise
     contributions = one_hot * track[:, :, None]
-    # with one thread it starts no processes, and the result does not hang on their number
+    # with one thread it starts no processes, and the result does not depend on their number
     numba.set_num_threads(1)
     try:
-        found = TFMoDISco(one_hot, contributions, sliding_window_size=window, flank_size=_FLANK)
-    except (ValueError, ZeroDivisionError):  # too few windows to tell what stands out
+        by_sign = TFMoDISco(one_hot, contributions, sliding_window_size=window, flank_size=_FLANK)
+    except (ValueError, ZeroDivisionError):  # too few windows for a background
         return MotifSet((), both_strands)
     motifs = [
         _trimmed(part, sign)
-        for sign, patterns in zip((1, -1), found, strict=True)
+        for sign, patterns in zip((1, -1), by_sign, strict=True)
         for pattern in patterns or []
         for part in ([pattern.seqlets] if both_strands else _of_one_strand(pattern.seqlets))
     ]
@@ -71,7 +74,7 @@ def discover(
 
 
 def _with_both_signs(attribution: NDArray[np.float32], window: int) -> NDArray[np.float32]:
-    """Less their mean, where no window adds up to less, or to more, than zero.
+    """Return attributions, less their mean where no window adds up to less, or more, than zero.
 
     TF-MoDISco models windows of both signs; absolute gradients have none below zero.
     """
@@ -88,22 +91,23 @@ class _Stretch:
 
 
 def _of_one_strand(seqlets: Sequence[Any]) -> list[list[Any]]:
-    """Seqlets as TF-MoDISco aligned them, and those that it turned, turned back.
+    """Return the seqlets of each strand as a group; those that TF-MoDISco turned are turned back.
 
-    It looks at both strands always. Of the smaller group there must be 20, its own least cluster.
+    TF-MoDISco always searches both strands. The smaller group must have 20 seqlets, the size of
+    TF-MoDISco's own smallest cluster.
     """
-    given = [seqlet for seqlet in seqlets if not seqlet.is_revcomp]
+    kept = [seqlet for seqlet in seqlets if not seqlet.is_revcomp]
     turned = [
         _Stretch(seqlet.sequence[::-1, ::-1], seqlet.contrib_scores[::-1, ::-1])
         for seqlet in seqlets
         if seqlet.is_revcomp
     ]
-    larger, smaller = sorted((given, turned), key=len, reverse=True)
+    larger, smaller = sorted((kept, turned), key=len, reverse=True)
     return [larger, smaller] if len(smaller) >= _LEAST_SEQLETS else [larger]
 
 
 def _trimmed(seqlets: Sequence[Any], sign: int) -> FoundMotif:
-    """The mean of aligned seqlets without its flanks."""
+    """Return the mean of aligned seqlets without its flanks."""
     mass = np.abs(np.mean([seqlet.contrib_scores for seqlet in seqlets], axis=0)).sum(axis=1)
     inside = np.flatnonzero(mass >= _TRIM_BELOW * mass.max())
     stack = np.stack([seqlet.sequence for seqlet in seqlets]).astype(np.float64)
@@ -112,18 +116,17 @@ def _trimmed(seqlets: Sequence[Any], sign: int) -> FoundMotif:
     return FoundMotif(counts / counts.sum(axis=0), len(seqlets), sign)
 
 
-def pack_motifs(spec: str, found: MotifSet) -> dict[str, NDArray[Any]]:
-    """Motifs as they are stored: matrices end to end, (4, total width), and sizes (P, 3).
+def pack_motifs(spec: str, motifs: MotifSet) -> dict[str, NDArray[Any]]:
+    """Return motifs as they are stored: matrices end to end, (4, total width), and (P, 3) sizes.
 
     Args:
-        spec: of the attribution in which they were found.
-        found: what was found.
+        spec: spec of the attribution in which the motifs were discovered.
+        motifs: the discovered motifs.
     """
-    sizes = [(m.matrix.shape[1], m.seqlets, m.sign) for m in found.motifs]
+    sizes = [(m.matrix.shape[1], m.seqlets, m.sign) for m in motifs.motifs]
+    matrices = np.concatenate([np.empty((4, 0)), *motifs.matrices], axis=1)
     return {
-        f"{_MATRIX}.{spec}": np.concatenate([np.empty((4, 0)), *found.matrices], axis=1).astype(
-            np.float32
-        ),
+        f"{_MATRIX}.{spec}": matrices.astype(np.float32),
         f"{_SIZE}.{spec}": np.array(sizes, dtype=np.int64).reshape(-1, 3),
     }
 
@@ -131,7 +134,7 @@ def pack_motifs(spec: str, found: MotifSet) -> dict[str, NDArray[Any]]:
 def unpack_motifs(
     stored: Mapping[str, NDArray[Any]], spec: str, *, both_strands: bool
 ) -> MotifSet | None:
-    """The motifs that were found in an attribution, or None if nobody has looked."""
+    """Return the motifs discovered in an attribution, or None if it has not been searched."""
     if f"{_SIZE}.{spec}" not in stored:
         return None
     sizes = stored[f"{_SIZE}.{spec}"]
@@ -145,5 +148,5 @@ def unpack_motifs(
 
 
 def without_motifs(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Stored arrays less the motifs, which other code than the present found."""
+    """Return stored arrays without motifs, which other code than the present discovered."""
     return {name: a for name, a in stored.items() if name.split(".")[0] not in (_MATRIX, _SIZE)}

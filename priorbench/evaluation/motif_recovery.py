@@ -14,12 +14,12 @@ from priorbench.metrics.motifs import Q_VALUE, match_q
 
 @dataclass(frozen=True)
 class MotifRecovery:
-    """How often a known motif was found.
+    """A known motif and the seeds in which it was discovered.
 
     Attributes:
-        motif: its name.
-        seeds: ascending; those in which some discovered motif matches it, q at most 0.05.
-        smallest_q: of all discovered motifs of all seeds; 1 if nothing was discovered.
+        motif: name of the known motif.
+        seeds: ascending seeds in which a discovered motif matches it, with q at most 0.05.
+        smallest_q: smallest q of all discovered motifs of all seeds; 1 if there are none.
     """
 
     motif: str
@@ -32,8 +32,8 @@ class BestMatch:
     """The known motif that a discovered one is most like.
 
     Attributes:
-        motif: its name; "" where none is known.
-        q: of the match, adjusted over the known motifs; 1 where none is known.
+        motif: name of the known motif; "" where none is known.
+        q: p of the match, adjusted over the known motifs; 1 where none is known.
     """
 
     motif: str
@@ -41,23 +41,23 @@ class BestMatch:
 
     @property
     def matches(self) -> bool:
-        """Whether it counts as found."""
+        """Whether the match is close enough for the known motif to count as discovered."""
         return self.q <= Q_VALUE
 
 
 def recovered(
-    found: Mapping[int, MotifSet], known: Mapping[str, NDArray[np.float64]]
+    discovered: Mapping[int, MotifSet], known: Mapping[str, NDArray[np.float64]]
 ) -> list[MotifRecovery]:
-    """One entry per known motif, in the order of ``known``.
+    """Return an entry for each known motif, in the order of ``known``.
 
     Args:
-        found: what was discovered, by seed.
+        discovered: discovered motifs by seed.
         known: (4, width) matrices by name.
     """
-    seeds = sorted(found)
+    seeds = sorted(discovered)
     smallest = np.ones((len(seeds), len(known)))
     for row, seed in zip(smallest, seeds, strict=True):
-        row[:] = _q(found[seed], known).min(axis=0, initial=1)
+        row[:] = _q(discovered[seed], known).min(axis=0, initial=1)
     return [
         MotifRecovery(
             name,
@@ -68,19 +68,20 @@ def recovered(
     ]
 
 
-def best_matches(found: MotifSet, known: Mapping[str, NDArray[np.float64]]) -> list[BestMatch]:
-    """One entry per discovered motif, in their order.
+def best_matches(discovered: MotifSet, known: Mapping[str, NDArray[np.float64]]) -> list[BestMatch]:
+    """Return an entry for each discovered motif, in their order.
 
     Args:
-        found: what was discovered in one trial.
+        discovered: discovered motifs of one trial.
         known: (4, width) matrices by name.
     """
     if not known:
-        return [BestMatch("", 1.0) for _ in found.motifs]
+        return [BestMatch("", 1.0) for _ in discovered.motifs]
     names = list(known)
-    q = _q(found, known)
+    q = _q(discovered, known)
     return [BestMatch(names[int(row.argmin())], float(row.min())) for row in q]
 
 
-def _q(found: MotifSet, known: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    return match_q(found.matrices, list(known.values()), both_strands=found.both_strands)
+def _q(discovered: MotifSet, known: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the (discovered, known) q of every match."""
+    return match_q(discovered.matrices, list(known.values()), both_strands=discovered.both_strands)

@@ -1,4 +1,4 @@
-"""Baselines that are no network: scanning with known matrices, and regression on gapped k-mers.
+"""Motif search without a network: scanning with known matrices, and regression on gapped k-mers.
 
 Both learn from the training sequences, predict the test sequences, and attribute their own
 prediction to positions.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import logsumexp
 
-from priorbench.components.contracts import Task
+from priorbench.components.task import Task
 from priorbench.data.codes import TRAIN, VALID
 from priorbench.data.dataset import Dataset
 from priorbench.data.formats.encoding import N_CODE
@@ -25,11 +25,13 @@ MOTIF_SCAN, KMERS = "motif-scan", "gapped-kmers"
 """names of the reference rows"""
 _PSEUDOCOUNT = 1e-4
 _MOST_BASES = 3_000_000
-"""of the training sequences that are learnt from, and of those that choose a penalty"""
+"""largest number of bases of a split that is learnt from, or that chooses a penalty"""
 _HALF, _GAPS = 3, 7
+"""bases of each word of a gapped k-mer, and number of gaps between the two words"""
 _WORDS = 4**_HALF
 _FEATURES = _WORDS * _WORDS
 _ENRICHED = 2000
+"""number of gapped k-mers that are kept"""
 _PENALTIES = (0.01, 0.1, 1.0)
 _CHUNK_BASES = 1 << 20
 
@@ -38,38 +40,39 @@ _Features = Callable[[Codes], sparse.csr_array]
 
 
 @dataclass(frozen=True)
-class MotifSearchScores:
-    """What a baseline says about the test sequences.
+class MotifSearch:
+    """The result of a motif search.
 
     Attributes:
-        logit: as the task's ``predictions``, or None where it does not predict 0 and 1.
-        attribution: (M, L) float32 of the attributed sequences.
+        logit: logits of the scored rows, in the shape of the task's ``predictions``, or None where
+            labels are not 0 and 1.
+        attribution: (M, L) float32 attribution of the attributed sequences.
     """
 
     logit: NDArray[np.float32] | None
     attribution: NDArray[np.float32]
 
 
-def search_baselines(dataset: Dataset, task: Task) -> dict[str, MotifSearchScores]:
-    """The baselines that these data allow, by name.
+def search_motifs(dataset: Dataset, task: Task) -> dict[str, MotifSearch]:
+    """Return the motif searches that these data allow, by name.
 
     Scanning needs known motifs. Regression needs labels of 0 and 1; without them scanning does not
     predict, and its attribution weighs all motifs alike.
     """
-    found = {}
+    searches = {}
     labelled = "logit" in task.chance(dataset)
     motifs = [m for m in dataset.motifs.values() if m.shape[1] <= dataset.length]
     if motifs:
-        found[MOTIF_SCAN] = motif_scan(dataset, task, motifs, labelled=labelled)
+        searches[MOTIF_SCAN] = motif_scan(dataset, task, motifs, labelled=labelled)
     if labelled and dataset.length >= 2 * _HALF + _GAPS:
-        found[KMERS] = gapped_kmers(dataset, task)
-    return found
+        searches[KMERS] = gapped_kmers(dataset, task)
+    return searches
 
 
 def motif_scan(
     dataset: Dataset, task: Task, motifs: Sequence[NDArray[np.float64]], *, labelled: bool
-) -> MotifSearchScores:
-    """Occupancy of known motifs, weighed by logistic regression on the training sequences.
+) -> MotifSearch:
+    """Regress labels on the occupancy of known motifs.
 
     The feature of a motif is s = log(1 + mean_w exp(sum_i log(p_i(x_i) / 0.25))), over all places
     w, on both strands of DNA: the odds of one instance somewhere against none (zero or one
@@ -78,27 +81,27 @@ def motif_scan(
     weight.
 
     Args:
-        dataset: with training and test rows.
-        task: says whether there is another strand, and which output is attributed.
-        motifs: (4, width) probabilities each.
+        dataset: dataset with training and test rows.
+        task: the task, which says whether there is another strand and what is attributed.
+        motifs: motifs as (4, width) probabilities.
         labelled: whether the labels are 0 and 1.
     """
     tables = [_log_odds(motif) for motif in motifs]
     both = type(task).reverse_complement
     tracks = _occupancy_tracks(dataset.codes(dataset.attributed), tables, both_strands=both)
     if not labelled:
-        return MotifSearchScores(None, tracks.sum(axis=0).astype(np.float32))
+        return MotifSearch(None, tracks.sum(axis=0).astype(np.float32))
 
     def features(codes: Codes) -> sparse.csr_array:
         return sparse.csr_array(_occupancy(codes, tables, both))
 
     model = _fit(dataset, features)
     attribution = np.tensordot(model.of_target(task), tracks, axes=1)
-    return MotifSearchScores(_test_logits(dataset, model, features), attribution.astype(np.float32))
+    return MotifSearch(_test_logits(dataset, model, features), attribution.astype(np.float32))
 
 
 def _log_odds(motif: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(width, 5) natural log of probability over 0.25; 0 for an unknown base."""
+    """Return the (width, 5) natural log of probability over 0.25; 0 for an unknown base."""
     odds = np.log((motif.T + _PSEUDOCOUNT) / (1 + 4 * _PSEUDOCOUNT) / 0.25)
     return np.concatenate([odds, np.zeros((len(odds), 1))], axis=1)
 
@@ -108,7 +111,7 @@ def _strands(table: NDArray[np.float64], both_strands: bool) -> list[NDArray[np.
 
 
 def _scores(codes: Codes, table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, L - width + 1) log-odds of a motif at every place."""
+    """Return the (N, L - width + 1) log-odds of a motif at every place."""
     places = codes.shape[1] - len(table) + 1
     score = np.zeros((len(codes), places))
     for column, odds in enumerate(table):
@@ -119,10 +122,10 @@ def _scores(codes: Codes, table: NDArray[np.float64]) -> NDArray[np.float64]:
 def _occupancy(
     codes: Codes, tables: Sequence[NDArray[np.float64]], both_strands: bool
 ) -> NDArray[np.float64]:
-    """(N, motifs) log of 1 + the mean odds over all places."""
+    """Return the (N, motifs) log of 1 + the mean odds over all places."""
     columns = []
     for table in tables:
-        scores = [_scores(codes, one) for one in _strands(table, both_strands)]
+        scores = [_scores(codes, strand) for strand in _strands(table, both_strands)]
         nowhere = np.full((len(codes), 1), _log_places(codes, table, both_strands))
         columns.append(
             logsumexp(np.concatenate([*scores, nowhere], axis=1), axis=1) - nowhere[:, 0]
@@ -131,39 +134,39 @@ def _occupancy(
 
 
 def _log_places(codes: Codes, table: NDArray[np.float64], both_strands: bool) -> float:
-    """Log of the number of places of a motif."""
+    """Return the log of the number of places of a motif."""
     return float(np.log((codes.shape[1] - len(table) + 1) * (2 if both_strands else 1)))
 
 
 def _occupancy_tracks(
     codes: Codes, tables: Sequence[NDArray[np.float64]], *, both_strands: bool
 ) -> NDArray[np.float64]:
-    """(motifs, N, L) log-odds of the bases, by the probability of the places that cover them."""
+    """Return (motifs, N, L) log-odds of the bases, weighed by the places that cover them."""
     tracks = np.zeros((len(tables), *codes.shape))
     total = _occupancy(codes, tables, both_strands)
     for track, table, sums in zip(tracks, tables, total.T, strict=True):
         all_places = sums[:, None] + _log_places(codes, table, both_strands)
-        for one in _strands(table, both_strands):
-            share = np.exp(_scores(codes, one) - all_places)
+        for strand in _strands(table, both_strands):
+            share = np.exp(_scores(codes, strand) - all_places)
             places = share.shape[1]
-            for column, odds in enumerate(one):
+            for column, odds in enumerate(strand):
                 inside = slice(column, column + places)
                 track[:, inside] += share * odds[codes[:, inside]]
     return tracks
 
 
-def gapped_kmers(dataset: Dataset, task: Task) -> MotifSearchScores:
-    """Logistic regression on counts of gapped k-mers that are enriched in either class.
+def gapped_kmers(dataset: Dataset, task: Task) -> MotifSearch:
+    """Regress labels on counts of gapped k-mers that are enriched in either class.
 
-    Two words of three bases with a gap of 0 to 6 between them; on DNA a pair and its reverse
-    complement are one. The 2,000 pairs with the largest chi-squared between classes in the
-    training sequences are kept; the L2 penalty is the one with the best validation loss. An
-    occurrence's weight is shared by its six bases. After Ghandi et al. (2014), with regression
-    in the place of their kernel.
+    A gapped k-mer is a pair of words of three bases with a gap of 0 to 6 between them; on DNA a
+    pair and its reverse complement are one. The 2,000 pairs with the largest chi-squared between
+    classes in the training sequences are kept; the L2 penalty is the one with the best validation
+    loss. An occurrence's weight is shared by its six bases. The features are those of Ghandi et al.
+    (2014), with regression in the place of their kernel.
 
     Args:
-        dataset: with training, validation and test rows.
-        task: says whether there is another strand, and which output is attributed.
+        dataset: dataset with training, validation and test rows.
+        task: the task, which says whether there is another strand and what is attributed.
     """
     both = type(task).reverse_complement
 
@@ -179,11 +182,11 @@ def gapped_kmers(dataset: Dataset, task: Task) -> MotifSearchScores:
         value = np.where(pair >= 0, weights[gap * _FEATURES + np.maximum(pair, 0)], 0.0)
         for offset in [*range(_HALF), *range(_HALF + gap, 2 * _HALF + gap)]:
             track[:, offset : offset + value.shape[1]] += value
-    return MotifSearchScores(_test_logits(dataset, model, features), track.astype(np.float32))
+    return MotifSearch(_test_logits(dataset, model, features), track.astype(np.float32))
 
 
 def _pairs(codes: Codes, gap: int, both_strands: bool) -> NDArray[np.int64]:
-    """(N, L - 5 - gap) number of the pair of words at every start; -1 with an unknown base."""
+    """Return the (N, L - 5 - gap) number of the pair at every start; -1 with an unknown base."""
     places = codes.shape[1] - _HALF + 1
     word = np.zeros((len(codes), places), dtype=np.int64)
     known = np.ones(word.shape, dtype=bool)
@@ -202,7 +205,7 @@ def _pairs(codes: Codes, gap: int, both_strands: bool) -> NDArray[np.int64]:
 
 
 def _kmer_counts(codes: Codes, both_strands: bool) -> sparse.csr_array:
-    """(N, gaps x pairs) float32 counts."""
+    """Return the (N, gaps x pairs) float32 counts of gapped k-mers."""
     parts = []
     for gap in range(_GAPS):
         pair = _pairs(codes, gap, both_strands)
@@ -218,60 +221,65 @@ class _Regression:
     """K logistic regressions on the same features.
 
     Attributes:
-        weight: (K, features), 0 for those that were not kept.
-        intercept: (K,).
+        weight: (K, features) weights; 0 for features that were not kept.
+        intercept: (K,) intercepts.
     """
 
     weight: NDArray[np.float64]
     intercept: NDArray[np.float64]
 
     def logit(self, features: sparse.csr_array) -> NDArray[np.float64]:
-        """(N, K)."""
+        """Return the (N, K) logits of (N, features)."""
         return np.asarray(features @ self.weight.T) + self.intercept
 
     def of_target(self, task: Task) -> NDArray[np.float64]:
-        """(features,) weights in the scalar that the task attributes, which is linear in logits."""
+        """Return the (features,) weights in the task's target, which is linear in the logits."""
         target = task.target(torch.from_numpy(np.ascontiguousarray(self.weight.T)))
         return np.asarray(target.numpy(), dtype=np.float64)
 
 
 def _fit(dataset: Dataset, features: _Features) -> _Regression:
-    """Logistic regressions of the labels; outputs that lack a class keep a logit of 0."""
+    """Fit logistic regressions of the labels; outputs that lack a class keep a logit of 0."""
     from sklearn.feature_selection import chi2
     from sklearn.preprocessing import MaxAbsScaler
 
-    seen, label = _examples(dataset, TRAIN, features)
-    tested, truth = _examples(dataset, VALID, features)
-    count = seen.shape[1]
+    train, label = _examples(dataset, TRAIN, features)
+    valid, valid_label = _examples(dataset, VALID, features)
+    count = train.shape[1]
     kept = np.arange(count)
     if count > _ENRICHED:
-        strength = np.max([np.nan_to_num(chi2(seen, y)[0]) for y in label.T], axis=0)
+        strength = np.max([np.nan_to_num(chi2(train, y)[0]) for y in label.T], axis=0)
         kept = np.sort(np.argsort(-strength, kind="stable")[:_ENRICHED])
-    scaler = MaxAbsScaler().fit(seen[:, kept])
-    scaled, valid = scaler.transform(seen[:, kept]), scaler.transform(tested[:, kept])
+    scaler = MaxAbsScaler().fit(train[:, kept])
+    train, valid = scaler.transform(train[:, kept]), scaler.transform(valid[:, kept])
     weight, intercept = np.zeros((label.shape[1], count)), np.zeros(label.shape[1])
     for output in np.flatnonzero(label.min(axis=0) < label.max(axis=0)).tolist():
-        model = _best_model((scaled, label[:, output]), (valid, truth[:, output]))
+        model = _best_model((train, label[:, output]), (valid, valid_label[:, output]))
         weight[output, kept] = model.coef_[0] / scaler.scale_
         intercept[output] = model.intercept_[0]
     return _Regression(weight, intercept)
 
 
-def _best_model(seen: tuple[Any, Any], tested: tuple[Any, Any]) -> Any:
-    """The logistic regression with the L2 penalty whose validation loss is lowest."""
+def _best_model(train: tuple[Any, Any], valid: tuple[Any, Any]) -> Any:
+    """Return the logistic regression with the L2 penalty whose validation loss is lowest.
+
+    Args:
+        train: features and labels of the training examples.
+        valid: features and labels of the validation examples.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
 
-    models = [LogisticRegression(C=c, max_iter=1000).fit(*seen) for c in _PENALTIES]
-    features, truth = tested
-    losses = [log_loss(truth, one.predict_proba(features)[:, 1], labels=[0, 1]) for one in models]
+    models = [LogisticRegression(C=c, max_iter=1000).fit(*train) for c in _PENALTIES]
+    features, label = valid
+    losses = [log_loss(label, m.predict_proba(features)[:, 1], labels=[0, 1]) for m in models]
     return models[int(np.argmin(losses))]
 
 
 def _examples(
     dataset: Dataset, split: int, features: _Features
 ) -> tuple[sparse.csr_array, NDArray[np.float32]]:
-    """Features and (n, K) labels of a split; of evenly spaced ones, where there are too many."""
+    """Return features and (n, K) labels of a split; of evenly spaced rows, if it is too large."""
     rows = dataset.rows(split)
     most = max(2, _MOST_BASES // dataset.length)
     if len(rows) > most:
@@ -289,7 +297,7 @@ def _in_chunks(dataset: Dataset, rows: NDArray[np.int64], features: _Features) -
 
 
 def _test_logits(dataset: Dataset, model: _Regression, features: _Features) -> NDArray[np.float32]:
-    """As the task's ``predictions``: (N,) or (N, K)."""
+    """Return the (N,) or (N, K) logits of the scored rows, as in the task's ``predictions``."""
     rows = dataset.scored_rows
     step = max(1, _CHUNK_BASES // dataset.length)
     parts = [

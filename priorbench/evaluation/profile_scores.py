@@ -1,4 +1,4 @@
-"""Base-resolution profiles: reads the user's peaks and signal, and scores predictions."""
+"""Scores of predicted base-resolution profiles, and what profiles of the same reads can score."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 
 def log_likelihood(logits: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
-    """Log multinomial probability of the reads of every strand.
+    """Return the log multinomial probability of the reads of every strand.
 
     Args:
-        logits: (B, strands, L) of the softmax over positions.
+        logits: (B, strands, L) logits of the softmax over positions.
         reads: (B, strands, L) counts.
 
     Returns:
@@ -23,10 +23,10 @@ def log_likelihood(logits: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
 
 
 def profile_scores(logits: torch.Tensor, reads: torch.Tensor) -> dict[str, torch.Tensor]:
-    """How well every example's profile is predicted.
+    """Return how well every example's profile is predicted, by name of the score.
 
     Args:
-        logits: (B, strands, L).
+        logits: (B, strands, L) logits of the softmax over positions.
         reads: (B, strands, L) counts.
 
     Returns:
@@ -49,23 +49,24 @@ def profile_scores(logits: torch.Tensor, reads: torch.Tensor) -> dict[str, torch
         "pearson": _correlation(counts, predicted),
         "spearman": _correlation(*ranked),
     }
-    found = {"nll": nll.float().cpu()}
+    means = {"nll": nll.float().cpu()}
     for name, values in scores.items():
         values[total[:, :, 0] == 0] = np.nan
         some = ~np.isnan(values).all(axis=1)
         mean = np.full(len(values), np.nan)
         mean[some] = np.nanmean(values[some], axis=1)
-        found[name] = torch.from_numpy(mean.astype(np.float32))
-    return found
+        means[name] = torch.from_numpy(mean.astype(np.float32))
+    return means
 
 
 SHUFFLED, REPLICATE = "shuffled", "replicate"
+"""names of the reference rows"""
 
 
 def reference_profiles(
     reads: NDArray[np.float32], generator: np.random.Generator
 ) -> dict[str, dict[str, NDArray[np.float32]]]:
-    """What profiles of these reads can score at worst and at best.
+    """Return what profiles of these reads can score at worst and at best.
 
     ``shuffled``: each strand's reads with their positions shuffled, as a prediction of the
     reads. ``replicate``, for whole numbers of reads only: every read goes to one of two halves
@@ -74,29 +75,32 @@ def reference_profiles(
 
     Args:
         reads: (B, strands, L) counts.
-        generator: shuffles and deals.
+        generator: generator of the shuffles and halves.
 
     Returns:
-        by name, scores as of :func:`profile_scores` without ``nll``, which is infinite where a
-        read meets a probability of zero.
+        Scores of :func:`profile_scores`, by name of the reference, without ``nll``, which is
+        infinite where a read meets a probability of zero.
     """
     pairs = {SHUFFLED: (generator.permuted(reads, axis=2), reads)}
     if (reads == np.round(reads)).all():
         half = generator.binomial(reads.astype(np.int64), 0.5).astype(np.float32)
         pairs[REPLICATE] = (half, reads - half)
-    found = {}
+    references = {}
     for name, (predicted, observed) in pairs.items():
         known = predicted.sum(axis=2, keepdims=True) > 0
         logits = torch.log(torch.from_numpy(np.where(known, predicted, 1)))
         scores = profile_scores(logits, torch.from_numpy(np.where(known, observed, 0)))
-        found[name] = {key: value.numpy() for key, value in scores.items() if key != "nll"}
-    return found
+        references[name] = {key: value.numpy() for key, value in scores.items() if key != "nll"}
+    return references
 
 
-def _jensen_shannon(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    middle = (one + other) / 2
-    divergence = np.zeros(one.shape[:2])
-    for part in (one, other):
+def _jensen_shannon(
+    observed: NDArray[np.float64], predicted: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the (B, strands) Jensen-Shannon distance of probabilities over the last axis."""
+    middle = (observed + predicted) / 2
+    divergence = np.zeros(observed.shape[:2])
+    for part in (observed, predicted):
         with np.errstate(divide="ignore", invalid="ignore"):
             terms = np.where(part > 0, part * np.log(part / middle), 0)
         divergence += terms.sum(axis=2) / 2
@@ -104,10 +108,13 @@ def _jensen_shannon(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDA
     return distance
 
 
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson's correlation over the last axis; 0 where one side is constant."""
-    one = one - one.mean(axis=2, keepdims=True)
-    other = other - other.mean(axis=2, keepdims=True)
-    size = np.sqrt((one**2).sum(axis=2) * (other**2).sum(axis=2))
-    found: NDArray[np.float64] = (one * other).sum(axis=2) / np.where(size > 0, size, 1)
-    return found
+def _correlation(
+    observed: NDArray[np.float64], predicted: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return Pearson's correlation over the last axis; 0 where one side is constant."""
+    observed = observed - observed.mean(axis=2, keepdims=True)
+    predicted = predicted - predicted.mean(axis=2, keepdims=True)
+    size = np.sqrt((observed**2).sum(axis=2) * (predicted**2).sum(axis=2))
+    product = (observed * predicted).sum(axis=2)
+    correlation: NDArray[np.float64] = product / np.where(size > 0, size, 1)
+    return correlation

@@ -1,4 +1,4 @@
-"""Scores to hold those of trials against: chance, motif search without a network, the oracle."""
+"""Reference scores: of chance, of motif search without a network, and of the oracle."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.components import registry, source_code
-from priorbench.components.contracts import Task, TrialArrays
+from priorbench.components.metric import TrialArrays
 from priorbench.components.specs import split_spec
+from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.files import write_json
 from priorbench.metrics import METRICS
 from priorbench.study.trial import hash_of
 
 from . import scoring
-from .network_free import search_baselines
+from .network_free import search_motifs
 from .scoring import (
     ORACLE,
     RANDOM,
@@ -30,15 +31,16 @@ from .scoring import (
 SCORES_WITHOUT_NETWORK = ("evaluation/network_free.py", "evaluation/reference_scores.py")
 """the code that computes references"""
 _FLOOR_DRAWS = 5
+"""number of random attributions whose scores are averaged"""
 Scores = Mapping[str, Mapping[str, float]]
 
 
 def stored_references(folder: Path, spec: str) -> dict[str, dict[str, float]]:
-    """The references of a dataset, from its folder where they were computed before.
+    """Return the reference scores of a dataset, from its folder if they were computed before.
 
     Args:
-        folder: of the dataset; ``references-HASH.json`` is written into it.
-        spec: of the task.
+        folder: folder of the dataset; ``references-HASH.json`` is written into it.
+        spec: spec of the task.
     """
     path = folder / f"references-{_digest(spec)}.json"
     try:
@@ -55,7 +57,7 @@ def stored_references(folder: Path, spec: str) -> dict[str, dict[str, float]]:
 
 
 def _digest(spec: str) -> str:
-    """Hash of what decides the references, the dataset aside."""
+    """Return a hash of what decides the references, the dataset aside."""
     component = registry.components("task")[split_spec(spec)[0]]
     code = source_code.code_hash(*SCORES_WITHOUT_NETWORK)
     return hash_of(
@@ -64,17 +66,17 @@ def _digest(spec: str) -> str:
 
 
 def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]]:
-    """Scores of chance, of motif search and, where the truth is known, of the oracle, by name.
+    """Return scores of chance, of motif search and, if the truth is known, of the oracle, by name.
 
     Chance predicts the share of the labels for every example; its attribution is Gaussian noise,
-    five draws averaged, whose seeds are independent. What the task has by way of ``references`` is
-    scored on prediction alone. Motif search is what can be had without a network
-    (:mod:`priorbench.evaluation.network_free`). The oracle is the same under every seed.
+    five independent draws, whose scores are averaged. The task's own ``references`` are scored on
+    prediction alone. Motif search uses no network (:mod:`priorbench.evaluation.network_free`). The
+    oracle is the same under every seed.
     """
     generator = np.random.default_rng(0)
     result = {RANDOM: _noise(dataset, generator)}
     predictions = {RANDOM: task.chance(dataset), **task.references(dataset, generator)}
-    for name, search in search_baselines(dataset, task).items():
+    for name, search in search_motifs(dataset, task).items():
         result[name] = _of_attribution(dataset, search.attribution)
         if search.logit is not None:
             predictions[name] = {"logit": search.logit}
@@ -89,7 +91,7 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
 
 
 def discovery_floors() -> dict[str, float]:
-    """What trials are scored in whose attributions nothing is discovered."""
+    """Return the scores of trials in whose attributions no motif is discovered."""
     return _floors("motifs", "motif-sets", "arm")
 
 
@@ -102,14 +104,14 @@ def _floors(*scopes: str) -> dict[str, float]:
 
 
 def _noise(dataset: Dataset, generator: np.random.Generator) -> dict[str, float]:
-    """Scores of random attributions, each a mean over the draws."""
+    """Return the scores of random attributions, each a mean over the draws."""
     shape = (len(dataset.attributed), dataset.length)
     noise = [generator.standard_normal(shape, dtype=np.float32) for _ in range(_FLOOR_DRAWS)]
     alone, across = [_of_attribution(dataset, draw) for draw in noise], score_seeds(noise)
     means = {
-        name: float(np.mean([scores[name] for scores in found]))
-        for found in (alone, across)
-        for name in found[0]
+        name: float(np.mean([scores[name] for scores in draws]))
+        for draws in (alone, across)
+        for name in draws[0]
     }
     return means | _floors("model")
 
@@ -121,6 +123,7 @@ def _of_attribution(dataset: Dataset, attribution: NDArray[np.float32]) -> dict[
 
 
 def _predicted(dataset: Dataset, prediction: Mapping[str, NDArray[np.float32]]) -> TrialArrays:
+    """Return the arrays of a trial with this prediction and without attributions."""
     label = dataset.columns["label"].take(dataset.scored_rows)
     nothing = np.empty((0, dataset.length), dtype=np.float32)
     weight = dataset.negative_weight

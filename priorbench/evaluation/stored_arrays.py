@@ -1,4 +1,4 @@
-"""Predictions and attributions of a trained model, and how they are stored."""
+"""Predictions and attributions of a trained model, and the arrays that store them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from priorbench.attribution.explainers import ExplainedModel, Explanation, load_explainer
-from priorbench.components.contracts import Task, TrialArrays
+from priorbench.components.metric import TrialArrays
+from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
 from priorbench.errors import UserError
 from priorbench.training.batches import load_batch
@@ -26,7 +27,7 @@ _PREDICTION, _ATTRIBUTION, _SCALE, _SUMS = "prediction", "attribution", "scale",
 def predict(
     model: torch.nn.Module, task: Task, dataset: Dataset, device: torch.device
 ) -> dict[str, NDArray[np.float32]]:
-    """Predictions of the scored rows by name, (N, ...) each; the model must be in eval mode."""
+    """Return predictions of the scored rows by name, (N, ...) each; the model is in eval mode."""
     rows = dataset.scored_rows
     parts: dict[str, list[NDArray[np.float32]]] = {}
     with torch.no_grad():
@@ -40,22 +41,30 @@ def predict(
 def explain(
     model: torch.nn.Module, task: Task, dataset: Dataset, device: torch.device, spec: str
 ) -> Explanation:
-    """Attributions of the dataset's attributed rows by one method; the model in eval mode."""
+    """Return attributions of the dataset's attributed rows; the model is in eval mode.
+
+    Args:
+        model: the trained model, on the device.
+        task: the task, which defines the target.
+        dataset: the dataset of the rows.
+        device: device of the model.
+        spec: spec of the explainer.
+    """
     batch = load_batch(dataset, dataset.attributed, device)
     subject = ExplainedModel(model, task.target, batch.sequence, task.inputs(batch))
     return load_explainer(spec).explain(subject)
 
 
 def pack_predictions(prediction: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
-    """Predictions as they are stored."""
+    """Return predictions as they are stored."""
     return {f"{_PREDICTION}.{name}": values for name, values in prediction.items()}
 
 
 def pack_explanation(spec: str, explanation: Explanation) -> dict[str, NDArray[Any]]:
-    """Attributions as they are stored: at float16, as a fraction of their maximum.
+    """Return attributions as they are stored: in float16, as a fraction of their maximum.
 
-    Attributions may be tiny, so that float16 alone would lose them. Their sums, which float16
-    would blur, are stored beside what they should be.
+    Attributions may be tiny, so that float16 alone would lose them. Their sums, for which float16
+    is too coarse, are stored beside the sums that they should have.
     """
     attribution = explanation.attribution.numpy()
     size = np.abs(attribution).max(initial=0)
@@ -72,7 +81,11 @@ def pack_explanation(spec: str, explanation: Explanation) -> dict[str, NDArray[A
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an ``arrays.npz``; UserError if it is damaged."""
+    """Return the arrays of an ``arrays.npz``.
+
+    Raises:
+        UserError: if it is missing or damaged.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
@@ -83,7 +96,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def predictions_in(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The predictions that are stored, by name."""
+    """Return the predictions that are stored, by name."""
     start = f"{_PREDICTION}."
     return {
         name.removeprefix(start): values
@@ -93,13 +106,13 @@ def predictions_in(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]
 
 
 def attributions_in(stored: Mapping[str, NDArray[Any]]) -> list[str]:
-    """The attributions that are stored, by spec."""
+    """Return the specs of the attributions that are stored."""
     start = f"{_ATTRIBUTION}."
     return [name.removeprefix(start) for name in stored if name.startswith(start)]
 
 
 def stored_attribution(stored: Mapping[str, NDArray[Any]], spec: str) -> NDArray[np.float32]:
-    """(M, L) float32 attribution by its spec, which must be stored."""
+    """Return the (M, L) float32 attribution of a spec, which must be stored."""
     fraction = stored[f"{_ATTRIBUTION}.{spec}"].astype(np.float32)
     attribution: NDArray[np.float32] = fraction * stored[f"{_SCALE}.{spec}"]
     return attribution
@@ -108,13 +121,13 @@ def stored_attribution(stored: Mapping[str, NDArray[Any]], spec: str) -> NDArray
 def unpack(
     stored: Mapping[str, NDArray[Any]], spec: str, dataset: Dataset, costs: Mapping[str, float]
 ) -> TrialArrays:
-    """What a metric sees: the stored arrays with one of the attributions.
+    """Return what metrics are computed from: the stored arrays with one of the attributions.
 
     Args:
-        stored: from :func:`read_arrays`.
-        spec: of the attribution, which must be stored.
-        dataset: what the trial was scored on.
-        costs: measured prices.
+        stored: stored arrays by name.
+        spec: spec of the attribution, which must be stored.
+        dataset: the dataset that the trial was scored on.
+        costs: measured costs by name.
     """
     return TrialArrays(
         predictions_in(stored),

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from priorbench.components import registry, specs
-from priorbench.components.contracts import Prior
+from priorbench.components.prior import Prior
 from priorbench.study.trial import Trial
 
 

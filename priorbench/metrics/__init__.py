@@ -6,7 +6,7 @@ formula.
 
 from __future__ import annotations
 
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.errors import unknown
 
 from . import (

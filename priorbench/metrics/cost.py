@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 
 
 def step_time_ratio(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import rankdata
 
-from priorbench.components.contracts import Metric, TrialArrays
+from priorbench.components.metric import Metric, TrialArrays
 
 from .stability import Track, cosine
 
 if TYPE_CHECKING:
-    from priorbench.components.contracts import Probe
+    from priorbench.components.metric import Probe
 
 _STEPS = 10
 _SHUFFLES = 4

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from priorbench.components.contracts import Metric, TrialArrays
+from priorbench.components.metric import Metric, TrialArrays
 from priorbench.data.codes import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL
 
 MOTIFS = (MOTIF, SUBOPTIMAL)

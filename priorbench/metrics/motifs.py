@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 
 if TYPE_CHECKING:
     from .motif_set import MotifSet

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from priorbench.components.contracts import Metric, TrialArrays
+from priorbench.components.metric import Metric, TrialArrays
 
 _BINS = 15
 

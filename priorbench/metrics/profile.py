@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from priorbench.components.contracts import Metric, TrialArrays
+from priorbench.components.metric import Metric, TrialArrays
 
 
 def _mean(name: str, arrays: TrialArrays) -> float:

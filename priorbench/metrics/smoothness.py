@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.components.contracts import Metric, TrialArrays
+from priorbench.components.metric import Metric, TrialArrays
 
 FREQUENCY_LIMIT = 0.15
 """largest frequency that counts as low, in cycles per base: bin 150 of 1,000 bp (Tseng, Shrikumar &

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 
 if TYPE_CHECKING:
-    from priorbench.components.contracts import Probe
+    from priorbench.components.metric import Probe
 
 _CHUNK = 64
 _TOP_SHARE = 0.05

@@ -19,7 +19,7 @@ from priorbench.comparison.option_trends import trends
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS, compare_across
 from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare_pairs
-from priorbench.components.contracts import TrialArrays
+from priorbench.components.metric import TrialArrays
 from priorbench.errors import UserError
 from priorbench.evaluation.scoring import score_seeds
 from priorbench.metrics import METRICS

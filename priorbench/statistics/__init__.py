@@ -1,4 +1,6 @@
-"""Paired statistics, pure functions on documented arrays; nothing here knows of priors or runs."""
+"""Paired statistics, pure functions on documented arrays; what knows of trials or runs belongs in
+`comparison`.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Scores of pairs of trials, such as the cosine of two seeds' attributions.
 
-The values that a seed has with the other seeds of its arm share trials: they are not
-independent, and a test that takes them for paired differences finds effects where there are
-none. The functions here give values that may be tested.
+The agreements of a seed with the other seeds of its arm share trials: they are not independent,
+and a test that takes them for paired differences finds effects where there are none. The
+functions here return values that may be tested.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 
 def leave_one_out(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(S,) mean agreement of each trial with the others; NaN where there is no other.
+    """Return the (S,) mean agreement of each trial with the others; NaN where there is no other.
 
     Args:
-        agreement: (S, S), symmetric.
+        agreement: (S, S) symmetric agreements of every two trials.
     """
     count = len(agreement)
     if count < 2:
@@ -25,20 +25,21 @@ def leave_one_out(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def agreement_pseudo_values(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Jackknife pseudo-values of the difference in mean agreement, one a seed.
+    """Return the jackknife pseudo-values of the difference in mean agreement, one for each seed.
 
-    n U - (n - 1) U_{-i}, with U the mean agreement within the prior less that within the baseline
-    and U_{-i} the same without seed i (Arvesen 1969). Their mean is U. A sign-flip test of them
-    asks whether the arms agree equally well, each within itself. Exchanging the two trials of a
-    seed would ask for more: arms that are equally stable, but attribute different things, cannot
-    be exchanged, and such a test calls them different in up to a third of all studies.
+    They are n U - (n - 1) U_{-i}, with U the mean agreement within the prior less that within the
+    baseline and U_{-i} the same without seed i (Arvesen 1969). Their mean is U. A sign-flip test of
+    them tests whether the trials of each arm agree equally well among themselves. A test that
+    exchanges the two trials of a seed supposes more: arms that are equally stable, but attribute
+    different things, cannot be exchanged, and it calls them different in up to a third of all
+    studies.
 
     Args:
-        agreement: (2n, 2n), symmetric: the baseline's n trials, then the prior's, seeds in the
-            same order.
+        agreement: (2n, 2n) symmetric agreements: the baseline's n trials, then the prior's, seeds
+            in the same order.
 
     Returns:
-        (n,); NaN for fewer than three seeds.
+        (n,) pseudo-values; NaN for fewer than three seeds.
     """
     n = len(agreement) // 2
     if n < 3:

@@ -1,7 +1,7 @@
 """Intervals of a mean difference, and which of them is offered for how many pairs.
 
-Simulation decides (docs/calibration.md): of the intervals tried, inverting the sign-flip test
-covers 95% for symmetric differences of any shape from six pairs on. The BCa bootstrap does not:
+Simulation decides (docs/calibration.md): of the intervals that were tried, the inverted sign-flip
+test covers 95% for symmetric differences of any shape from six pairs on. The BCa bootstrap covers
 84% at 5 pairs and 89% at 8; so it is not offered.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .signflip import sign_flip_bounds
 
 SIGN_FLIP_FROM = 6
-"""pairs from which a sign-flip test can reject at .05, so that its inverse is an interval"""
+"""fewest pairs with which a sign-flip test can reject at .05, so that its inverse is an interval"""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Interval:
     Attributes:
         low: lower end; NaN where none is offered.
         high: upper end.
-        method: its name, or "" where none is offered.
+        method: name of the method, or "" where none is offered.
     """
 
     low: float
@@ -37,17 +37,17 @@ NO_INTERVAL = Interval(float("nan"), float("nan"), "")
 
 
 def mean_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> Interval:
-    """The interval of the mean that is offered for so many paired differences.
+    """Return the interval of the mean that is offered for this number of paired differences.
 
-    ``sign-flip``: all means that the sign-flip test does not reject, from six pairs on.
-    ``paired t``: for two to five pairs, exact for normal differences only.
+    ``sign-flip``, from six pairs on: all means that the sign-flip test does not reject.
+    ``paired t``, for two to five pairs: exact for normal differences only.
 
     Args:
         differences: (n,) finite values.
         confidence: nominal coverage.
 
     Returns:
-        none for fewer than two values; the value itself if all are equal.
+        The interval; NO_INTERVAL for fewer than two values, the value itself if all are equal.
     """
     n = len(differences)
     if n < 2:
@@ -58,7 +58,7 @@ def mean_interval(differences: NDArray[np.float64], confidence: float = 0.95) ->
 
 
 def t_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> Interval:
-    """Student's interval of the mean of (n,) values, n >= 2."""
+    """Return Student's interval of the mean of (n,) values, n >= 2."""
     from scipy.stats import t
 
     n = len(differences)
@@ -68,12 +68,12 @@ def t_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> In
 
 
 def agreement_interval(pseudo: NDArray[np.float64], confidence: float = 0.95) -> Interval:
-    """Interval of a difference in agreement: what the sign-flip test of it does not reject.
+    """Return the interval of a difference in agreement: all that its sign-flip test accepts.
 
-    From six seeds on, as :func:`mean_interval`; none below.
+    It is offered from six seeds on, like :func:`mean_interval`.
 
     Args:
-        pseudo: (n,) as :func:`~priorbench.statistics.agreement_pseudo_values` gives them.
+        pseudo: (n,) values of :func:`~priorbench.statistics.agreement_pseudo_values`.
         confidence: nominal coverage.
     """
     if len(pseudo) < SIGN_FLIP_FROM:
@@ -82,22 +82,22 @@ def agreement_interval(pseudo: NDArray[np.float64], confidence: float = 0.95) ->
 
 
 def bca_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> Interval:
-    """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987).
+    """Return the bias-corrected and accelerated bootstrap interval of the mean (Efron 1987).
 
-    Kept to be calibrated beside the others; :func:`mean_interval` does not offer it.
+    It is calibrated beside the others; :func:`mean_interval` does not offer it.
 
     Args:
         differences: (n,) values, n >= 2.
         confidence: nominal coverage.
 
     Returns:
-        the value itself if all are equal.
+        The interval; the value itself if all are equal.
     """
     from scipy.stats import bootstrap
 
     if np.ptp(differences) == 0:
         return Interval(float(differences[0]), float(differences[0]), "BCa bootstrap")
-    found = bootstrap(
+    interval = bootstrap(
         (differences,),
         np.mean,
         confidence_level=confidence,
@@ -106,4 +106,4 @@ def bca_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> 
         vectorized=True,
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return Interval(float(found.low), float(found.high), "BCa bootstrap")
+    return Interval(float(interval.low), float(interval.high), "BCa bootstrap")

@@ -15,35 +15,39 @@ class Margin:
     """The smallest loss in a metric that matters, declared before the run.
 
     Attributes:
-        absolute: in units of the metric.
-        relative: as a share of the baseline's value, run by run.
+        absolute: loss in units of the metric.
+        relative: loss as a share of the baseline's value, run by run.
     """
 
     absolute: float = 0.0
     relative: float = 0.0
 
     def allowance(self, baseline: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n,) what the prior may lose, run by run, in units of the metric."""
+        """Return the (n,) loss that the prior may have, run by run, in units of the metric."""
         result: NDArray[np.float64] = self.absolute + self.relative * np.abs(baseline)
         return result
 
 
 def noninferiority_p(gain: NDArray[np.float64], allowance: NDArray[np.float64]) -> float:
-    """One-sided sign-flip p against a mean loss as large as the margin.
+    """Return the one-sided sign-flip p against a mean loss as large as the margin.
 
     A relative margin moves with the baseline's runs, so its estimate is tested along with the
     difference.
 
     Args:
         gain: (n,) paired differences, positive where the prior is better.
-        allowance: (n,) what may be lost.
+        allowance: (n,) loss that is allowed.
     """
     return sign_flip_greater_p(gain + allowance)
 
 
 def equivalence_p(gain: NDArray[np.float64], allowance: NDArray[np.float64]) -> float:
-    """p of two one-sided tests (TOST; Schuirmann 1987): neither worse nor better by the margin.
+    """Return the p of the claim that the prior is neither worse nor better by the margin.
 
-    The larger of the two p, each as in :func:`noninferiority_p`.
+    It is the larger p of two one-sided tests (TOST; Schuirmann 1987).
+
+    Args:
+        gain: (n,) paired differences, positive where the prior is better.
+        allowance: (n,) loss that is allowed, and gain that does not matter.
     """
     return max(noninferiority_p(gain, allowance), noninferiority_p(-gain, allowance))

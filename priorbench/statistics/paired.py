@@ -15,9 +15,7 @@ from .effects import (
     probability_of_improvement,
     standardised_difference,
 )
-from .signflip import EXACT_UP_TO, sign_flip_p, smallest_p
-
-_ROUNDING = 1e-12
+from .signflip import EXACT_UP_TO, ROUNDING, sign_flip_p, smallest_p
 
 
 @dataclass(frozen=True)
@@ -25,24 +23,25 @@ class PairedDifference:
     """Mean difference of paired runs.
 
     Attributes:
-        n: pairs.
+        n: number of pairs.
         mean_baseline: mean of the baseline's runs.
         mean_prior: mean of the prior's runs.
         difference: mean_prior - mean_baseline.
         ci_low: lower end of the 95% interval of the difference; NaN where none is offered.
         ci_high: upper end.
-        interval: name of its method, or "".
+        interval: name of the interval's method, or "".
         effect_size: d_z, mean over standard deviation of the differences; NaN where the
             standard deviation is zero or n < 2.
         cliffs_delta: over all pairs of runs, above 0 where the prior's are larger.
         improvement: probability that a run of the prior is above one of the baseline.
         improvement_low: lower end of its 95% interval; NaN where none is offered.
         improvement_high: upper end.
-        correlation: of the pairs; NaN for fewer than three, or where an arm does not vary.
-        p: two-sided sign-flip p; NaN for fewer than two pairs, and three of an agreement.
+        correlation: correlation of the arms over pairs; NaN for fewer than three, or where an arm
+            does not vary.
+        p: two-sided sign-flip p; NaN for fewer than two pairs, or three for an agreement.
         p_t: two-sided p of the paired t test; NaN for an agreement.
         p_wilcoxon: two-sided p of Wilcoxon's signed-rank test.
-        smallest_p: the smallest p that so many pairs can give; NaN for fewer than two.
+        smallest_p: the smallest p that this number of pairs can have; NaN for fewer than two.
         test: name of the test of ``p``, or "" where there is none.
     """
 
@@ -67,10 +66,10 @@ class PairedDifference:
 
 
 def paired_t_p(differences: NDArray[np.float64]) -> float:
-    """Two-sided p of Student's paired t test of (n,) differences.
+    """Return the two-sided p of Student's paired t test of (n,) differences.
 
-    NaN for fewer than two, and where they are equal up to rounding but not zero; 1 where all are
-    zero.
+    It is NaN for fewer than two, and where they are equal up to rounding but not zero; 1 where all
+    are zero.
     """
     from scipy.special import stdtr
 
@@ -81,18 +80,19 @@ def paired_t_p(differences: NDArray[np.float64]) -> float:
         return 1.0
     if np.isnan(standardised_difference(differences)):
         return float("nan")
-    # what scipy.stats.ttest_1samp computes, to the last bit, without the tenth of a millisecond
-    # that it takes to look at its input: a large run has 30,000 of them
+    # scipy.stats.ttest_1samp computes the same bits, but takes a tenth of a millisecond to look at
+    # its input: a large run has 30,000 tests
     mean = differences.mean()
     variance = ((differences - mean) ** 2).mean() * (n / (n - 1))
     return float(2 * stdtr(n - 1, -abs(mean / np.sqrt(variance / n))))
 
 
 def wilcoxon_p(differences: NDArray[np.float64]) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test of (n,) differences, with mid-ranks for ties.
+    """Return the two-sided p of Wilcoxon's signed-rank test of (n,) differences.
 
-    The sign-flip test of signed ranks, which is exact where SciPy's is, and with ties too. Zeros
-    are ranked and then left out (Pratt 1959). NaN for fewer than two, 1 where all are zero.
+    It is the sign-flip test of signed ranks, with mid-ranks for ties: exact where SciPy's test is,
+    and with ties too. Zeros are ranked and then left out (Pratt 1959). It is NaN for fewer than
+    two, 1 where all are zero.
     """
     from scipy.stats import rankdata
 
@@ -105,11 +105,11 @@ def paired_difference(
     """Compare two arms run by run.
 
     Args:
-        baseline: (n,) values of the baseline, one a run.
+        baseline: (n,) values of the baseline, one for each run.
         prior: (n,) values of the prior, in the same order of runs.
 
     Raises:
-        ValueError: for unequal lengths, no pair, or values that are not finite.
+        ValueError: if lengths differ, there is no pair, or a value is not finite.
     """
     if baseline.shape != prior.shape or baseline.ndim != 1 or not len(baseline):
         raise ValueError(f"wanted two (n,) arrays with n >= 1, got {baseline.shape}, {prior.shape}")
@@ -122,13 +122,13 @@ def paired_difference(
 def without_rounding(
     baseline: NDArray[np.float64], prior: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(n,) prior - baseline, 0 where it is within the rounding of sums of such scores.
+    """Return (n,) prior - baseline, 0 where it is within the rounding of sums of such scores.
 
     Scores that differ by less than 1e-12 of their size differ in the order of additions, which a
     test of signs would take for an effect.
     """
     differences = prior - baseline
-    rounding = _ROUNDING * np.maximum(np.abs(baseline), np.abs(prior))
+    rounding = ROUNDING * np.maximum(np.abs(baseline), np.abs(prior))
     return np.where(np.abs(differences) > rounding, differences, 0.0)
 
 
@@ -138,16 +138,15 @@ def compared_agreement(
     """Compare two arms on how well their runs agree among themselves.
 
     Args:
-        pseudo: (n,) of :func:`~priorbench.statistics.agreement_pseudo_values`, to be tested; from
-            three runs on.
+        pseudo: (n,) values of :func:`~priorbench.statistics.agreement_pseudo_values`, which are
+            tested; n is at least 3.
         runs: (n,) mean agreement of each run with the others of its arm, baseline's and prior's.
-            They share runs, so they are described, and neither tests of them nor a probability of
-            improvement are given.
+            They share runs, so there are neither tests nor a probability of improvement of them.
     """
-    found = _described(pseudo, runs, agreement_interval(pseudo))
+    described = _described(pseudo, runs, agreement_interval(pseudo))
     nothing = float("nan")
     return replace(
-        found,
+        described,
         difference=float(runs[1].mean() - runs[0].mean()),
         improvement=nothing,
         improvement_low=nothing,
@@ -201,12 +200,12 @@ def impute_failures(
 
     Args:
         values: (k,) one metric of all runs of the arms; failed ones may be NaN.
-        failed: (k,) bool.
+        failed: (k,) bool, the runs that failed.
         higher_is_better: direction of the metric.
         floor: score of a random attribution or predictor, where there is one.
 
     Returns:
-        (k,) values in which every failed run has the worst of all finite values, its own
+        (k,) values, in which every failed run has the worst of all finite values, its own
         included, and of the floor; NaN stays where no value is finite.
     """
     candidates = values[np.isfinite(values)]

@@ -19,11 +19,12 @@ class Ranking:
 
     Attributes:
         ranks: (arms,) average rank over datasets; 1 is best, ties share their mean.
-        friedman_p: Friedman's test that no arm ranks differently; NaN for fewer than three arms
-            or two datasets.
+        friedman_p: p of Friedman's test that no arm ranks differently; NaN for fewer than three
+            arms or two datasets.
         pairwise_p: (arms, arms) Wilcoxon's p of every two over datasets, adjusted by Holm's method
             over all of them; 1 on the diagonal, NaN where there is one dataset.
-        groups: maximal runs of arms, by rank, of which no two are told apart; at least two each.
+        groups: maximal groups of arms next to each other in rank of which no two are told apart;
+            at least two arms each.
     """
 
     ranks: NDArray[np.float64]
@@ -33,13 +34,13 @@ class Ranking:
 
 
 def rank_priors(means: NDArray[np.float64]) -> Ranking:
-    """Ranks of arms over datasets, Friedman's test, and Wilcoxon's of every two.
+    """Return the ranks of arms over datasets, with Friedman's test and Wilcoxon's of every two.
 
-    Pairs are not tested by Nemenyi's mean ranks, whose verdict on two arms depends on who else is
-    in the pool (Benavoli et al. 2016).
+    Pairs are not tested by Nemenyi's mean ranks, whose verdict on two arms depends on which other
+    arms there are (Benavoli et al. 2016).
 
     Args:
-        means: (arms, datasets) finite, larger is better.
+        means: (arms, datasets) finite means, larger is better.
     """
     from scipy.stats import friedmanchisquare, rankdata
 
@@ -57,9 +58,9 @@ def rank_priors(means: NDArray[np.float64]) -> Ranking:
 
 
 def _groups(ranks: NDArray[np.float64], p: NDArray[np.float64]) -> tuple[tuple[int, ...], ...]:
-    """Runs of neighbours in rank without any adjusted p up to alpha, none inside another."""
+    """Return groups of neighbours in rank without an adjusted p up to alpha, none in another."""
     order = np.argsort(ranks, kind="stable")
-    found: list[tuple[int, int]] = []
+    groups: list[tuple[int, int]] = []
     for start in range(len(order)):
         stop = start + 1
         while (
@@ -67,6 +68,6 @@ def _groups(ranks: NDArray[np.float64], p: NDArray[np.float64]) -> tuple[tuple[i
             and not (p[np.ix_(order[start : stop + 1], order[stop : stop + 1])] <= ALPHA).any()
         ):
             stop += 1
-        if stop - start > 1 and (not found or stop > found[-1][1]):
-            found.append((start, stop))
-    return tuple(tuple(int(i) for i in order[start:stop]) for start, stop in found)
+        if stop - start > 1 and (not groups or stop > groups[-1][1]):
+            groups.append((start, stop))
+    return tuple(tuple(int(i) for i in order[start:stop]) for start, stop in groups)

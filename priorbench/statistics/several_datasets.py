@@ -1,8 +1,8 @@
 """Two arms over several datasets: runs are paired by seed within a dataset.
 
-Numbers of runs may differ from dataset to dataset. What is tested is the mean over these datasets
-of the mean difference in each. Whether other datasets would show the same is another question,
-which Wilcoxon's test over datasets asks.
+Numbers of runs may differ from dataset to dataset. Tests are of the mean over these datasets of the
+mean difference in each. Whether other datasets would show the same is another question, which
+Wilcoxon's test over datasets answers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from .confidence import NO_INTERVAL, Interval, mean_interval
 from .effects import improvements, probability_of_improvement
 
-RESAMPLES = 2_000
+BOOTSTRAP_DRAWS = 2_000
 INTERQUARTILE_FROM = 5
-"""seeds of every dataset from which the interval of the interquartile mean holds its level"""
+"""fewest seeds of each dataset with which the interval of the interquartile mean holds its level"""
 Scores = Sequence[NDArray[np.float64]]
-"""(2, n) of every dataset: the baseline's runs, then the prior's, seeds in the same order"""
+"""a (2, n) array for each dataset: the baseline's runs, then the prior's, in one order of seeds"""
 Differences = Sequence[NDArray[np.float64]]
-"""(n,) of every dataset"""
+"""an (n,) array for each dataset"""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class MixedModel:
         effect: mean difference to the baseline.
         low: lower end of the 95% interval; NaN where the model could not be fitted.
         high: upper end.
-        p: two-sided, by Student's t with pairs - 1 degrees of freedom; NaN likewise.
+        p: two-sided p, by Student's t with pairs - 1 degrees of freedom; NaN where the model could
+            not be fitted.
     """
 
     effect: float
@@ -49,8 +50,8 @@ class BootstrapStatistic:
     """A statistic of both arms with a bootstrap interval.
 
     Attributes:
-        value: of the scores as they are.
-        interval: 95%, percentile.
+        value: statistic of the scores themselves.
+        interval: 95% percentile interval.
     """
 
     value: float
@@ -58,20 +59,23 @@ class BootstrapStatistic:
 
 
 def blocked(differences: Differences) -> NDArray[np.float64]:
-    """(sum of n,) paired differences, weighted so that every dataset counts alike.
+    """Return the (sum of n,) paired differences, weighted so that every dataset counts alike.
 
     Their mean is the mean over datasets of the mean in each; with as many seeds everywhere they
     are the differences themselves. A sign-flip test of them flips seeds within datasets, which is
     exact however datasets differ.
     """
     total = sum(map(len, differences))
-    return np.concatenate([one * (total / (len(differences) * len(one))) for one in differences])
+    return np.concatenate(
+        [values * (total / (len(differences) * len(values))) for values in differences]
+    )
 
 
 def blocked_interval(differences: Differences) -> Interval:
-    """Interval of the mean over datasets; none where numbers of seeds differ.
+    """Return the interval of the mean over datasets; none where numbers of seeds differ.
 
-    Inverting the sign-flip test moves all differences alike, which weighted ones do not.
+    The inverse of the sign-flip test moves all differences alike; weighted differences move
+    unequally.
     """
     if len(set(map(len, differences))) > 1:
         return NO_INTERVAL
@@ -79,10 +83,10 @@ def blocked_interval(differences: Differences) -> Interval:
 
 
 def mixed_model(scores: Scores) -> MixedModel:
-    """score ~ prior, with random effects of the dataset and of the seed within it (REML).
+    """Fit score ~ prior, with random effects of the dataset and of the seed within it (REML).
 
-    Pairs that differ by the same everywhere, up to rounding, leave nothing to fit: the effect is
-    given without an interval.
+    Where all pairs differ by the same, up to rounding, there is nothing to fit: the effect has no
+    interval.
     """
     from scipy.stats import t
     from statsmodels.regression.mixed_linear_model import MixedLM
@@ -122,7 +126,7 @@ def mixed_model(scores: Scores) -> MixedModel:
 
 
 def _long(scores: Scores, unit: float) -> pd.DataFrame:
-    """Columns score (in units of ``unit``, from the overall mean), arm, seed, dataset."""
+    """Return columns score (in units of ``unit``, from the overall mean), arm, seed, dataset."""
     columns: dict[str, list[NDArray[np.float64]]] = {
         name: [] for name in ("score", "arm", "seed", "dataset")
     }
@@ -137,9 +141,9 @@ def _long(scores: Scores, unit: float) -> pd.DataFrame:
 
 
 def interquartile_mean(values: NDArray[np.float64]) -> float:
-    """Mean of the middle half of (k,) values, a quarter cut from either end (Agarwal et al. 2021).
+    """Return the mean of the middle half of (k,) values (Agarwal et al. 2021).
 
-    k / 4 is rounded down.
+    A quarter, k / 4 rounded down, is cut from either end.
     """
     from scipy.stats import trim_mean
 
@@ -147,11 +151,11 @@ def interquartile_mean(values: NDArray[np.float64]) -> float:
 
 
 def interquartile_difference(scores: Scores) -> BootstrapStatistic:
-    """Interquartile mean of all runs of the prior less that of the baseline.
+    """Return the interquartile mean of all runs of the prior less that of the baseline.
 
     One seed fewer than there are is drawn, so that the variance is not underestimated by
-    (n - 1) / n (Rao & Wu 1988). The interval is offered from five seeds a dataset on: with two it
-    would cover three times in four at best (docs/calibration.md).
+    (n - 1) / n (Rao & Wu 1988). The interval is offered from five seeds of each dataset on: with
+    two it would cover three times in four at best (docs/calibration.md).
     """
     pooled = np.concatenate(scores, axis=1)
     value = interquartile_mean(pooled[1]) - interquartile_mean(pooled[0])
@@ -168,39 +172,38 @@ def interquartile_difference(scores: Scores) -> BootstrapStatistic:
 
 
 def mean_improvement(scores: Scores) -> BootstrapStatistic:
-    """Probability of improvement, averaged over datasets; larger scores must be better.
+    """Return the mean over datasets of the probability of improvement; larger scores are better.
 
-    The bootstrap draws what each seed says of it: the mean of its two runs' comparisons with the
-    runs of the other arm (Hajek's projection, whose halves have half the deviation), after one seed
-    is added that says one half, as in
-    :func:`~priorbench.statistics.improvement_interval`. Drawing seeds and comparing them anew would
-    not do: a seed drawn twice is compared with itself, and where runs of a seed are correlated that
-    moves the interval away from the truth.
+    The bootstrap draws one value for each seed, the mean of its two runs' comparisons with the runs
+    of the other arm (Hajek's projection, whose halves have half the deviation), after one seed with
+    the value one half is added, as in :func:`~priorbench.statistics.improvement_interval`. Seeds
+    are not drawn and compared anew: a seed drawn twice would be compared with itself, and where
+    runs of a seed are correlated that moves the interval away from the truth.
     """
     value = float(np.mean([probability_of_improvement(*pairs) for pairs in scores]))
     if min(pairs.shape[1] for pairs in scores) < 2:
         return BootstrapStatistic(value, NO_INTERVAL)
     generator = np.random.default_rng(0)
-    found = []
+    draws = []
     for pairs in scores:
         above = improvements(*pairs)
         by_seed = np.append((above.mean(axis=1) + above.mean(axis=0)) / 2, 0.5)
         # one fewer than there are, as in interquartile_difference
-        draw = generator.integers(0, len(by_seed), size=(RESAMPLES, len(by_seed) - 1))
+        draw = generator.integers(0, len(by_seed), size=(BOOTSTRAP_DRAWS, len(by_seed) - 1))
         centre = by_seed.mean()
-        found.append(centre + 2 * (by_seed[draw].mean(axis=1) - centre))
-    interval = _percentiles(np.mean(found, axis=0).clip(0, 1))
+        draws.append(centre + 2 * (by_seed[draw].mean(axis=1) - centre))
+    interval = _percentiles(np.mean(draws, axis=0).clip(0, 1))
     return BootstrapStatistic(value, interval)
 
 
 def _joint_draws(scores: Scores) -> list[NDArray[np.int64]]:
-    """(RESAMPLES, n - 1) seeds of every dataset, the same for both arms.
+    """Return (BOOTSTRAP_DRAWS, n - 1) seeds of every dataset, the same for both arms.
 
-    With a fixed generator the same seeds are drawn for every prior that is compared.
+    The generator is fixed, so that the same seeds are drawn for every prior that is compared.
     """
     generator = np.random.default_rng(0)
     sizes = [pairs.shape[1] for pairs in scores]
-    return [generator.integers(0, n, size=(RESAMPLES, n - 1)) for n in sizes]
+    return [generator.integers(0, n, size=(BOOTSTRAP_DRAWS, n - 1)) for n in sizes]
 
 
 def _percentiles(values: NDArray[np.float64]) -> Interval:

@@ -1,7 +1,7 @@
 """The sign-flip (Fisher-Pitman) test of paired differences, one-sided, two-sided and inverted.
 
-It supposes differences that are symmetric about their mean, whatever their shape. Differences of
-arms that may be exchanged are; docs/calibration.md says what skewed differences do to it.
+It supposes that differences are symmetric about their mean, whatever their shape. Differences of
+arms that may be exchanged are symmetric; docs/calibration.md says what skewed differences do.
 """
 
 from __future__ import annotations
@@ -14,36 +14,37 @@ from numpy.typing import NDArray
 
 EXACT_UP_TO = 20
 """pairs up to which all sign flips are enumerated"""
-RESAMPLES = 10_000
-"""random flips beyond that"""
+RANDOM_FLIPS = 10_000
+"""number of random flips beyond EXACT_UP_TO pairs"""
+ROUNDING = 1e-12
+"""relative error of a sum of scores that counts as rounding"""
 _LISTED_UP_TO = 14
-"""pairs up to which the means of all subsets are listed rather than counted"""
+"""pairs up to which intervals list the means of all subsets rather than bisect"""
 _BISECTIONS = 50
-_ROUNDING = 1e-12
 
 
 def smallest_p(n: int) -> float:
-    """The smallest two-sided p that a sign-flip test of n pairs can give.
+    """Return the smallest two-sided p that a sign-flip test of n pairs can have.
 
-    2 / 2**n up to n = 20, 1 / (m + 1) with m random flips beyond; NaN without a pair.
+    It is 2 / 2**n up to n = 20, 1 / (m + 1) with m random flips beyond, and NaN without a pair.
     """
     if n < 1:
         return float("nan")
-    return 2.0 / 2.0**n if n <= EXACT_UP_TO else 1.0 / (RESAMPLES + 1)
+    return 2.0 / 2.0**n if n <= EXACT_UP_TO else 1.0 / (RANDOM_FLIPS + 1)
 
 
 def sign_flip_p(
     differences: NDArray[np.float64], generator: np.random.Generator | None = None
 ) -> float:
-    """Two-sided p of the mean difference being zero.
+    """Return the two-sided p of a mean difference of zero.
 
-    Exact, over all 2**n flips, up to n = 20; beyond that (b + 1) / (m + 1) from m random flips
-    (Phipson & Smyth 2010). Flips whose mean is as large as the observed one up to rounding
-    count as such.
+    It is exact, over all 2**n flips, up to n = 20; beyond, it is (b + 1) / (m + 1) from m random
+    flips (Phipson & Smyth 2010). Flips whose mean is as large as the observed mean, up to rounding,
+    count among the b.
 
     Args:
         differences: (n,) paired differences.
-        generator: for n above 20; a fixed seed if None.
+        generator: generator of the random flips for n above 20; None for a fixed seed.
 
     Returns:
         p in (0, 1]; NaN for fewer than two pairs or where one is NaN, 1 where all differences are
@@ -55,7 +56,7 @@ def sign_flip_p(
     least = abs(differences.sum()) - _tolerance(differences)
     if n > EXACT_UP_TO:
         extreme = np.abs(_flips(n, generator) @ differences) >= least
-        return float((extreme.sum() + 1) / (RESAMPLES + 1))
+        return float((extreme.sum() + 1) / (RANDOM_FLIPS + 1))
     if least <= 0:
         return 1.0
     # flipping every sign turns one tail into the other
@@ -65,19 +66,27 @@ def sign_flip_p(
 def sign_flip_greater_p(
     differences: NDArray[np.float64], generator: np.random.Generator | None = None
 ) -> float:
-    """One-sided p against a mean difference above zero; otherwise as :func:`sign_flip_p`."""
+    """Return the one-sided p of a mean difference of zero against one above zero.
+
+    Args:
+        differences: (n,) paired differences.
+        generator: generator of the random flips for n above 20; None for a fixed seed.
+
+    Returns:
+        p in (0, 1]; NaN for fewer than two pairs.
+    """
     n = len(differences)
     if n < 2:
         return float("nan")
     least = differences.sum() - _tolerance(differences)
     if n > EXACT_UP_TO:
         extreme = _flips(n, generator) @ differences >= least
-        return float((extreme.sum() + 1) / (RESAMPLES + 1))
+        return float((extreme.sum() + 1) / (RANDOM_FLIPS + 1))
     return _share_of_sums(differences, least)
 
 
 def sign_flip_ps(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(k,) two-sided p, as :func:`sign_flip_p`, of every row of (k, n)."""
+    """Return the (k,) two-sided p, as of :func:`sign_flip_p`, of every row of (k, n)."""
     if differences.shape[1] > EXACT_UP_TO:
         return _random_ps(differences, np.abs)
     # flipping every sign turns one tail into the other
@@ -87,11 +96,11 @@ def sign_flip_ps(differences: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def sign_flip_greater_ps(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(k,) one-sided p, as :func:`sign_flip_greater_p`, of every row of (k, n)."""
+    """Return the (k,) one-sided p, as of :func:`sign_flip_greater_p`, of every row of (k, n)."""
     count, n = differences.shape
     if n > EXACT_UP_TO:
         return _random_ps(differences, lambda sums: sums)
-    least = differences.sum(axis=1) - _ROUNDING * np.abs(differences).sum(axis=1)
+    least = differences.sum(axis=1) - ROUNDING * np.abs(differences).sum(axis=1)
     first = _signed_sums(differences[:, : n // 2].T).T
     second = np.sort(_signed_sums(differences[:, n // 2 :].T).T, axis=1)
     # rows are moved apart, so that one sorted array serves them all
@@ -107,19 +116,19 @@ def _random_ps(
     differences: NDArray[np.float64], size: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     flips = _fixed_flips(differences.shape[1])
-    found = []
+    counts = []
     for part in np.array_split(differences, max(1, len(differences) // 500)):
-        least = size(part.sum(axis=1)) - _ROUNDING * np.abs(part).sum(axis=1)
-        found.append((size(part @ flips.T) >= least[:, None]).sum(axis=1))
-    result: NDArray[np.float64] = (np.concatenate(found) + 1) / (RESAMPLES + 1)
+        least = size(part.sum(axis=1)) - ROUNDING * np.abs(part).sum(axis=1)
+        counts.append((size(part @ flips.T) >= least[:, None]).sum(axis=1))
+    result: NDArray[np.float64] = (np.concatenate(counts) + 1) / (RANDOM_FLIPS + 1)
     return result
 
 
 def typical_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means of the non-empty subsets of (n,) differences, in no order (Hartigan 1969).
+    """Return the means of the non-empty subsets of (n,) differences, in no order (Hartigan 1969).
 
-    The one-sided sign-flip p of ``differences - x`` is the share of them, the empty one counted
-    in, that are at most x. All subsets up to n = 20, random ones beyond.
+    The one-sided sign-flip p of ``differences - x`` is the share of subsets, the empty one counted
+    in, whose mean is at most x. All subsets are taken up to n = 20, random ones beyond.
     """
     n = len(differences)
     if n > EXACT_UP_TO:
@@ -136,15 +145,15 @@ def typical_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def sign_flip_bounds(differences: NDArray[np.float64], alpha: float) -> tuple[float, float]:
-    """The least and the largest mean that two-sided tests at ``alpha`` do not reject.
+    """Return the least and the largest mean that two-sided tests at ``alpha`` do not reject.
 
-    Infinite where n is too small for such a test to reject anything.
+    They are infinite where n is too small for such a test to reject anything.
     """
     if _LISTED_UP_TO < len(differences) <= EXACT_UP_TO:
         low, high = (_least_mean(sign * differences, alpha / 2) for sign in (1, -1))
         return low, -high
     values = typical_values(differences)
-    k = int(alpha / 2 * (len(values) + 1) + _ROUNDING)
+    k = int(alpha / 2 * (len(values) + 1) + ROUNDING)
     if k == 0:
         return -np.inf, np.inf
     values.partition((k - 1, len(values) - k))
@@ -152,7 +161,7 @@ def sign_flip_bounds(differences: NDArray[np.float64], alpha: float) -> tuple[fl
 
 
 def _least_mean(differences: NDArray[np.float64], level: float) -> float:
-    """The least mean that a one-sided test does not reject, by bisection."""
+    """Return the least mean that a one-sided test does not reject, by bisection."""
     low, high = float(differences.min()), float(differences.mean())
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
@@ -164,11 +173,11 @@ def _least_mean(differences: NDArray[np.float64], level: float) -> float:
 
 
 def _tolerance(differences: NDArray[np.float64]) -> float:
-    return float(_ROUNDING * np.abs(differences).sum())
+    return float(ROUNDING * np.abs(differences).sum())
 
 
 def _share_of_sums(differences: NDArray[np.float64], least: float) -> float:
-    """Share of the 2**n signed sums that are at least so large.
+    """Return the share of the 2**n signed sums that are at least ``least``.
 
     A signed sum is one of the first half's plus one of the second half's (Horowitz & Sahni 1974):
     2**(n/2) look-ups do for 2**n sums.
@@ -180,7 +189,7 @@ def _share_of_sums(differences: NDArray[np.float64], least: float) -> float:
 
 
 def _signed_sums(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2**n, ...) of (n, ...)."""
+    """Return the (2**n, ...) sums of (n, ...) values under all choices of signs."""
     sums = np.zeros((1, *differences.shape[1:]))
     for difference in differences:
         sums = np.concatenate([sums + difference, sums - difference])
@@ -188,7 +197,7 @@ def _signed_sums(differences: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _flips(n: int, generator: np.random.Generator | None) -> NDArray[np.float64]:
-    """(RESAMPLES, n) random signs."""
+    """Return (RANDOM_FLIPS, n) random signs."""
     return _fixed_flips(n) if generator is None else _drawn_flips(n, generator)
 
 
@@ -198,5 +207,5 @@ def _fixed_flips(n: int) -> NDArray[np.float64]:
 
 
 def _drawn_flips(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    signs: NDArray[np.float64] = generator.choice([-1.0, 1.0], size=(RESAMPLES, n))
+    signs: NDArray[np.float64] = generator.choice([-1.0, 1.0], size=(RANDOM_FLIPS, n))
     return signs

@@ -1,4 +1,4 @@
-"""From p values to words: what may be said of a family of comparisons."""
+"""Verdicts: the words that stand for the p values of a family of comparisons."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from .multiplicity import adjust
 
 ALPHA = 0.05
+"""level of every claim, after correction"""
 BETTER, WORSE, EQUIVALENT = "better", "worse", "equivalent"
 NONINFERIOR, INCONCLUSIVE = "non-inferior", "inconclusive"
 DEFINITIONS = {
@@ -22,18 +23,18 @@ DEFINITIONS = {
     "missed",
     INCONCLUSIVE: "none of these could be shown; it is no evidence that there is no difference",
 }
-"""verdicts, in the order in which they are tried"""
+"""verdicts and what they mean, in the order in which they are tried"""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the tests of one comparison gave, before correction.
+    """The results of one comparison's tests, before correction.
 
     Attributes:
         gain: mean difference, positive where the prior is better.
-        p: two-sided, of no difference; NaN where there was no test.
-        p_noninferior: one-sided, of a loss as large as the margin; NaN without a margin.
-        p_equivalent: of a difference as large as the margin; NaN without a margin.
+        p: two-sided p of no difference; NaN where there was no test.
+        p_noninferior: one-sided p of a loss as large as the margin; NaN without a margin.
+        p_equivalent: p of a difference as large as the margin; NaN without a margin.
     """
 
     gain: float
@@ -44,15 +45,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What may be said of one comparison, given the others of its family.
+    """The verdict on one comparison, given the others of its family.
 
     Attributes:
-        p_adjusted: of no difference.
-        p_noninferior_adjusted: of a loss as large as the margin.
-        p_equivalent_adjusted: of a difference as large as the margin.
-        tests: how many tests of a difference the family has.
-        margin_tests: how many tests against a margin it has.
-        verdict: one of DEFINITIONS; "" where nothing was tested.
+        p_adjusted: adjusted p of no difference.
+        p_noninferior_adjusted: adjusted p of a loss as large as the margin.
+        p_equivalent_adjusted: adjusted p of a difference as large as the margin.
+        tests: number of tests of a difference in the family.
+        margin_tests: number of tests against a margin in the family.
+        verdict: a key of DEFINITIONS; "" where nothing was tested.
     """
 
     p_adjusted: float
@@ -64,18 +65,18 @@ class Judgement:
 
 
 def judge(family: Sequence[Evidence], correction: str, alpha: float = ALPHA) -> list[Judgement]:
-    """Verdicts of one family.
+    """Return the verdicts on the comparisons of one family.
 
     The three kinds of claim (a difference, non-inferiority, equivalence) are corrected each over
     the family's tests of that kind.
 
     Args:
-        family: its comparisons.
-        correction: a name of ``multiplicity.CORRECTIONS``.
+        family: results of the comparisons.
+        correction: a name in ``multiplicity.CORRECTIONS``.
         alpha: level of every kind of claim after correction.
     """
     columns = [
-        adjust([getattr(one, name) for one in family], correction)
+        adjust([getattr(evidence, name) for evidence in family], correction)
         for name in ("p", "p_noninferior", "p_equivalent")
     ]
     tests, margin_tests = (int(np.isfinite(columns[i]).sum()) for i in (0, 1))
@@ -86,9 +87,9 @@ def judge(family: Sequence[Evidence], correction: str, alpha: float = ALPHA) -> 
             p_equivalent_adjusted=float(p_equivalent),
             tests=tests,
             margin_tests=margin_tests,
-            verdict=_verdict(one.gain, (p, p_equivalent, p_noninferior), alpha),
+            verdict=_verdict(evidence.gain, (p, p_equivalent, p_noninferior), alpha),
         )
-        for one, p, p_noninferior, p_equivalent in zip(family, *columns, strict=True)
+        for evidence, p, p_noninferior, p_equivalent in zip(family, *columns, strict=True)
     ]
 
 

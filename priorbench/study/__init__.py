@@ -1,3 +1,3 @@
-"""What a user asks for, made complete: the study, its declared claims, weights, plan and trials;
-running them belongs in `backends` and `execution`.
+"""A study as the user writes it, what it declares before it runs, and its plan: weights, settings
+and trials; running them belongs in `backends` and `execution`.
 """

@@ -7,30 +7,32 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from priorbench.components import registry
-from priorbench.components.contracts import Axis, Metric, Task
-from priorbench.components.specs import split_spec
+from priorbench.components.metric import Metric
+from priorbench.components.specs import name_of
+from priorbench.components.task import Axis, Task
 from priorbench.errors import UserError, unknown
 from priorbench.metrics import METRICS
 from priorbench.statistics import BENJAMINI_HOCHBERG, HOLM, Margin
 
-from .study import Study
+from .study import BASELINE, Study
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
-"""families of tests: what was declared to be asked, and everything else"""
+"""families of tests: of the metrics that were declared, and of all others"""
 CORRECTION = {PRIMARY: HOLM, EXPLORATORY: BENJAMINI_HOCHBERG}
+"""correction of p by family"""
 CLAIMED: tuple[Axis, ...] = ("prediction", "localisation", "stability", "faithfulness")
-"""axes with a primary metric unless the study says otherwise: prices are measured, not claimed"""
+"""axes with a primary metric unless the study says otherwise; costs are measured, not claimed"""
 
 
 @dataclass(frozen=True)
 class DeclaredClaims:
-    """What is to be shown of a run.
+    """What a study claims about its priors, declared before it runs.
 
     Attributes:
-        primary: metric by axis, by name of the task; everything else is exploratory.
+        primary: metric by axis, by name of the task; all other metrics are exploratory.
         margins: the smallest loss that matters, by metric, in its units.
-        loss_margin: the same for losses, as a share of the baseline's value.
-        attribution: spec of the one that primary metrics are read from.
+        loss_margin: the same for metrics that are a loss, as a share of the baseline's value.
+        attribution: spec of the attribution that primary metrics are read from.
         baseline: normalised spec of the prior that the others are compared with.
     """
 
@@ -38,33 +40,33 @@ class DeclaredClaims:
     margins: Mapping[str, float] = field(default_factory=dict)
     loss_margin: float = 0.02
     attribution: str = ""
-    baseline: str = "none"
+    baseline: str = BASELINE
 
     def family(self, task: str, attribution: str, metric: Metric) -> str:
-        """The family of the tests of a metric.
+        """Return the family of a metric's tests.
 
         Args:
-            task: its spec.
+            task: spec of the task.
             attribution: spec of the attribution that the metric was read from; "" for none.
-            metric: what is compared.
+            metric: the metric that is compared.
         """
-        declared = self.primary.get(split_spec(task)[0], {}).get(metric.axis)
+        declared = self.primary.get(name_of(task), {}).get(metric.axis)
         main = not metric.of_attribution or attribution == self.attribution
         return PRIMARY if main and declared == metric.name else EXPLORATORY
 
     def margin(self, metric: Metric) -> Margin | None:
-        """The smallest loss that matters; None where none is declared."""
+        """Return the smallest loss in a metric that matters; None where none is declared."""
         if metric.name in self.margins:
             return Margin(absolute=self.margins[metric.name])
         return Margin(relative=self.loss_margin) if metric.loss else None
 
 
 def claims_of(study: Mapping[str, Any], baseline: str = "") -> DeclaredClaims:
-    """The claims of a resolved study.
+    """Return the claims of a resolved study.
 
     Args:
         study: contents of study.toml.
-        baseline: another one than the study's.
+        baseline: normalised spec of another baseline than the study's; "" for the study's.
     """
     return DeclaredClaims(
         study["primary"],
@@ -76,10 +78,10 @@ def claims_of(study: Mapping[str, Any], baseline: str = "") -> DeclaredClaims:
 
 
 def default_primary(task: Task) -> dict[str, str]:
-    """The primary metric of every axis in CLAIMED.
+    """Return the primary metric of every axis in CLAIMED.
 
-    The first of the task's prediction metrics; otherwise the first metric of the axis that reports
-    show at first sight, unless the task names another.
+    On the axis prediction it is the first of the task's metrics; on others the first metric that
+    reports show at first sight, unless the task names another.
     """
     usual: dict[str, str] = {
         axis: next(m.name for m in METRICS.values() if m.axis == axis and m.main)
@@ -89,31 +91,34 @@ def default_primary(task: Task) -> dict[str, str]:
 
 
 def resolve_primary(study: Study, tasks: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The primary metrics of every task, declared or default.
+    """Return the primary metrics of every task by axis, declared or default.
 
     Args:
-        study: as the user wrote it.
+        study: the study as the user wrote it.
         tasks: names of its tasks.
 
     Raises:
-        UserError: for unknown tasks, axes and metrics, or those that cannot be primary.
+        UserError: if a task, axis or metric is unknown, or a metric cannot be primary.
     """
     axes = {key: value for key, value in study.primary.items() if isinstance(value, str)}
     by_task = {key: value for key, value in study.primary.items() if isinstance(value, dict)}
     for name in by_task:
         if name not in tasks:
             raise UserError(f"primary: {unknown('task of this study', name, tasks)}")
-    found = {}
+    primary = {}
     for name in tasks:
         task: Task = registry.build("task", name)
         declared = axes | by_task.get(name, {})
         for axis, metric in declared.items():
             _check_primary(task, name, axis, metric)
-        found[name] = {k: v for k, v in (default_primary(task) | declared).items() if v}
-    return found
+        primary[name] = {
+            axis: metric for axis, metric in (default_primary(task) | declared).items() if metric
+        }
+    return primary
 
 
 def _check_primary(task: Task, name: str, axis: str, metric: str) -> None:
+    """Raise UserError if a metric cannot be primary on an axis of a task of that name."""
     where = f"primary metric of task {name!r} on {axis!r}"
     if axis not in get_args(Axis):
         raise UserError(f"primary: {unknown('axis', axis, get_args(Axis))}")
@@ -121,17 +126,17 @@ def _check_primary(task: Task, name: str, axis: str, metric: str) -> None:
         return
     if metric not in METRICS:
         raise UserError(f"{where}: {unknown('metric', metric, METRICS)}")
-    found = METRICS[metric]
-    if found.axis != axis:
-        raise UserError(f"{where}: {metric!r} is a metric of axis {found.axis!r}; name it there")
-    if found.higher_is_better is None:
+    declared = METRICS[metric]
+    if declared.axis != axis:
+        raise UserError(f"{where}: {metric!r} is a metric of axis {declared.axis!r}; name it there")
+    if declared.higher_is_better is None:
         raise UserError(f"{where}: {metric!r} is only shown, never ranked; leave it out")
     if axis == "prediction" and metric not in task.metrics:
         raise UserError(f"{where}: {unknown('metric of this task', metric, task.metrics)}")
 
 
 def check_margins(study: Study) -> None:
-    """Raise UserError for margins of unknown metrics, or of those without a direction."""
+    """Raise UserError if a margin is for an unknown metric, or for one without a direction."""
     for name in study.margins:
         if name not in METRICS:
             raise UserError(f"margins: {unknown('metric', name, METRICS)}")

@@ -1,4 +1,4 @@
-"""Studies: grids of trials, as TOML files or command-line options."""
+"""Studies, which TOML files or command-line options describe."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from pydantic import (
     field_validator,
 )
 
-from priorbench.components.contracts import Precision, Scale
+from priorbench.components.architecture import Precision, Scale
 from priorbench.errors import UserError, unknown
 
 from .tuning_rule import MOST_WEIGHTS, choose_seeds
+
+BASELINE = "none"
+"""name of the prior that does nothing: part of every study, and what weights are tuned against"""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class Measurements:
     """What is measured of a trained model, beside its predictions.
 
     Attributes:
-        attributions: specs of the attributions, normalised.
-        discovery: whether motifs are looked for in them.
+        attributions: normalised specs of the attributions.
+        discovery: whether motifs are looked for in the attributions.
     """
 
     attributions: Sequence[str]
@@ -38,15 +41,15 @@ class Measurements:
 
 
 class Study(BaseModel):
-    """What is compared, on what, how often.
+    """What is compared, on what and how often.
 
     Attributes:
-        name: for the run directory and the report.
-        question: what the study asks, for the report.
-        priors: specs; ``none`` is always added as the baseline.
-        tasks: specs; with data files, only those that no file serves are simulated.
-        architectures: specs; empty for each task's own default.
-        seeds: a count n, which means seeds 0 ... n - 1, or a list.
+        name: name of the study, for the run directory and the report.
+        question: question that the study answers, for the report.
+        priors: specs of the priors; ``none`` is always added.
+        tasks: specs of the tasks; with data files, only tasks that no file serves are simulated.
+        architectures: specs of the architectures; empty for each task's own default.
+        seeds: list of the seeds, or their count n, which means seeds 0 ... n - 1.
         scale: sizes of simulated data, network and training.
         weights: weight by prior spec, for all tasks or by task; others have their documented
             default.
@@ -54,26 +57,25 @@ class Study(BaseModel):
         tuning_seeds: seeds of the trials that choose weights, a list or a count of seeds that
             evaluation does not use.
         grids: the weights that are tried, by prior spec, for all tasks or by task, ``tune`` of
-            them; other priors have a grid around their weight (``tuning.weight_grid``).
-        tuning_rule: which of the weights is chosen (``tuning.RULES``).
+            them; other priors have a grid around their weight (``tuning_rule.weight_grid``).
+        tuning_rule: name of the rule that chooses a weight (``tuning_rule.RULES``).
         train_attribution: spec of the attribution that penalties see in training.
         attributions: specs of the attributions that are scored, the first of them at first sight;
             empty for gradient x input, and DeepLIFT/SHAP too at standard and paper scale.
         discovery: whether motifs are looked for in the attributions, by TF-MoDISco.
-        primary: the one metric of every axis whose tests are no exploration, by axis for all
-            tasks, or by task and axis; "" for none. Left out, those of
-            ``priorbench.study.declared``.
+        primary: the one metric of every axis that is not exploratory, by axis for all tasks, or by
+            task and axis; "" for none. Defaults are in ``priorbench.study.declared``.
         margins: the smallest loss that matters by metric, in its units, for claims that a prior
-            costs nothing; others have none, losses aside.
-        loss_margin: the same for metrics that are a loss, as a share of the baseline's; and by
-            which share of the validation loss of ``none`` a weight that is chosen may be worse.
+            costs nothing; other metrics, losses aside, have none.
+        loss_margin: the same for metrics that are a loss, as a share of the baseline's value; also
+            the share of the validation loss of ``none`` by which a chosen weight may be worse.
         baseline: spec of the prior that all others are compared with.
         data: data files; paths are relative to the study's file.
         plugins: files that define a prior or a task of the user's own.
         fetch: name of the list of downloads that its data come from (``priorbench fetch``); such a
             study needs data.
-        minutes: by scale, what a run is expected to take on one core.
-        root_seed: from which all randomness is derived.
+        minutes: expected time of a run on one core, by scale.
+        root_seed: seed from which all randomness is derived.
         device: ``auto`` takes a GPU where there is one.
         precision: ``bf16`` runs the networks in bfloat16 in training, where torch's autocast does;
             weights, losses, penalties, validation and all that is measured stay in float32.
@@ -99,7 +101,7 @@ class Study(BaseModel):
     primary: dict[str, str | dict[str, str]] = {}
     margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {"auroc": 0.005}
     loss_margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
-    baseline: str = "none"
+    baseline: str = BASELINE
     data: list[Path] = []
     plugins: list[Path] = []
     fetch: str = ""
@@ -136,23 +138,24 @@ class Study(BaseModel):
 
     @property
     def tuning_seed_list(self) -> list[int]:
-        """The seeds of trials that choose weights; none of them is one of ``seed_list``."""
+        """The seeds of trials that choose weights, none of which is in ``seed_list``."""
         if isinstance(self.tuning_seeds, int):
             return choose_seeds(self.tuning_seeds, self.seed_list)
         return self.tuning_seeds
 
     @property
-    def wanted(self) -> Measurements:
-        """What is measured of its trained models."""
+    def measurements(self) -> Measurements:
+        """What is measured of the study's trained models."""
         return Measurements(self.attributions, self.discovery)
 
     def to_toml(self) -> str:
-        """Every option, as ``study.toml`` in the run directory."""
+        """Return every option as TOML, the contents of ``study.toml`` in the run directory."""
         values = self.model_dump(mode="json")
         return tomli_w.dumps(values)
 
 
 def _checked(seeds: list[int]) -> list[int]:
+    """Return the seeds; raise ValueError if there is none, one is out of range or occurs twice."""
     if not seeds:
         raise ValueError("at least one seed is needed")
     if min(seeds) < 0 or max(seeds) >= 2**63:
@@ -163,7 +166,11 @@ def _checked(seeds: list[int]) -> list[int]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The contents of a TOML file; UserError with the line if it is not TOML."""
+    """Return the contents of a TOML file.
+
+    Raises:
+        UserError: if it cannot be read; names the line where it is not TOML.
+    """
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
@@ -178,10 +185,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def load_study(path: Path) -> Study:
-    """Read a study file; paths in it become absolute.
+    """Return the study in a file; paths in it become absolute.
 
     Raises:
-        UserError: naming the file, the key and the value.
+        UserError: if the file cannot be used; names the key and the value.
     """
     values = read_toml(path)
     base = path.resolve().parent
@@ -192,14 +199,14 @@ def load_study(path: Path) -> Study:
 
 
 def make_study(values: Mapping[str, Any], *, where: str) -> Study:
-    """A checked study.
+    """Return a study with these values, which are checked.
 
     Args:
-        values: fields of Study.
-        where: what the error message names: a file, or the command line.
+        values: values of fields of Study by name.
+        where: place of the values, for error messages: a file, or the command line.
 
     Raises:
-        UserError: for an unknown key or a value of the wrong type or range.
+        UserError: if a key is unknown, or a value has the wrong type or range.
     """
     for key in values:
         if key not in Study.model_fields:
@@ -214,23 +221,20 @@ def make_study(values: Mapping[str, Any], *, where: str) -> Study:
 
 
 MEASURED = ("attributions", "discovery")
-"""what is asked of trained models; a study may ask for something else later"""
-
-
+"""keys that say what is measured of trained models, which may change later"""
 CHOOSING = ("tuning_rule",)
-"""how a weight is chosen of those that were tried; another choice needs no tuning trial again"""
-
-
+"""keys that say which of the tried weights is chosen; a change needs no further tuning trial"""
 ABOUT = ("question", "minutes")
-"""what is only said of a study"""
+"""keys that only describe a study"""
 
 
 def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """The first key in which two studies differ, with both values, or "".
+    """Return the first key in which two studies differ, with both values, or "".
 
-    What is asked of the trained models, and which rule chooses weights, makes no other study. What
-    is claimed (primary metrics, margins, the baseline) does: it is declared before the run. What
-    the old one does not say, as it is of an earlier version, is at its default.
+    Studies that differ only in what is measured of trained models, or in the rule that chooses
+    weights, are the same. Studies that differ in their claims (primary metrics, margins, the
+    baseline) are not, as claims are declared before the run. Keys that the old study lacks, as it
+    is of an earlier version, are at their default.
     """
     old = {**Study().model_dump(mode="json"), **old}
     for key in dict.fromkeys([*new, *old]):

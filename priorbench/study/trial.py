@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from priorbench.components import registry, source_code
-from priorbench.components.contracts import Precision, Scale
+from priorbench.components.architecture import Precision, Scale
 
 DECIDES_TRIALS = (
     "attribution/differentiable.py",
     "autograd",
+    "components/architecture.py",
     "components/composition.py",
-    "components/contracts.py",
+    "components/prior.py",
     "components/prior_bases.py",
+    "components/task.py",
     "data/codes.py",
     "data/dataset.py",
     "data/formats/encoding.py",
@@ -54,16 +56,16 @@ class Trial:
         dataset: name of the dataset.
         architecture: normalised spec.
         prior: normalised spec.
-        weight: of the prior (lambda).
+        weight: weight (lambda) of the prior.
         train_attribution: normalised spec of the attribution that the prior's penalty sees.
-        seed: of initial weights, batch order and the prior's own draws.
-        stage: ``evaluate``, or ``tune`` for runs that only choose a weight.
+        seed: seed of initial weights, batch order and the prior's own draws.
+        stage: ``evaluate``, or ``tune`` for trials that only choose a weight.
         scale: sizes of network and training.
-        root_seed: the study's.
+        root_seed: the study's root seed.
         device: ``cpu`` or ``cuda``.
-        digest: of the dataset's contents.
-        code: of the code and the library versions that compute the result.
-        precision: of the networks' forward pass in training.
+        digest: hash of the dataset's contents.
+        code: hash of the code and the library versions that compute the result.
+        precision: number format of the network's forward pass in training.
     """
 
     task: str
@@ -83,14 +85,14 @@ class Trial:
 
     @cached_property
     def id(self) -> str:
-        """16 hexadecimal digits that stand for all of the above."""
+        """16 hexadecimal digits, the hash of all fields."""
         return hash_of(
             {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         )
 
     @property
     def arm(self) -> tuple[str, str, str, str, float, str]:
-        """What trials that differ only in their seed have in common."""
+        """Setting, prior, weight and stage, which trials that differ only in their seed share."""
         return (
             self.task,
             self.dataset,
@@ -107,14 +109,14 @@ class Trial:
 
 
 def hash_of(value: Any) -> str:
-    """16 hexadecimal digits of a JSON-able value."""
+    """Return a hash of 16 hexadecimal digits of a value that JSON can hold."""
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
 def engine_digest() -> str:
-    """Hash of the engine modules and library versions that decide a result."""
+    """Return a hash of the engine modules and library versions that decide a result."""
     sources = source_code.code_hash(*DECIDES_TRIALS)
     return hash_of([sources, *(importlib.metadata.version(p) for p in _DECIDING_PACKAGES)])
 
@@ -126,13 +128,13 @@ def code_digest(
     prior: str,
     digest: Callable[[Path], str] = source_code.component_digest,
 ) -> str:
-    """Hash of the engine and of the three components of a trial, given by their specs.
+    """Return a hash of the engine and of the three components of a trial.
 
     Args:
-        task: spec.
-        architecture: spec.
-        prior: spec.
-        digest: of a component's file; one that remembers saves reading it for every trial.
+        task: spec of the task.
+        architecture: spec of the architecture.
+        prior: spec of the prior.
+        digest: function that hashes a component's file; a cached one reads each file once.
     """
     parts = {"task": task, "architecture": architecture, "prior": prior}
     paths = [

@@ -26,6 +26,7 @@ tuning, which is the documented default unless ``weights`` says otherwise.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,31 +37,28 @@ from numpy.typing import NDArray
 FIRST_SEED = 1000
 """tuning seeds that are chosen by count start here, out of the way of evaluation seeds"""
 MOST_WEIGHTS = 50
+"""largest number of weights that a study tries of each prior"""
 LOCALISATION, STABILITY, LOSS = "motif-auprc", "seed-cosine", "validation loss"
-"""what a rule may go by; the first two are names of metrics"""
+"""criteria of a rule; the first two are names of metrics"""
 BEST_LOCALISATION, BEST_PREDICTION, FIXED = "best-localisation", "best-prediction", "fixed"
-_STEP, _SPAN = 0.5, 2.0  # decades
+_STEP, _SPAN = 0.5, 2.0
+"""decades between neighbours of a grid, and from its smallest weight to its largest"""
 _DIGITS = 3
 
 
 def choose_seeds(count: int, taken: Collection[int]) -> list[int]:
-    """The first seeds from ``FIRST_SEED`` on that evaluation does not use.
+    """Return the first seeds from ``FIRST_SEED`` on that evaluation does not use.
 
     Args:
-        count: how many.
+        count: how many seeds to return.
         taken: the evaluation seeds.
     """
-    found: list[int] = []
-    seed = FIRST_SEED
-    while len(found) < count:
-        if seed not in taken:
-            found.append(seed)
-        seed += 1
-    return found
+    free = (seed for seed in itertools.count(FIRST_SEED) if seed not in taken)
+    return list(itertools.islice(free, count))
 
 
 def weight_grid(centre: float, count: int, bound: float = math.inf) -> list[float]:
-    """Weights around a default, ascending, at equal ratios.
+    """Return weights around a default, ascending, at equal ratios.
 
     Neighbours differ by half a decade, a factor of 3.16, so that five weights span two decades:
     the published weights of a prior and those that suit other data lie within a decade of the
@@ -72,12 +70,13 @@ def weight_grid(centre: float, count: int, bound: float = math.inf) -> list[floa
     for weights that are small.
 
     Args:
-        centre: the default, > 0 and below the bound.
-        count: how many, at least 1.
-        bound: what every weight must lie below.
+        centre: the default, above 0 and below the bound.
+        count: how many weights to return, at least 1.
+        bound: number that every weight must lie below.
 
     Returns:
-        the weights, the centre as it is and the others rounded to three digits.
+        The weights: the centre as it is, and the others rounded to three digits where they stay
+        distinct.
     """
     step = min(_STEP, _SPAN / max(count - 1, 1))
     steps = np.arange(count) - count // 2
@@ -88,20 +87,20 @@ def weight_grid(centre: float, count: int, bound: float = math.inf) -> list[floa
         weight if place == count // 2 else float(f"{weight:.{_DIGITS - 1}e}")
         for place, weight in enumerate(exact)
     ]
-    distinct = all(one < other for one, other in zip(rounded, [*rounded[1:], bound], strict=True))
+    distinct = all(low < high for low, high in itertools.pairwise([*rounded, bound]))
     return rounded if distinct else exact
 
 
 @dataclass(frozen=True)
 class TriedWeight:
-    """What the trials of one weight left behind.
+    """A weight of a prior, and the scores of its tuning trials.
 
     Attributes:
-        weight: of the prior; 0 for ``none``.
+        weight: weight of the prior; 0 for ``none``.
         losses: (S,) float64 validation prediction loss on every tuning seed, in the task's unit;
             infinite where the trial failed or collapsed.
-        score: by the criterion, higher is better, mean over the seeds; NaN if it is the loss, or
-            not known.
+        score: mean over the seeds of the criterion, higher is better; NaN if the criterion is the
+            loss, or its value is not known.
     """
 
     weight: float
@@ -110,33 +109,33 @@ class TriedWeight:
 
     @property
     def failed(self) -> int:
-        """How many trials failed or collapsed."""
+        """Number of trials that failed or collapsed."""
         return int(np.count_nonzero(~np.isfinite(self.losses)))
 
     @property
     def loss(self) -> float:
-        """Mean loss; infinite if a trial failed, NaN if none was run."""
+        """Mean loss; infinite if a trial failed, NaN if there was no trial."""
         return float(self.losses.mean()) if len(self.losses) else math.nan
 
 
 @dataclass(frozen=True)
 class AssessedWeight:
-    """One weight of a prior as the rule sees it.
+    """A weight of a prior, and what the rule makes of it.
 
     Attributes:
-        weight: of the prior.
-        trials: on how many tuning seeds it was tried.
-        failed: how many of these failed or collapsed.
+        weight: weight of the prior.
+        trials: number of tuning seeds on which the weight was tried.
+        failed: number of these trials that failed or collapsed.
         loss: mean validation prediction loss; infinite if a trial failed.
         difference: mean paired difference of the loss to ``none``.
         allowed: the largest difference at which a weight qualifies.
-        criterion: what the rule goes by.
-        value: by the criterion.
+        criterion: name of the criterion by which the rule chooses.
+        value: value of the criterion.
         qualifies: whether the loss is non-inferior to that of ``none``.
         chosen: whether evaluation uses this weight.
-        edge: whether it was chosen at the edge of the weights that were tried, so that a better
-            one may lie beyond.
-        note: why it was chosen, or what else to know.
+        edge: whether the weight is chosen and at the edge of those that were tried, so that a
+            better one may lie beyond.
+        note: why the weight was chosen, and what else to know.
     """
 
     weight: float
@@ -155,19 +154,19 @@ class AssessedWeight:
 
 @dataclass(frozen=True)
 class ChosenWeight:
-    """What a rule chose: the place among the weights in ascending order, and why."""
+    """The choice of a rule: the place among the weights in ascending order, and the reason."""
 
     place: int
     reason: str
 
 
 def criterion_of(rule: str, *, localised: bool, seeds: int) -> str:
-    """What a rule goes by.
+    """Return the criterion by which a rule chooses among the weights that qualify.
 
     Args:
-        rule: its name.
+        rule: name of the rule.
         localised: whether localisation could be scored, that is, motif positions are known.
-        seeds: how many tuning seeds there are; agreement needs two.
+        seeds: number of tuning seeds; agreement across seeds needs two.
     """
     if rule == BEST_PREDICTION:
         return LOSS
@@ -188,70 +187,70 @@ def choose(
     """Assess the weights of a prior and choose one.
 
     Args:
-        tried: at least one weight, all on the same seeds.
+        tried: at least one weight, all tried on the same seeds.
         baseline: ``none`` on these seeds.
         rule: a name in ``RULES``.
-        criterion: of :func:`criterion_of`.
-        margin: relative to the loss of ``none``.
-        centre: the weight of the study without tuning.
+        criterion: criterion of the rule, from :func:`criterion_of`.
+        margin: share of the loss of ``none`` by which a weight may be worse.
+        centre: weight that the study has without tuning.
 
     Returns:
-        one entry a weight, ascending, one of them chosen; ``fixed`` adds its weight where that
-        was not tried.
+        An entry for each weight, ascending, one of them chosen; ``fixed`` adds its weight where
+        that was not tried.
     """
-    found = list(tried)
-    if rule == FIXED and centre not in [one.weight for one in tried]:
-        found.append(TriedWeight(centre, np.empty(0), math.nan))
-    found.sort(key=lambda one: one.weight)
-    rows = [_assess(one, baseline, criterion, margin) for one in found]
-    pick = RULES[rule](rows, centre)
-    edge = rule != FIXED and len(rows) > 1 and pick.place in (0, len(rows) - 1)
-    chosen = rows[pick.place]
-    reason = "; ".join(filter(None, [pick.reason, chosen.note]))
-    rows[pick.place] = replace(chosen, chosen=True, edge=edge, note=reason)
+    weights = list(tried)
+    if rule == FIXED and centre not in [weight.weight for weight in tried]:
+        weights.append(TriedWeight(centre, np.empty(0), math.nan))
+    weights.sort(key=lambda weight: weight.weight)
+    rows = [_assess(weight, baseline, criterion, margin) for weight in weights]
+    choice = RULES[rule](rows, centre)
+    edge = rule != FIXED and len(rows) > 1 and choice.place in (0, len(rows) - 1)
+    chosen = rows[choice.place]
+    reason = "; ".join(filter(None, [choice.reason, chosen.note]))
+    rows[choice.place] = replace(chosen, chosen=True, edge=edge, note=reason)
     return rows
 
 
 def _assess(
-    one: TriedWeight, baseline: TriedWeight, criterion: str, margin: float
+    tried: TriedWeight, baseline: TriedWeight, criterion: str, margin: float
 ) -> AssessedWeight:
     paired = np.isfinite(baseline.losses)
     difference, allowed = math.nan, math.nan
     if paired.any():
         allowed = margin * abs(float(baseline.losses[paired].mean()))
-        if one.failed:
+        if tried.failed:
             difference = math.inf
-        elif len(one.losses):
-            difference = float((one.losses - baseline.losses)[paired].mean())
+        elif len(tried.losses):
+            difference = float((tried.losses - baseline.losses)[paired].mean())
     notes = []
-    if one.failed:
-        notes.append(f"{one.failed} of {len(one.losses)} trials failed or collapsed")
-    if not len(one.losses):
+    if tried.failed:
+        notes.append(f"{tried.failed} of {len(tried.losses)} trials failed or collapsed")
+    if not len(tried.losses):
         notes.append("not tried")
     elif baseline.failed:
         notes.append(f"none failed on {baseline.failed} of {len(baseline.losses)} seeds")
     return AssessedWeight(
-        one.weight,
-        trials=len(one.losses),
-        failed=one.failed,
-        loss=one.loss,
+        tried.weight,
+        trials=len(tried.losses),
+        failed=tried.failed,
+        loss=tried.loss,
         difference=difference,
         allowed=allowed,
         criterion=criterion,
-        value=one.loss if criterion == LOSS else one.score,
+        value=tried.loss if criterion == LOSS else tried.score,
         qualifies=difference <= allowed,
         note="; ".join(notes),
     )
 
 
 def reference(baseline: TriedWeight, *, criterion: str, margin: float) -> AssessedWeight:
-    """The entry of ``none``, which all others are measured against."""
+    """Return the entry of ``none``, against which all others are measured."""
     row = _assess(baseline, baseline, criterion, margin)
     return replace(row, chosen=True, note="; ".join(filter(None, ["the reference", row.note])))
 
 
 def untuned(weight: float) -> AssessedWeight:
-    """The entry of a prior that has no strength to tune."""
+    """Return the entry of a prior that has no strength to tune."""
     nothing = math.nan
     return AssessedWeight(
         weight,
@@ -269,7 +268,7 @@ def untuned(weight: float) -> AssessedWeight:
 
 
 def _best(rows: Sequence[AssessedWeight], places: Sequence[int]) -> int:
-    """The place with the best value; the smallest weight of those that tie."""
+    """Return the place with the best value; the smallest weight of those that tie."""
 
     def merit(place: int) -> float:
         row = rows[place]
@@ -306,4 +305,4 @@ RULES: Mapping[str, Callable[[Sequence[AssessedWeight], float], ChosenWeight]] =
     BEST_PREDICTION: _best_prediction,
     FIXED: _fixed,
 }
-"""rules by name: from the weights, ascending, and the weight without tuning to the chosen one"""
+"""rules by name: functions of the weights, ascending, and of the weight without tuning"""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from priorbench.components.contracts import Batch, Task
+from priorbench.components.task import Batch, Task
 from priorbench.data.codes import TRAIN
 from priorbench.data.dataset import Dataset
 from priorbench.data.formats.encoding import one_hot, reverse_complement

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from priorbench.components.contracts import Batch, Task
+from priorbench.components.task import Batch, Task
 from priorbench.data.codes import VALID
 from priorbench.data.dataset import Dataset
 from priorbench.seeds import RandomStreams

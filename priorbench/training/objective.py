@@ -10,7 +10,9 @@ import torch
 
 from priorbench.attribution.differentiable import AttributionMethod, attribute_and_predict
 from priorbench.autograd.nested import map_tensors
-from priorbench.components.contracts import Attribution, Batch, Precision, Task, WeightedPrior
+from priorbench.components.architecture import Precision
+from priorbench.components.prior import Attribution, WeightedPrior
+from priorbench.components.task import Batch, Task
 from priorbench.seeds import RandomStreams
 
 

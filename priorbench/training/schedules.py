@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from priorbench.components.contracts import Precision, Scale, Task
+from priorbench.components.architecture import Precision, Scale
+from priorbench.components.task import Task
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,8 @@ from priorbench.backends.open import open_engine
 from priorbench.backends.run_pending import PendingTrial, TrialEnded, pending_trials, run_pending
 from priorbench.comparison.option_trends import task_options
 from priorbench.components import registry
-from priorbench.components.contracts import Task
-from priorbench.components.extras import require_modisco
 from priorbench.components.registry import reports_package
+from priorbench.components.task import Task
 from priorbench.errors import UserError
 from priorbench.execution.environment import environment
 from priorbench.files import slug, write_json, write_text
@@ -33,7 +32,8 @@ from priorbench.results.chosen_weights import (
 from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv
 from priorbench.run_directory import RunDirectory
-from priorbench.study.plan import Plan, make_plan, resolve, with_evaluation
+from priorbench.study.plan import Plan, make_plan, with_evaluation
+from priorbench.study.resolve import require_modisco, resolve
 from priorbench.study.study import (
     ABOUT,
     CHOOSING,

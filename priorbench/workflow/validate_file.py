@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.components.contracts import Scale
+from priorbench.components.architecture import Scale
 from priorbench.data.codes import SPLITS
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.data.formats.encoding import N_CODE
 from priorbench.run_directory import RunDirectory
-from priorbench.study.plan import BASELINE, make_plan, resolve, with_evaluation
-from priorbench.study.study import Study, load_study, read_toml
+from priorbench.study.plan import make_plan, with_evaluation
+from priorbench.study.resolve import resolve
+from priorbench.study.study import BASELINE, Study, load_study, read_toml
 from priorbench.study.trial import EVALUATE, TUNE
 
 _CHUNK = 4096

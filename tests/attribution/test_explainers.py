@@ -6,7 +6,7 @@ import torch
 from priorbench import UserError
 from priorbench.attribution.explainers import EXPLAINERS, ExplainedModel, load_explainer, shuffled
 from priorbench.components import registry
-from priorbench.components.contracts import NetworkShape
+from priorbench.components.architecture import NetworkShape
 
 
 def sequences(count=5, length=30, seed=0):

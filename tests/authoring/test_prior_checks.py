@@ -51,8 +51,8 @@ VARIANTS = [
 )
 @pytest.mark.parametrize("spec", VARIANTS)
 def test_every_prior_conforms(spec, check):
-    found = run_check(check, PriorUnderTest(spec, load_prior(spec)))
-    assert found.outcome != "failed", found.detail
+    result = run_check(check, PriorUnderTest(spec, load_prior(spec)))
+    assert result.outcome != "failed", result.detail
 
 
 def test_a_prior_with_a_hook_is_checked_for_it():
@@ -174,9 +174,9 @@ class Noisy(torch.nn.Module):
     ("check", "prior"), [(name, prior) for name, priors in BROKEN.items() for prior in priors]
 )
 def test_checks_fail_for_what_they_are_there_to_find(check, prior):
-    found = run_check(getattr(prior_checks, check), PriorUnderTest("broken", prior))
-    assert found.outcome == "failed", found
-    assert found.detail
+    result = run_check(getattr(prior_checks, check), PriorUnderTest("broken", prior))
+    assert result.outcome == "failed", result
+    assert result.detail
 
 
 def test_every_check_has_a_prior_that_fails_it():
@@ -207,8 +207,8 @@ def test_a_reason_replaces_vmap():
         return torch.stack([v for v in a.sum(1) if v.item() < 9e9])
 
     prior = broken(penalty=penalty, not_vmappable="looks at values")
-    found = run_check(prior_checks.maps_over_models, PriorUnderTest("looking", prior))
-    assert (found.outcome, found.detail) == ("not applicable", "looks at values")
+    result = run_check(prior_checks.maps_over_models, PriorUnderTest("looking", prior))
+    assert (result.outcome, result.detail) == ("not applicable", "looks at values")
 
 
 def test_gradient_priors_see_all_four_bases():
@@ -242,8 +242,8 @@ def test_sound_priors_are_no_false_alarm(prior):
     # classes of a function cannot be pickled; is_plain_data has a test of its own
     for check in CHECKS:
         if check is not prior_checks.is_plain_data:
-            found = run_check(check, PriorUnderTest("sound", prior))
-            assert found.outcome != "failed", found
+            result = run_check(check, PriorUnderTest("sound", prior))
+            assert result.outcome != "failed", result
 
 
 def test_where_the_first_checks_fail_the_others_are_not_run(tmp_path):
@@ -256,10 +256,10 @@ def test_where_the_first_checks_fail_the_others_are_not_run(tmp_path):
         "        return attribution.observed.mean()\n"
     )
     registry.add_plugin(path)
-    found = list(check_prior("scalar"))
-    failed = [finding.check for finding in found if finding.outcome == "failed"]
+    results = list(check_prior("scalar"))
+    failed = [result.check for result in results if result.outcome == "failed"]
     assert failed == ["is plain data", "has one value per example"]
-    assert sum("not run: 'is plain data' failed" in finding.detail for finding in found) == 17
+    assert sum("not run: 'is plain data' failed" in result.detail for result in results) == 17
 
 
 def test_the_price_of_memory_is_that_of_a_usual_step():
@@ -272,8 +272,8 @@ def test_a_prior_that_leaves_python_is_found():
     def leave(a, g, b):
         raise SystemExit(3)
 
-    found = run_check(prior_checks.is_finite, PriorUnderTest("leaves", broken(penalty=leave)))
-    assert found.detail == "SystemExit: 3"
+    result = run_check(prior_checks.is_finite, PriorUnderTest("leaves", broken(penalty=leave)))
+    assert result.detail == "SystemExit: 3"
 
 
 def test_unknown_priors_are_refused():

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from priorbench import attribute_and_predict, input_x_gradient
 from priorbench.components import registry
-from priorbench.components.contracts import NetworkShape
+from priorbench.components.architecture import NetworkShape
 
 ARCHITECTURES = sorted(registry.components("architecture"))
 

@@ -15,7 +15,7 @@ from priorbench.cli import options
 from priorbench.cli.app import execute_command
 from priorbench.components import registry
 from priorbench.data.download import CHECKSUMS
-from priorbench.study.plan import resolve
+from priorbench.study.resolve import resolve
 
 SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
 BROKEN = """

@@ -16,8 +16,8 @@ from priorbench import (
     load_prior,
 )
 from priorbench.components import registry, specs
-from priorbench.components.composition import Composition, WeightedPart
-from priorbench.components.contracts import NetworkShape
+from priorbench.components.architecture import NetworkShape
+from priorbench.components.composition import Composition, Summand
 from priorbench.seeds import RandomStreams
 from priorbench.study.trial import code_digest
 from priorbench.training.batches import load_batch
@@ -96,9 +96,9 @@ def test_the_loss_is_the_sum_of_the_parts(batch):
     prediction, penalty = objective("fourier=0.5+weight-l2=1e-3+l1:examples=all=2").losses(batch, 0)
     model, positives = network(), batch.label == 1
     everything = torch.ones(24, dtype=torch.bool)
-    output, found = attribute_and_predict(model, batch.sequence, everything, TASK.target)
-    fourier = load_prior("fourier").penalty(found.select(positives), batch.select(positives))
-    l1 = load_prior("l1").penalty(found, batch)
+    output, attribution = attribute_and_predict(model, batch.sequence, everything, TASK.target)
+    fourier = load_prior("fourier").penalty(attribution.select(positives), batch.select(positives))
+    l1 = load_prior("l1").penalty(attribution, batch)
     l2 = load_prior("weight-l2").parameter_penalty(model)
     expected = 0.5 * fourier.mean() + 2 * l1.mean() + 1e-3 * l2
     assert penalty.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -143,8 +143,8 @@ def test_the_code_of_every_part_decides_the_trial():
         return code_digest(task="binary", architecture="three-conv", prior=prior)
 
     assert registry.names_in("prior", "fourier=1+weight-l2=1e-5") == ["fourier", "weight-l2"]
-    found = {digest(prior) for prior in ("fourier", "fourier+tv", "fourier+l1", "tv+fourier")}
-    assert len(found) == 4
+    digests = {digest(prior) for prior in ("fourier", "fourier+tv", "fourier+l1", "tv+fourier")}
+    assert len(digests) == 4
 
 
 @dataclass(frozen=True)
@@ -183,17 +183,17 @@ def test_every_prior_sees_the_same_references(batch):
     SEEN.clear()
     for prior, skipped in (("l2", 0), ("gini", 0), ("none", 2)):
         part = load_prior(prior) if prior != "none" else Counting()
-        found = objective(part, attribution="expected-gradients")
-        found.steps = skipped
-        generator = found._references()
+        steps = objective(part, attribution="expected-gradients")
+        steps.steps = skipped
+        generator = steps._references()
         SEEN.append(torch.tensor(generator.initial_seed()))
     assert SEEN[0] == SEEN[1] != SEEN[2]
     SEEN.clear()
     lazy, eager = (objective(Counting(every=k), attribution="expected-gradients") for k in (2, 1))
-    for one in (lazy, eager):
-        one.model.eval()
+    for training in (lazy, eager):
+        training.model.eval()
         for _ in range(3):
-            one.losses(batch, 0.0)
+            training.losses(batch, 0.0)
     assert len(SEEN) == 2 + 3
     assert torch.equal(SEEN[0], SEEN[2])
     assert torch.equal(SEEN[1], SEEN[4])
@@ -206,14 +206,14 @@ def test_composed_weights_are_split_from_options_only_where_they_belong():
 
 def test_an_empty_composition_does_nothing():
     assert not Composition().acts
-    assert Composition((WeightedPart("l1", load_prior("l1"), None),)).acts
+    assert Composition((Summand("l1", load_prior("l1"), None),)).acts
 
 
 def test_parts_of_weight_zero_add_zero():
     prior = load_prior("fourier=0+weight-l2=0+l1=0.1234567890123456")
     track = torch.rand(3, 40, generator=torch.Generator().manual_seed(0))
-    found = prior.penalty(Attribution(track[:, None], track), None)
-    assert torch.allclose(found, 0.1234567890123456 * track.mean(dim=1))
+    penalty = prior.penalty(Attribution(track[:, None], track), None)
+    assert torch.allclose(penalty, 0.1234567890123456 * track.mean(dim=1))
     assert load_prior("fourier=0+tv=0").penalty(Attribution(track[:, None], track), None).sum() == 0
     assert prior.parameter_penalty(network()) == 0
     spec = registry.normal_spec("prior", "fourier=0+l1=0.1234567890123456")

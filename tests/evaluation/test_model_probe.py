@@ -1,4 +1,4 @@
-"""Metrics that ask a trained model, on models whose answers are known."""
+"""Metrics that probe a trained model, on models whose scores are known."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from priorbench.attribution.explainers import EXPLAINERS, load_explainer
 from priorbench.components import registry
 from priorbench.data.codes import BACKGROUND
 from priorbench.evaluation.measure import TrainedModel, measure, measure_again, score_stored
-from priorbench.evaluation.model_probe import ModelProbe, ProbedModel, probed
+from priorbench.evaluation.model_probe import ModelProbe, ProbedModel, probed_places
 from priorbench.metrics import METRICS
 from priorbench.study.study import Measurements
 
@@ -21,7 +21,7 @@ class Linear(torch.nn.Module):
     """f(x) = sum of w x."""
 
     def __init__(self, length, *, sign=0):
-        """With sign 1 or -1, the reverse complement has sign f(x)."""
+        """Draw the weights; with sign 1 or -1, the reverse complement has sign f(x)."""
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         weight = torch.randn(4, length, generator=generator)
@@ -34,12 +34,12 @@ class Linear(torch.nn.Module):
 
 
 def probe_of(dataset, model, *, name="input-x-gradient", attribution=None):
-    places = probed(dataset, "smoke")
-    examined = ProbedModel(model.eval(), TASK, dataset, places=places, device=CPU)
+    places = probed_places(dataset, "smoke")
+    probed = ProbedModel(model.eval(), TASK, dataset, places=places, device=CPU)
     explainer = load_explainer(name)
     if attribution is None:
-        attribution = explainer.explain(examined.subject).attribution.double().numpy()
-    return ModelProbe(examined, explainer, attribution)
+        attribution = explainer.explain(probed.subject).attribution.double().numpy()
+    return ModelProbe(probed, explainer, attribution)
 
 
 def ask(name, probe):
@@ -47,11 +47,11 @@ def ask(name, probe):
 
 
 def test_probed_sequences_are_spread_and_few(simulated):
-    places = probed(simulated, "smoke")
+    places = probed_places(simulated, "smoke")
     assert places[0] == 0
     assert places[-1] == len(simulated.attributed) - 1
     assert len(places) == min(100, max(2, 2000 // simulated.length), len(simulated.attributed))
-    assert len(probed(simulated, "paper")) == min(100, len(simulated.attributed))
+    assert len(probed_places(simulated, "paper")) == min(100, len(simulated.attributed))
 
 
 def test_mutagenesis_of_a_linear_model_is_its_corrected_gradient(simulated):
@@ -64,9 +64,9 @@ def test_mutagenesis_of_a_linear_model_is_its_corrected_gradient(simulated):
 
 @pytest.mark.parametrize("name", sorted(EXPLAINERS))
 def test_nothing_changed_is_nothing_lost_whatever_an_explainer_draws(simulated, name, monkeypatch):
-    probe = probe_of(simulated, examinee(simulated).model, name=name)
-    unchanged = probe.examined.mutated(probe.examined.codes)
-    monkeypatch.setattr(probe.examined, "mutated", lambda codes: unchanged)
+    probe = probe_of(simulated, trained_model(simulated).model, name=name)
+    unchanged = probe.probed.mutated(probe.probed.codes)
+    monkeypatch.setattr(probe.probed, "mutated", lambda codes: unchanged)
     assert ask("mutation-cosine", probe) == pytest.approx(1, abs=1e-5)
 
 
@@ -80,7 +80,7 @@ def test_a_model_that_knows_no_strand_is_explained_alike_on_both(simulated, name
         def forward(self, sequence):
             return self.model(sequence) + self.model(sequence.flip(1, 2))
 
-    model = BothStrands(examinee(simulated).model)
+    model = BothStrands(trained_model(simulated).model)
     assert ask("strand-cosine", probe_of(simulated, model, name=name)) == pytest.approx(1, abs=1e-4)
 
 
@@ -92,7 +92,7 @@ def test_strand_cosine_of_a_model_that_knows_or_turns_strands(simulated, sign):
 
 def test_rna_has_no_other_strand(simulated):
     probe = probe_of(simulated, Linear(simulated.length))
-    probe.examined.task = registry.build("task", "rbp")
+    probe.probed.task = registry.build("task", "rbp")
     assert np.isnan(ask("strand-cosine", probe))
 
 
@@ -100,13 +100,13 @@ def test_mutations_lie_outside_motifs_and_do_not_change_a_linear_model(simulated
     probe = probe_of(simulated, Linear(simulated.length))
     rows = np.arange(len(probe.attribution))
     for positions, _ in probe.of_mutations():
-        assert (probe.examined.truth[rows, positions] == BACKGROUND).all()
+        assert (probe.probed.truth[rows, positions] == BACKGROUND).all()
     assert ask("mutation-cosine", probe) == pytest.approx(1, abs=1e-6)
 
 
 def test_without_truth_mutations_lie_where_there_is_little(simulated):
     probe = probe_of(simulated, Linear(simulated.length))
-    probe.examined.truth = None
+    probe.probed.truth = None
     size = np.abs(probe.attribution)
     rows = np.arange(len(size))
     for positions, _ in probe.of_mutations():
@@ -118,7 +118,7 @@ def test_perturbation_gap_orders_attributions(simulated):
     true = probe_of(simulated, model, name="simplex-gradient").attribution
     generator = np.random.default_rng(0)
     noise = generator.normal(size=true.shape)
-    found = {
+    gap = {
         name: ask("perturbation-gap", probe_of(simulated, model, attribution=track))
         for name, track in (
             ("true", true),
@@ -128,9 +128,9 @@ def test_perturbation_gap_orders_attributions(simulated):
             ("constant", np.ones_like(true)),
         )
     }
-    assert found["true"] > found["noisy"] > abs(found["random"])
-    assert found["wrong"] == pytest.approx(-found["true"], rel=0.05)
-    assert abs(found["constant"]) < 0.2 * found["true"]
+    assert gap["true"] > gap["noisy"] > abs(gap["random"])
+    assert gap["wrong"] == pytest.approx(-gap["true"], rel=0.05)
+    assert abs(gap["constant"]) < 0.2 * gap["true"]
 
 
 def test_perturbation_gap_by_hand(simulated):
@@ -178,8 +178,8 @@ def test_mutagenesis_beats_noise_beats_random(simulated):
 def test_completeness_error_by_hand():
     sums = np.array([[1.0, 2.0], [2.0, 2.0]])
     empty = np.zeros((2, 3), np.float32)
-    found = TrialArrays({}, np.zeros(2, np.float32), empty, None, None, {}, sums=sums)
-    assert METRICS["completeness-error"].function(found) == pytest.approx((1 + 0) / 2 / 2)
+    known = TrialArrays({}, np.zeros(2, np.float32), empty, None, None, {}, sums=sums)
+    assert METRICS["completeness-error"].function(known) == pytest.approx((1 + 0) / 2 / 2)
     unknown = TrialArrays({}, np.zeros(2, np.float32), empty, None, None, {})
     assert np.isnan(METRICS["completeness-error"].function(unknown))
 
@@ -201,7 +201,7 @@ def test_what_does_not_depend_on_the_weights_is_found_out(simulated):
     assert METRICS[name].higher_is_better is None
 
 
-def examinee(dataset):
+def trained_model(dataset):
     torch.manual_seed(0)
     model = (
         registry.build("architecture", "three-conv")
@@ -212,53 +212,49 @@ def examinee(dataset):
 
 
 def test_measuring_again_adds_what_is_missing_only(simulated, monkeypatch):
-    whole = measure(examinee(simulated), Measurements(["input-x-gradient", "simplex-gradient"]))
-    first = measure(examinee(simulated), Measurements(["input-x-gradient"]))
-    asked = []
+    both = Measurements(["input-x-gradient", "simplex-gradient"])
+    whole = measure(trained_model(simulated), both)
+    first = measure(trained_model(simulated), Measurements(["input-x-gradient"]))
+    explained = []
     monkeypatch.setattr(
         "priorbench.evaluation.measure.explain",
-        lambda *args: asked.append(args[-1]) or explain(*args),
+        lambda *args: explained.append(args[-1]) or explain(*args),
     )
     from priorbench.evaluation.stored_arrays import explain
 
     probing = {n for n, m in METRICS.items() if m.scope == "model"}
     known = {"input-x-gradient": dict.fromkeys(probing, 7.0)}
-    found = measure_again(
-        examinee(simulated),
-        Measurements(["input-x-gradient", "simplex-gradient"]),
-        first.arrays,
-        known,
-    )
-    assert asked == ["simplex-gradient"]
-    assert found.metrics["simplex-gradient"] == pytest.approx(
+    again = measure_again(trained_model(simulated), both, first.arrays, known)
+    assert explained == ["simplex-gradient"]
+    assert again.metrics["simplex-gradient"] == pytest.approx(
         whole.metrics["simplex-gradient"], nan_ok=True
     )
-    assert found.metrics["input-x-gradient"]["strand-cosine"] == 7
-    assert set(found.arrays) == set(whole.arrays)
-    assert found.metrics[""] == pytest.approx(whole.metrics[""], nan_ok=True)
+    assert again.metrics["input-x-gradient"]["strand-cosine"] == 7
+    assert set(again.arrays) == set(whole.arrays)
+    assert again.metrics[""] == pytest.approx(whole.metrics[""], nan_ok=True)
 
 
 def test_stored_arrays_are_enough_for_metrics_that_need_no_model(simulated):
-    found = measure(examinee(simulated), Measurements(["integrated-gradients:steps=4"]))
-    again = score_stored(found.arrays, ["integrated-gradients:steps=4"], TASK, simulated)
-    own = found.metrics["integrated-gradients:steps=4"]
+    measurement = measure(trained_model(simulated), Measurements(["integrated-gradients:steps=4"]))
+    again = score_stored(measurement.arrays, ["integrated-gradients:steps=4"], TASK, simulated)
+    own = measurement.metrics["integrated-gradients:steps=4"]
     for name, value in again["integrated-gradients:steps=4"].items():
         assert own[name] == pytest.approx(value, nan_ok=True), name
     assert own["completeness-error"] > 0
 
 
 def test_attributions_that_miss_their_sum_are_flagged(simulated):
-    found = measure(examinee(simulated), Measurements(["integrated-gradients:steps=1"]))
-    error = found.metrics["integrated-gradients:steps=1"]["completeness-error"]
-    flagged = [f for f in found.flags if f.startswith("integrated-gradients:steps=1: ")]
+    measurement = measure(trained_model(simulated), Measurements(["integrated-gradients:steps=1"]))
+    error = measurement.metrics["integrated-gradients:steps=1"]["completeness-error"]
+    flagged = [f for f in measurement.flags if f.startswith("integrated-gradients:steps=1: ")]
     assert bool(flagged) == (error > 0.05)
-    assert measure(examinee(simulated), Measurements(["input-x-gradient"])).flags == []
+    assert measure(trained_model(simulated), Measurements(["input-x-gradient"])).flags == []
 
 
 def test_attributions_that_are_not_finite_collapse_a_trial(simulated):
-    examined = examinee(simulated)
+    trained = trained_model(simulated)
     with torch.no_grad():
-        next(iter(examined.model.parameters())).fill_(float("nan"))
-    found = measure(examined, Measurements(["input-x-gradient"]))
-    assert found.reason == "a prediction is not finite"
-    assert found.metrics == {}
+        next(iter(trained.model.parameters())).fill_(float("nan"))
+    measurement = measure(trained, Measurements(["input-x-gradient"]))
+    assert measurement.reason == "a prediction is not finite"
+    assert measurement.metrics == {}

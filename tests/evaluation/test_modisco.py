@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from priorbench import UserError
-from priorbench.components import extras
 from priorbench.evaluation import modisco
 from priorbench.evaluation.modisco import discover, pack_motifs, unpack_motifs
 from priorbench.evaluation.scoring import score_motif_sets
 from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import FoundMotif, MotifSet
 from priorbench.metrics.motifs import match_p, match_q
+from priorbench.study.resolve import require_modisco
 
 LETTERS = "ACGT"
 
@@ -24,7 +24,7 @@ GATA, AP1, MYC = motif("AGATAAGC"), motif("TGAGTCACC"), motif("ACCACGTGGT")
 KNOWN = {"gata": GATA, "ap1": AP1}
 
 
-def found(*matrices, both_strands=True):
+def motif_set(*matrices, both_strands=True):
     return MotifSet([FoundMotif(m, 50, 1) for m in matrices], both_strands)
 
 
@@ -58,43 +58,43 @@ def test_q_is_adjusted_over_the_targets():
 
 
 def test_recall_precision_and_best_match_by_hand():
-    both, one, none = found(GATA, AP1), found(GATA, MYC), found()
-    assert [score("motif-recall", s, KNOWN) for s in (both, one, none)] == [1, 0.5, 0]
-    assert [score("motif-precision", s, KNOWN) for s in (both, one, none)] == [1, 0.5, 0]
-    assert [score("motifs-found", s, KNOWN) for s in (both, one, none)] == [2, 2, 0]
+    both, half, none = motif_set(GATA, AP1), motif_set(GATA, MYC), motif_set()
+    assert [score("motif-recall", s, KNOWN) for s in (both, half, none)] == [1, 0.5, 0]
+    assert [score("motif-precision", s, KNOWN) for s in (both, half, none)] == [1, 0.5, 0]
+    assert [score("motifs-found", s, KNOWN) for s in (both, half, none)] == [2, 2, 0]
     p = match_p([GATA], [GATA, AP1], both_strands=True)[0]
     expected = -np.log10(p).mean()
-    assert score("motif-best-match", found(GATA), KNOWN) == pytest.approx(expected)
+    assert score("motif-best-match", motif_set(GATA), KNOWN) == pytest.approx(expected)
     assert score("motif-best-match", none, KNOWN) == 0
     for name in ("motif-recall", "motif-precision", "motif-best-match"):
         assert np.isnan(score(name, both, {}))
 
 
 def test_scores_do_not_depend_on_strand_or_order():
-    one = found(GATA, MYC)
-    other = found(MYC[::-1, ::-1], GATA[::-1, ::-1])
+    forward = motif_set(GATA, MYC)
+    turned = motif_set(MYC[::-1, ::-1], GATA[::-1, ::-1])
     for name in ("motif-recall", "motif-precision", "motif-best-match", "motifs-found"):
-        assert score(name, one, KNOWN) == pytest.approx(score(name, other, KNOWN))
+        assert score(name, forward, KNOWN) == pytest.approx(score(name, turned, KNOWN))
 
 
 def test_true_motifs_beat_noisy_ones_beat_random_ones():
     generator = np.random.default_rng(1)
     noise = generator.dirichlet(np.full(4, 0.3), 8).T
     noisy = 0.5 * GATA + 0.5 * 0.25
-    best = [score("motif-best-match", found(m), {"gata": GATA}) for m in (GATA, noisy, noise)]
+    best = [score("motif-best-match", motif_set(m), {"gata": GATA}) for m in (GATA, noisy, noise)]
     assert best[0] > best[1] > best[2]
 
 
 def test_agreement_and_reproducibility_by_hand():
     # trial 0 and 1 share GATA; trial 2 has nothing; trial 3 has both
-    sets = [found(GATA), found(GATA, MYC), found(), found(GATA, MYC)]
+    sets = [motif_set(GATA), motif_set(GATA, MYC), motif_set(), motif_set(GATA, MYC)]
     agreement = score("motif-agreement", sets)
     expected = [[1, 2 / 3, 0, 2 / 3], [2 / 3, 1, 0, 1], [0, 0, 0, 0], [2 / 3, 1, 0, 1]]
     np.testing.assert_allclose(agreement, expected)
     # GATA is in 3 of 4 seeds, which is below 80%
     assert score("motif-reproducibility", sets).tolist() == [0, 0, 0, 0]
-    five = [found(GATA), found(GATA, MYC), found(GATA), found(GATA), found()]  # 4 of 5
-    assert score("motif-reproducibility", five).tolist() == [1, 0.5, 1, 1, 0]
+    five = [*map(motif_set, [GATA] * 3), motif_set(GATA, MYC), motif_set()]  # 4 of 5
+    assert score("motif-reproducibility", five).tolist() == [1, 1, 1, 0.5, 0]
     scores = score_motif_sets(sets)
     assert scores[0]["motif-agreement"] == pytest.approx((2 / 3 + 0 + 2 / 3) / 3)
     assert scores[3]["motif-reproducibility"] == 0
@@ -105,8 +105,8 @@ def test_what_is_stored_is_read_back():
     packed = pack_motifs("gradient", whole) | pack_motifs("other", MotifSet([], True))
     back = unpack_motifs(packed, "gradient", both_strands=True)
     assert [(m.seqlets, m.sign) for m in back.motifs] == [(70, 1), (30, -1)]
-    for one, other in zip(back.matrices, whole.matrices, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+    for unpacked, stored in zip(back.matrices, whole.matrices, strict=True):
+        np.testing.assert_allclose(unpacked, stored, atol=1e-6)
     assert unpack_motifs(packed, "other", both_strands=True) == MotifSet([], True)
     assert unpack_motifs(packed, "third", both_strands=True) is None
     assert modisco.without_motifs({**packed, "attribution.gradient": GATA}).keys() == {
@@ -130,12 +130,12 @@ def planted(count, length, consensus):
 def test_a_planted_motif_is_discovered_whatever_scale_and_sign():
     pytest.importorskip("modiscolite")
     codes, track = planted(200, 150, "TGAGTCACC")
-    one = discover(codes, track, both_strands=True)
-    assert score("motif-recall", one, {"ap1": AP1}) == 1
-    assert score("motif-precision", one, {"ap1": AP1}) == 1
-    assert one.motifs[0].seqlets >= 30
-    assert one.motifs[0].sign == 1
-    np.testing.assert_allclose(one.matrices[0].sum(axis=0), 1)
+    motifs = discover(codes, track, both_strands=True)
+    assert score("motif-recall", motifs, {"ap1": AP1}) == 1
+    assert score("motif-precision", motifs, {"ap1": AP1}) == 1
+    assert motifs.motifs[0].seqlets >= 30
+    assert motifs.motifs[0].sign == 1
+    np.testing.assert_allclose(motifs.matrices[0].sum(axis=0), 1)
     tiny = discover(codes, -track * np.float32(2.0**-40), both_strands=True)
     assert tiny.motifs[0].sign == -1
     assert score("motif-recall", tiny, {"ap1": AP1}) == 1
@@ -146,8 +146,8 @@ def test_clean_attributions_show_motifs_too(sign):
     pytest.importorskip("modiscolite")
     codes, track = planted(200, 150, "TGAGTCACC")
     clean = sign * np.where(track > 0.25, track, 0)
-    found = discover(codes, clean.astype(np.float32), both_strands=True)
-    assert score("motif-recall", found, {"ap1": AP1}) == 1
+    motifs = discover(codes, clean.astype(np.float32), both_strands=True)
+    assert score("motif-recall", motifs, {"ap1": AP1}) == 1
 
 
 def test_on_one_strand_a_word_and_its_reverse_complement_are_two_motifs():
@@ -189,4 +189,4 @@ def test_noise_shows_no_known_motif():
 def test_without_modisco_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'priorbench\[modisco\]'"):
-        extras.require_modisco()
+        require_modisco()

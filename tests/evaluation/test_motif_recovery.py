@@ -25,7 +25,7 @@ def matrix(word):
 
 
 KNOWN = {"one": matrix("ACAGGAAGTG"), "two": matrix("CCATATTAGG")}
-ONE, TWO = (FoundMotif(found, 40, 1) for found in KNOWN.values())
+ONE, TWO = (FoundMotif(known, 40, 1) for known in KNOWN.values())
 OTHER = FoundMotif(matrix("GTGTGTGTGT"), 9, -1)
 
 
@@ -35,12 +35,12 @@ def both(*motifs):
 
 class TestRecovered:
     def test_counts_seeds_and_not_motifs(self):
-        found = recovered({0: both(ONE, ONE), 2: both(ONE, OTHER), 1: both(OTHER)}, KNOWN)
-        assert [one.motif for one in found] == ["one", "two"]
-        assert found[0].seeds == (0, 2)
-        assert found[0].smallest_q < 1e-4
-        assert found[1].seeds == ()
-        assert found[1].smallest_q > 0.05
+        recoveries = recovered({0: both(ONE, ONE), 2: both(ONE, OTHER), 1: both(OTHER)}, KNOWN)
+        assert [recovery.motif for recovery in recoveries] == ["one", "two"]
+        assert recoveries[0].seeds == (0, 2)
+        assert recoveries[0].smallest_q < 1e-4
+        assert recoveries[1].seeds == ()
+        assert recoveries[1].smallest_q > 0.05
 
     def test_the_reverse_complement_is_found_on_dna_only(self):
         turned = FoundMotif(ONE.matrix[::-1, ::-1], 40, 1)
@@ -48,19 +48,19 @@ class TestRecovered:
         assert recovered({0: MotifSet((turned,), both_strands=False)}, KNOWN)[0].seeds == ()
 
     def test_nothing_found_or_known(self):
-        assert [one.smallest_q for one in recovered({0: NOTHING_FOUND}, KNOWN)] == [1, 1]
+        assert [recovery.smallest_q for recovery in recovered({0: NOTHING_FOUND}, KNOWN)] == [1, 1]
         assert recovered({}, KNOWN)[0].seeds == ()
         assert recovered({0: both(ONE)}, {}) == []
 
     def test_best_matches(self):
-        one, other = best_matches(both(TWO, OTHER), KNOWN)
-        assert (one.motif, one.matches, other.matches) == ("two", True, False)
+        first, second = best_matches(both(TWO, OTHER), KNOWN)
+        assert (first.motif, first.matches, second.matches) == ("two", True, False)
         assert [match.motif for match in best_matches(both(ONE), {})] == [""]
 
 
 def test_the_seed_that_most_priors_have():
-    found = {"none": {0: NOTHING_FOUND, 1: NOTHING_FOUND}, "tv": {1: NOTHING_FOUND}}
-    assert chosen_seed(found) == 1
+    by_prior = {"none": {0: NOTHING_FOUND, 1: NOTHING_FOUND}, "tv": {1: NOTHING_FOUND}}
+    assert chosen_seed(by_prior) == 1
     assert chosen_seed({"none": {2: NOTHING_FOUND, 1: NOTHING_FOUND}}) == 1
     assert chosen_seed({"none": {}}) is None
 
@@ -76,9 +76,9 @@ def run(tmp_path, monkeypatch):
     root = make_run(tmp_path / "r", ("none", "tv"), (0, 1))
     for k, seed in ((0, 0), (0, 1), (1, 0), (1, 1)):
         path = root / "trials" / f"{k}x{seed}" / "arrays.npz"
-        found = both(ONE, OTHER) if k or seed else NOTHING_FOUND
+        motifs = both(ONE, OTHER) if k or seed else NOTHING_FOUND
         with np.load(path) as stored:
-            arrays = {**stored, **pack_motifs("input-x-gradient", found)}
+            arrays = {**stored, **pack_motifs("input-x-gradient", motifs)}
         np.savez(path, **arrays)
     study = root / "study.toml"
     study.write_text(study.read_text().replace("discovery = false", "discovery = true"))
@@ -99,8 +99,8 @@ class TestSection:
 
     def test_reads_finished_trials_only(self, run):
         (setting,) = settings_of(run)
-        found = discovered(run, setting)
-        assert {prior: sorted(sets) for prior, sets in found.items()} == {
+        by_prior = discovered(run, setting)
+        assert {prior: sorted(sets) for prior, sets in by_prior.items()} == {
             "none": [0, 1],
             "tv": [0, 1],
         }

@@ -12,7 +12,7 @@ from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.encoding import reverse_complement
 from priorbench.evaluation import network_free
-from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN, search_baselines
+from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN, search_motifs
 from priorbench.evaluation.reference_scores import reference_scores, stored_references
 from priorbench.evaluation.scoring import RANDOM
 
@@ -20,8 +20,8 @@ TASK = registry.build("task", "binary")
 
 
 @pytest.fixture(scope="module")
-def found(simulated):
-    return search_baselines(simulated, TASK)
+def searches(simulated):
+    return search_motifs(simulated, TASK)
 
 
 def draw(count, length, seed=0, most=4):
@@ -38,15 +38,15 @@ def test_occupancy_is_the_log_of_one_and_the_mean_odds():
     expected = []
     for sequence in codes:
         odds = []
-        for one in (sequence, np.where(sequence < 4, 3 - sequence, 4)[::-1]):
+        for strand in (sequence, np.where(sequence < 4, 3 - sequence, 4)[::-1]):
             for start in range(6):
-                window = one[start : start + 4]
+                window = strand[start : start + 4]
                 odds.append(
                     np.prod([motif[b, i] / 0.25 if b < 4 else 1 for i, b in enumerate(window)])
                 )
         expected.append(np.log1p(np.mean(odds)))
-    found = network_free._occupancy(codes, [table], True)
-    assert found[:, 0] == pytest.approx(expected, rel=2e-3)  # pseudocounts
+    occupancy = network_free._occupancy(codes, [table], True)
+    assert occupancy[:, 0] == pytest.approx(expected, rel=2e-3)  # pseudocounts
 
 
 def test_occupancy_tracks_are_the_slopes_of_the_occupancy():
@@ -70,10 +70,10 @@ def test_pairs_of_words_are_numbered_alike_on_both_strands():
         here = network_free._pairs(codes, gap, True)
         there = network_free._pairs(reverse_complement(codes), gap, True)
         assert (here == there[:, ::-1]).all()
-        one = network_free._pairs(codes, gap, False)
+        single = network_free._pairs(codes, gap, False)
         row = codes[0].astype(int)
         words = [16 * row[i] + 4 * row[i + 1] + row[i + 2] for i in range(18)]
-        assert one[0].tolist() == [64 * words[i] + words[i + 3 + gap] for i in range(15 - gap)]
+        assert single[0].tolist() == [64 * words[i] + words[i + 3 + gap] for i in range(15 - gap)]
 
 
 def test_unknown_bases_have_no_pairs():
@@ -88,19 +88,19 @@ def test_unknown_bases_have_no_pairs():
     assert counts.sum() == expected
 
 
-def test_attributions_of_kmers_add_up_to_the_logit(simulated, found):
-    kmers = found[KMERS]
+def test_attributions_of_kmers_add_up_to_the_logit(simulated, searches):
+    kmers = searches[KMERS]
     place = np.searchsorted(simulated.rows(TEST), simulated.attributed)
     offset = kmers.logit[place] - kmers.attribution.sum(axis=1)
     assert np.ptp(offset) < 1e-3
     assert np.ptp(kmers.logit) > 1
 
 
-def test_they_predict_and_locate_what_was_planted(simulated, found):
+def test_they_predict_and_locate_what_was_planted(simulated, searches):
     label = simulated.columns["label"].take(simulated.rows(TEST))
     scores = reference_scores(simulated, TASK)
     for name in (MOTIF_SCAN, KMERS):
-        assert roc_auc_score(label, found[name].logit) == pytest.approx(scores[name]["auroc"])
+        assert roc_auc_score(label, searches[name].logit) == pytest.approx(scores[name]["auroc"])
         assert scores[name]["motif-auprc"] > 2 * scores[RANDOM]["motif-auprc"]
     assert scores[MOTIF_SCAN]["auroc"] > 0.9
     assert scores[KMERS]["auroc"] > 0.6
@@ -122,9 +122,9 @@ def test_several_outputs_are_attributed_as_the_task_says(tmp_path):
     codes[::2, 4:12], codes[::3, 15:23] = 0, 2
     label = np.stack([np.arange(400) % 2 == 0, np.arange(400) % 3 == 0, np.ones(400)], axis=1)
     data = write(tmp_path / "d", codes, label)
-    whole = search_baselines(data, registry.build("task", "multitask"))[KMERS]
+    whole = search_motifs(data, registry.build("task", "multitask"))[KMERS]
     parts = [
-        search_baselines(data, registry.build("task", f"multitask:output={i}"))[KMERS]
+        search_motifs(data, registry.build("task", f"multitask:output={i}"))[KMERS]
         for i in (1, 2, 3)
     ]
     assert whole.logit.shape == (100, 3)
@@ -135,20 +135,20 @@ def test_several_outputs_are_attributed_as_the_task_says(tmp_path):
 
 def test_without_known_motifs_nothing_is_scanned(tmp_path):
     data = write(tmp_path / "d", draw(80, 20), np.arange(80) // 4 % 2)
-    assert set(search_baselines(data, TASK)) == {KMERS}
+    assert set(search_motifs(data, TASK)) == {KMERS}
     wide = write(tmp_path / "e", draw(80, 20), np.arange(80) // 4 % 2, motif=matrix(21))
-    assert set(search_baselines(wide, TASK)) == {KMERS}  # the motif does not fit
+    assert set(search_motifs(wide, TASK)) == {KMERS}  # the motif does not fit
     short = write(tmp_path / "f", draw(80, 12), np.arange(80) // 4 % 2, motif=matrix(5))
-    assert set(search_baselines(short, TASK)) == {MOTIF_SCAN}
+    assert set(search_motifs(short, TASK)) == {MOTIF_SCAN}
 
 
 def test_the_other_strand_of_dna_counts_and_of_rna_does_not():
     codes, motif = draw(4, 15), matrix(6)
     table = network_free._log_odds(motif)
-    one, other = (
+    forward, backward = (
         network_free._occupancy(c, [table], True) for c in (codes, reverse_complement(codes))
     )
-    np.testing.assert_allclose(one, other)
+    np.testing.assert_allclose(forward, backward)
     single = network_free._occupancy(codes, [table], False)
     turned = network_free._occupancy(reverse_complement(codes), [table], False)
     assert np.abs(single - turned).max() > 0.1
@@ -164,8 +164,8 @@ def test_references_are_kept_beside_the_dataset(simulated, tmp_path, monkeypatch
     np.testing.assert_equal(again, first)
 
 
-def test_results_do_not_hang_on_chunks(simulated, found, monkeypatch):
+def test_results_do_not_depend_on_chunks(simulated, searches, monkeypatch):
     monkeypatch.setattr(network_free, "_CHUNK_BASES", 7 * simulated.length)
-    again = search_baselines(simulated, TASK)
-    for name, one in found.items():
-        np.testing.assert_array_equal(again[name].logit, one.logit)
+    again = search_motifs(simulated, TASK)
+    for name, whole in searches.items():
+        np.testing.assert_array_equal(again[name].logit, whole.logit)

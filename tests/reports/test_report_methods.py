@@ -17,7 +17,7 @@ from priorbench.reports.methods import Methods
 from priorbench.attribution.differentiable import METHODS
 from priorbench.attribution.explainers import EXPLAINERS
 from priorbench.components import registry
-from priorbench.components.contracts import NetworkShape
+from priorbench.components.architecture import NetworkShape
 from priorbench.results.finished_run import load_run
 
 

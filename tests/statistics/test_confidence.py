@@ -20,8 +20,8 @@ from priorbench.statistics import (
 
 
 def test_typical_values_are_the_means_of_all_subsets():
-    found = sorted(typical_values(np.array([1.0, 2.0, 6.0])))
-    assert found == pytest.approx(sorted([1, 2, 6, 1.5, 3.5, 4, 3]))
+    means = sorted(typical_values(np.array([1.0, 2.0, 6.0])))
+    assert means == pytest.approx(sorted([1, 2, 6, 1.5, 3.5, 4, 3]))
 
 
 @pytest.mark.parametrize("n", [6, 8, 11, 15])
@@ -53,21 +53,21 @@ def test_which_interval_is_offered():
 
 def test_t_interval_is_scipys():
     values = np.random.default_rng(3).normal(size=5)
-    found = t_interval(values)
+    interval = t_interval(values)
     expected = stats.t.interval(0.95, 4, values.mean(), stats.sem(values))
-    assert (found.low, found.high) == pytest.approx(expected)
+    assert (interval.low, interval.high) == pytest.approx(expected, rel=1e-12)
 
 
 def test_random_subsets_give_nearly_the_interval_of_all():
     values = np.random.default_rng(4).normal(size=30)
     low, high = sign_flip_bounds(values, 0.05)
-    found = t_interval(values)
-    assert (low, high) == pytest.approx((found.low, found.high), abs=0.03)
+    by_student = t_interval(values)
+    assert (low, high) == pytest.approx((by_student.low, by_student.high), abs=0.03)
 
 
 def test_bca_of_equal_values_is_the_value():
-    found = bca_interval(np.full(6, 0.1))
-    assert (found.low, found.high) == (0.1, 0.1)
+    interval = bca_interval(np.full(6, 0.1))
+    assert (interval.low, interval.high) == (0.1, 0.1)
 
 
 @pytest.mark.parametrize("draw", ["normal", "standard_t", "laplace"])
@@ -76,8 +76,8 @@ def test_offered_intervals_cover(draw):
     options = (3,) if draw == "standard_t" else ()
     hits = 0
     for _ in range(1000):
-        found = mean_interval(getattr(generator, draw)(*options, size=8))
-        hits += found.low <= 0 <= found.high
+        interval = mean_interval(getattr(generator, draw)(*options, size=8))
+        hits += interval.low <= 0 <= interval.high
     assert 0.93 <= hits / 1000 <= 0.975  # .953, and four times the Monte Carlo error
 
 
@@ -108,8 +108,8 @@ def test_improvement_interval_has_delongs_variance_with_a_seed_of_one_half():
     centre = rows.mean()
     slope = 1 / (centre * (1 - centre))
     place = np.log(centre / (1 - centre)) - 1.959964 * slope * np.sqrt(variance)
-    found = improvement_interval(baseline, prior)
-    assert found.low == pytest.approx(1 / (1 + np.exp(-place)), rel=1e-6)
+    interval = improvement_interval(baseline, prior)
+    assert interval.low == pytest.approx(1 / (1 + np.exp(-place)), rel=1e-6)
 
 
 def test_improvement_interval_at_its_ends():
@@ -122,7 +122,8 @@ def test_improvement_interval_at_its_ends():
 
 
 def test_ties_everywhere():
-    found = paired_difference(np.full(16, 0.5), np.full(16, 0.5))
-    assert (found.improvement, found.cliffs_delta, found.p, found.p_wilcoxon) == (0.5, 0, 1, 1)
-    assert (found.improvement_low, found.improvement_high) == (0.5, 0.5)
-    assert found.p_t == 1
+    compared = paired_difference(np.full(16, 0.5), np.full(16, 0.5))
+    assert (compared.improvement, compared.cliffs_delta) == (0.5, 0)
+    assert (compared.p, compared.p_wilcoxon) == (1, 1)
+    assert (compared.improvement_low, compared.improvement_high) == (0.5, 0.5)
+    assert compared.p_t == 1

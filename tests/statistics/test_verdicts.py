@@ -40,12 +40,13 @@ class TestCorrections:
     )
     def test_are_those_of_statsmodels(self, correction, name):
         p = np.random.default_rng(0).uniform(size=12) ** 3
-        assert adjust(p, correction) == pytest.approx(multipletests(p, method=name)[1])
+        expected = multipletests(p, method=name)[1]
+        assert adjust(p, correction) == pytest.approx(expected, rel=1e-12)
 
     def test_what_was_not_tested_does_not_count(self):
-        found = adjust([0.01, NAN, 0.04], HOLM)
-        assert found[[0, 2]] == pytest.approx([0.02, 0.04])
-        assert np.isnan(found[1])
+        adjusted = adjust([0.01, NAN, 0.04], HOLM)
+        assert adjusted[[0, 2]] == pytest.approx([0.02, 0.04])
+        assert np.isnan(adjusted[1])
         assert np.isnan(adjust([NAN, NAN], HOLM)).all()
         assert adjust([], HOLM).shape == (0,)
 
@@ -72,16 +73,16 @@ class TestMargins:
         baseline = generator.normal(0.9, 0.01, size=18)
         prior = baseline + generator.normal(0.001, 0.008, size=18)
         by_statsmodels = ttost_paired(prior, baseline, -0.005, 0.005)[0]
-        found = equivalence_p(prior - baseline, np.full(18, 0.005))
-        assert found == pytest.approx(by_statsmodels, abs=0.005)
+        p = equivalence_p(prior - baseline, np.full(18, 0.005))
+        assert p == pytest.approx(by_statsmodels, abs=0.005)
 
 
 class TestVerdicts:
     def verdicts(self, *family, correction=HOLM):
-        return [found.verdict for found in judge(family, correction)]
+        return [judgement.verdict for judgement in judge(family, correction)]
 
     def test_words(self):
-        found = self.verdicts(
+        verdicts = self.verdicts(
             Evidence(0.1, 0.001, 0.001, 1.0),
             Evidence(-0.1, 0.001, 1.0, 1.0),
             Evidence(0.0, 0.9, 0.001, 0.001),
@@ -89,15 +90,17 @@ class TestVerdicts:
             Evidence(0.0, 0.9, 0.9, 0.9),
             Evidence(0.0, NAN),
         )
-        assert found == [*DEFINITIONS, ""]
+        assert verdicts == [*DEFINITIONS, ""]
 
     def test_every_kind_of_claim_is_corrected_over_its_own_tests(self):
         family = [Evidence(0.1, 0.02), Evidence(0.1, 0.02), Evidence(0, 0.5, 0.03, 0.04)]
-        found = judge(family, HOLM)
-        assert [one.p_adjusted for one in found] == pytest.approx([0.06, 0.06, 0.5])
-        assert found[2].p_noninferior_adjusted == pytest.approx(0.03)
-        assert found[2].verdict == "equivalent"
-        assert (found[0].tests, found[0].margin_tests) == (3, 1)
+        judgements = judge(family, HOLM)
+        assert [judgement.p_adjusted for judgement in judgements] == pytest.approx(
+            [0.06, 0.06, 0.5]
+        )
+        assert judgements[2].p_noninferior_adjusted == pytest.approx(0.03)
+        assert judgements[2].verdict == "equivalent"
+        assert (judgements[0].tests, judgements[0].margin_tests) == (3, 1)
 
     def test_a_difference_within_the_margin_is_still_a_difference(self):
         assert self.verdicts(Evidence(-0.001, 0.001, 0.001, 0.001)) == ["worse"]
@@ -148,9 +151,9 @@ class TestPower:
     def test_is_how_often_an_effect_is_found(self, n, effect, claim):
         draws = np.random.default_rng(99).normal(effect, 1, size=(1500, n))
         p = sign_flip_ps(draws) if claim.sides == 2 else sign_flip_greater_ps(draws)
-        found = np.mean(claim.tests * p <= claim.alpha + 1e-12)
+        share = np.mean(claim.tests * p <= claim.alpha + 1e-12)
         predicted = sign_flip_power(effect, n, claim)
-        assert found == pytest.approx(predicted, abs=4 * np.sqrt(0.25 / 1500))
+        assert share == pytest.approx(predicted, abs=4 * np.sqrt(0.25 / 1500))
 
     def test_needed_runs_are_the_fewest(self):
         for claim in (ClaimKind(), ClaimKind(tests=20), ClaimKind(sides=1, tests=5)):
@@ -174,8 +177,8 @@ class TestPower:
 
     def test_cautious_spread_is_above_the_truth_four_times_in_five(self):
         draws = np.random.default_rng(3).normal(size=(4000, 5))
-        found = [cautious_spread(draw.std(ddof=1), 5) >= 1 for draw in draws]
-        assert np.mean(found) == pytest.approx(0.8, abs=0.03)
+        covered = [cautious_spread(draw.std(ddof=1), 5) >= 1 for draw in draws]
+        assert np.mean(covered) == pytest.approx(0.8, abs=0.03)
         assert cautious_spread(1.0, 1) == np.inf
 
 

@@ -27,7 +27,7 @@ from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.results.chosen_weights import TUNING_COLUMNS
 from priorbench.results.finished_run import load_run
-from priorbench.study.plan import resolve
+from priorbench.study.resolve import resolve
 from priorbench.study.study import Study, make_study
 from priorbench.study.trial import EVALUATE, TUNE
 from priorbench.study.tuning_rule import (
@@ -79,7 +79,7 @@ def test_grids_are_ascending_distinct_inside_the_bound_and_hold_the_default(shar
     grid = weight_grid(centre, count, bound)
     assert len(grid) == count
     assert centre in grid
-    assert all(one < other for one, other in pairwise(grid))
+    assert all(low < high for low, high in pairwise(grid))
     assert grid[0] > 0
     assert grid[-1] < bound
 
@@ -141,7 +141,7 @@ def test_the_best_localisation_of_those_that_predict_as_well_is_chosen():
     assert (only.weight, only.note, only.edge) == (0.3, "the only one that qualifies", True)
 
 
-def test_without_a_weight_that_qualifies_the_smallest_is_taken_and_said():
+def test_without_a_weight_that_qualifies_the_smallest_is_chosen():
     chosen, _ = pick([tried(1.0, 2.0, 3.0, 0.9), tried(0.3, 1.5, 3.0, 0.1)])
     assert chosen.weight == 0.3
     assert chosen.note == "none qualifies: the smallest weight"
@@ -192,8 +192,8 @@ class TestWhatTheReportSaysWhereNoneFailed:
                 **arguments,
             ),
         ]
-        told = zip(["none", "x", "x"], rows, strict=True)
-        return pd.DataFrame([{"prior": prior, **vars(row)} for prior, row in told])
+        named = zip(["none", "x", "x"], rows, strict=True)
+        return pd.DataFrame([{"prior": prior, **vars(row)} for prior, row in named])
 
     def test_differences_are_relative_to_the_seeds_it_has(self):
         table = self.table(0.5, math.inf)
@@ -216,7 +216,7 @@ def test_other_rules():
     assert set(RULES) == set(get_args(Study.model_fields["tuning_rule"].annotation))
 
 
-def test_what_a_rule_goes_by():
+def test_the_criterion_of_a_rule():
     assert criterion_of("best-localisation", localised=True, seeds=1) == LOCALISATION
     assert criterion_of("best-localisation", localised=False, seeds=2) == STABILITY
     assert criterion_of("best-localisation", localised=False, seeds=1) == LOSS
@@ -322,23 +322,25 @@ def test_every_prior_has_the_same_budget_on_seeds_of_its_own(finished):
         seed: {record["initial_weights"] for record in records(finished) if record["seed"] == seed}
         for seed in (0, 1000, 1001)
     }
-    assert [len(found) for found in starts.values()] == [1, 1, 1]
+    assert [len(hashes) for hashes in starts.values()] == [1, 1, 1]
     assert len(set.union(*starts.values())) == 3
 
 
 def test_the_choice_is_written_down_and_evaluated(finished):
-    found = load_run(finished)
-    table = found.tuning
+    loaded = load_run(finished)
+    table = loaded.tuning
     assert list(table.columns) == TUNING_COLUMNS
     assert table.groupby("prior")["chosen"].sum().eq(1).all()
     chosen = table[table["chosen"]].set_index("prior")
-    evaluated = found.results[found.results["stage"] == EVALUATE]
+    evaluated = loaded.results[loaded.results["stage"] == EVALUATE]
     for prior, rows in evaluated.groupby("prior"):
         assert set(rows["weight"]) == {chosen.loc[prior, "weight"]}
     assert chosen.loc["exponential", "note"] == "has no strength to tune"
     assert chosen.loc["none", "note"] == "the reference"
     # what the rule saw is what results.csv says of these trials, and the records
-    rows = found.results[(found.results["stage"] == TUNE) & (found.results["prior"] == "fourier")]
+    rows = loaded.results[
+        (loaded.results["stage"] == TUNE) & (loaded.results["prior"] == "fourier")
+    ]
     localisation = rows[rows["metric"] == LOCALISATION].groupby("weight")["value"].mean()
     mine = table[table["prior"] == "fourier"].set_index("weight")
     pd.testing.assert_series_equal(mine["value"], localisation, check_names=False)
@@ -353,16 +355,16 @@ def test_the_choice_is_written_down_and_evaluated(finished):
 
 
 def test_tuning_trials_are_scored_on_validation_data(finished):
-    found = load_run(finished)
-    for record in found.records.values():
-        arrays = found.arrays(record["trial"])
+    loaded = load_run(finished)
+    for record in loaded.records.values():
+        arrays = loaded.arrays(record["trial"])
         count, attributed = (100, 50) if record["stage"] == TUNE else (200, 100)
         assert len(arrays.label) == len(arrays.prediction["logit"]) == count
         assert len(arrays.attribution) == len(arrays.truth) == attributed
-    rows = found.results[found.results["metric"] == "step-time-ratio"]
+    rows = loaded.results[loaded.results["metric"] == "step-time-ratio"]
     assert (rows.loc[rows["prior"] == "none", "value"] == 1).all()
     # comparisons are of evaluation trials
-    assert set(found.comparisons["n"]) == {1}
+    assert set(loaded.comparisons["n"]) == {1}
 
 
 def test_the_choice_does_not_depend_on_the_test_split(copied, capsys):
@@ -388,9 +390,9 @@ def test_a_run_that_ended_between_the_phases_goes_on(finished, copied, capsys):
     plan[plan["stage"] == TUNE].to_csv(copied / "plan.csv", index=False)
     for name in ("tuning.csv", "results.csv", "comparisons.csv"):
         (copied / name).unlink()
-    found = read_status(copied)
-    assert sum(counts["pending"] for counts in found.tuning.values()) == 1
-    assert found.unplanned == 4
+    status = read_status(copied)
+    assert sum(counts["pending"] for counts in status.tuning.values()) == 1
+    assert status.unplanned == 4
     assert execute_command(["status", str(copied)]) == 0
     assert "4 trials wait for the weights that tuning chooses" in capsys.readouterr().out
     assert run(copied, *STUDY) == 0
@@ -400,9 +402,9 @@ def test_a_run_that_ended_between_the_phases_goes_on(finished, copied, capsys):
     for name in ("tuning.csv", "plan.csv", "study.toml"):
         assert (copied / name).read_bytes() == (finished / name).read_bytes()
     assert results_without_costs(copied) == results_without_costs(finished)
-    found = read_status(copied)
-    assert found.unplanned == 0
-    assert sum(counts["done"] for counts in found.by_prior.values()) == 4
+    status = read_status(copied)
+    assert status.unplanned == 0
+    assert sum(counts["done"] for counts in status.by_prior.values()) == 4
 
 
 def test_another_rule_chooses_again_without_training_tuning_trials(copied, tmp_path, capsys):
@@ -469,10 +471,10 @@ class Mine(Prior):
 def test_validate_says_the_budget(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('priors = ["fourier", "exponential"]\nseeds = 4\nscale = "smoke"\ntune = 5\n')
-    found = validate_file(path, say=lambda line: None)
-    assert found.tuning == {"none": 3, "fourier": 15}
-    assert found.trials == {"none": 4, "fourier": 4, "exponential": 4}
-    text = as_text(found)
+    forecast = validate_file(path, say=lambda line: None)
+    assert forecast.tuning == {"none": 3, "fourier": 15}
+    assert forecast.trials == {"none": 4, "fourier": 4, "exponential": 4}
+    text = as_text(forecast)
     assert "18 tuning trials at scale smoke over 3 seeds: none (3), fourier (15)." in text
     assert "12 trials at scale smoke over 4 seeds" in text
     assert "margin 2.0% of the loss of none" in text

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from priorbench import Batch, Task, UserError, load_attribution, load_prior
 from priorbench.components import registry
-from priorbench.components.contracts import NetworkShape
+from priorbench.components.architecture import NetworkShape
 from priorbench.data.codes import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL, TEST, VALID
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter

@@ -18,7 +18,7 @@ from priorbench import (
 )
 from priorbench.attribution.explainers import Explanation
 from priorbench.components import registry
-from priorbench.components.contracts import NetworkShape
+from priorbench.components.architecture import NetworkShape
 from priorbench.data.codes import TRAIN, VALID
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from priorbench.components.contracts import Batch, Precision
+from priorbench.components.architecture import Precision
+from priorbench.components.task import Batch
 from priorbench.data.codes import VALID
 from priorbench.training.batches import epoch_order, load_batch
 from priorbench.training.loop import Fit

@@ -15,7 +15,9 @@ import torch
 from priorbench.attribution.differentiable import AttributionMethod, twice_differentiable
 from priorbench.autograd.layer_chain import Gate
 from priorbench.autograd.nested import join_trees, map_tensors
-from priorbench.components.contracts import Attribution, Batch, Precision, Prior, Task
+from priorbench.components.architecture import Precision
+from priorbench.components.prior import Attribution, Prior
+from priorbench.components.task import Batch, Task
 from priorbench.seeds import RandomStreams
 from priorbench.training.objective import Regularisation, in_float32, in_precision
 

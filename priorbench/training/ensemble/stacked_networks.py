@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from priorbench.autograd.forward import Arguments, Way, choose_way
 from priorbench.autograd.layer_chain import Gate
 from priorbench.autograd.split_batch import Streams
-from priorbench.components.contracts import Prior
+from priorbench.components.prior import Prior
 
 
 class CannotStack(Exception):

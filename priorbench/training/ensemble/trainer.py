@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from priorbench.components.contracts import Batch, Task
+from priorbench.components.task import Batch, Task
 from priorbench.data.codes import VALID
 from priorbench.data.dataset import Dataset
 from priorbench.training.adam import Adam

@@ -13,7 +13,7 @@ from fixtures.datasets import simulate
 
 from priorbench import Batch, Prior, load_attribution, load_prior
 from priorbench.components import registry
-from priorbench.components.contracts import NetworkShape
+from priorbench.components.architecture import NetworkShape
 from priorbench.data.codes import TRAIN
 from priorbench.data.dataset import load_dataset
 from priorbench.seeds import RandomStreams

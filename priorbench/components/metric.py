@@ -1,0 +1,145 @@
+"""The contract of metrics: what they are given, and what a value of theirs means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from .task import Axis, Task
+
+if TYPE_CHECKING:  # listing what there is must not wait for NumPy
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class TrialArrays:
+    """The arrays of a trial that metrics are computed from.
+
+    Attributes:
+        prediction: what the task's ``predictions`` returned for the N scored examples, by name;
+            those of the test split, or of the validation split in trials that choose a weight.
+        label: (N,) or (N, outputs) float32 labels of these examples.
+        attribution: (M, L) float32 signed attribution of the observed base.
+        truth: (M, L) uint8 position codes (see ``priorbench.data.dataset``), or None if unknown.
+        oracle: (M, L) float32 attribution that an oracle would give, or None if unknown.
+        costs: measured costs by name: seconds_per_step, peak_memory_mib, epochs_to_best.
+        sums: (2, M) float64, what each attribution adds up to and what it should add up to, or
+            None where the method promises nothing.
+        negative_weight: how many possible negatives each negative stands for; 1 where none
+            were left out.
+    """
+
+    prediction: Mapping[str, NDArray[np.float32]]
+    label: NDArray[np.float32]
+    attribution: NDArray[np.float32]
+    truth: NDArray[np.uint8] | None
+    oracle: NDArray[np.float32] | None
+    costs: Mapping[str, float]
+    sums: NDArray[np.float64] | None = None
+    negative_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score.
+
+    Attributes:
+        name: name in results.csv.
+        axis: kind of quality; ``smoothness`` is what priors optimise and is never ranked.
+        unit: unit of the value; "" for a pure number.
+        higher_is_better: direction; None for metrics that are only shown.
+        summary: what the metric says, in one line.
+        scope: what the function takes and returns.
+            ``trial``: (TrialArrays) -> value;
+            ``seeds``: (attributions of S trials, (M, L) float32 each) -> (S, S) agreement of
+                every two; a trial's value is its mean agreement with the other seeds;
+            ``model``: (Probe) -> value, from further outputs of the trained model;
+            ``motifs``: (MotifSet, known motifs by name) -> value of the discovered motifs;
+            ``motif-sets``: (MotifSets of S trials) -> (S, S) agreement of every two;
+            ``arm``: (MotifSets of S trials) -> (S,) values, which only hold together;
+            ``baseline``: (costs, costs of the paired baseline trial) -> value.
+            A value of NaN means that the score is not defined there.
+        function: pure function of arrays; its docstring has the formula and the source.
+        floor: value for a model that knows nothing, where it follows from the formula: for metrics
+            of the scope ``model``, and of discovered motifs. None where it is measured.
+        main: whether reports show the metric at first sight.
+        loss: whether the metric is a loss above 0, of which a share may be declared as a margin.
+    """
+
+    name: str
+    axis: Axis
+    unit: str
+    higher_is_better: bool | None
+    summary: str
+    scope: Literal["trial", "seeds", "model", "motifs", "motif-sets", "arm", "baseline"]
+    function: Callable[..., Any]
+    floor: float | None = None
+    main: bool = False
+    loss: bool = False
+
+    @property
+    def of_attribution(self) -> bool:
+        """Whether the metric depends on how the trained model is explained."""
+        return self.axis not in ("prediction", "cost")
+
+    @property
+    def of_pairs(self) -> bool:
+        """Whether the metric scores every two trials of an arm, so that values share trials."""
+        return self.scope in ("seeds", "motif-sets")
+
+    @property
+    def of_arm(self) -> bool:
+        """Whether a trial's value depends on the other seeds."""
+        return self.of_pairs or self.scope == "arm"
+
+    @property
+    def optimised_for(self) -> bool:
+        """Whether priors optimise the metric directly, so that it is never ranked."""
+        return self.axis == "smoothness"
+
+
+class Probe(Protocol):
+    """What a metric of scope ``model`` is given: a trained model, k sequences and an explainer.
+
+    Tracks are (k, L) float64, one signed value per position.
+    """
+
+    @property
+    def task(self) -> Task:
+        """The task that the model was trained for."""
+
+    @property
+    def attribution(self) -> NDArray[np.float64]:
+        """(k, L) attribution that is scored."""
+
+    @property
+    def own(self) -> NDArray[np.float64]:
+        """(k, L) attribution of the same sequences with the references of the methods below."""
+
+    @property
+    def mutagenesis(self) -> NDArray[np.float64]:
+        """(k, L) in-silico mutagenesis."""
+
+    def of_reverse_complement(self) -> NDArray[np.float64]:
+        """Return the (k, L) attribution of the reverse complements, turned back."""
+
+    def of_random_weights(self) -> NDArray[np.float64]:
+        """Return the (k, L) attribution of the model with all its parameters drawn anew."""
+
+    def of_mutations(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """Yield mutations and their effect.
+
+        Each is (k,) positions outside motifs, and the (k, L) attribution with them mutated.
+        """
+
+    def values(
+        self, replaced: NDArray[np.bool_] | None = None, shuffle: int = 0
+    ) -> NDArray[np.float64]:
+        """Return the (k,) target with some positions taken from a shuffled sequence.
+
+        Args:
+            replaced: (k, L) bool, the positions; None for the sequences as they are.
+            shuffle: number of the shuffle.
+        """

@@ -1,0 +1,192 @@
+"""The contract of priors: :class:`Prior`, which authors subclass, and questions of the engine."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from priorbench.errors import UserError
+
+if TYPE_CHECKING:  # listing what there is must not wait for torch
+    import torch
+
+    from .task import Batch, Task
+
+HOOKS = ("penalty", "parameter_penalty", "adapt", "augment")
+"""names of the methods through which a prior acts"""
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Attributions of a batch, as a penalty sees them.
+
+    How they are computed is the trial's ``--train-attribution``.
+
+    Attributes:
+        gradient: (B, 4, L) gradient of the target with respect to every base.
+        observed: (B, L) one attribution per position: by default the signed gradient x input,
+            summed over bases.
+    """
+
+    gradient: torch.Tensor
+    observed: torch.Tensor
+
+    def select(self, index: torch.Tensor) -> Attribution:
+        """Return the attributions of the examples at ``index``, (k,) int64 or (B,) bool."""
+        return Attribution(self.gradient[index], self.observed[index])
+
+
+def hooks_of(cls: type[Prior]) -> list[str]:
+    """Return the hooks that a class of priors overrides."""
+    return [hook for hook in HOOKS if getattr(cls, hook) is not getattr(Prior, hook)]
+
+
+class PriorQueries:
+    """Questions that the engine asks of a prior; authors of priors need not read them."""
+
+    default_weights: ClassVar[Mapping[str, float]]
+
+    @property
+    def acts(self) -> bool:
+        """Whether the prior does anything at all."""
+        return any(map(self.overrides, HOOKS))
+
+    def overrides(self, hook: str) -> bool:
+        """Return whether the prior acts through the hook of that name."""
+        return hook in hooks_of(cast("type[Prior]", type(self)))
+
+    def parts(self, weight: float, task: str) -> Sequence[WeightedPrior]:
+        """Return the priors that are trained with, and their weights, in a task of that name.
+
+        A prior has one part, itself; a composition has several.
+        """
+        return [WeightedPrior(cast("Prior", self), weight)]
+
+    def default_weight(self, task: str) -> float:
+        """Return the documented default weight for a task; 0 for a prior that does nothing.
+
+        Raises:
+            UserError: if the prior acts and has no default for the task.
+        """
+        if not isinstance(self.default_weights, Mapping):
+            raise UserError(
+                f"default_weights is {self.default_weights!r}; write weights by task, such as "
+                '{"*": 0.1}'
+            )
+        weight = self.default_weights.get(task, self.default_weights.get("*"))
+        if weight is None and self.acts:
+            raise UserError(
+                f"no default weight for task {task!r}; give one with --weights PRIOR=WEIGHT, or "
+                "set default_weights in its class"
+            )
+        return weight or 0.0
+
+    def check_weight(self, weight: float) -> None:
+        """Raise UserError if the weight makes no sense for this prior."""
+        if not math.isfinite(weight) or weight < 0:
+            raise UserError(f"weight {weight:g} is not a finite number >= 0")
+
+
+@dataclass(frozen=True)
+class Prior(PriorQueries, ABC):
+    """Base class of priors, which override at least one of the four hooks.
+
+    A prior is a frozen dataclass whose fields are its options, with units in the docstring. The
+    weight (lambda) is not among them: it belongs to the trial, so that every prior can be tuned
+    in the same way. Class attributes describe the prior, and ``priorbench check`` tests what they
+    claim. What follows the hooks, ``default_weight`` and ``check_weight`` have defaults that suit
+    most priors. The engine pays only for the hooks that a prior overrides.
+    """
+
+    summary: ClassVar[str]
+    citation: ClassVar[str]
+    default_weights: ClassVar[Mapping[str, float]] = {}
+    """default weight by name of the task; the key ``"*"`` serves every other task"""
+    reverse_complement_invariant: ClassVar[bool] = False
+    """whether the penalty is the same for the attribution of the other strand"""
+    not_vmappable: ClassVar[str] = ""
+    """why ``torch.func.vmap`` cannot take the penalty, or "" where it can"""
+    blind_to: ClassVar[tuple[str, ...]] = ()
+    """names of training attributions for which the penalty is constant"""
+
+    def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+        """Return the (B,) penalty of each example; all are examples that the prior applies to."""
+        raise NotImplementedError
+
+    def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
+        """Return the () penalty on the model's parameters."""
+        raise NotImplementedError
+
+    def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
+        """Return the model to train, changed with strength ``weight``; initial weights are kept.
+
+        Random draws of added modules come from torch's default generator, which the engine
+        seeds for each trial with a stream that nothing else uses.
+        """
+        raise NotImplementedError
+
+    def augment(
+        self, sequence: torch.Tensor, weight: float, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Return the (B, 4, L) training input, changed with strength ``weight``."""
+        raise NotImplementedError
+
+    def applies(self, batch: Batch, task: Task) -> torch.Tensor:
+        """Return (B,) bool, the examples whose attribution is penalised: by default the task's."""
+        return task.applies(batch)
+
+    def strength(self, elapsed: float, step: int) -> float:
+        """Return the factor of the penalties' weight at a step; 0 where they are not computed.
+
+        Args:
+            elapsed: epochs since training began, in fractions too.
+            step: optimiser steps since training began.
+        """
+        return 1.0
+
+    def weight_bound(self, task: str) -> float:
+        """Return what every weight lies below, such as 1 for a probability; infinity by default."""
+        return math.inf
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether the penalty stays the same when all attributions are multiplied by a constant.
+
+        A subclass writes ``scale_free: ClassVar[bool] = True``, or a property where it depends on
+        options.
+        """
+        return False
+
+    @property
+    def has_strength(self) -> bool:
+        """Whether the weight can be tuned, rather than only switched on (1) or off (0).
+
+        A subclass without a strength writes ``has_strength: ClassVar[bool] = False``.
+        """
+        return self.acts
+
+    @property
+    def sees(self) -> str:
+        """Name of the training attribution that the penalty sees; "" for the study's."""
+        return ""
+
+    @property
+    def cut(self) -> float | None:
+        """Shortest period in bp that a low-pass prior lets through; None for every other prior."""
+        return None
+
+
+@dataclass(frozen=True)
+class WeightedPrior:
+    """A prior and its weight (lambda) in a training."""
+
+    prior: Prior
+    weight: float
+
+    @property
+    def hooks(self) -> frozenset[str]:
+        """Hooks through which the prior acts; none at weight 0."""
+        return frozenset(filter(self.prior.overrides, HOOKS)) if self.weight else frozenset()

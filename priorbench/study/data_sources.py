@@ -1,0 +1,114 @@
+"""Where a study's data come from, and their encoding as datasets in the run directory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from priorbench import seeds
+from priorbench.components import registry, source_code, specs
+from priorbench.components.task import Task
+from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.readers.data_file import DataFile, load_data_file
+from priorbench.errors import UserError
+from priorbench.files import slug
+from priorbench.run_directory import RunDirectory
+
+from .study import Study
+from .trial import hash_of
+
+DECIDES_DATA = ("data", "seeds.py")
+"""the code that simulates, reads and writes datasets; a change there encodes each of them anew"""
+SIMULATED = "simulated"
+"""name of every dataset that is not read from a data file"""
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A task and where its data come from.
+
+    Attributes:
+        task: normalised spec.
+        name: name of the dataset; no other dataset of the task has it in a study.
+        data: the user's data file, or None for simulated data.
+    """
+
+    task: str
+    name: str
+    data: DataFile | None
+
+
+def sources(study: Study) -> list[DataSource]:
+    """Return the sources of a study whose specs are normal: its data files, then simulations.
+
+    Raises:
+        UserError: if two datasets have the same name, or a data file is for an unknown task.
+    """
+    every = []
+    served = set()
+    for path in study.data:
+        data = load_data_file(path)
+        tasks = [spec for spec in study.tasks if specs.name_of(spec) == data.task]
+        served.update(tasks)
+        every += [DataSource(spec, data.name, data) for spec in tasks or [_task_of(data)]]
+    every += [DataSource(spec, SIMULATED, None) for spec in study.tasks if spec not in served]
+    for (task, name), count in Counter((source.task, source.name) for source in every).items():
+        if count > 1:
+            raise UserError(f"two datasets of task {task!r} are called {name!r}; set `name` in one")
+    return every
+
+
+def _task_of(data: DataFile) -> str:
+    try:
+        return registry.normal_spec("task", data.task)
+    except UserError as error:
+        raise UserError(f"{data.source}: {error}") from None
+
+
+def encode(source: DataSource, study: Study, run: RunDirectory, say: Callable[[str], None]) -> Path:
+    """Return the folder of a dataset, which is encoded unless the same inputs were before.
+
+    Args:
+        source: the task and its data.
+        study: resolved.
+        run: where datasets are kept.
+        say: called with a line of progress.
+
+    Raises:
+        UserError: if the data cannot be used.
+    """
+    name, written = specs.name_of(source.task), registry.data_spec(source.task)
+    key = hash_of(
+        [
+            written,
+            study.root_seed,
+            source_code.component_digest(registry.components("task")[name].path),
+            source_code.code_hash(*DECIDES_DATA),
+            _fingerprint(source.data) if source.data else study.scale,
+        ]
+    )
+    folder = run.data / f"{name}-{slug(source.name)}-{key}"
+    if (folder / "meta.json").exists():
+        return folder
+    say(f"reading {source.data.source}" if source.data else f"simulating task {source.task}")
+    task: Task = registry.build("task", written)
+    generator = seeds.generator(study.root_seed, written, source.name, "data")
+    with DatasetWriter(folder) as writer:
+        if source.data is None:
+            task.simulate(writer, study.scale, generator)
+        else:
+            task.read(writer, source.data, generator)
+        writer.finish(task=written, name=source.name)
+    return folder
+
+
+def _fingerprint(data: DataFile) -> list[Any]:
+    """Return what changes when a data file, or a file that it names, does."""
+    files = [
+        [str(path), (stat := path.stat()).st_size, stat.st_mtime_ns]
+        for path in data.paths().values()
+    ]
+    return [data.model_dump(mode="json"), files]

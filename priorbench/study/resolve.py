@@ -1,0 +1,159 @@
+"""Completes a study: normal names, defaults filled in, contradictions refused."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from priorbench.components import registry, specs
+from priorbench.components.architecture import Scale
+from priorbench.errors import UserError, unknown
+
+from .data_sources import sources
+from .declared import check_margins, resolve_primary
+from .prior_weights import resolve_grids, resolve_weights
+from .study import BASELINE, Study
+
+_EXPLAINERS: dict[Scale, list[str]] = {
+    "smoke": ["input-x-gradient"],
+    "quick": ["input-x-gradient"],
+    "standard": ["input-x-gradient", "deep-lift-shap"],
+    "paper": ["input-x-gradient", "deep-lift-shap"],
+}
+"""attributions that are scored where a study names none"""
+
+
+def resolve(study: Study, device: str) -> Study:
+    """Return the study with specs normalised and with the baseline and all weights.
+
+    Its plug-ins are registered, and no others.
+
+    Args:
+        study: the study as the user wrote it.
+        device: ``cpu`` or ``cuda``, as chosen for this machine.
+
+    Raises:
+        UserError: if a name or option is unknown, or a weight makes no sense.
+    """
+    registry.use_plugins(study.plugins)
+    if study.fetch and not study.data:
+        raise UserError(
+            f"study {study.name!r} is about public data: `priorbench fetch {study.fetch} --to "
+            "DIR` downloads them, then add `--data DIR`"
+        )
+    priors = _normalised("prior", [BASELINE, *study.priors])
+    for path in study.plugins:
+        _refuse_unused(path, priors)
+    if study.discovery:
+        require_modisco()
+    named = study.model_copy(
+        update={
+            "priors": priors,
+            "tasks": _normalised("task", study.tasks or ([] if study.data else ["binary"])),
+            "architectures": _normalised("architecture", study.architectures),
+            "train_attribution": _train_attribution(study.train_attribution),
+            "attributions": scored_attributions(study),
+            "device": device,
+            "data": [path.resolve() for path in study.data],
+            "plugins": [path.resolve() for path in study.plugins],
+        }
+    )
+    tasks = list(dict.fromkeys(specs.name_of(source.task) for source in sources(named)))
+    for spec in priors:
+        for task in tasks:
+            _refuse_blind(spec, task, seen_by(spec, named))
+    check_margins(study)
+    weights = resolve_weights(study, priors, tasks)
+    choices: dict[str, Any] = {
+        "weights": weights,
+        "grids": resolve_grids(study, weights),
+        "primary": resolve_primary(study, tasks),
+        "baseline": _baseline(study, priors),
+    }
+    if study.tune:
+        choices["tuning_seeds"] = study.tuning_seed_list
+    return named.model_copy(update=choices)
+
+
+def require_modisco() -> None:
+    """Raise UserError where TF-MoDISco (extra ``modisco``) is not installed."""
+    if importlib.util.find_spec("modiscolite") is None:
+        raise UserError(
+            "--discovery needs TF-MoDISco, which is not installed; "
+            "pip install 'priorbench[modisco]', or leave the option out"
+        )
+
+
+def scored_attributions(study: Study, more: Sequence[str] = ()) -> list[str]:
+    """Return the normal specs of the attributions that are scored, without repeats.
+
+    Args:
+        study: the study, resolved or not.
+        more: specs of attributions beside the study's.
+
+    Raises:
+        UserError: if an attribution or option is unknown.
+    """
+    from priorbench.attribution.explainers import load_explainer  # waits for torch
+
+    try:
+        written = [*(study.attributions or _EXPLAINERS[study.scale]), *more]
+        normal = [specs.normalise(specs.name_of(spec), load_explainer(spec)) for spec in written]
+    except UserError as error:
+        raise UserError(f"attributions: {error}") from None
+    return list(dict.fromkeys(normal))
+
+
+def seen_by(prior: str, study: Study) -> str:
+    """Return the spec of the training attribution that a prior's penalty sees.
+
+    Args:
+        prior: spec of the prior.
+        study: a study whose specs are normal.
+    """
+    return registry.load_prior(prior).sees or study.train_attribution
+
+
+def _normalised(kind: str, written: Sequence[str]) -> list[str]:
+    """Return normal specs without repeats; compositions of the same parts count as the same."""
+    by_parts: dict[tuple[str, ...], str] = {}
+    for spec in written:
+        normal = registry.normal_spec(kind, spec)
+        by_parts.setdefault(tuple(sorted(normal.split("+"))), normal)
+    return list(by_parts.values())
+
+
+def _refuse_unused(plugin: Path, priors: Sequence[str]) -> None:
+    """Raise UserError if a plug-in's prior is in none of the specs."""
+    name = registry.add_plugin(plugin).name
+    used = {name for spec in priors for name in registry.names_in("prior", spec)}
+    if name in registry.components("prior") and name not in used:
+        raise UserError(f"plug-in {plugin}: prior {name!r} is not among the priors; add it")
+
+
+def _train_attribution(spec: str) -> str:
+    from priorbench.attribution.differentiable import load_attribution  # waits for torch
+
+    try:
+        return specs.normalise(specs.name_of(spec), load_attribution(spec))
+    except UserError as error:
+        raise UserError(f"train_attribution: {error}") from None
+
+
+def _refuse_blind(spec: str, task: str, attribution: str) -> None:
+    """Raise UserError if a prior's penalty is constant for the training attribution."""
+    for part in registry.load_prior(spec).parts(1.0, task):
+        if specs.name_of(attribution) in part.prior.blind_to:
+            raise UserError(
+                f"prior {spec!r}: its penalty is constant for the training attribution "
+                f"{attribution}; choose another of the two"
+            )
+
+
+def _baseline(study: Study, priors: Sequence[str]) -> str:
+    baseline = registry.normal_spec("prior", study.baseline)
+    if baseline not in priors:
+        raise UserError(f"baseline: {unknown('prior of this study', baseline, priors)}")
+    return baseline
