@@ -29,7 +29,7 @@ from gpu_ways import Fixed, Step, captured, compiled, products
 
 from priorbench import Batch, Prior, Task, load_attribution, load_prior
 from priorbench.components import registry
-from priorbench.components.contracts import NetworkShape, Precision, Scale
+from priorbench.components.architecture import NetworkShape, Precision, Scale
 from priorbench.execution.process_state import set_torch
 from priorbench.execution.run_ensemble import is_out_of_memory
 from priorbench.seeds import RandomStreams

@@ -13,11 +13,11 @@ from priorbench.comparison.correction_families import families
 from priorbench.comparison.over_datasets import AxisRanking, rank_axes
 from priorbench.results.finished_run import Run
 from priorbench.statistics import smallest_p
+from priorbench.statistics.verdicts import ALPHA
 
 from ._figures import BLUE, INK, SOFT, style, to_svg
 from ._numbers import fixed, interval, p_value
 from ._page import render
-from ._settings import ALPHA
 from ._tested import tested_rows
 
 if TYPE_CHECKING:

@@ -14,11 +14,13 @@ from priorbench import Section
 from priorbench.components.metric import Metric
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
+from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.results.finished_run import Run
+from priorbench.statistics.verdicts import ALPHA
 
 from ._numbers import MISSING, counted, decimals_for, fixed, interval, listed, p_value
 from ._page import render
-from ._settings import ALPHA, ORACLE, RANDOM, SIGNS, ArmScores, ComparedSetting, reach, settings_of
+from ._settings import SIGNS, ArmScores, ComparedSetting, reach, settings_of
 
 _REFERENCES = {
     ORACLE: ("ceiling", "the known motif itself as attribution"),

@@ -11,12 +11,13 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.components.metric import Metric
+from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.results.finished_run import Run
 
 from ._figures import INK, SEED_COLOURS, SOFT, VERMILION, style, to_svg
 from ._numbers import decimals_for, fixed
 from ._page import render
-from ._settings import MANY_SETTINGS, ORACLE, RANDOM, ComparedSetting, settings_of
+from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

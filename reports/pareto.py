@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.comparison.paired_runs import counted_scores
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run

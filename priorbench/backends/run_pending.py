@@ -62,7 +62,7 @@ def pending_trials(plan: Plan, run: RunDirectory) -> list[PendingTrial]:
     for trial, (_, record) in zip(plan.trials, records, strict=True):
         if record is None or record["status"] == FAILED:
             pending.append(PendingTrial(trial, score_only=False))
-        elif needs_scoring(record, plan.wanted(trial)):
+        elif needs_scoring(record, plan.measurements(trial)):
             pending.append(PendingTrial(trial, score_only=True))
     return pending
 
@@ -104,7 +104,7 @@ def grouped_jobs(
 
     def job(trial: Trial, *, score_only: bool) -> Job:
         folder = folders[f"{trial.task}/{trial.dataset}"]
-        return Job(trial, folder, plan.study.plugins, root, plan.wanted(trial), score_only)
+        return Job(trial, folder, plan.study.plugins, root, plan.measurements(trial), score_only)
 
     new = [item.trial for item in pending if not item.score_only]
     for group in group_trials(new, workforce.ensemble_size(len(new))):

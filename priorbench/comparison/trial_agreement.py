@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.metrics.motif_set import NOTHING_FOUND, MotifSet
 from priorbench.run_directory import DONE
 

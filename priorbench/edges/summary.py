@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from priorbench.statistics import ALPHA, smallest_p
-from priorbench.study.plan import BASELINE
+from priorbench.study.study import BASELINE
 from priorbench.study.trial import SETTING_COLUMNS
 
 from .penalty_effects import GradientEffects, PenaltyEffects

@@ -11,7 +11,9 @@ import torch
 
 from priorbench.attribution.differentiable import load_attribution
 from priorbench.components import registry, specs
-from priorbench.components.contracts import Architecture, Prior, Task
+from priorbench.components.architecture import Architecture
+from priorbench.components.prior import Prior
+from priorbench.components.task import Task
 from priorbench.data.codes import SCORED_ON
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.evaluation.measure import TrainedModel

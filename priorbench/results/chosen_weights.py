@@ -19,7 +19,8 @@ from priorbench.components.specs import split_spec
 from priorbench.metrics import METRICS
 from priorbench.run_directory import DONE, RunDirectory
 from priorbench.statistics import leave_one_out
-from priorbench.study.plan import BASELINE, Plan
+from priorbench.study.plan import Plan
+from priorbench.study.study import BASELINE
 from priorbench.study.trial import SETTING_COLUMNS, TUNE, SettingKey, Trial
 from priorbench.study.tuning_rule import (
     LOCALISATION,

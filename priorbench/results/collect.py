@@ -21,7 +21,7 @@ from priorbench.comparison.over_datasets import compare_across
 from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.trial_agreement import agreement_of
 from priorbench.comparison.within_dataset import compare_pairs
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.evaluation import scoring
 from priorbench.evaluation.reference_scores import discovery_floors, stored_references
 from priorbench.files import write_text
@@ -29,7 +29,8 @@ from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import NOTHING_FOUND
 from priorbench.run_directory import DONE, RunDirectory
 from priorbench.study.declared import claims_of
-from priorbench.study.plan import BASELINE, Plan
+from priorbench.study.plan import Plan
+from priorbench.study.study import BASELINE
 from priorbench.study.trial import REFERENCE, SETTING_COLUMNS, SettingKey, Trial
 
 from .stored_trials import trial_attribution, trial_motifs
@@ -139,7 +140,7 @@ class _Scores:
         tracks = [trial_attribution(self.run, trial.id, spec) for trial in trials]
         for trial, scores in zip(trials, scoring.score_seeds(tracks), strict=True):
             self.values[trial.id][spec] |= scores
-        if trials and self.plan.wanted(trials[0]).discovery:
+        if trials and self.plan.measurements(trials[0]).discovery:
             sets = [
                 trial_motifs(self.run, trial.id, spec, trial.task) or NOTHING_FOUND
                 for trial in trials

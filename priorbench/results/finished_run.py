@@ -19,7 +19,7 @@ from priorbench.comparison.option_trends import TREND_COLUMNS
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS
 from priorbench.comparison.trial_agreement import Agreement, agreement_of
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
-from priorbench.components.contracts import TrialArrays
+from priorbench.components.metric import TrialArrays
 from priorbench.data.codes import SCORED_ON
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.errors import UserError
