@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from priorbench.autograd import LayerChain
 from priorbench.components.contracts import Architecture, NetworkShape, Scale
 
 from ._shared import Pooled, pooled_layers, refuse_profiles
@@ -32,6 +33,6 @@ class Basset(Architecture):
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """See Architecture.build."""
         refuse_profiles("basset", shape)
-        return torch.nn.Sequential(
+        return LayerChain(
             *pooled_layers("basset", shape, scale, _SIZES[scale], batch_norm=True)
         )

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 
+from priorbench.autograd import LayerChain
 from priorbench.components.contracts import Architecture, NetworkShape, Scale
 from priorbench.errors import UserError
 
@@ -67,7 +68,7 @@ class ThreeConv(Architecture):
             layers += self._activated(torch.nn.Linear(channels, units))
             channels = units
         layers.append(torch.nn.Linear(channels, shape.outputs))
-        return torch.nn.Sequential(*layers)
+        return LayerChain(*layers) if self.batch_norm else torch.nn.Sequential(*layers)
 
     def _activated(self, layer: torch.nn.Conv1d | torch.nn.Linear) -> list[torch.nn.Module]:
         return [*(with_batch_norm(layer) if self.batch_norm else [layer]), torch.nn.ReLU()]

@@ -19,9 +19,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from priorbench.autograd.forward import forward_parts, modules_of
-from priorbench.autograd.layer_chain import Gate
-from priorbench.autograd.nested import join_trees, map_tensors
+from priorbench.autograd import StatisticsGate, forward_parts, join_trees, map_tensors
 from priorbench.components import specs
 from priorbench.components.contracts import Attribution
 from priorbench.errors import UserError, unknown
@@ -253,7 +251,7 @@ class _Reading:
     target: Target
     create_graph: bool
 
-    def gradient(self, output: Any, points: torch.Tensor, gate: Gate) -> torch.Tensor:
+    def gradient(self, output: Any, points: torch.Tensor, gate: StatisticsGate) -> torch.Tensor:
         """Of the target by the points; gradient's shape is that of the points."""
         scalars = self.target(output)
         if scalars.shape != (len(points),):
@@ -278,7 +276,7 @@ def _at_inputs(
     # a leaf, unless the caller differentiates by the sequence too
     wanted = chosen[0].requires_grad
     points = chosen[0] = chosen[0] if wanted else chosen[0].detach().requires_grad_()
-    gate = Gate(None if wanted else points)
+    gate = StatisticsGate(None if wanted else points)
     parts = [chosen, rest] if count < len(order) else [chosen]
     outputs = forward_parts(model, parts, gate, len(parts))
     gradient = reading.gradient(outputs[0], points, gate)
@@ -299,7 +297,7 @@ def _on_path(
     count = len(path.points)
     points = path.points.flatten(0, 1).detach().requires_grad_()
     guests = [points, *(v[applies].repeat(count, *[1] * (v.dim() - 1)) for v in inputs[1:])]
-    gate = Gate(points)
+    gate = StatisticsGate(points)
     output, at_points = forward_parts(model, [inputs, guests], gate, 1)
     gradient = reading.gradient(at_points, points, gate).view_as(path.points).mean(dim=0)
     return output, reading.method.read(gradient, path.difference)
@@ -311,7 +309,7 @@ def twice_differentiable(model: torch.nn.Module, *, wanted: bool) -> Iterator[No
     if not wanted:
         yield
         return
-    recurrent = any(isinstance(module, torch.nn.RNNBase) for module in modules_of(model))
+    recurrent = any(isinstance(module, torch.nn.RNNBase) for module in model.modules())
     cudnn = torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
     with sdpa_kernel(SDPBackend.MATH), cudnn:
         yield

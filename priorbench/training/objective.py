@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from priorbench.attribution.differentiable import AttributionMethod, attribute_and_predict
-from priorbench.autograd.nested import map_tensors
+from priorbench.autograd import map_tensors
 from priorbench.components.contracts import Attribution, Batch, Precision, Task, WeightedPrior
 from priorbench.seeds import RandomStreams
 

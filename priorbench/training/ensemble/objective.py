@@ -13,8 +13,7 @@ from typing import Any
 import torch
 
 from priorbench.attribution.differentiable import AttributionMethod, twice_differentiable
-from priorbench.autograd.layer_chain import Gate
-from priorbench.autograd.nested import join_trees, map_tensors
+from priorbench.autograd import StatisticsGate, join_trees, map_tensors
 from priorbench.components.contracts import Attribution, Batch, Precision, Prior, Task
 from priorbench.seeds import RandomStreams
 from priorbench.training.objective import Regularisation, in_float32, in_precision
@@ -104,7 +103,7 @@ class EnsembleObjective:
             inputs = [batch.sequence, *self.task.inputs(batch)]
             apart = [torch.unflatten(value, 0, (count, -1)) for value in inputs]
             with in_precision(self.precision, batch.sequence.device):
-                output = flat_rows(self.members.forward([apart], Gate(members=count), 1)[0])
+                output = flat_rows(self.members.forward([apart], StatisticsGate(members=count), 1)[0])
         output = in_float32(output)
         for prior, weights in self._due("parameter_penalty", elapsed, batch):
             # of those alone that have it: the gradient of a root at 0 is not finite
@@ -235,7 +234,7 @@ def _attribute(
         rest = first[:, wanted:]
         own = [_rows(value, places) for value in inputs]
         points = own[0] = own[0].detach().requires_grad_()
-        gate = Gate(points, count)
+        gate = StatisticsGate(points, count)
         parts = [own] if wanted == size else [own, [_rows(value, rest) for value in inputs]]
         outputs = members.forward(parts, gate, len(parts))
         gradient = _gradient(task, outputs[0], points, gate)
@@ -247,7 +246,7 @@ def _attribute(
     points, difference = path
     steps = points.shape[1]
     points = points.flatten(1, 2).detach().requires_grad_()
-    gate = Gate(points, count)
+    gate = StatisticsGate(points, count)
     more = [_rows(value, places) for value in inputs[1:]]
     guests = [points, *(v.repeat(1, steps, *[1] * (v.dim() - 2)) for v in more)]
     output, at_points = members.forward([inputs, guests], gate, 1)
@@ -258,7 +257,7 @@ def _attribute(
     return _Attributed(flat_rows(output), attribution, places)
 
 
-def _gradient(task: Task, output: Any, points: torch.Tensor, gate: Gate) -> torch.Tensor:
+def _gradient(task: Task, output: Any, points: torch.Tensor, gate: StatisticsGate) -> torch.Tensor:
     scalars = task.target(flat_rows(output))
     with gate.closed():
         return torch.autograd.grad(scalars.sum(), points, retain_graph=True, create_graph=True)[0]

@@ -12,9 +12,7 @@ import torch.nn.functional as F
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
-from priorbench.autograd.forward import Arguments, Way, choose_way
-from priorbench.autograd.layer_chain import Gate
-from priorbench.autograd.split_batch import Streams
+from priorbench.autograd import Arguments, SplitBatch, StatisticsGate, Way, choose_way
 from priorbench.components.contracts import Prior
 
 
@@ -113,7 +111,7 @@ class StackedNetworks:
         """Training mode or not, for all."""
         self.form.train(mode)
 
-    def forward(self, parts: Sequence[Arguments], gate: Gate, counted: int) -> list[Any]:
+    def forward(self, parts: Sequence[Arguments], gate: StatisticsGate, counted: int) -> list[Any]:
         """As ``streams.forward_parts``, of arguments and outputs with a first dimension M.
 
         The gate must be one for as many members.
@@ -231,7 +229,7 @@ class _MemberDropout(TorchFunctionMode):
     ) -> Any:
         if not training:
             return input
-        if isinstance(input, Streams):
+        if isinstance(input, SplitBatch):
             return input.like([self._dropped(part, p) for part in input.parts])
         return input * _Mask.apply(input, self.draws, p)  # type: ignore[no-untyped-call]
 
