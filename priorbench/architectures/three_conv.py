@@ -35,10 +35,10 @@ _SIZES: dict[Scale, _ThreeConvSizes] = {
 class ThreeConv(Architecture):
     """Convolutions without padding, max-pooling, two dense layers, one output layer.
 
-    What is left of the window beyond the last whole pool is pooled too, so that every base counts.
+    The rest of the window beyond the last whole pool is pooled too, so that every base counts.
 
     Attributes:
-        batch_norm: batch norm before every rectifier, as published.
+        batch_norm: whether batch norm precedes every rectifier, as published.
     """
 
     summary: ClassVar[str] = "three convolutions, max-pool, two dense layers (the paper's)"
@@ -47,7 +47,7 @@ class ThreeConv(Architecture):
     batch_norm: bool = True
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
-        """See Architecture.build."""
+        """Build the network; UserError for profiles or a window that is too short."""
         refuse_profiles("three-conv", shape)
         sizes = _SIZES[scale]
         after = shape.length - sum(width - 1 for width in sizes.widths)

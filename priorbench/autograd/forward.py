@@ -46,7 +46,7 @@ def forward_parts(
         model: network whose examples are coupled by batch norm only. In a TorchScript module with
             batch norm in training mode the gate has no effect, and path points have statistics of
             their own.
-        parts: for each group, the model's arguments.
+        parts: the model's arguments for each group.
         gate: the gate to the batch statistics.
         examples: number of groups, the first ones, that hold examples and make the batch
             statistics; the others hold path points.

@@ -24,7 +24,7 @@ class LayerOutput(NamedTuple):
     """What a layer computes in the forward pass.
 
     Attributes:
-        result: as many rows as the input.
+        result: the result, with as many rows as the input.
         auxiliary: further tensor that derivatives need, with as many rows; or None.
         statistics: statistics of the batch.
     """

@@ -43,4 +43,6 @@ def join_trees(first: Any, second: Any, dim: int) -> Any:
 
 def tensors_in(tree: Any) -> list[torch.Tensor]:
     """Return all tensors of a tree; those of a dictionary in the order of its sorted keys."""
-    return [leaf for leaf in optree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+    tensors: list[torch.Tensor] = []
+    map_tensors(tensors.append, tree)
+    return tensors

@@ -411,7 +411,7 @@ class TestTraining:
             "priorbench.training.ensemble.trainer.clock", lambda device: next(times)
         )
         list(ensemble.epoch())
-        found = ensemble.courses[0].history[0].seconds_per_step
+        found = ensemble.histories[0].history[0].seconds_per_step
         assert found == pytest.approx(20 / len(ensemble.batches) / 2)
 
     @pytest.mark.parametrize("prior", ["none", "fourier", "dropout"])
@@ -474,12 +474,12 @@ class TestFirstStep:
     def test_it_leaves_no_trace(self, prior, simulated):
         ensemble = self.ensemble(simulated, (prior, prior))
         before = [ensemble.members.state(place) for place in range(2)]
-        drawn = copy.deepcopy(ensemble.draws._states)
+        drawn = copy.deepcopy(ensemble.generators._states)
         require_same_first_step(ensemble)
         for place, state in enumerate(before):
             for name, value in ensemble.members.state(place).items():
                 assert torch.equal(value, state[name])
-            for one, other in zip(ensemble.draws._states[place], drawn[place], strict=True):
+            for one, other in zip(ensemble.generators._states[place], drawn[place], strict=True):
                 assert torch.equal(one, other)
         assert all(value.grad is None for value in ensemble.members.parameters.values())
         assert ensemble.objective.steps == 0
