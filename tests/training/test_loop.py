@@ -72,10 +72,10 @@ def regularisation(prior, weight, attribution="input-x-gradient"):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_prior_sees_the_same_weights_and_order(simulated, name):
-    baseline, found = train(simulated, "none"), train(simulated, name)
-    assert found.initial_weights == baseline.initial_weights
-    assert [e.order for e in found.history] == [e.order for e in baseline.history]
-    weights = torch.cat([p.flatten() for p in found.model.parameters()])
+    baseline, trained = train(simulated, "none"), train(simulated, name)
+    assert trained.initial_weights == baseline.initial_weights
+    assert [e.order for e in trained.history] == [e.order for e in baseline.history]
+    weights = torch.cat([p.flatten() for p in trained.model.parameters()])
     same = torch.cat([p.flatten() for p in baseline.model.parameters()])
     assert torch.equal(weights, same) == (name == "none")
 
@@ -94,9 +94,9 @@ def test_bfloat16_is_for_the_forward_pass_only(simulated, name):
     rough = train(simulated, name, schedule=replace(SHORT, precision="bf16"))
     assert [e.order for e in rough.history] == [e.order for e in exact.history]
     assert rough.history[0].training_loss != exact.history[0].training_loss
-    for one, other in zip(rough.history, exact.history, strict=True):
-        assert one.training_loss == pytest.approx(other.training_loss, rel=0.05)
-        assert one.penalty == pytest.approx(other.penalty, rel=0.1)
+    for epoch, other in zip(rough.history, exact.history, strict=True):
+        assert epoch.training_loss == pytest.approx(other.training_loss, rel=0.05)
+        assert epoch.penalty == pytest.approx(other.penalty, rel=0.1)
     assert all(value.dtype == torch.float32 for value in rough.model.parameters())
 
 
@@ -154,13 +154,13 @@ class Sabotage(Prior):
 
 def test_best_epoch_is_chosen_by_prediction_loss_and_its_weights_are_copies(simulated):
     schedule = Schedule(epochs=8, batch_size=32, learning_rate=3e-3, patience=8)
-    found = train(simulated, Sabotage(), weight=3e-2, schedule=schedule)
-    losses = [epoch.validation_loss for epoch in found.history]
-    assert found.best_epoch == int(np.argmin(losses))
-    assert found.best_epoch < len(losses) - 1  # else nothing would tell copies from references
-    kept = mean_prediction_loss(found.model, TASK, simulated, VALID, CPU)
+    trained = train(simulated, Sabotage(), weight=3e-2, schedule=schedule)
+    losses = [epoch.validation_loss for epoch in trained.history]
+    assert trained.best_epoch == int(np.argmin(losses))
+    assert trained.best_epoch < len(losses) - 1  # else nothing would tell copies from references
+    kept = mean_prediction_loss(trained.model, TASK, simulated, VALID, CPU)
     assert kept == pytest.approx(min(losses), abs=1e-9)
-    assert not found.model.training
+    assert not trained.model.training
 
 
 def test_training_stops_after_patience(simulated):
@@ -198,8 +198,8 @@ def test_a_share_of_the_data_is_passed_through_more_often_in_as_many_steps(simul
 def test_longer_training_has_as_much_more_patience(share, longer):
     task = registry.build("task", f"binary:train_share={share}:train_epochs={longer}")
     usual = SCHEDULES["quick"]
-    found = schedule_of(task, "quick")
-    assert found == replace(
+    schedule = schedule_of(task, "quick")
+    assert schedule == replace(
         usual, epochs=round(usual.epochs * longer), patience=round(usual.patience * longer)
     )
 
@@ -212,10 +212,10 @@ def test_shares_and_lengths_of_training_that_make_no_sense_are_refused(name, opt
 
 
 def test_divergence_is_recorded(simulated):
-    found = train(simulated, Explode(), weight=1.0)
-    assert found.divergence == "loss is not finite in epoch 1"
-    assert found.best_epoch == -1
-    assert len(found.history) == 1
+    trained = train(simulated, Explode(), weight=1.0)
+    assert trained.divergence == "loss is not finite in epoch 1"
+    assert trained.best_epoch == -1
+    assert len(trained.history) == 1
 
 
 @dataclass(frozen=True)
@@ -235,8 +235,8 @@ class Spy(Prior):
 
 
 def test_a_prior_sees_positives_and_their_own_attributions(simulated):
-    found = train(simulated, Spy(), weight=1.0)
-    assert found.history[0].penalty > 0
+    trained = train(simulated, Spy(), weight=1.0)
+    assert trained.history[0].penalty > 0
 
 
 def test_single_stranded_tasks_are_not_reverse_complemented(simulated):
@@ -244,10 +244,10 @@ def test_single_stranded_tasks_are_not_reverse_complemented(simulated):
     class SingleStranded(type(TASK)):
         reverse_complement = False
 
-    one = train(simulated, "none", task=SingleStranded())
+    single = train(simulated, "none", task=SingleStranded())
     both = train(simulated, "none")
-    assert one.history[0].order != both.history[0].order
-    assert one.initial_weights == both.initial_weights
+    assert single.history[0].order != both.history[0].order
+    assert single.initial_weights == both.initial_weights
 
 
 def test_batches_hold_what_the_dataset_says_and_flipped_rows_their_reverse_complement(simulated):
@@ -313,8 +313,8 @@ def test_a_step_descends_prediction_loss_plus_weight_times_mean_penalty(simulate
     trainer.optimiser = torch.optim.SGD(model.parameters(), lr=rate)
     prediction, penalty = trainer.step(batch, 0.0)
     positives = batch.label == 1
-    output, found = attribute_and_predict(reference, batch.sequence, positives, TASK.target)
-    expected = found.observed.square().mean(dim=1).mean()
+    output, attribution = attribute_and_predict(reference, batch.sequence, positives, TASK.target)
+    expected = attribution.observed.square().mean(dim=1).mean()
     loss = TASK.prediction_loss(output, batch).mean()
     assert penalty.item() == pytest.approx(weight * expected.item(), rel=1e-5)
     assert prediction.item() == pytest.approx(loss.item(), rel=1e-5)
@@ -339,14 +339,14 @@ def test_a_penalty_of_the_wrong_shape_is_refused(simulated):
 
 def test_stored_attributions_are_those_of_the_attributed_rows(simulated):
     model = network().eval()
-    found = explain(model, TASK, simulated, CPU, "input-x-gradient").attribution
+    attribution = explain(model, TASK, simulated, CPU, "input-x-gradient").attribution
     row = 7
     batch = load_batch(simulated, simulated.attributed[row : row + 1], CPU)
     sequence = batch.sequence.requires_grad_()
     (gradient,) = torch.autograd.grad(model(sequence)[0, 0], sequence)
     expected = (gradient * sequence).sum(dim=1)[0].detach().numpy()
-    assert found.shape == simulated.truth.shape
-    assert found[row] == pytest.approx(expected, abs=1e-6)
+    assert attribution.shape == simulated.truth.shape
+    assert attribution[row] == pytest.approx(expected, abs=1e-6)
     assert np.abs(expected).max() > 1e-4
 
 
@@ -356,10 +356,10 @@ def test_packed_attributions_keep_three_digits_at_any_scale(simulated, tmp_path)
     packed = pack_explanation("gradient", explanation)
     packed |= pack_predictions({"logit": np.ones(200, np.float32)})
     np.savez(tmp_path / "arrays.npz", **packed)
-    found = unpack(read_arrays(tmp_path / "arrays.npz"), "gradient", simulated, {})
-    assert found.sums[0] == pytest.approx(track.sum(axis=1, dtype=np.float64))
-    assert found.attribution == pytest.approx(track, rel=1e-3, abs=1e-9)
-    assert found.label.shape == found.prediction["logit"].shape
+    arrays = unpack(read_arrays(tmp_path / "arrays.npz"), "gradient", simulated, {})
+    assert arrays.sums[0] == pytest.approx(track.sum(axis=1, dtype=np.float64))
+    assert arrays.attribution == pytest.approx(track, rel=1e-3, abs=1e-9)
+    assert arrays.label.shape == arrays.prediction["logit"].shape
 
 
 def test_weight_of_zero_is_none(simulated):
@@ -372,7 +372,7 @@ def test_model_given_to_fit_is_what_is_trained(simulated):
     model = network()
     before = copy.deepcopy(model.state_dict())
     luck = RandomStreams(0, ("binary", "simulated"), 0)
-    found = fit(
+    trained = fit(
         model,
         TASK,
         regularisation(load_prior("none"), 0.0),
@@ -381,7 +381,7 @@ def test_model_given_to_fit_is_what_is_trained(simulated):
         luck=luck,
         device=CPU,
     )
-    assert found.model is model
+    assert trained.model is model
     assert any(not torch.equal(before[k], v) for k, v in model.state_dict().items())
 
 
