@@ -131,7 +131,7 @@ def alone(problem: Problem, members: int, precision: Precision = "float32") -> S
     """One after another: a step of one network."""
     network, part = problem.network(0), problem.part(0)
     objective = Objective(
-        network, problem.built, part.regularisation, part.luck, precision=precision
+        network, problem.built, part.regularisation, part.streams, precision=precision
     )
     optimiser, batch = Adam(network.parameters(), 1e-3), problem.batch(1)
 

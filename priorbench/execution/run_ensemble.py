@@ -138,7 +138,7 @@ def _fill(
     # what a prior costs is told by a training alone: sizes of ensembles differ
     prices = [_price(parts, terms) for parts in made]
     models = [parts.model() for parts in made]
-    own = [MemberTraining(parts.regularisation, parts.luck) for parts in made]
+    own = [MemberTraining(parts.regularisation, parts.streams) for parts in made]
     training = 0.0
     for index, trained in fit_ensemble(models, own, terms):
         now = time.perf_counter()

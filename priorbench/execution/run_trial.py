@@ -215,7 +215,7 @@ class TrialParts:
     architecture: Architecture
     regularisation: Regularisation
     dataset: Dataset
-    luck: RandomStreams
+    streams: RandomStreams
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -231,7 +231,7 @@ class TrialParts:
             registry.build("architecture", trial.architecture),
             Regularisation(parts, load_attribution(trial.train_attribution)),
             load_dataset(job.dataset, stage, train_share=task.train_share),
-            # more data or epochs are no other luck
+            # more data or epochs change no random stream
             RandomStreams(
                 trial.root_seed, (registry.data_spec(trial.task), trial.dataset), trial.seed
             ),
@@ -239,7 +239,7 @@ class TrialParts:
 
     def model(self) -> torch.nn.Module:
         """With its initial weights."""
-        with seeded_torch(self.luck.derive("init"), torch.device("cpu")):
+        with seeded_torch(self.streams.derive("init"), torch.device("cpu")):
             return self.architecture.build(
                 self.task.network_shape_of(self.dataset), self.job.trial.scale
             )
@@ -263,7 +263,7 @@ def _train_and_score(job: Job, folder: Path) -> dict[str, Any]:
         parts.regularisation,
         parts.dataset,
         schedule=schedule_of(parts.task, job.trial.scale, job.trial.precision),
-        luck=parts.luck,
+        streams=parts.streams,
         device=device,
     )
     seconds = float(np.median([epoch.seconds_per_step for epoch in trained.history]))
@@ -278,16 +278,16 @@ def step_time_alone(parts: TrialParts, schedule: Schedule, device: torch.device)
     """
     every = max([getattr(part.prior, "every", 1) for part in parts.regularisation.parts], default=1)
     count = min(every * math.ceil(_TIMED_STEPS / every), _MOST_TIMED_STEPS)
-    with seeded_torch(parts.luck.derive("prior"), device):
+    with seeded_torch(parts.streams.derive("prior"), device):
         trainer = Trainer(
             parts.regularisation.adapt(parts.model()).to(device),
             parts.task,
             parts.regularisation,
             parts.dataset,
             schedule=schedule,
-            luck=parts.luck,
+            streams=parts.streams,
         )
-        order = epoch_order(parts.dataset, parts.task, parts.luck, TIMED_EPOCH)
+        order = epoch_order(parts.dataset, parts.task, parts.streams, TIMED_EPOCH)
         return mean_step_time(trainer.steps(TIMED_EPOCH, order), device, most=count)
 
 

@@ -90,10 +90,10 @@ class EpochOrder:
         return hashlib.sha256(text).hexdigest()[:16]
 
 
-def epoch_order(dataset: Dataset, task: Task, luck: RandomStreams, epoch: int) -> EpochOrder:
+def epoch_order(dataset: Dataset, task: Task, streams: RandomStreams, epoch: int) -> EpochOrder:
     """Draw the order of an epoch's rows, their strands and their shifts."""
     rows = dataset.rows(TRAIN)
-    generator = np.random.default_rng(luck.derive("order", epoch))
+    generator = np.random.default_rng(streams.derive("order", epoch))
     # a share of the data is shown several times, so that an epoch has the same number of steps
     passes = math.ceil(dataset.epoch_rows / len(rows))
     shuffled = np.concatenate([generator.permutation(rows) for _ in range(passes)])

@@ -187,19 +187,21 @@ class Trainer:
         dataset: Dataset,
         *,
         schedule: Schedule,
-        luck: RandomStreams,
+        streams: RandomStreams,
     ) -> None:
         """Start before the first step.
 
         The arguments are those of :func:`fit`, the model adapted by the priors and on its device.
         """
         self.model, self.task, self.dataset = model, task, dataset
-        self.luck = luck
+        self.streams = streams
         self.schedule = schedule
         self.device = next(model.parameters()).device
         self.batches = batches(dataset, schedule)
         self.optimiser = Adam(model.parameters(), schedule.learning_rate)
-        self.objective = Objective(model, task, regularisation, luck, precision=schedule.precision)
+        self.objective = Objective(
+            model, task, regularisation, streams, precision=schedule.precision
+        )
 
     def step(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Take one optimiser step; return the losses before it, detached."""
@@ -224,7 +226,7 @@ class Trainer:
 
     def epoch(self, number: int) -> Epoch:
         """Train for one epoch, then measure the validation prediction loss."""
-        order = epoch_order(self.dataset, self.task, self.luck, number)
+        order = epoch_order(self.dataset, self.task, self.streams, number)
         steps = len(self.batches)
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
         started = clock(self.device)
@@ -253,7 +255,7 @@ def fit(
     dataset: Dataset,
     *,
     schedule: Schedule,
-    luck: RandomStreams,
+    streams: RandomStreams,
     device: torch.device,
 ) -> Fit:
     """Train a model under priors; keep the epoch with the best validation prediction loss.
@@ -267,15 +269,15 @@ def fit(
         regularisation: priors and their weights.
         dataset: dataset with training and validation rows.
         schedule: training hyper-parameters, the same for every prior.
-        luck: random streams for batch order, references and the priors' own draws.
+        streams: random streams for batch order, references and the priors' own draws.
         device: device on which to train.
     """
     initial = weights_hash(model)
     training = TrainingHistory(schedule)
-    with seeded_torch(luck.derive("prior"), device):
+    with seeded_torch(streams.derive("prior"), device):
         model = regularisation.adapt(model)
         trainer = Trainer(
-            model.to(device), task, regularisation, dataset, schedule=schedule, luck=luck
+            model.to(device), task, regularisation, dataset, schedule=schedule, streams=streams
         )
         while not training.is_over:
             epoch = trainer.epoch(len(training.history))

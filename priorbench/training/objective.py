@@ -45,7 +45,7 @@ class Objective:
         model: torch.nn.Module,
         task: Task,
         regularisation: Regularisation,
-        luck: RandomStreams,
+        streams: RandomStreams,
         *,
         precision: Precision = "float32",
     ) -> None:
@@ -56,17 +56,17 @@ class Objective:
             task: task that defines the prediction loss, the target and the examples that priors
                 apply to.
             regularisation: priors and their weights.
-            luck: random streams for references and the priors' own draws.
+            streams: random streams for references and the priors' own draws.
             precision: precision of the model's forward pass.
         """
         self.precision = precision
-        self.model, self.task, self.luck = model, task, luck
+        self.model, self.task, self.streams = model, task, streams
         self.method = regularisation.method
         self.attributing = regularisation.through("penalty")
         self.shrinking = regularisation.through("parameter_penalty")
         self.augmenting = regularisation.through("augment")
         device = next(model.parameters()).device
-        self.noise = torch.Generator(device).manual_seed(luck.derive("augment"))
+        self.noise = torch.Generator(device).manual_seed(streams.derive("augment"))
         self.steps = 0
 
     def losses(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -121,7 +121,7 @@ class Objective:
 
     def _references(self) -> torch.Generator:
         """Return the generator of this step, the same for every prior, whenever it penalises."""
-        return torch.Generator().manual_seed(self.luck.derive("attribution", self.steps))
+        return torch.Generator().manual_seed(self.streams.derive("attribution", self.steps))
 
 
 def in_precision(precision: Precision, device: torch.device) -> torch.autocast:

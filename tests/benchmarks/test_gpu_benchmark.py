@@ -74,7 +74,7 @@ def test_a_compiled_step_takes_the_same_gradients(monkeypatch):
     form = (network, problem.built, problem.prior, problem.weight)
     gpu.compiled(*form, batch=problem.batch(1), members=1)()
     objective = gpu.Objective(
-        network, problem.built, problem.part(0).regularisation, problem.part(0).luck
+        network, problem.built, problem.part(0).regularisation, problem.part(0).streams
     )
     sum(objective.losses(problem.batch(1), 0.0)).backward()
     (group,) = found

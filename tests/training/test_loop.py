@@ -60,10 +60,10 @@ def train(
 ):
     prior = load_prior(prior) if isinstance(prior, str) else prior
     weight = prior.default_weight("binary") if weight is None else weight
-    luck = RandomStreams(0, ("binary", "simulated"), seed)
-    model = network(luck.derive("init"))
+    streams = RandomStreams(0, ("binary", "simulated"), seed)
+    model = network(streams.derive("init"))
     added = regularisation(prior, weight, attribution)
-    return fit(model, task, added, simulated, schedule=schedule, luck=luck, device=CPU)
+    return fit(model, task, added, simulated, schedule=schedule, streams=streams, device=CPU)
 
 
 def regularisation(prior, weight, attribution="input-x-gradient"):
@@ -81,8 +81,8 @@ def test_every_prior_sees_the_same_weights_and_order(simulated, name):
 
 
 def test_biases_that_batch_norm_takes_away_stay_as_they_were_drawn(simulated):
-    luck = RandomStreams(0, ("binary", "simulated"), 0)
-    before = dict(network(luck.derive("init")).named_parameters())
+    streams = RandomStreams(0, ("binary", "simulated"), 0)
+    before = dict(network(streams.derive("init")).named_parameters())
     after = dict(train(simulated, "weight-l2").model.named_parameters())
     same = {name for name, value in after.items() if torch.equal(value, before[name])}
     assert same == {"0.bias", "3.bias", "6.bias", "11.bias", "14.bias"}
@@ -184,13 +184,13 @@ class Explode(Prior):
 @pytest.mark.parametrize("share", [0.25, 0.3, 0.7, 1.0])
 def test_a_share_of_the_data_is_passed_through_more_often_in_as_many_steps(simulated, share):
     used = replace(simulated, train_share=share)
-    luck = RandomStreams(0, ("binary", "simulated"), 0)
-    order = epoch_order(used, TASK, luck, 0).rows
+    streams = RandomStreams(0, ("binary", "simulated"), 0)
+    order = epoch_order(used, TASK, streams, 0).rows
     rows, times = np.unique(order, return_counts=True)
     assert (rows == used.rows(TRAIN)).all()
     assert times.max() - times.min() <= 1
     assert len(order) == len(simulated.rows(TRAIN))
-    assert (epoch_order(used, TASK, luck, 1).rows != order).any()
+    assert (epoch_order(used, TASK, streams, 1).rows != order).any()
     assert len(batches(used, SHORT)) == len(batches(simulated, SHORT))
 
 
@@ -297,19 +297,19 @@ def test_tracks_are_shifted_and_turned_with_their_sequence(tracked):
 
 
 def test_windows_with_a_margin_are_shifted_anew_in_every_epoch(tracked):
-    luck = RandomStreams(0, ("binary", "simulated"), 0)
-    drawn = [epoch_order(tracked, TASK, luck, epoch).shifts for epoch in range(40)]
+    streams = RandomStreams(0, ("binary", "simulated"), 0)
+    drawn = [epoch_order(tracked, TASK, streams, epoch).shifts for epoch in range(40)]
     assert set(np.concatenate(drawn).tolist()) == {-2, -1, 0, 1, 2}
-    assert np.array_equal(epoch_order(tracked, TASK, luck, 3).shifts, drawn[3])
+    assert np.array_equal(epoch_order(tracked, TASK, streams, 3).shifts, drawn[3])
 
 
 def test_a_step_descends_prediction_loss_plus_weight_times_mean_penalty(simulated):
     weight, rate = 0.7, 1e-3
     model, reference = network(), network()
     batch = load_batch(simulated, np.arange(20), CPU)
-    luck = RandomStreams(0, ("binary", "simulated"), 0)
+    streams = RandomStreams(0, ("binary", "simulated"), 0)
     added = regularisation(load_prior("l2"), weight)
-    trainer = Trainer(model, TASK, added, simulated, schedule=SHORT, luck=luck)
+    trainer = Trainer(model, TASK, added, simulated, schedule=SHORT, streams=streams)
     trainer.optimiser = torch.optim.SGD(model.parameters(), lr=rate)
     prediction, penalty = trainer.step(batch, 0.0)
     positives = batch.label == 1
@@ -371,14 +371,14 @@ def test_weight_of_zero_is_none(simulated):
 def test_model_given_to_fit_is_what_is_trained(simulated):
     model = network()
     before = copy.deepcopy(model.state_dict())
-    luck = RandomStreams(0, ("binary", "simulated"), 0)
+    streams = RandomStreams(0, ("binary", "simulated"), 0)
     trained = fit(
         model,
         TASK,
         regularisation(load_prior("none"), 0.0),
         simulated,
         schedule=SHORT,
-        luck=luck,
+        streams=streams,
         device=CPU,
     )
     assert trained.model is model

@@ -84,7 +84,7 @@ def _steps(ensemble: Ensemble, precision: Precision) -> Iterator[tuple[_MemberSt
     members, common, rows = ensemble.members, ensemble.common, ensemble.batches[0]
     # different examples for each, even at the same seed, so that a mix-up of members shows
     order = [
-        epoch_order(common.dataset, common.task, training.luck, place)
+        epoch_order(common.dataset, common.task, training.streams, place)
         for place, training in enumerate(ensemble.trainings)
     ]
     valid = load_batch(common.dataset, common.dataset.rows(VALID)[:_EVALUATED], common.device)
@@ -117,7 +117,7 @@ def _alone(
     task, (batch, valid) = ensemble.common.task, batches
     with ensemble.generators.preserved(), ensemble.generators.of(place):
         objective = Objective(
-            model, task, training.regularisation, training.luck, precision=precision
+            model, task, training.regularisation, training.streams, precision=precision
         )
         losses = objective.losses(batch, _ELAPSED)
         parameters = dict(model.named_parameters())

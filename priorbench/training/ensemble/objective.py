@@ -32,11 +32,11 @@ class MemberTraining:
 
     Attributes:
         regularisation: its priors and their weights; the attribution method is that of all.
-        luck: its random streams for references and the priors' own draws.
+        streams: its random streams for references and the priors' own draws.
     """
 
     regularisation: Regularisation
-    luck: RandomStreams
+    streams: RandomStreams
 
 
 class EnsembleObjective:
@@ -63,7 +63,7 @@ class EnsembleObjective:
         self.members, self.task, self.trainings = members, task, list(trainings)
         self.method = trainings[0].regularisation.method
         device = members.generators.device
-        seeds = [training.luck.derive("augment") for training in trainings]
+        seeds = [training.streams.derive("augment") for training in trainings]
         self.noise = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         self.steps = 0
 
@@ -154,7 +154,7 @@ class EnsembleObjective:
 
     def _reader(self) -> _Reader:
         # the stream of this step is the same for every prior, whenever it penalises
-        seeds = [training.luck.derive("attribution", self.steps) for training in self.trainings]
+        seeds = [training.streams.derive("attribution", self.steps) for training in self.trainings]
         return _Reader(self.method, seeds)
 
 

@@ -69,7 +69,7 @@ class Ensemble:
             raise CannotStack("their penalties see different attributions")
         self.common, self.trainings = common, list(trainings)
         self.initial_weights = [weights_hash(model) for model in models]
-        seeds = [training.luck.derive("prior") for training in trainings]
+        seeds = [training.streams.derive("prior") for training in trainings]
         self.generators = MemberGenerators(common.device, seeds)
         self.models = []
         for place, (model, training) in enumerate(zip(models, trainings, strict=True)):
@@ -117,7 +117,7 @@ class Ensemble:
     def order(self, number: int) -> list[EpochOrder]:
         """Return an epoch's order for each member that has not ended."""
         dataset, task = self.common.dataset, self.common.task
-        return [epoch_order(dataset, task, self.trainings[i].luck, number) for i in self.present]
+        return [epoch_order(dataset, task, self.trainings[i].streams, number) for i in self.present]
 
     def _epoch(self, number: int) -> list[Epoch]:
         device, order = self.common.device, self.order(number)

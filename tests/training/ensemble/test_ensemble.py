@@ -46,7 +46,7 @@ def part(
 
 
 def network(architecture: str, form: NetworkShape, own: MemberTraining) -> torch.nn.Module:
-    with seeded_torch(own.luck.derive("init"), CPU):
+    with seeded_torch(own.streams.derive("init"), CPU):
         return registry.build("architecture", architecture).build(form, "smoke")
 
 
@@ -69,7 +69,7 @@ def joined(batches: list[Batch]) -> Batch:
 def assert_same_as_alone(parts, batches, task=TASK, architecture="three-conv", form=None, steps=2):
     """Losses, gradients and buffers of some steps, in float64."""
     form = form or NetworkShape(LENGTH)
-    draws = MemberGenerators(CPU, [own.luck.derive("prior") for own in parts])
+    draws = MemberGenerators(CPU, [own.streams.derive("prior") for own in parts])
     models = []
     for place, own in enumerate(parts):
         with draws.of(place):
@@ -79,12 +79,12 @@ def assert_same_as_alone(parts, batches, task=TASK, architecture="three-conv", f
     members = StackedNetworks(models, draws)
     together = EnsembleObjective(members, task, parts)
     objectives = [
-        Objective(model, task, own.regularisation, own.luck)
+        Objective(model, task, own.regularisation, own.streams)
         for model, own in zip(alone, parts, strict=True)
     ]
     states = []
     for own in parts:
-        with seeded_torch(own.luck.derive("prior"), CPU):
+        with seeded_torch(own.streams.derive("prior"), CPU):
             states.append(torch.get_rng_state())
     for step in range(steps):
         prediction, penalty = together.losses(joined(batches), elapsed=step / 2)
@@ -274,7 +274,7 @@ class TestTraining:
     def alone(self, own, dataset, schedule=SHORT):
         model = network("three-conv", NetworkShape(LENGTH), own)
         added = own.regularisation
-        return fit(model, TASK, added, dataset, schedule=schedule, luck=own.luck, device=CPU)
+        return fit(model, TASK, added, dataset, schedule=schedule, streams=own.streams, device=CPU)
 
     @pytest.mark.parametrize("prior", ["none", "fourier", "dropout", "weight-l1"])
     def test_a_member_is_trained_as_it_would_be_alone(self, prior, simulated):
@@ -374,13 +374,13 @@ class TestTraining:
         for _ in islice(ensemble.steps(1, ensemble.order(1)), 3):
             pass
         own = parts[2]
-        with seeded_torch(own.luck.derive("prior"), CPU):
+        with seeded_torch(own.streams.derive("prior"), CPU):
             alone = own.regularisation.adapt(alone)
             trainer = Trainer(
-                alone, TASK, own.regularisation, simulated, schedule=SHORT, luck=own.luck
+                alone, TASK, own.regularisation, simulated, schedule=SHORT, streams=own.streams
             )
             for epoch in range(2):
-                order = epoch_order(simulated, TASK, own.luck, epoch)
+                order = epoch_order(simulated, TASK, own.streams, epoch)
                 for _ in islice(trainer.steps(epoch, order), 3):
                     pass
         state = ensemble.members.state(0)
