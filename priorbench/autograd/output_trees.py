@@ -32,13 +32,12 @@ def join_trees(first: Any, second: Any, dim: int) -> Any:
     Raises:
         ValueError: if the trees differ in form.
     """
-    return optree.tree_map(
-        lambda leaf, other: (
-            torch.cat([leaf, other], dim) if isinstance(leaf, torch.Tensor) else leaf
-        ),
-        first,
-        second,
-    )
+
+    def join(leaf: Any, other: Any) -> Any:
+        return torch.cat([leaf, other], dim) if isinstance(leaf, torch.Tensor) else leaf
+
+    plain = [map_leaves(lambda leaf: leaf, tree) for tree in (first, second)]
+    return optree.tree_map(join, *plain)
 
 
 def tensors_in(tree: Any) -> list[torch.Tensor]:

@@ -1,6 +1,6 @@
 """The five attributions: formulae, what they leave alone, and modules of every kind."""
 
-from collections import namedtuple
+from collections import OrderedDict, namedtuple
 
 import pytest
 import torch
@@ -547,9 +547,13 @@ def test_the_own_error_of_a_module_is_the_one_that_is_shown():
 Heads = namedtuple("Heads", ["logit", "more"])
 
 
+class ModelOutput(OrderedDict):
+    """A dictionary of a class of its own, as other libraries return."""
+
+
 @pytest.mark.parametrize("norm", [True, False])
 @pytest.mark.parametrize("sized", [True, False])
-@pytest.mark.parametrize("shape", ["dict", "named", "list"])
+@pytest.mark.parametrize("shape", ["dict", "mapping", "named", "list"])
 def test_outputs_may_be_dictionaries_named_tuples_and_lists(shape, norm, sized):
     class Model(torch.nn.Module):
         def __init__(self):
@@ -563,20 +567,22 @@ def test_outputs_may_be_dictionaries_named_tuples_and_lists(shape, norm, sized):
                 assert x.shape[1] == 4
             return {
                 "dict": {"logit": logit, "more": more},
+                "mapping": ModelOutput(logit=logit, more=more),
                 "named": Heads(logit, more),
                 "list": [logit, more],
             }[shape]
 
     def read(output):
-        return output["logit"] if shape == "dict" else output[0]
+        return output["logit"] if isinstance(output, dict) else output[0]
 
     x, chosen = sequences(), torch.tensor([False, True, True, False, True, False])
     output, attribution = attribute_and_predict(Model(), x, chosen, lambda out: read(out)[:, 0])
     assert torch.allclose(read(output), smooth_network(norm)(x))
-    more = output["more"] if shape == "dict" else output[1]
+    more = output["more"] if isinstance(output, dict) else output[1]
     assert torch.equal(more[0], x.sum(2))
     assert more[1] is None
-    assert type(output) is {"dict": dict, "named": Heads, "list": list}[shape]
+    expected = {"dict": dict, "mapping": dict, "named": Heads, "list": list}
+    assert type(output) is expected[shape]
     assert attribution.observed.shape == (3, 40)
 
 
