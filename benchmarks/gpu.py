@@ -131,7 +131,7 @@ def alone(problem: Problem, members: int, precision: Precision = "float32") -> S
     """One after another: a step of one network."""
     network, part = problem.network(0), problem.part(0)
     objective = Objective(
-        network, problem.built, part.regularisation, part.luck, precision=precision
+        network, problem.built, part.regularisation, part.streams, precision=precision
     )
     optimiser, batch = Adam(network.parameters(), 1e-3), problem.batch(1)
 
@@ -210,13 +210,13 @@ class Way:
 WAYS = (
     Way("one after another", alone, kinds=(BINARY, PLAIN, PROFILE), only_one=True),
     Way("ensemble, grouped convolutions", ensemble, kinds=(BINARY, PLAIN, PROFILE)),
-    Way("ensemble, matrix products", ensemble, products),
+    Way("ensemble, matrix products", ensemble, products, kinds=(BINARY,)),
     Way("ensemble, no size from the data", _fixed),
     Way("ensemble, bfloat16", partial(ensemble, precision="bf16")),
     Way("ensemble, TF32", ensemble, tf32, gpu_only=True),
     # last: what fails in the middle of a capture may leave something behind
     Way("no size from the data, one CUDA graph", graph, gpu_only=True),
-    Way("the same, matrix products", graph, products, gpu_only=True),
+    Way("the same, matrix products", graph, products, kinds=(BINARY,), gpu_only=True),
     Way("compiled, torch.func.grad inside", _compiled, kinds=(PLAIN,)),
 )
 

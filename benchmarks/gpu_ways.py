@@ -13,10 +13,14 @@ from torch.func import functional_call, grad
 
 from priorbench import Attribution, Batch, Prior, Task
 from priorbench.attribution.differentiable import InputXGradient
-from priorbench.autograd import layers
-from priorbench.autograd.layer_chain import Gate
-from priorbench.autograd.layers import Convolution, Made, Parameters, Second, Seen
-from priorbench.autograd.nested import map_tensors
+from priorbench.autograd import StatisticsGate, layer_chain, map_tensors
+from priorbench.autograd.layers import (
+    Convolution,
+    LayerOutput,
+    Parameters,
+    SavedLayer,
+    SecondDerivatives,
+)
 from priorbench.training.ensemble.stacked_networks import StackedNetworks
 
 Step = Callable[[], Any]
@@ -26,41 +30,41 @@ Step = Callable[[], Any]
 class ProductConvolution(Convolution):
     """A convolution as one batched matrix product over groups, of windows that are written out."""
 
-    def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
+    def forward(self, value: torch.Tensor, parameters: Parameters) -> LayerOutput:
         """See Layer.forward."""
         weight, bias = parameters
         assert weight is not None
         result = self._product(
             self._windows(value, weight.shape[2], self.padding), weight, len(value)
         )
-        return Made(result if bias is None else result + bias[:, None])
+        return LayerOutput(result if bias is None else result + bias[:, None])
 
-    def second(self, slope: torch.Tensor, gradient: torch.Tensor, seen: Seen) -> Second:
+    def second_derivatives(
+        self, slope: torch.Tensor, gradient: torch.Tensor, saved: SavedLayer
+    ) -> SecondDerivatives:
         """See Layer.second."""
-        weight = seen.parameters[0]
-        assert weight is not None
+        weight = saved.weight
         windows = self._windows(slope, weight.shape[2], self.padding)
         by_weight = self._by_weight(gradient, windows, weight)
-        return Second(self._product(windows, weight, len(slope)), (by_weight, None))
+        return SecondDerivatives(self._product(windows, weight, len(slope)), (by_weight, None))
 
     def _gradients(
         self,
         gradient: torch.Tensor,
         value: torch.Tensor,
-        weight: torch.Tensor | None,
-        asked: tuple[bool, bool, bool],
+        weight: torch.Tensor,
+        needed: tuple[bool, bool, bool],
     ) -> Any:
-        assert weight is not None
         by_input = by_weight = None
         width = weight.shape[2]
-        if asked[0]:
+        if needed[0]:
             around = self.dilation * (width - 1) - self.padding
             turned = torch.unflatten(weight.flip(2), 0, (self.groups, -1))
             turned = turned.transpose(1, 2).flatten(0, 1)
             by_input = self._product(self._windows(gradient, width, around), turned, len(gradient))
-        if asked[1]:
+        if needed[1]:
             by_weight = self._by_weight(gradient, self._windows(value, width, self.padding), weight)
-        return by_input, by_weight, gradient.sum((0, 2)) if asked[2] else None
+        return by_input, by_weight, gradient.sum((0, 2)) if needed[2] else None
 
     def _windows(self, value: torch.Tensor, width: int, padding: int) -> torch.Tensor:
         """(G, C * width, B * L') of (B, G * C, L): all windows, written out."""
@@ -89,12 +93,12 @@ class ProductConvolution(Convolution):
 @contextmanager
 def products() -> Iterator[None]:
     """Layers that are recognised within the block convolve by matrix products."""
-    before = layers.Convolution
-    layers.Convolution = ProductConvolution  # type: ignore[misc]
+    before = layer_chain.Convolution
+    layer_chain.Convolution = ProductConvolution  # type: ignore[misc]
     try:
         yield
     finally:
-        layers.Convolution = before  # type: ignore[misc]
+        layer_chain.Convolution = before  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ class Fixed:
         points = apart[0][:, :cut].detach().clone().requires_grad_()
         parts = [[points, *(value[:, :cut] for value in apart[1:])]]
         parts += [[value[:, cut:] for value in apart]] if cut < size else []
-        gate = Gate(points, count)
+        gate = StatisticsGate(points, count)
         outputs = self.members.forward(parts, gate, len(parts))
         scalars = self.task.target(_flat(outputs[0]))
         with gate.closed():

@@ -98,7 +98,7 @@ def _ours(dataset: Dataset, batch_norm: bool) -> Callable[[], tuple[float, float
         Regularisation(prior.parts(1.0, "binary"), load_attribution("input-x-gradient")),
         dataset,
         schedule=Schedule(epochs=1, batch_size=BATCH),
-        luck=RandomStreams(0, ("loop",), 0),
+        streams=RandomStreams(0, ("loop",), 0),
     )
 
     def epoch() -> tuple[float, float]:

@@ -21,7 +21,7 @@ class Dropout(Prior):
     default_weights: ClassVar[Mapping[str, float]] = {"*": 0.1}
 
     def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
-        """Let each dense layer drop its inputs; its weights keep their names.
+        """Make each dense layer drop its inputs; its weights keep their names.
 
         Raises:
             UserError: if there is no dense layer.
@@ -34,7 +34,7 @@ class Dropout(Prior):
         return model
 
     def weight_bound(self, task: str) -> float:
-        """A probability lies below 1."""
+        """Return 1, below which a probability must stay."""
         return 1.0
 
     def check_weight(self, weight: float) -> None:
@@ -46,10 +46,14 @@ class Dropout(Prior):
 
 @dataclass(frozen=True)
 class DropInput:
-    """A hook that drops a layer's input while the layer is in training mode."""
+    """A hook that drops a layer's input while the layer is in training mode.
+
+    Attributes:
+        probability: probability of dropping a value.
+    """
 
     probability: float
 
     def __call__(self, layer: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The inputs with the first one dropped."""
+        """Return the inputs, with dropout applied to the first."""
         return F.dropout(inputs[0], self.probability, layer.training), *inputs[1:]

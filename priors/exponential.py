@@ -21,8 +21,8 @@ _ACTIVATIONS = (
     torch.nn.Tanh,
     torch.nn.Sigmoid,
 )
-# what may stand between a convolution and its activation
-_PASSED = (
+# modules that may stand between a convolution and its activation
+_BETWEEN = (
     torch.nn.BatchNorm1d,
     torch.nn.GroupNorm,
     torch.nn.InstanceNorm1d,
@@ -38,7 +38,7 @@ class Exponential(Prior):
     """The activation after the first convolution becomes exp(x).
 
     A network whose first layer amplifies exponentially has to keep its background low, which
-    makes first-layer filters look like motifs. There is no strength to choose: the weight is 1.
+    makes first-layer filters look like motifs. The strength cannot be chosen: the weight is 1.
     """
 
     summary: ClassVar[str] = "exponential activation after the first convolution (weight 1)"
@@ -55,7 +55,7 @@ class Exponential(Prior):
         layers = [(path, m) for path, m in model.named_modules() if not list(m.children())]
         first = next((i for i, (_, m) in enumerate(layers) if isinstance(m, torch.nn.Conv1d)), None)
         following = [] if first is None else layers[first + 1 :]
-        after = next(((p, m) for p, m in following if not isinstance(m, _PASSED)), None)
+        after = next(((p, m) for p, m in following if not isinstance(m, _BETWEEN)), None)
         if first is None or after is None or not isinstance(after[1], _ACTIVATIONS):
             raise UserError(
                 "exponential: no activation module after the first Conv1d of the model; write "
@@ -79,16 +79,16 @@ class Exp(torch.nn.Module):
     elementwise = True
 
     def __init__(self) -> None:
-        """Wait for the convolution."""
+        """Start before the first call of the convolution."""
         super().__init__()
         self.calls = 0
 
     def begin(self, layer: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
-        """Hook of the first convolution."""
+        """Reset the count of calls; a hook of the first convolution."""
         self.calls = 0
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
-        """Of the shape of ``value``; UserError if other layers use this activation as well."""
+        """Return exp(value); UserError if other layers use this activation too."""
         self.calls += 1
         if self.calls > 1:
             raise UserError(

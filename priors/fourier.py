@@ -27,17 +27,17 @@ class Fourier(AttributionPrior):
     zero attribution has penalty 1 and gradient 0.
 
     Attributes:
-        boundary: what the transform takes to lie beyond the ends of the window: ``periodic``, the
-            other end, as published; ``reflect``, the mirror image, so that nothing wraps around
-            and nothing jumps (the magnitudes are those of the DCT-II); ``zero``, as many zeros
-            again; ``taper``, the other end again, but after a Tukey window has let both ends fade.
+        boundary: the continuation of the window beyond its ends: ``periodic``, the other end, as
+            published; ``reflect``, the mirror image, so that nothing wraps around and nothing
+            jumps (the magnitudes are those of the DCT-II); ``zero``, as many zeros again;
+            ``taper``, the other end, after a Tukey window has faded both ends.
         frequency_limit: the cut, in cycles per base; 0.15 is the paper's bin 150 of 1,000 bp.
         softness: exponent of the weights' decline past the cut, counted in bins of 1 / L; 0 is a
             hard cut (the published code writes None).
-        taper_share: share of the window that fades, half of it at either end, for
+        taper_share: share of the window that fades, half of it at either end, if
             ``boundary=taper``.
-        smooth_sigma: as for every attribution prior, but 3 bp by default, as published; past the
-            ends the smoothing sees zeros, or the mirror image with ``boundary=reflect``.
+        smooth_sigma: standard deviation of the Gaussian smoothing in bp, 3 as published; beyond
+            the ends it reads zeros, or the mirror image if ``boundary=reflect``.
     """
 
     summary: ClassVar[str] = "penalises the share of high frequencies in the attribution"
@@ -66,11 +66,11 @@ class Fourier(AttributionPrior):
 
     @property
     def cut(self) -> float | None:
-        """1 / frequency_limit, in bp."""
+        """Return 1 / frequency_limit, in bp; None for a limit of 0."""
         return 1 / self.frequency_limit if self.frequency_limit else None
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
-        """(B,) penalty between 0 and 1."""
+        """Return the penalty (B,) of each example, between 0 and 1."""
         track = unit(self.raw_track(attribution), 1)
         extended = self.extended(track)
         spectrum = torch.fft.rfft(extended, dim=1).abs()
@@ -81,7 +81,7 @@ class Fourier(AttributionPrior):
         return 1 - low
 
     def extended(self, track: torch.Tensor) -> torch.Tensor:
-        """(B, L) or (B, 2 L): the smoothed track as the transform sees it."""
+        """Return the smoothed track that is transformed, (B, L) or (B, 2 L)."""
         if self.boundary == "reflect":
             return smooth(
                 torch.cat([track, track.flip(1)], 1), self.smooth_sigma, beyond="circular"
@@ -95,11 +95,11 @@ class Fourier(AttributionPrior):
         return smoothed * tukey(track.shape[1], self.taper_share).to(track)
 
     def frequency_weights(self, length: int, extended: int) -> torch.Tensor:
-        """(extended // 2 + 1,) float64 weights of the real FFT's bins.
+        """Return the weights (extended // 2 + 1,), float64, of the real FFT's bins.
 
         Args:
-            length: of the window, in bp.
-            extended: length of what is transformed, in bp.
+            length: length of the window in bp.
+            extended: length of the transformed track in bp.
         """
         lengths = (length, extended)
         return _weights(self, lengths, torch.float64, torch.device("cpu")).clone()
@@ -109,7 +109,7 @@ class Fourier(AttributionPrior):
 def _weights(
     prior: Fourier, lengths: tuple[int, int], dtype: torch.dtype, device: torch.device
 ) -> torch.Tensor:
-    """See Fourier.frequency_weights."""
+    """Compute the weights of ``Fourier.frequency_weights`` once for each prior and length."""
     length, extended = lengths
     # in units of 1 / length: whole numbers, or halves where the track was extended
     frequency = np.arange(extended // 2 + 1) * (length / extended)
@@ -121,7 +121,7 @@ def _weights(
 
 
 def tukey(length: int, share: float) -> torch.Tensor:
-    """(length,) float64 Tukey window, symmetric, as ``scipy.signal.windows.tukey``."""
+    """Return the symmetric Tukey window (length,), float64, of ``scipy.signal.windows.tukey``."""
     position = torch.arange(length, dtype=torch.float64)
     from_end = torch.minimum(position, length - 1 - position) / max(length - 1, 1)
     return 0.5 * (1 - torch.cos(torch.pi * (2 * from_end / share).clamp(max=1)))

@@ -23,9 +23,9 @@ class Gini(AttributionPrior):
     one. A zero attribution has penalty 0 and gradient 0.
 
     Attributes:
-        form: ``sequence``, of every sequence; or ``global``, of the mean of a over the penalised
-            examples of the batch, as published for features that mean the same in every example
-            (positions of a sequence do not).
+        form: ``sequence`` for the coefficient of every sequence; ``global`` for that of the mean
+            of a over the penalised examples of the batch, as published for features that mean the
+            same in every example (positions of a sequence do not).
     """
 
     summary: ClassVar[str] = "rewards attributions that are concentrated on few positions"
@@ -37,11 +37,11 @@ class Gini(AttributionPrior):
     form: Literal["sequence", "global"] = "sequence"
 
     def default_weight(self, task: str) -> float:
-        """0.03 for the global form, which fails to train at the other's weight."""
+        """Return 0.03 for the global form, which fails to train at the other's weight."""
         return 0.03 if self.form == "global" else super().default_weight(task)
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
-        """(B,) penalty between -2 and 0 for attributions without sign; all equal if global."""
+        """Return the penalty (B,), -2 to 0 for attributions without sign; all equal if global."""
         track = self.track(attribution)
         count, length = track.shape
         if self.form == "global":

@@ -16,8 +16,8 @@ from priorbench.components.prior_bases import at_least_float32
 class GradientL2(GradientPrior):
     """Mean over positions of the squared gradient, mean_i sum_b g_ib ** 2, of all four bases b.
 
-    The gradient is the target's, where the publications take the loss's: what is regularised is
-    what is read. Not scale-free: shrinking all gradients lowers it.
+    The gradient is that of the target, which attributions show, where the publications take that
+    of the loss. The penalty is not scale-free: shrinking all gradients lowers it.
     """
 
     summary: ClassVar[str] = "penalises the squared gradient of all four bases"
@@ -28,5 +28,5 @@ class GradientL2(GradientPrior):
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
-        """(B,) penalty in units of the target, squared."""
+        """Return the penalty (B,), in squared units of the target."""
         return at_least_float32(attribution.gradient).square().sum(dim=1).mean(dim=1)

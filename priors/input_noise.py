@@ -25,6 +25,6 @@ class InputNoise(Prior):
     def augment(
         self, sequence: torch.Tensor, weight: float, generator: torch.Generator
     ) -> torch.Tensor:
-        """(B, 4, L) noisy input."""
+        """Return the noisy input (B, 4, L)."""
         noise = torch.empty_like(sequence).normal_(generator=generator)
         return sequence + weight * noise

@@ -15,7 +15,7 @@ from priorbench import Attribution, AttributionPrior, Batch
 class L1(AttributionPrior):
     """Mean absolute attribution, mean_i |a_i|, with a the (smoothed) attribution.
 
-    Not scale-free: shrinking all attributions lowers it.
+    It is not scale-free: shrinking all attributions lowers it.
     """
 
     summary: ClassVar[str] = "penalises the mean absolute attribution"
@@ -24,5 +24,5 @@ class L1(AttributionPrior):
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
-        """(B,) penalty in units of the target."""
+        """Return the penalty (B,), in units of the target."""
         return self.track(attribution).abs().mean(dim=1)

@@ -15,7 +15,7 @@ from priorbench import Attribution, AttributionPrior, Batch
 class L2(AttributionPrior):
     """Mean squared attribution, mean_i a_i ** 2, with a the (smoothed) attribution.
 
-    Not scale-free: shrinking all attributions lowers it.
+    It is not scale-free: shrinking all attributions lowers it.
     """
 
     summary: ClassVar[str] = "penalises the mean squared attribution"
@@ -24,5 +24,5 @@ class L2(AttributionPrior):
     default_weights: ClassVar[Mapping[str, float]] = {"*": 3.0}
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
-        """(B,) penalty in units of the target, squared."""
+        """Return the penalty (B,), in squared units of the target."""
         return self.track(attribution).square().mean(dim=1)

@@ -32,8 +32,8 @@ class OffSimplex(GradientPrior):
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
-        """(B,) penalty between 0 and pi / 2."""
-        # position by position: what matters is the direction, and squares would underflow
+        """Return the penalty (B,), between 0 and pi / 2."""
+        # position by position: only the direction matters, and squares would underflow
         gradient = unit(at_least_float32(attribution.gradient), 1)
         mean = gradient.mean(dim=1)
         along = torch.linalg.vector_norm(gradient - mean[:, None], dim=1)

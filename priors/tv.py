@@ -25,7 +25,7 @@ class TotalVariation(AttributionPrior):
     it; it does not lower the default. A zero attribution has penalty 0 and gradient 0.
 
     Attributes:
-        form: ``scale-free``, or ``published`` for the pixel prior in one dimension.
+        form: ``scale-free``, or ``published`` for the published pixel prior in one dimension.
     """
 
     summary: ClassVar[str] = "penalises differences between neighbouring attributions"
@@ -37,15 +37,15 @@ class TotalVariation(AttributionPrior):
 
     @property
     def scale_free(self) -> bool:
-        """By the option ``form``."""
+        """Whether the option ``form`` is scale-free."""
         return self.form == "scale-free"
 
     def default_weight(self, task: str) -> float:
-        """0.01 for the published form, whose values grow with the length and the target's unit."""
+        """Return 0.01 for the published form, which grows with the length and the target."""
         return 0.01 if self.form == "published" else super().default_weight(task)
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
-        """(B,) penalty, between 0 and 2 where it is scale-free."""
+        """Return the penalty (B,), between 0 and 2 in the scale-free form."""
         track = self.track(attribution)
         if self.form == "published":
             return track.diff(dim=1).abs().sum(dim=1)

@@ -13,7 +13,7 @@ from priorbench import Penalty, UserError
 
 @dataclass(frozen=True)
 class WeightL1(Penalty):
-    """sum |w| over the weights of convolutions and dense layers.
+    """The sum of |w| over the weights of convolutions and dense layers.
 
     Biases and the scales of batch norm (parameters of one dimension) are left out.
     """
@@ -23,7 +23,7 @@ class WeightL1(Penalty):
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1e-4}
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
-        """() penalty; UserError for a model without such weights."""
+        """Return the penalty (); UserError for a model without such weights."""
         terms = [parameter.abs().sum() for parameter in model.parameters() if parameter.dim() > 1]
         if not terms:
             raise UserError("the model has no weights of more than one dimension to penalise")

@@ -13,7 +13,7 @@ from priorbench import Penalty, UserError
 
 @dataclass(frozen=True)
 class WeightL2(Penalty):
-    """sum w ** 2 over the weights of convolutions and dense layers.
+    """The sum of w ** 2 over the weights of convolutions and dense layers.
 
     Biases and the scales of batch norm (parameters of one dimension) are left out.
     """
@@ -23,7 +23,7 @@ class WeightL2(Penalty):
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1e-3}
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
-        """() penalty; UserError for a model without such weights."""
+        """Return the penalty (); UserError for a model without such weights."""
         terms = [
             parameter.square().sum() for parameter in model.parameters() if parameter.dim() > 1
         ]

@@ -1,1 +1,1 @@
-"""Networks by name, one file each and nothing else; how they are trained belongs in `training`."""
+"""Networks by name, one file each; their training belongs in `training`."""

@@ -1,4 +1,4 @@
-"""What architectures share."""
+"""Parts that architectures share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from priorbench.errors import UserError
 
 
 def refuse_profiles(name: str, shape: NetworkShape) -> None:
-    """Raise UserError if a network of numbers is asked for profiles."""
+    """Raise UserError if the task requires profiles, which a network of numbers cannot predict."""
     if shape.profile:
         raise UserError(
             f"architecture {name} predicts numbers, and this task wants profiles; use bpnet"
@@ -20,18 +20,18 @@ def refuse_profiles(name: str, shape: NetworkShape) -> None:
 
 
 def remedy(scale: Scale) -> str:
-    """What to do about a window that is too short."""
+    """Return advice for a window that is too short."""
     if scale == "smoke":
         return "give longer sequences"
     return "use a smaller --scale, or longer sequences"
 
 
 def with_batch_norm(layer: torch.nn.Conv1d | torch.nn.Linear) -> list[torch.nn.Module]:
-    """A layer and batch norm of what it gives; the layer's bias stays as it was drawn.
+    """Return a layer and batch norm of its result; the layer's bias stays as it was drawn.
 
-    Batch norm takes away whatever a bias adds. Its gradient is 0 but for rounding, of which Adam
-    would make steps of full size: nothing in training, but the running mean, which lags behind,
-    would carry them into every evaluation.
+    Batch norm subtracts whatever a bias adds. The gradient of the bias is 0 except for rounding,
+    which Adam would turn into steps of full size. They would not matter in training, but the
+    running mean, which lags behind, would carry them into every evaluation.
     """
     assert layer.bias is not None
     layer.bias.requires_grad = False
@@ -43,10 +43,10 @@ class Pooled:
     """Sizes of a network of pooled convolutions.
 
     Attributes:
-        filters: of each convolution.
-        widths: of each convolution, in positions; 'same' padding.
-        pools: of each max-pooling; 1 for none.
-        dense: units of the dense layers before the output.
+        filters: number of filters of each convolution.
+        widths: width of each convolution, in positions; 'same' padding.
+        pools: width of each max-pooling; 1 for none.
+        dense: number of units of each dense layer before the output.
     """
 
     filters: tuple[int, ...]
@@ -58,9 +58,9 @@ class Pooled:
 def pooled_layers(
     name: str, shape: NetworkShape, scale: Scale, sizes: Pooled, *, batch_norm: bool
 ) -> list[torch.nn.Module]:
-    """Convolution, (batch norm,) rectifier and pooling, repeated; then the dense layers.
+    """Return convolution, (batch norm,) rectifier and pooling, repeated; then the dense layers.
 
-    What is left of the window beyond the last whole pool is pooled too, so that every base counts.
+    The rest of the window beyond the last whole pool is pooled too, so that every base counts.
 
     Raises:
         UserError: if the window is shorter than one pooled position.

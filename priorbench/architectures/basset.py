@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from priorbench.components.architecture import Architecture, NetworkShape, Scale
+from priorbench.autograd import LayerChain
+from priorbench.components.contracts import Architecture, NetworkShape, Scale
 
 from ._shared import Pooled, pooled_layers, refuse_profiles
 
@@ -23,15 +24,13 @@ _SIZES: dict[Scale, Pooled] = {
 class Basset(Architecture):
     """Padded convolutions, batch norm, rectifier and max-pooling, three times; dense layers.
 
-    Without the published dropout: dropout is a prior here.
+    The published dropout is left out: dropout is a prior here.
     """
 
     summary: ClassVar[str] = "three pooled convolutions with batch norm, two dense layers"
     citation: ClassVar[str] = "Kelley, Snoek & Rinn, Genome Research 2016"
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
-        """See Architecture.build."""
+        """Build the network; UserError for profiles or a window that is too short."""
         refuse_profiles("basset", shape)
-        return torch.nn.Sequential(
-            *pooled_layers("basset", shape, scale, _SIZES[scale], batch_norm=True)
-        )
+        return LayerChain(*pooled_layers("basset", shape, scale, _SIZES[scale], batch_norm=True))

@@ -33,8 +33,8 @@ _SIZES: dict[Scale, _BpNetSizes] = {
 class BpNet(Architecture):
     """A convolution, residual convolutions of width 3 with dilations 1, 2, 4, ..., no padding.
 
-    Profiles: one wide convolution gives the logits, which a convolution of width one joins with
-    the control tracks; log counts come from the mean of the tower's positions and the log of
+    For profiles one wide convolution computes the logits, which a convolution of width one joins
+    with the control tracks; log counts come from the mean of the tower's positions and the log of
     the controls' total. An offset is added to the logits, as ChromBPNet adds its bias model
     (Pampari et al. 2024). Numbers come from the mean of the positions.
     """
@@ -43,7 +43,7 @@ class BpNet(Architecture):
     citation: ClassVar[str] = "Avsec et al., Nature Genetics 2021"
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
-        """See Architecture.build."""
+        """Build the network; UserError for a window that is too short."""
         sizes = _SIZES[scale]
         lost = sizes.first - 1 + 2 * (2**sizes.dilated - 1)
         needed = lost + max(shape.profile + sizes.head - 1, 1)
@@ -60,7 +60,7 @@ class BpNet(Architecture):
 
 
 class _Tower(torch.nn.Module):
-    """(B, 4, L) to (B, filters, L - lost)."""
+    """The convolutions, from (B, 4, L) to (B, filters, L - lost)."""
 
     def __init__(self, sizes: _BpNetSizes) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class _Tower(torch.nn.Module):
             torch.nn.Conv1d(sizes.filters, sizes.filters, 3, dilation=2**layer)
             for layer in range(sizes.dilated)
         )
-        # a module, so that DeepLIFT finds it
+        # a module, so that DeepLIFT recognises it
         self.rectifier = torch.nn.ReLU()
 
     def forward(self, sequence: torch.Tensor) -> torch.Tensor:

@@ -32,11 +32,11 @@ _SIZES: dict[Scale, _DeepBindSizes] = {
 class DeepBind(Architecture):
     """Padded convolution and rectifier, maximum and mean over positions, one hidden layer.
 
-    For short windows, of which there are few. More and shorter filters than the published 16 of
-    width 24, without the published dropout: dropout is a prior here.
+    It suits short windows and few examples. It has more and shorter filters than the published 16
+    of width 24. The published dropout is left out: dropout is a prior here.
 
     Attributes:
-        batch_norm: batch norm before the rectifier of the convolution; published without.
+        batch_norm: whether batch norm precedes the rectifier of the convolution; not published.
     """
 
     summary: ClassVar[str] = "one convolution, maximum and mean over the window, one dense layer"
@@ -45,7 +45,7 @@ class DeepBind(Architecture):
     batch_norm: bool = True
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
-        """See Architecture.build."""
+        """Build the network; UserError for profiles or a window that is too short."""
         refuse_profiles("deepbind", shape)
         sizes = _SIZES[scale]
         if shape.length < sizes.width:
@@ -65,11 +65,11 @@ class DeepBind(Architecture):
 
 
 class _MaximumAndMean(torch.nn.Module):
-    """(B, C, L) to (B, 2 C)."""
+    """Maximum and mean over positions, from (B, C, L) to (B, 2 C)."""
 
     def __init__(self, length: int) -> None:
         super().__init__()
-        # a module, so that DeepLIFT finds it
+        # a module, so that DeepLIFT recognises it
         self.maximum = torch.nn.MaxPool1d(length)
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:

@@ -23,15 +23,15 @@ _SIZES: dict[Scale, Pooled] = {
 class DeepSea(Architecture):
     """Padded convolutions and rectifiers, pooled twice; one dense layer; no batch norm.
 
-    Of width 9 where the published ones have 8, so that padding is the same on both sides, and
-    without the published dropout: dropout is a prior here.
+    The width is 9 where the published one is 8, so that padding is the same on both sides. The
+    published dropout is left out: dropout is a prior here.
     """
 
     summary: ClassVar[str] = "three convolutions of width 9, pooled twice, one dense layer"
     citation: ClassVar[str] = "Zhou & Troyanskaya, Nature Methods 2015"
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
-        """See Architecture.build."""
+        """Build the network; UserError for profiles or a window that is too short."""
         refuse_profiles("deepsea", shape)
         return torch.nn.Sequential(
             *pooled_layers("deepsea", shape, scale, _SIZES[scale], batch_norm=False)

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import torch
 
-from priorbench.components.architecture import Architecture, NetworkShape, Scale
+from priorbench.autograd import LayerChain
+from priorbench.components.contracts import Architecture, NetworkShape, Scale
 from priorbench.errors import UserError
 
 from ._shared import refuse_profiles, remedy, with_batch_norm
@@ -34,10 +35,10 @@ _SIZES: dict[Scale, _ThreeConvSizes] = {
 class ThreeConv(Architecture):
     """Convolutions without padding, max-pooling, two dense layers, one output layer.
 
-    What is left of the window beyond the last whole pool is pooled too, so that every base counts.
+    The rest of the window beyond the last whole pool is pooled too, so that every base counts.
 
     Attributes:
-        batch_norm: batch norm before every rectifier, as published.
+        batch_norm: whether batch norm precedes every rectifier, as published.
     """
 
     summary: ClassVar[str] = "three convolutions, max-pool, two dense layers (the paper's)"
@@ -46,7 +47,7 @@ class ThreeConv(Architecture):
     batch_norm: bool = True
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
-        """See Architecture.build."""
+        """Build the network; UserError for profiles or a window that is too short."""
         refuse_profiles("three-conv", shape)
         sizes = _SIZES[scale]
         after = shape.length - sum(width - 1 for width in sizes.widths)
@@ -67,7 +68,7 @@ class ThreeConv(Architecture):
             layers += self._activated(torch.nn.Linear(channels, units))
             channels = units
         layers.append(torch.nn.Linear(channels, shape.outputs))
-        return torch.nn.Sequential(*layers)
+        return LayerChain(*layers) if self.batch_norm else torch.nn.Sequential(*layers)
 
     def _activated(self, layer: torch.nn.Conv1d | torch.nn.Linear) -> list[torch.nn.Module]:
         return [*(with_batch_norm(layer) if self.batch_norm else [layer]), torch.nn.ReLU()]

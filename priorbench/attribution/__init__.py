@@ -1,3 +1,3 @@
-"""Ways to attribute a prediction to bases, in training and of a trained network; what is scored
-of them belongs in `metrics`.
+"""Attribution methods, for penalties in training and for trained networks; their scores belong
+in `metrics`.
 """

@@ -1,6 +1,6 @@
-"""Differentiable attributions: what a prior's penalty sees, in any training loop.
+"""Differentiable attributions: the input of a prior's penalty, in any training loop.
 
-Each way to attribute is a small class, chosen with ``--train-attribution``, and a function of
+Each attribution method is a small class, chosen with ``--train-attribution``, and a function of
 the same name for use alone. All leave the caller's model as it is: its mode, the gradient flags
 and gradients of its parameters; all follow the device and dtype of ``sequence``.
 
@@ -10,7 +10,6 @@ held fixed: an attribution is the gradient of one example's target by that examp
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,9 +18,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from priorbench.autograd.forward import forward_parts, modules_of
-from priorbench.autograd.layer_chain import Gate
-from priorbench.autograd.nested import join_trees, map_tensors
+from priorbench.autograd import StatisticsGate, forward_parts, join_trees, map_tensors
 from priorbench.components import specs
 from priorbench.components.prior import Attribution
 from priorbench.errors import UserError, unknown
@@ -35,7 +32,7 @@ class Path:
     """Points at which gradients are taken, between references and inputs.
 
     Attributes:
-        points: (K, k, 4, L), K of them for each of k examples.
+        points: (K, k, 4, L), K points for each of k examples.
         difference: (k, 4, L) input - reference.
     """
 
@@ -44,8 +41,8 @@ class Path:
 
 
 @dataclass(frozen=True)
-class AttributionMethod(ABC):
-    """A way to attribute that a penalty can be differentiated through."""
+class AttributionMethod:
+    """An attribution method that a penalty can be differentiated through."""
 
     summary: ClassVar[str]
     citation: ClassVar[str]
@@ -55,12 +52,26 @@ class AttributionMethod(ABC):
     def path(
         self, sequence: torch.Tensor, applies: torch.Tensor, generator: torch.Generator | None
     ) -> Path | None:
-        """Where to take gradients: (B, 4, L) and (B,) bool; None for the inputs themselves."""
+        """Return where gradients are taken, or None for the inputs themselves.
+
+        Args:
+            sequence: (B, 4, L) inputs of the batch.
+            applies: (B,) bool, the k examples to attribute.
+            generator: generator to draw from.
+
+        Raises:
+            ValueError: if the method draws and there is no generator.
+        """
         return None
 
-    @abstractmethod
     def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
-        """The attribution from two (k, 4, L): mean gradient, and input - reference (or input)."""
+        """Return the attribution; gradient times difference, unless a method overrides it.
+
+        Args:
+            gradient: (k, 4, L) mean gradient over the path.
+            difference: (k, 4, L) input - reference, or the input where there is no path.
+        """
+        return Attribution(gradient, (gradient * difference).sum(dim=1))
 
 
 @dataclass(frozen=True)
@@ -69,10 +80,6 @@ class InputXGradient(AttributionMethod):
 
     summary: ClassVar[str] = "gradient x input"
     citation: ClassVar[str] = "Shrikumar et al. 2016, arXiv:1605.01713"
-
-    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
-        """See AttributionMethod.read."""
-        return Attribution(gradient, (gradient * difference).sum(dim=1))
 
 
 @dataclass(frozen=True)
@@ -83,19 +90,19 @@ class Gradient(AttributionMethod):
     citation: ClassVar[str] = "Simonyan, Vedaldi & Zisserman 2013, arXiv:1312.6034"
 
     def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
-        """See AttributionMethod.read."""
+        """Return the attribution, without the difference."""
         return Attribution(gradient, gradient.abs().sum(dim=1))
 
 
 @dataclass(frozen=True)
 class SimplexGradient(AttributionMethod):
-    """a_i = sum_b x_ib (g_ib - mean_b g_ib): what points off the simplex of bases is removed."""
+    """a_i = sum_b x_ib (g_ib - mean_b g_ib): without the component off the simplex of bases."""
 
     summary: ClassVar[str] = "gradient corrected to the simplex, x input"
     citation: ClassVar[str] = "Majdandzic, Rajesh & Koo, Genome Biology 2023"
 
     def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
-        """See AttributionMethod.read."""
+        """Return the attribution and the corrected gradient."""
         corrected = gradient - gradient.mean(dim=1, keepdim=True)
         return Attribution(corrected, (corrected * difference).sum(dim=1))
 
@@ -104,8 +111,8 @@ class SimplexGradient(AttributionMethod):
 class ExpectedGradients(AttributionMethod):
     """a_i = sum_b (x - r)_ib g_ib(r + u (x - r)), one sample of r and u a step, as published.
 
-    The reference r is another example of the batch, u is uniform between 0 and 1. Of a batch of
-    one there is no other, and the attribution is zero.
+    The reference r is another example of the batch, u is uniform between 0 and 1. A batch of one
+    example has no other, and the attribution is zero.
     """
 
     summary: ClassVar[str] = "expected gradients, one reference from the batch a step"
@@ -115,10 +122,10 @@ class ExpectedGradients(AttributionMethod):
     def path(
         self, sequence: torch.Tensor, applies: torch.Tensor, generator: torch.Generator | None
     ) -> Path:
-        """See AttributionMethod.path; ValueError without a generator."""
+        """Return one point between each example and another one; ValueError without a generator."""
         if generator is None:
             raise ValueError("expected gradients draw references: pass a torch.Generator")
-        # drawn for the whole batch, so that an example's draw does not hang on what is chosen
+        # drawn for the whole batch, so that an example's draw is the same whichever are chosen
         count, device = len(sequence), generator.device
         shift = torch.randint(1, max(count, 2), (count,), generator=generator, device=device)
         share = torch.empty(count, device=device).uniform_(generator=generator).to(sequence)
@@ -128,17 +135,13 @@ class ExpectedGradients(AttributionMethod):
         points = reference + share[applies][:, None, None] * difference
         return Path(points[None], difference)
 
-    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
-        """See AttributionMethod.read."""
-        return Attribution(gradient, (gradient * difference).sum(dim=1))
-
 
 @dataclass(frozen=True)
 class IntegratedGradients(AttributionMethod):
     """a_i = sum_b (x - r)_ib mean_k g_ib(r + (k - 1/2) / K (x - r)), k = 1 ... K.
 
     Attributes:
-        steps: K, points on the path; memory and time grow with it.
+        steps: K, the number of points on the path; memory and time grow with it.
         reference: r, all ``zero`` or ``uniform`` over the four bases (0.25 each).
     """
 
@@ -156,29 +159,25 @@ class IntegratedGradients(AttributionMethod):
     def path(
         self, sequence: torch.Tensor, applies: torch.Tensor, generator: torch.Generator | None
     ) -> Path:
-        """See AttributionMethod.path."""
+        """Return K points between reference and input."""
         reference = 0.25 if self.reference == "uniform" else 0.0
         difference = sequence[applies] - reference
         share = (torch.arange(self.steps).to(sequence) + 0.5) / self.steps
         return Path(reference + share[:, None, None, None] * difference, difference)
-
-    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
-        """See AttributionMethod.read."""
-        return Attribution(gradient, (gradient * difference).sum(dim=1))
 
 
 METHODS: dict[str, type[AttributionMethod]] = {
     specs.kebab(cls.__name__): cls
     for cls in (InputXGradient, Gradient, SimplexGradient, ExpectedGradients, IntegratedGradients)
 }
-"""by the name that ``--train-attribution`` takes"""
+"""attribution methods by the name that ``--train-attribution`` takes"""
 
 
 def load_attribution(spec: str) -> AttributionMethod:
-    """A way to attribute from a spec such as ``integrated-gradients:steps=16``.
+    """Build an attribution method from a spec such as ``integrated-gradients:steps=16``.
 
     Raises:
-        UserError: for an unknown name or option, with a did-you-mean.
+        UserError: if a name or option is unknown; the message suggests the nearest.
     """
     name, _ = specs.split_spec(spec)
     if name not in METHODS:
@@ -197,30 +196,30 @@ def attribute_and_predict(
     generator: torch.Generator | None = None,
     create_graph: bool = True,
 ) -> tuple[Any, Attribution]:
-    """One forward pass that also attributes some of the examples.
+    """Run one forward pass that also attributes some of the examples.
 
     Only the chosen examples pay for the second differentiation, unless the model cannot take its
     batch in parts (recurrent layers and attention beside batch norm in training mode, for
-    instance): then all do, with the same result. Which of the two is found out by trying both
-    when a model is first seen.
+    instance): then all do, with the same result. Both are tried when a model is first used.
 
     Args:
-        model: called with ``sequence`` and ``args``; gives (B, ...), or tuples, lists and
-            dictionaries of such. Examples may be coupled by batch norm only.
+        model: network that is called with ``sequence`` and ``args`` and returns (B, ...), or
+            tuples, lists and dictionaries of such. Examples may be coupled by batch norm only.
         sequence: (B, 4, L) one-hot, floating.
-        applies: (B,) bool, which examples to attribute; at least one.
-        target: maps the model's output to one scalar per example.
-        method: how to attribute; gradient x input if left out.
+        applies: (B,) bool, the examples to attribute; at least one.
+        target: function from the model's output to one scalar per example.
+        method: attribution method; gradient x input if left out.
         args: further arguments of the model, (B, ...) each, such as control tracks.
-        generator: for methods that draw.
-        create_graph: keep the graph, so that a penalty on the result can be differentiated.
+        generator: generator of methods that draw.
+        create_graph: whether to keep the graph, so that a penalty on the result can be
+            differentiated.
 
     Returns:
         the model's output in the order of ``sequence``, and the Attribution of the k chosen
         examples: gradient (k, 4, L), observed (k, L).
 
     Raises:
-        ValueError: for arguments of the wrong shape or dtype.
+        ValueError: if an argument has the wrong shape or dtype.
     """
     _check(sequence, applies, args)
     if torch.is_inference_mode_enabled():
@@ -240,21 +239,21 @@ def attribute_and_predict(
     path = method.path(sequence.detach(), applies, generator)
     reading = _Reading(method, path, target, create_graph)
     take = _at_inputs if path is None else _on_path
-    with torch.enable_grad(), twice_differentiable(model, wanted=create_graph):
+    with torch.enable_grad(), twice_differentiable(model, needed=create_graph):
         return take(model, (sequence, *args), applies, reading)
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """How to get from the model's output to attributions."""
+    """What leads from the model's output to attributions."""
 
     method: AttributionMethod
     path: Path | None
     target: Target
     create_graph: bool
 
-    def gradient(self, output: Any, points: torch.Tensor, gate: Gate) -> torch.Tensor:
-        """Of the target by the points; gradient's shape is that of the points."""
+    def gradient(self, output: Any, points: torch.Tensor, gate: StatisticsGate) -> torch.Tensor:
+        """Return the gradient of the target by the points, in their shape."""
         scalars = self.target(output)
         if scalars.shape != (len(points),):
             raise ValueError(
@@ -271,14 +270,14 @@ class _Reading:
 def _at_inputs(
     model: torch.nn.Module, inputs: Sequence[torch.Tensor], applies: torch.Tensor, reading: _Reading
 ) -> tuple[Any, Attribution]:
-    """Chosen examples and the rest as two parts of one batch."""
+    """Attribute at the inputs: the chosen examples and the rest are two parts of one batch."""
     order = torch.argsort(~applies, stable=True)
     ordered, count = [value[order] for value in inputs], int(applies.sum())
     chosen, rest = ([value[:count] for value in ordered], [value[count:] for value in ordered])
     # a leaf, unless the caller differentiates by the sequence too
-    wanted = chosen[0].requires_grad
-    points = chosen[0] = chosen[0] if wanted else chosen[0].detach().requires_grad_()
-    gate = Gate(None if wanted else points)
+    differentiated = chosen[0].requires_grad
+    points = chosen[0] = chosen[0] if differentiated else chosen[0].detach().requires_grad_()
+    gate = StatisticsGate(None if differentiated else points)
     parts = [chosen, rest] if count < len(order) else [chosen]
     outputs = forward_parts(model, parts, gate, len(parts))
     gradient = reading.gradient(outputs[0], points, gate)
@@ -293,25 +292,25 @@ def _at_inputs(
 def _on_path(
     model: torch.nn.Module, inputs: Sequence[torch.Tensor], applies: torch.Tensor, reading: _Reading
 ) -> tuple[Any, Attribution]:
-    """The batch, and points on the way to its chosen examples as guests."""
+    """Attribute along paths: the batch is one part, points on the paths are the other."""
     path = reading.path
     assert path is not None
     count = len(path.points)
     points = path.points.flatten(0, 1).detach().requires_grad_()
-    guests = [points, *(v[applies].repeat(count, *[1] * (v.dim() - 1)) for v in inputs[1:])]
-    gate = Gate(points)
-    output, at_points = forward_parts(model, [inputs, guests], gate, 1)
+    path_points = [points, *(v[applies].repeat(count, *[1] * (v.dim() - 1)) for v in inputs[1:])]
+    gate = StatisticsGate(points)
+    output, at_points = forward_parts(model, [inputs, path_points], gate, 1)
     gradient = reading.gradient(at_points, points, gate).view_as(path.points).mean(dim=0)
     return output, reading.method.read(gradient, path.difference)
 
 
 @contextmanager
-def twice_differentiable(model: torch.nn.Module, *, wanted: bool) -> Iterator[None]:
+def twice_differentiable(model: torch.nn.Module, *, needed: bool) -> Iterator[None]:
     """Choose kernels that have a second derivative, where torch has others too."""
-    if not wanted:
+    if not needed:
         yield
         return
-    recurrent = any(isinstance(module, torch.nn.RNNBase) for module in modules_of(model))
+    recurrent = any(isinstance(module, torch.nn.RNNBase) for module in model.modules())
     cudnn = torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
     with sdpa_kernel(SDPBackend.MATH), cudnn:
         yield
@@ -342,20 +341,22 @@ def input_x_gradient(
     args: Sequence[torch.Tensor] = (),
     create_graph: bool = True,
 ) -> Attribution:
-    """Gradient x input of every example (Shrikumar et al. 2016, arXiv:1605.01713).
+    """Return gradient x input of every example (Shrikumar et al. 2016, arXiv:1605.01713).
 
     Args:
-        model: called with ``sequence`` and ``args``; examples may be coupled by batch norm only.
+        model: network that is called with ``sequence`` and ``args``; examples may be coupled by
+            batch norm only.
         sequence: (B, 4, L) one-hot, floating; the result follows its device and dtype.
-        target: maps the model's output to (B,), the scalar to be attributed.
+        target: function from the model's output to (B,), the scalar to be attributed.
         args: further arguments of the model, (B, ...) each.
-        create_graph: keep the graph, so that a penalty on the result can be differentiated.
+        create_graph: whether to keep the graph, so that a penalty on the result can be
+            differentiated.
 
     Returns:
         Attribution with gradient (B, 4, L) and observed (B, L).
 
     Raises:
-        ValueError: for arguments of the wrong shape or dtype.
+        ValueError: if an argument has the wrong shape or dtype.
     """
     return _attribute(InputXGradient(), _Call(model, sequence, target, args, create_graph))
 
@@ -368,7 +369,7 @@ def gradient(
     args: Sequence[torch.Tensor] = (),
     create_graph: bool = True,
 ) -> Attribution:
-    """Gradient of every example; ``observed`` sums its absolute values over the four bases.
+    """Return the gradient of every example; ``observed`` sums its absolute values over bases.
 
     Arguments, result and errors are those of :func:`input_x_gradient`.
     """
@@ -383,7 +384,7 @@ def simplex_gradient(
     args: Sequence[torch.Tensor] = (),
     create_graph: bool = True,
 ) -> Attribution:
-    """Gradient less its mean over the four bases, x input (Majdandzic, Rajesh & Koo 2023).
+    """Return (gradient - its mean over bases) x input (Majdandzic, Rajesh & Koo 2023).
 
     Arguments, result and errors are those of :func:`input_x_gradient`.
     """
@@ -399,17 +400,19 @@ def expected_gradients(
     args: Sequence[torch.Tensor] = (),
     create_graph: bool = True,
 ) -> Attribution:
-    """One sample of expected gradients; references are other examples (Erion et al. 2021).
+    """Return one sample of expected gradients, with other examples as references.
 
-    Further arguments, result and errors are those of :func:`input_x_gradient`.
+    From Erion et al. 2021. Other arguments, result and errors are those of
+    :func:`input_x_gradient`. A single example has no reference, and its attribution is zero;
+    ``args`` stay those of the example along its whole path.
 
     Args:
-        model: as there.
-        sequence: as there; (B, 4, L) of at least two examples, or the attribution is zero.
-        target: as there.
-        generator: where reference and point on the path are drawn from.
-        args: as there; the example's own along its whole path.
-        create_graph: as there.
+        model: the network.
+        sequence: (B, 4, L) examples.
+        target: the scalar to be attributed.
+        generator: generator from which references and points on the paths are drawn.
+        args: further arguments of the model.
+        create_graph: whether to keep the graph.
     """
     call = _Call(model, sequence, target, args, create_graph)
     return _attribute(ExpectedGradients(), call, generator)
@@ -424,17 +427,18 @@ def integrated_gradients(
     args: Sequence[torch.Tensor] = (),
     create_graph: bool = True,
 ) -> Attribution:
-    """Integrated gradients (Sundararajan, Taly & Yan 2017); ``observed`` sums to f(x) - f(r).
+    """Return integrated gradients, of which ``observed`` sums to f(x) - f(r).
 
-    Further arguments, result and errors are those of :func:`input_x_gradient`.
+    From Sundararajan, Taly & Yan 2017. Other arguments, result and errors are those of
+    :func:`input_x_gradient`; ``args`` stay those of the example along its whole path.
 
     Args:
-        model: as there.
-        sequence: as there.
-        target: as there.
+        model: the network.
+        sequence: (B, 4, L) examples.
+        target: the scalar to be attributed.
         method: number of steps and reference; eight steps from zero if left out.
-        args: as there; the example's own along its whole path.
-        create_graph: as there.
+        args: further arguments of the model.
+        create_graph: whether to keep the graph.
     """
     call = _Call(model, sequence, target, args, create_graph)
     return _attribute(method or IntegratedGradients(), call)
@@ -442,7 +446,7 @@ def integrated_gradients(
 
 @dataclass(frozen=True)
 class _Call:
-    """What every function above is given."""
+    """The arguments that the functions above share."""
 
     model: torch.nn.Module
     sequence: torch.Tensor

@@ -1,8 +1,8 @@
-"""Attributions of trained models: what metrics score.
+"""Explainers: attributions of trained models, which metrics score.
 
-Each is a small class, chosen with ``--attributions``; :func:`load_explainer` gives one for use
-alone. What they draw (shuffled sequences, references) depends on the sequences and their places
-alone, so that all models that are compared are explained with the same references.
+Each is a small class, chosen with ``--attributions``; :func:`load_explainer` builds one for use
+alone. Their random draws (shuffled sequences, references) depend on the sequences and their places
+only, so that all models that are compared are explained with the same references.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
+from priorbench.autograd import tensors_in
 from priorbench.components import specs
 from priorbench.errors import UserError, unknown
 
@@ -30,13 +31,13 @@ class ExplainedModel:
     """A model and the sequences to explain.
 
     Attributes:
-        model: in eval mode; called with a sequence and ``args``.
-        target: maps the model's output to (B,), the scalar that is explained.
+        model: network in eval mode, called with a sequence and ``args``.
+        target: function from the model's output to (B,), the scalar that is explained.
         sequence: (k, 4, L) one-hot float; N is an all-zero column.
         args: further arguments of the model, (k, ...) each.
-        origin: (k, 4, L) what these sequences were before they were changed, from which references
-            are drawn, so that the change is all that differs; None for the sequences themselves.
-        turned: whether they are the reverse complements; then so are the references.
+        origin: (k, 4, L) the sequences before they were changed, from which references are drawn,
+            so that only the change differs; None for the sequences themselves.
+        turned: whether they are reverse complements; then the references are too.
     """
 
     model: torch.nn.Module
@@ -47,7 +48,7 @@ class ExplainedModel:
     turned: bool = False
 
     def at(self, rows: torch.Tensor) -> ExplainedModel:
-        """The sequences at ``rows``, (n,) int64."""
+        """Return the same for the sequences at ``rows``, (n,) int64."""
         return replace(
             self,
             sequence=self.sequence[rows],
@@ -57,32 +58,32 @@ class ExplainedModel:
 
     @property
     def sources(self) -> torch.Tensor:
-        """(k, 4, L) sequences from which references are drawn, as they were before any change."""
+        """Sequences (k, 4, L) before any change, from which references are drawn."""
         return self.sequence if self.origin is None else self.origin
 
     def facing(self, references: torch.Tensor) -> torch.Tensor:
-        """References (..., 4, L) on the strand of these sequences."""
+        """Return references (..., 4, L) on the strand of these sequences."""
         return references.flip(-2, -1) if self.turned else references
 
     def chunks(self, copies: int = 1) -> Iterator[ExplainedModel]:
-        """A few sequences at a time, so that ``copies`` of each fit in memory together."""
+        """Yield a few sequences at a time, so that ``copies`` of each fit in memory together."""
         count, length = len(self.sequence), self.sequence.shape[2]
         step = max(1, _BASES_AT_ONCE // (length * copies))
         for start in range(0, count, step):
             yield self.at(torch.arange(start, min(start + step, count)))
 
     def values(self, sequence: torch.Tensor) -> torch.Tensor:
-        """(k,) target of other sequences, (k, 4, L), with the arguments of these."""
+        """Return the target (k,) of other sequences, (k, 4, L), with the arguments of these."""
         with torch.no_grad():
             value: torch.Tensor = self.target(self.model(sequence, *self.args))
         return value
 
     def gradient(self, sequence: torch.Tensor) -> torch.Tensor:
-        """(k, 4, L) gradient of the target at other sequences, with the arguments of these."""
-        found = differentiable.input_x_gradient(
+        """Return the gradient (k, 4, L) at other sequences, with the arguments of these."""
+        attribution = differentiable.input_x_gradient(
             self.model, sequence, self.target, args=self.args, create_graph=False
         )
-        return found.gradient.detach()
+        return attribution.gradient.detach()
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ class Explanation:
 
     Attributes:
         attribution: (k, L) float32 on the CPU, one signed value per position.
-        expected: (k,) what each row should add up to, where the method promises that; else None.
+        expected: (k,) the value that each row should add up to, if the method promises one; else
+            None.
     """
 
     attribution: torch.Tensor
@@ -100,14 +102,14 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Explainer(ABC):
-    """A way to attribute a trained model's output to its input."""
+    """A method that attributes a trained model's output to its input."""
 
     summary: ClassVar[str]
     citation: ClassVar[str]
 
     @abstractmethod
     def explain(self, subject: ExplainedModel) -> Explanation:
-        """Attributions of all sequences of the subject; the same for the same sequences."""
+        """Return the attributions of all sequences; the same for the same sequences."""
 
 
 def _joined(parts: Sequence[Explanation]) -> Explanation:
@@ -123,7 +125,7 @@ class _AtInputs(Explainer):
     method: ClassVar[differentiable.AttributionMethod]
 
     def explain(self, subject: ExplainedModel) -> Explanation:
-        """See Explainer.explain."""
+        """Apply the method of the same name to the gradient at the sequences."""
         parts = []
         for part in subject.chunks():
             read = self.method.read(part.gradient(part.sequence), part.sequence)
@@ -151,7 +153,7 @@ class GradientExplainer(_AtInputs):
 
 @dataclass(frozen=True)
 class SimplexGradientExplainer(_AtInputs):
-    """a_i = sum_b x_ib (g_ib - mean_b g_ib): what points off the simplex of bases is removed."""
+    """a_i = sum_b x_ib (g_ib - mean_b g_ib): without the component off the simplex of bases."""
 
     summary: ClassVar[str] = "gradient corrected to the simplex, x input"
     citation: ClassVar[str] = differentiable.SimplexGradient.citation
@@ -165,7 +167,7 @@ class IntegratedGradientsExplainer(Explainer):
     Adds up to f(x) - f(r), but for the error of the midpoint rule.
 
     Attributes:
-        steps: K, points on the path.
+        steps: K, the number of points on the path.
         reference: r, all ``zero`` or ``uniform`` over the four bases (0.25 each).
     """
 
@@ -180,7 +182,7 @@ class IntegratedGradientsExplainer(Explainer):
         _check_draws("steps", self.steps)
 
     def explain(self, subject: ExplainedModel) -> Explanation:
-        """See Explainer.explain."""
+        """Return the sum over the points of the path."""
         parts = []
         for part in subject.chunks():
             reference = torch.full_like(part.sequence, 0.25 if self.reference == "uniform" else 0)
@@ -202,7 +204,7 @@ class ExpectedGradientsExplainer(Explainer):
     f(x) - f(r) in expectation.
 
     Attributes:
-        samples: pairs of r and u per sequence.
+        samples: number of pairs of r and u per sequence.
     """
 
     summary: ClassVar[str] = "expected gradients, references from the explained sequences"
@@ -215,7 +217,7 @@ class ExpectedGradientsExplainer(Explainer):
         _check_draws("samples", self.samples)
 
     def explain(self, subject: ExplainedModel) -> Explanation:
-        """See Explainer.explain; of a single sequence it is zero, as there is no other."""
+        """Return the mean over references; zero for a single sequence, which has no reference."""
         count, device = len(subject.sequence), subject.sequence.device
         generator = torch.Generator().manual_seed(0)
         shift = torch.randint(1, max(count, 2), (self.samples, count), generator=generator)
@@ -227,10 +229,10 @@ class ExpectedGradientsExplainer(Explainer):
             done = rows.stop
             own = part.values(part.sequence)
             total, expected = torch.zeros_like(part.sequence), torch.zeros_like(own)
-            for of, at in zip(other[:, rows], share[:, rows], strict=True):
-                reference = subject.facing(subject.sources[of])
+            for places, shares in zip(other[:, rows], share[:, rows], strict=True):
+                reference = subject.facing(subject.sources[places])
                 difference = part.sequence - reference
-                total += difference * part.gradient(reference + at[:, None, None] * difference)
+                total += difference * part.gradient(reference + shares[:, None, None] * difference)
                 expected += own - part.values(reference)
             parts.append(Explanation(total.sum(dim=1) / self.samples, expected / self.samples))
         return _joined(parts)
@@ -240,12 +242,12 @@ class ExpectedGradientsExplainer(Explainer):
 class DeepLiftShapExplainer(Explainer):
     """DeepLIFT multipliers times x - r, mean over dinucleotide-shuffled sequences r.
 
-    By tangermeme. Adds up to the mean of f(x) - f(r), if every non-linear step of the network is
-    a module that it has a rule for. Where the target weights outputs by what is held fixed (as
-    the profile's does), f(r) is taken with the weights of x.
+    Computed by tangermeme. Adds up to the mean of f(x) - f(r), if tangermeme has a rule for every
+    non-linear module of the network. Where the target weights outputs by something that is held
+    fixed (as the profile's does), f(r) is taken with the weights of x.
 
     Attributes:
-        shuffles: references per sequence.
+        shuffles: number of references per sequence.
     """
 
     summary: ClassVar[str] = "DeepLIFT/SHAP with dinucleotide-shuffled references"
@@ -261,7 +263,7 @@ class DeepLiftShapExplainer(Explainer):
         _check_draws("shuffles", self.shuffles)
 
     def explain(self, subject: ExplainedModel) -> Explanation:
-        """See Explainer.explain."""
+        """Return the mean over shuffled references."""
         from tangermeme.deep_lift_shap import deep_lift_shap
 
         parts, done = [], 0
@@ -272,7 +274,7 @@ class DeepLiftShapExplainer(Explainer):
             with warnings.catch_warnings(), _unpooling():
                 # deltas are stored, and N is allowed
                 warnings.simplefilter("ignore")
-                found = deep_lift_shap(
+                attribution = deep_lift_shap(
                     _Scalar(part),
                     part.sequence,
                     args=tuple(part.args) or None,
@@ -282,26 +284,23 @@ class DeepLiftShapExplainer(Explainer):
                     only_warn=True,
                     device=part.sequence.device,
                 )
-            parts.append(
-                Explanation(
-                    found.sum(dim=1).to(part.sequence.device), _mean_change(part, references)
-                )
-            )
+            observed = attribution.sum(dim=1).to(part.sequence.device)
+            parts.append(Explanation(observed, _mean_change(part, references)))
         return _joined(parts)
 
 
 @dataclass(frozen=True)
 class InSilicoMutagenesisExplainer(Explainer):
-    """a_i = f(x) - mean over the three other bases b of f(x with b at i); exact, by tangermeme.
+    """a_i = f(x) - mean over the three other bases b of f(x with b at i); exact.
 
-    An unknown base has attribution 0.
+    Computed by tangermeme. An unknown base has attribution 0.
     """
 
     summary: ClassVar[str] = "in-silico mutagenesis: what is lost when the base is another"
     citation: ClassVar[str] = "Zhou & Troyanskaya, Nature Methods 2015"
 
     def explain(self, subject: ExplainedModel) -> Explanation:
-        """See Explainer.explain."""
+        """Return the change of the target, averaged over the other bases."""
         from tangermeme.saturation_mutagenesis import saturation_mutagenesis
 
         parts = []
@@ -316,42 +315,42 @@ class InSilicoMutagenesisExplainer(Explainer):
                     batch_size=max(1, _BASES_AT_ONCE // length),
                     raw_outputs=True,
                     device=part.sequence.device,
-                    # its choice of a faster way hangs on the clock, and so would the last digits
+                    # its choice of a faster way depends on the clock, and so would the last digits
                     fast=False,
                 )
             own, changed = raw[0].reshape(-1, 1), raw[1].reshape(len(part.sequence), 4, length)
             known = part.sequence.sum(dim=1).to(own) > 0
-            # the base that is there is one of the four, and changes nothing
+            # the observed base is one of the four, and changes nothing
             parts.append(Explanation(known * (4 * own - changed.sum(dim=1)) / 3))
         return _joined(parts)
 
 
 def shuffled(sequence: torch.Tensor, count: int, seeds: Sequence[int]) -> torch.Tensor:
-    """Dinucleotide shuffles.
+    """Return dinucleotide shuffles of sequences.
 
     Args:
         sequence: (k, 4, L) one-hot float.
-        count: shuffles of each.
-        seeds: one for each sequence.
+        count: number of shuffles of each sequence.
+        seeds: a seed for each sequence.
 
     Returns:
         (k, count, 4, L) on the sequences' device and of their dtype; first and last base stay.
     """
     from tangermeme.ersatz import dinucleotide_shuffle
 
-    found: torch.Tensor = dinucleotide_shuffle(
+    shuffles: torch.Tensor = dinucleotide_shuffle(
         sequence.cpu(), n=count, random_state=list(seeds), allow_N=True
     )
-    return found.to(sequence)
+    return shuffles.to(sequence)
 
 
 class _Scalar(torch.nn.Module):
-    """(B, 1) target of a model's output, as tangermeme wants it."""
+    """A network whose output is the target, (B, 1), as tangermeme requires."""
 
     def __init__(self, subject: ExplainedModel) -> None:
         super().__init__()
         self.model, self.target = subject.model, subject.target
-        self.train(subject.model.training)  # tangermeme leaves the mode that it finds
+        self.train(subject.model.training)  # tangermeme does not change the mode
 
     def forward(self, sequence: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
         return self.target(self.model(sequence, *args))[:, None]
@@ -359,23 +358,23 @@ class _Scalar(torch.nn.Module):
 
 @contextmanager
 def _unpooling() -> Iterator[None]:
-    """Let torch undo max-pooling, which it does not call deterministic.
+    """Let torch undo max-pooling, which it does not list as deterministic.
 
-    It is, where pools do not overlap: each position is written once.
+    It is deterministic where pools do not overlap: each position is written once.
     """
-    wanted = torch.are_deterministic_algorithms_enabled()
+    before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(False)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(wanted)
+        torch.use_deterministic_algorithms(before)
 
 
 def _rules(model: torch.nn.Module) -> dict[type, Any]:
-    """Rules for modules that are no part of torch.
+    """Return DeepLIFT rules for modules that are not torch's.
 
-    Local integrated gradients, or the rescale rule where the module says by an attribute
-    ``elementwise`` that every value goes its own way.
+    The rule is local integrated gradients, or the rescale rule if the module's class has an
+    attribute ``elementwise`` that says that it treats every value by itself.
     """
     from tangermeme.deep_lift_shap import _nonlinear, integrated_gradients_op
 
@@ -391,33 +390,26 @@ def _rules(model: torch.nn.Module) -> dict[type, Any]:
 
 
 def _mean_change(subject: ExplainedModel, references: torch.Tensor) -> torch.Tensor:
-    """(k,) mean over references of f(x) - f(r), what f holds fixed taken at x.
+    """Return the mean (k,) over references of f(x) - f(r), taken with the fixed parts at x.
 
-    f, the target, is linear in the model's output but for what it holds fixed.
+    The target f is linear in the model's output except for the parts that it holds fixed.
     """
     count = references.shape[1]
     with torch.no_grad():
-        own = _leaves(subject.model(subject.sequence, *subject.args))
+        own = tensors_in(subject.model(subject.sequence, *subject.args))
         means = [torch.zeros_like(leaf) for leaf in own]
         for number in range(count):
-            output = _leaves(subject.model(references[:, number], *subject.args))
+            output = tensors_in(subject.model(references[:, number], *subject.args))
             means = [mean + leaf / count for mean, leaf in zip(means, output, strict=True)]
     with torch.enable_grad():
         output = subject.model(subject.sequence, *subject.args)
-        leaves = _leaves(output)
+        leaves = tensors_in(output)
         slopes = torch.autograd.grad(subject.target(output).sum(), leaves, allow_unused=True)
     change = torch.zeros(len(subject.sequence), device=subject.sequence.device)
     for slope, leaf, mean in zip(slopes, own, means, strict=True):
         if slope is not None:
             change += (slope * (leaf - mean)).flatten(1).sum(dim=1)
     return change
-
-
-def _leaves(output: Any) -> list[torch.Tensor]:
-    if isinstance(output, torch.Tensor):
-        return [output]
-    items = output.values() if isinstance(output, dict) else output
-    return [leaf for item in items for leaf in _leaves(item)]
 
 
 def _check_draws(name: str, value: int) -> None:
@@ -437,14 +429,14 @@ EXPLAINERS: dict[str, type[Explainer]] = {
         InSilicoMutagenesisExplainer,
     )
 }
-"""by the name that ``--attributions`` takes"""
+"""explainers by the name that ``--attributions`` takes"""
 
 
 def load_explainer(spec: str) -> Explainer:
-    """A way to attribute from a spec such as ``deep-lift-shap:shuffles=50``.
+    """Build an explainer from a spec such as ``deep-lift-shap:shuffles=50``.
 
     Raises:
-        UserError: for an unknown name or option, with a did-you-mean.
+        UserError: if a name or option is unknown; the message suggests the nearest.
     """
     name, _ = specs.split_spec(spec)
     if name not in EXPLAINERS:

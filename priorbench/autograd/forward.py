@@ -1,23 +1,14 @@
-"""Groups of examples that go through a network side by side, joined only by batch norm.
+"""One forward pass for groups of examples that share batch statistics.
 
-An attribution prior differentiates some examples of a batch twice and the others once. One
-tensor for the whole batch would pay for the second differentiation everywhere; here the
-examples that the prior applies to and the rest are two tensors, and only batch norm, which
-couples examples, sees both. With an attribution over half the batch a step then costs about
-half of what it costs on the undivided batch, and gives the same numbers to rounding.
+An attribution prior differentiates some examples of a batch twice and the others once. One tensor
+for the whole batch would pay for the second differentiation everywhere; here the examples that the
+prior applies to and the others are two tensors, and only batch norm, which couples examples, sees
+both. With an attribution over half the batch a step then costs about half of what it costs on the
+undivided batch, and gives the same numbers to rounding.
 
-A gate on the batch statistics lets no gradient through while attributions are taken: an
-attribution is the gradient of one example's output by that example's own input, with the
-statistics of the batch held fixed. The training loss, penalty included, is differentiated
-through the statistics as usual.
-
-Parts may also be guests: inputs that are no examples, such as the points on the path of
-integrated gradients. They are normalised by the statistics of the examples and have no share
-in them.
-
-Modules that a batch in parts cannot go through (they ask for sizes, say), or for which it gives
-anything else than one tensor, get one tensor, and pay for the second differentiation of all of it;
-batch norm and gate are the same.
+A network that a batch in parts cannot go through (because it uses sizes, for instance) is given one
+tensor, and pays for the second differentiation of all of it; batch norm and the gate to its
+statistics are the same.
 """
 
 from __future__ import annotations
@@ -33,85 +24,85 @@ import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from .layer_chain import Gate, Parts, run
-from .nested import map_tensors, tensors_in
-from .split_batch import NotDivisible, Streams, _part, _WholeBatchNorm
-from .torch_layers import chain_of, changed
+from .layer_chain import LayerChain, is_changed, run
+from .output_trees import map_tensors, tensors_in
+from .split_batch import GatedBatchNorm, SplitBatch, part_of
+from .statistics_gate import StatisticsGate
 
 Arguments = Sequence[torch.Tensor]
-"""of a model, for one group of examples: tensors with one row per example"""
+"""arguments of a model for one group of examples: tensors with one row per example"""
 
 
 def forward_parts(
-    model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
+    model: torch.nn.Module, parts: Sequence[Arguments], gate: StatisticsGate, examples: int
 ) -> list[Any]:
-    """A model's output for groups of examples that share batch statistics.
+    """Return a model's output for groups of examples that share batch statistics.
 
-    The first time that a model is given several groups, it is tried whether they give the same
-    outputs, gradients and buffers side by side as in one tensor; if not, they go one by one where
-    no batch norm couples them, and in one tensor else.
+    When a model is first given several groups, they are tried side by side and in one tensor. If
+    outputs, gradients or buffers differ, the groups go one by one where no batch norm couples them,
+    else in one tensor.
 
     Args:
-        model: examples may be coupled by batch norm only. In a TorchScript module with batch norm
-            in training mode the gate has no effect, and guests have statistics of their own.
-        parts: for each group, the model's arguments.
-        gate: on the batch statistics.
-        counted: the first so many groups make the batch statistics, the others are guests.
+        model: network whose examples are coupled by batch norm only. In a TorchScript module with
+            batch norm in training mode the gate has no effect, and path points have statistics of
+            their own.
+        parts: the model's arguments for each group.
+        gate: the gate to the batch statistics.
+        examples: number of groups, the first ones, that hold examples and make the batch
+            statistics; the others hold path points.
 
     Returns:
         the output of each group: tensors with one row per example, also within lists, tuples
         and dictionaries.
     """
-    return choose_way(model, parts, counted)(model, parts, gate, counted)
-
-
-def _as_streams(
-    model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
-) -> list[Any]:
-    output = model(*(Streams(column, gate, counted) for column in zip(*parts, strict=True)))
-    return [_part(output, index) for index in range(len(parts))]
+    return choose_way(model, parts, examples)(model, parts, gate, examples)
 
 
 def _as_chain(
-    model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
+    model: torch.nn.Module, parts: Sequence[Arguments], gate: StatisticsGate, examples: int
 ) -> list[Any]:
-    """The quickest way, for networks that are a row of layers."""
-    held = Parts([arguments[0] for arguments in parts])
-    examples = sum(part.shape[0] for part in held.pieces[:counted])
-    steps = chain_of(model, held.pieces[0], examples)
-    if steps is None or any(len(arguments) > 1 for arguments in parts):
-        raise NotDivisible("this is no row of layers")
-    return list(run(steps, gate, held).parts.pieces)
+    """Take derivatives that are written out; the quickest way."""
+    assert isinstance(model, LayerChain)
+    (values,) = zip(*parts, strict=True)
+    layers = model.written_out(sum(len(value) for value in values[:examples]))
+    return list(run(layers, gate, values).parts)
+
+
+def _split(
+    model: torch.nn.Module, parts: Sequence[Arguments], gate: StatisticsGate, examples: int
+) -> list[Any]:
+    output = model(*(SplitBatch(column, gate, examples) for column in zip(*parts, strict=True)))
+    return [part_of(output, index) for index in range(len(parts))]
 
 
 def _one_by_one(
-    model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
+    model: torch.nn.Module, parts: Sequence[Arguments], gate: StatisticsGate, examples: int
 ) -> list[Any]:
     return [model(*arguments) for arguments in parts]
 
 
 def _whole(
-    model: torch.nn.Module, parts: Sequence[Arguments], gate: Gate, counted: int
+    model: torch.nn.Module, parts: Sequence[Arguments], gate: StatisticsGate, examples: int
 ) -> list[Any]:
-    """All examples in one tensor; then the guests in another, which leave no trace in buffers."""
+    """Take all examples in one tensor; then the path points, which leave no trace in buffers."""
     sizes = [len(arguments[0]) for arguments in parts]
-    with _WholeBatchNorm(gate) as examples:
-        output = model(*map(torch.cat, zip(*parts[:counted], strict=True)))
-    outputs = _cut(output, sizes[:counted])
-    if counted == len(parts):
+    with GatedBatchNorm(gate) as norms:
+        output = model(*map(torch.cat, zip(*parts[:examples], strict=True)))
+    outputs = _cut(output, sizes[:examples])
+    if examples == len(parts):
         return outputs
-    guests = list(map(torch.cat, zip(*parts[counted:], strict=True)))
-    if len(guests[0]) == 1:
-        guests = [torch.cat([value, value]) for value in guests]  # else a module may squeeze it
+    points = list(map(torch.cat, zip(*parts[examples:], strict=True)))
+    if len(points[0]) == 1:
+        points = [torch.cat([value, value]) for value in points]  # else a module may squeeze it
     before = [buffer.clone() for buffer in model.buffers()]
-    with _WholeBatchNorm(gate, examples.noted):
-        output = model(*guests)
+    with GatedBatchNorm(gate, norms.statistics):
+        output = model(*points)
     _restore(model, before, within_vmap=gate.members > 0)
-    return outputs + _cut(output, sizes[counted:])
+    return outputs + _cut(output, sizes[examples:])
 
 
 def _cut(output: Any, sizes: Sequence[int]) -> list[Any]:
-    """The rows of each group of an output that holds them one behind the other."""
+    """Return the rows of each group from an output that holds them one behind the other."""
     ends = list(accumulate(sizes))
     return [_rows(output, end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
@@ -120,103 +111,114 @@ def _rows(output: Any, start: int, end: int) -> Any:
     return map_tensors(lambda value: value[start:end], output)
 
 
-Way = Callable[[torch.nn.Module, Sequence[Arguments], Gate, int], list[Any]]
+Way = Callable[[torch.nn.Module, Sequence[Arguments], StatisticsGate, int], list[Any]]
 """how groups of examples go through a model; arguments and result of :func:`forward_parts`"""
-# whether autocast is on, and which modules are in training mode or have hooks
+# whether autocast is on, and which modules are in training mode or were changed
 _Mode = tuple[bool, tuple[tuple[bool, bool], ...]]
-_tried: WeakKeyDictionary[torch.nn.Module, dict[_Mode, Way]] = WeakKeyDictionary()
+_known_ways: WeakKeyDictionary[torch.nn.Module, dict[_Mode, Way]] = WeakKeyDictionary()
 
 
-def modules_of(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """All modules; faster than ``model.modules()``, shared ones may come twice."""
-    found = [model]
-    for module in found:
-        found += [child for child in module._modules.values() if child is not None]
-    return found
+def _modules_of(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """Return all modules; faster than ``model.modules()``, shared ones may come twice."""
+    modules = [model]
+    for module in modules:
+        modules += [child for child in module._modules.values() if child is not None]
+    return modules
 
 
-def choose_way(model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> Way:
-    """The fastest way that gives what one tensor gives; tried once and remembered.
+def choose_way(model: torch.nn.Module, parts: Sequence[Arguments], examples: int) -> Way:
+    """Return the fastest way that gives what one tensor gives; tried once and remembered.
 
-    Arguments are those of :func:`forward_parts`.
+    The arguments are those of :func:`forward_parts`.
     """
     # a module may squeeze a batch of one
     if len(parts) == 1 or any(len(arguments[0]) == 1 for arguments in parts):
         return _whole
-    modules = modules_of(model)
-    known = _tried.setdefault(model, {})
+    modules = _modules_of(model)
+    known = _known_ways.setdefault(model, {})
     casts = torch.is_autocast_enabled(parts[0][0].device.type)
-    mode = casts, tuple([(module.training, changed(module)) for module in modules])
+    mode = casts, tuple([(module.training, is_changed(module)) for module in modules])
     if mode in known:
         return known[mode]
     if any(map(torch.nn.parameter.is_lazy, [*model.parameters(), *model.buffers()])):
         return _whole  # its first pass makes it what it is
-    norms = [module for module in modules if isinstance(module, _BatchNorm)]
-    coupled = any(norm.training or norm.running_mean is None for norm in norms)
-    ways: list[Way] = [_as_chain, _as_streams] if coupled else [_as_chain, _as_streams, _one_by_one]
-    if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
-        ways = []
-    known[mode] = _first_that_agrees(ways, model, parts, counted)
+    known[mode] = _first_that_agrees(_candidates(model, casts=casts), model, parts, examples)
     return known[mode]
 
 
+def _candidates(model: torch.nn.Module, *, casts: bool) -> list[Way]:
+    modules = _modules_of(model)
+    if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
+        return []
+    norms = [module for module in modules if isinstance(module, _BatchNorm)]
+    coupled = any(norm.training or norm.running_mean is None for norm in norms)
+    # what autocast does to a function, it would not do to a derivative that is written out
+    chains = isinstance(model, LayerChain) and not casts
+    return [*([_as_chain] if chains else []), _split, *([] if coupled else [_one_by_one])]
+
+
 def _first_that_agrees(
-    ways: Sequence[Way], model: torch.nn.Module, parts: Sequence[Arguments], counted: int
+    ways: Sequence[Way], model: torch.nn.Module, parts: Sequence[Arguments], examples: int
 ) -> Way:
-    """The first way that gives what one tensor gives; leaves no trace."""
+    """Return the first way that gives what one tensor gives; leaves no trace."""
     if not ways:
         return _whole
-    expected = _trial(_whole, model, parts, counted)
+    expected = _trial(_whole, model, parts, examples)
     for way in ways:
         try:
-            found = _trial(way, model, parts, counted)
+            outcome = _trial(way, model, parts, examples)
         except Exception:
-            # a module may stumble over a batch in parts anywhere and in any way; if it is at
-            # fault itself, it stumbled over one tensor too, and that error was shown
+            # a module may fail on a batch in parts anywhere and in any way; if it is at fault
+            # itself, it failed on one tensor too, and that error was shown
             continue
-        if found.agrees(expected):
+        if outcome.agrees(expected):
             return way
     return _whole
 
 
 @dataclass(frozen=True)
-class _Trial:
-    """What a way gave: outputs and buffers, and a gradient by the input, if there is one."""
+class _WayOutcome:
+    """What a way gave.
+
+    Attributes:
+        values: outputs and buffers.
+        slopes: the gradient by the input, if there is one.
+    """
 
     values: Sequence[torch.Tensor]
     slopes: Sequence[torch.Tensor]
 
-    def agrees(self, other: _Trial) -> bool:
-        """Whether both gave the same."""
+    def agrees(self, other: _WayOutcome) -> bool:
+        """Return whether both ways gave the same."""
         if len(self.values) != len(other.values) or len(self.slopes) != len(other.slopes):
             return False
         same = all(map(_close, other.values, self.values))
         return same and all(map(_similar, other.slopes, self.slopes))
 
 
-def _trial(way: Way, model: torch.nn.Module, parts: Sequence[Arguments], counted: int) -> _Trial:
+def _trial(
+    way: Way, model: torch.nn.Module, parts: Sequence[Arguments], examples: int
+) -> _WayOutcome:
     """Go a way once, without dropout, as masks would differ; leaves no trace."""
     device = parts[0][0].device
     before = [buffer.clone() for buffer in model.buffers()]
-    generators = _generators(device)
-    gate = Gate()
-    # copies, so that a module that changes its input in place has changed no one's
+    gate = StatisticsGate()
+    # copies, so that a module that changes its input in place changes only them
     copies = [[value.detach().clone() for value in arguments] for arguments in parts]
-    leaf = copies[0 if counted == len(parts) else counted][0].requires_grad_()
+    leaf = copies[0 if examples == len(parts) else examples][0].requires_grad_()
     try:
-        with _NoDropout():
-            outputs = way(model, copies, gate, counted)
+        with _NoDropout(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            outputs = way(model, copies, gate, examples)
         with gate.closed():
             slope = torch.autograd.grad(_total(outputs), leaf, allow_unused=True)[0]
         buffers = [buffer.clone() for buffer in model.buffers()]
-        return _Trial([*tensors_in(outputs), *buffers], [] if slope is None else [slope])
+        return _WayOutcome([*tensors_in(outputs), *buffers], [] if slope is None else [slope])
     finally:
         _restore(model, before)
-        _set_generators(generators, device)
 
 
 def _total(outputs: Any) -> torch.Tensor:
-    """A sum in which no two numbers of an output have the same weight."""
+    """Return a sum in which no two numbers of an output have the same weight."""
     total = torch.zeros(())
     for value in tensors_in(outputs):
         if value.requires_grad and value.is_floating_point():
@@ -225,19 +227,19 @@ def _total(outputs: Any) -> torch.Tensor:
     return total
 
 
-def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
-    if one.shape != other.shape:
+def _close(expected: torch.Tensor, value: torch.Tensor) -> bool:
+    if expected.shape != value.shape:
         return False
-    if not one.is_floating_point():
-        return bool(torch.equal(one, other))
-    size = float(one.detach().abs().max()) if one.numel() else 0.0
-    tolerance = torch.finfo(one.dtype).eps ** 0.5 * size
-    return bool(torch.allclose(one, other, rtol=0, atol=tolerance, equal_nan=True))
+    if not expected.is_floating_point():
+        return bool(torch.equal(expected, value))
+    size = float(expected.detach().abs().max()) if expected.numel() else 0.0
+    tolerance = torch.finfo(expected.dtype).eps ** 0.5 * size
+    return bool(torch.allclose(expected, value, rtol=0, atol=tolerance, equal_nan=True))
 
 
-def _similar(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Within a hundredth: rounding may turn a rectifier or the choice of a maximum around."""
-    return float((one - other).norm()) <= 0.01 * float(one.norm())
+def _similar(expected: torch.Tensor, slope: torch.Tensor) -> bool:
+    """Compare within a hundredth: rounding may flip a rectifier or the choice of a maximum."""
+    return float((expected - slope).norm()) <= 0.01 * float(expected.norm())
 
 
 _DROPOUTS = {
@@ -264,20 +266,9 @@ class _NoDropout(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def _generators(device: torch.device) -> list[torch.Tensor]:
-    cuda = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
-    return [torch.get_rng_state(), *cuda]
-
-
-def _set_generators(states: list[torch.Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states[0])
-    for state in states[1:]:
-        torch.cuda.set_rng_state(state, device)
-
-
 def _restore(
     model: torch.nn.Module, before: Sequence[torch.Tensor], *, within_vmap: bool = False
 ) -> None:
     for buffer, value in zip(model.buffers(), before, strict=True):
-        # unseen by autograd, as above; vmap knows of no data
+        # autograd does not notice, as in torch's batch norm; vmap has no .data
         (buffer.detach() if within_vmap else buffer.data).copy_(value)

@@ -1,7 +1,7 @@
-"""Layers with their derivatives of first and second order, written out.
+"""Layers with their derivatives of first and second order written out.
 
-What a layer does is what torch's function of the same name does. Each treats the rows of its input
-one by one; batch norm joins them by its statistics alone.
+A layer computes what torch's function of the same name computes. It treats the rows of its input
+one by one; only batch norm couples them, by its statistics.
 """
 
 from __future__ import annotations
@@ -15,57 +15,60 @@ import torch
 import torch.nn.functional as F
 
 _aten = torch.ops.aten
-_WIDE = 14
-"""padding from which on oneDNN, which torch uses on CPU, takes twice as long if it pads itself"""
 Tensors = Sequence[torch.Tensor]
 Parameters = Sequence[torch.Tensor | None]
 Gradients = Sequence[torch.Tensor | None]
 
 
-class Made(NamedTuple):
-    """What a layer makes in the forward pass.
+class LayerOutput(NamedTuple):
+    """What a layer computes in the forward pass.
 
     Attributes:
-        result: as many rows as the input.
-        kept: what derivatives need beside, as many rows; or None.
-        statistics: of the batch.
+        result: the result, with as many rows as the input.
+        auxiliary: further tensor that derivatives need, with as many rows; or None.
+        statistics: statistics of the batch.
     """
 
     result: torch.Tensor
-    kept: torch.Tensor | None = None
+    auxiliary: torch.Tensor | None = None
     statistics: Tensors = ()
 
 
-class Seen(NamedTuple):
-    """What a layer saw in the forward pass; derivatives are taken there.
+class SavedLayer(NamedTuple):
+    """A layer and what its derivatives read of the forward pass.
 
     Attributes:
-        layer: which one.
-        parameters: such as weight and bias.
-        value: its input, or its result if that is what its derivatives read; without history.
-        kept: as in Made.
-        statistics: as in Made.
+        layer: the layer.
+        parameters: its parameters, such as weight and bias.
+        value: its input, or its result if its derivatives read that instead; without history.
+        auxiliary: the tensor of the same name in :class:`LayerOutput`.
+        statistics: the statistics of the batch.
     """
 
     layer: Layer
     parameters: Parameters
     value: torch.Tensor
-    kept: torch.Tensor | None
+    auxiliary: torch.Tensor | None
     statistics: Tensors
 
-    def rows(self, start: int, count: int) -> Seen:
-        """Of some of the rows."""
-        kept = None if self.kept is None else self.kept.narrow(0, start, count)
-        return self._replace(value=self.value.narrow(0, start, count), kept=kept)
+    @property
+    def weight(self) -> torch.Tensor:
+        """The first parameter of a layer that always has one."""
+        return _present(self.parameters[0])
+
+    def rows(self, start: int, count: int) -> SavedLayer:
+        """Return the same for some of the rows."""
+        auxiliary = None if self.auxiliary is None else self.auxiliary.narrow(0, start, count)
+        return self._replace(value=self.value.narrow(0, start, count), auxiliary=auxiliary)
 
 
-class Second(NamedTuple):
-    """Derivatives of a gradient by the input, times a slope.
+class SecondDerivatives(NamedTuple):
+    """Derivatives of an input gradient, multiplied by a slope.
 
     Attributes:
-        by_gradient: by the gradient by the result.
-        by_parameters: by the parameters.
-        by_statistics: by the statistics.
+        by_gradient: derivative by the gradient by the result.
+        by_parameters: derivatives by the parameters.
+        by_statistics: derivatives by the statistics.
     """
 
     by_gradient: torch.Tensor
@@ -76,12 +79,12 @@ class Second(NamedTuple):
 class Layer(ABC):
     """A function of a tensor and of parameters."""
 
-    parameters: ClassVar[int] = 0
-    """how many tensors it takes beside its input"""
-    statistics: ClassVar[int] = 0
-    """how many statistics of the batch it makes"""
+    parameter_count: ClassVar[int] = 0
+    """number of tensors that it takes beside its input"""
+    statistic_count: ClassVar[int] = 0
+    """number of statistics of the batch that it computes"""
     reads_result: ClassVar[bool] = False
-    """whether its derivatives read its result in place of its input"""
+    """whether its derivatives read its result instead of its input"""
 
     @property
     def state(self) -> Parameters:
@@ -89,211 +92,209 @@ class Layer(ABC):
         return ()
 
     def for_members(self, members: int, state: Parameters) -> Layer:
-        """The layer that does this for several networks, whose channels lie side by side.
+        """Return the layer that does this for several networks at once.
 
-        It is given what this layer is given with the networks' channels one behind the other,
-        (B, M * C, ...), and the parameters of :meth:`joined_parameters`.
+        Its input has the channels of the networks side by side, (B, M * C, ...), and its parameters
+        are those of :meth:`joined_parameters`.
 
         Args:
-            members: how many networks, M.
-            state: of all of them, (M, ...) each.
+            members: number of networks, M.
+            state: the state of all networks, (M, ...) each.
         """
         return self
 
     def joined_parameters(self, parameters: Parameters) -> Parameters:
-        """Of all networks, from such with a first dimension more, (M, ...)."""
-        return [None if one is None else one.flatten(0, 1) for one in parameters]
+        """Return the parameters for several networks, from stacked ones of (M, ...) each."""
+        return [None if stacked is None else stacked.flatten(0, 1) for stacked in parameters]
 
     @abstractmethod
-    def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
-        """The function; torch can differentiate it too."""
+    def forward(self, value: torch.Tensor, parameters: Parameters) -> LayerOutput:
+        """Compute the function; torch can differentiate it too."""
 
     @abstractmethod
-    def by_input(self, gradient: torch.Tensor, seen: Seen) -> torch.Tensor:
-        """The gradient by the input from that by the result, statistics held fixed.
+    def input_gradient(self, gradient: torch.Tensor, saved: SavedLayer) -> torch.Tensor:
+        """Return the gradient by the input from that by the result, statistics held fixed.
 
         Torch can differentiate it by the gradient, the parameters and the statistics.
         """
 
     @abstractmethod
-    def second(self, slope: torch.Tensor, gradient: torch.Tensor, seen: Seen) -> Second:
-        """The derivatives of ``by_input``, given that of something by its result."""
+    def second_derivatives(
+        self, slope: torch.Tensor, gradient: torch.Tensor, saved: SavedLayer
+    ) -> SecondDerivatives:
+        """Return the derivatives of ``input_gradient`` times ``slope``, of its result's shape."""
 
-    def by_all(
-        self, gradient: torch.Tensor, seen: Seen, of_statistics: Gradients, wanted: bool
+    def all_gradients(
+        self, gradient: torch.Tensor, saved: SavedLayer, by_statistics: Gradients, needs_input: bool
     ) -> tuple[torch.Tensor | None, Gradients]:
-        """The gradients by the input, if it is wanted, and by the parameters.
+        """Return the gradients by the input, if it is needed, and by the parameters.
 
-        From those by the result and by the statistics, which follow the input.
+        Args:
+            gradient: gradient by the result.
+            saved: what was saved in the forward pass.
+            by_statistics: gradients by the statistics, which follow the input.
+            needs_input: whether the gradient by the input is needed.
         """
-        return (self.by_input(gradient, seen) if wanted else None), ()
+        return (self.input_gradient(gradient, saved) if needs_input else None), ()
 
 
 @dataclass(frozen=True)
 class Convolution(Layer):
-    """``torch.conv1d`` of stride 1; parameters are weight and bias.
+    """``torch.conv1d`` of stride 1; its parameters are weight and bias.
 
     Attributes:
-        padding: zeros at either end.
+        padding: number of zeros at either end.
         dilation: distance between the positions that are weighted.
-        groups: of channels, each convolved by itself.
+        groups: number of groups of channels, each convolved by itself.
     """
 
-    parameters: ClassVar[int] = 2
+    parameter_count: ClassVar[int] = 2
 
     padding: int
     dilation: int
     groups: int = 1
 
     def for_members(self, members: int, state: Parameters) -> Convolution:
-        """See Layer.for_members."""
+        """Return a convolution with as many groups for each network."""
         return replace(self, groups=self.groups * members)
 
-    def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
-        """See Layer.forward."""
+    def forward(self, value: torch.Tensor, parameters: Parameters) -> LayerOutput:
+        """Compute the convolution."""
         weight, bias = parameters
-        assert weight is not None
-        return Made(torch.conv1d(value, weight, bias, 1, self.padding, self.dilation, self.groups))
+        return LayerOutput(self._convolved(value, _present(weight), bias))
 
-    def by_input(self, gradient: torch.Tensor, seen: Seen) -> torch.Tensor:
-        """See Layer.by_input."""
-        found: torch.Tensor = self._gradients(
-            gradient, seen.value, seen.parameters[0], (True, False, False)
+    def input_gradient(self, gradient: torch.Tensor, saved: SavedLayer) -> torch.Tensor:
+        """Return the transposed convolution of the gradient."""
+        by_input: torch.Tensor = self._gradients(
+            gradient, saved.value, saved.weight, (True, False, False)
         )[0]
-        return found
+        return by_input
 
-    def second(self, slope: torch.Tensor, gradient: torch.Tensor, seen: Seen) -> Second:
-        """See Layer.second; the gradient is linear in that by the result and in the weight."""
-        weight = seen.parameters[0]
-        assert weight is not None
-        by_gradient = torch.conv1d(slope, weight, None, 1, self.padding, self.dilation, self.groups)
-        by_weight = self._gradients(gradient, slope, weight, (False, True, False))[1]
-        return Second(by_gradient, (by_weight, None))
+    def second_derivatives(
+        self, slope: torch.Tensor, gradient: torch.Tensor, saved: SavedLayer
+    ) -> SecondDerivatives:
+        """Return the derivatives; the input gradient is linear in gradient and weight."""
+        by_gradient = self._convolved(slope, saved.weight, None)
+        by_weight = self._gradients(gradient, slope, saved.weight, (False, True, False))[1]
+        return SecondDerivatives(by_gradient, (by_weight, None))
 
-    def by_all(
-        self, gradient: torch.Tensor, seen: Seen, of_statistics: Gradients, wanted: bool
+    def all_gradients(
+        self, gradient: torch.Tensor, saved: SavedLayer, by_statistics: Gradients, needs_input: bool
     ) -> tuple[torch.Tensor | None, Gradients]:
-        """See Layer.by_all."""
-        weight, bias = seen.parameters
-        asked = (wanted, True, _learnt(bias))
-        by_input, *by_parameters = self._gradients(gradient, seen.value, weight, asked)
+        """Return all gradients by one kernel."""
+        needed = (needs_input, True, _learnt(saved.parameters[1]))
+        by_input, *by_parameters = self._gradients(gradient, saved.value, saved.weight, needed)
         return by_input, by_parameters
+
+    def _convolved(
+        self, value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        return torch.conv1d(value, weight, bias, 1, self.padding, self.dilation, self.groups)
 
     def _gradients(
         self,
         gradient: torch.Tensor,
         value: torch.Tensor,
-        weight: torch.Tensor | None,
-        asked: tuple[bool, bool, bool],
+        weight: torch.Tensor,
+        needed: tuple[bool, bool, bool],
     ) -> Any:
-        """By input, weight and bias, those that are asked for."""
-        assert weight is not None
-        around = self.dilation * (weight.shape[2] - 1) - self.padding
-        if asked[0] and around >= _WIDE and gradient.device.type == "cpu":
-            padded = F.pad(gradient, (around, around))
-            turned = (
-                torch.unflatten(weight.flip(2), 0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)
-            )
-            by_input = torch.conv1d(padded, turned, None, 1, 0, self.dilation, self.groups)
-            if not any(asked[1:]):
-                return by_input, None, None
-            return by_input, *self._gradients(gradient, value, weight, (False, *asked[1:]))[1:]
-        sizes = [weight.shape[0]] if asked[2] else None
+        """Return the gradients by input, weight and bias that are needed, None for the others."""
+        sizes = [weight.shape[0]] if needed[2] else None
         form = [1], [self.padding], [self.dilation], False, [0], self.groups
-        return _aten.convolution_backward(gradient, value, weight, sizes, *form, asked)
+        return _aten.convolution_backward(gradient, value, weight, sizes, *form, needed)
 
 
 @dataclass(frozen=True)
 class Linear(Layer):
-    """``torch.nn.functional.linear`` of (B, C); parameters are weight and bias."""
+    """``torch.nn.functional.linear`` of (B, C); its parameters are weight and bias."""
 
-    parameters: ClassVar[int] = 2
+    parameter_count: ClassVar[int] = 2
 
     def for_members(self, members: int, state: Parameters) -> MemberLinear:
-        """See Layer.for_members."""
+        """Return a batched matrix product."""
         return MemberLinear(members)
 
     def joined_parameters(self, parameters: Parameters) -> Parameters:
-        """See Layer.joined_parameters: as they are."""
+        """Return the parameters as they are."""
         return parameters
 
-    def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
-        """See Layer.forward."""
+    def forward(self, value: torch.Tensor, parameters: Parameters) -> LayerOutput:
+        """Compute the product."""
         weight, bias = parameters
-        assert weight is not None
-        return Made(F.linear(value, weight, bias))
+        return LayerOutput(F.linear(value, _present(weight), bias))
 
-    def by_input(self, gradient: torch.Tensor, seen: Seen) -> torch.Tensor:
-        """See Layer.by_input."""
-        weight = seen.parameters[0]
-        assert weight is not None
-        return gradient @ weight
+    def input_gradient(self, gradient: torch.Tensor, saved: SavedLayer) -> torch.Tensor:
+        """Return the product of gradient and weight."""
+        return gradient @ saved.weight
 
-    def second(self, slope: torch.Tensor, gradient: torch.Tensor, seen: Seen) -> Second:
-        """See Layer.second."""
-        weight = seen.parameters[0]
-        assert weight is not None
-        return Second(F.linear(slope, weight), (gradient.t() @ slope, None))
+    def second_derivatives(
+        self, slope: torch.Tensor, gradient: torch.Tensor, saved: SavedLayer
+    ) -> SecondDerivatives:
+        """Return the derivatives; the input gradient is linear in gradient and weight."""
+        return SecondDerivatives(F.linear(slope, saved.weight), (gradient.t() @ slope, None))
 
-    def by_all(
-        self, gradient: torch.Tensor, seen: Seen, of_statistics: Gradients, wanted: bool
+    def all_gradients(
+        self, gradient: torch.Tensor, saved: SavedLayer, by_statistics: Gradients, needs_input: bool
     ) -> tuple[torch.Tensor | None, Gradients]:
-        """See Layer.by_all."""
-        by_bias = gradient.sum(0) if _learnt(seen.parameters[1]) else None
-        by_input = self.by_input(gradient, seen) if wanted else None
-        return by_input, (gradient.t() @ seen.value, by_bias)
+        """Return the products of the gradient with weight, input and ones."""
+        by_bias = gradient.sum(0) if _learnt(saved.parameters[1]) else None
+        by_input = self.input_gradient(gradient, saved) if needs_input else None
+        return by_input, (gradient.t() @ saved.value, by_bias)
 
 
 @dataclass(frozen=True)
 class MemberLinear(Layer):
-    """``torch.nn.functional.linear`` of several networks; parameters are (M, O, I) and (M, O).
+    """``torch.nn.functional.linear`` for several networks; parameters are (M, O, I) and (M, O).
 
     Attributes:
-        members: how many networks, M.
+        members: number of networks, M.
     """
 
-    parameters: ClassVar[int] = 2
+    parameter_count: ClassVar[int] = 2
 
     members: int
 
-    def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
-        """See Layer.forward."""
+    def forward(self, value: torch.Tensor, parameters: Parameters) -> LayerOutput:
+        """Compute the product of every network."""
         weight, bias = parameters
-        assert weight is not None
-        result = self._split(value) @ weight.transpose(1, 2)
-        return Made(side_by_side(result if bias is None else result + bias.unsqueeze(1)))
+        result = self._split(value) @ _present(weight).transpose(1, 2)
+        return LayerOutput(side_by_side(result if bias is None else result + bias.unsqueeze(1)))
 
-    def by_input(self, gradient: torch.Tensor, seen: Seen) -> torch.Tensor:
-        """See Layer.by_input."""
-        weight = seen.parameters[0]
-        assert weight is not None
-        return side_by_side(self._split(gradient) @ weight)
+    def input_gradient(self, gradient: torch.Tensor, saved: SavedLayer) -> torch.Tensor:
+        """Return the product of gradient and weight."""
+        return side_by_side(self._split(gradient) @ saved.weight)
 
-    def second(self, slope: torch.Tensor, gradient: torch.Tensor, seen: Seen) -> Second:
-        """See Layer.second."""
-        weight = seen.parameters[0]
-        assert weight is not None
+    def second_derivatives(
+        self, slope: torch.Tensor, gradient: torch.Tensor, saved: SavedLayer
+    ) -> SecondDerivatives:
+        """Return the derivatives; the input gradient is linear in gradient and weight."""
         slopes = self._split(slope)
         by_weight = self._split(gradient).transpose(1, 2) @ slopes
-        return Second(side_by_side(slopes @ weight.transpose(1, 2)), (by_weight, None))
+        by_gradient = side_by_side(slopes @ saved.weight.transpose(1, 2))
+        return SecondDerivatives(by_gradient, (by_weight, None))
 
-    def by_all(
-        self, gradient: torch.Tensor, seen: Seen, of_statistics: Gradients, wanted: bool
+    def all_gradients(
+        self, gradient: torch.Tensor, saved: SavedLayer, by_statistics: Gradients, needs_input: bool
     ) -> tuple[torch.Tensor | None, Gradients]:
-        """See Layer.by_all."""
+        """Return the products of the gradient with weight, input and ones."""
         gradients = self._split(gradient)
-        by_bias = gradients.sum(1) if _learnt(seen.parameters[1]) else None
-        by_input = self.by_input(gradient, seen) if wanted else None
-        return by_input, (gradients.transpose(1, 2) @ self._split(seen.value), by_bias)
+        by_bias = gradients.sum(1) if _learnt(saved.parameters[1]) else None
+        by_input = self.input_gradient(gradient, saved) if needs_input else None
+        return by_input, (gradients.transpose(1, 2) @ self._split(saved.value), by_bias)
 
     def _split(self, value: torch.Tensor) -> torch.Tensor:
-        """(M, B, C) of (B, M * C)."""
+        """Return (M, B, C) from (B, M * C)."""
         return torch.unflatten(value, 1, (self.members, -1)).transpose(0, 1)
 
 
 def side_by_side(value: torch.Tensor) -> torch.Tensor:
-    """(B, M * C, ...) of (M, B, C, ...); a view where the members lie there already."""
+    """Return (B, M * C, ...) from (M, B, C, ...); a view where memory has that order already."""
     return value.transpose(0, 1).flatten(1, 2)
+
+
+def _present(parameter: torch.Tensor | None) -> torch.Tensor:
+    assert parameter is not None
+    return parameter
 
 
 def _learnt(bias: torch.Tensor | None) -> bool:
@@ -306,70 +307,75 @@ class Rectifier(Layer):
 
     reads_result: ClassVar[bool] = True
 
-    def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
-        """See Layer.forward."""
-        return Made(torch.relu(value))
+    def forward(self, value: torch.Tensor, parameters: Parameters) -> LayerOutput:
+        """Compute the positive part."""
+        return LayerOutput(torch.relu(value))
 
-    def by_input(self, gradient: torch.Tensor, seen: Seen) -> torch.Tensor:
-        """See Layer.by_input."""
-        found: torch.Tensor = _aten.threshold_backward(gradient, seen.value, 0)
-        return found
+    def input_gradient(self, gradient: torch.Tensor, saved: SavedLayer) -> torch.Tensor:
+        """Return the gradient where the result is positive, else 0."""
+        by_input: torch.Tensor = _aten.threshold_backward(gradient, saved.value, 0)
+        return by_input
 
-    def second(self, slope: torch.Tensor, gradient: torch.Tensor, seen: Seen) -> Second:
-        """See Layer.second."""
-        return Second(self.by_input(slope, seen))
+    def second_derivatives(
+        self, slope: torch.Tensor, gradient: torch.Tensor, saved: SavedLayer
+    ) -> SecondDerivatives:
+        """Return the slope where the result is positive, else 0."""
+        return SecondDerivatives(self.input_gradient(slope, saved))
 
 
 @dataclass(frozen=True)
 class MaxPool(Layer):
-    """``torch.max_pool1d``; attributes as there."""
+    """``torch.max_pool1d`` of pools side by side, the last of which may be shorter (ceil mode).
+
+    Attributes:
+        width: positions in a pool.
+    """
 
     width: int
-    stride: int
-    padding: int
-    dilation: int
-    ceil_mode: bool
 
-    def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
-        """See Layer.forward; what is kept are the places of the maxima."""
+    def forward(self, value: torch.Tensor, parameters: Parameters) -> LayerOutput:
+        """Compute the maxima; the auxiliary tensor holds their places."""
         image = value.unsqueeze(2)
         if value.device.type == "cpu":
             # all channels at once, where torch would compare neighbours one by one
             image = image.contiguous(memory_format=torch.channels_last)
         result, places = _aten.max_pool2d_with_indices(image, *self._form())
-        return Made(result.squeeze(2).contiguous(), places.squeeze(2).contiguous())
+        return LayerOutput(result.squeeze(2).contiguous(), places.squeeze(2).contiguous())
 
-    def by_input(self, gradient: torch.Tensor, seen: Seen) -> torch.Tensor:
-        """See Layer.by_input."""
-        assert seen.kept is not None
-        image, before = gradient.unsqueeze(2), seen.value.unsqueeze(2)
-        found: torch.Tensor = _aten.max_pool2d_with_indices_backward(
-            image, before, *self._form(), seen.kept.unsqueeze(2)
+    def input_gradient(self, gradient: torch.Tensor, saved: SavedLayer) -> torch.Tensor:
+        """Return the gradient at the places of the maxima, else 0."""
+        image, before = gradient.unsqueeze(2), saved.value.unsqueeze(2)
+        places = _present(saved.auxiliary).unsqueeze(2)
+        by_input: torch.Tensor = _aten.max_pool2d_with_indices_backward(
+            image, before, *self._form(), places
         )
-        return found.squeeze(2)
+        return by_input.squeeze(2)
 
-    def second(self, slope: torch.Tensor, gradient: torch.Tensor, seen: Seen) -> Second:
-        """See Layer.second: the slope where the maxima are."""
-        assert seen.kept is not None
-        return Second(slope.gather(2, seen.kept))
+    def second_derivatives(
+        self, slope: torch.Tensor, gradient: torch.Tensor, saved: SavedLayer
+    ) -> SecondDerivatives:
+        """Return the slope at the places of the maxima."""
+        return SecondDerivatives(slope.gather(2, _present(saved.auxiliary)))
 
     def _form(self) -> tuple[Any, ...]:
-        padding, dilation = [0, self.padding], [1, self.dilation]
-        return [1, self.width], [1, self.stride], padding, dilation, self.ceil_mode
+        # kernel, stride, padding, dilation, ceil mode
+        return [1, self.width], [1, self.width], 0, 1, True
 
 
 @dataclass(frozen=True)
 class Flatten(Layer):
     """``torch.flatten`` of all dimensions but the first."""
 
-    def forward(self, value: torch.Tensor, parameters: Parameters) -> Made:
-        """See Layer.forward."""
-        return Made(value.flatten(1))
+    def forward(self, value: torch.Tensor, parameters: Parameters) -> LayerOutput:
+        """Compute the flat value."""
+        return LayerOutput(value.flatten(1))
 
-    def by_input(self, gradient: torch.Tensor, seen: Seen) -> torch.Tensor:
-        """See Layer.by_input."""
-        return gradient.reshape(seen.value.shape)
+    def input_gradient(self, gradient: torch.Tensor, saved: SavedLayer) -> torch.Tensor:
+        """Return the gradient in the shape of the input."""
+        return gradient.reshape(saved.value.shape)
 
-    def second(self, slope: torch.Tensor, gradient: torch.Tensor, seen: Seen) -> Second:
-        """See Layer.second."""
-        return Second(slope.flatten(1))
+    def second_derivatives(
+        self, slope: torch.Tensor, gradient: torch.Tensor, saved: SavedLayer
+    ) -> SecondDerivatives:
+        """Return the flat slope."""
+        return SecondDerivatives(slope.flatten(1))

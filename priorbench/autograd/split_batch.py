@@ -1,45 +1,32 @@
-"""Groups of examples that go through a network side by side, joined only by batch norm.
+"""A batch in parts that goes through a network side by side, and batch norm that joins them.
 
-An attribution prior differentiates some examples of a batch twice and the others once. One
-tensor for the whole batch would pay for the second differentiation everywhere; here the
-examples that the prior applies to and the rest are two tensors, and only batch norm, which
-couples examples, sees both. With an attribution over half the batch a step then costs about
-half of what it costs on the undivided batch, and gives the same numbers to rounding.
-
-A gate on the batch statistics lets no gradient through while attributions are taken: an
-attribution is the gradient of one example's output by that example's own input, with the
-statistics of the batch held fixed. The training loss, penalty included, is differentiated
-through the statistics as usual.
-
-Parts may also be guests: inputs that are no examples, such as the points on the path of
-integrated gradients. They are normalised by the statistics of the examples and have no share
-in them.
-
-Modules that a batch in parts cannot go through (they ask for sizes, say), or for which it gives
-anything else than one tensor, get one tensor, and pay for the second differentiation of all of it;
-batch norm and gate are the same.
+Parts hold examples, or path points: inputs that are no examples, such as the points at which
+integrated gradients are taken. Path points are normalised by the statistics of the examples and
+have no share in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import optree
 import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from .batch_norm import BatchNorm, Running, normalise
-from .layer_chain import Gate, Parts, Step, run
-from .nested import map_tree
-from .torch_layers import recognise
+from .batch_norm import BatchNorm, RunningStatistics, normalise
+from .layer_chain import LayerWithParameters, run
+from .layers import Tensors
+from .output_trees import map_leaves
+from .statistics_gate import StatisticsGate
 
 
-class NotDivisible(AttributeError):
-    """A network asks for what a batch in parts does not have."""
+class CannotSplit(AttributeError):
+    """A network uses something that a batch in parts does not have."""
 
 
-class Streams:
+class SplitBatch:
     """A batch in parts; torch functions and modules act on every part.
 
     Works with modules made of torch functions, tensor methods, arithmetic and indexing that
@@ -47,34 +34,28 @@ class Streams:
     together. Sizes are not defined, as parts differ in their first dimension.
     """
 
-    def __init__(
-        self,
-        parts: Sequence[torch.Tensor] | Parts,
-        gate: Gate,
-        counted: int | None = None,
-    ) -> None:
-        """A batch.
+    def __init__(self, parts: Tensors, gate: StatisticsGate, examples: int | None = None) -> None:
+        """Hold a batch.
 
         Args:
             parts: tensors that differ at most in their first dimension.
-            gate: on the batch statistics.
-            counted: the first so many parts are examples and make the batch statistics, the
-                others are guests; None for all.
+            gate: the gate to the batch statistics.
+            examples: number of parts, the first ones, that hold examples and make the batch
+                statistics; the others hold path points. None if all hold examples.
         """
-        self.held = parts if isinstance(parts, Parts) else Parts(tuple(parts))
-        self.parts = self.held.pieces
+        self.parts = tuple(parts)
         self.gate = gate
-        self.counted = len(self.parts) if counted is None else counted
+        self.examples = len(self.parts) if examples is None else examples
 
-    def like(self, parts: Sequence[torch.Tensor] | Parts) -> Streams:
-        """The same batch with other contents."""
-        return Streams(parts, self.gate, self.counted)
+    def like(self, parts: Tensors) -> SplitBatch:
+        """Return the same batch with other contents."""
+        return SplitBatch(parts, self.gate, self.examples)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """A tensor method that acts on every part; attributes such as ``shape`` are refused."""
+        """Return a tensor method for every part; attributes such as ``shape`` are refused."""
         method = getattr(torch.Tensor, name, None)
         if not callable(method):
-            raise NotDivisible(f"{name!r} is not defined for a batch in parts")
+            raise CannotSplit(f"{name!r} is not defined for a batch in parts")
 
         def call(*args: Any, **kwargs: Any) -> Any:
             return _on_each_part(method, (self, *args), kwargs)
@@ -82,16 +63,16 @@ class Streams:
         return call
 
     def _refuse(self, *others: Any) -> Any:
-        raise NotDivisible("this is not defined for a batch in parts")
+        raise CannotSplit("this is not defined for a batch in parts")
 
     # what Python would otherwise answer by itself: sizes, identity, loops over examples; and
-    # changes in place, of which another name for the same tensor would hear nothing
+    # changes in place, which another name for the same tensor would not show
     __len__ = __iter__ = __eq__ = __ne__ = __bool__ = __contains__ = __setitem__ = _refuse
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _refuse
     __hash__ = object.__hash__
 
     def dim(self) -> int:
-        """Number of dimensions."""
+        """Return the number of dimensions."""
         return self.parts[0].dim()
 
     @classmethod
@@ -104,22 +85,16 @@ class Streams:
     ) -> Any:
         """Apply a torch function to every part; batch norm to all of them together."""
         if function is torch.batch_norm:
-            raise NotDivisible("torch.batch_norm is called directly")
-        kwargs = kwargs or {}
+            raise CannotSplit("torch.batch_norm is called directly")
         if function is F.batch_norm:
-            return _batch_norm(*args, **kwargs)
-        first = args[0] if args else None
-        if isinstance(first, Streams) and torch.is_grad_enabled():
-            step = recognise(function, first.parts[0], args[1:], kwargs)
-            if step is not None:
-                return first.like(run([step], first.gate, first.held).parts)
-        return _on_each_part(function, args, kwargs)
+            return _batch_norm(*args, **(kwargs or {}))
+        return _on_each_part(function, args, kwargs or {})
 
 
 def _operator(name: str) -> Callable[..., Any]:
     method = getattr(torch.Tensor, name)
 
-    def apply(self: Streams, *others: Any) -> Any:
+    def apply(self: SplitBatch, *others: Any) -> Any:
         return _on_each_part(method, (self, *others), {})
 
     return apply
@@ -127,27 +102,18 @@ def _operator(name: str) -> Callable[..., Any]:
 
 for _name in ("add", "sub", "mul", "truediv", "matmul", "pow"):
     for _side in ("", "r"):
-        setattr(Streams, f"__{_side}{_name}__", _operator(f"__{_side}{_name}__"))
+        setattr(SplitBatch, f"__{_side}{_name}__", _operator(f"__{_side}{_name}__"))
 for _name in ("neg", "abs", "getitem"):
-    setattr(Streams, f"__{_name}__", _operator(f"__{_name}__"))
+    setattr(SplitBatch, f"__{_name}__", _operator(f"__{_name}__"))
 
 
-def _streams_in(value: Any) -> Iterator[Streams]:
-    if isinstance(value, Streams):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _streams_in(list(value.values()))
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _streams_in(item)
+def part_of(output: Any, index: int) -> Any:
+    """Return one part of a network's output for a batch in parts."""
+    return map_leaves(lambda leaf: _part(leaf, index), output)
 
 
 def _part(value: Any, index: int) -> Any:
-    if isinstance(value, Streams):
-        return value.parts[index]
-    if isinstance(value, (tuple, list, Mapping)):
-        return map_tree(lambda item: _part(item, index), value)
-    return value
+    return value.parts[index] if isinstance(value, SplitBatch) else value
 
 
 def _on_each_part(
@@ -155,21 +121,23 @@ def _on_each_part(
 ) -> Any:
     if not torch.is_grad_enabled():
         # within a custom autograd function, which sees no tensor here and would drop its gradient
-        raise NotDivisible("gradients are off")
-    streams = next(_streams_in([*args, kwargs]))
+        raise CannotSplit("gradients are off")
+    call: Any = (args, dict(kwargs))
+    leaves, form = optree.tree_flatten(call)
+    batch = next(leaf for leaf in leaves if isinstance(leaf, SplitBatch))
     results = []
-    for index in range(len(streams.parts)):
-        named = {key: _part(value, index) for key, value in kwargs.items()}
-        results.append(function(*[_part(value, index) for value in args], **named))
+    for index in range(len(batch.parts)):
+        part_args, part_kwargs = form.unflatten([_part(leaf, index) for leaf in leaves])
+        results.append(function(*part_args, **part_kwargs))
     if isinstance(results[0], torch.Tensor):
-        return streams.like(results)
+        return batch.like(results)
     if isinstance(results[0], tuple) and all(isinstance(v, torch.Tensor) for v in results[0]):
-        return tuple(streams.like(parts) for parts in zip(*results, strict=True))
-    raise NotDivisible(f"{getattr(function, '__name__', function)!r} gives no tensor of examples")
+        return tuple(batch.like(parts) for parts in zip(*results, strict=True))
+    raise CannotSplit(f"{getattr(function, '__name__', function)!r} gives no tensor of examples")
 
 
 def _batch_norm(  # noqa: PLR0917 (the signature of torch)
-    streams: Streams,
+    batch: SplitBatch,
     running_mean: torch.Tensor | None,
     running_var: torch.Tensor | None,
     weight: torch.Tensor | None = None,
@@ -177,30 +145,36 @@ def _batch_norm(  # noqa: PLR0917 (the signature of torch)
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
-) -> Streams:
+) -> SplitBatch:
     """``torch.nn.functional.batch_norm`` with the statistics of all examples together."""
     if not training:
-        return streams.like(
+        return batch.like(
             [
                 F.batch_norm(p, running_mean, running_var, weight, bias, False, momentum, eps)
-                for p in streams.parts
+                for p in batch.parts
             ]
         )
-    examples = sum(part.shape[0] for part in streams.parts[: streams.counted])
-    layer = BatchNorm(eps, examples, Running(running_mean, running_var, momentum))
-    return streams.like(run([Step(layer, (weight, bias))], streams.gate, streams.held).parts)
+    rows = sum(part.shape[0] for part in batch.parts[: batch.examples])
+    layer = BatchNorm(eps, rows, RunningStatistics(running_mean, running_var, momentum))
+    return batch.like(
+        run([LayerWithParameters(layer, (weight, bias))], batch.gate, batch.parts).parts
+    )
 
 
-class _WholeBatchNorm(TorchFunctionMode):
-    """Batch norm in training mode on one tensor, its statistics gated.
+class GatedBatchNorm(TorchFunctionMode):
+    """Batch norm in training mode of batches in one tensor, with a gate to its statistics.
 
-    The examples' pass notes the statistics, call by call; a pass of guests is given them.
+    Attributes:
+        gate: the gate.
+        statistics: mean and variance of every call so far in a pass of examples; in a pass of path
+            points, those that are still to be used.
     """
 
-    def __init__(self, gate: Gate, given: Sequence[Sequence[torch.Tensor]] | None = None) -> None:
+    def __init__(self, gate: StatisticsGate, statistics: Sequence[Tensors] | None = None) -> None:
+        """Enter a pass of examples, or of path points if statistics are passed."""
         super().__init__()
-        self.gate, self.noted = gate, [] if given is None else list(given)
-        self._takes = given is not None
+        self.gate, self.statistics = gate, list(statistics or [])
+        self._has_examples = statistics is None
 
     def __torch_function__(
         self,
@@ -209,6 +183,7 @@ class _WholeBatchNorm(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        """Replace batch norm, under either of its names."""
         options = dict(kwargs or {})
         if function is torch.batch_norm:  # the same by position, in another order
             value, weight, bias, mean, variance, training, momentum, eps, *_ = args
@@ -234,9 +209,9 @@ class _WholeBatchNorm(TorchFunctionMode):
             return F.batch_norm(
                 input, running_mean, running_var, weight, bias, False, momentum, eps
             )
-        if self._takes:
-            return normalise(input, self.noted.pop(0), (weight, bias), eps)
-        layer = BatchNorm(eps, len(input), Running(running_mean, running_var, momentum))
-        passed = run([Step(layer, (weight, bias))], self.gate, Parts([input]))
-        self.noted.append(passed.statistics)
-        return passed.parts.pieces[0]
+        if not self._has_examples:
+            return normalise(input, self.statistics.pop(0), (weight, bias), eps)
+        layer = BatchNorm(eps, len(input), RunningStatistics(running_mean, running_var, momentum))
+        output = run([LayerWithParameters(layer, (weight, bias))], self.gate, [input])
+        self.statistics.append(output.statistics)
+        return output.parts[0]

@@ -1,3 +1,3 @@
-"""The training loop of one network and its schedules; several networks at once belong in
+"""The training loop of a network and its schedules; what trains several at once belongs in
 `ensemble`.
 """

@@ -1,7 +1,7 @@
 """Adam with the kernel of ``torch.optim.Adam(fused=True)``, without its bookkeeping.
 
-For small networks the bookkeeping takes ten times as long as the kernel. The numbers are the same
-to the last bit.
+For small networks the bookkeeping takes ten times as long as the kernel. The numbers are those of
+torch to the last bit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Adam:
         """Start with moments of zero.
 
         Args:
-            parameters: dense and floating, on one device.
+            parameters: dense floating tensors on one device.
             learning_rate: step size.
         """
         self.parameters = [p for p in parameters if p.requires_grad]
@@ -31,25 +31,25 @@ class Adam:
         self._steps = [0] * len(self.parameters)
 
     def keep(self, parameters: Iterable[torch.Tensor], index: torch.Tensor) -> None:
-        """Go on with a part of every parameter.
+        """Continue with some places of the first dimension of every parameter.
 
         Args:
-            parameters: what is left of each, in the same order.
-            index: (k,) int64, which places of the first dimension that is.
+            parameters: the reduced parameters, in the same order.
+            index: (k,) int64, the places that are kept.
         """
         self.parameters = [p for p in parameters if p.requires_grad]
         self._first = [moment[index] for moment in self._first]
         self._second = [moment[index] for moment in self._second]
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Remove all gradients."""
         for parameter in self.parameters:
             parameter.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
         """Move the parameters that have a gradient."""
-        # of parameters that were left out of some steps, each has had its own number
+        # a parameter without a gradient is left out of a step, and each counts its own steps
         groups: dict[int, list[int]] = defaultdict(list)
         for index, parameter in enumerate(self.parameters):
             if parameter.grad is not None:

@@ -1,4 +1,4 @@
-"""The training loop: one for every task and every prior."""
+"""Batches of a dataset, and the order in which an epoch shows its examples."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def load_batch(
     flip: NDArray[np.bool_] | None = None,
     shift: NDArray[np.int64] | None = None,
 ) -> Batch:
-    """Rows of a dataset as a Batch on a device.
+    """Return rows of a dataset as a Batch on a device.
 
-    Tracks along the window, arrays of shape (N, tracks, bp), are shifted and turned with their
-    sequence; turned ones come in the opposite order (plus and minus change places).
+    Tracks along the window, arrays of shape (N, tracks, bp), are shifted and reversed with their
+    sequence; reversed tracks come in the opposite order (plus and minus change places).
 
     Args:
         dataset: an opened dataset.
-        rows: (B,) int64.
-        device: where the batch goes; sequences travel as one byte a base.
-        flip: (B,) bool, examples to show as their reverse complement.
-        shift: (B,) int64, by how much to move each window, at most the dataset's margin.
+        rows: (B,) int64 rows of the dataset.
+        device: device of the batch; sequences are moved there as one byte a base.
+        flip: (B,) bool, the examples to show as their reverse complement.
+        shift: (B,) int64, the distance in bp to move each window, at most the dataset's margin.
     """
     margin = dataset.margin
     begin = np.full(len(rows), margin) if shift is None else margin + shift
@@ -60,7 +60,7 @@ def load_batch(
 
 
 def _window(values: NDArray[Any], begin: NDArray[np.int64], margin: int) -> NDArray[Any]:
-    """(B, ..., L) of (B, ..., L + 2 margin), each row from its own beginning."""
+    """Return (B, ..., L) from (B, ..., L + 2 margin), each row from its own beginning."""
     if not margin:
         return values
     place = begin[:, None] + np.arange(values.shape[-1] - 2 * margin)
@@ -70,12 +70,12 @@ def _window(values: NDArray[Any], begin: NDArray[np.int64], margin: int) -> NDAr
 
 @dataclass(frozen=True)
 class EpochOrder:
-    """What the steps of an epoch see, in their order.
+    """The examples of an epoch in the order in which steps take them.
 
     Attributes:
-        rows: (N,) of the dataset.
-        flips: (N,) bool, shown as the other strand.
-        shifts: (N,) by how much the window is moved, or None.
+        rows: (N,) rows of the dataset.
+        flips: (N,) bool, whether the other strand is shown.
+        shifts: (N,) distance in bp by which the window is moved, or None.
     """
 
     rows: NDArray[np.int64]
@@ -84,17 +84,17 @@ class EpochOrder:
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits that stand for all of it."""
-        moved = b"" if self.shifts is None else self.shifts.tobytes()
-        text = self.rows.tobytes() + self.flips.tobytes() + moved
+        """Hash of all of it, 16 hexadecimal digits."""
+        shifts = b"" if self.shifts is None else self.shifts.tobytes()
+        text = self.rows.tobytes() + self.flips.tobytes() + shifts
         return hashlib.sha256(text).hexdigest()[:16]
 
 
-def epoch_order(dataset: Dataset, task: Task, luck: RandomStreams, epoch: int) -> EpochOrder:
-    """Rows in an epoch's order, which to turn to the other strand, and how far to shift."""
+def epoch_order(dataset: Dataset, task: Task, streams: RandomStreams, epoch: int) -> EpochOrder:
+    """Draw the order of an epoch's rows, their strands and their shifts."""
     rows = dataset.rows(TRAIN)
-    generator = np.random.default_rng(luck.derive("order", epoch))
-    # a share of the data is passed through more often, so that an epoch has as many steps
+    generator = np.random.default_rng(streams.derive("order", epoch))
+    # a share of the data is shown several times, so that an epoch has the same number of steps
     passes = math.ceil(dataset.epoch_rows / len(rows))
     shuffled = np.concatenate([generator.permutation(rows) for _ in range(passes)])
     shuffled = shuffled[: dataset.epoch_rows]
@@ -105,7 +105,7 @@ def epoch_order(dataset: Dataset, task: Task, luck: RandomStreams, epoch: int) -
 
 
 def batches(dataset: Dataset, schedule: Schedule) -> list[NDArray[np.int64]]:
-    """Which of an epoch's examples each step sees, by their place in its order."""
+    """Return the places, in an epoch's order, of the examples of each step."""
     count = dataset.epoch_rows
     steps = max(1, round(count / schedule.batch_size))
     # parts of almost equal size: a short last batch would upset batch norm

@@ -1,4 +1,4 @@
-"""The training loop: one for every task and every prior."""
+"""The training loop, the same for every task and every prior."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Epoch:
 
     Attributes:
         training_loss: mean prediction loss of the steps, in the task's unit.
-        penalty: mean of what the priors added to the loss of the steps, weights included.
+        penalty: mean of the terms that the priors added to the loss of the steps, weights included.
         validation_loss: mean prediction loss of the validation data, in eval mode.
         seconds_per_step: mean over the steps, validation left out: processor time on CPU, wall
             time on a GPU.
-        order: hash of the order of examples, and of the strands and shifts they were shown with.
+        order: hash of the order, strands and shifts of the examples.
     """
 
     training_loss: float
@@ -49,14 +49,14 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Fit:
-    """A trained model and how it came about.
+    """A trained model and the history of its training.
 
     Attributes:
-        model: with the weights of the best epoch, in eval mode.
+        model: the model with the weights of the best epoch, in eval mode.
         history: one entry an epoch.
         best_epoch: index of the epoch with the lowest validation prediction loss.
         initial_weights: hash of the weights before the first step.
-        divergence: why training stopped early with a loss that is not finite, or "".
+        divergence: the reason why training stopped early with a loss that is not finite, or "".
     """
 
     model: torch.nn.Module
@@ -76,7 +76,7 @@ def seeded_torch(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def weights_hash(model: torch.nn.Module) -> str:
-    """Hash of all parameters in order, whatever their names."""
+    """Return a hash of all parameters in order, whatever their names."""
     digest = hashlib.sha256()
     for parameter in model.parameters():
         digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
@@ -86,7 +86,7 @@ def weights_hash(model: torch.nn.Module) -> str:
 def mean_prediction_loss(
     model: torch.nn.Module, task: Task, dataset: Dataset, split: int, device: torch.device
 ) -> float:
-    """Mean prediction loss over a split; the model must be in eval mode."""
+    """Return the mean prediction loss over a split; the model must be in eval mode."""
     rows = dataset.rows(split)
     total = 0.0
     with torch.no_grad():
@@ -97,7 +97,7 @@ def mean_prediction_loss(
 
 
 def clock(device: torch.device) -> float:
-    """Seconds: of this process on CPU, so that busy neighbours do not count; wall on a GPU."""
+    """Return seconds of wall time on a GPU, of processor time on CPU, so that it may be busy."""
     if device.type == "cpu":
         return time.process_time()
     torch.cuda.synchronize(device)
@@ -105,12 +105,15 @@ def clock(device: torch.device) -> float:
 
 
 def mean_step_time(steps: Iterator[torch.Tensor], device: torch.device, *, most: int) -> float:
-    """Mean seconds of some steps; the first, which finds out how to go, counts only if alone.
+    """Return the mean seconds of some steps.
+
+    The first step, which tries how groups of examples go through the network, counts only if there
+    is no other.
 
     Args:
-        steps: made as they are asked for.
-        device: where.
-        most: how many are asked for, the first aside.
+        steps: iterator that does a step whenever it is advanced.
+        device: device of the steps.
+        most: largest number of steps that are timed.
     """
     started = clock(device)
     next(steps)
@@ -121,10 +124,18 @@ def mean_step_time(steps: Iterator[torch.Tensor], device: torch.device, *, most:
 
 
 class TrainingHistory:
-    """How a training goes: its history, its best epoch, and when it is over."""
+    """The epochs of a training so far, the best of them, and whether there is another.
+
+    Attributes:
+        schedule: the schedule of the training.
+        history: the epochs so far.
+        best_epoch: index of the epoch with the lowest validation prediction loss; -1 before it.
+        best_state: weights and buffers after that epoch; None before it.
+        divergence: the reason why training stopped early with a loss that is not finite, or "".
+    """
 
     def __init__(self, schedule: Schedule) -> None:
-        """Before the first epoch."""
+        """Start before the first epoch."""
         self.schedule = schedule
         self.history: list[Epoch] = []
         self.best_epoch, self.best_state = -1, None
@@ -140,11 +151,11 @@ class TrainingHistory:
         return bool(self.divergence) or (len(self.history) >= longest or self._waited >= patience)
 
     def add(self, epoch: Epoch, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Note an epoch.
+        """Add an epoch that has just ended.
 
         Args:
-            epoch: which has just ended.
-            state: gives a copy of the weights and buffers.
+            epoch: the epoch.
+            state: function that returns a copy of the weights and buffers.
         """
         self.history.append(epoch)
         losses = (epoch.training_loss, epoch.penalty, epoch.validation_loss)
@@ -159,7 +170,7 @@ class TrainingHistory:
         self._waited = 0 if improved else self._waited + 1
 
     def fit(self, model: torch.nn.Module, initial_weights: str) -> Fit:
-        """The result, with the best weights in the model."""
+        """Return the result, with the best weights in the model."""
         if self.best_state is not None:
             model.load_state_dict(dict(self.best_state))
         return Fit(model.eval(), self.history, self.best_epoch, initial_weights, self.divergence)
@@ -176,19 +187,24 @@ class Trainer:
         dataset: Dataset,
         *,
         schedule: Schedule,
-        luck: RandomStreams,
+        streams: RandomStreams,
     ) -> None:
-        """Before the first step; as of :func:`fit`, the model adapted and on its device."""
+        """Start before the first step.
+
+        The arguments are those of :func:`fit`, the model adapted by the priors and on its device.
+        """
         self.model, self.task, self.dataset = model, task, dataset
-        self.luck = luck
+        self.streams = streams
         self.schedule = schedule
         self.device = next(model.parameters()).device
         self.batches = batches(dataset, schedule)
         self.optimiser = Adam(model.parameters(), schedule.learning_rate)
-        self.objective = Objective(model, task, regularisation, luck, precision=schedule.precision)
+        self.objective = Objective(
+            model, task, regularisation, streams, precision=schedule.precision
+        )
 
     def step(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """One optimiser step; the losses before it, detached."""
+        """Take one optimiser step; return the losses before it, detached."""
         prediction, penalty = self.objective.losses(batch, elapsed)
         self.optimiser.zero_grad()
         (prediction + penalty).backward()  # type: ignore[no-untyped-call]
@@ -196,7 +212,7 @@ class Trainer:
         return prediction.detach(), penalty.detach()
 
     def steps(self, number: int, order: EpochOrder) -> Iterator[torch.Tensor]:
-        """The steps of an epoch; gives the losses (2,) of each when it is done."""
+        """Take the steps of an epoch; yield the losses (2,) of each."""
         self.model.train()
         for done, index in enumerate(self.batches):
             batch = load_batch(
@@ -210,7 +226,7 @@ class Trainer:
 
     def epoch(self, number: int) -> Epoch:
         """Train for one epoch, then measure the validation prediction loss."""
-        order = epoch_order(self.dataset, self.task, self.luck, number)
+        order = epoch_order(self.dataset, self.task, self.streams, number)
         steps = len(self.batches)
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
         started = clock(self.device)
@@ -224,8 +240,8 @@ class Trainer:
 
 
 def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights and buffers that further training does not change."""
-    # deepcopy takes ten times as long; what a module keeps beside tensors is left to it
+    """Return weights and buffers that further training does not change."""
+    # deepcopy takes ten times as long; it is used for a module's state beside tensors
     return {
         name: value.clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value)
         for name, value in state.items()
@@ -239,7 +255,7 @@ def fit(
     dataset: Dataset,
     *,
     schedule: Schedule,
-    luck: RandomStreams,
+    streams: RandomStreams,
     device: torch.device,
 ) -> Fit:
     """Train a model under priors; keep the epoch with the best validation prediction loss.
@@ -248,22 +264,22 @@ def fit(
     attribution penalty over the examples that the prior applies to + parameter penalty).
 
     Args:
-        model: fresh weights, not yet adapted by a prior.
-        task: gives the prediction loss and the target.
-        regularisation: what is added to the loss.
-        dataset: with training and validation rows.
-        schedule: the same for every prior.
-        luck: streams for batch order, references and the priors' own draws.
-        device: where to train.
+        model: network with fresh weights, not yet adapted by a prior.
+        task: task that defines the prediction loss and the target.
+        regularisation: priors and their weights.
+        dataset: dataset with training and validation rows.
+        schedule: training hyper-parameters, the same for every prior.
+        streams: random streams for batch order, references and the priors' own draws.
+        device: device on which to train.
     """
     initial = weights_hash(model)
-    course = TrainingHistory(schedule)
-    with seeded_torch(luck.derive("prior"), device):
+    training = TrainingHistory(schedule)
+    with seeded_torch(streams.derive("prior"), device):
         model = regularisation.adapt(model)
         trainer = Trainer(
-            model.to(device), task, regularisation, dataset, schedule=schedule, luck=luck
+            model.to(device), task, regularisation, dataset, schedule=schedule, streams=streams
         )
-        while not course.is_over:
-            epoch = trainer.epoch(len(course.history))
-            course.add(epoch, lambda: _copied(model.state_dict()))
-    return course.fit(model, initial)
+        while not training.is_over:
+            epoch = trainer.epoch(len(training.history))
+            training.add(epoch, lambda: _copied(model.state_dict()))
+    return training.fit(model, initial)

@@ -1,4 +1,4 @@
-"""What a training step minimises: prediction loss and penalties."""
+"""The objective of a training step: prediction loss and penalties."""
 
 from __future__ import annotations
 
@@ -9,31 +9,29 @@ from typing import Any
 import torch
 
 from priorbench.attribution.differentiable import AttributionMethod, attribute_and_predict
-from priorbench.autograd.nested import map_tensors
-from priorbench.components.architecture import Precision
-from priorbench.components.prior import Attribution, WeightedPrior
-from priorbench.components.task import Batch, Task
+from priorbench.autograd import map_tensors
+from priorbench.components.contracts import Attribution, Batch, Precision, Task, WeightedPrior
 from priorbench.seeds import RandomStreams
 
 
 @dataclass(frozen=True)
 class Regularisation:
-    """What is added to the prediction loss.
+    """The priors of a training, whose terms are added to the prediction loss.
 
     Attributes:
         parts: priors with their weights; several where priors are composed.
-        method: the attribution that penalties see.
+        method: attribution method whose result penalties are given.
     """
 
     parts: Sequence[WeightedPrior]
     method: AttributionMethod
 
     def through(self, hook: str) -> list[WeightedPrior]:
-        """The parts that act through the hook of that name."""
+        """Return the parts that act through the hook of that name."""
         return [part for part in self.parts if hook in part.hooks]
 
     def adapt(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model as the parts change it, one after the other."""
+        """Return the model as changed by the parts, one after the other."""
         for part in self.through("adapt"):
             model = part.prior.adapt(model, part.weight)
         return model
@@ -47,48 +45,49 @@ class Objective:
         model: torch.nn.Module,
         task: Task,
         regularisation: Regularisation,
-        luck: RandomStreams,
+        streams: RandomStreams,
         *,
         precision: Precision = "float32",
     ) -> None:
         """Start at step 0.
 
         Args:
-            model: already adapted, on its device.
-            task: gives the prediction loss, the target and the examples that priors apply to.
-            regularisation: what is added to the prediction loss.
-            luck: streams for references and the priors' own draws.
-            precision: of the model's forward pass.
+            model: network, already adapted, on its device.
+            task: task that defines the prediction loss, the target and the examples that priors
+                apply to.
+            regularisation: priors and their weights.
+            streams: random streams for references and the priors' own draws.
+            precision: precision of the model's forward pass.
         """
         self.precision = precision
-        self.model, self.task, self.luck = model, task, luck
+        self.model, self.task, self.streams = model, task, streams
         self.method = regularisation.method
         self.attributing = regularisation.through("penalty")
         self.shrinking = regularisation.through("parameter_penalty")
         self.augmenting = regularisation.through("augment")
         device = next(model.parameters()).device
-        self.noise = torch.Generator(device).manual_seed(luck.derive("augment"))
+        self.noise = torch.Generator(device).manual_seed(streams.derive("augment"))
         self.steps = 0
 
     def losses(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """The losses of the next step.
+        """Return the losses of the next step.
 
         Args:
             batch: B examples.
-            elapsed: epochs since training began.
+            elapsed: number of epochs since training began.
 
         Returns:
-            mean prediction loss (), and what the priors add to it (), weights included.
+            mean prediction loss (), and the term () that the priors add to it, weights included.
         """
         for part in self.augmenting:
             changed = part.prior.augment(batch.sequence, part.weight, self.noise)
             batch = Batch(changed, batch.label, batch.arrays)
         penalty = batch.sequence.new_zeros(())
-        seen = [
+        masked = [
             (part.prior.applies(batch, self.task), part)
             for part in self._due(self.attributing, elapsed)
         ]
-        applies = torch.stack([mask for mask, _ in seen]).any(dim=0) if seen else None
+        applies = torch.stack([mask for mask, _ in masked]).any(dim=0) if masked else None
         if applies is not None and bool(applies.any()):
             with in_precision(self.precision, batch.sequence.device):
                 output, attribution = attribute_and_predict(
@@ -101,7 +100,7 @@ class Objective:
                     generator=self._references() if self.method.draws else None,
                 )
             attributed = batch.select(applies)
-            for mask, part in seen:
+            for mask, part in masked:
                 penalty = penalty + _mean_penalty(part, attribution, attributed, mask[applies])
         else:
             with in_precision(self.precision, batch.sequence.device):
@@ -113,7 +112,7 @@ class Objective:
         return self.task.prediction_loss(output, batch).mean(), penalty
 
     def _due(self, parts: Sequence[WeightedPrior], elapsed: float) -> list[WeightedPrior]:
-        """The parts that act at this step, at their present weights."""
+        """Return the parts that act at this step, at their present weights."""
         scheduled = [
             WeightedPrior(part.prior, part.weight * part.prior.strength(elapsed, self.steps))
             for part in parts
@@ -121,37 +120,42 @@ class Objective:
         return [part for part in scheduled if part.weight]
 
     def _references(self) -> torch.Generator:
-        """The stream of this step: the same for every prior, whichever steps it penalises."""
-        return torch.Generator().manual_seed(self.luck.derive("attribution", self.steps))
+        """Return the generator of this step, the same for every prior, whenever it penalises."""
+        return torch.Generator().manual_seed(self.streams.derive("attribution", self.steps))
 
 
 def in_precision(precision: Precision, device: torch.device) -> torch.autocast:
-    """Within the block, modules run in that precision, where torch's autocast sees fit."""
+    """Run modules in that precision within the block, where torch's autocast provides for it."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def in_float32(output: Any) -> Any:
-    """A model's output, whose losses are taken in float32 or finer."""
+    """Return a model's output in float32 or finer, for its losses."""
     return map_tensors(lambda v: v.float() if v.dtype == torch.bfloat16 else v, output)
 
 
 def forward(model: torch.nn.Module, task: Task, batch: Batch) -> Any:
-    """The model's output for a batch, with what the task gives it beside the sequence."""
+    """Return the model's output for a batch, with the task's further inputs."""
     return model(batch.sequence, *task.inputs(batch))
+
+
+def require_one_per_example(penalty: torch.Tensor, attribution: Attribution) -> None:
+    """Raise ValueError unless a penalty has one value for each attributed example."""
+    expected = tuple(attribution.observed.shape[:1])
+    if penalty.shape != expected:
+        raise ValueError(
+            f"penalty has shape {tuple(penalty.shape)}, wanted {expected}: one per example"
+        )
 
 
 def _mean_penalty(
     part: WeightedPrior, attribution: Attribution, batch: Batch, mask: torch.Tensor
 ) -> torch.Tensor:
-    """Weighted mean penalty () over the examples of the mask; 0 where there are none."""
+    """Return the weighted mean penalty () over the examples of the mask; 0 if there are none."""
     if not bool(mask.all()):
         if not bool(mask.any()):
             return batch.sequence.new_zeros(())
         attribution, batch = attribution.select(mask), batch.select(mask)
     values = part.prior.penalty(attribution, batch)
-    wanted = tuple(attribution.observed.shape[:1])
-    if values.shape != wanted:
-        raise ValueError(
-            f"penalty has shape {tuple(values.shape)}, wanted {wanted}: one per example"
-        )
+    require_one_per_example(values, attribution)
     return part.weight * values.mean()

@@ -1,4 +1,4 @@
-"""How long and how each scale trains; the same for every prior."""
+"""Training hyper-parameters of each scale, the same for every prior."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Schedule:
     """Training hyper-parameters that no prior may change.
 
     Attributes:
-        epochs: at most this many passes over the training data.
+        epochs: largest number of passes over the training data.
         batch_size: examples per step.
-        learning_rate: of Adam.
-        patience: stop after this many epochs in a row without improvement.
-        min_delta: what counts as improvement of the validation prediction loss.
-        precision: of the networks' forward pass.
+        learning_rate: learning rate of Adam.
+        patience: number of epochs in a row without improvement after which training stops.
+        min_delta: smallest improvement of the validation prediction loss that counts.
+        precision: precision of the networks' forward pass.
     """
 
     epochs: int
@@ -38,11 +38,11 @@ SCHEDULES: dict[Scale, Schedule] = {
 
 
 def schedule_of(task: Task, scale: Scale, precision: Precision = "float32") -> Schedule:
-    """The scale's schedule with as many epochs, and as much patience, as the task takes."""
-    schedule, longer = SCHEDULES[scale], task.train_epochs
+    """Return the scale's schedule, its epochs and patience multiplied by the task's factors."""
+    schedule, factor = SCHEDULES[scale], task.train_epochs
     return replace(
         schedule,
-        epochs=max(1, round(schedule.epochs * type(task).epochs * longer)),
-        patience=max(1, round(schedule.patience * longer)),
+        epochs=max(1, round(schedule.epochs * type(task).epochs * factor)),
+        patience=max(1, round(schedule.patience * factor)),
         precision=precision,
     )

@@ -1,6 +1,6 @@
 """The five attributions: formulae, what they leave alone, and modules of every kind."""
 
-from collections import namedtuple
+from collections import OrderedDict, namedtuple
 
 import pytest
 import torch
@@ -60,9 +60,9 @@ def test_formulae_of_the_gradient_methods():
     assert torch.allclose(input_x_gradient(model, x, target).observed, (g * x).sum(1))
     assert torch.allclose(gradient(model, x, target).observed, g.abs().sum(1))
     corrected = g - g.mean(1, keepdim=True)
-    found = simplex_gradient(model, x, target)
-    assert torch.allclose(found.observed, (corrected * x).sum(1))
-    assert torch.allclose(found.gradient, corrected)
+    attribution = simplex_gradient(model, x, target)
+    assert torch.allclose(attribution.observed, (corrected * x).sum(1))
+    assert torch.allclose(attribution.gradient, corrected)
 
 
 @pytest.mark.parametrize(("reference", "value"), [("zero", 0.0), ("uniform", 0.25)])
@@ -72,8 +72,8 @@ def test_integrated_gradients_are_the_midpoint_rule_and_complete(reference, valu
     points = [baseline + (k + 0.5) / 4 * (x - baseline) for k in range(4)]
     mean = torch.stack([by_autograd(model, p) for p in points]).mean(0)
     four = IntegratedGradients(steps=4, reference=reference)
-    found = integrated_gradients(model, x, target, method=four)
-    assert torch.allclose(found.observed, ((x - baseline) * mean).sum(1))
+    attribution = integrated_gradients(model, x, target, method=four)
+    assert torch.allclose(attribution.observed, ((x - baseline) * mean).sum(1))
     many = IntegratedGradients(steps=200, reference=reference)
     total = integrated_gradients(model, x, target, method=many).observed.sum(1)
     assert torch.allclose(total, target(model(x)) - target(model(baseline)), atol=1e-5)
@@ -83,10 +83,10 @@ def test_expected_gradients_of_a_linear_model_are_weight_times_difference_to_ano
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(160, 1)).double()
     x = sequences()
-    found = expected_gradients(model, x, target, seeded())
+    attribution = expected_gradients(model, x, target, seeded())
     weight = model[1].weight.view(4, 40)
     candidates = ((x[:, None] - x[None]) * weight).sum(2)  # (example, reference, L)
-    distance = (found.observed[:, None] - candidates).abs().amax(2)
+    distance = (attribution.observed[:, None] - candidates).abs().amax(2)
     assert distance.min(dim=1).values.max() < 1e-12
     assert (distance.diagonal() > 1e-3).all()  # never its own reference
 
@@ -130,23 +130,23 @@ def test_the_model_is_left_as_it_was(spec):
     modes = [m.training for m in model.modules()]
     kept = x.clone()
     with torch.no_grad():
-        _, found = attribute(spec, model, x, create_graph=False)
+        _, attribution = attribute(spec, model, x, create_graph=False)
         assert not torch.is_grad_enabled()
     assert [p.requires_grad for p in model.parameters()] == flags
     assert [m.training for m in model.modules()] == modes
     assert all(p.grad is None for p in model.parameters())
     assert torch.equal(x, kept)
     assert not x.requires_grad
-    assert not found.observed.requires_grad
+    assert not attribution.observed.requires_grad
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("spec", METHOD_SPECS)
 def test_attributions_follow_the_dtype_and_have_the_same_value_in_both(spec, dtype):
-    _, found = attribute(spec, smooth_network().to(dtype), sequences(dtype=dtype))
+    _, attribution = attribute(spec, smooth_network().to(dtype), sequences(dtype=dtype))
     _, double = attribute(spec, smooth_network(), sequences())
-    assert found.observed.dtype == found.gradient.dtype == dtype
-    assert torch.allclose(found.observed.double(), double.observed, atol=1e-6)
+    assert attribution.observed.dtype == attribution.gradient.dtype == dtype
+    assert torch.allclose(attribution.observed.double(), double.observed, atol=1e-6)
 
 
 @pytest.mark.parametrize("spec", METHOD_SPECS)
@@ -168,8 +168,8 @@ def test_a_plain_pass_and_an_attributing_one_go_into_one_loss():
     x, chosen = sequences(), torch.arange(6) < 4
     model = smooth_network()
     prediction = target(model(x)).square().mean()
-    found = input_x_gradient(model, x[chosen], target)
-    (prediction + load_prior("fourier").penalty(found, None).mean()).backward()
+    attribution = input_x_gradient(model, x[chosen], target)
+    (prediction + load_prior("fourier").penalty(attribution, None).mean()).backward()
     assert all(p.grad.abs().sum() > 0 for p in model.parameters() if p.dim() > 1)
 
 
@@ -194,11 +194,11 @@ def frozen(network, x):
 @pytest.mark.parametrize("spec", METHOD_SPECS)
 def test_every_method_holds_the_statistics_of_the_batch_fixed(spec):
     x, chosen = sequences(), torch.arange(6) % 2 == 0
-    _, found = attribute(spec, smooth_network(), x, chosen)
+    _, attribution = attribute(spec, smooth_network(), x, chosen)
     _, expected = attribute(spec, frozen(smooth_network, x), x, chosen)
-    assert found.observed.abs().max() > 1e-3
-    assert torch.allclose(found.observed, expected.observed)
-    assert torch.allclose(found.gradient, expected.gradient)
+    assert attribution.observed.abs().max() > 1e-3
+    assert torch.allclose(attribution.observed, expected.observed)
+    assert torch.allclose(attribution.gradient, expected.gradient)
 
 
 @pytest.mark.parametrize("spec", METHOD_SPECS)
@@ -212,8 +212,8 @@ def test_penalties_can_be_differentiated_through_every_method(spec):
             model[0].weight[1, 2, 3] += shift
         return prior.penalty(attribute(spec, model, x, chosen)[1], None).sum(), model
 
-    found, model = value(0.0)
-    found.backward()
+    total, model = value(0.0)
+    total.backward()
     step = 1e-6
     slope = (value(step)[0] - value(-step)[0]).item() / (2 * step)
     assert model[0].weight.grad[1, 2, 3].item() == pytest.approx(slope, rel=1e-4)
@@ -281,14 +281,14 @@ def test_modules_that_ask_for_sizes_work_beside_batch_norm(kind, spec):
     expected = plain(x)
     for _ in range(2):  # the second time it is known how to go
         model.load_state_dict(network().state_dict())
-        output, found = attribute(spec, model, x, chosen)
+        output, attribution = attribute(spec, model, x, chosen)
         assert torch.allclose(output, expected)
         for a, b in zip(plain.buffers(), model.buffers(), strict=True):
             assert torch.allclose(a, b)
         _, reference = attribute(spec, frozen(network, x), x, chosen)
         assert reference.observed.abs().max() > 1e-4
-        assert torch.allclose(found.observed, reference.observed)
-    found.observed.square().sum().backward()
+        assert torch.allclose(attribution.observed, reference.observed)
+    attribution.observed.square().sum().backward()
     assert all(p.grad is not None for p in model.head.parameters() if p.dim() > 1)
 
 
@@ -452,7 +452,7 @@ def test_no_module_gives_something_else_in_parts(kind, chosen, spec):
     plain, model = network(), network()
     expected = plain(x)
     expected.square().sum().backward()
-    output, found = attribute(spec, model, x, applies)
+    output, attribution = attribute(spec, model, x, applies)
     assert torch.allclose(output, expected)
     output.square().sum().backward()
     for a, b in zip(plain.parameters(), model.parameters(), strict=True):
@@ -461,7 +461,7 @@ def test_no_module_gives_something_else_in_parts(kind, chosen, spec):
         assert torch.allclose(a, b)
     _, whole = attribute(spec, network(), x)
     assert whole.observed.abs().max() > 1e-6
-    assert torch.allclose(found.observed, whole.observed[applies])
+    assert torch.allclose(attribution.observed, whole.observed[applies])
 
 
 def test_models_that_mix_their_batch_go_in_one_tensor():
@@ -495,8 +495,8 @@ def test_callers_in_inference_mode_and_callers_that_differentiate_the_output_or_
     chosen = torch.arange(6) < 3
     with torch.inference_mode():
         inside = attribute("input-x-gradient", model.eval(), x, chosen)[1].observed
-    output, found = attribute("input-x-gradient", model, x, chosen, create_graph=False)
-    assert torch.allclose(inside, found.observed)
+    output, attribution = attribute("input-x-gradient", model, x, chosen, create_graph=False)
+    assert torch.allclose(inside, attribution.observed)
     output.sum().backward()
     leaf = sequences().requires_grad_()
     output, _ = attribute("input-x-gradient", model, leaf, chosen)
@@ -525,10 +525,10 @@ def test_penalties_under_autocast_are_computed_in_float32():
     )
     expected = prior.penalty(attribute("input-x-gradient", model, x)[1], None)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        _, found = attribute("input-x-gradient", smooth_network().float(), x)
-        value = prior.penalty(found, None)
+        _, attribution = attribute("input-x-gradient", smooth_network().float(), x)
+        value = prior.penalty(attribution, None)
     assert value.dtype == torch.float32
-    again = prior.penalty(found, None)
+    again = prior.penalty(attribution, None)
     assert torch.equal(value, again)
     assert torch.allclose(value, expected, atol=0.05)
 
@@ -547,9 +547,13 @@ def test_the_own_error_of_a_module_is_the_one_that_is_shown():
 Heads = namedtuple("Heads", ["logit", "more"])
 
 
+class ModelOutput(OrderedDict):
+    """A dictionary of a class of its own, as other libraries return."""
+
+
 @pytest.mark.parametrize("norm", [True, False])
 @pytest.mark.parametrize("sized", [True, False])
-@pytest.mark.parametrize("shape", ["dict", "named", "list"])
+@pytest.mark.parametrize("shape", ["dict", "mapping", "named", "list"])
 def test_outputs_may_be_dictionaries_named_tuples_and_lists(shape, norm, sized):
     class Model(torch.nn.Module):
         def __init__(self):
@@ -563,21 +567,23 @@ def test_outputs_may_be_dictionaries_named_tuples_and_lists(shape, norm, sized):
                 assert x.shape[1] == 4
             return {
                 "dict": {"logit": logit, "more": more},
+                "mapping": ModelOutput(logit=logit, more=more),
                 "named": Heads(logit, more),
                 "list": [logit, more],
             }[shape]
 
     def read(output):
-        return output["logit"] if shape == "dict" else output[0]
+        return output["logit"] if isinstance(output, dict) else output[0]
 
     x, chosen = sequences(), torch.tensor([False, True, True, False, True, False])
-    output, found = attribute_and_predict(Model(), x, chosen, lambda out: read(out)[:, 0])
+    output, attribution = attribute_and_predict(Model(), x, chosen, lambda out: read(out)[:, 0])
     assert torch.allclose(read(output), smooth_network(norm)(x))
-    more = output["more"] if shape == "dict" else output[1]
+    more = output["more"] if isinstance(output, dict) else output[1]
     assert torch.equal(more[0], x.sum(2))
     assert more[1] is None
-    assert type(output) is {"dict": dict, "named": Heads, "list": list}[shape]
-    assert found.observed.shape == (3, 40)
+    expected = {"dict": dict, "mapping": dict, "named": Heads, "list": list}
+    assert type(output) is expected[shape]
+    assert attribution.observed.shape == (3, 40)
 
 
 class Controlled(torch.nn.Module):
@@ -608,7 +614,7 @@ def test_control_tracks_go_with_their_examples(spec, norm):
     x, chosen = sequences(), torch.tensor([False, True, True, False, True, False])
     controls = torch.rand(6, 2, 40, generator=seeded(), dtype=torch.float64)
     method = load_attribution(spec)
-    output, found = attribute_and_predict(
+    output, attribution = attribute_and_predict(
         network(), x, chosen, read, method=method, args=(controls,), generator=seeded()
     )
     for part, expected in zip(output, network()(x, controls), strict=True):
@@ -629,7 +635,7 @@ def test_control_tracks_go_with_their_examples(spec, norm):
         (slope,) = torch.autograd.grad(read(reference(points, beside)).sum(), points)
         difference = x[example] if path is None else path.difference[row]
         expected = method.read(slope.mean(0)[None], difference[None])
-        assert torch.allclose(found.observed[row], expected.observed[0])
+        assert torch.allclose(attribution.observed[row], expected.observed[0])
 
 
 def test_scripted_modules_keep_their_batch_together():
@@ -637,9 +643,9 @@ def test_scripted_modules_keep_their_batch_together():
     expected = model(x)
     with pytest.warns(DeprecationWarning, match="jit"):
         scripted = torch.jit.script(smooth_network())
-    output, found = attribute("input-x-gradient", scripted, x, torch.arange(6) < 2)
+    output, attribution = attribute("input-x-gradient", scripted, x, torch.arange(6) < 2)
     assert torch.allclose(output, expected)
-    assert found.observed.shape == (2, 40)
+    assert attribution.observed.shape == (2, 40)
 
 
 @pytest.mark.parametrize(

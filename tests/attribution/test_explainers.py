@@ -39,65 +39,69 @@ def of_linear(name, **more):
 
 
 def test_gradients_of_a_linear_model():
-    sequence, weight, found = of_linear("input-x-gradient")
-    assert torch.allclose(found.attribution, (sequence * weight).sum(dim=1), atol=1e-6)
-    assert found.expected is None
-    found = of_linear("gradient")[2]
-    assert torch.allclose(found.attribution, weight.abs().sum(dim=0).expand(5, -1), atol=1e-5)
-    found = of_linear("simplex-gradient")[2]
+    sequence, weight, explanation = of_linear("input-x-gradient")
+    assert torch.allclose(explanation.attribution, (sequence * weight).sum(dim=1), atol=1e-6)
+    assert explanation.expected is None
+    explanation = of_linear("gradient")[2]
+    assert torch.allclose(explanation.attribution, weight.abs().sum(dim=0).expand(5, -1), atol=1e-5)
+    explanation = of_linear("simplex-gradient")[2]
     assert torch.allclose(
-        found.attribution, (sequence * (weight - weight.mean(dim=0))).sum(dim=1), atol=1e-6
+        explanation.attribution, (sequence * (weight - weight.mean(dim=0))).sum(dim=1), atol=1e-6
     )
 
 
 @pytest.mark.parametrize(("reference", "value"), [("zero", 0.0), ("uniform", 0.25)])
 def test_integrated_gradients_of_a_linear_model_are_exact(reference, value):
     name = f"integrated-gradients:steps=3:reference={reference}"
-    sequence, weight, found = of_linear(name)
-    assert torch.allclose(found.attribution, ((sequence - value) * weight).sum(dim=1), atol=1e-5)
-    assert torch.allclose(found.attribution.sum(dim=1), found.expected, atol=1e-4)
+    sequence, weight, explanation = of_linear(name)
+    assert torch.allclose(
+        explanation.attribution, ((sequence - value) * weight).sum(dim=1), atol=1e-5
+    )
+    assert torch.allclose(explanation.attribution.sum(dim=1), explanation.expected, atol=1e-4)
 
 
 def test_mutagenesis_is_the_mean_loss_over_the_three_other_bases():
-    sequence, weight, found = of_linear("in-silico-mutagenesis")
+    sequence, weight, explanation = of_linear("in-silico-mutagenesis")
     own = (sequence * weight).sum(dim=1)
     others = (weight.sum(dim=0) - own) / 3
-    assert torch.allclose(found.attribution, own - others, atol=1e-5)
+    assert torch.allclose(explanation.attribution, own - others, atol=1e-5)
 
 
 def test_unknown_bases_have_no_mutagenesis():
     sequence = sequences()
     sequence[1, :, 4] = 0
-    found = load_explainer("in-silico-mutagenesis").explain(
+    explanation = load_explainer("in-silico-mutagenesis").explain(
         ExplainedModel(Linear(), first, sequence)
     )
-    assert found.attribution[1, 4] == 0
-    assert bool((found.attribution[0] != 0).all())
+    assert explanation.attribution[1, 4] == 0
+    assert bool((explanation.attribution[0] != 0).all())
 
 
 def test_deep_lift_shap_is_the_mean_over_shuffles():
-    sequence, weight, found = of_linear("deep-lift-shap:shuffles=4")
+    sequence, weight, explanation = of_linear("deep-lift-shap:shuffles=4")
     references = shuffled(sequence, 4, range(5))
     expected = ((sequence[:, None] - references) * weight).sum(dim=2).mean(dim=1)
-    assert torch.allclose(found.attribution, expected, atol=1e-5)
-    assert torch.allclose(found.expected, expected.sum(dim=1), atol=1e-4)
+    assert torch.allclose(explanation.attribution, expected, atol=1e-5)
+    assert torch.allclose(explanation.expected, expected.sum(dim=1), atol=1e-4)
 
 
 def test_shuffles_keep_dinucleotides_and_depend_on_the_seed_alone():
     sequence = sequences()
-    found = shuffled(sequence, 3, [7, 8, 9, 10, 11])
+    shuffles = shuffled(sequence, 3, [7, 8, 9, 10, 11])
     pairs = [
         torch.einsum("...al,...bl->...ab", value[..., :-1], value[..., 1:])
-        for value in (sequence[:, None], found)
+        for value in (sequence[:, None], shuffles)
     ]
     assert torch.equal(pairs[0].expand(-1, 3, -1, -1), pairs[1])
-    assert torch.equal(shuffled(sequence[2:3], 3, [9])[0], found[2])
+    assert torch.equal(shuffled(sequence[2:3], 3, [9])[0], shuffles[2])
 
 
 def test_expected_gradients_of_a_linear_model_add_up():
-    _, _, found = of_linear("expected-gradients:samples=5")
-    assert torch.allclose(found.attribution.sum(dim=1), found.expected, atol=1e-4)
-    assert torch.equal(of_linear("expected-gradients:samples=5")[2].attribution, found.attribution)
+    _, _, explanation = of_linear("expected-gradients:samples=5")
+    assert torch.allclose(explanation.attribution.sum(dim=1), explanation.expected, atol=1e-4)
+    assert torch.equal(
+        of_linear("expected-gradients:samples=5")[2].attribution, explanation.attribution
+    )
 
 
 @pytest.mark.parametrize("name", sorted(EXPLAINERS))
@@ -116,9 +120,9 @@ def test_deep_lift_has_a_rule_for_every_network(architecture, prior):
     if prior != "none":
         model = adapting.adapt(model, adapting.default_weight("binary"))
     subject = ExplainedModel(model.eval(), first, sequences(length=60))
-    found = load_explainer("deep-lift-shap:shuffles=3").explain(subject)
-    error = (found.attribution.sum(dim=1) - found.expected).abs().mean()
-    assert error < 0.01 * found.expected.abs().mean()
+    explanation = load_explainer("deep-lift-shap:shuffles=3").explain(subject)
+    error = (explanation.attribution.sum(dim=1) - explanation.expected).abs().mean()
+    assert error < 0.01 * explanation.expected.abs().mean()
     assert not model.training
 
 
@@ -127,9 +131,9 @@ def test_deep_lift_of_profiles_adds_up_with_the_weights_of_the_sequence():
     task = registry.build("task", "profile")
     model = registry.build("architecture", "bpnet").build(NetworkShape(80, 2, 30), "smoke").eval()
     subject = ExplainedModel(model, task.target, sequences(length=80))
-    found = load_explainer("deep-lift-shap:shuffles=3").explain(subject)
-    error = (found.attribution.sum(dim=1) - found.expected).abs().mean()
-    assert error < 0.01 * found.expected.abs().mean()
+    explanation = load_explainer("deep-lift-shap:shuffles=3").explain(subject)
+    error = (explanation.attribution.sum(dim=1) - explanation.expected).abs().mean()
+    assert error < 0.01 * explanation.expected.abs().mean()
 
 
 def test_chunks_change_nothing(monkeypatch):

@@ -1,12 +1,18 @@
 """Layers on a batch in parts: values and derivatives of first and second order are torch's."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from priorbench.autograd.batch_norm import BatchNorm, Running, normalise
-from priorbench.autograd.layer_chain import Gate, Parts, Step, joined, run, separate
-from priorbench.autograd.torch_layers import chain_of, recognise
+from priorbench.autograd import LayerChain, StatisticsGate, choose_way
+from priorbench.autograd.batch_norm import BatchNorm, RunningStatistics, normalise
+from priorbench.autograd.forward import _as_chain, _split
+from priorbench.autograd.layer_chain import LayerWithParameters, run
+from priorbench.autograd.layers import Convolution, Flatten, MaxPool, Rectifier
+from priorbench.components import registry
+from priorbench.components.contracts import NetworkShape
 from priorbench.training.adam import Adam
 
 
@@ -18,94 +24,103 @@ def parts_of(*sizes, shape=(3, 20)):
     return [random(size, *shape, seed=size).requires_grad_() for size in sizes]
 
 
-WIDE = random(5, 3, 15, seed=7)  # torch pads itself in the backward pass of narrower ones
-CALLS = {
-    "conv": (torch.conv1d, (random(5, 3, 4, seed=2), random(5, seed=3)), {}),
-    "conv without bias": (torch.conv1d, (random(5, 3, 4, seed=2),), {"padding": 2}),
-    "conv, dilated": (torch.conv1d, (random(5, 3, 3, seed=2), None, 1, "same", 4), {}),
-    "conv, valid": (torch.conv1d, (random(5, 3, 4, seed=2),), {"padding": "valid"}),
-    "wide conv": (torch.conv1d, (WIDE, random(5, seed=3)), {}),
-    "wide conv, padded": (torch.conv1d, (WIDE, None, (1,), (1,), (1,)), {}),
-    "relu": (F.relu, (), {}),
-    "max-pool": (F.max_pool1d, (3,), {}),
-    "max-pool, overlapping": (F.max_pool1d, (4, 3), {"padding": 2, "ceil_mode": True}),
-    "max-pool, dilated": (torch.max_pool1d, (2, 2, 0, 3), {}),
+FILTERS = random(5, 3, 4, seed=2)
+LAYERS = {
+    "conv": (Convolution(0, 1), torch.conv1d, (FILTERS, random(5, seed=3))),
+    "conv without bias": (Convolution(2, 1), partial(torch.conv1d, padding=2), (FILTERS, None)),
+    "conv, dilated": (
+        Convolution(4, 4),
+        partial(torch.conv1d, padding="same", dilation=4),
+        (FILTERS[:, :, :3], None),
+    ),
+    "conv, grouped": (
+        Convolution(0, 1, groups=3),
+        partial(torch.conv1d, groups=3),
+        (random(6, 1, 4, seed=2), None),
+    ),
+    "relu": (Rectifier(), F.relu, ()),
+    "max-pool": (MaxPool(3), partial(F.max_pool1d, kernel_size=3, ceil_mode=True), ()),
+    "flatten": (Flatten(), partial(torch.flatten, start_dim=1), ()),
 }
 
 
-def ours(function, parts, args, kwargs, gate=None):
-    step = recognise(function, parts[0], args, kwargs)
-    return run([step], gate or Gate(), Parts(parts)).parts.pieces
+def with_gradients(parameters):
+    return tuple(None if p is None else p.clone().requires_grad_() for p in parameters)
 
 
-def same(found, expected, tolerance=1e-12):
-    return all(torch.allclose(a, b, atol=tolerance) for a, b in zip(found, expected, strict=True))
+def applied(layer, parts, parameters, gate=None):
+    chain = [LayerWithParameters(layer, parameters)]
+    return run(chain, gate or StatisticsGate(), parts).parts
 
 
-@pytest.mark.parametrize("name", CALLS)
+def same(values, expected, tolerance=1e-12):
+    return all(torch.allclose(a, b, atol=tolerance) for a, b in zip(values, expected, strict=True))
+
+
+@pytest.mark.parametrize("name", LAYERS)
 def test_values_and_gradients_are_torchs(name):
-    function, args, kwargs = CALLS[name]
-    args = tuple(a.clone().requires_grad_() if isinstance(a, torch.Tensor) else a for a in args)
-    leaves = [a for a in args if isinstance(a, torch.Tensor)]
+    layer, function, parameters = LAYERS[name]
+    parameters = with_gradients(parameters)
+    leaves = [p for p in parameters if p is not None]
     parts = parts_of(2, 4)
-    results = ours(function, parts, args, kwargs)
-    expected = [function(part, *args, **kwargs) for part in parts]
+    results = applied(layer, parts, parameters)
+    expected = [function(part, *parameters) for part in parts]
     assert same(results, expected)
     weights = [random(*r.shape, seed=i) for i, r in enumerate(expected)]
-    found, wanted = (
+    gradients, expected_gradients = (
         torch.autograd.grad(list(values), [*parts, *leaves], weights)
         for values in (results, expected)
     )
-    assert same(found, wanted)
+    assert same(gradients, expected_gradients)
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_attributions_are_differentiated_as_torchs(name):
     # the gradient of one part by its input, and the derivatives of a function of it
-    function, args, kwargs = CALLS[name]
-    args = tuple(a.clone().requires_grad_() if isinstance(a, torch.Tensor) else a for a in args)
-    parts, gate = parts_of(2, 4), Gate()
-    result = ours(function, parts, args, kwargs, gate)[0]
-    plain = function(parts[0], *args, **kwargs)
+    layer, function, parameters = LAYERS[name]
+    parameters = with_gradients(parameters)
+    parts, gate = parts_of(2, 4), StatisticsGate()
+    result = applied(layer, parts, parameters, gate)[0]
+    plain = function(parts[0], *parameters)
     slope = random(*plain.shape).requires_grad_()
     with gate.closed():
-        (found,) = torch.autograd.grad(result, parts[0], slope, create_graph=True)
+        (attribution,) = torch.autograd.grad(result, parts[0], slope, create_graph=True)
     (expected,) = torch.autograd.grad(plain, parts[0], slope, create_graph=True)
-    assert same([found], [expected])
-    leaves = [slope, *(a for a in args[:1] if isinstance(a, torch.Tensor))]
-    second, wanted = (
-        torch.autograd.grad(value.pow(3).sum(), leaves) for value in (found, expected)
+    assert same([attribution], [expected])
+    leaves = [slope, *parameters[:1]]
+    second, expected_second = (
+        torch.autograd.grad(value.pow(3).sum(), leaves) for value in (attribution, expected)
     )
-    assert same(second, wanted)
+    assert same(second, expected_second)
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_with_an_open_gate_derivatives_of_any_order_are_exact(name):
-    function, args, kwargs = CALLS[name]
-    args = tuple(a.clone().requires_grad_() if isinstance(a, torch.Tensor) else a for a in args)
-    leaves = [a for a in args if isinstance(a, torch.Tensor)]
+    layer, _, parameters = LAYERS[name]
+    parameters = with_gradients(parameters)
+    leaves = [p for p in parameters if p is not None]
     parts = parts_of(2, 1, shape=(3, 18))
 
     def squares(*tensors):
-        return tuple(r.pow(2) for r in ours(function, tensors[: len(parts)], args, kwargs))
+        return tuple(r.pow(2) for r in applied(layer, tensors[: len(parts)], parameters))
 
     assert torch.autograd.gradgradcheck(squares, (*parts, *leaves), atol=1e-6)
 
 
 def test_a_part_without_a_gradient_counts_as_zero():
-    weight = WIDE.clone().requires_grad_()
+    weight = FILTERS.clone().requires_grad_()
     parts = parts_of(2, 3)
-    first, _ = ours(torch.conv1d, parts, (weight,), {})
-    found = torch.autograd.grad(first.square().sum(), weight)
+    first, _ = applied(Convolution(0, 1), parts, (weight, None))
+    gradient = torch.autograd.grad(first.square().sum(), weight)
     expected = torch.autograd.grad(torch.conv1d(parts[0], weight).square().sum(), weight)
-    assert same(found, expected)
+    assert same(gradient, expected)
 
 
 def test_nobody_pays_for_the_gradient_by_the_points():
-    weight = WIDE.clone().requires_grad_()
+    weight = FILTERS.clone().requires_grad_()
     points, rest = parts_of(2, 3)
-    gate = Gate(points)
-    results = ours(torch.conv1d, [points, rest.detach()], (weight,), {}, gate)
+    gate = StatisticsGate(points)
+    results = applied(Convolution(0, 1), [points, rest.detach()], (weight, None), gate)
     with gate.closed():
         (slope,) = torch.autograd.grad(results[0].sum(), points, create_graph=True)
     assert slope.abs().sum() > 0
@@ -114,10 +129,17 @@ def test_nobody_pays_for_the_gradient_by_the_points():
     assert weight.grad is not None
 
 
-def normed(parts, affine, gate=None, *, eps, running=None, examples=None):
-    examples = sum(map(len, parts)) if examples is None else examples
-    layer = BatchNorm(eps, examples, running or Running(None, None, 0.1))
-    return run([Step(layer, affine)], gate or Gate(), Parts(parts))
+def test_results_can_be_changed_in_place():
+    results = applied(Convolution(0, 1), parts_of(2, 3), (FILTERS, None))
+    before = [result.clone() for result in results]
+    results[0].add_(1)  # which torch would refuse for one of several views
+    assert same(results, [before[0] + 1, before[1]])
+
+
+def normed(parts, affine, gate=None, *, eps, running=None, example_rows=None):
+    example_rows = sum(map(len, parts)) if example_rows is None else example_rows
+    layer = BatchNorm(eps, example_rows, running or RunningStatistics(None, None, 0.1))
+    return run([LayerWithParameters(layer, affine)], gate or StatisticsGate(), parts)
 
 
 @pytest.mark.parametrize("affine", [True, False])
@@ -128,25 +150,25 @@ def test_batch_norm_has_torchs_values_gradients_and_running_statistics(affine, s
     scale = scale if affine else (None, None)
     leaves = [*parts, *(s for s in scale if s is not None)]
     mine, theirs = ([torch.zeros(3).double(), torch.ones(3).double()] for _ in range(2))
-    passed = normed(parts, scale, eps=1e-3, running=Running(*mine, 0.3))
-    found = torch.cat(list(passed.parts.pieces))
+    output = normed(parts, scale, eps=1e-3, running=RunningStatistics(*mine, 0.3))
+    values = torch.cat(list(output.parts))
     expected = F.batch_norm(torch.cat(parts), *theirs, *scale, True, 0.3, 1e-3)
-    assert same([found, *mine], [expected, *theirs])
+    assert same([values, *mine], [expected, *theirs])
     weight = random(*expected.shape)
-    pair = (torch.autograd.grad((v * weight).sum(), leaves) for v in (found, expected))
+    pair = (torch.autograd.grad((v * weight).sum(), leaves) for v in (values, expected))
     assert same(*pair)
 
 
-@pytest.mark.parametrize("examples", [5, 3])
-def test_batch_norm_can_be_differentiated_twice_through_all_its_outputs(examples):
-    # with three examples, the last two rows are guests
+@pytest.mark.parametrize("example_rows", [5, 3])
+def test_batch_norm_can_be_differentiated_twice_through_all_its_outputs(example_rows):
+    # with three examples, the last two rows are path points
     parts = parts_of(3, 2, shape=(2, 3))
     affine = (random(2, seed=5).requires_grad_(), random(2, seed=6).requires_grad_())
 
     def outputs(*tensors):
-        passed = normed(tensors[:2], tensors[2:], eps=0.1, examples=examples)
-        other = normalise(random(1, 2, 3), passed.statistics, tensors[2:], 0.1)
-        return (*passed.parts.pieces, *passed.statistics, other)
+        output = normed(tensors[:2], tensors[2:], eps=0.1, example_rows=example_rows)
+        other = normalise(random(1, 2, 3), output.statistics, tensors[2:], 0.1)
+        return (*output.parts, *output.statistics, other)
 
     assert torch.autograd.gradcheck(outputs, (*parts, *affine))
     assert torch.autograd.gradgradcheck(outputs, (*parts, *affine))
@@ -154,17 +176,17 @@ def test_batch_norm_can_be_differentiated_twice_through_all_its_outputs(examples
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_closed_gate_holds_the_statistics_fixed_and_is_differentiated_through_them(place):
-    # of an example and of a guest
+    # for an example and for a path point
     parts = parts_of(3, 2, shape=(2, 3))
     weight, slope = random(2, seed=5).requires_grad_(), random(*parts[place].shape, seed=8)
 
     def attribution(*tensors):
-        gate = Gate()
+        gate = StatisticsGate()
         pieces = [t.clone() for t in tensors[:2]]
-        passed = normed(pieces, (tensors[2], None), gate, eps=0.1, examples=3)
+        output = normed(pieces, (tensors[2], None), gate, eps=0.1, example_rows=3)
         with gate.closed():
             return torch.autograd.grad(
-                passed.parts.pieces[place], pieces[place], slope, create_graph=True
+                output.parts[place], pieces[place], slope, create_graph=True
             )[0]
 
     scale = weight / (parts[0].var((0, 2), unbiased=False) + 0.1).sqrt()
@@ -173,34 +195,35 @@ def test_a_closed_gate_holds_the_statistics_fixed_and_is_differentiated_through_
     assert torch.autograd.gradgradcheck(attribution, (*parts, weight))
 
 
-def network(**options):
+def network(kind=LayerChain, **options):
     torch.manual_seed(0)
     modules = [
-        torch.nn.Conv1d(4, 3, 5, padding=2),
+        torch.nn.Conv1d(4, 3, 5, padding="same"),
         torch.nn.BatchNorm1d(3, **options),
         torch.nn.ReLU(inplace=True),
-        torch.nn.Sequential(torch.nn.Conv1d(3, 3, 3), torch.nn.MaxPool1d(2), torch.nn.ReLU()),
+        torch.nn.Conv1d(3, 3, 3),
+        torch.nn.MaxPool1d(4, ceil_mode=True),
+        torch.nn.ReLU(),
         torch.nn.Flatten(),
-        torch.nn.Linear(9 * 3, 4),
+        torch.nn.Linear(5 * 3, 4),
         torch.nn.BatchNorm1d(4, **options),
         torch.nn.Linear(4, 1),
     ]
-    return torch.nn.Sequential(*modules).double()
+    return kind(*modules).double()
 
 
 @pytest.mark.parametrize(
     "options",
     [{}, {"momentum": None}, {"track_running_stats": False}, {"affine": False}, {"eps": 0.1}],
 )
-def test_a_network_is_one_chain_with_torchs_outputs_gradients_and_buffers(options):
+def test_a_chain_has_torchs_outputs_gradients_and_buffers(options):
     chained, plain = network(**options), network(**options)
     for step in range(2):
         parts = [random(size, 4, 20, seed=10 * step + size) for size in (2, 3)]
-        steps = chain_of(chained, parts[0], 5)
-        found = torch.cat(list(run(steps, Gate(), Parts(parts)).parts.pieces))
+        output = torch.cat(list(run(chained.written_out(5), StatisticsGate(), parts).parts))
         expected = plain(torch.cat(parts))
-        assert same([found], [expected])
-        found.pow(2).sum().backward()
+        assert same([output], [expected])
+        output.pow(2).sum().backward()
         expected.pow(2).sum().backward()
     for mine, theirs in zip(chained.parameters(), plain.parameters(), strict=True):
         assert same([mine.grad], [theirs.grad])
@@ -208,62 +231,74 @@ def test_a_network_is_one_chain_with_torchs_outputs_gradients_and_buffers(option
         assert same([mine.double()], [theirs.double()])
 
 
-def test_what_is_no_row_of_known_layers_is_no_chain():
-    part = random(2, 4, 20)
-    assert chain_of(network(), part, 2) is not None
-    for other in (torch.nn.Softplus(), torch.nn.Linear(20, 20)):  # of three dimensions
-        assert chain_of(torch.nn.Sequential(torch.nn.Conv1d(4, 4, 1), other), part, 2) is None
-    assert chain_of(network().eval(), part, 2) is None
-    assert chain_of(network(), part.float(), 2) is None
-    hooked, replaced = network(), network()
-    hooked[3][0].register_forward_hook(lambda module, inputs, output: output)
-    replaced[2].forward = lambda value: value
-    assert chain_of(hooked, part, 2) is None
-    assert chain_of(replaced, part, 2) is None
-
-    class Other(torch.nn.Conv1d):
-        pass
-
-    assert chain_of(torch.nn.Sequential(Other(4, 1, 3)), part, 2) is None
+def way_of(model, dtype=torch.float64, length=20):
+    return choose_way(model, [[random(size, 4, length).to(dtype)] for size in (2, 3)], 2)
 
 
-def test_parts_that_lie_one_behind_the_other_are_joined_without_a_copy():
-    whole = random(6, 2)
-    with torch.no_grad():
-        pieces = separate(whole, [2, 3, 1])
-        assert joined(pieces).data_ptr() == whole.data_ptr()
-        assert torch.equal(joined(pieces), whole)
-        assert torch.equal(joined(pieces[1:]), whole[2:])
-        for order in ([1, 0, 2], [0, 2, 1], [0, 0, 1]):
-            moved = [pieces[i] for i in order]
-            assert torch.equal(joined(moved), torch.cat(moved))
-        turned = [piece.t() for piece in separate(random(4, 4), [2, 2])]
-        assert torch.equal(joined(turned[:1]), turned[0])
-    pieces[0].add_(1)  # which one of several views would refuse
-    assert torch.equal(whole[:2], pieces[0])
+def replaced(index, module):
+    model = network()
+    model[index] = module
+    return model.double()
+
+
+class OtherConvolution(torch.nn.Conv1d):
+    """What it does is not known."""
+
+
+def test_only_what_was_built_as_a_chain_is_one():
+    assert way_of(network()) is _as_chain
+    assert way_of(network(torch.nn.Sequential)) is _split
+    assert way_of(torch.nn.Sequential(network())) is _split
+    assert way_of(network().eval()) is _split
 
 
 @pytest.mark.parametrize(
-    ("function", "args", "kwargs"),
+    ("name", "way"),
     [
-        (torch.conv1d, (random(5, 3, 4), None, 2), {}),
-        (torch.conv1d, (random(3, 1, 4), None, 1, 0, 1, 3), {}),
-        (torch.conv1d, (random(5, 3, 4), None, 1, "same"), {}),
-        (torch.conv1d, (random(5, 3, 4).float(),), {}),
-        (F.relu, (True,), {}),
-        (F.max_pool1d, (2,), {"return_indices": True}),
-        (torch.tanh, (), {}),
+        ("three-conv", _as_chain),
+        ("basset", _as_chain),
+        ("three-conv:batch_norm=false", _split),
+        ("deepsea", _split),
+        ("deepbind", _split),
+        ("bpnet", _split),
     ],
 )
-def test_calls_without_a_layer_are_left_to_torch(function, args, kwargs):
-    assert recognise(function, random(2, 3, 20), args, kwargs) is None
+def test_architectures_are_chains_where_that_is_faster(name, way):
+    built = registry.build("architecture", name).build(NetworkShape(80), "smoke")
+    assert way_of(built, torch.float32, 80) is way
 
 
-def test_layers_step_aside_under_autocast():
-    part = random(2, 3, 20).float()
-    assert recognise(F.relu, part, (), {}) is not None
+@pytest.mark.parametrize(
+    "model",
+    [
+        replaced(2, torch.nn.Softplus()),
+        replaced(0, OtherConvolution(4, 3, 5, padding="same")),
+        replaced(0, torch.nn.Conv1d(4, 3, 5, padding=2, padding_mode="circular")),
+        replaced(3, torch.nn.Conv1d(3, 3, 3, groups=3)),
+        replaced(3, torch.nn.Conv1d(3, 3, 1, padding="valid")),
+        replaced(4, torch.nn.MaxPool1d(4, 4, padding=1)),
+        replaced(4, torch.nn.MaxPool1d(3, 4, ceil_mode=True)),
+    ],
+)
+def test_modules_without_written_out_derivatives_are_left_to_autograd(model):
+    assert way_of(model) is _split
+
+
+def test_changed_modules_are_left_to_autograd():
+    hooked, exchanged = network(), network()
+    hooked[3].register_forward_hook(lambda module, inputs, output: output)
+    exchanged[2].forward = lambda value: value
+    for model in (hooked, exchanged):
+        with pytest.raises(TypeError, match="no derivatives are written out for"):
+            model.written_out(5)
+        assert way_of(model) is _split
+
+
+def test_chains_step_aside_under_autocast():
+    model = network().float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert recognise(F.relu, part, (), {}) is None
+        assert way_of(model, torch.float32) is not _as_chain
+    assert way_of(model, torch.float32) is _as_chain
 
 
 def test_adam_is_torchs_to_the_last_bit():

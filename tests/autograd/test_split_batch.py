@@ -69,20 +69,20 @@ def test_a_network_that_was_tried_without_autocast_is_tried_again_with_it():
     chosen = torch.arange(9) < 4
     plain, _ = attribute_and_predict(model, x, chosen, target)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough, found = attribute_and_predict(model, x, chosen, target)
+        rough, attribution = attribute_and_predict(model, x, chosen, target)
     assert rough.dtype == torch.bfloat16
-    assert found.gradient.dtype == torch.float32
+    assert attribution.gradient.dtype == torch.float32
     assert torch.allclose(rough.float(), plain, atol=0.1)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_attribution_holds_batch_statistics_fixed(name):
     x, chosen = sequences(8), torch.arange(8) % 2 == 0
-    _, found = attribute_and_predict(network(name), x, chosen, target)
+    _, attribution = attribute_and_predict(network(name), x, chosen, target)
     expected = frozen_gradient(network(name), x, chosen)
-    assert found.gradient.abs().sum() > 0
-    assert torch.allclose(found.gradient, expected, atol=1e-10)
-    assert torch.allclose(found.observed, (expected * x[chosen]).sum(1), atol=1e-10)
+    assert attribution.gradient.abs().sum() > 0
+    assert torch.allclose(attribution.gradient, expected, atol=1e-10)
+    assert torch.allclose(attribution.observed, (expected * x[chosen]).sum(1), atol=1e-10)
 
 
 def test_penalty_gradient_passes_through_the_batch_statistics():
@@ -119,8 +119,8 @@ def test_input_x_gradient_in_eval_mode_is_plain_autograd():
     model, x = network().eval(), sequences(4)
     copy = x.clone().requires_grad_()
     (expected,) = torch.autograd.grad(target(model(copy)).sum(), copy)
-    found = input_x_gradient(model, x, target, create_graph=False)
-    assert torch.allclose(found.gradient, expected, atol=1e-12)
+    attribution = input_x_gradient(model, x, target, create_graph=False)
+    assert torch.allclose(attribution.gradient, expected, atol=1e-12)
     assert not x.requires_grad
     assert not model.training
 
@@ -144,12 +144,14 @@ def test_model_with_residuals_and_several_outputs():
     torch.manual_seed(3)
     model, x = Residual().double(), sequences(5)
     chosen = torch.tensor([False, True, False, True, True])
-    (profile, count), found = attribute_and_predict(model, x, chosen, lambda out: out[1][:, 0])
+    (profile, count), attribution = attribute_and_predict(
+        model, x, chosen, lambda out: out[1][:, 0]
+    )
     expected_profile, expected_count = model(x)
     assert torch.allclose(profile, expected_profile, atol=1e-10)
     assert torch.allclose(count, expected_count, atol=1e-10)
-    assert found.observed.shape == (3, 80)
-    assert found.observed.abs().sum() > 0
+    assert attribution.observed.shape == (3, 80)
+    assert attribution.observed.abs().sum() > 0
 
 
 class Viewing(torch.nn.Module):
@@ -165,6 +167,6 @@ class Viewing(torch.nn.Module):
 
 def test_any_module_works_without_batch_norm_in_training_mode():
     model, x = Viewing().double().eval(), sequences(4)
-    output, found = attribute_and_predict(model, x, torch.arange(4) < 1, target)
+    output, attribution = attribute_and_predict(model, x, torch.arange(4) < 1, target)
     assert torch.allclose(output, model(x))
-    assert found.observed.shape == (1, 80)
+    assert attribution.observed.shape == (1, 80)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from fixtures.places import BENCHMARKS
 
-from priorbench.autograd.layers import Convolution, Seen
+from priorbench.autograd.layers import Convolution, SavedLayer
 
 sys.path.insert(0, str(BENCHMARKS))
 import gpu
@@ -35,14 +35,17 @@ def test_a_convolution_by_matrix_products_is_one(padding, dilation, groups):
     result = usual.forward(value, (weight, bias)).result
     torch.testing.assert_close(other.forward(value, (weight, bias)).result, result)
     gradient, slope = torch.randn_like(result), torch.randn_like(value)
-    seen = Seen(usual, (weight, bias), value, None, ())
+    saved = SavedLayer(usual, (weight, bias), value, None, ())
     for one, same in zip(
-        [*usual.by_all(gradient, seen, (), True)[1], usual.by_input(gradient, seen)],
-        [*other.by_all(gradient, seen, (), True)[1], other.by_input(gradient, seen)],
+        [*usual.all_gradients(gradient, saved, (), True)[1], usual.input_gradient(gradient, saved)],
+        [*other.all_gradients(gradient, saved, (), True)[1], other.input_gradient(gradient, saved)],
         strict=True,
     ):
         torch.testing.assert_close(one, same)
-    one, same = usual.second(slope, gradient, seen), other.second(slope, gradient, seen)
+    one, same = (
+        usual.second_derivatives(slope, gradient, saved),
+        other.second_derivatives(slope, gradient, saved),
+    )
     torch.testing.assert_close(one.by_gradient, same.by_gradient)
     torch.testing.assert_close(one.by_parameters[0], same.by_parameters[0])
 
@@ -71,7 +74,7 @@ def test_a_compiled_step_takes_the_same_gradients(monkeypatch):
     form = (network, problem.built, problem.prior, problem.weight)
     gpu.compiled(*form, batch=problem.batch(1), members=1)()
     objective = gpu.Objective(
-        network, problem.built, problem.part(0).regularisation, problem.part(0).luck
+        network, problem.built, problem.part(0).regularisation, problem.part(0).streams
     )
     sum(objective.losses(problem.batch(1), 0.0)).backward()
     (group,) = found

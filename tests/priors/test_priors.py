@@ -63,8 +63,8 @@ def test_fourier_of_a_cosine_is_known(bins, expected):
     # magnitudes are L at bin 0 and L / 2 at the cosine's bin, so shares of 2/3 and 1/3
     position = torch.arange(200, dtype=torch.float64)
     track = 1 + torch.cos(2 * math.pi * bins * position / 200)
-    found = penalty("fourier:softness=0:smooth_sigma=0", track[None])
-    assert found.item() == pytest.approx(expected, abs=1e-9)  # limit is bin 30
+    values = penalty("fourier:softness=0:smooth_sigma=0", track[None])
+    assert values.item() == pytest.approx(expected, abs=1e-9)  # limit is bin 30
 
 
 def test_fourier_cut_means_the_same_at_every_length():
@@ -94,8 +94,8 @@ def test_fourier_options_are_those_of_the_periodic_formula(length, sign):
     bins = np.arange(share.shape[1])
     limit = round(0.2 * length)
     weights = np.where(bins <= limit, 1, 1 / (1 + np.abs(bins - limit) ** 0.5)) * (bins > 0)
-    found = penalty(spec, observed)
-    assert found.numpy() == pytest.approx(1 - share @ weights, abs=1e-12)
+    values = penalty(spec, observed)
+    assert values.numpy() == pytest.approx(1 - share @ weights, abs=1e-12)
 
 
 def test_reflect_is_the_dct():
@@ -107,8 +107,8 @@ def test_reflect_is_the_dct():
     share = magnitude / magnitude.sum(axis=1, keepdims=True)
     low = np.arange(50) / 100 <= round(0.15 * 50) / 50  # bins of half a cycle per window
     low[0] = False
-    found = fourier.penalty(attribution(track), batch(3, 50))
-    assert found.numpy() == pytest.approx(1 - share[:, low].sum(axis=1), abs=1e-12)
+    values = fourier.penalty(attribution(track), batch(3, 50))
+    assert values.numpy() == pytest.approx(1 - share[:, low].sum(axis=1), abs=1e-12)
 
 
 @pytest.mark.parametrize(("boundary", "invariant"), [("periodic", True), ("reflect", False)])
@@ -165,8 +165,8 @@ def test_every_boundary_tells_low_from_high_frequencies(boundary, cycles, low):
     position = torch.arange(400, dtype=torch.float64)
     track = 1 + torch.cos(2 * math.pi * cycles * position)
     options = "smooth_sigma=0:softness=0:sign=signed"
-    found = penalty(f"fourier:boundary={boundary}:{options}", track[None] - 1)
-    assert (found < 0.35) if low else (found > 0.65)
+    value = penalty(f"fourier:boundary={boundary}:{options}", track[None] - 1)
+    assert (value < 0.35) if low else (value > 0.65)
 
 
 def test_soft_cut_declines_by_bins_of_the_window_whatever_the_boundary():
@@ -218,14 +218,14 @@ def test_off_simplex_of_known_gradients():
     gradient[0] = 2.0  # equal entries point straight off the simplex
     gradient[1, 0], gradient[1, 1] = 1.0, -1.0  # within it
     gradient[2, 0] = 5.0  # one base: half its length is across
-    found = load_prior("off-simplex").penalty(Attribution(gradient, gradient[:, 0]), batch(4, 3))
-    assert found.tolist() == pytest.approx([math.pi / 2, 0, math.asin(0.5), 0])
+    values = load_prior("off-simplex").penalty(Attribution(gradient, gradient[:, 0]), batch(4, 3))
+    assert values.tolist() == pytest.approx([math.pi / 2, 0, math.asin(0.5), 0])
 
 
 def test_gradient_l2_is_the_mean_over_positions_of_the_squared_norm():
     gradient = torch.tensor([[[1.0, 0.0], [2.0, 0.0], [0.0, 0.0], [0.0, 3.0]]])
-    found = load_prior("gradient-l2").penalty(Attribution(gradient, gradient[:, 0]), batch(1, 2))
-    assert found.item() == pytest.approx((1 + 4 + 9) / 2)
+    values = load_prior("gradient-l2").penalty(Attribution(gradient, gradient[:, 0]), batch(1, 2))
+    assert values.item() == pytest.approx((1 + 4 + 9) / 2)
 
 
 def test_l1_and_l2_are_means_over_positions():
@@ -287,8 +287,8 @@ def test_dropout_sits_before_dense_layers_and_keeps_the_weights():
         dropped = [linear.train()(value) for _ in range(50)]
         torch.manual_seed(0)
         masks = [torch.nn.functional.dropout(value, 0.3) for _ in range(50)]
-    for mask, found in zip(masks, dropped, strict=True):
-        assert torch.allclose(torch.nn.functional.linear(mask, linear.weight, linear.bias), found)
+    for mask, output in zip(masks, dropped, strict=True):
+        assert torch.allclose(torch.nn.functional.linear(mask, linear.weight, linear.bias), output)
     with pytest.raises(UserError, match="no dense layer"):
         load_prior("dropout").adapt(torch.nn.Conv1d(4, 2, 3), 0.3)
     assert all(torch.equal(a, b) for a, b in zip(before, adapted.parameters(), strict=True))
@@ -343,8 +343,8 @@ def test_exponential_follows_the_first_convolution_only():
 def test_schedules(schedule, expected):
     for name in ("fourier", "gradient-l2", "weight-l2"):
         prior = load_prior(f"{name}:schedule={schedule}")
-        found = [prior.strength(elapsed, 0) for elapsed in (0.0, 0.5, 3.0)]
-        assert found == pytest.approx(expected)
+        strengths = [prior.strength(elapsed, 0) for elapsed in (0.0, 0.5, 3.0)]
+        assert strengths == pytest.approx(expected)
 
 
 def test_lazy_regularisation_acts_at_each_kth_step_k_times_as_strongly():
@@ -367,9 +367,9 @@ def test_scale_free_penalties_are_exact_for_attributions_of_any_size(spec, size)
     values, slopes = [], []
     for factor in (1.0, size):
         leaf = (factor * gradient).requires_grad_()
-        found = load_prior(spec).penalty(Attribution(leaf, leaf[:, 0]), batch(2, 40))
-        values.append(found.detach())
-        slopes.append(torch.autograd.grad(found.sum(), leaf)[0])
+        value = load_prior(spec).penalty(Attribution(leaf, leaf[:, 0]), batch(2, 40))
+        values.append(value.detach())
+        slopes.append(torch.autograd.grad(value.sum(), leaf)[0])
     assert all(torch.isfinite(value).all() for value in [*values, *slopes])
     # what is below the smallest normal number counts as zero
     if size >= (1.0 if spec == "off-simplex" else 1e-30):

@@ -172,7 +172,7 @@ def test_a_network_learns_the_task_a_little(name, tmp_path):
         regularisation,
         dataset,
         schedule=schedule_of(task, "smoke"),
-        luck=RandomStreams(0, (name, "simulated"), 0),
+        streams=RandomStreams(0, (name, "simulated"), 0),
         device=torch.device("cpu"),
     )
     assert not training.divergence

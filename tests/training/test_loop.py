@@ -60,10 +60,10 @@ def train(
 ):
     prior = load_prior(prior) if isinstance(prior, str) else prior
     weight = prior.default_weight("binary") if weight is None else weight
-    luck = RandomStreams(0, ("binary", "simulated"), seed)
-    model = network(luck.derive("init"))
+    streams = RandomStreams(0, ("binary", "simulated"), seed)
+    model = network(streams.derive("init"))
     added = regularisation(prior, weight, attribution)
-    return fit(model, task, added, simulated, schedule=schedule, luck=luck, device=CPU)
+    return fit(model, task, added, simulated, schedule=schedule, streams=streams, device=CPU)
 
 
 def regularisation(prior, weight, attribution="input-x-gradient"):
@@ -72,17 +72,17 @@ def regularisation(prior, weight, attribution="input-x-gradient"):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_prior_sees_the_same_weights_and_order(simulated, name):
-    baseline, found = train(simulated, "none"), train(simulated, name)
-    assert found.initial_weights == baseline.initial_weights
-    assert [e.order for e in found.history] == [e.order for e in baseline.history]
-    weights = torch.cat([p.flatten() for p in found.model.parameters()])
+    baseline, trained = train(simulated, "none"), train(simulated, name)
+    assert trained.initial_weights == baseline.initial_weights
+    assert [e.order for e in trained.history] == [e.order for e in baseline.history]
+    weights = torch.cat([p.flatten() for p in trained.model.parameters()])
     same = torch.cat([p.flatten() for p in baseline.model.parameters()])
     assert torch.equal(weights, same) == (name == "none")
 
 
 def test_biases_that_batch_norm_takes_away_stay_as_they_were_drawn(simulated):
-    luck = RandomStreams(0, ("binary", "simulated"), 0)
-    before = dict(network(luck.derive("init")).named_parameters())
+    streams = RandomStreams(0, ("binary", "simulated"), 0)
+    before = dict(network(streams.derive("init")).named_parameters())
     after = dict(train(simulated, "weight-l2").model.named_parameters())
     same = {name for name, value in after.items() if torch.equal(value, before[name])}
     assert same == {"0.bias", "3.bias", "6.bias", "11.bias", "14.bias"}
@@ -94,9 +94,9 @@ def test_bfloat16_is_for_the_forward_pass_only(simulated, name):
     rough = train(simulated, name, schedule=replace(SHORT, precision="bf16"))
     assert [e.order for e in rough.history] == [e.order for e in exact.history]
     assert rough.history[0].training_loss != exact.history[0].training_loss
-    for one, other in zip(rough.history, exact.history, strict=True):
-        assert one.training_loss == pytest.approx(other.training_loss, rel=0.05)
-        assert one.penalty == pytest.approx(other.penalty, rel=0.1)
+    for epoch, other in zip(rough.history, exact.history, strict=True):
+        assert epoch.training_loss == pytest.approx(other.training_loss, rel=0.05)
+        assert epoch.penalty == pytest.approx(other.penalty, rel=0.1)
     assert all(value.dtype == torch.float32 for value in rough.model.parameters())
 
 
@@ -154,13 +154,13 @@ class Sabotage(Prior):
 
 def test_best_epoch_is_chosen_by_prediction_loss_and_its_weights_are_copies(simulated):
     schedule = Schedule(epochs=8, batch_size=32, learning_rate=3e-3, patience=8)
-    found = train(simulated, Sabotage(), weight=3e-2, schedule=schedule)
-    losses = [epoch.validation_loss for epoch in found.history]
-    assert found.best_epoch == int(np.argmin(losses))
-    assert found.best_epoch < len(losses) - 1  # else nothing would tell copies from references
-    kept = mean_prediction_loss(found.model, TASK, simulated, VALID, CPU)
+    trained = train(simulated, Sabotage(), weight=3e-2, schedule=schedule)
+    losses = [epoch.validation_loss for epoch in trained.history]
+    assert trained.best_epoch == int(np.argmin(losses))
+    assert trained.best_epoch < len(losses) - 1  # else nothing would tell copies from references
+    kept = mean_prediction_loss(trained.model, TASK, simulated, VALID, CPU)
     assert kept == pytest.approx(min(losses), abs=1e-9)
-    assert not found.model.training
+    assert not trained.model.training
 
 
 def test_training_stops_after_patience(simulated):
@@ -184,13 +184,13 @@ class Explode(Prior):
 @pytest.mark.parametrize("share", [0.25, 0.3, 0.7, 1.0])
 def test_a_share_of_the_data_is_passed_through_more_often_in_as_many_steps(simulated, share):
     used = replace(simulated, train_share=share)
-    luck = RandomStreams(0, ("binary", "simulated"), 0)
-    order = epoch_order(used, TASK, luck, 0).rows
+    streams = RandomStreams(0, ("binary", "simulated"), 0)
+    order = epoch_order(used, TASK, streams, 0).rows
     rows, times = np.unique(order, return_counts=True)
     assert (rows == used.rows(TRAIN)).all()
     assert times.max() - times.min() <= 1
     assert len(order) == len(simulated.rows(TRAIN))
-    assert (epoch_order(used, TASK, luck, 1).rows != order).any()
+    assert (epoch_order(used, TASK, streams, 1).rows != order).any()
     assert len(batches(used, SHORT)) == len(batches(simulated, SHORT))
 
 
@@ -198,8 +198,8 @@ def test_a_share_of_the_data_is_passed_through_more_often_in_as_many_steps(simul
 def test_longer_training_has_as_much_more_patience(share, longer):
     task = registry.build("task", f"binary:train_share={share}:train_epochs={longer}")
     usual = SCHEDULES["quick"]
-    found = schedule_of(task, "quick")
-    assert found == replace(
+    schedule = schedule_of(task, "quick")
+    assert schedule == replace(
         usual, epochs=round(usual.epochs * longer), patience=round(usual.patience * longer)
     )
 
@@ -212,10 +212,10 @@ def test_shares_and_lengths_of_training_that_make_no_sense_are_refused(name, opt
 
 
 def test_divergence_is_recorded(simulated):
-    found = train(simulated, Explode(), weight=1.0)
-    assert found.divergence == "loss is not finite in epoch 1"
-    assert found.best_epoch == -1
-    assert len(found.history) == 1
+    trained = train(simulated, Explode(), weight=1.0)
+    assert trained.divergence == "loss is not finite in epoch 1"
+    assert trained.best_epoch == -1
+    assert len(trained.history) == 1
 
 
 @dataclass(frozen=True)
@@ -235,8 +235,8 @@ class Spy(Prior):
 
 
 def test_a_prior_sees_positives_and_their_own_attributions(simulated):
-    found = train(simulated, Spy(), weight=1.0)
-    assert found.history[0].penalty > 0
+    trained = train(simulated, Spy(), weight=1.0)
+    assert trained.history[0].penalty > 0
 
 
 def test_single_stranded_tasks_are_not_reverse_complemented(simulated):
@@ -244,10 +244,10 @@ def test_single_stranded_tasks_are_not_reverse_complemented(simulated):
     class SingleStranded(type(TASK)):
         reverse_complement = False
 
-    one = train(simulated, "none", task=SingleStranded())
+    single = train(simulated, "none", task=SingleStranded())
     both = train(simulated, "none")
-    assert one.history[0].order != both.history[0].order
-    assert one.initial_weights == both.initial_weights
+    assert single.history[0].order != both.history[0].order
+    assert single.initial_weights == both.initial_weights
 
 
 def test_batches_hold_what_the_dataset_says_and_flipped_rows_their_reverse_complement(simulated):
@@ -297,24 +297,24 @@ def test_tracks_are_shifted_and_turned_with_their_sequence(tracked):
 
 
 def test_windows_with_a_margin_are_shifted_anew_in_every_epoch(tracked):
-    luck = RandomStreams(0, ("binary", "simulated"), 0)
-    drawn = [epoch_order(tracked, TASK, luck, epoch).shifts for epoch in range(40)]
+    streams = RandomStreams(0, ("binary", "simulated"), 0)
+    drawn = [epoch_order(tracked, TASK, streams, epoch).shifts for epoch in range(40)]
     assert set(np.concatenate(drawn).tolist()) == {-2, -1, 0, 1, 2}
-    assert np.array_equal(epoch_order(tracked, TASK, luck, 3).shifts, drawn[3])
+    assert np.array_equal(epoch_order(tracked, TASK, streams, 3).shifts, drawn[3])
 
 
 def test_a_step_descends_prediction_loss_plus_weight_times_mean_penalty(simulated):
     weight, rate = 0.7, 1e-3
     model, reference = network(), network()
     batch = load_batch(simulated, np.arange(20), CPU)
-    luck = RandomStreams(0, ("binary", "simulated"), 0)
+    streams = RandomStreams(0, ("binary", "simulated"), 0)
     added = regularisation(load_prior("l2"), weight)
-    trainer = Trainer(model, TASK, added, simulated, schedule=SHORT, luck=luck)
+    trainer = Trainer(model, TASK, added, simulated, schedule=SHORT, streams=streams)
     trainer.optimiser = torch.optim.SGD(model.parameters(), lr=rate)
     prediction, penalty = trainer.step(batch, 0.0)
     positives = batch.label == 1
-    output, found = attribute_and_predict(reference, batch.sequence, positives, TASK.target)
-    expected = found.observed.square().mean(dim=1).mean()
+    output, attribution = attribute_and_predict(reference, batch.sequence, positives, TASK.target)
+    expected = attribution.observed.square().mean(dim=1).mean()
     loss = TASK.prediction_loss(output, batch).mean()
     assert penalty.item() == pytest.approx(weight * expected.item(), rel=1e-5)
     assert prediction.item() == pytest.approx(loss.item(), rel=1e-5)
@@ -339,14 +339,14 @@ def test_a_penalty_of_the_wrong_shape_is_refused(simulated):
 
 def test_stored_attributions_are_those_of_the_attributed_rows(simulated):
     model = network().eval()
-    found = explain(model, TASK, simulated, CPU, "input-x-gradient").attribution
+    attribution = explain(model, TASK, simulated, CPU, "input-x-gradient").attribution
     row = 7
     batch = load_batch(simulated, simulated.attributed[row : row + 1], CPU)
     sequence = batch.sequence.requires_grad_()
     (gradient,) = torch.autograd.grad(model(sequence)[0, 0], sequence)
     expected = (gradient * sequence).sum(dim=1)[0].detach().numpy()
-    assert found.shape == simulated.truth.shape
-    assert found[row] == pytest.approx(expected, abs=1e-6)
+    assert attribution.shape == simulated.truth.shape
+    assert attribution[row] == pytest.approx(expected, abs=1e-6)
     assert np.abs(expected).max() > 1e-4
 
 
@@ -356,10 +356,10 @@ def test_packed_attributions_keep_three_digits_at_any_scale(simulated, tmp_path)
     packed = pack_explanation("gradient", explanation)
     packed |= pack_predictions({"logit": np.ones(200, np.float32)})
     np.savez(tmp_path / "arrays.npz", **packed)
-    found = unpack(read_arrays(tmp_path / "arrays.npz"), "gradient", simulated, {})
-    assert found.sums[0] == pytest.approx(track.sum(axis=1, dtype=np.float64))
-    assert found.attribution == pytest.approx(track, rel=1e-3, abs=1e-9)
-    assert found.label.shape == found.prediction["logit"].shape
+    arrays = unpack(read_arrays(tmp_path / "arrays.npz"), "gradient", simulated, {})
+    assert arrays.sums[0] == pytest.approx(track.sum(axis=1, dtype=np.float64))
+    assert arrays.attribution == pytest.approx(track, rel=1e-3, abs=1e-9)
+    assert arrays.label.shape == arrays.prediction["logit"].shape
 
 
 def test_weight_of_zero_is_none(simulated):
@@ -371,17 +371,17 @@ def test_weight_of_zero_is_none(simulated):
 def test_model_given_to_fit_is_what_is_trained(simulated):
     model = network()
     before = copy.deepcopy(model.state_dict())
-    luck = RandomStreams(0, ("binary", "simulated"), 0)
-    found = fit(
+    streams = RandomStreams(0, ("binary", "simulated"), 0)
+    trained = fit(
         model,
         TASK,
         regularisation(load_prior("none"), 0.0),
         simulated,
         schedule=SHORT,
-        luck=luck,
+        streams=streams,
         device=CPU,
     )
-    assert found.model is model
+    assert trained.model is model
     assert any(not torch.equal(before[k], v) for k, v in model.state_dict().items())
 
 

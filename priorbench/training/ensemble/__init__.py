@@ -1,3 +1,1 @@
-"""The training loop for several networks of one shape at once; what holds for one network belongs
-in `training`.
-"""
+"""Several networks trained at once; what a training alone needs belongs in `training`."""

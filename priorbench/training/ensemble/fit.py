@@ -1,4 +1,4 @@
-"""Trains several networks at once, if their first step is the one that each would make alone."""
+"""Training of several networks at once, if their first step is that of a training alone."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from .stacked_networks import CannotStack
 from .trainer import CommonTraining, Ensemble
 
 _SAME: Mapping[Precision, tuple[float, float]] = {"float32": (1e-3, 1e-2), "bf16": (2e-2, 0.5)}
-"""by how much values and gradients may differ, relative to their size: rounding may turn a
-rectifier or the choice of a maximum around, in float32 rarely, in bfloat16 often"""
+"""largest relative differences of values and of gradients: rounding may flip a rectifier or the
+choice of a maximum, in float32 rarely, in bfloat16 often"""
 _ELAPSED = 1.0  # epochs: schedules that start at 0 have begun
 _EVALUATED = 64
 
 
 def fit_ensemble(
-    models: Sequence[torch.nn.Module], own: Sequence[MemberTraining], terms: CommonTraining
+    models: Sequence[torch.nn.Module], trainings: Sequence[MemberTraining], common: CommonTraining
 ) -> Iterator[tuple[int, Fit]]:
-    """Train networks at once; each is given, with its place, as soon as it ends.
+    """Train networks at once; yield each, with its place, as soon as it ends.
 
-    As ``training.fit`` for each of them. Before the first step it is tried whether that step is the
-    one that each would make alone.
+    Each is trained as by ``training.loop.fit``. Before the first step, that step is compared with
+    the step of trainings alone.
 
     Args:
-        models: fresh weights, not yet adapted by a prior.
-        own: what is added to the loss of each, and its luck.
-        terms: what they have in common.
+        models: networks with fresh weights, not yet adapted by a prior.
+        trainings: priors and random streams of each network.
+        common: what the networks have in common.
 
     Raises:
-        NotTogether: for networks or priors that cannot be trained at once.
+        CannotStack: if the networks or priors cannot be trained at once.
     """
-    ensemble = Ensemble(models, own, terms)
+    ensemble = Ensemble(models, trainings, common)
     require_same_first_step(ensemble)
     while ensemble.present:
         yield from ensemble.epoch()
@@ -50,11 +50,11 @@ def fit_ensemble(
 
 @dataclass(frozen=True)
 class _MemberStep:
-    """What one network's step gave.
+    """The outcome of one network's step.
 
     Attributes:
-        values: by what they are: losses, buffers after the step, losses in eval mode then.
-        gradients: of prediction loss and penalty, by all parameters, one after the other.
+        values: losses, buffers after the step and losses in eval mode then, by name.
+        gradients: the gradients of prediction loss and penalty by all parameters, flat.
     """
 
     values: Mapping[str, torch.Tensor]
@@ -62,37 +62,37 @@ class _MemberStep:
 
 
 def require_same_first_step(ensemble: Ensemble) -> None:
-    """Compare the first step with those of trainings alone, in float32 and as it will be trained.
+    """Compare the first step with that of trainings alone, in float32 and in their own precision.
 
-    Of the first member, the last, and one for every different prior; leaves no trace.
+    The first member, the last, and one for every different prior are compared. Leaves no trace.
 
     Raises:
-        NotTogether: if it is another step.
+        CannotStack: if the steps differ.
     """
-    for precision in dict.fromkeys(("float32", ensemble.terms.schedule.precision)):
-        of_values, of_gradient = _SAME[precision]
-        for found, expected in _steps(ensemble, precision):
-            for name, value in expected.values.items():
-                if not _agree(found.values[name], value, of_values):
+    for precision in dict.fromkeys(("float32", ensemble.common.schedule.precision)):
+        value_tolerance, gradient_tolerance = _SAME[precision]
+        for together, alone in _steps(ensemble, precision):
+            for name, value in alone.values.items():
+                if not _agree(together.values[name], value, value_tolerance):
                     raise CannotStack(f"their {name} would not be that of a training alone")
-            for one, other in zip(found.gradients, expected.gradients, strict=True):
-                if not _agree(one, other, of_gradient):
+            for pair in zip(together.gradients, alone.gradients, strict=True):
+                if not _agree(*pair, gradient_tolerance):
                     raise CannotStack("their gradient would not be that of a training alone")
 
 
 def _steps(ensemble: Ensemble, precision: Precision) -> Iterator[tuple[_MemberStep, _MemberStep]]:
-    """The steps of some members, together and alone."""
-    members, terms, rows = ensemble.members, ensemble.terms, ensemble.batches[0]
-    # other examples for each, also where they have one seed: who looks at another's is found out
+    """Yield the steps of some members, together and alone."""
+    members, common, rows = ensemble.members, ensemble.common, ensemble.batches[0]
+    # different examples for each, even at the same seed, so that a mix-up of members shows
     order = [
-        epoch_order(terms.dataset, terms.task, own.luck, place)
-        for place, own in enumerate(ensemble.own)
+        epoch_order(common.dataset, common.task, training.streams, place)
+        for place, training in enumerate(ensemble.trainings)
     ]
-    valid = load_batch(terms.dataset, terms.dataset.rows(VALID)[:_EVALUATED], terms.device)
+    valid = load_batch(common.dataset, common.dataset.rows(VALID)[:_EVALUATED], common.device)
     buffers = {name: value.clone() for name, value in members.buffers.items()}
     members.train(mode=True)
-    with ensemble.draws.kept():
-        objective = EnsembleObjective(members, terms.task, ensemble.own, precision=precision)
+    with ensemble.generators.preserved():
+        objective = EnsembleObjective(members, common.task, ensemble.trainings, precision=precision)
         losses = objective.losses(ensemble.batch(order, rows), _ELAPSED)
         gradients = [_gradients(loss.sum(), members.parameters) for loss in losses]
     members.train(mode=False)
@@ -105,7 +105,7 @@ def _steps(ensemble: Ensemble, precision: Precision) -> Iterator[tuple[_MemberSt
                 **{f"buffer {name}": value[place] for name, value in after.items()},
                 "validation loss": evaluated[place],
             },
-            [torch.cat([value[place].flatten() for value in of_loss]) for of_loss in gradients],
+            [torch.cat([value[place].flatten() for value in by_all]) for by_all in gradients],
         )
         batch = ensemble.batch([order[place]], rows)
         yield together, _alone(ensemble, place, (batch, valid), precision)
@@ -114,10 +114,12 @@ def _steps(ensemble: Ensemble, precision: Precision) -> Iterator[tuple[_MemberSt
 def _alone(
     ensemble: Ensemble, place: int, batches: tuple[Batch, Batch], precision: Precision
 ) -> _MemberStep:
-    model, own = copy.deepcopy(ensemble.models[place]), ensemble.own[place]
-    task, (batch, valid) = ensemble.terms.task, batches
-    with ensemble.draws.kept(), ensemble.draws.of(place):
-        objective = Objective(model, task, own.regularisation, own.luck, precision=precision)
+    model, training = copy.deepcopy(ensemble.models[place]), ensemble.trainings[place]
+    task, (batch, valid) = ensemble.common.task, batches
+    with ensemble.generators.preserved(), ensemble.generators.of(place):
+        objective = Objective(
+            model, task, training.regularisation, training.streams, precision=precision
+        )
         losses = objective.losses(batch, _ELAPSED)
         parameters = dict(model.named_parameters())
         gradients = [
@@ -133,10 +135,10 @@ def _alone(
 
 def _places(ensemble: Ensemble) -> list[int]:
     first: dict[tuple[object, ...], int] = {}
-    for place, own in enumerate(ensemble.own):
-        priors = tuple(part.prior for part in own.regularisation.parts)
+    for place, training in enumerate(ensemble.trainings):
+        priors = tuple(part.prior for part in training.regularisation.parts)
         first.setdefault(priors, place)
-    return sorted({*first.values(), len(ensemble.own) - 1})
+    return sorted({*first.values(), len(ensemble.trainings) - 1})
 
 
 def _named(losses: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -146,26 +148,24 @@ def _named(losses: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
 def _gradients(
     loss: torch.Tensor, parameters: Mapping[str, torch.Tensor]
 ) -> Sequence[torch.Tensor]:
-    """By all parameters; zeros where there is none."""
-    values = list(parameters.values())
-    wanted = [value for value in values if value.requires_grad]
-    found = (
-        torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
-        if loss.requires_grad
-        else [None] * len(wanted)
-    )
-    known = dict(zip(map(id, wanted), found, strict=True))
-    gradients = [known.get(id(value)) for value in values]
-    return [
-        torch.zeros_like(value) if gradient is None else gradient
-        for value, gradient in zip(values, gradients, strict=True)
-    ]
+    """Return the gradients by all parameters; zeros where there is none."""
+    gradients = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    learnt = {name: value for name, value in parameters.items() if value.requires_grad}
+    if loss.requires_grad:
+        computed = torch.autograd.grad(
+            loss, list(learnt.values()), retain_graph=True, allow_unused=True
+        )
+        gradients |= {
+            name: gradient
+            for name, gradient in zip(learnt, computed, strict=True)
+            if gradient is not None
+        }
+    return list(gradients.values())
 
 
-def _agree(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> bool:
-    """Within a share of the expected values' norm; values that are not finite are not judged."""
-    found, expected = found.detach(), expected.detach()
+def _agree(values: torch.Tensor, expected: torch.Tensor, tolerance: float) -> bool:
+    """Compare within a share of the expected norm; anything agrees with what is not finite."""
+    values, expected = values.detach().double(), expected.detach().double()
     if not bool(torch.isfinite(expected).all()):
         return True
-    apart = float((found.double() - expected.double()).norm())
-    return apart <= tolerance * float(expected.double().norm()) + 1e-7
+    return float((values - expected).norm()) <= tolerance * float(expected.norm()) + 1e-7

@@ -1,4 +1,4 @@
-"""Several networks of one form as one: their parameters stacked, all of them run at once."""
+"""Several networks of the same form as one: their parameters stacked, all of them run at once."""
 
 from __future__ import annotations
 
@@ -12,28 +12,26 @@ import torch.nn.functional as F
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
-from priorbench.autograd.forward import Arguments, Way, choose_way
-from priorbench.autograd.layer_chain import Gate
-from priorbench.autograd.split_batch import Streams
-from priorbench.components.prior import Prior
+from priorbench.autograd import Arguments, SplitBatch, StatisticsGate, Way, choose_way
+from priorbench.components.contracts import Prior
 
 
 class CannotStack(Exception):
-    """Networks, or priors, that cannot be run as one, and why."""
+    """Networks or priors that cannot be trained as one; the message says why."""
 
 
 class MemberGenerators:
-    """The state of torch's default generators, by member, as each would have it alone.
+    """The states of torch's default generators by member, as each would have them alone.
 
     Attributes:
-        device: where.
-        count: how often something was drawn for all members.
+        device: device of the networks.
+        draws: number of times that all members have drawn.
     """
 
     def __init__(self, device: torch.device, seeds: Sequence[int]) -> None:
         """Seed every member's generators."""
         self.device = device
-        self.count = 0
+        self.draws = 0
         self._states = []
         for seed in seeds:
             with self._forked():
@@ -49,8 +47,8 @@ class MemberGenerators:
             self._states[member] = self._present()
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Forget within the block's end what was drawn in it."""
+    def preserved(self) -> Iterator[None]:
+        """Undo at the end of the block what was drawn in it."""
         before = list(self._states)
         try:
             yield
@@ -58,7 +56,7 @@ class MemberGenerators:
             self._states = before
 
     def keep(self, index: Sequence[int]) -> None:
-        """Go on with these members only."""
+        """Keep these members only."""
         self._states = [self._states[i] for i in index]
 
     def _forked(self) -> Any:
@@ -75,25 +73,25 @@ class MemberGenerators:
 
 
 class StackedNetworks:
-    """M networks of one form.
+    """M networks of the same form.
 
     Attributes:
-        parameters: (M, ...) each, by name; leaves that ask for gradients where the networks' do.
+        parameters: (M, ...) each, by name; leaves that need gradients where the networks' do.
         buffers: (M, ...) each, by name.
-        draws: what the networks' own random draws (dropout) come from.
-        form: a network of the same form; its own weights are those that the first began with.
+        generators: generators of the networks' own random draws (dropout).
+        template: network of the same form, with the weights that the first began with.
     """
 
-    def __init__(self, models: Sequence[torch.nn.Module], draws: MemberGenerators) -> None:
+    def __init__(self, models: Sequence[torch.nn.Module], generators: MemberGenerators) -> None:
         """Copy the parameters and buffers of networks in training mode, on one device.
 
         Raises:
-            NotTogether: if they have not the same form.
+            CannotStack: if they differ in form.
         """
-        self.form = copy.deepcopy(models[0])
-        self.draws = draws
-        named = {name for name, _ in [*self.form.named_parameters(), *self.form.named_buffers()]}
-        if named != set(self.form.state_dict()):
+        self.template = copy.deepcopy(models[0])
+        self.generators = generators
+        named = [*self.template.named_parameters(), *self.template.named_buffers()]
+        if {name for name, _ in named} != set(self.template.state_dict()):
             raise CannotStack("the networks share parameters, or keep more than tensors")
         self.parameters = {
             name: value.detach().requires_grad_(like.requires_grad)
@@ -106,68 +104,68 @@ class StackedNetworks:
         self.buffers = _stacked([dict(model.named_buffers()) for model in models])
 
     def __len__(self) -> int:
-        """How many networks."""
+        """Return the number of networks."""
         return len(next(iter(self.parameters.values())))
 
     def train(self, mode: bool) -> None:
-        """Training mode or not, for all."""
-        self.form.train(mode)
+        """Put all networks in training mode, or in eval mode."""
+        self.template.train(mode)
 
-    def forward(self, parts: Sequence[Arguments], gate: Gate, counted: int) -> list[Any]:
-        """As ``streams.forward_parts``, of arguments and outputs with a first dimension M.
+    def forward(self, parts: Sequence[Arguments], gate: StatisticsGate, examples: int) -> list[Any]:
+        """Return what ``autograd.forward_parts`` returns for each network.
 
-        The gate must be one for as many members.
+        Arguments and outputs have a first dimension M. The gate must be made for M members.
         """
-        way = self._way(parts, counted)
+        way = self._way(parts, examples)
 
-        def go(one: Sequence[Arguments]) -> list[Any]:
-            return way(self.form, one, gate, counted)
+        def go(member_parts: Sequence[Arguments]) -> list[Any]:
+            return way(self.template, member_parts, gate, examples)
 
-        with _MemberDropout(self.draws, len(self)):
-            found: list[Any] = self._mapped(go, (list(map(list, parts)),), 0)
-        return found
+        with _MemberDropout(self.generators, len(self)):
+            outputs: list[Any] = self._mapped(go, (list(map(list, parts)),), 0)
+        return outputs
 
     def evaluate(self, arguments: Arguments) -> Any:
-        """The output of every network for the same examples, in eval mode: (M, B, ...)."""
+        """Return the output (M, B, ...) of every network for the same examples, in eval mode."""
 
-        def go(*one: torch.Tensor) -> Any:
-            return self.form(*one)
+        def go(*shared: torch.Tensor) -> Any:
+            return self.template(*shared)
 
         return self._mapped(go, tuple(arguments), None)
 
     def parameter_penalty(self, prior: Prior, places: torch.Tensor) -> torch.Tensor:
-        """(k,): of the networks at (k,) places."""
+        """Return the penalties (k,) of the networks at (k,) places."""
 
         def go() -> torch.Tensor:
-            return prior.parameter_penalty(self.form)
+            return prior.parameter_penalty(self.template)
 
-        found: torch.Tensor = self._mapped(go, (), None, places)
-        return found
+        penalties: torch.Tensor = self._mapped(go, (), None, places)
+        return penalties
 
     def state(self, member: int) -> dict[str, torch.Tensor]:
-        """A copy of one network's parameters and buffers."""
+        """Return a copy of one network's parameters and buffers."""
         tensors = {**self.parameters, **self.buffers}
         return {name: value.detach()[member].clone() for name, value in tensors.items()}
 
     def keep(self, index: Sequence[int]) -> None:
-        """Go on with these networks only."""
-        places = torch.tensor(index, device=self.draws.device)
+        """Keep these networks only."""
+        places = torch.tensor(index, device=self.generators.device)
         self.parameters = {
             name: value.detach()[places].requires_grad_(value.requires_grad)
             for name, value in self.parameters.items()
         }
         self.buffers = {name: value[places] for name, value in self.buffers.items()}
-        self.draws.keep(index)
+        self.generators.keep(index)
 
-    def _way(self, parts: Sequence[Arguments], counted: int) -> Way:
-        """How a network alone would take its batch, tried with the form's own weights."""
+    def _way(self, parts: Sequence[Arguments], examples: int) -> Way:
+        """Return how a network alone would take its batch, tried with the template's weights."""
         alone = [[value[0] for value in arguments] for arguments in parts]
         if len(alone) == 1:
             # the ways of a divided batch are the faster ones
             half = len(alone[0][0]) // 2
             alone = [[v[:half] for v in alone[0]], [v[half:] for v in alone[0]]]
-            counted = 2
-        return choose_way(self.form, alone, counted)
+            examples = 2
+        return choose_way(self.template, alone, examples)
 
     def _mapped(
         self,
@@ -176,14 +174,21 @@ class StackedNetworks:
         dim: int | None,
         places: torch.Tensor | None = None,
     ) -> Any:
-        """A function that reads the form's weights, for those of every member, or of some."""
-        caller = _Caller(self.form, function)
+        """Call a function that reads the template's weights with those of every member, or some.
 
-        def go(tensors: dict[str, torch.Tensor], *one: Any) -> Any:
-            return functional_call(caller, tensors, one)
+        Args:
+            function: function of the arguments of one member.
+            arguments: arguments of all members.
+            dim: dimension of the arguments along which members lie; None if they share them.
+            places: (k,) int64 places of the members; None for all.
+        """
+        caller = _Caller(self.template, function)
+
+        def go(tensors: dict[str, torch.Tensor], *own: Any) -> Any:
+            return functional_call(caller, tensors, own)
 
         tensors = {
-            f"form.{name}": value if places is None else value[places]
+            f"template.{name}": value if places is None else value[places]
             for name, value in {**self.parameters, **self.buffers}.items()
         }
         dims = (0, *[dim] * len(arguments))
@@ -191,29 +196,29 @@ class StackedNetworks:
 
 
 class _Caller(torch.nn.Module):
-    """A module around the form, so that anything may be called with its weights exchanged."""
+    """A module around the template, so that anything may be called with its weights exchanged."""
 
-    def __init__(self, form: torch.nn.Module, function: Callable[..., Any]) -> None:
+    def __init__(self, template: torch.nn.Module, function: Callable[..., Any]) -> None:
         super().__init__()
-        self.form, self._function = form, function
+        self.template, self._function = template, function
 
     def forward(self, *arguments: Any) -> Any:
         return self._function(*arguments)
 
 
-def _stacked(tensors: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    shapes = [{name: value.shape for name, value in one.items()} for one in tensors]
-    if any(one != shapes[0] for one in shapes):
+def _stacked(networks: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    shapes = [{name: value.shape for name, value in tensors.items()} for tensors in networks]
+    if any(others != shapes[0] for others in shapes):
         raise CannotStack("the networks have not the same form")
-    return {name: torch.stack([one[name] for one in tensors]) for name in tensors[0]}
+    return {name: torch.stack([tensors[name] for tensors in networks]) for name in networks[0]}
 
 
 class _MemberDropout(TorchFunctionMode):
     """Dropout that draws from every member's own generator what the member would draw alone."""
 
-    def __init__(self, draws: MemberGenerators, members: int) -> None:
+    def __init__(self, generators: MemberGenerators, members: int) -> None:
         super().__init__()
-        self.draws, self.members = draws, members
+        self.generators, self.members = generators, members
 
     def __torch_function__(
         self,
@@ -231,13 +236,13 @@ class _MemberDropout(TorchFunctionMode):
     ) -> Any:
         if not training:
             return input
-        if isinstance(input, Streams):
+        if isinstance(input, SplitBatch):
             return input.like([self._dropped(part, p) for part in input.parts])
-        return input * _Mask.apply(input, self.draws, p)  # type: ignore[no-untyped-call]
+        return input * _Mask.apply(input, self.generators, p)  # type: ignore[no-untyped-call]
 
 
 class _Mask(torch.autograd.Function):
-    """What dropout multiplies by; drawn within ``torch.vmap`` member by member."""
+    """The factors of dropout; drawn within ``torch.vmap`` member by member."""
 
     generate_vmap_rule = False
 
@@ -251,12 +256,16 @@ class _Mask(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], value: torch.Tensor, draws: MemberGenerators, p: float
+        info: Any,
+        in_dims: tuple[Any, ...],
+        value: torch.Tensor,
+        generators: MemberGenerators,
+        p: float,
     ) -> tuple[torch.Tensor, int]:
         ones = torch.ones_like(value.detach().select(in_dims[0], 0))
-        draws.count += 1
+        generators.draws += 1
         masks = []
         for member in range(info.batch_size):
-            with draws.of(member):
+            with generators.of(member):
                 masks.append(F.dropout(ones, p))
         return torch.stack(masks), 0

@@ -1,7 +1,8 @@
-"""Several networks of one form in training at once, each as it would be trained alone.
+"""Several networks of the same form in training at once, each as it would be trained alone.
 
-Every member has its own weights, examples, priors and luck, and ends by itself; the others go on
-without it. Numbers are those of a training alone but for rounding: sums are taken in another order.
+Every member has its own weights, examples, priors and random streams, and ends by itself; the
+others continue without it. Numbers are those of a training alone except for rounding: sums are
+taken in another order.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ class CommonTraining:
     """What the members of an ensemble have in common.
 
     Attributes:
-        task: gives the prediction loss and the target.
-        dataset: with training and validation rows.
-        schedule: the same for every prior.
-        device: where to train.
+        task: task that defines the prediction loss and the target.
+        dataset: dataset with training and validation rows.
+        schedule: training hyper-parameters, the same for every prior.
+        device: device on which to train.
     """
 
     task: Task
@@ -55,77 +56,81 @@ class Ensemble:
     def __init__(
         self,
         models: Sequence[torch.nn.Module],
-        own: Sequence[MemberTraining],
-        terms: CommonTraining,
+        trainings: Sequence[MemberTraining],
+        common: CommonTraining,
     ) -> None:
-        """Before the first step; arguments are those of ``ensemble_fit.fit_ensemble``."""
-        methods = {one.regularisation.method for one in own}
+        """Start before the first step; the arguments are those of ``fit.fit_ensemble``.
+
+        Raises:
+            CannotStack: if the networks differ in form, or penalties in the attribution.
+        """
+        methods = {training.regularisation.method for training in trainings}
         if len(methods) > 1:
             raise CannotStack("their penalties see different attributions")
-        self.terms, self.own = terms, list(own)
-        self.initial = [weights_hash(model) for model in models]
-        self.draws = MemberGenerators(terms.device, [one.luck.derive("prior") for one in own])
+        self.common, self.trainings = common, list(trainings)
+        self.initial_weights = [weights_hash(model) for model in models]
+        seeds = [training.streams.derive("prior") for training in trainings]
+        self.generators = MemberGenerators(common.device, seeds)
         self.models = []
-        for place, (model, one) in enumerate(zip(models, own, strict=True)):
-            with self.draws.of(place):
-                self.models.append(one.regularisation.adapt(model).to(terms.device).train())
-        self.members = StackedNetworks(self.models, self.draws)
-        self.optimiser = Adam(self.members.parameters.values(), terms.schedule.learning_rate)
+        for place, (model, training) in enumerate(zip(models, trainings, strict=True)):
+            with self.generators.of(place):
+                adapted = training.regularisation.adapt(model)
+                self.models.append(adapted.to(common.device).train())
+        self.members = StackedNetworks(self.models, self.generators)
+        self.optimiser = Adam(self.members.parameters.values(), common.schedule.learning_rate)
         self.objective = EnsembleObjective(
-            self.members, terms.task, own, precision=terms.schedule.precision
+            self.members, common.task, trainings, precision=common.schedule.precision
         )
-        self.batches = batches(terms.dataset, terms.schedule)
-        self.courses = [TrainingHistory(terms.schedule) for _ in own]
-        self.present = list(range(len(own)))
+        self.batches = batches(common.dataset, common.schedule)
+        self.histories = [TrainingHistory(common.schedule) for _ in trainings]
+        self.present = list(range(len(trainings)))
         self.epochs = 0
 
     def epoch(self) -> Iterator[tuple[int, Fit]]:
-        """Train all for one epoch; gives those for whom it was the last."""
+        """Train all for one epoch; yield the places and results of those that have ended."""
         for place, (index, epoch) in enumerate(
             zip(self.present, self._epoch(self.epochs), strict=True)
         ):
-            self.courses[index].add(epoch, partial(self.members.state, place))
+            self.histories[index].add(epoch, partial(self.members.state, place))
         self.epochs += 1
-        left = [place for place, i in enumerate(self.present) if not self.courses[i].is_over]
-        over = [index for index in self.present if self.courses[index].is_over]
+        left = [place for place, i in enumerate(self.present) if not self.histories[i].is_over]
+        over = [index for index in self.present if self.histories[index].is_over]
         if over and left:
             self._keep(left)
         self.present = [index for index in self.present if index not in over]
         for index in over:
-            yield index, self.courses[index].fit(self.models[index], self.initial[index])
+            fit = self.histories[index].fit(self.models[index], self.initial_weights[index])
+            yield index, fit
 
     def _keep(self, places: Sequence[int]) -> None:
         self.members.keep(places)
         self.objective.keep(places)
-        index = torch.tensor(places, device=self.terms.device)
+        index = torch.tensor(places, device=self.common.device)
         self.optimiser.keep(self.members.parameters.values(), index)
 
     def steps(self, number: int, order: Sequence[EpochOrder]) -> Iterator[torch.Tensor]:
-        """The steps of an epoch; gives the losses (2, M) of each when it is done."""
+        """Take the steps of an epoch; yield the losses (2, M) of each."""
         self.members.train(mode=True)
         for done, index in enumerate(self.batches):
             yield self._step(self.batch(order, index), number + done / len(self.batches))
 
     def order(self, number: int) -> list[EpochOrder]:
-        """What the members that have not ended see in an epoch."""
-        terms = self.terms
-        return [
-            epoch_order(terms.dataset, terms.task, self.own[i].luck, number) for i in self.present
-        ]
+        """Return an epoch's order for each member that has not ended."""
+        dataset, task = self.common.dataset, self.common.task
+        return [epoch_order(dataset, task, self.trainings[i].streams, number) for i in self.present]
 
     def _epoch(self, number: int) -> list[Epoch]:
-        terms = self.terms
-        order = self.order(number)
+        device, order = self.common.device, self.order(number)
         count, steps = len(self.present), len(self.batches)
-        total = torch.zeros(2, count, dtype=torch.float64, device=terms.device)
-        started = clock(terms.device)
+        total = torch.zeros(2, count, dtype=torch.float64, device=device)
+        started = clock(device)
         for losses in self.steps(number, order):
             total += losses
-        seconds = (clock(terms.device) - started) / steps / count
+        seconds = (clock(device) - started) / steps / count
         self.members.train(mode=False)
         validation = self._validation_losses().tolist()
         prediction, penalty = (total / steps).tolist()
-        digests = [one.digest for one in order]
+        digests = [member.digest for member in order]
         return [
             Epoch(training, added, valid, seconds, digest)
             for training, added, valid, digest in zip(
@@ -134,18 +139,18 @@ class Ensemble:
         ]
 
     def batch(self, order: Sequence[EpochOrder], index: NDArray[np.int64]) -> Batch:
-        """The examples of one step, those of one member after the other."""
-        shifts = [one.shifts[index] for one in order if one.shifts is not None]
+        """Return the examples of one step, those of one member after the other."""
+        shifts = [member.shifts[index] for member in order if member.shifts is not None]
         return load_batch(
-            self.terms.dataset,
-            np.concatenate([one.rows[index] for one in order]),
-            self.terms.device,
-            flip=np.concatenate([one.flips[index] for one in order]),
+            self.common.dataset,
+            np.concatenate([member.rows[index] for member in order]),
+            self.common.device,
+            flip=np.concatenate([member.flips[index] for member in order]),
             shift=np.concatenate(shifts) if shifts else None,
         )
 
     def _step(self, batch: Batch, elapsed: float) -> torch.Tensor:
-        """One optimiser step; (2, M) prediction losses and penalties before it."""
+        """Take one optimiser step; return prediction losses and penalties (2, M) before it."""
         prediction, penalty = self.objective.losses(batch, elapsed)
         self.optimiser.zero_grad()
         (prediction + penalty).sum().backward()  # type: ignore[no-untyped-call]
@@ -154,21 +159,21 @@ class Ensemble:
 
     @torch.no_grad()
     def _validation_losses(self) -> torch.Tensor:
-        """(M,) float64 mean prediction losses."""
-        terms, count = self.terms, len(self.members)
-        rows = terms.dataset.rows(VALID)
+        """Return the mean prediction losses (M,), float64."""
+        dataset, device, count = self.common.dataset, self.common.device, len(self.members)
+        rows = dataset.rows(VALID)
         size = max(1, _EVALUATION_ROWS // count)
-        total = torch.zeros(count, dtype=torch.float64, device=terms.device)
+        total = torch.zeros(count, dtype=torch.float64, device=device)
         for start in range(0, len(rows), size):
-            batch = load_batch(terms.dataset, rows[start : start + size], terms.device)
+            batch = load_batch(dataset, rows[start : start + size], device)
             total += self.evaluated(batch).double().sum(dim=1)
         return total / len(rows)
 
     @torch.no_grad()
     def evaluated(self, batch: Batch) -> torch.Tensor:
-        """(M, B) prediction losses of all members for the same examples."""
-        task, count = self.terms.task, len(self.members)
+        """Return the prediction losses (M, B) of all members for the same examples."""
+        task, count = self.common.task, len(self.members)
         output = self.members.evaluate([batch.sequence, *task.inputs(batch)])
-        every = torch.arange(len(batch.label), device=self.terms.device).repeat(count)
+        every = torch.arange(len(batch.label), device=self.common.device).repeat(count)
         losses = task.prediction_loss(flat_rows(output), batch.select(every))
         return torch.unflatten(losses, 0, (count, -1))

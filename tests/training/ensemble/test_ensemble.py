@@ -46,7 +46,7 @@ def part(
 
 
 def network(architecture: str, form: NetworkShape, own: MemberTraining) -> torch.nn.Module:
-    with seeded_torch(own.luck.derive("init"), CPU):
+    with seeded_torch(own.streams.derive("init"), CPU):
         return registry.build("architecture", architecture).build(form, "smoke")
 
 
@@ -60,31 +60,31 @@ def examples(seed: int, positives: int, size: int = SIZE) -> Batch:
 
 def joined(batches: list[Batch]) -> Batch:
     return Batch(
-        torch.cat([one.sequence for one in batches]),
-        torch.cat([one.label for one in batches]),
-        {name: torch.cat([one.arrays[name] for one in batches]) for name in batches[0].arrays},
+        torch.cat([batch.sequence for batch in batches]),
+        torch.cat([batch.label for batch in batches]),
+        {name: torch.cat([batch.arrays[name] for batch in batches]) for name in batches[0].arrays},
     )
 
 
 def assert_same_as_alone(parts, batches, task=TASK, architecture="three-conv", form=None, steps=2):
     """Losses, gradients and buffers of some steps, in float64."""
     form = form or NetworkShape(LENGTH)
-    draws = MemberGenerators(CPU, [one.luck.derive("prior") for one in parts])
+    draws = MemberGenerators(CPU, [own.streams.derive("prior") for own in parts])
     models = []
-    for place, one in enumerate(parts):
+    for place, own in enumerate(parts):
         with draws.of(place):
-            adapted = one.regularisation.adapt(network(architecture, form, one))
+            adapted = own.regularisation.adapt(network(architecture, form, own))
         models.append(adapted.double().train())
     alone = copy.deepcopy(models)
     members = StackedNetworks(models, draws)
     together = EnsembleObjective(members, task, parts)
     objectives = [
-        Objective(model, task, one.regularisation, one.luck)
-        for model, one in zip(alone, parts, strict=True)
+        Objective(model, task, own.regularisation, own.streams)
+        for model, own in zip(alone, parts, strict=True)
     ]
     states = []
-    for one in parts:
-        with seeded_torch(one.luck.derive("prior"), CPU):
+    for own in parts:
+        with seeded_torch(own.streams.derive("prior"), CPU):
             states.append(torch.get_rng_state())
     for step in range(steps):
         prediction, penalty = together.losses(joined(batches), elapsed=step / 2)
@@ -100,11 +100,11 @@ def assert_same_as_alone(parts, batches, task=TASK, architecture="three-conv", f
             torch.testing.assert_close(prediction[place], own_prediction)
             torch.testing.assert_close(penalty[place], own_penalty)
             for name, value in model.named_parameters():
-                found = members.parameters[name].grad
+                gradient = members.parameters[name].grad
                 if value.grad is not None:
-                    torch.testing.assert_close(found[place], value.grad, rtol=1e-6, atol=1e-9)
+                    torch.testing.assert_close(gradient[place], value.grad, rtol=1e-6, atol=1e-9)
                 else:
-                    assert found is None or not found[place].any()
+                    assert gradient is None or not gradient[place].any()
             for name, value in model.named_buffers():
                 torch.testing.assert_close(members.buffers[name][place], value)
 
@@ -187,7 +187,7 @@ def test_a_penalty_of_weight_0_touches_nobody():
         return MemberTraining(added, RandomStreams(0, ("binary", "simulated"), seed))
 
     parts = [root(0, 0.0), root(1, 1.0)]
-    models = [network("three-conv", NetworkShape(LENGTH), one).double() for one in parts]
+    models = [network("three-conv", NetworkShape(LENGTH), own).double() for own in parts]
     members = StackedNetworks(models, MemberGenerators(CPU, range(2)))
     objective = EnsembleObjective(members, TASK, parts)
     losses = objective.losses(joined([examples(seed, 4) for seed in range(2)]), 0.0)
@@ -220,7 +220,7 @@ def test_profiles_with_control_tracks(tmp_path):
 class TestMembers:
     def members(self, count=3, architecture="three-conv"):
         parts = [part("none", seed) for seed in range(count)]
-        models = [network(architecture, NetworkShape(LENGTH), one).train() for one in parts]
+        models = [network(architecture, NetworkShape(LENGTH), own).train() for own in parts]
         return models, StackedNetworks(models, MemberGenerators(CPU, range(count)))
 
     @pytest.mark.parametrize("architecture", ["three-conv", "deepbind", "bpnet"])
@@ -228,8 +228,8 @@ class TestMembers:
         models, members = self.members(3, architecture)
         sequence = examples(0, 3).sequence.float()
         members.train(mode=False)
-        found = members.evaluate([sequence])
-        for model, own in zip(models, found, strict=True):
+        outputs = members.evaluate([sequence])
+        for model, own in zip(models, outputs, strict=True):
             torch.testing.assert_close(own, model.eval()(sequence))
 
     def test_some_go_on_without_the_others(self):
@@ -267,32 +267,32 @@ class TestMembers:
 
 class TestTraining:
     def train(self, parts, dataset, schedule=SHORT):
-        models = [network("three-conv", NetworkShape(LENGTH), one) for one in parts]
+        models = [network("three-conv", NetworkShape(LENGTH), own) for own in parts]
         terms = CommonTraining(TASK, dataset, schedule, CPU)
         return dict(fit_ensemble(models, parts, terms))
 
-    def alone(self, one, dataset, schedule=SHORT):
-        model = network("three-conv", NetworkShape(LENGTH), one)
-        added = one.regularisation
-        return fit(model, TASK, added, dataset, schedule=schedule, luck=one.luck, device=CPU)
+    def alone(self, own, dataset, schedule=SHORT):
+        model = network("three-conv", NetworkShape(LENGTH), own)
+        added = own.regularisation
+        return fit(model, TASK, added, dataset, schedule=schedule, streams=own.streams, device=CPU)
 
     @pytest.mark.parametrize("prior", ["none", "fourier", "dropout", "weight-l1"])
     def test_a_member_is_trained_as_it_would_be_alone(self, prior, simulated):
         parts = [part(prior, seed) for seed in range(3)]
-        found = self.train(parts, simulated)
-        assert sorted(found) == [0, 1, 2]
-        for place, one in enumerate(parts):
-            own, expected = found[place], self.alone(one, simulated)
-            assert own.initial_weights == expected.initial_weights
-            assert not own.model.training
-            assert [e.order for e in own.history] == [e.order for e in expected.history]
-            first, same = own.history[0], expected.history[0]
+        fits = self.train(parts, simulated)
+        assert sorted(fits) == [0, 1, 2]
+        for place, own in enumerate(parts):
+            fitted, expected = fits[place], self.alone(own, simulated)
+            assert fitted.initial_weights == expected.initial_weights
+            assert not fitted.model.training
+            assert [e.order for e in fitted.history] == [e.order for e in expected.history]
+            first, same = fitted.history[0], expected.history[0]
             # rounding grows from step to step
             assert first.training_loss == pytest.approx(same.training_loss, abs=5e-3)
             assert first.penalty == pytest.approx(same.penalty, abs=5e-3)
             assert first.validation_loss == pytest.approx(same.validation_loss, abs=3e-2)
-            best = own.history[own.best_epoch].validation_loss
-            assert best == min(epoch.validation_loss for epoch in own.history)
+            best = fitted.history[fitted.best_epoch].validation_loss
+            assert best == min(epoch.validation_loss for epoch in fitted.history)
 
     def test_the_model_has_the_weights_of_its_best_epoch(self, simulated, monkeypatch):
         losses = iter([[0.5, 0.2, 0.4], [0.3, 0.4, 0.6]])
@@ -303,10 +303,10 @@ class TestTraining:
             return torch.tensor(next(losses), dtype=torch.float64)
 
         monkeypatch.setattr(Ensemble, "_validation_losses", pretended)
-        found = self.train([part("none", seed) for seed in range(3)], simulated)
+        fits = self.train([part("none", seed) for seed in range(3)], simulated)
         for place, best in enumerate((1, 0, 0)):
-            assert found[place].best_epoch == best
-            for name, value in found[place].model.state_dict().items():
+            assert fits[place].best_epoch == best
+            for name, value in fits[place].model.state_dict().items():
                 assert torch.equal(value, states[best][place][name])
 
     def test_members_end_one_by_one_and_do_not_hold_the_others(self, simulated, monkeypatch):
@@ -319,10 +319,10 @@ class TestTraining:
             lambda self: torch.tensor(next(losses), dtype=torch.float64),
         )
         parts = [part("fourier", seed) for seed in range(3)]
-        models = [network("three-conv", NetworkShape(LENGTH), one) for one in parts]
+        models = [network("three-conv", NetworkShape(LENGTH), own) for own in parts]
         ends = fit_ensemble(models, parts, CommonTraining(TASK, simulated, schedule, CPU))
-        found = [(index, len(trained.history)) for index, trained in ends]
-        assert found == [(1, 3), (0, 4), (2, 5)]
+        ends = [(index, len(trained.history)) for index, trained in ends]
+        assert ends == [(1, 3), (0, 4), (2, 5)]
 
     def test_who_goes_on_has_its_own_losses(self, simulated, monkeypatch):
         schedule = replace(SHORT, epochs=3, patience=1)
@@ -335,23 +335,23 @@ class TestTraining:
 
         monkeypatch.setattr(Ensemble, "_validation_losses", first_is_over)
         parts = [part("weight-l2", seed) for seed in range(3)]
-        found = self.train(parts, simulated, schedule)
-        assert len(found[0].history) == 2
+        fits = self.train(parts, simulated, schedule)
+        assert len(fits[0].history) == 2
         monkeypatch.undo()
         expected = self.alone(parts[2], simulated, schedule)
-        for own, same in zip(found[2].history, expected.history, strict=False):
-            assert own.order == same.order
-            assert own.training_loss == pytest.approx(same.training_loss, abs=5e-3)
+        for fitted, same in zip(fits[2].history, expected.history, strict=False):
+            assert fitted.order == same.order
+            assert fitted.training_loss == pytest.approx(same.training_loss, abs=5e-3)
 
     def test_a_member_that_diverges_leaves_the_others_alone(self, simulated):
         parts = [part("l2", 0), part("l2", 1, weight=1e39), part("l2", 2)]
-        found = self.train(parts, simulated)
-        assert found[1].divergence == "loss is not finite in epoch 1"
+        fits = self.train(parts, simulated)
+        assert fits[1].divergence == "loss is not finite in epoch 1"
         for place in (0, 2):
-            assert not found[place].divergence
-            assert len(found[place].history) == 2
+            assert not fits[place].divergence
+            assert len(fits[place].history) == 2
             same = self.alone(parts[place], simulated).history[0]
-            assert found[place].history[0].training_loss == pytest.approx(
+            assert fits[place].history[0].training_loss == pytest.approx(
                 same.training_loss, abs=5e-3
             )
 
@@ -364,7 +364,7 @@ class TestTraining:
         monkeypatch.setattr("priorbench.training.ensemble.trainer.load_batch", in_float64)
         monkeypatch.setattr("priorbench.training.loop.load_batch", in_float64)
         parts = [part(prior, seed) for seed in range(3)]
-        models = [network("three-conv", NetworkShape(LENGTH), one).double() for one in parts]
+        models = [network("three-conv", NetworkShape(LENGTH), own).double() for own in parts]
         alone = copy.deepcopy(models[2])
         ensemble = Ensemble(models, parts, CommonTraining(TASK, simulated, SHORT, CPU))
         for _ in islice(ensemble.steps(0, ensemble.order(0)), 3):
@@ -373,14 +373,14 @@ class TestTraining:
         ensemble.present = [2, 0]
         for _ in islice(ensemble.steps(1, ensemble.order(1)), 3):
             pass
-        one = parts[2]
-        with seeded_torch(one.luck.derive("prior"), CPU):
-            alone = one.regularisation.adapt(alone)
+        own = parts[2]
+        with seeded_torch(own.streams.derive("prior"), CPU):
+            alone = own.regularisation.adapt(alone)
             trainer = Trainer(
-                alone, TASK, one.regularisation, simulated, schedule=SHORT, luck=one.luck
+                alone, TASK, own.regularisation, simulated, schedule=SHORT, streams=own.streams
             )
             for epoch in range(2):
-                order = epoch_order(simulated, TASK, one.luck, epoch)
+                order = epoch_order(simulated, TASK, own.streams, epoch)
                 for _ in islice(trainer.steps(epoch, order), 3):
                     pass
         state = ensemble.members.state(0)
@@ -388,51 +388,51 @@ class TestTraining:
             torch.testing.assert_close(state[name], value, rtol=1e-6, atol=1e-7)
 
     def test_schedules_are_told_the_part_of_the_epoch(self, simulated, monkeypatch):
-        told = []
+        elapsed_times = []
 
         def step(self, batch, elapsed):
-            told.append(elapsed)
+            elapsed_times.append(elapsed)
             return torch.zeros(2, 2)
 
         monkeypatch.setattr(Ensemble, "_step", step)
         parts = [part("none", seed) for seed in range(2)]
-        models = [network("three-conv", NetworkShape(LENGTH), one) for one in parts]
+        models = [network("three-conv", NetworkShape(LENGTH), own) for own in parts]
         ensemble = Ensemble(models, parts, CommonTraining(TASK, simulated, SHORT, CPU))
         list(ensemble.steps(3, ensemble.order(3)))
         count = len(ensemble.batches)
-        assert told == [3 + done / count for done in range(count)]
+        assert elapsed_times == [3 + done / count for done in range(count)]
 
     def test_the_time_of_a_step_is_shared(self, simulated, monkeypatch):
         parts = [part("none", seed) for seed in range(2)]
-        models = [network("three-conv", NetworkShape(LENGTH), one) for one in parts]
+        models = [network("three-conv", NetworkShape(LENGTH), own) for own in parts]
         ensemble = Ensemble(models, parts, CommonTraining(TASK, simulated, SHORT, CPU))
         times = iter([5.0, 25.0])
         monkeypatch.setattr(
             "priorbench.training.ensemble.trainer.clock", lambda device: next(times)
         )
         list(ensemble.epoch())
-        found = ensemble.courses[0].history[0].seconds_per_step
-        assert found == pytest.approx(20 / len(ensemble.batches) / 2)
+        seconds = ensemble.histories[0].history[0].seconds_per_step
+        assert seconds == pytest.approx(20 / len(ensemble.batches) / 2)
 
     @pytest.mark.parametrize("prior", ["none", "fourier", "dropout"])
     def test_in_bfloat16(self, prior, simulated):
         parts = [part(prior, seed) for seed in range(2)]
         schedule = replace(SHORT, precision="bf16")
-        found = self.train(parts, simulated, schedule)
-        for place, one in enumerate(parts):
-            same, other = (self.alone(one, simulated, how).history[0] for how in (schedule, SHORT))
-            own = found[place].history[0]
-            assert own.training_loss == pytest.approx(same.training_loss, rel=0.03)
-            assert own.training_loss != other.training_loss
-            assert own.penalty == pytest.approx(same.penalty, rel=0.1)
+        fits = self.train(parts, simulated, schedule)
+        for place, own in enumerate(parts):
+            same, other = (self.alone(own, simulated, how).history[0] for how in (schedule, SHORT))
+            fitted = fits[place].history[0]
+            assert fitted.training_loss == pytest.approx(same.training_loss, rel=0.03)
+            assert fitted.training_loss != other.training_loss
+            assert fitted.penalty == pytest.approx(same.penalty, rel=0.1)
 
     @pytest.mark.parametrize("positives", [(5, 5), (5, 6)])
     def test_what_draws_in_another_order_is_refused(self, positives):
         parts = [part("fourier+dropout", seed) for seed in range(2)]
         batch = joined([examples(seed, count) for seed, count in enumerate(positives)])
         models = [
-            one.regularisation.adapt(network("three-conv", NetworkShape(LENGTH), one)).double()
-            for one in parts
+            own.regularisation.adapt(network("three-conv", NetworkShape(LENGTH), own)).double()
+            for own in parts
         ]
         members = StackedNetworks(models, MemberGenerators(CPU, range(2)))
         members.train(mode=True)
@@ -467,20 +467,19 @@ class TestTraining:
 class TestFirstStep:
     def ensemble(self, simulated, priors=("fourier", "fourier", "fourier")) -> Ensemble:
         parts = [part(prior, seed) for seed, prior in enumerate(priors)]
-        models = [network("three-conv", NetworkShape(LENGTH), one) for one in parts]
+        models = [network("three-conv", NetworkShape(LENGTH), own) for own in parts]
         return Ensemble(models, parts, CommonTraining(TASK, simulated, SHORT, CPU))
 
     @pytest.mark.parametrize("prior", ["fourier", "dropout"])
     def test_it_leaves_no_trace(self, prior, simulated):
         ensemble = self.ensemble(simulated, (prior, prior))
         before = [ensemble.members.state(place) for place in range(2)]
-        drawn = copy.deepcopy(ensemble.draws._states)
+        drawn = copy.deepcopy(ensemble.generators._states)
         require_same_first_step(ensemble)
         for place, state in enumerate(before):
             for name, value in ensemble.members.state(place).items():
                 assert torch.equal(value, state[name])
-            for one, other in zip(ensemble.draws._states[place], drawn[place], strict=True):
-                assert torch.equal(one, other)
+            assert all(map(torch.equal, ensemble.generators._states[place], drawn[place]))
         assert all(value.grad is None for value in ensemble.members.parameters.values())
         assert ensemble.objective.steps == 0
 
