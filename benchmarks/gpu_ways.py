@@ -13,7 +13,7 @@ from torch.func import functional_call, grad
 
 from priorbench import Attribution, Batch, Prior, Task
 from priorbench.attribution.differentiable import InputXGradient
-from priorbench.autograd import StatisticsGate, layer_chain, map_tensors
+from priorbench.autograd import layer_chain
 from priorbench.autograd.layers import (
     Convolution,
     LayerOutput,
@@ -21,6 +21,8 @@ from priorbench.autograd.layers import (
     SavedLayer,
     SecondDerivatives,
 )
+from priorbench.autograd.output_trees import map_tensors
+from priorbench.autograd.statistics_gate import StatisticsGate
 from priorbench.training.ensemble.stacked_networks import StackedNetworks
 
 Step = Callable[[], Any]

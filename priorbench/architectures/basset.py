@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from priorbench.autograd import LayerChain
-from priorbench.components.contracts import Architecture, NetworkShape, Scale
+from priorbench.autograd.layer_chain import LayerChain
+from priorbench.components.architecture import Architecture, NetworkShape, Scale
 
 from ._shared import Pooled, pooled_layers, refuse_profiles
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import torch
 
-from priorbench.autograd import LayerChain
-from priorbench.components.contracts import Architecture, NetworkShape, Scale
+from priorbench.autograd.layer_chain import LayerChain
+from priorbench.components.architecture import Architecture, NetworkShape, Scale
 from priorbench.errors import UserError
 
 from ._shared import refuse_profiles, remedy, with_batch_norm

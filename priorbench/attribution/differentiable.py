@@ -18,7 +18,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from priorbench.autograd import StatisticsGate, forward_parts, join_trees, map_tensors
+from priorbench.autograd.forward import forward_parts
+from priorbench.autograd.output_trees import join_trees, map_tensors
+from priorbench.autograd.statistics_gate import StatisticsGate
 from priorbench.components import specs
 from priorbench.components.prior import Attribution
 from priorbench.errors import UserError, unknown

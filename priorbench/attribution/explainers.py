@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from priorbench.autograd import tensors_in
+from priorbench.autograd.output_trees import tensors_in
 from priorbench.components import specs
 from priorbench.errors import UserError, unknown
 

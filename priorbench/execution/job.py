@@ -54,7 +54,7 @@ class TrialParts:
     architecture: Architecture
     regularisation: Regularisation
     dataset: Dataset
-    luck: RandomStreams
+    streams: RandomStreams
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -78,7 +78,7 @@ class TrialParts:
 
     def model(self) -> torch.nn.Module:
         """Build the network with its initial weights."""
-        with seeded_torch(self.luck.derive("init"), torch.device("cpu")):
+        with seeded_torch(self.streams.derive("init"), torch.device("cpu")):
             return self.architecture.build(
                 self.task.network_shape_of(self.dataset), self.job.trial.scale
             )

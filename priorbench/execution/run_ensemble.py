@@ -130,11 +130,11 @@ def _train_at_once(jobs: Sequence[Job], left: list[Job]) -> None:
 def _fill_folders(
     parts: Sequence[TrialParts], folders: Sequence[Path], common: CommonTraining, left: list[Job]
 ) -> None:
-    run, started = RunDirectory(jobs[0].run), time.perf_counter()
-    # what a prior costs is told by a training alone: sizes of ensembles differ
-    prices = [_price(parts, terms) for parts in made]
-    models = [parts.model() for parts in made]
-    own = [MemberTraining(parts.regularisation, parts.streams) for parts in made]
+    run, started = RunDirectory(parts[0].job.run), time.perf_counter()
+    # what a prior costs is measured alone: ensembles differ in their size
+    prices = [price_of_some_steps(member, common.schedule, common.device) for member in parts]
+    models = [member.model() for member in parts]
+    own = [MemberTraining(member.regularisation, member.streams) for member in parts]
     training = 0.0
     for index, trained in fit_ensemble(models, own, common):
         member, folder = parts[index], folders[index]

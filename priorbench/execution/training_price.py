@@ -53,15 +53,15 @@ def price_of_some_steps(
     forget_peak_memory()
     every = max([getattr(part.prior, "every", 1) for part in parts.regularisation.parts], default=1)
     count = min(every * math.ceil(_TIMED_STEPS / every), _MOST_TIMED_STEPS)
-    with seeded_torch(parts.luck.derive("prior"), device):
+    with seeded_torch(parts.streams.derive("prior"), device):
         trainer = Trainer(
             parts.regularisation.adapt(parts.model()).to(device),
             parts.task,
             parts.regularisation,
             parts.dataset,
             schedule=schedule,
-            luck=parts.luck,
+            streams=parts.streams,
         )
-        order = epoch_order(parts.dataset, parts.task, parts.luck, _TIMED_EPOCH)
+        order = epoch_order(parts.dataset, parts.task, parts.streams, _TIMED_EPOCH)
         seconds = mean_step_time(trainer.steps(_TIMED_EPOCH, order), device, most=count)
     return TrainingPrice(seconds, peak_memory_mib(device))

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from priorbench.attribution.differentiable import AttributionMethod, attribute_and_predict
-from priorbench.autograd import map_tensors
-from priorbench.components.contracts import Attribution, Batch, Precision, Task, WeightedPrior
+from priorbench.autograd.output_trees import map_tensors
+from priorbench.components.architecture import Precision
+from priorbench.components.prior import Attribution, WeightedPrior
+from priorbench.components.task import Batch, Task
 from priorbench.seeds import RandomStreams
 
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from priorbench.autograd import LayerChain, StatisticsGate, choose_way
 from priorbench.autograd.batch_norm import BatchNorm, RunningStatistics, normalise
-from priorbench.autograd.forward import _as_chain, _split
-from priorbench.autograd.layer_chain import LayerWithParameters, run
+from priorbench.autograd.forward import _as_chain, _split, choose_way
+from priorbench.autograd.layer_chain import LayerChain, LayerWithParameters, run
 from priorbench.autograd.layers import Convolution, Flatten, MaxPool, Rectifier
+from priorbench.autograd.statistics_gate import StatisticsGate
 from priorbench.components import registry
-from priorbench.components.contracts import NetworkShape
+from priorbench.components.architecture import NetworkShape
 from priorbench.training.adam import Adam
 
 

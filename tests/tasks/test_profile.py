@@ -91,7 +91,7 @@ def test_the_task_learns_more_than_the_mean_profile(spec, tmp_path):
         Regularisation(load_prior("fourier").parts(1.0, "profile"), load_attribution("gradient")),
         dataset,
         schedule=schedule_of(task, "smoke"),
-        luck=RandomStreams(0, ("profile", "simulated"), 0),
+        streams=RandomStreams(0, ("profile", "simulated"), 0),
         device=torch.device("cpu"),
     )
     predicted, chance = (

@@ -13,8 +13,11 @@ from typing import Any
 import torch
 
 from priorbench.attribution.differentiable import AttributionMethod, twice_differentiable
-from priorbench.autograd import StatisticsGate, join_trees, map_tensors
-from priorbench.components.contracts import Attribution, Batch, Precision, Prior, Task
+from priorbench.autograd.output_trees import join_trees, map_tensors
+from priorbench.autograd.statistics_gate import StatisticsGate
+from priorbench.components.architecture import Precision
+from priorbench.components.prior import Attribution, Prior
+from priorbench.components.task import Batch, Task
 from priorbench.seeds import RandomStreams
 from priorbench.training.objective import (
     Regularisation,

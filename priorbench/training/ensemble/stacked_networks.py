@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
-from priorbench.autograd import Arguments, SplitBatch, StatisticsGate, Way, choose_way
-from priorbench.components.contracts import Prior
+from priorbench.autograd.forward import Arguments, Way, choose_way
+from priorbench.autograd.split_batch import SplitBatch
+from priorbench.autograd.statistics_gate import StatisticsGate
+from priorbench.components.prior import Prior
 
 
 class CannotStack(Exception):
