@@ -1,4 +1,4 @@
-"""What of a worker process could change a trial's result or price: torch's settings, memory."""
+"""The state of a worker process that a trial's result or price may depend on: torch, memory."""
 
 from __future__ import annotations
 
