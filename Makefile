@@ -32,15 +32,15 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/bench.py all
 
 # on a machine with a GPU
 bench-gpu: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/gpu.py
+	$(BIN)/python benchmarks/bench.py gpu
 
 # about ten minutes on one core
 calibrate: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/calibrate.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py calibration --write
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/generate.py

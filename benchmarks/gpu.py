@@ -1,35 +1,31 @@
-"""Ways to train several networks on one GPU, side by side: `make bench-gpu`, under ten minutes.
+"""Ways to train several networks on one GPU: their first losses compared, then timed.
 
-The paper's binary network and the profile network with the Fourier prior, data on the device:
-forward pass, attribution, penalty, backward pass, Adam. Trials per hour are those of the paper's
-scale, to the last of its epochs, without validation and scoring. `--device cpu --scale smoke` tries
-the program without a GPU; its figures mean nothing then.
+Data are on the device: forward pass, attribution, penalty, backward pass, Adam. Trials an hour are
+those of the scale, to the last of its epochs, without validation and scoring.
 """
 
-from __future__ import annotations
-
-import argparse
 import gc
-import math
 import os
-import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before torch is loaded
+from itertools import product
+from multiprocessing import get_context
+from threading import Barrier
 
 import torch
-from gpu_ways import Fixed, Step, captured, compiled, products
+import typer
+from measuring import Row, Step, optimised, random_batch, regularised, suite_step
+from optree import tree_map
+from torch.func import functional_call, grad, grad_and_value, replace_all_batch_norm_modules_
 
-from priorbench import Batch, Prior, Task, load_attribution, load_prior
+from priorbench import Attribution, Batch, Task
 from priorbench.components import registry
-from priorbench.components.architecture import NetworkShape, Precision, Scale
+from priorbench.components.architecture import Precision, Scale
 from priorbench.execution.process_state import set_torch
 from priorbench.execution.run_ensemble import is_out_of_memory
 from priorbench.seeds import RandomStreams
@@ -37,399 +33,205 @@ from priorbench.training.adam import Adam
 from priorbench.training.ensemble.objective import EnsembleObjective, MemberTraining
 from priorbench.training.ensemble.stacked_networks import MemberGenerators, StackedNetworks
 from priorbench.training.loop import seeded_torch
-from priorbench.training.objective import Objective, Regularisation
-from priorbench.training.schedules import schedule_of
+from priorbench.training.schedules import Schedule, schedule_of
 
-WARM_UP = 3
-_MOST_PROCESSES = 16
-EXAMPLES = 50_000  # of training, in both tasks at paper scale
-PRIOR = "fourier"
-BINARY, PLAIN, PROFILE = "binary", "binary without batch norm", "profile"
+LENGTHS, EXAMPLES = {"binary": 1000, "profile": 1346}, 50_000
+SECONDS, MINUTES = 3, 8
+"""time that a way is measured, and after which nothing is begun"""
+WARM_UP = 4
+"""steps before time is taken; their losses are compared"""
+COLUMNS = ("task", "way", "at once", "loss off by", "trials an hour", "over alone")
+COLUMNS += ("ms a step", "GiB", "GPU busy")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is trained.
+    """What is trained with the Fourier prior: the default network of a task, on a device."""
 
-    Attributes:
-        kind: of network, for the table.
-        architecture: spec.
-        form: what the network maps to what.
-        scale: sizes.
-        device: where.
-    """
-
-    kind: str
-    architecture: str
-    form: NetworkShape
+    name: str
     scale: Scale
     device: torch.device
 
     @property
-    def task(self) -> str:
-        """Name of the task."""
-        return "profile" if self.form.profile else "binary"
+    def task(self) -> Task:
+        return registry.build("task", self.name)
 
     @property
-    def built(self) -> Task:
-        task: Task = registry.build("task", self.task)
-        return task
-
-    @property
-    def prior(self) -> Prior:
-        return load_prior(PRIOR)
-
-    @property
-    def weight(self) -> float:
-        return self.prior.default_weight(self.task)
-
-    @property
-    def batch_size(self) -> int:
-        return schedule_of(self.built, self.scale).batch_size
-
-    @property
-    def applies(self) -> int:
-        """Examples of a batch that the prior applies to."""
-        return self.batch_size if self.form.profile else self.batch_size // 2
-
-    @property
-    def steps(self) -> int:
-        """Of a trial that goes to its last epoch."""
-        return schedule_of(self.built, self.scale).epochs * round(EXAMPLES / self.batch_size)
-
-    def part(self, seed: int) -> MemberTraining:
-        added = Regularisation(
-            self.prior.parts(self.weight, self.task), load_attribution("input-x-gradient")
-        )
-        return MemberTraining(added, RandomStreams(0, (self.task, "benchmark"), seed))
+    def schedule(self) -> Schedule:
+        return schedule_of(self.task, self.scale)
 
     def network(self, seed: int) -> torch.nn.Module:
+        shape, _ = random_batch(self.name, 1, LENGTHS[self.name])
+        architecture = registry.build("architecture", self.task.architecture)
         with seeded_torch(seed, torch.device("cpu")):
-            network = registry.build("architecture", self.architecture).build(self.form, self.scale)
-        trained: torch.nn.Module = network.to(self.device).train()
-        return trained
+            network = architecture.build(shape, self.scale)
+        return network.to(self.device).train()
 
-    def members(self, count: int) -> StackedNetworks:
-        models = [self.network(seed) for seed in range(count)]
-        return StackedNetworks(models, MemberGenerators(self.device, range(count)))
+    def stack(self, count: int) -> StackedNetworks:
+        networks = [self.network(seed) for seed in range(count)]
+        return StackedNetworks(networks, MemberGenerators(self.device, range(count)))
 
-    def batch(self, members: int) -> Batch:
-        """Of every network's examples the first half is positive."""
-        count, form = members * self.batch_size, self.form
-        generator = torch.Generator().manual_seed(0)
-        codes = torch.randint(0, 4, (count, form.length), generator=generator)
-        sequence = torch.nn.functional.one_hot(codes, 4).transpose(1, 2).float().contiguous()
-        label = (torch.arange(count) % self.batch_size < self.batch_size // 2).float()
-        arrays = {}
-        if form.profile:
-            rate = torch.full((count, form.outputs, form.profile), 0.2)
-            arrays = {"reads": torch.poisson(rate, generator=generator).to(self.device)}
-        return Batch(sequence.to(self.device), label.to(self.device), arrays)
+    def batch(self, count: int) -> Batch:
+        """Return the same examples for each of so many networks."""
+        _, batch = random_batch(self.name, self.schedule.batch_size, LENGTHS[self.name])
+        inputs = (batch.sequence, batch.label, batch.arrays)
+        return Batch(*tree_map(lambda value: torch.cat([value.to(self.device)] * count), inputs))
 
 
-def alone(problem: Problem, members: int, precision: Precision = "float32") -> Step:
-    """One after another: a step of one network."""
-    network, part = problem.network(0), problem.part(0)
-    objective = Objective(
-        network, problem.built, part.regularisation, part.streams, precision=precision
-    )
-    optimiser, batch = Adam(network.parameters(), 1e-3), problem.batch(1)
+def alone(problem: Problem, count: int, seed: int = 0) -> Step:
+    """Return a step of one network."""
+    added = regularised("fourier", problem.name)
+    return suite_step(problem.network(seed), problem.task, added, problem.batch(1))
 
-    def step() -> None:
-        prediction, penalty = objective.losses(batch, 0.0)
-        optimiser.zero_grad()
-        (prediction + penalty).backward()  # type: ignore[no-untyped-call]
+
+def ensemble(problem: Problem, count: int, precision: Precision = "float32") -> Step:
+    """Return a step as `priorbench run --ensemble` takes it."""
+    networks, batch = problem.stack(count), problem.batch(count)
+    added = regularised("fourier", problem.name)
+    own = [MemberTraining(added, RandomStreams(0, ("gpu",), seed)) for seed in range(count)]
+    objective = EnsembleObjective(networks, problem.task, own, precision=precision)
+    optimiser = Adam(networks.parameters.values(), 1e-3)
+    return optimised(lambda: sum(objective.losses(batch, 1.0)).sum(), optimiser)
+
+
+def compiled(problem: Problem, count: int, mode: str = "default") -> Step:
+    """Return a compiled step, `torch.func.grad` twice inside.
+
+    The whole batch is attributed, and statistics of batch norm are differentiated, which the suite
+    leaves out of attributions: losses go apart.
+    """
+    networks, batch, task = problem.stack(count), problem.batch(count), problem.task
+    (part,), names = regularised("fourier", problem.name).parts, list(networks.parameters)
+    form = replace_all_batch_norm_modules_(networks.form)
+    stacked = [value.detach() for value in networks.parameters.values()]
+    optimiser = torch.optim.Adam(stacked, 1e-3)
+    inputs = (batch.sequence, batch.label, batch.arrays, part.prior.applies(batch, task).float())
+    inputs = tree_map(lambda value: value.unflatten(0, (count, -1)), inputs)
+
+    def loss(own: list[torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+        batch, applies = Batch(*inputs[:3]), inputs[3]
+
+        def target(sequence: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            output = functional_call(form, dict(zip(names, own, strict=True)), (sequence,))
+            return (task.target(output) * applies).sum(), output
+
+        gradient, output = grad(target, has_aux=True)(batch.sequence)
+        attribution = Attribution(gradient, (gradient * batch.sequence).sum(1))
+        penalty = (part.prior.penalty(attribution, batch) * applies).sum() / applies.sum()
+        return task.prediction_loss(output, batch).mean() + part.weight * penalty
+
+    torch.compiler.reset()  # or else the eighth would not be compiled
+    slopes = torch.compile(torch.vmap(grad_and_value(loss)), mode=mode)
+
+    def step() -> torch.Tensor:
+        gradients, losses = slopes(stacked, *inputs)
+        for value, gradient in zip(stacked, gradients, strict=True):
+            value.grad = gradient
         optimiser.step()
+        optimiser.zero_grad()  # the next step may write to the same memory
+        return losses.sum()
 
     return step
 
 
-def ensemble(problem: Problem, members: int, precision: Precision = "float32") -> Step:
-    """As `priorbench run --ensemble` trains: members' convolutions are groups of one."""
-    together = problem.members(members)
-    parts = [problem.part(seed) for seed in range(members)]
-    objective = EnsembleObjective(together, problem.built, parts, precision=precision)
-    optimiser, batch = Adam(together.parameters.values(), 1e-3), problem.batch(members)
-
-    def step() -> None:
-        prediction, penalty = objective.losses(batch, 0.0)
-        optimiser.zero_grad()
-        (prediction + penalty).sum().backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-
-    return step
+def first_losses(step: Step) -> torch.Tensor:
+    return torch.tensor([step().item() for _ in range(WARM_UP)])
 
 
-def _fixed(problem: Problem, members: int) -> Step:
-    together, batch = problem.members(members), problem.batch(members)
-    form = (problem.built, problem.prior, problem.weight, batch, problem.applies)
-    return Fixed(together, *form).step()
-
-
-def graph(problem: Problem, members: int) -> Step:
-    """The ensemble's step as one CUDA graph."""
-    return captured(_fixed(problem, members))
-
-
-def _compiled(problem: Problem, members: int) -> Step:
-    form = (problem.network(0), problem.built, problem.prior, problem.weight)
-    return compiled(*form, batch=problem.batch(members), members=members)
-
-
-@contextmanager
-def tf32() -> Iterator[None]:
-    """Factors of convolutions and matrix products are rounded to 10 bits within the block."""
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-
-
-@dataclass(frozen=True)
-class Way:
-    """How networks are trained.
-
-    Attributes:
-        name: for the table.
-        make: gives a step of so many networks.
-        within: a context that the step is made and run in.
-        kinds: of problems that it is tried with.
-        only_one: whether it trains one network at a time.
-        gpu_only: whether it takes a GPU.
-    """
-
-    name: str
-    make: Callable[[Problem, int], Step]
-    within: Callable[[], Any] = nullcontext
-    kinds: tuple[str, ...] = (BINARY, PROFILE)
-    only_one: bool = False
-    gpu_only: bool = False
-
-
-WAYS = (
-    Way("one after another", alone, kinds=(BINARY, PLAIN, PROFILE), only_one=True),
-    Way("ensemble, grouped convolutions", ensemble, kinds=(BINARY, PLAIN, PROFILE)),
-    Way("ensemble, matrix products", ensemble, products, kinds=(BINARY,)),
-    Way("ensemble, no size from the data", _fixed),
-    Way("ensemble, bfloat16", partial(ensemble, precision="bf16")),
-    Way("ensemble, TF32", ensemble, tf32, gpu_only=True),
-    # last: what fails in the middle of a capture may leave something behind
-    Way("no size from the data, one CUDA graph", graph, gpu_only=True),
-    Way("the same, matrix products", graph, products, kinds=(BINARY,), gpu_only=True),
-    Way("compiled, torch.func.grad inside", _compiled, kinds=(PLAIN,)),
-)
-
-
-@dataclass(frozen=True)
-class GpuTiming:
-    """What was measured.
-
-    Attributes:
-        seconds: of a step.
-        memory_gib: peak on the device; NaN on CPU.
-        busy: share of the time in which the GPU ran a kernel, by nvidia-smi; NaN without it.
-    """
-
-    seconds: float
-    memory_gib: float
-    busy: float
-
-
-def measure(step: Step, device: torch.device, seconds: float, *, watch: bool = True) -> GpuTiming:
-    """A step's time over some seconds, after a few to warm up."""
-    for _ in range(WARM_UP):
+def steps_a_second(step: Step, device: torch.device, seconds: float) -> tuple[float, str]:
+    """Return the rate, and what nvidia-smi says of the GPU's use meanwhile."""
+    started, elapsed, count, asking = time.perf_counter(), 0.0, 0, None
+    while elapsed < seconds:
         step()
-    synchronise(device)
-    count = 0
-    with busy_share(device) if watch else nullcontext(lambda: math.nan) as busy:
-        started = time.perf_counter()
-        while time.perf_counter() - started < seconds:
-            step()
-            count += 1
-            if count % 8 == 0:
-                synchronise(device)
-        synchronise(device)
+        count += 1
+        if count % 8 == 0 and device.type == "cuda":
+            torch.cuda.synchronize()
         elapsed = time.perf_counter() - started
-    memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else float("nan")
-    return GpuTiming(elapsed / count, memory, busy())
+        if elapsed > seconds / 2 and not asking and device.type == "cuda":
+            query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader"]
+            asking = subprocess.Popen(query, stdout=subprocess.PIPE, text=True)
+    step().item()
+    rate = (count + 1) / (time.perf_counter() - started)
+    return rate, asking.communicate()[0].strip().replace("\n", ", ") if asking else ""
 
 
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-@contextmanager
-def busy_share(device: torch.device) -> Iterator[Callable[[], float]]:
-    """Ask nvidia-smi while the block runs; the mean is there when it has ended."""
-    if device.type != "cuda":
-        yield lambda: float("nan")
-        return
-    which = str(torch.cuda.get_device_properties(device).uuid)
-    which = which if which.startswith("GPU-") else f"GPU-{which}"
-    query = ["nvidia-smi", f"--id={which}", "--query-gpu=utilization.gpu"]
-    query.append("--format=csv,noheader,nounits")
-    try:
-        asking = subprocess.Popen([*query, "--loop-ms=200"], stdout=subprocess.PIPE, text=True)
-    except OSError:
-        yield lambda: float("nan")
-        return
-    shares: list[float] = []
-    try:
-        yield lambda: sum(shares) / len(shares) / 100 if shares else float("nan")
-    finally:
-        asking.terminate()
-        out, _ = asking.communicate()
-    # the first says what was before
-    shares += [float(line) for line in out.split()[1:] if line.strip().isdigit()]
+def child(problem: Problem, seconds: float, barrier: Barrier) -> float:
+    """Return steps a second of one of several processes, which begin together."""
+    set_torch()
+    step = alone(problem, 1)
+    first_losses(step)
+    barrier.wait(timeout=100)
+    return steps_a_second(step, problem.device, seconds)[0]
 
 
 def processes(problem: Problem, count: int, seconds: float) -> float:
-    """Steps a second of so many processes that share the device, one network each.
-
-    Raises:
-        RuntimeError: if one of them ended before its time.
-    """
-    where = ["--device", problem.device.type, "--scale", problem.scale]
-    command = [sys.executable, __file__, *where, "--child", problem.kind]
-    children = [
-        subprocess.Popen(
-            [*command, "--seconds", str(seconds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(count)
-    ]
-    try:
-        for one in children:
-            assert one.stdout is not None
-            if one.stdout.readline() != "ready\n":
-                raise RuntimeError(f"one of {count} processes ended before its time")
-        for one in children:
-            assert one.stdin is not None
-            one.stdin.write("go\n")
-            one.stdin.flush()
-        return sum(float(one.communicate(timeout=60 + seconds)[0]) for one in children)
-    finally:
-        for one in children:
-            one.kill()
-            one.communicate()
+    """Return steps a second of so many processes that share the device, a network each."""
+    spawn = get_context("spawn")
+    with spawn.Manager() as manager, ProcessPoolExecutor(count, mp_context=spawn) as pool:
+        arguments = (problem, seconds, manager.Barrier(count))
+        return sum(pool.map(child, *([argument] * count for argument in arguments)))
 
 
-def child(problem: Problem, seconds: float) -> None:
-    """One of several processes."""
-    step = alone(problem, 1)
-    for _ in range(WARM_UP):
-        step()
-    synchronise(problem.device)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    print(1 / measure(step, problem.device, seconds, watch=False).seconds, flush=True)
+WAYS = {
+    "alone": alone,
+    "ensemble": ensemble,
+    "ensemble, bfloat16": partial(ensemble, precision="bf16"),
+    "ensemble, TF32": ensemble,  # factors of convolutions and matrices are rounded to 10 bits
+    "processes": processes,
+    "compiled, torch.func.grad inside": compiled,
+    "compiled, CUDA graphs": partial(compiled, mode="reduce-overhead"),
+}
 
 
-def problems(scale: Scale, device: torch.device) -> list[Problem]:
-    paper = scale == "paper"
-    binary = NetworkShape(1000 if paper else 120)
-    profile = NetworkShape(1346, 2, profile=1000) if paper else NetworkShape(120, 2, profile=80)
-    return [
-        Problem(BINARY, "three-conv", binary, scale, device),
-        Problem(PROFILE, "bpnet", profile, scale, device),
-        Problem(PLAIN, "three-conv:batch_norm=false", binary, scale, device),
-    ]
-
-
-def rows(problem: Problem, sizes: list[int], seconds: float, deadline: float) -> Iterator[str]:
-    """Lines of a Markdown table."""
-    baseline = None
-    for way in WAYS:
-        if problem.kind not in way.kinds or (way.gpu_only and problem.device.type != "cuda"):
-            continue
-        for members in sizes if not way.only_one else [1]:
-            if time.monotonic() > deadline:
-                yield f"| {way.name} | {members} | no time left | | | | |"
-                continue
-            try:
-                with way.within():
-                    found = measure(way.make(problem, members), problem.device, seconds)
-            except Exception as error:  # a way that fails is a result too
-                told = "out of memory" if is_out_of_memory(error) else f"{type(error).__name__}"
-                print(f"{way.name}, {members}: {error}", file=sys.stderr)
-                yield f"| {way.name} | {members} | {told} | | | | |"
-                continue
-            finally:
-                clear(problem.device)
-            rate = members / found.seconds / problem.steps * 3600
-            baseline = baseline or rate
-            yield line(way.name, members, found, rate, rate / baseline)
-    if problem.kind == PLAIN or baseline is None:
-        return
-    name, nothing = "processes of one network each", GpuTiming(math.nan, math.nan, math.nan)
-    for count in sizes[1:]:
-        if count > _MOST_PROCESSES or time.monotonic() > deadline:
-            yield f"| {name} | {count} | not tried | | | | |"
-            continue
+def rows(problem: Problem, sizes: list[int], seconds: float, deadline: float) -> Iterator[Row]:
+    """Return what came of every way and number of networks, until the deadline."""
+    expected = [first_losses(alone(problem, 1, seed)) for seed in range(max(sizes))]
+    rate_alone, schedule = None, problem.schedule
+    steps = schedule.epochs * round(EXAMPLES / schedule.batch_size)
+    tries = [("alone", 1), *product(list(WAYS)[1:], sizes)]
+    for name, size in (each for each in tries if each[0] != "processes" or each[1] <= 16):
+        row = dict.fromkeys(COLUMNS, "") | {"task": problem.name, "way": name, "at once": size}
         try:
-            rate = processes(problem, count, seconds) / problem.steps * 3600
-        except (RuntimeError, ValueError, OSError, subprocess.TimeoutExpired) as error:
-            print(f"{name}, {count}: {error}", file=sys.stderr)
-            yield f"| {name} | {count} | {type(error).__name__} | | | | |"
-            continue
-        yield line(name, count, nothing, rate, rate / baseline)
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            if name == "processes":
+                rate = processes(problem, size, seconds) / size
+            else:
+                rounded = name.endswith("TF32")
+                torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = rounded
+                step = WAYS[name](problem, size)
+                off = first_losses(step) / sum(expected[:size]) - 1
+                rate, row["GPU busy"] = steps_a_second(step, problem.device, seconds)
+                row |= {"loss off by": f"{off.abs().max():.1g}", "ms a step": 1000 / rate}
+        except Exception as error:  # a way that fails is a result too
+            print(f"{name}, {size}: {error}", file=sys.stderr)
+            row["ms a step"] = "no memory" if is_out_of_memory(error) else type(error).__name__
+        else:
+            rate_alone = rate_alone or rate
+            row["trials an hour"] = 3600 * rate * size / steps
+            row["over alone"] = rate * size / rate_alone
+        step = None
+        gc.collect()
+        if problem.device.type == "cuda":
+            row["GiB"] = torch.cuda.max_memory_allocated() / 2**30
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        yield row
 
 
-def line(name: str, members: int, found: GpuTiming, rate: float, ratio: float) -> str:
-    def said(value: float, form: str) -> str:
-        return "" if math.isnan(value) else format(value, form)
-
-    cells = (
-        name,
-        str(members),
-        said(found.seconds * 1000, ".1f"),
-        f"{rate:.1f}",
-        f"{ratio:.1f}",
-        said(found.memory_gib, ".1f"),
-        said(found.busy, ".0%"),
-    )
-    return f"| {' | '.join(cells)} |"
-
-
-def clear(device: torch.device) -> None:
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--scale", choices=("smoke", "quick", "paper"), default="paper")
-    parser.add_argument("--members", default="1,4,16,64", help="numbers of networks at once")
-    parser.add_argument("--seconds", type=float, default=3.0, help="that each way is measured")
-    parser.add_argument("--minutes", type=float, default=8.0, help="after which nothing is begun")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.device == "cuda" and not torch.cuda.is_available():
-        parser.exit(2, "torch finds no GPU here; --device cpu --scale smoke tries the program\n")
+def gpu(
+    *, device: str = "cuda", scale: Scale = "paper", members: str = "1,4,16,64", quick: bool = False
+) -> Iterator[Row]:
+    """Compare ways to train several networks on one GPU; with --quick on CPU, to try the topic."""
+    if quick:
+        device, scale, members = "cpu", "smoke", "1,2"
+        torch.compiler.set_stance("force_eager")
+    if device == "cuda" and not torch.cuda.is_available():
+        print("torch finds no GPU here; --quick tries the topic on CPU", file=sys.stderr)
+        raise typer.Exit(2)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for the same bits again
     set_torch()
-    device = torch.device(given.device)
-    if given.child:
-        found = next(one for one in problems(given.scale, device) if one.kind == given.child)
-        child(found, given.seconds)
-        return
-    deadline = time.monotonic() + 60 * given.minutes
-    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or "CPU"
-    print(f"{name}, torch {torch.__version__}, scale {given.scale}")
-    sizes = [int(text) for text in given.members.split(",")]
-    for problem in problems(given.scale, device):
-        print(f"\n{problem.kind} ({problem.architecture}), {problem.steps:,} steps a trial\n")
-        print("| way | networks | ms a step | trials an hour | over one | GiB | GPU busy |")
-        print("|---|---|---|---|---|---|---|", flush=True)
-        for text in rows(problem, sizes, given.seconds, deadline):
-            print(text, flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    for task in LENGTHS:
+        problem, sizes = Problem(task, scale, torch.device(device)), members.split(",")
+        deadline = time.monotonic() + 60 * MINUTES / len(LENGTHS)
+        yield from rows(problem, [*map(int, sizes)], 0.2 if quick else SECONDS, deadline)

@@ -18,5 +18,4 @@ class NoneAgain(Prior):
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
 
     def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
-        """The model as it is."""
         return model

@@ -49,8 +49,8 @@ _PRICES = """
 *Scale-free*: shrinking all attributions does not lower the penalty. *Penalty alone*: the price of
 the penalty and its gradient, given the attributions; *step*: the whole training step, which pays
 for the attributions too. Both in units of a step without the prior, on the paper's binary network
-(1,000 bp, 64 sequences, half of them positive, one thread); `python benchmarks/prior_prices.py`
-measures them again. Two such runs differ by up to a tenth.
+(1,000 bp, 64 sequences, half of them positive, one thread). `python benchmarks/bench.py prices
+--write` measures them again; two such runs differ by up to a tenth.
 """
 _ATTRIBUTIONS = """
 ## What a penalty sees

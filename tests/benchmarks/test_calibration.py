@@ -1,5 +1,6 @@
 """A small version of `make calibrate`: false verdicts, power, coverage, and a real null study."""
 
+import itertools
 import sys
 
 import numpy as np
@@ -8,9 +9,9 @@ import pytest
 from fixtures.places import BENCHMARKS
 
 from priorbench.cli.app import execute_command
+from priorbench.statistics import Interval
 
 sys.path.insert(0, str(BENCHMARKS))
-import calibrate as full
 import calibration as small
 from calibration import Cell
 
@@ -44,20 +45,21 @@ def test_simulated_arms_have_deviation_one_and_are_paired():
     ids=str,
 )
 def test_false_verdicts_are_at_most_alpha(cell):
-    assert small.false_verdicts(cell, STUDIES).worst <= above(small.ALPHA)
+    rates = small.false_verdicts(cell, STUDIES)
+    assert max(rates[verdict] for verdict in small.VERDICTS) <= above(small.ALPHA)
 
 
 @pytest.mark.parametrize("cosine", [1.0, 0.4, 0.0])
 def test_arms_that_are_equally_stable_are_not_told_apart(cosine):
     # exchanging the two trials of a seed would call a third of the last different
-    found = small.false_agreement(small.AttributionArms(10, heavy=True, cosine=cosine), 600)
-    assert found.different <= above(small.ALPHA, 600)
+    arms = small.AttributionArms(10, 10, heavy=True, cosine=cosine)
+    assert small.false_agreement(arms, 600)["better or worse"] <= above(small.ALPHA, 600)
 
 
 def test_a_family_that_is_not_corrected_would_be_caught(monkeypatch):
     monkeypatch.setattr(small.s, "judge", lambda family, _: [_uncorrected(one) for one in family])
-    found = small.false_verdicts(Cell("normal", 0.0, 8), STUDIES)
-    assert found.different > above(small.ALPHA)
+    rates = small.false_verdicts(Cell("normal", 0.0, 8), STUDIES)
+    assert rates["better or worse"] > above(small.ALPHA)
 
 
 def _uncorrected(one):
@@ -68,38 +70,39 @@ def _uncorrected(one):
 
 def test_planted_effects_are_found_as_often_as_predicted():
     for n, tests in ((8, 5), (12, 20), (16, 1)):
-        for found in small.planted(n, 0.8, tests, studies=STUDIES):
+        for row in small.planted(n, 0.8, tests, STUDIES):
             error = 4 * np.sqrt(0.8 * 0.2 / STUDIES)
-            assert found.found == pytest.approx(found.predicted, abs=error)
+            assert row["found"] == pytest.approx(row["predicted"], abs=error)
 
 
 @pytest.mark.parametrize("shape", small.SHAPES)
 def test_offered_intervals_hold_their_level(shape):
     covered = small.mean_coverage(Cell(shape, 0.7, 8), 600, bootstraps=200)
+    rows = {row["interval"]: row for row in covered}
     error = 4 * np.sqrt(0.05 * 0.95 / 600)
-    for one in covered:
-        if one.offered:
-            assert 0.93 - error <= one.covered <= 0.97 + error
-    assert next(one.covered for one in covered if one.interval == "BCa bootstrap") < 0.93
+    offered = [row for row in rows.values() if row["offered"] == "yes"]
+    assert offered
+    for row in offered:
+        assert 0.93 - error <= row["covered"] <= 0.97 + error
+    assert rows["BCa bootstrap"]["covered"] < 0.93
 
 
 def test_intervals_of_effects_hold_their_level():
-    found = [
+    rows = [
         small.improvement_coverage(Cell("normal", 0.7, 16), 0.5, 600),
-        small.agreement_coverage(small.AttributionArms(10, heavy=True, gain=1.5), 400),
+        small.agreement_coverage(small.AttributionArms(7, 10, heavy=True, gain=1.5), 400),
         *small.across_coverage(Cell("normal", 0.7, 8, 6), 120, models=40),
         *small.across_coverage(Cell("normal", 0.95, 8, 6), 120, models=0, shift=1.5),
         *small.across_coverage(Cell("normal", 0.95, 8, 6), 120, models=0, shift=0.7),
     ]
-    for one in found:
-        error = 4 * np.sqrt(0.05 * 0.95 / one.studies)
-        assert 0.93 - error <= one.covered <= min(1, 0.97 + error), one
+    for row in rows:
+        error = 4 * np.sqrt(0.05 * 0.95 / row["studies"])
+        assert 0.93 - error <= row["covered"] <= min(1, 0.97 + error), row
 
 
 def test_a_loss_that_few_runs_have_may_be_missed():
     # what the definitions warn of; a test that holds for skewed differences would change them
-    found = small.rare_bad_runs(10, 0.05, 10, STUDIES)
-    assert found.noninferior > 0.15
+    assert small.rare_bad_runs(10, 0.05, 10, STUDIES)["non-inferior"] > 0.15
     assert "few runs" in small.s.DEFINITIONS["non-inferior"]
 
 
@@ -108,15 +111,42 @@ def test_splits_of_one_arm_differ_one_time_in_twenty():
     assert small.split_null(values, 1000) < above(0.05, 1000)
 
 
-def test_the_page_says_what_is_out_of_bounds():
-    bad = small.Coverage("made up", Cell("normal", 0, 8), True, 0.8, 1000)
-    unstable = small.FalseAgreement("noise alike", 8, 1, 0.2, 1000)
+def test_what_is_out_of_bounds_is_named():
+    cell = Cell("normal", 0, 8)
+    rates = [cell.row() | dict.fromkeys(small.VERDICTS, rate) for rate in (0.05, 0.2)]
+    kind = {"seeds": 8, "attributions": "noise alike", "studies": 1000}
+    power = {"claim": "planted", "seeds": 8, "predicted": 0.8}
+    tables = {
+        "false_verdicts": rates,
+        "stability": [kind | {"better or worse": rate} for rate in (0.05, 0.2)],
+        "coverage": [
+            small.coverage(name, cell.row(), [Interval(-1, 1, "")] * inside + missed, 0)
+            for name, inside in (("made up", 800), ("fine", 950))
+            for missed in [[Interval(1, 2, "")] * (1000 - inside)]
+        ],
+        "power": [power | {"found": found} for found in (0.8, 0.5)],
+    }
     comparisons = pd.DataFrame({"family": ["primary"], "metric": ["auroc"], "verdict": ["worse"]})
-    lines = full.complaints([], [unstable], [bad], [], comparisons)
-    assert len(lines) == 3
-    assert "noise alike" in lines[0]
-    assert "made up" in lines[1]
-    assert lines[2] == "null study: auroc worse"
+    tables = {name: pd.DataFrame(rows) for name, rows in tables.items()}
+    lines = small.complaints(tables, comparisons, 1000)
+    assert len(lines) == 5
+    for word, line in zip(("normal", "noise alike", "made up", "planted"), lines, strict=False):
+        assert word in line
+    assert lines[4] == "null study: auroc worse"
+
+
+def test_the_page_is_written_by_its_template():
+    few = {name: list(itertools.islice(rows, 4)) for name, rows in small.simulations(20).items()}
+    few["coverage"] += small.mean_coverage(Cell("normal", 0.7, 10), 20, bootstraps=4)
+    tables = {name: pd.DataFrame(rows) for name, rows in few.items()}
+    about = {"family": "primary", "metric": "auroc", "verdict": "equivalent"}
+    arm = {"stage": "evaluate", "prior": "none", "metric": "auroc"}
+    scores = pd.DataFrame([arm | {"value": value} for value in range(8)])
+    text = small.page(tables, pd.DataFrame([about]), scores, 20)
+    written = small.PAGE.read_text().splitlines()
+    heads = [line for line in text.splitlines() if line.startswith(("#", "| datasets", "| seeds"))]
+    assert set(heads) <= set(written)
+    assert text.splitlines()[:6] == written[:6]
 
 
 def test_a_real_null_study_has_no_difference(tmp_path):

@@ -1,0 +1,101 @@
+"""Seconds and memory that the bookkeeping of many trials takes; all but one are made up."""
+
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from measuring import Row, in_new_process
+
+from priorbench.backends.run_pending import pending_trials
+from priorbench.execution.environment import environment
+from priorbench.execution.job import Job
+from priorbench.execution.run_trial import run_trial
+from priorbench.files import write_json, write_text
+from priorbench.run_directory import RunDirectory
+from priorbench.study.plan import Plan, make_plan
+from priorbench.study.resolve import resolve
+from priorbench.study.study import Study, load_study
+from priorbench.workflow.run_status import read_status
+from priorbench.workflow.run_study import write_plan
+
+PRIORS = ["none", "fourier", "tv", "gini", "l1", "l2", "weight-l1", "weight-l2", "dropout"]
+PRIORS += ["input-noise"]
+TASKS = [f"binary:fidelity={0.8 + i / 1000:.3f}" for i in range(20)]
+
+
+def bookkeeping(*, quick: bool = False) -> Iterator[Row]:
+    """Time planning, resume check and status of 100,000 trials that have ended."""
+    seeds = 5 if quick else 500
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "run"
+        in_new_process(make_run, root, TASKS, seeds)
+        for work in (planning, resume_check, status):
+            trials, name = len(TASKS) * len(PRIORS) * seeds, work.__name__.replace("_", " ")
+            yield {"trials": trials, "work": name, **in_new_process(work, root)}
+
+
+def make_run(
+    root: Path, tasks: Sequence[str], seeds: int, datasets: Sequence[str] = ("simulated",)
+) -> Generator[None, None, Plan]:
+    """Write a run in which all trials of ten priors have ended, then yield and return its plan.
+
+    One trial is trained; the others have its record with scores that differ. Each task's data are
+    planned under the names of the datasets; with several, trials have arrays, and one in a hundred
+    failed.
+    """
+    run, generator, several = RunDirectory(root), np.random.default_rng(0), len(datasets) > 1
+    study = Study(priors=PRIORS, tasks=tasks, seeds=seeds, scale="smoke", margins={"auroc": 0.005})
+    plan = make_plan(resolve(study, "cpu"), run, lambda line: None)
+    folders = [(key.rpartition("/")[0], folder) for key, folder in plan.datasets.items()]
+    plan = replace(
+        plan,
+        trials=[replace(trial, dataset=name) for name in datasets for trial in plan.trials],
+        datasets={f"{task}/{name}": folder for task, folder in folders for name in datasets},
+    )
+    write_plan(plan, run)
+    write_text(root / "study.toml", plan.study.to_toml())
+    facts = environment("cpu", 1) | {"notes": plan.notes}
+    places = {key: str(folder.relative_to(root)) for key, folder in plan.datasets.items()}
+    write_json(root / "environment.json", facts | {"datasets": places})
+    first = plan.trials[0]
+    run_trial(Job(first, folders[0][1].resolve(), (), root, plan.measurements(first)))
+    trained = run.record(first.id)
+    for number, trial in enumerate(plan.trials[1:]):
+        folder = run.trial(trial.id)
+        folder.mkdir()
+        metrics = {
+            spec: {name: (old or 0.0) + generator.normal(0, 0.02) for name, old in scores.items()}
+            for spec, scores in trained["metrics"].items()
+        }
+        record = trained | vars(trial) | {"trial": trial.id, "metrics": metrics}
+        if several and number % 100 == 7:
+            record |= {"status": "failed", "reason": "RuntimeError: made up", "metrics": {}}
+        elif several:
+            shutil.copy(run.trial(first.id) / "arrays.npz", folder)
+        write_json(folder / "record.json", record)
+    yield
+    return plan
+
+
+def planning(root: Path) -> Iterator[None]:
+    yield
+    write_plan(_plan(root), RunDirectory(root))
+
+
+def resume_check(root: Path) -> Iterator[None]:
+    plan = _plan(root)
+    yield
+    assert not pending_trials(plan, RunDirectory(root))
+
+
+def status(root: Path) -> Iterator[None]:
+    yield
+    assert read_status(root).by_prior["none"]["done"]
+
+
+def _plan(root: Path) -> Plan:
+    study = resolve(load_study(root / "study.toml"), "cpu")
+    return make_plan(study, RunDirectory(root), lambda line: None)

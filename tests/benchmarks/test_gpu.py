@@ -1,0 +1,66 @@
+"""The ways that `make bench-gpu` compares train the same networks, as far as a CPU can tell."""
+
+import itertools
+import subprocess
+import sys
+
+import pytest
+import torch
+from fixtures.places import BENCHMARKS
+
+sys.path.insert(0, str(BENCHMARKS))
+import gpu
+
+PROBLEMS = [gpu.Problem(task, "smoke", torch.device("cpu")) for task in gpu.LENGTHS]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_compiled(monkeypatch):
+    # what is compiled, as it stands: compiling takes half a minute
+    monkeypatch.setattr(torch, "compile", lambda function, mode: function)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
+@pytest.mark.parametrize("way", ["ensemble", "ensemble, bfloat16", "compiled, CUDA graphs"])
+def test_networks_take_the_steps_that_they_take_alone(problem, way):
+    expected = sum(gpu.first_losses(gpu.alone(problem, 1, seed)) for seed in range(2))
+    # compiled, attributions see statistics of batch norm, which the profile network lacks
+    otherwise = (("ensemble, bfloat16", problem.name), ("compiled, CUDA graphs", "binary"))
+    tolerance = 0.02 if (way, problem.name) in otherwise else 1e-5
+    losses = gpu.first_losses(gpu.WAYS[way](problem, 2))
+    torch.testing.assert_close(losses, expected, rtol=tolerance, atol=0)
+    assert losses[-1] < losses[0]
+
+
+def test_the_table_has_every_way(monkeypatch):
+    monkeypatch.setitem(gpu.WAYS, "processes", None)
+    monkeypatch.setattr(gpu, "processes", lambda problem, count, seconds: 4.0 * count)
+    monkeypatch.setattr(gpu, "WARM_UP", 1)
+    rows = list(gpu.rows(PROBLEMS[0], [1, 20], 0.01, deadline=float("inf")))
+    assert {tuple(row) for row in rows} == {gpu.COLUMNS}
+    tried = [(row["way"], row["at once"]) for row in rows]
+    ways = itertools.product(list(gpu.WAYS)[1:], [1, 20])
+    assert tried == [("alone", 1), *(way for way in ways if way != ("processes", 20))]
+    assert rows[0]["over alone"] == 1
+    assert all(row["trials an hour"] > 0 for row in rows)
+    late = list(gpu.rows(PROBLEMS[0], [1], 0.01, deadline=0.0))
+    assert all(row["ms a step"] == "TimeoutError" for row in late)
+
+
+def test_out_of_memory_is_a_row_of_the_table(monkeypatch):
+    def fails(problem, count):
+        raise torch.OutOfMemoryError("no")
+
+    monkeypatch.setattr(gpu, "WAYS", {"alone": fails})
+    monkeypatch.setattr(gpu, "first_losses", lambda step: torch.ones(1))
+    (row,) = gpu.rows(PROBLEMS[0], [8], 0.01, deadline=float("inf"))
+    assert row["ms a step"] == "no memory"
+
+
+def test_without_a_gpu_it_says_so_in_a_line():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    command = [sys.executable, str(BENCHMARKS / "bench.py"), "gpu"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("torch finds no GPU here")
