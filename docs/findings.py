@@ -19,8 +19,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from findings_figure import draw, gain, place
-from priorbench.reports._numbers import MISSING, counted, decimals_for, fixed, listed, p_value
-from priorbench.reports._settings import SIGNS
+from priorbench.reports._shared.numbers import (
+    MISSING,
+    counted,
+    decimals_for,
+    fixed,
+    listed,
+    p_value,
+)
+from priorbench.reports._shared.settings import SIGNS
 
 from priorbench.comparison.option_trends import swept_tasks
 from priorbench.components.specs import split_spec

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from priorbench.reports._figures import INK, LINE, SOFT, looks, style
+from priorbench.reports._shared.figures.colours import INK, LINE, SOFT, looks, style
 
 from priorbench.metrics import METRICS
 

@@ -26,7 +26,7 @@ def write_report(directories: Sequence[Path], page: Path) -> None:
     from priorbench.results.finished_run import load_run
     from priorbench.results.joined_run import join
 
-    from ._page import assemble
+    from ._shared.page import assemble
 
     run = join([load_run(directory) for directory in directories])
     sections = [registry.load("report", name)() for name in registry.components("report")]
@@ -51,7 +51,7 @@ def write_edges(
         UserError: for a window that is too short, a prior without such a penalty, or a run
             that has nothing to say about windows of that length.
     """
-    from ._edges import write
+    from ._shared.edges.folder import write
 
     return write(folder, priors=priors, length=length, run=run)
 
@@ -63,6 +63,6 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
         run: a finished run.
         folder: is made if it is missing; files of the same names are replaced.
     """
-    from ._export import write
+    from ._shared.figures.files import write
 
     return write(run, folder)

@@ -14,11 +14,12 @@ from priorbench.comparison.over_datasets import AxisRanking, rank_axes
 from priorbench.results.finished_run import Run
 from priorbench.statistics import smallest_p
 
-from ._figures import BLUE, INK, SOFT, style, to_svg
-from ._numbers import fixed, interval, p_value
-from ._page import render
-from ._settings import ALPHA
-from ._tested import tested_rows
+from ._shared.figures.colours import BLUE, INK, SOFT, style
+from ._shared.figures.svg import to_svg
+from ._shared.numbers import fixed, interval, p_value
+from ._shared.page import render
+from ._shared.settings import ALPHA
+from ._shared.tests_table import tested_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,10 +12,10 @@ from priorbench.comparison.within_dataset import POWER
 from priorbench.results.finished_run import Run
 from priorbench.statistics import ALPHA, BETTER, HOLM, ClaimKind, approximate_runs, smallest_p
 
-from ._advice import advice, advice_for_all, ended, ended_in_all
-from ._numbers import MISSING, decimals_for, fixed, interval, p_value
-from ._page import render
-from ._settings import SIGNS, ComparedSetting, reach, settings_of
+from ._shared.advice import advice, advice_for_all, ended, ended_in_all
+from ._shared.numbers import MISSING, decimals_for, fixed, interval, p_value
+from ._shared.page import render
+from ._shared.settings import SIGNS, ComparedSetting, reach, settings_of
 
 _CORRECTIONS = {HOLM: "Holm’s method"}
 

@@ -13,10 +13,16 @@ from priorbench.data.dataset import Dataset
 from priorbench.data.formats.encoding import decode
 from priorbench.results.finished_run import Run
 
-from ._examples import SHOWN, SequenceExample, SettingExamples, all_examples, typical_example
-from ._page import render
-from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
-from ._tracks import BANDS, TrackFigure, draw
+from ._shared.page import render
+from ._shared.sequences.attribution_figure import BANDS, TrackFigure, draw
+from ._shared.sequences.examples import (
+    SHOWN,
+    SequenceExample,
+    SettingExamples,
+    all_examples,
+    typical_example,
+)
+from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 FEW_SETTINGS = 3
 """a run of more has the typical sequence of each alone"""

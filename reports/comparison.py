@@ -16,9 +16,18 @@ from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
 from priorbench.results.finished_run import Run
 
-from ._numbers import MISSING, counted, decimals_for, fixed, interval, listed, p_value
-from ._page import render
-from ._settings import ALPHA, ORACLE, RANDOM, SIGNS, ArmScores, ComparedSetting, reach, settings_of
+from ._shared.numbers import MISSING, counted, decimals_for, fixed, interval, listed, p_value
+from ._shared.page import render
+from ._shared.settings import (
+    ALPHA,
+    ORACLE,
+    RANDOM,
+    SIGNS,
+    ArmScores,
+    ComparedSetting,
+    reach,
+    settings_of,
+)
 
 _REFERENCES = {
     ORACLE: ("ceiling", "the known motif itself as attribution"),

@@ -14,8 +14,8 @@ from priorbench.edges.penalty_effects import SHORTEST, effects_of
 from priorbench.edges.trained_models import trained_edges
 from priorbench.results.finished_run import Run
 
-from ._edge_page import FOURIER, body
-from ._page import render
+from ._shared.edges.page_body import FOURIER, body
+from ._shared.page import render
 
 _CONTROL = "tv"
 

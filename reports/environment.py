@@ -11,7 +11,7 @@ from markupsafe import Markup
 from priorbench import Section
 from priorbench.results.finished_run import Run
 
-from ._page import render
+from ._shared.page import render
 
 _FACTS = {
     "python": "Python",

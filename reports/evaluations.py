@@ -12,9 +12,9 @@ from priorbench import Section
 from priorbench.components.contracts import Metric
 from priorbench.results.finished_run import Run
 
-from ._numbers import MISSING, decimals_for, fixed, p_value
-from ._page import render
-from ._settings import ComparedSetting, settings_of
+from ._shared.numbers import MISSING, decimals_for, fixed, p_value
+from ._shared.page import render
+from ._shared.settings import ComparedSetting, settings_of
 
 _RANKED = ("localisation", "stability", "faithfulness")
 

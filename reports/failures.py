@@ -8,7 +8,7 @@ from priorbench import Section
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
-from ._page import render
+from ._shared.page import render
 
 
 class Failures(Section):

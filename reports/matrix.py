@@ -12,10 +12,10 @@ from priorbench.components.contracts import Metric
 from priorbench.results.finished_run import Run
 from priorbench.statistics import BETTER, INCONCLUSIVE, WORSE
 
-from ._advice import advice, ended
-from ._numbers import MISSING, decimals_for, fixed, interval
-from ._page import render
-from ._settings import ComparedSetting, agrees_in_every_seed, reach, remark, settings_of
+from ._shared.advice import advice, ended
+from ._shared.numbers import MISSING, decimals_for, fixed, interval
+from ._shared.page import render
+from ._shared.settings import ComparedSetting, agrees_in_every_seed, reach, remark, settings_of
 
 
 class Matrix(Section):

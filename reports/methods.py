@@ -13,12 +13,12 @@ from priorbench.results.finished_run import Run
 from priorbench.statistics import EXACT_UP_TO
 from priorbench.study.declared import PRIMARY
 
-from . import _paper as paper
-from ._literature import Bibliography
-from ._numbers import listed
-from ._page import render
-from ._priors import described_priors
-from ._settings import ComparedSetting, reach, settings_of
+from ._shared import methods_text
+from ._shared.citations import Bibliography
+from ._shared.numbers import listed
+from ._shared.page import render
+from ._shared.prior_descriptions import described_priors
+from ._shared.settings import ComparedSetting, reach, settings_of
 
 FEW_DATASETS = 6
 """more are summed up in words; all are in the table"""
@@ -44,7 +44,7 @@ class Methods(Section):
             study=run.study,
             several=several,
             priors=run.study["priors"][1:],
-            ended=paper.ended_of(run),
+            ended=methods_text.ended_of(run),
             cite=works.cite,
             **_statistics(run, found),
         )
@@ -60,7 +60,7 @@ class Methods(Section):
 
 def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
     """What is told of every run by itself: data, networks, training, weights."""
-    data, networks = paper.data_of(run), paper.networks_of(run)
+    data, networks = methods_text.data_of(run), methods_text.networks_of(run)
     notes = run.environment.get("notes", {})
     text = render(
         "methods_made",
@@ -68,15 +68,15 @@ def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
         study=run.study,
         few=len(data) <= FEW_DATASETS,
         data=data,
-        tasks=paper.tasks_of(run, data),
+        tasks=methods_text.tasks_of(run, data),
         networks=networks,
-        trainings=paper.trainings_of(run),
-        epochs=paper.epochs_of(run),
-        at_once=paper.at_once_of(run),
-        ended=paper.ended_of(run),
+        trainings=methods_text.trainings_of(run),
+        epochs=methods_text.epochs_of(run),
+        at_once=methods_text.at_once_of(run),
+        ended=methods_text.ended_of(run),
         priors=described_priors(run, settings_of(run))[1:],
-        seen=paper.seen_of(run),
-        attributions=paper.attributions_of(run.attributions),
+        seen=methods_text.seen_of(run),
+        attributions=methods_text.attributions_of(run.attributions),
         version=priorbench.__version__,
         environment=run.environment,
         cite=works.cite,

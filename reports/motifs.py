@@ -15,10 +15,11 @@ from priorbench.metrics.motif_set import FoundMotif, MotifSet
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
-from ._figures import BASE_COLOURS, INK, SOFT, style, to_svg
-from ._numbers import MISSING, exact_p
-from ._page import render
-from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
+from ._shared.figures.colours import BASE_COLOURS, INK, SOFT, style
+from ._shared.figures.svg import to_svg
+from ._shared.numbers import MISSING, exact_p
+from ._shared.page import render
+from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from priorbench import Section
 from priorbench.results.finished_run import Run
 
-from ._page import render
-from ._priors import described_priors
-from ._settings import settings_of
+from ._shared.page import render
+from ._shared.prior_descriptions import described_priors
+from ._shared.settings import settings_of
 
 
 class Overview(Section):

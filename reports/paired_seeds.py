@@ -13,10 +13,11 @@ from priorbench import Section
 from priorbench.components.contracts import Metric
 from priorbench.results.finished_run import Run
 
-from ._figures import INK, SEED_COLOURS, SOFT, VERMILION, style, to_svg
-from ._numbers import decimals_for, fixed
-from ._page import render
-from ._settings import MANY_SETTINGS, ORACLE, RANDOM, ComparedSetting, settings_of
+from ._shared.figures.colours import INK, SEED_COLOURS, SOFT, VERMILION, style
+from ._shared.figures.svg import to_svg
+from ._shared.numbers import decimals_for, fixed
+from ._shared.page import render
+from ._shared.settings import MANY_SETTINGS, ORACLE, RANDOM, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,10 +17,11 @@ from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
 
-from ._figures import INK, LINE, MARKERS, SOFT, looks, style, to_svg
-from ._numbers import decimals_for, fixed
-from ._page import render
-from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
+from ._shared.figures.colours import INK, LINE, MARKERS, SOFT, looks, style
+from ._shared.figures.svg import to_svg
+from ._shared.numbers import decimals_for, fixed
+from ._shared.page import render
+from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,10 +14,10 @@ from priorbench.results.finished_run import Run
 from priorbench.statistics import DEFINITIONS
 from priorbench.study.declared import PRIMARY
 
-from ._numbers import fixed, interval
-from ._page import render
-from ._settings import SIGNS, ComparedSetting, settings_of
-from ._tested import tested_rows
+from ._shared.numbers import fixed, interval
+from ._shared.page import render
+from ._shared.settings import SIGNS, ComparedSetting, settings_of
+from ._shared.tests_table import tested_rows
 
 
 class Primary(Section):

@@ -15,11 +15,12 @@ from priorbench.comparison.option_trends import TREND_DEFINITIONS, SweptTask, sw
 from priorbench.components.contracts import Metric
 from priorbench.results.finished_run import Run
 
-from ._figures import INK, MARKERS, SOFT, looks, style, to_svg
-from ._numbers import decimals_for, fixed, interval, p_value
-from ._page import render
-from ._prior_sweeps import prior_sweeps
-from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
+from ._shared.figures.colours import INK, MARKERS, SOFT, looks, style
+from ._shared.figures.svg import to_svg
+from ._shared.numbers import decimals_for, fixed, interval, p_value
+from ._shared.page import render
+from ._shared.prior_sweeps import prior_sweeps
+from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,9 +18,10 @@ from priorbench.results.finished_run import Run
 from priorbench.study.plan import BASELINE
 from priorbench.study.tuning_rule import LOCALISATION, LOSS, STABILITY
 
-from ._figures import BLUE, INK, SOFT, VERMILION, style, to_svg
-from ._numbers import MISSING, counted, decimals_for, fixed
-from ._page import render
+from ._shared.figures.colours import BLUE, INK, SOFT, VERMILION, style
+from ._shared.figures.svg import to_svg
+from ._shared.numbers import MISSING, counted, decimals_for, fixed
+from ._shared.page import render
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from fixtures.run_directories import CLAIMS, EVIL, make_run, unrelated
 from priorbench.reports import write_report
-from priorbench.reports._numbers import decimals_for, exact_p, fixed, listed, p_value
-from priorbench.reports._settings import reach, settings_of
+from priorbench.reports._shared.numbers import decimals_for, exact_p, fixed, listed, p_value
+from priorbench.reports._shared.settings import reach, settings_of
 from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError

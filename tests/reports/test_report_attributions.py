@@ -10,7 +10,8 @@ from fixtures.run_directories import make_run, pack
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from priorbench.reports._cases import (
+from priorbench.reports._shared.figures.svg import relative
+from priorbench.reports._shared.sequences.choice import (
     AGREED,
     LOCATED,
     PREDICTED,
@@ -22,9 +23,8 @@ from priorbench.reports._cases import (
     rank_sequences,
     units,
 )
-from priorbench.reports._examples import all_examples, typical_example
-from priorbench.reports._settings import settings_of
-from priorbench.reports._svg import relative
+from priorbench.reports._shared.sequences.examples import all_examples, typical_example
+from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.attributions import Attributions
 
 from priorbench.data.codes import MOTIF, NEUTRAL

@@ -9,8 +9,8 @@ import re
 import pandas as pd
 import pytest
 from fixtures.run_directories import make_run
-from priorbench.reports import _paper as paper
-from priorbench.reports._literature import WORKS, Bibliography, named_works
+from priorbench.reports._shared import methods_text
+from priorbench.reports._shared.citations import WORKS, Bibliography, named_works
 from priorbench.reports.environment import Environment
 from priorbench.reports.methods import Methods
 
@@ -191,9 +191,9 @@ class TestFacts:
             for trial, record in run.records.items()
         }
         less = dataclasses.replace(run, datasets={key: dataset}, records=records)
-        (data,) = paper.data_of(less)
+        (data,) = methods_text.data_of(less)
         assert (data.training, data.available, data.shared) == (3, 8, True)
-        (training,) = paper.trainings_of(less)
+        (training,) = methods_text.trainings_of(less)
         assert (training.schedule.epochs, training.schedule.patience) == (6, 6)
         text = words(Methods().render(less))
         assert "3 windows of 40 bp for training (of 8, the same for all seeds and priors" in text
@@ -202,7 +202,9 @@ class TestFacts:
     def test_tasks_with_other_schedules_are_told_apart(self, run):
         (dataset,) = run.datasets.values()
         keys = ("binary/a", "rbp/b", "binary:fidelity=0.9/c", "binary:train_epochs=3/d")
-        found = paper.trainings_of(dataclasses.replace(run, datasets=dict.fromkeys(keys, dataset)))
+        found = methods_text.trainings_of(
+            dataclasses.replace(run, datasets=dict.fromkeys(keys, dataset))
+        )
         assert [(one.tasks, one.schedule.epochs, one.strands) for one in found] == [
             (["binary", "binary:fidelity=0.9"], 3, True),
             (["rbp"], 3, False),
@@ -212,12 +214,12 @@ class TestFacts:
     def test_options_of_simulated_tasks_are_told(self):
         key = "binary:fidelity=0.9"
         run = type("Run", (), {"datasets": {f"{key}/simulated": None}})
-        data = [type("Data", (), {"task": key, "source": paper.SIMULATION})]
-        (task,) = paper.tasks_of(run, data)
+        data = [type("Data", (), {"task": key, "source": methods_text.SIMULATION})]
+        (task,) = methods_text.tasks_of(run, data)
         assert task.summary.endswith("Options: fidelity 0.9, copies 2, co_factors 0, gc_shift 0.0.")
 
     def test_networks_are_counted_as_they_are_built(self):
-        from priorbench.reports._paper import _network
+        from priorbench.reports._shared.methods_text import _network
 
         form = NetworkShape(80, outputs=1)
         found = _network("three-conv", [form], "smoke")
@@ -227,36 +229,39 @@ class TestFacts:
         assert found.citation == "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
 
     def test_windows_too_short_for_a_network_leave_its_size_out(self):
-        from priorbench.reports._paper import _network
+        from priorbench.reports._shared.methods_text import _network
 
         assert _network("three-conv", [NetworkShape(10)], "smoke").parameters == []
 
     def test_epochs(self, run):
-        assert paper.epochs_of(run) is None
+        assert methods_text.epochs_of(run) is None
         history = {"history": [{}] * 4, "best_epoch": 2}
         records = {k: {**r, **history} for k, r in run.records.items()}
-        assert paper.epochs_of(dataclasses.replace(run, records=records)) == {"run": 4, "kept": 3}
+        assert methods_text.epochs_of(dataclasses.replace(run, records=records)) == {
+            "run": 4,
+            "kept": 3,
+        }
 
 
 class TestAbout:
     TEXT = "What is asked.\n\nA loss. Simulated: a motif. The prior applies to\n``some``."
 
     def test_simulated(self):
-        told = paper.about(self.TEXT, simulated=True)
+        told = methods_text.about(self.TEXT, simulated=True)
         assert told == "What is asked. A loss. Simulated: a motif. The prior applies to some."
 
     def test_own_data(self):
-        told = paper.about(self.TEXT, simulated=False)
+        told = methods_text.about(self.TEXT, simulated=False)
         assert told == "What is asked. A loss. The prior applies to some."
 
     def test_a_text_that_is_all_about_simulation(self):
         text = "What is asked.\n\nNegatives hold one. The prior applies to positives."
-        told = paper.about(text, simulated=False)
+        told = methods_text.about(text, simulated=False)
         assert told == "What is asked. The prior applies to positives."
 
     @pytest.mark.parametrize("name", registry.components("task"))
     def test_every_task_says_whom_the_prior_applies_to(self, name):
-        (found,) = paper.tasks_of(type("Run", (), {"datasets": {f"{name}/x": None}}), [])
+        (found,) = methods_text.tasks_of(type("Run", (), {"datasets": {f"{name}/x": None}}), [])
         assert "The prior applies to" in found.summary
         assert "Simulated" not in found.summary
 

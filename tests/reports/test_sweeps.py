@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from priorbench.reports._figures import SEED_COLOURS
+from priorbench.reports._shared.figures.colours import SEED_COLOURS
 from priorbench.reports.sweeps import Sweeps, _rows, sweeps
 
 from priorbench import load_prior

@@ -14,8 +14,9 @@ from priorbench.edges.penalty_effects import WIDTH
 from priorbench.edges.summary import Effects
 from priorbench.edges.trained_models import TrainedEdges
 
-from ._figures import SEED_COLOURS, SOFT, style, to_svg
-from ._numbers import fixed
+from ..figures.colours import SEED_COLOURS, SOFT, style
+from ..figures.svg import to_svg
+from ..numbers import fixed
 
 _WIDTH, _HEIGHT = 4.2, 2.7  # inches
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2, 2, 2, 2, 2)))

@@ -15,9 +15,10 @@ from priorbench.edges.trained_models import TrainedEdges, trained_edges
 from priorbench.files import write_text
 from priorbench.results.finished_run import load_run
 
-from ._edge_page import body
-from ._figures import handed_to, save, stem_of
-from ._page import render
+from ..figures.files import save, stem_of
+from ..figures.svg import handed_to
+from ..page import render
+from .page_body import body
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -24,7 +24,7 @@ from priorbench.statistics import ALPHA, EXACT_UP_TO, smallest_p
 from priorbench.study.declared import PRIMARY
 from priorbench.study.plan import BASELINE
 
-from ._numbers import listed
+from .numbers import listed
 
 _KEYS = ["task", "dataset", "architecture"]
 _AXES = get_args(Axis)

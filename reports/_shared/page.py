@@ -17,14 +17,17 @@ import priorbench
 from priorbench.components.contracts import Section
 from priorbench.results.finished_run import Run
 
-from ._numbers import MISSING, counted, exact_p, listed
+from .numbers import MISSING, counted, exact_p, listed
+
+_SHARED = Path(__file__).parent
+_SECTIONS = _SHARED.parent
 
 
 @cache
 def _templates() -> jinja2.Environment:
     # autoescape: names, reasons and notes come from users
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader([_SECTIONS, _SHARED / "templates"]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -14,10 +14,11 @@ from priorbench.components.contracts import Metric
 from priorbench.components.specs import split_composition, split_spec
 from priorbench.results.finished_run import Run
 
-from ._figures import MARKERS, SOFT, looks, style, to_svg
-from ._numbers import fixed
-from ._page import render
-from ._settings import ComparedSetting
+from .figures.colours import MARKERS, SOFT, looks, style
+from .figures.svg import to_svg
+from .numbers import fixed
+from .page import render
+from .settings import ComparedSetting
 
 _WIDTH, _HEIGHT = 3.7, 2.6  # inches
 

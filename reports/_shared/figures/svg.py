@@ -1,10 +1,22 @@
-"""SVG as matplotlib writes it, made small, and safe to stand on a page beside others."""
+"""Inline SVG of matplotlib figures, made small, and safe to stand on a page beside others."""
 
 from __future__ import annotations
 
 import hashlib
+import html
+import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_sink: ContextVar[Callable[[Figure, str], None] | None] = ContextVar("sink", default=None)
 
 _COMMANDS = "MLQCz"
 """of matplotlib's paths"""
@@ -12,6 +24,38 @@ _LONG = 200
 """characters from which a path is worth writing anew"""
 _SCALE = 10
 """steps a point: a tenth of a point is less than any screen shows"""
+
+
+def to_svg(figure: Figure, label: str) -> Markup:
+    """A figure as an ``<svg>`` element.
+
+    Args:
+        figure: drawn within :func:`style`.
+        label: what it shows, for those who cannot see it.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    # the salt only has to be fixed: ids are made again below
+    with matplotlib.rc_context({"svg.hashsalt": "priorbench"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    sink = _sink.get()
+    if sink is not None:
+        sink(figure, label)
+    text = compact(buffer.getvalue(), label)
+    size = r'<svg([^>]*?) width="[^"]*" height="[^"]*"'
+    quoted = html.escape(label, quote=True).replace("\\", "\\\\")
+    return Markup(re.sub(size, rf'<svg role="img" aria-label="{quoted}"\1', text, count=1))
+
+
+@contextmanager
+def handed_to(sink: Callable[[Figure, str], None]) -> Iterator[None]:
+    """Within this, :func:`to_svg` gives every figure and its label to ``sink`` as well."""
+    token = _sink.set(sink)
+    try:
+        yield
+    finally:
+        _sink.reset(token)
 
 
 def compact(text: str, label: str) -> str:

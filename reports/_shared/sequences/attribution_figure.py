@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from priorbench.data.codes import DECOY, MOTIF, SUBOPTIMAL
 from priorbench.data.formats.encoding import N_CODE
 
-from ._examples import PriorTracks, SequenceExample, normalised
-from ._figures import BASE_COLOURS, BLUE, INK, LINE, SOFT, VERMILION, style, to_svg
-from ._numbers import fixed
+from ..figures.colours import BASE_COLOURS, BLUE, INK, LINE, SOFT, VERMILION, style
+from ..figures.svg import to_svg
+from ..numbers import fixed
+from .examples import PriorTracks, SequenceExample, normalised
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from ._numbers import decimals_for, fixed, interval, p_value
-from ._settings import remark
+from .numbers import decimals_for, fixed, interval, p_value
+from .settings import remark
 
 _METHODS = {"paired t": "paired t, no test"}
 """of intervals in words, where the name is not enough"""

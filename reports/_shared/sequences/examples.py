@@ -13,7 +13,8 @@ from priorbench.metrics.localisation import MOTIFS
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
-from ._cases import (
+from ..settings import ComparedSetting
+from .choice import (
     FinishedTrials,
     ShownSequence,
     cases,
@@ -23,7 +24,6 @@ from ._cases import (
     typical,
     units,
 )
-from ._settings import ComparedSetting
 
 SHOWN = 200
 """at most this many bp are shown"""

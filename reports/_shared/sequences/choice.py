@@ -14,7 +14,7 @@ from priorbench.data.dataset import Dataset
 from priorbench.metrics.localisation import MOTIFS, average_precision
 from priorbench.results.finished_run import Run
 
-from ._numbers import counted, fixed, listed
+from ..numbers import counted, fixed, listed
 
 LOCATED, AGREED, PREDICTED = "motif-auprc", "seed-cosine", "predicted logit"
 """what sequences are ranked by: where motifs are known; else with two seeds or more; else"""

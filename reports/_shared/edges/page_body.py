@@ -15,7 +15,9 @@ from priorbench.edges.summary import NOTABLE, EdgeConclusion, Effects, conclusio
 from priorbench.edges.trained_models import TrainedEdges
 from priorbench.statistics import ALPHA, smallest_p
 
-from ._edge_figures import (
+from ..numbers import decimals_for, exact_p, fixed, listed, p_value
+from ..page import render
+from .figures import (
     Look,
     draw,
     gradient_panels,
@@ -24,8 +26,6 @@ from ._edge_figures import (
     penalty_panels,
     trained_panels,
 )
-from ._numbers import decimals_for, exact_p, fixed, listed, p_value
-from ._page import render
 
 FOURIER = "fourier"
 _SIGNS = {"better": "✓", "worse": "✗", "inconclusive": "?"}

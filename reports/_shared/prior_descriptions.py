@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from priorbench.results.finished_run import Run
 from priorbench.study.plan import BASELINE
 
-from ._settings import ComparedSetting
+from .settings import ComparedSetting
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from priorbench.comparison.advice import Answer, FailureCount, answer, answer_ac
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
-from ._settings import ComparedSetting
+from .settings import ComparedSetting
 
 
 def ended(setting: ComparedSetting) -> dict[str, FailureCount]:
