@@ -312,7 +312,7 @@ class TestReading:
     def test_import_waits_for_nothing_heavy(self):
         code = (
             "import sys, priorbench.reports; "
-            "sys.exit(bool({'torch', 'matplotlib', 'pandas'} & set(sys.modules)))"
+            "sys.exit(bool({'torch', 'matplotlib', 'pandas', 'bibtexparser'} & set(sys.modules)))"
         )
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -10,7 +10,12 @@ import pandas as pd
 import pytest
 from fixtures.run_directories import make_run
 from priorbench.reports._shared import methods_text
-from priorbench.reports._shared.citations import WORKS, Bibliography, named_works
+from priorbench.reports._shared.citations import (
+    REFERENCES,
+    Bibliography,
+    named_works,
+    publications,
+)
 from priorbench.reports.environment import Environment
 from priorbench.reports.methods import Methods
 
@@ -38,13 +43,13 @@ def citations():
 
 class TestLiterature:
     def test_everything_that_components_cite_is_there_in_full(self):
-        assert set(citations()) <= {work.cited_as for work in WORKS.values()}
+        assert set(citations()) <= {work.cited_as for work in publications().values()}
 
     def test_nothing_is_there_for_a_citation_that_no_component_has(self):
-        named = {work.cited_as for work in WORKS.values() if work.cited_as}
+        named = {work.cited_as for work in publications().values() if work.cited_as}
         assert named <= set(citations())
 
-    @pytest.mark.parametrize("work", WORKS.values(), ids=list(WORKS))
+    @pytest.mark.parametrize("work", publications().values(), ids=list(publications()))
     def test_entries_are_complete(self, work):
         year = re.search(r"\((\d{4})\)\. ", work.full)
         assert year
@@ -53,6 +58,48 @@ class TestLiterature:
         assert work.full.startswith(first)
         assert work.full.endswith(".")
         assert not work.doi or re.fullmatch(r"10\.\d{4,}/\S+", work.doi)
+
+    def test_every_entry_of_the_file_is_read(self):
+        keys = re.findall(r"^@\w+\{(\w+),", REFERENCES.read_text(encoding="utf-8"), re.MULTILINE)
+        assert keys == sorted(keys) == list(publications())
+
+    @pytest.mark.parametrize(
+        ("key", "short", "full"),
+        [
+            (
+                "benavoli",
+                "Benavoli et al. 2016",
+                "Benavoli, A., Corani, G. & Mangili, F. (2016). Should we really use post-hoc "
+                "tests based on mean-ranks? Journal of Machine Learning Research 17(5), 1–10.",
+            ),
+            (
+                "deeplift",
+                "Shrikumar et al. 2017",
+                "Shrikumar, A., Greenside, P. & Kundaje, A. (2017). Learning important features "
+                "through propagating activation differences. Proceedings of the 34th International "
+                "Conference on Machine Learning, PMLR 70, 3145–3153.",
+            ),
+            (
+                "fisher",
+                "Fisher 1935",
+                "Fisher, R. A. (1935). The Design of Experiments. Oliver and Boyd, Edinburgh.",
+            ),
+            (
+                "modisco",
+                "Shrikumar et al. 2018",
+                "Shrikumar, A. et al. (2018). Technical note on transcription factor motif "
+                "discovery from importance scores (TF-MoDISco) version 0.5.6.5. arXiv:1811.00416.",
+            ),
+            (
+                "adam",
+                "Kingma & Ba 2015",
+                "Kingma, D. P. & Ba, J. (2015). Adam: a method for stochastic optimization. "
+                "International Conference on Learning Representations. arXiv:1412.6980.",
+            ),
+        ],
+    )
+    def test_entries_are_written_in_one_style(self, key, short, full):
+        assert (publications()[key].short, publications()[key].full) == (short, full)
 
     def test_what_is_cited_is_listed_once_and_no_more(self):
         works = Bibliography()
