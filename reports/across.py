@@ -14,7 +14,8 @@ from priorbench.comparison.over_datasets import AxisRanking, rank_axes
 from priorbench.results.finished_run import Run
 from priorbench.statistics import smallest_p
 
-from ._shared.figures.colours import BLUE, INK, SOFT, style
+from ._shared.figures.colours import BLUE, INK, SOFT
+from ._shared.figures.style import style
 from ._shared.figures.svg import to_svg
 from ._shared.numbers import fixed, interval, p_value
 from ._shared.page import render
@@ -35,7 +36,7 @@ class Across(Section):
     position: ClassVar[int] = 26
 
     def render(self, run: Run) -> str:
-        """See Section."""
+        """Return the table and the rank plots; empty for a single setting."""
         if run.across.empty:
             return ""
         rankings = rank_axes(run.comparisons)
@@ -66,7 +67,7 @@ def _more(row: Mapping[str, Any], places: int) -> dict[str, Any]:
 
 
 def _limits(ranking: AxisRanking) -> dict[str, Any]:
-    """Whether so many datasets can tell any two priors apart."""
+    """Return whether a number of datasets can distinguish any two priors."""
     count = len(ranking.priors)
     smallest = min(1.0, smallest_p(ranking.datasets) * count * (count - 1) / 2)
     friedman = p_value(ranking.ranking.friedman_p)
@@ -74,7 +75,7 @@ def _limits(ranking: AxisRanking) -> dict[str, Any]:
 
 
 def _rank_plot(ranking: AxisRanking) -> Markup:
-    """Average ranks on a line, best on the left; bars join what is not told apart."""
+    """Return average ranks on a line, best on the left; bars join what is not distinguished."""
     from matplotlib.figure import Figure
 
     ranks = ranking.ranking.ranks
@@ -103,7 +104,7 @@ def _rank_plot(ranking: AxisRanking) -> Markup:
                 zorder=3,
             )
         _label(axes, rows, len(bars))
-        return to_svg(figure, _told(ranking))
+        return to_svg(figure, _description(ranking))
 
 
 def _draw_bars(axes: Axes, bars: Any, ranks: Any) -> None:
@@ -132,11 +133,11 @@ def _label(axes: Axes, rows: int, bars: int) -> None:
     axes.spines["top"].set_visible(True)
 
 
-def _told(ranking: AxisRanking) -> str:
+def _description(ranking: AxisRanking) -> str:
     ranks = ranking.ranking.ranks
-    order = np.argsort(ranks, kind="stable")
-    told = ", ".join(f"{ranking.priors[arm]} {ranks[arm]:.2f}" for arm in order)
+    in_order = np.argsort(ranks, kind="stable")
+    averages = ", ".join(f"{ranking.priors[arm]} {ranks[arm]:.2f}" for arm in in_order)
     joined = "; ".join(
         " and ".join(ranking.priors[arm] for arm in group) for group in ranking.ranking.groups
     )
-    return f"Average ranks on {ranking.axis}: {told}. Not told apart: {joined or 'none'}"
+    return f"Average ranks on {ranking.axis}: {averages}. Not distinguished: {joined or 'none'}"

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.components.specs import split_spec
 from priorbench.evaluation.stored_arrays import read_arrays, stored_attribution
 from priorbench.metrics import METRICS
@@ -32,9 +33,8 @@ from priorbench.study.tuning_rule import (
 )
 
 SettingKey = tuple[str, str, str]
-_SETTING = ("task", "dataset", "architecture")
 TUNING_COLUMNS = [
-    *_SETTING,
+    *SETTING_COLUMNS,
     "prior",
     "rule",
     *(field.name for field in dataclasses.fields(AssessedWeight)),
@@ -87,7 +87,7 @@ def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
 
 
 def _row(setting: SettingKey, prior: str, rule: str, assessed: AssessedWeight) -> dict[str, Any]:
-    named = dict(zip(_SETTING, setting, strict=True))
+    named = dict(zip(SETTING_COLUMNS, setting, strict=True))
     return {**named, "prior": prior, "rule": rule, **vars(assessed)}
 
 
@@ -149,7 +149,7 @@ def validation_loss(record: Mapping[str, Any]) -> float:
 def chosen_weights(table: pd.DataFrame) -> dict[tuple[SettingKey, str], float]:
     """The chosen weight by setting and prior."""
     chosen = table[table["chosen"]]
-    columns = (chosen[name] for name in (*_SETTING, "prior", "weight"))
+    columns = (chosen[name] for name in (*SETTING_COLUMNS, "prior", "weight"))
     return {
         ((str(task), str(dataset), str(architecture)), str(prior)): float(weight)
         for task, dataset, architecture, prior, weight in zip(*columns, strict=True)

@@ -1,4 +1,4 @@
-"""The advice of a setting, and of all settings together, for the sections that show it."""
+"""Advice for one setting, and for all settings together."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from priorbench.run_directory import DONE
 from .settings import ComparedSetting
 
 
-def ended(setting: ComparedSetting) -> dict[str, FailureCount]:
-    """How many trials of every prior failed or collapsed."""
+def failure_counts(setting: ComparedSetting) -> dict[str, FailureCount]:
+    """Return by prior how many trials of a setting failed or collapsed."""
     trials = setting.rows.drop_duplicates("trial")
     counts = (trials["status"] != DONE).groupby(trials["prior"]).agg(["sum", "size"])
     return {str(p): FailureCount(int(row["sum"]), int(row["size"])) for p, row in counts.iterrows()}
 
 
-def ended_in_all(settings: Sequence[ComparedSetting]) -> dict[str, FailureCount]:
-    """The same over several settings."""
-    found: dict[str, FailureCount] = {}
+def total_failure_counts(settings: Sequence[ComparedSetting]) -> dict[str, FailureCount]:
+    """Return by prior how many trials of several settings failed or collapsed."""
+    totals: dict[str, FailureCount] = {}
     for setting in settings:
-        for prior, one in ended(setting).items():
-            before = found.get(prior, FailureCount())
-            found[prior] = FailureCount(before.failed + one.failed, before.trials + one.trials)
-    return found
+        for prior, count in failure_counts(setting).items():
+            total = totals.get(prior, FailureCount())
+            totals[prior] = FailureCount(total.failed + count.failed, total.trials + count.trials)
+    return totals
 
 
-def advice(setting: ComparedSetting, trials: Mapping[str, FailureCount] | None = None) -> Answer:
-    """The answer of the engine's rule for a setting.
+def advice(setting: ComparedSetting, counts: Mapping[str, FailureCount]) -> Answer:
+    """Return the answer of the rule for a setting.
 
     Args:
-        setting: a setting.
-        trials: how they ended, where that is known already.
+        setting: the setting.
+        counts: its :func:`failure_counts`.
     """
-    return answer(setting.comparisons, baseline=setting.priors[0], ended=trials or ended(setting))
+    return answer(setting.comparisons, baseline=setting.priors[0], ended=counts)
 
 
 def advice_for_all(run: Run, settings: Sequence[ComparedSetting]) -> Answer | None:
-    """The answer of the same rule for all settings together; None where there is only one."""
+    """Return the answer of the rule for all settings together; None where there is only one."""
     if run.across.empty:
         return None
     return answer_across(
         run.across,
         run.comparisons,
         baseline=str(run.across["baseline"].iloc[0]),
-        ended=ended_in_all(settings),
+        ended=total_failure_counts(settings),
     )

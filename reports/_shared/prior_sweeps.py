@@ -1,4 +1,4 @@
-"""Differences to the baseline along an option of a prior, such as the cut."""
+"""Figures of differences to the baseline along an option of a prior, such as its cut."""
 
 from __future__ import annotations
 
@@ -14,103 +14,85 @@ from priorbench.components.contracts import Metric
 from priorbench.components.specs import split_composition, split_spec
 from priorbench.results.finished_run import Run
 
-from .figures.colours import MARKERS, SOFT, looks, style
+from .figures.colours import SOFT, Look, key_of, looks
+from .figures.style import style
 from .figures.svg import to_svg
-from .numbers import fixed
+from .option_curves import label_differences, option_curve, ranked_metrics
 from .page import render
 from .settings import ComparedSetting
 
 _WIDTH, _HEIGHT = 3.7, 2.6  # inches
 
 
-def prior_sweeps(run: Run, setting: ComparedSetting, metrics: Sequence[Metric]) -> Markup:
-    """A figure a metric for every option of a prior with three values or more in a setting."""
-    facts = run.environment.get("priors", {})  # options are lacking in runs of earlier versions
-    options = {spec: facts.get(spec, {}).get("options") for spec in setting.priors}
-    known = {spec: found for spec, found in options.items() if found}
+def prior_sweeps(run: Run, setting: ComparedSetting) -> Markup:
+    """Return figures, one a metric, for every option of a prior with three values or more."""
+    facts = run.environment.get("priors", {})
+    # runs of earlier versions lack options
+    options = {
+        spec: facts[spec]["options"]
+        for spec in setting.priors
+        if facts.get(spec, {}).get("options")
+    }
     return Markup("").join(
-        _figures(setting, name, lines, metrics) for name, lines in _lines(setting, known)
+        _figures(setting, name, sweeps) for name, sweeps in _sweeps(setting, options)
     )
 
 
-def _lines(
+def _sweeps(
     setting: ComparedSetting, options: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[str, list[OptionSweep]]]:
-    """Name of a prior, and its sweeps along one option: one a value of the others."""
+    """Yield the name of a prior with its sweeps along one option, one a value of the others."""
     named: dict[str, list[str]] = {}
     for spec in setting.priors[1:]:
         if spec in options and len(split_composition(spec)) == 1:
             named.setdefault(split_spec(spec)[0], []).append(spec)
     for name, specs in named.items():
-        for _, lines in groupby(sweeps(specs, options), key=lambda line: line.option):
-            yield name, list(lines)
+        for _, along_option in groupby(sweeps(specs, options), key=lambda sweep: sweep.option):
+            yield name, list(along_option)
 
 
-def _figures(
-    setting: ComparedSetting, name: str, lines: Sequence[OptionSweep], metrics: Sequence[Metric]
-) -> Markup:
-    shapes = looks([line.held for line in lines])
+def _figures(setting: ComparedSetting, name: str, sweeps: Sequence[OptionSweep]) -> Markup:
+    shapes = looks([sweep.held for sweep in sweeps])
     return render(
         "prior_sweeps",
         setting=setting,
         name=name,
-        option=lines[0].option,
-        key=[
-            {"held": held, "colour": colour, "sign": MARKERS[marker]}
-            for held, (colour, marker) in shapes.items()
-            if held
-        ],
+        option=sweeps[0].option,
+        key=key_of({held: look for held, look in shapes.items() if held}),
         panels=[
-            {"metric": metric, "svg": _panel(setting, name, lines, metric, shapes)}
-            for metric in metrics
+            {"metric": metric, "svg": _figure(setting, name, sweeps, metric, shapes)}
+            for metric in ranked_metrics(setting)
         ],
     )
 
 
-def _panel(
+def _figure(
     setting: ComparedSetting,
     name: str,
-    lines: Sequence[OptionSweep],
+    sweeps: Sequence[OptionSweep],
     metric: Metric,
-    shapes: Mapping[str, tuple[str, str]],
+    shapes: Mapping[str, Look],
 ) -> Markup:
-    """Differences with their intervals; the values are evenly spaced, whatever they are."""
+    """Return a figure of differences with intervals; the values of the option are evenly spaced."""
     from matplotlib.figure import Figure
 
-    values = sorted({value for line in lines for value, _ in line.points})
-    told = []
+    values = sorted({value for sweep in sweeps for value, _ in sweep.points})
+    descriptions = []
     with style():
         figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         axes = figure.subplots()
         axes.axhline(0, color=SOFT, linewidth=1)
-        for beside, line in zip(np.linspace(-0.1, 0.1, max(len(lines), 2)), lines, strict=False):
-            colour, marker = shapes[line.held]
-            rows = [(value, setting.comparison(spec, metric)) for value, spec in line.points]
-            known = [(value, row) for value, row in rows if row is not None]
-            x = np.array([values.index(value) for value, _ in known]) + beside
-            axes.vlines(
-                x,
-                [row["ci_low"] for _, row in known],
-                [row["ci_high"] for _, row in known],
-                color=colour,
-                linewidth=1.1,
-                alpha=0.8,
-            )
-            y = [float(row["difference"]) for _, row in known]
-            axes.plot(x, y, marker=marker, color=colour, markersize=4.5, linewidth=1.1)
-            pairs = ", ".join(
-                f"{value:g} {fixed(d, 3, signed=True)}"
-                for (value, _), d in zip(known, y, strict=True)
-            )
-            told.append(f"{line.held or name}: {pairs}")
+        shifts = np.linspace(-0.1, 0.1, max(len(sweeps), 2))
+        for shift, sweep in zip(shifts, sweeps, strict=False):
+            curve = option_curve([(v, setting, spec) for v, spec in sweep.points], metric)
+            places = np.array([values.index(value) for value in curve.values])
+            curve.draw(axes, places + shift, shapes[sweep.held])
+            descriptions.append(f"{sweep.held or name}: {curve.description}")
         axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
-        axes.set_xlabel(lines[0].option, parse_math=False)
-        axes.set_ylabel(f"difference to {setting.priors[0]}", parse_math=False)
-        axes.tick_params(length=0)
-        axes.grid(axis="y", color="#eceff2", linewidth=0.8)
-        axes.set_axisbelow(True)
+        axes.set_xlabel(sweeps[0].option, parse_math=False)
+        label_differences(axes, setting.priors[0])
         return to_svg(
             figure,
             f"{metric.name} of {name} on {setting.title}, difference to {setting.priors[0]} at "
-            f"{lines[0].option}: {'; '.join(told)}",
+            f"{sweeps[0].option}: {'; '.join(descriptions)}",
         )

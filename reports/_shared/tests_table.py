@@ -1,4 +1,4 @@
-"""What every table of tests shows of a row, whether of one dataset or of all."""
+"""Rows of the tables of tests, of one setting or of all together."""
 
 from __future__ import annotations
 
@@ -11,14 +11,37 @@ import pandas as pd
 from .numbers import decimals_for, fixed, interval, p_value
 from .settings import remark
 
-_METHODS = {"paired t": "paired t, no test"}
-"""of intervals in words, where the name is not enough"""
+INTERVAL_METHODS = {"paired t": "paired t, no test"}
+"""methods of intervals in words, where their name is not enough"""
 Cells = Callable[[Mapping[str, Any], int], Mapping[str, Any]]
-"""what else a table shows, of a row, with so many decimal places"""
+"""function of a row and a number of decimal places that returns further cells"""
+
+
+def difference_cells(row: Mapping[str, Any] | None, places: int) -> dict[str, str]:
+    """Return a paired difference as text: itself, its interval, its adjusted p and its verdict.
+
+    Args:
+        row: row of comparisons.csv or of across.csv; None for the baseline.
+        places: number of decimal places.
+    """
+    if row is None:
+        return {"verdict": ""}
+    return {
+        "difference": fixed(row["difference"], places, signed=True),
+        "interval": interval(row["ci_low"], row["ci_high"], places),
+        "p": p_value(row["p_adjusted"]) if row["verdict"] else "",
+        "verdict": row["verdict"],
+        "remark": remark(row["verdict"]),
+    }
+
+
+def detectable_text(size: float, places: int) -> str:
+    """Return a detectable difference as text; "none" where no difference is detectable."""
+    return "none" if math.isinf(size) else fixed(size, places)
 
 
 def tested_rows(table: pd.DataFrame, more: Cells) -> list[dict[str, Any]]:
-    """Rows for ``tested.jinja``, metric by metric, with decimal places that suit each.
+    """Return rows for ``tests_table.jinja``, with decimal places that suit each metric.
 
     Args:
         table: rows of comparisons.csv or of across.csv, those of a metric together.
@@ -31,21 +54,18 @@ def tested_rows(table: pd.DataFrame, more: Cells) -> list[dict[str, Any]]:
         places = decimals_for(sizes.tolist())
         for record in of_metric.to_dict("records"):
             row = {str(key): value for key, value in record.items()}
-            rows.append({**_tested(row, places), **more(row, places)})
+            rows.append({**_cells(row, places), **more(row, places)})
     return rows
 
 
-def _tested(row: Mapping[str, Any], places: int) -> dict[str, Any]:
-    offered = math.isfinite(row["ci_low"])
+def _cells(row: Mapping[str, Any], places: int) -> dict[str, Any]:
+    has_interval = math.isfinite(row["ci_low"])
     return {
+        **difference_cells(row, places),
         "prior": row["prior"],
         "metric": row["metric"],
-        "verdict": row["verdict"],
-        "remark": remark(row["verdict"]),
-        "difference": fixed(row["difference"], places, signed=True),
-        "interval": interval(row["ci_low"], row["ci_high"], places),
-        "method": _METHODS.get(row["interval"], row["interval"]) if offered else "",
-        "p": p_value(row["p"]),
+        "method": (INTERVAL_METHODS.get(row["interval"], row["interval"]) if has_interval else ""),
+        "unadjusted": p_value(row["p"]),
         "adjusted": p_value(row["p_adjusted"]),
         "noninferior": p_value(row["p_noninferior_adjusted"]),
         "equivalent": p_value(row["p_equivalent_adjusted"]),

@@ -294,16 +294,16 @@ class TestAbout:
     TEXT = "What is asked.\n\nA loss. Simulated: a motif. The prior applies to\n``some``."
 
     def test_simulated(self):
-        told = methods_text.about(self.TEXT, simulated=True)
+        told = methods_text.task_text(self.TEXT, simulated=True)
         assert told == "What is asked. A loss. Simulated: a motif. The prior applies to some."
 
     def test_own_data(self):
-        told = methods_text.about(self.TEXT, simulated=False)
+        told = methods_text.task_text(self.TEXT, simulated=False)
         assert told == "What is asked. A loss. The prior applies to some."
 
     def test_a_text_that_is_all_about_simulation(self):
         text = "What is asked.\n\nNegatives hold one. The prior applies to positives."
-        told = methods_text.about(text, simulated=False)
+        told = methods_text.task_text(text, simulated=False)
         assert told == "What is asked. The prior applies to positives."
 
     @pytest.mark.parametrize("name", registry.components("task"))

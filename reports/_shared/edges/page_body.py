@@ -1,4 +1,4 @@
-"""All three levels of edge artifacts at one length, as HTML."""
+"""Effects near the ends on penalties, gradients and trained models, as HTML."""
 
 from __future__ import annotations
 
@@ -15,31 +15,23 @@ from priorbench.edges.summary import NOTABLE, EdgeConclusion, Effects, conclusio
 from priorbench.edges.trained_models import TrainedEdges
 from priorbench.statistics import ALPHA, smallest_p
 
-from ..numbers import decimals_for, exact_p, fixed, listed, p_value
+from ..numbers import decimals_for, exact_p, fixed, listed, p_value, percent
 from ..page import render
-from .figures import (
-    Look,
-    draw,
-    gradient_panels,
-    key_figure,
-    looks,
-    penalty_panels,
-    trained_panels,
-)
+from ..settings import SIGNS
+from .figures import Line, draw, gradient_panels, key_of, lines_of, penalty_panels, trained_panels
 
 FOURIER = "fourier"
-_SIGNS = {"better": "✓", "worse": "✗", "inconclusive": "?"}
 
 
 def body(effects: Effects, trained: Sequence[TrainedEdges]) -> Markup:
-    """All three levels at one length.
+    """Return all effects at one length.
 
     Args:
-        effects: of the penalties.
-        trained: of trained models with windows of the same length; may be none.
+        effects: effects on penalties and their gradients.
+        trained: effects on trained models with windows of the same length; may be empty.
     """
     others = [prior for setting in trained for prior in setting.priors]
-    look = looks(list(dict.fromkeys([*effects, *others])))
+    lines = lines_of(list(dict.fromkeys([*effects, *others])))
     length = next(iter(effects.values()))[0].length
     return render(
         "edge_artifacts",
@@ -47,19 +39,19 @@ def body(effects: Effects, trained: Sequence[TrainedEdges]) -> Markup:
         width=WIDTH,
         near=NEAR,
         verdict=[_coded(text) for text in verdict(effects, trained)],
-        key=key_figure({prior: look[prior] for prior in effects}),
+        key=key_of({prior: lines[prior] for prior in effects}),
         rows=_summary(effects),
         levels=[
             {
                 "title": title,
-                "panels": [{"panel": panel, "svg": draw(panel, look)} for panel in panels],
+                "panels": [{"panel": panel, "svg": draw(panel, lines)} for panel in panels],
             }
             for title, panels in (
                 ("Penalty", penalty_panels(effects)),
                 ("Gradient", gradient_panels(effects)),
             )
         ],
-        trained=[_trained(setting, look) for setting in trained],
+        trained=[_trained(setting, lines) for setting in trained],
     )
 
 
@@ -67,9 +59,9 @@ def _summary(effects: Effects) -> list[dict[str, str]]:
     return [
         {
             "prior": prior,
-            "end": _percent(penalty.end_cost),
-            "wrap": _percent(penalty.wrap_gain),
-            "jump": _percent(penalty.jump_cost),
+            "end": percent(penalty.end_cost),
+            "wrap": percent(penalty.wrap_gain),
+            "jump": percent(penalty.jump_cost),
             "size": fixed(gradient.end_size, 2),
             "push": fixed(gradient.end_push, 2, signed=True),
             "far": fixed(gradient.far_push, 2, signed=True),
@@ -78,21 +70,16 @@ def _summary(effects: Effects) -> list[dict[str, str]]:
     ]
 
 
-def _percent(share: float) -> str:
-    return f"{fixed(100 * share, 1, signed=True)}%"
-
-
-def _trained(setting: TrainedEdges, look: Mapping[str, Look]) -> dict[str, Any]:
+def _trained(setting: TrainedEdges, lines: Mapping[str, Line]) -> dict[str, Any]:
     known = {contrast.name: contrast for contrast in CONTRASTS}
     tables: dict[str, list[dict[str, Any]]] = {}
     for row in setting.table.to_dict("records"):
-        row_of = {str(key): value for key, value in row.items()}
-        tables.setdefault(str(row["baseline"]), []).append(row_of)
+        tables.setdefault(str(row["baseline"]), []).append({str(k): v for k, v in row.items()})
     return {
         "setting": setting,
-        "of": listed(setting.runs) if setting.runs else "",
-        "key": key_figure({prior: look[prior] for prior in setting.priors}),
-        "panels": [{"panel": p, "svg": draw(p, look)} for p in trained_panels(setting)],
+        "runs": listed(setting.runs) if setting.runs else "",
+        "key": key_of({prior: lines[prior] for prior in setting.priors}),
+        "panels": [{"panel": p, "svg": draw(p, lines)} for p in trained_panels(setting)],
         "tables": [
             {
                 "baseline": baseline,
@@ -117,101 +104,106 @@ def _trained(setting: TrainedEdges, look: Mapping[str, Look]) -> dict[str, Any]:
 
 
 def _cell(row: dict[str, Any], places: int) -> dict[str, Any]:
-    sign = _SIGNS.get(row["verdict"], "")
+    verdict = row["verdict"]
     return {
         "difference": fixed(row["difference"], places, signed=True),
         "interval": f"[{fixed(row['ci_low'], places)}, {fixed(row['ci_high'], places)}]",
         "p": p_value(row["p_adjusted"]),
-        "verdict": row["verdict"],
-        "remark": f"{sign} {row['verdict']}" if sign else "one seed: no p",
+        "verdict": verdict,
+        "remark": f"{SIGNS[verdict]} {verdict}" if verdict else "one seed: no p",
         "failed": row["failed"],
     }
 
 
 def verdict(effects: Effects, trained: Sequence[TrainedEdges]) -> list[str]:
-    """One paragraph a Fourier prior: whether its boundary matters here, and which to use."""
-    found = conclusions(effects, trained)
-    told = [_paragraph(one, effects, bool(trained)) for one in found]
-    covered = {spec for one in found for spec in one.boundaries}
+    """Return a paragraph about every Fourier prior: whether its boundary matters, which to use."""
+    compared = conclusions(effects, trained)
+    paragraphs = [_paragraph(conclusion, effects, bool(trained)) for conclusion in compared]
+    covered = {spec for conclusion in compared for spec in conclusion.boundaries}
     alone = [s for s in effects if s not in covered and split_spec(s)[0] == FOURIER]
-    return told + [_alone(spec, effects) for spec in alone]
+    return paragraphs + [_alone(spec, effects) for spec in alone]
 
 
 def _in_penalty(spec: str, effects: Effects) -> str:
     penalty, gradient = effects[spec]
     return (
-        f"a motif at the very end costs {_percent(penalty.end_cost)} against one in the middle, "
-        f"two that meet across the ends gain {_percent(penalty.wrap_gain)}, a jump in level "
-        f"between the ends moves the value by {_percent(penalty.jump_cost)}, and the push on "
+        f"a motif at the very end costs {percent(penalty.end_cost)} against one in the middle, "
+        f"two that meet across the ends gain {percent(penalty.wrap_gain)}, a jump in level "
+        f"between the ends moves the value by {percent(penalty.jump_cost)}, and the push on "
         "attribution at the end across from a motif is "
         f"{fixed(gradient.far_push, 2, signed=True)}"
     )
 
 
-def _paragraph(one: EdgeConclusion, effects: Effects, ran: bool) -> str:
-    length = effects[one.default][0].length
-    others = [spec for spec in (one.gentlest, *one.boundaries) if spec != one.default]
-    default, rival = (_in_penalty(spec, effects) for spec in (one.default, others[0]))
-    size = "real" if one.notable else f"small (below {_percent(NOTABLE).lstrip('+')})"
+def _paragraph(conclusion: EdgeConclusion, effects: Effects, ran: bool) -> str:
+    default = conclusion.default
+    length = effects[default][0].length
+    others = [s for s in (conclusion.gentlest, *conclusion.boundaries) if s != default]
+    size = "real" if conclusion.notable else f"small (below {percent(NOTABLE).lstrip('+')})"
     return (
-        f"At {length:,} bp, with `{one.default}`: {default} (percentages are of what separates "
-        f"noise from one motif). With `{others[0]}`: {rival}. So the effect of the ends on the "
-        f"penalty of `{one.default}` is {size}. {_in_models(one, ran)}{_against_none(one)} "
-        f"{_use(one, effects)}"
+        f"At {length:,} bp, with `{default}`: {_in_penalty(default, effects)} (percentages are of "
+        f"what separates noise from one motif). With `{others[0]}`: "
+        f"{_in_penalty(others[0], effects)}. So the effect of the ends on the penalty of "
+        f"`{default}` is {size}. {_in_models(conclusion, ran)}{_against_none(conclusion)} "
+        f"{_advice(conclusion, effects)}"
     )
 
 
-def _in_models(one: EdgeConclusion, ran: bool) -> str:
-    if not one.tests:
-        how = "no trained models here compare boundaries" if ran else "nothing was trained for this"
+def _in_models(conclusion: EdgeConclusion, ran: bool) -> str:
+    if not conclusion.tests:
+        why = "no trained models here compare boundaries" if ran else "nothing was trained for this"
         return (
-            f"Whether it reaches trained models is not known: {how}; `priorbench run edges` asks."
+            f"Whether it reaches trained models is not known: {why}; `priorbench run edges` tests "
+            "it."
         )
-    tests = f"{one.tests} tests of a boundary against `{one.default}` ({one.seeds} seeds)"
-    if not one.reachable:
+    tests = (
+        f"{conclusion.tests} tests of a boundary against `{conclusion.default}` "
+        f"({conclusion.seeds} seeds)"
+    )
+    if not conclusion.reachable:
         return f"In trained models, {tests} cannot be significant with so few seeds."
     called = [
-        f"{listed([f'`{prior}` on {contrast}' for prior, contrast in found])} {verdict}"
-        for verdict, found in (("better", one.better), ("worse", one.worse))
-        if found
+        f"{listed([f'`{prior}` on {contrast}' for prior, contrast in contrasts])} {verdict}"
+        for verdict, contrasts in (("better", conclusion.better), ("worse", conclusion.worse))
+        if contrasts
     ]
     if not called:
         return (
-            f"In trained models, none of {tests} finds a difference: that the ends count as "
-            "neighbours was not seen to matter in what is learnt at this length."
+            f"In trained models, none of {tests} finds a difference: whether the ends count as "
+            "neighbours made no visible difference to what is learnt at this length."
         )
     return (
         f"In trained models, of {tests}, Holm-corrected, some find a difference: {listed(called)}."
     )
 
 
-def _against_none(one: EdgeConclusion) -> str:
-    """What sets the prior apart from no prior, and whether its boundary is to blame."""
+def _against_none(conclusion: EdgeConclusion) -> str:
+    """Return where the prior differs from no prior, and whether its boundary is the cause."""
     texts = [
         f" Against no prior it is {verdict} on {contrast}, "
         + (
-            "as every boundary is, so that this is not the boundary’s doing."
-            if (contrast, verdict) in one.shared
-            else "which not every boundary is."
+            "as with every boundary, so that the boundary is not the cause."
+            if (contrast, verdict) in conclusion.shared
+            else "but not with every boundary."
         )
-        for contrast, verdict in one.own
+        for contrast, verdict in conclusion.own
     ]
     return "".join(texts)
 
 
-def _use(one: EdgeConclusion, effects: Effects) -> str:
-    largest = _percent(effects[one.advised][0].largest).lstrip("+")
-    if one.advised == one.default:
-        return f"Keep `{one.default}`: every gentler boundary does worse in trained models."
-    safe = " and no test calls it worse" if one.tests and one.reachable else ""
+def _advice(conclusion: EdgeConclusion, effects: Effects) -> str:
+    if conclusion.advised == conclusion.default:
+        return f"Keep `{conclusion.default}`: every gentler boundary does worse in trained models."
+    largest = percent(effects[conclusion.advised][0].largest).lstrip("+")
+    safe = " and no test calls it worse" if conclusion.tests and conclusion.reachable else ""
     return (
-        f"Use `{one.advised}`: its largest effect on the penalty is {largest}, the smallest of "
-        f"all{safe}."
+        f"Use `{conclusion.advised}`: its largest effect on the penalty is {largest}, the smallest "
+        f"of all{safe}."
     )
 
 
 def _coded(text: str) -> Markup:
-    """Escaped, with what stands between backticks as code."""
+    """Return a text escaped, with what stands between backticks as code."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
 
 

@@ -1,4 +1,4 @@
-"""The figures of a report as files."""
+"""Figures of a report as files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from priorbench.components import registry
 from priorbench.files import write_text
 from priorbench.results.finished_run import Run
 
-from .colours import style
+from ..page import sections
+from .style import style
 from .svg import handed_to
 
 if TYPE_CHECKING:
@@ -22,12 +22,11 @@ _DPI = 200
 
 
 def write(run: Run, folder: Path) -> list[Path]:
-    """See :func:`priorbench.reports.write_figures`."""
+    """Write every figure of a run's report, as :func:`priorbench.reports.write_figures` says."""
     folder.mkdir(parents=True, exist_ok=True)
-    sections = {name: registry.load("report", name)() for name in registry.components("report")}
     paths: list[Path] = []
     rows: list[tuple[str, str, str]] = []
-    for name, section in sorted(sections.items(), key=lambda item: item[1].position):
+    for name, section in sections().items():
 
         def keep(figure: Figure, label: str, name: str = name) -> None:
             stem = f"{name}-{stem_of(len(rows) + 1, label)}"
@@ -49,8 +48,11 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     Curves that have labels get a legend: on a page the key stands beside the figure.
 
     Args:
-        figure: drawn within :func:`style`.
+        figure: figure that was drawn within :func:`~.style.style`.
         stem: path without an ending.
+
+    Returns:
+        The two files.
     """
     import matplotlib
 
@@ -67,6 +69,6 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def stem_of(number: int, label: str) -> str:
-    """A file's name for the ``number``-th figure: how its label begins."""
-    begin = re.split(r"[:;,] ", label)[0].lower()
-    return f"{number:02d}-{re.sub(r'[^a-z0-9]+', '-', begin).strip('-')[:60]}"
+    """Return a file name without an ending: the figure's number and the beginning of its label."""
+    beginning = re.split(r"[:;,] ", label)[0].lower()
+    return f"{number:02d}-{re.sub(r'[^a-z0-9]+', '-', beginning).strip('-')[:60]}"

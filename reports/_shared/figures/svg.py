@@ -17,21 +17,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _sink: ContextVar[Callable[[Figure, str], None] | None] = ContextVar("sink", default=None)
-
 _COMMANDS = "MLQCz"
-"""of matplotlib's paths"""
+"""commands of matplotlib's paths"""
 _LONG = 200
-"""characters from which a path is worth writing anew"""
+"""number of characters from which a path is shortened"""
 _SCALE = 10
-"""steps a point: a tenth of a point is less than any screen shows"""
+"""steps in a point: a tenth of a point is less than any screen shows"""
 
 
 def to_svg(figure: Figure, label: str) -> Markup:
-    """A figure as an ``<svg>`` element.
+    """Return a figure as an ``<svg>`` element.
 
     Args:
-        figure: drawn within :func:`style`.
-        label: what it shows, for those who cannot see it.
+        figure: figure that was drawn within :func:`~.style.style`.
+        label: description for readers who cannot see it.
     """
     import matplotlib
 
@@ -50,7 +49,7 @@ def to_svg(figure: Figure, label: str) -> Markup:
 
 @contextmanager
 def handed_to(sink: Callable[[Figure, str], None]) -> Iterator[None]:
-    """Within this, :func:`to_svg` gives every figure and its label to ``sink`` as well."""
+    """Give the figures of :func:`to_svg`, and their labels, to a sink as well in this context."""
     token = _sink.set(sink)
     try:
         yield
@@ -59,14 +58,14 @@ def handed_to(sink: Callable[[Figure, str], None]) -> Iterator[None]:
 
 
 def compact(text: str, label: str) -> str:
-    """An ``<svg>`` element without what a page does not need.
+    """Return an ``<svg>`` element without what a page does not need.
 
-    Metadata, comments and styles that would be the page's too are left out, numbers are short,
-    long paths relative, and ids are unique on a page.
+    Metadata, comments and styles, which would apply to the whole page, are left out; numbers are
+    short, long paths relative, and ids unique on the page.
 
     Args:
-        text: as matplotlib writes it.
-        label: makes ids differ between figures that look alike.
+        text: SVG as matplotlib writes it.
+        label: description of the figure; its ids depend on it, as other figures may look alike.
     """
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
@@ -82,21 +81,22 @@ def _short_path(path: str) -> str:
 
 
 def relative(path: str) -> str:
-    """A path of absolute M, L, Q, C and z with relative coordinates, to a tenth of a point.
+    """Return a path with relative coordinates, rounded to a tenth of a point.
 
     Every step starts from where the shortened path is, so that rounding does not add up.
 
     Args:
-        path: contents of the attribute ``d``; returned as it is if it has other commands.
+        path: attribute ``d`` with absolute M, L, Q, C and z; returned unchanged if it has other
+            commands.
     """
-    found: list[str] = []
+    words: list[str] = []
     at = start = (0, 0)
     last = ""
     for command, text in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
         if command not in _COMMANDS:
             return path
         if command == "z":
-            found.append("z")
+            words.append("z")
             at, last = start, ""
             continue
         numbers = [round(_SCALE * float(x)) for x in text.split()]
@@ -105,15 +105,15 @@ def relative(path: str) -> str:
         at = points[-1]
         start = at if command == "M" else start
         if command == last:
-            found.append(joined if joined[0] == "-" else f" {joined}")
+            words.append(joined if joined[0] == "-" else f" {joined}")
         else:
-            found.append(command.lower() + joined)
+            words.append(command.lower() + joined)
         last = "" if command == "M" else command
-    return "".join(found)
+    return "".join(words)
 
 
 def _joined(tenths: Sequence[int]) -> str:
-    """Numbers with as few characters as SVG allows: ``1.2-.3 4``."""
+    """Return numbers with as few characters as SVG allows: ``1.2-.3 4``."""
     words = [_number(value) for value in tenths]
     return words[0] + "".join(word if word[0] == "-" else f" {word}" for word in words[1:])
 
@@ -125,7 +125,7 @@ def _number(tenths: int) -> str:
 
 
 def _shorten(tag: re.Match[str]) -> str:
-    """A tag with two decimals, on one line, in the font of the page."""
+    """Return a tag with two decimals, on one line, in the font of the page."""
     text = tag[0]
     if text.startswith("<image"):
         return re.sub(r"\s*\n\s*", "", text)
@@ -143,8 +143,8 @@ def _own_ids(text: str, label: str) -> str:
     digest = hashlib.sha256((label + text).encode()).hexdigest()[:8]
     names = {old: f"f{digest}-{i}" for i, old in enumerate(used)}
 
-    def rename(found: re.Match[str]) -> str:
-        return f' id="{names[found[1]]}"' if found[1] in names else ""
+    def rename(match: re.Match[str]) -> str:
+        return f' id="{names[match[1]]}"' if match[1] in names else ""
 
     text = re.sub(r' id="([^"]*)"', rename, text)
-    return re.sub(r'(url\(#|href="#)([^)"]+)', lambda found: found[1] + names[found[2]], text)
+    return re.sub(r'(url\(#|href="#)([^)"]+)', lambda match: match[1] + names[match[2]], text)
