@@ -1,9 +1,9 @@
-"""Writes docs/findings.md from run directories: `make findings RUNS=DIR`.
+"""Write docs/findings.md from run directories: `make findings RUNS=DIR`.
 
-DIR holds one run directory for each section of findings.toml, of the section's name; sections whose
-run is not there keep the facts of before. `python docs/findings.py DIR NAME...` reads the runs of
-some sections alone. What a section says is made from its facts, which lie beside the page as
-docs/findings/NAME.json; a test makes the page anew from them.
+DIR holds one run directory for each section of findings.toml, of the section's name; sections
+without one keep their earlier facts. `python docs/findings.py DIR NAME...` reads the runs of some
+sections alone. A section is written from its facts, which lie beside the page as
+docs/findings/NAME.json; a test writes the page again from them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from findings_figure import draw, gain, place
-from priorbench.reports._numbers import MISSING, counted, decimals_for, fixed, listed, p_value
-from priorbench.reports._settings import SIGNS
+from findings_figure import draw, gain, setting_key
+from priorbench.reports._shared.numbers import (
+    MISSING,
+    counted,
+    decimals_for,
+    fixed,
+    listed,
+    p_value,
+    percent,
+    with_relation,
+)
+from priorbench.reports._shared.settings import SIGNS
 
-from priorbench.comparison.option_trends import swept_tasks, task_options
+from priorbench.comparison.option_trends import swept_tasks
+from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.components.specs import split_spec
 
 HERE = Path(__file__).parent
@@ -30,7 +40,7 @@ FACTS = HERE / "findings"
 PAGE = HERE / "findings.md"
 _USUAL = [{"baseline": "none"}]
 _ITSELF = ("mutagenesis-correlation", "in-silico-mutagenesis")
-"""mutagenesis against mutagenesis"""
+"""metric and attribution that compare mutagenesis with itself"""
 _HEAD = """\
 # Findings
 
@@ -59,69 +69,71 @@ are of the wall, summed over trials, on a machine that was busy with other work.
 
 
 def sections() -> list[dict[str, Any]]:
-    """What findings.toml lists, with the facts that are known, as far as there are any."""
-    listed_ = tomllib.loads((HERE / "findings.toml").read_text(encoding="utf-8"))["sections"]
-    found = []
-    for section in listed_:
+    """Return the sections of findings.toml with their facts; those without facts are left out."""
+    known = []
+    for section in _declared_sections():
         path = FACTS / f"{section['run']}.json"
         if path.exists():
             facts = json.loads(path.read_text(encoding="utf-8"))
-            found.append({"asks": _USUAL, **section, "facts": facts, "digest": digest(facts)})
-    return found
+            known.append({"asks": _USUAL, **section, "facts": facts, "digest": digest(facts)})
+    return known
+
+
+def _declared_sections() -> list[dict[str, Any]]:
+    declared = tomllib.loads((HERE / "findings.toml").read_text(encoding="utf-8"))
+    return list(declared["sections"])
 
 
 def digest(facts: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits of what was found; the date and the time it took do not count."""
-    counted_ = {key: facts[key] for key in ("compared", "trends", "explained", "edges", "statuses")}
-    text = json.dumps(counted_, sort_keys=True)
+    """Return eight hexadecimal digits of the results; date and running time do not count."""
+    results = {key: facts[key] for key in ("compared", "trends", "explained", "edges", "statuses")}
+    text = json.dumps(results, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def page() -> str:
-    """The whole page, from the facts."""
-    found = sections()
-    parts = [_HEAD.format(machine=_machine(found)), _contents(found)]
-    return "".join([*parts, *map(_section, found)])
+    """Return the whole page, written from the facts."""
+    known = sections()
+    parts = [_HEAD.format(machine=_machine(known)), _contents(known)]
+    return "".join([*parts, *map(_section, known)])
 
 
-def _machine(found: Sequence[Mapping[str, Any]]) -> str:
-    trials = sum(sum(one["facts"]["statuses"].values()) for one in found)
-    hours = sum(one["facts"]["minutes"] for one in found) / 60
+def _machine(sections: Sequence[Mapping[str, Any]]) -> str:
+    trials = sum(sum(section["facts"]["statuses"].values()) for section in sections)
+    hours = sum(section["facts"]["minutes"] for section in sections) / 60
     return f"{trials:,} trainings, {hours:.1f} hours on a core of a shared server"
 
 
-def _contents(found: Sequence[Mapping[str, Any]]) -> str:
+def _contents(sections: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| question | answer |\n|---|---|\n"]
-    for one in found:
-        anchor = one["title"].lower().replace(",", "").replace(" ", "-")
-        first, stop, _ = " ".join(_words(one).split()).partition(". ")
-        answer = first + stop or "; ".join(_decided(one)) or "nothing could be established"
-        lines.append(f"| [{one['facts']['question']}](#{anchor}) | {answer} |\n")
+    for section in sections:
+        anchor = section["title"].lower().replace(",", "").replace(" ", "-")
+        first, stop, _ = " ".join(_words(section).split()).partition(". ")
+        answer = first + stop or "; ".join(_decided(section)) or "nothing could be established"
+        lines.append(f"| [{section['facts']['question']}](#{anchor}) | {answer} |\n")
     return "".join([*lines, "\n"])
 
 
-def _words(one: Mapping[str, Any]) -> str:
-    """The answer in prose, if it was written for these facts."""
-    return str(one["words"]).strip() if one.get("of") == one["digest"] else ""
+def _words(section: Mapping[str, Any]) -> str:
+    """Return the answer in prose; "" if it was written for other facts."""
+    return str(section["words"]).strip() if section.get("of") == section["digest"] else ""
 
 
-def _section(one: Mapping[str, Any]) -> str:
-    facts = one["facts"]
+def _section(section: Mapping[str, Any]) -> str:
+    facts = section["facts"]
     names = setting_names(facts["compared"])
-    lines = [f"## {one['title']}\n\n*{facts['question']}*\n\n"]
-    if _words(one):
-        lines.append(f"{_words(one)}\n\n")
-    lines += [f"- {answer}\n" for answer in _answers(one)]
-    lines += [f"\n![Gains and intervals](findings/{one['run']}.svg)\n\n"]
-    for ask in one["asks"]:
-        lines.append(_table(facts, ask, names))
+    lines = [f"## {section['title']}\n\n*{facts['question']}*\n\n"]
+    if _words(section):
+        lines.append(f"{_words(section)}\n\n")
+    lines += [f"- {answer}\n" for answer in _answers(section)]
+    lines += [f"\n![Gains and intervals](findings/{section['run']}.svg)\n\n"]
+    lines += [_table(facts, comparison, names) for comparison in section["asks"]]
     lines += [_trend_table(facts), _explained(facts), _references(facts, names), _edges(facts)]
-    lines.append(_provenance(one))
+    lines.append(_provenance(facts))
     return "".join(lines)
 
 
-def _provenance(one: Mapping[str, Any]) -> str:
-    facts = one["facts"]
+def _provenance(facts: Mapping[str, Any]) -> str:
     ended = ", ".join(f"{count:,} {status}" for status, count in facts["statuses"].items())
     prices = ", ".join(
         f"{row['prior']} {row['ratio']:.2f}" for row in facts["prices"] if row["prior"] != "none"
@@ -141,8 +153,8 @@ def _provenance(one: Mapping[str, Any]) -> str:
 
 
 def setting_names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The shortest names that tell settings apart, by the key of ``findings_figure.place``."""
-    keys = {place(row): row for row in rows}
+    """Return the shortest names that distinguish settings, by ``findings_figure.setting_key``."""
+    keys = {setting_key(row): row for row in rows}
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     names = {
         "task": _task_names(tasks),
@@ -157,63 +169,59 @@ def setting_names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _task_names(specs: Sequence[str]) -> dict[str, str]:
-    """Every task by its name and those options in which tasks of that name differ."""
+    """Return the name of every task, with the options in which tasks of that name differ."""
     options = {spec: task_options(spec) for spec in specs}
-    found = {}
+    names = {}
     for spec in specs:
         name = split_spec(spec)[0]
         alike = [options[other] for other in specs if split_spec(other)[0] == name]
-        varying = [key for key in alike[0] if len({str(one[key]) for one in alike}) > 1]
-        told = ", ".join(f"{key}={_number(options[spec][key])}" for key in varying)
-        found[spec] = f"{name} {told}".strip()
-    return found
+        varying = [key for key in alike[0] if len({str(values[key]) for values in alike}) > 1]
+        texts = ", ".join(f"{key}={_number(options[spec][key])}" for key in varying)
+        names[spec] = f"{name} {texts}".strip()
+    return names
 
 
 def _number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _of(rows: Sequence[Mapping[str, Any]], ask: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    wanted = ask.get("priors")
+def _compared(facts: Mapping[str, Any], comparison: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the rows of a baseline and, if the comparison names any, of some priors."""
+    priors = comparison.get("priors")
     return [
         row
-        for row in rows
-        if row["baseline"] == ask["baseline"] and (not wanted or row["prior"] in wanted)
+        for row in facts["compared"]
+        if row["baseline"] == comparison["baseline"] and (not priors or row["prior"] in priors)
     ]
 
 
-def _answers(one: Mapping[str, Any]) -> Iterator[str]:
-    """One sentence for every baseline and prior that is asked about, from verdicts alone."""
-    for ask in one["asks"]:
-        rows = _of(one["facts"]["compared"], ask)
+def _answers(section: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for every baseline and prior of a section, from verdicts alone."""
+    for comparison in section["asks"]:
+        rows = _compared(section["facts"], comparison)
         for prior in dict.fromkeys(row["prior"] for row in rows):
-            mine = [row for row in rows if row["prior"] == prior]
-            settings = len({place(row) for row in mine})
-            yield f"`{prior}` against `{ask['baseline']}`: {_verdicts(mine, settings)}."
-    for row in one["facts"]["trends"]:
+            own = [row for row in rows if row["prior"] == prior]
+            settings = len({setting_key(row) for row in own})
+            yield f"`{prior}` against `{comparison['baseline']}`: {_verdicts(own, settings)}."
+    for row in section["facts"]["trends"]:
         if row["verdict"] in ("grows", "shrinks"):
             at = f" ({row['held']})" if row["held"] else ""
             yield (
                 f"The gain of `{row['prior']}` in {row['metric']} {row['verdict']} with "
                 f"{row['option']}{at}, by {_size(row)} from the first value to the last "
-                f"(p {_p(row['p_adjusted'])})."
+                f"(p {with_relation(p_value(row['p_adjusted']))})."
             )
 
 
-def _decided(one: Mapping[str, Any]) -> Iterator[str]:
-    """Where priors are better or worse, in a few words."""
-    for ask in one["asks"]:
-        rows = _of(one["facts"]["compared"], ask)
+def _decided(section: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where priors are better or worse, in a few words."""
+    for comparison in section["asks"]:
+        rows = _compared(section["facts"], comparison)
         for prior in dict.fromkeys(row["prior"] for row in rows):
-            mine = [r for r in rows if r["prior"] == prior and r["verdict"] in ("better", "worse")]
-            if mine:
-                settings = len({place(row) for row in rows})
-                yield f"`{prior}` against `{ask['baseline']}` {_verdicts(mine, settings)}"
-
-
-def _p(p: float) -> str:
-    text = p_value(p)
-    return text if text.startswith("<") else f"= {text}"
+            own = [r for r in rows if r["prior"] == prior and r["verdict"] in ("better", "worse")]
+            if own:
+                settings = len({setting_key(row) for row in rows})
+                yield f"`{prior}` against `{comparison['baseline']}` {_verdicts(own, settings)}"
 
 
 def _size(row: Mapping[str, Any]) -> str:
@@ -221,45 +229,48 @@ def _size(row: Mapping[str, Any]) -> str:
 
 
 def _verdicts(rows: Sequence[Mapping[str, Any]], settings: int) -> str:
-    """``✓ better on localisation (2 of 3); ? inconclusive on stability (3 of 3)``."""
+    """Return ``✓ better on localisation (2 of 3); ? inconclusive on stability (3 of 3)``."""
     by_word: dict[str, list[str]] = {}
     for axis in dict.fromkeys(row["axis"] for row in rows):
-        mine = [row for row in rows if row["axis"] == axis]
-        for verdict in dict.fromkeys(row["verdict"] for row in mine):
-            count = sum(row["verdict"] == verdict for row in mine)
-            many = f" ({count} of {settings})" if settings > 1 else f" ({_gain(mine[0])})"
-            by_word.setdefault(verdict, []).append(f"{axis}{many}")
+        own = [row for row in rows if row["axis"] == axis]
+        for verdict in dict.fromkeys(row["verdict"] for row in own):
+            count = sum(row["verdict"] == verdict for row in own)
+            aside = f" ({count} of {settings})" if settings > 1 else f" ({_gain(own[0])})"
+            by_word.setdefault(verdict, []).append(f"{axis}{aside}")
     order = ("better", "worse", "equivalent", "non-inferior", "inconclusive", "")
-    told = [
+    texts = [
         f"{SIGNS.get(word, '')} {word or 'not tested'} on {listed(by_word[word])}".strip()
         for word in order
         if word in by_word
     ]
-    return "; ".join(told)
+    return "; ".join(texts)
 
 
 def _gain(row: Mapping[str, Any]) -> str:
     return f"{row['metric']} {fixed(gain(row, 'difference'), 3, signed=True)}"
 
 
-def _table(facts: Mapping[str, Any], ask: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    rows = _of(facts["compared"], ask)
+def _table(
+    facts: Mapping[str, Any], comparison: Mapping[str, Any], names: Mapping[str, str]
+) -> str:
+    rows = _compared(facts, comparison)
+    baseline = comparison["baseline"]
     if not rows:
         return ""
     axes = list(dict.fromkeys(row["axis"] for row in rows))
     head = f"| {'setting | ' if len(names) > 1 else ''}prior | {' | '.join(axes)} |\n"
     lines = [
-        f"Gain over `{ask['baseline']}` (its own score in the rows of its name):\n\n",
+        f"Gain over `{baseline}` (its own score in the rows of its name):\n\n",
         head,
         "|---" * (len(axes) + 1 + (len(names) > 1)) + "|\n",
     ]
     for key, name in names.items():
-        here = [row for row in rows if place(row) == key]
+        here = [row for row in rows if setting_key(row) == key]
         if not here:
             continue
         first = f"{name} | " if len(names) > 1 else ""
         means = {row["axis"]: f"{row['metric']} {row['mean_baseline']:.3f}" for row in here}
-        lines.append(f"| {first}`{ask['baseline']}` | {_cells(means, axes)} |\n")
+        lines.append(f"| {first}`{baseline}` | {_cells(means, axes)} |\n")
         for prior in dict.fromkeys(row["prior"] for row in here):
             cells = {row["axis"]: _cell(row) for row in here if row["prior"] == prior}
             lines.append(f"| {' | ' if first else ''}`{prior}` | {_cells(cells, axes)} |\n")
@@ -299,9 +310,9 @@ def _trend_table(facts: Mapping[str, Any]) -> str:
 
 
 def _explained(facts: Mapping[str, Any]) -> str:
-    """Gains under every attribution that was scored; exploratory but for the first."""
+    """Return the gains under every attribution that was scored."""
     rows = facts["explained"]
-    if not rows or len({place(row) for row in rows}) > 1:
+    if not rows or len({setting_key(row) for row in rows}) > 1:
         return ""
     scored = list(dict.fromkeys(row["attribution"] for row in rows))
     lines = [
@@ -310,11 +321,11 @@ def _explained(facts: Mapping[str, Any]) -> str:
     ]
     for metric in dict.fromkeys(row["metric"] for row in rows):
         lines.append(f"| {metric} | {' | '.join(scored)} |\n" + "|---" * (len(scored) + 1) + "|\n")
-        mine = {(r["prior"], r["attribution"]): r for r in rows if r["metric"] == metric}
-        for prior in dict.fromkeys(prior for prior, _ in mine):
+        own = {(r["prior"], r["attribution"]): r for r in rows if r["metric"] == metric}
+        for prior in dict.fromkeys(prior for prior, _ in own):
             cells = [
-                _short(mine[prior, spec])
-                if (prior, spec) in mine and (metric, spec) != _ITSELF
+                _short(own[prior, spec])
+                if (prior, spec) in own and (metric, spec) != _ITSELF
                 else MISSING
                 for spec in scored
             ]
@@ -329,37 +340,38 @@ def _short(row: Mapping[str, Any]) -> str:
 
 
 def _references(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Where motif search was looked at: its scores beside those of networks."""
+    """Return the scores of motif search beside those of networks, in the study of motif search."""
     rows = [r for r in facts["references"] if r["prior"] in ("motif-scan", "gapped-kmers")]
     if "motif-search" not in facts["command"] or not rows:
         return ""
-    wanted = ("auroc", "motif-auprc")
     lines = [
         "Without a network (no seeds, so no test), beside the means of networks:\n\n",
         "| setting | metric | motif-scan | gapped-kmers | none | fourier |\n",
         "|---" * 6 + "|\n",
     ]
     for key, name in names.items():
-        for metric in wanted:
-            here = [r for r in rows if place(r) == key and r["metric"] == metric]
-            own = {r["prior"]: r["value"] for r in here}
-            mine = [r for r in facts["compared"] if place(r) == key and r["metric"] == metric]
-            if not mine:
-                continue
-            base = mine[0]["mean_baseline"]
-            values = [
-                own.get("motif-scan"),
-                own.get("gapped-kmers"),
-                base,
-                base + mine[0]["difference"],
+        for metric in ("auroc", "motif-auprc"):
+            here = [r for r in rows if setting_key(r) == key and r["metric"] == metric]
+            scores = {r["prior"]: r["value"] for r in here}
+            compared = [
+                r for r in facts["compared"] if setting_key(r) == key and r["metric"] == metric
             ]
-            told = [MISSING if value is None else fixed(value, 3) for value in values]
-            lines.append(f"| {name} | {metric} | {' | '.join(told)} |\n")
+            if not compared:
+                continue
+            baseline = compared[0]["mean_baseline"]
+            values = [
+                scores.get("motif-scan"),
+                scores.get("gapped-kmers"),
+                baseline,
+                baseline + compared[0]["difference"],
+            ]
+            texts = [MISSING if value is None else fixed(value, 3) for value in values]
+            lines.append(f"| {name} | {metric} | {' | '.join(texts)} |\n")
     return "".join([*lines, "\n"])
 
 
 def _edges(facts: Mapping[str, Any]) -> str:
-    """Effects on the penalty, exact, and the verdicts of trained models."""
+    """Return the exact effects on the penalty, and the verdicts on trained models."""
     edges = facts["edges"]
     if not edges:
         return ""
@@ -371,8 +383,8 @@ def _edges(facts: Mapping[str, Any]) -> str:
     ]
     for row in edges["effects"]:
         shares = [row[name] for name in ("end_cost", "wrap_gain", "jump_cost")]
-        told = [MISSING if s is None else f"{fixed(100 * s, 1, signed=True)}%" for s in shares]
-        lines.append(f"| `{row['prior']}` | {' | '.join(told)} |\n")
+        texts = [MISSING if share is None else percent(share) for share in shares]
+        lines.append(f"| `{row['prior']}` | {' | '.join(texts)} |\n")
     lines += [
         "\nTrained networks: difference in differences (places near the end less the middle, prior "
         "less baseline), sign-flip tests over seeds, Holm's method over the priors of a "
@@ -391,11 +403,11 @@ def _edges(facts: Mapping[str, Any]) -> str:
         )
     left = counted(len(edges["trained"]) - len(decided), "other test")
     lines.append(f"\nThe {left} are inconclusive.\n")
-    for one in edges["conclusions"]:
+    for row in edges["conclusions"]:
         lines.append(
-            f"\nOf the {one['tests']} tests of another boundary against `{one['default']}`, "
-            f"{len(one['better'])} call it better and {len(one['worse'])} worse. Advised: "
-            f"`{one['advised']}`.\n"
+            f"\nOf the {row['tests']} tests of another boundary against `{row['default']}`, "
+            f"{len(row['better'])} call it better and {len(row['worse'])} worse. Advised: "
+            f"`{row['advised']}`.\n"
         )
     return "".join([*lines, "\n"])
 
@@ -404,35 +416,34 @@ def write(runs: Path, only: Sequence[str] = ()) -> list[str]:
     """Gather facts from the folders that are there, draw figures, write the page.
 
     Args:
-        runs: with a run directory for each section.
+        runs: folder that holds a run directory for each section.
         only: names of the sections to gather; all if left out.
 
     Returns:
-        a line for every section.
+        A line for every section.
     """
     from findings_facts import facts_of
 
     FACTS.mkdir(exist_ok=True)
-    told = []
-    listed_ = tomllib.loads((HERE / "findings.toml").read_text(encoding="utf-8"))["sections"]
-    for section in listed_:
+    messages = []
+    for section in _declared_sections():
         name = section["run"]
         if only and name not in only:
             continue
         if not (runs / name / "results.csv").exists():
-            told.append(f"{name}: no finished run in {runs}; what was known stays")
+            messages.append(f"{name}: no finished run in {runs}; the earlier facts stay")
             continue
         facts = facts_of(runs / name, section.get("asks", _USUAL))
         text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
         (FACTS / f"{name}.json").write_text(text, encoding="utf-8")
         _draw(facts, section.get("asks", _USUAL)[0], FACTS / f"{name}.svg")
-        told.append(f"{name}: {digest(facts)}")
+        messages.append(f"{name}: {digest(facts)}")
     PAGE.write_text(page(), encoding="utf-8")
-    return told
+    return messages
 
 
-def _draw(facts: Mapping[str, Any], ask: Mapping[str, Any], path: Path) -> None:
-    rows = _of(facts["compared"], ask)
+def _draw(facts: Mapping[str, Any], comparison: Mapping[str, Any], path: Path) -> None:
+    rows = _compared(facts, comparison)
     names = setting_names(rows)
     first = facts["trends"][0] if facts["trends"] else None
     trends = [t for t in facts["trends"] if first and _sweep(t) == _sweep(first)]
@@ -448,8 +459,8 @@ def _sweep(row: Mapping[str, Any]) -> tuple[str, str]:
 def _with_values(
     rows: Sequence[Mapping[str, Any]], trend: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a sweep, each with the value of the option."""
-    settings = [tuple(row[c] for c in ("task", "dataset", "architecture")) for row in rows]
+    """Yield the rows of a sweep, each with the value of its option."""
+    settings = [tuple(row[c] for c in SETTING_COLUMNS) for row in rows]
     options = {setting[0]: task_options(setting[0]) for setting in settings}
     for swept in swept_tasks(list(dict.fromkeys(settings)), options):
         if (swept.option, swept.held) == _sweep(trend):

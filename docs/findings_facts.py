@@ -1,4 +1,4 @@
-"""What docs/findings.md needs of a run directory, as plain values: numbers and names, no prose."""
+"""Facts of a run directory for docs/findings.md, as plain values: numbers and names, no prose."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ _COMPARED = (
     "verdict",
 )
 _OWN_OPTIONS = ("--out", "--jobs", "--backend", "--scheduler")
-"""options of a command that say where and how fast, not what"""
+"""options of a command that decide where and how fast it runs, not what"""
 
 
-def facts_of(root: Path, asks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The facts of one finished run.
+def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the facts of a finished run.
 
     Args:
-        root: the run directory.
-        asks: each with a ``baseline`` and, if not all are meant, ``priors``.
+        root: run directory.
+        comparisons: comparisons, each with a ``baseline`` and, unless all are meant, ``priors``.
 
     Raises:
-        UserError: for a run that is not finished, or lacks a prior that is asked for.
+        UserError: if the run is not finished, or lacks a prior of a comparison.
     """
     run = load_run(root)
     statuses = Counter(str(record["status"]) for record in run.records.values())
     if len(run.records) < run.planned:
         raise UserError(f"{root}: {run.planned - len(run.records)} trials have not been run yet")
     known = list(dict.fromkeys(map(str, run.results["prior"])))
-    for ask in asks:
-        for spec in (ask["baseline"], *ask.get("priors", ())):
+    for comparison in comparisons:
+        for spec in (comparison["baseline"], *comparison.get("priors", ())):
             if spec not in known:
                 raise UserError(f"{root}: prior {spec!r} is not in this run")
     packages = run.environment["packages"]
@@ -75,7 +75,7 @@ def facts_of(root: Path, asks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "statuses": dict(sorted(statuses.items())),
         "minutes": round(sum(r["seconds"] for r in run.records.values()) / 60, 1),
         "packages": {name: packages[name] for name in ("priorbench", "torch")},
-        "compared": _compared(run, asks),
+        "compared": _compared(run, comparisons),
         "trends": _rounded(_trends(run)),
         "prices": _prices(run),
         "references": _references(run),
@@ -86,7 +86,7 @@ def facts_of(root: Path, asks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _command(text: str) -> str:
-    """The command without where its folder is and how many workers it had."""
+    """Return a command without the place of its folder and its number of workers."""
     words, kept = shlex.split(text), []
     while words:
         word = words.pop(0)
@@ -101,7 +101,7 @@ def _command(text: str) -> str:
 
 
 def _rounded(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain values, numbers to four digits, None for what is missing."""
+    """Return rows as plain values: numbers with four digits, None for what is missing."""
     return [
         {str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")
     ]
@@ -116,28 +116,28 @@ def _plain(value: Any) -> Any:
     return int(number) if number == int(number) else float(f"{number:.{_DIGITS}g}")
 
 
-def _compared(run: Run, asks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Primary comparisons with every baseline asked for, corrected for all priors of the run."""
-    found = []
-    for ask in asks:
-        claims = claims_of(run.study, ask["baseline"])
+def _compared(run: Run, comparisons: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return primary comparisons with every baseline, corrected for all priors of the run."""
+    tables = []
+    for comparison in comparisons:
+        claims = claims_of(run.study, comparison["baseline"])
         pairs = _primary_pairs(run, claims)
         table = compare_pairs(pairs, claims)
         table = table[table["family"] == PRIMARY]
-        wanted = ask.get("priors")
-        if wanted:
-            table = table[table["prior"].isin(wanted)]
-        elif ask["baseline"] != "none":
+        priors = comparison.get("priors")
+        if priors:
+            table = table[table["prior"].isin(priors)]
+        elif comparison["baseline"] != "none":
             table = table[table["prior"] != "none"]
-        found.append(table[list(_COMPARED)])
-    return _rounded(pd.concat(found, ignore_index=True))
+        tables.append(table[list(_COMPARED)])
+    return _rounded(pd.concat(tables, ignore_index=True))
 
 
 def _primary_pairs(run: Run, claims: DeclaredClaims) -> list[PairedRuns]:
-    """The runs' pairs on primary metrics; a family has no other members."""
-    wanted = set(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "metric"])
+    """Return the paired runs of primary metrics, which are all members of the family."""
+    primary = set(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "metric"])
     rows = run.results[
-        run.results["metric"].isin(wanted)
+        run.results["metric"].isin(primary)
         & run.results["attribution"].isin(["", claims.attribution])
     ]
     return paired_runs(rows, run.agreement(), claims.baseline)
@@ -146,19 +146,19 @@ def _primary_pairs(run: Run, claims: DeclaredClaims) -> list[PairedRuns]:
 def _trends(run: Run) -> pd.DataFrame:
     claims = claims_of(run.study)
     pairs = _primary_pairs(run, claims)
-    options = {spec: task_options(spec) for spec in dict.fromkeys(one.setting[0] for one in pairs)}
+    options = {spec: task_options(spec) for spec in dict.fromkeys(p.setting[0] for p in pairs)}
     return trends(pairs, options, claims)
 
 
 def _prices(run: Run) -> list[dict[str, Any]]:
-    """Time per step over that of none, mean over seeds and settings."""
+    """Return the time per step over that of none, a mean over seeds and settings, by prior."""
     rows = run.results[run.results["metric"] == "step-time-ratio"]
     means = rows[rows["stage"] == "evaluate"].groupby("prior", sort=False)["value"].mean()
     return [{"prior": str(prior), "ratio": _plain(value)} for prior, value in means.items()]
 
 
 def _references(run: Run) -> list[dict[str, Any]]:
-    """Scores without a network, on metrics that are primary somewhere."""
+    """Return the scores of references on metrics that are primary in some setting."""
     primary = set(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "metric"])
     rows = run.results[(run.results["stage"] == REFERENCE) & run.results["metric"].isin(primary)]
     rows = rows.drop_duplicates([*SETTING_COLUMNS, "prior", "metric"])
@@ -166,7 +166,7 @@ def _references(run: Run) -> list[dict[str, Any]]:
 
 
 def _explained(run: Run) -> list[dict[str, Any]]:
-    """Where several attributions were scored: the main metric of each axis under each of them."""
+    """Return the main metrics of attributions under each one scored; empty where only one was."""
     if len(run.attributions) < 2:
         return []
     main = [m.name for m in METRICS.values() if m.main and m.of_attribution and not m.optimised_for]
@@ -178,7 +178,7 @@ def _explained(run: Run) -> list[dict[str, Any]]:
 
 
 def _edges(run: Run) -> dict[str, Any]:
-    """The edge analysis of a run of task ``edges``; empty for others."""
+    """Return the edge analysis of a run of task ``edges``; empty for other runs."""
     if not any(str(task).split(":")[0] == "edges" for task in run.results["task"].unique()):
         return {}
     trained = trained_edges(run)
@@ -192,19 +192,19 @@ def _edges(run: Run) -> dict[str, Any]:
         "trained": _rounded(table.dropna(axis=1, how="all")),
         "conclusions": [
             {
-                "default": one.default,
-                "advised": one.advised,
-                "tests": one.tests,
-                "better": [list(pair) for pair in one.better],
-                "worse": [list(pair) for pair in one.worse],
+                "default": conclusion.default,
+                "advised": conclusion.advised,
+                "tests": conclusion.tests,
+                "better": [list(pair) for pair in conclusion.better],
+                "worse": [list(pair) for pair in conclusion.worse],
             }
-            for one in conclusions(effects, trained)
+            for conclusion in conclusions(effects, trained)
         ],
     }
 
 
 def _weights(run: Run) -> list[dict[str, Any]]:
-    """Weights that were chosen; empty where none were tuned."""
+    """Return the chosen weights; empty where none were tuned."""
     if run.tuning.empty:
         return []
     chosen = run.tuning[run.tuning["chosen"].astype(bool)]

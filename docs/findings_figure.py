@@ -1,4 +1,4 @@
-"""The figure of a section of docs/findings.md: gains over the baseline, with their intervals."""
+"""Figure of a section of docs/findings.md: gains over the baseline, with their intervals."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from priorbench.reports._figures import INK, LINE, SOFT, looks, style
+from priorbench.reports._shared.figures.colours import INK, LINE, SOFT, looks
+from priorbench.reports._shared.figures.style import style
 
+from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.metrics import METRICS
 
 _DECIDED = ("better", "worse")
@@ -17,7 +19,7 @@ Row = Mapping[str, Any]
 
 
 def gain(row: Row, column: str) -> float:
-    """A difference, turned so that more is better; NaN where there is none."""
+    """Return a difference with the sign at which more is better; NaN where there is none."""
     if row[column] is None:
         return float("nan")
     sign = -1.0 if METRICS[row["metric"]].higher_is_better is False else 1.0
@@ -30,8 +32,8 @@ def draw(rows: Sequence[Row], trends: Sequence[Row], names: Mapping[str, str], p
     Args:
         rows: comparisons with one baseline, of all settings.
         trends: rows of a sweep's tests; where there are some, gains are drawn along the option.
-        names: of the settings, by task, dataset and architecture joined with a space.
-        path: ending in .svg.
+        names: names of the settings, by :func:`setting_key`.
+        path: file to write, which ends in .svg.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -43,17 +45,17 @@ def draw(rows: Sequence[Row], trends: Sequence[Row], names: Mapping[str, str], p
         height = (
             _LINE_HEIGHT
             if sweep
-            else 0.9 + _ROW * len({(place(row), row["prior"]) for row in rows})
+            else 0.9 + _ROW * len({(setting_key(row), row["prior"]) for row in rows})
         )
         figure = Figure(figsize=(_PANEL * len(names_of_axes), height + 0.5), layout="constrained")
         columns = figure.subplots(1, len(names_of_axes), sharey=not sweep, squeeze=False)[0]
         for axes, name in zip(columns, names_of_axes, strict=True):
-            mine = [row for row in rows if row["axis"] == name]
-            metrics = ", ".join(dict.fromkeys(row["metric"] for row in mine))
+            own = [row for row in rows if row["axis"] == name]
+            metrics = ", ".join(dict.fromkeys(row["metric"] for row in own))
             if sweep:
-                _along(axes, mine, sweep, priors)
+                _draw_along_option(axes, own, sweep, priors)
             else:
-                _forest(axes, mine, names, priors)
+                _draw_forest(axes, own, names, priors)
             axes.set_title(f"{name}\n{metrics}", fontsize=8.5, color=INK)
             axes.tick_params(length=0, labelsize=7.5)
         figure.supxlabel(
@@ -72,15 +74,15 @@ def draw(rows: Sequence[Row], trends: Sequence[Row], names: Mapping[str, str], p
         figure.savefig(path, facecolor="white", metadata={"Date": None})
 
 
-def place(row: Row) -> str:
-    """Task, dataset and architecture of a row, as the key of its setting."""
-    return f"{row['task']} {row['dataset']} {row['architecture']}"
+def setting_key(row: Row) -> str:
+    """Return task, dataset and architecture of a row, joined with spaces."""
+    return " ".join(row[column] for column in SETTING_COLUMNS)
 
 
-def _forest(
+def _draw_forest(
     axes: Any, rows: Sequence[Row], names: Mapping[str, str], priors: Sequence[str]
 ) -> None:
-    """One line a setting and prior; filled where a difference was established."""
+    """Draw a line for every setting and prior; a filled mark is an established difference."""
     shapes, labels = looks(priors), []
     for y, row in enumerate(rows):
         colour, marker = shapes[row["prior"]]
@@ -95,7 +97,7 @@ def _forest(
             markerfacecolor=colour if row["verdict"] in _DECIDED else "white",
             linestyle="",
         )
-        name = names.get(place(row), "")
+        name = names.get(setting_key(row), "")
         labels.append(f"{name}  {row['prior']}" if len(names) > 1 else row["prior"])
     axes.axvline(0, color=SOFT, linewidth=0.9, zorder=0)
     axes.set_yticks(range(len(rows)), labels, parse_math=False)
@@ -104,19 +106,19 @@ def _forest(
     axes.locator_params(axis="x", nbins=4)
 
 
-def _along(axes: Any, rows: Sequence[Row], sweep: Row, priors: Sequence[str]) -> None:
-    """Gains over the values of the option, which are evenly spaced, as in the test."""
+def _draw_along_option(axes: Any, rows: Sequence[Row], sweep: Row, priors: Sequence[str]) -> None:
+    """Draw gains over the values of an option, which are evenly spaced, as in the test."""
     values = [float(text) for text in sweep["values"].split(" ")]
     shapes = looks(priors)
-    for beside, prior in zip(np.linspace(-0.12, 0.12, max(len(priors), 2)), priors, strict=False):
-        mine = sorted((row for row in rows if row["prior"] == prior), key=lambda row: row["value"])
-        x = np.array([values.index(row["value"]) for row in mine]) + beside
-        ends = np.array([[gain(row, "ci_low"), gain(row, "ci_high")] for row in mine])
+    for shift, prior in zip(np.linspace(-0.12, 0.12, max(len(priors), 2)), priors, strict=False):
+        own = sorted((row for row in rows if row["prior"] == prior), key=lambda row: row["value"])
+        x = np.array([values.index(row["value"]) for row in own]) + shift
+        ends = np.array([[gain(row, "ci_low"), gain(row, "ci_high")] for row in own])
         colour, marker = shapes[prior]
         axes.vlines(x, ends.min(axis=1), ends.max(axis=1), color=colour, linewidth=1)
         axes.plot(
             x,
-            [gain(row, "difference") for row in mine],
+            [gain(row, "difference") for row in own],
             marker=marker,
             markersize=4,
             linewidth=1,

@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: `make docs`. A test fails when they are stale."""
+"""Write the pages that are made from the code: `make docs`. A test fails when they are stale."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _table(options: list[docstrings.Option]) -> list[str]:
 
 
 def _prose(text: str) -> str:
-    """A line of a docstring as Markdown: formulae keep their underscores and asterisks."""
+    """Return a line of a docstring as Markdown: formulae keep their underscores and asterisks."""
     quoted = text.replace("``", "`").split("`")
     quoted[::2] = [re.sub(r"([_*])", r"\\\1", plain) for plain in quoted[::2]]
     return "`".join(quoted)
@@ -122,7 +122,7 @@ def _section(name: str, prior: Prior) -> list[str]:
 
 
 def priors_page() -> str:
-    """The text of docs/priors.md."""
+    """Return the text of docs/priors.md."""
     with (HERE / "prior-prices.csv").open(newline="") as file:
         prices = {row["prior"]: row for row in csv.DictReader(file)}
     priors = {name: load_prior(name) for name in registry.components("prior")}
@@ -132,11 +132,11 @@ def priors_page() -> str:
     for name, prior in priors.items():
         lines += _section(name, prior)
     titles = ("Every penalty", "Every penalty on gradients", "Every penalty on attributions")
-    seen: set[str] = set()
+    written: set[str] = set()
     for title, base in zip(titles, _SHARED, strict=True):
         lines += [f"## {title}", "", _about(base).replace("; override `penalty`", ""), ""]
-        lines += _table([o for o in docstrings.options(base) if o.name not in seen])
-        seen |= {o.name for o in docstrings.options(base)}
+        lines += _table([o for o in docstrings.options(base) if o.name not in written])
+        written |= {o.name for o in docstrings.options(base)}
     lines.append(_ATTRIBUTIONS)
     for name, method in METHODS.items():
         lines += [f"### {name}", "", _about(method), "", f"Source: {method.citation}.", ""]
@@ -186,7 +186,7 @@ _SCOPES = {
 
 
 def metrics_page() -> str:
-    """The text of docs/metrics.md."""
+    """Return the text of docs/metrics.md."""
     better = {True: "higher", False: "lower", None: "shown only"}
     bar = "\\|"
     rows = [

@@ -20,17 +20,14 @@ def write_report(directories: Sequence[Path], page: Path) -> None:
     Raises:
         UserError: if a directory holds no finished run, or runs cannot be joined.
     """
-    # found through an entry point by every command: plotting libraries are imported on use
-    from priorbench.components import registry
+    # every command finds this package through an entry point: plotting libraries wait for their use
     from priorbench.files import write_text
     from priorbench.results.finished_run import load_run
     from priorbench.results.joined_run import join
 
-    from ._page import assemble
+    from ._shared.page import assemble
 
-    run = join([load_run(directory) for directory in directories])
-    sections = [registry.load("report", name)() for name in registry.components("report")]
-    write_text(page, assemble(run, sorted(sections, key=lambda section: section.position)))
+    write_text(page, assemble(join([load_run(directory) for directory in directories])))
 
 
 def write_edges(
@@ -39,19 +36,19 @@ def write_edges(
     """Write edges.html, its figures as SVG and PNG, and its numbers as CSV.
 
     Args:
-        folder: is made if it is missing; files of the same names are replaced.
+        folder: folder to write to; it is made if missing, and files of the same names are replaced.
         priors: specs of priors that have a penalty on attributions.
-        length: of the window in bp.
-        run: a finished run of the task edges, for the part about trained models.
+        length: length of the window in bp.
+        run: directory of a finished run of the task edges, for the part about trained models.
 
     Returns:
-        the files, the page first.
+        The files, the page first.
 
     Raises:
-        UserError: for a window that is too short, a prior without such a penalty, or a run
-            that has nothing to say about windows of that length.
+        UserError: where the window is too short, a prior has no such penalty, or the run has no
+            windows of that length.
     """
-    from ._edges import write
+    from ._shared.edges.folder import write
 
     return write(folder, priors=priors, length=length, run=run)
 
@@ -61,8 +58,11 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
 
     Args:
         run: a finished run.
-        folder: is made if it is missing; files of the same names are replaced.
+        folder: folder to write to; it is made if missing, and files of the same names are replaced.
+
+    Returns:
+        The files, the table last.
     """
-    from ._export import write
+    from ._shared.figures.files import write
 
     return write(run, folder)

@@ -15,10 +15,13 @@ from priorbench.results.finished_run import Run
 from priorbench.statistics import smallest_p
 from priorbench.statistics.verdicts import ALPHA
 
-from ._figures import BLUE, INK, SOFT, style, to_svg
-from ._numbers import fixed, interval, p_value
-from ._page import render
-from ._tested import tested_rows
+from ._shared.figures.colours import BLUE, INK, SOFT
+from ._shared.figures.style import style
+from ._shared.figures.svg import to_svg
+from ._shared.numbers import fixed, interval, p_value
+from ._shared.page import render
+from ._shared.settings import ALPHA
+from ._shared.tests_table import tested_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +37,7 @@ class Across(Section):
     position: ClassVar[int] = 26
 
     def render(self, run: Run) -> str:
-        """See Section."""
+        """Return the table and the rank plots; empty for a single setting."""
         if run.across.empty:
             return ""
         rankings = rank_axes(run.comparisons)
@@ -65,7 +68,7 @@ def _more(row: Mapping[str, Any], places: int) -> dict[str, Any]:
 
 
 def _limits(ranking: AxisRanking) -> dict[str, Any]:
-    """Whether so many datasets can tell any two priors apart."""
+    """Return whether a number of datasets can distinguish any two priors."""
     count = len(ranking.priors)
     smallest = min(1.0, smallest_p(ranking.datasets) * count * (count - 1) / 2)
     friedman = p_value(ranking.ranking.friedman_p)
@@ -73,7 +76,7 @@ def _limits(ranking: AxisRanking) -> dict[str, Any]:
 
 
 def _rank_plot(ranking: AxisRanking) -> Markup:
-    """Average ranks on a line, best on the left; bars join what is not told apart."""
+    """Return average ranks on a line, best on the left; bars join what is not distinguished."""
     from matplotlib.figure import Figure
 
     ranks = ranking.ranking.ranks
@@ -102,7 +105,7 @@ def _rank_plot(ranking: AxisRanking) -> Markup:
                 zorder=3,
             )
         _label(axes, rows, len(bars))
-        return to_svg(figure, _told(ranking))
+        return to_svg(figure, _description(ranking))
 
 
 def _draw_bars(axes: Axes, bars: Any, ranks: Any) -> None:
@@ -131,11 +134,11 @@ def _label(axes: Axes, rows: int, bars: int) -> None:
     axes.spines["top"].set_visible(True)
 
 
-def _told(ranking: AxisRanking) -> str:
+def _description(ranking: AxisRanking) -> str:
     ranks = ranking.ranking.ranks
-    order = np.argsort(ranks, kind="stable")
-    told = ", ".join(f"{ranking.priors[arm]} {ranks[arm]:.2f}" for arm in order)
+    in_order = np.argsort(ranks, kind="stable")
+    averages = ", ".join(f"{ranking.priors[arm]} {ranks[arm]:.2f}" for arm in in_order)
     joined = "; ".join(
         " and ".join(ranking.priors[arm] for arm in group) for group in ranking.ranking.groups
     )
-    return f"Average ranks on {ranking.axis}: {told}. Not told apart: {joined or 'none'}"
+    return f"Average ranks on {ranking.axis}: {averages}. Not distinguished: {joined or 'none'}"

@@ -1,4 +1,4 @@
-"""The first thing on the page: which prior, what it buys, what it costs, how sure."""
+"""The answer at the top of the page: which prior to train with, its gains and costs, how sure."""
 
 from __future__ import annotations
 
@@ -7,40 +7,47 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from priorbench import Section
-from priorbench.comparison.advice import RULE, Advice
-from priorbench.comparison.standing import STANDINGS, PrimaryResult, PriorStanding
+from priorbench.comparison.advice import (
+    RULE,
+    STANDINGS,
+    Answer,
+    FailureCount,
+    PrimaryResult,
+    PriorStanding,
+)
+from priorbench.comparison.correction_families import correction_in_words
+from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.comparison.within_dataset import POWER
 from priorbench.results.finished_run import Run
-from priorbench.statistics import ALPHA, BETTER, HOLM, ClaimKind, approximate_runs, smallest_p
+from priorbench.statistics import ALPHA, BETTER, ClaimKind, approximate_runs, smallest_p
 
-from ._advice import advice, advice_for_all, ended, ended_in_all
-from ._numbers import MISSING, decimals_for, fixed, interval, p_value
-from ._page import render
-from ._settings import SIGNS, ComparedSetting, reach, settings_of
-
-_CORRECTIONS = {HOLM: "Holm’s method"}
+from ._shared.advice import advice, advice_for_all, failure_counts, total_failure_counts
+from ._shared.numbers import MISSING, decimals_for, fixed, interval, p_value
+from ._shared.page import render
+from ._shared.settings import ComparedSetting, reach, settings_of
+from ._shared.tests_table import detectable_text
 
 
 class TheAnswer(Section):
     """Three sentences made of verdicts, and what would change them.
 
-    For all datasets together, where there are several, then for each.
+    They are about all settings together, where there are several, then about each.
     """
 
     title: ClassVar[str] = "The answer"
     position: ClassVar[int] = 5
 
     def render(self, run: Run) -> str:
-        """See Section."""
-        found = settings_of(run)
-        cards = [_of_setting(run, setting) for setting in found]
+        """Return a card about all settings together, and a card about each."""
+        settings = settings_of(run)
+        cards = [_setting_card(run, setting) for setting in settings]
         return render(
             "answer",
             questions=dict.fromkeys(
                 part.study["question"] for part in run.parts.values() if part.study["question"]
             ),
-            joined=_joined(run, found),
-            together=_of_all(run, found, cards),
+            joined=_joined(run, settings),
+            together=_overall_card(run, settings, cards),
             cards=cards,
             rule=RULE,
             standings=STANDINGS,
@@ -48,146 +55,146 @@ class TheAnswer(Section):
         )
 
 
-def _joined(run: Run, found: Sequence[ComparedSetting]) -> Mapping[str, Any] | None:
-    """What must be known before numbers of several runs are read as one."""
+def _joined(run: Run, settings: Sequence[ComparedSetting]) -> Mapping[str, Any] | None:
+    """Return which trials and settings several runs share; None for a single run."""
     if len(run.parts) == 1:
         return None
     trials = sum(len(part.records) for part in run.parts.values())
     return {
         "runs": list(run.parts),
         "shared": trials - len(run.records),
-        "pooled": [setting.title for setting in found if len(setting.runs) > 1],
+        "pooled": [setting.title for setting in settings if len(setting.runs) > 1],
     }
 
 
-def _of_setting(run: Run, setting: ComparedSetting) -> dict[str, Any]:
-    trials = ended(setting)
-    found = advice(setting, trials)
+def _setting_card(run: Run, setting: ComparedSetting) -> dict[str, Any]:
+    counts = failure_counts(setting)
+    answer = advice(setting, counts)
     return {
-        **_card(found, trials),
+        **_card(answer, counts),
         "title": setting.title,
         "alone": len(setting.priors) == 1,
         "reach": reach(setting),
-        "edges": _edges(run, [setting]),
-        "undecided": [row for case in found.standings for row in _undecided(case)],
-        "visible": _visible(found.standings),
+        "edges": _priors_at_edges(run, [setting]),
+        "undecided": [row for standing in answer.cases for row in _undecided(standing)],
+        "detectable": _detectable(answer.cases),
     }
 
 
-def _of_all(
-    run: Run, found: Sequence[ComparedSetting], cards: Sequence[Mapping[str, Any]]
+def _overall_card(
+    run: Run, settings: Sequence[ComparedSetting], cards: Sequence[Mapping[str, Any]]
 ) -> Mapping[str, Any] | None:
-    """The card over all settings; None where there are not several that share a metric."""
-    answer = advice_for_all(run, found)
+    """Return the card over all settings; None where there are not several that share a metric."""
+    answer = advice_for_all(run, settings)
     if answer is None:
         return None
     rows = {(str(r["prior"]), str(r["metric"])): r for r in run.across.to_dict("records")}
-    case = answer.advised
-    against = [
-        (card["title"], [one["axis"] for one in other["losses"]])
+    advised = answer.case
+    worse_in = [
+        (card["title"], [loss["axis"] for loss in standing["losses"]])
         for card in cards
-        for other in card["every"]
-        if case and other["prior"] == case.prior and other["losses"]
+        for standing in card["every"]
+        if advised and standing["prior"] == advised.prior and standing["losses"]
     ]
-    return {
-        **_card(answer, ended_in_all(found)),
-        "settings": int(run.across["settings"].max()),
-        "datasets": int(run.across["datasets"].max()),
-        "reach_of_datasets": smallest_p(int(run.across["datasets"].max())) <= ALPHA,
-        "against": against,
-        "gained": [
+    gained = []
+    for gain in advised.gains if advised else []:
+        row = rows[gain.prior, gain.metric]
+        gained.append(
             {
-                "metric": one.metric,
-                "better_in": int(rows[one.prior, one.metric]["better_in"]),
-                "datasets": int(rows[one.prior, one.metric]["datasets"]),
-                "wilcoxon": p_value(float(rows[one.prior, one.metric]["p_wilcoxon"])),
+                "metric": gain.metric,
+                "better_in": int(row["better_in"]),
+                "datasets": int(row["datasets"]),
+                "wilcoxon": p_value(float(row["p_wilcoxon"])),
             }
-            for one in (case.gains if case else [])
-        ],
-        "edges": _edges(run, found),
+        )
+    datasets = int(run.across["datasets"].max())
+    return {
+        **_card(answer, total_failure_counts(settings)),
+        "settings": int(run.across["settings"].max()),
+        "datasets": datasets,
+        "reach_of_datasets": smallest_p(datasets) <= ALPHA,
+        "worse_in": worse_in,
+        "gained": gained,
+        "edges": _priors_at_edges(run, settings),
     }
 
 
-def _card(found: Advice, trials: Mapping[str, Any]) -> dict[str, Any]:
-    """What cards of one setting and of all have in common."""
-    every = [_told(case) for case in found.standings]
+def _card(answer: Answer, counts: Mapping[str, FailureCount]) -> dict[str, Any]:
+    """Return what the cards of one setting and of all have in common."""
+    every = [_standing(standing) for standing in answer.cases]
     return {
-        "answer": found,
-        "case": _told(found.advised) if found.advised else None,
-        "correction": _CORRECTIONS.get(found.correction, found.correction),
+        "answer": answer,
+        "case": _standing(answer.case) if answer.case else None,
+        "correction": correction_in_words(answer.correction),
         "alpha": p_value(ALPHA).rstrip("0"),
-        "largest": _largest(found),
+        "largest": _largest_p(answer),
         "every": every,
-        "others": [case for case in every if case["prior"] != found.prior],
-        "failures": [(prior, one) for prior, one in trials.items() if one.failed],
+        "others": [standing for standing in every if standing["prior"] != answer.prior],
+        "failures": [(prior, count) for prior, count in counts.items() if count.failed],
     }
 
 
-def _told(case: PriorStanding) -> dict[str, Any]:
+def _standing(standing: PriorStanding) -> dict[str, Any]:
     return {
-        "prior": case.prior,
-        "standing": case.kind,
-        "gains": [_finding(one) for one in case.gains],
-        "losses": [_finding(one) for one in case.losses],
-        "small": [_finding(one) for one in case.results if one.small_loss],
-        "predictions": [_finding(one) for one in case.predictions],
-        "undecided": [_finding(one) for one in case.undecided],
-        "price": fixed(case.price, 2) if math.isfinite(case.price) else "",
-        "ended": case.failures,
+        "prior": standing.prior,
+        "standing": standing.standing,
+        "gains": [_result(result) for result in standing.gains],
+        "losses": [_result(result) for result in standing.losses],
+        "small": [_result(result) for result in standing.findings if result.small_loss],
+        "predictions": [_result(result) for result in standing.predictions],
+        "undecided": [_result(result) for result in standing.undecided],
+        "price": fixed(standing.price, 2) if math.isfinite(standing.price) else "",
+        "ended": standing.ended,
     }
 
 
-def _finding(one: PrimaryResult) -> dict[str, Any]:
-    places = _places([one])
+def _result(result: PrimaryResult) -> dict[str, Any]:
+    places = _places(result)
     return {
-        "axis": one.axis,
-        "metric": one.metric,
-        "verdict": one.verdict,
-        "sign": SIGNS.get(one.verdict, ""),
-        "difference": fixed(one.difference, places, signed=True),
-        "interval": interval(one.low, one.high, places),
-        "margin": fixed(one.margin, places) if math.isfinite(one.margin) else "",
-        "small": one.small_loss,
+        "axis": result.axis,
+        "metric": result.metric,
+        "verdict": result.verdict,
+        "difference": fixed(result.difference, places, signed=True),
+        "interval": interval(result.low, result.high, places),
+        "margin": fixed(result.margin, places) if math.isfinite(result.margin) else "",
+        "small": result.small_loss,
     }
 
 
-def _places(findings: Iterable[PrimaryResult]) -> int:
-    return decimals_for([x for one in findings for x in (one.difference, one.margin)])
+def _places(result: PrimaryResult) -> int:
+    return decimals_for([result.difference, result.margin])
 
 
-def _largest(found: Advice) -> str:
-    """The largest adjusted p that the advice rests on, that of "no loss" included."""
-    case = found.advised
-    if case is None:
+def _largest_p(answer: Answer) -> str:
+    """Return the largest adjusted p that the advice rests on, those of "no loss" included."""
+    advised = answer.case
+    if advised is None:
         return ""
-    shown = [one.p_margin for one in case.predictions if one.no_loss and one.verdict != BETTER]
-    return p_value(max([*(one.p for one in case.gains), *shown]))
+    no_loss = [r.p_margin for r in advised.predictions if r.no_loss and r.verdict != BETTER]
+    return p_value(max([*(result.p for result in advised.gains), *no_loss]))
 
 
-def _edges(run: Run, found: Sequence[ComparedSetting]) -> list[str]:
-    """Priors whose chosen weight is the largest or the smallest that was tried, in some setting."""
+def _priors_at_edges(run: Run, settings: Sequence[ComparedSetting]) -> list[str]:
+    """Return priors whose chosen weight is the largest or the smallest tried in some setting."""
     table = run.tuning
     if table.empty:
         return []
-    keys = {(setting.task, setting.dataset, setting.architecture) for setting in found}
+    keys = {(setting.task, setting.dataset, setting.architecture) for setting in settings}
     at_edge = table[table["chosen"].astype(bool) & table["edge"].astype(bool)]
-    columns = [at_edge[name].astype(str) for name in ("task", "dataset", "architecture", "prior")]
+    columns = [at_edge[name].astype(str) for name in (*SETTING_COLUMNS, "prior")]
     return list(
         dict.fromkeys(prior for *key, prior in zip(*columns, strict=True) if tuple(key) in keys)
     )
 
 
-def _visible(cases: Iterable[PriorStanding]) -> list[Mapping[str, str]]:
-    """By metric, the smallest difference that was to be seen, over the priors."""
-    by_metric: dict[str, list[PrimaryResult]] = {}
-    for case in cases:
-        for one in case.results:
-            if math.isfinite(one.detectable):
-                by_metric.setdefault(one.metric, []).append(one)
-    return [
-        {"metric": metric, "span": _span([one.detectable for one in found])}
-        for metric, found in by_metric.items()
-    ]
+def _detectable(standings: Iterable[PriorStanding]) -> list[Mapping[str, str]]:
+    """Return by metric the smallest detectable difference, as a span over the priors."""
+    by_metric: dict[str, list[float]] = {}
+    for standing in standings:
+        for result in standing.findings:
+            if math.isfinite(result.detectable):
+                by_metric.setdefault(result.metric, []).append(result.detectable)
+    return [{"metric": metric, "span": _span(sizes)} for metric, sizes in by_metric.items()]
 
 
 def _span(values: list[float]) -> str:
@@ -196,24 +203,24 @@ def _span(values: list[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _undecided(case: PriorStanding) -> Iterable[Mapping[str, Any]]:
-    """What is open about a prior, and the seeds that would settle it."""
-    for one in case.undecided:
-        places = _places([one])
-        difference = ClaimKind(tests=max(one.tests, 1))
-        loss = ClaimKind(sides=1, tests=max(one.margin_tests, 1))
+def _undecided(standing: PriorStanding) -> Iterable[Mapping[str, Any]]:
+    """Yield the undecided comparisons of a prior, with the seeds that would settle each."""
+    for result in standing.undecided:
+        places = _places(result)
+        difference = ClaimKind(tests=max(result.tests, 1))
+        loss = ClaimKind(sides=1, tests=max(result.margin_tests, 1))
         yield {
-            "prior": case.prior,
-            "metric": one.metric,
-            "difference": fixed(one.difference, places, signed=True),
-            "visible": "none" if math.isinf(one.detectable) else fixed(one.detectable, places),
-            "seeds": _seeds(abs(one.difference), one.spread, difference),
-            "margin": fixed(one.margin, places),
-            "no_loss": _seeds(one.margin, one.spread, loss),
+            "prior": standing.prior,
+            "metric": result.metric,
+            "difference": fixed(result.difference, places, signed=True),
+            "detectable": detectable_text(result.detectable, places),
+            "seeds": _seeds_needed(abs(result.difference), result.spread, difference),
+            "margin": fixed(result.margin, places),
+            "no_loss": _seeds_needed(result.margin, result.spread, loss),
         }
 
 
-def _seeds(effect: float, spread: float, claim: ClaimKind) -> str:
+def _seeds_needed(effect: float, spread: float, claim: ClaimKind) -> str:
     if not (math.isfinite(effect) and spread > 0):
         return MISSING
     needed = approximate_runs(effect / spread, POWER, claim)

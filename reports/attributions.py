@@ -13,37 +13,41 @@ from priorbench.data.dataset import Dataset
 from priorbench.data.formats.encoding import decode
 from priorbench.results.finished_run import Run
 
-from ._examples import SHOWN, SequenceExample, SettingExamples, all_examples, typical_example
-from ._page import render
-from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
-from ._tracks import BANDS, TrackFigure, draw
+from ._shared.page import not_drawn, render
+from ._shared.sequences.attribution_figure import BANDS, TrackFigure, draw
+from ._shared.sequences.examples import (
+    MOST_POSITIONS,
+    SequenceExample,
+    SettingExamples,
+    all_examples,
+    typical_example,
+)
+from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 FEW_SETTINGS = 3
-"""a run of more has the typical sequence of each alone"""
+"""number of settings beyond which only the typical sequence of each is shown"""
 
 
 class Attributions(Section):
-    """Logos of one seed and strips of several, a track a prior, over the same positions."""
+    """Letters of one seed and strips of several, one track a prior, over the same positions."""
 
     title: ClassVar[str] = "Attributions"
     position: ClassVar[int] = 40
 
     def render(self, run: Run) -> str:
-        """See Section."""
-        found = settings_of(run)
-        few = len(found) <= FEW_SETTINGS
+        """Return the figures, setting by setting; empty if no trial finished."""
+        settings = settings_of(run)
+        few = len(settings) <= FEW_SETTINGS
         choose = all_examples if few else typical_example
         parts = [
             _setting(run, setting, examples)
-            for setting in found[:MANY_SETTINGS]
+            for setting in settings[:MANY_SETTINGS]
             if (examples := choose(run, setting)) is not None
         ]
         if not parts:
             return ""
         key = render("attributions_key", attribution=run.attributions[0], few=few)
-        rest = found[MANY_SETTINGS:]
-        more = [render("not_drawn", settings=rest, many=MANY_SETTINGS)] if rest else []
-        return Markup("").join([key, *parts, *more])
+        return Markup("").join([key, *parts, not_drawn(settings)])
 
 
 def _setting(run: Run, setting: ComparedSetting, examples: SettingExamples) -> Markup:
@@ -58,7 +62,7 @@ def _setting(run: Run, setting: ComparedSetting, examples: SettingExamples) -> M
         oracle=any(figure["oracle"] for figure in figures),
         bands=list(dict.fromkeys(name for figure in figures for name in figure["bands"])),
         length=dataset.length,
-        shown=SHOWN,
+        shown=MOST_POSITIONS,
         several=len(examples.seeds) > 1,
     )
 
@@ -66,7 +70,7 @@ def _setting(run: Run, setting: ComparedSetting, examples: SettingExamples) -> M
 def _figure(
     dataset: Dataset, setting: ComparedSetting, examples: SettingExamples, example: SequenceExample
 ) -> Mapping[str, Any]:
-    row = example.case.row
+    row = example.sequence.row
     codes = dataset.codes(dataset.attributed[[row]])[0]
     truth = dataset.truth[row] if dataset.truth is not None else None
     oracle = dataset.oracle[row] if dataset.oracle is not None else None
@@ -74,8 +78,9 @@ def _figure(
         oracle = None
     shown = set() if truth is None else set(truth[example.start : example.stop])
     label = (
-        f"Attributions ({' and '.join(example.case.names)}) of a test sequence of {setting.title}, "
-        f"positions {example.start} to {example.stop - 1}, under {', '.join(example.tracks)}; "
+        f"Attributions ({' and '.join(example.sequence.names)}) of a test sequence of "
+        f"{setting.title}, positions {example.start} to {example.stop - 1}, under "
+        f"{', '.join(example.tracks)}; "
         f"letters of seed {examples.lettered}, strips of seeds "
         f"{', '.join(map(str, examples.seeds))}. "
         f"Sequence: {decode(codes[example.start : example.stop])}"

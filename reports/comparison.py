@@ -1,4 +1,4 @@
-"""A table per dataset: every prior on every metric, with its difference to the baseline."""
+"""Tables of every prior on every metric, with its difference to the baseline."""
 
 from __future__ import annotations
 
@@ -16,13 +16,22 @@ from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.results.finished_run import Run
-from priorbench.statistics.verdicts import ALPHA
+from priorbench.statistics import WORSE
 
-from ._numbers import MISSING, counted, decimals_for, fixed, interval, listed, p_value
-from ._page import render
-from ._settings import SIGNS, ArmScores, ComparedSetting, reach, settings_of
+from ._shared.numbers import MISSING, counted, decimals_for, fixed, listed, p_value
+from ._shared.page import render
+from ._shared.settings import (
+    ALPHA,
+    ORACLE,
+    RANDOM,
+    ArmScores,
+    ComparedSetting,
+    reach,
+    settings_of,
+)
+from ._shared.tests_table import INTERVAL_METHODS, difference_cells
 
-_REFERENCES = {
+_REFERENCES = {  # role and meaning by name
     ORACLE: ("ceiling", "the known motif itself as attribution"),
     RANDOM: ("floor", "a random attribution; a predictor that knows only averages"),
     MOTIF_SCAN: (
@@ -36,33 +45,28 @@ _REFERENCES = {
 
 
 class Comparison(Section):
-    """Means, paired differences, intervals, p and verdicts."""
+    """Means, paired differences, intervals, p and verdicts, one table a setting."""
 
     title: ClassVar[str] = "Comparison"
     position: ClassVar[int] = 20
 
     def render(self, run: Run) -> str:
-        """See Section."""
-        found = settings_of(run)
-        metrics = {metric.name: metric for setting in found for metric in setting.all_metrics}
-        return Markup("").join(
-            [
-                *(_tables(setting) for setting in found),
-                render("glossary", metrics=list(metrics.values()), references=_named(found))
-                if metrics
-                else "",
-            ]
-        )
+        """Return the tables, setting by setting, and a glossary of their metrics."""
+        settings = settings_of(run)
+        return Markup("").join([*map(_tables, settings), _glossary(settings)])
 
 
-def _named(found: Sequence[ComparedSetting]) -> dict[str, str]:
-    """What the references of some settings are."""
-    names = {str(name) for setting in found for name in setting.references["prior"]}
-    return {name: meaning for name, (_, meaning) in _REFERENCES.items() if name in names}
+def _glossary(settings: Sequence[ComparedSetting]) -> Markup:
+    metrics = {metric.name: metric for setting in settings for metric in setting.all_metrics}
+    if not metrics:
+        return Markup("")
+    names = {str(name) for setting in settings for name in setting.references["prior"]}
+    meanings = {name: meaning for name, (_, meaning) in _REFERENCES.items() if name in names}
+    return render("glossary", metrics=list(metrics.values()), references=meanings)
 
 
 def _tables(setting: ComparedSetting) -> Markup:
-    """The main metrics in one table; all others folded, a table an axis."""
+    """Return the main metrics in one table, and all others folded, a table an axis."""
     others = [metric for metric in setting.all_metrics if not metric.main]
     return render(
         "comparison",
@@ -104,15 +108,16 @@ def _table(setting: ComparedSetting, metrics: Sequence[Metric]) -> dict[str, Any
 
 
 def _intervals(setting: ComparedSetting, metrics: Sequence[Metric]) -> str:
-    """Which interval was offered for what."""
+    """Return which kind of interval stands beside which metrics."""
     rows = setting.comparisons[setting.comparisons["metric"].isin([m.name for m in metrics])]
-    told = {"": "none", "paired t": "paired t, no test"}
-    rows = rows.assign(interval=rows["interval"].replace(told))
-    found = rows.groupby("interval", sort=False)["metric"].unique()
-    if len(found) < 2:
-        return "".join(found.index)
-    usual = max(found.index, key=lambda name: len(found[name]))
-    others = [f"{name} for {listed(list(found[name]))}" for name in found.index if name != usual]
+    rows = rows.assign(interval=rows["interval"].replace({"": "none", **INTERVAL_METHODS}))
+    by_kind = rows.groupby("interval", sort=False)["metric"].unique()
+    if len(by_kind) < 2:
+        return "".join(by_kind.index)
+    usual = max(by_kind.index, key=lambda kind: len(by_kind[kind]))
+    others = [
+        f"{kind} for {listed(list(by_kind[kind]))}" for kind in by_kind.index if kind != usual
+    ]
     return "; ".join([str(usual), *others])
 
 
@@ -150,24 +155,12 @@ def _why_missing(metric: Metric, failed: int) -> str:
 
 
 def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str, Any]:
-    verdict = row["verdict"]
-    if verdict:
-        remark = f"{SIGNS[verdict]} {verdict}"
-        if verdict == "worse" and row["p_equivalent_adjusted"] <= ALPHA:
-            remark += ", by less than the margin"
-    elif metric.higher_is_better is None:
-        remark = "not ranked"
-    else:
-        remark = "too few seeds: no p"
-    return {
-        "difference": fixed(row["difference"], places, signed=True),
-        "interval": interval(row["ci_low"], row["ci_high"], places),
-        "p": p_value(row["p_adjusted"]) if verdict else "",
-        "raw_p": p_value(row["p"]),
-        "verdict": verdict,
-        "remark": remark,
-        "missing": row["missing"],
-    }
+    cells = difference_cells(row, places)
+    if metric.higher_is_better is None and not row["verdict"]:
+        cells["remark"] = "not ranked"
+    elif row["verdict"] == WORSE and row["p_equivalent_adjusted"] <= ALPHA:
+        cells["remark"] += ", by less than the margin"
+    return {**cells, "unadjusted": p_value(row["p"]), "missing": row["missing"]}
 
 
 def _references(

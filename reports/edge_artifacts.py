@@ -1,4 +1,4 @@
-"""What happens to attributions near the ends of the window, by boundary of the Fourier penalty."""
+"""Effects on attributions near the ends of the window, by boundary of the Fourier penalty."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from priorbench.edges.penalty_effects import SHORTEST, effects_of
 from priorbench.edges.trained_models import trained_edges
 from priorbench.results.finished_run import Run
 
-from ._edge_page import FOURIER, body
-from ._page import render
+from ._shared.edges.page_body import FOURIER, body
+from ._shared.page import render
 
 _CONTROL = "tv"
 
@@ -27,7 +27,7 @@ class EdgeArtifacts(Section):
     position: ClassVar[int] = 45
 
     def render(self, run: Run) -> str:
-        """See Section."""
+        """Return the effects at every window length; empty for a run without a Fourier prior."""
         specs = fourier_specs(run.study["priors"])
         if not specs:
             return ""
@@ -35,7 +35,7 @@ class EdgeArtifacts(Section):
         priors = [(spec, registry.load_prior(spec)) for spec in [*specs, _CONTROL]]
         lengths = {dataset.length for dataset in run.datasets.values()}
         return Markup("").join(
-            body(effects_of(priors, length), [b for b in trained if b.length == length])
+            body(effects_of(priors, length), [s for s in trained if s.length == length])
             if length >= SHORTEST
             else render("edges_short", length=length, shortest=SHORTEST)
             for length in sorted(lengths)
@@ -43,6 +43,6 @@ class EdgeArtifacts(Section):
 
 
 def fourier_specs(priors: Sequence[str]) -> list[str]:
-    """The Fourier priors of a run, those inside compositions too, without repeats."""
+    """Return the Fourier priors among some specs, parts of compositions included, each once."""
     parts = [part for spec in priors for part, _ in split_composition(spec)]
     return list(dict.fromkeys(part for part in parts if split_spec(part)[0] == FOURIER))

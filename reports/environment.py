@@ -1,4 +1,4 @@
-"""What the run was made with, and the command that repeats it."""
+"""The machine and versions of a run, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from markupsafe import Markup
 from priorbench import Section
 from priorbench.results.finished_run import Run
 
-from ._page import render
+from ._shared.page import render
 
 _FACTS = {
     "python": "Python",
@@ -26,13 +26,13 @@ _FACTS = {
 
 
 class Environment(Section):
-    """Command, study, versions."""
+    """Command, study and versions of every run."""
 
     title: ClassVar[str] = "Environment and command"
     position: ClassVar[int] = 70
 
     def render(self, run: Run) -> str:
-        """See Section."""
+        """Return the command, the study and the versions, run by run."""
         return Markup("").join(
             _of_run(part, label if len(run.parts) > 1 else "") for label, part in run.parts.items()
         )

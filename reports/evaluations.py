@@ -1,4 +1,4 @@
-"""The same trials, explained in several ways: attribution trained on by attribution scored."""
+"""Scores of the same trials under several attributions: the trained one by the scored one."""
 
 from __future__ import annotations
 
@@ -12,75 +12,65 @@ from priorbench import Section
 from priorbench.components.metric import Metric
 from priorbench.results.finished_run import Run
 
-from ._numbers import MISSING, decimals_for, fixed, p_value
-from ._page import render
-from ._settings import ComparedSetting, settings_of
+from ._shared.numbers import decimals_for, fixed
+from ._shared.page import render
+from ._shared.settings import ComparedSetting, settings_of
+from ._shared.tests_table import difference_cells
 
 _RANKED = ("localisation", "stability", "faithfulness")
 
 
 class Evaluations(Section):
-    """A matrix a metric: priors, with what they were trained on, by the attribution scored."""
+    """One table a metric: priors, as they were trained, by the attribution that is scored."""
 
     title: ClassVar[str] = "Other attributions"
     position: ClassVar[int] = 35
 
     def render(self, run: Run) -> str:
-        """See Section."""
+        """Return the tables, setting by setting; empty where one attribution was scored."""
         if len(run.attributions) < 2:
             return ""
-        by_spec = {spec: settings_of(run, spec) for spec in run.attributions}
-        numbers = range(len(by_spec[run.attributions[0]]))
+        by_attribution = {spec: settings_of(run, spec) for spec in run.attributions}
+        numbers = range(len(by_attribution[run.attributions[0]]))
         trained = str(run.study["train_attribution"])
         return Markup("").join(
-            _matrices({spec: found[i] for spec, found in by_spec.items()}, trained) for i in numbers
+            _matrices({spec: settings[i] for spec, settings in by_attribution.items()}, trained)
+            for i in numbers
         )
 
 
-def _matrices(found: Mapping[str, ComparedSetting], trained: str) -> Markup:
-    first = next(iter(found.values()))
+def _matrices(by_attribution: Mapping[str, ComparedSetting], trained: str) -> Markup:
+    first = next(iter(by_attribution.values()))
     metrics = [m for m in first.metrics if m.axis in _RANKED and m.higher_is_better is not None]
     return render(
         "evaluations",
         setting=first,
-        attributions=list(found),
-        matrices=[{"metric": metric, "rows": _rows(found, metric)} for metric in metrics],
+        attributions=list(by_attribution),
+        matrices=[{"metric": metric, "rows": _rows(by_attribution, metric)} for metric in metrics],
         trained=trained,
     )
 
 
-def _rows(found: Mapping[str, ComparedSetting], metric: Metric) -> Sequence[Mapping[str, Any]]:
-    first = next(iter(found.values()))
+def _rows(
+    by_attribution: Mapping[str, ComparedSetting], metric: Metric
+) -> Sequence[Mapping[str, Any]]:
+    first = next(iter(by_attribution.values()))
     means = {
         (prior, spec): setting.arm(prior, metric).mean if prior in setting.priors else math.nan
-        for spec, setting in found.items()
+        for spec, setting in by_attribution.items()
         for prior in first.priors
     }
-    places = decimals_for([value for value in means.values() if math.isfinite(value)])
+    places = decimals_for(means.values())
     return [
         {
             "prior": prior,
             "cells": [
-                _cell(setting, prior, metric, (means[prior, spec], places))
-                for spec, setting in found.items()
+                {
+                    "mean": fixed(means[prior, spec], places),
+                    **difference_cells(setting.comparison(prior, metric), places),
+                }
+                for spec, setting in by_attribution.items()
             ],
         }
         for prior in first.priors
     ]
-
-
-def _cell(
-    setting: ComparedSetting, prior: str, metric: Metric, shown: tuple[float, int]
-) -> Mapping[str, str]:
-    mean, places = shown
-    cell = {"mean": fixed(mean, places) if math.isfinite(mean) else MISSING, "verdict": ""}
-    comparison = setting.comparison(prior, metric)
-    if comparison is None:
-        return cell
-    verdict = comparison["verdict"]
-    return {
-        **cell,
-        "difference": fixed(comparison["difference"], places, signed=True),
-        "p": p_value(comparison["p_adjusted"]) if verdict else "",
-        "verdict": verdict,
-    }

@@ -1,8 +1,9 @@
-"""Priors by axes: what each does to every primary metric, and what it costs."""
+"""Priors by axes: the effect of each on every primary metric, and its costs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from markupsafe import Markup
@@ -12,28 +13,29 @@ from priorbench.components.metric import Metric
 from priorbench.results.finished_run import Run
 from priorbench.statistics import BETTER, INCONCLUSIVE, WORSE
 
-from ._advice import advice, ended
-from ._numbers import MISSING, decimals_for, fixed, interval
-from ._page import render
-from ._settings import ComparedSetting, agrees_in_every_seed, reach, remark, settings_of
+from ._shared.advice import advice, failure_counts
+from ._shared.numbers import MISSING, decimals_for, fixed
+from ._shared.page import render
+from ._shared.settings import ComparedSetting, agrees_in_every_seed, reach, settings_of
+from ._shared.tests_table import difference_cells
 
 
 class Matrix(Section):
-    """One table a setting: a row a prior, a column a primary metric, then prices; what is open."""
+    """One table a setting: a row a prior, a column a primary metric, then costs; what is open."""
 
     title: ClassVar[str] = "Priors by axes"
     position: ClassVar[int] = 7
 
     def render(self, run: Run) -> str:
-        """See Section."""
-        found = [
+        """Return a table for every setting in which priors were compared."""
+        settings = [
             setting for setting in settings_of(run) if setting.primary and len(setting.priors) > 1
         ]
-        limits = {setting.title: reach(setting) for setting in found}
-        # what all datasets have in common is said once
+        limits = {setting.title: reach(setting) for setting in settings}
+        # what all settings have in common is said once
         common = next(iter(limits.values())) if len(set(limits.values())) == 1 else None
         parts = [render("limits", reach=common)] if common is not None else []
-        for setting in found:
+        for setting in settings:
             parts.append(_table(setting))
             if common is None:
                 parts.append(render("limits", reach=limits[setting.title]))
@@ -42,21 +44,21 @@ class Matrix(Section):
 
 
 def _table(setting: ComparedSetting) -> Markup:
-    trials = ended(setting)
-    found = advice(setting, trials)
+    counts = failure_counts(setting)
+    answer = advice(setting, counts)
     metrics = [metric for metric in setting.all_metrics if metric.name in setting.primary]
     prices = [metric for metric in setting.metrics if metric.axis == "cost"]
     places = {m.name: _places(setting, m) for m in (*metrics, *prices)}
-    standing = {case.prior: case.kind for case in found.standings}
+    standings = {case.prior: case.standing for case in answer.cases}
     rows = [
         {
             "prior": prior,
-            "weight": setting.weight(prior) if prior != found.baseline else "",
-            "standing": standing.get(prior, ""),
-            "advised": prior == found.prior,
+            "weight": setting.weight(prior) if prior != answer.baseline else "",
+            "standing": standings.get(prior, ""),
+            "advised": prior == answer.prior,
             "cells": [_cell(setting, prior, metric, places[metric.name]) for metric in metrics],
             "prices": [_price(setting, prior, metric, places[metric.name]) for metric in prices],
-            "ended": trials.get(prior),
+            "ended": counts.get(prior),
         }
         for prior in setting.priors
     ]
@@ -66,50 +68,51 @@ def _table(setting: ComparedSetting) -> Markup:
         metrics=metrics,
         prices=prices,
         rows=rows,
-        family=_family(setting),
-        answer=found,
+        family=setting.families[0].sentence if setting.families else "",
     )
 
 
 def _hints(setting: ComparedSetting) -> list[dict[str, Any]]:
-    """For every prior, inconclusive primary metrics on which all seeds point the same way."""
-    rows = []
-    for prior in setting.priors[1:]:
-        row: dict[str, Any] = {"prior": prior, BETTER: [], WORSE: []}
-        for metric, comparison in _judged(setting, prior):
-            open_still = comparison["verdict"] == INCONCLUSIVE and metric.name in setting.primary
-            if open_still and agrees_in_every_seed(comparison):
-                better = (comparison["difference"] > 0) == metric.higher_is_better
-                row[BETTER if better else WORSE].append(metric)
-        if row[BETTER] or row[WORSE]:
-            rows.append(row)
-    return rows
+    """Return inconclusive primary metrics on which all seeds agree in sign, prior by prior."""
+
+    def direction(metric: Metric, comparison: Mapping[str, Any]) -> str:
+        is_open = comparison["verdict"] == INCONCLUSIVE and metric.name in setting.primary
+        if not (is_open and agrees_in_every_seed(comparison)):
+            return ""
+        return BETTER if (comparison["difference"] > 0) == metric.higher_is_better else WORSE
+
+    return _by_direction(setting, direction)
 
 
 def _leads(setting: ComparedSetting) -> list[dict[str, Any]]:
-    """For every prior, exploratory metrics on which it is called better or worse, prices aside."""
+    """Return exploratory metrics with a verdict of better or worse, costs aside, prior by prior."""
+
+    def direction(metric: Metric, comparison: Mapping[str, Any]) -> str:
+        explored = metric.name not in setting.primary and metric.axis != "cost"
+        return str(comparison["verdict"]) if explored else ""
+
+    return _by_direction(setting, direction)
+
+
+def _by_direction(
+    setting: ComparedSetting, direction: Callable[[Metric, Mapping[str, Any]], str]
+) -> list[dict[str, Any]]:
+    """Return main metrics with a verdict by prior and direction; priors without any are left out.
+
+    Args:
+        setting: the setting.
+        direction: BETTER or WORSE for a metric and its comparison; anything else leaves it out.
+    """
     rows = []
     for prior in setting.priors[1:]:
         row: dict[str, Any] = {"prior": prior, BETTER: [], WORSE: []}
-        for metric, comparison in _judged(setting, prior):
-            explored = metric.name not in setting.primary and metric.axis != "cost"
-            if explored and comparison["verdict"] in (BETTER, WORSE):
-                row[comparison["verdict"]].append(metric)
+        for metric in setting.metrics:
+            comparison = setting.comparison(prior, metric)
+            if comparison is not None and comparison["verdict"]:
+                row.get(direction(metric, comparison), []).append(metric)
         if row[BETTER] or row[WORSE]:
             rows.append(row)
     return rows
-
-
-def _judged(setting: ComparedSetting, prior: str) -> Iterator[tuple[Metric, Mapping[str, Any]]]:
-    """What is shown at first sight and has a verdict, with its comparison."""
-    for metric in setting.metrics:
-        comparison = setting.comparison(prior, metric)
-        if comparison is not None and comparison["verdict"]:
-            yield metric, comparison
-
-
-def _family(setting: ComparedSetting) -> str:
-    return setting.families[0].sentence if setting.families else ""
 
 
 def _places(setting: ComparedSetting, metric: Metric) -> int:
@@ -118,34 +121,16 @@ def _places(setting: ComparedSetting, metric: Metric) -> int:
 
 
 def _cell(setting: ComparedSetting, prior: str, metric: Metric, places: int) -> Mapping[str, Any]:
-    """Effect, interval and verdict, and the number to sort by."""
+    """Return difference, interval and verdict, and the number that the table is sorted by."""
     if prior == setting.priors[0]:
-        return {"baseline": _mean(setting, prior, metric), "key": 0.0, "verdict": ""}
+        arm = setting.arm(prior, metric)
+        return {"baseline": fixed(arm.mean, decimals_for(arm.known)), "key": 0.0, "verdict": ""}
     row = setting.comparison(prior, metric)
     if row is None:
         return {"key": "", "verdict": "", "remark": MISSING, "difference": "", "interval": ""}
-    return {
-        "key": float(row["difference"]),
-        "verdict": row["verdict"],
-        "remark": remark(row["verdict"]),
-        "difference": fixed(row["difference"], places, signed=True),
-        "interval": interval(row["ci_low"], row["ci_high"], places),
-    }
-
-
-def _mean(setting: ComparedSetting, prior: str, metric: Metric) -> str:
-    values = _values(setting, prior, metric)
-    return fixed(sum(values) / len(values), decimals_for(values)) if values else MISSING
+    return {"key": float(row["difference"]), **difference_cells(row, places)}
 
 
 def _price(setting: ComparedSetting, prior: str, metric: Metric, places: int) -> Mapping[str, Any]:
-    values = _values(setting, prior, metric)
-    if not values:
-        return {"key": "", "text": MISSING}
-    mean = sum(values) / len(values)
-    return {"key": mean, "text": fixed(mean, places)}
-
-
-def _values(setting: ComparedSetting, prior: str, metric: Metric) -> Sequence[float]:
-    values: Sequence[float] = setting.arm(prior, metric).known.tolist()
-    return values
+    mean = setting.arm(prior, metric).mean
+    return {"key": mean if math.isfinite(mean) else "", "text": fixed(mean, places)}

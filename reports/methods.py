@@ -1,4 +1,4 @@
-"""Methods in words, with this run's numbers and what they cite, to be pasted into a paper."""
+"""Methods of a run as text with references, ready for a paper."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from priorbench.statistics import EXACT_UP_TO
 from priorbench.study.declared import PRIMARY
 from priorbench.study.trial import EVALUATE
 
-from . import _paper as paper
-from ._literature import Bibliography
-from ._numbers import listed
-from ._page import render
-from ._priors import described_priors
-from ._settings import ComparedSetting, reach, settings_of
+from ._shared import methods_text
+from ._shared.citations import Bibliography
+from ._shared.numbers import listed
+from ._shared.page import render
+from ._shared.prior_descriptions import described_priors
+from ._shared.settings import ComparedSetting, reach, settings_of
 
 FEW_DATASETS = 6
-"""more are summed up in words; all are in the table"""
+"""number of datasets beyond which the text describes all together; the table has each"""
 _INTERVAL_FROM, _IMPROVEMENT_FROM, _AGREEMENT_FROM = 6, 15, 3
-"""pairs from which intervals are those of the sign-flip test, the probability of improvement has
-one, and an agreement of seeds can be tested"""
+"""numbers of pairs from which intervals are those of the sign-flip test, the probability of
+improvement has an interval, and an agreement of seeds can be tested"""
 
 
 class Methods(Section):
-    """Text and references; tables of datasets and networks; what to keep in mind."""
+    """Text and references; tables of datasets and networks; limits of the methods."""
 
     title: ClassVar[str] = "Methods"
     position: ClassVar[int] = 60
 
     def render(self, run: Run) -> str:
-        """See Section."""
+        """Return text, references and tables; what several runs have in common stands once."""
         works = Bibliography()
         several = len(run.parts) > 1
         parts = [_part(part, label if several else "", works) for label, part in run.parts.items()]
-        found = settings_of(run)
+        settings = settings_of(run)
         tested = render(
             "methods_tested",
             study=run.study,
             several=several,
             priors=run.study["priors"][1:],
-            ended=paper.ended_of(run),
+            counts=methods_text.trial_counts_of(run),
             cite=works.cite,
-            **_statistics(run, found),
+            **_statistics(run, settings),
         )
         return render(
             "methods",
@@ -54,13 +54,13 @@ class Methods(Section):
             tested=tested,
             several=several,
             references=works.references,
-            pairs=_pairs(found),
+            pairs=_pairs(settings),
         )
 
 
 def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
-    """What is told of every run by itself: data, networks, training, weights."""
-    data, networks = paper.data_of(run), paper.networks_of(run)
+    """Return what is said of every run by itself: data, networks, training, weights."""
+    data, networks = methods_text.data_of(run), methods_text.networks_of(run)
     notes = run.environment.get("notes", {})
     text = render(
         "methods_made",
@@ -68,19 +68,19 @@ def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
         study=run.study,
         few=len(data) <= FEW_DATASETS,
         data=data,
-        tasks=paper.tasks_of(run, data),
+        tasks=methods_text.tasks_of(run, data),
         networks=networks,
-        trainings=paper.trainings_of(run),
-        epochs=paper.epochs_of(run),
-        at_once=paper.at_once_of(run),
-        ended=paper.ended_of(run),
+        trainings=methods_text.trainings_of(run),
+        epochs=methods_text.epochs_of(run),
+        ensembles=methods_text.ensembles_of(run),
+        counts=methods_text.trial_counts_of(run),
         priors=described_priors(run, settings_of(run))[1:],
-        seen=paper.seen_of(run),
-        attributions=paper.attributions_of(run.attributions),
+        penalised=methods_text.penalised_attributions_of(run),
+        attributions=methods_text.scored_attributions_of(run),
         version=priorbench.__version__,
         environment=run.environment,
         cite=works.cite,
-        cited=works.cite_component,
+        cite_component=works.cite_component,
     )
     return {
         "label": label,
@@ -91,16 +91,18 @@ def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
     }
 
 
-def _pairs(found: Sequence[ComparedSetting]) -> list[int]:
-    """Numbers of paired seeds of the settings, ascending."""
-    return sorted({limits.n for setting in found if (limits := reach(setting)) is not None})
+def _pairs(settings: Sequence[ComparedSetting]) -> list[int]:
+    """Return the numbers of paired seeds of some settings, ascending."""
+    return sorted({limits.n for setting in settings if (limits := reach(setting)) is not None})
 
 
-def _statistics(run: Run, found: Sequence[ComparedSetting]) -> Mapping[str, Any]:
-    pairs = _pairs(found)
+def _statistics(run: Run, settings: Sequence[ComparedSetting]) -> Mapping[str, Any]:
+    pairs = _pairs(settings)
     compared = run.comparisons
     primary = compared[compared["family"] == PRIMARY] if len(compared) else compared
-    tests = sorted({limits.tests for b in found if (limits := reach(b)) is not None and b.primary})
+    tests = sorted(
+        {limits.tests for s in settings if (limits := reach(s)) is not None and s.primary}
+    )
     declared = {
         axis: list(dict.fromkeys(rows["metric"]))
         for axis, rows in primary.groupby("axis", sort=False)
@@ -109,7 +111,6 @@ def _statistics(run: Run, found: Sequence[ComparedSetting]) -> Mapping[str, Any]
     return {
         "pairs": pairs,
         "exact": bool(pairs) and pairs[-1] <= EXACT_UP_TO,
-        "monte_carlo": bool(pairs) and pairs[-1] > EXACT_UP_TO,
         "tests": tests,
         "declared": declared,
         "metrics": metrics,
@@ -130,9 +131,9 @@ def _across(run: Run) -> Mapping[str, int] | None:
 
 
 def _margins(run: Run) -> str:
-    """What is declared and was measured."""
+    """Return the declared margins of metrics that were measured, in words."""
     measured = set(run.results.loc[run.results["stage"] == EVALUATE, "metric"])
-    found = [f"{m:g} in {name}" for name, m in run.study["margins"].items() if name in measured]
+    margins = [f"{m:g} in {name}" for name, m in run.study["margins"].items() if name in measured]
     if any(METRICS[name].loss for name in measured if name in METRICS):
-        found.append(f"{100 * run.study['loss_margin']:g}% of the baseline’s value in losses")
-    return listed(found) if found else ""
+        margins.append(f"{100 * run.study['loss_margin']:g}% of the baseline’s value in losses")
+    return listed(margins) if margins else ""

@@ -1,7 +1,8 @@
-"""Motifs that TF-MoDISco found in the attributions, where a run has looked for them."""
+"""Motifs that TF-MoDISco discovered in the attributions, where a run searched for them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,107 +16,111 @@ from priorbench.metrics.motif_set import FoundMotif, MotifSet
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
-from ._figures import BASE_COLOURS, INK, SOFT, style, to_svg
-from ._numbers import MISSING, exact_p
-from ._page import render
-from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
+from ._shared.figures.colours import BASE_COLOURS, INK, SOFT
+from ._shared.figures.style import spec_lines, style
+from ._shared.figures.svg import to_svg
+from ._shared.numbers import MISSING, exact_p
+from ._shared.page import not_drawn, render
+from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _Matrices = Mapping[str, NDArray[np.float64]]
 _SEEDS, _LISTED, _LOGOS = 20, 20, 3
-"""at most so many seeds are read, known motifs listed, and logos drawn a prior"""
+"""largest numbers of seeds that are read, of known motifs that are listed, of logos of a prior"""
 _COLUMN, _ROW = 2.5, 1.15  # inches
 _BITS = 2.0
 
 
 class Motifs(Section):
-    """A table of the known motifs found, and logos of one seed."""
+    """A table of the known motifs that were discovered, and logos of one seed."""
 
     title: ClassVar[str] = "Discovered motifs"
     position: ClassVar[int] = 42
 
     def render(self, run: Run) -> str:
-        """See Section."""
+        """Return a table and logos, setting by setting; empty for a run without discovery."""
         if not run.study.get("discovery"):
             return ""
-        found = settings_of(run)
-        parts = [part for setting in found[:MANY_SETTINGS] if (part := _setting(run, setting))]
+        settings = settings_of(run)
+        parts = [part for setting in settings[:MANY_SETTINGS] if (part := _setting(run, setting))]
         if not parts:
             return ""
-        parts.insert(0, render("motifs_key", logos=_LOGOS))
-        rest = found[MANY_SETTINGS:]
-        more = [render("not_drawn", settings=rest, many=MANY_SETTINGS)] if rest else []
-        return Markup("").join([*parts, *more])
+        key = render("motifs_key", logos=_LOGOS)
+        return Markup("").join([key, *parts, not_drawn(settings)])
 
 
 def discovered(run: Run, setting: ComparedSetting) -> dict[str, dict[int, MotifSet]]:
-    """What was found, by prior and seed, in the lowest seeds; failed trials are left out."""
+    """Return the motifs of the lowest seeds by prior and seed; failed trials are left out."""
     rows = setting.rows[
         (setting.rows["status"] == DONE) & setting.rows["seed"].isin(setting.seeds[:_SEEDS])
     ]
-    found: dict[str, dict[int, MotifSet]] = {prior: {} for prior in setting.priors}
+    sets: dict[str, dict[int, MotifSet]] = {prior: {} for prior in setting.priors}
     for row in rows.drop_duplicates("trial").to_dict("records"):
         motifs = run.motifs(str(row["trial"]))
         if motifs is not None:
-            found[str(row["prior"])][int(row["seed"])] = motifs
-    return found
+            sets[str(row["prior"])][int(row["seed"])] = motifs
+    return sets
 
 
-def chosen_seed(found: Mapping[str, Mapping[int, MotifSet]]) -> int | None:
-    """The seed whose logos are drawn: the lowest of those that most priors have; None if none."""
-    counts: dict[int, int] = {}
-    for sets in found.values():
-        for seed in sets:
-            counts[seed] = counts.get(seed, 0) + 1
+def chosen_seed(sets: Mapping[str, Mapping[int, MotifSet]]) -> int | None:
+    """Return the seed whose logos are drawn: the lowest of those that most priors have.
+
+    Args:
+        sets: discovered motifs by prior and seed; the result is None if there are none.
+    """
+    counts = Counter(seed for of_prior in sets.values() for seed in of_prior)
     return min(counts, key=lambda seed: (-counts[seed], seed)) if counts else None
 
 
 def _setting(run: Run, setting: ComparedSetting) -> Markup:
     dataset = run.datasets.get(setting.key)
-    found = discovered(run, setting)
-    seed = chosen_seed(found)
+    all_sets = discovered(run, setting)
+    seed = chosen_seed(all_sets)
     if dataset is None or seed is None:
         return Markup("")
     known = dataset.motifs or dataset.database
-    by_prior = {prior: recovered(sets, known) for prior, sets in found.items()}
+    by_prior = {prior: recovered(sets, known) for prior, sets in all_sets.items()}
     names = _listed(known, by_prior)
-    sets = {prior: of_seed[seed] for prior, of_seed in found.items() if seed in of_seed}
+    drawn = {prior: of_seed[seed] for prior, of_seed in all_sets.items() if seed in of_seed}
     return render(
         "motifs",
         setting=setting,
         names=names,
         more=len(known) - len(names),
         true=bool(dataset.motifs),
-        rows=[_row(prior, by_prior[prior], names, found[prior]) for prior in setting.priors],
+        rows=[_row(prior, by_prior[prior], names, all_sets[prior]) for prior in setting.priors],
         seed=seed,
         seeds=min(len(setting.seeds), _SEEDS),
         all_seeds=len(setting.seeds),
-        svg=_draw(sets, known, setting, seed) if any(one.motifs for one in sets.values()) else "",
+        svg=_draw(drawn, known, setting, seed) if any(s.motifs for s in drawn.values()) else "",
     )
 
 
 def _listed(known: _Matrices, by_prior: Mapping[str, Sequence[MotifRecovery]]) -> list[str]:
-    """All known motifs, or, of a database of many, those that some trial found."""
+    """Return all known motifs, or, of many, those that were discovered most often."""
     if len(known) <= _LISTED:
         return list(known)
-    best = dict.fromkeys(known, 0)
-    for found in by_prior.values():
-        for one in found:
-            best[one.motif] += len(one.seeds)
-    often = sorted((name for name in known if best[name]), key=lambda name: -best[name])
+    trials = dict.fromkeys(known, 0)
+    for recoveries in by_prior.values():
+        for recovery in recoveries:
+            trials[recovery.motif] += len(recovery.seeds)
+    often = sorted((name for name in known if trials[name]), key=lambda name: -trials[name])
     return often[:_LISTED]
 
 
 def _row(
-    prior: str, found: Sequence[MotifRecovery], names: Sequence[str], sets: Mapping[int, MotifSet]
+    prior: str,
+    recoveries: Sequence[MotifRecovery],
+    names: Sequence[str],
+    sets: Mapping[int, MotifSet],
 ) -> dict[str, Any]:
-    by_name = {one.motif: one for one in found}
+    by_name = {recovery.motif: recovery for recovery in recoveries}
     return {
         "prior": prior,
         "seeds": len(sets),
-        "motifs": f"{np.mean([len(one.motifs) for one in sets.values()]):.1f}" if sets else MISSING,
+        "motifs": f"{np.mean([len(s.motifs) for s in sets.values()]):.1f}" if sets else MISSING,
         "cells": [
             {"count": len(by_name[name].seeds), "q": _q_text(by_name[name].smallest_q)}
             for name in names
@@ -130,30 +135,31 @@ def _q_text(q: float) -> str:
 def _draw(
     sets: Mapping[str, MotifSet], known: _Matrices, setting: ComparedSetting, seed: int
 ) -> Markup:
-    """A row a prior: the motifs of most seqlets, with what they match."""
+    """Return a row of logos for every prior: the motifs of most seqlets, with what they match."""
     from matplotlib.figure import Figure
 
-    told = []
+    descriptions = []
     with style():
         figure = Figure(figsize=(_COLUMN * (_LOGOS + 0.4), _ROW * len(sets)), layout="constrained")
         grid = figure.subplots(len(sets), _LOGOS, squeeze=False)
-        for row, (prior, found) in zip(grid, sets.items(), strict=True):
-            matches = best_matches(found, known)
-            shown = list(zip(found.motifs, matches, strict=True))[:_LOGOS]
+        for row, (prior, motifs) in zip(grid, sets.items(), strict=True):
+            matches = best_matches(motifs, known)
+            shown = list(zip(motifs.motifs, matches, strict=True))[:_LOGOS]
             for axes, (motif, match) in zip(row, shown, strict=False):
                 _logo(axes, motif, match)
             for axes in row[len(shown) :]:
                 axes.axis("off")
             _name(row[0], prior, empty=not shown)
             names = ", ".join(match.motif if match.matches else "unknown" for _, match in shown)
-            told.append(f"{prior}: {names or 'nothing'}")
-        return to_svg(figure, f"Motifs found in seed {seed} of {setting.title}; {'; '.join(told)}")
+            descriptions.append(f"{prior}: {names or 'nothing'}")
+        return to_svg(
+            figure, f"Motifs found in seed {seed} of {setting.title}; {'; '.join(descriptions)}"
+        )
 
 
 def _name(axes: Axes, prior: str, *, empty: bool) -> None:
-    text = prior.replace(":", "\n").replace("+", "\n+") + ("\nnothing found" if empty else "")
     axes.annotate(
-        text,
+        spec_lines(prior) + ("\nnothing found" if empty else ""),
         (-0.16, 0.5),
         xycoords="axes fraction",
         ha="right",
@@ -180,7 +186,13 @@ def _logo(axes: Axes, motif: FoundMotif, match: BestMatch) -> None:
 
 
 def information(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(4, width) heights of letters in bits: p (2 + sum p log2 p) (Schneider & Stephens 1990)."""
+    """Return (4, width) heights of letters in bits: p (2 + sum p log2 p).
+
+    The formula is that of Schneider & Stephens 1990, for a uniform background.
+
+    Args:
+        matrix: (4, width) probabilities.
+    """
     logs = np.log2(matrix, where=matrix > 0, out=np.zeros_like(matrix))
     heights: NDArray[np.float64] = matrix * (_BITS + (matrix * logs).sum(axis=0))
     return heights

@@ -1,4 +1,4 @@
-"""What was compared: how much of what ran, every prior with its weight, and what varied."""
+"""What was compared: the trials, every prior with its weight, and what varied between seeds."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, ClassVar
 from priorbench import Section
 from priorbench.results.finished_run import Run
 
-from ._page import render
-from ._priors import described_priors
-from ._settings import settings_of
+from ._shared.page import render
+from ._shared.prior_descriptions import described_priors
+from ._shared.settings import settings_of
 
 
 class Overview(Section):
-    """Counts, a table of priors, and what the seeds stand for."""
+    """Numbers of trials, a table of priors, and what differs between seeds."""
 
     title: ClassVar[str] = "What was compared"
     position: ClassVar[int] = 10
 
     def render(self, run: Run) -> str:
-        """See Section."""
+        """Return the numbers and tables of a run."""
         return render(
             "overview",
             study=run.study,
-            runs=[_ran(label, part) for label, part in run.parts.items()],
+            runs=[_row(label, part) for label, part in run.parts.items()],
             datasets=sorted(run.datasets),
             priors=described_priors(run, settings_of(run)),
             statuses=_statuses(run),
@@ -33,8 +33,7 @@ class Overview(Section):
         )
 
 
-def _ran(label: str, run: Run) -> dict[str, Any]:
-    """One of the runs of a page."""
+def _row(label: str, run: Run) -> dict[str, Any]:
     return {
         "label": label,
         "name": run.study["name"],

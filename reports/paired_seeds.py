@@ -1,4 +1,4 @@
-"""Every seed under every prior, metric by metric."""
+"""Scores of every seed under every prior, metric by metric."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from priorbench.components.metric import Metric
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.results.finished_run import Run
 
-from ._figures import INK, SEED_COLOURS, SOFT, VERMILION, style, to_svg
-from ._numbers import decimals_for, fixed
-from ._page import render
-from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
+from ._shared.figures.colours import INK, SEED_COLOURS, SOFT, VERMILION
+from ._shared.figures.style import pale_grid, spec_lines, style
+from ._shared.figures.svg import to_svg
+from ._shared.numbers import decimals_for, fixed
+from ._shared.page import render
+from ._shared.settings import MANY_SETTINGS, ORACLE, RANDOM, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _WIDTH, _HEIGHT = 3.7, 2.4  # inches
 _REFERENCE_ROOM = 0.6
-"""how far from the seeds a reference is drawn to scale, in heights of the panel"""
+"""largest distance of a reference that is drawn to scale from the seeds, in heights of the panel"""
 
 
 class PairedSeeds(Section):
@@ -34,26 +36,25 @@ class PairedSeeds(Section):
     position: ClassVar[int] = 30
 
     def render(self, run: Run) -> str:
-        """See Section."""
-        found = settings_of(run)
+        """Return the panels, setting by setting."""
+        settings = settings_of(run)
+        few = len(settings) <= MANY_SETTINGS
         return Markup("").join(
             render(
                 "paired_seeds",
                 setting=setting,
-                few=len(found) <= MANY_SETTINGS,
-                panels=[
-                    p for metric in _drawn(setting, len(found)) if (p := _panel(setting, metric))
-                ],
+                few=few,
+                panels=[p for metric in _drawn(setting, few) if (p := _panel(setting, metric))],
                 seeds=list(zip(setting.seeds, _colours(setting), strict=True)),
                 coloured=_coloured(setting),
             )
-            for setting in found
+            for setting in settings
         )
 
 
-def _drawn(setting: ComparedSetting, count: int) -> Sequence[Metric]:
-    """What has a panel: in a run of many settings, what was declared to matter."""
-    if count <= MANY_SETTINGS:
+def _drawn(setting: ComparedSetting, few: bool) -> Sequence[Metric]:
+    """Return the metrics with a panel: the main ones, or in a run of many settings the primary."""
+    if few:
         return setting.metrics
     return [metric for metric in setting.all_metrics if metric.name in setting.primary]
 
@@ -68,7 +69,7 @@ def _coloured(setting: ComparedSetting) -> bool:
 
 
 def _panel(setting: ComparedSetting, metric: Metric) -> dict[str, Any] | None:
-    """A figure and its caption, or None where no trial has a value."""
+    """Return a metric with its figure; None where no trial has a value."""
     from matplotlib.figure import Figure
 
     scores = setting.scores(metric).dropna(subset="value")
@@ -79,7 +80,7 @@ def _panel(setting: ComparedSetting, metric: Metric) -> dict[str, Any] | None:
         for name in (ORACLE, RANDOM)
         if math.isfinite(value := setting.reference(name, metric))
     }
-    names = [prior.replace(":", "\n").replace("+", "\n+") for prior in setting.priors]
+    names = [spec_lines(prior) for prior in setting.priors]
     with style():
         figure = Figure(figsize=(_WIDTH, _HEIGHT + _name_height(names)), layout="constrained")
         axes = figure.subplots()
@@ -91,12 +92,12 @@ def _panel(setting: ComparedSetting, metric: Metric) -> dict[str, Any] | None:
 
 
 def _draw(axes: Axes, scores: pd.DataFrame, setting: ComparedSetting) -> None:
-    # positions instead of names: the axis must show priors that have no value here, too
+    # positions instead of names: the axis also shows priors without a value
     placed = scores.assign(x=scores["prior"].map(list(setting.priors).index))
     colours = dict(zip(setting.seeds, _colours(setting), strict=True))
-    # seaborn takes a second for what is fifty lines here
-    for seed, runs in placed.groupby("seed"):
-        (line,) = axes.plot(runs["x"], runs["value"], "o-", ms=4.5, mew=0, lw=0.9, alpha=0.85)
+    # seaborn takes a second for these lines
+    for seed, trials in placed.groupby("seed"):
+        (line,) = axes.plot(trials["x"], trials["value"], "o-", ms=4.5, mew=0, lw=0.9, alpha=0.85)
         line.set_color(colours[int(str(seed))])
     means = placed.groupby("x")["value"].mean()
     axes.hlines(means, means.index - 0.3, means.index + 0.3, color=INK, linewidth=2, zorder=1.5)
@@ -105,7 +106,7 @@ def _draw(axes: Axes, scores: pd.DataFrame, setting: ComparedSetting) -> None:
 
 
 def _draw_references(axes: Axes, references: Mapping[str, float], places: int) -> None:
-    """Dashed lines, or notes at the edge where a line would squash the seeds together."""
+    """Draw dashed lines, or notes at the edge where a line would squash the seeds together."""
     low, high = axes.get_ylim()
     room = _REFERENCE_ROOM * (high - low)
     near = {n: v for n, v in references.items() if low - room <= v <= high + room}
@@ -134,13 +135,13 @@ def _crowded(names: Sequence[str]) -> bool:
 
 
 def _name_height(names: Sequence[str]) -> float:
-    """Inches that turned names need below the panel."""
+    """Return the height in inches that turned names need below the panel."""
     longest = max(len(line) for name in names for line in name.split("\n"))
     return 0.05 * longest if _crowded(names) else 0.0
 
 
 def _label(axes: Axes, names: Sequence[str]) -> None:
-    # a name is the user's: a dollar in it is no formula
+    # a dollar in a user's name is no formula
     axes.set_xticks(range(len(names)), names, parse_math=False)
     if _crowded(names):
         for text in axes.get_xticklabels():
@@ -148,9 +149,7 @@ def _label(axes: Axes, names: Sequence[str]) -> None:
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_xlabel("")
     axes.set_ylabel("")
-    axes.tick_params(length=0)
-    axes.grid(axis="y", color="#eceff2", linewidth=0.8)
-    axes.set_axisbelow(True)
+    pale_grid(axes)
 
 
 def _description(
@@ -158,6 +157,6 @@ def _description(
 ) -> str:
     means = scores.groupby("prior", sort=False)["value"].mean()
     places = decimals_for(means)
-    told = [f"{prior} {fixed(mean, places)}" for prior, mean in means.items()]
-    told += [f"{name} reference {fixed(value, places)}" for name, value in references.items()]
-    return f"{metric.name} on {setting.title}, one dot per seed; means: {', '.join(told)}"
+    texts = [f"{prior} {fixed(mean, places)}" for prior, mean in means.items()]
+    texts += [f"{name} reference {fixed(value, places)}" for name, value in references.items()]
+    return f"{metric.name} on {setting.title}, one dot per seed; means: {', '.join(texts)}"

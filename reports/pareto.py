@@ -1,4 +1,4 @@
-"""What a prior gains in localisation at what price in prediction, over all weights tried."""
+"""Prediction against localisation of every prior, at all weights that were tried."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.comparison.paired_runs import counted_scores
-from priorbench.components.metric import Metric
+from priorbench.comparison.paired_runs import EVALUATE, SETTING_COLUMNS, counted_scores
+from priorbench.components.contracts import Metric
 from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
 from priorbench.study.trial import EVALUATE
 
-from ._figures import INK, LINE, MARKERS, SOFT, looks, style, to_svg
-from ._numbers import decimals_for, fixed
-from ._page import render
-from ._settings import MANY_SETTINGS, ComparedSetting, settings_of
+from ._shared.figures.colours import INK, LINE, SOFT, Look, key_of, looks
+from ._shared.figures.style import pale_grid, style
+from ._shared.figures.svg import to_svg
+from ._shared.numbers import decimals_for, fixed
+from ._shared.page import not_drawn, render
+from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,18 +35,18 @@ _STAGES = {_TUNE: "validation data, tuning seeds", EVALUATE: "test data, evaluat
 
 @dataclass(frozen=True)
 class Point:
-    """A prior at a weight, over its seeds.
+    """Scores of a prior at a weight, over its seeds.
 
     Attributes:
-        prior: spec.
-        weight: of the prior.
+        prior: spec of the prior.
+        weight: its weight.
         stage: ``tune`` or ``evaluate``.
         x: mean prediction.
-        y: mean localisation, or stability where no truth is known.
-        x_spread: standard deviation over seeds; 0 for a single one.
-        y_spread: likewise.
-        best: whether no other point of the same stage is at least as good on both and better on
-            one.
+        y: mean localisation, or stability where motifs are not known.
+        x_spread: standard deviation of the prediction over seeds; 0 for a single seed.
+        y_spread: standard deviation of the localisation or stability; likewise.
+        best: whether no other point of the same stage dominates this one, being at least as good on
+            both metrics and better on one.
     """
 
     prior: str
@@ -58,24 +60,23 @@ class Point:
 
 
 class Pareto(Section):
-    """One figure a dataset: prediction against localisation, a curve a prior."""
+    """One figure a setting: prediction against localisation, one curve a prior."""
 
     title: ClassVar[str] = "Prediction against localisation"
     position: ClassVar[int] = 28
 
     def render(self, run: Run) -> str:
-        """See Section."""
-        found = settings_of(run)
-        figures = [_figure(run, setting) for setting in found[:MANY_SETTINGS]]
-        if any(figures) and len(found) > MANY_SETTINGS:
-            figures.append(render("not_drawn", settings=found[MANY_SETTINGS:], many=MANY_SETTINGS))
-        return Markup("").join(figures)
+        """Return the figures; empty where no setting has two points to compare."""
+        settings = settings_of(run)
+        figures = [_figure(run, setting) for setting in settings[:MANY_SETTINGS]]
+        return Markup("").join([*figures, not_drawn(settings)]) if any(figures) else ""
 
 
 def axes_of(run: Run, setting: ComparedSetting) -> tuple[Metric, Metric] | None:
-    """The primary metrics that are drawn; stability where no localisation is known.
+    """Return the primary metrics that are drawn: prediction, and localisation or stability.
 
-    None where there is neither a localisation nor more than one weight of a prior.
+    Stability is drawn where motifs are not known and some prior has several weights. The result is
+    None where neither can be drawn.
     """
     primary = run.claims.primary.get(setting.task.split(":")[0], {})
     present = {metric.name for metric in setting.all_metrics}
@@ -91,7 +92,7 @@ def axes_of(run: Run, setting: ComparedSetting) -> tuple[Metric, Metric] | None:
 
 
 def points(run: Run, setting: ComparedSetting, axes: tuple[Metric, Metric]) -> list[Point]:
-    """Every prior at every weight in every stage; failed trials as they count."""
+    """Return every prior at every weight in every stage; failed trials as they count."""
     values: dict[tuple[str, float, str], dict[str, pd.Series[float]]] = {}
     rows = _rows(run, setting)
     if setting.common_seeds:  # means over other seeds would not compare
@@ -101,21 +102,21 @@ def points(run: Run, setting: ComparedSetting, axes: tuple[Metric, Metric]) -> l
         for stage, some in rows[rows["metric"] == metric.name].groupby("stage", sort=False):
             counted = counted_scores(some, metric, setting.reference(RANDOM, metric))
             table = some.assign(value=counted)
-            for (prior, weight), runs in table.groupby(["prior", "weight"], sort=False):
+            for (prior, weight), trials in table.groupby(["prior", "weight"], sort=False):
                 key = (str(prior), float(str(weight)), str(stage))
-                values.setdefault(key, {})[metric.name] = runs["value"].dropna()
-    found = [
+                values.setdefault(key, {})[metric.name] = trials["value"].dropna()
+    points = [
         _point(key, [scores[metric.name] for metric in axes])
         for key, scores in values.items()
         if len(scores) == len(axes) and all(map(len, scores.values()))
     ]
-    return [_marked(point, found, axes) for point in found]
+    return [_marked(point, points, axes) for point in points]
 
 
 def _rows(run: Run, setting: ComparedSetting) -> pd.DataFrame:
     results = run.results
     here = results["stage"].isin([_TUNE, EVALUATE])
-    for column in ("task", "dataset", "architecture"):
+    for column in SETTING_COLUMNS:
         here &= results[column].astype(str) == getattr(setting, column)
     return results[here & results["attribution"].isin(["", run.attributions[0]])]
 
@@ -142,31 +143,28 @@ def _marked(point: Point, others: Sequence[Point], axes: tuple[Metric, Metric]) 
 
 def _figure(run: Run, setting: ComparedSetting) -> Markup:
     metrics = axes_of(run, setting)
-    found = points(run, setting, metrics) if metrics else []
-    if not metrics or len(found) < 2:
+    drawn = points(run, setting, metrics) if metrics else []
+    if not metrics or len(drawn) < 2:
         return Markup("")
     shapes = looks(setting.priors)
-    used = {point.prior for point in found}
+    priors = {point.prior for point in drawn}
+    stages = {point.stage for point in drawn}
     return render(
         "pareto",
         setting=setting,
         metrics=metrics,
-        stages=[_STAGES[stage] for stage in _STAGES if stage in {p.stage for p in found}],
-        tuned=any(point.stage == _TUNE for point in found),
-        spread=any(point.x_spread or point.y_spread for point in found),
-        key=[
-            {"prior": prior, "colour": colour, "sign": MARKERS[marker]}
-            for prior, (colour, marker) in shapes.items()
-            if prior in used
-        ],
-        svg=_draw(found, metrics, shapes, setting),
+        stages=[text for stage, text in _STAGES.items() if stage in stages],
+        tuned=_TUNE in stages,
+        spread=any(point.x_spread or point.y_spread for point in drawn),
+        key=key_of({prior: look for prior, look in shapes.items() if prior in priors}),
+        svg=_draw(drawn, metrics, shapes, setting),
     )
 
 
 def _draw(
-    found: Sequence[Point],
+    points: Sequence[Point],
     metrics: tuple[Metric, Metric],
-    shapes: Mapping[str, tuple[str, str]],
+    shapes: Mapping[str, Look],
     setting: ComparedSetting,
 ) -> Markup:
     from matplotlib.figure import Figure
@@ -176,19 +174,17 @@ def _draw(
         axes = figure.subplots()
         for prior, look in shapes.items():
             for stage in _STAGES:
-                curve = [p for p in found if p.prior == prior and p.stage == stage]
+                curve = [p for p in points if p.prior == prior and p.stage == stage]
                 _curve(axes, sorted(curve, key=lambda point: point.weight), look)
         for metric, axis in zip(metrics, (axes.xaxis, axes.yaxis), strict=True):
             axis.set_label_text(f"{metric.name} ({metric.axis}), better →")
             axis.set_inverted(metric.higher_is_better is False)
-        axes.tick_params(length=0)
-        axes.grid(color="#eceff2", linewidth=0.8)
-        axes.set_axisbelow(True)
-        return to_svg(figure, _told(found, metrics, setting))
+        pale_grid(axes, "both")
+        return to_svg(figure, _description(points, metrics, setting))
 
 
-def _curve(axes: Axes, curve: Sequence[Point], look: tuple[str, str]) -> None:
-    """Weights of a prior in order: hollow for tuning, a dark ring where nothing is better."""
+def _curve(axes: Axes, curve: Sequence[Point], look: Look) -> None:
+    """Draw the weights of a prior in order: hollow for tuning, a ring where nothing is better."""
     colour, marker = look
     x, y = [point.x for point in curve], [point.y for point in curve]
     axes.plot(x, y, color=colour, linewidth=1.1, alpha=0.8, zorder=2)
@@ -221,13 +217,15 @@ def _curve(axes: Axes, curve: Sequence[Point], look: tuple[str, str]) -> None:
             )
 
 
-def _told(found: Sequence[Point], metrics: tuple[Metric, Metric], setting: ComparedSetting) -> str:
-    places = [decimals_for([p.x for p in found]), decimals_for([p.y for p in found])]
-    told = [
+def _description(
+    points: Sequence[Point], metrics: tuple[Metric, Metric], setting: ComparedSetting
+) -> str:
+    places = [decimals_for([p.x for p in points]), decimals_for([p.y for p in points])]
+    texts = [
         f"{p.prior} at {p.weight:g}{' in tuning' if p.stage == _TUNE else ''}: "
         f"{fixed(p.x, places[0])}, {fixed(p.y, places[1])}{', not dominated' if p.best else ''}"
-        for p in found
+        for p in points
         if math.isfinite(p.x)
     ]
     names = " and ".join(metric.name for metric in metrics)
-    return f"{names} on {setting.title}, means over seeds. {'; '.join(told)}"
+    return f"{names} on {setting.title}, means over seeds. {'; '.join(texts)}"

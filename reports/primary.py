@@ -1,8 +1,7 @@
-"""The primary family in full: every test that was declared before the run."""
+"""All tests of the primary family, which was declared before the run."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -14,25 +13,25 @@ from priorbench.results.finished_run import Run
 from priorbench.statistics import DEFINITIONS
 from priorbench.study.declared import PRIMARY
 
-from ._numbers import fixed, interval
-from ._page import render
-from ._settings import SIGNS, ComparedSetting, settings_of
-from ._tested import tested_rows
+from ._shared.numbers import fixed, interval
+from ._shared.page import render
+from ._shared.settings import SIGNS, ComparedSetting, settings_of
+from ._shared.tests_table import detectable_text, tested_rows
 
 
 class Primary(Section):
-    """Effect sizes, tests against zero and against margins, and what could have been seen."""
+    """Effect sizes, tests against zero and against margins, and detectable differences."""
 
     title: ClassVar[str] = "Primary comparisons"
     position: ClassVar[int] = 22
 
     def render(self, run: Run) -> str:
-        """See Section."""
-        found = [setting for setting in settings_of(run) if setting.primary]
-        tables = [_table(setting) for setting in found]
-        return Markup("").join(tables) + (
-            render("verdicts", definitions=DEFINITIONS, signs=SIGNS) if tables else Markup("")
-        )
+        """Return a table for every setting, and what the verdicts mean."""
+        tables = [_table(setting) for setting in settings_of(run) if setting.primary]
+        if not tables:
+            return ""
+        meanings = render("verdicts", definitions=DEFINITIONS, signs=SIGNS)
+        return Markup("").join([*tables, meanings])
 
 
 def _table(setting: ComparedSetting) -> Markup:
@@ -55,6 +54,6 @@ def _more(row: Mapping[str, Any], places: int) -> dict[str, Any]:
         "improvement_interval": interval(row["improvement_low"], row["improvement_high"], 2),
         "correlation": fixed(row["correlation"], 2),
         "margin": fixed(row["margin"], places),
-        "visible": "none" if math.isinf(row["detectable"]) else fixed(row["detectable"], places),
+        "detectable": detectable_text(row["detectable"], places),
         "missing": row["missing"],
     }

@@ -1,4 +1,4 @@
-"""Which weights were tried before evaluation, and which were chosen, by which rule and why."""
+"""Choice of weights before evaluation: those tried, those chosen, the rule and the reasons."""
 
 from __future__ import annotations
 
@@ -12,31 +12,33 @@ import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
+from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.metrics import METRICS
 from priorbench.results.chosen_weights import validation_loss
 from priorbench.results.finished_run import Run
 from priorbench.study.study import BASELINE
 from priorbench.study.tuning_rule import LOCALISATION, LOSS, STABILITY
 
-from ._figures import BLUE, INK, SOFT, VERMILION, style, to_svg
-from ._numbers import MISSING, counted, decimals_for, fixed
-from ._page import render
+from ._shared.figures.colours import BLUE, INK, SOFT, VERMILION
+from ._shared.figures.style import pale_grid, style
+from ._shared.figures.svg import to_svg
+from ._shared.numbers import MISSING, counted, decimals_for, fixed, percent
+from ._shared.page import render
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SETTING = ["task", "dataset", "architecture"]
 _WIDTH, _HEIGHT = 3.7, 3.9  # inches
 
 
 class Tuning(Section):
-    """A table of the choices and a figure a prior."""
+    """A table of the choices, and one figure a prior, setting by setting."""
 
     title: ClassVar[str] = "Tuning"
     position: ClassVar[int] = 45
 
     def render(self, run: Run) -> str:
-        """See Section."""
+        """Return the choices, run by run; empty where no run tuned weights."""
         return Markup("").join(
             _of_run(part, label if len(run.parts) > 1 else "")
             for label, part in run.parts.items()
@@ -53,20 +55,20 @@ def _of_run(run: Run, label: str) -> Markup:
         trials=counted(trials["trial"].nunique(), "trial"),
         settings=[
             _setting(tuple(map(str, key)), table, trials, run.study["loss_margin"])
-            for key, table in run.tuning.groupby(_SETTING, sort=False)
+            for key, table in run.tuning.groupby(SETTING_COLUMNS, sort=False)
         ],
     )
 
 
 def _trials(run: Run) -> pd.DataFrame:
-    """One row per tuning trial: its setting, prior, weight, seed, loss and the two criteria."""
+    """Return a row for every tuning trial: setting, prior, weight, seed, loss and two criteria."""
     spec = run.attributions[0]
     rows = []
     for trial, record in run.records.items():
         if record["stage"] != "tune":
             continue
         scores = record.get("metrics", {}).get(spec, {})
-        row = {key: record[key] for key in (*_SETTING, "prior", "weight", "seed")}
+        row = {key: record[key] for key in (*SETTING_COLUMNS, "prior", "weight", "seed")}
         value = scores.get(LOCALISATION)
         row |= {"trial": trial, LOSS: validation_loss(record)}
         rows.append({**row, LOCALISATION: math.nan if value is None else value})
@@ -75,22 +77,22 @@ def _trials(run: Run) -> pd.DataFrame:
         & (run.results["metric"] == STABILITY)
         & (run.results["attribution"] == spec)
     ].set_index("trial")["value"]
-    columns = [*_SETTING, "prior", "weight", "seed", "trial", LOSS, LOCALISATION]
+    columns = [*SETTING_COLUMNS, "prior", "weight", "seed", "trial", LOSS, LOCALISATION]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(**{STABILITY: table["trial"].map(agreement)})
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """What a figure of one prior shows.
+    """Contents of a figure of one prior.
 
     Attributes:
-        prior: its spec.
+        prior: spec of the prior.
         rows: its rows of tuning.csv, ascending by weight.
         trials: its trials.
         baseline: trials of ``none``.
-        metric: what is drawn below the loss.
-        allowed: the largest loss that qualifies; NaN if there is none.
+        metric: name of the metric that is drawn below the loss.
+        allowed: largest loss that qualifies; NaN if there is none.
     """
 
     prior: str
@@ -104,15 +106,15 @@ class _Panel:
 def _setting(
     key: Sequence[str], table: pd.DataFrame, trials: pd.DataFrame, margin: float
 ) -> dict[str, Any]:
-    mine = trials[(trials[_SETTING].astype(str) == list(key)).all(axis=1)]
-    baseline = mine[mine["prior"] == BASELINE]
+    here = trials[(trials[SETTING_COLUMNS].astype(str) == list(key)).all(axis=1)]
+    baseline = here[here["prior"] == BASELINE]
     reference = table[table["prior"] == BASELINE].iloc[0]
-    metric = LOCALISATION if mine[LOCALISATION].notna().any() else STABILITY
+    metric = LOCALISATION if here[LOCALISATION].notna().any() else STABILITY
     panels = [
         _Panel(
             str(prior),
             rows,
-            mine[mine["prior"] == prior],
+            here[here["prior"] == prior],
             baseline,
             metric,
             _reference_loss(table, margin) + reference["allowed"],
@@ -139,16 +141,16 @@ def _setting(
 
 
 def _reference_loss(table: pd.DataFrame, margin: float) -> float:
-    """Mean loss of ``none`` on the seeds on which it did not fail; NaN if it failed on all.
+    """Return the mean loss of ``none`` over seeds where it did not fail; NaN if it failed on all.
 
-    It is what the allowed difference is a share of; the mean over all seeds is infinite where one
+    The allowed difference is a share of this mean; the mean over all seeds is infinite where one
     failed.
     """
     return float(table.loc[table["prior"] == BASELINE, "allowed"].iloc[0]) / margin
 
 
 def _texts(rows: pd.DataFrame, table: pd.DataFrame, margin: float) -> list[Mapping[str, Any]]:
-    """Rows of the table as text, numbers of a column with the same places."""
+    """Return rows of the table as text, numbers of a column with the same decimal places."""
     reference = _reference_loss(table, margin)
     losses = decimals_for(table["loss"]) + 1
     values = decimals_for(table["value"])
@@ -164,7 +166,7 @@ def _texts(rows: pd.DataFrame, table: pd.DataFrame, margin: float) -> list[Mappi
             ),
             "weight": f"{row['weight']:g}",
             "loss": fixed(row["loss"], losses) if row["trials"] else MISSING,
-            "relative": _percent(row["difference"] / reference),
+            "relative": percent(row["difference"] / reference),
             "value": fixed(row["value"], values),
             "qualifies": bool(row["qualifies"]),
             "chosen": bool(row["chosen"]),
@@ -175,12 +177,8 @@ def _texts(rows: pd.DataFrame, table: pd.DataFrame, margin: float) -> list[Mappi
     ]
 
 
-def _percent(share: float) -> str:
-    return f"{fixed(100 * share, 1, signed=True)}%" if math.isfinite(share) else MISSING
-
-
 def _figure(panel: _Panel) -> Markup:
-    """Validation loss above, localisation or stability below, along the weight."""
+    """Return validation loss above, localisation or stability below, along the weight."""
     from matplotlib.figure import Figure
 
     with style():
@@ -206,15 +204,15 @@ def _turn(weights: Sequence[float]) -> int:
     return 60 if len(weights) > 5 else 0
 
 
-def _draw(axes: Axes, panel: _Panel, what: str) -> None:
-    """Seeds as dots, means as a line, the chosen weight as a ring, failures at the top."""
-    finite = panel.trials[np.isfinite(panel.trials[what])]
-    axes.plot(finite["weight"], finite[what], "o", color=BLUE, ms=3.5, alpha=0.45, mew=0)
+def _draw(axes: Axes, panel: _Panel, score: str) -> None:
+    """Draw seeds as dots, means as a line, the chosen weight as a ring, failures at the top."""
+    finite = panel.trials[np.isfinite(panel.trials[score])]
+    axes.plot(finite["weight"], finite[score], "o", color=BLUE, ms=3.5, alpha=0.45, mew=0)
     failed = panel.trials.loc[~np.isfinite(panel.trials[LOSS]), "weight"].unique()
-    # the mean of those that survived would flatter a weight at which others failed
-    means = finite[~finite["weight"].isin(failed)].groupby("weight")[what].mean()
+    # where some trials failed, the mean of the others would look too good
+    means = finite[~finite["weight"].isin(failed)].groupby("weight")[score].mean()
     axes.plot(means.index, means, color=BLUE, linewidth=1.3, marker="_", ms=9, mew=1.6)
-    baseline = panel.baseline.loc[np.isfinite(panel.baseline[what]), what]
+    baseline = panel.baseline.loc[np.isfinite(panel.baseline[score]), score]
     if len(baseline):
         axes.axhline(baseline.mean(), color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         _name(axes, BASELINE, float(baseline.mean()), above=False)
@@ -224,10 +222,8 @@ def _draw(axes: Axes, panel: _Panel, what: str) -> None:
     if len(failed):  # a line without points upsets the layout
         above, top = np.ones(len(failed)), axes.get_xaxis_transform()
         axes.plot(failed, above, "x", color=VERMILION, ms=8, mew=2, transform=top, clip_on=False)
-    axes.set_ylabel("validation loss" if what == LOSS else f"{what} (validation)")
-    axes.tick_params(length=0)
-    axes.grid(axis="y", color="#eceff2", linewidth=0.8)
-    axes.set_axisbelow(True)
+    axes.set_ylabel("validation loss" if score == LOSS else f"{score} (validation)")
+    pale_grid(axes)
     axes.margins(y=0.12)
 
 
@@ -245,8 +241,8 @@ def _name(axes: Axes, text: str, height: float, *, above: bool) -> None:
 
 
 def _description(panel: _Panel) -> str:
-    told = ", ".join(
+    weights = ", ".join(
         f"{row['weight']:g} loss {fixed(row['loss'], 3)}{' (chosen)' if row['chosen'] else ''}"
         for row in panel.rows.to_dict("records")
     )
-    return f"validation loss and {panel.metric} of {panel.prior} by weight: {told}"
+    return f"validation loss and {panel.metric} of {panel.prior} by weight: {weights}"

@@ -140,13 +140,22 @@ def test_no_circle_and_few_levels():
 
 
 def test_folders_are_small_and_say_what_belongs_there():
-    counts = Counter(path.parent for path in engine_modules().values())
+    shared = (ROOT / "reports" / "_shared").rglob("*.py")
+    counts = Counter(path.parent for path in [*engine_modules().values(), *shared])
     assert counts.pop(ENGINE) <= MOST_AT_THE_ROOT
     for folder, count in counts.items():
         assert count <= MOST_MODULES, f"{folder}: {count} modules"
         words = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
         assert words, f"{folder}: its __init__.py does not say what belongs there"
         assert ";" in words.split(".")[0], f"{folder}: its __init__.py does not say what does not"
+
+
+def test_reports_holds_sections_with_their_templates_and_nothing_else():
+    modules, templates = (
+        {path.stem for path in (ROOT / "reports").glob(f"*.{ending}")} for ending in ("py", "jinja")
+    )
+    assert modules - {"__init__"} == templates
+    assert not [name for name in templates if name.startswith("_")]
 
 
 @pytest.mark.parametrize("path", content_files(), ids=lambda p: f"{p.parent.name}/{p.name}")
@@ -195,12 +204,14 @@ def test_data_files_are_in_the_wheel():
     data = PROJECT["tool"]["setuptools"]["package-data"]
     mapping = PROJECT["tool"]["setuptools"]["package-dir"]
     for package in PROJECT["tool"]["setuptools"]["packages"]:
-        folder = ROOT / mapping.get(package, package.replace(".", "/"))
+        above = next((name for name in mapping if f"{package}.".startswith(f"{name}.")), "")
+        inside = package.removeprefix(above).lstrip(".").replace(".", "/")
+        folder = ROOT / mapping.get(above, "") / inside
         covered = {p for pattern in data.get(package, []) for p in folder.glob(pattern)}
         # folders of data are no packages
         plain = [d for d in folder.iterdir() if d.is_dir() and not (d / "__init__.py").exists()]
-        inside = [p for d in [folder, *plain] if d.name != "__pycache__" for p in d.iterdir()]
-        others = {p for p in inside if p.is_file() and p.suffix != ".py"}
+        files = [p for d in [folder, *plain] if d.name != "__pycache__" for p in d.iterdir()]
+        others = {p for p in files if p.is_file() and p.suffix != ".py"}
         assert others == covered, package
 
 

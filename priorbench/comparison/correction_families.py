@@ -15,6 +15,11 @@ _CORRECTIONS = {HOLM: "Holm’s method"}
 _OTHERWISE = "Benjamini and Hochberg’s method"
 
 
+def correction_in_words(correction: str) -> str:
+    """Return a correction, named as in ``statistics.CORRECTIONS``, in words."""
+    return _CORRECTIONS.get(correction, _OTHERWISE)
+
+
 @dataclass(frozen=True)
 class Family:
     """Tests that are corrected for one another.
@@ -45,10 +50,9 @@ class Family:
             about = f"all else that was measured of {priors}; leads, not findings"
         tests = f"{self.tests} test{'' if self.tests == 1 else 's'}"
         margins = f" and {self.margin_tests} against a margin" if self.margin_tests else ""
-        correction = _CORRECTIONS.get(self.correction, _OTHERWISE)
         return (
             f"{self.name.capitalize()} family: {tests} of a difference{margins} ({about}), "
-            f"p adjusted by {correction}."
+            f"p adjusted by {correction_in_words(self.correction)}."
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.components.specs import split_spec
 from priorbench.metrics import METRICS
 from priorbench.run_directory import DONE, RunDirectory
@@ -33,8 +34,7 @@ from priorbench.study.tuning_rule import (
     untuned,
 )
 
-from .stored_trials import trial_attribution
-
+SettingKey = tuple[str, str, str]
 TUNING_COLUMNS = [
     *SETTING_COLUMNS,
     "prior",
@@ -90,7 +90,12 @@ def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=TUNING_COLUMNS)
 
 
-class _TuningTrials:
+def _row(setting: SettingKey, prior: str, rule: str, assessed: AssessedWeight) -> dict[str, Any]:
+    named = dict(zip(SETTING_COLUMNS, setting, strict=True))
+    return {**named, "prior": prior, "rule": rule, **vars(assessed)}
+
+
+class _Trials:
     """The tuning trials of a setting, by prior and weight."""
 
     def __init__(self, trials: Sequence[Trial], plan: Plan, run: RunDirectory) -> None:

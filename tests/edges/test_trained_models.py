@@ -316,7 +316,7 @@ def test_bad_input_is_one_line(arguments, message, run, tmp_path, monkeypatch, c
 def test_a_run_without_places_is_refused(tmp_path, monkeypatch):
     from priorbench.reports import write_edges
 
-    monkeypatch.setattr("priorbench.reports._edges.load_run", lambda root: None)
-    monkeypatch.setattr("priorbench.reports._edges.trained_edges", lambda run: [])
+    monkeypatch.setattr("priorbench.reports._shared.edges.folder.load_run", lambda root: None)
+    monkeypatch.setattr("priorbench.reports._shared.edges.folder.trained_edges", lambda run: [])
     with pytest.raises(UserError, match="no task of this run says where motifs stand"):
         write_edges(tmp_path / "o", priors=["tv"], length=80, run=tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 import priorbench.reports.motifs as section
 import pytest
 from fixtures.run_directories import make_run
-from priorbench.reports._settings import settings_of
+from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.motifs import Motifs, chosen_seed, discovered, information
 
 from priorbench.evaluation.modisco import pack_motifs

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from fixtures.run_directories import CLAIMS, EVIL, make_run, unrelated
 from priorbench.reports import write_report
-from priorbench.reports._numbers import decimals_for, exact_p, fixed, listed, p_value
-from priorbench.reports._settings import reach, settings_of
+from priorbench.reports._shared.numbers import decimals_for, exact_p, fixed, listed, p_value
+from priorbench.reports._shared.settings import reach, settings_of
 from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError
@@ -312,7 +312,7 @@ class TestReading:
     def test_import_waits_for_nothing_heavy(self):
         code = (
             "import sys, priorbench.reports; "
-            "sys.exit(bool({'torch', 'matplotlib', 'pandas'} & set(sys.modules)))"
+            "sys.exit(bool({'torch', 'matplotlib', 'pandas', 'bibtexparser'} & set(sys.modules)))"
         )
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -12,7 +12,7 @@ import priorbench.reports
 import pytest
 from fixtures.run_directories import make_run
 from priorbench.reports import write_report
-from priorbench.reports._figures import BASE_COLOURS, INK, SEED_COLOURS, SOFT
+from priorbench.reports._shared.figures.colours import BASE_COLOURS, INK, SEED_COLOURS, SOFT
 from priorbench.reports.answer import TheAnswer
 from priorbench.reports.matrix import Matrix
 
@@ -21,7 +21,9 @@ from priorbench.results.finished_run import load_run
 from priorbench.statistics import HOLM
 from priorbench.study.declared import PRIMARY
 
-STYLE = (Path(priorbench.reports.__file__).parent / "style.jinja").read_text()
+STYLE = (
+    Path(priorbench.reports.__file__).parent / "_shared" / "templates" / "style.jinja"
+).read_text()
 TEXTS, GROUNDS = ("ink", "soft", "link", "good", "bad"), ("page", "panel", "good-tint", "bad-tint")
 
 

@@ -10,21 +10,21 @@ from fixtures.run_directories import make_run, pack
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from priorbench.reports._cases import (
-    AGREED,
-    LOCATED,
-    PREDICTED,
+from priorbench.reports._shared.figures.svg import relative
+from priorbench.reports._shared.sequences.choice import (
+    AGREEMENT,
+    LOCALISATION,
+    PREDICTION,
     FinishedTrials,
     SequenceRanking,
-    cases,
-    located,
+    chosen_sequences,
     mean_cosine,
+    motif_auprc,
     rank_sequences,
-    units,
+    unit_vectors,
 )
-from priorbench.reports._examples import all_examples, typical_example
-from priorbench.reports._settings import settings_of
-from priorbench.reports._svg import relative
+from priorbench.reports._shared.sequences.examples import all_examples, typical_example
+from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.attributions import Attributions
 
 from priorbench.data.codes import MOTIF, NEUTRAL
@@ -50,12 +50,18 @@ def ranked_after(count, relevant):
 
 def ranking_of(**values):
     arrays = {prior: np.array(of_prior, dtype=float) for prior, of_prior in values.items()}
-    return SequenceRanking(LOCATED, np.arange(10, 10 + len(next(iter(arrays.values())))), arrays)
+    return SequenceRanking(
+        LOCALISATION, np.arange(10, 10 + len(next(iter(arrays.values())))), arrays
+    )
 
 
 class TestCases:
     def names(self, ranking):
-        return {name: case.row for case in cases(ranking, "none", (0, 1)) for name in case.names}
+        return {
+            name: chosen.row
+            for chosen in chosen_sequences(ranking, "none", (0, 1))
+            for name in chosen.names
+        }
 
     def test_by_hand(self):
         found = self.names(ranking_of(none=[0.5, 0.2, 0.9, 0.3, 0.6], tv=[0.5, 0.1, 0.9, 0.8, 0.3]))
@@ -81,7 +87,7 @@ class TestCases:
         assert not any("loses" in name for name in found)
 
     def test_a_sequence_is_shown_once_with_all_its_names(self):
-        (only,) = cases(ranking_of(none=[0.4], tv=[0.6]), "none", (0,))
+        (only,) = chosen_sequences(ranking_of(none=[0.4], tv=[0.6]), "none", (0,))
         assert only.names == ["typical", "the best", "the worst", "where tv gains most"]
         assert len(only.rules) == 4
         assert "over all priors and seed 0, is the median of the 1 attributed" in only.rules[0]
@@ -89,12 +95,14 @@ class TestCases:
 
     def test_predictions_are_not_compared_with_the_baseline(self):
         ranking = SequenceRanking(
-            PREDICTED, np.arange(2), {"none": np.zeros(2), "tv": np.array([0, 1.0])}
+            PREDICTION, np.arange(2), {"none": np.zeros(2), "tv": np.array([0, 1.0])}
         )
-        assert not any("most" in n for c in cases(ranking, "none", (0,)) for n in c.names)
+        assert not any(
+            "most" in n for c in chosen_sequences(ranking, "none", (0,)) for n in c.names
+        )
 
     def test_nothing_to_rank_by_leaves_the_first(self):
-        (only,) = cases(SequenceRanking(PREDICTED, np.arange(3), {}), "none", (0,))
+        (only,) = chosen_sequences(SequenceRanking(PREDICTION, np.arange(3), {}), "none", (0,))
         assert (only.row, only.names) == (0, ["typical"])
 
 
@@ -106,12 +114,12 @@ class TestScores:
         tracks = generator.normal(size=(5, 30)).astype(np.float32)
         arrays = type("Arrays", (), {"truth": truth, "attribution": tracks})
         expected = METRICS["motif-auprc"].function(arrays)
-        assert located(tracks, truth).mean() == pytest.approx(expected)
+        assert motif_auprc(tracks, truth).mean() == pytest.approx(expected)
 
     def test_mean_cosine_is_what_the_metric_averages(self):
         tracks = np.random.default_rng(1).normal(size=(4, 6, 20)).astype(np.float32)
         matrix = METRICS["seed-cosine"].function(list(tracks))
-        found = mean_cosine(units(tracks).sum(axis=0), 4)
+        found = mean_cosine(unit_vectors(tracks).sum(axis=0), 4)
         assert found.shape == (6,)
         assert found.mean() == pytest.approx((matrix.sum() - 4) / 12)
 
@@ -134,7 +142,7 @@ class TestRanking:
         for trial in ("0x0", "0x1", "1x1"):
             store(root, trial, [ranked_after(i, relevant[i]) for i in range(6)])
         found = rank_sequences(finished, dataset)
-        assert found.score == LOCATED
+        assert found.score == LOCALISATION
         assert (np.diff(found.values["none"]) < 0).all()
         # the failed trial of tv has no part in its mean
         assert found.values["tv"] == pytest.approx(found.values["none"])
@@ -149,7 +157,7 @@ class TestRanking:
         store(root, "0x0", same)
         store(root, "0x1", other)
         found = rank_sequences(finished, dataset)
-        assert found.score == AGREED
+        assert found.score == AGREEMENT
         assert found.values["none"] == pytest.approx([1, 1, 1, -1, 1, 1])
         assert "tv" not in found.values  # one seed of it agrees with nothing
 
@@ -158,7 +166,7 @@ class TestRanking:
         finished, dataset = self.finished(root, seeds=(1,))
         store(root, "0x1", np.ones((6, 40)), logit=range(6))
         found = rank_sequences(finished, dataset)
-        assert found.score == PREDICTED
+        assert found.score == PREDICTION
         assert found.values["none"].tolist() == list(range(6))
 
 
@@ -170,14 +178,14 @@ class TestExamples:
         # seed 0 of tv failed, and priors are compared on the same seeds
         assert (found.seeds, found.lettered, found.missing) == ([1, 2], 1, [])
         assert found.passed_over == [0]
-        assert found.examples[0].case.names[0] == "typical"
+        assert found.examples[0].sequence.names[0] == "typical"
         for example in found.examples:
             assert list(example.tracks) == ["none", "tv"]
             assert list(example.tracks["none"].of_seed) == [1, 2]
             assert list(example.tracks["tv"].of_seed) == [1, 2]
-            stored = run.arrays("1x2").attribution[example.case.row]
+            stored = run.arrays("1x2").attribution[example.sequence.row]
             assert (example.tracks["tv"].of_seed[2] == stored).all()
-            low, high = example.tracks["tv"].located
+            low, high = example.tracks["tv"].motif_auprc
             assert 0 < low <= high <= 1
             assert -1 <= example.tracks["tv"].agreement <= 1
 
@@ -185,7 +193,7 @@ class TestExamples:
         run = load_run(root)
         (setting,) = settings_of(run)
         (only,) = typical_example(run, setting).examples
-        assert only.case.row == all_examples(run, setting).examples[0].case.row
+        assert only.sequence.row == all_examples(run, setting).examples[0].sequence.row
 
     def test_long_windows_are_cut_around_the_motif(self, tmp_path):
         root = make_run(tmp_path / "x", ("none",), (0,), length=501)

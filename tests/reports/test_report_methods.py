@@ -9,8 +9,13 @@ import re
 import pandas as pd
 import pytest
 from fixtures.run_directories import make_run
-from priorbench.reports import _paper as paper
-from priorbench.reports._literature import WORKS, Bibliography, named_works
+from priorbench.reports._shared import methods_text
+from priorbench.reports._shared.citations import (
+    REFERENCES,
+    Bibliography,
+    named_works,
+    publications,
+)
 from priorbench.reports.environment import Environment
 from priorbench.reports.methods import Methods
 
@@ -38,13 +43,13 @@ def citations():
 
 class TestLiterature:
     def test_everything_that_components_cite_is_there_in_full(self):
-        assert set(citations()) <= {work.cited_as for work in WORKS.values()}
+        assert set(citations()) <= {work.cited_as for work in publications().values()}
 
     def test_nothing_is_there_for_a_citation_that_no_component_has(self):
-        named = {work.cited_as for work in WORKS.values() if work.cited_as}
+        named = {work.cited_as for work in publications().values() if work.cited_as}
         assert named <= set(citations())
 
-    @pytest.mark.parametrize("work", WORKS.values(), ids=list(WORKS))
+    @pytest.mark.parametrize("work", publications().values(), ids=list(publications()))
     def test_entries_are_complete(self, work):
         year = re.search(r"\((\d{4})\)\. ", work.full)
         assert year
@@ -53,6 +58,48 @@ class TestLiterature:
         assert work.full.startswith(first)
         assert work.full.endswith(".")
         assert not work.doi or re.fullmatch(r"10\.\d{4,}/\S+", work.doi)
+
+    def test_every_entry_of_the_file_is_read(self):
+        keys = re.findall(r"^@\w+\{(\w+),", REFERENCES.read_text(encoding="utf-8"), re.MULTILINE)
+        assert keys == sorted(keys) == list(publications())
+
+    @pytest.mark.parametrize(
+        ("key", "short", "full"),
+        [
+            (
+                "benavoli",
+                "Benavoli et al. 2016",
+                "Benavoli, A., Corani, G. & Mangili, F. (2016). Should we really use post-hoc "
+                "tests based on mean-ranks? Journal of Machine Learning Research 17(5), 1–10.",
+            ),
+            (
+                "deeplift",
+                "Shrikumar et al. 2017",
+                "Shrikumar, A., Greenside, P. & Kundaje, A. (2017). Learning important features "
+                "through propagating activation differences. Proceedings of the 34th International "
+                "Conference on Machine Learning, PMLR 70, 3145–3153.",
+            ),
+            (
+                "fisher",
+                "Fisher 1935",
+                "Fisher, R. A. (1935). The Design of Experiments. Oliver and Boyd, Edinburgh.",
+            ),
+            (
+                "modisco",
+                "Shrikumar et al. 2018",
+                "Shrikumar, A. et al. (2018). Technical note on transcription factor motif "
+                "discovery from importance scores (TF-MoDISco) version 0.5.6.5. arXiv:1811.00416.",
+            ),
+            (
+                "adam",
+                "Kingma & Ba 2015",
+                "Kingma, D. P. & Ba, J. (2015). Adam: a method for stochastic optimization. "
+                "International Conference on Learning Representations. arXiv:1412.6980.",
+            ),
+        ],
+    )
+    def test_entries_are_written_in_one_style(self, key, short, full):
+        assert (publications()[key].short, publications()[key].full) == (short, full)
 
     def test_what_is_cited_is_listed_once_and_no_more(self):
         works = Bibliography()
@@ -191,9 +238,9 @@ class TestFacts:
             for trial, record in run.records.items()
         }
         less = dataclasses.replace(run, datasets={key: dataset}, records=records)
-        (data,) = paper.data_of(less)
+        (data,) = methods_text.data_of(less)
         assert (data.training, data.available, data.shared) == (3, 8, True)
-        (training,) = paper.trainings_of(less)
+        (training,) = methods_text.trainings_of(less)
         assert (training.schedule.epochs, training.schedule.patience) == (6, 6)
         text = words(Methods().render(less))
         assert "3 windows of 40 bp for training (of 8, the same for all seeds and priors" in text
@@ -202,7 +249,9 @@ class TestFacts:
     def test_tasks_with_other_schedules_are_told_apart(self, run):
         (dataset,) = run.datasets.values()
         keys = ("binary/a", "rbp/b", "binary:fidelity=0.9/c", "binary:train_epochs=3/d")
-        found = paper.trainings_of(dataclasses.replace(run, datasets=dict.fromkeys(keys, dataset)))
+        found = methods_text.trainings_of(
+            dataclasses.replace(run, datasets=dict.fromkeys(keys, dataset))
+        )
         assert [(one.tasks, one.schedule.epochs, one.strands) for one in found] == [
             (["binary", "binary:fidelity=0.9"], 3, True),
             (["rbp"], 3, False),
@@ -212,12 +261,12 @@ class TestFacts:
     def test_options_of_simulated_tasks_are_told(self):
         key = "binary:fidelity=0.9"
         run = type("Run", (), {"datasets": {f"{key}/simulated": None}})
-        data = [type("Data", (), {"task": key, "source": paper.SIMULATION})]
-        (task,) = paper.tasks_of(run, data)
+        data = [type("Data", (), {"task": key, "source": methods_text.SIMULATION})]
+        (task,) = methods_text.tasks_of(run, data)
         assert task.summary.endswith("Options: fidelity 0.9, copies 2, co_factors 0, gc_shift 0.0.")
 
     def test_networks_are_counted_as_they_are_built(self):
-        from priorbench.reports._paper import _network
+        from priorbench.reports._shared.methods_text import _network
 
         form = NetworkShape(80, outputs=1)
         found = _network("three-conv", [form], "smoke")
@@ -227,36 +276,39 @@ class TestFacts:
         assert found.citation == "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
 
     def test_windows_too_short_for_a_network_leave_its_size_out(self):
-        from priorbench.reports._paper import _network
+        from priorbench.reports._shared.methods_text import _network
 
         assert _network("three-conv", [NetworkShape(10)], "smoke").parameters == []
 
     def test_epochs(self, run):
-        assert paper.epochs_of(run) is None
+        assert methods_text.epochs_of(run) is None
         history = {"history": [{}] * 4, "best_epoch": 2}
         records = {k: {**r, **history} for k, r in run.records.items()}
-        assert paper.epochs_of(dataclasses.replace(run, records=records)) == {"run": 4, "kept": 3}
+        assert methods_text.epochs_of(dataclasses.replace(run, records=records)) == {
+            "run": 4,
+            "kept": 3,
+        }
 
 
 class TestAbout:
     TEXT = "What is asked.\n\nA loss. Simulated: a motif. The prior applies to\n``some``."
 
     def test_simulated(self):
-        told = paper.about(self.TEXT, simulated=True)
+        told = methods_text.task_text(self.TEXT, simulated=True)
         assert told == "What is asked. A loss. Simulated: a motif. The prior applies to some."
 
     def test_own_data(self):
-        told = paper.about(self.TEXT, simulated=False)
+        told = methods_text.task_text(self.TEXT, simulated=False)
         assert told == "What is asked. A loss. The prior applies to some."
 
     def test_a_text_that_is_all_about_simulation(self):
         text = "What is asked.\n\nNegatives hold one. The prior applies to positives."
-        told = paper.about(text, simulated=False)
+        told = methods_text.task_text(text, simulated=False)
         assert told == "What is asked. The prior applies to positives."
 
     @pytest.mark.parametrize("name", registry.components("task"))
     def test_every_task_says_whom_the_prior_applies_to(self, name):
-        (found,) = paper.tasks_of(type("Run", (), {"datasets": {f"{name}/x": None}}), [])
+        (found,) = methods_text.tasks_of(type("Run", (), {"datasets": {f"{name}/x": None}}), [])
         assert "The prior applies to" in found.summary
         assert "Simulated" not in found.summary
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from priorbench.reports._figures import SEED_COLOURS
-from priorbench.reports.sweeps import Sweeps, _rows, sweeps
+from priorbench.reports._shared.figures.colours import SEED_COLOURS
+from priorbench.reports._shared.option_curves import option_curve
+from priorbench.reports.sweeps import Sweeps, sweeps
 
 from priorbench import load_prior
 from priorbench.backends.base import RunPlacement
@@ -96,11 +97,13 @@ def test_points_are_the_differences_in_order_of_the_option() -> None:
     assert (sweep.option, sweep.is_length) == ("width", True)
     assert [metric.name for metric in sweep.metrics] == ["auroc", "motif-auprc"]
     for prior in (LOW, WIDE):
-        place, rows = _rows(sweep, sweep.metrics[0], prior)
-        assert place.tolist() == [3, 6, 9, 12]
-        expected = [difference(width, prior) for width in place]
-        np.testing.assert_allclose(rows[:, 0], expected)
-        np.testing.assert_allclose(rows[:, 1:], np.add.outer(expected, [-0.001, 0.002]))
+        points = [(value, setting, prior) for value, setting in sweep.points]
+        curve = option_curve(points, sweep.metrics[0])
+        assert curve.values.tolist() == [3, 6, 9, 12]
+        expected = np.array([difference(width, prior) for width in curve.values])
+        np.testing.assert_allclose(curve.differences, expected)
+        np.testing.assert_allclose(curve.low, expected - 0.001)
+        np.testing.assert_allclose(curve.high, expected + 0.002)
 
 
 def test_the_page_shows_cuts_and_what_was_swept() -> None:

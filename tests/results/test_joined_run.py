@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from fixtures.run_directories import CLAIMS, MEASURED, make_run
 from priorbench.reports import write_report
-from priorbench.reports._settings import settings_of
+from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.comparison import Comparison
 from priorbench.reports.failures import Failures
 from priorbench.reports.methods import Methods

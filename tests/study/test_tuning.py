@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from priorbench.reports._numbers import MISSING
-from priorbench.reports._settings import settings_of
+from priorbench.reports._shared.numbers import MISSING
+from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.tuning import _texts
 
 from priorbench import UserError, load_prior

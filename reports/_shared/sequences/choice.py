@@ -1,4 +1,4 @@
-"""Which test sequences are shown: the typical, the best, the worst, the most different; by rule."""
+"""Choice of the test sequences that are shown: typical, best, worst, most different."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from priorbench.data.dataset import Dataset
 from priorbench.metrics.localisation import MOTIFS, average_precision
 from priorbench.results.finished_run import Run
 
-from ._numbers import counted, fixed, listed
+from ..numbers import counted, fixed, listed
 
-LOCATED, AGREED, PREDICTED = "motif-auprc", "seed-cosine", "predicted logit"
-"""what sequences are ranked by: where motifs are known; else with two seeds or more; else"""
+LOCALISATION, AGREEMENT, PREDICTION = "motif-auprc", "seed-cosine", "predicted logit"
+"""scores that sequences are ranked by: the first where motifs are known, the second where there are
+two seeds or more, else the third"""
 TYPICAL = "typical"
 
 
@@ -26,9 +27,9 @@ class FinishedTrials:
     """Trials of a setting that ended well.
 
     Attributes:
-        run: that they are of.
+        run: run of the trials.
         trials: ids by prior and seed, the priors in the order of the setting.
-        seeds: that are looked at, ascending.
+        seeds: seeds that sequences are chosen by, ascending.
     """
 
     run: Run
@@ -37,11 +38,11 @@ class FinishedTrials:
 
     @property
     def priors(self) -> list[str]:
-        """Those with a trial."""
+        """Priors with a trial."""
         return list(dict.fromkeys(prior for prior, _ in self.trials))
 
     def arrays(self, prior: str) -> Iterator[tuple[int, TrialArrays]]:
-        """What the trials of a prior left behind, by seed."""
+        """Yield seed and arrays of the trials of a prior."""
         for seed in self.seeds:
             trial = self.trials.get((prior, seed))
             arrays = None if trial is None else self.run.arrays(trial)
@@ -54,9 +55,9 @@ class SequenceRanking:
     """Scores of single sequences, by which examples are chosen.
 
     Attributes:
-        score: LOCATED, AGREED or PREDICTED.
-        rows: (K,) places among the attributed sequences of those that have a score.
-        values: (K,) by prior, means over seeds; none where nothing can be scored.
+        score: LOCALISATION, AGREEMENT or PREDICTION.
+        rows: (K,) places of the sequences with a score among the attributed ones.
+        values: (K,) scores by prior, means over seeds; empty where nothing can be scored.
     """
 
     score: str
@@ -65,7 +66,7 @@ class SequenceRanking:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """(K,) mean over priors."""
+        """(K,) mean scores over priors."""
         result: NDArray[np.float64] = np.mean(list(self.values.values()), axis=0)
         return result
 
@@ -75,9 +76,9 @@ class ShownSequence:
     """A test sequence to show.
 
     Attributes:
-        row: its place among the attributed sequences.
-        names: what it is an example of: ``typical``, ``the best``, ...
-        rules: how it was chosen, in words, one a name.
+        row: place of the sequence among the attributed ones.
+        names: what the sequence is an example of: ``typical``, ``the best``, ...
+        rules: rules that chose the sequence, in words, one a name.
     """
 
     row: int
@@ -86,91 +87,100 @@ class ShownSequence:
 
 
 def rank_sequences(finished: FinishedTrials, dataset: Dataset) -> SequenceRanking:
-    """Scores of the attributed sequences of a setting, by prior."""
+    """Return scores of the attributed sequences of a setting, by prior."""
     truth = dataset.truth
     if truth is not None and np.isin(truth, MOTIFS).any():
         rows = np.flatnonzero(np.isin(truth, MOTIFS).any(axis=1))
-        found = {
-            prior: [located(a.attribution[rows], truth[rows]) for _, a in finished.arrays(prior)]
+        scores = {
+            prior: [
+                motif_auprc(a.attribution[rows], truth[rows]) for _, a in finished.arrays(prior)
+            ]
             for prior in finished.priors
         }
-        return SequenceRanking(
-            LOCATED, rows, {p: np.mean(v, axis=0) for p, v in found.items() if v}
-        )
+        means = {prior: np.mean(values, axis=0) for prior, values in scores.items() if values}
+        return SequenceRanking(LOCALISATION, rows, means)
     every = np.arange(len(dataset.attributed))
     if len(finished.seeds) > 1:
-        agreed = {prior: _agreements(finished, prior) for prior in finished.priors}
-        return SequenceRanking(AGREED, every, {p: v for p, v in agreed.items() if v is not None})
+        cosines = {prior: _agreements(finished, prior) for prior in finished.priors}
+        known = {prior: values for prior, values in cosines.items() if values is not None}
+        return SequenceRanking(AGREEMENT, every, known)
     tested = np.searchsorted(dataset.scored_rows, dataset.attributed)
-    predicted = {
+    logits = {
         prior: a.prediction["logit"].reshape(len(a.label), -1)[tested].mean(axis=1)
         for prior in finished.priors
         for _, a in finished.arrays(prior)
         if "logit" in a.prediction
     }
-    return SequenceRanking(PREDICTED, every, predicted)
+    return SequenceRanking(PREDICTION, every, logits)
 
 
-def located(attribution: NDArray[np.floating], truth: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(k,) motif-auprc of single sequences, as the metric averages it; (k, L) each."""
+def motif_auprc(attribution: NDArray[np.floating], truth: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the (k,) motif-auprc of single sequences, as the metric averages it.
+
+    Args:
+        attribution: (k, L) attributions.
+        truth: (k, L) position codes.
+    """
     size = np.where(truth == NEUTRAL, -1.0, np.abs(attribution.astype(np.float64)))
     scores: NDArray[np.float64] = average_precision(size, np.isin(truth, MOTIFS))
     return scores
 
 
 def _agreements(finished: FinishedTrials, prior: str) -> NDArray[np.float64] | None:
-    """(M,) mean cosine of every two seeds, sequence by sequence; None for fewer than two."""
+    """Return the (M,) mean cosine of every two seeds, by sequence; None for fewer than two."""
     total, count = np.zeros(()), 0
     for _, arrays in finished.arrays(prior):
-        total, count = total + units(arrays.attribution), count + 1
+        total, count = total + unit_vectors(arrays.attribution), count + 1
     return mean_cosine(total, count) if count > 1 else None
 
 
-def units(tracks: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(..., L) tracks of length one; zero stays zero."""
-    size = np.linalg.norm(tracks.astype(np.float64), axis=-1, keepdims=True)
-    found: NDArray[np.float64] = np.divide(tracks, size, out=np.zeros(tracks.shape), where=size > 0)
-    return found
+def unit_vectors(tracks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return (..., L) tracks scaled to a norm of one; zero stays zero."""
+    norm = np.linalg.norm(tracks.astype(np.float64), axis=-1, keepdims=True)
+    units: NDArray[np.float64] = np.divide(tracks, norm, out=np.zeros(tracks.shape), where=norm > 0)
+    return units
 
 
 def mean_cosine(total: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Mean cosine of every two of ``count`` >= 2 tracks, from the sum of their units.
+    """Return the (...) mean cosine of every two tracks, from the sum of their unit vectors.
 
     (|sum u|^2 - n) / (n (n - 1)): the square holds every track with itself and all ordered pairs.
 
     Args:
-        total: (..., L).
-        count: of tracks.
+        total: (..., L) sum of the unit vectors.
+        count: number of tracks, at least 2.
     """
     result: NDArray[np.float64] = ((total**2).sum(axis=-1) - count) / (count * (count - 1))
     return result
 
 
-def cases(ranking: SequenceRanking, baseline: str, seeds: Sequence[int]) -> list[ShownSequence]:
-    """The typical sequence, the best, the worst, and those where a prior gains and loses most.
+def chosen_sequences(
+    ranking: SequenceRanking, baseline: str, seeds: Sequence[int]
+) -> list[ShownSequence]:
+    """Return the typical, best and worst sequences, and those where a prior gains or loses most.
 
-    A sequence that is an example of several is there once.
+    A sequence that is an example of several things is returned once.
 
     Args:
-        ranking: of all sequences.
-        baseline: the prior that gains and losses are against.
-        seeds: of the ranking, to be named.
+        ranking: scores of all sequences.
+        baseline: prior that gains and losses are measured against.
+        seeds: seeds of the ranking, which the rules name.
     """
-    found: dict[int, list[ShownSequence]] = {}
-    for case in (
-        typical(ranking, seeds),
-        *_ends(ranking),
-        *_differences(ranking, baseline),
+    by_row: dict[int, list[ShownSequence]] = {}
+    for example in (
+        typical_sequence(ranking, seeds),
+        *_best_and_worst(ranking),
+        *_most_different(ranking, baseline),
     ):
-        found.setdefault(case.row, []).append(case)
+        by_row.setdefault(example.row, []).append(example)
     return [
-        ShownSequence(row, [n for c in some for n in c.names], [r for c in some for r in c.rules])
-        for row, some in found.items()
+        ShownSequence(row, [n for e in same for n in e.names], [r for e in same for r in e.rules])
+        for row, same in by_row.items()
     ]
 
 
-def typical(ranking: SequenceRanking, seeds: Sequence[int]) -> ShownSequence:
-    """The sequence whose mean score is the (lower) median."""
+def typical_sequence(ranking: SequenceRanking, seeds: Sequence[int]) -> ShownSequence:
+    """Return the sequence whose mean score is the (lower) median."""
     if not ranking.values:
         return ShownSequence(0, [TYPICAL], ["the first of the attributed test sequences"])
     mean = ranking.mean
@@ -179,13 +189,14 @@ def typical(ranking: SequenceRanking, seeds: Sequence[int]) -> ShownSequence:
     rule = (
         f"its {ranking.score}, averaged over all priors and {over}, is the median of the "
         f"{counted(len(mean), 'attributed test sequence')}"
-        f"{' with a motif' if ranking.score == LOCATED else ''}: {fixed(float(mean[place]), 2)}"
+        f"{' with a motif' if ranking.score == LOCALISATION else ''}: "
+        f"{fixed(float(mean[place]), 2)}"
     )
     return ShownSequence(int(ranking.rows[place]), [TYPICAL], [rule])
 
 
-def _ends(ranking: SequenceRanking) -> Iterator[ShownSequence]:
-    """The sequences with the largest and the smallest mean score."""
+def _best_and_worst(ranking: SequenceRanking) -> Iterator[ShownSequence]:
+    """Yield the sequences with the largest and the smallest mean score."""
     if ranking.values:
         mean = ranking.mean
         for name, size, place in (
@@ -196,10 +207,10 @@ def _ends(ranking: SequenceRanking) -> Iterator[ShownSequence]:
             yield ShownSequence(int(ranking.rows[place]), [name], [rule])
 
 
-def _differences(ranking: SequenceRanking, baseline: str) -> Iterator[ShownSequence]:
-    """The sequences on which some prior gains and loses the most against the baseline."""
+def _most_different(ranking: SequenceRanking, baseline: str) -> Iterator[ShownSequence]:
+    """Yield the sequences on which some prior gains and loses the most against the baseline."""
     others = [prior for prior in ranking.values if prior != baseline]
-    if not others or baseline not in ranking.values or ranking.score == PREDICTED:
+    if not others or baseline not in ranking.values or ranking.score == PREDICTION:
         return
     table = np.stack([ranking.values[prior] - ranking.values[baseline] for prior in others])
     for sign, verb, size in ((1, "gains", "largest"), (-1, "loses", "smallest")):

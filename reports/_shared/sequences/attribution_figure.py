@@ -1,4 +1,4 @@
-"""Attributions along a sequence: letters of one seed above a strip of every seed."""
+"""Figure of attributions along a sequence: letters of one seed above a strip of every seed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from priorbench.data.codes import DECOY, MOTIF, SUBOPTIMAL
 from priorbench.data.formats.encoding import N_CODE
 
-from ._examples import PriorTracks, SequenceExample, normalised
-from ._figures import BASE_COLOURS, BLUE, INK, LINE, SOFT, VERMILION, style, to_svg
-from ._numbers import fixed
+from ..figures.colours import BASE_COLOURS, BLUE, INK, LINE, SOFT, VERMILION
+from ..figures.style import spec_lines, style
+from ..figures.svg import to_svg
+from ..numbers import fixed
+from .examples import PriorTracks, SequenceExample, normalised
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,23 +29,23 @@ BANDS = {
     SUBOPTIMAL: ("mutated", "#f7dfc8"),
     DECOY: ("decoy", "#ececec"),
 }
-"""what is marked along the sequence, by position code"""
+"""name and colour of the marks along a sequence, by position code"""
 _WIDTH, _LETTERS, _STRIP, _GAP = 13.0, 0.62, 0.085, 0.1  # inches
-_LEAST = 0.01
-"""letters smaller than this share of a track's largest are left out"""
+_SMALLEST_LETTER = 0.01
+"""share of a track's largest value below which letters are left out"""
 
 
 @dataclass(frozen=True)
 class TrackFigure:
-    """What a figure shows.
+    """Contents of a figure.
 
     Attributes:
-        example: a sequence and its tracks.
-        codes: (L,) uint8 of the sequence.
+        example: sequence with its attributions.
+        codes: (L,) uint8 codes of the sequence's bases.
         truth: (L,) uint8 position codes; None where unknown.
         oracle: (L,) attribution of an oracle; None where unknown or all zero.
-        seeds: the rows of the strips.
-        lettered: the seed whose track is drawn in letters.
+        seeds: seeds that the rows of a strip stand for.
+        lettered: seed whose attribution is drawn in letters.
     """
 
     example: SequenceExample
@@ -55,11 +57,11 @@ class TrackFigure:
 
 
 def draw(scene: TrackFigure, label: str) -> Markup:
-    """The figure of a scene.
+    """Return a figure.
 
     Args:
-        scene: what is shown.
-        label: for those who cannot see it.
+        scene: contents of the figure.
+        label: description for readers who cannot see it.
     """
     from matplotlib.figure import Figure
 
@@ -107,29 +109,25 @@ def draw(scene: TrackFigure, label: str) -> Markup:
 
 
 def _left(tracks: Mapping[str, PriorTracks]) -> float:
-    """Inches that names need beside the tracks."""
-    lines = [line for prior in tracks for line in _wrapped(prior).split("\n")]
+    """Return the width in inches that names need beside the tracks."""
+    lines = [line for prior in tracks for line in spec_lines(prior).split("\n")]
     return max(0.65, 0.085 * max(map(len, lines)) + 0.15)
 
 
-def _wrapped(spec: str) -> str:
-    return spec.replace(":", "\n").replace("+", "\n+")
-
-
 def _letters(axes: Axes, track: NDArray[np.float64], scene: TrackFigure) -> None:
-    """Observed bases as high as their attribution, down and mirrored where it is negative."""
+    """Draw the observed bases as high as their attribution, mirrored downwards if negative."""
     from matplotlib.collections import PathCollection
     from matplotlib.path import Path
     from tangermeme.plot import get_glyph_path
 
     codes = scene.codes
     window = np.arange(scene.example.start, scene.example.stop)
-    seen = window[(np.abs(track[window]) >= _LEAST) & (codes[window] != N_CODE)]
+    large = window[(np.abs(track[window]) >= _SMALLEST_LETTER) & (codes[window] != N_CODE)]
     letters = {}
     for code, base in enumerate(BASE_COLOURS):
         glyphs = [
             get_glyph_path(base, at, min(height, 0), 0.95, abs(height), flip=height < 0)
-            for at, height in ((at, float(track[at])) for at in seen[codes[seen] == code])
+            for at, height in ((at, float(track[at])) for at in large[codes[large] == code])
         ]
         if glyphs:  # one path a base: one a letter would be twice as much to load
             letters[base] = Path.make_compound_path(*glyphs)
@@ -143,7 +141,7 @@ def _letters(axes: Axes, track: NDArray[np.float64], scene: TrackFigure) -> None
 
 
 def _strips(axes: Axes, tracks: PriorTracks, scene: TrackFigure) -> None:
-    """A row a seed, from blue for positive through white to vermilion for negative."""
+    """Draw a row for every seed, from blue for positive through white to vermilion for negative."""
     from matplotlib.colors import LinearSegmentedColormap
 
     example = scene.example
@@ -167,7 +165,7 @@ def _strips(axes: Axes, tracks: PriorTracks, scene: TrackFigure) -> None:
 
 def _name(axes: Axes, name: str) -> None:
     axes.annotate(
-        _wrapped(name),
+        spec_lines(name),
         (0, 0.45),
         xycoords="axes fraction",
         xytext=(-8, 0),
@@ -181,10 +179,10 @@ def _name(axes: Axes, name: str) -> None:
 
 
 def _scores(axes: Axes, tracks: PriorTracks) -> None:
-    """What the strips amount to on this sequence, at the right."""
+    """Write the scores of this sequence at the right."""
     lines = []
-    if tracks.located is not None:
-        low, high = (fixed(value, 2) for value in tracks.located)
+    if tracks.motif_auprc is not None:
+        low, high = (fixed(value, 2) for value in tracks.motif_auprc)
         lines += ["motif-auprc", low if low == high else f"{low} to {high}"]
     if math.isfinite(tracks.agreement):
         lines += ["seed-cosine", fixed(tracks.agreement, 2)]
@@ -208,7 +206,7 @@ def _note(axes: Axes, text: str) -> None:
 
 
 def _marks(column: Sequence[Axes], scene: TrackFigure) -> None:
-    """Bands and lines where motifs and decoys are, with their names above the first track."""
+    """Draw bands and lines where motifs and decoys are, with their names above the first track."""
     truth = scene.truth
     if truth is None:
         return

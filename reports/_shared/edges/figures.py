@@ -14,15 +14,19 @@ from priorbench.edges.penalty_effects import WIDTH
 from priorbench.edges.summary import Effects
 from priorbench.edges.trained_models import TrainedEdges
 
-from ._figures import SEED_COLOURS, SOFT, style, to_svg
-from ._numbers import fixed
+from ..figures.colours import SEED_COLOURS, SOFT
+from ..figures.style import pale_grid, style
+from ..figures.svg import to_svg
+from ..numbers import fixed
 
 _WIDTH, _HEIGHT = 4.2, 2.7  # inches
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2, 2, 2, 2, 2)))
 _NEIGHBOURHOOD = 3 * WIDTH
-_TOLD = 5
+"""distance in bp from an end, or between two motifs, up to which curves are drawn"""
+_DESCRIBED_POINTS = 5
+"""number of points of a curve in the description of a figure"""
 
-Look = tuple[str, object]
+Line = tuple[str, object]
 """colour and dashes"""
 
 
@@ -31,13 +35,13 @@ class Panel:
     """A figure of curves.
 
     Attributes:
-        name: for its file.
-        title: what is shown.
-        note: how to read it.
+        name: name, which its file's name begins with.
+        title: title of the figure.
+        note: sentences on how to read it.
         x: label of the horizontal axis.
         y: label of the vertical axis.
-        curves: (k,) x and y by prior.
-        level: height of the line that means no effect, or None.
+        curves: (k,) x and (k,) y by prior.
+        level: height of the line that means no effect; None if there is none.
     """
 
     name: str
@@ -49,13 +53,13 @@ class Panel:
     level: float | None = 0.0
 
 
-def looks(priors: Sequence[str]) -> dict[str, Look]:
-    """Colour and dashes by prior, so that no curve is known by its colour alone."""
+def lines_of(priors: Sequence[str]) -> dict[str, Line]:
+    """Return colour and dashes by prior, so that no curve is known by its colour alone."""
     return dict(zip(priors, zip(cycle(SEED_COLOURS), cycle(_DASHES)), strict=False))
 
 
-def draw(panel: Panel, look: Mapping[str, Look]) -> Markup:
-    """The panel's figure."""
+def draw(panel: Panel, lines: Mapping[str, Line]) -> Markup:
+    """Return a figure as SVG."""
     from matplotlib.figure import Figure
 
     with style():
@@ -64,7 +68,7 @@ def draw(panel: Panel, look: Mapping[str, Look]) -> Markup:
         if panel.level is not None:
             axes.axhline(panel.level, color=SOFT, linewidth=0.9)
         for prior, (x, y) in panel.curves.items():
-            colour, dashes = look[prior]
+            colour, dashes = lines[prior]
             marker = "o" if np.size(x) <= 10 else ""
             axes.plot(
                 x,
@@ -78,17 +82,15 @@ def draw(panel: Panel, look: Mapping[str, Look]) -> Markup:
             )
         axes.set_xlabel(panel.x)
         axes.set_ylabel(panel.y)
-        axes.tick_params(length=0)
-        axes.grid(axis="y", color="#eceff2", linewidth=0.8)
-        axes.set_axisbelow(True)
-        return to_svg(figure, f"{panel.name}: {panel.title}; {_told(panel)}")
+        pale_grid(axes)
+        return to_svg(figure, f"{panel.name}: {panel.title}; {_description(panel)}")
 
 
-def key_figure(look: Mapping[str, Look]) -> list[dict[str, object]]:
-    """What the key of a page needs: name, colour, and an inline line as it is drawn."""
+def key_of(lines: Mapping[str, Line]) -> list[dict[str, object]]:
+    """Return the entries of a figure's key: the prior, and a piece of its line as SVG."""
     return [
         {"prior": prior, "line": _sample(colour, dashes)}
-        for prior, (colour, dashes) in look.items()
+        for prior, (colour, dashes) in lines.items()
     ]
 
 
@@ -102,26 +104,27 @@ def _sample(colour: str, dashes: object) -> Markup:
     ).format(colour, pattern)
 
 
-def _told(panel: Panel) -> str:
-    """A few points of every curve, for those who cannot see it."""
+def _description(panel: Panel) -> str:
+    """Return a few points of every curve, for readers who cannot see the figure."""
     texts = []
     for prior, (x, y) in panel.curves.items():
         places, values = np.asarray(x), np.asarray(y)
-        some = np.unique(np.linspace(0, len(places) - 1, _TOLD).round().astype(int))
-        points = ", ".join(f"{places[i]:g} {fixed(float(values[i]), 3)}" for i in some)
+        some = np.linspace(0, len(places) - 1, _DESCRIBED_POINTS).round().astype(int)
+        points = ", ".join(f"{places[i]:g} {fixed(float(values[i]), 3)}" for i in np.unique(some))
         texts.append(f"{prior}: {points}")
     return "; ".join(texts)
 
 
 def penalty_panels(effects: Effects) -> Iterator[Panel]:
-    """Values of the penalties."""
-    penalties = {prior: found for prior, (found, _) in effects.items()}
+    """Yield figures of the penalties' values."""
+    penalties = {prior: penalty for prior, (penalty, _) in effects.items()}
     unit = "share of (noise − motif)"
     yield Panel(
         "position",
-        "One motif, by its place",
-        f"The penalty of a motif of {WIDTH} bp less that of the same motif in the middle half. "
-        "Flat is a penalty that does not see position; a mirror sees the very middle.",
+        "One motif, by its position",
+        f"The penalty of a motif of {WIDTH} bp less that of the same motif in the middle half. A "
+        "penalty that does not depend on position is flat; one with a mirrored window differs at "
+        "the very middle.",
         "first position of the motif (bp)",
         unit,
         {prior: (e.start, (e.lone - e.centre) / e.scale) for prior, e in penalties.items()},
@@ -130,8 +133,9 @@ def penalty_panels(effects: Effects) -> Iterator[Panel]:
         (
             "pairs-across",
             "Two motifs that meet across the ends",
-            "What the two gain over two that are far apart. Above 0 at a gap of a few bp: the "
-            "penalty takes the two ends for neighbours (wrap-around gain).",
+            "By how much the penalty of the two is lower than that of two motifs far apart. Above "
+            "0 at a gap of a few bp, the penalty treats the two ends as neighbours (wrap-around "
+            "gain).",
         ),
         (
             "pairs-inside",
@@ -159,9 +163,9 @@ def penalty_panels(effects: Effects) -> Iterator[Panel]:
     yield Panel(
         "ramp",
         "A ramp, whose ends differ in level",
-        "Its penalty less that of the same values rising and falling again, whose ends are alike. "
-        "Off 0: the jump between the ends counts. A jump spreads the spectrum over frequencies "
-        "that have weight, away from the zero frequency, which has none, and so lowers the "
+        "Its penalty less that of the same values in a tent, whose ends are alike. Where the "
+        "difference is not 0, the jump between the ends counts. A jump moves power from the zero "
+        "frequency, which has no weight, to frequencies that have weight, and so lowers the "
         "Fourier penalty.",
         "steepness (1: from 0 to twice the mean)",
         unit,
@@ -170,12 +174,12 @@ def penalty_panels(effects: Effects) -> Iterator[Panel]:
 
 
 def gradient_panels(effects: Effects) -> Iterator[Panel]:
-    """Pushes of the penalties."""
-    gradients = {prior: found for prior, (_, found) in effects.items()}
+    """Yield figures of the penalties' gradients."""
+    gradients = {prior: gradient for prior, (_, gradient) in effects.items()}
     push = "push (above 0: up)"
     yield Panel(
         "noise-size",
-        "Noise: how hard positions are pushed",
+        "Noise: size of the push",
         "Mean absolute push on Gaussian noise, by distance to the nearest end.",
         "distance to the nearest end (bp)",
         "mean |push|",
@@ -184,7 +188,7 @@ def gradient_panels(effects: Effects) -> Iterator[Panel]:
     )
     yield Panel(
         "noise-push",
-        "Noise: who is pushed up, who down",
+        "Noise: direction of the push",
         "Mean push on Gaussian noise, by distance to the nearest end.",
         "distance to the nearest end (bp)",
         push,
@@ -192,7 +196,7 @@ def gradient_panels(effects: Effects) -> Iterator[Panel]:
     )
     yield Panel(
         "ramp-push",
-        "A ramp: who is pushed",
+        "A ramp: direction of the push",
         "Push on an attribution that rises from 0 at the start to its maximum at the end.",
         "position (bp)",
         push,
@@ -200,9 +204,10 @@ def gradient_panels(effects: Effects) -> Iterator[Panel]:
     )
     yield Panel(
         "far-end-push",
-        "A motif at the start: what happens at the other end",
+        "A motif at the start: push at the other end",
         "Push on the faint background near the end of the window with a motif at its start, less "
-        "the same with the motif in the middle. Above 0: attribution is invited to the end across.",
+        "the push with the motif in the middle. Above 0, the penalty rewards attribution at the "
+        "end across from the motif.",
         "distance to the end of the window (bp)",
         push,
         {
@@ -216,7 +221,7 @@ def gradient_panels(effects: Effects) -> Iterator[Panel]:
 
 
 def trained_panels(setting: TrainedEdges) -> Iterator[Panel]:
-    """Scores of trained models; means over seeds."""
+    """Yield figures of the scores of trained models, means over seeds."""
     for name, title, y in (
         ("localisation", "Localisation by distance", "average precision"),
         ("mass", "Attribution on the motif by distance", "share of |attribution|"),
@@ -224,8 +229,8 @@ def trained_panels(setting: TrainedEdges) -> Iterator[Panel]:
         yield Panel(
             f"trained-{name}",
             title,
-            "Sequences with one motif, in bins of about as many each; dots are at the bins’ mean "
-            "range. Means over seeds.",
+            "Sequences with one motif, in bins of about equal size; dots are at the middle of the "
+            "bins’ range. Means over seeds.",
             "distance of the motif from the nearest end (bp)",
             y,
             {
@@ -237,10 +242,11 @@ def trained_panels(setting: TrainedEdges) -> Iterator[Panel]:
     yield Panel(
         "trained-background",
         "Background attribution by distance",
-        "Sequences with their motif in the middle: mean |attribution| outside it, over its own "
-        "mean. Without an effect of the ends it would be 1 up to the flanks of the motif.",
+        "Sequences with their motif in the middle: mean |attribution| outside it, divided by its "
+        "mean over positions. Without an effect of the ends it would be 1 up to the flanks of the "
+        "motif.",
         "distance to the nearest end (bp)",
-        "over its mean",
+        "relative to its mean",
         {prior: (np.arange(len(track)), track) for prior, track in setting.background.items()},
         1.0,
     )

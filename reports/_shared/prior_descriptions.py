@@ -1,4 +1,4 @@
-"""The priors of a run in words."""
+"""Priors of a run in words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from priorbench.results.finished_run import Run
 from priorbench.study.study import BASELINE
 
-from ._settings import ComparedSetting
+from .settings import ComparedSetting
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class DescribedPrior:
     """A prior of the study.
 
     Attributes:
-        spec: as in the study.
-        weights: its weight, or one a task or dataset where they differ; of a composition, the
-            names and weights of its parts; none for the baseline.
-        summary: what it does.
-        citation: where it comes from.
-        statuses: how its evaluation trials ended.
+        spec: spec, as in the study.
+        weights: its weight; one for each task or dataset where they differ; the names and weights
+            of the parts of a composition; empty for the baseline.
+        summary: what the prior does.
+        citation: works that it comes from.
+        statuses: number of its evaluation trials by how they ended.
     """
 
     spec: str
@@ -33,7 +33,7 @@ class DescribedPrior:
 
 
 def described_priors(run: Run, settings: Sequence[ComparedSetting]) -> list[DescribedPrior]:
-    """Every prior of a study, in its order."""
+    """Return every prior of a run, in the order of its study."""
     described = run.environment.get("priors", {})
     return [
         DescribedPrior(
@@ -51,11 +51,11 @@ def described_priors(run: Run, settings: Sequence[ComparedSetting]) -> list[Desc
     ]
 
 
-def _weights(spec: str, found: Sequence[ComparedSetting]) -> list[str]:
-    """One for all settings; where they differ, by task, or by dataset where these differ too."""
+def _weights(spec: str, settings: Sequence[ComparedSetting]) -> list[str]:
+    """Return one weight for all settings; else one by task, or by setting where these differ."""
     if spec == BASELINE:
         return []
-    here = [setting for setting in found if spec in setting.priors]
+    here = [setting for setting in settings if spec in setting.priors]
     if len({setting.weight(spec) for setting in here}) <= 1:
         return [setting.weight(spec) for setting in here][:1]
     by_task = {setting.task: setting.weight(spec) for setting in here}
@@ -65,7 +65,7 @@ def _weights(spec: str, found: Sequence[ComparedSetting]) -> list[str]:
 
 
 def _parts(run: Run, spec: str) -> list[str]:
-    """Names and weights of what a composed prior is made of, task by task where they differ."""
+    """Return names and weights of a composition's parts, task by task where they differ."""
     by_task = {
         record["task"]: [f"{part['prior']} {part['weight']:g}" for part in record["parts"]]
         for record in run.records.values()

@@ -1,13 +1,12 @@
-"""The facts of a run that its methods are told from."""
+"""Facts of a run that the text of its methods is made from."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,30 +19,31 @@ from priorbench.components.task import Task
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset
 from priorbench.results.finished_run import Run
-from priorbench.study.data_sources import SIMULATED
+from priorbench.run_directory import DONE
+from priorbench.study.plan import SIMULATED
 from priorbench.training.schedules import Schedule, schedule_of
 
 SIMULATION, GENOME, FILES = "simulation", "genome", "files"
-"""where sequences come from"""
+"""origins of sequences"""
 
 
 @dataclass(frozen=True)
 class DatasetMethods:
-    """A dataset, as one task sees it.
+    """A dataset, as one task uses it.
 
     Attributes:
-        task: spec.
-        name: of the dataset.
+        task: spec of the task.
+        name: name of the dataset.
         source: SIMULATION, GENOME or FILES.
-        training: sequences that models were trained on.
-        available: training sequences that there are.
-        validation: sequences.
-        test: sequences.
-        attributed: test sequences that were attributed.
-        length: window in bp.
+        training: number of sequences that models were trained on.
+        available: number of sequences in the training split.
+        validation: number of sequences in the validation split.
+        test: number of sequences in the test split.
+        attributed: number of test sequences that were attributed.
+        length: length of a window in bp.
         known: whether motif positions are known.
-        matched: whether they are matches of known matrices.
-        digest: of the contents.
+        matched: whether motif positions are matches of known matrices.
+        digest: digest of the contents.
     """
 
     task: str
@@ -61,19 +61,19 @@ class DatasetMethods:
 
     @property
     def shared(self) -> bool:
-        """Whether a share of the training sequences is used."""
+        """Whether only a share of the training split is used."""
         return self.training < self.available
 
 
 @dataclass(frozen=True)
 class TrainingMethods:
-    """How some tasks were trained.
+    """Training that several tasks have in common.
 
     Attributes:
-        tasks: specs.
-        schedule: of all of them.
+        tasks: specs of the tasks.
+        schedule: schedule of their training.
         strands: whether sequences were shown on either strand.
-        shift: by how many bp windows were shifted at most.
+        shift: largest shift of a window in bp.
     """
 
     tasks: Sequence[str]
@@ -87,11 +87,11 @@ class NetworkMethods:
     """An architecture as it was built.
 
     Attributes:
-        spec: of the architecture.
-        summary: one line.
-        citation: where it comes from.
-        parameters: how many, for every form that it was built for, ascending.
-        layers: module by module, for the first of them; "" where it cannot be built here.
+        spec: spec of the architecture.
+        summary: description in one line.
+        citation: works that it comes from.
+        parameters: number of parameters for each input and output shape, ascending.
+        layers: modules of the first network; "" where it cannot be built here.
     """
 
     spec: str
@@ -106,9 +106,9 @@ class CitedComponent:
     """A component in words.
 
     Attributes:
-        spec: as in the study.
-        summary: what it is, without a line break.
-        citation: where it comes from.
+        spec: spec, as in the study.
+        summary: description without a line break.
+        citation: works that it comes from.
     """
 
     spec: str
@@ -117,7 +117,7 @@ class CitedComponent:
 
 
 def built_task(spec: str) -> Task | None:
-    """A task from its spec; None for one of a plug-in that is not loaded."""
+    """Return the task of a spec; None for one of a plug-in that is not loaded."""
     try:
         task: Task = registry.build("task", spec)
     except UserError:
@@ -126,7 +126,7 @@ def built_task(spec: str) -> Task | None:
 
 
 def data_of(run: Run) -> list[DatasetMethods]:
-    """Every dataset of a run."""
+    """Return every dataset of a run."""
     return [_data(key.rpartition("/")[0], dataset) for key, dataset in run.datasets.items()]
 
 
@@ -153,32 +153,33 @@ def _data(task: str, dataset: Dataset) -> DatasetMethods:
 
 
 def tasks_of(run: Run, data: Sequence[DatasetMethods]) -> list[CitedComponent]:
-    """The tasks of a run, with what they ask and how they are simulated, if they are."""
-    found = []
+    """Return the tasks of a run: what they predict, and how their data are simulated."""
+    tasks = []
     for spec in dict.fromkeys(key.rpartition("/")[0] for key in run.datasets):
         task = built_task(spec)
-        simulated = any(one.task == spec and one.source == SIMULATION for one in data)
+        simulated = any(used.task == spec and used.source == SIMULATION for used in data)
         if task is None:
-            found.append(CitedComponent(spec))
+            tasks.append(CitedComponent(spec))
         else:
-            text = about(docstrings.about(type(task)), simulated=simulated)
-            text += _simulated_with(task) if simulated else ""
-            found.append(CitedComponent(spec, text, type(task).citation))
-    return found
+            text = task_text(docstrings.about(type(task)), simulated=simulated)
+            text += _options_sentence(task) if simulated else ""
+            tasks.append(CitedComponent(spec, text, type(task).citation))
+    return tasks
 
 
-def _simulated_with(task: Task) -> str:
-    """A sentence of the options that are this task's own, at their values."""
+def _options_sentence(task: Task) -> str:
+    """Return a sentence with the values of a task's own options; "" if it has none."""
     shared = {field.name for field in dataclasses.fields(Task)}
     own = [f"{key} {value}" for key, value in dataclasses.asdict(task).items() if key not in shared]
     return f" Options: {', '.join(own)}." if own else ""
 
 
-def about(text: str, *, simulated: bool) -> str:
-    """What a task's docstring says, on one line; without simulation what is said of it is left out.
+def task_text(text: str, *, simulated: bool) -> str:
+    """Return a task's docstring on one line, without its simulation where nothing is simulated.
 
     Args:
-        text: paragraphs: what is asked; then how it is simulated and whom the prior applies to.
+        text: paragraphs of the docstring: first what the task predicts, then how its data are
+            simulated and which examples the prior applies to.
         simulated: whether there are simulated data.
     """
     words = " ".join(text.replace("``", "").split())
@@ -186,22 +187,22 @@ def about(text: str, *, simulated: bool) -> str:
         return words
     first = " ".join(text.split("\n\n", maxsplit=1)[0].replace("``", "").split())
     applies = re.search(r"The prior applies .*", words)
-    told = re.sub(r"Simulated: .*?(?=The prior applies|$)", "", words)
-    if told == words:  # all beyond the first paragraph is about what is simulated
-        told = f"{first} {applies[0]}" if applies else first
-    return told.strip()
+    rest = re.sub(r"Simulated: .*?(?=The prior applies|$)", "", words)
+    if rest == words:  # all beyond the first paragraph is about what is simulated
+        rest = f"{first} {applies[0]}" if applies else first
+    return rest.strip()
 
 
 def trainings_of(run: Run) -> list[TrainingMethods]:
-    """Schedules, those of several tasks that are alike told once; unknown tasks are left out."""
+    """Return how tasks were trained, tasks trained alike together; unknown tasks are left out."""
     groups: dict[tuple[Schedule, bool, int], list[str]] = {}
     for key, dataset in run.datasets.items():
         spec = key.rpartition("/")[0]
         task = built_task(spec)
         if task is not None:
             schedule = schedule_of(task, run.study["scale"], run.study["precision"])
-            how = (schedule, type(task).reverse_complement, dataset.margin)
-            groups.setdefault(how, []).append(spec)
+            key_of_group = (schedule, type(task).reverse_complement, dataset.margin)
+            groups.setdefault(key_of_group, []).append(spec)
     return [
         TrainingMethods(list(dict.fromkeys(specs)), schedule, strands, shift)
         for (schedule, strands, shift), specs in groups.items()
@@ -209,65 +210,65 @@ def trainings_of(run: Run) -> list[TrainingMethods]:
 
 
 def networks_of(run: Run) -> list[NetworkMethods]:
-    """The architectures of a run's trials."""
-    forms: dict[str, list[NetworkShape]] = {}
+    """Return the architectures of a run's trials."""
+    shapes: dict[str, list[NetworkShape]] = {}
     used = {
         (str(record["architecture"]), f"{record['task']}/{record['dataset']}")
         for record in run.records.values()
     }
     for architecture, key in sorted(used):
-        found = forms.setdefault(architecture, [])
-        form = _form(run, key)
-        if form is not None and form not in found:
-            found.append(form)
-    return [_network(spec, found, run.study["scale"]) for spec, found in forms.items()]
+        known = shapes.setdefault(architecture, [])
+        shape = _shape(run, key)
+        if shape is not None and shape not in known:
+            known.append(shape)
+    return [_network(spec, known, run.study["scale"]) for spec, known in shapes.items()]
 
 
-def _form(run: Run, key: str) -> NetworkShape | None:
+def _shape(run: Run, key: str) -> NetworkShape | None:
     task, dataset = built_task(key.rpartition("/")[0]), run.datasets.get(key)
     return None if task is None or dataset is None else task.network_shape_of(dataset)
 
 
-def _network(spec: str, forms: Sequence[NetworkShape], scale: Scale) -> NetworkMethods:
+def _network(spec: str, shapes: Sequence[NetworkShape], scale: Scale) -> NetworkMethods:
     component = registry.components("architecture").get(split_spec(spec)[0])
     texts = registry.describe(component) if component is not None else {}
-    built = [model for form in forms if (model := _built(spec, form, scale)) is not None]
+    built = [model for shape in shapes if (model := _built(spec, shape, scale)) is not None]
     counts = sorted({sum(p.numel() for p in model.parameters()) for model in built})
     layers = str(built[0]) if built else ""
     return NetworkMethods(spec, texts.get("summary", ""), texts.get("citation", ""), counts, layers)
 
 
 @lru_cache(maxsize=64)
-def _built(spec: str, form: NetworkShape, scale: Scale) -> torch.nn.Module | None:
-    """A network without weights; None where it cannot be built here."""
+def _built(spec: str, shape: NetworkShape, scale: Scale) -> torch.nn.Module | None:
+    """Return a network without weights; None where it cannot be built here."""
     try:
         architecture: Architecture = registry.build("architecture", spec)
         with torch.device("meta"):
-            return architecture.build(form, scale)
+            return architecture.build(shape, scale)
     except UserError:
         return None
 
 
-def attributions_of(specs: Iterable[str]) -> list[CitedComponent]:
-    """Attributions that are scored, in words."""
+def scored_attributions_of(run: Run) -> list[CitedComponent]:
+    """Return the attributions that a run scores."""
     from priorbench.attribution.explainers import load_explainer
 
-    found = [(spec, load_explainer(spec)) for spec in specs]
-    return [CitedComponent(spec, one.summary, one.citation) for spec, one in found]
+    explainers = {spec: load_explainer(spec) for spec in run.attributions}
+    return [CitedComponent(spec, e.summary, e.citation) for spec, e in explainers.items()]
 
 
-def seen_of(run: Run) -> list[CitedComponent]:
-    """What the penalties of a run's trials see of a network."""
+def penalised_attributions_of(run: Run) -> list[CitedComponent]:
+    """Return the attributions that the penalties of a run's trials are computed from."""
     from priorbench.attribution.differentiable import load_attribution
 
     usual = str(run.study["train_attribution"])
     specs = dict.fromkeys(r.get("train_attribution", usual) for r in run.records.values())
-    found = [(spec, load_attribution(spec)) for spec in specs or [usual]]
-    return [CitedComponent(spec, one.summary, one.citation) for spec, one in found]
+    attributions = {spec: load_attribution(spec) for spec in specs or [usual]}
+    return [CitedComponent(spec, a.summary, a.citation) for spec, a in attributions.items()]
 
 
 def epochs_of(run: Run) -> Mapping[str, float] | None:
-    """Mean number of epochs that were run, and of the one that was kept; None if not recorded."""
+    """Return the mean numbers of epochs run and of the epoch kept; None where not recorded."""
     records = [r for r in run.records.values() if r.get("history") and r["stage"] == "evaluate"]
     if not records:
         return None
@@ -277,8 +278,8 @@ def epochs_of(run: Run) -> Mapping[str, float] | None:
     }
 
 
-def at_once_of(run: Run) -> Mapping[str, int] | None:
-    """How many networks were trained together with others, of how many; None if none was."""
+def ensembles_of(run: Run) -> Mapping[str, int] | None:
+    """Return how many networks were trained together with others; None if none was."""
     sizes = [int(record.get("ensemble", 1)) for record in run.records.values()]
     together = [size for size in sizes if size > 1]
     if not together:
@@ -286,9 +287,9 @@ def at_once_of(run: Run) -> Mapping[str, int] | None:
     return {"networks": len(together), "all": len(sizes), "most": max(together)}
 
 
-def ended_of(run: Run) -> Mapping[str, Any]:
-    """Evaluation trials: all of them, and those that failed or collapsed."""
+def trial_counts_of(run: Run) -> Mapping[str, int]:
+    """Return the numbers of evaluation trials, of those that did not end well, of tuning trials."""
     evaluated = [r for r in run.records.values() if r["stage"] == "evaluate"]
-    failed = [record for record in evaluated if record["status"] != "done"]
-    tuned = sum(record["stage"] == "tune" for record in run.records.values())
-    return {"trials": len(evaluated), "failed": len(failed), "tuning": tuned}
+    failed = sum(record["status"] != DONE for record in evaluated)
+    tuning = sum(record["stage"] == "tune" for record in run.records.values())
+    return {"trials": len(evaluated), "failed": failed, "tuning": tuning}

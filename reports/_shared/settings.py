@@ -1,4 +1,4 @@
-"""What a section reads of a run: one setting is a task, a dataset and an architecture."""
+"""Settings of a run (task, dataset and architecture), with all that was measured there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from priorbench.comparison.correction_families import Family, families
-from priorbench.comparison.paired_runs import counted_scores
-from priorbench.components.metric import Metric
+from priorbench.comparison.paired_runs import SETTING_COLUMNS, counted_scores
+from priorbench.components.contracts import Axis, Metric
 from priorbench.components.specs import split_composition
 from priorbench.components.task import Axis
 from priorbench.evaluation.scoring import ORACLE, RANDOM
@@ -25,21 +25,20 @@ from priorbench.statistics import ALPHA, EXACT_UP_TO, smallest_p
 from priorbench.study.declared import PRIMARY
 from priorbench.study.study import BASELINE
 
-from ._numbers import listed
+from .numbers import listed
 
-_KEYS = ["task", "dataset", "architecture"]
 _AXES = get_args(Axis)
 MANY_SETTINGS = 12
-"""a run of more has fewer figures of each, and says so: pages are read, and loaded, whole"""
+"""number of settings beyond which a page has fewer figures of each, and says so"""
 
 
 @dataclass(frozen=True)
 class ArmScores:
-    """Trials of one prior on one metric.
+    """Scores of one prior's trials on one metric.
 
     Attributes:
-        values: (k,) as they count; NaN where there is none.
-        failed: (k,) bool, whether the trial failed or collapsed.
+        values: (k,) scores as they count; NaN where there is none.
+        failed: (k,) bool; whether the trial failed or collapsed.
     """
 
     values: NDArray[np.float64]
@@ -47,30 +46,30 @@ class ArmScores:
 
     @property
     def known(self) -> NDArray[np.float64]:
-        """The values that there are."""
+        """Values without NaN."""
         result: NDArray[np.float64] = self.values[~np.isnan(self.values)]
         return result
 
     @property
     def mean(self) -> float:
-        """Of the values that there are; NaN if there is none."""
+        """Mean of the known values; NaN if there is none."""
         return float(self.known.mean()) if len(self.known) else float("nan")
 
 
 @dataclass(frozen=True)
 class ComparedSetting:
-    """Trials that are compared with each other.
+    """A setting whose trials are compared with each other.
 
     Attributes:
-        task: spec.
-        dataset: name.
-        architecture: spec.
-        priors: specs, the baseline first.
-        seeds: ascending.
+        task: spec of the task.
+        dataset: name of the dataset.
+        architecture: spec of the architecture.
+        priors: specs of the priors, the baseline first.
+        seeds: seeds, ascending.
         rows: rows of results.csv of stage ``evaluate``.
         references: rows of results.csv of stage ``reference``.
         comparisons: rows of comparisons.csv.
-        runs: labels of the runs that its trials are of; none where there is only one run.
+        runs: labels of the runs that have its trials; empty where there is only one run.
     """
 
     task: str
@@ -85,26 +84,26 @@ class ComparedSetting:
 
     @property
     def key(self) -> str:
-        """Name of the dataset in ``run.datasets``."""
+        """Key of its dataset in ``run.datasets``."""
         return f"{self.task}/{self.dataset}"
 
     @property
     def title(self) -> str:
-        """For headings: what it is of, and where its trials come from if there are several runs."""
-        of = f" (run{'' if len(self.runs) == 1 else 's'} {listed(self.runs)})" if self.runs else ""
-        return f"{self.task} · {self.dataset} · {self.architecture}{of}"
+        """Heading: task, dataset and architecture, and the runs if there are several."""
+        runs = f"run{'' if len(self.runs) == 1 else 's'} {listed(self.runs)}" if self.runs else ""
+        return f"{self.task} · {self.dataset} · {self.architecture}{f' ({runs})' if runs else ''}"
 
     @cached_property
     def metrics(self) -> list[Metric]:
-        """What was measured and is shown at first sight, axis by axis."""
+        """Measured metrics that are shown at first sight, axis by axis."""
         return [metric for metric in self.all_metrics if metric.main]
 
     @cached_property
     def all_metrics(self) -> list[Metric]:
-        """What was measured, axis by axis."""
-        present = set(self.rows["metric"])
-        found = [metric for name, metric in METRICS.items() if name in present]
-        return sorted(found, key=lambda metric: _AXES.index(metric.axis))
+        """Measured metrics, axis by axis."""
+        names = set(self.rows["metric"])
+        measured = [metric for name, metric in METRICS.items() if name in names]
+        return sorted(measured, key=lambda metric: _AXES.index(metric.axis))
 
     @cached_property
     def primary(self) -> set[str]:
@@ -114,7 +113,7 @@ class ComparedSetting:
 
     @cached_property
     def common_seeds(self) -> list[int]:
-        """Seeds of which every prior has a trial, however it ended."""
+        """Seeds with a trial of every prior, however it ended."""
         trials = self.rows.drop_duplicates(["prior", "seed"])
         counts = trials["seed"].value_counts()
         return [seed for seed in self.seeds if counts.get(seed, 0) == len(self.priors)]
@@ -130,37 +129,37 @@ class ComparedSetting:
         return families(self.comparisons)
 
     def weight(self, prior: str) -> str:
-        """The prior's weight here."""
+        """Return a prior's weight as text; all its weights where there are several."""
         weights = self.rows.loc[self.rows["prior"] == prior, "weight"].unique()
         times = "× " if len(split_composition(prior)) > 1 else ""
         return ", ".join(f"{times}{float(weight):g}" for weight in weights)
 
     def reference(self, name: str, metric: Metric) -> float:
-        """Score of the floor (``random``) or the ceiling (``oracle``); NaN if there is none."""
+        """Return the score of the reference of some name, such as the floor; NaN if it has none."""
         return self._references.get((name, metric.name), float("nan"))
 
     def comparison(self, prior: str, metric: Metric) -> Mapping[str, Any] | None:
-        """The row of comparisons.csv about a prior and a metric."""
+        """Return the row of comparisons.csv about a prior and a metric; None if there is none."""
         return self._comparisons.get((prior, metric.name))
 
     def scores(self, metric: Metric) -> pd.DataFrame:
-        """Columns prior, seed, value, failed; failed trials as the worst of all priors.
+        """Return a table with columns prior, seed, value and failed.
 
-        A comparison counts them as the worst of its two arms, which a figure of all cannot.
+        A failed trial has the worst value of all priors. A comparison gives it the worst of its two
+        arms, which a figure of all priors cannot.
         """
         if metric.name not in self._scores:
             self._scores[metric.name] = self._counted(metric)
         return self._scores[metric.name]
 
     def arm(self, prior: str, metric: Metric) -> ArmScores:
-        """The trials of one prior, as :meth:`scores` has them."""
+        """Return the scores of one prior, as :meth:`scores` has them."""
         if metric.name not in self._arms:
             table = self.scores(metric)
-            columns = [table[name].to_numpy() for name in ("prior", "value", "failed")]
-            own = {one: columns[0] == one for one in self.priors}
+            values, failed = table["value"].to_numpy(float), table["failed"].to_numpy(bool)
+            own = {spec: (table["prior"] == spec).to_numpy() for spec in self.priors}
             self._arms[metric.name] = {
-                one: ArmScores(columns[1][mine].astype(float), columns[2][mine].astype(bool))
-                for one, mine in own.items()
+                spec: ArmScores(values[rows], failed[rows]) for spec, rows in own.items()
             }
         return self._arms[metric.name][prior]
 
@@ -173,7 +172,7 @@ class ComparedSetting:
         table = rows[["prior", "seed"]].assign(value=values, failed=failed, rank=rank)
         return table.sort_values(["rank", "seed"], ignore_index=True)
 
-    # sections ask for the same few rows thousands of times: tables are taken apart once
+    # sections need the same few rows thousands of times: tables are taken apart once
 
     @cached_property
     def _scores(self) -> dict[str, pd.DataFrame]:
@@ -203,58 +202,58 @@ class ComparedSetting:
 
 
 _known: WeakKeyDictionary[Run, dict[str, list[ComparedSetting]]] = WeakKeyDictionary()
-"""what the sections of one page share"""
+"""settings by run and attribution, which the sections of one page share"""
 
 
 def settings_of(run: Run, attribution: str = "") -> list[ComparedSetting]:
-    """The settings of a run in the order of its results; those without a score are left out.
+    """Return the settings of a run in the order of its results; those without a score are left out.
 
     Args:
-        run: a run.
-        attribution: spec of the attribution whose scores they hold; the main one if left out.
+        run: the run.
+        attribution: spec of the attribution whose scores they hold; "" for the main one.
     """
     spec = attribution or run.attributions[0]
-    found = _known.setdefault(run, {})
-    if spec not in found:
-        found[spec] = _settings(run, spec)
-    return list(found[spec])
+    by_attribution = _known.setdefault(run, {})
+    if spec not in by_attribution:
+        by_attribution[spec] = _settings(run, spec)
+    return list(by_attribution[spec])
 
 
 def _settings(run: Run, spec: str) -> list[ComparedSetting]:
-    seen = run.results[run.results["attribution"].isin(["", spec])]
+    results = run.results[run.results["attribution"].isin(["", spec])]
     compared = run.comparisons[run.comparisons["attribution"].isin(["", spec])]
     baseline = run.study.get("baseline", BASELINE)
-    evaluated = seen[seen["stage"] == "evaluate"]
-    references = _by_setting(seen[seen["stage"] == "reference"])
+    evaluated = results[results["stage"] == "evaluate"]
+    references = _by_setting(results[results["stage"] == "reference"])
     comparisons = _by_setting(compared)
-    found = []
-    for keys, rows in _by_setting(evaluated).items():
+    settings = []
+    for key, rows in _by_setting(evaluated).items():
         priors = sorted(rows["prior"].unique(), key=lambda prior: prior != baseline)
         seeds = sorted(int(seed) for seed in rows["seed"].unique())
-        others = (references.get(keys, seen.iloc[:0]), comparisons.get(keys, compared.iloc[:0]))
-        found.append(ComparedSetting(*keys, priors, seeds, rows, *others, run.runs_of(keys)))
-    return found
+        others = (references.get(key, results.iloc[:0]), comparisons.get(key, compared.iloc[:0]))
+        settings.append(ComparedSetting(*key, priors, seeds, rows, *others, run.runs_of(key)))
+    return settings
 
 
 def _by_setting(table: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
-    found = {}
-    for keys, rows in table.groupby(_KEYS, sort=False):
-        task, dataset, architecture = map(str, keys)
-        found[task, dataset, architecture] = rows
-    return found
+    tables = {}
+    for key, rows in table.groupby(SETTING_COLUMNS, sort=False):
+        task, dataset, architecture = map(str, key)
+        tables[task, dataset, architecture] = rows
+    return tables
 
 
 @dataclass(frozen=True)
 class SmallestP:
-    """What the number of seeds lets a test say.
+    """The smallest p that a number of seeds can give.
 
     Attributes:
-        n: paired seeds.
-        tests: in the primary family, which Holm's method corrects for.
-        smallest: the smallest p that n seeds can give.
-        corrected: the same after Holm's correction.
-        needed: the fewest seeds whose smallest p survives the correction.
-        needed_corrected: the smallest corrected p with that many.
+        n: number of paired seeds.
+        tests: number of tests in the primary family, which Holm's method corrects for.
+        smallest: smallest p that n seeds can give.
+        corrected: smallest p after Holm's correction.
+        needed: fewest seeds whose smallest p is significant after the correction.
+        needed_corrected: smallest corrected p of that many seeds.
     """
 
     n: int
@@ -266,12 +265,12 @@ class SmallestP:
 
     @property
     def enough(self) -> bool:
-        """Whether any difference could be significant."""
+        """Whether some difference could be significant."""
         return self.n > 1 and self.corrected <= ALPHA
 
 
 def reach(setting: ComparedSetting) -> SmallestP | None:
-    """The limits of the tests of a setting; None if nothing was compared."""
+    """Return the smallest p that tests of a setting can give; None if nothing was compared."""
     if setting.comparisons.empty:
         return None
     n = int(setting.comparisons["n"].max())
@@ -285,20 +284,23 @@ def reach(setting: ComparedSetting) -> SmallestP | None:
 
 
 def agrees_in_every_seed(comparison: Mapping[str, Any]) -> bool:
-    """Whether the difference has the same sign in every seed.
+    """Return whether a difference has the same sign in every seed.
 
-    An exact sign-flip p is the smallest possible exactly then.
+    That is so exactly where the exact sign-flip p is the smallest possible.
+
+    Args:
+        comparison: a row of comparisons.csv.
     """
     n = int(comparison["n"])
     return 2 <= n <= EXACT_UP_TO and bool(np.isclose(comparison["p"], smallest_p(n)))
 
 
 SIGNS = {"better": "✓", "worse": "✗", "equivalent": "=", "non-inferior": "≥", "inconclusive": "?"}
-"""of the verdicts, so that none is told by colour alone"""
+"""signs of the verdicts, so that none is known by its colour alone"""
 
 
 def remark(verdict: str) -> str:
-    """A verdict with its sign; why there is none."""
+    """Return a verdict with its sign, or why there is no verdict."""
     return f"{SIGNS[verdict]} {verdict}" if verdict else "too few seeds: no p"
 
 

@@ -1,4 +1,4 @@
-"""Numbers and lists as a reader expects them."""
+"""Numbers and lists as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MISSING = "–"
 
 
 def decimals_for(values: Iterable[float]) -> int:
-    """Decimal places that give the largest of the values three digits, all alike.
+    """Return the number of decimal places that gives the largest of some values three digits.
 
     Scores up to 1 get three places, so that 1 does not look coarser than .99; what is below .01
     gets two digits.
@@ -25,7 +25,13 @@ def decimals_for(values: Iterable[float]) -> int:
 
 
 def fixed(value: float, places: int, *, signed: bool = False) -> str:
-    """A number with so many decimal places, a true minus sign, and a dash where there is none."""
+    """Return a number with a true minus sign; ``MISSING`` where it is not finite.
+
+    Args:
+        value: the number.
+        places: number of decimal places.
+        signed: whether a positive number has a plus sign.
+    """
     if not math.isfinite(value):
         return MISSING
     text = f"{abs(value):,.{places}f}"
@@ -35,12 +41,12 @@ def fixed(value: float, places: int, *, signed: bool = False) -> str:
 
 
 def interval(low: float, high: float, places: int) -> str:
-    """``[low, high]``, or "" where none is offered."""
+    """Return ``[low, high]``; "" where there is no interval."""
     return f"[{fixed(low, places)}, {fixed(high, places)}]" if math.isfinite(low) else ""
 
 
 def p_value(p: float) -> str:
-    """A probability without the leading zero: ``.031``, ``<.001``, ``1``."""
+    """Return a probability without the leading zero: ``.031``, ``<.001``, ``1``."""
     if not math.isfinite(p):
         return MISSING
     if p < 0.001:
@@ -49,17 +55,27 @@ def p_value(p: float) -> str:
     return str(rounded).lstrip("0") if rounded < 1 else "1"
 
 
+def with_relation(p: str) -> str:
+    """Return a probability as text with its relation: ``= .031``, ``<.001``."""
+    return p if p.startswith("<") else f"= {p}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a signed percentage with one decimal place; ``MISSING`` for NaN."""
+    return f"{fixed(100 * share, 1, signed=True)}%" if math.isfinite(share) else MISSING
+
+
 def exact_p(p: float) -> str:
-    """A probability with more digits than :func:`p_value`, for sentences about one: ``.0625``."""
+    """Return a probability with more digits than :func:`p_value`, for sentences: ``.0625``."""
     return f"{p:.4f}".strip("0").rstrip(".") or "1" if p >= 0.001 else p_value(p)
 
 
 def counted(count: int, noun: str) -> str:
-    """``1 seed``, ``5 seeds``, ``4,000 sequences``."""
+    """Return a count with its noun: ``1 seed``, ``5 seeds``, ``4,000 sequences``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def listed(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Return words as a list in a sentence: ``a``, ``a and b``, ``a, b and c``."""
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last

@@ -1,4 +1,4 @@
-"""The folder that `priorbench edges` writes: a page, its figures, its numbers."""
+"""Folder that `priorbench edges` writes: a page, its figures and its numbers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from priorbench.edges.trained_models import TrainedEdges, trained_edges
 from priorbench.files import write_text
 from priorbench.results.finished_run import load_run
 
-from ._edge_page import body
-from ._figures import handed_to, save, stem_of
-from ._page import render
+from ..figures.files import save, stem_of
+from ..figures.svg import handed_to
+from ..page import render
+from .page_body import body
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def write(folder: Path, *, priors: Sequence[str], length: int, run: Path | None) -> list[Path]:
-    """See :func:`priorbench.reports.write_edges`."""
+    """Write the folder, as :func:`priorbench.reports.write_edges` says."""
     effects = effects_of([(spec, registry.load_prior(spec)) for spec in priors], length)
     trained = _trained(run, length) if run else []
     figures: list[Path] = []
@@ -49,14 +50,14 @@ def write(folder: Path, *, priors: Sequence[str], length: int, run: Path | None)
 
 
 def _trained(root: Path, length: int) -> list[TrainedEdges]:
-    found = trained_edges(load_run(root))
-    if not found:
+    settings = trained_edges(load_run(root))
+    if not settings:
         raise UserError(
             f"{root}: no task of this run says where motifs stand; give a run of the study edges"
         )
-    fitting = [setting for setting in found if setting.length == length]
+    fitting = [setting for setting in settings if setting.length == length]
     if not fitting:
-        lengths = ", ".join(str(n) for n in sorted({setting.length for setting in found}))
+        lengths = ", ".join(str(n) for n in sorted({setting.length for setting in settings}))
         raise UserError(
             f"{root}: has windows of {lengths} bp, not {length}; give --length {lengths}"
         )

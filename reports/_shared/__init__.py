@@ -1,0 +1,1 @@
+"""What several sections of the report need; sections themselves stand in the folder above."""

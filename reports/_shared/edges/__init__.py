@@ -1,0 +1,1 @@
+"""Effects near the ends of the window, drawn and in words; computed they are in the engine."""

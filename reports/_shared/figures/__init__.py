@@ -1,0 +1,1 @@
+"""Colours of figures, and figures as inline SVG or as files; what is drawn is up to a section."""

@@ -1,0 +1,1 @@
+"""Test sequences with their attributions: which are shown, and how; no text about them."""
