@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from priorbench.comparison.option_trends import task_options
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from findings_figure import draw, gain, setting_key
@@ -32,8 +34,8 @@ from priorbench.reports._shared.numbers import (
 from priorbench.reports._shared.settings import SIGNS
 
 from priorbench.comparison.option_trends import swept_tasks
-from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.components.specs import split_spec
+from priorbench.study.trial import SETTING_COLUMNS
 
 HERE = Path(__file__).parent
 FACTS = HERE / "findings"

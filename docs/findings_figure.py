@@ -10,8 +10,8 @@ import numpy as np
 from priorbench.reports._shared.figures.colours import INK, LINE, SOFT, looks
 from priorbench.reports._shared.figures.style import style
 
-from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.metrics import METRICS
+from priorbench.study.trial import SETTING_COLUMNS
 
 _DECIDED = ("better", "worse")
 _PANEL, _LINE_HEIGHT, _ROW = 2.5, 2.3, 0.2  # inches

@@ -20,7 +20,6 @@ from ._shared.figures.style import style
 from ._shared.figures.svg import to_svg
 from ._shared.numbers import fixed, interval, p_value
 from ._shared.page import render
-from ._shared.settings import ALPHA
 from ._shared.tests_table import tested_rows
 
 if TYPE_CHECKING:

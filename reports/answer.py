@@ -7,19 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from priorbench import Section
-from priorbench.comparison.advice import (
-    RULE,
-    STANDINGS,
-    Answer,
-    FailureCount,
-    PrimaryResult,
-    PriorStanding,
-)
+from priorbench.comparison.advice import RULE, Advice
 from priorbench.comparison.correction_families import correction_in_words
-from priorbench.comparison.paired_runs import SETTING_COLUMNS
+from priorbench.comparison.standing import STANDINGS, FailureCount, PrimaryResult, PriorStanding
 from priorbench.comparison.within_dataset import POWER
 from priorbench.results.finished_run import Run
 from priorbench.statistics import ALPHA, BETTER, ClaimKind, approximate_runs, smallest_p
+from priorbench.study.trial import SETTING_COLUMNS
 
 from ._shared.advice import advice, advice_for_all, failure_counts, total_failure_counts
 from ._shared.numbers import MISSING, decimals_for, fixed, interval, p_value
@@ -76,8 +70,8 @@ def _setting_card(run: Run, setting: ComparedSetting) -> dict[str, Any]:
         "alone": len(setting.priors) == 1,
         "reach": reach(setting),
         "edges": _priors_at_edges(run, [setting]),
-        "undecided": [row for standing in answer.cases for row in _undecided(standing)],
-        "detectable": _detectable(answer.cases),
+        "undecided": [row for standing in answer.standings for row in _undecided(standing)],
+        "detectable": _detectable(answer.standings),
     }
 
 
@@ -89,7 +83,7 @@ def _overall_card(
     if answer is None:
         return None
     rows = {(str(r["prior"]), str(r["metric"])): r for r in run.across.to_dict("records")}
-    advised = answer.case
+    advised = answer.advised
     worse_in = [
         (card["title"], [loss["axis"] for loss in standing["losses"]])
         for card in cards
@@ -119,12 +113,12 @@ def _overall_card(
     }
 
 
-def _card(answer: Answer, counts: Mapping[str, FailureCount]) -> dict[str, Any]:
+def _card(answer: Advice, counts: Mapping[str, FailureCount]) -> dict[str, Any]:
     """Return what the cards of one setting and of all have in common."""
-    every = [_standing(standing) for standing in answer.cases]
+    every = [_standing(standing) for standing in answer.standings]
     return {
         "answer": answer,
-        "case": _standing(answer.case) if answer.case else None,
+        "case": _standing(answer.advised) if answer.advised else None,
         "correction": correction_in_words(answer.correction),
         "alpha": p_value(ALPHA).rstrip("0"),
         "largest": _largest_p(answer),
@@ -137,14 +131,14 @@ def _card(answer: Answer, counts: Mapping[str, FailureCount]) -> dict[str, Any]:
 def _standing(standing: PriorStanding) -> dict[str, Any]:
     return {
         "prior": standing.prior,
-        "standing": standing.standing,
+        "standing": standing.kind,
         "gains": [_result(result) for result in standing.gains],
         "losses": [_result(result) for result in standing.losses],
-        "small": [_result(result) for result in standing.findings if result.small_loss],
+        "small": [_result(result) for result in standing.results if result.small_loss],
         "predictions": [_result(result) for result in standing.predictions],
         "undecided": [_result(result) for result in standing.undecided],
         "price": fixed(standing.price, 2) if math.isfinite(standing.price) else "",
-        "ended": standing.ended,
+        "ended": standing.failures,
     }
 
 
@@ -165,9 +159,9 @@ def _places(result: PrimaryResult) -> int:
     return decimals_for([result.difference, result.margin])
 
 
-def _largest_p(answer: Answer) -> str:
+def _largest_p(answer: Advice) -> str:
     """Return the largest adjusted p that the advice rests on, those of "no loss" included."""
-    advised = answer.case
+    advised = answer.advised
     if advised is None:
         return ""
     no_loss = [r.p_margin for r in advised.predictions if r.no_loss and r.verdict != BETTER]
@@ -191,7 +185,7 @@ def _detectable(standings: Iterable[PriorStanding]) -> list[Mapping[str, str]]:
     """Return by metric the smallest detectable difference, as a span over the priors."""
     by_metric: dict[str, list[float]] = {}
     for standing in standings:
-        for result in standing.findings:
+        for result in standing.results:
             if math.isfinite(result.detectable):
                 by_metric.setdefault(result.metric, []).append(result.detectable)
     return [{"metric": metric, "span": _span(sizes)} for metric, sizes in by_metric.items()]

@@ -17,18 +17,11 @@ from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.results.finished_run import Run
 from priorbench.statistics import WORSE
+from priorbench.statistics.verdicts import ALPHA
 
 from ._shared.numbers import MISSING, counted, decimals_for, fixed, listed, p_value
 from ._shared.page import render
-from ._shared.settings import (
-    ALPHA,
-    ORACLE,
-    RANDOM,
-    ArmScores,
-    ComparedSetting,
-    reach,
-    settings_of,
-)
+from ._shared.settings import ArmScores, ComparedSetting, reach, settings_of
 from ._shared.tests_table import INTERVAL_METHODS, difference_cells
 
 _REFERENCES = {  # role and meaning by name

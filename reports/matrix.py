@@ -49,7 +49,7 @@ def _table(setting: ComparedSetting) -> Markup:
     metrics = [metric for metric in setting.all_metrics if metric.name in setting.primary]
     prices = [metric for metric in setting.metrics if metric.axis == "cost"]
     places = {m.name: _places(setting, m) for m in (*metrics, *prices)}
-    standings = {case.prior: case.standing for case in answer.cases}
+    standings = {standing.prior: standing.kind for standing in answer.standings}
     rows = [
         {
             "prior": prior,

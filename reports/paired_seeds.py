@@ -19,7 +19,7 @@ from ._shared.figures.style import pale_grid, spec_lines, style
 from ._shared.figures.svg import to_svg
 from ._shared.numbers import decimals_for, fixed
 from ._shared.page import render
-from ._shared.settings import MANY_SETTINGS, ORACLE, RANDOM, ComparedSetting, settings_of
+from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

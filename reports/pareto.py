@@ -11,12 +11,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.comparison.paired_runs import EVALUATE, SETTING_COLUMNS, counted_scores
-from priorbench.components.contracts import Metric
+from priorbench.comparison.paired_runs import counted_scores
+from priorbench.components.metric import Metric
 from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
-from priorbench.study.trial import EVALUATE
+from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
 from ._shared.figures.colours import INK, LINE, SOFT, Look, key_of, looks
 from ._shared.figures.style import pale_grid, style

@@ -12,9 +12,9 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.comparison.option_trends import TREND_DEFINITIONS, SweptTask, swept_tasks
-from priorbench.comparison.paired_runs import SETTING_COLUMNS
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.results.finished_run import Run
+from priorbench.study.trial import SETTING_COLUMNS
 
 from ._shared.figures.colours import INK, SOFT, Look, key_of, looks
 from ._shared.figures.style import style

@@ -12,11 +12,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from priorbench import Section
-from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.metrics import METRICS
 from priorbench.results.chosen_weights import validation_loss
 from priorbench.results.finished_run import Run
 from priorbench.study.study import BASELINE
+from priorbench.study.trial import SETTING_COLUMNS
 from priorbench.study.tuning_rule import LOCALISATION, LOSS, STABILITY
 
 from ._shared.figures.colours import BLUE, INK, SOFT, VERMILION

@@ -15,7 +15,6 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from priorbench.comparison.paired_runs import SETTING_COLUMNS
 from priorbench.components.specs import split_spec
 from priorbench.metrics import METRICS
 from priorbench.run_directory import DONE, RunDirectory
@@ -34,7 +33,8 @@ from priorbench.study.tuning_rule import (
     untuned,
 )
 
-SettingKey = tuple[str, str, str]
+from .stored_trials import trial_attribution
+
 TUNING_COLUMNS = [
     *SETTING_COLUMNS,
     "prior",
@@ -90,12 +90,7 @@ def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=TUNING_COLUMNS)
 
 
-def _row(setting: SettingKey, prior: str, rule: str, assessed: AssessedWeight) -> dict[str, Any]:
-    named = dict(zip(SETTING_COLUMNS, setting, strict=True))
-    return {**named, "prior": prior, "rule": rule, **vars(assessed)}
-
-
-class _Trials:
+class _TuningTrials:
     """The tuning trials of a setting, by prior and weight."""
 
     def __init__(self, trials: Sequence[Trial], plan: Plan, run: RunDirectory) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from priorbench.comparison.advice import Answer, FailureCount, answer, answer_across
+from priorbench.comparison.advice import Advice, advise, advise_across
+from priorbench.comparison.standing import FailureCount
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
@@ -28,23 +29,23 @@ def total_failure_counts(settings: Sequence[ComparedSetting]) -> dict[str, Failu
     return totals
 
 
-def advice(setting: ComparedSetting, counts: Mapping[str, FailureCount]) -> Answer:
-    """Return the answer of the rule for a setting.
+def advice(setting: ComparedSetting, counts: Mapping[str, FailureCount]) -> Advice:
+    """Return the advice of the rule for a setting.
 
     Args:
         setting: the setting.
         counts: its :func:`failure_counts`.
     """
-    return answer(setting.comparisons, baseline=setting.priors[0], ended=counts)
+    return advise(setting.comparisons, baseline=setting.priors[0], failures=counts)
 
 
-def advice_for_all(run: Run, settings: Sequence[ComparedSetting]) -> Answer | None:
-    """Return the answer of the rule for all settings together; None where there is only one."""
+def advice_for_all(run: Run, settings: Sequence[ComparedSetting]) -> Advice | None:
+    """Return the advice of the rule for all settings together; None where there is only one."""
     if run.across.empty:
         return None
-    return answer_across(
+    return advise_across(
         run.across,
         run.comparisons,
         baseline=str(run.across["baseline"].iloc[0]),
-        ended=total_failure_counts(settings),
+        failures=total_failure_counts(settings),
     )

@@ -20,7 +20,7 @@ from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
-from priorbench.study.plan import SIMULATED
+from priorbench.study.data_sources import SIMULATED
 from priorbench.training.schedules import Schedule, schedule_of
 
 SIMULATION, GENOME, FILES = "simulation", "genome", "files"

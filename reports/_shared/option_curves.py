@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 
 from .figures.colours import Look
 from .figures.style import pale_grid

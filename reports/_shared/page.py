@@ -15,7 +15,8 @@ from markupsafe import Markup, escape
 
 import priorbench
 from priorbench.components import registry
-from priorbench.components.contracts import Metric, Section
+from priorbench.components.metric import Metric
+from priorbench.components.section import Section
 from priorbench.results.finished_run import Run
 
 from .numbers import MISSING, counted, exact_p, listed, with_relation

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from priorbench.comparison.option_trends import OptionSweep, sweeps
-from priorbench.components.contracts import Metric
+from priorbench.components.metric import Metric
 from priorbench.components.specs import split_composition, split_spec
 from priorbench.results.finished_run import Run
 

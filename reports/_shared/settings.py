@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from priorbench.comparison.correction_families import Family, families
-from priorbench.comparison.paired_runs import SETTING_COLUMNS, counted_scores
-from priorbench.components.contracts import Axis, Metric
+from priorbench.comparison.paired_runs import counted_scores
+from priorbench.components.metric import Metric
 from priorbench.components.specs import split_composition
 from priorbench.components.task import Axis
 from priorbench.evaluation.scoring import ORACLE, RANDOM
@@ -24,6 +24,7 @@ from priorbench.run_directory import DONE
 from priorbench.statistics import ALPHA, EXACT_UP_TO, smallest_p
 from priorbench.study.declared import PRIMARY
 from priorbench.study.study import BASELINE
+from priorbench.study.trial import SETTING_COLUMNS
 
 from .numbers import listed
 
