@@ -110,5 +110,4 @@ class LogitTask(SimulatedTask):
 
 def alternate(count: int) -> NDArray[np.float32]:
     """Return (count,) float32 labels 1, 0, 1, 0, ..."""
-    labels: NDArray[np.float32] = np.equal(np.arange(count) % 2, 0).astype(np.float32)
-    return labels
+    return np.equal(np.arange(count) % 2, 0).astype(np.float32)

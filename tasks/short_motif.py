@@ -86,13 +86,9 @@ def _draw(
     size: tuple[float, int],
     generator: np.random.Generator,
 ) -> SimulatedExamples:
-    """Draw positives with a mean number of instances, and negatives without.
+    """Draw positives with instances, and negatives without.
 
-    Args:
-        motif: the motif to plant.
-        labels: (N,) float32.
-        size: mean number of instances in a positive, and window in bp.
-        generator: draws sequences and instances.
+    The size is the mean number of instances in a positive, and the window in bp.
     """
     copies, length = size
     count = len(labels)
@@ -133,12 +129,5 @@ def _visible(motif: Motif, copies: float, length: int) -> float:
 
     labels = alternate(_CALIBRATION)
     drawn = _draw(motif, labels, (copies, length), np.random.default_rng(0))
-    return float(roc_auc_score(labels, _likelihood(motif, drawn.planted.sequences)))
-
-
-def _likelihood(motif: Motif, sequences: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the (N,) mean over places and both strands of the likelihood ratio."""
-    ratio: NDArray[np.float64] = np.mean(
-        [np.exp(score).mean(axis=1) for score in scan(motif, sequences)], axis=0
-    )
-    return ratio
+    strands = [np.exp(s).mean(axis=1) for s in scan(motif, drawn.planted.sequences)]
+    return float(roc_auc_score(labels, np.mean(strands, axis=0)))

@@ -181,8 +181,7 @@ def draw_instances(motif: Motif, count: int, generator: np.random.Generator) -> 
 
 def weights_of(motif: Motif, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the (k, width) float32 log-odds of the bases of (k, width) instances."""
-    odds: NDArray[np.float32] = motif.log_odds()[np.arange(motif.width), codes].astype(np.float32)
-    return odds
+    return motif.log_odds()[np.arange(motif.width), codes].astype(np.float32)
 
 
 def mutated_codes(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:

@@ -69,8 +69,7 @@ def match_p(motifs: Sequence[Matrix], targets: Sequence[Matrix], *, both_strands
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on few targets, which the background makes up for
         p = tomtom(list(motifs), pool, reverse_complement=both_strands, n_jobs=1)[0]
-    result: Matrix = np.maximum(np.asarray(p, dtype=np.float64)[:, : len(targets)], _SMALLEST_P)
-    return result
+    return np.maximum(np.asarray(p, dtype=np.float64)[:, : len(targets)], _SMALLEST_P)
 
 
 def match_q(motifs: Sequence[Matrix], targets: Sequence[Matrix], *, both_strands: bool) -> Matrix:
