@@ -80,12 +80,12 @@ class Signal:
                         f"{path}: {chrom}:{place} holds a value that is not a number; write counts "
                         "of reads"
                     )
-        for place in np.flatnonzero(values < 0)[:1]:
+        for place in np.flatnonzero(values < 0):
             raise UserError(
                 f"{path}: {chrom}:{begin + place} holds a negative value ({values[place]:g}); "
                 "write reads of the minus strand as positive numbers"
             )
-        for place in np.flatnonzero(np.isposinf(values))[:1]:
+        for place in np.flatnonzero(np.isposinf(values)):
             raise UserError(
                 f"{path}: {chrom}:{begin + place} holds an infinite value; write counts of reads"
             )
