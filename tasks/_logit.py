@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,37 +14,21 @@ from numpy.typing import NDArray
 
 from priorbench import Batch, Task, UserError
 from priorbench.components.architecture import Scale
-from priorbench.data.codes import TEST, TRAIN, VALID
+from priorbench.data.codes import TRAIN
 from priorbench.data.dataset import Dataset
-from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
+from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import DataFile
 from priorbench.data.readers.read_binary import read_binary
-from priorbench.data.simulation import Planted
+from priorbench.data.simulation import SimulatedExamples, write_examples
 
 _CHUNK = 2000
-
-
-@dataclass(frozen=True)
-class SimulatedExamples:
-    """Simulated examples.
-
-    Attributes:
-        sequences: (N, L) uint8.
-        labels: (N,) or (N, outputs) float32, 0 or 1.
-        planted: where motifs were planted.
-        arrays: further arrays of N rows by name.
-    """
-
-    sequences: NDArray[np.uint8]
-    labels: NDArray[np.float32]
-    planted: Planted
-    arrays: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SimulatedTask(Task):
     """A task of 0/1 labels whose sequences are drawn chunk by chunk; a subclass says how."""
 
+    reverse_complement: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = (
         "auroc",
         "auprc",
@@ -81,28 +65,19 @@ class SimulatedTask(Task):
                 f"the planted motifs need windows of {self.room()} bp, scale {scale} has {length}; "
                 "plant less or use a larger --scale"
             )
-        truth, oracle, rows, counts = [], [], [], {VALID: 0, TEST: 0}
-        for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
-            for start in range(0, size, _CHUNK):
-                count = min(_CHUNK, size - start)
-                first = writer.rows
-                drawn = self.draw(count, length, generator)
-                writer.add_motifs({m.name: m.matrix.T for m in drawn.planted.motifs.values()})
-                splits = np.full(count, split, dtype=np.uint8)
-                writer.append(drawn.sequences, drawn.labels, splits, **drawn.arrays)
-                if split != TRAIN:
-                    positive = np.flatnonzero(self.positive(drawn.labels))
-                    positive = positive[: MOST_ATTRIBUTED - counts[split]]
-                    counts[split] += len(positive)
-                    rows.append(first + positive)
-                    truth.append(drawn.planted.codes[positive])
-                    oracle.append(drawn.planted.oracle[positive])
-        writer.attribute(np.concatenate(rows), np.concatenate(truth), np.concatenate(oracle))
+
+        def draw(count: int, split: int) -> SimulatedExamples:
+            return self.draw(count, length, generator)
+
+        write_examples(writer, sizes, draw, self.positive, chunk=_CHUNK)
 
     def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
         """Return ``logit``: (N, ...) the log-odds of the shares of positives in training."""
         label = dataset.columns["label"]
-        odds = _log_odds(label.take(dataset.rows(TRAIN)).mean(axis=0))
+        share = label.take(dataset.rows(TRAIN)).mean(axis=0)
+        # shares of 0 and 1 have no log-odds
+        p = np.where((share > 0) & (share < 1), share, np.float32(0.5))
+        odds = np.asarray(np.log(p / (1 - p)), dtype=np.float32)
         return {"logit": np.broadcast_to(odds, (len(dataset.scored_rows), *label.shape[1:]))}
 
 
@@ -133,15 +108,6 @@ class LogitTask(SimulatedTask):
         return batch.label == 1
 
 
-def _log_odds(share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return log(p / (1 - p)); 0 for shares of 0 and 1, which have none."""
-    inside = (share > 0) & (share < 1)
-    p = np.where(inside, share, np.float32(0.5))
-    odds: NDArray[np.float32] = np.asarray(np.log(p / (1 - p)), dtype=np.float32)
-    return odds
-
-
 def alternate(count: int) -> NDArray[np.float32]:
     """Return (count,) float32 labels 1, 0, 1, 0, ..."""
-    labels: NDArray[np.float32] = np.equal(np.arange(count) % 2, 0).astype(np.float32)
-    return labels
+    return np.equal(np.arange(count) % 2, 0).astype(np.float32)

@@ -20,7 +20,6 @@ def check_fidelity(fidelity: float) -> None:
 
 
 def plant_decoy(
-    sequences: NDArray[np.uint8],
     planted: Planted,
     fidelity: float,
     generator: np.random.Generator,
@@ -29,20 +28,11 @@ def plant_decoy(
     """Plant a decoy in every second sequence on average, whatever its class.
 
     Args:
-        sequences: (N, L) uint8, changed in place.
-        planted: tracks to update in place.
+        planted: sequences and tracks, changed in place.
         fidelity: probability of the consensus base in every column of the decoy.
         generator: draws sequences, instances, strands and places.
         starts: (N,) first positions; by default wherever there is room.
     """
     decoy = motif_from_consensus("decoy", DECOY_CONSENSUS, fidelity)
-    rows = np.flatnonzero(generator.random(len(sequences)) < 0.5)
-    plant(
-        sequences,
-        decoy,
-        rows,
-        planted,
-        code=DECOY,
-        generator=generator,
-        starts=None if starts is None else starts[rows],
-    )
+    rows = np.flatnonzero(generator.random(len(planted.sequences)) < 0.5)
+    plant(planted, decoy, rows, generator, code=DECOY, starts=starts)

@@ -12,6 +12,7 @@ from priorbench.data.codes import DECOY, MOTIF
 from priorbench.data.simulation import (
     HUMAN_DINUCLEOTIDES,
     Motif,
+    SimulatedExamples,
     draw_places,
     markov_background,
     motif_from_consensus,
@@ -20,7 +21,7 @@ from priorbench.data.simulation import (
     shift_gc,
 )
 
-from ._logit import LogitTask, SimulatedExamples, alternate
+from ._logit import LogitTask, alternate
 from ._motifs import DECOY_CONSENSUS, TARGET_CONSENSUS, check_fidelity
 
 _DECOYS = (DECOY_CONSENSUS, "ACCACGTGGT")
@@ -46,7 +47,6 @@ class Binary(LogitTask):
 
     summary: ClassVar[str] = "binding or not, one logit per DNA window"
     citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
-    reverse_complement: ClassVar[bool] = True
 
     fidelity: float = 0.8
     copies: int = 2
@@ -76,24 +76,17 @@ class Binary(LogitTask):
         if self.gc_shift:
             shifted = shift_gc(HUMAN_DINUCLEOTIDES, self.gc_shift)
             sequences[bound] = markov_background(int(labels.sum()), length, generator, shifted)
-        planted = nothing_planted(count, length)
+        planted = nothing_planted(sequences)
         motifs = self._motifs()
         places = draw_places(count, [motif.width for motif in motifs], length, generator)
         for index, motif in enumerate(motifs):
             always = index == 0  # the first copy of the target
             rows = np.flatnonzero(always | (generator.random(count) < 0.5))
             decoy = motif.name == "decoy"
-            plant(
-                sequences,
-                motif,
-                rows,
-                planted,
-                code=DECOY if decoy else MOTIF,
-                generator=generator,
-                starts=places[rows, index],
-                scrambled=None if decoy else ~bound[rows],
-            )
-        return SimulatedExamples(sequences, labels, planted)
+            code, scrambled = (DECOY, None) if decoy else (MOTIF, ~bound)
+            starts = places[:, index]
+            plant(planted, motif, rows, generator, code=code, starts=starts, scrambled=scrambled)
+        return SimulatedExamples(labels, planted)
 
     def _motifs(self) -> list[Motif]:
         """Return the target as often as it may occur, co-factors, decoys."""

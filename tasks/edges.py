@@ -11,6 +11,7 @@ import numpy as np
 from priorbench import UserError
 from priorbench.data.codes import MOTIF
 from priorbench.data.simulation import (
+    SimulatedExamples,
     make_instances,
     markov_background,
     motif_from_consensus,
@@ -19,7 +20,7 @@ from priorbench.data.simulation import (
 )
 from priorbench.edges.motif_places import NOWHERE, WHERE
 
-from ._logit import LogitTask, SimulatedExamples, alternate
+from ._logit import LogitTask, alternate
 from ._motifs import DECOY_CONSENSUS, TARGET_CONSENSUS, check_fidelity, plant_decoy
 
 _MIXED = ("start", "end", "both", "middle", "both-middle")
@@ -44,7 +45,6 @@ class Edges(LogitTask):
 
     summary: ClassVar[str] = "the same motif at the ends of the window, at both, and in the middle"
     citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
-    reverse_complement: ClassVar[bool] = True
 
     where: Literal["mixed", "start", "end", "both", "middle", "both-middle", "anywhere"] = "mixed"
     distance: int = 0
@@ -83,8 +83,7 @@ class Edges(LogitTask):
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
         """Draw windows, with the array ``where``: a place's number in WHERE, or NOWHERE."""
         labels = alternate(count)
-        sequences = markov_background(count, length, generator)
-        planted = nothing_planted(count, length)
+        planted = nothing_planted(markov_background(count, length, generator))
         motif = motif_from_consensus("target", TARGET_CONSENSUS, self.fidelity)
         numbers = np.full(count, NOWHERE, dtype=np.uint8)
         for row, bound in enumerate((labels == 1).tolist()):
@@ -97,6 +96,6 @@ class Edges(LogitTask):
             else:
                 instances = instances.scrambled(np.full(len(starts), True), generator)
             for index, start in enumerate(starts):
-                write_instance(sequences, planted, (row, start), instances, index)
-        plant_decoy(sequences, planted, self.fidelity, generator)
-        return SimulatedExamples(sequences, labels, planted, {"where": numbers})
+                write_instance(planted, (row, start), instances, index)
+        plant_decoy(planted, self.fidelity, generator)
+        return SimulatedExamples(labels, planted, {"where": numbers})

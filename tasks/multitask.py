@@ -18,6 +18,7 @@ from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import DataFile
 from priorbench.data.readers.read_multitask import read_multitask
 from priorbench.data.simulation import (
+    SimulatedExamples,
     draw_places,
     markov_background,
     motif_from_consensus,
@@ -25,7 +26,7 @@ from priorbench.data.simulation import (
     plant,
 )
 
-from ._logit import SimulatedExamples, SimulatedTask
+from ._logit import SimulatedTask
 from ._motifs import check_fidelity
 
 _MOTIFS = (
@@ -63,7 +64,6 @@ class Multitask(SimulatedTask):
     citation: ClassVar[str] = "Kelley, Snoek & Rinn, Genome Research 2016"
     architecture: ClassVar[str] = "basset"
     epochs: ClassVar[float] = 2.0
-    reverse_complement: ClassVar[bool] = True
     sizes: ClassVar[Mapping[Scale, tuple[int, int, int, int]]] = {
         "smoke": (100, 400, 100, 200),
         "quick": (150, 6000, 1000, 1000),
@@ -114,8 +114,7 @@ class Multitask(SimulatedTask):
         """Draw windows with several motifs, whose outputs follow from the motifs."""
         if self.output > self.outputs:
             raise UserError(f"output {self.output} is beyond the {self.outputs} outputs there are")
-        sequences = markov_background(count, length, generator)
-        planted = nothing_planted(count, length)
+        planted = nothing_planted(markov_background(count, length, generator))
         present = generator.random((count, len(_MOTIFS))) < _PRESENT
         # places of absent motifs are kept free, so that places do not tell what is there
         places = draw_places(count, [len(text) for text in _MOTIFS], length, generator)
@@ -128,17 +127,10 @@ class Multitask(SimulatedTask):
             motif = motif_from_consensus(text, text, self.fidelity)
             before = planted.oracle.copy()
             rows = np.flatnonzero(present[:, index])
-            plant(
-                sequences,
-                motif,
-                rows,
-                planted,
-                code=MOTIF if feeds else DECOY,
-                generator=generator,
-                starts=places[rows, index],
-            )
+            code = MOTIF if feeds else DECOY
+            plant(planted, motif, rows, generator, code=code, starts=places[:, index])
             planted.oracle[planted.oracle != before] *= feeds
-        return SimulatedExamples(sequences, labels, planted)
+        return SimulatedExamples(labels, planted)
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """Write the user's sequences with their labels."""

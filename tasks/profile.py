@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 
 from priorbench import Batch, Task, UserError
 from priorbench.components.architecture import NetworkShape, Scale
-from priorbench.data.codes import MOTIF, TEST, TRAIN, VALID
+from priorbench.data.codes import MOTIF, TRAIN
 from priorbench.data.dataset import Dataset
-from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
+from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import DataFile
 from priorbench.data.readers.read_profiles import MeanProfile, read_profiles
 from priorbench.data.simulation import (
-    Planted,
+    SimulatedExamples,
     draw_places,
     make_instances,
     markov_background,
     motif_from_consensus,
     nothing_planted,
+    write_examples,
     write_instance,
 )
 from priorbench.evaluation.profile_scores import log_likelihood, profile_scores, reference_profiles
@@ -111,40 +112,25 @@ class Profile(Task):
     def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
         """Write simulated sequences of the scale's size, with what is known about them."""
         length, profile, *sizes = _SIZES[scale]
-        rows, truth, oracle, mean = [], [], [], MeanProfile()
-        for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
-            for start in range(0, size, _CHUNK):
-                count, first = min(_CHUNK, size - start), writer.rows
-                codes, planted, tracks = self._draw(count, (length, profile), generator)
-                writer.add_motifs({m.name: m.matrix.T for m in planted.motifs.values()})
-                middle = tracks["reads"][:, :, self.jitter : self.jitter + profile].sum(axis=2)
-                splits = np.full(count, split, dtype=np.uint8)
-                writer.append(codes, np.log1p(middle).astype(np.float32), splits, **tracks)
-                mean.add(tracks["reads"], splits)
-                if split != TRAIN:
-                    inside = slice(self.jitter, self.jitter + length)
-                    some = np.arange(count)[: max(0, MOST_ATTRIBUTED - start)]
-                    rows.append(first + some)
-                    truth.append(planted.codes[some, inside])
-                    oracle.append(planted.oracle[some, inside])
-        writer.attribute(np.concatenate(rows), np.concatenate(truth), np.concatenate(oracle))
+        mean = MeanProfile()
+
+        def draw(count: int, split: int) -> SimulatedExamples:
+            drawn = self._draw(count, (length, profile), generator)
+            if split == TRAIN:
+                mean.add(drawn.arrays["reads"])
+            return drawn
+
+        write_examples(writer, sizes, draw, lambda labels: np.ones(len(labels), bool), chunk=_CHUNK)
         writer.margin = self.jitter
         self._share(writer, mean)
 
     def _draw(
         self, count: int, sizes: tuple[int, int], generator: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], Planted, dict[str, NDArray[np.float32]]]:
-        """Draw sequences, what was planted in them, and their tracks, all with the margin.
-
-        Args:
-            count: number of sequences.
-            sizes: window and profile in bp.
-            generator: draws all of it.
-        """
+    ) -> SimulatedExamples:
+        """Draw sequences and tracks with the margin, for a window and a profile in bp."""
         length, profile = sizes
         total, inset = length + 2 * self.jitter, (length - profile) // 2
-        codes = markov_background(count, total, generator)
-        planted = nothing_planted(count, total)
+        planted = nothing_planted(markov_background(count, total, generator))
         # motifs stand where their footprints can be seen; the places of absent ones are kept free
         first = inset + self.jitter
         widths = [len(consensus) for consensus, _, _ in _MOTIFS] + [len(DECOY_CONSENSUS)]
@@ -157,12 +143,12 @@ class Profile(Task):
             present = generator.random(count) < share
             for row in np.flatnonzero(present).tolist():
                 start = int(places[row, index])
-                write_instance(codes, planted, (row, start), instances, row)
+                write_instance(planted, (row, start), instances, row)
                 centre = start + motif.width / 2
                 reads = strength * generator.uniform(0.5, 1.5)
                 for strand, side in enumerate((-1, 1)):
                     rate[row, strand] += reads * _footprint(total, centre + side * _SHIFT)
-        plant_decoy(codes, planted, _FIDELITY, generator, places[:, len(_MOTIFS)])
+        plant_decoy(planted, _FIDELITY, generator, places[:, len(_MOTIFS)])
         middle = slice(inset, inset + profile + 2 * self.jitter)
         tracks = {}
         if self.controls:
@@ -170,7 +156,11 @@ class Profile(Task):
             tracks["controls"] = generator.poisson(5 * bias[:, :, middle]).astype(np.float32)
             rate = rate * bias
         tracks["reads"] = generator.poisson(rate[:, :, middle]).astype(np.float32)
-        return codes, planted, tracks
+        reads = tracks["reads"][:, :, self.jitter : self.jitter + profile].sum(axis=2)
+        window = slice(self.jitter, self.jitter + length)
+        codes, oracle = planted.codes[:, window], planted.oracle[:, window]
+        labels = np.log1p(reads).astype(np.float32)
+        return SimulatedExamples(labels, replace(planted, codes=codes, oracle=oracle), tracks)
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """Write the user's windows with their reads."""

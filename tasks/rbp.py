@@ -13,6 +13,7 @@ from priorbench.components.architecture import Scale
 from priorbench.data.codes import DECOY, MOTIF
 from priorbench.data.simulation import (
     TRANSCRIPT_DINUCLEOTIDES,
+    SimulatedExamples,
     draw_places,
     mark_lookalikes,
     markov_background,
@@ -21,7 +22,7 @@ from priorbench.data.simulation import (
     plant,
 )
 
-from ._logit import LogitTask, SimulatedExamples, alternate
+from ._logit import LogitTask, alternate
 from ._motifs import check_fidelity
 
 # consensus in IUPAC letters with T for U, and where the specificity was established
@@ -89,7 +90,7 @@ class Rbp(LogitTask):
         decoy = motif_from_consensus("decoy", _DECOY, self.fidelity)
         labels = alternate(count)
         sequences = markov_background(count, length, generator, TRANSCRIPT_DINUCLEOTIDES)
-        planted = nothing_planted(count, length)
+        planted = nothing_planted(sequences)
         copies = np.minimum(1 + generator.poisson(self.copies - 1, count), _MOST_COPIES)
         # the places of all copies are kept free in both classes
         widths = [motif.width] * _MOST_COPIES + [decoy.width]
@@ -97,17 +98,9 @@ class Rbp(LogitTask):
         chosen = [(labels == 1) & (copies > copy) for copy in range(_MOST_COPIES)]
         chosen.append(generator.random(count) < 0.5)
         for index, where in enumerate(chosen):
-            planted_motif, code = (motif, MOTIF) if index < _MOST_COPIES else (decoy, DECOY)
+            drawn, code = (motif, MOTIF) if index < _MOST_COPIES else (decoy, DECOY)
             rows = np.flatnonzero(where)
-            plant(
-                sequences,
-                planted_motif,
-                rows,
-                planted,
-                code=code,
-                generator=generator,
-                both_strands=False,
-                starts=places[rows, index],
-            )
-        mark_lookalikes(sequences, motif, planted, both_strands=False)
-        return SimulatedExamples(sequences, labels, planted)
+            starts = places[:, index]
+            plant(planted, drawn, rows, generator, code=code, both_strands=False, starts=starts)
+        mark_lookalikes(planted, motif, both_strands=False)
+        return SimulatedExamples(labels, planted)

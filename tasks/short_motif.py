@@ -13,6 +13,7 @@ from priorbench import UserError
 from priorbench.data.codes import MOTIF
 from priorbench.data.simulation import (
     Motif,
+    SimulatedExamples,
     mark_lookalikes,
     markov_background,
     motif_from_consensus,
@@ -21,7 +22,7 @@ from priorbench.data.simulation import (
     scan,
 )
 
-from ._logit import LogitTask, SimulatedExamples, alternate
+from ._logit import LogitTask, alternate
 
 _CONSENSUS = "TGACGTCACTTGCA"  # motifs are its middle
 _DETECTABILITY = 0.95
@@ -47,7 +48,6 @@ class ShortMotif(LogitTask):
 
     summary: ClassVar[str] = "a motif of 3 to 14 bp at constant detectability"
     citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
-    reverse_complement: ClassVar[bool] = True
     motif_length_option: ClassVar[str] = "width"
 
     width: int = 6
@@ -76,7 +76,7 @@ class ShortMotif(LogitTask):
         labels = alternate(count)
         copies = copies_for(self.width, self.fidelity, length)
         drawn = _draw(self.motif, labels, (copies, length), generator)
-        mark_lookalikes(drawn.sequences, self.motif, drawn.planted)
+        mark_lookalikes(drawn.planted, self.motif)
         return drawn
 
 
@@ -86,22 +86,17 @@ def _draw(
     size: tuple[float, int],
     generator: np.random.Generator,
 ) -> SimulatedExamples:
-    """Draw positives with a mean number of instances, and negatives without.
+    """Draw positives with instances, and negatives without.
 
-    Args:
-        motif: the motif to plant.
-        labels: (N,) float32.
-        size: mean number of instances in a positive, and window in bp.
-        generator: draws sequences and instances.
+    The size is the mean number of instances in a positive, and the window in bp.
     """
     copies, length = size
     count = len(labels)
-    sequences = markov_background(count, length, generator)
-    planted = nothing_planted(count, length)
+    planted = nothing_planted(markov_background(count, length, generator))
     number = np.floor(copies + generator.random(count)).astype(np.int64)
     rows = np.repeat(np.arange(count), np.where(labels == 1, number, 0))
-    plant(sequences, motif, rows, planted, code=MOTIF, generator=generator)
-    return SimulatedExamples(sequences, labels, planted)
+    plant(planted, motif, rows, generator, code=MOTIF)
+    return SimulatedExamples(labels, planted)
 
 
 @lru_cache
@@ -134,12 +129,5 @@ def _visible(motif: Motif, copies: float, length: int) -> float:
 
     labels = alternate(_CALIBRATION)
     drawn = _draw(motif, labels, (copies, length), np.random.default_rng(0))
-    return float(roc_auc_score(labels, _likelihood(motif, drawn.sequences)))
-
-
-def _likelihood(motif: Motif, sequences: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the (N,) mean over places and both strands of the likelihood ratio."""
-    ratio: NDArray[np.float64] = np.mean(
-        [np.exp(score).mean(axis=1) for score in scan(motif, sequences)], axis=0
-    )
-    return ratio
+    strands = [np.exp(s).mean(axis=1) for s in scan(motif, drawn.planted.sequences)]
+    return float(roc_auc_score(labels, np.mean(strands, axis=0)))

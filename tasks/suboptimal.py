@@ -13,6 +13,7 @@ from priorbench.components.task import Axis
 from priorbench.data.codes import MOTIF, SUBOPTIMAL
 from priorbench.data.simulation import (
     Instances,
+    SimulatedExamples,
     draw_instances,
     draw_places,
     markov_background,
@@ -24,7 +25,7 @@ from priorbench.data.simulation import (
     write_instance,
 )
 
-from ._logit import LogitTask, SimulatedExamples, alternate
+from ._logit import LogitTask, alternate
 from ._motifs import DECOY_CONSENSUS, TARGET_CONSENSUS, check_fidelity, plant_decoy
 
 _MOST_MUTATED = 0.3
@@ -49,7 +50,6 @@ class Suboptimal(LogitTask):
 
     summary: ClassVar[str] = "motif instances with one base of low affinity between good ones"
     citation: ClassVar[str] = "Farley et al., Science 2015"
-    reverse_complement: ClassVar[bool] = True
     primary: ClassVar[Mapping[Axis, str]] = {"localisation": "suboptimal-sign"}
 
     fidelity: float = 0.8
@@ -69,8 +69,7 @@ class Suboptimal(LogitTask):
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
         """Draw windows, some of whose instances have one base of low affinity."""
         labels = alternate(count)
-        sequences = markov_background(count, length, generator)
-        planted = nothing_planted(count, length)
+        planted = nothing_planted(markov_background(count, length, generator))
         motif = motif_from_consensus("target", TARGET_CONSENSUS, self.fidelity)
         codes = draw_instances(motif, count, generator)
         mutated = generator.random(count) < self.mutated
@@ -84,6 +83,6 @@ class Suboptimal(LogitTask):
         instances = instances.scrambled(labels == 0, generator)
         places = draw_places(count, [motif.width, len(DECOY_CONSENSUS)], length, generator)
         for row, start in enumerate(places[:, 0].tolist()):
-            write_instance(sequences, planted, (row, start), instances, row)
-        plant_decoy(sequences, planted, self.fidelity, generator, places[:, 1])
-        return SimulatedExamples(sequences, labels, planted)
+            write_instance(planted, (row, start), instances, row)
+        plant_decoy(planted, self.fidelity, generator, places[:, 1])
+        return SimulatedExamples(labels, planted)

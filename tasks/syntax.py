@@ -12,6 +12,7 @@ from priorbench import UserError
 from priorbench.components.architecture import Scale
 from priorbench.data.codes import DECOY, MOTIF
 from priorbench.data.simulation import (
+    SimulatedExamples,
     free_start,
     make_instances,
     markov_background,
@@ -20,7 +21,7 @@ from priorbench.data.simulation import (
     write_instance,
 )
 
-from ._logit import LogitTask, SimulatedExamples, alternate
+from ._logit import LogitTask, alternate
 from ._motifs import check_fidelity
 
 _MOTIFS = ("TTTGCATAAC", "CATTGTTCTG")
@@ -45,13 +46,10 @@ class Syntax(LogitTask):
 
     summary: ClassVar[str] = "two cooperating motifs at a preferred spacing; one alone is negative"
     citation: ClassVar[str] = "Avsec et al., Nature Genetics 2021"
-    reverse_complement: ClassVar[bool] = True
     # what one motif alone does must be unlearnt, which takes more sequences
     sizes: ClassVar[Mapping[Scale, tuple[int, int, int, int]]] = {
-        "smoke": (80, 400, 100, 200),
+        **LogitTask.sizes,
         "quick": (120, 6000, 1000, 1000),
-        "standard": (200, 20000, 4000, 4000),
-        "paper": (1000, 50000, 10000, 10000),
     }
 
     spacing: int = 6
@@ -75,8 +73,7 @@ class Syntax(LogitTask):
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
         """Draw windows whose negatives hold one motif alone, or both in a wrong arrangement."""
         labels = alternate(count)
-        sequences = markov_background(count, length, generator)
-        planted = nothing_planted(count, length)
+        planted = nothing_planted(markov_background(count, length, generator))
         motifs = [motif_from_consensus(text, text, self.fidelity) for text in _MOTIFS]
         both = (labels == 1) | (generator.random(count) < self.wrong_spacing)
         alone = generator.integers(0, 2, count)
@@ -100,9 +97,9 @@ class Syntax(LogitTask):
             widths = [instance.codes.shape[1] for instance in pair]
             start = free_start(planted.occupied[row], sum(widths) + gap, generator)
             for instance, width in zip(pair, widths, strict=True):
-                write_instance(sequences, planted, (row, start), instance, 0)
+                write_instance(planted, (row, start), instance, 0)
                 start += width + gap
-        return SimulatedExamples(sequences, labels, planted)
+        return SimulatedExamples(labels, planted)
 
     def _wrong_gap(self, generator: np.random.Generator) -> int:
         """Draw a gap that is not within the jitter of the preferred one."""

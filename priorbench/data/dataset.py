@@ -71,17 +71,7 @@ def load_dataset(directory: Path, scored: int = TEST, *, train_share: float = 1.
     for name in ("attributed", "truth", "oracle"):
         if name in in_memory:
             in_memory[name] = in_memory[name][of_split]
-    return Dataset(
-        meta,
-        columns,
-        in_memory["split"],
-        in_memory["attributed"],
-        in_memory.get("truth"),
-        in_memory.get("oracle"),
-        in_memory.get("place"),
-        scored,
-        train_share,
-    )
+    return Dataset(meta, columns, **in_memory, scored=scored, train_share=train_share)
 
 
 @dataclass(frozen=True)
@@ -107,9 +97,9 @@ class Dataset:
     columns: Mapping[str, SharedRows]
     split: NDArray[np.uint8]
     attributed: NDArray[np.int64]
-    truth: NDArray[np.uint8] | None
-    oracle: NDArray[np.float32] | None
-    place: NDArray[np.int64] | None
+    truth: NDArray[np.uint8] | None = None
+    oracle: NDArray[np.float32] | None = None
+    place: NDArray[np.int64] | None = None
     scored: int = TEST
     train_share: float = 1.0
 
@@ -142,10 +132,8 @@ class Dataset:
     def row_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of a row of every array by name, without the margins that training shifts into."""
         shapes = {name: column.shape[1:] for name, column in self.columns.items()}
-        for name, shape in shapes.items():
-            if len(shape) == 2:
-                shapes[name] = (shape[0], shape[1] - 2 * self.margin)
-        return shapes
+        tracks = {name: shape for name, shape in shapes.items() if len(shape) == 2}
+        return shapes | {name: (n, bp - 2 * self.margin) for name, (n, bp) in tracks.items()}
 
     @property
     def digest(self) -> str:
@@ -207,14 +195,7 @@ class SharedRows:
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return a copy of some rows, (k, ...); of the only row, where all examples share it."""
         result = np.asarray(self._array[rows if len(self._array) > 1 else np.zeros_like(rows)])
-        if self._releases:
-            self._release()
-        # tracks of counts are stored as small integers
-        return (
-            result.astype(np.float32) if result.ndim == 3 and result.dtype.kind == "u" else result
-        )
-
-    def _release(self) -> None:
-        """Let go of the pages that were read."""
-        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+        if self._releases and self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
+        counts = result.ndim == 3 and result.dtype.kind == "u"  # small integers on the disk
+        return result.astype(np.float32) if counts else result

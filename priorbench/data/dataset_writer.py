@@ -6,9 +6,9 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ MOST_ATTRIBUTED = 1000
 _REWRITTEN_BYTES = 4 << 20
 
 
-class DatasetWriter:
+class DatasetWriter(AbstractContextManager["DatasetWriter"]):
     """Writes a dataset chunk by chunk; the folder appears under its name only when complete.
 
     Attributes:
@@ -62,15 +62,13 @@ class DatasetWriter:
             split: (k,) uint8, ``TRAIN``, ``VALID`` or ``TEST``.
             arrays: further arrays of k rows, the same names in every call.
         """
-        columns: dict[str, NDArray[Any]] = {
-            "sequence": sequence,
-            "label": label,
-            "split": split,
-            **arrays,
-        }
-        for name, rows in columns.items():
+        arrays |= {"sequence": sequence, "label": label, "split": split}
+        for name, rows in arrays.items():
             if name not in self._columns:
-                self._columns[name] = _column(self._partial / f"{name}.npy", rows)
+                path, shape = self._partial / f"{name}.npy", rows.shape[1:]
+                track = rows.ndim == 3 and rows.dtype == np.float32
+                column = TrackWriter(path, shape) if track else NpyWriter(path, shape, rows.dtype)
+                self._columns[name] = column
             self._columns[name].append(rows)
 
     @property
@@ -92,11 +90,8 @@ class DatasetWriter:
             truth: (M, L) uint8 position codes.
             oracle: (M, L) float32 attribution that an oracle would give.
         """
-        self._whole["attributed"] = rows
-        if truth is not None:
-            self._whole["truth"] = truth
-        if oracle is not None:
-            self._whole["oracle"] = oracle
+        arrays = {"attributed": rows, "truth": truth, "oracle": oracle}
+        self._whole |= {name: array for name, array in arrays.items() if array is not None}
 
     def add_motifs(
         self, motifs: Mapping[str, NDArray[np.float64]], *, as_database: bool = False
@@ -156,16 +151,7 @@ class DatasetWriter:
         shutil.rmtree(self.directory, ignore_errors=True)
         self._partial.rename(self.directory)
 
-    def __enter__(self) -> Self:
-        """Return the writer itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Remove what is half-written, if anything is."""
         for column in self._columns.values():
             column.abandon()
@@ -177,21 +163,18 @@ def _as_lists(motifs: Mapping[str, NDArray[np.float64]]) -> dict[str, list[list[
     return {name: matrix.round(6).tolist() for name, matrix in motifs.items()}
 
 
-def _column(path: Path, rows: NDArray[Any]) -> NpyWriter:
-    """Return a writer of a column with rows like these."""
-    if rows.ndim == 3 and rows.dtype == np.float32:
-        return TrackWriter(path, rows.shape[1:])
-    return NpyWriter(path, rows.shape[1:], rows.dtype)
-
-
 class NpyWriter:
-    """Appends rows to a ``.npy`` file whose number of rows is not known beforehand."""
+    """Appends rows to a ``.npy`` file whose number of rows is not known beforehand.
+
+    Attributes:
+        rows: number of rows written so far.
+    """
 
     def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Create the file; the header is completed by :meth:`close`."""
         self._file: BinaryIO = path.open("wb+")
         self._row_shape, self._dtype = row_shape, dtype
-        self._rows = 0
+        self.rows = 0
         self._hash = hashlib.sha256(repr((row_shape, dtype.str)).encode())
         self._header()
 
@@ -199,14 +182,9 @@ class NpyWriter:
         """Write the header, with the number of rows so far."""
         # numpy pads the header so that the number of rows can grow in place
         self._file.seek(0)
-        np.lib.format.write_array_header_1_0(
-            self._file,
-            {
-                "shape": (self._rows, *self._row_shape),
-                "fortran_order": False,
-                "descr": self._dtype.str,
-            },
-        )
+        shape, descr = (self.rows, *self._row_shape), self._dtype.str
+        header = {"shape": shape, "fortran_order": False, "descr": descr}
+        np.lib.format.write_array_header_1_0(self._file, header)
 
     def append(self, rows: NDArray[Any]) -> None:
         """Append (k, *row_shape) rows; ValueError for rows of another shape."""
@@ -215,7 +193,7 @@ class NpyWriter:
         data = np.ascontiguousarray(rows, dtype=self._dtype)
         self._file.write(data.data)
         self._hash.update(data.data)
-        self._rows += len(rows)
+        self.rows += len(rows)
 
     def close(self) -> str:
         """Complete the file and return the SHA-256 of its contents."""
@@ -226,11 +204,6 @@ class NpyWriter:
     def abandon(self) -> None:
         """Close the file as it is; harmless after :meth:`close`."""
         self._file.close()
-
-    @property
-    def rows(self) -> int:
-        """Number of rows written so far."""
-        return self._rows
 
 
 class TrackWriter(NpyWriter):

@@ -175,8 +175,27 @@ def fetch(
         if name not in names:
             raise unknown("file of this list", name, names)
     folder.mkdir(parents=True, exist_ok=True)
+    downloaded: list[str] = []
+    kept: list[str] = []
+    recorded: list[str] = []
     with _locked(folder):
-        return _fetch(downloads, folder, only=only, progress=progress)
+        checksums = _read_checksums(folder / CHECKSUMS)
+        for item in downloads.files:
+            if only and item.name not in only:
+                continue
+            target = folder / item.name
+            checksum = item.checksum or checksums.get(item.name, "")
+            if target.exists():
+                _check(target, checksum)
+                kept.append(item.name)
+            else:
+                _download(item, target, checksum, progress)
+                downloaded.append(item.name)
+            if not checksum:
+                checksums[item.name] = f"sha256:{_hash(target, 'sha256')}"
+                write_text(folder / CHECKSUMS, tomli_w.dumps(checksums))
+                recorded.append(item.name)
+        return DownloadSummary(downloaded, kept, recorded, _write_data(downloads, folder))
 
 
 @contextmanager
@@ -192,32 +211,6 @@ def _locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
-
-
-def _fetch(
-    downloads: DownloadList, folder: Path, *, only: Sequence[str], progress: Progress
-) -> DownloadSummary:
-    """Download what is missing to a folder that is locked."""
-    checksums = _read_checksums(folder / CHECKSUMS)
-    downloaded: list[str] = []
-    kept: list[str] = []
-    recorded: list[str] = []
-    for item in downloads.files:
-        if only and item.name not in only:
-            continue
-        target = folder / item.name
-        there = target.exists()
-        checksum = item.checksum or checksums.get(item.name, "")
-        if there:
-            _check(target, checksum)
-        else:
-            _download(item, target, checksum, progress)
-        (kept if there else downloaded).append(item.name)
-        if not checksum:
-            checksums[item.name] = f"sha256:{_hash(target, 'sha256')}"
-            write_text(folder / CHECKSUMS, tomli_w.dumps(checksums))
-            recorded.append(item.name)
-    return DownloadSummary(downloaded, kept, recorded, _write_data(downloads, folder))
 
 
 def _read_checksums(path: Path) -> dict[str, str]:
@@ -317,32 +310,30 @@ def _replicates(entry: Mapping[str, Any]) -> tuple[int, str]:
     return len(entry.get("biological_replicates", [])), str(entry.get("accession", ""))
 
 
-class _explained(AbstractContextManager[None]):
-    """Turns an error of the network into a UserError of one line."""
+@contextmanager
+def _explained(name: str, url: str) -> Iterator[None]:
+    """Turn an error of the network into a UserError of one line."""
+    import requests
+    import urllib3
 
-    def __init__(self, name: str, url: str) -> None:
-        self.name, self.url = name, url
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        import requests
-        import urllib3
-
-        where = f"{self.name}: {self.url}"
-        if isinstance(error, requests.HTTPError):
-            reason = f"answers {error.response.status_code} {error.response.reason}"
-            raise UserError(f"{where} {reason}; see whether the address has changed") from error
-        if isinstance(error, requests.exceptions.JSONDecodeError):
-            raise UserError(f"{where} gives no list of files; try again later") from error
-        broken = (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError)
-        if isinstance(error, (*broken, _BrokenOffError)):
-            raise UserError(
-                f"{where}: the download broke off; the same command goes on where it stopped"
-            ) from error
-        if isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError):
-            raise UserError(
-                f"{where} cannot be reached ({type(error).__name__}); check the network, the same "
-                "command goes on where it stopped"
-            ) from error
+    where = f"{name}: {url}"
+    broken = (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError)
+    try:
+        yield
+    except requests.HTTPError as error:
+        reason = f"answers {error.response.status_code} {error.response.reason}"
+        raise UserError(f"{where} {reason}; see whether the address has changed") from error
+    except requests.exceptions.JSONDecodeError as error:
+        raise UserError(f"{where} gives no list of files; try again later") from error
+    except (*broken, _BrokenOffError) as error:
+        raise UserError(
+            f"{where}: the download broke off; the same command goes on where it stopped"
+        ) from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise UserError(
+            f"{where} cannot be reached ({type(error).__name__}); check the network, the same "
+            "command goes on where it stopped"
+        ) from error
 
 
 class _BrokenOffError(Exception):
@@ -396,18 +387,15 @@ class _Resuming:
             if not resumed:
                 self.forget()
                 self.mark.write_text(_version(answer.headers))
-            self._append(answer.raw.stream(_CHUNK, decode_content=False), begun, total)
+            chunks = answer.raw.stream(_CHUNK, decode_content=False)
+            with self.part.open("ab") as file, self.progress(self.name, begun, total) as advance:
+                for chunk in chunks:
+                    file.write(chunk)
+                    advance(len(chunk))
         size = self.part.stat().st_size
         if total is not None and size < total:
             raise _BrokenOffError
         return total is None or size == total
-
-    def _append(self, chunks: Any, begun: int, total: int | None) -> None:
-        """Append chunks of bytes to the part."""
-        with self.part.open("ab") as file, self.progress(self.name, begun, total) as advance:
-            for chunk in chunks:
-                file.write(chunk)
-                advance(len(chunk))
 
 
 def _version(headers: Mapping[str, str]) -> str:

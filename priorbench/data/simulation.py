@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.formats.encoding import reverse_complement
 
-from .codes import BACKGROUND, DECOY, MOTIF, NEUTRAL
+from .codes import BACKGROUND, DECOY, MOTIF, NEUTRAL, TEST, TRAIN, VALID
+from .dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 
 HUMAN_DINUCLEOTIDES = np.array(
     [
@@ -20,7 +22,6 @@ HUMAN_DINUCLEOTIDES = np.array(
         [0.066, 0.059, 0.073, 0.098],
     ]
 )
-
 """dinucleotide frequencies of the human genome, both strands, rounded to three digits; rows are the
 first base, columns the second, A C G T; the depletion of CG is what uniform bases lack"""
 TRANSCRIPT_DINUCLEOTIDES = np.array(
@@ -180,8 +181,7 @@ def draw_instances(motif: Motif, count: int, generator: np.random.Generator) -> 
 
 def weights_of(motif: Motif, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the (k, width) float32 log-odds of the bases of (k, width) instances."""
-    odds: NDArray[np.float32] = motif.log_odds()[np.arange(motif.width), codes].astype(np.float32)
-    return odds
+    return motif.log_odds()[np.arange(motif.width), codes].astype(np.float32)
 
 
 def mutated_codes(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
@@ -209,28 +209,27 @@ def with_mutations(motif: Motif, share: float) -> Motif:
 
 @dataclass(frozen=True)
 class Planted:
-    """Where motifs were planted.
+    """Sequences, and where motifs were planted in them.
 
     Attributes:
+        sequences: (N, L) uint8.
         codes: (N, L) uint8 position codes of ``priorbench.data.codes``.
         oracle: (N, L) float32 natural log-odds of the planted base at motif positions, else 0.
         occupied: (N, L) bool, positions that are taken.
         motifs: the motifs that were planted, by name, decoys left out.
     """
 
+    sequences: NDArray[np.uint8]
     codes: NDArray[np.uint8]
     oracle: NDArray[np.float32]
     occupied: NDArray[np.bool_]
     motifs: dict[str, Motif] = field(default_factory=dict)
 
 
-def nothing_planted(count: int, length: int) -> Planted:
-    """Return empty tracks of N = ``count`` sequences of ``length`` bp, for :func:`plant`."""
-    return Planted(
-        np.zeros((count, length), dtype=np.uint8),
-        np.zeros((count, length), dtype=np.float32),
-        np.zeros((count, length), dtype=bool),
-    )
+def nothing_planted(sequences: NDArray[np.uint8]) -> Planted:
+    """Return (N, L) sequences with empty tracks, for :func:`plant`."""
+    codes, oracle, occupied = (np.zeros(sequences.shape, t) for t in (np.uint8, np.float32, bool))
+    return Planted(sequences, codes, oracle, occupied)
 
 
 def draw_places(
@@ -267,13 +266,12 @@ def draw_places(
 
 
 def plant(
-    sequences: NDArray[np.uint8],
+    planted: Planted,
     motif: Motif,
     rows: NDArray[np.int64],
-    planted: Planted,
+    generator: np.random.Generator,
     *,
     code: int,
-    generator: np.random.Generator,
     both_strands: bool = True,
     starts: NDArray[np.int64] | None = None,
     scrambled: NDArray[np.bool_] | None = None,
@@ -283,16 +281,15 @@ def plant(
     Instances do not overlap; the oracle records log-odds unless ``code`` is DECOY.
 
     Args:
-        sequences: (N, L) uint8, changed in place.
+        planted: sequences and tracks, changed in place.
         motif: the motif to plant.
         rows: (k,) rows to plant in; a row may occur several times.
-        planted: tracks to update in place.
-        code: position code, ``MOTIF`` or ``DECOY``.
         generator: draws instances, strands and places.
+        code: position code, ``MOTIF`` or ``DECOY``.
         both_strands: whether an instance is put on a random strand, or else on the sequence's own.
-        starts: (k,) first positions, from :func:`draw_places`; by default wherever there is room.
-        scrambled: (k,) bool, instances whose bases are put in a random order and are background;
-            none by default.
+        starts: (N,) first positions, from :func:`draw_places`; by default wherever there is room.
+        scrambled: (N,) bool, rows whose instances have their bases in a random order and are
+            background; none by default.
 
     Raises:
         ValueError: a row has no room left.
@@ -301,28 +298,22 @@ def plant(
     if both_strands:
         instances = instances.turned(generator.random(len(rows)) < 0.5)
     if scrambled is not None:
-        instances = instances.scrambled(scrambled, generator)
+        instances = instances.scrambled(scrambled[rows], generator)
     for index, row in enumerate(rows.tolist()):
         start = (
             free_start(planted.occupied[row], motif.width, generator)
             if starts is None
-            else int(starts[index])
+            else int(starts[row])
         )
-        write_instance(sequences, planted, (row, start), instances, index)
+        write_instance(planted, (row, start), instances, index)
 
 
-def write_instance(
-    sequences: NDArray[np.uint8],
-    planted: Planted,
-    at: tuple[int, int],
-    instances: Instances,
-    index: int,
-) -> None:
+def write_instance(planted: Planted, at: tuple[int, int], instances: Instances, index: int) -> None:
     """Write instance ``index`` at (row, start), in place; what stood there is overwritten."""
     row, start = at
     place = slice(start, start + instances.codes.shape[1])
     kinds = instances.kinds[index]
-    sequences[row, place] = instances.codes[index]
+    planted.sequences[row, place] = instances.codes[index]
     planted.codes[row, place] = kinds
     planted.occupied[row, place] = True
     silent = np.isin(kinds, (BACKGROUND, NEUTRAL, DECOY))
@@ -365,25 +356,71 @@ def scan(
     return scores
 
 
-def mark_lookalikes(
-    sequences: NDArray[np.uint8], motif: Motif, planted: Planted, *, both_strands: bool = True
-) -> None:
+def mark_lookalikes(planted: Planted, motif: Motif, *, both_strands: bool = True) -> None:
     """Make background NEUTRAL, in place, where it looks like the motif by chance.
 
     It does so where the log-odds reach those of the better half of all instances. Such a place
     cannot be told from a planted one, so it neither rewards nor punishes.
 
     Args:
-        sequences: (N, L) uint8 codes without N.
+        planted: sequences without N, and tracks to update in place.
         motif: the motif that was planted.
-        planted: tracks to update in place.
         both_strands: whether instances may lie on the other strand.
     """
     typical = draw_instances(motif, _TYPICAL_DRAWS, np.random.default_rng(0))
     threshold = np.median(weights_of(motif, typical).sum(axis=1))
-    for score in scan(motif, sequences, both_strands=both_strands):
+    for score in scan(motif, planted.sequences, both_strands=both_strands):
         row, start = np.nonzero(score >= threshold - _SMALLEST * motif.width)
         place = start[:, None] + np.arange(motif.width)
-        alike = np.zeros(sequences.shape, dtype=bool)
+        alike = np.zeros(planted.codes.shape, dtype=bool)
         alike[row[:, None], place] = True
         planted.codes[alike & (planted.codes == BACKGROUND)] = NEUTRAL
+
+
+@dataclass(frozen=True)
+class SimulatedExamples:
+    """Simulated examples.
+
+    Attributes:
+        labels: (N,) or (N, outputs) float32.
+        planted: sequences, and where motifs were planted in them.
+        arrays: further arrays of N rows by name.
+    """
+
+    labels: NDArray[np.float32]
+    planted: Planted
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def write_examples(
+    writer: DatasetWriter,
+    sizes: Sequence[int],
+    draw: Callable[[int, int], SimulatedExamples],
+    positive: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
+    *,
+    chunk: int,
+) -> None:
+    """Write simulated examples chunk by chunk, with their motifs and the first ones to attribute.
+
+    Args:
+        writer: takes the examples.
+        sizes: numbers of training, validation and test examples.
+        draw: function of a number of examples and their split that draws them.
+        positive: function of labels that gives (N,) bool, the examples that may be attributed.
+        chunk: number of examples that are drawn at once.
+    """
+    rows, truth, oracle = [], [], []
+    for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
+        left = 0 if split == TRAIN else MOST_ATTRIBUTED
+        for start in range(0, size, chunk):
+            count, first = min(chunk, size - start), writer.rows
+            drawn = draw(count, split)
+            planted, splits = drawn.planted, np.full(count, split, dtype=np.uint8)
+            writer.add_motifs({m.name: m.matrix.T for m in planted.motifs.values()})
+            writer.append(planted.sequences, drawn.labels, splits, **drawn.arrays)
+            chosen = np.flatnonzero(positive(drawn.labels))[:left]
+            left -= len(chosen)
+            rows.append(first + chosen)
+            truth.append(planted.codes[chosen])
+            oracle.append(planted.oracle[chosen])
+    writer.attribute(np.concatenate(rows), np.concatenate(truth), np.concatenate(oracle))

@@ -9,31 +9,10 @@ from __future__ import annotations
 from priorbench.components.metric import Metric
 from priorbench.errors import unknown
 
-from . import (
-    cost,
-    faithfulness,
-    localisation,
-    motifs,
-    prediction,
-    profile,
-    smoothness,
-    stability,
-)
+from . import cost, faithfulness, localisation, motifs, prediction, profile, smoothness, stability
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for module in (
-        prediction,
-        profile,
-        localisation,
-        stability,
-        motifs,
-        faithfulness,
-        smoothness,
-        cost,
-    )
-    for metric in module.METRICS
-}
+_MODULES = (prediction, profile, localisation, stability, motifs, faithfulness, smoothness, cost)
+METRICS: dict[str, Metric] = {m.name: m for module in _MODULES for m in module.METRICS}
 
 
 def get_metric(name: str) -> Metric:

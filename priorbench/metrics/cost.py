@@ -7,7 +7,13 @@ from functools import partial
 
 from priorbench.components.metric import Metric
 
+from .definition import define
 
+METRICS: list[Metric] = []
+_metric = partial(define, METRICS, axis="cost", higher_is_better=False, scope="baseline", main=True)
+
+
+@_metric("step-time-ratio", "seconds per training step relative to none", unit="x")
 def step_time_ratio(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
     """Seconds per training step over those of the paired trial of the baseline.
 
@@ -16,6 +22,7 @@ def step_time_ratio(costs: Mapping[str, float], baseline: Mapping[str, float]) -
     return costs["seconds_per_step"] / baseline["seconds_per_step"]
 
 
+@_metric("peak-memory", "peak memory of a trial", unit="MiB")
 def peak_memory(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
     """Peak memory of the trial in MiB: resident memory on CPU, allocated memory on a GPU.
 
@@ -24,24 +31,7 @@ def peak_memory(costs: Mapping[str, float], baseline: Mapping[str, float]) -> fl
     return costs["peak_memory_mib"]
 
 
+@_metric("epochs-to-best", "epochs until the best validation loss", main=False)
 def epochs_to_best(costs: Mapping[str, float], baseline: Mapping[str, float]) -> float:
     """Epochs until the validation prediction loss was lowest: those that the kept weights cost."""
     return costs["epochs_to_best"]
-
-
-_metric = partial(Metric, axis="cost", unit="", higher_is_better=False, scope="baseline", main=True)
-METRICS = (
-    _metric(
-        name="step-time-ratio",
-        unit="x",
-        summary="seconds per training step relative to none",
-        function=step_time_ratio,
-    ),
-    _metric(name="peak-memory", unit="MiB", summary="peak memory of a trial", function=peak_memory),
-    _metric(
-        name="epochs-to-best",
-        summary="epochs until the best validation loss",
-        function=epochs_to_best,
-        main=False,
-    ),
-)

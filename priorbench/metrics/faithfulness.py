@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 
 from priorbench.components.metric import Metric, TrialArrays
 
+from .definition import define
 from .stability import Track, cosine
 
 if TYPE_CHECKING:
@@ -19,6 +20,16 @@ _STEPS = 10
 _SHUFFLES = 4
 
 
+METRICS: list[Metric] = []
+_metric = partial(define, METRICS, axis="faithfulness", higher_is_better=True, scope="model")
+
+
+@_metric(
+    "mutagenesis-correlation",
+    "correlation of attribution and in-silico mutagenesis over positions",
+    floor=0.0,
+    main=True,
+)
 def mutagenesis_correlation(probe: Probe) -> float:
     """Mean over sequences of Pearson's correlation of a and in-silico mutagenesis over positions.
 
@@ -33,6 +44,11 @@ def _correlation(first: Track, second: Track) -> Track:
     return cosine(*centred)
 
 
+@_metric(
+    "perturbation-gap",
+    "area between replacing the least and the most relevant positions first",
+    floor=0.0,
+)
 def perturbation_gap(probe: Probe) -> float:
     """Area between two curves: f as positions are replaced, those of least a or largest a first.
 
@@ -60,6 +76,12 @@ def perturbation_gap(probe: Probe) -> float:
     return gap / change if change > 0 else 0.0
 
 
+@_metric(
+    "completeness-error",
+    "by how much attributions miss the sum that their method promises",
+    higher_is_better=False,
+    scope="trial",
+)
 def completeness_error(arrays: TrialArrays) -> float:
     """Mean over sequences of |sum_i a_i - e|, divided by the mean of |e|.
 
@@ -73,6 +95,12 @@ def completeness_error(arrays: TrialArrays) -> float:
     return float(np.abs(total - expected).mean() / size) if size > 0 else float("nan")
 
 
+@_metric(
+    "randomised-similarity",
+    "rank correlation of |attribution| with that of the network with random weights",
+    higher_is_better=None,
+    floor=0.0,
+)
 def randomised_similarity(probe: Probe) -> float:
     """Mean over sequences of Spearman's correlation of |a| with that of an untrained network.
 
@@ -82,35 +110,3 @@ def randomised_similarity(probe: Probe) -> float:
     """
     ranks = [rankdata(np.abs(track), axis=1) for track in (probe.own, probe.of_random_weights())]
     return float(_correlation(ranks[0], ranks[1]).mean())
-
-
-_metric = partial(Metric, axis="faithfulness", unit="", higher_is_better=True, scope="model")
-METRICS = (
-    _metric(
-        name="mutagenesis-correlation",
-        summary="correlation of attribution and in-silico mutagenesis over positions",
-        function=mutagenesis_correlation,
-        floor=0.0,
-        main=True,
-    ),
-    _metric(
-        name="perturbation-gap",
-        summary="area between replacing the least and the most relevant positions first",
-        function=perturbation_gap,
-        floor=0.0,
-    ),
-    _metric(
-        name="completeness-error",
-        higher_is_better=False,
-        summary="by how much attributions miss the sum that their method promises",
-        scope="trial",
-        function=completeness_error,
-    ),
-    _metric(
-        name="randomised-similarity",
-        higher_is_better=None,
-        summary="rank correlation of |attribution| with that of the network with random weights",
-        function=randomised_similarity,
-        floor=0.0,
-    ),
-)

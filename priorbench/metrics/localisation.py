@@ -9,7 +9,6 @@ other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -17,18 +16,17 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from priorbench.components.metric import Metric, TrialArrays
-from priorbench.data.codes import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL
+from priorbench.data.codes import BACKGROUND, DECOY, MOTIF, NEUTRAL, SUBOPTIMAL
+
+from .definition import define
 
 MOTIFS = (MOTIF, SUBOPTIMAL)
 """position codes that an attribution should find"""
 _TOP = 10
 """positions of enrichment-at-10"""
 
-_RowScore = Callable[
-    [NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.float64]
-]
-"""function of |attribution|, motif positions and positions that count, (M, L) each, that gives one
-score a row"""
+METRICS: list[Metric] = []
+_metric = partial(define, METRICS, axis="localisation", higher_is_better=True, scope="trial")
 
 
 def average_precision(
@@ -89,121 +87,116 @@ def share_at_top(
     return top
 
 
-def _mean_over_sequences(arrays: TrialArrays, score: _RowScore) -> float:
-    """Return the mean of a score over the sequences with a motif; NaN if there is none."""
-    if arrays.truth is None:
-        return float("nan")
-    relevant, counts = np.isin(arrays.truth, MOTIFS), arrays.truth != NEUTRAL
+def _sequences_with_motif(
+    arrays: TrialArrays,
+) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return |attribution|, position codes and motif positions of the sequences with a motif.
+
+    The magnitude of neutral positions is -1: they come last in every ranking.
+    """
+    attribution, truth = arrays.attribution, arrays.truth
+    if truth is None:
+        truth = np.full(attribution.shape, BACKGROUND, dtype=np.uint8)
+    relevant = np.isin(truth, MOTIFS)
     known = relevant.any(axis=1)
-    if not known.any():
-        return float("nan")
-    size = np.abs(arrays.attribution[known].astype(np.float64))
-    return float(np.nanmean(score(size, relevant[known], counts[known])))
+    size = np.where(truth != NEUTRAL, np.abs(attribution.astype(np.float64)), -1.0)
+    return size[known], truth[known], relevant[known]
 
 
+def _mean(scores: NDArray[np.float64]) -> float:
+    """Return the mean of the scores that are defined; NaN if there are none."""
+    return float(np.nanmean(scores)) if len(scores) else float("nan")
+
+
+@_metric(
+    "motif-auprc",
+    "average precision of |attribution| against motif positions, mean over sequences",
+    main=True,
+)
 def motif_auprc(arrays: TrialArrays) -> float:
     """Mean over sequences of the average precision of |a| against motif positions.
 
     The average precision is the sum over distinct values t of |a| of (R_t - R_{t+}) P_t, with P
     and R precision and recall of the positions at or above t.
     """
-    # neutral positions come last in the ranking: they change no precision before them
-    return _mean_over_sequences(
-        arrays,
-        lambda size, relevant, counts: average_precision(np.where(counts, size, -1.0), relevant),
-    )
+    size, _, relevant = _sequences_with_motif(arrays)
+    return _mean(average_precision(size, relevant))
 
 
+@_metric("motif-auroc", "area under the ROC curve of the same")
 def motif_auroc(arrays: TrialArrays) -> float:
     """Mean over sequences of the area under the ROC curve of |a| against motif positions.
 
     The probability that |a| is larger at a motif position than at another, ties counting one
     half (Mann & Whitney 1947).
     """
-    return _mean_over_sequences(arrays, _auroc)
-
-
-def _auroc(
-    size: NDArray[np.float64], relevant: NDArray[np.bool_], counts: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return the (M,) area under the ROC curve of every row."""
+    size, truth, relevant = _sequences_with_motif(arrays)
+    neutral = truth == NEUTRAL
     # neutral positions have the lowest ranks, so that they shift all other ranks alike
-    ranks = rankdata(np.where(counts, size, -1.0), axis=1)
-    inside, outside = relevant.sum(axis=1), (counts & ~relevant).sum(axis=1)
-    least = inside * (~counts).sum(axis=1) + inside * (inside + 1) / 2
+    ranks = rankdata(size, axis=1)
+    inside, outside = relevant.sum(axis=1), (~neutral & ~relevant).sum(axis=1)
+    least = inside * neutral.sum(axis=1) + inside * (inside + 1) / 2
     pairs = np.where(outside > 0, inside * outside, np.nan)
-    area: NDArray[np.float64] = ((ranks * relevant).sum(axis=1) - least) / pairs
-    return area
+    return _mean(((ranks * relevant).sum(axis=1) - least) / pairs)
 
 
+@_metric("mass-enrichment", "share of |attribution| inside motifs over their share of the length")
 def mass_enrichment(arrays: TrialArrays) -> float:
     """Share of sum |a| inside motifs over the motifs' share of the length, mean over sequences.
 
     1 is what chance gives, and an attribution that is zero everywhere.
     """
-    return _mean_over_sequences(arrays, _enrichment)
-
-
-def _enrichment(
-    size: NDArray[np.float64], relevant: NDArray[np.bool_], counts: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return the (M,) enrichment of every row."""
+    size, truth, relevant = _sequences_with_motif(arrays)
+    counts = truth != NEUTRAL
     total = (size * counts).sum(axis=1)
     expected = relevant.sum(axis=1) / counts.sum(axis=1)
     share = (size * relevant).sum(axis=1) / np.where(total > 0, total, 1)
-    return np.where(total > 0, share / expected, 1.0)
+    return _mean(np.where(total > 0, share / expected, 1.0))
 
 
+@_metric("rank-accuracy", "share of motif positions among as many of the largest |attribution|")
 def rank_accuracy(arrays: TrialArrays) -> float:
     """Share of motif positions among the K largest |a|, K the number of motif positions.
 
     Mean over sequences; ties count by the mean over all their orders. It is the 'relevance rank
     accuracy' of Arras, Osman & Samek (2022).
     """
-    return _mean_over_sequences(
-        arrays,
-        lambda size, relevant, counts: share_at_top(
-            np.where(counts, size, -1.0), relevant, relevant.sum(axis=1)
-        ),
-    )
+    size, _, relevant = _sequences_with_motif(arrays)
+    return _mean(share_at_top(size, relevant, relevant.sum(axis=1)))
 
 
+@_metric(
+    "enrichment-at-10", "motif positions among the 10 largest |attribution|, over what chance gives"
+)
 def enrichment_at_ten(arrays: TrialArrays) -> float:
     """Share of motif positions among the 10 largest |a|, over their share of all positions.
 
     Mean over sequences; ties count by the mean over all their orders. 1 is what chance gives.
     """
-    return _mean_over_sequences(arrays, _enrichment_at_top)
+    size, truth, relevant = _sequences_with_motif(arrays)
+    counts = (truth != NEUTRAL).sum(axis=1)
+    expected = relevant.sum(axis=1) / counts
+    return _mean(share_at_top(size, relevant, np.minimum(_TOP, counts)) / expected)
 
 
-def _enrichment_at_top(
-    size: NDArray[np.float64], relevant: NDArray[np.bool_], counts: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return the (M,) enrichment of every row at its top."""
-    top = np.minimum(_TOP, counts.sum(axis=1))
-    expected = relevant.sum(axis=1) / counts.sum(axis=1)
-    enrichment: NDArray[np.float64] = (
-        share_at_top(np.where(counts, size, -1.0), relevant, top) / expected
-    )
-    return enrichment
-
-
+@_metric(
+    "decoy-precision", "average precision of |attribution|, motif positions against decoys alone"
+)
 def decoy_precision(arrays: TrialArrays) -> float:
     """Average precision of |a| among positions of motifs and decoys alone, mean over sequences.
 
     NaN unless some sequence has both.
     """
-    if arrays.truth is None:
-        return float("nan")
-    relevant, decoys = np.isin(arrays.truth, MOTIFS), arrays.truth == DECOY
-    both = relevant.any(axis=1) & decoys.any(axis=1)
-    if not both.any():
-        return float("nan")
-    size = np.abs(arrays.attribution[both].astype(np.float64))
-    size[~(relevant | decoys)[both]] = -1
-    return float(average_precision(size, relevant[both]).mean())
+    size, truth, relevant = _sequences_with_motif(arrays)
+    decoys = truth == DECOY
+    both = decoys.any(axis=1)
+    size = np.where(relevant | decoys, size, -1.0)
+    return _mean(average_precision(size[both], relevant[both]))
 
 
+@_metric(
+    "suboptimal-sign", "share of mutated motif positions with a negative attribution", main=True
+)
 def suboptimal_sign(arrays: TrialArrays) -> float:
     """Share of the mutated motif positions whose attribution is negative; NaN if there are none.
 
@@ -217,6 +210,12 @@ def suboptimal_sign(arrays: TrialArrays) -> float:
     return float((arrays.attribution[arrays.truth == SUBOPTIMAL] < 0).mean())
 
 
+@_metric(
+    "suboptimal-error",
+    "error of the mutated position's share of its motif's attribution, against the log-odds",
+    higher_is_better=False,
+    main=True,
+)
 def suboptimal_error(arrays: TrialArrays) -> float:
     """Mean over sequences of |s - s*|, with s the mutated position's share of its motif.
 
@@ -245,51 +244,3 @@ def _share(
     mass = (np.abs(track) * within).sum(axis=1)
     share: NDArray[np.float64] = (track * mutated).sum(axis=1) / np.where(mass > 0, mass, 1)
     return share
-
-
-_metric = partial(Metric, axis="localisation", unit="", higher_is_better=True, scope="trial")
-METRICS = (
-    _metric(
-        name="motif-auprc",
-        summary="average precision of |attribution| against motif positions, mean over sequences",
-        function=motif_auprc,
-        main=True,
-    ),
-    _metric(
-        name="motif-auroc", summary="area under the ROC curve of the same", function=motif_auroc
-    ),
-    _metric(
-        name="mass-enrichment",
-        summary="share of |attribution| inside motifs over their share of the length",
-        function=mass_enrichment,
-    ),
-    _metric(
-        name="rank-accuracy",
-        summary="share of motif positions among as many of the largest |attribution|",
-        function=rank_accuracy,
-    ),
-    _metric(
-        name="enrichment-at-10",
-        summary="motif positions among the 10 largest |attribution|, over what chance gives",
-        function=enrichment_at_ten,
-    ),
-    _metric(
-        name="decoy-precision",
-        summary="average precision of |attribution|, motif positions against decoys alone",
-        function=decoy_precision,
-    ),
-    _metric(
-        name="suboptimal-sign",
-        summary="share of mutated motif positions with a negative attribution",
-        function=suboptimal_sign,
-        main=True,
-    ),
-    _metric(
-        name="suboptimal-error",
-        higher_is_better=False,
-        summary="error of the mutated position's share of its motif's attribution, against the "
-        "log-odds",
-        function=suboptimal_error,
-        main=True,
-    ),
-)

@@ -18,6 +18,8 @@ from scipy.stats import false_discovery_control
 
 from priorbench.components.metric import Metric
 
+from .definition import define
+
 if TYPE_CHECKING:
     from .motif_set import MotifSet
 
@@ -32,6 +34,12 @@ _CONCENTRATION = 0.3
 column, as in databases"""
 
 Matrix = NDArray[np.float64]
+
+
+METRICS: list[Metric] = []
+_metric = partial(
+    define, METRICS, axis="localisation", higher_is_better=True, scope="motifs", floor=0.0
+)
 
 
 @cache
@@ -61,8 +69,7 @@ def match_p(motifs: Sequence[Matrix], targets: Sequence[Matrix], *, both_strands
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on few targets, which the background makes up for
         p = tomtom(list(motifs), pool, reverse_complement=both_strands, n_jobs=1)[0]
-    result: Matrix = np.maximum(np.asarray(p, dtype=np.float64)[:, : len(targets)], _SMALLEST_P)
-    return result
+    return np.maximum(np.asarray(p, dtype=np.float64)[:, : len(targets)], _SMALLEST_P)
 
 
 def match_q(motifs: Sequence[Matrix], targets: Sequence[Matrix], *, both_strands: bool) -> Matrix:
@@ -80,6 +87,9 @@ def _matches(discovered: MotifSet, targets: Sequence[Matrix]) -> NDArray[np.bool
     return np.asarray(q <= Q_VALUE)
 
 
+@_metric(
+    "motif-recall", "share of the known motifs that TF-MoDISco finds in the attributions", main=True
+)
 def motif_recall(discovered: MotifSet, known: Mapping[str, Matrix]) -> float:
     """Share of the known motifs that a discovered one matches; NaN if none is known."""
     if not known:
@@ -87,6 +97,7 @@ def motif_recall(discovered: MotifSet, known: Mapping[str, Matrix]) -> float:
     return float(_matches(discovered, list(known.values())).any(axis=0).mean())
 
 
+@_metric("motif-precision", "share of the motifs that TF-MoDISco finds that are known")
 def motif_precision(discovered: MotifSet, known: Mapping[str, Matrix]) -> float:
     """Share of the discovered motifs that match a known one; 0 if nothing was discovered.
 
@@ -99,6 +110,7 @@ def motif_precision(discovered: MotifSet, known: Mapping[str, Matrix]) -> float:
     return float(_matches(discovered, list(known.values())).any(axis=1).mean())
 
 
+@_metric("motif-best-match", "-log10 p of the best match of a known motif")
 def best_match(discovered: MotifSet, known: Mapping[str, Matrix]) -> float:
     """Mean over the known motifs of -log10 of the smallest p of a discovered one.
 
@@ -111,11 +123,21 @@ def best_match(discovered: MotifSet, known: Mapping[str, Matrix]) -> float:
     return float(np.log10(1 / np.minimum(p.min(axis=0, initial=1), 1)).mean())
 
 
+@_metric(
+    "motifs-found", "number of motifs that TF-MoDISco finds", higher_is_better=None, floor=None
+)
 def motifs_found(discovered: MotifSet, known: Mapping[str, Matrix]) -> float:
     """Number of discovered motifs."""
     return float(len(discovered.motifs))
 
 
+@_metric(
+    "motif-agreement",
+    "share of the motifs found that the other seeds have too",
+    axis="stability",
+    scope="motif-sets",
+    main=True,
+)
 def motif_agreement(sets: Sequence[MotifSet]) -> Matrix:
     """Share of all motifs of two trials that match a motif of the other trial.
 
@@ -127,17 +149,19 @@ def motif_agreement(sets: Sequence[MotifSet]) -> Matrix:
     Returns:
         (S, S) float64, symmetric.
     """
-    count = len(sets)
-    again = np.zeros((count, count))
+    again = np.array([[_matches(a, b.matrices).any(axis=1).sum() for b in sets] for a in sets])
     sizes = np.array([len(motif_set.motifs) for motif_set in sets])
-    for i in range(count):
-        for j in range(count):
-            again[i, j] = _matches(sets[i], sets[j].matrices).any(axis=1).sum()
-    total = sizes[:, None] + sizes[None, :]
-    shared: Matrix = (again + again.T) / np.maximum(total, 1)
+    shared: Matrix = (again + again.T) / np.maximum(sizes[:, None] + sizes, 1)
     return shared
 
 
+@_metric(
+    "motif-reproducibility",
+    "share of a seed's motifs that at least 80% of the seeds have",
+    axis="stability",
+    higher_is_better=None,
+    scope="arm",
+)
 def motif_reproducibility(sets: Sequence[MotifSet]) -> Matrix:
     """Share of a trial's motifs that at least 80% of the seeds have, its own seed included.
 
@@ -150,60 +174,10 @@ def motif_reproducibility(sets: Sequence[MotifSet]) -> Matrix:
     Returns:
         (S,) float64.
     """
-    count = len(sets)
-    shares = np.zeros(count)
-    for i in range(count):
-        if sets[i].motifs:
-            own = np.ones(len(sets[i].motifs))
-            again = [
-                own if i == j else _matches(sets[i], sets[j].matrices).any(axis=1)
-                for j in range(count)
-            ]
-            shares[i] = np.mean(np.mean(again, axis=0) >= _SHARE_OF_SEEDS - 1e-9)
+    shares = np.zeros(len(sets))
+    for i, own in enumerate(sets):
+        if own.motifs:
+            others = (other.matrices for j, other in enumerate(sets) if j != i)
+            again = 1 + sum(_matches(own, matrices).any(axis=1) for matrices in others)
+            shares[i] = np.mean(again / len(sets) >= _SHARE_OF_SEEDS - 1e-9)
     return shares
-
-
-_metric = partial(
-    Metric, axis="localisation", unit="", higher_is_better=True, scope="motifs", floor=0.0
-)
-METRICS = (
-    _metric(
-        name="motif-recall",
-        summary="share of the known motifs that TF-MoDISco finds in the attributions",
-        function=motif_recall,
-        main=True,
-    ),
-    _metric(
-        name="motif-precision",
-        summary="share of the motifs that TF-MoDISco finds that are known",
-        function=motif_precision,
-    ),
-    _metric(
-        name="motif-best-match",
-        summary="-log10 p of the best match of a known motif",
-        function=best_match,
-    ),
-    _metric(
-        name="motifs-found",
-        higher_is_better=None,
-        summary="number of motifs that TF-MoDISco finds",
-        function=motifs_found,
-        floor=None,
-    ),
-    _metric(
-        name="motif-agreement",
-        axis="stability",
-        summary="share of the motifs found that the other seeds have too",
-        scope="motif-sets",
-        function=motif_agreement,
-        main=True,
-    ),
-    _metric(
-        name="motif-reproducibility",
-        axis="stability",
-        higher_is_better=None,
-        summary="share of a seed's motifs that at least 80% of the seeds have",
-        scope="arm",
-        function=motif_reproducibility,
-    ),
-)

@@ -11,7 +11,13 @@ from scipy.special import expit
 
 from priorbench.components.metric import Metric, TrialArrays
 
+from .definition import define
+
 _BINS = 15
+
+
+METRICS: list[Metric] = []
+_metric = partial(define, METRICS, axis="prediction", higher_is_better=True, scope="trial")
 
 
 def _mean_over_outputs(arrays: TrialArrays, score: Callable[[Any, Any], float]) -> float:
@@ -30,6 +36,7 @@ def _mean_over_outputs(arrays: TrialArrays, score: Callable[[Any, Any], float]) 
     return float(np.mean(scores)) if scores else float("nan")
 
 
+@_metric("auroc", "area under the ROC curve", main=True)
 def auroc(arrays: TrialArrays) -> float:
     """Area under the receiver operating characteristic, mean over outputs.
 
@@ -40,6 +47,7 @@ def auroc(arrays: TrialArrays) -> float:
     return _mean_over_outputs(arrays, roc_auc_score)
 
 
+@_metric("auprc", "average precision", main=True)
 def auprc(arrays: TrialArrays) -> float:
     """Average precision, sum of (R_n - R_{n-1}) P_n, mean over outputs.
 
@@ -50,6 +58,7 @@ def auprc(arrays: TrialArrays) -> float:
     return _mean_over_outputs(arrays, average_precision_score)
 
 
+@_metric("auprc-corrected", "average precision at the genome's share of positives")
 def corrected_auprc(arrays: TrialArrays) -> float:
     """Average precision with every negative counted as often as the possible ones it stands for.
 
@@ -70,6 +79,16 @@ def corrected_auprc(arrays: TrialArrays) -> float:
     return _mean_over_outputs(arrays, score)
 
 
+@_metric(
+    "cross-entropy", "mean test loss", unit="nats", higher_is_better=False, main=True, loss=True
+)
+def cross_entropy(arrays: TrialArrays) -> float:
+    """Mean of log(1 + exp(z)) - y z over the test examples and outputs, in nats."""
+    logit = arrays.prediction["logit"].astype(np.float64)
+    return float(np.mean(np.logaddexp(0, logit) - arrays.label * logit))
+
+
+@_metric("calibration-error", "expected calibration error in 15 bins", higher_is_better=False)
 def calibration_error(arrays: TrialArrays) -> float:
     """sum_b n_b / n |share of positives - mean probability| in bin b, mean over outputs.
 
@@ -84,36 +103,3 @@ def calibration_error(arrays: TrialArrays) -> float:
         for b, p, y in zip(place.T, probability.T, labels.T, strict=True)
     ]
     return float(np.mean(errors))
-
-
-def cross_entropy(arrays: TrialArrays) -> float:
-    """Mean of log(1 + exp(z)) - y z over the test examples and outputs, in nats."""
-    logit = arrays.prediction["logit"].astype(np.float64)
-    return float(np.mean(np.logaddexp(0, logit) - arrays.label * logit))
-
-
-_metric = partial(Metric, axis="prediction", unit="", higher_is_better=True, scope="trial")
-METRICS = (
-    _metric(name="auroc", summary="area under the ROC curve", function=auroc, main=True),
-    _metric(name="auprc", summary="average precision", function=auprc, main=True),
-    _metric(
-        name="auprc-corrected",
-        summary="average precision at the genome's share of positives",
-        function=corrected_auprc,
-    ),
-    _metric(
-        name="cross-entropy",
-        unit="nats",
-        higher_is_better=False,
-        summary="mean test loss",
-        function=cross_entropy,
-        main=True,
-        loss=True,
-    ),
-    _metric(
-        name="calibration-error",
-        higher_is_better=False,
-        summary="expected calibration error in 15 bins",
-        function=calibration_error,
-    ),
-)

@@ -8,6 +8,11 @@ import numpy as np
 
 from priorbench.components.metric import Metric, TrialArrays
 
+from .definition import define
+
+METRICS: list[Metric] = []
+_metric = partial(define, METRICS, axis="prediction", higher_is_better=True, scope="trial")
+
 
 def _mean(name: str, arrays: TrialArrays) -> float:
     """Return a score's mean over the test examples that have reads; NaN without any of them."""
@@ -17,6 +22,63 @@ def _mean(name: str, arrays: TrialArrays) -> float:
     return float(np.nanmean(values.astype(np.float64)))
 
 
+@_metric(
+    "profile-nll",
+    "minus log multinomial probability of a strand's reads, mean over sequences",
+    unit="nats",
+    higher_is_better=False,
+    main=True,
+    loss=True,
+)
+def negative_log_likelihood(arrays: TrialArrays) -> float:
+    """-log (n! prod_i p_i^{k_i} / k_i!) in nats of n reads, k_i at position i, predicted p_i.
+
+    Mean over strands and over the test examples that have reads (Avsec et al. 2021).
+    """
+    return _mean("nll", arrays)
+
+
+@_metric(
+    "profile-jsd",
+    "Jensen-Shannon distance of reads and prediction, mean over sequences",
+    higher_is_better=False,
+    main=True,
+)
+def jensen_shannon(arrays: TrialArrays) -> float:
+    """sqrt((KL(p, m) + KL(q, m)) / 2) in nats, m = (p + q) / 2.
+
+    It is the Jensen-Shannon distance of the reads' shares p and the predicted q; mean over strands
+    and over the test examples that have reads.
+    """
+    return _mean("jsd", arrays)
+
+
+@_metric(
+    "profile-pearson", "correlation of reads and prediction over positions, mean over sequences"
+)
+def pearson(arrays: TrialArrays) -> float:
+    """Pearson's correlation of reads and prediction over positions.
+
+    Mean over strands and over the test examples that have reads.
+    """
+    return _mean("pearson", arrays)
+
+
+@_metric(
+    "profile-spearman",
+    "rank correlation of reads and prediction over positions, mean over sequences",
+)
+def spearman(arrays: TrialArrays) -> float:
+    """Spearman's correlation of reads and prediction over positions.
+
+    Mean over strands and over the test examples that have reads.
+    """
+    return _mean("spearman", arrays)
+
+
+@_metric(
+    "count-pearson", "correlation of predicted and observed log counts over sequences", main=True
+)
 def count_pearson(arrays: TrialArrays) -> float:
     """Pearson's correlation of predicted and observed log counts over examples.
 
@@ -33,73 +95,3 @@ def count_pearson(arrays: TrialArrays) -> float:
         return float("nan")
     correlation = (expected * observed).sum(axis=0) / np.where(sizes > 0, sizes, 1)
     return float(correlation[varying].mean())
-
-
-def negative_log_likelihood(arrays: TrialArrays) -> float:
-    """-log (n! prod_i p_i^{k_i} / k_i!) in nats of n reads, k_i at position i, predicted p_i.
-
-    Mean over strands and over the test examples that have reads (Avsec et al. 2021).
-    """
-    return _mean("nll", arrays)
-
-
-def jensen_shannon(arrays: TrialArrays) -> float:
-    """sqrt((KL(p, m) + KL(q, m)) / 2) in nats, m = (p + q) / 2.
-
-    It is the Jensen-Shannon distance of the reads' shares p and the predicted q; mean over strands
-    and over the test examples that have reads.
-    """
-    return _mean("jsd", arrays)
-
-
-def pearson(arrays: TrialArrays) -> float:
-    """Pearson's correlation of reads and prediction over positions.
-
-    Mean over strands and over the test examples that have reads.
-    """
-    return _mean("pearson", arrays)
-
-
-def spearman(arrays: TrialArrays) -> float:
-    """Spearman's correlation of reads and prediction over positions.
-
-    Mean over strands and over the test examples that have reads.
-    """
-    return _mean("spearman", arrays)
-
-
-_metric = partial(Metric, axis="prediction", unit="", higher_is_better=True, scope="trial")
-METRICS = (
-    _metric(
-        name="profile-nll",
-        unit="nats",
-        higher_is_better=False,
-        summary="minus log multinomial probability of a strand's reads, mean over sequences",
-        function=negative_log_likelihood,
-        main=True,
-        loss=True,
-    ),
-    _metric(
-        name="profile-jsd",
-        higher_is_better=False,
-        summary="Jensen-Shannon distance of reads and prediction, mean over sequences",
-        function=jensen_shannon,
-        main=True,
-    ),
-    _metric(
-        name="profile-pearson",
-        summary="correlation of reads and prediction over positions, mean over sequences",
-        function=pearson,
-    ),
-    _metric(
-        name="profile-spearman",
-        summary="rank correlation of reads and prediction over positions, mean over sequences",
-        function=spearman,
-    ),
-    _metric(
-        name="count-pearson",
-        summary="correlation of predicted and observed log counts over sequences",
-        function=count_pearson,
-        main=True,
-    ),
-)

@@ -9,12 +9,21 @@ from numpy.typing import NDArray
 
 from priorbench.components.metric import Metric, TrialArrays
 
+from .definition import define
+
 FREQUENCY_LIMIT = 0.15
 """largest frequency that counts as low, in cycles per base: bin 150 of 1,000 bp (Tseng, Shrikumar &
 Kundaje 2020)"""
 _PUBLISHED_OFFSET = 0.001
 
 
+METRICS: list[Metric] = []
+_metric = partial(define, METRICS, axis="smoothness", higher_is_better=None, scope="trial")
+
+
+@_metric(
+    "high-frequency", "share of the attribution's spectrum above 0.15 cycles per base", main=True
+)
 def high_frequency(arrays: TrialArrays) -> float:
     """Share of the spectrum of |a| above 0.15 cycles per base, mean over sequences.
 
@@ -49,6 +58,7 @@ def _entropy(share: NDArray[np.float64]) -> NDArray[np.float64]:
     return nats
 
 
+@_metric("entropy", "entropy of |attribution|, as a share of the largest possible")
 def entropy(arrays: TrialArrays) -> float:
     """-sum_i p_i log p_i over log L, with p_i = |a_i| / sum_j |a_j|, mean over sequences.
 
@@ -61,6 +71,7 @@ def entropy(arrays: TrialArrays) -> float:
     return _mean(_entropy(_shares(arrays)) / np.log(length))
 
 
+@_metric("entropy-published", "entropy as published", unit="nats")
 def published_entropy(arrays: TrialArrays) -> float:
     """Entropy in nats of p_i, proportional to |a_i| + 0.001, mean over sequences, as published.
 
@@ -71,6 +82,7 @@ def published_entropy(arrays: TrialArrays) -> float:
     return _mean(_entropy(size / size.sum(axis=1, keepdims=True)))
 
 
+@_metric("gini-coefficient", "Gini coefficient of |attribution|")
 def gini(arrays: TrialArrays) -> float:
     """Gini coefficient of |a|: sum_i (2 i - L - 1) |a|_(i) / (L sum_i |a|_(i)), ascending.
 
@@ -83,6 +95,7 @@ def gini(arrays: TrialArrays) -> float:
     return _mean(share @ rank / length)
 
 
+@_metric("variation", "total variation of the attribution over the sum of its size")
 def variation(arrays: TrialArrays) -> float:
     """sum_i |a_{i+1} - a_i| / sum_i |a_i|, mean over sequences (Erion et al. 2021, normalised).
 
@@ -92,31 +105,3 @@ def variation(arrays: TrialArrays) -> float:
     total = np.abs(track).sum(axis=1)
     known = total > 0
     return _mean(np.abs(np.diff(track[known], axis=1)).sum(axis=1) / total[known])
-
-
-_metric = partial(Metric, axis="smoothness", unit="", higher_is_better=None, scope="trial")
-METRICS = (
-    _metric(
-        name="high-frequency",
-        summary="share of the attribution's spectrum above 0.15 cycles per base",
-        function=high_frequency,
-        main=True,
-    ),
-    _metric(
-        name="entropy",
-        summary="entropy of |attribution|, as a share of the largest possible",
-        function=entropy,
-    ),
-    _metric(
-        name="entropy-published",
-        unit="nats",
-        summary="entropy as published",
-        function=published_entropy,
-    ),
-    _metric(name="gini-coefficient", summary="Gini coefficient of |attribution|", function=gini),
-    _metric(
-        name="variation",
-        summary="total variation of the attribution over the sum of its size",
-        function=variation,
-    ),
-)

@@ -44,9 +44,9 @@ def test_instances_follow_the_matrix():
 def test_planted_motifs_are_where_the_truth_says():
     motif = motif_from_consensus("m", "ACGTTTGCAA", 0.999)
     sequences = markov_background(50, 60, np.random.default_rng(2))
-    planted = nothing_planted(50, 60)
+    planted = nothing_planted(sequences)
     rows = np.repeat(np.arange(50), 2)
-    plant(sequences, motif, rows, planted, code=MOTIF, generator=np.random.default_rng(3))
+    plant(planted, motif, rows, np.random.default_rng(3), code=MOTIF)
     consensus = motif.matrix.argmax(axis=1)
     strands = set()
     for sequence, codes, oracle in zip(sequences, planted.codes, planted.oracle, strict=True):
@@ -63,17 +63,10 @@ def test_planted_motifs_are_where_the_truth_says():
 
 def test_no_room_is_an_error():
     motif = motif_from_consensus("m", "ACGTACGT", 0.9)
-    planted = nothing_planted(1, 10)
-    sequences = np.zeros((1, 10), dtype=np.uint8)
+    planted = nothing_planted(np.zeros((1, 10), dtype=np.uint8))
+    rows, generator = np.array([0, 0]), np.random.default_rng(0)
     with pytest.raises(ValueError, match="no room"):
-        plant(
-            sequences,
-            motif,
-            np.array([0, 0]),
-            planted,
-            code=DECOY,
-            generator=np.random.default_rng(0),
-        )
+        plant(planted, motif, rows, generator, code=DECOY)
 
 
 def digest(folder, seed):
@@ -124,8 +117,8 @@ def test_scrambled_instances_keep_their_bases_and_are_background():
     assert np.array_equal(mixed.codes[~chosen], instances.codes[~chosen])
     assert (mixed.codes[chosen] != instances.codes[chosen]).any(axis=1).mean() > 0.95
     assert (mixed.kinds[chosen] == BACKGROUND).all()
-    planted, sequences = nothing_planted(200, 12), np.zeros((200, 12), dtype=np.uint8)
+    planted = nothing_planted(np.zeros((200, 12), dtype=np.uint8))
     for row in range(200):
-        write_instance(sequences, planted, (row, 1), mixed, row)
+        write_instance(planted, (row, 1), mixed, row)
     assert ((planted.oracle != 0).any(axis=1) == ~chosen).all()
     assert planted.occupied.sum(axis=1).tolist() == [10] * 200

@@ -95,7 +95,7 @@ def test_what_does_not_see_motifs_cannot_beat_chance(spec):
     task = task_of(spec)
     drawn = task.draw(3000, 100, np.random.default_rng(3))
     label = task.positive(drawn.labels).astype(int)
-    features = composition(drawn.sequences, drawn.planted.occupied)
+    features = composition(drawn.planted.sequences, drawn.planted.occupied)
     model = LogisticRegression(C=100, max_iter=500).fit(features[:1500], label[:1500])
     assert roc_auc_score(label[1500:], model.decision_function(features[1500:])) < 0.56
     assert len(np.unique(label)) == 2
@@ -120,7 +120,7 @@ def test_decoys_stand_in_the_same_places_in_both_classes(spec):
 
 def with_shuffled_motifs(drawn, generator):
     """Sequences in which the bases of every instance, or of one of each pair, are shuffled."""
-    codes = drawn.sequences.copy()
+    codes = drawn.planted.sequences.copy()
     motif = np.isin(drawn.planted.codes, (MOTIF, SUBOPTIMAL))
     edges = np.diff(np.pad(motif, ((0, 0), (1, 1))).astype(int), axis=1)
     for row in np.flatnonzero(motif.any(axis=1)):
@@ -147,13 +147,13 @@ def test_with_shuffled_motifs_nothing_is_left_to_learn(spec):
     auroc = roc_auc_score(drawn.labels[3000:], model.decision_function(features[3000:]))
     assert auroc == pytest.approx(0.5, abs=0.04)
     # whatever is blind to the order of bases has nothing to go by, even with the motifs there
-    content = np.isin(drawn.sequences, (1, 2)).mean(axis=1)
+    content = np.isin(drawn.planted.sequences, (1, 2)).mean(axis=1)
     assert roc_auc_score(drawn.labels, content) == pytest.approx(0.5, abs=0.03)
 
 
 def test_a_shift_of_gc_is_seen_without_motifs():
     drawn = task_of("binary:gc_shift=0.3").draw(1000, 100, np.random.default_rng(0))
-    gc = ((drawn.sequences == 1) | (drawn.sequences == 2)).mean(axis=1)
+    gc = ((drawn.planted.sequences == 1) | (drawn.planted.sequences == 2)).mean(axis=1)
     assert roc_auc_score(drawn.labels, gc) > 0.75
 
 
@@ -237,7 +237,7 @@ def test_what_does_not_fit_the_window_is_refused(tmp_path):
 
 def test_rna_motifs_stand_on_the_given_strand():
     drawn = task_of("rbp:protein=TARDBP:fidelity=0.999").draw(400, 80, np.random.default_rng(0))
-    for sequence, codes in zip(drawn.sequences[::2], drawn.planted.codes[::2], strict=True):
+    for sequence, codes in zip(drawn.planted.sequences[::2], drawn.planted.codes[::2], strict=True):
         start = int(np.argmax(codes == MOTIF))
         pairs = zip(decode(sequence[start : start + 6]), "TGTGTG", strict=True)
         assert sum(a == b for a, b in pairs) >= 5
@@ -257,7 +257,9 @@ def test_positions_of_a_motif_that_say_nothing_are_neutral():
 def test_short_motifs_are_equally_easy_to_see_at_every_length(width, fidelity):
     task = task_of(f"short-motif:width={width}:fidelity={fidelity}")
     drawn = task.draw(4000, 120, np.random.default_rng(5))
-    likelihood = sum(np.exp(score).mean(axis=1) for score in scan(task.motif, drawn.sequences))
+    likelihood = sum(
+        np.exp(score).mean(axis=1) for score in scan(task.motif, drawn.planted.sequences)
+    )
     auroc = roc_auc_score(drawn.labels, likelihood)
     assert auroc == pytest.approx(0.95, abs=0.015)
     assert task.motif.width == width
@@ -349,7 +351,7 @@ def test_motifs_that_feed_no_output_do_not_matter():
     # the oracle of the sum counts a motif once for every output that it makes positive
     nine = task_of("multitask:outputs=9")
     many = nine.draw(500, 100, np.random.default_rng(0))
-    assert np.array_equal(drawn.sequences, many.sequences)
+    assert np.array_equal(drawn.planted.sequences, many.planted.sequences)
     here = drawn.planted.oracle != 0
     ratio = np.round(many.planted.oracle[here] / drawn.planted.oracle[here]).astype(int)
     assert set(ratio.tolist()) == set(nine.mixtures().sum(axis=0)[:2].tolist())
@@ -358,7 +360,7 @@ def test_motifs_that_feed_no_output_do_not_matter():
 def test_strands_of_dna_are_drawn_evenly():
     drawn = task_of("binary:copies=1:fidelity=0.999").draw(400, 80, np.random.default_rng(1))
     forward = 0
-    for sequence, codes in zip(drawn.sequences[::2], drawn.planted.codes[::2], strict=True):
+    for sequence, codes in zip(drawn.planted.sequences[::2], drawn.planted.codes[::2], strict=True):
         motif = sequence[codes == MOTIF]
         same = [
             sum(a == b for a, b in zip(decode(strand), "GCATGAGTCACC", strict=True))
@@ -435,9 +437,9 @@ def test_scan_finds_a_motif_on_either_strand():
 def test_background_that_looks_like_the_motif_is_neutral(both):
     motif = motif_from_consensus("m", "ACCGT", 0.9)
     codes = encode(b"AAAACCGTAAAACGGTAAAAACCGTA")[None]
-    planted = nothing_planted(1, codes.shape[1])
+    planted = nothing_planted(codes)
     planted.codes[0, 20:25] = MOTIF
-    mark_lookalikes(codes, motif, planted, both_strands=both)
+    mark_lookalikes(planted, motif, both_strands=both)
     neutral = [*range(3, 8), *(range(11, 16) if both else ())]
     assert np.flatnonzero(planted.codes[0] == NEUTRAL).tolist() == neutral
     assert np.flatnonzero(planted.codes[0] == MOTIF).tolist() == list(range(20, 25))

@@ -80,17 +80,14 @@ class Signal:
                         f"{path}: {chrom}:{place} holds a value that is not a number; write counts "
                         "of reads"
                     )
-        negative = np.flatnonzero(values < 0)
-        if len(negative):
+        for place in np.flatnonzero(values < 0):
             raise UserError(
-                f"{path}: {chrom}:{begin + negative[0]} holds a negative value "
-                f"({values[negative[0]]:g}); write reads of the minus strand as positive numbers"
+                f"{path}: {chrom}:{begin + place} holds a negative value ({values[place]:g}); "
+                "write reads of the minus strand as positive numbers"
             )
-        infinite = np.flatnonzero(np.isposinf(values))
-        if len(infinite):
+        for place in np.flatnonzero(np.isposinf(values)):
             raise UserError(
-                f"{path}: {chrom}:{begin + infinite[0]} holds an infinite value; write counts of "
-                "reads"
+                f"{path}: {chrom}:{begin + place} holds an infinite value; write counts of reads"
             )
         return np.where(missing, np.float32(0), values)
 

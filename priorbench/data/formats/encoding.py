@@ -10,18 +10,8 @@ BASES = "ACGT"
 N_CODE = 4
 ILLEGAL = 255
 _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
-
-
-def _encoding_table() -> NDArray[np.uint8]:
-    """Return the (256,) code of every byte."""
-    table = np.full(256, ILLEGAL, dtype=np.uint8)
-    for code, letters in enumerate(("Aa", "Cc", "Gg", "TtUu", "Nn")):
-        for letter in letters:
-            table[ord(letter)] = code
-    return table
-
-
-_ENCODING = _encoding_table()
+_ENCODING = np.full(256, ILLEGAL, dtype=np.uint8)
+_ENCODING[np.frombuffer(b"ACGTUNacgtun", dtype=np.uint8)] = [0, 1, 2, 3, 3, N_CODE] * 2
 _DECODING = np.frombuffer(b"ACGTN", dtype=np.uint8)
 
 

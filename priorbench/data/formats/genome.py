@@ -6,9 +6,9 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,8 @@ _GAP, _LONGEST = 5_000, 1_000_000
 """bp between windows that are still read at once, and of what is read at once"""
 
 
-def _genome_table() -> NDArray[np.uint8]:
-    """Return the (256,) code of every byte; IUPAC ambiguity codes are N."""
-    table = encode(bytes(range(256)))
-    for letter in b"RYSWKMBDHVryswkmbdhv":
-        table[letter] = N_CODE
-    return table
-
-
-_TABLE = _genome_table()
+_TABLE = encode(bytes(range(256)))
+_TABLE[np.frombuffer(b"RYSWKMBDHVryswkmbdhv", dtype=np.uint8)] = N_CODE
 
 
 def cache_folder() -> Path:
@@ -55,7 +48,7 @@ def cache_folder() -> Path:
     return folder
 
 
-class Genome:
+class Genome(AbstractContextManager["Genome"]):
     """A genome's FASTA, opened for random access.
 
     Compressed genomes, gzip or bgzip, are unpacked once into the cache folder; the index goes
@@ -140,22 +133,9 @@ class Genome:
                 result[row] = codes[offset : offset + length]
         return result
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the file."""
         self._fasta.close()
-
-    def __enter__(self) -> Self:
-        """Return the genome itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self.close()
 
 
 def stretches(

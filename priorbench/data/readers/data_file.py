@@ -20,14 +20,8 @@ _GENOME_KEYS = ("genome", "peaks", "valid_regions", "test_regions", "sites", "co
 _TWO_CLASSES = ("binary", "rbp", "short-motif", "syntax", "suboptimal", "edges")
 """tasks that tell positives from negatives"""
 _TASKS_OF_KEY = {
-    "negatives": _TWO_CLASSES,
-    "test_positives": _TWO_CLASSES,
-    "test_negatives": _TWO_CLASSES,
-    "plus": ("profile",),
-    "minus": ("profile",),
-    "control_plus": ("profile",),
-    "control_minus": ("profile",),
-    "signal": ("profile",),
+    **dict.fromkeys(("negatives", "test_positives", "test_negatives"), _TWO_CLASSES),
+    **dict.fromkeys(("plus", "minus", "control_plus", "control_minus", "signal"), ("profile",)),
     "labels": ("multitask",),
 }
 """keys that only some tasks read; a key that is not here belongs to every task"""
@@ -194,27 +188,13 @@ _PATH_KEYS = frozenset(
 def _problems(data: DataFile) -> Iterator[str]:
     """Yield what is wrong with the keys together, the most telling first."""
     entries = data.entries()
-    yield from _foreign_keys(data.task, entries)
-    yield from _mixed_modes(data.task, entries)
-    yield from _halves(entries)
-    for key, path in data.paths().items():
-        if not path.is_file():
-            yield f"{key}: no such file: {path}; paths are relative to the data file"
-
-
-def _foreign_keys(task: str, entries: dict[str, Any]) -> Iterator[str]:
-    """Yield a problem for each key that belongs to other tasks."""
     for key, tasks in _TASKS_OF_KEY.items():
         # a plug-in's task says itself what it reads
-        if key in entries and task in _BUILTIN_TASKS and task not in tasks:
+        if key in entries and data.task in _BUILTIN_TASKS and data.task not in tasks:
             yield (
-                f"key {key!r} does not belong to task {task!r} (it is for {', '.join(tasks)}); "
-                "remove it or change the task"
+                f"key {key!r} does not belong to task {data.task!r} (it is for "
+                f"{', '.join(tasks)}); remove it or change the task"
             )
-
-
-def _mixed_modes(task: str, entries: dict[str, Any]) -> Iterator[str]:
-    """Yield a problem if both FASTA files and a genome are named, or neither."""
     fasta = [key for key in _FASTA_KEYS if key in entries]
     genome = [key for key in _GENOME_KEYS if key in entries]
     if fasta and genome:
@@ -224,7 +204,11 @@ def _mixed_modes(task: str, entries: dict[str, Any]) -> Iterator[str]:
         )
     if not fasta and not genome:
         example = "give positives and negatives (FASTA), or genome and peaks"
-        yield f"no data for task {task!r}; {example}"
+        yield f"no data for task {data.task!r}; {example}"
+    yield from _halves(entries)
+    for key, path in data.paths().items():
+        if not path.is_file():
+            yield f"{key}: no such file: {path}; paths are relative to the data file"
 
 
 def _halves(entries: dict[str, Any]) -> Iterator[str]:

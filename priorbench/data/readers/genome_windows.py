@@ -54,12 +54,8 @@ class Windows:
 
 def concatenate(parts: Sequence[Windows]) -> Windows:
     """Return the windows of all parts, one part behind the other."""
-    return Windows(
-        np.concatenate([part.chrom for part in parts]),
-        np.concatenate([part.start for part in parts]),
-        np.concatenate([part.split for part in parts]),
-        np.concatenate([part.minus for part in parts]),
-    )
+    columns = [(part.chrom, part.start, part.split, part.minus) for part in parts]
+    return Windows(*map(np.concatenate, zip(*columns, strict=True)))
 
 
 def place_windows(

@@ -133,9 +133,7 @@ def scan_motifs(
     from memelite import fimo
 
     length = codes.shape[1]
-    motifs = {
-        name: matrix for name, matrix in read_motifs(path).items() if matrix.shape[1] <= length
-    }
+    motifs = {name: m for name, m in read_motifs(path).items() if m.shape[1] <= length}
     if not motifs:
         raise UserError(f"{path}: every motif is longer than the windows of {length} bp")
     widest = max(matrix.shape[1] for matrix in motifs.values())
@@ -149,11 +147,7 @@ def scan_motifs(
     one_hot = (codes[:, None, :] == np.arange(4, dtype=np.uint8)[None, :, None]).astype(np.int8)
     # one table a motif, in their order; ends are excluded on both strands
     tables = fimo(
-        motifs,
-        one_hot,
-        eps=_PSEUDOCOUNT,
-        threshold=threshold,
-        reverse_complement=both_strands,
+        motifs, one_hot, eps=_PSEUDOCOUNT, threshold=threshold, reverse_complement=both_strands
     )
     for matrix, hits in zip(motifs.values(), tables, strict=True):
         # N has no column of its own: its row is log(1) = 0
@@ -168,16 +162,6 @@ def scan_motifs(
             column = mine["start"].to_numpy(dtype=np.int64)[:, None] + offset
             np.maximum.at(score, (row, column), weights[codes[row, column], offset])
             np.logical_or.at(informative, (row, column), tells[offset])
-    return _known_sites(score, informative)
-
-
-def _known_sites(score: NDArray[np.float32], informative: NDArray[np.bool_]) -> KnownSites:
-    """Turn log-odds, -inf where there is no hit, into truth and oracle.
-
-    Args:
-        score: (M, L) float32 log-odds; changed in place.
-        informative: (M, L) bool, whether a hit's column there says anything about the base.
-    """
     neutral = np.isfinite(score) & ~informative
     score[neutral] = -np.inf
     hit = np.isfinite(score)

@@ -80,7 +80,7 @@ def draw_negatives(
 
     def free(chrom: NDArray[np.str_], start: NDArray[np.int64]) -> NDArray[np.bool_]:
         taken = overlapping(chrom, start, length, peaks)
-        taken |= touching(chrom, start, length, positives)
+        taken |= overlapping(chrom, start, length, positives)
         if covered is not None:
             taken |= ~within(chrom, start, length, covered)
         return ~taken
@@ -96,51 +96,27 @@ def draw_negatives(
 
 
 def overlapping(
-    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, intervals: Intervals
+    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, others: Intervals | Windows
 ) -> NDArray[np.bool_]:
-    """Return (k,) bool: whether each window of ``length`` bp shares a base with an interval."""
+    """Return (k,) bool: whether each window of ``length`` bp shares a base with one of the others.
+
+    The others are intervals, or windows of ``length`` bp too.
+    """
+    ends = others.end if isinstance(others, Intervals) else others.start + length
     result = np.zeros(len(start), dtype=bool)
     for name in np.unique(chrom).tolist():
         rows = np.flatnonzero(chrom == name)
-        here = intervals.chrom == name
+        here = others.chrom == name
         # begun before the window's end, less ended at or before its start: those that overlap
-        begun = np.searchsorted(np.sort(intervals.start[here]), start[rows] + length, side="left")
-        ended = np.searchsorted(np.sort(intervals.end[here]), start[rows], side="right")
+        begun = np.searchsorted(np.sort(others.start[here]), start[rows] + length, side="left")
+        ended = np.searchsorted(np.sort(ends[here]), start[rows], side="right")
         result[rows] = begun > ended
     return result
 
 
-def touching(
-    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, windows: Windows
-) -> NDArray[np.bool_]:
-    """Return (k,) bool: whether each window of ``length`` bp shares a base with another one.
-
-    Args:
-        chrom: (k,) str.
-        start: (k,) int64.
-        length: length of all windows in bp.
-        windows: the other windows.
-    """
-    result = np.zeros(len(start), dtype=bool)
-    for name in np.unique(chrom).tolist():
-        rows = np.flatnonzero(chrom == name)
-        others = np.sort(windows.start[windows.chrom == name])
-        low, high = np.searchsorted(others, [start[rows] - length + 1, start[rows] + length])
-        result[rows] = low < high
-    return result
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Neighbouring tiles of one segment that may become negatives.
-
-    Attributes:
-        chrom: name of the chromosome.
-        start: (k,) int64 first bases of the tiles, ascending.
-    """
-
-    chrom: str
-    start: NDArray[np.int64]
+_Block = tuple[str, NDArray[np.int64]]
+"""neighbouring tiles of one chromosome that may become negatives: its name, and their (k,) first
+bases, ascending"""
 
 
 def _candidates(
@@ -161,7 +137,7 @@ def _candidates(
         kept = start if share == 1.0 else start[generator.random(len(start)) < share]
         block = kept // _BLOCK_BASES
         borders = np.flatnonzero(np.diff(block)) + 1
-        blocks += [_Block(segment.chrom, part) for part in np.split(kept, borders) if len(part)]
+        blocks += [(segment.chrom, part) for part in np.split(kept, borders) if len(part)]
     return blocks, total
 
 
@@ -196,9 +172,9 @@ def _match(
         )
     tile = matched["start"].to_numpy(dtype=np.int64) // length
     records = matched["chrom"].tolist()
-    chrom = np.array([names[name].chrom for name in records], dtype=np.str_)
+    chrom = np.array([names[name][0] for name in records], dtype=np.str_)
     pairs = zip(records, tile.tolist(), strict=True)
-    start = np.array([names[name].start[index] for name, index in pairs], dtype=np.int64)
+    start = np.array([names[name][1][index] for name, index in pairs], dtype=np.int64)
     order = np.lexsort((start, chrom))
     split = np.full(len(start), positives.split[0])
     return Windows(chrom[order], start[order], split, np.zeros(len(start), dtype=bool))
@@ -213,14 +189,10 @@ def _write_tiles(
     for begin in range(0, len(positives), step):
         part = positives.select(slice(begin, begin + step))
         stream.write(decode(genome.windows(part.chrom, part.start, length).ravel()))
-    for name, block in names.items():
-        stream.write(f"\n>{name}\n")
-        stream.write(decode(_tiles(genome, block, length).ravel()))
+    for name, (chrom, start) in names.items():
+        # tiles are cut from one stretch: a fetch for each would be slow
+        first = int(start[0])
+        stretch = genome.fetch(chrom, first, int(start[-1]) + length - first)
+        tiles = stretch.reshape(-1, length)[(start - first) // length]
+        stream.write(f"\n>{name}\n{decode(tiles.ravel())}")
     stream.write("\n")
-
-
-def _tiles(genome: Genome, block: _Block, length: int) -> NDArray[np.uint8]:
-    """Return a block's (k, length) tiles, cut from one stretch: a fetch for each would be slow."""
-    first, last = int(block.start[0]), int(block.start[-1])
-    stretch = genome.fetch(block.chrom, first, last + length - first)
-    return stretch.reshape(-1, length)[(block.start - first) // length]

@@ -32,7 +32,7 @@ from .genome_windows import (
     screen,
 )
 from .motif_sites import attribute_rows, record_motifs
-from .negatives import draw_negatives, overlapping, touching
+from .negatives import draw_negatives, overlapping
 from .notes import note_dropped
 from .sequence_hashes import NO_DIGESTS, among, sequence_digests, split_by_digest
 
@@ -77,14 +77,9 @@ def read_binary(
     class_writer.check(data.source)
     writer.notes += class_writer.summary()
     rows, codes = class_writer.sample()
+    windows = None if windows is None else windows.select(rows)
     attribute_rows(
-        writer,
-        data,
-        rows,
-        codes,
-        both_strands=both_strands,
-        sites=sites,
-        windows=None if windows is None else windows.select(rows),
+        writer, data, rows, codes, both_strands=both_strands, sites=sites, windows=windows
     )
 
 
@@ -93,11 +88,8 @@ def _read_fasta_files(class_writer: ClassWriter, data: DataFile, *, both_strands
     if data.positives is None or data.negatives is None:
         raise UserError(f"{data.source}: positives and negatives are needed; add both")
     training = [(data.positives, 1), (data.negatives, 0)]
-    held_out = [
-        (path, label)
-        for path, label in ((data.test_positives, 1), (data.test_negatives, 0))
-        if path is not None
-    ]
+    tests = ((data.test_positives, 1), (data.test_negatives, 0))
+    held_out = [(path, label) for path, label in tests if path is not None]
     length = _common_length([path for path, _ in training + held_out], data)
     tested = [NO_DIGESTS]
     for path, label in held_out:
@@ -198,7 +190,7 @@ def _read_genome(
             negatives, dropped = place_windows(background, genome, segments, length)
             negatives = _inside(negatives, length, covered, dropped)
             where = (negatives.chrom, negatives.start, length)
-            near = overlapping(*where, peaks) | touching(*where, positives)
+            near = overlapping(*where, peaks) | overlapping(*where, positives)
             dropped["overlapping a peak"] = int(near.sum())
             note_dropped(notes, "negatives", data.negatives, dropped)
             negatives = negatives.select(~near)

@@ -53,10 +53,13 @@ def read_multitask(
         raise UserError(f"{data.source}: positives (a FASTA file) and labels are needed; add both")
     record_motifs(writer, data)
     table = read_labels(data.labels)
-    records = _match_records(data.positives, data.labels, table, both_strands=both_strands)
-    split, values = records.split, table.values[records.row]
-    repeated = in_later_split(records.digest, split) & records.known
-    keep = records.known & ~repeated
+    digest, row, known = _match_records(
+        data.positives, data.labels, table, both_strands=both_strands
+    )
+    split = split_by_digest(digest, test=True) if table.split is None else table.split[row]
+    values = table.values[row]
+    repeated = in_later_split(digest, split) & known
+    keep = known & ~repeated
     counts = [int(((split == number) & keep).sum()) for number in range(len(SPLITS))]
     for name, count in zip(SPLITS, counts, strict=True):
         if not count:
@@ -78,7 +81,7 @@ def read_multitask(
         writer.notes.append(
             f"Dropped {int(repeated.sum()):,} sequences that are in a later split too."
         )
-    unknown = int((~records.known).sum())
+    unknown = int((~known).sum())
     if unknown:
         writer.notes.append(f"Dropped {unknown:,} sequences of {data.positives.name}: all N.")
     missing = len(table.row) - len(split)
@@ -154,25 +157,10 @@ def read_labels(path: Path) -> LabelTable:
     return LabelTable(row, values, split if first == 2 else None, names)
 
 
-@dataclass(frozen=True)
-class _Records:
-    """What is known of the records of a FASTA file, in its order.
-
-    Attributes:
-        digest: (n,) uint64 hashes.
-        split: (n,) uint8.
-        row: (n,) int64 rows of the table of labels.
-        known: (n,) bool, whether a record has a base other than N.
-    """
-
-    digest: NDArray[np.uint64]
-    split: NDArray[np.uint8]
-    row: NDArray[np.int64]
-    known: NDArray[np.bool_]
-
-
-def _match_records(fasta: Path, labels: Path, table: LabelTable, *, both_strands: bool) -> _Records:
-    """Find the line of every record, and the split that the table or a hash puts it into."""
+def _match_records(
+    fasta: Path, labels: Path, table: LabelTable, *, both_strands: bool
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return (n,) hashes of the records, rows of the table, and whether a base is other than N."""
     digests, rows, known = [], [], []
     names_so_far: set[str] = set()
     for names, codes in read_named(fasta):
@@ -185,9 +173,7 @@ def _match_records(fasta: Path, labels: Path, table: LabelTable, *, both_strands
             rows.append(table.row[name])
         digests.append(sequence_digests(codes, both_strands=both_strands))
         known.append((codes != N_CODE).any(axis=1))
-    digest, row = np.concatenate(digests), np.array(rows, dtype=np.int64)
-    split = split_by_digest(digest, test=True) if table.split is None else table.split[row]
-    return _Records(digest, split, row, np.concatenate(known))
+    return np.concatenate(digests), np.array(rows, dtype=np.int64), np.concatenate(known)
 
 
 def _write(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -87,7 +87,12 @@ def read_profiles(
         windows = _usable(genome, windows, length + 2 * margin, writer.notes)
         # neighbours are read at once
         windows = windows.select(np.lexsort((windows.start, windows.chrom)))
-        _check_splits(windows, data, writer.notes)
+        for number, name in enumerate(SPLITS):
+            if not (windows.split == number).any():
+                raise UserError(
+                    f"{data.source}: no windows left for {name}; give more peaks, or other regions"
+                    f"{dropped_so_far(writer.notes)}"
+                )
         mean = _write(writer, genome, tracks, windows, (length, profile, margin))
         windows = windows.moved(margin)
         writer.locate(windows.chrom, windows.start, windows.minus)
@@ -110,16 +115,6 @@ def _usable(genome: Genome, windows: Windows, length: int, notes: list[str]) -> 
     return windows.select(screening.usable)
 
 
-def _check_splits(windows: Windows, data: DataFile, notes: Sequence[str]) -> None:
-    """Raise UserError, naming the data file, if a split has no windows."""
-    for number, name in enumerate(SPLITS):
-        if not (windows.split == number).any():
-            raise UserError(
-                f"{data.source}: no windows left for {name}; give more peaks, or other regions"
-                f"{dropped_so_far(notes)}"
-            )
-
-
 def _write(
     writer: DatasetWriter,
     genome: Genome,
@@ -129,12 +124,7 @@ def _write(
 ) -> MeanProfile:
     """Append the windows with their tracks and labels, and note how many reads they have.
 
-    Args:
-        writer: takes the examples.
-        genome: the genome.
-        tracks: bigWigs by name of the track.
-        windows: windows, margins included.
-        sizes: window, profile and margin in bp.
+    The windows include their margins; the sizes are those of window, profile and margin in bp.
     """
     length, profile, margin = sizes
     inset = (length - profile) // 2
