@@ -15,11 +15,38 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import t as student
 
-from priorbench import statistics as s
-from priorbench.statistics.confidence import SIGN_FLIP_FROM
-from priorbench.statistics.effects import IMPROVEMENT_FROM
+from priorbench.statistics.agreement import agreement_pseudo_values
+from priorbench.statistics.confidence import (
+    SIGN_FLIP_FROM,
+    Interval,
+    bca_interval,
+    mean_interval,
+    t_interval,
+)
+from priorbench.statistics.effects import IMPROVEMENT_FROM, improvement_interval
+from priorbench.statistics.multiplicity import HOLM, adjust
+from priorbench.statistics.power import (
+    ClaimKind,
+    cautious_spread,
+    needed_runs,
+    sign_flip_power,
+    smallest_effect,
+)
+from priorbench.statistics.several_datasets import (
+    blocked_interval,
+    interquartile_difference,
+    mean_improvement,
+    mixed_model,
+)
+from priorbench.statistics.signflip import (
+    sign_flip_bounds,
+    sign_flip_greater_p,
+    sign_flip_greater_ps,
+    sign_flip_p,
+    sign_flip_ps,
+)
+from priorbench.statistics.verdicts import ALPHA, Evidence, Judgement, judge
 
-ALPHA = s.ALPHA
 STUDIES = 1_000
 SHAPES = ("normal", "heavy tails", "skewed")
 CORRELATIONS = (0.0, 0.7)
@@ -82,7 +109,7 @@ def _generator(purpose: int, cell: Cell) -> np.random.Generator:
 # --- false verdicts ---------------------------------------------------------------------------
 
 
-def judged(gains: NDArray[np.float64]) -> Iterator[list[s.Judgement]]:
+def judged(gains: NDArray[np.float64]) -> Iterator[list[Judgement]]:
     """Every study's family: its priors, with the margin, corrected by Holm's method.
 
     Args:
@@ -90,13 +117,13 @@ def judged(gains: NDArray[np.float64]) -> Iterator[list[s.Judgement]]:
     """
     shape = gains.shape[:2]
     flat = gains.reshape(-1, gains.shape[2])
-    p = s.sign_flip_ps(flat).reshape(shape)
-    down = s.sign_flip_greater_ps(flat + MARGIN).reshape(shape)
-    up = s.sign_flip_greater_ps(MARGIN - flat).reshape(shape)
+    p = sign_flip_ps(flat).reshape(shape)
+    down = sign_flip_greater_ps(flat + MARGIN).reshape(shape)
+    up = sign_flip_greater_ps(MARGIN - flat).reshape(shape)
     columns = (gains.mean(axis=2), p, down, np.maximum(down, up))
     for study in zip(*columns, strict=True):
-        family = [s.Evidence(*map(float, one)) for one in zip(*study, strict=True)]
-        yield s.judge(family, s.HOLM)
+        family = [Evidence(*map(float, one)) for one in zip(*study, strict=True)]
+        yield judge(family, HOLM)
 
 
 @dataclass(frozen=True)
@@ -176,16 +203,14 @@ def planted(n: int, power: float, tests: int, *, studies: int) -> list[Found]:
     generator = np.random.default_rng([2, n, tests])
     found = []
     for name, sides in (("difference", 2), ("non-inferiority", 1)):
-        claim = s.ClaimKind(sides=sides, tests=tests)
-        effect = s.smallest_effect(n, power, claim)
+        claim = ClaimKind(sides=sides, tests=tests)
+        effect = smallest_effect(n, power, claim)
         if not np.isfinite(effect):
             continue
-        test = s.sign_flip_p if sides == 2 else s.sign_flip_greater_p
+        test = sign_flip_p if sides == 2 else sign_flip_greater_p
         draws = generator.standard_normal((studies, n)) + effect
-        hits = np.mean(
-            [s.adjust([test(d), *[1.0] * (tests - 1)], s.HOLM)[0] <= ALPHA for d in draws]
-        )
-        predicted = s.sign_flip_power(effect, n, claim)
+        hits = np.mean([adjust([test(d), *[1.0] * (tests - 1)], HOLM)[0] <= ALPHA for d in draws])
+        predicted = sign_flip_power(effect, n, claim)
         found.append(Found(name, n, effect, tests, predicted, float(hits)))
     return found
 
@@ -198,15 +223,15 @@ def piloted(studies: int) -> list[Found]:
     limit.
     """
     generator = np.random.default_rng(3)
-    claim, found = s.ClaimKind(), []
+    claim, found = ClaimKind(), []
     for name in ("as estimated", "cautious"):
         counts, hits = [], []
         for _ in range(studies):
             spread = float(generator.standard_normal(8).std(ddof=1))
-            spread = s.cautious_spread(spread, 8) if name == "cautious" else spread
-            n = s.needed_runs(round(20 / spread) / 20, 0.8, claim) or 1_000
+            spread = cautious_spread(spread, 8) if name == "cautious" else spread
+            n = needed_runs(round(20 / spread) / 20, 0.8, claim) or 1_000
             counts.append(n)
-            hits.append(s.sign_flip_p(generator.standard_normal(n) + 1) <= ALPHA)
+            hits.append(sign_flip_p(generator.standard_normal(n) + 1) <= ALPHA)
         found.append(Found(name, int(np.median(counts)), 1.0, 1, 0.8, float(np.mean(hits))))
     return found
 
@@ -233,14 +258,14 @@ class Coverage:
     studies: int
 
 
-Interval = Callable[[NDArray[np.float64]], s.Interval]
+Interval = Callable[[NDArray[np.float64]], Interval]
 MEAN_INTERVALS: dict[str, tuple[Interval, Callable[[int], bool]]] = {
     "sign-flip": (
-        lambda d: s.Interval(*s.sign_flip_bounds(d, 1 - 0.95), "sign-flip"),
+        lambda d: Interval(*sign_flip_bounds(d, 1 - 0.95), "sign-flip"),
         lambda n: n >= SIGN_FLIP_FROM,
     ),
-    "paired t": (s.t_interval, lambda n: n < SIGN_FLIP_FROM),
-    "BCa bootstrap": (s.bca_interval, lambda n: False),
+    "paired t": (t_interval, lambda n: n < SIGN_FLIP_FROM),
+    "BCa bootstrap": (bca_interval, lambda n: False),
 }
 
 
@@ -286,8 +311,8 @@ def rare_bad_runs(n: int, share: float, loss: float, studies: int) -> RareRuns:
     generator = np.random.default_rng([11, n, round(100 * share)])
     bad = generator.random((studies, n)) < share
     beyond = generator.standard_normal((studies, n)) - loss * bad + share * loss
-    shown = float(np.mean(s.sign_flip_greater_ps(beyond) <= ALPHA))
-    intervals = [s.mean_interval(one) for one in beyond]
+    shown = float(np.mean(sign_flip_greater_ps(beyond) <= ALPHA))
+    intervals = [mean_interval(one) for one in beyond]
     covered = float(np.mean([one.low <= 0 <= one.high for one in intervals]))
     return RareRuns(n, share, loss, shown, covered)
 
@@ -309,7 +334,7 @@ def improvement_coverage(cell: Cell, shift: float, studies: int) -> Coverage:
     drawn = scores(cell, 2, studies, generator)[:, 0]
     held = []
     for baseline, prior in drawn:
-        found = s.improvement_interval(baseline, prior + shift)
+        found = improvement_interval(baseline, prior + shift)
         held.append(found.low <= truth <= found.high)
     told = replace(cell, shape=f"{cell.shape}, truth {truth:.2f}")
     offered = cell.seeds >= IMPROVEMENT_FROM
@@ -368,11 +393,11 @@ def agreement_coverage(kind: AttributionArms, studies: int) -> Coverage:
     """The interval of a difference in agreement between attributions."""
     generator = kind.generator(7)
     signals = kind.signals(generator)
-    truth = s.agreement_pseudo_values(kind.agreement(2_000, signals, generator)).mean()
+    truth = agreement_pseudo_values(kind.agreement(2_000, signals, generator)).mean()
     held = []
     for _ in range(studies):
-        pseudo = s.agreement_pseudo_values(kind.agreement(kind.seeds, signals, generator))
-        low, high = s.sign_flip_bounds(pseudo, 1 - 0.95)
+        pseudo = agreement_pseudo_values(kind.agreement(kind.seeds, signals, generator))
+        low, high = sign_flip_bounds(pseudo, 1 - 0.95)
         held.append(low <= truth <= high)
     cell = Cell(kind.told, 0.5, kind.seeds)
     offered = kind.seeds >= SIGN_FLIP_FROM
@@ -406,13 +431,13 @@ def false_agreement(kind: AttributionArms, studies: int, datasets: int = 1) -> F
     rows = [
         np.concatenate(
             [
-                s.agreement_pseudo_values(kind.agreement(kind.seeds, signals, generator))
+                agreement_pseudo_values(kind.agreement(kind.seeds, signals, generator))
                 for _ in range(datasets)
             ]
         )
         for _ in range(studies)
     ]
-    different = float(np.mean(s.sign_flip_ps(np.stack(rows)) <= ALPHA))
+    different = float(np.mean(sign_flip_ps(np.stack(rows)) <= ALPHA))
     return FalseAgreement(kind.told, kind.seeds, datasets, different, studies)
 
 
@@ -430,15 +455,15 @@ def across_coverage(cell: Cell, studies: int, *, models: int, shift: float = 0.0
     held: dict[str, list[bool]] = {}
     for i, one in enumerate(scores(cell, 2, studies, generator)):
         arms = [pairs + np.array([[0.0], [shift]]) for pairs in one]
-        middle, better = s.interquartile_difference(arms), s.mean_improvement(arms)
-        mean = s.blocked_interval([pairs[1] - pairs[0] for pairs in arms])
+        middle, better = interquartile_difference(arms), mean_improvement(arms)
+        mean = blocked_interval([pairs[1] - pairs[0] for pairs in arms])
         found = {
             "mean over datasets": (mean.low, mean.high, shift),
             "interquartile mean": (middle.interval.low, middle.interval.high, shift),
             "improvement over datasets": (better.interval.low, better.interval.high, superior),
         }
         if i < models:
-            mixed = s.mixed_model(arms)
+            mixed = mixed_model(arms)
             found["mixed model"] = (mixed.low, mixed.high, shift)
         for name, (low, high, truth) in found.items():
             if np.isfinite(low):
@@ -468,4 +493,4 @@ def split_null(values: NDArray[np.float64], studies: int) -> float:
     half = len(values) // 2
     order = np.stack([generator.permutation(len(values)) for _ in range(studies)])
     gains = values[order[:, :half]] - values[order[:, half : 2 * half]]
-    return float(np.mean(s.sign_flip_ps(gains) <= ALPHA))
+    return float(np.mean(sign_flip_ps(gains) <= ALPHA))

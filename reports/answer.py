@@ -11,7 +11,10 @@ from priorbench.comparison.advice import RULE, Advice
 from priorbench.comparison.standing import STANDINGS, PrimaryResult, PriorStanding
 from priorbench.comparison.within_dataset import POWER
 from priorbench.results.finished_run import Run
-from priorbench.statistics import ALPHA, BETTER, HOLM, ClaimKind, approximate_runs, smallest_p
+from priorbench.statistics.multiplicity import HOLM
+from priorbench.statistics.power import ClaimKind, approximate_runs
+from priorbench.statistics.signflip import smallest_p
+from priorbench.statistics.verdicts import ALPHA, BETTER
 
 from ._advice import advice, advice_for_all, ended, ended_in_all
 from ._numbers import MISSING, decimals_for, fixed, interval, p_value

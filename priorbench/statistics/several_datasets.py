@@ -176,9 +176,9 @@ def mean_improvement(scores: Scores) -> BootstrapStatistic:
 
     The bootstrap draws one value for each seed, the mean of its two runs' comparisons with the runs
     of the other arm (Hajek's projection, whose halves have half the deviation), after one seed with
-    the value one half is added, as in :func:`~priorbench.statistics.improvement_interval`. Seeds
-    are not drawn and compared anew: a seed drawn twice would be compared with itself, and where
-    runs of a seed are correlated that moves the interval away from the truth.
+    the value one half is added, as in :func:`~.effects.improvement_interval`. Seeds are not drawn
+    and compared anew: a seed drawn twice would be compared with itself, and where runs of a seed
+    are correlated that moves the interval away from the truth.
     """
     value = float(np.mean([probability_of_improvement(*pairs) for pairs in scores]))
     if min(pairs.shape[1] for pairs in scores) < 2:

@@ -61,7 +61,7 @@ def test_a_family_that_is_not_corrected_would_be_caught(monkeypatch):
 
 
 def _uncorrected(one):
-    from priorbench.statistics import Judgement
+    from priorbench.statistics.verdicts import Judgement
 
     return Judgement(one.p, one.p_noninferior, one.p_equivalent, 1, 1, "")
 
