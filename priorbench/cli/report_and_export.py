@@ -22,10 +22,10 @@ def report(directory: list[Path], *, out: Path | None = None) -> None:
         out: File to write the page to. Default: report.html in the first run directory. Example:
             all.html
     """
-    from priorbench.workflow.run_study import report_writer
+    from priorbench.components.registry import reports_package
 
     page = out or directory[0] / "report.html"
-    report_writer()(directory, page)
+    reports_package().write_report(directory, page)
     print(page)
 
 

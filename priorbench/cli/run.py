@@ -141,12 +141,12 @@ def run(
 
 def print_outcome(outcome: RunOutcome, *, report: bool) -> None:
     """Print how a run ended and where its results are; write its report if it is requested."""
-    from priorbench.workflow.run_study import report_writer
+    from priorbench.components.registry import reports_package
 
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
     print_message(f"{counts}, {outcome.seconds:.0f} s")
     print(outcome.root / "results.csv")
     if report:
         page = outcome.root / "report.html"
-        report_writer()([outcome.root], page)
+        reports_package().write_report([outcome.root], page)
         print(page)
