@@ -21,14 +21,42 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import t as student
 
-from priorbench import statistics as s
-from priorbench.statistics.confidence import SIGN_FLIP_FROM
-from priorbench.statistics.effects import IMPROVEMENT_FROM
+from priorbench.statistics.agreement import agreement_pseudo_values
+from priorbench.statistics.confidence import (
+    SIGN_FLIP_FROM,
+    Interval,
+    bca_interval,
+    mean_interval,
+    t_interval,
+)
+from priorbench.statistics.effects import IMPROVEMENT_FROM, improvement_interval
+from priorbench.statistics.multiplicity import HOLM, adjust
+from priorbench.statistics.power import (
+    ClaimKind,
+    cautious_spread,
+    needed_runs,
+    sign_flip_power,
+    smallest_effect,
+)
+from priorbench.statistics.several_datasets import (
+    blocked_interval,
+    interquartile_difference,
+    mean_improvement,
+    mixed_model,
+)
+from priorbench.statistics.signflip import (
+    sign_flip_bounds,
+    sign_flip_greater_p,
+    sign_flip_greater_ps,
+    sign_flip_p,
+    sign_flip_ps,
+)
+from priorbench.statistics.verdicts import ALPHA, Evidence, Judgement, judge
 
 Array, Tables = NDArray[np.float64], Mapping[str, pd.DataFrame]
 HERE = Path(__file__).parent
 PAGE, NULL_RUN = HERE.parent / "docs" / "calibration.md", HERE.parent / "runs" / "null"
-ALPHA, STUDIES, PRIORS = s.ALPHA, 1_000, 3
+STUDIES, PRIORS = 1_000, 3
 MARGIN = 1.0
 """smallest loss that matters, in standard deviations of a score"""
 SHAPES, CORRELATIONS = ("normal", "heavy tails", "skewed"), (0.0, 0.7)
@@ -73,13 +101,13 @@ def scores(cell: Cell, arms: int, studies: int, generator: np.random.Generator) 
     return normal + levels
 
 
-def judged(gains: Array) -> Iterator[list[s.Judgement]]:
+def judged(gains: Array) -> Iterator[list[Judgement]]:
     """Judge every study's family by (studies, priors, pairs) differences to the baseline."""
     flat = gains.reshape(-1, gains.shape[2])
-    down, up = s.sign_flip_greater_ps(flat + MARGIN), s.sign_flip_greater_ps(MARGIN - flat)
-    columns = (flat.mean(axis=1), s.sign_flip_ps(flat), down, np.maximum(down, up))
+    down, up = sign_flip_greater_ps(flat + MARGIN), sign_flip_greater_ps(MARGIN - flat)
+    columns = (flat.mean(axis=1), sign_flip_ps(flat), down, np.maximum(down, up))
     for study in np.stack(columns, axis=1).reshape(*gains.shape[:2], 4).tolist():
-        yield s.judge([s.Evidence(*prior) for prior in study], s.HOLM)
+        yield judge([Evidence(*prior) for prior in study], HOLM)
 
 
 def false_verdicts(cell: Cell, studies: int) -> Row:
@@ -109,15 +137,15 @@ def planted(n: int, power: float, tests: int, studies: int) -> Iterator[Row]:
     """
     generator = np.random.default_rng([2, n, tests])
     for name, sides in (("difference", 2), ("non-inferiority", 1)):
-        claim = s.ClaimKind(sides=sides, tests=tests)
-        effect = s.smallest_effect(n, power, claim)
+        claim = ClaimKind(sides=sides, tests=tests)
+        effect = smallest_effect(n, power, claim)
         if np.isfinite(effect):
-            test = s.sign_flip_p if sides == 2 else s.sign_flip_greater_p
+            test = sign_flip_p if sides == 2 else sign_flip_greater_p
             draws = generator.standard_normal((studies, n)) + effect
             families = ([test(d), *[1.0] * (tests - 1)] for d in draws)
-            hits = [s.adjust(family, s.HOLM)[0] <= ALPHA for family in families]
+            hits = [adjust(family, HOLM)[0] <= ALPHA for family in families]
             row = {"claim": name, "seeds": n, "tests": tests, "effect": effect}
-            predicted = s.sign_flip_power(effect, n, claim)
+            predicted = sign_flip_power(effect, n, claim)
             yield {**row, "predicted": predicted, "found": np.mean(hits)}
 
 
@@ -131,15 +159,15 @@ def piloted(studies: int) -> Iterator[Row]:
         counts, hits = [], []
         for _ in range(studies):
             spread = float(generator.standard_normal(8).std(ddof=1))
-            spread = s.cautious_spread(spread, 8) if name.startswith("its") else spread
-            n = s.needed_runs(round(20 / spread) / 20, 0.8, s.ClaimKind()) or 1_000
+            spread = cautious_spread(spread, 8) if name.startswith("its") else spread
+            n = needed_runs(round(20 / spread) / 20, 0.8, ClaimKind()) or 1_000
             counts.append(n)
-            hits.append(s.sign_flip_p(generator.standard_normal(n) + 1) <= ALPHA)
+            hits.append(sign_flip_p(generator.standard_normal(n) + 1) <= ALPHA)
         yield {"planned with": name, "median seeds": int(np.median(counts)), "found": np.mean(hits)}
 
 
 def coverage(
-    name: str, about: Row, intervals: Iterable[s.Interval], truth: float, *, offered: bool = True
+    name: str, about: Row, intervals: Iterable[Interval], truth: float, *, offered: bool = True
 ) -> Row:
     """Return how often a 95% interval holds the truth, where there is one."""
     held = [i.low <= truth <= i.high for i in intervals if not np.isnan(i.low)]
@@ -147,15 +175,15 @@ def coverage(
     return {**row, "studies": len(held), "covered": np.mean(held)}
 
 
-def sign_flip_interval(differences: Array) -> s.Interval:
-    return s.Interval(*s.sign_flip_bounds(differences, 1 - 0.95), "sign-flip")
+def sign_flip_interval(differences: Array) -> Interval:
+    return Interval(*sign_flip_bounds(differences, 1 - 0.95), "sign-flip")
 
 
 def _mean_intervals(drawn: Array, about: Row, bootstraps: int) -> Iterator[Row]:
     few = drawn.shape[1] < SIGN_FLIP_FROM
     yield coverage("sign-flip", about, map(sign_flip_interval, drawn), 0, offered=not few)
-    yield coverage("paired t", about, map(s.t_interval, drawn), 0, offered=few)
-    resampled = map(s.bca_interval, drawn[:bootstraps])
+    yield coverage("paired t", about, map(t_interval, drawn), 0, offered=few)
+    resampled = map(bca_interval, drawn[:bootstraps])
     yield coverage("BCa bootstrap", about, resampled, 0, offered=False)
 
 
@@ -187,8 +215,8 @@ def rare_bad_runs(n: int, share: float, loss: float, studies: int) -> Row:
     bad = generator.random((studies, n)) < share
     beyond = generator.standard_normal((studies, n)) - loss * bad + share * loss
     row = {"seeds": n, "bad runs": share, "their loss (sd)": loss}
-    row["non-inferior"] = np.mean(s.sign_flip_greater_ps(beyond) <= ALPHA)
-    return row | {"interval covers": coverage("", {}, map(s.mean_interval, beyond), 0)["covered"]}
+    row["non-inferior"] = np.mean(sign_flip_greater_ps(beyond) <= ALPHA)
+    return row | {"interval covers": coverage("", {}, map(mean_interval, beyond), 0)["covered"]}
 
 
 def improvement_coverage(cell: Cell, shift: float, studies: int) -> Row:
@@ -196,7 +224,7 @@ def improvement_coverage(cell: Cell, shift: float, studies: int) -> Row:
     generator = cell.generator(6)
     truth = _superiority(cell, shift, generator)
     drawn = scores(cell, 2, studies, generator)[:, 0]
-    intervals = (s.improvement_interval(baseline, prior + shift) for baseline, prior in drawn)
+    intervals = (improvement_interval(baseline, prior + shift) for baseline, prior in drawn)
     offered, about = cell.seeds >= IMPROVEMENT_FROM, cell.row(f", truth {truth:.2f}")
     return coverage("probability of improvement", about, intervals, truth, offered=offered)
 
@@ -237,7 +265,7 @@ class AttributionArms:
             track = signal + size * np.sqrt(0.5) * (shared + own)
             arms.append(track / np.linalg.norm(track, axis=1, keepdims=True))
         both = np.concatenate(arms)
-        return s.agreement_pseudo_values(both @ both.T)
+        return agreement_pseudo_values(both @ both.T)
 
 
 def agreement_coverage(arms: AttributionArms, studies: int) -> Row:
@@ -253,7 +281,7 @@ def false_agreement(arms: AttributionArms, studies: int, datasets: int = 1) -> R
     """Return how often arms of the same gain, which agree equally well, are called different."""
     shape = (studies, datasets * arms.seeds)
     drawn = [arms.pseudo_values(arms.seeds) for _ in range(studies * datasets)]
-    different = np.mean(s.sign_flip_ps(np.reshape(drawn, shape)) <= ALPHA)
+    different = np.mean(sign_flip_ps(np.reshape(drawn, shape)) <= ALPHA)
     about = {"datasets": datasets, "seeds": arms.seeds, "attributions": arms.text}
     return {**about, "studies": studies, "better or worse": different}
 
@@ -269,13 +297,13 @@ def across_coverage(cell: Cell, studies: int, *, models: int, shift: float = 0.0
         [pairs + np.array([[0.0], [shift]]) for pairs in study]
         for study in scores(cell, 2, studies, generator)
     ]
-    means = (s.blocked_interval([pairs[1] - pairs[0] for pairs in study]) for study in arms)
+    means = (blocked_interval([pairs[1] - pairs[0] for pairs in study]) for study in arms)
     yield coverage("mean over datasets", about, means, shift)
-    middle = (s.interquartile_difference(study).interval for study in arms)
+    middle = (interquartile_difference(study).interval for study in arms)
     yield coverage("interquartile mean", about, middle, shift)
-    yield coverage(CAUTIOUS, about, (s.mean_improvement(a).interval for a in arms), superior)
+    yield coverage(CAUTIOUS, about, (mean_improvement(a).interval for a in arms), superior)
     if models:
-        yield coverage("mixed model", about, map(s.mixed_model, arms[:models]), shift)
+        yield coverage("mixed model", about, map(mixed_model, arms[:models]), shift)
 
 
 def split_null(values: Array, studies: int) -> float:
@@ -283,7 +311,7 @@ def split_null(values: Array, studies: int) -> float:
     generator, half = np.random.default_rng(9), len(values) // 2
     order = np.stack([generator.permutation(len(values)) for _ in range(studies)])
     gains = values[order[:, :half]] - values[order[:, half : 2 * half]]
-    return np.mean(s.sign_flip_ps(gains) <= ALPHA)
+    return np.mean(sign_flip_ps(gains) <= ALPHA)
 
 
 def coverages(n: int) -> Iterator[Row]:

@@ -8,7 +8,8 @@ import pandas as pd
 from measuring import Row
 
 from priorbench.metrics import get_metric
-from priorbench.statistics import HOLM, adjust, sign_flip_p
+from priorbench.statistics.multiplicity import HOLM, adjust
+from priorbench.statistics.signflip import sign_flip_p
 
 KEY = ["task", "dataset", "architecture", "prior", "attribution", "metric"]
 

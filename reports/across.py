@@ -12,7 +12,7 @@ from priorbench import Section
 from priorbench.comparison.correction_families import families
 from priorbench.comparison.over_datasets import AxisRanking, rank_axes
 from priorbench.results.finished_run import Run
-from priorbench.statistics import smallest_p
+from priorbench.statistics.signflip import smallest_p
 from priorbench.statistics.verdicts import ALPHA
 
 from ._shared.figures.colours import BLUE, INK, SOFT

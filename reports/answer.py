@@ -12,7 +12,9 @@ from priorbench.comparison.correction_families import correction_in_words
 from priorbench.comparison.standing import STANDINGS, FailureCount, PrimaryResult, PriorStanding
 from priorbench.comparison.within_dataset import POWER
 from priorbench.results.finished_run import Run
-from priorbench.statistics import ALPHA, BETTER, ClaimKind, approximate_runs, smallest_p
+from priorbench.statistics.power import ClaimKind, approximate_runs
+from priorbench.statistics.signflip import smallest_p
+from priorbench.statistics.verdicts import ALPHA, BETTER
 from priorbench.study.trial import SETTING_COLUMNS
 
 from ._shared.advice import advice, advice_for_all, failure_counts, total_failure_counts

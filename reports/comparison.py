@@ -16,8 +16,7 @@ from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.results.finished_run import Run
-from priorbench.statistics import WORSE
-from priorbench.statistics.verdicts import ALPHA
+from priorbench.statistics.verdicts import ALPHA, WORSE
 
 from ._shared.numbers import MISSING, counted, decimals_for, fixed, listed, p_value
 from ._shared.page import render

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from priorbench import Section
 from priorbench.components.metric import Metric
 from priorbench.results.finished_run import Run
-from priorbench.statistics import BETTER, INCONCLUSIVE, WORSE
+from priorbench.statistics.verdicts import BETTER, INCONCLUSIVE, WORSE
 
 from ._shared.advice import advice, failure_counts
 from ._shared.numbers import MISSING, decimals_for, fixed

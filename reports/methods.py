@@ -9,7 +9,7 @@ import priorbench
 from priorbench import Section
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
-from priorbench.statistics import EXACT_UP_TO
+from priorbench.statistics.signflip import EXACT_UP_TO
 from priorbench.study.declared import PRIMARY
 from priorbench.study.trial import EVALUATE
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from priorbench import Section
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
-from priorbench.statistics import DEFINITIONS
+from priorbench.statistics.verdicts import DEFINITIONS
 from priorbench.study.declared import PRIMARY
 
 from ._shared.numbers import fixed, interval

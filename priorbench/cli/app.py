@@ -15,7 +15,7 @@ from .compare_and_power import compare, power
 from .console import print_message
 from .edges import edges
 from .list_and_show import list_components, show
-from .options import option
+from .options import add_help
 from .report_and_export import export, report
 from .run import run
 from .score_and_status import score, status
@@ -45,7 +45,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., int | None]]] = {
 }
 for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_panel)(_command)
+        app.command(_name, help=add_help(_command), rich_help_panel=_panel)(_command)
 
 _INTERRUPTED = 130
 _UsageError: Any = typer.BadParameter.__base__  # typer may carry a click of its own
@@ -63,12 +63,8 @@ def _print_version(requested: bool) -> None:
 def _program(
     version: Annotated[
         bool,
-        option(
-            "--version",
-            does="Print the version and exit.",
-            default="",
-            callback=_print_version,
-            is_eager=True,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
         ),
     ] = False,
 ) -> None:

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Literal
 
 from priorbench.errors import UserError
 
 from .console import print_message
-from .options import Plugins, add_plugins, argument
+from .options import add_plugins
 
 
-class NewKinds(StrEnum):
-    """Kinds of components that there is a template for."""
-
-    prior = "prior"
-
-
-def check(
-    prior: Annotated[
-        str,
-        argument(
-            does="File that defines a prior, or a prior as in `run`.",
-            example="my_prior.py, or fourier:boundary=reflect",
-        ),
-    ],
-    plugin: Plugins = None,
-) -> int:
+def check(prior: str, *, plugin: list[Path] | None = None) -> int:
     """Check that a prior keeps its contract; exit status 1 if it does not.
 
     Example: priorbench check my_prior.py
+
+    Args:
+        prior: File that defines a prior, or a prior as in `run`. Example: my_prior.py, or
+            fourier:boundary=reflect
     """
     from rich.console import Console
     from rich.table import Table
@@ -57,16 +45,17 @@ def check(
     return 1 if failed else 0
 
 
-def new(
-    kind: Annotated[NewKinds, argument(does="Kind of component to write.")],
-    name: Annotated[str, argument(does="Name of the component.", example="my-prior")],
-) -> None:
+def new(kind: Literal["prior"], name: str) -> None:
     """Write a file to start a prior from, which passes its checks as it is.
 
     Example: priorbench new prior my-prior
+
+    Args:
+        kind: Kind of component to write.
+        name: Name of the component. Example: my-prior
     """
     from priorbench.authoring.prior_template import new_prior
 
-    path = {NewKinds.prior: new_prior}[kind](name, Path())
+    path = {"prior": new_prior}[kind](name, Path())
     print(path)
     print_message(f"next: priorbench check {path}")

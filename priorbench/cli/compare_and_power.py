@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from .options import Baseline, Metric, RunPath, option
+from pathlib import Path
 
 
 def compare(
-    directory: RunPath,
-    metric: Metric,
-    baseline: Baseline = None,
-    attribution: Annotated[
-        str | None,
-        option(
-            does="Attribution that the metric is computed on, one that was scored.",
-            default="the first of the run's study",
-            example="deep-lift-shap",
-        ),
-    ] = None,
+    directory: Path, *, metric: str, baseline: str | None = None, attribution: str | None = None
 ) -> None:
     """Print the paired differences of one metric to a baseline.
 
     Example: priorbench compare runs/default-1a2b3c4d --metric motif-auprc
+
+    Args:
+        attribution: Attribution that the metric is computed on, one that was scored. Default: the
+            first of the run's study. Example: deep-lift-shap
     """
     from priorbench.results.finished_run import load_run
     from priorbench.workflow.metric_answers import compare_metric
@@ -31,23 +23,17 @@ def compare(
 
 
 def power(
-    directory: RunPath,
-    metric: Metric,
-    effect: Annotated[
-        float | None,
-        option(
-            does="Difference that is to be shown, in units of the metric.",
-            default="the observed difference, which is mostly too large",
-            example="0.01",
-        ),
-    ] = None,
-    baseline: Baseline = None,
+    directory: Path, *, metric: str, effect: float | None = None, baseline: str | None = None
 ) -> None:
     """Print how many seeds it takes to show a difference, or a loss too small to matter.
 
     The run is the pilot study: how much its seeds differ says how many are needed.
 
     Example: priorbench power runs/default-1a2b3c4d --metric auroc --effect 0.01
+
+    Args:
+        effect: Difference that is to be shown, in units of the metric. Default: the observed
+            difference, which is mostly too large. Example: 0.01
     """
     from priorbench.results.finished_run import load_run
     from priorbench.workflow.metric_answers import power_of_metric

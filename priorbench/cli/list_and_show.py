@@ -3,50 +3,36 @@
 from __future__ import annotations
 
 import inspect
-import json
 import textwrap
 from collections.abc import Callable
-from enum import StrEnum
-from importlib.resources import files
+from json import dumps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Literal, get_args
 
 from priorbench.components import docstrings, registry, source_code, specs
 from priorbench.errors import unknown
 
-from .options import Plugins, add_plugins, argument, option
+from .options import add_plugins, builtin_studies
 
+_Kind = Literal["priors", "tasks", "architectures", "attributions", "metrics", "studies"]
 _COMPONENTS = {"priors": "prior", "tasks": "task", "architectures": "architecture"}
 
 
-class ListedKinds(StrEnum):
-    """Kinds of things that can be listed."""
-
-    priors = "priors"
-    tasks = "tasks"
-    architectures = "architectures"
-    attributions = "attributions"
-    metrics = "metrics"
-    studies = "studies"
-
-
 def list_components(
-    kind: Annotated[
-        ListedKinds | None, argument(does="Kind of things to list.", default="all kinds")
-    ] = None,
-    as_json: Annotated[
-        bool, option("--json", does="Print the list as JSON.", default="off")
-    ] = False,
-    plugin: Plugins = None,
+    kind: _Kind | None = None, *, json: bool = False, plugin: list[Path] | None = None
 ) -> None:
     """List priors, tasks, networks, attributions, metrics and studies.
 
     Example: priorbench list priors
+
+    Args:
+        kind: Kind of things to list. Default: all kinds.
+        json: Print the list as JSON. Default: off.
     """
     add_plugins(plugin)
-    rows_by_kind = {str(name): listing(name) for name in ([kind] if kind else ListedKinds)}
-    if as_json:
-        print(json.dumps(rows_by_kind[kind] if kind else rows_by_kind, indent=1))
+    rows_by_kind = {name: listing(name) for name in ([kind] if kind else get_args(_Kind))}
+    if json:
+        print(dumps(rows_by_kind[kind] if kind else rows_by_kind, indent=1))
         return
     indent = "" if kind else "  "
     for name, rows in rows_by_kind.items():
@@ -60,19 +46,13 @@ def list_components(
                 print(f"{indent}{'':<{width}}  minutes on one core: {minutes}")
 
 
-def show(
-    name: Annotated[
-        str,
-        argument(
-            does="Name of a prior, task, architecture, attribution, metric or study.",
-            example="fourier",
-        ),
-    ],
-    plugin: Plugins = None,
-) -> None:
+def show(name: str, *, plugin: list[Path] | None = None) -> None:
     """Show what a component does: its formula, options, defaults and citation.
 
     Example: priorbench show fourier
+
+    Args:
+        name: Name of a prior, task, architecture, attribution, metric or study. Example: fourier
     """
     add_plugins(plugin)
     print(details(name))
@@ -82,7 +62,7 @@ def listing(kind: str) -> list[dict[str, Any]]:
     """Return the name and summary of everything of a kind; needs no torch.
 
     Args:
-        kind: one of :class:`ListedKinds`.
+        kind: such as ``priors``, in the plural.
     """
     if kind in _COMPONENTS:
         components = registry.components(_COMPONENTS[kind])
@@ -130,8 +110,7 @@ def _attributions() -> list[dict[str, Any]]:
 def _studies() -> list[dict[str, Any]]:
     from priorbench.study.study import read_toml
 
-    folder = Path(str(files("priorbench.studies")))
-    studies = {path.stem: read_toml(path) for path in sorted(folder.glob("*.toml"))}
+    studies = {name: read_toml(path) for name, path in builtin_studies().items()}
     return [
         {"name": name, "summary": study["question"], "minutes": study.get("minutes", {})}
         for name, study in studies.items()

@@ -1,142 +1,77 @@
-"""Options that commands share: their help, and what they mean as values of a study."""
+"""Options of commands: their help, and what they mean as values of a study."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 from importlib.resources import files
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+from docstring_parser.google import GoogleParser, Section, SectionType
 
 from priorbench.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from priorbench.study.study import Study
 
-MEASURED, WHERE_IT_RUNS = "How it is measured", "Where it runs"
-"""headings over groups of options in the help"""
+_SHARED = """
+Args:
+    directory: Run directory, as `run` wrote it. Example: runs/default-1a2b3c4d
+    plugin: Python file that defines a prior or a task of your own; may be given several times.
+        Default: none. Example: my_prior.py
+    metric: Metric to look at, one of `priorbench list metrics`. Example: auroc
+    baseline: Prior of the run that the others are compared with. Default: the baseline of the
+        run's study. Example: dropout
+
+How it is measured:
+    discovery: Look for motifs in the attributions with TF-MoDISco. Default: off, unless the study
+        asks for it.
+    report: Write report.html into the run directory, or do not. Default: --report.
+
+Where it runs:
+    jobs: Processes that work at once, on a trial or an ensemble each; on a cluster, groups of
+        trials that it holds at once. Default: one for each core or GPU; on a cluster, twice its
+        room. Example: 4
+    backend: What runs trials: processes of this machine (loky), or a cluster of Dask or Ray.
+        Default: loky.
+    scheduler: Address of the cluster's scheduler, which dask requires. Default: none for loky and
+        dask; ray looks for a cluster, or else starts one. Example: tcp://HOST:8786
+"""
+"""help of parameters that several commands share, in the form of a docstring"""
 
 
-def option(*names: str, does: str, default: str, example: str = "", **settings: Any) -> Any:
-    """Return an option whose help says what it does, its default and an example.
+_HEADINGS = ("Args", "What is compared", "Data", "How it is measured", "Where it runs")
+_PARSER = GoogleParser([Section(title, title, SectionType.MULTIPLE) for title in _HEADINGS])
 
-    Args:
-        names: names of the option; left out, it is named after its parameter.
-        does: what the option does or holds, as a sentence.
-        default: what a command does without the option; "" for an option that is required.
-        example: a value as the user writes it.
-        settings: further arguments of ``typer.Option``.
+
+def add_help(command: Callable[..., Any]) -> str:
+    """Make arguments of a command's positional parameters and options of its keyword-only ones.
+
+    Their help is in the sections of the command's docstring or, where it leaves one out, in
+    ``_SHARED``. A section is a heading in the help, except ``Args``. A dictionary that annotates a
+    parameter is passed on to ``typer.Option``. An option that is off by default has no ``--no-``.
+
+    Returns:
+        help of the command itself, which is its docstring without sections.
     """
-    return typer.Option(*names, help=_help(does, default, example), show_default=False, **settings)
-
-
-def argument(*, does: str, default: str = "", example: str = "") -> Any:
-    """Return an argument whose help says what it is, its default and an example.
-
-    Args:
-        does: what the argument holds, as a sentence.
-        default: what a command does without the argument; "" for one that is required.
-        example: a value as the user writes it.
-    """
-    return typer.Argument(help=_help(does, default, example), show_default=False)
-
-
-def _help(does: str, default: str, example: str) -> str:
-    parts = [does, f"Default: {default}." if default else "", f"Example: {example}" * bool(example)]
-    return " ".join(filter(None, parts))
-
-
-class Scales(StrEnum):
-    """Sizes of simulated data, network and training."""
-
-    smoke = "smoke"
-    quick = "quick"
-    standard = "standard"
-    paper = "paper"
-
-
-class Backends(StrEnum):
-    """Where trials run: this machine, or a cluster."""
-
-    loky = "loky"
-    dask = "dask"
-    ray = "ray"
-
-
-Jobs = Annotated[
-    int | None,
-    option(
-        does="Processes that work at once, on a trial or an ensemble each; on a cluster, groups of "
-        "trials that it holds at once.",
-        default="one for each core or GPU; on a cluster, twice its room",
-        example="4",
-        min=1,
-        rich_help_panel=WHERE_IT_RUNS,
-    ),
-]
-Backend = Annotated[
-    Backends,
-    option(
-        does="What runs trials: processes of this machine (loky), or a cluster of Dask or Ray.",
-        default="loky",
-        rich_help_panel=WHERE_IT_RUNS,
-    ),
-]
-Scheduler = Annotated[
-    str | None,
-    option(
-        does="Address of the cluster's scheduler, which dask requires.",
-        default="none for loky and dask; ray looks for a cluster, or else starts one",
-        example="tcp://HOST:8786",
-        rich_help_panel=WHERE_IT_RUNS,
-    ),
-]
-Discovery = Annotated[
-    bool,
-    option(
-        "--discovery",
-        does="Look for motifs in the attributions with TF-MoDISco.",
-        default="off, unless the study asks for it",
-        rich_help_panel=MEASURED,
-    ),
-]
-Report = Annotated[
-    bool,
-    option(
-        "--report/--no-report",
-        does="Write report.html into the run directory, or do not.",
-        default="--report",
-        rich_help_panel=MEASURED,
-    ),
-]
-Plugins = Annotated[
-    list[Path] | None,
-    option(
-        "--plugin",
-        does="Python file that defines a prior or a task of your own; may be given several times.",
-        default="none",
-        example="my_prior.py",
-    ),
-]
-RunPath = Annotated[
-    Path, argument(does="Run directory, as `run` wrote it.", example="runs/default-1a2b3c4d")
-]
-Metric = Annotated[
-    str,
-    option(
-        does="Metric to look at, one of `priorbench list metrics`.", default="", example="auroc"
-    ),
-]
-Baseline = Annotated[
-    str | None,
-    option(
-        does="Prior of the run that the others are compared with.",
-        default="the baseline of the run's study",
-        example="dropout",
-    ),
-]
+    docstrings = [_PARSER.parse(text) for text in (_SHARED, command.__doc__)]
+    entries = {entry.args[1]: entry for docstring in docstrings for entry in docstring.meta}
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in signature(command).parameters.items():
+        section = entries[name].args[0]
+        text = " ".join((entries[name].description or "").split())
+        settings: dict[str, Any] = {"help": text, "show_default": False}
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            names = [f"--{name.replace('_', '-')}"] if parameter.default is False else []
+            panel = section if section != "Args" else None
+            settings |= dict(*getattr(hints[name], "__metadata__", ()), rich_help_panel=panel)
+            info = typer.Option(*names, **settings)
+        else:
+            info = typer.Argument(**settings)
+        command.__annotations__[name] = Annotated[hints[name], info]
+    return docstrings[1].description or ""
 
 
 def add_plugins(paths: Sequence[Path] | None) -> None:
@@ -226,15 +161,19 @@ def find_data(paths: Sequence[Path]) -> list[Path]:
     return data_files
 
 
+def builtin_studies() -> dict[str, Path]:
+    """Return the files of the studies that come with priorbench, by name."""
+    folder = Path(str(files("priorbench.studies")))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
 def find_study(name: str) -> Path:
     """Return the file of a study: one that comes with priorbench, or one of the user's.
 
     Raises:
         UserError: if there is no such study.
     """
-    path = Path(name)
-    folder = Path(str(files("priorbench.studies")))
-    known = {file.stem: file for file in sorted(folder.glob("*.toml"))}
+    path, known = Path(name), builtin_studies()
     if name in known:  # also where a folder has the same name, such as `edges`
         return known[name]
     if path.suffix == ".toml" or path.exists():

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
-from . import options
 from .console import print_message, trial_progress
-from .options import MEASURED, Backends, option
+from .options import read_names
 from .run import print_outcome
 
 _STATUSES = ("done", "collapsed", "failed", "pending")
 
 
-def score(  # noqa: PLR0917 (typer makes options of parameters)
-    directory: options.RunPath,
-    attributions: Annotated[
-        str | None,
-        option(
-            does="Attributions to score beside those of the run, separated by commas.",
-            default="none",
-            example="deep-lift-shap",
-            rich_help_panel=MEASURED,
-        ),
-    ] = None,
-    discovery: options.Discovery = False,
-    report: options.Report = True,
-    jobs: options.Jobs = None,
-    backend: options.Backend = Backends.loky,
-    scheduler: options.Scheduler = None,
+def score(
+    directory: Path,
+    *,
+    attributions: str | None = None,
+    discovery: bool = False,
+    report: bool = True,
+    jobs: Annotated[int | None, {"min": 1}] = None,
+    backend: Literal["loky", "dask", "ray"] = "loky",
+    scheduler: str | None = None,
 ) -> int:
     """Score a run's trained models where a score is missing or outdated.
 
     Nothing is trained.
 
     Example: priorbench score runs/default-1a2b3c4d --attributions deep-lift-shap
+
+    How it is measured:
+        attributions: Attributions to score beside those of the run, separated by commas. Default:
+            none. Example: deep-lift-shap
     """
     from priorbench.backends.base import RunPlacement
     from priorbench.study.study import Measurements
@@ -44,15 +41,15 @@ def score(  # noqa: PLR0917 (typer makes options of parameters)
 
     outcome = score_run(
         directory,
-        Measurements(options.read_names("attributions", attributions), discovery),
-        placement=RunPlacement(str(backend), scheduler, jobs),
+        Measurements(read_names("attributions", attributions), discovery),
+        placement=RunPlacement(backend, scheduler, jobs),
         console=RunConsole(print_message, trial_progress),
     )
     print_outcome(outcome, report=report)
     return 1 if outcome.unscored else 0
 
 
-def status(directory: options.RunPath) -> None:
+def status(directory: Path) -> None:
     """Print how far a run has come, and which trials failed and why.
 
     Example: priorbench status runs/default-1a2b3c4d

@@ -3,71 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+
+from priorbench.components.architecture import Scale
 
 from .console import download_progress, print_message
-from .options import Plugins, Scales, argument, option, read_names
-
-if TYPE_CHECKING:
-    from priorbench.components.architecture import Scale
+from .options import read_names
 
 
-def validate(
-    file: Annotated[
-        Path, argument(does="TOML file of a study, or of data of your own.", example="my.toml")
-    ],
-    plugin: Plugins = None,
-    scale: Annotated[
-        Scales | None,
-        option(
-            does="Size of the networks that must fit the data.",
-            default="that of the study; quick for a data file",
-        ),
-    ] = None,
-) -> None:
+def validate(file: Path, *, plugin: list[Path] | None = None, scale: Scale | None = None) -> None:
     """Read a study or a data file as a run would, and print what is in it.
 
     Example: priorbench validate my.toml
+
+    Args:
+        file: TOML file of a study, or of data of your own. Example: my.toml
+        scale: Size of the networks that must fit the data. Default: that of the study; quick for a
+            data file.
     """
     from priorbench.workflow.validate_file import as_text, validate_file
 
-    size = cast("Scale | None", scale and str(scale))
-    facts = validate_file(file, plugins=plugin or [], scale=size, say=print_message)
-    print(as_text(facts))
+    print(as_text(validate_file(file, plugins=plugin or [], scale=scale, say=print_message)))
 
 
-def fetch(
-    name: Annotated[
-        str,
-        argument(
-            does="List of downloads: one that comes with priorbench, or a TOML file.",
-            example="neurips2020",
-        ),
-    ],
-    to: Annotated[
-        Path, option(does="Folder to download to.", default="", example="data/neurips2020")
-    ],
-    only: Annotated[
-        str | None,
-        option(
-            does="Files of the list to download, separated by commas; --dry-run prints their "
-            "names.",
-            default="all of them",
-            example="FILE,OTHER-FILE",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        option(
-            "--dry-run",
-            does="Print what would be downloaded, and download nothing.",
-            default="off",
-        ),
-    ] = False,
-) -> None:
+def fetch(name: str, *, to: Path, only: str | None = None, dry_run: bool = False) -> None:
     """Download public data; the same command goes on where it stopped.
 
     Example: priorbench fetch neurips2020 --to data/neurips2020
+
+    Args:
+        name: List of downloads: one that comes with priorbench, or a TOML file. Example:
+            neurips2020
+        to: Folder to download to. Example: data/neurips2020
+        only: Files of the list to download, separated by commas; --dry-run prints their names.
+            Default: all of them. Example: FILE,OTHER-FILE
+        dry_run: Print what would be downloaded, and download nothing. Default: off.
     """
     from priorbench.data import download
 

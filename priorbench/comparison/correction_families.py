@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from priorbench.statistics import HOLM
+from priorbench.statistics.multiplicity import HOLM
 from priorbench.study.declared import PRIMARY
 from priorbench.study.trial import SETTING_COLUMNS
 

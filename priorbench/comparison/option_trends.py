@@ -16,16 +16,10 @@ from numpy.typing import NDArray
 
 from priorbench.components import registry
 from priorbench.components.specs import split_spec
-from priorbench.statistics import (
-    ALPHA,
-    EXACT_UP_TO,
-    INCONCLUSIVE,
-    NO_INTERVAL,
-    adjust,
-    agreement_interval,
-    mean_interval,
-    sign_flip_p,
-)
+from priorbench.statistics.confidence import NO_INTERVAL, agreement_interval, mean_interval
+from priorbench.statistics.multiplicity import adjust
+from priorbench.statistics.signflip import EXACT_UP_TO, sign_flip_p
+from priorbench.statistics.verdicts import ALPHA, INCONCLUSIVE
 from priorbench.study.declared import CORRECTION, PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 

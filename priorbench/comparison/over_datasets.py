@@ -15,20 +15,17 @@ from numpy.typing import NDArray
 
 from priorbench.components.specs import TRAINING_OPTIONS, split_spec, without
 from priorbench.metrics import METRICS
-from priorbench.statistics import (
-    EXACT_UP_TO,
-    NO_INTERVAL,
-    Ranking,
+from priorbench.statistics.confidence import NO_INTERVAL
+from priorbench.statistics.paired import wilcoxon_p
+from priorbench.statistics.ranks import Ranking, rank_priors
+from priorbench.statistics.several_datasets import (
     blocked,
     blocked_interval,
     interquartile_difference,
     mean_improvement,
     mixed_model,
-    rank_priors,
-    sign_flip_greater_p,
-    sign_flip_p,
-    wilcoxon_p,
 )
+from priorbench.statistics.signflip import EXACT_UP_TO, sign_flip_greater_p, sign_flip_p
 from priorbench.study.declared import CORRECTION, PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 

@@ -18,13 +18,9 @@ from priorbench.components.metric import Metric
 from priorbench.evaluation import scoring
 from priorbench.metrics import METRICS
 from priorbench.run_directory import DONE
-from priorbench.statistics import (
-    Margin,
-    agreement_pseudo_values,
-    impute_failures,
-    leave_one_out,
-    without_rounding,
-)
+from priorbench.statistics.agreement import agreement_pseudo_values, leave_one_out
+from priorbench.statistics.equivalence import Margin
+from priorbench.statistics.paired import impute_failures, without_rounding
 from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS, SettingKey
 
 from .trial_agreement import Agreement

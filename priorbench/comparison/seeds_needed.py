@@ -8,13 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from priorbench.statistics import (
-    ClaimKind,
-    cautious_spread,
-    needed_runs,
-    pair_correlation,
-    smallest_effect,
-)
+from priorbench.statistics.effects import pair_correlation
+from priorbench.statistics.power import ClaimKind, cautious_spread, needed_runs, smallest_effect
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 

@@ -15,7 +15,14 @@ from typing import Any
 import pandas as pd
 
 from priorbench.metrics import METRICS
-from priorbench.statistics import ALPHA, BETTER, EQUIVALENT, INCONCLUSIVE, NONINFERIOR, WORSE
+from priorbench.statistics.verdicts import (
+    ALPHA,
+    BETTER,
+    EQUIVALENT,
+    INCONCLUSIVE,
+    NONINFERIOR,
+    WORSE,
+)
 from priorbench.study.declared import PRIMARY
 
 ADVISED, PROVISIONAL, TRADE_OFF = "advised", "provisional", "trade-off"

@@ -11,16 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from priorbench.statistics import (
-    ClaimKind,
-    Evidence,
-    compared_agreement,
-    equivalence_p,
-    judge,
-    noninferiority_p,
-    paired_difference,
-    smallest_effect,
-)
+from priorbench.statistics.equivalence import equivalence_p, noninferiority_p
+from priorbench.statistics.paired import compared_agreement, paired_difference
+from priorbench.statistics.power import ClaimKind, smallest_effect
+from priorbench.statistics.verdicts import Evidence, judge
 from priorbench.study.declared import CORRECTION, PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS
 

@@ -10,7 +10,7 @@ from priorbench.components import source_code
 from priorbench.components.metric import Probe, TrialArrays
 from priorbench.data.dataset import Dataset
 from priorbench.metrics import METRICS
-from priorbench.statistics import leave_one_out
+from priorbench.statistics.agreement import leave_one_out
 
 if TYPE_CHECKING:
     from priorbench.metrics.motif_set import MotifSet

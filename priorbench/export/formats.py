@@ -8,7 +8,7 @@ from pathlib import Path
 
 from priorbench.components.registry import reports_package
 from priorbench.errors import UserError
-from priorbench.results.finished_run import Run, load_run
+from priorbench.results.finished_run import load_run
 
 from .tables import export_tables
 from .tracks import export_bigwig, export_modisco
@@ -58,13 +58,11 @@ def export_run(
         return ExportedFiles(export_tables(run, folder, kind), [])
     spec = attribution or run.attributions[0]
     paths = _TRACKS[kind](run, folder, spec, each_trial=each_trial)
-    return ExportedFiles(paths, _modisco_hints(run, paths) if kind == "modisco" else [])
-
-
-def _modisco_hints(run: Run, paths: Sequence[Path]) -> list[str]:
+    if kind != "modisco":
+        return ExportedFiles(paths, [])
     shortest = min(dataset.length for dataset in run.datasets.values())
-    sequences, attributions = paths[:2]
-    return [
-        f"next: modisco motifs -s {sequences} -a {attributions} -n 2000 "
+    hint = (
+        f"next: modisco motifs -s {paths[0]} -a {paths[1]} -n 2000 "
         f"-w {min(_MODISCO_WINDOW, shortest)} -o modisco.h5"
-    ]
+    )
+    return ExportedFiles(paths, [hint])

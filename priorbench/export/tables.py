@@ -47,16 +47,9 @@ def means_table(results: pd.DataFrame) -> pd.DataFrame:
         values = counted_scores(group, METRICS[names["metric"]], floor)
         for prior, of_prior in group.assign(value=values).groupby("prior", sort=False):
             known = of_prior["value"].dropna()
-            rows.append(
-                {
-                    **names,
-                    "prior": prior,
-                    "n": len(of_prior),
-                    "failed": int((of_prior["status"] != DONE).sum()),
-                    "mean": known.mean(),
-                    "sd": known.std(ddof=1),
-                }
-            )
+            failed = int((of_prior["status"] != DONE).sum())
+            summary = (prior, len(of_prior), failed, known.mean(), known.std(ddof=1))
+            rows.append((*names.values(), *summary))
     columns = [*_GROUP, "prior", "n", "failed", "mean", "sd"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -72,41 +65,18 @@ def export_tables(run: Run, folder: Path, kind: str) -> list[Path]:
     Raises:
         UserError: if ``parquet`` is requested and no package can write it.
     """
-    tables = {
-        "comparisons": run.comparisons,
-        "means": means_table(run.results),
-        "results": run.results,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    return _WRITERS[kind](tables, folder)
-
-
-def _csv(tables: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
-    paths = []
-    for name, table in tables.items():
-        paths.append(folder / f"{name}.csv")
-        write_text(paths[-1], as_csv(table))
-    return paths
-
-
-def _parquet(tables: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
-    if not any(importlib.util.find_spec(name) for name in ("pyarrow", "fastparquet")):
+    if kind == "parquet" and not any(map(importlib.util.find_spec, ("pyarrow", "fastparquet"))):
         raise UserError(
             "--format parquet: needs pyarrow, which is not installed; `pip install pyarrow`, or "
             "take --format csv"
         )
-    paths = []
-    for name, table in tables.items():
-        paths.append(folder / f"{name}.parquet")
-        table.to_parquet(paths[-1], index=False)
-    return paths
-
-
-def _latex(tables: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
-    paths = []
-    for name, columns in _IN_LATEX.items():
-        paths.append(folder / f"{name}.tex")
-        write_text(paths[-1], latex_table(tables[name], columns))
+    results = run.results
+    tables = {"comparisons": run.comparisons, "means": means_table(results), "results": results}
+    folder.mkdir(parents=True, exist_ok=True)
+    ending = "tex" if kind == "latex" else kind
+    paths = [folder / f"{name}.{ending}" for name in (_IN_LATEX if kind == "latex" else tables)]
+    for path in paths:
+        _WRITERS[kind](tables[path.stem], path)
     return paths
 
 
@@ -132,8 +102,8 @@ def latex_table(table: pd.DataFrame, columns: list[str]) -> str:
     return f"% \\usepackage{{booktabs,longtable}}\n{text}"
 
 
-_WRITERS: dict[str, Callable[[dict[str, pd.DataFrame], Path], list[Path]]] = {
-    "csv": _csv,
-    "latex": _latex,
-    "parquet": _parquet,
+_WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+    "csv": lambda table, path: write_text(path, as_csv(table)),
+    "latex": lambda table, path: write_text(path, latex_table(table, _IN_LATEX[path.stem])),
+    "parquet": lambda table, path: table.to_parquet(path, index=False),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,15 +143,12 @@ def write_bigwig(
     """
     import pyBigWig
 
-    file = pyBigWig.open(str(path), "w")
-    try:
+    with closing(pyBigWig.open(str(path), "w")) as file:
         file.addHeader(list(sizes.items()))
         for chrom in sizes:
             if chrom in values:
                 for start, stretch in values[chrom].stretches():
                     file.addEntries(chrom, start, values=stretch.tolist(), span=1, step=1)
-    finally:
-        file.close()
 
 
 def export_bigwig(

@@ -18,7 +18,7 @@ import pandas as pd
 from priorbench.components.specs import split_spec
 from priorbench.metrics import METRICS
 from priorbench.run_directory import DONE, RunDirectory
-from priorbench.statistics import leave_one_out
+from priorbench.statistics.agreement import leave_one_out
 from priorbench.study.plan import Plan
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import SETTING_COLUMNS, TUNE, SettingKey, Trial

@@ -73,7 +73,7 @@ def agreement_interval(pseudo: NDArray[np.float64], confidence: float = 0.95) ->
     It is offered from six seeds on, like :func:`mean_interval`.
 
     Args:
-        pseudo: (n,) values of :func:`~priorbench.statistics.agreement_pseudo_values`.
+        pseudo: (n,) values of :func:`~.agreement.agreement_pseudo_values`.
         confidence: nominal coverage.
     """
     if len(pseudo) < SIGN_FLIP_FROM:

@@ -138,8 +138,8 @@ def compared_agreement(
     """Compare two arms on how well their runs agree among themselves.
 
     Args:
-        pseudo: (n,) values of :func:`~priorbench.statistics.agreement_pseudo_values`, which are
-            tested; n is at least 3.
+        pseudo: (n,) values of :func:`~.agreement.agreement_pseudo_values`, which are tested; n is
+            at least 3.
         runs: (n,) mean agreement of each run with the others of its arm, baseline's and prior's.
             They share runs, so there are neither tests nor a probability of improvement of them.
     """

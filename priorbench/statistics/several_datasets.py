@@ -127,17 +127,13 @@ def mixed_model(scores: Scores) -> MixedModel:
 
 def _long(scores: Scores, unit: float) -> pd.DataFrame:
     """Return columns score (in units of ``unit``, from the overall mean), arm, seed, dataset."""
-    columns: dict[str, list[NDArray[np.float64]]] = {
-        name: [] for name in ("score", "arm", "seed", "dataset")
-    }
     overall = np.mean([pairs.mean() for pairs in scores])
-    for i, pairs in enumerate(scores):
-        arm, seed = np.indices(pairs.shape)
-        columns["score"].append((pairs.ravel() - overall) / unit)
-        columns["arm"].append(arm.ravel().astype(float))
-        columns["seed"].append(seed.ravel().astype(float))
-        columns["dataset"].append(np.full(pairs.size, float(i)))
-    return pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
+    blocks = [
+        [(pairs - overall) / unit, *np.indices(pairs.shape), np.full(pairs.shape, i)]
+        for i, pairs in enumerate(scores)
+    ]
+    rows = np.concatenate([np.reshape(block, (4, -1)).T for block in blocks])
+    return pd.DataFrame(rows, columns=["score", "arm", "seed", "dataset"])
 
 
 def interquartile_mean(values: NDArray[np.float64]) -> float:
@@ -161,10 +157,12 @@ def interquartile_difference(scores: Scores) -> BootstrapStatistic:
     value = interquartile_mean(pooled[1]) - interquartile_mean(pooled[0])
     if min(pairs.shape[1] for pairs in scores) < INTERQUARTILE_FROM:
         return BootstrapStatistic(value, NO_INTERVAL)
-    draws = _joint_draws(scores)
-    chosen = np.concatenate(
-        [pairs[:, draw] for pairs, draw in zip(scores, draws, strict=True)], axis=2
-    )
+    generator = np.random.default_rng(0)  # fixed: every prior is compared on the same seeds
+    draws = [
+        pairs[:, generator.integers(0, pairs.shape[1], size=(BOOTSTRAP_DRAWS, pairs.shape[1] - 1))]
+        for pairs in scores
+    ]
+    chosen = np.concatenate(draws, axis=2)
     cut = chosen.shape[2] // 4
     chosen.sort(axis=2)
     middles = chosen[:, :, cut : chosen.shape[2] - cut].mean(axis=2)
@@ -176,9 +174,9 @@ def mean_improvement(scores: Scores) -> BootstrapStatistic:
 
     The bootstrap draws one value for each seed, the mean of its two runs' comparisons with the runs
     of the other arm (Hajek's projection, whose halves have half the deviation), after one seed with
-    the value one half is added, as in :func:`~priorbench.statistics.improvement_interval`. Seeds
-    are not drawn and compared anew: a seed drawn twice would be compared with itself, and where
-    runs of a seed are correlated that moves the interval away from the truth.
+    the value one half is added, as in :func:`~.effects.improvement_interval`. Seeds are not drawn
+    and compared anew: a seed drawn twice would be compared with itself, and where runs of a seed
+    are correlated that moves the interval away from the truth.
     """
     value = float(np.mean([probability_of_improvement(*pairs) for pairs in scores]))
     if min(pairs.shape[1] for pairs in scores) < 2:
@@ -194,16 +192,6 @@ def mean_improvement(scores: Scores) -> BootstrapStatistic:
         draws.append(centre + 2 * (by_seed[draw].mean(axis=1) - centre))
     interval = _percentiles(np.mean(draws, axis=0).clip(0, 1))
     return BootstrapStatistic(value, interval)
-
-
-def _joint_draws(scores: Scores) -> list[NDArray[np.int64]]:
-    """Return (BOOTSTRAP_DRAWS, n - 1) seeds of every dataset, the same for both arms.
-
-    The generator is fixed, so that the same seeds are drawn for every prior that is compared.
-    """
-    generator = np.random.default_rng(0)
-    sizes = [pairs.shape[1] for pairs in scores]
-    return [generator.integers(0, n, size=(BOOTSTRAP_DRAWS, n - 1)) for n in sizes]
 
 
 def _percentiles(values: NDArray[np.float64]) -> Interval:

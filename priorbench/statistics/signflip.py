@@ -33,18 +33,15 @@ def smallest_p(n: int) -> float:
     return 2.0 / 2.0**n if n <= EXACT_UP_TO else 1.0 / (RANDOM_FLIPS + 1)
 
 
-def sign_flip_p(
-    differences: NDArray[np.float64], generator: np.random.Generator | None = None
-) -> float:
+def sign_flip_p(differences: NDArray[np.float64]) -> float:
     """Return the two-sided p of a mean difference of zero.
 
     It is exact, over all 2**n flips, up to n = 20; beyond, it is (b + 1) / (m + 1) from m random
-    flips (Phipson & Smyth 2010). Flips whose mean is as large as the observed mean, up to rounding,
-    count among the b.
+    flips of a fixed seed (Phipson & Smyth 2010). Flips whose mean is as large as the observed mean,
+    up to rounding, count among the b.
 
     Args:
         differences: (n,) paired differences.
-        generator: generator of the random flips for n above 20; None for a fixed seed.
 
     Returns:
         p in (0, 1]; NaN for fewer than two pairs or where one is NaN, 1 where all differences are
@@ -55,7 +52,7 @@ def sign_flip_p(
         return float("nan")
     least = abs(differences.sum()) - _tolerance(differences)
     if n > EXACT_UP_TO:
-        extreme = np.abs(_flips(n, generator) @ differences) >= least
+        extreme = np.abs(_flips(n) @ differences) >= least
         return float((extreme.sum() + 1) / (RANDOM_FLIPS + 1))
     if least <= 0:
         return 1.0
@@ -63,14 +60,11 @@ def sign_flip_p(
     return 2 * _share_of_sums(differences, least)
 
 
-def sign_flip_greater_p(
-    differences: NDArray[np.float64], generator: np.random.Generator | None = None
-) -> float:
+def sign_flip_greater_p(differences: NDArray[np.float64]) -> float:
     """Return the one-sided p of a mean difference of zero against one above zero.
 
     Args:
         differences: (n,) paired differences.
-        generator: generator of the random flips for n above 20; None for a fixed seed.
 
     Returns:
         p in (0, 1]; NaN for fewer than two pairs.
@@ -80,7 +74,7 @@ def sign_flip_greater_p(
         return float("nan")
     least = differences.sum() - _tolerance(differences)
     if n > EXACT_UP_TO:
-        extreme = _flips(n, generator) @ differences >= least
+        extreme = _flips(n) @ differences >= least
         return float((extreme.sum() + 1) / (RANDOM_FLIPS + 1))
     return _share_of_sums(differences, least)
 
@@ -115,7 +109,7 @@ def sign_flip_greater_ps(differences: NDArray[np.float64]) -> NDArray[np.float64
 def _random_ps(
     differences: NDArray[np.float64], size: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    flips = _fixed_flips(differences.shape[1])
+    flips = _flips(differences.shape[1])
     counts = []
     for part in np.array_split(differences, max(1, len(differences) // 500)):
         least = size(part.sum(axis=1)) - ROUNDING * np.abs(part).sum(axis=1)
@@ -132,7 +126,7 @@ def typical_values(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     n = len(differences)
     if n > EXACT_UP_TO:
-        chosen = _flips(n, None) < 0
+        chosen = _flips(n) < 0
         counts = chosen.sum(axis=1)
         means: NDArray[np.float64] = (chosen @ differences)[counts > 0] / counts[counts > 0]
         return means
@@ -196,16 +190,9 @@ def _signed_sums(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     return sums
 
 
-def _flips(n: int, generator: np.random.Generator | None) -> NDArray[np.float64]:
-    """Return (RANDOM_FLIPS, n) random signs."""
-    return _fixed_flips(n) if generator is None else _drawn_flips(n, generator)
-
-
 @lru_cache(maxsize=8)
-def _fixed_flips(n: int) -> NDArray[np.float64]:
-    return _drawn_flips(n, np.random.default_rng(0))
-
-
-def _drawn_flips(n: int, generator: np.random.Generator) -> NDArray[np.float64]:
+def _flips(n: int) -> NDArray[np.float64]:
+    """Return (RANDOM_FLIPS, n) random signs, the same at every call."""
+    generator = np.random.default_rng(0)
     signs: NDArray[np.float64] = generator.choice([-1.0, 1.0], size=(RANDOM_FLIPS, n))
     return signs

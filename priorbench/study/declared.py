@@ -12,7 +12,8 @@ from priorbench.components.specs import name_of
 from priorbench.components.task import Axis, Task
 from priorbench.errors import UserError, unknown
 from priorbench.metrics import METRICS
-from priorbench.statistics import BENJAMINI_HOCHBERG, HOLM, Margin
+from priorbench.statistics.equivalence import Margin
+from priorbench.statistics.multiplicity import BENJAMINI_HOCHBERG, HOLM
 
 from .study import BASELINE, Study
 

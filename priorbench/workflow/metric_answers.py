@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -15,11 +16,11 @@ from priorbench.comparison.within_dataset import compare
 from priorbench.errors import UserError, unknown
 from priorbench.metrics import get_metric
 from priorbench.results.finished_run import Run
-from priorbench.statistics import DEFINITIONS
+from priorbench.statistics.verdicts import DEFINITIONS
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
-_WIDTH = 100
+_wrap = partial(textwrap.fill, width=100)
 
 
 def compare_metric(run: Run, metric: str, baseline: str | None, attribution: str | None) -> str:
@@ -50,7 +51,9 @@ def compare_metric(run: Run, metric: str, baseline: str | None, attribution: str
     columns += ["ci_low", "ci_high", "interval", "p", "p_adjusted"]
     if shown["margin"].notna().any():
         columns += ["margin", "p_noninferior_adjusted", "p_equivalent_adjusted"]
-    lines = [*sentences(shown, comparisons), *_limits(shown), *_definitions(shown)]
+    verdicts = set(shown["verdict"])
+    lines = [*sentences(shown, comparisons), *_limits(shown)]
+    lines += [f"{word}: {text}." for word, text in DEFINITIONS.items() if word in verdicts]
     return "\n".join([_table(shown, [*columns, "verdict"]), "", *map(_wrap, lines)])
 
 
@@ -74,11 +77,7 @@ def _comparisons(run: Run, claims: DeclaredClaims) -> pd.DataFrame:
 def _table(rows: pd.DataFrame, columns: Sequence[str]) -> str:
     varying = [c for c in ("task", "architecture") if rows[c].nunique() > 1]
     shown = rows[[*varying, "dataset", *columns]]
-    return str(shown.to_string(index=False, float_format=_short, na_rep="–"))
-
-
-def _short(value: float) -> str:
-    return f"{value:.4g}"
+    return str(shown.to_string(index=False, float_format="{:.4g}".format, na_rep="–"))
 
 
 def _limits(shown: pd.DataFrame) -> list[str]:
@@ -94,31 +93,19 @@ def _limits(shown: pd.DataFrame) -> list[str]:
             "Two to five seeds: the interval is Student's, for normal differences only, and no "
             "test. So few seeds cannot show a difference at .05, wherever it lies."
         )
+    rows = shown.to_dict("records")
     lines += [
-        f"{dataset}, {prior}: no pair of seeds {missing}, which are not compared."
-        for dataset, prior, missing in zip(
-            *(shown[name].astype(str) for name in ("dataset", "prior", "missing")), strict=True
-        )
-        if missing
+        "{dataset}, {prior}: no pair of seeds {missing}, which are not compared.".format_map(row)
+        for row in rows
+        if str(row["missing"])
     ]
     lines += [
-        f"{dataset}, {prior}: both arms failed on {failed} of {n} seeds. That is a tie as far as a "
-        "difference goes, and no evidence that nothing is lost."
-        for dataset, prior, failed, n in zip(
-            *(shown[name] for name in ("dataset", "prior", "both_failed", "n")), strict=True
-        )
-        if failed
+        "{dataset}, {prior}: both arms failed on {both_failed} of {n} seeds. That is a tie as far "
+        "as a difference goes, and no evidence that nothing is lost.".format_map(row)
+        for row in rows
+        if row["both_failed"]
     ]
     return lines
-
-
-def _definitions(shown: pd.DataFrame) -> list[str]:
-    verdicts = set(shown["verdict"])
-    return [f"{word}: {text}." for word, text in DEFINITIONS.items() if word in verdicts]
-
-
-def _wrap(line: str) -> str:
-    return textwrap.fill(line, _WIDTH)
 
 
 def power_of_metric(run: Run, metric: str, baseline: str | None, effect: float | None) -> str:

@@ -54,12 +54,9 @@ def read_status(root: Path) -> RunStatus:
         settings.add((row["task"], row["dataset"], row["architecture"]))
         if record and record.get("reason"):
             failures.append((row["prior"], row["seed"], str(record["reason"])))
-    unplanned = 0 if by_stage[EVALUATE] else len(settings) * _arms_and_seeds(root)
+    unplanned = 0
+    if not by_stage[EVALUATE]:
+        study = read_toml(root / "study.toml")
+        unplanned = len(settings) * len(study["priors"]) * len(study["seeds"])
     in_flight = sorted(set(run.in_flight()))
     return RunStatus(by_stage[EVALUATE], by_stage[TUNE], unplanned, in_flight, failures)
-
-
-def _arms_and_seeds(root: Path) -> int:
-    """Return how many evaluation trials a setting of the study has."""
-    study = read_toml(root / "study.toml")
-    return len(study["priors"]) * len(study["seeds"])

@@ -18,8 +18,6 @@ from priorbench.backends.open import open_engine
 from priorbench.backends.run_pending import PendingTrial, TrialEnded, pending_trials, run_pending
 from priorbench.comparison.option_trends import task_options
 from priorbench.components import registry
-from priorbench.components.registry import reports_package
-from priorbench.components.task import Task
 from priorbench.errors import UserError
 from priorbench.execution.environment import environment
 from priorbench.files import slug, write_json, write_text
@@ -34,14 +32,7 @@ from priorbench.results.tables import as_csv
 from priorbench.run_directory import RunDirectory
 from priorbench.study.plan import Plan, make_plan, with_evaluation
 from priorbench.study.resolve import require_modisco, resolve
-from priorbench.study.study import (
-    ABOUT,
-    CHOOSING,
-    MEASURED,
-    Study,
-    first_difference,
-    read_toml,
-)
+from priorbench.study.study import ABOUT, CHOOSING, MEASURED, Study, first_difference, read_toml
 from priorbench.study.trial import EVALUATE, TUNE, hash_of
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
@@ -135,7 +126,13 @@ def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
         },
         "notes": plan.notes,
         "priors": priors,
-        "tasks": {task: _task_facts(task) for task in tasks},
+        "tasks": {
+            spec: {
+                "options": task_options(spec),
+                "motif_length_option": type(registry.build("task", spec)).motif_length_option,
+            }
+            for spec in tasks
+        },
     }
 
 
@@ -178,14 +175,6 @@ def _run_stage(
         console.say(f"of trials that should have trained at once {text} ({count} x)")
 
 
-def _task_facts(spec: str) -> dict[str, Any]:
-    task: Task = registry.build("task", spec)
-    return {
-        "options": task_options(spec),
-        "motif_length_option": type(task).motif_length_option,
-    }
-
-
 def _identity(study: Study) -> dict[str, Any]:
     """Return the fields of a study that make it another one where they differ."""
     return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT})
@@ -195,10 +184,10 @@ def _refuse_other_study(root: Path, study: Study) -> None:
     """Raise UserError if the folder holds another study, or files that are not a run's."""
     path = root / "study.toml"
     if not path.exists():
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            known = {".lock", "data", "trials"}
-            if not root.is_dir() or any(item.name not in known for item in root.iterdir()):
-                raise UserError(f"{root}: is not empty and not a run; choose another --out")
+        known = {".lock", "data", "trials"}
+        is_file = root.exists() and not root.is_dir()
+        if is_file or (root.exists() and any(item.name not in known for item in root.iterdir())):
+            raise UserError(f"{root}: is not empty and not a run; choose another --out")
         return
     difference = first_difference(read_toml(path), _identity(study))
     if difference:
@@ -260,9 +249,3 @@ def write_plan(plan: Plan, run: RunDirectory) -> None:
             [t.id, t.stage, t.task, t.dataset, t.architecture, t.prior, t.weight, t.seed]
         )
     write_text(run.root / "plan.csv", buffer.getvalue())
-
-
-def report_writer() -> Callable[[Sequence[Path], Path], None]:
-    """Return the function that writes the report, found like every other component."""
-    write: Callable[[Sequence[Path], Path], None] = reports_package().write_report
-    return write

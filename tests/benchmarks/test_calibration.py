@@ -9,7 +9,8 @@ import pytest
 from fixtures.places import BENCHMARKS
 
 from priorbench.cli.app import execute_command
-from priorbench.statistics import Interval
+from priorbench.statistics.confidence import Interval
+from priorbench.statistics.verdicts import DEFINITIONS
 
 sys.path.insert(0, str(BENCHMARKS))
 import calibration as small
@@ -57,13 +58,13 @@ def test_arms_that_are_equally_stable_are_not_told_apart(cosine):
 
 
 def test_a_family_that_is_not_corrected_would_be_caught(monkeypatch):
-    monkeypatch.setattr(small.s, "judge", lambda family, _: [_uncorrected(one) for one in family])
+    monkeypatch.setattr(small, "judge", lambda family, _: [_uncorrected(one) for one in family])
     rates = small.false_verdicts(Cell("normal", 0.0, 8), STUDIES)
     assert rates["better or worse"] > above(small.ALPHA)
 
 
 def _uncorrected(one):
-    from priorbench.statistics import Judgement
+    from priorbench.statistics.verdicts import Judgement
 
     return Judgement(one.p, one.p_noninferior, one.p_equivalent, 1, 1, "")
 
@@ -103,7 +104,7 @@ def test_intervals_of_effects_hold_their_level():
 def test_a_loss_that_few_runs_have_may_be_missed():
     # what the definitions warn of; a test that holds for skewed differences would change them
     assert small.rare_bad_runs(10, 0.05, 10, STUDIES)["non-inferior"] > 0.15
-    assert "few runs" in small.s.DEFINITIONS["non-inferior"]
+    assert "few runs" in DEFINITIONS["non-inferior"]
 
 
 def test_splits_of_one_arm_differ_one_time_in_twenty():

@@ -20,7 +20,7 @@ from priorbench.comparison.standing import (
 )
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.metrics import METRICS
-from priorbench.statistics import HOLM
+from priorbench.statistics.multiplicity import HOLM
 from priorbench.study.declared import EXPLORATORY, PRIMARY
 
 AXES = {"prediction": "auroc", "localisation": "motif-auprc", "stability": "seed-cosine"}

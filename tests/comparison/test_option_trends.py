@@ -15,7 +15,7 @@ from priorbench.comparison.option_trends import (
 from priorbench.comparison.over_datasets import compare_across
 from priorbench.comparison.paired_runs import PairedRuns
 from priorbench.metrics import METRICS
-from priorbench.statistics import sign_flip_p
+from priorbench.statistics.signflip import sign_flip_p
 from priorbench.study.declared import DeclaredClaims
 
 CLAIMS = DeclaredClaims(

@@ -10,7 +10,7 @@ from scipy.stats import ttest_1samp
 from priorbench.comparison.paired_runs import counted_scores, paired_runs
 from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
-from priorbench.statistics import paired_t_p, without_rounding
+from priorbench.statistics.paired import paired_t_p, without_rounding
 from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS
 
 SPEC = "input-x-gradient"

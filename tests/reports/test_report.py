@@ -25,7 +25,7 @@ from priorbench.comparison.within_dataset import compare, compare_pairs
 from priorbench.components import registry
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import load_run
-from priorbench.statistics import DEFINITIONS
+from priorbench.statistics.verdicts import DEFINITIONS
 
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
 

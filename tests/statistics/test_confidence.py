@@ -4,19 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from priorbench.statistics import (
-    bca_interval,
+from priorbench.statistics.confidence import bca_interval, mean_interval, t_interval
+from priorbench.statistics.effects import (
     cliffs_delta,
     improvement_interval,
-    mean_interval,
-    paired_difference,
     probability_of_improvement,
-    sign_flip_bounds,
-    sign_flip_p,
     standardised_difference,
-    t_interval,
-    typical_values,
 )
+from priorbench.statistics.paired import paired_difference
+from priorbench.statistics.signflip import sign_flip_bounds, sign_flip_p, typical_values
 
 
 def test_typical_values_are_the_means_of_all_subsets():

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from priorbench.statistics import (
+from priorbench.statistics.confidence import mean_interval
+from priorbench.statistics.ranks import rank_priors
+from priorbench.statistics.several_datasets import (
     blocked,
     blocked_interval,
     interquartile_difference,
     interquartile_mean,
     mean_improvement,
-    mean_interval,
     mixed_model,
-    rank_priors,
 )
 
 

@@ -8,21 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from priorbench.statistics import (
-    agreement_interval,
-    agreement_pseudo_values,
+from priorbench.statistics.agreement import agreement_pseudo_values, leave_one_out
+from priorbench.statistics.confidence import agreement_interval
+from priorbench.statistics.paired import (
     compared_agreement,
     impute_failures,
-    leave_one_out,
     paired_difference,
     paired_t_p,
+    wilcoxon_p,
+)
+from priorbench.statistics.signflip import (
     sign_flip_bounds,
     sign_flip_greater_p,
     sign_flip_greater_ps,
     sign_flip_p,
     sign_flip_ps,
     smallest_p,
-    wilcoxon_p,
 )
 
 VALUES = st.lists(st.floats(-100, 100).map(lambda v: round(v, 3)), min_size=2, max_size=8)

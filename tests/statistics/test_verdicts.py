@@ -6,27 +6,19 @@ import scikit_posthocs
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from priorbench.statistics import (
-    BENJAMINI_HOCHBERG,
-    DEFINITIONS,
-    HOLM,
+from priorbench.statistics.equivalence import Margin, equivalence_p, noninferiority_p
+from priorbench.statistics.multiplicity import BENJAMINI_HOCHBERG, HOLM, adjust
+from priorbench.statistics.power import (
     ClaimKind,
-    Evidence,
-    Margin,
-    adjust,
     approximate_runs,
     attainable_level,
     cautious_spread,
-    equivalence_p,
-    judge,
     needed_runs,
-    noninferiority_p,
-    sign_flip_greater_p,
-    sign_flip_greater_ps,
     sign_flip_power,
-    sign_flip_ps,
     smallest_effect,
 )
+from priorbench.statistics.signflip import sign_flip_greater_p, sign_flip_greater_ps, sign_flip_ps
+from priorbench.statistics.verdicts import DEFINITIONS, Evidence, judge
 
 NAN = float("nan")
 
@@ -183,7 +175,7 @@ class TestPower:
 
 
 def test_pairwise_holm_is_that_of_scikit_posthocs():
-    from priorbench.statistics import rank_priors
+    from priorbench.statistics.ranks import rank_priors
 
     means = np.random.default_rng(4).normal(size=(4, 9)) + np.array([[0.0], [1], [2], [0]])
     by_posthocs = scikit_posthocs.posthoc_wilcoxon(means.tolist(), p_adjust="holm").to_numpy()

@@ -13,7 +13,8 @@ from priorbench.edges.contrasts import CONTRASTS
 from priorbench.edges.penalty_effects import NEAR, WIDTH
 from priorbench.edges.summary import NOTABLE, EdgeConclusion, Effects, conclusions
 from priorbench.edges.trained_models import TrainedEdges
-from priorbench.statistics import ALPHA, smallest_p
+from priorbench.statistics.signflip import smallest_p
+from priorbench.statistics.verdicts import ALPHA
 
 from ..numbers import decimals_for, exact_p, fixed, listed, p_value, percent
 from ..page import render
