@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,9 +9,6 @@ import pandas as pd
 from priorbench.statistics import HOLM
 from priorbench.study.declared import PRIMARY
 from priorbench.study.trial import SETTING_COLUMNS
-
-_CORRECTIONS = {HOLM: "Holm’s method"}
-_OTHERWISE = "Benjamini and Hochberg’s method"
 
 
 @dataclass(frozen=True)
@@ -45,20 +41,15 @@ class Family:
             about = f"all else that was measured of {priors}; leads, not findings"
         tests = f"{self.tests} test{'' if self.tests == 1 else 's'}"
         margins = f" and {self.margin_tests} against a margin" if self.margin_tests else ""
-        correction = _CORRECTIONS.get(self.correction, _OTHERWISE)
+        authors = "Holm" if self.correction == HOLM else "Benjamini and Hochberg"
         return (
             f"{self.name.capitalize()} family: {tests} of a difference{margins} ({about}), "
-            f"p adjusted by {correction}."
+            f"p adjusted by {authors}’s method."
         )
 
 
 def families(comparisons: pd.DataFrame) -> list[Family]:
-    """Return the families of one setting, or of all settings together, the primary one first.
-
-    Args:
-        comparisons: rows of comparisons.csv of one setting, or of across.csv.
-    """
-    judged = comparisons[comparisons["family"] != ""]
+    """Return the families in the rows of one setting or of across.csv, the primary one first."""
     all_families = [
         Family(
             str(name),
@@ -68,18 +59,14 @@ def families(comparisons: pd.DataFrame) -> list[Family]:
             tuple(dict.fromkeys(map(str, rows["metric"]))),
             int(rows["prior"].nunique()),
         )
-        for name, rows in judged.groupby("family", sort=False)
+        for name, rows in comparisons.groupby("family", sort=False)
+        if name
     ]
     return sorted(all_families, key=lambda family: family.name != PRIMARY)
 
 
-def sentences(shown: pd.DataFrame, comparisons: pd.DataFrame) -> Sequence[str]:
-    """Return the sentences of the families that the shown rows are part of, setting by setting.
-
-    Args:
-        shown: some rows of comparisons.csv.
-        comparisons: all rows of comparisons.csv.
-    """
+def sentences(shown: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
+    """Return the sentences of the families that some rows of comparisons.csv are part of."""
     several = len(comparisons[SETTING_COLUMNS].drop_duplicates()) > 1
     lines = []
     for key, rows in comparisons.groupby(SETTING_COLUMNS, sort=False):
