@@ -55,17 +55,13 @@ SILENCE = 60.0
 """seconds without news after which the user is told why"""
 
 _GLANCE = 5.0  # seconds after which the size of the cluster is looked up again
-# Losses beyond what the engine itself mends, of a trial, and of all while nothing else ends.
+# losses beyond what the engine itself mends, of a trial, and of all while nothing else ends
 _MOST_LOSSES, _MOST_IN_A_ROW = 3, 9
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A worker's refusal to run jobs.
-
-    Attributes:
-        reason: why, as the end of a sentence about the worker.
-    """
+    """A worker's refusal to run jobs, and why, as a sentence."""
 
     reason: str
 
@@ -80,6 +76,8 @@ class _Losses:
 
 class Cluster(ABC):
     """An engine that deals jobs to a cluster's workers, a few more than they have room for.
+
+    The argument ``path`` of its methods is the path of the session file.
 
     Attributes:
         name: how messages name the engine: the option that says where it is.
@@ -103,20 +101,11 @@ class Cluster(ABC):
 
     @abstractmethod
     def refusals(self, path: str) -> Mapping[str, str]:
-        """Return what :func:`worker_check.refusal` says on each worker that is there, by its name.
-
-        Args:
-            path: path of the session file.
-        """
+        """Return what :func:`worker_check.refusal` says on each worker, by the worker's name."""
 
     @abstractmethod
     def submit(self, path: str, group: Group) -> Any:
-        """Hand a group over and return a handle that can be a key.
-
-        Args:
-            path: path of the session file.
-            group: what a worker is to run, by :func:`run_admitted`.
-        """
+        """Hand a group over to :func:`run_admitted` and return a handle that can be a key."""
 
     @abstractmethod
     def ended_handles(self, handles: Collection[Any], timeout: float) -> list[Any]:

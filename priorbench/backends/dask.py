@@ -30,22 +30,13 @@ from .cluster import PATIENCE, Cluster, Refused, run_admitted
 from .worker_check import refusal
 
 _GPU = "GPU"
-_THREADS = (
-    "runs {threads} tasks at once in one process, and trials need one each: start workers with "
-    "`dask worker --nworkers {threads} --nthreads 1`"
-)
 
 
 class DaskEngine(Cluster):
     """The engine whose workers are those of a Dask scheduler."""
 
     def __init__(self, address: str, jobs: int | None, say: Callable[[str], None]) -> None:
-        """Connect.
-
-        Args:
-            address: address of the scheduler, such as ``tcp://host:8786``.
-            jobs: how many groups run at once; None for as many as there is room for.
-            say: called with a line for the user.
+        """Connect to the scheduler at an address such as ``tcp://host:8786``.
 
         Raises:
             UserError: if nobody answers there.
@@ -100,10 +91,9 @@ class DaskEngine(Cluster):
         answers = self._client.run(refusal, path, on_error="return")
         for address, answer in answers.items():
             worker = workers.get(address, {})
-            if self.gpu and not _offers_gpu(worker):
-                continue
-            name = f"{worker.get('host', address)} ({address})"
-            refusals[name] = _refusal_in(answer, worker.get("nthreads", 1))
+            if _offers_gpu(worker) or not self.gpu:
+                name = f"{worker.get('host', address)} ({address})"
+                refusals[name] = _refusal_in(answer, worker.get("nthreads", 1))
         return refusals
 
     def submit(self, path: str, group: Group) -> Any:
@@ -183,12 +173,16 @@ def _refusal_in(answer: str | Exception, threads: int) -> str:
 
 def _run_on_worker(path: str, group: Group) -> list[TrialOutcome] | Refused:
     worker = distributed.get_worker()
-    reason = _too_many_threads(worker.state.nthreads)
-    return (
-        Refused(f"the worker at {worker.address} {reason}") if reason else run_admitted(path, group)
-    )
+    if reason := _too_many_threads(worker.state.nthreads):
+        return Refused(f"the worker at {worker.address} {reason}")
+    return run_admitted(path, group)
 
 
 def _too_many_threads(threads: int) -> str:
     """Return why a worker process with that many threads is refused, or ""."""
-    return _THREADS.format(threads=threads) if threads > 1 else ""
+    if threads <= 1:
+        return ""
+    return (
+        f"runs {threads} tasks at once in one process, and trials need one each: start workers "
+        f"with `dask worker --nworkers {threads} --nthreads 1`"
+    )

@@ -41,11 +41,7 @@ class LocalEngine:
     """An engine of worker processes on this machine, one torch thread each."""
 
     def __init__(self, jobs: int | None) -> None:
-        """Start nothing yet.
-
-        Args:
-            jobs: how many groups run at once; None for one a core, or one a GPU.
-        """
+        """Start nothing yet; by default, one group a core or a GPU will run at once."""
         self._jobs = jobs
         self._workers = jobs or 1
 

@@ -14,10 +14,6 @@ _PACKAGES = {DASK: "distributed", RAY: "ray"}
 def open_engine(placement: RunPlacement, say: Callable[[str], None]) -> Engine:
     """Open the engine that runs trials where the user wants them; the caller closes it.
 
-    Args:
-        placement: where trials run.
-        say: called with a line for the user.
-
     Raises:
         UserError: if options do not fit, a package is missing, or nobody answers at the address.
     """

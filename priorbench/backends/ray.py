@@ -36,14 +36,10 @@ class RayEngine(Cluster):
     """The engine whose workers are on the nodes of a Ray cluster."""
 
     def __init__(self, address: str | None, jobs: int | None, say: Callable[[str], None]) -> None:
-        """Connect.
+        """Connect to what ``ray.init`` takes.
 
-        Args:
-            address: what ``ray.init`` takes: ``auto``, ``host:port``, ``ray://host:port``, or
-                ``local`` to start a cluster; None for one that is running here, or else to start
-                one.
-            jobs: how many groups run at once; None for as many as there is room for.
-            say: called with a line for the user.
+        The address is ``auto``, ``host:port``, ``ray://host:port``, or ``local`` to start a
+        cluster; None stands for one that is running here, or else starts one.
 
         Raises:
             UserError: if nobody answers there.

@@ -8,7 +8,7 @@ The plan comes from `study/plan.py`. Here its pending trials become jobs, which 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from priorbench.execution.ensemble_groups import group_trials
 from priorbench.execution.job import Job
@@ -22,29 +22,15 @@ from .base import Workforce
 from .worker_check import end_sessions
 
 
-@dataclass(frozen=True)
-class PendingTrial:
-    """A trial that is to be run.
-
-    Attributes:
-        trial: the trial.
-        score_only: whether it was trained before, and is only to be scored again.
-    """
+class PendingTrial(NamedTuple):
+    """A trial that is to be run, or that was trained before and is only to be scored again."""
 
     trial: Trial
     score_only: bool
 
 
-@dataclass(frozen=True)
-class TrialEnded:
-    """The news that a trial has ended.
-
-    Attributes:
-        trial: the trial.
-        status: ``done``, ``collapsed`` or ``failed``.
-        reason: why it collapsed or failed, or "".
-        note: what else the user should know of how it ran, or "".
-    """
+class TrialEnded(NamedTuple):
+    """The news that a trial has ended, with the fields of :class:`run_group.TrialOutcome`."""
 
     trial: Trial
     status: str
@@ -75,15 +61,7 @@ def run_pending(
     workforce: Workforce,
     on_ended: Callable[[TrialEnded], None],
 ) -> None:
-    """Run trials and report the end of each.
-
-    Args:
-        plan: the plan that they are part of.
-        run: where they are written; the caller holds its lock.
-        pending: the trials to be run, from :func:`pending_trials`.
-        workforce: what runs them.
-        on_ended: called after every trial.
-    """
+    """Run pending trials and report the end of each; the caller holds the run's lock."""
     end_sessions(run)
     run.clear_in_flight()
     if pending:
@@ -109,6 +87,4 @@ def grouped_jobs(
     new = [item.trial for item in pending if not item.score_only]
     for group in group_trials(new, workforce.ensemble_size(len(new))):
         yield tuple(job(trial, score_only=False) for trial in group)
-    for item in pending:
-        if item.score_only:
-            yield (job(item.trial, score_only=True),)
+    yield from ((job(item.trial, score_only=True),) for item in pending if item.score_only)

@@ -29,12 +29,7 @@ def session(run: RunDirectory, packages: Sequence[str], plugins: Sequence[str]) 
     """Write a session file and remove it in the end; workers may work for the run while it exists.
 
     Its name is new every time, so that no cache of a network file system has an answer to whether
-    it exists.
-
-    Args:
-        run: the run directory.
-        packages: packages whose versions must be the same.
-        plugins: paths of plug-in files whose contents must be the same.
+    it exists. Versions of the packages and contents of the plug-in files must be the same.
     """
     path = run.root.resolve() / f"{_SESSION}{secrets.token_hex(8)}"
     compared = {"packages": list(packages), "plugins": list(plugins)}
@@ -52,11 +47,7 @@ def end_sessions(run: RunDirectory) -> None:
 
 
 def refusal(path: str) -> str:
-    """Return why this process may not work for a run, or "".
-
-    Args:
-        path: path of the session file.
-    """
+    """Return why this process may not work for the run of a session file, or ""."""
     try:
         contents = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError:

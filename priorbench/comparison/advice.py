@@ -7,7 +7,7 @@ Prices are measured and not tested; they only decide between priors that verdict
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,8 +20,7 @@ from .standing import (
     FailureCount,
     PriorStanding,
     primary_rows,
-    standings_across,
-    standings_in_setting,
+    standings_of,
 )
 
 RULE = (
@@ -81,7 +80,7 @@ def advise(
         baseline: spec of the prior that they compare with.
         failures: number of failed trials by prior; none where left out.
     """
-    return _advice(standings_in_setting(comparisons, failures or {}), comparisons, baseline)
+    return advise_across(comparisons, comparisons, baseline=baseline, failures=failures)
 
 
 def advise_across(
@@ -102,13 +101,13 @@ def advise_across(
         baseline: spec of the prior that they compare with.
         failures: number of failed trials by prior; none where left out.
     """
-    return _advice(standings_across(across, comparisons, failures or {}), across, baseline)
-
-
-def _advice(standings: tuple[PriorStanding, ...], table: pd.DataFrame, baseline: str) -> Advice:
-    candidates = _candidates(standings)
+    standings = standings_of(across, comparisons, failures or {})
+    candidates = sorted(
+        (standing for standing in standings if standing.kind in (ADVISED, PROVISIONAL)),
+        key=lambda s: (*_merit(s), s.price if math.isfinite(s.price) else math.inf),
+    )  # equals stay in the study's order
     results = [result for standing in standings for result in standing.results]
-    corrections = primary_rows(table)["correction"]
+    corrections = primary_rows(across)["correction"]
     basis = candidates[0].kind if candidates else OPEN
     if not candidates and any(standing.kind == TRADE_OFF for standing in standings):
         basis = TRADE_OFF
@@ -124,16 +123,6 @@ def _advice(standings: tuple[PriorStanding, ...], table: pd.DataFrame, baseline:
     )
 
 
-def _candidates(standings: Sequence[PriorStanding]) -> list[PriorStanding]:
-    """Return the candidates, the best first; Python's sort keeps the study's order of equals."""
-    candidates = [standing for standing in standings if standing.kind in (ADVISED, PROVISIONAL)]
-    return sorted(candidates, key=lambda standing: (*_merit(standing), _price(standing)))
-
-
 def _merit(standing: PriorStanding) -> tuple[bool, int]:
     """Return what verdicts alone order by, the best first."""
     return (standing.kind != ADVISED, -len({result.axis for result in standing.gains}))
-
-
-def _price(standing: PriorStanding) -> float:
-    return standing.price if math.isfinite(standing.price) else math.inf

@@ -26,24 +26,9 @@ from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 from .paired_runs import PairedRuns
 
 TREND_COLUMNS = [
-    *SETTING_COLUMNS,
-    "option",
-    "held",
-    "values",
-    "metric",
-    "axis",
-    "attribution",
-    "prior",
-    "baseline",
-    "n",
-    "change",
-    "ci_low",
-    "ci_high",
-    "p",
-    "p_adjusted",
-    "test",
-    "tests",
-    "verdict",
+    *(*SETTING_COLUMNS, "option", "held", "values"),
+    *("metric", "axis", "attribution", "prior", "baseline", "n", "change", "ci_low", "ci_high"),
+    *("p", "p_adjusted", "test", "tests", "verdict"),
 ]
 GROWS, SHRINKS = "grows", "shrinks"
 TREND_DEFINITIONS = {
@@ -76,13 +61,7 @@ class OptionSweep:
 
 @dataclass(frozen=True)
 class SweptTask(OptionSweep):
-    """A sweep along an option of a task, on one dataset with one architecture.
-
-    Attributes:
-        task: name of the task, without options.
-        dataset: name of the dataset.
-        architecture: spec of the architecture.
-    """
+    """A sweep along an option of a task, named without options, on one dataset."""
 
     task: str
     dataset: str
@@ -98,8 +77,8 @@ def swept_tasks(settings: Sequence[SettingKey], options: Mapping[str, Options]) 
     """Return the sweeps along every option of a task that has three values or more.
 
     Args:
-        settings: the settings, each once.
-        options: the options of every task, by its spec; settings of other tasks are passed over.
+        settings: the settings, each once; those of tasks without options are passed over.
+        options: the options of every task, by its spec.
     """
     groups: dict[SettingKey, list[str]] = {}
     for task, dataset, architecture in settings:
@@ -119,11 +98,10 @@ def sweeps(specs: Sequence[str], options: Mapping[str, Options]) -> Iterator[Opt
         specs: specs of one component, each once.
         options: the options by spec.
     """
-    varying = [
-        name
-        for name in options[specs[0]]
-        if len({str(options[spec].get(name)) for spec in specs}) > 1
-    ]
+    values_of = {
+        name: {str(options[spec].get(name)) for spec in specs} for name in options[specs[0]]
+    }
+    varying = [name for name, values in values_of.items() if len(values) > 1]
     for option in varying:
         held: dict[str, list[str]] = {}
         for spec in specs:
@@ -148,7 +126,7 @@ def trends(
     so a trend may be one of these datasets alone.
 
     Args:
-        all_pairs: the pairs of all settings, from :func:`paired_runs.paired_runs`.
+        all_pairs: the pairs of all settings.
         options: the options of every task, by its spec.
         claims: what was declared.
 
@@ -179,19 +157,19 @@ def _along(
 ) -> Iterator[list[PairedRuns]]:
     """Yield the pairs at every value, by metric and prior, where no value lacks them."""
     settings = [(spec, swept.dataset, swept.architecture) for _, spec in swept.points]
-    names = [key[1:] for key in by_place if key[0] == settings[0]]
-    for metric, prior in names:
-        along = [by_place.get((setting, metric, prior)) for setting in settings]
-        known = [pairs for pairs in along if pairs is not None]
-        if len(known) == len(settings):
-            yield known
+    for first, metric, prior in by_place:
+        keys = [(setting, metric, prior) for setting in settings]
+        if first == settings[0] and by_place.keys() >= set(keys):
+            yield [by_place[key] for key in keys]
 
 
 def _row(swept: SweptTask, along: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[str, Any]:
     first = along[0]
     seeds = sorted(set.intersection(*(set(pairs.seeds) for pairs in along)))
-    differences = np.array([_of_seeds(pairs, seeds) for pairs in along])
-    contrast = rank_contrast(differences)
+    places = [[pairs.seeds.index(seed) for seed in seeds] for pairs in along]
+    contrast = rank_contrast(
+        np.array([pairs.differences[place] for pairs, place in zip(along, places, strict=True)])
+    )
     if first.metric.of_pairs and len({pairs.seeds for pairs in along}) > 1:
         contrast = np.full(len(seeds), np.nan)  # pseudo-values are of all seeds or of none
     interval = NO_INTERVAL
@@ -202,16 +180,11 @@ def _row(swept: SweptTask, along: Sequence[PairedRuns], claims: DeclaredClaims) 
     exact = "exact" if len(contrast) <= EXACT_UP_TO else "Monte Carlo"
     change = float(contrast.mean()) if len(contrast) else float("nan")
     return {
-        "task": swept.task,
-        "dataset": swept.dataset,
-        "architecture": swept.architecture,
+        **dict(zip(SETTING_COLUMNS, (swept.task, swept.dataset, swept.architecture), strict=True)),
         "option": swept.option,
         "held": swept.held,
         "values": " ".join(f"{value:g}" for value, _ in swept.points),
-        "metric": first.metric.name,
-        "axis": first.metric.axis,
-        "attribution": first.attribution,
-        "prior": first.prior,
+        **first.columns,
         "baseline": claims.baseline,
         "n": len(seeds),
         "change": change,
@@ -221,11 +194,6 @@ def _row(swept: SweptTask, along: Sequence[PairedRuns], claims: DeclaredClaims) 
         "test": f"sign-flip of a line over ranks, {exact}" if np.isfinite(p) else "",
         "gain": first.sign * change,
     }
-
-
-def _of_seeds(pairs: PairedRuns, seeds: Sequence[int]) -> NDArray[np.float64]:
-    place = {seed: i for i, seed in enumerate(pairs.seeds)}
-    return pairs.differences[[place[seed] for seed in seeds]]
 
 
 def rank_contrast(differences: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -30,47 +30,18 @@ from priorbench.study.declared import CORRECTION, PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 
 from .paired_runs import PairedRuns
-from .within_dataset import judged_rows
+from .within_dataset import MARGIN_COLUMNS, judged_rows
 
+_MODEL_COLUMNS = (
+    *("mixed_effect", "mixed_low", "mixed_high", "p_mixed", "iqm_difference", "iqm_low"),
+    *("iqm_high", "improvement", "improvement_low", "improvement_high"),
+)
 ACROSS_COLUMNS = [
-    "metric",
-    "axis",
-    "attribution",
-    "prior",
-    "baseline",
-    "settings",
-    "datasets",
-    "runs",
-    "better_in",
-    "difference",
-    "ci_low",
-    "ci_high",
-    "interval",
-    "p",
-    "p_adjusted",
-    "test",
-    "family",
-    "correction",
-    "tests",
-    "p_noninferior",
-    "p_noninferior_adjusted",
-    "p_equivalent",
-    "p_equivalent_adjusted",
-    "margin_tests",
-    "verdict",
-    "p_wilcoxon",
-    "mixed_effect",
-    "mixed_low",
-    "mixed_high",
-    "p_mixed",
-    "iqm_difference",
-    "iqm_low",
-    "iqm_high",
-    "improvement",
-    "improvement_low",
-    "improvement_high",
+    *("metric", "axis", "attribution", "prior", "baseline"),
+    *("settings", "datasets", "runs", "better_in", "difference", "ci_low", "ci_high", "interval"),
+    *("p", "p_adjusted", "test", "family", "correction", "tests"),
+    *(*MARGIN_COLUMNS, "margin_tests", "verdict", "p_wilcoxon", *_MODEL_COLUMNS),
 ]
-_MODEL_COLUMNS = ACROSS_COLUMNS[ACROSS_COLUMNS.index("mixed_effect") :]
 _NAN = float("nan")
 
 
@@ -84,7 +55,7 @@ def compare_across(all_pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> p
     runs: seed by seed they are averaged first.
 
     Args:
-        all_pairs: the pairs of all settings, from :func:`paired_runs.paired_runs`.
+        all_pairs: the pairs of all settings.
         claims: what was declared.
 
     Returns:
@@ -110,10 +81,7 @@ def _row(settings: Sequence[PairedRuns], claims: DeclaredClaims) -> dict[str, An
     interval = blocked_interval(differences) if offered else NO_INTERVAL
     exact = "exact" if len(together) <= EXACT_UP_TO else "Monte Carlo"
     return {
-        "metric": first.metric.name,
-        "axis": first.metric.axis,
-        "attribution": first.attribution,
-        "prior": first.prior,
+        **first.columns,
         "baseline": claims.baseline,
         "settings": len(settings),
         "datasets": len(means),
@@ -145,26 +113,20 @@ def _independent(group: Sequence[PairedRuns]) -> list[PairedRuns]:
 
 def _mean_of(group: Sequence[PairedRuns]) -> PairedRuns:
     """Return the mean of several pairs, over the seeds that all of them have."""
-    first = group[0]
     if len(group) == 1:
-        return first
+        return group[0]
     seeds = sorted(set.intersection(*(set(pairs.seeds) for pairs in group)))
     places = [[pairs.seeds.index(seed) for seed in seeds] for pairs in group]
 
-    def mean(name: str) -> NDArray[np.float64]:
-        rows = [getattr(pairs, name)[place] for pairs, place in zip(group, places, strict=True)]
-        averaged: NDArray[np.float64] = np.mean(rows, axis=0)
-        return averaged
+    def shared(name: str) -> list[NDArray[np.float64]]:
+        return [getattr(pairs, name)[place] for pairs, place in zip(group, places, strict=True)]
 
-    failed = [pairs.both_failed[place] for pairs, place in zip(group, places, strict=True)]
     return replace(
-        first,
+        group[0],
         seeds=tuple(seeds),
         missing=tuple(sorted({seed for pairs in group for seed in pairs.missing})),
-        baseline=mean("baseline"),
-        values=mean("values"),
-        differences=mean("differences"),
-        both_failed=np.all(failed, axis=0),
+        both_failed=np.all(shared("both_failed"), axis=0),
+        **{name: np.mean(shared(name), axis=0) for name in ("baseline", "values", "differences")},
     )
 
 
@@ -202,18 +164,10 @@ def _models(group: Sequence[PairedRuns]) -> dict[str, float]:
     scores = [np.stack([pairs.baseline, pairs.values]) for pairs in group]
     mixed, middle = mixed_model(scores), interquartile_difference(scores)
     improvement = mean_improvement([group[0].sign * pairs for pairs in scores])
-    return {
-        "mixed_effect": mixed.effect,
-        "mixed_low": mixed.low,
-        "mixed_high": mixed.high,
-        "p_mixed": mixed.p,
-        "iqm_difference": middle.value,
-        "iqm_low": middle.interval.low,
-        "iqm_high": middle.interval.high,
-        "improvement": improvement.value,
-        "improvement_low": improvement.interval.low,
-        "improvement_high": improvement.interval.high,
-    }
+    values = [mixed.effect, mixed.low, mixed.high, mixed.p]
+    for statistic in (middle, improvement):
+        values += [statistic.value, statistic.interval.low, statistic.interval.high]
+    return dict(zip(_MODEL_COLUMNS, values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -227,7 +181,7 @@ class AxisRanking:
         metrics: primary metrics of the datasets.
         priors: specs, the baseline first.
         datasets: how many datasets have a value of every prior.
-        ranking: the priors' average ranks.
+        ranking: average ranks of the priors.
     """
 
     axis: str
@@ -243,9 +197,6 @@ def rank_axes(comparisons: pd.DataFrame) -> list[AxisRanking]:
     Settings of one dataset are averaged before they are ranked. A failed run counts as in the
     comparison of its prior with the baseline, a failed run of the baseline as the worst in any of
     these.
-
-    Args:
-        comparisons: a table with the columns of comparisons.csv.
     """
     primary = comparisons[comparisons["family"] == PRIMARY]
     rankings = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -74,6 +75,12 @@ class PairedRuns:
         return bool(self.both_failed.all())
 
     @property
+    def columns(self) -> dict[str, str]:
+        """What is compared, by its column in tables."""
+        names = {"metric": self.metric.name, "axis": self.metric.axis}
+        return names | {"attribution": self.attribution, "prior": self.prior}
+
+    @property
     def gain(self) -> NDArray[np.float64]:
         """(n,) differences, positive where the prior is better."""
         return self.sign * self.differences
@@ -96,29 +103,24 @@ def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> l
 
     Args:
         results: a table with the columns of results.csv; one row a trial, attribution and metric.
-        agreement: agreement of trials, for metrics of pairs of trials, whose values alone cannot
-            be tested; failed and collapsed trials agree with nothing.
+        agreement: agreement of trials, for metrics of pairs of trials.
         baseline: normalised spec of the prior to compare with.
     """
     all_pairs = []
     evaluated = results[results["stage"] == EVALUATE].reset_index(drop=True)
     floors = floors_of(results)
-    for (task, dataset, architecture, attribution, name), runs in _by_score(evaluated):
-        setting = (task, dataset, architecture)
-        score = _Score(setting, attribution, METRICS[name], floors.get((*setting, name)))
+    for score, runs in _by_score(evaluated):
+        floor = floors.get((*score[:3], score[4]))
         for prior in dict.fromkeys(runs.prior.tolist()):
             if prior != baseline:
-                pairs = _pairs(score, runs, (baseline, prior), evaluated, agreement)
+                arms = (baseline, prior)
+                pairs = _pairs(score, floor, runs, arms, table=evaluated, agreement=agreement)
                 all_pairs += [pairs] if pairs is not None else []
     return all_pairs
 
 
 def floors_of(results: pd.DataFrame) -> dict[tuple[str, ...], float]:
-    """Return the scores of chance by task, dataset, architecture and metric.
-
-    Args:
-        results: a table with the columns of results.csv.
-    """
+    """Return the scores of chance in results.csv, by task, dataset, architecture and metric."""
     key = [*SETTING_COLUMNS, "metric"]
     rows = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
     rows = rows.drop_duplicates(key)
@@ -126,29 +128,10 @@ def floors_of(results: pd.DataFrame) -> dict[tuple[str, ...], float]:
     return dict(zip(zip(*columns, strict=True), map(float, rows["value"]), strict=True))
 
 
-@dataclass(frozen=True)
-class _Score:
-    """One metric of one attribution in one setting, and its floor, if there is one."""
+class _Runs(NamedTuple):
+    """Rows of results.csv about one score, as (k,) arrays: tables of tables are slow."""
 
-    setting: SettingKey
-    attribution: str
-    metric: Metric
-    floor: float | None
-
-
-@dataclass(frozen=True)
-class _Runs:
-    """Rows of results.csv about one score, as arrays: tables of tables are slow.
-
-    Attributes:
-        place: (k,) rows of the table.
-        prior: (k,) specs.
-        seed: (k,) int64.
-        value: (k,) float64.
-        done: (k,) bool.
-    """
-
-    place: NDArray[np.int64]
+    row: NDArray[np.int64]
     prior: NDArray[np.object_]
     seed: NDArray[np.int64]
     value: NDArray[np.float64]
@@ -156,17 +139,8 @@ class _Runs:
 
     def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> _Runs:
         """Return some of the rows, by mask or by index."""
-        return _Runs(
-            self.place[chosen],
-            self.prior[chosen],
-            self.seed[chosen],
-            self.value[chosen],
-            self.done[chosen],
-        )
-
-    def places_by_seed(self) -> list[int]:
-        """Return the rows of the table, ordered by seed."""
-        return [int(row) for row in self.place[np.argsort(self.seed, kind="stable")]]
+        columns: Sequence[NDArray[Any]] = self
+        return _Runs(*(column[chosen] for column in columns))
 
 
 def _by_score(evaluated: pd.DataFrame) -> Iterator[tuple[tuple[str, ...], _Runs]]:
@@ -189,36 +163,40 @@ def _by_score(evaluated: pd.DataFrame) -> Iterator[tuple[tuple[str, ...], _Runs]
 
 
 def _pairs(
-    score: _Score,
+    score: Sequence[str],
+    floor: float | None,
     runs: _Runs,
     arms: tuple[str, str],
-    evaluated: pd.DataFrame,
+    *,
+    table: pd.DataFrame,
     agreement: Agreement,
 ) -> PairedRuns | None:
     """Pair two arms over the seeds that both have; None if there is none."""
-    metric = score.metric
-    both = runs.select((runs.prior == arms[0]) | (runs.prior == arms[1]))
+    task, dataset, architecture, attribution, name = score
+    metric = METRICS[name]
+    both = runs.select(np.isin(runs.prior, arms))
     failed = _failed(both.value, both.done, metric)
-    counted = _counted(both.value, failed, metric, score.floor)
-    by_arm = [_by_seed(both.seed, counted, both.prior == arm) for arm in arms]
-    seeds = [seed for seed in sorted(by_arm[0]) if seed in by_arm[1]]
+    counted = _counted(both.value, failed, metric, floor)
+    by_arm = []
+    for arm in arms:
+        there = (both.prior == arm) & ~np.isnan(counted)
+        by_arm.append(dict(zip(both.seed[there].tolist(), counted[there].tolist(), strict=True)))
+    seeds = sorted(set(by_arm[0]) & set(by_arm[1]))
     if not seeds:
         return None
     baseline, values = (np.array([of_seed[seed] for seed in seeds]) for of_seed in by_arm)
     differences = without_rounding(baseline, values)
     if metric.of_pairs:
-        order = [
-            row
-            for arm in arms
-            for row in both.select((both.prior == arm) & np.isin(both.seed, seeds)).places_by_seed()
-        ]
-        matrix = agreement(evaluated.iloc[order], metric, score.attribution)
-        baseline, values = _within_arms(matrix)
+        compared = both.select(np.isin(both.seed, seeds))
+        order = compared.row[np.lexsort((compared.seed, compared.prior != arms[0]))]
+        matrix = agreement(table.iloc[order], metric, attribution)
+        n = len(matrix) // 2
+        baseline, values = leave_one_out(matrix[:n, :n]), leave_one_out(matrix[n:, n:])
         differences = agreement_pseudo_values(matrix)
     ran = set(both.seed[~failed].tolist())
     return PairedRuns(
-        setting=score.setting,
-        attribution=score.attribution,
+        setting=(task, dataset, architecture),
+        attribution=attribution,
         metric=metric,
         prior=arms[1],
         seeds=tuple(seeds),
@@ -228,20 +206,6 @@ def _pairs(
         differences=differences,
         both_failed=np.array([seed not in ran for seed in seeds]),
     )
-
-
-def _by_seed(
-    seed: NDArray[np.int64], value: NDArray[np.float64], chosen: NDArray[np.bool_]
-) -> dict[int, float]:
-    """Return the values that are no NaN, by seed."""
-    there = chosen & ~np.isnan(value)
-    return dict(zip(seed[there].tolist(), value[there].tolist(), strict=True))
-
-
-def _within_arms(matrix: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
-    """Return (n,) the mean agreement of each run with the others of its arm, for both arms."""
-    n = len(matrix) // 2
-    return [leave_one_out(matrix[part, part]) for part in (slice(n), slice(n, None))]
 
 
 def counted_scores(rows: pd.DataFrame, metric: Metric, floor: float | None) -> pd.Series[float]:

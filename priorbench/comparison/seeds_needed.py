@@ -17,22 +17,10 @@ from .correction_families import Family
 from .paired_runs import PairedRuns
 from .within_dataset import POWER
 
-POWERS = (0.8, 0.95)
 DIFFERENCE, NONINFERIORITY = "difference", "non-inferiority"
 POWER_COLUMNS = [
-    *SETTING_COLUMNS,
-    "prior",
-    "claim",
-    "tests",
-    "pilot_seeds",
-    "correlation",
-    "spread",
-    "effect",
-    "seeds_80",
-    "seeds_95",
-    "cautious_80",
-    "cautious_95",
-    "visible",
+    *(*SETTING_COLUMNS, "prior", "claim", "tests", "pilot_seeds", "correlation"),
+    *("spread", "effect", "seeds_80", "seeds_95", "cautious_80", "cautious_95", "visible"),
 ]
 
 
@@ -70,13 +58,14 @@ def _rows(
     n = len(pairs.differences)
     if n < 2 or pairs.nothing_ran or np.isnan(pairs.differences).any():
         return
+    of_pairs, margin = pairs.metric.of_pairs, claims.margin(pairs.metric)
     size = abs(float(pairs.differences.mean())) if effect is None else abs(effect)
     kinds = [(DIFFERENCE, size, 2, family.tests, pairs.differences)]
-    margin = claims.margin(pairs.metric)
-    if margin is not None and not pairs.metric.of_pairs:
+    if margin is not None and not of_pairs:
         slack = pairs.gain + pairs.allowance(margin)
         size = float(margin.allowance(pairs.baseline).mean())
         kinds.append((NONINFERIORITY, size, 1, family.margin_tests, slack))
+    correlation = np.nan if of_pairs else pair_correlation(pairs.baseline, pairs.values)
     for name, target, sides, tests, values in kinds:
         for count in dict.fromkeys((1, max(tests, 1))):
             yield {
@@ -85,21 +74,15 @@ def _rows(
                 "claim": name,
                 "tests": count,
                 "pilot_seeds": n,
-                "correlation": _correlation(pairs),
+                "correlation": correlation,
                 **_seeds(target, float(values.std(ddof=1)), n, ClaimKind(sides=sides, tests=count)),
             }
-
-
-def _correlation(pairs: PairedRuns) -> float:
-    if pairs.metric.of_pairs:
-        return float("nan")
-    return pair_correlation(pairs.baseline, pairs.values)
 
 
 def _seeds(effect: float, spread: float, n: int, claim: ClaimKind) -> dict[str, Any]:
     row: dict[str, Any] = {"spread": spread, "effect": effect}
     for name, scale in (("seeds", spread), ("cautious", cautious_spread(spread, n))):
-        for power in POWERS:
+        for power in (0.8, 0.95):
             ratio = effect / scale if scale > 0 else np.inf
             row[f"{name}_{100 * power:.0f}"] = needed_runs(ratio, power, claim)
     row["visible"] = smallest_effect(n, POWER, claim) * spread

@@ -8,8 +8,8 @@ priors optimise.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -93,12 +93,7 @@ class PrimaryResult:
 
 @dataclass(frozen=True)
 class FailureCount:
-    """How many trials of a prior did not end well.
-
-    Attributes:
-        failed: number of trials that failed or collapsed.
-        trials: number of all trials.
-    """
+    """How many trials of a prior failed or collapsed, and how many it has."""
 
     failed: int = 0
     trials: int = 0
@@ -153,44 +148,24 @@ class PriorStanding:
         return COSTLESS if safe else OPEN
 
 
-def standings_in_setting(
-    comparisons: pd.DataFrame, failures: Mapping[str, FailureCount]
+def standings_of(
+    table: pd.DataFrame, comparisons: pd.DataFrame, failures: Mapping[str, FailureCount]
 ) -> tuple[PriorStanding, ...]:
-    """Return the standings of all priors in one setting.
+    """Return the standings of all priors, in one setting or over all of them.
 
     Args:
-        comparisons: rows of comparisons.csv of the setting.
+        table: rows of comparisons.csv of the setting, or of across.csv.
+        comparisons: rows of comparisons.csv, for prices: their mean over settings.
         failures: number of failed trials by prior; none where left out.
     """
-    return _standings(comparisons, _result_in_setting, comparisons, failures)
-
-
-def standings_across(
-    across: pd.DataFrame, comparisons: pd.DataFrame, failures: Mapping[str, FailureCount]
-) -> tuple[PriorStanding, ...]:
-    """Return the standings of all priors over all settings together.
-
-    Args:
-        across: rows of across.csv.
-        comparisons: rows of comparisons.csv of the same run, for prices: their mean over settings.
-        failures: number of failed trials by prior; none where left out.
-    """
-    return _standings(across, _result_across, comparisons, failures)
-
-
-def _standings(
-    table: pd.DataFrame,
-    result_of: Callable[[Mapping[str, Any]], PrimaryResult],
-    comparisons: pd.DataFrame,
-    failures: Mapping[str, FailureCount],
-) -> tuple[PriorStanding, ...]:
     results: dict[str, list[PrimaryResult]] = {str(p): [] for p in table["prior"].unique()}
     for row in primary_rows(table).to_dict("records"):
-        results[str(row["prior"])].append(result_of({str(key): row[key] for key in row}))
-    prices = _mean_prices(comparisons)
+        results[str(row["prior"])].append(_result(row))
+    priced = comparisons[comparisons["metric"] == _PRICE]
+    prices = priced["mean_prior"].astype(float).groupby(priced["prior"].astype(str)).mean()
     return tuple(
         PriorStanding(
-            prior, tuple(own), prices.get(prior, _NAN), failures.get(prior, FailureCount())
+            prior, tuple(own), float(prices.get(prior, _NAN)), failures.get(prior, FailureCount())
         )
         for prior, own in results.items()
     )
@@ -210,44 +185,24 @@ def _counts(name: str) -> bool:
     return metric.higher_is_better is not None and not metric.optimised_for
 
 
-def _mean_prices(comparisons: pd.DataFrame) -> dict[str, float]:
-    rows = comparisons[comparisons["metric"] == _PRICE]
-    means = rows["mean_prior"].astype(float).groupby(rows["prior"].astype(str)).mean()
-    return {str(prior): float(mean) for prior, mean in means.items()}
-
-
-def _result_in_setting(row: Mapping[str, Any]) -> PrimaryResult:
-    """Return the result of a row of comparisons.csv, with what is known about its power."""
-    return replace(
-        _result(row, int(row["n"])),
-        margin=float(row["margin"]),
-        spread=float(row["spread"]),
-        detectable=float(row["detectable"]),
-    )
-
-
-def _result_across(row: Mapping[str, Any]) -> PrimaryResult:
-    """Return the result of a row of across.csv, without a margin: settings may differ in it."""
-    return _result(row, int(row["runs"]))
-
-
-def _result(row: Mapping[str, Any], n: int) -> PrimaryResult:
+def _result(row: Mapping[Hashable, Any]) -> PrimaryResult:
+    """Return the result of a row; across.csv has no margin: settings may differ in it."""
     margins = [float(row[f"p_{kind}_adjusted"]) for kind in ("noninferior", "equivalent")]
+    counts = [0 if pd.isna(row[name]) else int(row[name]) for name in ("tests", "margin_tests")]
     return PrimaryResult(
         prior=str(row["prior"]),
         axis=str(row["axis"]),
         metric=str(row["metric"]),
         verdict=str(row["verdict"]),
-        n=n,
+        n=int(row["n"] if "n" in row else row["runs"]),
         difference=float(row["difference"]),
         low=float(row["ci_low"]),
         high=float(row["ci_high"]),
         p=float(row["p_adjusted"]),
+        margin=float(row.get("margin", _NAN)),
         p_margin=min((p for p in margins if math.isfinite(p)), default=_NAN),
-        tests=_count(row["tests"]),
-        margin_tests=_count(row["margin_tests"]),
+        spread=float(row.get("spread", _NAN)),
+        detectable=float(row.get("detectable", _NAN)),
+        tests=counts[0],
+        margin_tests=counts[1],
     )
-
-
-def _count(value: Any) -> int:
-    return 0 if pd.isna(value) else int(value)

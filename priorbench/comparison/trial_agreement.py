@@ -17,8 +17,6 @@ Agreement = Callable[[pd.DataFrame, Metric, str], NDArray[np.float64]]
 """(k, k) agreement of the k trials in a table with columns prior and seed, in its order, by a
 metric on one attribution"""
 
-_CACHED_TRIALS = 64
-
 
 def agreement_of(
     results: pd.DataFrame,
@@ -35,7 +33,7 @@ def agreement_of(
         motifs_of: gives the motifs that were discovered, likewise.
     """
     done = set(results.loc[results["status"] == DONE, "trial"])
-    cached_attribution = lru_cache(maxsize=_CACHED_TRIALS)(attribution_of)
+    cached_attribution = lru_cache(maxsize=64)(attribution_of)
 
     def agreement(trials: pd.DataFrame, metric: Metric, spec: str) -> NDArray[np.float64]:
         ids = [trial if trial in done else None for trial in trials["trial"]]

@@ -22,49 +22,21 @@ from .paired_runs import PairedRuns, paired_runs
 from .trial_agreement import Agreement
 
 DIFFERENCE_COLUMNS = (
-    "n",
-    "mean_baseline",
-    "mean_prior",
-    "difference",
-    "ci_low",
-    "ci_high",
-    "effect_size",
-    "p",
-    "p_adjusted",
-    "test",
-    "verdict",
+    *("n", "mean_baseline", "mean_prior", "difference", "ci_low", "ci_high", "effect_size"),
+    *("p", "p_adjusted", "test", "verdict"),
 )
 """what every table says of two arms"""
+MARGIN_COLUMNS = (
+    *("p_noninferior", "p_noninferior_adjusted"),
+    *("p_equivalent", "p_equivalent_adjusted"),
+)
 COMPARISON_COLUMNS = [
-    *SETTING_COLUMNS,
-    "prior",
-    "baseline",
-    "attribution",
-    "metric",
-    "axis",
+    *(*SETTING_COLUMNS, "prior", "baseline", "attribution", "metric", "axis"),
     *DIFFERENCE_COLUMNS,
-    "family",
-    "correction",
-    "tests",
-    "smallest_p",
-    "interval",
-    "margin",
-    "margin_tests",
-    "p_noninferior",
-    "p_noninferior_adjusted",
-    "p_equivalent",
-    "p_equivalent_adjusted",
-    "p_t",
-    "p_wilcoxon",
-    "cliffs_delta",
-    "improvement",
-    "improvement_low",
-    "improvement_high",
-    "correlation",
-    "spread",
-    "detectable",
-    "missing",
-    "both_failed",
+    *("family", "correction", "tests", "smallest_p", "interval", "margin", "margin_tests"),
+    *MARGIN_COLUMNS,
+    *("p_t", "p_wilcoxon", "cliffs_delta", "improvement", "improvement_low", "improvement_high"),
+    *("correlation", "spread", "detectable", "missing", "both_failed"),
 ]
 _NAN = float("nan")
 _NO_INTERVAL = {
@@ -78,10 +50,7 @@ POWER = 0.8
 def compare(results: pd.DataFrame, agreement: Agreement, claims: DeclaredClaims) -> pd.DataFrame:
     """Compare every prior with the baseline: one row per setting, prior, attribution and metric.
 
-    Args:
-        results: a table with the columns of results.csv.
-        agreement: agreement of trials, for metrics of pairs of trials.
-        claims: what was declared: primary metrics, margins, the baseline.
+    Arguments and table are those of :func:`paired_runs` and :func:`compare_pairs`.
     """
     return compare_pairs(paired_runs(results, agreement, claims.baseline), claims)
 
@@ -99,54 +68,46 @@ def compare_pairs(all_pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> pd
     rows = [_row(pairs, claims) for pairs in all_pairs]
     families: dict[tuple[Any, ...], list[int]] = {}
     for i, pairs in enumerate(all_pairs):
-        if pairs.metric.higher_is_better is not None:
+        if rows[i]["family"]:
             families.setdefault((pairs.setting, rows[i]["family"]), []).append(i)
     for (_, name), members in families.items():
         signs = [all_pairs[i].sign for i in members]
         judged = judged_rows([rows[i] for i in members], signs, CORRECTION[name])
         for i, row in zip(members, judged, strict=True):
-            rows[i] = row | {"detectable": _detectable(row)}
+            rows[i] = row
+            if name == PRIMARY and np.isfinite(row["spread"]):
+                effect = smallest_effect(int(row["n"]), POWER, ClaimKind(tests=row["tests"]))
+                row["detectable"] = effect * float(row["spread"])
     table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
     return table.astype({"tests": "Int64", "margin_tests": "Int64"})
 
 
 def _row(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, Any]:
-    metric = pairs.metric
+    metric, family = pairs.metric, ""
+    if metric.higher_is_better is not None:
+        family = claims.family(pairs.setting[0], pairs.attribution, metric)
+    if metric.of_pairs:
+        difference = compared_agreement(pairs.differences, (pairs.baseline, pairs.values))
+    else:
+        difference = paired_difference(pairs.baseline, pairs.values)
     several = len(pairs.differences) > 1 and not pairs.nothing_ran
-    row = {
+    return {
         **dict(zip(SETTING_COLUMNS, pairs.setting, strict=True)),
-        "prior": pairs.prior,
+        **pairs.columns,
         "baseline": claims.baseline,
-        "attribution": pairs.attribution,
-        "metric": metric.name,
-        "axis": metric.axis,
-        **_describe(pairs),
+        **vars(difference),
+        # that all runs failed says nothing about how far apart they would be
+        **(_NO_INTERVAL if pairs.nothing_ran else {}),
         **_margin_tests(pairs, claims),
         "p_adjusted": _NAN,
         "verdict": "",
-        "family": "",
-        "correction": "",
+        "family": family,
+        "correction": CORRECTION.get(family, ""),
         "spread": float(pairs.differences.std(ddof=1)) if several else _NAN,
+        "detectable": _NAN,
         "missing": " ".join(map(str, pairs.missing)),
         "both_failed": int(pairs.both_failed.sum()),
     }
-    if metric.higher_is_better is not None:
-        family = claims.family(pairs.setting[0], pairs.attribution, metric)
-        row |= {"family": family, "correction": CORRECTION[family]}
-    return row
-
-
-def _describe(pairs: PairedRuns) -> dict[str, Any]:
-    """Return difference, interval, effect sizes and tests of one comparison, before correction.
-
-    Where both arms failed on every seed there is no interval: that all are equally bad says nothing
-    about how far apart they would be.
-    """
-    if pairs.metric.of_pairs:
-        cells = vars(compared_agreement(pairs.differences, (pairs.baseline, pairs.values)))
-    else:
-        cells = vars(paired_difference(pairs.baseline, pairs.values))
-    return cells | _NO_INTERVAL if pairs.nothing_ran else cells
 
 
 def _margin_tests(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, float]:
@@ -176,22 +137,10 @@ def judged_rows(
         signs: 1 where a higher value is better, else -1; one a row.
         correction: a name of ``statistics.CORRECTIONS``.
     """
+    margins = ("p_noninferior", "p_equivalent")
     evidence = [
-        Evidence(
-            sign * row["difference"],
-            row["p"],
-            row.get("p_noninferior", _NAN),
-            row.get("p_equivalent", _NAN),
-        )
+        Evidence(sign * row["difference"], row["p"], *(row.get(name, _NAN) for name in margins))
         for row, sign in zip(rows, signs, strict=True)
     ]
     judgements = judge(evidence, correction)
     return [row | vars(judgement) for row, judgement in zip(rows, judgements, strict=True)]
-
-
-def _detectable(row: dict[str, Any]) -> float:
-    """Return the difference that so many runs show four times in five, in a primary family."""
-    if row["family"] != PRIMARY or not np.isfinite(row["spread"]):
-        return _NAN
-    effect = smallest_effect(int(row["n"]), POWER, ClaimKind(tests=row["tests"]))
-    return effect * float(row["spread"])

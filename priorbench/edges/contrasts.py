@@ -31,7 +31,6 @@ class Contrast:
         score: score of a sequence that is compared: ``localisation``, ``mass`` or ``opposite``.
         first: kind of sequences, ``edge`` or ``both``.
         second: kind of sequences that is subtracted, ``centre`` or ``both-middle``; "" for none.
-        higher_is_better: whether a larger difference is good for the first kind.
         summary: one line.
     """
 
@@ -39,58 +38,38 @@ class Contrast:
     score: str
     first: str
     second: str
-    higher_is_better: bool
     summary: str
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger difference is good for the first kind."""
+        return self.score != "opposite"
 
 
 CONTRASTS = (
     Contrast(
-        "edge-alone",
-        "localisation",
-        "edge",
-        "",
-        True,
+        *("edge-alone", "localisation", "edge", ""),
         "average precision of |attribution| against a motif at an end; nothing is subtracted",
     ),
     Contrast(
-        "edge-localisation",
-        "localisation",
-        "edge",
-        "centre",
-        True,
+        *("edge-localisation", "localisation", "edge", "centre"),
         "average precision of |attribution| against the motif: at an end minus in the middle",
     ),
     Contrast(
-        "edge-mass",
-        "mass",
-        "edge",
-        "centre",
-        True,
+        *("edge-mass", "mass", "edge", "centre"),
         "share of |attribution| on the motif: at an end minus in the middle",
     ),
     Contrast(
-        "opposite-end",
-        "opposite",
-        "edge",
-        "centre",
-        False,
+        *("opposite-end", "opposite", "edge", "centre"),
         f"share of |attribution| in the outermost {NEAR} bp, where there is no motif: across from "
         "one at the other end minus far from one in the middle",
     ),
     Contrast(
-        "pair-localisation",
-        "localisation",
-        "both",
-        "both-middle",
-        True,
+        *("pair-localisation", "localisation", "both", "both-middle"),
         "average precision against two motifs: at both ends minus both in the middle",
     ),
     Contrast(
-        "pair-mass",
-        "mass",
-        "both",
-        "both-middle",
-        True,
+        *("pair-mass", "mass", "both", "both-middle"),
         "share of |attribution| on two motifs: at both ends minus both in the middle",
     ),
 )
@@ -104,11 +83,7 @@ def sequence_scores(
     ``localisation`` is the average precision of |a| against motif positions, ``mass`` the share of
     sum |a| on them, neutral positions left out of both. ``opposite`` is the share of sum |a| at the
     outermost NEAR positions of the end across, or of either end, per end, where the motif is in
-    the centre. An attribution of zero has the shares that chance gives.
-
-    Args:
-        attribution: (M, L) attributions.
-        sequences: the same M sequences.
+    the centre. An (M, L) attribution of zero has the shares that chance gives.
     """
     size = np.abs(attribution.astype(np.float64))
     size[~size.any(axis=1)] = 1
@@ -125,12 +100,7 @@ def sequence_scores(
 def contrasts_of(
     scores: Mapping[str, NDArray[np.float64]], sequences: PlacedSequences
 ) -> dict[str, float]:
-    """Return the value of every contrast that has sequences of both kinds.
-
-    Args:
-        scores: what :func:`sequence_scores` returns.
-        sequences: the sequences that were scored.
-    """
+    """Return the value of every contrast that has sequences of both kinds, by its name."""
     values = {}
     for contrast in CONTRASTS:
         kinds = [sequences.kinds[kind] for kind in (contrast.first, contrast.second) if kind]
@@ -189,16 +159,15 @@ def background_curve(
     all positions are motifs.
     """
     rows = sequences.kinds["centre"]
-    size = np.abs(attribution[rows].astype(np.float64))
     outside = ~sequences.relevant[rows]
-    total = np.where(outside, size, 0).sum(axis=1, keepdims=True)
-    share = np.where(outside, size, 0) / np.where(total > 0, total, 1)
+    size = np.where(outside, np.abs(attribution[rows].astype(np.float64)), 0)
+    total = size.sum(axis=1, keepdims=True)
+    share = size / np.where(total > 0, total, 1)
     half = size.shape[1] // 2
     sums = share[:, :half] + share[:, ::-1][:, :half]
     counted = outside[:, :half].astype(float) + outside[:, ::-1][:, :half]
     with np.errstate(invalid="ignore"):
-        mean: NDArray[np.float64] = sums.sum(axis=0) / np.where(
-            counted.any(axis=0), counted.sum(axis=0), np.nan
-        )
+        places = np.where(counted.any(axis=0), counted.sum(axis=0), np.nan)
+        mean: NDArray[np.float64] = sums.sum(axis=0) / places
     overall = sums.sum() / counted.sum() if counted.any() else np.nan
     return mean / (overall or 1.0)

@@ -37,9 +37,6 @@ SHORTEST = 4 * WIDTH
 NEAR = WIDTH // 2
 """gaps up to which two motifs count as meeting, and the outermost positions, in bp"""
 _FAINT = 0.01
-_DRAWS = 128
-_LEVELS = 21
-_PLACES = 16
 _EVERY = 200
 _ROWS = 256
 
@@ -160,10 +157,7 @@ def motif_shape() -> NDArray[np.float64]:
 
 def penalties(prior: Prior, tracks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the (k,) penalty of (k, L) attributions."""
-    parts = [
-        _penalty(prior, torch.from_numpy(tracks[first : first + _ROWS])).detach()
-        for first in range(0, len(tracks), _ROWS)
-    ]
+    parts = [_penalty(prior, rows).detach() for rows in torch.from_numpy(tracks).split(_ROWS)]
     values: NDArray[np.float64] = torch.cat(parts).double().numpy()
     return values
 
@@ -198,12 +192,8 @@ def check_length(length: int) -> None:
 def penalty_effects(prior: Prior, length: int) -> PenaltyEffects:
     """Return values of a prior's penalty in windows of ``length`` bp.
 
-    Args:
-        prior: a prior that has a penalty on attributions.
-        length: length of the window in bp, at least SHORTEST.
-
     Raises:
-        UserError: if the window is too short.
+        UserError: if the window is shorter than SHORTEST.
     """
     check_length(length)
     start = _spread(length - WIDTH)
@@ -217,7 +207,7 @@ def penalty_effects(prior: Prior, length: int) -> PenaltyEffects:
     alone += penalties(prior, _with_motifs(length, second)) / 2
     middle = penalties(prior, _with_motifs(length, np.array([(length - WIDTH) // 2])))
     far = gap + WIDTH >= length // 4
-    level = np.linspace(0, 1, _LEVELS)
+    level = np.linspace(0, 1, 21)
     rise = np.linspace(-1, 1, length)
     there_and_back = np.concatenate([rise[::2], rise[1::2][::-1]])
     return PenaltyEffects(
@@ -237,17 +227,16 @@ def penalty_effects(prior: Prior, length: int) -> PenaltyEffects:
 
 
 def gradient_effects(prior: Prior, length: int) -> GradientEffects:
-    """Return pushes of a prior's penalty; arguments and errors are those of penalty_effects."""
+    """Return pushes of a prior's penalty; raise UserError like :func:`penalty_effects`."""
     check_length(length)
     noise = pushes(prior, _noise(length))
-    half = length // 2
     last = length - WIDTH
-    middle = np.linspace(last / 4, 3 * last / 4, _PLACES).round().astype(np.int64)
+    middle = np.linspace(last / 4, 3 * last / 4, 16).round().astype(np.int64)
     motifs = pushes(prior, _FAINT + _with_motifs(length, np.array([0, *middle])))
     # the lowest value is above 0, where |a| has a derivative
     ramp = pushes(prior, np.linspace(_FAINT, 2, length)[None])[0]
     return GradientEffects(
-        distance=np.arange(half),
+        distance=np.arange(length // 2),
         noise_push=_folded(noise.mean(axis=0)),
         noise_size=_folded(np.abs(noise).mean(axis=0)),
         ramp_push=ramp,
@@ -261,10 +250,9 @@ def _spread(last: int) -> NDArray[np.int64]:
     every = np.arange(last + 1)
     if last < _EVERY:
         return every
-    near = SHORTEST
     between = np.linspace(0, last, _EVERY).round().astype(np.int64)
-    middle = [last // 2]
-    return np.unique(np.concatenate([every[:near], between, middle, every[-near:]]))
+    near = every[:SHORTEST], every[-SHORTEST:]
+    return np.unique(np.concatenate([*near, between, [last // 2]]))
 
 
 def _with_motifs(length: int, *starts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -277,7 +265,7 @@ def _with_motifs(length: int, *starts: NDArray[np.int64]) -> NDArray[np.float64]
 
 
 def _noise(length: int) -> NDArray[np.float64]:
-    return np.random.default_rng(0).standard_normal((_DRAWS, length))
+    return np.random.default_rng(0).standard_normal((128, length))
 
 
 def _folded(track: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -290,11 +278,7 @@ def _folded(track: NDArray[np.float64]) -> NDArray[np.float64]:
 def effects_of(
     priors: Sequence[tuple[str, Prior]], length: int
 ) -> dict[str, tuple[PenaltyEffects, GradientEffects]]:
-    """Return both kinds of effects by prior.
-
-    Args:
-        priors: names and priors.
-        length: length of the window in bp.
+    """Return both kinds of effects, by name of the prior, in windows of ``length`` bp.
 
     Raises:
         UserError: if the window is too short, or a prior has no penalty on attributions.

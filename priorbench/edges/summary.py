@@ -59,12 +59,7 @@ class EdgeConclusion:
 
 
 def conclusions(effects: Effects, trained: Sequence[TrainedEdges]) -> list[EdgeConclusion]:
-    """Return a conclusion for every prior of which several boundaries were examined.
-
-    Args:
-        effects: effects of the penalties, by prior.
-        trained: what trained models do; may be empty.
-    """
+    """Return a conclusion for every prior of which several boundaries were examined."""
     groups: dict[str, list[str]] = {}
     for spec in effects:
         groups.setdefault(without_boundary(spec), []).append(spec)
@@ -82,17 +77,11 @@ def _conclusion(
     rows = table[(table["baseline"] == default) & table["prior"].isin(specs)]
     own, shared = _against_baseline(default, specs, table)
     seeds = int(rows["n"].max()) if len(rows) else 0
-    called = {
-        verdict: [
-            (str(row["prior"]), str(row["contrast"]))
-            for _, row in rows.iterrows()
-            if row["verdict"] == verdict
-        ]
-        for verdict in ("better", "worse")
-    }
+    called: dict[str, list[tuple[str, str]]] = {"better": [], "worse": []}
+    for prior, contrast, verdict in rows[["prior", "contrast", "verdict"]].to_numpy():
+        called.get(verdict, []).append((str(prior), str(contrast)))
     size = {spec: effects[spec][0].largest for spec in specs}
-    left = [spec for spec in specs if spec not in {prior for prior, _ in called["worse"]}]
-    arms = rows["prior"].nunique() if len(rows) else 0
+    left = [spec for spec in specs if spec not in dict(called["worse"])]
     return EdgeConclusion(
         default=default,
         boundaries=specs,
@@ -100,7 +89,7 @@ def _conclusion(
         notable=size[default] >= NOTABLE,
         tests=len(rows),
         seeds=seeds,
-        reachable=seeds > 1 and arms * smallest_p(seeds) <= ALPHA,
+        reachable=seeds > 1 and rows["prior"].nunique() * smallest_p(seeds) <= ALPHA,
         better=called["better"],
         worse=called["worse"],
         advised=min(left, key=size.__getitem__),
@@ -149,13 +138,10 @@ def curve_tables(effects: Effects) -> dict[str, pd.DataFrame]:
         columns: dict[str, dict[str, Any]] = {
             "position": {"start": penalty.start, "penalty": penalty.lone},
             "pairs": {
-                "gap": penalty.gap,
-                "inside": penalty.inside,
-                "across": penalty.across,
-                "gain_inside": penalty.gain_inside,
-                "gain_across": penalty.gain_across,
+                name: getattr(penalty, name)
+                for name in ("gap", "inside", "across", "gain_inside", "gain_across")
             },
-            "ramp": {"level": penalty.level, "ramp": penalty.ramp, "tent": penalty.tent},
+            "ramp": {name: getattr(penalty, name) for name in ("level", "ramp", "tent")},
             "noise": {
                 "distance": gradient.distance,
                 "push": gradient.noise_push,
@@ -175,12 +161,10 @@ def curve_tables(effects: Effects) -> dict[str, pd.DataFrame]:
 
 def trained_table(trained: Sequence[TrainedEdges]) -> pd.DataFrame:
     """Return the tests of every setting, one below the other."""
+    if not trained:
+        return pd.DataFrame(columns=[*TABLE_COLUMNS, *SETTING_COLUMNS])
     tables = [
-        setting.table.assign(
-            task=setting.task, dataset=setting.dataset, architecture=setting.architecture
-        )
+        setting.table.assign(**{name: getattr(setting, name) for name in SETTING_COLUMNS})
         for setting in trained
     ]
-    if not tables:
-        return pd.DataFrame(columns=[*TABLE_COLUMNS, *SETTING_COLUMNS])
     return pd.concat(tables, ignore_index=True)

@@ -19,8 +19,6 @@ from priorbench.study.study import BASELINE
 
 from .contrasts import CONTRASTS
 
-_NO_CONTRAST = 0.0
-"""the contrast of a random attribution, which is the same at all places"""
 TABLE_COLUMNS = ("contrast", "prior", "baseline", "failed", *DIFFERENCE_COLUMNS)
 
 
@@ -46,12 +44,13 @@ def edge_table(values: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.Dat
                 values[contrast.name].to_numpy(dtype=float),
                 values["failed"].to_numpy(dtype=bool),
                 higher_is_better=contrast.higher_is_better,
-                floor=_NO_CONTRAST,
+                floor=0.0,  # a random attribution is the same at all places
             )
-            wide = values.assign(value=counted).pivot_table(
-                index="seed", columns="prior", values="value"
+            table = values.assign(value=counted)
+            wide, failed = (
+                table.pivot_table(index="seed", columns="prior", values=name)
+                for name in ("value", "failed")
             )
-            failed = values.pivot_table(index="seed", columns="prior", values="failed")
             for baseline in dict.fromkeys(base for _, base in pairs):
                 arms = [prior for prior, base in pairs if base == baseline]
                 family = list(_differences(wide, failed, arms, baseline))
@@ -65,9 +64,7 @@ def _differences(
     wide: pd.DataFrame, failed: pd.DataFrame, arms: Sequence[str], baseline: str
 ) -> Iterator[dict[str, Any]]:
     for prior in arms:
-        if not {prior, baseline} <= set(wide.columns):
-            continue
-        pairs = wide[[baseline, prior]].dropna()
+        pairs = wide.reindex(columns=[baseline, prior]).dropna()
         if len(pairs):
             base, own = (pairs[arm].to_numpy(dtype=float) for arm in (baseline, prior))
             lost = failed.loc[pairs.index, [baseline, prior]].sum().sum()

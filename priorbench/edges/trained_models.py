@@ -7,7 +7,7 @@ conclusion.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ class TrainedEdges:
         priors: specs, the baseline first.
         seeds: number of seeds.
         values: one row per trial: prior, seed, failed, and the value of every contrast.
-        table: what :func:`edge_table` returns.
+        table: the tests, from :func:`edge_table`.
         curves: mean :class:`DistanceCurve` by prior, over the seeds that ended well; without the
             priors of which none did.
         background: (L // 2,) mean of :func:`background_curve` by prior, over the same seeds.
@@ -113,11 +113,5 @@ def _examine(
 
 
 def _mean_curve(curves: Sequence[DistanceCurve]) -> DistanceCurve:
-    first = curves[0]
-    return DistanceCurve(
-        first.low,
-        first.high,
-        first.count,
-        np.mean([curve.localisation for curve in curves], axis=0),
-        np.mean([curve.mass for curve in curves], axis=0),
-    )
+    means = {name: [getattr(curve, name) for curve in curves] for name in ("localisation", "mass")}
+    return replace(curves[0], **{name: np.mean(of, axis=0) for name, of in means.items()})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 from priorbench.components import registry, specs
 from priorbench.components.prior import Prior
@@ -14,52 +13,34 @@ from priorbench.study.trial import Trial
 def group_trials(trials: Sequence[Trial], most: int) -> list[list[Trial]]:
     """Group trials that differ in their seed, weight and options of the prior only.
 
-    A group that is too large is split into parts of almost equal size. Groups come in the order of
-    their first trials.
-
-    Args:
-        trials: the trials to be trained.
-        most: how many may train at once.
+    A group of more than ``most`` is split into parts of almost equal size. Groups come in the order
+    of their first trials.
     """
     if most == 1:
         return [[trial] for trial in trials]
-    forms = {spec: prior_form(spec) for spec in {trial.prior for trial in trials}}
+    names = {spec: shared_names(spec) for spec in {trial.prior for trial in trials}}
     groups: dict[Hashable, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault(ensemble_key(trial, forms[trial.prior]), []).append(trial)
+        groups.setdefault(ensemble_key(trial, names[trial.prior]), []).append(trial)
     return [part for group in groups.values() for part in _split(group, most)]
 
 
-@dataclass(frozen=True)
-class PriorForm:
-    """What of a prior decides which networks can train at once with its own.
+def shared_names(spec: str) -> tuple[str, ...] | None:
+    """Return the names of the priors that a prior is composed of; None if it changes the network.
 
-    Attributes:
-        names: names of the priors that it is composed of.
-        adapts: whether it changes the network, so that another weight makes another network.
+    Another weight then makes another network, which cannot train at once with its own.
     """
-
-    names: tuple[str, ...]
-    adapts: bool
-
-
-def prior_form(spec: str) -> PriorForm:
-    """Return the form of the prior with this spec."""
     prior: Prior = registry.build("prior", spec)
     names = tuple(specs.split_spec(text)[0] for text, _ in specs.split_composition(spec))
-    return PriorForm(names, prior.overrides("adapt"))
+    return None if prior.overrides("adapt") else names
 
 
-def ensemble_key(trial: Trial, form: PriorForm) -> Hashable:
-    """Return what trials that train at once must have in common."""
+def ensemble_key(trial: Trial, names: tuple[str, ...] | None) -> Hashable:
+    """Return what trials that train at once must have in common; names are the shared ones."""
     return (
-        trial.setting,
-        trial.stage,
-        trial.scale,
-        trial.train_attribution,
-        trial.device,
-        trial.precision,
-        (trial.prior, trial.weight) if form.adapts else form.names,
+        *(trial.setting, trial.stage, trial.scale),
+        *(trial.train_attribution, trial.device, trial.precision),
+        names or (trial.prior, trial.weight),
     )
 
 

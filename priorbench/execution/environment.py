@@ -10,16 +10,8 @@ import sys
 from typing import Any
 
 PACKAGES = (
-    "priorbench",
-    "torch",
-    "numpy",
-    "scipy",
-    "pandas",
-    "scikit-learn",
-    "statsmodels",
-    "joblib",
-    "tangermeme",
-    "memelite",
+    *("priorbench", "torch", "numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "joblib"),
+    *("tangermeme", "memelite"),
 )
 
 
@@ -38,9 +30,8 @@ def environment(device: str, workers: int) -> dict[str, Any]:
         "threads_per_worker": 1,
     }
     if device == "cuda":
-        facts["gpus"] = [
-            torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())
-        ]
+        gpus = range(torch.cuda.device_count())
+        facts["gpus"] = [torch.cuda.get_device_name(index) for index in gpus]
     return facts
 
 

@@ -22,7 +22,7 @@ from priorbench.training.ensemble.trainer import CommonTraining
 from priorbench.training.schedules import schedule_of
 
 from .devices import claim_device
-from .ensemble_groups import ensemble_key, prior_form
+from .ensemble_groups import ensemble_key, shared_names
 from .job import Job, TrialParts
 from .process_state import prepare_process
 from .run_trial import (
@@ -96,7 +96,7 @@ def _train_in_halves(jobs: Sequence[Job]) -> str:
 
 
 def _key(job: Job) -> Hashable:
-    return ensemble_key(job.trial, prior_form(job.trial.prior))
+    return ensemble_key(job.trial, shared_names(job.trial.prior))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -80,32 +80,22 @@ def split_finished(group: Group) -> tuple[list[TrialOutcome], Group]:
 
 def _is_finished(job: Job) -> bool:
     record = RunDirectory(job.run).record(job.trial.id)
-    return (
-        record is not None
-        and record["status"] != FAILED
-        and not needs_scoring(record, job.measurements)
-    )
+    if record is None or record["status"] == FAILED:
+        return False
+    return not needs_scoring(record, job.measurements)
 
 
 def give_up(job: Job, reason: str, traceback: str = "") -> TrialOutcome:
     """Record the failure of a trial whose workers died, unless one of them finished it.
 
-    Args:
-        job: the job that is not tried again.
-        reason: why.
-        traceback: what the engine knows of the death, or "".
+    The traceback is what the engine knows of the death, or "".
     """
     if _is_finished(job):
         return outcome_of(job)
     if job.score_only:
         return _unscored(job, reason)
     with RunDirectory(job.run).new_trial(job.trial.id) as folder:
-        record = {
-            "trial": job.trial.id,
-            **dataclasses.asdict(job.trial),
-            "status": FAILED,
-            "reason": reason,
-            "traceback": traceback,
-        }
+        record = {"trial": job.trial.id, **dataclasses.asdict(job.trial)}
+        record |= {"status": FAILED, "reason": reason, "traceback": traceback}
         write_json(folder / "record.json", record)
     return TrialOutcome(job.trial.id, FAILED, reason)

@@ -70,15 +70,7 @@ def refuse_changed_code(trial: Trial) -> None:
 def evaluate(
     parts: TrialParts, trained: Fit, folder: Path, device: torch.device, price: TrainingPrice
 ) -> dict[str, Any]:
-    """Store a trained model, measure it, and return what its record says of both.
-
-    Args:
-        parts: what the trial is made of.
-        trained: what came of its training.
-        folder: where the model and the arrays are written.
-        device: where the model is.
-        price: what its training cost.
-    """
+    """Write a trained model and its arrays to a folder, and return what its record says of it."""
     names = [text for text, _ in specs.split_composition(parts.job.trial.prior)]
     record: dict[str, Any] = {
         "parts": [
@@ -102,21 +94,14 @@ def evaluate(
     measured = measure(model, parts.job.measurements)
     write_arrays(folder / "arrays.npz", measured.arrays)
     reason = trained.divergence or measured.reason
-    return {
-        **record,
-        "status": COLLAPSED if reason else DONE,
-        "reason": reason,
-        **measured.as_record(),
-    }
+    status = COLLAPSED if reason else DONE
+    return {**record, "status": status, "reason": reason, **measured.as_record()}
 
 
 def failure_record(error: BaseException) -> dict[str, Any]:
     """Return what the record of a failed trial says; call it while the error is handled."""
-    return {
-        "status": FAILED,
-        "reason": in_one_line(error),
-        "traceback": traceback.format_exc(),
-    }
+    text = traceback.format_exc()
+    return {"status": FAILED, "reason": in_one_line(error), "traceback": text}
 
 
 def in_one_line(error: BaseException) -> str:
@@ -125,14 +110,7 @@ def in_one_line(error: BaseException) -> str:
 
 
 def write_record(job: Job, folder: Path, record: Mapping[str, Any], seconds: float) -> None:
-    """Write the record.json of a trial that has ended.
-
-    Args:
-        job: the trial's job.
-        folder: the folder that is being filled.
-        record: what came of the trial.
-        seconds: wall time that it took.
-    """
+    """Write what came of a trial, which took so many seconds of wall time, to its record.json."""
     finished = {
         "trial": job.trial.id,
         **dataclasses.asdict(job.trial),

@@ -25,27 +25,19 @@ from .process_state import set_torch
 
 
 def needs_scoring(record: Mapping[str, Any], measurements: Measurements) -> bool:
-    """Return whether a trained trial lacks a score, or has one by other code than the present.
-
-    Args:
-        record: record.json of the trial.
-        measurements: what there should be.
-    """
-    if not record.get("metrics"):
+    """Return whether a trained trial lacks a score, or has one by other code than the present."""
+    metrics, specs = record.get("metrics"), measurements.attributions
+    if not metrics:
         return False
-    return (
+    if (
         record.get("scored_by") != scoring.metrics_digest()
         or record.get("probed_by") != scoring.probes_digest()
-        or not set(measurements.attributions) <= set(record["metrics"])
-        or (measurements.discovery and not _is_discovered(record, measurements))
-    )
-
-
-def _is_discovered(record: Mapping[str, Any], measurements: Measurements) -> bool:
+        or not set(specs) <= set(metrics)
+    ):
+        return True
     current = record.get("discovered_by") == scoring.discovery_digest()
-    return current and all(
-        "motifs-found" in record["metrics"][spec] for spec in measurements.attributions
-    )
+    discovered = current and all("motifs-found" in metrics[spec] for spec in specs)
+    return measurements.discovery and not discovered
 
 
 def score_again(job: Job) -> None:
@@ -82,7 +74,5 @@ def score_again(job: Job) -> None:
     write_arrays(folder / "arrays.npz", measured.arrays)
     reason = record.get("divergence", "") or measured.reason
     status = COLLAPSED if reason else DONE
-    write_json(
-        folder / "record.json",
-        {**record, "status": status, "reason": reason, **measured.as_record()},
-    )
+    record |= {"status": status, "reason": reason, **measured.as_record()}
+    write_json(folder / "record.json", record)

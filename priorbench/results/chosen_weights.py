@@ -52,9 +52,8 @@ def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
         run: the run directory that holds their records.
 
     Returns:
-        a table with TUNING_COLUMNS, one row per setting, prior and weight; the fields of
-        :class:`tuning_rule.AssessedWeight` are explained there. Settings are in the plan's order,
-        priors in the study's, weights ascending; ``none`` has one row.
+        a table with TUNING_COLUMNS, one row per setting, prior and weight. Settings are in the
+        plan's order, priors in the study's, weights ascending; ``none`` has one row.
     """
     study, rows = plan.study, []
     weights = cast("Mapping[str, Mapping[str, float]]", study.weights)
@@ -113,11 +112,11 @@ class _TuningTrials:
         by_seed = {trial.seed: validation_loss(self.records[trial.id]) for trial in arm}
         losses = np.array([by_seed.get(seed, math.inf) for seed in self.seeds])
         score = math.nan
-        if np.isfinite(losses).all():
-            if criterion == LOCALISATION:
-                score = float(np.mean([self._localisation(trial) for trial in arm]))
-            elif criterion == STABILITY:
-                score = self._stability(arm)
+        if np.isfinite(losses).all() and criterion == LOCALISATION:
+            score = float(np.mean([self._localisation(trial) for trial in arm]))
+        elif np.isfinite(losses).all() and criterion == STABILITY:
+            tracks = [trial_attribution(self.run, trial.id, self.spec) for trial in arm]
+            score = float(leave_one_out(METRICS[STABILITY].function(tracks)).mean())
         return TriedWeight(weight, losses, score)
 
     def _localisation(self, trial: Trial) -> float:
@@ -125,28 +124,16 @@ class _TuningTrials:
         value = scores.get(LOCALISATION)
         return math.nan if value is None else float(value)
 
-    def _stability(self, trials: Sequence[Trial]) -> float:
-        tracks = [trial_attribution(self.run, trial.id, self.spec) for trial in trials]
-        return float(leave_one_out(METRICS[STABILITY].function(tracks)).mean())
-
 
 def validation_loss(record: Mapping[str, Any]) -> float:
-    """Return the validation prediction loss of the epoch that was kept; infinite after a failure.
-
-    Args:
-        record: contents of the trial's record.json.
-    """
+    """Return the validation prediction loss of a record's best epoch; infinite after a failure."""
     if record.get("status") != DONE:
         return math.inf
     return float(record["history"][record["best_epoch"]]["validation_loss"])
 
 
 def chosen_weights(table: pd.DataFrame) -> dict[tuple[SettingKey, str], float]:
-    """Return the chosen weight by setting and prior.
-
-    Args:
-        table: what :func:`choose_weights` returns.
-    """
+    """Return the chosen weight by setting and prior, from a table of tuning."""
     chosen = table[table["chosen"]]
     columns = (chosen[name] for name in (*SETTING_COLUMNS, "prior", "weight"))
     return {
@@ -156,11 +143,7 @@ def chosen_weights(table: pd.DataFrame) -> dict[tuple[SettingKey, str], float]:
 
 
 def choice_lines(table: pd.DataFrame) -> list[str]:
-    """Return a line for every weight that was chosen, for the terminal.
-
-    Args:
-        table: what :func:`choose_weights` returns.
-    """
+    """Return a line for the terminal about every weight chosen in a table of tuning."""
     chosen = table[table["chosen"] & (table["prior"] != BASELINE)]
     return [
         f"{row['task']}/{row['dataset']} {row['architecture']}: {row['prior']} "

@@ -39,18 +39,8 @@ from .tables import as_csv
 Row = tuple[Any, ...]
 """cells in the order of RESULT_COLUMNS"""
 RESULT_COLUMNS = [
-    "trial",
-    "stage",
-    "status",
-    *SETTING_COLUMNS,
-    "prior",
-    "weight",
-    "seed",
-    "attribution",
-    "metric",
-    "axis",
-    "value",
-    "higher_is_better",
+    *("trial", "stage", "status", *SETTING_COLUMNS, "prior", "weight", "seed"),
+    *("attribution", "metric", "axis", "value", "higher_is_better"),
 ]
 
 
@@ -75,16 +65,13 @@ def write_results(plan: Plan, run: RunDirectory) -> Counter[str]:
     write_text(run.root / "results.csv", as_csv(results))
     write_text(run.root / "comparisons.csv", as_csv(compare_pairs(pairs, claims)))
     options = {spec: task_options(spec) for spec in dict.fromkeys(tasks.values())}
-    further = {
-        "across.csv": compare_across(pairs, claims),
-        "trends.csv": trends(pairs, options, claims),
-    }
-    for name, table in further.items():
+    across, swept = compare_across(pairs, claims), trends(pairs, options, claims)
+    for name, table in (("across.csv", across), ("trends.csv", swept)):
         if table.empty:
             (run.root / name).unlink(missing_ok=True)
         else:
             write_text(run.root / name, as_csv(table))
-    return scores.statuses()
+    return Counter(map(str, scores.status.values()))
 
 
 def _results_table(plan: Plan, scores: _Scores) -> pd.DataFrame:
@@ -117,8 +104,10 @@ class _Scores:
         for arm in _grouped(plan.trials, lambda trial: trial.arm):
             for spec in plan.study.attributions:
                 self._add_agreement([trial for trial in arm if spec in self.values[trial.id]], spec)
-        for trial, baseline in _with_baseline(plan.trials):
-            costs, reference = self.costs[trial.id], self.costs[baseline.id]
+        baselines = {(t.setting, t.stage, t.seed): t for t in plan.trials if t.prior == BASELINE}
+        for trial in plan.trials:
+            baseline = baselines.get((trial.setting, trial.stage, trial.seed))
+            costs, reference = self.costs[trial.id], baseline and self.costs[baseline.id]
             if costs and reference:
                 own = self.values[trial.id].setdefault("", {})
                 own |= scoring.score_against(costs, reference)
@@ -141,25 +130,15 @@ class _Scores:
         for trial, scores in zip(trials, scoring.score_seeds(tracks), strict=True):
             self.values[trial.id][spec] |= scores
         if trials and self.plan.measurements(trials[0]).discovery:
-            sets = [
-                trial_motifs(self.run, trial.id, spec, trial.task) or NOTHING_FOUND
-                for trial in trials
-            ]
+            motifs = (trial_motifs(self.run, trial.id, spec, trial.task) for trial in trials)
+            sets = [found or NOTHING_FOUND for found in motifs]
             for trial, scores in zip(trials, scoring.score_motif_sets(sets), strict=True):
                 self.values[trial.id][spec] |= scores
-
-    def statuses(self) -> Counter[str]:
-        """Count the trials by status."""
-        return Counter(map(str, self.status.values()))
 
     def metric_names(
         self, trials: Sequence[Trial], spec: str, references: Mapping[str, Mapping[str, float]]
     ) -> set[str]:
-        """Return the metrics of an attribution that the trials of a setting can have.
-
-        These are the metrics that some finished trial has; where none finished, those that chance
-        has.
-        """
+        """Return the metrics that some finished trial has; where none finished, those of chance."""
         finished = [trial for trial in trials if self.status[trial.id] == DONE]
         names = {
             name
@@ -202,15 +181,7 @@ def _grouped(
     return groups.values()
 
 
-def _with_baseline(trials: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
-    """Return every trial with that of the baseline at the same seed, where there is one."""
-    baselines = {(t.setting, t.stage, t.seed): t for t in trials if t.prior == BASELINE}
-    pairs = [(trial, baselines.get((trial.setting, trial.stage, trial.seed))) for trial in trials]
-    return [(trial, baseline) for trial, baseline in pairs if baseline is not None]
-
-
 def _score_cells(metric: Metric, value: float) -> Row:
-    """Return the last cells of a row."""
     return (metric.name, metric.axis, value, metric.higher_is_better)
 
 

@@ -32,7 +32,7 @@ from priorbench.study.trial import EVALUATE
 
 from .chosen_weights import no_tuning, read_tuning
 from .stored_trials import trial_motifs
-from .tables import read_optional_table, read_table
+from .tables import read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +74,7 @@ class Run:
         return {self.root.name: self}
 
     def runs_of(self, setting: Sequence[str]) -> Sequence[str]:
-        """Return the labels of the runs whose trials a setting holds; none where there is one run.
-
-        Args:
-            setting: task, dataset, architecture.
-        """
+        """Return the labels of the runs with trials of a setting; none where there is one run."""
         return ()
 
     @property
@@ -98,31 +94,23 @@ class Run:
             trial: id of the trial.
             attribution: spec of an attribution that was scored; the main one if left out.
         """
-        record = self.records[trial]
         path = self.root / "trials" / trial / "arrays.npz"
         if not path.exists():
             return None
-        dataset = self._dataset(record)
-        stored = read_arrays(path)
+        record, stored = self.records[trial], read_arrays(path)
         spec = attribution or self.attributions[0]
         if spec not in attributions_in(stored):
             return None
-        return unpack(stored, spec, dataset, record.get("costs", {}))
-
-    def _dataset(self, record: Mapping[str, Any]) -> Dataset:
-        """Return the dataset that a trial was scored on."""
         key, scored = f"{record['task']}/{record['dataset']}", SCORED_ON[record["stage"]]
         dataset = self.datasets[key]
-        if dataset.scored == scored:
-            return dataset
-        return load_dataset(self.root / self.environment["datasets"][key], scored)
+        if dataset.scored != scored:
+            dataset = load_dataset(self.root / self.environment["datasets"][key], scored)
+        return unpack(stored, spec, dataset, record.get("costs", {}))
 
     def motifs(self, trial: str, attribution: str = "") -> MotifSet | None:
         """Return the motifs in a trial's attributions, or None if nobody has looked for them.
 
-        Args:
-            trial: id of the trial.
-            attribution: spec of an attribution that was scored; the main one if left out.
+        Arguments are those of :meth:`arrays`.
         """
         if not (self.root / "trials" / trial / "arrays.npz").exists():
             return None
@@ -155,9 +143,8 @@ def load_run(root: Path) -> Run:
             )
     environment = json.loads((root / "environment.json").read_text(encoding="utf-8"))
     results = read_table(root / "results.csv").astype({"seed": "Int64"})
-    run = RunDirectory(root)
     ids = planned_trials(root)
-    records = {i: record for i, record in run.records(ids) if record is not None}
+    records = {i: record for i, record in RunDirectory(root).records(ids) if record is not None}
     scored = set(results.loc[results["stage"] == EVALUATE, "trial"])
     if not scored <= set(records):
         raise UserError(f"{root}: results.csv is older than the trials; run the command again")
@@ -178,8 +165,8 @@ def load_run(root: Path) -> Run:
         records,
         {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
         read_tuning(root),
-        read_optional_table(root / "across.csv", ACROSS_COLUMNS),
-        read_optional_table(root / "trends.csv", TREND_COLUMNS),
+        read_table(root / "across.csv", ACROSS_COLUMNS),
+        read_table(root / "trends.csv", TREND_COLUMNS),
     )
 
 

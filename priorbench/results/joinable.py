@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from priorbench.errors import UserError
@@ -21,52 +21,37 @@ APART, _RENEW = "report the two apart", "`priorbench score` brings both up to da
 
 
 def check_joinable(runs: Mapping[str, Run]) -> None:
-    """Raise UserError for the first thing that runs do not agree on and must.
-
-    Args:
-        runs: the runs by label.
-    """
-    facts = _SharedFacts()
+    """Raise UserError for the first thing that runs, named by label, do not agree on and must."""
+    first: dict[str, tuple[Any, str]] = {}
     for label, run in runs.items():
-        for key in _DECLARED:
-            facts.add(key, run.study[key], label)
-        facts.add("the attribution that primary metrics are read from", run.attributions[0], label)
-        if run.study["tune"]:
-            facts.add("tuning_rule", run.study["tuning_rule"], label)
-        for task, declared in run.study["primary"].items():
-            facts.add(f"primary of task {task}", declared, label)
-        for key, dataset in run.datasets.items():
-            facts.add(f"the digest of the data {key}", dataset.digest, label)
-        for trial, record in run.records.items():
-            _add_trial(facts, trial, record, label)
+        for fact, value, remedy in _facts(run):
+            before, other = first.setdefault(fact, (value, label))
+            if before != value:
+                raise UserError(
+                    f"{other} and {label} cannot be joined: {fact} is {before!r} in {other} and "
+                    f"{value!r} in {label}; {remedy}"
+                )
 
 
-class _SharedFacts:
-    """Facts that runs must share, with the run that each was first seen in."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, tuple[Any, str]] = {}
-
-    def add(self, fact: str, value: Any, label: str, remedy: str = APART) -> None:
-        """Raise UserError if a run seen before has another value of a fact."""
-        before, other = self._values.setdefault(fact, (value, label))
-        if before != value:
-            raise UserError(
-                f"{other} and {label} cannot be joined: {fact} is {before!r} in {other} and "
-                f"{value!r} in {label}; {remedy}"
-            )
-
-
-def _add_trial(facts: _SharedFacts, trial: str, record: Mapping[str, Any], label: str) -> None:
-    arm = " · ".join(str(record[key]) for key in (*SETTING_COLUMNS, "prior"))
-    if record["stage"] == EVALUATE:
-        facts.add(f"the weight of {arm}", record["weight"], label)
-    for key in _TRAINED:
-        if key in record:
-            facts.add(f"{key} of {arm}", record[key], label)
-    if record["status"] == DONE:
-        for key in _SCORED:
+def _facts(run: Run) -> Iterator[tuple[str, Any, str]]:
+    """Yield what runs must share: the name of each fact, its value, and what a user can do."""
+    for key in _DECLARED:
+        yield key, run.study[key], APART
+    yield "the attribution that primary metrics are read from", run.attributions[0], APART
+    if run.study["tune"]:
+        yield "tuning_rule", run.study["tuning_rule"], APART
+    for task, declared in run.study["primary"].items():
+        yield f"primary of task {task}", declared, APART
+    for key, dataset in run.datasets.items():
+        yield f"the digest of the data {key}", dataset.digest, APART
+    for trial, record in run.records.items():
+        arm = " · ".join(str(record[key]) for key in (*SETTING_COLUMNS, "prior"))
+        if record["stage"] == EVALUATE:
+            yield f"the weight of {arm}", record["weight"], APART
+        alike = dict.fromkeys(_TRAINED, APART)
+        alike |= dict.fromkeys(_SCORED if record["status"] == DONE else (), _RENEW)
+        for key, remedy in alike.items():
             if key in record:
-                facts.add(f"{key} of {arm}", record[key], label, _RENEW)
-    if record["stage"] == EVALUATE:
-        facts.add(f"the trial of {arm} with seed {record['seed']}", trial, label)
+                yield f"{key} of {arm}", record[key], remedy
+        if record["stage"] == EVALUATE:
+            yield f"the trial of {arm} with seed {record['seed']}", trial, APART

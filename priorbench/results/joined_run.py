@@ -25,7 +25,7 @@ from priorbench.evaluation.scoring import score_seeds
 from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import MotifSet
 from priorbench.study.declared import claims_of
-from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS, SettingKey
+from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS
 
 from .chosen_weights import no_tuning
 from .collect import RESULT_COLUMNS
@@ -52,15 +52,14 @@ class JoinedRun(Run):
 
     def runs_of(self, setting: Sequence[str]) -> tuple[str, ...]:
         """Return the labels of the runs whose trials a setting holds."""
-        return self._runs_of.get(tuple(setting), ())
+        held = zip(self.labels, self._settings, strict=True)
+        return tuple(label for label, settings in held if tuple(setting) in settings)
 
     @cached_property
-    def _runs_of(self) -> Mapping[tuple[str, ...], tuple[str, ...]]:
-        labels: dict[tuple[str, ...], list[str]] = {}
-        for label, run in self.parts.items():
-            for setting in _settings(run):
-                labels.setdefault(setting, []).append(label)
-        return {setting: tuple(own) for setting, own in labels.items()}
+    def _settings(self) -> Sequence[set[tuple[str, ...]]]:
+        """The settings of each run's evaluation trials."""
+        tables = [run.results[run.results["stage"] == EVALUATE] for run in self.runs]
+        return [set(table[SETTING_COLUMNS].astype(str).itertuples(index=False)) for table in tables]
 
     @cached_property
     def shared(self) -> int:
@@ -81,10 +80,7 @@ class JoinedRun(Run):
 
 
 def join(runs: Sequence[Run]) -> Run:
-    """Join runs to one; return a single run as it is.
-
-    Args:
-        runs: one run or more, from :func:`finished_run.load_run`.
+    """Join one run or more to one; return a single run as it is.
 
     Raises:
         UserError: if two runs do not agree; it names them, what they differ in, and both values.
@@ -141,17 +137,6 @@ def _union(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return union
 
 
-def _settings(run: Run) -> list[SettingKey]:
-    """Return the settings of a run's evaluation trials."""
-    rows = run.results[run.results["stage"] == EVALUATE]
-    return [
-        (str(task), str(dataset), str(architecture))
-        for task, dataset, architecture in rows[SETTING_COLUMNS]
-        .drop_duplicates()
-        .itertuples(index=False)
-    ]
-
-
 def _study(runs: Sequence[Run]) -> dict[str, Any]:
     """Return what sections read of a study; lists are those of all runs."""
     study = dict(runs[0].study)
@@ -178,10 +163,10 @@ def _tuning(runs: Sequence[Run]) -> pd.DataFrame:
     tables = [run.tuning for run in runs if not run.tuning.empty]
     if not tables:
         return no_tuning()
+    arm = [*SETTING_COLUMNS, "prior"]
     table = pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
-    twice = table[table.duplicated([*SETTING_COLUMNS, "prior", "weight"])]
-    for _, row in twice.iterrows():
-        where = " · ".join(str(row[key]) for key in (*SETTING_COLUMNS, "prior"))
+    for row in table.loc[table.duplicated([*arm, "weight"]), arm].astype(str).to_numpy():
+        where = " · ".join(row)
         raise UserError(f"runs cannot be joined: {where} was tuned twice, in other ways; {APART}")
     return table
 
@@ -218,35 +203,28 @@ def _with_common_scores(table: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFram
 def _with_agreement(joined: JoinedRun) -> pd.DataFrame:
     """Return the results with the agreement of seeds anew, where seeds of several runs meet."""
     table = joined.results
+    of_arm = table["metric"].map(lambda name: METRICS[name].of_arm)
+    renewed, rows = pd.Series(False, index=table.index), []
     evaluated = table[table["stage"] == EVALUATE]
-    renewed = table["metric"].map(lambda name: METRICS[name].of_arm) & (table["stage"] == EVALUATE)
-    pooled, rows = pd.Series(False, index=table.index), []
     for key, arm in evaluated.groupby([*SETTING_COLUMNS, "prior"], sort=False):
-        setting, prior = tuple(map(str, key[:-1])), str(key[-1])
-        if _pooled(joined, setting, prior):
+        if _pooled(joined, tuple(map(str, key))):
             trials = arm.drop_duplicates("trial")
-            pooled |= table.index.isin(arm.index)
+            renewed |= of_arm & table.index.isin(arm.index)
             for spec in joined.attributions:
                 rows += _agreement_rows(joined, trials, spec)
-    kept = table[~(renewed & pooled)]
-    return pd.concat([kept, pd.DataFrame(rows, columns=RESULT_COLUMNS)], ignore_index=True).astype(
-        {"seed": "Int64"}
-    )
+    parts = [table[~renewed], pd.DataFrame(rows, columns=RESULT_COLUMNS)]
+    return pd.concat(parts, ignore_index=True).astype({"seed": "Int64"})
 
 
-def _pooled(joined: JoinedRun, setting: Sequence[str], prior: str) -> bool:
-    """Return whether an arm has other trials in one run than in another."""
-    arms = {
-        frozenset(
-            trial
-            for trial, record in run.records.items()
-            if record["stage"] == EVALUATE
-            and record["prior"] == prior
-            and tuple(record[key] for key in SETTING_COLUMNS) == tuple(setting)
-        )
-        for run in joined.runs
-    }
-    return len(arms - {frozenset()}) > 1
+def _pooled(joined: JoinedRun, arm: tuple[str, ...]) -> bool:
+    """Return whether an arm, a setting and a prior, has other trials in one run than in another."""
+    trials: dict[int, set[str]] = {}
+    for number, run in enumerate(joined.runs):
+        for trial, record in run.records.items():
+            key = tuple(record[name] for name in (*SETTING_COLUMNS, "prior"))
+            if record["stage"] == EVALUATE and key == arm:
+                trials.setdefault(number, set()).add(trial)
+    return len(set(map(frozenset, trials.values()))) > 1
 
 
 def _agreement_rows(joined: JoinedRun, trials: pd.DataFrame, spec: str) -> list[dict[str, Any]]:
@@ -257,8 +235,7 @@ def _agreement_rows(joined: JoinedRun, trials: pd.DataFrame, spec: str) -> list[
         if (arrays := joined.arrays(trial, spec)) is not None
     }
     scores = dict(zip(tracks, score_seeds(list(tracks.values())), strict=True))
-    measured = joined.results["stage"] == EVALUATE
-    known = set(joined.results.loc[measured, "metric"])
+    known = set(joined.results.loc[joined.results["stage"] == EVALUATE, "metric"])
     every = [metric for metric in METRICS.values() if metric.scope == "seeds"]
     # runs of one seed have none of them
     names = [metric for metric in every if metric.name in known] or every

@@ -13,24 +13,14 @@ from priorbench.run_directory import RunDirectory
 
 
 def trial_attribution(run: RunDirectory, trial: str, spec: str) -> NDArray[np.float32]:
-    """Return the (M, L) attributions of a trial that has stored them.
-
-    Args:
-        run: the run directory.
-        trial: id of the trial.
-        spec: spec of the attribution.
-    """
+    """Return the (M, L) attributions, by their spec, of a trial that has stored them."""
     return stored_attribution(read_arrays(run.trial(trial) / "arrays.npz"), spec)
 
 
 def trial_motifs(run: RunDirectory, trial: str, spec: str, task: str) -> MotifSet | None:
-    """Return the motifs in the attributions of a trial, or None if nobody has looked for them.
+    """Return the motifs in attributions of a trial, or None if nobody has looked for them.
 
-    Args:
-        run: the run directory.
-        trial: id of the trial.
-        spec: spec of the attribution.
-        task: spec of the trial's task, which says whether both strands count.
+    The trial's task, a spec, says whether both strands count.
     """
     stored = read_arrays(run.trial(trial) / "arrays.npz")
     return unpack_motifs(stored, spec, both_strands=registry.build("task", task).reverse_complement)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pandas as pd
@@ -10,13 +9,16 @@ import pandas as pd
 
 def as_csv(table: pd.DataFrame) -> str:
     """Return a table as text, numbers to the last bit."""
-    buffer = io.StringIO()
-    table.to_csv(buffer, index=False, lineterminator="\n")
-    return buffer.getvalue()
+    return table.to_csv(index=False, lineterminator="\n")
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read one of a run's tables; columns of words have "" where a cell is empty."""
+def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read one of a run's tables; columns of words have "" where a cell is empty.
+
+    Where columns are named, a missing file is a table of these without rows.
+    """
+    if columns is not None and not path.is_file():
+        return pd.DataFrame(columns=columns)
     # only an empty cell is missing: "none" is a prior, and so may "NA" be
     words = ["attribution", "verdict", "family", "correction", "interval", "missing", "held"]
     kinds = dict.fromkeys(["trial", *words], str)
@@ -24,8 +26,3 @@ def read_table(path: Path) -> pd.DataFrame:
     for column in set(words) & set(table):
         table[column] = table[column].fillna("").astype(str)
     return table
-
-
-def read_optional_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read a table that not every run has; without the file, one without rows."""
-    return read_table(path) if path.is_file() else pd.DataFrame(columns=columns)
