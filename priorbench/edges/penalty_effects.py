@@ -157,7 +157,9 @@ def motif_shape() -> NDArray[np.float64]:
 
 def penalties(prior: Prior, tracks: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the (k,) penalty of (k, L) attributions."""
-    parts = [_penalty(prior, rows).detach() for rows in torch.from_numpy(tracks).split(_ROWS)]
+    parts = [
+        _penalty(prior, rows).detach() for rows in torch.split(torch.from_numpy(tracks), _ROWS)
+    ]
     values: NDArray[np.float64] = torch.cat(parts).double().numpy()
     return values
 
