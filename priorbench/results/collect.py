@@ -131,7 +131,7 @@ class _Scores:
             self.values[trial.id][spec] |= scores
         if trials and self.plan.measurements(trials[0]).discovery:
             motifs = (trial_motifs(self.run, trial.id, spec, trial.task) for trial in trials)
-            sets = [found or NOTHING_FOUND for found in motifs]
+            sets = [motif_set or NOTHING_FOUND for motif_set in motifs]
             for trial, scores in zip(trials, scoring.score_motif_sets(sets), strict=True):
                 self.values[trial.id][spec] |= scores
 
