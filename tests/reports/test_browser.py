@@ -60,11 +60,11 @@ def ask(page: Path, folder: Path, script: str, *options: str):
   document.body.appendChild(pre);
 }});
 </script>"""
-    asked = folder / "asked.html"
-    asked.write_text(text.replace("</body>", f"{hook}</body>"))
-    found = TOLD.search(browse(asked, "--virtual-time-budget=60000", *options).stdout)
-    assert found, "the script did not end"
-    return json.loads(base64.b64decode(html.unescape(found[1])))
+    hooked = folder / "asked.html"
+    hooked.write_text(text.replace("</body>", f"{hook}</body>"))
+    match = TOLD.search(browse(hooked, "--virtual-time-budget=60000", *options).stdout)
+    assert match, "the script did not end"
+    return json.loads(base64.b64decode(html.unescape(match[1])))
 
 
 def console(log: str) -> list[str]:
@@ -104,9 +104,9 @@ class Proxy:
 
 @pytest.fixture
 def proxy():
-    found = Proxy()
-    yield found
-    found.close()
+    served = Proxy()
+    yield served
+    served.close()
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +142,9 @@ class TestQuiet:
         evil = tmp_path / "evil.html"
         hook = "<script>document.title = 'taken'</script>"
         evil.write_text(page.read_text().replace("</article>", f"{hook}</article>"))
-        found = browse(evil, "--enable-logging=stderr")
-        assert "<title>taken" not in found.stdout
-        assert any("Content Security Policy" in line for line in console(found.stderr))
+        result = browse(evil, "--enable-logging=stderr")
+        assert "<title>taken" not in result.stdout
+        assert any("Content Security Policy" in line for line in console(result.stderr))
 
 
 SORT = """
@@ -179,11 +179,11 @@ class TestTables:
     def test_stand_without_scripts(self, page, tmp_path):
         refused = tmp_path / "refused.html"
         refused.write_text(page.read_text().replace('"use strict";', '"use strict"; '))
-        found = browse(refused, "--enable-logging=stderr")
-        assert any("Content Security Policy" in line for line in console(found.stderr))
+        result = browse(refused, "--enable-logging=stderr")
+        assert any("Content Security Policy" in line for line in console(result.stderr))
         assert '<button type="button">' in browse(page).stdout
-        assert "<button" not in found.stdout
-        assert found.stdout.count("<tr>") == page.read_text().count("<tr>")
+        assert "<button" not in result.stdout
+        assert result.stdout.count("<tr>") == page.read_text().count("<tr>")
 
 
 COPY = """
@@ -199,8 +199,8 @@ COPY = """
 
 class TestCopy:
     def test_the_methods_are_copied_as_text(self, page, tmp_path):
-        (text,), told, buttons = ask(page, tmp_path, COPY)
-        assert (told, buttons) == ("Copied", 1)
+        (text,), message, buttons = ask(page, tmp_path, COPY)
+        assert (message, buttons) == ("Copied", 1)
         assert text.startswith("Design. 3 priors were compared")
         assert "\n\nStatistics. The unit of every test" in text
         assert "References" in text
@@ -235,9 +235,9 @@ IMAGES = """
 
 
 def test_images_are_not_blank(page, tmp_path):
-    found = ask(page, tmp_path, IMAGES)
-    assert len(found) == page.read_text().count("<svg")
-    for image in found:
+    images = ask(page, tmp_path, IMAGES)
+    assert len(images) == page.read_text().count("<svg")
+    for image in images:
         assert image["share"] > 0.005, image
         assert min(image["width"], image["height"]) > 50, image
 

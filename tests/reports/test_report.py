@@ -124,8 +124,8 @@ class TestPage:
 
     def test_has_every_section_in_order(self, hostile, hostile_page):
         run = load_run(hostile)
-        found = [registry.load("report", name)() for name in registry.components("report")]
-        shown = sorted((s for s in found if s.render(run)), key=lambda s: s.position)
+        sections = [registry.load("report", name)() for name in registry.components("report")]
+        shown = sorted((s for s in sections if s.render(run)), key=lambda s: s.position)
         titles = [section.title for section in shown]
         assert {"What was compared", "Comparison", "Paired seeds", "Failures", "Methods"} <= set(
             titles
@@ -257,7 +257,7 @@ class TestStatistics:
         text = check(report(tmp_path, root))
         assert "dataset, architecture) of the difference to none" in text
         assert "2 of 2 3 settings, 9 pairs" in text
-        assert "so few cannot tell any two apart" in text
+        assert "so few cannot distinguish any two priors" in text
 
     def test_files_of_an_earlier_version_are_refused(self, tmp_path):
         root = make_run(tmp_path / "r", ("none", "tv"), (0, 1))
@@ -301,7 +301,7 @@ class TestFront:
 
     def test_tuning_and_evaluation_are_told_apart(self, tmp_path):
         text = check(report(tmp_path, self.run(tmp_path, {0.1: (0.9, 0.3), 1: (0.8, 0.5)})))
-        assert "The two are of different data and not to be compared" in text
+        assert "The two are scored on different data and cannot be compared" in text
 
     def test_nothing_to_trade_is_left_out(self, tmp_path):
         root = make_run(tmp_path / "r", ("none", "tv"), (0, 1), truth=False)
@@ -325,10 +325,10 @@ class TestReading:
 
     def test_reach(self, hostile):
         (setting,) = settings_of(load_run(hostile))
-        found = reach(setting)
-        assert (found.n, found.tests, found.smallest, found.corrected) == (3, 6, 0.25, 1)
-        assert (found.needed, found.needed_corrected) == (8, 6 * 2 / 2**8)
-        assert not found.enough
+        limits = reach(setting)
+        assert (limits.n, limits.tests, limits.smallest, limits.corrected) == (3, 6, 0.25, 1)
+        assert (limits.needed, limits.needed_corrected) == (8, 6 * 2 / 2**8)
+        assert not limits.enough
 
 
 class TestNumbers:

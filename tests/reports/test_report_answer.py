@@ -68,7 +68,10 @@ class TestAnswer:
         assert "Train with tv. It buys better localisation than none (motif-auprc +0.050" in text
         assert "It costs no accuracy that matters: auroc is non-inferior (a loss of 0.005" in text
         assert "8 paired seeds; 3 tests of a difference in the primary family" in text
-        assert "Holm’s method and called at .05; the largest p behind this answer is .031" in text
+        assert (
+            "Holm’s method and significant up to .05; the largest p behind this answer is .031"
+            in text
+        )
         assert "Weights: not tuned" in text
 
     def test_an_open_price_is_said(self, two):
@@ -119,7 +122,9 @@ class TestAnswer:
         text = words(TheAnswer().render(run))
         assert "so few seeds cannot reach that on any of them (7 could)" in text
         assert "--seeds 7" in text
-        assert "so few seeds can call no difference on a primary metric, however large" in text
+        assert (
+            "so few seeds cannot establish a difference on a primary metric, however large" in text
+        )
 
     def test_failures_are_named(self, tmp_path):
         failed = {("tv", 1), ("tv", 2)}
@@ -170,9 +175,9 @@ class TestTogether:
             chosen = (table["metric"] == metric.replace("_", "-")) & (table["prior"] == "tv")
             table.loc[chosen, "verdict"] = word
             table.loc[chosen, ["p_noninferior_adjusted", "p_equivalent_adjusted"]] = 1.0
-        found = load_run(root)
+        loaded = load_run(root)
         across = pd.DataFrame(rows, columns=ACROSS_COLUMNS)
-        return dataclasses.replace(found, across=across, comparisons=table)
+        return dataclasses.replace(loaded, across=across, comparisons=table)
 
     def rows(self, **more):
         return [
@@ -185,16 +190,16 @@ class TestTogether:
         text = words(TheAnswer().render(self.run(two, *self.rows())))
         first = text.index("All datasets together: 6 settings of 6 datasets")
         assert first < text.index("Train with tv. It buys better localisation")
-        assert text.index("Every setting by itself") > first
-        assert "from 48 pairs of trials up" in text
+        assert text.index("Each setting alone") > first
+        assert "at least 48 pairs of trials" in text
         assert "Motif-auprc is better in 5 of 6 datasets (Wilcoxon’s p over datasets .031)" in text
-        assert "so few cannot say" not in text
+        assert "So few datasets cannot show" not in text
 
     def test_few_datasets_say_nothing_about_others(self, two):
         rows = [row | {"datasets": 3} for row in self.rows(better_in=3)]
         text = words(TheAnswer().render(self.run(two, *rows)))
-        assert "Motif-auprc is better in 3 of 3 datasets. Whether other datasets" in text
-        assert "so few cannot say" in text
+        assert "Motif-auprc is better in 3 of 3 datasets. " in text
+        assert "So few datasets cannot show whether others would agree." in text
         assert "Wilcoxon" not in text
 
     def test_settings_of_one_dataset_say_so(self, two):
@@ -212,7 +217,9 @@ class TestTogether:
         rows = [across_row("tv", "auroc", "inconclusive")]
         run = self.run(two, *rows, motif_auprc="better")
         text = words(TheAnswer().render(run))
-        assert text.index("Nothing conclusive speaks for a prior") < text.index("Every setting")
+        assert text.index("Nothing conclusive speaks for a prior") < text.index(
+            "Each setting alone"
+        )
 
     def test_settings_are_folded_below(self, two):
         html = TheAnswer().render(self.run(two, *self.rows(), motif_auprc="better"))
@@ -249,20 +256,20 @@ def luminance(colour):
     return sum(w * s for w, s in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-def contrast(one, other):
-    dark, light = sorted(map(luminance, (one, other)))
+def contrast(colour, other):
+    dark, light = sorted(map(luminance, (colour, other)))
     return (light + 0.05) / (dark + 0.05)
 
 
 def schemes():
     """Colours by name: light, dark, print; each repeats what the first says and it does not."""
-    found = [
+    themes = [
         dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]+)", block))
         for block in re.findall(r":root \{(.*?)\}", STYLE, flags=re.DOTALL)
     ]
     return {
-        name: {**found[0], **own}
-        for name, own in zip(("light", "dark", "print"), found, strict=True)
+        name: {**themes[0], **own}
+        for name, own in zip(("light", "dark", "print"), themes, strict=True)
     }
 
 

@@ -64,9 +64,9 @@ class TestCases:
         }
 
     def test_by_hand(self):
-        found = self.names(ranking_of(none=[0.5, 0.2, 0.9, 0.3, 0.6], tv=[0.5, 0.1, 0.9, 0.8, 0.3]))
+        rows = self.names(ranking_of(none=[0.5, 0.2, 0.9, 0.3, 0.6], tv=[0.5, 0.1, 0.9, 0.8, 0.3]))
         # means .5, .15, .9, .55, .45: the median is that of the first
-        assert found == {
+        assert rows == {
             "typical": 10,
             "the best": 12,
             "the worst": 11,
@@ -78,13 +78,13 @@ class TestCases:
         assert self.names(ranking_of(none=[4, 3, 2, 1]))["typical"] == 12
 
     def test_gains_and_losses_may_be_of_different_priors(self):
-        found = self.names(ranking_of(none=[0.5] * 3, a=[0.6, 0.5, 0.1], b=[0.5, 0.9, 0.5]))
-        assert found["where b gains most"] == 11
-        assert found["where a loses most"] == 12
+        rows = self.names(ranking_of(none=[0.5] * 3, a=[0.6, 0.5, 0.1], b=[0.5, 0.9, 0.5]))
+        assert rows["where b gains most"] == 11
+        assert rows["where a loses most"] == 12
 
     def test_nobody_loses_where_all_gain(self):
-        found = self.names(ranking_of(none=[0.1, 0.2], tv=[0.3, 0.5]))
-        assert not any("loses" in name for name in found)
+        rows = self.names(ranking_of(none=[0.1, 0.2], tv=[0.3, 0.5]))
+        assert not any("loses" in name for name in rows)
 
     def test_a_sequence_is_shown_once_with_all_its_names(self):
         (only,) = chosen_sequences(ranking_of(none=[0.4], tv=[0.6]), "none", (0,))
@@ -119,9 +119,9 @@ class TestScores:
     def test_mean_cosine_is_what_the_metric_averages(self):
         tracks = np.random.default_rng(1).normal(size=(4, 6, 20)).astype(np.float32)
         matrix = METRICS["seed-cosine"].function(list(tracks))
-        found = mean_cosine(unit_vectors(tracks).sum(axis=0), 4)
-        assert found.shape == (6,)
-        assert found.mean() == pytest.approx((matrix.sum() - 4) / 12)
+        cosines = mean_cosine(unit_vectors(tracks).sum(axis=0), 4)
+        assert cosines.shape == (6,)
+        assert cosines.mean() == pytest.approx((matrix.sum() - 4) / 12)
 
 
 @pytest.fixture
@@ -141,11 +141,11 @@ class TestRanking:
         relevant = dataset.truth == MOTIF
         for trial in ("0x0", "0x1", "1x1"):
             store(root, trial, [ranked_after(i, relevant[i]) for i in range(6)])
-        found = rank_sequences(finished, dataset)
-        assert found.score == LOCALISATION
-        assert (np.diff(found.values["none"]) < 0).all()
+        ranking = rank_sequences(finished, dataset)
+        assert ranking.score == LOCALISATION
+        assert (np.diff(ranking.values["none"]) < 0).all()
         # the failed trial of tv has no part in its mean
-        assert found.values["tv"] == pytest.approx(found.values["none"])
+        assert ranking.values["tv"] == pytest.approx(ranking.values["none"])
 
     def test_where_they_are_not_seeds_agree(self, tmp_path):
         root = make_run(tmp_path / "x", ("none", "tv"), (0, 1, 2), truth=False)
@@ -156,30 +156,30 @@ class TestRanking:
         other[3] = -other[3]
         store(root, "0x0", same)
         store(root, "0x1", other)
-        found = rank_sequences(finished, dataset)
-        assert found.score == AGREEMENT
-        assert found.values["none"] == pytest.approx([1, 1, 1, -1, 1, 1])
-        assert "tv" not in found.values  # one seed of it agrees with nothing
+        ranking = rank_sequences(finished, dataset)
+        assert ranking.score == AGREEMENT
+        assert ranking.values["none"] == pytest.approx([1, 1, 1, -1, 1, 1])
+        assert "tv" not in ranking.values  # one seed of it agrees with nothing
 
     def test_one_seed_is_ranked_by_what_it_predicts(self, tmp_path):
         root = make_run(tmp_path / "x", ("none", "tv"), (0, 1, 2), truth=False)
         finished, dataset = self.finished(root, seeds=(1,))
         store(root, "0x1", np.ones((6, 40)), logit=range(6))
-        found = rank_sequences(finished, dataset)
-        assert found.score == PREDICTION
-        assert found.values["none"].tolist() == list(range(6))
+        ranking = rank_sequences(finished, dataset)
+        assert ranking.score == PREDICTION
+        assert ranking.values["none"].tolist() == list(range(6))
 
 
 class TestExamples:
     def test_every_prior_and_seed_is_there(self, root):
         run = load_run(root)
         (setting,) = settings_of(run)
-        found = all_examples(run, setting)
+        of_setting = all_examples(run, setting)
         # seed 0 of tv failed, and priors are compared on the same seeds
-        assert (found.seeds, found.lettered, found.missing) == ([1, 2], 1, [])
-        assert found.passed_over == [0]
-        assert found.examples[0].sequence.names[0] == "typical"
-        for example in found.examples:
+        assert (of_setting.seeds, of_setting.lettered, of_setting.missing) == ([1, 2], 1, [])
+        assert of_setting.passed_over == [0]
+        assert of_setting.examples[0].sequence.names[0] == "typical"
+        for example in of_setting.examples:
             assert list(example.tracks) == ["none", "tv"]
             assert list(example.tracks["none"].of_seed) == [1, 2]
             assert list(example.tracks["tv"].of_seed) == [1, 2]
@@ -216,9 +216,8 @@ class TestSection:
     def test_strips_hold_every_seed(self, root):
         html = str(Attributions().render(load_run(root)))
         assert "Letters: seed 1, the lowest that all priors finished" in words(html)
-        assert "Strips: seeds 1, 2, from above; seed 0, which not every prior finished" in words(
-            html
-        )
+        strips = "Strips: seeds 1, 2, from top to bottom; seed 0, which not every prior finished"
+        assert strips in words(html)
         figures = html.count("<svg")
         assert figures > 1
         # a strip of all seeds a prior
@@ -236,8 +235,8 @@ class TestSection:
         failed = {("tv", 0), ("tv", 1)}
         root = make_run(tmp_path / "x", ("none", "tv"), (0, 1, 2), failed=failed)
         run = load_run(root)
-        found = all_examples(run, settings_of(run)[0])
-        assert (found.seeds, found.lettered, found.passed_over) == ([0, 1, 2], 2, [])
+        examples = all_examples(run, settings_of(run)[0])
+        assert (examples.seeds, examples.lettered, examples.passed_over) == ([0, 1, 2], 2, [])
 
     def test_trials_that_failed_are_named(self, tmp_path):
         failed = {("tv", 0), ("tv", 1)}
@@ -265,13 +264,13 @@ class TestPaths:
         path = " ".join(
             "M " + " L ".join(f"{x:.6f} {y:.6f}" for x, y in points) + " z" for points in shapes
         )
-        found, at, start = [], (0.0, 0.0), (0.0, 0.0)
+        corners, at, start = [], (0.0, 0.0), (0.0, 0.0)
         for command, text in re.findall(r"([a-z])([^a-z]*)", relative(path)):
             steps = list(map(float, re.findall(r"-?(?:\d+\.?\d*|\.\d+)", text)))
             for k, step in enumerate(zip(steps[::2], steps[1::2], strict=True)):
                 at = (at[0] + step[0], at[1] + step[1])
                 start = at if command == "m" and k == 0 else start
-                found.append(at)
+                corners.append(at)
             at = start if command == "z" else at
         expected = [point for points in shapes for point in points]
-        assert np.abs(np.array(found) - np.array(expected)).max() <= 0.0501
+        assert np.abs(np.array(corners) - np.array(expected)).max() <= 0.0501

@@ -249,10 +249,12 @@ class TestFacts:
     def test_tasks_with_other_schedules_are_told_apart(self, run):
         (dataset,) = run.datasets.values()
         keys = ("binary/a", "rbp/b", "binary:fidelity=0.9/c", "binary:train_epochs=3/d")
-        found = methods_text.trainings_of(
+        trainings = methods_text.trainings_of(
             dataclasses.replace(run, datasets=dict.fromkeys(keys, dataset))
         )
-        assert [(one.tasks, one.schedule.epochs, one.strands) for one in found] == [
+        assert [
+            (training.tasks, training.schedule.epochs, training.strands) for training in trainings
+        ] == [
             (["binary", "binary:fidelity=0.9"], 3, True),
             (["rbp"], 3, False),
             (["binary:train_epochs=3"], 9, True),
@@ -269,11 +271,11 @@ class TestFacts:
         from priorbench.reports._shared.methods_text import _network
 
         form = NetworkShape(80, outputs=1)
-        found = _network("three-conv", [form], "smoke")
+        network = _network("three-conv", [form], "smoke")
         built = registry.build("architecture", "three-conv").build(form, "smoke")
-        assert found.parameters == [sum(p.numel() for p in built.parameters())]
-        assert "Conv1d(4, 8, kernel_size=(7,)" in found.layers
-        assert found.citation == "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
+        assert network.parameters == [sum(p.numel() for p in built.parameters())]
+        assert "Conv1d(4, 8, kernel_size=(7,)" in network.layers
+        assert network.citation == "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
 
     def test_windows_too_short_for_a_network_leave_its_size_out(self):
         from priorbench.reports._shared.methods_text import _network
@@ -294,31 +296,31 @@ class TestAbout:
     TEXT = "What is asked.\n\nA loss. Simulated: a motif. The prior applies to\n``some``."
 
     def test_simulated(self):
-        told = methods_text.task_text(self.TEXT, simulated=True)
-        assert told == "What is asked. A loss. Simulated: a motif. The prior applies to some."
+        text = methods_text.task_text(self.TEXT, simulated=True)
+        assert text == "What is asked. A loss. Simulated: a motif. The prior applies to some."
 
     def test_own_data(self):
-        told = methods_text.task_text(self.TEXT, simulated=False)
-        assert told == "What is asked. A loss. The prior applies to some."
+        text = methods_text.task_text(self.TEXT, simulated=False)
+        assert text == "What is asked. A loss. The prior applies to some."
 
     def test_a_text_that_is_all_about_simulation(self):
         text = "What is asked.\n\nNegatives hold one. The prior applies to positives."
-        told = methods_text.task_text(text, simulated=False)
-        assert told == "What is asked. The prior applies to positives."
+        stated = methods_text.task_text(text, simulated=False)
+        assert stated == "What is asked. The prior applies to positives."
 
     @pytest.mark.parametrize("name", registry.components("task"))
     def test_every_task_says_whom_the_prior_applies_to(self, name):
-        (found,) = methods_text.tasks_of(type("Run", (), {"datasets": {f"{name}/x": None}}), [])
-        assert "The prior applies to" in found.summary
-        assert "Simulated" not in found.summary
+        (task,) = methods_text.tasks_of(type("Run", (), {"datasets": {f"{name}/x": None}}), [])
+        assert "The prior applies to" in task.summary
+        assert "Simulated" not in task.summary
 
 
 class TestEnvironment:
     def test_the_study_is_there_in_full(self, run):
-        found = Environment().render(run)
+        section = Environment().render(run)
         study = (run.root / "study.toml").read_text()
-        assert study.strip() in html.unescape(str(found))
-        assert f"priorbench run {run.root / 'study.toml'}" in words(found)
+        assert study.strip() in html.unescape(str(section))
+        assert f"priorbench run {run.root / 'study.toml'}" in words(section)
 
     def test_time_and_hosts(self, run):
         records = {k: {**r, "seconds": 360.0, "host": "a"} for k, r in run.records.items()}

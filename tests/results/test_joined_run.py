@@ -98,7 +98,7 @@ class TestOtherPriors:
         drawn = {p.prior: p for p in points(run, setting, axes_of(run, setting))}
         both = setting.scores(METRICS["auroc"]).query("seed < 2").groupby("prior")["value"].mean()
         assert drawn["tv"].x == pytest.approx(both["tv"])
-        assert "their means do not compare" in words(Comparison().render(run))
+        assert "their means are not comparable" in words(Comparison().render(run))
 
     def test_the_family_is_that_of_all_priors(self, make):
         first, second = make("a", ("none", "tv"), range(4)), make("b", ("none", "l1"), range(4))
@@ -274,7 +274,7 @@ class TestPage:
         assert "One + Two" in text
         assert "2 runs together: a , b ." in text
         assert "7 trials are in more than one of them and count once" in text
-        assert "tested and corrected anew: they are not those of either run’s own report" in text
+        assert "tested and corrected anew: they are not those of the runs’ own reports" in text
         assert "20 trials ended" not in text
         assert "21 trials ended: 20 done, 0 collapsed, 1 failed" in text
 
