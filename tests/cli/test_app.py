@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fixtures.runs import records, run
 
 from priorbench import UserError
 from priorbench.cli import options
@@ -17,7 +18,6 @@ from priorbench.components import registry
 from priorbench.data.download import CHECKSUMS
 from priorbench.study.resolve import resolve
 
-SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
 BROKEN = """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -33,10 +33,6 @@ class Broken(AttributionPrior):
         track = self.track(attribution)
         return track.max(dim=1).values / track.sum(dim=1)
 """
-
-
-def run(out: Path, *more: str) -> int:
-    return execute_command([*SMOKE, "--out", str(out), *more])
 
 
 @pytest.fixture
@@ -142,19 +138,19 @@ def test_a_study_of_compositions_and_another_attribution(tmp_path):
     assert study["weights"]["fourier+dropout"] == {"binary": 2.0}
     results = pd.read_csv(out / "results.csv", keep_default_na=False)
     assert set(results.loc[results["stage"] == "evaluate", "prior"]) == set(study["priors"])
-    records = [json.loads(p.read_text()) for p in out.glob("trials/*/record.json")]
+    found = records(out).values()
     parts = {
         record["prior"]: [(part["prior"], part["weight"]) for part in record["parts"]]
-        for record in records
+        for record in found
     }
     assert parts == {
         "none": [("none", 0.0)],
         "fourier+dropout": [("fourier", 0.6), ("dropout", 0.2)],
         spec: [("fourier", 1.0), ("weight-l2", 1e-5)],
     }
-    assert {record["train_attribution"] for record in records} == {"integrated-gradients:steps=2"}
+    assert {record["train_attribution"] for record in found} == {"integrated-gradients:steps=2"}
     for seed in (0, 1):
-        of_seed = [record for record in records if record["seed"] == seed]
+        of_seed = [record for record in found if record["seed"] == seed]
         assert len({record["initial_weights"] for record in of_seed}) == 1
     # the study's file repeats it: nothing is left to do
     before = {p: p.stat().st_mtime_ns for p in out.glob("trials/*/record.json")}
