@@ -1,5 +1,7 @@
 """Small datasets, and the rules that hold for every test."""
 
+import gc
+
 import pytest
 import torch
 from fixtures.datasets import simulate
@@ -9,6 +11,12 @@ from priorbench.components import registry
 from priorbench.data.dataset import Dataset, load_dataset
 
 torch.set_num_threads(1)  # networks this small are slowed by a second thread; so are busy machines
+
+
+def pytest_collection_finish():
+    """Leave modules and tests out of the search for garbage, which every trial makes."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import textwrap
 import tomllib
 from pathlib import Path
 
@@ -101,8 +100,19 @@ def test_check_refuses_what_is_no_prior(folder):
             execute_command(["check", name])
 
 
-def test_a_package_with_an_entry_point_brings_its_priors(tmp_path):
-    package, info = tmp_path / "lab_priors", tmp_path / "lab_priors-1.0.dist-info"
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder in which a package may be installed while the test runs."""
+    monkeypatch.syspath_prepend(tmp_path)
+    registry._installed.cache_clear()
+    yield tmp_path
+    registry._installed.cache_clear()
+    for name in [name for name in sys.modules if name.split(".")[0] == "lab_priors"]:
+        del sys.modules[name]
+
+
+def test_a_package_with_an_entry_point_brings_its_priors(site, capsys):
+    package, info = site / "lab_priors", site / "lab_priors-1.0.dist-info"
     package.mkdir()
     info.mkdir()
     (package / "__init__.py").write_text("")
@@ -111,19 +121,10 @@ def test_a_package_with_an_entry_point_brings_its_priors(tmp_path):
     (package / "our_prior.py").write_text("from ._shared import FACTOR\n" + text)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-priors\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[priorbench.priors]\nlab = lab_priors\n")
-    code = f"""
-        import sys
-        sys.path.insert(0, {str(tmp_path)!r})
-        from priorbench.cli.app import execute_command
-        execute_command(["list", "priors", "--json"])
-        sys.exit(execute_command(["check", "our-prior"]))
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    listed, _ = json.JSONDecoder().raw_decode(done.stdout)
+    assert execute_command(["list", "priors", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
     assert "our-prior" in [row["name"] for row in listed]
+    assert execute_command(["check", "our-prior"]) == 0
 
 
 def test_a_study_of_compositions_and_another_attribution(tmp_path):
