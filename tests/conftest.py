@@ -1,8 +1,16 @@
 """Small datasets, and the rules that hold for every test."""
 
 import gc
+import os
 
 import pytest
+
+# Threads of tests that run side by side hinder each other. numba's own, where it may have any, are
+# torch's too after a search for motifs.
+os.environ |= dict.fromkeys(
+    [f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")], "1"
+)
+
 import torch
 from fixtures.datasets import simulate
 from fixtures.runs import in_processes, in_this_process
@@ -10,7 +18,7 @@ from fixtures.runs import in_processes, in_this_process
 from priorbench.components import registry
 from priorbench.data.dataset import Dataset, load_dataset
 
-torch.set_num_threads(1)  # networks this small are slowed by a second thread; so are busy machines
+torch.set_num_threads(1)
 
 
 def pytest_collection_finish():
