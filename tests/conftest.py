@@ -1,13 +1,43 @@
-"""Small datasets and runs that tests share."""
+"""Small datasets, and the rules that hold for every test."""
+
+import gc
+import os
 
 import pytest
+
+# Threads of tests that run side by side hinder each other. numba's own, where it may have any, are
+# torch's too after a search for motifs.
+os.environ |= dict.fromkeys(
+    [f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")], "1"
+)
+
 import torch
 from fixtures.datasets import simulate
+from fixtures.runs import in_processes, in_this_process
 
 from priorbench.components import registry
 from priorbench.data.dataset import Dataset, load_dataset
 
-torch.set_num_threads(1)  # networks this small are slowed by a second thread; so are busy machines
+torch.set_num_threads(1)
+
+
+def pytest_collection_finish():
+    """Leave modules and tests out of the search for garbage, which every trial makes."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trials_in_this_process():
+    with in_this_process():
+        yield
+
+
+@pytest.fixture
+def worker_processes():
+    """Train the trials of this test in processes of their own."""
+    with in_processes():
+        yield
 
 
 @pytest.fixture(autouse=True)

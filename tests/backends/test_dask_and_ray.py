@@ -15,14 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from fixtures.runs import DRIVER, PATIENCE, SMOKE, records, results_without_times, run
 
-from priorbench.cli.app import execute_command
 from priorbench.run_directory import RunDirectory
 
-PATIENCE = 300
-TIMED = ("step-time-ratio", "peak-memory")
 PLUGIN = """
 import os, signal
 from dataclasses import dataclass
@@ -43,12 +40,21 @@ class Mine(AttributionPrior):
             return self.track(attribution).square().mean(dim=1)
         os.kill(os.getpid(), signal.SIGKILL)
 """
-# a shell that starts the tests in the background has them ignore Ctrl-C
-DRIVER = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from priorbench.cli.app import main; main()"
-)
-OTHER_VERSION = "import priorbench.backends.worker_check as a; a._version = lambda package: '0.0'; "
+REFUSED_AT_FIRST = """
+import sys
+from pathlib import Path
+from priorbench.backends import worker_check
+from priorbench.cli.app import main
+
+version, worker_check._version = worker_check._version, lambda package: "0.0"
+try:
+    main()
+except SystemExit as ended:
+    assert ended.code == 2
+assert not list(Path(sys.argv[-1]).glob("trials/*"))
+worker_check._version = version
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -58,24 +64,17 @@ def plugin(tmp_path_factory) -> Path:
     return path
 
 
-def arguments(plugin: Path, out: Path) -> list[str]:
-    study = ["--priors", "fourier,mine", "--plugin", str(plugin), "--seeds", "3"]
-    where = ["--scale", "smoke", "--device", "cpu", "--no-report", "--out", str(out)]
-    return ["run", *study, *where]
+def study(plugin: Path) -> list[str]:
+    return ["--priors", "fourier,mine", "--plugin", str(plugin), "--seeds", "3"]
 
 
 @pytest.fixture(scope="module")
 def expected(plugin, tmp_path_factory) -> str:
-    """The results of the same study by loky, where no worker dies."""
+    """Results of the same study in this process, where nobody dies."""
     plugin.with_name("died").touch()
-    out = tmp_path_factory.mktemp("loky") / "out"
-    assert execute_command([*arguments(plugin, out), "--jobs", "2"]) == 0
-    return results(out)
-
-
-def results(out: Path) -> str:
-    table = pd.read_csv(out / "results.csv", dtype=str, keep_default_na=False)
-    return table[~table["metric"].isin(TIMED)].to_csv(index=False)
+    out = tmp_path_factory.mktemp("here") / "out"
+    assert run(out, *study(plugin)) == 0
+    return results_without_times(out)
 
 
 @contextmanager
@@ -152,12 +151,8 @@ def interrupted(command: list[str], out: Path, how: signal.Signals) -> tuple[int
     while len(records(out)) <= before and started.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     started.send_signal(how)
-    _, messages = started.communicate(timeout=60)
+    _, messages = started.communicate(timeout=PATIENCE)
     return started.returncode, messages
-
-
-def records(out: Path) -> list[Path]:
-    return list(out.glob("trials/*/record.json"))
 
 
 CLUSTERS = {"dask": ("distributed", dask_cluster), "ray": ("ray", ray_cluster)}
@@ -173,26 +168,24 @@ def test_a_study_on_a_cluster_survives_its_workers_and_its_driver(
     out, died = tmp_path / "out", plugin.with_name("died")
     # sockets have short paths
     with tempfile.TemporaryDirectory(prefix="pb") as folder, cluster(Path(folder)) as address:
-        where = ["--backend", backend, "--scheduler", address]
-        command = [sys.executable, "-c", DRIVER, *arguments(plugin, out), *where]
-
-        other = [sys.executable, "-c", OTHER_VERSION + DRIVER, *command[3:]]
-        refused = subprocess.run(other, capture_output=True, text=True, check=False)
-        assert refused.returncode == 2
-        assert "the driver 0.0; results would not be comparable" in refused.stderr
-        assert "Traceback" not in refused.stderr
-        assert not records(out)
+        where = ["--backend", backend, "--scheduler", address, "--out", str(out)]
+        arguments = ["run", *study(plugin), *SMOKE, *where]
+        command = [sys.executable, "-c", DRIVER, *arguments]
 
         died.unlink()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        other = [sys.executable, "-c", REFUSED_AT_FIRST, *arguments]
+        first = subprocess.run(other, capture_output=True, text=True, check=False)
+        assert first.returncode == 0, first.stderr
+        assert "the driver 0.0; results would not be comparable" in first.stderr
+        assert "Traceback" not in first.stderr
         assert died.exists()
-        assert results(out) == expected
+        assert results_without_times(out) == expected
 
         for path in sorted(out.glob("trials/*"))[:7]:
             shutil.rmtree(path)
         status, messages = interrupted(command, out, signal.SIGINT)
         assert status == 130
-        assert "Traceback" not in messages
+        assert "Traceback" not in messages, messages
         assert "interrupted; the same command goes on where it stopped" in messages
         status, _ = interrupted(command, out, signal.SIGKILL)
         assert status == -signal.SIGKILL
@@ -202,6 +195,6 @@ def test_a_study_on_a_cluster_survives_its_workers_and_its_driver(
         again = subprocess.run(command, check=True, capture_output=True, text=True)
         assert "9 trials, " in again.stderr
         assert again.stdout.split() == [str(out / "results.csv")]
-        assert results(out) == expected
+        assert results_without_times(out) == expected
     assert not list(out.glob(".session-*"))
     assert not RunDirectory(out).in_flight()

@@ -3,12 +3,12 @@
 import json
 import subprocess
 import sys
-import textwrap
 import tomllib
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from fixtures.runs import records, run
 
 from priorbench import UserError
 from priorbench.cli import options
@@ -17,7 +17,6 @@ from priorbench.components import registry
 from priorbench.data.download import CHECKSUMS
 from priorbench.study.resolve import resolve
 
-SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
 BROKEN = """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -33,10 +32,6 @@ class Broken(AttributionPrior):
         track = self.track(attribution)
         return track.max(dim=1).values / track.sum(dim=1)
 """
-
-
-def run(out: Path, *more: str) -> int:
-    return execute_command([*SMOKE, "--out", str(out), *more])
 
 
 @pytest.fixture
@@ -105,8 +100,19 @@ def test_check_refuses_what_is_no_prior(folder):
             execute_command(["check", name])
 
 
-def test_a_package_with_an_entry_point_brings_its_priors(tmp_path):
-    package, info = tmp_path / "lab_priors", tmp_path / "lab_priors-1.0.dist-info"
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder in which a package may be installed while the test runs."""
+    monkeypatch.syspath_prepend(tmp_path)
+    registry._installed.cache_clear()
+    yield tmp_path
+    registry._installed.cache_clear()
+    for name in [name for name in sys.modules if name.split(".")[0] == "lab_priors"]:
+        del sys.modules[name]
+
+
+def test_a_package_with_an_entry_point_brings_its_priors(site, capsys):
+    package, info = site / "lab_priors", site / "lab_priors-1.0.dist-info"
     package.mkdir()
     info.mkdir()
     (package / "__init__.py").write_text("")
@@ -115,19 +121,10 @@ def test_a_package_with_an_entry_point_brings_its_priors(tmp_path):
     (package / "our_prior.py").write_text("from ._shared import FACTOR\n" + text)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-priors\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[priorbench.priors]\nlab = lab_priors\n")
-    code = f"""
-        import sys
-        sys.path.insert(0, {str(tmp_path)!r})
-        from priorbench.cli.app import execute_command
-        execute_command(["list", "priors", "--json"])
-        sys.exit(execute_command(["check", "our-prior"]))
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    listed, _ = json.JSONDecoder().raw_decode(done.stdout)
+    assert execute_command(["list", "priors", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
     assert "our-prior" in [row["name"] for row in listed]
+    assert execute_command(["check", "our-prior"]) == 0
 
 
 def test_a_study_of_compositions_and_another_attribution(tmp_path):
@@ -142,19 +139,19 @@ def test_a_study_of_compositions_and_another_attribution(tmp_path):
     assert study["weights"]["fourier+dropout"] == {"binary": 2.0}
     results = pd.read_csv(out / "results.csv", keep_default_na=False)
     assert set(results.loc[results["stage"] == "evaluate", "prior"]) == set(study["priors"])
-    records = [json.loads(p.read_text()) for p in out.glob("trials/*/record.json")]
+    found = records(out).values()
     parts = {
         record["prior"]: [(part["prior"], part["weight"]) for part in record["parts"]]
-        for record in records
+        for record in found
     }
     assert parts == {
         "none": [("none", 0.0)],
         "fourier+dropout": [("fourier", 0.6), ("dropout", 0.2)],
         spec: [("fourier", 1.0), ("weight-l2", 1e-5)],
     }
-    assert {record["train_attribution"] for record in records} == {"integrated-gradients:steps=2"}
+    assert {record["train_attribution"] for record in found} == {"integrated-gradients:steps=2"}
     for seed in (0, 1):
-        of_seed = [record for record in records if record["seed"] == seed]
+        of_seed = [record for record in found if record["seed"] == seed]
         assert len({record["initial_weights"] for record in of_seed}) == 1
     # the study's file repeats it: nothing is left to do
     before = {p: p.stat().st_mtime_ns for p in out.glob("trials/*/record.json")}

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fixtures.runs import DRIVER, PATIENCE, SMOKE, records, results_without_times, run
 
 from priorbench import UserError
-from priorbench.cli.app import execute_command
+from priorbench.cli.app import execute_command, main
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare
 from priorbench.components import registry
 from priorbench.files import slug
@@ -23,7 +24,6 @@ from priorbench.run_directory import RunDirectory
 from priorbench.workflow.run_status import read_status
 
 QUIET = ["--no-report", "--jobs", "1"]
-SMOKE = ["run", "--scale", "smoke", "--no-report", "--device", "cpu"]
 PLUGIN = """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -48,19 +48,10 @@ class Mine(AttributionPrior):
 """
 
 
-def run(out: Path, *more: str) -> int:
-    return execute_command([*SMOKE, "--out", str(out), *more])
-
-
-def results_without_costs(out: Path) -> str:
-    table = pd.read_csv(out / "results.csv", keep_default_na=False)
-    return table[table["axis"] != "cost"].to_csv(index=False)
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("run") / "out"
-    assert run(out, "--priors", "fourier,dropout", "--seeds", "2", "--jobs", "2") == 0
+    assert run(out, "--priors", "fourier,dropout", "--seeds", "2") == 0
     return out
 
 
@@ -106,12 +97,12 @@ def test_comparisons_are_paired_with_the_baseline(finished):
 
 
 def test_trials_are_paired_by_seed(finished):
-    records = [json.loads(p.read_text()) for p in finished.glob("trials/*/record.json")]
+    found = records(finished).values()
     for seed in (0, 1):
-        of_seed = [r for r in records if r["seed"] == seed]
+        of_seed = [r for r in found if r["seed"] == seed]
         assert len({r["initial_weights"] for r in of_seed}) == 1
         assert len({tuple(r["batch_order"][:1]) for r in of_seed}) == 1
-    assert len({r["initial_weights"] for r in records}) == 2
+    assert len({r["initial_weights"] for r in found}) == 2
 
 
 def test_record_holds_prices_and_history(finished):
@@ -130,6 +121,7 @@ def test_the_same_command_again_runs_nothing(finished, capsys):
     assert {p: p.stat().st_mtime_ns for p in finished.glob("trials/*/record.json")} == before
 
 
+@pytest.mark.usefixtures("worker_processes")
 def test_missing_trials_are_run_again_with_the_same_bits_by_any_number_of_workers(
     finished, tmp_path
 ):
@@ -137,12 +129,12 @@ def test_missing_trials_are_run_again_with_the_same_bits_by_any_number_of_worker
     shutil.copytree(finished, copy)
     for folder in list((copy / "trials").iterdir())[:4]:
         shutil.rmtree(folder)
-    assert run(copy, "--priors", "fourier,dropout", "--seeds", "2", "--jobs", "1") == 0
-    assert results_without_costs(copy) == results_without_costs(finished)
+    assert run(copy, "--priors", "fourier,dropout", "--seeds", "2", "--jobs", "2") == 0
+    assert results_without_times(copy) == results_without_times(finished)
 
 
 def test_study_file_of_a_run_repeats_it(finished, tmp_path):
-    arguments = [str(finished / "study.toml"), "--no-report", "--out", str(finished)]
+    arguments = [str(finished / "study.toml"), *QUIET, "--out", str(finished)]
     assert execute_command(["run", *arguments]) == 0
 
 
@@ -290,10 +282,10 @@ def test_a_changed_plug_in_is_trained_again(tmp_path, plugin, capsys):
 
 def test_a_plug_in_that_changes_under_a_run_is_not_stored_as_the_old_one(tmp_path, plugin):
     # its own file changes when the penalty is first used: a second trial would see the change
-    edit = f"open({str(plugin)!r}, 'a').write('X = 1\\n')"
+    edit = f"with open({str(plugin)!r}, 'a') as file:\n            file.write('X = 1\\n')"
     plugin.write_text(PLUGIN.replace('if self.mode == "fails":', f"{edit}\n        if False:"))
     out = tmp_path / "out"
-    arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "2", "--jobs", "1"]
+    arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "2"]
     assert run(out, *arguments) == 1
     assert "the code changed while the run went on" in read_status(out).failures[0][2]
 
@@ -323,7 +315,7 @@ def test_a_plug_in_without_a_default_weight_must_be_given_one(tmp_path, plugin):
 def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
     out = tmp_path / "out"
     # in a process of its own: the broken pool leaves pipes behind
-    command = [sys.executable, "-c", "from priorbench.cli.app import main; main()", *SMOKE]
+    command = [sys.executable, "-c", DRIVER, "run", *SMOKE]
     command += ["--plugin", str(plugin), "--priors", "mine:mode=dies,fourier", "--seeds", "1"]
     process = subprocess.run([*command, "--out", str(out), "--jobs", "2"], check=False)
     assert process.returncode == 1
@@ -335,31 +327,25 @@ def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how):
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how, capsys):
     out = tmp_path / "out"
-    # a shell that starts the tests in the background has them ignore Ctrl-C
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = [
-        sys.executable,
-        "-c",
-        f"{heard}; from priorbench.cli.app import main; main()",
-        *SMOKE,
-    ]
-    command += ["--out", str(out), "--priors", "fourier", "--seeds", "4", "--jobs", "2"]
+    arguments = ["--priors", "fourier", "--seeds", "4"]
+    where = [*SMOKE, "--jobs", "2", "--out", str(out)]
+    command = [sys.executable, "-c", DRIVER, "run", *arguments, *where]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while len(list(out.glob("trials/*/record.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(how)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == (130 if how == signal.SIGINT else -9)
     if how == signal.SIGINT:
         assert "Traceback" not in err
         assert "interrupted; the same command goes on where it stopped" in err
     finished = {p.parent.name for p in out.glob("trials/*/record.json")}
     assert 2 <= len(finished) < 8
-    again = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert f"8 trials, {8 - len(finished)} to run" in again.stderr
+    assert run(out, *arguments) == 0
+    assert f"8 trials, {8 - len(finished)} to run" in capsys.readouterr().err
     assert read_status(out).by_prior["none"]["done"] == 4
     assert not list(out.glob("trials/.running-*"))
 
@@ -426,18 +412,19 @@ def test_wrong_study_files_name_file_key_and_value(tmp_path, text, message):
     assert str(path) in str(caught.value)
 
 
-def test_errors_are_one_line_with_exit_status_2_and_debug_shows_the_traceback():
-    code = "from priorbench.cli.app import main; main()"
-    command = [sys.executable, "-c", code, "run", "--priors", "furier"]
-    plain = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert plain.returncode == 2
-    assert [line for line in plain.stderr.splitlines() if "error" in line] == [
-        plain.stderr.splitlines()[-1]
-    ]
-    assert "Traceback" not in plain.stderr
-    debug = subprocess.run([*command, "--debug"], capture_output=True, text=True, check=False)
-    assert "Traceback" in debug.stderr
-    assert "did you mean" in debug.stderr
+def test_errors_are_one_line_with_exit_status_2_and_debug_shows_the_traceback(monkeypatch, capsys):
+    arguments = ["priorbench", "run", "--priors", "furier"]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "error" in line] == [lines[-1]]
+    assert "Traceback" not in "".join(lines)
+    # Python shows the traceback of what nobody catches
+    monkeypatch.setattr("sys.argv", [*arguments, "--debug"])
+    with pytest.raises(UserError, match="did you mean"):
+        main()
 
 
 def test_fasta_pair_runs_without_known_truth(tmp_path):

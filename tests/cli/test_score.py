@@ -5,33 +5,26 @@ import shutil
 
 import pandas as pd
 import pytest
+from fixtures.runs import records, run
 
 from priorbench import UserError, load_prior
 from priorbench.cli.app import execute_command
 from priorbench.results.finished_run import load_run
 
 OWN = "fourier:train_attribution=simplex-gradient"
+STUDY = ("--priors", f"fourier,{OWN}", "--seeds", "2")
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    command = ["run", "--scale", "smoke", "--priors", f"fourier,{OWN}", "--seeds", "2"]
-    command += ["--device", "cpu", "--jobs", "1", "--no-report", "--out", str(out)]
-    assert execute_command(command) == 0
+    assert run(out, *STUDY) == 0
     return out
 
 
 @pytest.fixture
 def copied(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "run")
-
-
-def records(root):
-    return {
-        path.parent.name: json.loads(path.read_text())
-        for path in sorted(root.glob("trials/*/record.json"))
-    }
 
 
 def score(root, *more):
@@ -84,15 +77,13 @@ def test_an_attribution_is_added_without_training(copied, capsys):
 def test_a_run_keeps_what_was_asked_of_its_folder(finished, copied, capsys):
     assert score(copied, "--attributions", "simplex-gradient") == 0
     before = (copied / "results.csv").read_bytes()
-    command = ["run", "--scale", "smoke", "--priors", f"fourier,{OWN}", "--seeds", "2"]
-    command += ["--device", "cpu", "--jobs", "1", "--no-report", "--out", str(copied)]
-    assert execute_command(command) == 0
-    messages = capsys.readouterr().err
-    assert "scored too: simplex-gradient" in messages
-    assert "0 to run" in messages
+    assert run(copied, *STUDY) == 0
+    told = capsys.readouterr().err
+    assert "scored too: simplex-gradient" in told
+    assert "0 to run" in told
     assert (copied / "results.csv").read_bytes() == before
     with pytest.raises(UserError, match="name 'input-x-gradient' first"):
-        execute_command([*command, "--attributions", "simplex-gradient,input-x-gradient"])
+        run(copied, *STUDY, "--attributions", "simplex-gradient,input-x-gradient")
     assert (copied / "results.csv").read_bytes() == before
 
 

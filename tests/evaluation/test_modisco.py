@@ -15,6 +15,21 @@ from priorbench.study.resolve import require_modisco
 LETTERS = "ACGT"
 
 
+@pytest.fixture(scope="module")
+def compiled():
+    """TF-MoDISco whose compiled functions are kept on disk, as it keeps those of its own command.
+
+    To compile them takes half a minute.
+    """
+    modiscolite = pytest.importorskip("modiscolite")
+    from numba.core.dispatcher import Dispatcher
+
+    for name in ("affinitymat", "aggregator", "gapped_kmer", "util"):
+        for value in vars(getattr(modiscolite, name)).values():
+            if isinstance(value, Dispatcher):
+                value.enable_caching()
+
+
 def motif(consensus, fidelity=0.9):
     rows = [[fidelity if b == c else (1 - fidelity) / 3 for b in LETTERS] for c in consensus]
     return np.array(rows).T
@@ -127,8 +142,7 @@ def planted(count, length, consensus):
     return codes, track
 
 
-def test_a_planted_motif_is_discovered_whatever_scale_and_sign():
-    pytest.importorskip("modiscolite")
+def test_a_planted_motif_is_discovered_whatever_scale_and_sign(compiled):
     codes, track = planted(200, 150, "TGAGTCACC")
     motifs = discover(codes, track, both_strands=True)
     assert score("motif-recall", motifs, {"ap1": AP1}) == 1
@@ -142,21 +156,19 @@ def test_a_planted_motif_is_discovered_whatever_scale_and_sign():
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_clean_attributions_show_motifs_too(sign):
-    pytest.importorskip("modiscolite")
+def test_clean_attributions_show_motifs_too(sign, compiled):
     codes, track = planted(200, 150, "TGAGTCACC")
     clean = sign * np.where(track > 0.25, track, 0)
     motifs = discover(codes, clean.astype(np.float32), both_strands=True)
     assert score("motif-recall", motifs, {"ap1": AP1}) == 1
 
 
-def test_on_one_strand_a_word_and_its_reverse_complement_are_two_motifs():
-    pytest.importorskip("modiscolite")
+def test_on_one_strand_a_word_and_its_reverse_complement_are_two_motifs(compiled):
     generator = np.random.default_rng(2)
-    codes = generator.integers(0, 4, (300, 120)).astype(np.uint8)
+    codes = generator.integers(0, 4, (200, 120)).astype(np.uint8)
     track = 0.05 * generator.standard_normal(codes.shape).astype(np.float32)
     words = [np.array([LETTERS.index(c) for c in w]) for w in ("TGTAAATA", "TATTTACA")]
-    for row in range(300):
+    for row in range(200):
         start = generator.integers(20, 90)
         codes[row, start : start + 8] = words[row % 2]
         track[row, start : start + 8] += generator.uniform(0.3, 1, 8)
@@ -165,22 +177,19 @@ def test_on_one_strand_a_word_and_its_reverse_complement_are_two_motifs():
     assert score("motif-recall", both, known) == 1
 
 
-def test_attributions_without_a_sign_show_motifs_too():
-    pytest.importorskip("modiscolite")
+def test_attributions_without_a_sign_show_motifs_too(compiled):
     codes, track = planted(200, 150, "TGAGTCACC")
     assert score("motif-recall", discover(codes, np.abs(track), both_strands=True), {"a": AP1}) == 1
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_constant_attributions_and_short_windows_show_nothing(value):
-    pytest.importorskip("modiscolite")
+def test_constant_attributions_and_short_windows_show_nothing(value, compiled):
     codes, track = planted(120, 60, "TGAGTCACC")
     assert discover(codes, np.full_like(track, value), both_strands=True).motifs == ()
     assert discover(codes[:, :40], track[:, :40], both_strands=True).motifs == ()
 
 
-def test_noise_shows_no_known_motif():
-    pytest.importorskip("modiscolite")
+def test_noise_shows_no_known_motif(compiled):
     codes, track = planted(200, 150, "TGAGTCACC")
     noise = np.random.default_rng(1).standard_normal(track.shape).astype(np.float32)
     assert score("motif-recall", discover(codes, noise, both_strands=True), {"ap1": AP1}) == 0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 from fixtures.engines import planned_jobs
+from fixtures.runs import records, run
 
-from priorbench.cli.app import execute_command
 from priorbench.execution import run_ensemble as ensemble_module
 from priorbench.execution import run_trial
 from priorbench.execution.job import Job
@@ -18,6 +17,7 @@ from priorbench.execution.run_ensemble import run_ensemble
 from priorbench.execution.run_group import run_group
 from priorbench.run_directory import RunDirectory
 from priorbench.training.ensemble import fit
+from priorbench.training.schedules import SCHEDULES
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +32,30 @@ def _all_the_memory(monkeypatch):
 
 
 @pytest.fixture
-def new(jobs, tmp_path) -> tuple[Job, ...]:
+def whole(jobs, tmp_path) -> tuple[Job, ...]:
     """The same jobs in a run directory of their own."""
     return tuple(replace(job, run=tmp_path) for job in jobs)
 
 
-def records(jobs) -> list[dict]:
+@pytest.fixture
+def new(whole, monkeypatch) -> tuple[Job, ...]:
+    """The same jobs, trained for one epoch only."""
+    monkeypatch.setitem(SCHEDULES, "smoke", replace(SCHEDULES["smoke"], epochs=1))
+    return whole
+
+
+def records_of(jobs) -> list[dict]:
     run = RunDirectory(jobs[0].run)
     return [run.record(job.trial.id) for job in jobs]
 
 
 class TestRunning:
-    def test_every_trial_has_a_folder_of_its_own(self, new):
-        assert run_ensemble(new) == ""
-        alone = [replace(job, run=job.run / "alone") for job in new[:1]]
+    def test_every_trial_has_a_folder_of_its_own(self, whole):
+        assert run_ensemble(whole) == ""
+        alone = [replace(job, run=job.run / "alone") for job in whole[:1]]
         run_trial.run_trial(alone[0])
-        (expected,) = records(alone)
-        for job, record in zip(new, records(new), strict=True):
+        (expected,) = records_of(alone)
+        for job, record in zip(whole, records_of(whole), strict=True):
             assert record["status"] == "done"
             assert record["ensemble"] == 4
             assert record["seed"] == job.trial.seed
@@ -59,10 +66,10 @@ class TestRunning:
                 "arrays.npz",
                 "model.safetensors",
             }
-        first = records(new)[0]
+        first = records_of(whole)[0]
         assert first["batch_order"] == expected["batch_order"]
         # a training alone says what a prior costs
-        prices = {record["costs"]["seconds_per_step"] for record in records(new)}
+        prices = {record["costs"]["seconds_per_step"] for record in records_of(whole)}
         assert len(prices) == 4
         assert max(prices) < 5 * expected["costs"]["seconds_per_step"]
         memory = first["costs"]["peak_memory_mib"]
@@ -70,31 +77,37 @@ class TestRunning:
         assert first["history"][0]["training_loss"] == pytest.approx(
             expected["history"][0]["training_loss"], abs=5e-3
         )
-        assert not RunDirectory(new[0].run).in_flight()
+        assert not RunDirectory(whole[0].run).in_flight()
 
     @pytest.mark.parametrize(
-        "error",
+        ("error", "expected"),
         [
-            torch.OutOfMemoryError("no"),
-            RuntimeError("can't allocate memory: 9 bytes"),
-            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"),
+            (torch.OutOfMemoryError("no"), True),
+            (MemoryError(), True),
+            (RuntimeError("can't allocate memory: 9 bytes"), True),
+            (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), True),
+            (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+            (ValueError("out of memory"), False),
         ],
     )
-    def test_halves_where_memory_does_not_suffice(self, new, error, monkeypatch):
+    def test_errors_that_say_that_memory_does_not_suffice(self, error, expected):
+        assert ensemble_module.is_out_of_memory(error) == expected
+
+    def test_halves_where_memory_does_not_suffice(self, new, monkeypatch):
         real, sizes = fit.fit_ensemble, []
 
         def limited(models, parts, terms):
             sizes.append(len(models))
             if len(models) > 2:
-                raise error
+                raise torch.OutOfMemoryError("no")
             return real(models, parts, terms)
 
         monkeypatch.setattr(ensemble_module, "fit_ensemble", limited)
         note = "there was not enough memory for all, but for 2 at once"
         assert run_ensemble(new) == note
         assert sizes == [4, 2, 2]
-        assert [record["status"] for record in records(new)] == ["done"] * 4
-        assert {record["ensemble"] for record in records(new)} == {2}
+        assert [record["status"] for record in records_of(new)] == ["done"] * 4
+        assert {record["ensemble"] for record in records_of(new)} == {2}
         # the next group of this kind is no larger
         sizes.clear()
         assert run_ensemble([replace(job, run=job.run / "more") for job in new]) == note
@@ -113,15 +126,15 @@ class TestRunning:
         monkeypatch.setattr(ensemble_module, "fit_ensemble", limited)
         run_ensemble(new)
         assert sizes == [4]  # the halves are of one trial each, trained alone
-        assert [record.get("ensemble") for record in records(new)] == [4, 4, None, None]
-        assert [record["status"] for record in records(new)] == ["done"] * 4
+        assert [record.get("ensemble") for record in records_of(new)] == [4, 4, None, None]
+        assert [record["status"] for record in records_of(new)] == ["done"] * 4
 
     def test_one_by_one_where_it_is_not_possible_at_once(self, new, monkeypatch):
         monkeypatch.setattr(ensemble_module, "fit_ensemble", lambda *_: 1 / 0)
         note = run_ensemble(new)
         assert note == "4 were trained one by one: ZeroDivisionError: division by zero"
-        assert all("ensemble" not in record for record in records(new))
-        assert [record["status"] for record in records(new)] == ["done"] * 4
+        assert all("ensemble" not in record for record in records_of(new))
+        assert [record["status"] for record in records_of(new)] == ["done"] * 4
 
     def test_memory_that_scoring_lacks_is_no_failure_of_the_trial(self, new, monkeypatch):
         real, sizes = run_trial.evaluate, []
@@ -134,8 +147,8 @@ class TestRunning:
 
         monkeypatch.setattr(ensemble_module, "evaluate", lacks)
         run_ensemble(new)
-        assert [record["status"] for record in records(new)] == ["done"] * 4
-        assert {record["ensemble"] for record in records(new)} == {2}
+        assert [record["status"] for record in records_of(new)] == ["done"] * 4
+        assert {record["ensemble"] for record in records_of(new)} == {2}
 
     def test_a_trial_that_ends_its_process_ends_no_other(self, new, monkeypatch):
         def leaves(*_):
@@ -143,7 +156,7 @@ class TestRunning:
 
         monkeypatch.setattr(ensemble_module, "fit_ensemble", leaves)
         assert run_ensemble(new) == "4 were trained one by one: SystemExit: bye"
-        assert [record["status"] for record in records(new)] == ["done"] * 4
+        assert [record["status"] for record in records_of(new)] == ["done"] * 4
 
     @pytest.mark.parametrize("when", ["training", "scoring"])
     def test_a_worker_whose_driver_is_gone_finishes_nothing(self, new, when, monkeypatch):
@@ -159,13 +172,13 @@ class TestRunning:
         monkeypatch.setattr(ensemble_module, name[when], cleared)
         with pytest.raises(FileNotFoundError):
             run_ensemble(new)
-        assert records(new) == [None] * 4
+        assert records_of(new) == [None] * 4
         assert not run.in_flight()
 
     def test_changed_code_is_noticed(self, new):
         changed = [replace(job, trial=replace(job.trial, code="other")) for job in new]
         run_ensemble(changed)
-        for record in records(changed):
+        for record in records_of(changed):
             assert record["status"] == "failed"
             assert "the code changed while the run went on" in record["reason"]
 
@@ -181,9 +194,10 @@ class TestRunning:
         outcomes = run_group(new)
         assert [outcome.status for outcome in outcomes] == ["done", "failed", "done", "done"]
         assert outcomes[1].reason == "ValueError: no scores"
-        assert "no scores" in records(new)[1]["traceback"]
+        assert "no scores" in records_of(new)[1]["traceback"]
 
 
+@pytest.mark.usefixtures("worker_processes")
 def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
     plugin = tmp_path / "mine.py"
     plugin.write_text(
@@ -198,34 +212,30 @@ def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
         "        return attribution.observed.square().mean(dim=1)\n"
     )
     out = tmp_path / "out"
-    study = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "3", "--scale", "smoke"]
-    where = ["--jobs", "2", "--ensemble", "3", "--device", "cpu", "--no-report", "--out", str(out)]
-    assert execute_command(["run", *study, *where]) == 0
+    arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "3"]
+    assert run(out, *arguments, "--jobs", "2", "--ensemble", "3") == 0
     assert "one by one" not in capsys.readouterr().err
-    for _, record in RunDirectory(out).records(set(pd.read_csv(out / "plan.csv")["trial"])):
-        assert record["ensemble"] >= 2
+    assert [record["ensemble"] for record in records(out).values()] == [3] * 6
 
 
 def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
-    def run(out: Path, *more: str) -> pd.DataFrame:
-        study = ["--priors", "fourier,fourier+dropout", "--seeds", "3", "--scale", "smoke"]
-        where = ["--device", "cpu", "--jobs", "1", "--no-report", "--out", str(out)]
-        assert execute_command(["run", *study, *where, *more]) == 0
+    def results(name: str, *more: str) -> pd.DataFrame:
+        out = tmp_path / name
+        assert run(out, "--priors", "fourier,fourier+dropout", "--seeds", "2", *more) == 0
         return pd.read_csv(out / "results.csv", keep_default_na=False)
 
-    at_once = run(tmp_path / "at_once", "--ensemble", "3")
+    at_once = results("at_once", "--ensemble", "2")
     messages = capsys.readouterr().err
-    assert "3 were trained one by one: CannotStack: dropout draws in another order" in messages
-    expected = run(tmp_path / "one_by_one")
+    assert "2 were trained one by one: CannotStack: dropout draws in another order" in messages
+    expected = results("one_by_one")
     key = ["trial", "prior", "seed", "attribution", "metric"]
     assert at_once[key].equals(expected[key])
     sizes = {
         (record["prior"], record.get("ensemble"))
-        for _, record in RunDirectory(tmp_path / "at_once").records(set(at_once["trial"]) - {""})
-        if record
+        for record in records(tmp_path / "at_once").values()
     }
-    assert sizes == {("none", 3), ("fourier", 3), ("fourier+dropout", None)}
+    assert sizes == {("none", 2), ("fourier", 2), ("fourier+dropout", None)}
     capsys.readouterr()
     # how trials are run makes no other study
-    run(tmp_path / "at_once")
-    assert "9 trials, 0 to run" in capsys.readouterr().err
+    results("at_once")
+    assert "6 trials, 0 to run" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import tomllib
@@ -13,6 +12,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.runs import records, results_without_times, run
 from hypothesis import given
 from hypothesis import strategies as st
 from priorbench.reports._shared.numbers import MISSING
@@ -46,13 +46,8 @@ from priorbench.study.tuning_rule import (
 from priorbench.workflow.run_status import read_status
 from priorbench.workflow.validate_file import as_text, validate_file
 
-ARGUMENTS = ["--scale", "smoke", "--no-report", "--device", "cpu", "--jobs", "1"]
 PRIORS = ["--priors", "fourier,weight-l2,exponential"]
 STUDY = [*PRIORS, "--seeds", "1", "--tune", "2", "--tuning-seeds", "2"]
-
-
-def run(out: Path, *more: str) -> int:
-    return execute_command(["run", *ARGUMENTS, "--out", str(out), *more])
 
 
 def test_five_weights_span_two_decades_around_the_default():
@@ -291,19 +286,10 @@ def copied(finished, tmp_path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "copy"))
 
 
-def records(out: Path) -> list[dict]:
-    return [json.loads(path.read_text()) for path in out.glob("trials/*/record.json")]
-
-
 def remove(out: Path, stage: str) -> None:
-    for record in records(out):
+    for record in records(out).values():
         if record["stage"] == stage:
             shutil.rmtree(out / "trials" / record["trial"])
-
-
-def results_without_costs(out: Path) -> str:
-    table = pd.read_csv(out / "results.csv", keep_default_na=False)
-    return table[table["axis"] != "cost"].to_csv(index=False)
 
 
 def test_every_prior_has_the_same_budget_on_seeds_of_its_own(finished):
@@ -314,12 +300,17 @@ def test_every_prior_has_the_same_budget_on_seeds_of_its_own(finished):
     assert set(final["seed"]) == {0}
     assert final.groupby("prior").size().eq(1).all()
     budgets = {
-        (record["prior"], record["stage"]): len(record["history"]) for record in records(finished)
+        (record["prior"], record["stage"]): len(record["history"])
+        for record in records(finished).values()
     }
     assert len(set(budgets.values())) == 1
     # paired: all priors start from the same weights on a tuning seed, and not those of evaluation
     starts = {
-        seed: {record["initial_weights"] for record in records(finished) if record["seed"] == seed}
+        seed: {
+            record["initial_weights"]
+            for record in records(finished).values()
+            if record["seed"] == seed
+        }
         for seed in (0, 1000, 1001)
     }
     assert [len(hashes) for hashes in starts.values()] == [1, 1, 1]
@@ -347,7 +338,7 @@ def test_the_choice_is_written_down_and_evaluated(finished):
     for weight, row in mine.iterrows():
         losses = [
             record["history"][record["best_epoch"]]["validation_loss"]
-            for record in records(finished)
+            for record in records(finished).values()
             if (record["prior"], record["weight"]) == ("fourier", weight)
             and record["stage"] == TUNE
         ]
@@ -401,7 +392,7 @@ def test_a_run_that_ended_between_the_phases_goes_on(finished, copied, capsys):
     assert "4 trials, 4 to run" in said
     for name in ("tuning.csv", "plan.csv", "study.toml"):
         assert (copied / name).read_bytes() == (finished / name).read_bytes()
-    assert results_without_costs(copied) == results_without_costs(finished)
+    assert results_without_times(copied) == results_without_times(finished)
     status = read_status(copied)
     assert status.unplanned == 0
     assert sum(counts["done"] for counts in status.by_prior.values()) == 4
