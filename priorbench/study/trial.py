@@ -40,7 +40,7 @@ _DECIDING_PACKAGES = ("numpy", "torch")
 TUNE, EVALUATE = "tune", "evaluate"
 """stages: trials that only choose a weight, and trials that count"""
 REFERENCE = "reference"
-"""in place of a stage, in rows of results.csv that no trial has: scores of chance and the oracle"""
+"""stands for the stage in rows of results.csv without a trial: scores of chance and the oracle"""
 SettingKey = tuple[str, str, str]
 """what names a setting: spec of the task, name of the dataset, spec of the architecture"""
 SETTING_COLUMNS = ["task", "dataset", "architecture"]
