@@ -78,12 +78,12 @@ CONTRASTS = (
 def sequence_scores(
     attribution: NDArray[np.floating], sequences: PlacedSequences
 ) -> dict[str, NDArray[np.float64]]:
-    """Return (M,) ``localisation``, ``mass`` and ``opposite`` of every sequence.
+    """Return (M,) ``localisation``, ``mass`` and ``opposite`` of M sequences, (M, L) attributed.
 
     ``localisation`` is the average precision of |a| against motif positions, ``mass`` the share of
     sum |a| on them, neutral positions left out of both. ``opposite`` is the share of sum |a| at the
     outermost NEAR positions of the end across, or of either end, per end, where the motif is in
-    the centre. An (M, L) attribution of zero has the shares that chance gives.
+    the centre. An attribution of zero has the shares that chance gives.
     """
     size = np.abs(attribution.astype(np.float64))
     size[~size.any(axis=1)] = 1

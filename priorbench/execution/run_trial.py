@@ -110,7 +110,7 @@ def in_one_line(error: BaseException) -> str:
 
 
 def write_record(job: Job, folder: Path, record: Mapping[str, Any], seconds: float) -> None:
-    """Write what came of a trial, which took so many seconds of wall time, to its record.json."""
+    """Write the record.json of a trial that has ended after so many seconds of wall time."""
     finished = {
         "trial": job.trial.id,
         **dataclasses.asdict(job.trial),

@@ -18,7 +18,7 @@ def test_trials_that_are_only_scored_are_not_grouped(tmp_path):
     plan = SimpleNamespace(
         datasets={"binary/d": tmp_path},
         study=SimpleNamespace(plugins=()),
-        wanted=lambda trial: jobs[0].measurements,
+        measurements=lambda trial: jobs[0].measurements,
     )
     pending = [
         PendingTrial(job.trial, score_only=number % 2 == 1) for number, job in enumerate(jobs)
