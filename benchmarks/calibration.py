@@ -1,7 +1,6 @@
 """Simulated studies whose truth is known: are verdicts false, do intervals hold, is power true?
 
-Scores are simulated, not trained. Everything is deterministic. The functions take the number of
-studies, so that the tests run a small version of each.
+Everything is deterministic. Functions take the number of studies, so that tests run small versions.
 """
 
 import subprocess
@@ -21,36 +20,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import t as student
 
+from priorbench.statistics import confidence
+from priorbench.statistics import power as planning
+from priorbench.statistics import several_datasets as several
+from priorbench.statistics import signflip as flips
 from priorbench.statistics.agreement import agreement_pseudo_values
-from priorbench.statistics.confidence import (
-    SIGN_FLIP_FROM,
-    Interval,
-    bca_interval,
-    mean_interval,
-    t_interval,
-)
+from priorbench.statistics.confidence import SIGN_FLIP_FROM, Interval
 from priorbench.statistics.effects import IMPROVEMENT_FROM, improvement_interval
 from priorbench.statistics.multiplicity import HOLM, adjust
-from priorbench.statistics.power import (
-    ClaimKind,
-    cautious_spread,
-    needed_runs,
-    sign_flip_power,
-    smallest_effect,
-)
-from priorbench.statistics.several_datasets import (
-    blocked_interval,
-    interquartile_difference,
-    mean_improvement,
-    mixed_model,
-)
-from priorbench.statistics.signflip import (
-    sign_flip_bounds,
-    sign_flip_greater_p,
-    sign_flip_greater_ps,
-    sign_flip_p,
-    sign_flip_ps,
-)
 from priorbench.statistics.verdicts import ALPHA, Evidence, Judgement, judge
 
 Array, Tables = NDArray[np.float64], Mapping[str, pd.DataFrame]
@@ -61,7 +38,6 @@ MARGIN = 1.0
 """smallest loss that matters, in standard deviations of a score"""
 SHAPES, CORRELATIONS = ("normal", "heavy tails", "skewed"), (0.0, 0.7)
 VERDICTS = ["better or worse", "equivalent", "non-inferior"]
-OTHER_ARMS = ((1.5, 0.4, 10), (1.5, 0.4, 20))
 CAUTIOUS = "improvement over datasets"
 """an interval that may cover more than 97%: too wide where runs of a seed are all but equal"""
 
@@ -104,8 +80,8 @@ def scores(cell: Cell, arms: int, studies: int, generator: np.random.Generator) 
 def judged(gains: Array) -> Iterator[list[Judgement]]:
     """Judge every study's family by (studies, priors, pairs) differences to the baseline."""
     flat = gains.reshape(-1, gains.shape[2])
-    down, up = sign_flip_greater_ps(flat + MARGIN), sign_flip_greater_ps(MARGIN - flat)
-    columns = (flat.mean(axis=1), sign_flip_ps(flat), down, np.maximum(down, up))
+    down, up = (flips.sign_flip_greater_ps(MARGIN + side * flat) for side in (1, -1))
+    columns = (flat.mean(axis=1), flips.sign_flip_ps(flat), down, np.maximum(down, up))
     for study in np.stack(columns, axis=1).reshape(*gains.shape[:2], 4).tolist():
         yield judge([Evidence(*prior) for prior in study], HOLM)
 
@@ -137,15 +113,15 @@ def planted(n: int, power: float, tests: int, studies: int) -> Iterator[Row]:
     """
     generator = np.random.default_rng([2, n, tests])
     for name, sides in (("difference", 2), ("non-inferiority", 1)):
-        claim = ClaimKind(sides=sides, tests=tests)
-        effect = smallest_effect(n, power, claim)
+        claim = planning.ClaimKind(sides=sides, tests=tests)
+        effect = planning.smallest_effect(n, power, claim)
         if np.isfinite(effect):
-            test = sign_flip_p if sides == 2 else sign_flip_greater_p
+            test = flips.sign_flip_p if sides == 2 else flips.sign_flip_greater_p
             draws = generator.standard_normal((studies, n)) + effect
             families = ([test(d), *[1.0] * (tests - 1)] for d in draws)
             hits = [adjust(family, HOLM)[0] <= ALPHA for family in families]
             row = {"claim": name, "seeds": n, "tests": tests, "effect": effect}
-            predicted = sign_flip_power(effect, n, claim)
+            predicted = planning.sign_flip_power(effect, n, claim)
             yield {**row, "predicted": predicted, "found": np.mean(hits)}
 
 
@@ -159,15 +135,20 @@ def piloted(studies: int) -> Iterator[Row]:
         counts, hits = [], []
         for _ in range(studies):
             spread = float(generator.standard_normal(8).std(ddof=1))
-            spread = cautious_spread(spread, 8) if name.startswith("its") else spread
-            n = needed_runs(round(20 / spread) / 20, 0.8, ClaimKind()) or 1_000
+            spread = planning.cautious_spread(spread, 8) if name.startswith("its") else spread
+            n = planning.needed_runs(round(20 / spread) / 20, 0.8, planning.ClaimKind()) or 1_000
             counts.append(n)
-            hits.append(sign_flip_p(generator.standard_normal(n) + 1) <= ALPHA)
+            hits.append(flips.sign_flip_p(generator.standard_normal(n) + 1) <= ALPHA)
         yield {"planned with": name, "median seeds": int(np.median(counts)), "found": np.mean(hits)}
 
 
 def coverage(
-    name: str, about: Row, intervals: Iterable[Interval], truth: float, *, offered: bool = True
+    name: str,
+    about: Row,
+    intervals: Iterable[Interval],
+    truth: float,
+    *,
+    offered: bool = True,
 ) -> Row:
     """Return how often a 95% interval holds the truth, where there is one."""
     held = [i.low <= truth <= i.high for i in intervals if not np.isnan(i.low)]
@@ -176,14 +157,14 @@ def coverage(
 
 
 def sign_flip_interval(differences: Array) -> Interval:
-    return Interval(*sign_flip_bounds(differences, 1 - 0.95), "sign-flip")
+    return Interval(*flips.sign_flip_bounds(differences, 1 - 0.95), "sign-flip")
 
 
 def _mean_intervals(drawn: Array, about: Row, bootstraps: int) -> Iterator[Row]:
     few = drawn.shape[1] < SIGN_FLIP_FROM
     yield coverage("sign-flip", about, map(sign_flip_interval, drawn), 0, offered=not few)
-    yield coverage("paired t", about, map(t_interval, drawn), 0, offered=few)
-    resampled = map(bca_interval, drawn[:bootstraps])
+    yield coverage("paired t", about, map(confidence.t_interval, drawn), 0, offered=few)
+    resampled = map(confidence.bca_interval, drawn[:bootstraps])
     yield coverage("BCa bootstrap", about, resampled, 0, offered=False)
 
 
@@ -215,8 +196,9 @@ def rare_bad_runs(n: int, share: float, loss: float, studies: int) -> Row:
     bad = generator.random((studies, n)) < share
     beyond = generator.standard_normal((studies, n)) - loss * bad + share * loss
     row = {"seeds": n, "bad runs": share, "their loss (sd)": loss}
-    row["non-inferior"] = np.mean(sign_flip_greater_ps(beyond) <= ALPHA)
-    return row | {"interval covers": coverage("", {}, map(mean_interval, beyond), 0)["covered"]}
+    row["non-inferior"] = np.mean(flips.sign_flip_greater_ps(beyond) <= ALPHA)
+    intervals = map(confidence.mean_interval, beyond)
+    return row | {"interval covers": coverage("", {}, intervals, 0)["covered"]}
 
 
 def improvement_coverage(cell: Cell, shift: float, studies: int) -> Row:
@@ -281,7 +263,7 @@ def false_agreement(arms: AttributionArms, studies: int, datasets: int = 1) -> R
     """Return how often arms of the same gain, which agree equally well, are called different."""
     shape = (studies, datasets * arms.seeds)
     drawn = [arms.pseudo_values(arms.seeds) for _ in range(studies * datasets)]
-    different = np.mean(sign_flip_ps(np.reshape(drawn, shape)) <= ALPHA)
+    different = np.mean(flips.sign_flip_ps(np.reshape(drawn, shape)) <= ALPHA)
     about = {"datasets": datasets, "seeds": arms.seeds, "attributions": arms.text}
     return {**about, "studies": studies, "better or worse": different}
 
@@ -297,13 +279,13 @@ def across_coverage(cell: Cell, studies: int, *, models: int, shift: float = 0.0
         [pairs + np.array([[0.0], [shift]]) for pairs in study]
         for study in scores(cell, 2, studies, generator)
     ]
-    means = (blocked_interval([pairs[1] - pairs[0] for pairs in study]) for study in arms)
+    means = (several.blocked_interval([pairs[1] - pairs[0] for pairs in study]) for study in arms)
     yield coverage("mean over datasets", about, means, shift)
-    middle = (interquartile_difference(study).interval for study in arms)
+    middle = (several.interquartile_difference(study).interval for study in arms)
     yield coverage("interquartile mean", about, middle, shift)
-    yield coverage(CAUTIOUS, about, (mean_improvement(a).interval for a in arms), superior)
+    yield coverage(CAUTIOUS, about, (several.mean_improvement(a).interval for a in arms), superior)
     if models:
-        yield coverage("mixed model", about, map(mixed_model, arms[:models]), shift)
+        yield coverage("mixed model", about, map(several.mixed_model, arms[:models]), shift)
 
 
 def split_null(values: Array, studies: int) -> float:
@@ -311,7 +293,7 @@ def split_null(values: Array, studies: int) -> float:
     generator, half = np.random.default_rng(9), len(values) // 2
     order = np.stack([generator.permutation(len(values)) for _ in range(studies)])
     gains = values[order[:, :half]] - values[order[:, half : 2 * half]]
-    return np.mean(sign_flip_ps(gains) <= ALPHA)
+    return np.mean(flips.sign_flip_ps(gains) <= ALPHA)
 
 
 def coverages(n: int) -> Iterator[Row]:
@@ -321,8 +303,8 @@ def coverages(n: int) -> Iterator[Row]:
     shifts = (0.0, 0.5, 1.0, 1.5, 2.0)
     for shift, seeds, shape, r in product(shifts, (15, 20, 40), SHAPES, CORRELATIONS):
         yield improvement_coverage(Cell(shape, r, seeds), shift, 2 * n)
-    kinds = product((1.0, 1.5, 3.0), (1.0,), (6, 8, 10, 20))
-    for (gain, cosine, seeds), heavy in product([*kinds, *OTHER_ARMS], (False, True)):
+    kinds = [*product((1.0, 1.5, 3.0), (1.0,), (6, 8, 10, 20)), (1.5, 0.4, 10), (1.5, 0.4, 20)]
+    for (gain, cosine, seeds), heavy in product(kinds, (False, True)):
         yield agreement_coverage(AttributionArms(7, seeds, heavy, gain=gain, cosine=cosine), n)
     for seeds, shape in product((8, 20), SHAPES):
         yield from across_coverage(Cell(shape, 0.7, seeds, 6), 3 * n // 5, models=n // 5)
@@ -414,7 +396,6 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _error(rate: float, studies: float) -> float:
-    """Return three times the Monte Carlo error of a rate."""
     return 3 * np.sqrt(rate * (1 - rate) / studies)
 
 

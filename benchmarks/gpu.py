@@ -36,8 +36,7 @@ from priorbench.training.loop import seeded_torch
 from priorbench.training.schedules import Schedule, schedule_of
 
 LENGTHS, EXAMPLES = {"binary": 1000, "profile": 1346}, 50_000
-SECONDS, MINUTES = 3, 8
-"""time that a way is measured, and after which nothing is begun"""
+SECONDS, MINUTES = 3, 8  # that each way is measured, and after which none is begun
 WARM_UP = 4
 """steps before time is taken; their losses are compared"""
 COLUMNS = ("task", "way", "at once", "loss off by", "trials an hour", "over alone")
@@ -102,7 +101,7 @@ def compiled(problem: Problem, count: int, mode: str = "default") -> Step:
     """
     networks, batch, task = problem.stack(count), problem.batch(count), problem.task
     (part,), names = regularised("fourier", problem.name).parts, list(networks.parameters)
-    form = replace_all_batch_norm_modules_(networks.form)
+    form = replace_all_batch_norm_modules_(problem.network(0))
     stacked = [value.detach() for value in networks.parameters.values()]
     optimiser = torch.optim.Adam(stacked, 1e-3)
     inputs = (batch.sequence, batch.label, batch.arrays, part.prior.applies(batch, task).float())

@@ -138,7 +138,6 @@ def markdown(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _cell(value: object) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    large = abs(value) >= 100
-    return "" if math.isnan(value) else f"{value:,.0f}" if large else f"{value:.3g}"
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(value)

@@ -31,9 +31,8 @@ def minutes(
     studies: list[str] | None = None, *, quick: bool = False, write: bool = False
 ) -> Iterator[Row]:
     """Estimate the minutes that studies take on one core (`minutes` in studies/*.toml)."""
-    for path in sorted(STUDIES.glob("*.toml")):
-        if studies and path.stem not in studies:
-            continue
+    paths = [p for p in sorted(STUDIES.glob("*.toml")) if not studies or p.stem in studies]
+    for path in paths[: 1 if quick else None]:
         study = load_study(path)
         tasks = study.tasks or (["binary", "profile"] if study.fetch else [])
         resolved = resolve(study.model_copy(update={"tasks": tasks, "fetch": ""}), "cpu")
@@ -41,11 +40,8 @@ def minutes(
         scales = ("paper",) if study.fetch else ("smoke",) if quick else get_args(Scale)
         times = {scale: float(f"{max(0.1, _minutes(resolved, scale)):.2g}") for scale in scales}
         if write and not quick:
-            text = _with_minutes(path.read_text(encoding="utf-8"), times)
-            path.write_text(text, encoding="utf-8")
+            path.write_text(_with_minutes(path.read_text("utf-8"), times), "utf-8")
         yield {"study": path.stem, **times}
-        if quick:
-            return
 
 
 def _minutes(study: Study, scale: Scale) -> float:

@@ -25,8 +25,7 @@ def report(*, quick: bool = False) -> Iterator[Row]:
 
 
 def made_tables(root: Path, datasets: int, seeds: int) -> Iterator[None]:
-    names = [f"set{i:02d}" for i in range(datasets)]
-    plan = yield from make_run(root, ["binary"], seeds, names)
+    plan = yield from make_run(root, ["binary"], seeds, [f"set{i:02d}" for i in range(datasets)])
     write_results(plan, RunDirectory(root))
 
 

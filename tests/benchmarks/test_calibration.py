@@ -58,15 +58,16 @@ def test_arms_that_are_equally_stable_are_not_told_apart(cosine):
 
 
 def test_a_family_that_is_not_corrected_would_be_caught(monkeypatch):
-    monkeypatch.setattr(small, "judge", lambda family, _: [_uncorrected(one) for one in family])
+    monkeypatch.setattr(small, "judge", lambda family, _: list(map(_uncorrected, family)))
     rates = small.false_verdicts(Cell("normal", 0.0, 8), STUDIES)
     assert rates["better or worse"] > above(small.ALPHA)
 
 
-def _uncorrected(one):
+def _uncorrected(evidence):
     from priorbench.statistics.verdicts import Judgement
 
-    return Judgement(one.p, one.p_noninferior, one.p_equivalent, 1, 1, "")
+    ps = (evidence.p, evidence.p_noninferior, evidence.p_equivalent)
+    return Judgement(*ps, 1, 1, "")
 
 
 def test_planted_effects_are_found_as_often_as_predicted():
@@ -125,7 +126,7 @@ def test_what_is_out_of_bounds_is_named():
             for name, inside in (("made up", 800), ("fine", 950))
             for missed in [[Interval(1, 2, "")] * (1000 - inside)]
         ],
-        "power": [power | {"found": found} for found in (0.8, 0.5)],
+        "power": [power | {"found": share} for share in (0.8, 0.5)],
     }
     comparisons = pd.DataFrame({"family": ["primary"], "metric": ["auroc"], "verdict": ["worse"]})
     tables = {name: pd.DataFrame(rows) for name, rows in tables.items()}
@@ -154,8 +155,8 @@ def test_a_real_null_study_has_no_difference(tmp_path):
     study = str(BENCHMARKS / "null.toml")
     arguments = ["--seeds", "3", "--out", str(tmp_path / "out"), "--jobs", "1", "--no-report"]
     assert execute_command(["run", study, *arguments]) == 0
-    found = pd.read_csv(tmp_path / "out" / "comparisons.csv", keep_default_na=False)
-    primary = found[found["family"] == "primary"]
+    table = pd.read_csv(tmp_path / "out" / "comparisons.csv", keep_default_na=False)
+    primary = table[table["family"] == "primary"]
     assert len(primary) == 4
     assert (primary["difference"].astype(float) == 0).all()
     assert set(primary["verdict"]) <= {"equivalent", "inconclusive"}
