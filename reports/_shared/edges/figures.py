@@ -163,10 +163,10 @@ def penalty_panels(effects: Effects) -> Iterator[Panel]:
     yield Panel(
         "ramp",
         "A ramp, whose ends differ in level",
-        "Its penalty less that of the same values in a tent, whose ends are alike. Where the "
-        "difference is not 0, the jump between the ends counts. A jump moves power from the zero "
-        "frequency, which has no weight, to frequencies that have weight, and so lowers the "
-        "Fourier penalty.",
+        "Its penalty less that of a tent: the same values rising and falling again, so that the "
+        "ends are alike. Where the difference is not 0, the jump between the ends counts. A jump "
+        "moves power from the zero frequency, which has no weight, to frequencies that have "
+        "weight, and so lowers the Fourier penalty.",
         "steepness (1: from 0 to twice the mean)",
         unit,
         {prior: (e.level, (e.ramp - e.tent) / e.scale) for prior, e in penalties.items()},
