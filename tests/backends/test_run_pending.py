@@ -1,4 +1,4 @@
-"""From pending trials to groups of jobs, and what runs them."""
+"""Which jobs are made of pending trials, and what runs them."""
 
 from __future__ import annotations
 
