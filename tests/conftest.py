@@ -13,12 +13,19 @@ os.environ |= dict.fromkeys(
 
 import torch
 from fixtures.datasets import simulate
+from fixtures.places import LONGEST_FIRST, TESTS
 from fixtures.runs import in_processes, in_this_process
 
 from priorbench.components import registry
 from priorbench.data.dataset import Dataset, load_dataset
 
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest: begun last, the other workers would wait for it."""
+    places = {TESTS / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_collection_finish():
