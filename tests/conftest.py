@@ -11,15 +11,12 @@ os.environ |= dict.fromkeys(
     [f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")], "1"
 )
 
-import torch
 from fixtures.datasets import simulate
 from fixtures.places import LONGEST_FIRST, TESTS
 from fixtures.runs import in_processes, in_this_process
 
 from priorbench.components import registry
 from priorbench.data.dataset import Dataset, load_dataset
-
-torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items):
