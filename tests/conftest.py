@@ -16,7 +16,7 @@ from fixtures.places import LONGEST_FIRST, TESTS
 from fixtures.runs import in_processes, in_this_process
 
 from priorbench.components import registry
-from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.data.dataset import Dataset
 
 
 def pytest_collection_modifyitems(items):
@@ -53,4 +53,4 @@ def _no_plugins_left():
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory) -> Dataset:
     """The binary task's simulated data at smoke scale."""
-    return load_dataset(simulate(tmp_path_factory.mktemp("data") / "binary"))
+    return simulate(tmp_path_factory.mktemp("data") / "binary")

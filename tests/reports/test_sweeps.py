@@ -6,26 +6,23 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.runs import run_smoke
 from priorbench.reports._shared.figures.colours import SEED_COLOURS
 from priorbench.reports._shared.option_curves import option_curve
 from priorbench.reports.sweeps import Sweeps, sweeps
 
 from priorbench import load_prior
-from priorbench.backends.base import RunPlacement
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.components import registry
 from priorbench.results.collect import RESULT_COLUMNS
 from priorbench.results.finished_run import Run, load_run
-from priorbench.study.study import make_study
 from priorbench.study.trial import SETTING_COLUMNS
-from priorbench.workflow.run_study import RunConsole, run_study
 
 LOW, WIDE = "fourier", "fourier:frequency_limit=0.3"
 CUTS = {LOW: 1 / 0.15, WIDE: 1 / 0.3}
@@ -252,11 +249,8 @@ def test_a_real_run_says_what_was_swept(tmp_path: Path, monkeypatch: pytest.Monk
     # how many motifs make a positive is no matter here, and takes time to find
     monkeypatch.setattr("priorbench.tasks.short_motif.copies_for", lambda *_: 1.0)
     tasks = [f"short-motif:width={width}" for width in (8, 10, 12)]
-    asked = {"name": "s", "tasks": tasks, "priors": ["none", LOW], "seeds": [0], "scale": "smoke"}
     root = tmp_path / "run"
-    console = RunConsole(lambda line: None, lambda count: nullcontext(lambda *ended: None))
-    study, machines = make_study(asked, where="test"), RunPlacement(jobs=1)
-    run_study(study, root, placement=machines, command="", console=console)
+    assert run_smoke(root, "--tasks", ",".join(tasks), "--priors", LOW, "--seeds", "1") == 0
     page = Sweeps().render(load_run(root))
     assert page.count("<svg") == 4  # one seed has no stability
     assert ">cut 6.7 bp<" not in page  # the axis begins at 8 bp
