@@ -22,7 +22,7 @@ run: $(VENV)/.installed
 	$(BIN)/priorbench run
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

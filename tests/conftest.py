@@ -11,14 +11,18 @@ os.environ |= dict.fromkeys(
     [f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")], "1"
 )
 
-import torch
 from fixtures.datasets import simulate
+from fixtures.places import LONGEST_FIRST, TESTS
 from fixtures.runs import in_processes, in_this_process
 
 from priorbench.components import registry
-from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.data.dataset import Dataset
 
-torch.set_num_threads(1)
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest: begun last, the other workers would wait for it."""
+    places = {TESTS / name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_collection_finish():
@@ -49,4 +53,4 @@ def _no_plugins_left():
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory) -> Dataset:
     """The binary task's simulated data at smoke scale."""
-    return load_dataset(simulate(tmp_path_factory.mktemp("data") / "binary"))
+    return simulate(tmp_path_factory.mktemp("data") / "binary")

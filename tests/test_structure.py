@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from fixtures.places import ENGINE, ROOT
+from fixtures.places import ENGINE, LONGEST_FIRST, ROOT, TESTS
 
 from priorbench.components import source_code
 from priorbench.study import data_sources, trial
@@ -17,6 +17,7 @@ CONTENT = ("priors", "tasks", "reports")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FACADE = "priorbench"
 """the public names; priorbench/__init__.py"""
+IMPORTS = (ast.Import, ast.ImportFrom)
 MOST_MODULES = 12
 MOST_AT_THE_ROOT = 8
 MOST_LEVELS = 11
@@ -334,6 +335,20 @@ def test_nothing_is_unpickled():
         text = path.read_text()
         for call in ("pickle.load", "torch.load", "allow_pickle=True", "joblib.load"):
             assert call not in text, f"{path}: {call}"
+
+
+def test_no_test_imports_another():
+    files = list(TESTS.rglob("test_*.py"))
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [alias.name for alias in node.names] if isinstance(node, IMPORTS) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            parts = {part for module in modules for part in module.split(".")}
+            assert not parts & {other.stem for other in files}, f"{path}: line {node.lineno}"
+
+
+def test_the_longest_tests_are_there():
+    assert [name for name in LONGEST_FIRST if not (TESTS / name).exists()] == []
 
 
 def test_no_two_classes_share_a_name():

@@ -1,10 +1,12 @@
 """The five attributions: formulae, what they leave alone, and modules of every kind."""
 
 from collections import OrderedDict, namedtuple
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
+from fixtures.sequences import random_sequences
 
 from priorbench import (
     IntegratedGradients,
@@ -23,10 +25,7 @@ from priorbench.attribution.differentiable import METHODS
 METHOD_SPECS = [*METHODS, "integrated-gradients:steps=3:reference=uniform"]
 
 
-def sequences(count=6, length=40, seed=1, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    codes = torch.randint(0, 4, (count, length), generator=generator)
-    return F.one_hot(codes, 4).to(dtype).transpose(1, 2).contiguous()
+sequences = partial(random_sequences, 6, 40)
 
 
 def target(output):

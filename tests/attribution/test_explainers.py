@@ -1,31 +1,18 @@
 """Attributions of trained models against closed forms, and that they are the same for all."""
 
+from functools import partial
+
 import pytest
 import torch
+from fixtures.networks import WeightedSum, build_network
+from fixtures.sequences import random_sequences
 
 from priorbench import UserError
 from priorbench.attribution.explainers import EXPLAINERS, ExplainedModel, load_explainer, shuffled
 from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape
 
-
-def sequences(count=5, length=30, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    codes = torch.randint(0, 4, (count, length), generator=generator)
-    return torch.nn.functional.one_hot(codes, 4).float().permute(0, 2, 1).contiguous()
-
-
-class Linear(torch.nn.Module):
-    """f(x) = sum of w x, plus the sum of a further argument."""
-
-    def __init__(self, length=30):
-        super().__init__()
-        generator = torch.Generator().manual_seed(1)
-        self.weight = torch.nn.Parameter(torch.randn(4, length, generator=generator))
-
-    def forward(self, sequence, extra=None):
-        value = (sequence * self.weight).sum(dim=(1, 2))
-        return value[:, None] if extra is None else (value + extra.sum(dim=1))[:, None]
+sequences = partial(random_sequences, count=5, length=30, seed=0, dtype=torch.float32)
 
 
 def first(output):
@@ -34,7 +21,7 @@ def first(output):
 
 def of_linear(name, **more):
     sequence = sequences()
-    subject = ExplainedModel(Linear().eval(), first, sequence, **more)
+    subject = ExplainedModel(WeightedSum(30).eval(), first, sequence, **more)
     return sequence, subject.model.weight.detach(), load_explainer(name).explain(subject)
 
 
@@ -71,7 +58,7 @@ def test_unknown_bases_have_no_mutagenesis():
     sequence = sequences()
     sequence[1, :, 4] = 0
     explanation = load_explainer("in-silico-mutagenesis").explain(
-        ExplainedModel(Linear(), first, sequence)
+        ExplainedModel(WeightedSum(30), first, sequence)
     )
     assert explanation.attribution[1, 4] == 0
     assert bool((explanation.attribution[0] != 0).all())
@@ -114,8 +101,7 @@ def test_further_arguments_stay_with_their_sequence(name):
 @pytest.mark.parametrize("architecture", sorted(registry.components("architecture")))
 @pytest.mark.parametrize("prior", ["none", "dropout", "exponential"])
 def test_deep_lift_has_a_rule_for_every_network(architecture, prior):
-    torch.manual_seed(0)
-    model = registry.build("architecture", architecture).build(NetworkShape(60), "smoke")
+    model = build_network(architecture, NetworkShape(60))
     adapting = registry.build("prior", prior)
     if prior != "none":
         model = adapting.adapt(model, adapting.default_weight("binary"))
@@ -127,9 +113,8 @@ def test_deep_lift_has_a_rule_for_every_network(architecture, prior):
 
 
 def test_deep_lift_of_profiles_adds_up_with_the_weights_of_the_sequence():
-    torch.manual_seed(0)
     task = registry.build("task", "profile")
-    model = registry.build("architecture", "bpnet").build(NetworkShape(80, 2, 30), "smoke").eval()
+    model = build_network("bpnet", NetworkShape(80, 2, 30)).eval()
     subject = ExplainedModel(model, task.target, sequences(length=80))
     explanation = load_explainer("deep-lift-shap:shuffles=3").explain(subject)
     error = (explanation.attribution.sum(dim=1) - explanation.expected).abs().mean()

@@ -5,14 +5,13 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from fixtures.networks import build_network
 
 from priorbench.autograd.batch_norm import BatchNorm, RunningStatistics, normalise
 from priorbench.autograd.forward import _as_chain, _split, choose_way
 from priorbench.autograd.layer_chain import LayerChain, LayerWithParameters, run
 from priorbench.autograd.layers import Convolution, Flatten, MaxPool, Rectifier
 from priorbench.autograd.statistics_gate import StatisticsGate
-from priorbench.components import registry
-from priorbench.components.architecture import NetworkShape
 from priorbench.training.adam import Adam
 
 
@@ -264,8 +263,7 @@ def test_only_what_was_built_as_a_chain_is_one():
     ],
 )
 def test_architectures_are_chains_where_that_is_faster(name, way):
-    built = registry.build("architecture", name).build(NetworkShape(80), "smoke")
-    assert way_of(built, torch.float32, 80) is way
+    assert way_of(build_network(name), torch.float32, 80) is way
 
 
 @pytest.mark.parametrize(

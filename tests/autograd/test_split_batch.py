@@ -1,25 +1,24 @@
 """Attributions with the batch statistics held fixed, and the forward pass in two parts."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
+from fixtures.networks import build_network
+from fixtures.sequences import random_sequences
 
 from priorbench import attribute_and_predict, input_x_gradient
 from priorbench.components import registry
-from priorbench.components.architecture import NetworkShape
 
 ARCHITECTURES = sorted(registry.components("architecture"))
 
 
+sequences = partial(random_sequences, length=80)
+
+
 def network(name: str = "three-conv") -> torch.nn.Module:
-    torch.manual_seed(0)
-    return registry.build("architecture", name).build(NetworkShape(80), "smoke").double()
-
-
-def sequences(count: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    codes = torch.randint(0, 4, (count, 80), generator=generator)
-    return F.one_hot(codes, 4).double().transpose(1, 2).contiguous()
+    return build_network(name).double()
 
 
 def target(output: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fixtures.runs import DRIVER, PATIENCE, SMOKE, records, results_without_times, run
+from fixtures.runs import DRIVER, PATIENCE, SMOKE, records, results_without_times, run_smoke
 
 from priorbench.run_directory import RunDirectory
 
@@ -73,7 +73,7 @@ def expected(plugin, tmp_path_factory) -> str:
     """Results of the same study in this process, where nobody dies."""
     plugin.with_name("died").touch()
     out = tmp_path_factory.mktemp("here") / "out"
-    assert run(out, *study(plugin)) == 0
+    assert run_smoke(out, *study(plugin)) == 0
     return results_without_times(out)
 
 

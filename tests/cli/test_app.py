@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fixtures.runs import records, run
+from fixtures.runs import records, run_smoke
 
 from priorbench import UserError
 from priorbench.cli import options
@@ -49,7 +49,7 @@ def test_what_new_writes_passes_its_checks_and_trains(folder, capsys):
     assert "gradgradcheck" in printed
     assert "x the time" in printed
     arguments = ["--plugin", "my_prior.py", "--priors", "my-prior", "--seeds", "1"]
-    assert run(folder / "out", *arguments) == 0
+    assert run_smoke(folder / "out", *arguments) == 0
     registry.forget_plugins()
 
 
@@ -132,7 +132,7 @@ def test_a_study_of_compositions_and_another_attribution(tmp_path):
     spec = "fourier=1+weight-l2=1e-05"
     arguments = ["--priors", f"fourier+dropout,{spec}", "--weights", "fourier+dropout=2"]
     attribution = ["--train-attribution", "integrated-gradients:steps=2:reference=zero"]
-    assert run(out, *arguments, *attribution, "--seeds", "2") == 0
+    assert run_smoke(out, *arguments, *attribution, "--seeds", "2") == 0
     study = tomllib.loads((out / "study.toml").read_text())
     assert study["train_attribution"] == "integrated-gradients:steps=2"
     assert study["priors"] == ["none", "fourier+dropout", spec]
@@ -163,7 +163,7 @@ def test_the_attribution_that_penalties_see_decides_the_trial(tmp_path):
     ids = []
     for name in ("gradient", "input-x-gradient"):
         out = tmp_path / name
-        assert run(out, "--priors", "l2", "--seeds", "1", "--train-attribution", name) == 0
+        assert run_smoke(out, "--priors", "l2", "--seeds", "1", "--train-attribution", name) == 0
         results = pd.read_csv(out / "results.csv", keep_default_na=False)
         rows = results[(results["prior"] == "l2") & (results["metric"] == "cross-entropy")]
         ids.append((rows["trial"].item(), rows["value"].item()))
@@ -192,7 +192,7 @@ def test_the_attribution_that_penalties_see_decides_the_trial(tmp_path):
 )
 def test_wrong_compositions_and_attributions_leave_nothing(tmp_path, arguments, message):
     with pytest.raises(UserError, match=message):
-        run(tmp_path / "out", *arguments)
+        run_smoke(tmp_path / "out", *arguments)
     assert not (tmp_path / "out").exists()
 
 
@@ -225,7 +225,7 @@ def test_compositions_in_another_order_are_one_prior_and_forms_have_their_own_de
 ):
     out = tmp_path / "out"
     priors = "weight-l1+weight-l2,weight-l2+weight-l1"
-    assert run(out, "--priors", priors, "--seeds", "1") == 0
+    assert run_smoke(out, "--priors", priors, "--seeds", "1") == 0
     study = tomllib.loads((out / "study.toml").read_text())
     assert study["priors"] == ["none", "weight-l1+weight-l2"]
     execute_command(["show", "tv"])
@@ -234,7 +234,7 @@ def test_compositions_in_another_order_are_one_prior_and_forms_have_their_own_de
 
 def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
     out = tmp_path / "out"
-    assert run(out, "--priors", "l1+weight-l2", "--seeds", "1") == 0
+    assert run_smoke(out, "--priors", "l1+weight-l2", "--seeds", "1") == 0
     study = out / "study.toml"
     lines = [x for x in study.read_text().splitlines() if not x.startswith("train_attribution")]
     study.write_text("\n".join(lines))

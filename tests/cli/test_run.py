@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fixtures.runs import DRIVER, PATIENCE, SMOKE, records, results_without_times, run
+from fixtures.runs import DRIVER, PATIENCE, SMOKE, records, results_without_times, run_smoke
 
 from priorbench import UserError
 from priorbench.cli.app import execute_command, main
@@ -51,7 +51,7 @@ class Mine(AttributionPrior):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("run") / "out"
-    assert run(out, "--priors", "fourier,dropout", "--seeds", "2") == 0
+    assert run_smoke(out, "--priors", "fourier,dropout", "--seeds", "2") == 0
     return out
 
 
@@ -116,7 +116,7 @@ def test_record_holds_prices_and_history(finished):
 
 def test_the_same_command_again_runs_nothing(finished, capsys):
     before = {p: p.stat().st_mtime_ns for p in finished.glob("trials/*/record.json")}
-    assert run(finished, "--priors", "fourier,dropout", "--seeds", "2") == 0
+    assert run_smoke(finished, "--priors", "fourier,dropout", "--seeds", "2") == 0
     assert "6 trials, 0 to run" in capsys.readouterr().err
     assert {p: p.stat().st_mtime_ns for p in finished.glob("trials/*/record.json")} == before
 
@@ -129,7 +129,7 @@ def test_missing_trials_are_run_again_with_the_same_bits_by_any_number_of_worker
     shutil.copytree(finished, copy)
     for folder in list((copy / "trials").iterdir())[:4]:
         shutil.rmtree(folder)
-    assert run(copy, "--priors", "fourier,dropout", "--seeds", "2", "--jobs", "2") == 0
+    assert run_smoke(copy, "--priors", "fourier,dropout", "--seeds", "2", "--jobs", "2") == 0
     assert results_without_times(copy) == results_without_times(finished)
 
 
@@ -221,15 +221,15 @@ def test_a_run_is_read_back(finished):
 def test_another_study_in_the_same_folder_is_refused(finished):
     before = (finished / "study.toml").read_text()
     with pytest.raises(UserError, match=r"holds another study: priors was"):
-        run(finished, "--priors", "tv", "--seeds", "2")
+        run_smoke(finished, "--priors", "tv", "--seeds", "2")
     assert (finished / "study.toml").read_text() == before
     with pytest.raises(UserError, match="not empty and not a run"):
-        run(finished / "trials", "--priors", "tv")
+        run_smoke(finished / "trials", "--priors", "tv")
 
 
 def test_two_runs_in_one_folder_are_refused(finished):
     with RunDirectory(finished).lock(), pytest.raises(UserError, match="another priorbench run"):
-        run(finished, "--priors", "fourier,dropout", "--seeds", "2")
+        run_smoke(finished, "--priors", "fourier,dropout", "--seeds", "2")
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def plugin(tmp_path) -> Path:
 def test_failures_and_collapses_are_recorded_and_counted(tmp_path, plugin, capsys):
     out = tmp_path / "out"
     arguments = ["--plugin", str(plugin), "--priors", "mine,mine:mode=fails,mine:mode=diverges"]
-    assert run(out, *arguments, "--seeds", "2") == 1
+    assert run_smoke(out, *arguments, "--seeds", "2") == 1
     results = pd.read_csv(out / "results.csv", keep_default_na=False, na_values=[""])
     statuses = results.groupby("prior")["status"].first()
     assert statuses["mine"] == statuses["none"] == "done"
@@ -266,17 +266,17 @@ def test_failures_and_collapses_are_recorded_and_counted(tmp_path, plugin, capsy
     assert "RuntimeError: on purpose" in printed
     assert "loss is not finite in epoch 1" in printed
     # failed trials are tried again, collapsed ones would only collapse again
-    assert run(out, *arguments, "--seeds", "2") == 1
+    assert run_smoke(out, *arguments, "--seeds", "2") == 1
     assert "8 trials, 2 to run" in capsys.readouterr().err
 
 
 def test_a_changed_plug_in_is_trained_again(tmp_path, plugin, capsys):
     out = tmp_path / "out"
     arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "1"]
-    assert run(out, *arguments) == 0
+    assert run_smoke(out, *arguments) == 0
     plugin.write_text(PLUGIN.replace("scale * self", "2 * scale * self"))
     capsys.readouterr()
-    assert run(out, *arguments) == 0
+    assert run_smoke(out, *arguments) == 0
     assert "2 trials, 1 to run" in capsys.readouterr().err
 
 
@@ -286,20 +286,20 @@ def test_a_plug_in_that_changes_under_a_run_is_not_stored_as_the_old_one(tmp_pat
     plugin.write_text(PLUGIN.replace('if self.mode == "fails":', f"{edit}\n        if False:"))
     out = tmp_path / "out"
     arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "2"]
-    assert run(out, *arguments) == 1
+    assert run_smoke(out, *arguments) == 1
     assert "the code changed while the run went on" in read_status(out).failures[0][2]
 
 
 def test_a_plug_in_that_no_prior_names_is_refused(tmp_path, plugin):
     with pytest.raises(UserError, match="'mine' is not among the priors"):
-        run(tmp_path / "out", "--plugin", str(plugin), "--priors", "tv")
+        run_smoke(tmp_path / "out", "--plugin", str(plugin), "--priors", "tv")
 
 
 def test_a_prior_that_leaves_python_fails_its_trial_only(tmp_path, plugin):
     plugin.write_text(PLUGIN.replace('RuntimeError("on purpose")', "SystemExit(3)"))
     out = tmp_path / "out"
     arguments = ["--plugin", str(plugin), "--priors", "mine:mode=fails", "--seeds", "1"]
-    assert run(out, *arguments) == 1
+    assert run_smoke(out, *arguments) == 1
     assert read_status(out).by_prior["none"]["done"] == 1
     assert "SystemExit" in read_status(out).failures[0][2]
 
@@ -308,8 +308,8 @@ def test_a_plug_in_without_a_default_weight_must_be_given_one(tmp_path, plugin):
     plugin.write_text(PLUGIN.replace('{"*": 0.5}', "{}"))
     arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "1"]
     with pytest.raises(UserError, match=r"prior 'mine': no default weight for task 'binary'"):
-        run(tmp_path / "out", *arguments)
-    assert run(tmp_path / "out", *arguments, "--weights", "mine=0.1") == 0
+        run_smoke(tmp_path / "out", *arguments)
+    assert run_smoke(tmp_path / "out", *arguments, "--weights", "mine=0.1") == 0
 
 
 def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
@@ -344,7 +344,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how, capsys):
         assert "interrupted; the same command goes on where it stopped" in err
     finished = {p.parent.name for p in out.glob("trials/*/record.json")}
     assert 2 <= len(finished) < 8
-    assert run(out, *arguments) == 0
+    assert run_smoke(out, *arguments) == 0
     assert f"8 trials, {8 - len(finished)} to run" in capsys.readouterr().err
     assert read_status(out).by_prior["none"]["done"] == 4
     assert not list(out.glob("trials/.running-*"))
@@ -380,7 +380,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how, capsys):
 def test_wrong_input_is_one_line_and_leaves_nothing(tmp_path, arguments, message):
     out = tmp_path / "out"
     with pytest.raises(UserError) as caught:
-        run(out, *arguments)
+        run_smoke(out, *arguments)
     assert message in str(caught.value)
     assert not out.exists()
 
@@ -390,7 +390,7 @@ def test_cuda_without_a_gpu_is_refused(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(UserError, match="finds no GPU"):
-        run(tmp_path / "out", "--device", "cuda")
+        run_smoke(tmp_path / "out", "--device", "cuda")
 
 
 @pytest.mark.parametrize(
@@ -441,7 +441,9 @@ def test_fasta_pair_runs_without_known_truth(tmp_path):
         'task = "binary"\npositives = "pos.fa"\nnegatives = "neg.fa"\n'
     )
     out = tmp_path / "out"
-    assert run(out, "--data", str(tmp_path / "mine.toml"), "--priors", "l1", "--seeds", "2") == 0
+    assert (
+        run_smoke(out, "--data", str(tmp_path / "mine.toml"), "--priors", "l1", "--seeds", "2") == 0
+    )
     results = pd.read_csv(out / "results.csv", keep_default_na=False, na_values=[""])
     assert set(results["dataset"]) == {"mine"}
     trials = results[results["stage"] == "evaluate"]
@@ -473,15 +475,15 @@ def test_a_damaged_arrays_file_is_named(finished, tmp_path):
     path = next(copy.glob("trials/*/arrays.npz"))
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(UserError, match=r"arrays.npz: cannot be read .*run the command again"):
-        run(copy, "--priors", "fourier,dropout", "--seeds", "2")
+        run_smoke(copy, "--priors", "fourier,dropout", "--seeds", "2")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="file"):
-        run(tmp_path / "file" / "out", "--priors", "tv")
+        run_smoke(tmp_path / "file" / "out", "--priors", "tv")
     with pytest.raises(UserError, match="not a run"):
-        run(tmp_path / "file", "--priors", "tv")
+        run_smoke(tmp_path / "file", "--priors", "tv")
 
 
 def test_show_and_list_answer(capsys):

@@ -5,7 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from fixtures.runs import records, run
+from fixtures.runs import records, run_smoke
 
 from priorbench import UserError, load_prior
 from priorbench.cli.app import execute_command
@@ -18,7 +18,7 @@ STUDY = ("--priors", f"fourier,{OWN}", "--seeds", "2")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    assert run(out, *STUDY) == 0
+    assert run_smoke(out, *STUDY) == 0
     return out
 
 
@@ -77,13 +77,13 @@ def test_an_attribution_is_added_without_training(copied, capsys):
 def test_a_run_keeps_what_was_asked_of_its_folder(finished, copied, capsys):
     assert score(copied, "--attributions", "simplex-gradient") == 0
     before = (copied / "results.csv").read_bytes()
-    assert run(copied, *STUDY) == 0
+    assert run_smoke(copied, *STUDY) == 0
     told = capsys.readouterr().err
     assert "scored too: simplex-gradient" in told
     assert "0 to run" in told
     assert (copied / "results.csv").read_bytes() == before
     with pytest.raises(UserError, match="name 'input-x-gradient' first"):
-        run(copied, *STUDY, "--attributions", "simplex-gradient,input-x-gradient")
+        run_smoke(copied, *STUDY, "--attributions", "simplex-gradient,input-x-gradient")
     assert (copied / "results.csv").read_bytes() == before
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from fixtures.networks import CPU, build_network, regularisation
 
 from priorbench import (
     Attribution,
@@ -12,32 +13,22 @@ from priorbench import (
     Batch,
     UserError,
     attribute_and_predict,
-    load_attribution,
     load_prior,
 )
 from priorbench.components import registry, specs
-from priorbench.components.architecture import NetworkShape
 from priorbench.components.composition import Composition, Summand
 from priorbench.seeds import RandomStreams
 from priorbench.study.trial import code_digest
 from priorbench.training.batches import load_batch
-from priorbench.training.loop import seeded_torch
-from priorbench.training.objective import Objective, Regularisation
+from priorbench.training.objective import Objective
 
 TASK = registry.build("task", "binary")
-CPU = torch.device("cpu")
 LUCK = RandomStreams(0, ("binary", "simulated"), 0)
 
 
-def network():
-    with seeded_torch(0, CPU):
-        return registry.build("architecture", "three-conv").build(NetworkShape(80), "smoke")
-
-
 def objective(prior, weight=1.0, attribution="input-x-gradient"):
-    prior = load_prior(prior) if isinstance(prior, str) else prior
-    regularisation = Regularisation(prior.parts(weight, "binary"), load_attribution(attribution))
-    return Objective(regularisation.adapt(network()), TASK, regularisation, LUCK)
+    added = regularisation(prior, weight, attribution)
+    return Objective(added.adapt(build_network()), TASK, added, LUCK)
 
 
 @pytest.fixture
@@ -94,7 +85,7 @@ def test_parts_have_their_own_weight_or_the_default_times_the_weight_of_the_whol
 
 def test_the_loss_is_the_sum_of_the_parts(batch):
     prediction, penalty = objective("fourier=0.5+weight-l2=1e-3+l1:examples=all=2").losses(batch, 0)
-    model, positives = network(), batch.label == 1
+    model, positives = build_network(), batch.label == 1
     everything = torch.ones(24, dtype=torch.bool)
     output, attribution = attribute_and_predict(model, batch.sequence, everything, TASK.target)
     fourier = load_prior("fourier").penalty(attribution.select(positives), batch.select(positives))
@@ -119,7 +110,7 @@ def test_hooks_of_a_composition_add_up_in_loops_of_ones_own():
     seen = (Attribution(track[:, None].expand(3, 4, 40), track), None)
     fourier, tv = (load_prior(n).penalty(*seen) for n in ("fourier", "tv"))
     assert torch.allclose(prior.penalty(*seen), 0.5 * fourier + 0.1 * tv)
-    model = network()
+    model = build_network()
     l1, l2 = (load_prior(n).parameter_penalty(model) for n in ("weight-l1", "weight-l2"))
     assert torch.allclose(prior.parameter_penalty(model), 0.1 * l1 + 0.2 * l2)
     x = torch.zeros(2, 4, 9)
@@ -215,6 +206,6 @@ def test_parts_of_weight_zero_add_zero():
     penalty = prior.penalty(Attribution(track[:, None], track), None)
     assert torch.allclose(penalty, 0.1234567890123456 * track.mean(dim=1))
     assert load_prior("fourier=0+tv=0").penalty(Attribution(track[:, None], track), None).sum() == 0
-    assert prior.parameter_penalty(network()) == 0
+    assert prior.parameter_penalty(build_network()) == 0
     spec = registry.normal_spec("prior", "fourier=0+l1=0.1234567890123456")
     assert spec == "fourier=0+l1=0.1234567890123456"

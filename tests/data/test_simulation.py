@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
+from fixtures.datasets import simulate
 from scipy.stats import chisquare
 
-from priorbench.components import registry
 from priorbench.data.codes import BACKGROUND, DECOY, MOTIF
-from priorbench.data.dataset import load_dataset
-from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.encoding import reverse_complement
 from priorbench.data.simulation import (
     HUMAN_DINUCLEOTIDES,
@@ -69,15 +67,10 @@ def test_no_room_is_an_error():
         plant(planted, motif, rows, generator, code=DECOY)
 
 
-def digest(folder, seed):
-    with DatasetWriter(folder) as writer:
-        registry.build("task", "binary").simulate(writer, "smoke", np.random.default_rng(seed))
-        writer.finish()
-    return load_dataset(folder).digest
-
-
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
-    first, again, other = (digest(tmp_path / n, s) for n, s in (("a", 0), ("b", 0), ("c", 1)))
+    first, again, other = (
+        simulate(tmp_path / n, seed=s).digest for n, s in (("a", 0), ("b", 0), ("c", 1))
+    )
     assert first == again != other
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.runs import run_smoke
 
 from priorbench import UserError, load_prior
-from priorbench.backends.base import RunPlacement
 from priorbench.cli.app import main
 from priorbench.components import registry
 from priorbench.data.codes import MOTIF
@@ -29,8 +28,6 @@ from priorbench.edges.summary import conclusions, curve_tables, summary_table
 from priorbench.edges.tests_over_seeds import edge_table, pairs_of, without_boundary
 from priorbench.edges.trained_models import TrainedEdges, trained_edges
 from priorbench.results.finished_run import load_run
-from priorbench.study.study import make_study
-from priorbench.workflow.run_study import RunConsole, run_study
 
 LENGTH, WIDTH = 60, 12
 JITTER = np.linspace(-0.01, 0.01, 8)
@@ -221,11 +218,8 @@ def test_tables_hold_every_curve(effects):
 def run(tmp_path_factory):
     """A real run of the task at smoke scale."""
     root = tmp_path_factory.mktemp("runs") / "edges"
-    options = {"name": "e", "tasks": ["edges"], "seeds": 2, "scale": "smoke"}
-    options["priors"] = ["fourier", "fourier:boundary=reflect"]
-    console = RunConsole(lambda line: None, lambda count: nullcontext(lambda *ended: None))
-    study, placement = make_study(options, where="test"), RunPlacement(jobs=1)
-    run_study(study, root, placement=placement, command="", console=console)
+    priors = "fourier,fourier:boundary=reflect"
+    assert run_smoke(root, "--tasks", "edges", "--priors", priors, "--seeds", "2") == 0
     return root
 
 

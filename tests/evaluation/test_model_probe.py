@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from fixtures.networks import CPU, WeightedSum, build_network
 
 from priorbench import TrialArrays
 from priorbench.attribution.explainers import EXPLAINERS, load_explainer
@@ -14,23 +15,6 @@ from priorbench.metrics import METRICS
 from priorbench.study.study import Measurements
 
 TASK = registry.build("task", "binary")
-CPU = torch.device("cpu")
-
-
-class Linear(torch.nn.Module):
-    """f(x) = sum of w x."""
-
-    def __init__(self, length, *, sign=0):
-        """Draw the weights; with sign 1 or -1, the reverse complement has sign f(x)."""
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        weight = torch.randn(4, length, generator=generator)
-        if sign:
-            weight = weight + sign * weight.flip(0, 1)
-        self.weight = torch.nn.Parameter(weight)
-
-    def forward(self, sequence):
-        return (sequence * self.weight).sum(dim=(1, 2))[:, None]
 
 
 def probe_of(dataset, model, *, name="input-x-gradient", attribution=None):
@@ -55,10 +39,10 @@ def test_probed_sequences_are_spread_and_few(simulated):
 
 
 def test_mutagenesis_of_a_linear_model_is_its_corrected_gradient(simulated):
-    probe = probe_of(simulated, Linear(simulated.length), name="simplex-gradient")
+    probe = probe_of(simulated, WeightedSum(simulated.length), name="simplex-gradient")
     assert ask("mutagenesis-correlation", probe) == pytest.approx(1, abs=1e-6)
     assert np.allclose(probe.mutagenesis, 4 / 3 * probe.attribution, atol=1e-4)
-    turned = probe_of(simulated, Linear(simulated.length), attribution=-probe.attribution)
+    turned = probe_of(simulated, WeightedSum(simulated.length), attribution=-probe.attribution)
     assert ask("mutagenesis-correlation", turned) == pytest.approx(-1, abs=1e-6)
 
 
@@ -86,18 +70,18 @@ def test_a_model_that_knows_no_strand_is_explained_alike_on_both(simulated, name
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_strand_cosine_of_a_model_that_knows_or_turns_strands(simulated, sign):
-    probe = probe_of(simulated, Linear(simulated.length, sign=sign))
+    probe = probe_of(simulated, WeightedSum(simulated.length, sign=sign))
     assert ask("strand-cosine", probe) == pytest.approx(sign, abs=1e-6)
 
 
 def test_rna_has_no_other_strand(simulated):
-    probe = probe_of(simulated, Linear(simulated.length))
+    probe = probe_of(simulated, WeightedSum(simulated.length))
     probe.probed.task = registry.build("task", "rbp")
     assert np.isnan(ask("strand-cosine", probe))
 
 
 def test_mutations_lie_outside_motifs_and_do_not_change_a_linear_model(simulated):
-    probe = probe_of(simulated, Linear(simulated.length))
+    probe = probe_of(simulated, WeightedSum(simulated.length))
     rows = np.arange(len(probe.attribution))
     for positions, _ in probe.of_mutations():
         assert (probe.probed.truth[rows, positions] == BACKGROUND).all()
@@ -105,7 +89,7 @@ def test_mutations_lie_outside_motifs_and_do_not_change_a_linear_model(simulated
 
 
 def test_without_truth_mutations_lie_where_there_is_little(simulated):
-    probe = probe_of(simulated, Linear(simulated.length))
+    probe = probe_of(simulated, WeightedSum(simulated.length))
     probe.probed.truth = None
     size = np.abs(probe.attribution)
     rows = np.arange(len(size))
@@ -114,7 +98,7 @@ def test_without_truth_mutations_lie_where_there_is_little(simulated):
 
 
 def test_perturbation_gap_orders_attributions(simulated):
-    model = Linear(simulated.length)
+    model = WeightedSum(simulated.length)
     true = probe_of(simulated, model, name="simplex-gradient").attribution
     generator = np.random.default_rng(0)
     noise = generator.normal(size=true.shape)
@@ -197,17 +181,12 @@ def test_what_does_not_depend_on_the_weights_is_found_out(simulated):
 
     name = "randomised-similarity"
     assert ask(name, probe_of(simulated, Fixed(simulated.length))) == pytest.approx(1)
-    assert abs(ask(name, probe_of(simulated, Linear(simulated.length)))) < 0.2
+    assert abs(ask(name, probe_of(simulated, WeightedSum(simulated.length)))) < 0.2
     assert METRICS[name].higher_is_better is None
 
 
 def trained_model(dataset):
-    torch.manual_seed(0)
-    model = (
-        registry.build("architecture", "three-conv")
-        .build(TASK.network_shape_of(dataset), "smoke")
-        .eval()
-    )
+    model = build_network(shape=TASK.network_shape_of(dataset)).eval()
     return TrainedModel(model, TASK, dataset, "smoke", CPU, {})
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from fixtures.engines import planned_jobs
-from fixtures.runs import records, run
+from fixtures.runs import records, run_smoke
 
 from priorbench.execution import run_ensemble as ensemble_module
 from priorbench.execution import run_trial
@@ -213,7 +213,7 @@ def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
     )
     out = tmp_path / "out"
     arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "3"]
-    assert run(out, *arguments, "--jobs", "2", "--ensemble", "3") == 0
+    assert run_smoke(out, *arguments, "--jobs", "2", "--ensemble", "3") == 0
     assert "one by one" not in capsys.readouterr().err
     assert [record["ensemble"] for record in records(out).values()] == [3] * 6
 
@@ -221,7 +221,7 @@ def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
 def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):
     def results(name: str, *more: str) -> pd.DataFrame:
         out = tmp_path / name
-        assert run(out, "--priors", "fourier,fourier+dropout", "--seeds", "2", *more) == 0
+        assert run_smoke(out, "--priors", "fourier,fourier+dropout", "--seeds", "2", *more) == 0
         return pd.read_csv(out / "results.csv", keep_default_na=False)
 
     at_once = results("at_once", "--ensemble", "2")

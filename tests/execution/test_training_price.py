@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 from fixtures.engines import planned_jobs
+from fixtures.networks import regularisation
 
-from priorbench import load_attribution, load_prior
 from priorbench.execution import training_price
 from priorbench.execution.job import Job, TrialParts
 from priorbench.execution.training_price import price_of_some_steps
-from priorbench.training.objective import Objective, Regularisation
+from priorbench.training.objective import Objective
 from priorbench.training.schedules import SCHEDULES
 
 
@@ -53,8 +53,7 @@ class TestPrices:
         monkeypatch.setattr(
             training_price, "mean_step_time", lambda *_, most: counts.append(most) or 0.5
         )
-        loaded = load_prior(prior)
-        added = Regularisation(loaded.parts(1.0, "binary"), load_attribution("input-x-gradient"))
+        added = regularisation(prior, 1.0)
         parts, *where = self.training(new[0])
         price = price_of_some_steps(replace(parts, regularisation=added), *where)
         assert counts == [steps]

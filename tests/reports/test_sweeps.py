@@ -6,26 +6,23 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.runs import run_smoke
 from priorbench.reports._shared.figures.colours import SEED_COLOURS
 from priorbench.reports._shared.option_curves import option_curve
 from priorbench.reports.sweeps import Sweeps, sweeps
 
 from priorbench import load_prior
-from priorbench.backends.base import RunPlacement
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.components import registry
 from priorbench.results.collect import RESULT_COLUMNS
 from priorbench.results.finished_run import Run, load_run
-from priorbench.study.study import make_study
 from priorbench.study.trial import SETTING_COLUMNS
-from priorbench.workflow.run_study import RunConsole, run_study
 
 LOW, WIDE = "fourier", "fourier:frequency_limit=0.3"
 CUTS = {LOW: 1 / 0.15, WIDE: 1 / 0.3}
@@ -120,13 +117,13 @@ def test_the_page_shows_cuts_and_what_was_swept() -> None:
 
 def test_one_sweep_for_every_value_of_the_other_options() -> None:
     grid = [{"width": w, "fidelity": f} for f in (0.75, 0.9) for w in (3, 4, 5)]
-    swept = sweeps(make_run(grid, [LOW]))
-    assert [sweep.option for sweep in swept] == ["width", "width"]
-    assert [sweep.title.rpartition(" (")[2] for sweep in swept] == [
+    found = sweeps(make_run(grid, [LOW]))
+    assert [sweep.option for sweep in found] == ["width", "width"]
+    assert [sweep.title.rpartition(" (")[2] for sweep in found] == [
         "fidelity=0.75)",
         "fidelity=0.9)",
     ]
-    assert [len(sweep.points) for sweep in swept] == [3, 3]
+    assert [len(sweep.points) for sweep in found] == [3, 3]
 
 
 @pytest.mark.parametrize(
@@ -162,13 +159,13 @@ def test_priors_and_tasks_say_what_a_sweep_needs() -> None:
 
 def paths(svg: str) -> list[tuple[str, np.ndarray]]:
     """Style and (k, 2) points of every path that is made of straight lines."""
-    texts = []
+    found = []
     for tag in re.findall(r"<path [^>]*>", svg):
         points = re.search(r' d="([^"]*)"', tag)[1]
         if "stroke" in tag and not re.search("[CQz]", points):
             numbers = [float(number) for number in re.findall(r"-?[\d.]+", points)]
-            texts.append((tag, np.reshape(numbers, (-1, 2))))
-    return texts
+            found.append((tag, np.reshape(numbers, (-1, 2))))
+    return found
 
 
 def drawn(svg: str, colour: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -252,11 +249,8 @@ def test_a_real_run_says_what_was_swept(tmp_path: Path, monkeypatch: pytest.Monk
     # how many motifs make a positive is no matter here, and takes time to find
     monkeypatch.setattr("priorbench.tasks.short_motif.copies_for", lambda *_: 1.0)
     tasks = [f"short-motif:width={width}" for width in (8, 10, 12)]
-    options = {"name": "s", "tasks": tasks, "priors": ["none", LOW], "seeds": [0], "scale": "smoke"}
     root = tmp_path / "run"
-    console = RunConsole(lambda line: None, lambda count: nullcontext(lambda *ended: None))
-    study, placement = make_study(options, where="test"), RunPlacement(jobs=1)
-    run_study(study, root, placement=placement, command="", console=console)
+    assert run_smoke(root, "--tasks", ",".join(tasks), "--priors", LOW, "--seeds", "1") == 0
     page = Sweeps().render(load_run(root))
     assert page.count("<svg") == 4  # one seed has no stability
     assert ">cut 6.7 bp<" not in page  # the axis begins at 8 bp

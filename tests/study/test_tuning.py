@@ -12,7 +12,8 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.runs import records, results_without_times, run
+from fixtures.datasets import simulate
+from fixtures.runs import records, results_without_times, run_smoke
 from hypothesis import given
 from hypothesis import strategies as st
 from priorbench.reports._shared.numbers import MISSING
@@ -21,10 +22,8 @@ from priorbench.reports.tuning import _texts
 
 from priorbench import UserError, load_prior
 from priorbench.cli.app import execute_command
-from priorbench.components import registry
 from priorbench.data.codes import SCORED_ON, TEST, VALID
 from priorbench.data.dataset import load_dataset
-from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.results.chosen_weights import TUNING_COLUMNS
 from priorbench.results.finished_run import load_run
 from priorbench.study.resolve import resolve
@@ -219,11 +218,8 @@ def test_the_criterion_of_a_rule():
 
 
 def test_what_chooses_a_weight_cannot_see_the_test_split(tmp_path):
-    folder = tmp_path / "data"
-    with DatasetWriter(folder) as writer:
-        registry.build("task", "binary").simulate(writer, "smoke", np.random.default_rng(0))
-        writer.finish(task="binary", name="simulated")
-    tuning, final = load_dataset(folder, VALID), load_dataset(folder)
+    final = simulate(tmp_path / "data")
+    tuning = load_dataset(tmp_path / "data", VALID)
     assert (SCORED_ON[TUNE], SCORED_ON[EVALUATE]) == (VALID, TEST)
     assert len(tuning.scored_rows) == 100
     assert len(final.scored_rows) == 200
@@ -277,7 +273,7 @@ def test_grids_may_be_given_and_are_written_back_in_full():
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("tuned") / "out"
-    assert run(out, *STUDY) == 0
+    assert run_smoke(out, *STUDY) == 0
     return out
 
 
@@ -367,7 +363,7 @@ def test_the_choice_does_not_depend_on_the_test_split(copied, capsys):
         values = np.load(folder / f"{name}.npy")
         values[split == TEST] = 0
         np.save(folder / f"{name}.npy", values)
-    assert run(copied, *STUDY) == 0
+    assert run_smoke(copied, *STUDY) == 0
     said = capsys.readouterr().err
     assert "10 tuning trials, 10 to run" in said
     assert "4 trials, 0 to run" in said
@@ -386,7 +382,7 @@ def test_a_run_that_ended_between_the_phases_goes_on(finished, copied, capsys):
     assert status.unplanned == 4
     assert execute_command(["status", str(copied)]) == 0
     assert "4 trials wait for the weights that tuning chooses" in capsys.readouterr().out
-    assert run(copied, *STUDY) == 0
+    assert run_smoke(copied, *STUDY) == 0
     said = capsys.readouterr().err
     assert "10 tuning trials, 1 to run" in said
     assert "4 trials, 4 to run" in said
@@ -430,7 +426,7 @@ def test_a_failed_tuning_trial_is_in_the_choice_and_the_report(tmp_path, capsys)
     plugin.write_text(PLUGIN)
     out = tmp_path / "out"
     arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "1"]
-    assert run(out, *arguments, "--tune", "2", "--tuning-seeds", "1") == 1
+    assert run_smoke(out, *arguments, "--tune", "2", "--tuning-seeds", "1") == 1
     table = load_run(out).tuning.set_index(["prior", "weight"])
     failed, good = table.loc[("mine", 0.5)], table.loc[("mine", 0.158)]
     assert (failed["failed"], failed["loss"], failed["chosen"]) == (1, math.inf, False)

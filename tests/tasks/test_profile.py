@@ -6,30 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fixtures.datasets import simulate
+from fixtures.networks import build_network, regularisation
 from fixtures.profiles import example
 
-from priorbench import Batch, UserError, load_attribution, load_prior
+from priorbench import Batch, UserError
 from priorbench.components import registry
 from priorbench.data.codes import TRAIN
-from priorbench.data.dataset import load_dataset
-from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.evaluation.profile_scores import log_likelihood
 from priorbench.evaluation.reference_scores import reference_scores
 from priorbench.evaluation.stored_arrays import predict
 from priorbench.seeds import RandomStreams
 from priorbench.training.batches import load_batch
 from priorbench.training.loop import fit
-from priorbench.training.objective import Regularisation
 from priorbench.training.schedules import schedule_of
 
 TASK = registry.build("task", "profile")
-
-
-def simulated(folder, spec="profile", scale="smoke"):
-    with DatasetWriter(folder) as writer:
-        registry.build("task", spec).simulate(writer, scale, np.random.default_rng(0))
-        writer.finish()
-    return load_dataset(folder)
 
 
 def test_targets_are_what_their_names_say():
@@ -61,7 +53,7 @@ def test_loss_is_likelihood_and_squared_error_of_log_counts():
 
 
 def test_reads_lie_around_motifs_plus_before_minus_behind(tmp_path):
-    dataset = simulated(tmp_path / "data", "profile:jitter=0")
+    dataset = simulate(tmp_path / "data", "profile:jitter=0")
     reads = dataset.columns["reads"].take(dataset.attributed)
     inset = (dataset.length - reads.shape[2]) // 2
     offsets = [], []
@@ -82,13 +74,12 @@ SPECS = ["profile", "profile:controls=true", "profile:controls=true:mean_profile
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_task_learns_more_than_the_mean_profile(spec, tmp_path):
-    task, dataset = registry.build("task", spec), simulated(tmp_path / "data", spec)
-    torch.manual_seed(0)
-    model = registry.build("architecture", "bpnet").build(task.network_shape_of(dataset), "smoke")
+    task, dataset = registry.build("task", spec), simulate(tmp_path / "data", spec)
+    model = build_network("bpnet", task.network_shape_of(dataset))
     training = fit(
         model,
         task,
-        Regularisation(load_prior("fourier").parts(1.0, "profile"), load_attribution("gradient")),
+        regularisation("fourier", 1.0, "gradient", "profile"),
         dataset,
         schedule=schedule_of(task, "smoke"),
         streams=RandomStreams(0, ("profile", "simulated"), 0),
@@ -108,10 +99,10 @@ def test_the_task_learns_more_than_the_mean_profile(spec, tmp_path):
 
 def test_a_network_with_the_mean_profile_starts_there(tmp_path):
     task = registry.build("task", "profile:mean_profile=true")
-    dataset = simulated(tmp_path / "data", "profile:mean_profile=true")
+    dataset = simulate(tmp_path / "data", "profile:mean_profile=true")
     form = task.network_shape_of(dataset)
     assert form.offset
-    model = registry.build("architecture", "bpnet").build(form, "smoke").eval()
+    model = build_network("bpnet", form).eval()
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
     predicted = predict(model, task, dataset, torch.device("cpu"))
@@ -121,7 +112,7 @@ def test_a_network_with_the_mean_profile_starts_there(tmp_path):
 
 
 def test_the_mean_profile_is_of_training_windows_and_moves_with_them(tmp_path):
-    dataset = simulated(tmp_path / "data", "profile:mean_profile=true")
+    dataset = simulate(tmp_path / "data", "profile:mean_profile=true")
     stored = dataset.columns["mean_profile"].take(np.array([5, 600]))
     total = dataset.columns["reads"].take(dataset.rows(TRAIN)).sum(axis=0) + 1.0
     expected = np.log(total / total.sum(axis=1, keepdims=True))
@@ -152,11 +143,7 @@ def test_options_outside_their_range_are_refused():
 
 
 def test_reference_rows_of_a_profile_task(tmp_path: Path) -> None:
-    task = registry.build("task", "profile")
-    with DatasetWriter(tmp_path / "d") as writer:
-        task.simulate(writer, "smoke", np.random.default_rng(0))
-        writer.finish()
-    references = reference_scores(load_dataset(tmp_path / "d"), task)
+    references = reference_scores(simulate(tmp_path / "d", "profile"), TASK)
     assert list(references) == ["random", "motif-scan", "shuffled", "replicate", "oracle"]
     jsd = {name: scores.get("profile-jsd") for name, scores in references.items()}
     assert jsd["replicate"] < jsd["random"] < jsd["shuffled"]

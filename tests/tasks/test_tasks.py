@@ -5,16 +5,17 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from fixtures.datasets import simulate
+from fixtures.networks import build_network, regularisation
 from scipy.stats import ks_2samp
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from priorbench import Batch, Task, UserError, load_attribution, load_prior
+from priorbench import Batch, Task, UserError
 from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape
 from priorbench.data.codes import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL, TEST, VALID
 from priorbench.data.dataset import load_dataset
-from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.encoding import decode, encode, reverse_complement
 from priorbench.data.simulation import (
     mark_lookalikes,
@@ -28,7 +29,6 @@ from priorbench.evaluation.reference_scores import reference_scores
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.seeds import RandomStreams
 from priorbench.training.loop import fit
-from priorbench.training.objective import Regularisation
 from priorbench.training.schedules import schedule_of
 
 TASKS = sorted(registry.components("task"))
@@ -50,22 +50,17 @@ def task_of(spec: str) -> Task:
     return registry.build("task", spec)
 
 
-def write(spec, folder, seed=0):
-    with DatasetWriter(folder) as writer:
-        task_of(spec).simulate(writer, "smoke", np.random.default_rng(seed))
-        writer.finish()
-    return load_dataset(folder)
-
-
 @pytest.mark.parametrize("spec", [*VARIANTS, "profile", "profile:controls=true:jitter=0"])
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(spec, tmp_path):
-    digests = [write(spec, tmp_path / str(i), seed).digest for i, seed in enumerate((0, 0, 1))]
+    digests = [
+        simulate(tmp_path / str(i), spec, seed=seed).digest for i, seed in enumerate((0, 0, 1))
+    ]
     assert digests[0] == digests[1] != digests[2]
 
 
 @pytest.mark.parametrize("spec", [*VARIANTS, "profile"])
 def test_the_oracle_localises_and_a_random_attribution_is_at_its_floor(spec, tmp_path):
-    final = write(spec, tmp_path / "data")
+    final = simulate(tmp_path / "data", spec)
     for dataset, split in ((final, TEST), (load_dataset(tmp_path / "data", VALID), VALID)):
         _knows_its_motifs(dataset, spec)
         assert (dataset.split[dataset.attributed] == split).all()
@@ -159,17 +154,12 @@ def test_a_shift_of_gc_is_seen_without_motifs():
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_network_learns_the_task_a_little(name, tmp_path):
-    task, dataset = task_of(name), write(name, tmp_path / "data")
-    architecture = registry.build("architecture", task.architecture)
-    torch.manual_seed(0)
-    model = architecture.build(task.network_shape_of(dataset), "smoke")
-    regularisation = Regularisation(
-        load_prior("fourier").parts(0.1, name), load_attribution("input-x-gradient")
-    )
+    task, dataset = task_of(name), simulate(tmp_path / "data", name)
+    model = build_network(task.architecture, task.network_shape_of(dataset))
     training = fit(
         model,
         task,
-        regularisation,
+        regularisation("fourier", 0.1, task=name),
         dataset,
         schedule=schedule_of(task, "smoke"),
         streams=RandomStreams(0, (name, "simulated"), 0),
@@ -182,7 +172,7 @@ def test_a_network_learns_the_task_a_little(name, tmp_path):
 
 @pytest.mark.parametrize("spec", VARIANTS)
 def test_losses_targets_and_predictions_have_one_row_per_example(spec, tmp_path):
-    task, dataset = task_of(spec), write(spec, tmp_path / "data")
+    task, dataset = task_of(spec), simulate(tmp_path / "data", spec)
     form = task.network_shape_of(dataset)
     rows = np.arange(7)
     label = torch.from_numpy(dataset.columns["label"].take(rows))
@@ -232,7 +222,7 @@ def test_what_does_not_fit_the_window_is_refused(tmp_path):
         ("multitask:outputs=4:output=5", "output 5 is beyond the 4 outputs"),
     ]:
         with pytest.raises(UserError, match=message):
-            write(spec, tmp_path / "data")
+            simulate(tmp_path / "data", spec)
 
 
 def test_rna_motifs_stand_on_the_given_strand():
@@ -415,7 +405,7 @@ def test_networks_of_numbers_refuse_profiles_and_bpnet_gives_them():
 
 
 def test_digest_of_the_default_binary_data_has_not_changed(tmp_path):
-    dataset = write("binary", tmp_path / "data")
+    dataset = simulate(tmp_path / "data")
     codes = dataset.columns["sequence"].take(np.arange(700))
     assert hashlib.sha256(codes.tobytes()).hexdigest()[:16] == EXPECTED
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from fixtures.networks import CPU, build_network, regularisation
 
 from priorbench import (
     Attribution,
@@ -13,12 +14,10 @@ from priorbench import (
     Prior,
     UserError,
     attribute_and_predict,
-    load_attribution,
     load_prior,
 )
 from priorbench.attribution.explainers import Explanation
 from priorbench.components import registry
-from priorbench.components.architecture import NetworkShape
 from priorbench.data.codes import TRAIN, VALID
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
@@ -33,19 +32,12 @@ from priorbench.evaluation.stored_arrays import (
 )
 from priorbench.seeds import RandomStreams
 from priorbench.training.batches import batches, epoch_order, load_batch
-from priorbench.training.loop import Trainer, fit, mean_prediction_loss, seeded_torch
-from priorbench.training.objective import Regularisation
+from priorbench.training.loop import Trainer, fit, mean_prediction_loss
 from priorbench.training.schedules import SCHEDULES, Schedule, schedule_of
 
 TASK = registry.build("task", "binary")
-CPU = torch.device("cpu")
 SHORT = replace(SCHEDULES["smoke"], epochs=2)
 NAMES = sorted(registry.components("prior"))
-
-
-def network(seed: int = 0) -> torch.nn.Module:
-    with seeded_torch(seed, CPU):
-        return registry.build("architecture", "three-conv").build(NetworkShape(80), "smoke")
 
 
 def train(
@@ -61,13 +53,9 @@ def train(
     prior = load_prior(prior) if isinstance(prior, str) else prior
     weight = prior.default_weight("binary") if weight is None else weight
     streams = RandomStreams(0, ("binary", "simulated"), seed)
-    model = network(streams.derive("init"))
+    model = build_network(seed=streams.derive("init"))
     added = regularisation(prior, weight, attribution)
     return fit(model, task, added, simulated, schedule=schedule, streams=streams, device=CPU)
-
-
-def regularisation(prior, weight, attribution="input-x-gradient"):
-    return Regularisation(prior.parts(weight, "binary"), load_attribution(attribution))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,7 +70,7 @@ def test_every_prior_sees_the_same_weights_and_order(simulated, name):
 
 def test_biases_that_batch_norm_takes_away_stay_as_they_were_drawn(simulated):
     streams = RandomStreams(0, ("binary", "simulated"), 0)
-    before = dict(network(streams.derive("init")).named_parameters())
+    before = dict(build_network(seed=streams.derive("init")).named_parameters())
     after = dict(train(simulated, "weight-l2").model.named_parameters())
     same = {name for name, value in after.items() if torch.equal(value, before[name])}
     assert same == {"0.bias", "3.bias", "6.bias", "11.bias", "14.bias"}
@@ -305,10 +293,10 @@ def test_windows_with_a_margin_are_shifted_anew_in_every_epoch(tracked):
 
 def test_a_step_descends_prediction_loss_plus_weight_times_mean_penalty(simulated):
     weight, rate = 0.7, 1e-3
-    model, reference = network(), network()
+    model, reference = build_network(), build_network()
     batch = load_batch(simulated, np.arange(20), CPU)
     streams = RandomStreams(0, ("binary", "simulated"), 0)
-    added = regularisation(load_prior("l2"), weight)
+    added = regularisation("l2", weight)
     trainer = Trainer(model, TASK, added, simulated, schedule=SHORT, streams=streams)
     trainer.optimiser = torch.optim.SGD(model.parameters(), lr=rate)
     prediction, penalty = trainer.step(batch, 0.0)
@@ -338,7 +326,7 @@ def test_a_penalty_of_the_wrong_shape_is_refused(simulated):
 
 
 def test_stored_attributions_are_those_of_the_attributed_rows(simulated):
-    model = network().eval()
+    model = build_network().eval()
     attribution = explain(model, TASK, simulated, CPU, "input-x-gradient").attribution
     row = 7
     batch = load_batch(simulated, simulated.attributed[row : row + 1], CPU)
@@ -369,13 +357,13 @@ def test_weight_of_zero_is_none(simulated):
 
 
 def test_model_given_to_fit_is_what_is_trained(simulated):
-    model = network()
+    model = build_network()
     before = copy.deepcopy(model.state_dict())
     streams = RandomStreams(0, ("binary", "simulated"), 0)
     trained = fit(
         model,
         TASK,
-        regularisation(load_prior("none"), 0.0),
+        regularisation("none", 0.0),
         simulated,
         schedule=SHORT,
         streams=streams,

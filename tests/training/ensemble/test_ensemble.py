@@ -10,12 +10,13 @@ from typing import ClassVar
 import pytest
 import torch
 from fixtures.datasets import simulate
+from fixtures.networks import CPU, build_network, regularisation
+from fixtures.sequences import random_sequences
 
-from priorbench import Batch, Prior, load_attribution, load_prior
+from priorbench import Batch, Prior, load_attribution
 from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape
 from priorbench.data.codes import TRAIN
-from priorbench.data.dataset import load_dataset
 from priorbench.seeds import RandomStreams
 from priorbench.training.batches import epoch_order, load_batch
 from priorbench.training.ensemble.fit import fit_ensemble, require_same_first_step
@@ -30,7 +31,6 @@ from priorbench.training.loop import Trainer, fit, seeded_torch
 from priorbench.training.objective import Objective, Regularisation
 from priorbench.training.schedules import SCHEDULES
 
-CPU = torch.device("cpu")
 TASK = registry.build("task", "binary")
 SHORT = replace(SCHEDULES["smoke"], epochs=2)
 SIZE, LENGTH = 12, 80
@@ -39,23 +39,18 @@ SIZE, LENGTH = 12, 80
 def part(
     prior: str, seed: int, weight=None, attribution="input-x-gradient", task="binary"
 ) -> MemberTraining:
-    loaded = load_prior(prior)
-    weight = loaded.default_weight(task) if weight is None else weight
-    added = Regularisation(loaded.parts(weight, task), load_attribution(attribution))
+    added = regularisation(prior, weight, attribution, task)
     return MemberTraining(added, RandomStreams(0, (task, "simulated"), seed))
 
 
 def network(architecture: str, form: NetworkShape, own: MemberTraining) -> torch.nn.Module:
-    with seeded_torch(own.streams.derive("init"), CPU):
-        return registry.build("architecture", architecture).build(form, "smoke")
+    return build_network(architecture, form, seed=own.streams.derive("init"))
 
 
 def examples(seed: int, positives: int, size: int = SIZE) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    codes = torch.randint(0, 4, (size, LENGTH), generator=generator)
-    sequence = torch.nn.functional.one_hot(codes, 4).transpose(1, 2).double().contiguous()
     label = (torch.randperm(size, generator=generator) < positives).double()
-    return Batch(sequence, label)
+    return Batch(random_sequences(size, LENGTH, seed=seed), label)
 
 
 def joined(batches: list[Batch]) -> Batch:
@@ -183,7 +178,7 @@ class Root(Prior):
 
 def test_a_penalty_of_weight_0_touches_nobody():
     def root(seed: int, weight: float) -> MemberTraining:
-        added = Regularisation(Root().parts(weight, "binary"), load_attribution("input-x-gradient"))
+        added = regularisation(Root(), weight)
         return MemberTraining(added, RandomStreams(0, ("binary", "simulated"), seed))
 
     parts = [root(0, 0.0), root(1, 1.0)]
@@ -204,7 +199,7 @@ def test_a_penalty_of_weight_0_touches_nobody():
 
 
 def test_profiles_with_control_tracks(tmp_path):
-    dataset = load_dataset(simulate(tmp_path / "profile", "profile"))
+    dataset = simulate(tmp_path / "profile", "profile")
     task = registry.build("task", "profile")
     form = task.network_shape_of(dataset)
     rows = dataset.rows(TRAIN)
