@@ -93,14 +93,7 @@ class Trial:
     @property
     def arm(self) -> tuple[str, str, str, str, float, str]:
         """Setting, prior, weight and stage, which trials that differ only in their seed share."""
-        return (
-            self.task,
-            self.dataset,
-            self.architecture,
-            self.prior,
-            self.weight,
-            self.stage,
-        )
+        return (self.task, self.dataset, self.architecture, self.prior, self.weight, self.stage)
 
     @property
     def setting(self) -> SettingKey:
