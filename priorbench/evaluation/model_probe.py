@@ -172,7 +172,7 @@ class ModelProbe:
         return np.where(background.any(axis=1, keepdims=True), background, least)
 
     def values(self, replaced: NDArray[np.bool_] | None = None, shuffle: int = 0) -> Track:
-        """Return the (k,) target with (k, L) bool positions taken from shuffle 0 to 3."""
+        """Return the (k,) target, with (k, L) bool positions, if any, taken from shuffle 0 to 3."""
         subject = self.probed.subject
         sequence = subject.sequence
         if replaced is not None:

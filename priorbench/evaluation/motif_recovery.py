@@ -48,7 +48,7 @@ class BestMatch:
 def recovered(
     discovered: Mapping[int, MotifSet], known: Mapping[str, NDArray[np.float64]]
 ) -> list[MotifRecovery]:
-    """Return an entry for each known motif, (4, width) by name; discovered ones are by seed."""
+    """Return an entry for each known motif, (4, width) by name, from those discovered by seed."""
     seeds = sorted(discovered)
     smallest = np.ones((len(seeds), len(known)))
     for row, seed in zip(smallest, seeds, strict=True):
@@ -64,7 +64,7 @@ def recovered(
 
 
 def best_matches(discovered: MotifSet, known: Mapping[str, NDArray[np.float64]]) -> list[BestMatch]:
-    """Return an entry for each discovered motif of a trial; known ones are (4, width) by name."""
+    """Return an entry for each discovered motif, in order; known ones are (4, width) by name."""
     if not known:
         return [BestMatch("", 1.0) for _ in discovered.motifs]
     names = list(known)

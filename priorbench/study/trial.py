@@ -123,11 +123,7 @@ def code_digest(
 ) -> str:
     """Return a hash of the engine and of the three components of a trial.
 
-    Args:
-        task: spec of the task.
-        architecture: spec of the architecture.
-        prior: spec of the prior.
-        digest: function that hashes a component's file; a cached one reads each file once.
+    The components are specs; ``digest`` hashes a file, once if it is cached.
     """
     parts = {"task": task, "architecture": architecture, "prior": prior}
     paths = [
