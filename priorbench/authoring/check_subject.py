@@ -1,13 +1,11 @@
-"""What the checks of a prior share: results, small random data, and a training step to watch.
-
-Everything is on the CPU, random from fixed seeds.
-"""
+"""What the checks of a prior share: results, small random data on the CPU, a training step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -55,31 +53,19 @@ class CheckResult:
     detail: str
 
 
-@dataclass(frozen=True)
-class PriorUnderTest:
-    """A prior under test.
+def require_hook(prior: Prior, hook: str) -> None:
+    """Raise NotApplicable unless the prior acts through the hook."""
+    if not prior.overrides(hook):
+        raise NotApplicable(f"has no {hook}")
 
-    Attributes:
-        spec: the spec as the user wrote it.
-        prior: the prior that it builds.
-    """
 
-    spec: str
-    prior: Prior
-
-    def penalty(self, gradient: torch.Tensor, sequence: torch.Tensor) -> torch.Tensor:
-        """Return the (B,) penalty of gradient x input, all examples positive."""
-        attribution = Attribution(gradient, (gradient * sequence).sum(dim=1))
-        labels = sequence.new_ones(len(sequence))
-        value = self.prior.penalty(attribution, Batch(sequence, labels))
-        if not isinstance(value, torch.Tensor):
-            raise CheckFailed(f"penalty returns a {type(value).__name__}, wanted a tensor (B,)")
-        return value
-
-    def require(self, hook: str) -> None:
-        """Raise NotApplicable unless the prior acts through the hook."""
-        if not self.prior.overrides(hook):
-            raise NotApplicable(f"has no {hook}")
+def penalty_of(prior: Prior, gradient: torch.Tensor, sequence: torch.Tensor) -> torch.Tensor:
+    """Return the (B,) penalty of gradient x input, all examples positive."""
+    attribution = Attribution(gradient, (gradient * sequence).sum(dim=1))
+    value: object = prior.penalty(attribution, Batch(sequence, sequence.new_ones(len(sequence))))
+    if not isinstance(value, torch.Tensor):
+        raise CheckFailed(f"penalty returns a {type(value).__name__}, wanted a tensor (B,)")
+    return value
 
 
 def sequences(count: int, length: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -114,25 +100,25 @@ def weight_of(prior: Prior) -> float:
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """A training step of a small network under a prior.
-
-    Attributes:
-        prior: the prior.
-        batch: examples of every step.
-        scale: size of the network.
-    """
+    """A training step of a small network under a prior, on random sequences with these labels."""
 
     prior: Prior
-    batch: Batch
+    labels: Sequence[float]
+    length: int = LENGTH
     scale: Scale = "smoke"
+
+    @cached_property
+    def batch(self) -> Batch:
+        """Examples of every step."""
+        return Batch(sequences(len(self.labels), self.length), torch.tensor(self.labels))
 
     def start(self) -> Objective:
         """Return the losses of a new network, changed by the prior."""
         task: Task = registry.build("task", TASK)
-        model = network(self.batch.sequence.shape[2], self.scale)
         parts = self.prior.parts(weight_of(self.prior), TASK)
         regularisation = Regularisation(parts, InputXGradient())
-        return Objective(regularisation.adapt(model), task, regularisation, _LUCK)
+        model = regularisation.adapt(network(self.length, self.scale))
+        return Objective(model, task, regularisation, _LUCK)
 
     def take(self, objective: Objective) -> list[torch.Tensor]:
         """Return the losses of the next step and the gradients of all parameters."""
@@ -140,13 +126,6 @@ class TrainingStep:
         learnt = [value for value in objective.model.parameters() if value.requires_grad]
         slopes = torch.autograd.grad(losses[0] + losses[1], learnt, allow_unused=True)
         return losses + [slope for slope in slopes if slope is not None]
-
-
-def training_step(
-    prior: Prior, labels: Sequence[float], length: int = LENGTH, scale: Scale = "smoke"
-) -> TrainingStep:
-    """Return a training step on random sequences with these labels."""
-    return TrainingStep(prior, Batch(sequences(len(labels), length), torch.tensor(labels)), scale)
 
 
 class AllocatedBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -1,8 +1,7 @@
 """The checks that every prior must pass: ``priorbench check``.
 
-A check is a function of a :class:`PriorUnderTest` that returns what it saw in a few words, raises
-:class:`CheckFailed` where the prior breaks its contract, and :class:`NotApplicable` where the check
-has nothing to test. Everything runs on the CPU, on small random sequences from fixed seeds.
+A check is a function of a prior that returns what it saw in a few words, or raises
+:class:`CheckFailed` or :class:`NotApplicable`. All run on the CPU, from fixed seeds.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from priorbench.components import registry
-from priorbench.components.prior import Attribution
+from priorbench.components.prior import Attribution, Prior
 from priorbench.components.task import Batch
 from priorbench.errors import UserError
 from priorbench.study.tuning_rule import weight_grid
@@ -31,25 +30,24 @@ from .check_subject import (
     CheckFailed,
     CheckResult,
     NotApplicable,
-    PriorUnderTest,
     TrainingStep,
     gradients,
     kept_for_backward,
     network,
     one_thread,
+    penalty_of,
+    require_hook,
     sequences,
-    training_step,
     weight_of,
 )
 
 _LENGTHS = (50, 101, 1000, 5000)
 """bp of the sequences whose penalties are checked"""
-Check = Callable[[PriorUnderTest], str]
+Check = Callable[[Prior], str]
 
 
-def describes_itself(subject: PriorUnderTest) -> str:
+def describes_itself(prior: Prior) -> str:
     """Check that there are a summary, a citation and a valid default weight."""
-    prior = subject.prior
     if not getattr(prior, "summary", ""):
         raise CheckFailed("has no summary: set the class attribute `summary`, one line")
     cited = [getattr(part.prior, "citation", "") for part in prior.parts(1.0, TASK)]
@@ -65,9 +63,8 @@ def describes_itself(subject: PriorUnderTest) -> str:
     return f"default weight {weight:g} for {TASK}"
 
 
-def can_be_tuned(subject: PriorUnderTest) -> str:
+def can_be_tuned(prior: Prior) -> str:
     """Check that the prior allows the weights that ``--tune 5`` tries."""
-    prior = subject.prior
     if not prior.has_strength:
         raise NotApplicable("has no strength to tune")
     try:
@@ -88,9 +85,8 @@ def can_be_tuned(subject: PriorUnderTest) -> str:
     return ", ".join(f"{weight:g}" for weight in weights)
 
 
-def is_plain_data(subject: PriorUnderTest) -> str:
+def is_plain_data(prior: Prior) -> str:
     """Check for a frozen dataclass that survives pickling, so that workers can have it."""
-    prior = subject.prior
     parameters = vars(type(prior)).get("__dataclass_params__")
     if parameters is None or not parameters.frozen:
         raise CheckFailed(
@@ -103,14 +99,13 @@ def is_plain_data(subject: PriorUnderTest) -> str:
     return ", ".join(field.name for field in dataclasses.fields(prior)) or "no options"
 
 
-def keeps_initial_weights(subject: PriorUnderTest) -> str:
+def keeps_initial_weights(prior: Prior) -> str:
     """Check that the network starts from the weights of every other prior: trials are paired."""
-    subject.require("adapt")
+    require_hook(prior, "adapt")
     with seeded_torch(1, torch.device("cpu")):
         model = network()
         before, outputs = weights_hash(model), model(sequences(3, LENGTH)).shape
-        weight = weight_of(subject.prior)
-        adapted = subject.prior.adapt(model, weight)
+        adapted = prior.adapt(model, weight_of(prior))
         if weights_hash(adapted) != before:
             raise CheckFailed(
                 "adapt changes the initial weights, so that comparisons are not paired"
@@ -123,19 +118,19 @@ def keeps_initial_weights(subject: PriorUnderTest) -> str:
     return "same weights, same output shape"
 
 
-def trains(subject: PriorUnderTest) -> str:
+def trains(prior: Prior) -> str:
     """Take one step with positives and negatives."""
-    return _finite(training_step(subject.prior, MIXED))
+    return _finite(TrainingStep(prior, MIXED))
 
 
-def trains_without_positives(subject: PriorUnderTest) -> str:
+def trains_without_positives(prior: Prior) -> str:
     """Take one step on a batch without an example that priors apply to by default."""
-    return _finite(training_step(subject.prior, (0.0, 0.0, 0.0)))
+    return _finite(TrainingStep(prior, (0.0, 0.0, 0.0)))
 
 
-def trains_on_one_example(subject: PriorUnderTest) -> str:
+def trains_on_one_example(prior: Prior) -> str:
     """Take one step on a batch of one example."""
-    return _finite(training_step(subject.prior, (1.0,)))
+    return _finite(TrainingStep(prior, (1.0,)))
 
 
 def _finite(step: TrainingStep) -> str:
@@ -147,9 +142,9 @@ def _finite(step: TrainingStep) -> str:
     return f"losses {values[0].item():.3g} + {values[1].item():.3g}"
 
 
-def repeats_itself(subject: PriorUnderTest) -> str:
+def repeats_itself(prior: Prior) -> str:
     """Check that the same seed gives the same losses and gradients, two steps long."""
-    step = training_step(subject.prior, MIXED)
+    step = TrainingStep(prior, MIXED)
     runs = []
     for _ in range(2):
         with seeded_torch(5, torch.device("cpu")):
@@ -169,19 +164,19 @@ def _same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
     )
 
 
-def has_one_value_per_example(subject: PriorUnderTest) -> str:
+def has_one_value_per_example(prior: Prior) -> str:
     """Check for shape (B,), the dtype of the attribution, and the same value in a second call."""
-    subject.require("penalty")
+    require_hook(prior, "penalty")
     for count, length, dtype in ((3, 50, torch.float32), (1, 101, torch.float64)):
         inputs = gradients(count, length, dtype), sequences(count, length, dtype)
-        value = subject.penalty(*inputs)
+        value = penalty_of(prior, *inputs)
         if value.shape != (count,):
             raise CheckFailed(f"shape {tuple(value.shape)}, wanted ({count},)")
         if value.dtype != dtype:
             raise CheckFailed(
                 f"{value.dtype} for attributions of {dtype}: follow the input's dtype"
             )
-        if not _same_bits(value, subject.penalty(*inputs)):
+        if not _same_bits(value, penalty_of(prior, *inputs)):
             raise CheckFailed(
                 "two values for one attribution: a penalty must not draw random numbers or "
                 "remember earlier calls"
@@ -189,9 +184,9 @@ def has_one_value_per_example(subject: PriorUnderTest) -> str:
     return "(B,), float32 and float64"
 
 
-def is_finite(subject: PriorUnderTest) -> str:
+def is_finite(prior: Prior) -> str:
     """Check value and gradient, also of attributions that are zero in all examples or in one."""
-    subject.require("penalty")
+    require_hook(prior, "penalty")
     for length in _LENGTHS:
         for count in (1, 3):
             noise = gradients(count, length)
@@ -203,7 +198,7 @@ def is_finite(subject: PriorUnderTest) -> str:
                 ("partly zero", partly_zero),
             ):
                 gradient.requires_grad_()
-                value = subject.penalty(gradient, sequences(count, length))
+                value = penalty_of(prior, gradient, sequences(count, length))
                 slope = torch.zeros_like(gradient)  # of a value that does not depend on it
                 if value.requires_grad:
                     (slope,) = torch.autograd.grad(value.sum(), gradient)
@@ -213,16 +208,14 @@ def is_finite(subject: PriorUnderTest) -> str:
     return f"{_LENGTHS[0]} to {_LENGTHS[-1]} bp, zero attributions too"
 
 
-def leaves_arguments_alone(subject: PriorUnderTest) -> str:
+def leaves_arguments_alone(prior: Prior) -> str:
     """Check that the hooks do not change their arguments in place."""
-    prior = subject.prior
     if prior.overrides("penalty"):
         gradient, sequence = gradients(3, 50), sequences(3, 50)
-        observed = (gradient * sequence).sum(dim=1)
-        labels = torch.ones(3)
-        kept = [value.clone() for value in (gradient, sequence, observed, labels)]
-        prior.penalty(Attribution(gradient, observed), Batch(sequence, labels))
-        _refuse_changed(kept, (gradient, sequence, observed, labels), "penalty")
+        values = (gradient, (gradient * sequence).sum(dim=1), sequence, torch.ones(3))
+        kept = [value.clone() for value in values]
+        prior.penalty(Attribution(*values[:2]), Batch(*values[2:]))
+        _refuse_changed(kept, values, "penalty")
     if prior.overrides("parameter_penalty"):
         model = network()
         kept = [parameter.detach().clone() for parameter in model.parameters()]
@@ -244,15 +237,15 @@ def _refuse_changed(
         raise CheckFailed(f"{hook} changes its arguments in place")
 
 
-def differentiates(subject: PriorUnderTest) -> str:
+def differentiates(prior: Prior) -> str:
     """Compare first and second derivatives with finite differences, in float64."""
-    subject.require("penalty")
+    require_hook(prior, "penalty")
     length = _LENGTHS[0]
     sequence = sequences(1, length, torch.float64)
     gradient = gradients(1, length, torch.float64).requires_grad_()
 
     def value(x: torch.Tensor) -> torch.Tensor:
-        return subject.penalty(x, sequence)
+        return penalty_of(prior, x, sequence)
 
     if not value(gradient).requires_grad:
         raise NotApplicable(f"is constant at {length} bp")
@@ -278,61 +271,59 @@ def _alike(values: torch.Tensor, expected: torch.Tensor) -> bool:
     return torch.allclose(values, expected, rtol=1e-7, atol=1e-10 * size)
 
 
-def ignores_order(subject: PriorUnderTest) -> str:
+def ignores_order(prior: Prior) -> str:
     """Check that examples in another order have their penalties in that order."""
-    subject.require("penalty")
+    require_hook(prior, "penalty")
     gradient, sequence = gradients(5, 60, torch.float64), sequences(5, 60, torch.float64)
     order = torch.tensor([3, 0, 4, 1, 2])
-    moved = subject.penalty(gradient[order], sequence[order])
-    if not _alike(moved, subject.penalty(gradient, sequence)[order]):
+    moved = penalty_of(prior, gradient[order], sequence[order])
+    if not _alike(moved, penalty_of(prior, gradient, sequence)[order]):
         raise CheckFailed("penalties do not follow their examples when the batch is reordered")
     return "5 examples"
 
 
-def ignores_scale(subject: PriorUnderTest) -> str:
+def ignores_scale(prior: Prior) -> str:
     """Check that a prior which claims to be scale-free is."""
-    subject.require("penalty")
-    if not subject.prior.scale_free:
+    require_hook(prior, "penalty")
+    if not prior.scale_free:
         raise NotApplicable("does not claim to be scale-free")
     gradient, sequence = gradients(4, 60, torch.float64), sequences(4, 60, torch.float64)
-    value = subject.penalty(gradient, sequence)
+    value = penalty_of(prior, gradient, sequence)
     for factor in (1e-6, 10.0, 1e6):
-        if not _alike(subject.penalty(factor * gradient, sequence), value):
+        if not _alike(penalty_of(prior, factor * gradient, sequence), value):
             raise CheckFailed(
                 f"claims to be scale-free, and is not at {factor:g} times the attribution"
             )
     return "1e-6 to 1e6 times"
 
 
-def ignores_strand(subject: PriorUnderTest) -> str:
+def ignores_strand(prior: Prior) -> str:
     """Check that a prior which claims to be invariant to reverse complement is."""
-    subject.require("penalty")
-    claims = [p.prior for p in subject.prior.parts(1.0, TASK) if p.prior.overrides("penalty")]
+    require_hook(prior, "penalty")
+    claims = [p.prior for p in prior.parts(1.0, TASK) if p.prior.overrides("penalty")]
     if not all(prior.reverse_complement_invariant for prior in claims):
         raise NotApplicable("does not claim to be invariant to reverse complement")
     for length in (60, 101):
         gradient = gradients(4, length, torch.float64)
         sequence = sequences(4, length, torch.float64)
         # A C G T upside down is T G C A
-        turned = subject.penalty(gradient.flip(1, 2), sequence.flip(1, 2))
-        if not _alike(turned, subject.penalty(gradient, sequence)):
+        turned = penalty_of(prior, gradient.flip(1, 2), sequence.flip(1, 2))
+        if not _alike(turned, penalty_of(prior, gradient, sequence)):
             raise CheckFailed("claims to be invariant to reverse complement, and is not")
     return "even and odd lengths"
 
 
-def maps_over_models(subject: PriorUnderTest) -> str:
+def maps_over_models(prior: Prior) -> str:
     """Check value and gradient of several models at once, by ``torch.func.vmap``."""
-    subject.require("penalty")
+    require_hook(prior, "penalty")
     reason = "; ".join(
-        part.prior.not_vmappable
-        for part in subject.prior.parts(1.0, TASK)
-        if part.prior.not_vmappable
+        part.prior.not_vmappable for part in prior.parts(1.0, TASK) if part.prior.not_vmappable
     )
     sequence = sequences(3, 40, torch.float64)
     models = torch.stack([gradients(3, 40, torch.float64) * factor for factor in (1.0, -2.0)])
 
     def value(gradient: torch.Tensor) -> torch.Tensor:
-        return subject.penalty(gradient, sequence).sum()
+        return penalty_of(prior, gradient, sequence).sum()
 
     both = torch.func.grad_and_value(value)
     try:
@@ -350,56 +341,53 @@ def maps_over_models(subject: PriorUnderTest) -> str:
     return "value and gradient"
 
 
-def needs_linear_memory(subject: PriorUnderTest) -> str:
+def needs_linear_memory(prior: Prior) -> str:
     """Check that memory grows no faster than batch x length, in value and gradient."""
-    subject.require("penalty")
-    base = _bytes_of_penalty(subject, 8, 1024)
+    require_hook(prior, "penalty")
+    base = _bytes_of_penalty(prior, 8, 1024)
     for count, length in ((16, 1024), (8, 4096), (1024, 50)):
         factor = count * length / (8 * 1024)
-        needed = _bytes_of_penalty(subject, count, length)
+        needed = _bytes_of_penalty(prior, count, length)
         if needed > 1.25 * factor * base + 64 * count:  # and a few numbers an example
-            ratio = needed / base
-            raise CheckFailed(
-                f"{ratio:.1f} times the memory for {factor:g} times the batch x length"
-            )
+            times = f"{needed / base:.1f} times the memory for {factor:g} times"
+            raise CheckFailed(f"{times} the batch x length")
     return f"{base / (8 * 1024 * 4):.0f} numbers a position in total"
 
 
-def _bytes_of_penalty(subject: PriorUnderTest, count: int, length: int) -> int:
+def _bytes_of_penalty(prior: Prior, count: int, length: int) -> int:
     gradient = gradients(count, length).requires_grad_()
     sequence = sequences(count, length)
     with AllocatedBytes() as allocated:
-        value = subject.penalty(gradient, sequence)
+        value = penalty_of(prior, gradient, sequence)
         if value.requires_grad:
             torch.autograd.grad(value.sum(), gradient)
     return int(allocated.bytes)
 
 
-def penalises_parameters(subject: PriorUnderTest) -> str:
+def penalises_parameters(prior: Prior) -> str:
     """Check that the penalty on parameters is one finite number with a gradient."""
-    subject.require("parameter_penalty")
+    require_hook(prior, "parameter_penalty")
     model = network(spec="three-conv")
-    value = subject.prior.parameter_penalty(model)
+    value = prior.parameter_penalty(model)
     if value.shape != ():
         raise CheckFailed(f"parameter_penalty has shape {tuple(value.shape)}, wanted ()")
     if not value.requires_grad:
         raise CheckFailed("parameter_penalty has no gradient")
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    slopes = torch.autograd.grad(value, learnt, allow_unused=True, materialize_grads=True)
+    slopes = torch.autograd.grad(value, learnt, materialize_grads=True)
     if not all(torch.isfinite(tensor).all() for tensor in (value, *slopes)):
         raise CheckFailed("parameter_penalty or its gradient is not finite")
     return f"{value.item():.3g} on a small network"
 
 
-def changes_input(subject: PriorUnderTest) -> str:
+def changes_input(prior: Prior) -> str:
     """Check shape and dtype of the changed input, and that draws come from the generator."""
-    subject.require("augment")
+    require_hook(prior, "augment")
     for dtype in (torch.float32, torch.float64):
         sequence = sequences(3, 50, dtype)
-        weight = weight_of(subject.prior)
+        weight = weight_of(prior)
         draws = [
-            subject.prior.augment(sequence, weight, torch.Generator().manual_seed(3))
-            for _ in range(2)
+            prior.augment(sequence, weight, torch.Generator().manual_seed(3)) for _ in range(2)
         ]
         if draws[0].shape != sequence.shape or draws[0].dtype != dtype:
             raise CheckFailed("augment changes the shape or the dtype of the sequence")
@@ -410,10 +398,10 @@ def changes_input(subject: PriorUnderTest) -> str:
     return "same shape, same draw from the same generator"
 
 
-def has_a_price(subject: PriorUnderTest) -> str:
+def has_a_price(prior: Prior) -> str:
     """Return time and memory of a training step over those of ``none``; this never fails."""
-    priors = (registry.load_prior("none"), subject.prior)
-    steps = [training_step(prior, MIXED * 8, 200, "standard") for prior in priors]
+    priors = (registry.load_prior("none"), prior)
+    steps = [TrainingStep(each, MIXED * 8, 200, "standard") for each in priors]
     times: tuple[list[float], list[float]] = ([], [])
     kept = []
     with seeded_torch(0, torch.device("cpu")), one_thread():
@@ -428,9 +416,9 @@ def has_a_price(subject: PriorUnderTest) -> str:
                 started = time.process_time()
                 step.take(objective)
                 seconds.append(time.process_time() - started)
-    ratio = statistics.median(times[1]) / statistics.median(times[0])
+    none, own = map(statistics.median, times)
     memory = kept[1] / kept[0]
-    return f"{ratio:.1f} x the time, {memory:.1f} x the memory kept for backward, of none"
+    return f"{own / none:.1f} x the time, {memory:.1f} x the memory kept for backward, of none"
 
 
 FIRST: tuple[Check, ...] = (describes_itself, is_plain_data, has_one_value_per_example)
@@ -458,32 +446,29 @@ CHECKS: tuple[Check, ...] = (
 
 
 def check_prior(spec: str) -> Iterator[CheckResult]:
-    """Run every check on a prior, one after the other.
-
-    Args:
-        spec: spec of the prior, which may be composed.
+    """Run every check on the prior of a spec, one after the other.
 
     Raises:
         UserError: if there is no such prior.
     """
-    subject = PriorUnderTest(spec, registry.load_prior(spec))
+    prior = registry.load_prior(spec)
     broken = ""
     for check in CHECKS:
         if broken and check not in FIRST:
             name = check.__name__.replace("_", " ")
             yield CheckResult(name, "not applicable", f"not run: {broken!r} failed")
             continue
-        result = run_check(check, subject)
+        result = run_check(check, prior)
         yield result
         if result.outcome == "failed" and check in FIRST:
             broken = broken or result.check
 
 
-def run_check(check: Check, subject: PriorUnderTest) -> CheckResult:
+def run_check(check: Check, prior: Prior) -> CheckResult:
     """Return the result of a check; an exception of the prior's own is a failure."""
     name = check.__name__.replace("_", " ")
     try:
-        return CheckResult(name, "passed", check(subject))
+        return CheckResult(name, "passed", check(prior))
     except NotApplicable as reason:
         return CheckResult(name, "not applicable", str(reason))
     except CheckFailed as reason:

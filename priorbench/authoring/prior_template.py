@@ -52,9 +52,7 @@ class {cls}(AttributionPrior):
 def new_prior(name: str, folder: Path) -> Path:
     """Write a file with a prior that works as it is, and return its path.
 
-    Args:
-        name: name of the prior: letters, digits and hyphens.
-        folder: folder of the file, ``NAME.py``.
+    The name has letters, digits and hyphens; the file is ``NAME.py`` in the folder.
 
     Raises:
         UserError: if the name cannot be used, or the file exists already.
@@ -74,10 +72,9 @@ def new_prior(name: str, folder: Path) -> Path:
             f"{path.name} would hide the Python module {path.stem!r}; choose another name"
         )
     cls = "".join(part[0].upper() + part[1:] for part in name.split("-"))
-    text = _PRIOR.format(cls=cls, file=path.name)
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+            file.write(_PRIOR.format(cls=cls, file=path.name))
     except FileExistsError:
         raise UserError(f"{path}: exists already; choose another name, or remove it") from None
     return path

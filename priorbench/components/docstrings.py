@@ -50,10 +50,7 @@ def attribute_texts(cls: type) -> dict[str, str]:
 
 
 def default_weights(cls: type[Any]) -> str:
-    """Return the default weights in words.
-
-    They are for any task, for some tasks, and for other choices of an option.
-    """
+    """Return the default weights in words, by task and by choice of an option."""
     by_task = dict(cls().default_weights)
     general = by_task.pop("*", None)
     weights = [] if general is None else [f"{general:g}"]

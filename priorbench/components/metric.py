@@ -129,17 +129,9 @@ class Probe(Protocol):
         """Return the (k, L) attribution of the model with all its parameters drawn anew."""
 
     def of_mutations(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-        """Yield mutations and their effect.
-
-        Each is (k,) positions outside motifs, and the (k, L) attribution with them mutated.
-        """
+        """Yield (k,) positions outside motifs, and the (k, L) attribution with them mutated."""
 
     def values(
         self, replaced: NDArray[np.bool_] | None = None, shuffle: int = 0
     ) -> NDArray[np.float64]:
-        """Return the (k,) target with some positions taken from a shuffled sequence.
-
-        Args:
-            replaced: (k, L) bool, the positions; None for the sequences as they are.
-            shuffle: number of the shuffle.
-        """
+        """Return the (k,) target, with (k, L) bool positions, if any, from a numbered shuffle."""

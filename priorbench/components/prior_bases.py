@@ -164,7 +164,7 @@ def at_least_float32(values: torch.Tensor) -> torch.Tensor:
 def smooth(
     track: torch.Tensor, sigma: float, *, beyond: Literal["zeros", "circular"] = "zeros"
 ) -> torch.Tensor:
-    """Return the track, smoothed by a Gaussian that is truncated at one sigma.
+    """Return the (B, L) floating track, smoothed by a Gaussian that is truncated at one sigma.
 
     The published Fourier loss smooths in this way (Tseng, Shrikumar & Kundaje 2020).
 
@@ -173,9 +173,6 @@ def smooth(
         sigma: standard deviation in bp; the window has 1 + 2 * floor(sigma) positions, so that
             a sigma below 1 does not smooth.
         beyond: continuation of the track past its ends: zeros, as published, or its other end.
-
-    Returns:
-        (B, L).
     """
     radius = int(sigma)
     if radius == 0:

@@ -59,11 +59,7 @@ _plugins: dict[str, dict[str, FoundComponent]] = {kind: {} for kind in CONTRACTS
 
 
 def components(kind: str) -> dict[str, FoundComponent]:
-    """Return every component of a kind by name, plug-ins included, sorted by name.
-
-    Args:
-        kind: ``"prior"``, ``"task"``, ``"architecture"`` or ``"report"``.
-    """
+    """Return every component of a kind in CONTRACTS by name, plug-ins included, sorted by name."""
     return dict(sorted({**_installed(kind), **_plugins[kind]}.items()))
 
 
@@ -142,12 +138,7 @@ def _defined(module: ModuleType, kinds: Iterable[str]) -> list[tuple[str, type]]
 
 
 def build(kind: str, spec: str) -> Any:
-    """Return an instance of a component.
-
-    Args:
-        kind: ``"prior"``, ``"task"``, ``"architecture"`` or ``"report"``.
-        spec: name and options, such as ``fourier:softness=0.3``; priors may be composed,
-            ``fourier+dropout``.
+    """Return an instance of a component of a kind in CONTRACTS; priors may be composed.
 
     Raises:
         UserError: if a name or option is unknown, with a did-you-mean.
@@ -158,9 +149,8 @@ def build(kind: str, spec: str) -> Any:
 def load_prior(spec: str) -> Prior:
     """Return a prior for use in any training loop.
 
-    Args:
-        spec: ``fourier``, with options ``fourier:softness=0.3``, or several priors at once, with
-            or without their weights, ``fourier=1+weight-l2=1e-5``.
+    A spec is ``fourier``, with options ``fourier:softness=0.3``, or several priors at once, with or
+    without their weights, ``fourier=1+weight-l2=1e-5``.
 
     Raises:
         UserError: if a name or option is unknown, with a did-you-mean, or a composition makes no
@@ -230,14 +220,9 @@ def prior_facts(spec: str) -> dict[str, Any]:
     prior = load_prior(spec)
     known = components("prior")
     texts = [describe(known[name]) for name in names_in("prior", spec)]
-    return {
-        **{
-            key: "; ".join(text[key] for text in texts if text[key])
-            for key in ("summary", "citation")
-        },
-        "cut": prior.cut,
-        "options": {} if isinstance(prior, Composition) else dataclasses.asdict(prior),
-    }
+    options = {} if isinstance(prior, Composition) else dataclasses.asdict(prior)
+    joined = {key: "; ".join(filter(None, (text[key] for text in texts))) for key in texts[0]}
+    return {**joined, "cut": prior.cut, "options": options}
 
 
 def add_plugin(path: Path) -> FoundComponent:
@@ -281,22 +266,17 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except SyntaxError as error:
-        sys.modules.pop(name, None)
-        raise UserError(f"plug-in {path}, line {error.lineno}: {error.msg}") from error
     except (Exception, SystemExit) as error:
         # whatever a user's file raises while it is imported is theirs to mend
         sys.modules.pop(name, None)
+        if isinstance(error, SyntaxError):
+            raise UserError(f"plug-in {path}, line {error.lineno}: {error.msg}") from error
         raise UserError(f"plug-in {path}: {type(error).__name__}: {error}") from error
     return module
 
 
 def _kind_defined(module: ModuleType) -> str:
-    """Return the kind of the one component that a plug-in defines.
-
-    Raises:
-        UserError: if there is none, there are several, or it cannot be used.
-    """
+    """Return the kind of the one component that a plug-in defines, if it can be used."""
     classes = _defined(module, _PLUGIN_KINDS)
     if len(classes) != 1:
         names = ", ".join(cls.__name__ for _, cls in classes) or "none"

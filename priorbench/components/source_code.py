@@ -21,18 +21,12 @@ def class_texts(path: Path) -> dict[str, dict[str, str]]:
             continue
         texts = by_class.setdefault(node.name, {})
         for statement in node.body:
-            if isinstance(statement, ast.Assign):
-                target, value = statement.targets[0], statement.value
-            elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-                target, value = statement.target, statement.value
-            else:
-                continue
-            if (
-                isinstance(target, ast.Name)
-                and target.id in ("summary", "citation")
-                and isinstance(value, ast.Constant)
-            ):
-                texts[target.id] = str(value.value)
+            match statement:
+                case (
+                    ast.Assign(targets=[ast.Name(name), *_], value=ast.Constant(text))
+                    | ast.AnnAssign(target=ast.Name(name), value=ast.Constant(text))
+                ) if name in ("summary", "citation"):
+                    texts[name] = str(text)
     return by_class
 
 
@@ -43,9 +37,8 @@ PACKAGE = Path(__file__).parent.parent
 def engine_files(*places: str) -> list[Path]:
     """Return the engine's modules in some places, sorted.
 
-    Args:
-        places: folders with all below them, such as ``"data"``, or modules, such as
-            ``"data/dataset.py"``, relative to the engine's folder; ``"."`` for all modules.
+    A place is a folder with all below it, ``"data"``, or a module, ``"data/dataset.py"``, relative
+    to the engine's folder, ``"."``.
 
     Raises:
         FileNotFoundError: if a place holds no module.
@@ -61,10 +54,7 @@ def engine_files(*places: str) -> list[Path]:
 
 
 def code_hash(*places: str) -> str:
-    """Return a hash of the engine's modules in some places; see :func:`source_digest`.
-
-    Args:
-        places: folders and modules, as for :func:`engine_files`.
+    """Return a hash of the engine's modules in some places, as for :func:`engine_files`.
 
     Raises:
         FileNotFoundError: if a place holds no module.

@@ -87,10 +87,7 @@ class Task(ABC):
 
     @abstractmethod
     def simulate(self, writer: DatasetWriter, scale: Scale, generator: np.random.Generator) -> None:
-        """Write a simulated dataset of the scale's size.
-
-        Equal generators give equal bytes.
-        """
+        """Write a simulated dataset of the scale's size; equal generators give equal bytes."""
 
     @abstractmethod
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
@@ -103,9 +100,7 @@ class Task(ABC):
     def network_shape(self, length: int, shapes: Mapping[str, tuple[int, ...]]) -> NetworkShape:
         """Return the shape of the network: by default an output for every column of the labels.
 
-        Args:
-            length: length of the window in bp.
-            shapes: shape of a row of every other array of the dataset, by name.
+        The window's length is in bp; ``shapes`` are of a row of every other array of the dataset.
         """
         shape = shapes["label"]
         return NetworkShape(length, outputs=shape[0] if shape else 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -85,30 +86,19 @@ class Measurement:
         }
 
 
-def measure(trained: TrainedModel, measurements: Measurements) -> Measurement:
-    """Predict, attribute and score.
-
-    Args:
-        trained: the trained model.
-        measurements: what is to be measured.
-    """
-    return measure_again(trained, measurements, {}, {})
-
-
-def measure_again(
+def measure(
     trained: TrainedModel,
     measurements: Measurements,
-    stored: Mapping[str, NDArray[Any]],
-    known: Mapping[str, Mapping[str, float]],
+    stored: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+    known: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> Measurement:
-    """Attribute and score what is missing.
+    """Predict, attribute and score what is missing.
 
     Args:
         trained: the trained model.
         measurements: what there is to be in the end.
         stored: arrays that were measured before: predictions, and attributions if any.
-        known: scores of the metrics that probe the model which are to be kept, by the spec of the
-            attribution.
+        known: scores, by spec of the attribution, of metrics that probe the model, to be kept.
     """
     task, dataset = trained.task, trained.dataset
     arrays = dict(stored) or pack_predictions(predict(trained.model, task, dataset, trained.device))
@@ -135,13 +125,12 @@ def _discover_missing(
     arrays: Mapping[str, NDArray[Any]], attributions: Sequence[str], task: Task, dataset: Dataset
 ) -> dict[str, NDArray[Any]]:
     """Return the motifs of the attributions that have not been searched for motifs, packed."""
-    both_strands = type(task).reverse_complement
+    both = type(task).reverse_complement
     packed: dict[str, NDArray[Any]] = {}
     for spec in attributions:
-        if unpack_motifs(arrays, spec, both_strands=both_strands) is None:
-            codes = dataset.codes(dataset.attributed)
-            attribution = stored_attribution(arrays, spec)
-            packed |= pack_motifs(spec, discover(codes, attribution, both_strands=both_strands))
+        if unpack_motifs(arrays, spec, both_strands=both) is None:
+            codes, attribution = dataset.codes(dataset.attributed), stored_attribution(arrays, spec)
+            packed |= pack_motifs(spec, discover(codes, attribution, both_strands=both))
     return packed
 
 
@@ -167,11 +156,7 @@ def score_stored(
 ) -> dict[str, dict[str, float]]:
     """Return the scores that need no model, by the spec of the attribution; "" for those of none.
 
-    Args:
-        arrays: stored arrays of a trial by name.
-        attributions: specs of the attributions, which must be stored.
-        task: the task of the trial.
-        dataset: the dataset that the trial was scored on.
+    The arrays are a trial's, by name; the attributions of all specs must be among them.
     """
     scores: dict[str, dict[str, float]] = {}
     for spec in attributions:
@@ -194,13 +179,9 @@ def _flags(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def collapse_of_predictions(prediction: Mapping[str, NDArray[np.float32]]) -> str:
-    """Return why a trained model counts as collapsed, or "".
+    """Return why a trained model counts as collapsed, or "", from its (N, ...) predictions.
 
-    It does if no prediction of an example is finite, or if every prediction is constant over
-    examples.
-
-    Args:
-        prediction: arrays of the test examples by name; the first axis is the examples.
+    It does if no prediction of an example is finite, or if every one is constant over examples.
     """
     arrays = [values.reshape(len(values), -1) for values in prediction.values()]
     # a score of one example may be undefined, such as the fit to a profile without reads
@@ -212,14 +193,9 @@ def collapse_of_predictions(prediction: Mapping[str, NDArray[np.float32]]) -> st
 
 
 def collapse_of_attribution(attribution: NDArray[np.float32], spec: str) -> str:
-    """Return why a trained model counts as collapsed, or "".
+    """Return why a trained model counts as collapsed, or "", from its (M, L) attributions.
 
-    It does if a value is not finite, or if more than half of the sequences have no attribution at
-    all.
-
-    Args:
-        attribution: (M, L) attributions.
-        spec: spec of the attribution.
+    It does if a value is not finite, or if more than half of the sequences have no attribution.
     """
     if not np.isfinite(attribution).all():
         return f"an attribution is not finite ({spec})"

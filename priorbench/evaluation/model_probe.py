@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -57,14 +57,9 @@ class ProbedModel:
         places: NDArray[np.int64],
         device: torch.device,
     ) -> None:
-        """Load the sequences.
+        """Load the sequences, of (k,) int64 places among the attributed ones.
 
-        Args:
-            model: the model in eval mode, on the device.
-            task: the task, which defines the target.
-            dataset: the dataset of the sequences.
-            places: (k,) int64, places of the sequences among the attributed ones.
-            device: device of the model.
+        The model is in eval mode, on the device.
         """
         self.model, self.task, self.dataset = model, task, dataset
         self.places, self.device = places, device
@@ -117,6 +112,7 @@ class ProbedModel:
         return replace(self.subject, sequence=sequence, origin=self.subject.sequence)
 
 
+@dataclass
 class ModelProbe:
     """A model, sequences and an explainer: what a metric of scope ``model`` is given.
 
@@ -126,9 +122,9 @@ class ModelProbe:
         attribution: (k, L) float64 attribution of the sequences that is stored.
     """
 
-    def __init__(self, probed: ProbedModel, explainer: Explainer, attribution: Track) -> None:
-        """Keep the model, the explainer and the attribution."""
-        self.probed, self.explainer, self.attribution = probed, explainer, attribution
+    probed: ProbedModel
+    explainer: Explainer
+    attribution: Track
 
     @property
     def task(self) -> Task:
@@ -161,8 +157,7 @@ class ModelProbe:
         generator = np.random.default_rng(0)
         outside = self._outside_motifs()
         for _ in range(_MUTATIONS):
-            draws = generator.random(outside.shape)
-            positions = np.where(outside, draws, -1).argmax(axis=1)
+            positions = np.where(outside, generator.random(outside.shape), -1).argmax(axis=1)
             codes, rows = self.probed.codes.copy(), np.arange(len(outside))
             steps = generator.integers(1, 4, len(rows))
             codes[rows, positions] = (codes[rows, positions].astype(int) + steps) % 4
@@ -177,12 +172,7 @@ class ModelProbe:
         return np.where(background.any(axis=1, keepdims=True), background, least)
 
     def values(self, replaced: NDArray[np.bool_] | None = None, shuffle: int = 0) -> Track:
-        """Return the (k,) target with some positions taken from a shuffled sequence.
-
-        Args:
-            replaced: (k, L) bool, the positions; None for the sequences as they are.
-            shuffle: number of the shuffle, 0 to 3.
-        """
+        """Return the (k,) target, with (k, L) bool positions, if any, taken from shuffle 0 to 3."""
         subject = self.probed.subject
         sequence = subject.sequence
         if replaced is not None:

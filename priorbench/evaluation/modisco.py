@@ -30,10 +30,9 @@ def discover(
 ) -> MotifSet:
     """Return the motifs in attributions: seqlets, clustered by TF-MoDISco (Shrikumar et al. 2018).
 
-    The hypothetical contributions are the attribution at the observed base and 0 at the others:
-    that is what is stored, for every explainer. Noise of 2% of the largest attribution, the same
-    for all trials, gives clean attributions a background. Motifs are trimmed to the positions with
-    at least 0.3 of the largest contribution.
+    Hypothetical contributions are the attribution at the observed base and 0 at the others, as no
+    more is stored. Noise of 2% of the largest attribution, the same for all trials, gives clean
+    ones a background. Motifs are trimmed to positions with 0.3 of the largest contribution.
 
     Args:
         codes: (M, L) uint8 codes of the bases.
@@ -53,8 +52,7 @@ def discover(
     if codes.shape[1] <= window + 2 * _FLANK or not varies:
         return MotifSet((), both_strands)
     one_hot = (codes[:, :, None] == np.arange(4)).astype(np.float32)
-    # scaled, as tiny attributions would not pass TF-MoDISco's thresholds; noisy, as the background
-    # must not be constant, and clean attributions are zero there
+    # scaled for TF-MoDISco's thresholds; noisy, as the background must not be constant
     noise = np.random.default_rng(0).standard_normal(attribution.shape, dtype=np.float32)
     track = _with_both_signs(attribution / size, window) + _NOISE * noise
     contributions = one_hot * track[:, :, None]
@@ -117,12 +115,7 @@ def _trimmed(seqlets: Sequence[Any], sign: int) -> FoundMotif:
 
 
 def pack_motifs(spec: str, motifs: MotifSet) -> dict[str, NDArray[Any]]:
-    """Return motifs as they are stored: matrices end to end, (4, total width), and (P, 3) sizes.
-
-    Args:
-        spec: spec of the attribution in which the motifs were discovered.
-        motifs: the discovered motifs.
-    """
+    """Return an attribution's motifs as stored: matrices, (4, total width), and (P, 3) sizes."""
     sizes = [(m.matrix.shape[1], m.seqlets, m.sign) for m in motifs.motifs]
     matrices = np.concatenate([np.empty((4, 0)), *motifs.matrices], axis=1)
     return {
@@ -135,9 +128,9 @@ def unpack_motifs(
     stored: Mapping[str, NDArray[Any]], spec: str, *, both_strands: bool
 ) -> MotifSet | None:
     """Return the motifs discovered in an attribution, or None if it has not been searched."""
-    if f"{_SIZE}.{spec}" not in stored:
+    sizes = stored.get(f"{_SIZE}.{spec}")
+    if sizes is None:
         return None
-    sizes = stored[f"{_SIZE}.{spec}"]
     borders = np.cumsum(sizes[:-1, 0])
     matrices = np.split(stored[f"{_MATRIX}.{spec}"].astype(np.float64), borders, axis=1)
     motifs = [

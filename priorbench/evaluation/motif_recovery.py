@@ -48,12 +48,7 @@ class BestMatch:
 def recovered(
     discovered: Mapping[int, MotifSet], known: Mapping[str, NDArray[np.float64]]
 ) -> list[MotifRecovery]:
-    """Return an entry for each known motif, in the order of ``known``.
-
-    Args:
-        discovered: discovered motifs by seed.
-        known: (4, width) matrices by name.
-    """
+    """Return an entry for each known motif, (4, width) by name, from those discovered by seed."""
     seeds = sorted(discovered)
     smallest = np.ones((len(seeds), len(known)))
     for row, seed in zip(smallest, seeds, strict=True):
@@ -69,17 +64,11 @@ def recovered(
 
 
 def best_matches(discovered: MotifSet, known: Mapping[str, NDArray[np.float64]]) -> list[BestMatch]:
-    """Return an entry for each discovered motif, in their order.
-
-    Args:
-        discovered: discovered motifs of one trial.
-        known: (4, width) matrices by name.
-    """
+    """Return an entry for each discovered motif, in order; known ones are (4, width) by name."""
     if not known:
         return [BestMatch("", 1.0) for _ in discovered.motifs]
     names = list(known)
-    q = _q(discovered, known)
-    return [BestMatch(names[int(row.argmin())], float(row.min())) for row in q]
+    return [BestMatch(names[int(q.argmin())], float(q.min())) for q in _q(discovered, known)]
 
 
 def _q(discovered: MotifSet, known: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:

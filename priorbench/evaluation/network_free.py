@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ _ENRICHED = 2000
 _PENALTIES = (0.01, 0.1, 1.0)
 _CHUNK_BASES = 1 << 20
 
+T = TypeVar("T")
 Codes = NDArray[np.uint8]
 _Features = Callable[[Codes], sparse.csr_array]
 
@@ -78,13 +80,7 @@ def motif_scan(
     w, on both strands of DNA: the odds of one instance somewhere against none (zero or one
     occurrence per sequence, Bailey & Elkan 1994). A position's attribution is its log-odds in the
     places that cover it, weighed by the probability that the instance is there, times the motif's
-    weight.
-
-    Args:
-        dataset: dataset with training and test rows.
-        task: the task, which says whether there is another strand and what is attributed.
-        motifs: motifs as (4, width) probabilities.
-        labelled: whether the labels are 0 and 1.
+    weight. Motifs are (4, width) probabilities; ``labelled`` says whether labels are 0 and 1.
     """
     tables = [_log_odds(motif) for motif in motifs]
     both = type(task).reverse_complement
@@ -163,16 +159,9 @@ def gapped_kmers(dataset: Dataset, task: Task) -> MotifSearch:
     classes in the training sequences are kept; the L2 penalty is the one with the best validation
     loss. An occurrence's weight is shared by its six bases. The features are those of Ghandi et al.
     (2014), with regression in the place of their kernel.
-
-    Args:
-        dataset: dataset with training, validation and test rows.
-        task: the task, which says whether there is another strand and what is attributed.
     """
     both = type(task).reverse_complement
-
-    def features(codes: Codes) -> sparse.csr_array:
-        return _kmer_counts(codes, both)
-
+    features = partial(_kmer_counts, both_strands=both)
     model = _fit(dataset, features)
     codes = dataset.codes(dataset.attributed)
     weights = model.of_target(task) / (2 * _HALF)
@@ -218,12 +207,7 @@ def _kmer_counts(codes: Codes, both_strands: bool) -> sparse.csr_array:
 
 @dataclass(frozen=True)
 class _Regression:
-    """K logistic regressions on the same features.
-
-    Attributes:
-        weight: (K, features) weights; 0 for features that were not kept.
-        intercept: (K,) intercepts.
-    """
+    """K logistic regressions: (K, features) weights, 0 where not kept, and (K,) intercepts."""
 
     weight: NDArray[np.float64]
     intercept: NDArray[np.float64]
@@ -261,12 +245,7 @@ def _fit(dataset: Dataset, features: _Features) -> _Regression:
 
 
 def _best_model(train: tuple[Any, Any], valid: tuple[Any, Any]) -> Any:
-    """Return the logistic regression with the L2 penalty whose validation loss is lowest.
-
-    Args:
-        train: features and labels of the training examples.
-        valid: features and labels of the validation examples.
-    """
+    """Return the logistic regression with the L2 penalty whose validation loss is lowest."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
 
@@ -285,24 +264,20 @@ def _examples(
     if len(rows) > most:
         rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
     label = dataset.columns["label"].take(rows)
-    return _in_chunks(dataset, rows, features), label.reshape(len(rows), -1)
+    parts = _in_chunks(dataset, rows, features)
+    return sparse.csr_array(sparse.vstack(parts, format="csr")), label.reshape(len(rows), -1)
 
 
-def _in_chunks(dataset: Dataset, rows: NDArray[np.int64], features: _Features) -> sparse.csr_array:
+def _in_chunks(
+    dataset: Dataset, rows: NDArray[np.int64], function: Callable[[Codes], T]
+) -> list[T]:
     step = max(1, _CHUNK_BASES // dataset.length)
-    parts = [
-        features(dataset.codes(rows[start : start + step])) for start in range(0, len(rows), step)
-    ]
-    return sparse.csr_array(sparse.vstack(parts, format="csr"))
+    return [function(dataset.codes(rows[at : at + step])) for at in range(0, len(rows), step)]
 
 
 def _test_logits(dataset: Dataset, model: _Regression, features: _Features) -> NDArray[np.float32]:
     """Return the (N,) or (N, K) logits of the scored rows, as in the task's ``predictions``."""
     rows = dataset.scored_rows
-    step = max(1, _CHUNK_BASES // dataset.length)
-    parts = [
-        model.logit(features(dataset.codes(rows[start : start + step])))
-        for start in range(0, len(rows), step)
-    ]
+    parts = _in_chunks(dataset, rows, lambda codes: model.logit(features(codes)))
     logit = np.concatenate(parts)
     return logit.reshape(len(rows), *dataset.columns["label"].shape[1:]).astype(np.float32)

@@ -20,13 +20,7 @@ from priorbench.study.trial import hash_of
 
 from . import scoring
 from .network_free import search_motifs
-from .scoring import (
-    ORACLE,
-    RANDOM,
-    score_attribution,
-    score_predictions,
-    score_seeds,
-)
+from .scoring import ORACLE, RANDOM, score_attribution, score_predictions, score_seeds
 
 SCORES_WITHOUT_NETWORK = ("evaluation/network_free.py", "evaluation/reference_scores.py")
 """the code that computes references"""
@@ -36,11 +30,9 @@ Scores = Mapping[str, Mapping[str, float]]
 
 
 def stored_references(folder: Path, spec: str) -> dict[str, dict[str, float]]:
-    """Return the reference scores of a dataset, from its folder if they were computed before.
+    """Return the reference scores of a dataset and a task's spec.
 
-    Args:
-        folder: folder of the dataset; ``references-HASH.json`` is written into it.
-        spec: spec of the task.
+    They are read from ``references-HASH.json`` in the dataset's folder, or else written there.
     """
     path = folder / f"references-{_digest(spec)}.json"
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from priorbench.components import source_code
@@ -32,22 +32,15 @@ DISCOVERS_MOTIFS = ("evaluation/modisco.py", "evaluation/stored_arrays.py", "met
 """the code that discovers motifs in attributions"""
 
 
-@cache
-def metrics_digest() -> str:
-    """Return the hash of the code that scores trials."""
-    return source_code.code_hash(*SCORES_ARRAYS)
+metrics_digest = cache(partial(source_code.code_hash, *SCORES_ARRAYS))
+probes_digest = cache(partial(source_code.code_hash, *EXPLAINS_MODELS))
+discovery_digest = cache(partial(source_code.code_hash, *DISCOVERS_MOTIFS))
+"""functions that return the hash of that code"""
 
 
-@cache
-def probes_digest() -> str:
-    """Return the hash of the code that explains trained models and probes them."""
-    return source_code.code_hash(*EXPLAINS_MODELS)
-
-
-@cache
-def discovery_digest() -> str:
-    """Return the hash of the code that discovers motifs in attributions."""
-    return source_code.code_hash(*DISCOVERS_MOTIFS)
+def _scores(scope: str, *arguments: Any) -> dict[str, float]:
+    """Return the score of every metric of a scope, by name."""
+    return {m.name: m.function(*arguments) for m in METRICS.values() if m.scope == scope}
 
 
 def score_predictions(arrays: TrialArrays, names: Sequence[str]) -> dict[str, float]:
@@ -66,11 +59,7 @@ def score_attribution(arrays: TrialArrays) -> dict[str, float]:
 
 def score_model(probe: Probe) -> dict[str, float]:
     """Return the score of every metric that probes the trained model."""
-    return {
-        metric.name: metric.function(probe)
-        for metric in METRICS.values()
-        if metric.scope == "model"
-    }
+    return _scores("model", probe)
 
 
 def score_motifs(motifs: MotifSet, dataset: Dataset) -> dict[str, float]:
@@ -78,12 +67,7 @@ def score_motifs(motifs: MotifSet, dataset: Dataset) -> dict[str, float]:
 
     The known motifs are the true ones, or those of the database where the true ones are unknown.
     """
-    known = dataset.motifs or dataset.database
-    return {
-        metric.name: metric.function(motifs, known)
-        for metric in METRICS.values()
-        if metric.scope == "motifs"
-    }
+    return _scores("motifs", motifs, dataset.motifs or dataset.database)
 
 
 def score_seeds(attributions: Sequence[Any]) -> list[dict[str, float]]:
@@ -110,8 +94,4 @@ def _across(trials: Sequence[Any], scope: str) -> list[dict[str, float]]:
 
 def score_against(costs: Mapping[str, float], baseline: Mapping[str, float]) -> dict[str, float]:
     """Return the score of every metric of a trial's costs and those of its paired baseline."""
-    return {
-        metric.name: metric.function(costs, baseline)
-        for metric in METRICS.values()
-        if metric.scope == "baseline"
-    }
+    return _scores("baseline", costs, baseline)

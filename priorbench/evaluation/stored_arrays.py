@@ -41,14 +41,9 @@ def predict(
 def explain(
     model: torch.nn.Module, task: Task, dataset: Dataset, device: torch.device, spec: str
 ) -> Explanation:
-    """Return attributions of the dataset's attributed rows; the model is in eval mode.
+    """Return attributions of the dataset's attributed rows by the explainer of a spec.
 
-    Args:
-        model: the trained model, on the device.
-        task: the task, which defines the target.
-        dataset: the dataset of the rows.
-        device: device of the model.
-        spec: spec of the explainer.
+    The model is in eval mode, on the device.
     """
     batch = load_batch(dataset, dataset.attributed, device)
     subject = ExplainedModel(model, task.target, batch.sequence, task.inputs(batch))
@@ -97,18 +92,17 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def predictions_in(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return the predictions that are stored, by name."""
-    start = f"{_PREDICTION}."
-    return {
-        name.removeprefix(start): values
-        for name, values in stored.items()
-        if name.startswith(start)
-    }
+    return _of_kind(stored, _PREDICTION)
 
 
 def attributions_in(stored: Mapping[str, NDArray[Any]]) -> list[str]:
     """Return the specs of the attributions that are stored."""
-    start = f"{_ATTRIBUTION}."
-    return [name.removeprefix(start) for name in stored if name.startswith(start)]
+    return list(_of_kind(stored, _ATTRIBUTION))
+
+
+def _of_kind(stored: Mapping[str, NDArray[Any]], kind: str) -> dict[str, NDArray[Any]]:
+    split = ((name.partition("."), values) for name, values in stored.items())
+    return {name: values for (start, _, name), values in split if start == kind}
 
 
 def stored_attribution(stored: Mapping[str, NDArray[Any]], spec: str) -> NDArray[np.float32]:
@@ -121,14 +115,7 @@ def stored_attribution(stored: Mapping[str, NDArray[Any]], spec: str) -> NDArray
 def unpack(
     stored: Mapping[str, NDArray[Any]], spec: str, dataset: Dataset, costs: Mapping[str, float]
 ) -> TrialArrays:
-    """Return what metrics are computed from: the stored arrays with one of the attributions.
-
-    Args:
-        stored: stored arrays by name.
-        spec: spec of the attribution, which must be stored.
-        dataset: the dataset that the trial was scored on.
-        costs: measured costs by name.
-    """
+    """Return what metrics are computed from: a trial's stored arrays with one attribution."""
     return TrialArrays(
         predictions_in(stored),
         dataset.columns["label"].take(dataset.scored_rows),

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from priorbench.components import registry
 from priorbench.evaluation import scoring
-from priorbench.evaluation.measure import measure_again, write_arrays
+from priorbench.evaluation.measure import measure, write_arrays
 from priorbench.evaluation.modisco import without_motifs
 from priorbench.evaluation.stored_arrays import read_arrays
 from priorbench.files import write_json
@@ -70,7 +70,7 @@ def score_again(job: Job) -> None:
     stored = read_arrays(folder / "arrays.npz") if current else {}
     if record.get("discovered_by") != scoring.discovery_digest():
         stored = without_motifs(stored)
-    measured = measure_again(trained, job.measurements, stored, known)
+    measured = measure(trained, job.measurements, stored, known)
     write_arrays(folder / "arrays.npz", measured.arrays)
     reason = record.get("divergence", "") or measured.reason
     status = COLLAPSED if reason else DONE

@@ -71,11 +71,7 @@ def _task_of(data: DataFile) -> str:
 def encode(source: DataSource, study: Study, run: RunDirectory, say: Callable[[str], None]) -> Path:
     """Return the folder of a dataset, which is encoded unless the same inputs were before.
 
-    Args:
-        source: the task and its data.
-        study: resolved.
-        run: where datasets are kept.
-        say: called with a line of progress.
+    The study is resolved; ``say`` is called with a line of progress.
 
     Raises:
         UserError: if the data cannot be used.

@@ -44,13 +44,7 @@ class DeclaredClaims:
     baseline: str = BASELINE
 
     def family(self, task: str, attribution: str, metric: Metric) -> str:
-        """Return the family of a metric's tests.
-
-        Args:
-            task: spec of the task.
-            attribution: spec of the attribution that the metric was read from; "" for none.
-            metric: the metric that is compared.
-        """
+        """Return the family of a metric's tests; ``attribution`` is a spec, "" for none."""
         declared = self.primary.get(name_of(task), {}).get(metric.axis)
         main = not metric.of_attribution or attribution == self.attribution
         return PRIMARY if main and declared == metric.name else EXPLORATORY
@@ -63,12 +57,7 @@ class DeclaredClaims:
 
 
 def claims_of(study: Mapping[str, Any], baseline: str = "") -> DeclaredClaims:
-    """Return the claims of a resolved study.
-
-    Args:
-        study: contents of study.toml.
-        baseline: normalised spec of another baseline than the study's; "" for the study's.
-    """
+    """Return the claims of a study.toml, with the normalised spec of another baseline, if any."""
     return DeclaredClaims(
         study["primary"],
         study["margins"],
@@ -92,11 +81,7 @@ def default_primary(task: Task) -> dict[str, str]:
 
 
 def resolve_primary(study: Study, tasks: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return the primary metrics of every task by axis, declared or default.
-
-    Args:
-        study: the study as the user wrote it.
-        tasks: names of its tasks.
+    """Return the primary metrics by axis, declared or default, of each task by name.
 
     Raises:
         UserError: if a task, axis or metric is unknown, or a metric cannot be primary.
@@ -112,14 +97,12 @@ def resolve_primary(study: Study, tasks: Sequence[str]) -> dict[str, dict[str, s
         declared = axes | by_task.get(name, {})
         for axis, metric in declared.items():
             _check_primary(task, name, axis, metric)
-        primary[name] = {
-            axis: metric for axis, metric in (default_primary(task) | declared).items() if metric
-        }
+        every = default_primary(task) | declared
+        primary[name] = {axis: metric for axis, metric in every.items() if metric}
     return primary
 
 
 def _check_primary(task: Task, name: str, axis: str, metric: str) -> None:
-    """Raise UserError if a metric cannot be primary on an axis of a task of that name."""
     where = f"primary metric of task {name!r} on {axis!r}"
     if axis not in get_args(Axis):
         raise UserError(f"primary: {unknown('axis', axis, get_args(Axis))}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, fields, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +20,7 @@ from .data_sources import DataSource, encode, sources
 from .declared import resolve_primary
 from .resolve import require_modisco, scored_attributions, seen_by
 from .study import BASELINE, Measurements, Study, make_study, read_toml
-from .trial import EVALUATE, TUNE, Trial, code_digest
+from .trial import EVALUATE, TUNE, SettingKey, Trial, code_digest
 
 
 @dataclass(frozen=True)
@@ -39,17 +38,9 @@ class Setting:
     digest: str
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> SettingKey:
         """Task, dataset and architecture, as in :attr:`Trial.setting`."""
         return (self.source.task, self.source.name, self.architecture)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A prior, as a normalised spec, and its weight."""
-
-    prior: str
-    weight: float
 
 
 @dataclass(frozen=True)
@@ -73,26 +64,18 @@ class Plan:
     def measurements(self, trial: Trial) -> Measurements:
         """Return what is measured of a trial; no rule that chooses a weight looks at motifs."""
         measurements = self.study.measurements
-        if trial.stage == TUNE:
-            return dataclasses.replace(measurements, discovery=False)
-        return measurements
+        return replace(measurements, discovery=False) if trial.stage == TUNE else measurements
 
     def of_stage(self, stage: str) -> Plan:
         """Return the same plan with the trials of one stage only."""
-        trials = [trial for trial in self.trials if trial.stage == stage]
-        return dataclasses.replace(self, trials=trials)
+        return replace(self, trials=[trial for trial in self.trials if trial.stage == stage])
 
 
 def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Plan:
     """Encode the datasets, where that has not been done, and list the trials.
 
     Where weights are tuned, these are the trials that choose them; :func:`with_evaluation` adds
-    the others when that is done.
-
-    Args:
-        study: resolved.
-        run: where datasets are kept.
-        say: called with a line of progress.
+    the others when that is done. The study is resolved; ``say`` is called with lines of progress.
 
     Raises:
         UserError: if the data cannot be used.
@@ -111,93 +94,73 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
             network.build(task.network_shape_of(dataset), study.scale)  # refuses what does not fit
             settings.append(Setting(source, architecture, dataset.digest))
     plan = Plan(study, [], datasets, notes, settings)
-    return _with_tuning(plan) if study.tune else with_evaluation(plan, {})
-
-
-def _with_tuning(plan: Plan) -> Plan:
-    """Return the plan with the trials that choose weights."""
-    lister = _TrialLister(plan.study)
-    trials = [
-        trial
-        for setting in plan.settings
-        for trial in lister.trials(setting, _tuning_arms(plan.study, setting.source.task), TUNE)
+    if not study.tune:
+        return with_evaluation(plan, {})
+    grids = cast("dict[str, dict[str, list[float]]]", study.grids)
+    tried = [
+        [
+            (BASELINE, 0.0),
+            *(
+                (prior, weight)
+                for prior in study.priors
+                for weight in grids.get(prior, {}).get(specs.name_of(setting.source.task), [])
+            ),
+        ]
+        for setting in settings
     ]
-    return dataclasses.replace(plan, trials=[*plan.trials, *trials])
+    return _with_trials(plan, TUNE, tried)
 
 
-def with_evaluation(plan: Plan, chosen: Mapping[tuple[tuple[str, str, str], str], float]) -> Plan:
+def with_evaluation(plan: Plan, chosen: Mapping[tuple[SettingKey, str], float]) -> Plan:
     """Return the plan with its evaluation trials.
 
     Args:
         plan: a plan from :func:`make_plan`.
         chosen: weight by setting and prior; others have the study's weight.
     """
-    lister = _TrialLister(plan.study)
-    trials: list[Trial] = []
-    for setting in plan.settings:
-        arms = [
-            Arm(arm.prior, chosen.get((setting.key, arm.prior), arm.weight))
-            for arm in _arms(plan.study, setting.source.task)
+    weights = cast("dict[str, dict[str, float]]", plan.study.weights)
+    arms = [
+        [
+            (prior, chosen.get((setting.key, prior), weights[prior][specs.name_of(setting.key[0])]))
+            for prior in plan.study.priors
         ]
-        trials += lister.trials(setting, arms, EVALUATE)
-    return dataclasses.replace(plan, trials=[*plan.trials, *trials])
-
-
-def _arms(study: Study, task: str) -> list[Arm]:
-    """Return every prior of a resolved study with its weight for a task."""
-    weights = cast("dict[str, dict[str, float]]", study.weights)
-    return [Arm(prior, weights[prior][specs.name_of(task)]) for prior in study.priors]
-
-
-def _tuning_arms(study: Study, task: str) -> list[Arm]:
-    """Return ``none``, and every prior with a strength at every weight that a task tries."""
-    grids = cast("dict[str, dict[str, list[float]]]", study.grids)
-    tried = [
-        Arm(prior, weight)
-        for prior in study.priors
-        for weight in grids.get(prior, {}).get(specs.name_of(task), [])
+        for setting in plan.settings
     ]
-    return [Arm(BASELINE, 0.0), *tried]
+    return _with_trials(plan, EVALUATE, arms)
 
 
-class _TrialLister:
-    """Lists the trials of a study; what many of them share is looked up once."""
+def _with_trials(plan: Plan, stage: str, arms: Sequence[Sequence[tuple[str, float]]]) -> Plan:
+    """Return the plan with the trials of a stage, from the priors and weights of each setting.
 
-    def __init__(self, study: Study) -> None:
-        self.study = study
-        self._digest = cache(source_code.component_digest)
-        self._seen_by = cache(lambda prior: seen_by(prior, study))
-
-    def trials(self, setting: Setting, arms: Sequence[Arm], stage: str) -> list[Trial]:
-        """Return the trials of one stage of a setting.
-
-        All arms of a seed come before the next seed: an interrupted study is paired as far as it
-        got.
-        """
-        study, (task, dataset, architecture) = self.study, setting.key
-        seeds = study.tuning_seed_list if stage == TUNE else study.seed_list
+    All arms of a seed come before the next seed: an interrupted study is paired as far as it got.
+    """
+    study, trials = plan.study, list(plan.trials)
+    seeds = study.tuning_seed_list if stage == TUNE else study.seed_list
+    # many trials share a component
+    digest, sees = cache(source_code.component_digest), cache(partial(seen_by, study=study))
+    for setting, of_setting in zip(plan.settings, arms, strict=True):
+        task, dataset, architecture = setting.key
         of_first_seed = [
             Trial(
                 task=task,
                 dataset=dataset,
                 architecture=architecture,
-                prior=arm.prior,
-                weight=arm.weight,
-                train_attribution=self._seen_by(arm.prior),
+                prior=prior,
+                weight=weight,
+                train_attribution=sees(prior),
                 seed=seeds[0],
                 stage=stage,
                 scale=study.scale,
                 root_seed=study.root_seed,
                 device=study.device,
                 digest=setting.digest,
-                code=code_digest(
-                    task=task, architecture=architecture, prior=arm.prior, digest=self._digest
-                ),
+                code=code_digest(task=task, architecture=architecture, prior=prior, digest=digest),
                 precision=study.precision,
             )
-            for arm in arms
+            for prior, weight in of_setting
         ]
-        return [dataclasses.replace(trial, seed=seed) for seed in seeds for trial in of_first_seed]
+        trials += [replace(trial, seed=seed) for seed in seeds for trial in of_first_seed]
+    return replace(plan, trials=trials)
 
 
 def read_plan(run: RunDirectory, more: Measurements | None = None, *, trained: bool = True) -> Plan:
@@ -229,9 +192,8 @@ def read_plan(run: RunDirectory, more: Measurements | None = None, *, trained: b
     facts = json.loads((run.root / "environment.json").read_text(encoding="utf-8"))
     with (run.root / "plan.csv").open(encoding="utf-8", newline="") as file:
         ids = [row["trial"] for row in csv.DictReader(file)]
-    fields = [field.name for field in dataclasses.fields(Trial)]
     trials = [
-        Trial(**{name: record[name] for name in fields})
+        Trial(**{field.name: record[field.name] for field in fields(Trial)})
         for _, record in run.records(ids)
         if record is not None and not (trained and record["status"] == FAILED)
     ]

@@ -18,12 +18,7 @@ T = TypeVar("T")
 def resolve_weights(
     study: Study, priors: Sequence[str], tasks: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """Return the weight of every prior in every task, the study's or the default.
-
-    Args:
-        study: the study as the user wrote it.
-        priors: normalised specs.
-        tasks: names of the tasks.
+    """Return the weight by normal spec of the prior and name of the task.
 
     Raises:
         UserError: if a weight is for an unknown prior or task, or makes no sense.
@@ -32,9 +27,7 @@ def resolve_weights(
     result: dict[str, dict[str, float]] = {}
     for spec in priors:
         prior = registry.load_prior(spec)
-        weight = written.get(spec, {})
-        by_task = weight if isinstance(weight, dict) else dict.fromkeys(tasks, weight)
-        _refuse_unknown_tasks("weights", spec, by_task, tasks)
+        by_task = _by_task("weights", spec, written.get(spec, {}), tasks)
         result[spec] = {task: _weight(spec, prior, task, by_task.get(task)) for task in tasks}
     return result
 
@@ -44,10 +37,7 @@ def resolve_grids(
 ) -> dict[str, dict[str, list[float]]]:
     """Return the weights that are tried, ascending, of every prior with a strength, by task.
 
-    Args:
-        study: the study as the user wrote it.
-        weights: weight of every prior in every task; the study's grids aside, grids lie around
-            them.
+    The study's own grids aside, they lie around the weight of every prior in every task.
 
     Raises:
         UserError: if a grid is for an unknown prior or task, has the wrong size, or has weights
@@ -65,9 +55,7 @@ def resolve_grids(
             if spec in written:
                 raise UserError(f"grids: prior {spec!r} has no strength to tune; leave it out")
             continue
-        grid = written.get(spec, {})
-        grids = grid if isinstance(grid, dict) else dict.fromkeys(by_task, grid)
-        _refuse_unknown_tasks("grids", spec, grids, by_task)
+        grids = _by_task("grids", spec, written.get(spec, {}), by_task)
         result[spec] = {
             task: _checked_grid(spec, grids[task], study.tune)
             if task in grids
@@ -111,14 +99,13 @@ def _by_spec(key: str, written: Mapping[str, T], priors: Collection[str]) -> dic
     return values
 
 
-def _refuse_unknown_tasks(
-    key: str, spec: str, by_task: Collection[str], tasks: Collection[str]
-) -> None:
-    """Raise UserError for names of no task; tasks that the study has no data of may be named."""
-    every = {*tasks, *registry.components("task")}
+def _by_task(key: str, spec: str, value: T | dict[str, T], tasks: Collection[str]) -> dict[str, T]:
+    """Return the values of a prior by task; tasks that the study has no data of may be named."""
+    by_task = value if isinstance(value, dict) else dict.fromkeys(tasks, value)
     for task in by_task:
-        if task not in every:
+        if task not in {*tasks, *registry.components("task")}:
             raise UserError(f"{key} of {spec!r}: {unknown('task of this study', task, tasks)}")
+    return by_task
 
 
 def _weight(spec: str, prior: Prior, task: str, written: float | None) -> float:

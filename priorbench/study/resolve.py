@@ -26,13 +26,9 @@ _EXPLAINERS: dict[Scale, list[str]] = {
 
 
 def resolve(study: Study, device: str) -> Study:
-    """Return the study with specs normalised and with the baseline and all weights.
+    """Return the study with normal specs, the baseline, all weights and a device, cpu or cuda.
 
     Its plug-ins are registered, and no others.
-
-    Args:
-        study: the study as the user wrote it.
-        device: ``cpu`` or ``cuda``, as chosen for this machine.
 
     Raises:
         UserError: if a name or option is unknown, or a weight makes no sense.
@@ -87,11 +83,7 @@ def require_modisco() -> None:
 
 
 def scored_attributions(study: Study, more: Sequence[str] = ()) -> list[str]:
-    """Return the normal specs of the attributions that are scored, without repeats.
-
-    Args:
-        study: the study, resolved or not.
-        more: specs of attributions beside the study's.
+    """Return the normal specs of the attributions that are scored, and of more, without repeats.
 
     Raises:
         UserError: if an attribution or option is unknown.
@@ -107,12 +99,7 @@ def scored_attributions(study: Study, more: Sequence[str] = ()) -> list[str]:
 
 
 def seen_by(prior: str, study: Study) -> str:
-    """Return the spec of the training attribution that a prior's penalty sees.
-
-    Args:
-        prior: spec of the prior.
-        study: a study whose specs are normal.
-    """
+    """Return the spec of the training attribution that a prior sees in a study of normal specs."""
     return registry.load_prior(prior).sees or study.train_attribution
 
 
@@ -126,7 +113,6 @@ def _normalised(kind: str, written: Sequence[str]) -> list[str]:
 
 
 def _refuse_unused(plugin: Path, priors: Sequence[str]) -> None:
-    """Raise UserError if a plug-in's prior is in none of the specs."""
     name = registry.add_plugin(plugin).name
     used = {name for spec in priors for name in registry.names_in("prior", spec)}
     if name in registry.components("prior") and name not in used:
@@ -143,7 +129,6 @@ def _train_attribution(spec: str) -> str:
 
 
 def _refuse_blind(spec: str, task: str, attribution: str) -> None:
-    """Raise UserError if a prior's penalty is constant for the training attribution."""
     for part in registry.load_prior(spec).parts(1.0, task):
         if specs.name_of(attribution) in part.prior.blind_to:
             raise UserError(

@@ -9,14 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from priorbench.components.architecture import Precision, Scale
 from priorbench.errors import UserError, unknown
@@ -150,8 +143,7 @@ class Study(BaseModel):
 
     def to_toml(self) -> str:
         """Return every option as TOML, the contents of ``study.toml`` in the run directory."""
-        values = self.model_dump(mode="json")
-        return tomli_w.dumps(values)
+        return tomli_w.dumps(self.model_dump(mode="json"))
 
 
 def _checked(seeds: list[int]) -> list[int]:
@@ -199,11 +191,7 @@ def load_study(path: Path) -> Study:
 
 
 def make_study(values: Mapping[str, Any], *, where: str) -> Study:
-    """Return a study with these values, which are checked.
-
-    Args:
-        values: values of fields of Study by name.
-        where: place of the values, for error messages: a file, or the command line.
+    """Return a study with these values of its fields; errors name ``where`` they were written.
 
     Raises:
         UserError: if a key is unknown, or a value has the wrong type or range.

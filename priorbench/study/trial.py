@@ -93,14 +93,7 @@ class Trial:
     @property
     def arm(self) -> tuple[str, str, str, str, float, str]:
         """Setting, prior, weight and stage, which trials that differ only in their seed share."""
-        return (
-            self.task,
-            self.dataset,
-            self.architecture,
-            self.prior,
-            self.weight,
-            self.stage,
-        )
+        return (self.task, self.dataset, self.architecture, self.prior, self.weight, self.stage)
 
     @property
     def setting(self) -> SettingKey:
@@ -130,11 +123,7 @@ def code_digest(
 ) -> str:
     """Return a hash of the engine and of the three components of a trial.
 
-    Args:
-        task: spec of the task.
-        architecture: spec of the architecture.
-        prior: spec of the prior.
-        digest: function that hashes a component's file; a cached one reads each file once.
+    The components are specs; ``digest`` hashes a file, once if it is cached.
     """
     parts = {"task": task, "architecture": architecture, "prior": prior}
     paths = [

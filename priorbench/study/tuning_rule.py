@@ -47,12 +47,7 @@ _DIGITS = 3
 
 
 def choose_seeds(count: int, taken: Collection[int]) -> list[int]:
-    """Return the first seeds from ``FIRST_SEED`` on that evaluation does not use.
-
-    Args:
-        count: how many seeds to return.
-        taken: the evaluation seeds.
-    """
+    """Return the first seeds from ``FIRST_SEED`` on that evaluation has not taken."""
     free = (seed for seed in itertools.count(FIRST_SEED) if seed not in taken)
     return list(itertools.islice(free, count))
 
@@ -69,14 +64,8 @@ def weight_grid(centre: float, count: int, bound: float = math.inf) -> list[floa
     w / (1 - w / b), the odds of a probability where b is 1, which never reaches it and is w itself
     for weights that are small.
 
-    Args:
-        centre: the default, above 0 and below the bound.
-        count: how many weights to return, at least 1.
-        bound: number that every weight must lie below.
-
-    Returns:
-        The weights: the centre as it is, and the others rounded to three digits where they stay
-        distinct.
+    The centre, above 0 and below the bound, stays as it is; the others are rounded to three digits
+    where they stay distinct.
     """
     step = min(_STEP, _SPAN / max(count - 1, 1))
     steps = np.arange(count) - count // 2
@@ -139,34 +128,23 @@ class AssessedWeight:
     """
 
     weight: float
-    trials: int
-    failed: int
-    loss: float
-    difference: float
-    allowed: float
-    criterion: str
-    value: float
-    qualifies: bool
+    trials: int = 0
+    failed: int = 0
+    loss: float = math.nan
+    difference: float = math.nan
+    allowed: float = math.nan
+    criterion: str = ""
+    value: float = math.nan
+    qualifies: bool = False
     chosen: bool = False
     edge: bool = False
     note: str = ""
 
 
-@dataclass(frozen=True)
-class ChosenWeight:
-    """The choice of a rule: the place among the weights in ascending order, and the reason."""
-
-    place: int
-    reason: str
-
-
 def criterion_of(rule: str, *, localised: bool, seeds: int) -> str:
     """Return the criterion by which a rule chooses among the weights that qualify.
 
-    Args:
-        rule: name of the rule.
-        localised: whether localisation could be scored, that is, motif positions are known.
-        seeds: number of tuning seeds; agreement across seeds needs two.
+    Localisation needs known motif positions, agreement two tuning seeds.
     """
     if rule == BEST_PREDICTION:
         return LOSS
@@ -203,11 +181,10 @@ def choose(
         weights.append(TriedWeight(centre, np.empty(0), math.nan))
     weights.sort(key=lambda weight: weight.weight)
     rows = [_assess(weight, baseline, criterion, margin) for weight in weights]
-    choice = RULES[rule](rows, centre)
-    edge = rule != FIXED and len(rows) > 1 and choice.place in (0, len(rows) - 1)
-    chosen = rows[choice.place]
-    reason = "; ".join(filter(None, [choice.reason, chosen.note]))
-    rows[choice.place] = replace(chosen, chosen=True, edge=edge, note=reason)
+    place, reason = RULES[rule](rows, centre)
+    edge = rule != FIXED and len(rows) > 1 and place in (0, len(rows) - 1)
+    note = "; ".join(filter(None, [reason, rows[place].note]))
+    rows[place] = replace(rows[place], chosen=True, edge=edge, note=note)
     return rows
 
 
@@ -251,20 +228,7 @@ def reference(baseline: TriedWeight, *, criterion: str, margin: float) -> Assess
 
 def untuned(weight: float) -> AssessedWeight:
     """Return the entry of a prior that has no strength to tune."""
-    nothing = math.nan
-    return AssessedWeight(
-        weight,
-        trials=0,
-        failed=0,
-        loss=nothing,
-        difference=nothing,
-        allowed=nothing,
-        criterion="",
-        value=nothing,
-        qualifies=False,
-        chosen=True,
-        note="has no strength to tune",
-    )
+    return AssessedWeight(weight, chosen=True, note="has no strength to tune")
 
 
 def _best(rows: Sequence[AssessedWeight], places: Sequence[int]) -> int:
@@ -278,31 +242,31 @@ def _best(rows: Sequence[AssessedWeight], places: Sequence[int]) -> int:
     return max(places, key=merit)  # the first of equals
 
 
-def _best_localisation(rows: Sequence[AssessedWeight], centre: float) -> ChosenWeight:
+def _best_localisation(rows: Sequence[AssessedWeight], centre: float) -> tuple[int, str]:
     places = [place for place, row in enumerate(rows) if row.qualifies]
     if not places:
-        return ChosenWeight(0, "none qualifies: the smallest weight")
-    reason = f"best {rows[0].criterion} of the {len(places)} that qualify"
-    return ChosenWeight(
-        _best(rows, places), reason if len(places) > 1 else "the only one that qualifies"
-    )
+        return 0, "none qualifies: the smallest weight"
+    if len(places) == 1:
+        return places[0], "the only one that qualifies"
+    return _best(rows, places), f"best {rows[0].criterion} of the {len(places)} that qualify"
 
 
-def _best_prediction(rows: Sequence[AssessedWeight], centre: float) -> ChosenWeight:
+def _best_prediction(rows: Sequence[AssessedWeight], centre: float) -> tuple[int, str]:
     places = [place for place, row in enumerate(rows) if math.isfinite(row.loss)]
     if not places:
-        return ChosenWeight(0, "every weight failed: the smallest weight")
-    return ChosenWeight(_best(rows, places), "lowest validation loss")
+        return 0, "every weight failed: the smallest weight"
+    return _best(rows, places), "lowest validation loss"
 
 
-def _fixed(rows: Sequence[AssessedWeight], centre: float) -> ChosenWeight:
+def _fixed(rows: Sequence[AssessedWeight], centre: float) -> tuple[int, str]:
     place = [row.weight for row in rows].index(centre)
-    return ChosenWeight(place, "the weight without tuning, whatever the trials say")
+    return place, "the weight without tuning, whatever the trials say"
 
 
-RULES: Mapping[str, Callable[[Sequence[AssessedWeight], float], ChosenWeight]] = {
+RULES: Mapping[str, Callable[[Sequence[AssessedWeight], float], tuple[int, str]]] = {
     BEST_LOCALISATION: _best_localisation,
     BEST_PREDICTION: _best_prediction,
     FIXED: _fixed,
 }
-"""rules by name: functions of the weights, ascending, and of the weight without tuning"""
+"""rules by name: from the weights, ascending, and the weight without tuning, the place of the
+chosen weight and the reason"""

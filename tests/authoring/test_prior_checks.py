@@ -16,7 +16,6 @@ from priorbench import (
     load_prior,
 )
 from priorbench.authoring import prior_checks
-from priorbench.authoring.check_subject import PriorUnderTest
 from priorbench.authoring.prior_checks import CHECKS, check_prior, run_check
 from priorbench.components import registry
 
@@ -51,7 +50,7 @@ VARIANTS = [
 )
 @pytest.mark.parametrize("spec", VARIANTS)
 def test_every_prior_conforms(spec, check):
-    result = run_check(check, PriorUnderTest(spec, load_prior(spec)))
+    result = run_check(check, load_prior(spec))
     assert result.outcome != "failed", result.detail
 
 
@@ -174,7 +173,7 @@ class Noisy(torch.nn.Module):
     ("check", "prior"), [(name, prior) for name, priors in BROKEN.items() for prior in priors]
 )
 def test_checks_fail_for_what_they_are_there_to_find(check, prior):
-    result = run_check(getattr(prior_checks, check), PriorUnderTest("broken", prior))
+    result = run_check(getattr(prior_checks, check), prior)
     assert result.outcome == "failed", result
     assert result.detail
 
@@ -194,12 +193,8 @@ def test_priors_that_are_no_plain_data_are_found():
         summary: ClassVar[str] = "defined in a function, so it cannot be pickled"
         citation: ClassVar[str] = "none"
 
-    assert (
-        run_check(prior_checks.is_plain_data, PriorUnderTest("local", Local())).outcome == "failed"
-    )
-    assert (
-        "frozen" in run_check(prior_checks.is_plain_data, PriorUnderTest("thawed", Thawed())).detail
-    )
+    assert run_check(prior_checks.is_plain_data, Local()).outcome == "failed"
+    assert "frozen" in run_check(prior_checks.is_plain_data, Thawed()).detail
 
 
 def test_a_reason_replaces_vmap():
@@ -207,13 +202,13 @@ def test_a_reason_replaces_vmap():
         return torch.stack([v for v in a.sum(1) if v.item() < 9e9])
 
     prior = broken(penalty=penalty, not_vmappable="looks at values")
-    result = run_check(prior_checks.maps_over_models, PriorUnderTest("looking", prior))
+    result = run_check(prior_checks.maps_over_models, prior)
     assert (result.outcome, result.detail) == ("not applicable", "looks at values")
 
 
 def test_gradient_priors_see_all_four_bases():
     prior = broken(base=GradientPrior, penalty=lambda a, g, b: g.square().sum((1, 2)))
-    outcomes = {c.__name__: run_check(c, PriorUnderTest("g", prior)).outcome for c in CHECKS}
+    outcomes = {c.__name__: run_check(c, prior).outcome for c in CHECKS}
     assert outcomes["differentiates"] == outcomes["ignores_order"] == "passed"
 
 
@@ -242,7 +237,7 @@ def test_sound_priors_are_no_false_alarm(prior):
     # classes of a function cannot be pickled; is_plain_data has a test of its own
     for check in CHECKS:
         if check is not prior_checks.is_plain_data:
-            result = run_check(check, PriorUnderTest("sound", prior))
+            result = run_check(check, prior)
             assert result.outcome != "failed", result
 
 
@@ -263,7 +258,7 @@ def test_where_the_first_checks_fail_the_others_are_not_run(tmp_path):
 
 
 def test_the_price_of_memory_is_that_of_a_usual_step():
-    detail = run_check(prior_checks.has_a_price, PriorUnderTest("l1", load_prior("l1"))).detail
+    detail = run_check(prior_checks.has_a_price, load_prior("l1")).detail
     memory = float(detail.split(", ")[1].split()[0])
     assert 1.2 < memory < 2.0
 
@@ -272,7 +267,7 @@ def test_a_prior_that_leaves_python_is_found():
     def leave(a, g, b):
         raise SystemExit(3)
 
-    result = run_check(prior_checks.is_finite, PriorUnderTest("leaves", broken(penalty=leave)))
+    result = run_check(prior_checks.is_finite, broken(penalty=leave))
     assert result.detail == "SystemExit: 3"
 
 

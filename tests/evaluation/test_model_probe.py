@@ -9,7 +9,7 @@ from priorbench import TrialArrays
 from priorbench.attribution.explainers import EXPLAINERS, load_explainer
 from priorbench.components import registry
 from priorbench.data.codes import BACKGROUND
-from priorbench.evaluation.measure import TrainedModel, measure, measure_again, score_stored
+from priorbench.evaluation.measure import TrainedModel, measure, score_stored
 from priorbench.evaluation.model_probe import ModelProbe, ProbedModel, probed_places
 from priorbench.metrics import METRICS
 from priorbench.study.study import Measurements
@@ -203,7 +203,7 @@ def test_measuring_again_adds_what_is_missing_only(simulated, monkeypatch):
 
     probing = {n for n, m in METRICS.items() if m.scope == "model"}
     known = {"input-x-gradient": dict.fromkeys(probing, 7.0)}
-    again = measure_again(trained_model(simulated), both, first.arrays, known)
+    again = measure(trained_model(simulated), both, first.arrays, known)
     assert explained == ["simplex-gradient"]
     assert again.metrics["simplex-gradient"] == pytest.approx(
         whole.metrics["simplex-gradient"], nan_ok=True
