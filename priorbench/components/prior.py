@@ -1,4 +1,4 @@
-"""The contract of priors: :class:`Prior`, which authors subclass."""
+"""The contract of priors: :class:`Prior`, which authors subclass, and questions of the engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from priorbench.errors import UserError
 
@@ -44,15 +44,61 @@ def hooks_of(cls: type[Prior]) -> list[str]:
     return [hook for hook in HOOKS if getattr(cls, hook) is not getattr(Prior, hook)]
 
 
+class PriorQueries:
+    """Questions that the engine asks of a prior; authors of priors need not read them."""
+
+    default_weights: ClassVar[Mapping[str, float]]
+
+    @property
+    def acts(self) -> bool:
+        """Whether the prior does anything at all."""
+        return any(map(self.overrides, HOOKS))
+
+    def overrides(self, hook: str) -> bool:
+        """Return whether the prior acts through the hook of that name."""
+        return hook in hooks_of(cast("type[Prior]", type(self)))
+
+    def parts(self, weight: float, task: str) -> Sequence[WeightedPrior]:
+        """Return the priors that are trained with, and their weights, in a task of that name.
+
+        A prior has one part, itself; a composition has several.
+        """
+        return [WeightedPrior(cast("Prior", self), weight)]
+
+    def default_weight(self, task: str) -> float:
+        """Return the documented default weight for a task; 0 for a prior that does nothing.
+
+        Raises:
+            UserError: if the prior acts and has no default for the task.
+        """
+        if not isinstance(self.default_weights, Mapping):
+            raise UserError(
+                f"default_weights is {self.default_weights!r}; write weights by task, such as "
+                '{"*": 0.1}'
+            )
+        weight = self.default_weights.get(task, self.default_weights.get("*"))
+        if weight is None and self.acts:
+            raise UserError(
+                f"no default weight for task {task!r}; give one with --weights PRIOR=WEIGHT, or "
+                "set default_weights in its class"
+            )
+        return weight or 0.0
+
+    def check_weight(self, weight: float) -> None:
+        """Raise UserError if the weight makes no sense for this prior."""
+        if not math.isfinite(weight) or weight < 0:
+            raise UserError(f"weight {weight:g} is not a finite number >= 0")
+
+
 @dataclass(frozen=True)
-class Prior(ABC):
+class Prior(PriorQueries, ABC):
     """Base class of priors, which override at least one of the four hooks.
 
     A prior is a frozen dataclass whose fields are its options, with units in the docstring. The
     weight (lambda) is not among them: it belongs to the trial, so that every prior can be tuned
     in the same way. Class attributes describe the prior, and ``priorbench check`` tests what they
-    claim. All methods but the hooks have defaults that suit most priors. The engine pays only for
-    the hooks that a prior overrides.
+    claim. What follows the hooks, ``default_weight`` and ``check_weight`` have defaults that suit
+    most priors. The engine pays only for the hooks that a prior overrides.
     """
 
     summary: ClassVar[str]
@@ -131,48 +177,6 @@ class Prior(ABC):
     def cut(self) -> float | None:
         """Shortest period in bp that a low-pass prior lets through; None for every other prior."""
         return None
-
-    # what the engine asks of a prior; authors need not override it
-
-    @property
-    def acts(self) -> bool:
-        """Whether the prior does anything at all."""
-        return any(map(self.overrides, HOOKS))
-
-    def overrides(self, hook: str) -> bool:
-        """Return whether the prior acts through the hook of that name."""
-        return hook in hooks_of(type(self))
-
-    def parts(self, weight: float, task: str) -> Sequence[WeightedPrior]:
-        """Return the priors that are trained with, and their weights, in a task of that name.
-
-        A prior has one part, itself; a composition has several.
-        """
-        return [WeightedPrior(self, weight)]
-
-    def default_weight(self, task: str) -> float:
-        """Return the documented default weight for a task; 0 for a prior that does nothing.
-
-        Raises:
-            UserError: if the prior acts and has no default for the task.
-        """
-        if not isinstance(self.default_weights, Mapping):
-            raise UserError(
-                f"default_weights is {self.default_weights!r}; write weights by task, such as "
-                '{"*": 0.1}'
-            )
-        weight = self.default_weights.get(task, self.default_weights.get("*"))
-        if weight is None and self.acts:
-            raise UserError(
-                f"no default weight for task {task!r}; give one with --weights PRIOR=WEIGHT, or "
-                "set default_weights in its class"
-            )
-        return weight or 0.0
-
-    def check_weight(self, weight: float) -> None:
-        """Raise UserError if the weight makes no sense for this prior."""
-        if not math.isfinite(weight) or weight < 0:
-            raise UserError(f"weight {weight:g} is not a finite number >= 0")
 
 
 @dataclass(frozen=True)
