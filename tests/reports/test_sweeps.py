@@ -117,13 +117,13 @@ def test_the_page_shows_cuts_and_what_was_swept() -> None:
 
 def test_one_sweep_for_every_value_of_the_other_options() -> None:
     grid = [{"width": w, "fidelity": f} for f in (0.75, 0.9) for w in (3, 4, 5)]
-    found = sweeps(make_run(grid, [LOW]))
-    assert [sweep.option for sweep in found] == ["width", "width"]
-    assert [sweep.title.rpartition(" (")[2] for sweep in found] == [
+    swept = sweeps(make_run(grid, [LOW]))
+    assert [sweep.option for sweep in swept] == ["width", "width"]
+    assert [sweep.title.rpartition(" (")[2] for sweep in swept] == [
         "fidelity=0.75)",
         "fidelity=0.9)",
     ]
-    assert [len(sweep.points) for sweep in found] == [3, 3]
+    assert [len(sweep.points) for sweep in swept] == [3, 3]
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def test_priors_and_tasks_say_what_a_sweep_needs() -> None:
 
 def paths(svg: str) -> list[tuple[str, np.ndarray]]:
     """Style and (k, 2) points of every path that is made of straight lines."""
-    found = []
+    texts = []
     for tag in re.findall(r"<path [^>]*>", svg):
         points = re.search(r' d="([^"]*)"', tag)[1]
         if "stroke" in tag and not re.search("[CQz]", points):
             numbers = [float(number) for number in re.findall(r"-?[\d.]+", points)]
-            found.append((tag, np.reshape(numbers, (-1, 2))))
-    return found
+            texts.append((tag, np.reshape(numbers, (-1, 2))))
+    return texts
 
 
 def drawn(svg: str, colour: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
