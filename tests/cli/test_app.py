@@ -240,7 +240,7 @@ def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
     study.write_text("\n".join(lines))
     assert execute_command(["report", str(out)]) == 0
     page = (out / "report.html").read_text()
-    assert "Penalties on attributions saw <code>input-x-gradient</code>" in page
+    assert "Penalties on attributions were computed from <code>input-x-gradient</code>" in page
     assert "weight × 1" in page
 
 
