@@ -211,7 +211,7 @@ def test_version_and_module(capsys):
 def test_show_describes_options_inherited_ones_too(capsys, tmp_path):
     assert execute_command(["show", "fourier"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "every = 1 (int) apply the penalty on each K-th step only" in printed
+    assert "every = 1 (int) K, where the penalty is applied on each K-th step only" in printed
     assert "boundary = periodic (periodic | reflect | zero | taper)" in printed
     assert execute_command(["show", "integrated-gradients"]) == 0
     assert "midpoint rule" in capsys.readouterr().out
@@ -240,7 +240,7 @@ def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
     study.write_text("\n".join(lines))
     assert execute_command(["report", str(out)]) == 0
     page = (out / "report.html").read_text()
-    assert "Penalties on attributions saw <code>input-x-gradient</code>" in page
+    assert "Penalties on attributions were computed from <code>input-x-gradient</code>" in page
     assert "weight × 1" in page
 
 
