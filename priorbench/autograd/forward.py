@@ -3,8 +3,8 @@
 An attribution prior differentiates some examples of a batch twice and the others once. One tensor
 for the whole batch would pay for the second differentiation everywhere; here the examples that the
 prior applies to and the others are two tensors, and only batch norm, which couples examples, sees
-both. With an attribution over half the batch a step then costs about half of what it costs on the
-undivided batch, and gives the same numbers to rounding.
+both. With an attribution over half the batch a step of the paper's network then costs half to two
+thirds of what it costs on the undivided batch, and gives the same numbers to rounding.
 
 A network that a batch in parts cannot go through (because it uses sizes, for instance) is given one
 tensor, and pays for the second differentiation of all of it; batch norm and the gate to its
