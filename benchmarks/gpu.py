@@ -226,7 +226,10 @@ def gpu(
         device, scale, members = "cpu", "smoke", "1,2"
         torch.compiler.set_stance("force_eager")
     if device == "cuda" and not torch.cuda.is_available():
-        print("torch finds no GPU here; --quick, or --device cpu, runs the topic on CPU", file=sys.stderr)
+        print(
+            "torch finds no GPU here; --quick, or --device cpu, runs the topic on CPU",
+            file=sys.stderr,
+        )
         raise typer.Exit(2)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for the same bits again
     set_torch()

@@ -50,7 +50,8 @@ _PRICES = """
 the penalty and its gradient, given the attributions; *step*: the whole training step, which pays
 for the attributions too. Both in units of a step without the prior, on the paper's binary network
 (1,000 bp, 64 sequences, half of them positive, one thread). `python benchmarks/bench.py prices
---write` measures them again; two such runs differ by up to a tenth.
+--write` measures them again; two such runs differ by up to a tenth. These are of 23 November 2026;
+without batch norm a step takes about a sixth longer since then ([performance](performance.md)).
 """
 _ATTRIBUTIONS = """
 ## What a penalty sees
