@@ -184,7 +184,7 @@ def test_a_study_on_a_cluster_survives_its_workers_and_its_driver(
         for path in sorted(out.glob("trials/*"))[:7]:
             shutil.rmtree(path)
         status, messages = interrupted(command, out, signal.SIGINT)
-        assert status == 130
+        assert status == 130, messages
         assert "Traceback" not in messages, messages
         assert "interrupted; the same command goes on where it stopped" in messages
         status, _ = interrupted(command, out, signal.SIGKILL)
