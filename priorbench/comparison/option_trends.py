@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from priorbench.components import registry
 from priorbench.components.specs import split_spec
 from priorbench.statistics.confidence import NO_INTERVAL, agreement_interval, mean_interval
-from priorbench.statistics.multiplicity import adjust
+from priorbench.statistics.multiplicity import HOLM, adjust
 from priorbench.statistics.signflip import EXACT_UP_TO, sign_flip_p
 from priorbench.statistics.verdicts import ALPHA, INCONCLUSIVE
-from priorbench.study.declared import CORRECTION, PRIMARY, DeclaredClaims
+from priorbench.study.declared import PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 
 from .paired_runs import PairedRuns
@@ -143,7 +143,7 @@ def trends(
     rows = []
     for swept in swept_tasks(settings, options):
         family = [_row(swept, along, claims) for along in _along(swept, by_place)]
-        adjusted = adjust([row["p"] for row in family], CORRECTION[PRIMARY])
+        adjusted = adjust([row["p"] for row in family], HOLM)
         tests = int(np.isfinite(adjusted).sum())
         rows += [
             row | {"p_adjusted": p, "tests": tests, "verdict": _verdict(row["gain"], p)}

@@ -16,14 +16,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from priorbench.components.metric import Metric
-from priorbench.evaluation import scoring
 from priorbench.metrics import METRICS
 from priorbench.run_directory import DONE
 from priorbench.statistics.agreement import agreement_pseudo_values, leave_one_out
 from priorbench.statistics.equivalence import Margin
 from priorbench.statistics.paired import impute_failures, without_rounding
-from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS, SettingKey
+from priorbench.study.declared import DeclaredClaims
+from priorbench.study.trial import EVALUATE, SETTING_COLUMNS, SettingKey
 
+from .skill import UNKNOWN_RANGE, ScoreRange, score_ranges
 from .trial_agreement import Agreement
 
 _SCORE_COLUMNS = [*SETTING_COLUMNS, "attribution", "metric"]
@@ -46,6 +47,7 @@ class PairedRuns:
             jackknife pseudo-values with the same mean, NaN for fewer than three seeds.
         both_failed: (n,) bool, whether neither has a run that ended well, so that the difference,
             0, says nothing.
+        score_range: scores of chance and of the best possible in this setting.
     """
 
     setting: SettingKey
@@ -58,6 +60,7 @@ class PairedRuns:
     values: NDArray[np.float64]
     differences: NDArray[np.float64]
     both_failed: NDArray[np.bool_]
+    score_range: ScoreRange = UNKNOWN_RANGE
 
     @property
     def sign(self) -> float:
@@ -85,12 +88,19 @@ class PairedRuns:
         """(n,) differences, positive where the prior is better."""
         return self.sign * self.differences
 
-    def allowance(self, margin: Margin) -> NDArray[np.float64]:
-        """Return (n,) what the prior may lose, run by run, in units of the metric.
+    def margin(self, claims: DeclaredClaims) -> Margin | None:
+        """Return the smallest loss that matters here; None where none can be said."""
+        return claims.margin(self.metric, self.score_range.floor, self.score_range.ceiling)
+
+    def allowance(self, claims: DeclaredClaims) -> NDArray[np.float64] | None:
+        """Return (n,) what the prior may lose, run by run, in units of the metric; None without.
 
         It is 0 where both arms failed: their tie is no evidence that nothing is lost, and without
         a difference or an allowance the tests against a margin pass over such a seed.
         """
+        margin = self.margin(claims)
+        if margin is None or np.isnan(self.differences).any():
+            return None
         return np.where(self.both_failed, 0.0, margin.allowance(self.baseline))
 
 
@@ -108,24 +118,15 @@ def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> l
     """
     all_pairs = []
     evaluated = results[results["stage"] == EVALUATE].reset_index(drop=True)
-    floors = floors_of(results)
+    ranges = score_ranges(results)
     for score, runs in _by_score(evaluated):
-        floor = floors.get((*score[:3], score[4]))
+        of_score = ranges.get((*score[:3], score[4]), UNKNOWN_RANGE)
         for prior in dict.fromkeys(runs.prior.tolist()):
             if prior != baseline:
                 arms = (baseline, prior)
-                pairs = _pairs(score, floor, runs, arms, table=evaluated, agreement=agreement)
+                pairs = _pairs(score, of_score, runs, arms, table=evaluated, agreement=agreement)
                 all_pairs += [pairs] if pairs is not None else []
     return all_pairs
-
-
-def floors_of(results: pd.DataFrame) -> dict[tuple[str, ...], float]:
-    """Return the scores of chance in results.csv, by task, dataset, architecture and metric."""
-    key = [*SETTING_COLUMNS, "metric"]
-    rows = results[(results["stage"] == REFERENCE) & (results["prior"] == scoring.RANDOM)]
-    rows = rows.drop_duplicates(key)
-    columns = (rows[name].astype(str) for name in key)
-    return dict(zip(zip(*columns, strict=True), map(float, rows["value"]), strict=True))
 
 
 class _Runs(NamedTuple):
@@ -164,7 +165,7 @@ def _by_score(evaluated: pd.DataFrame) -> Iterator[tuple[tuple[str, ...], _Runs]
 
 def _pairs(
     score: Sequence[str],
-    floor: float | None,
+    score_range: ScoreRange,
     runs: _Runs,
     arms: tuple[str, str],
     *,
@@ -176,7 +177,7 @@ def _pairs(
     metric = METRICS[name]
     both = runs.select(np.isin(runs.prior, arms))
     failed = _failed(both.value, both.done, metric)
-    counted = _counted(both.value, failed, metric, floor)
+    counted = _counted(both.value, failed, metric, score_range.floor)
     by_arm = []
     for arm in arms:
         there = (both.prior == arm) & ~np.isnan(counted)
@@ -205,6 +206,7 @@ def _pairs(
         values=values,
         differences=differences,
         both_failed=np.array([seed not in ran for seed in seeds]),
+        score_range=score_range,
     )
 
 

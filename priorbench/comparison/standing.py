@@ -1,44 +1,39 @@
-"""The standing of a prior: the verdicts on its primary metrics, taken together.
+"""The standing of a prior: what is shown of its gains and of its safety, axis by axis.
 
-`within_dataset.py` and `over_datasets.py` make the tables of verdicts before; `advice.py` chooses
-among the standings afterwards. No raw mean is read here, no exploratory metric, and no metric that
-priors optimise.
+`within_dataset.py` and `over_datasets.py` make the tables before; `advice.py` chooses among the
+standings afterwards. No exploratory metric is read here, and none that priors optimise.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from priorbench.metrics import METRICS
-from priorbench.statistics.verdicts import (
-    ALPHA,
-    BETTER,
-    EQUIVALENT,
-    INCONCLUSIVE,
-    NONINFERIOR,
-    WORSE,
-)
+from priorbench.statistics.multiplicity import HOLM, adjust
+from priorbench.statistics.verdicts import ALPHA, BETTER, INCONCLUSIVE
 from priorbench.study.declared import PRIMARY
+
+from .over_datasets import SKILL
 
 ADVISED, PROVISIONAL, TRADE_OFF = "advised", "provisional", "trade-off"
 HARMFUL, COSTLESS, OPEN = "harmful", "costless", "open"
 STANDINGS = {
-    ADVISED: "better on an axis, worse on none, and no loss of prediction that matters",
-    PROVISIONAL: "better on an axis and worse on none, but what it costs in prediction is not "
-    "settled",
-    TRADE_OFF: "better on one axis and worse on another",
+    ADVISED: "better on an axis, and a loss beyond the margin is excluded on every axis",
+    PROVISIONAL: "better on an axis, and the interval of each axis by itself excludes a loss beyond "
+    "the margin; corrected for the number of priors it is not excluded",
+    TRADE_OFF: "better on an axis, and on another worse, or with an estimated loss beyond the "
+    "margin",
     HARMFUL: "better on no axis and worse on one",
-    COSTLESS: "better on no axis, but no loss of prediction that matters",
-    OPEN: "neither better nor worse on any axis, and nothing shown about its cost",
+    COSTLESS: "better on no axis, and a loss beyond the margin is excluded on every axis",
+    OPEN: "none of these: a gain, or its safety, was not shown",
 }
-"""what verdicts say of a prior, the best first"""
+"""what is shown of a prior, the best first"""
 _PRICE = "step-time-ratio"
-_PREDICTION = "prediction"
 _NAN = float("nan")
 
 
@@ -49,19 +44,27 @@ class PrimaryResult:
     Attributes:
         prior: spec of the prior.
         axis: axis of the metric.
-        metric: name of the metric.
+        metric: name of the metric; over settings with different ones ``over_datasets.SKILL``.
         verdict: one of ``statistics.DEFINITIONS``; "" where nothing was tested.
         n: number of paired seeds; of pairs over all settings in a result over datasets.
-        difference: mean of the paired differences, prior minus baseline.
-        low: lower end of its interval; NaN where none is offered.
-        high: upper end of its interval.
+        gain: mean of the paired differences, positive where the prior is better.
+        low: lower end of the corrected interval of the gain; NaN where none is offered.
+        high: upper end of that interval.
+        low_alone: lower end of the interval of the gain without correction.
+        p_raw: p of no difference without correction.
         p: adjusted p of no difference.
-        margin: smallest loss that matters, in units of the metric; NaN where none is declared.
-        p_margin: the smaller adjusted p of non-inferiority and of equivalence.
+        p_own: p of no difference, adjusted for the prior's own tests only.
+        p_noninferior: p of a loss as large as the margin, without correction.
+        margin: smallest loss that matters, in units of the metric; NaN where none is known.
+        level: level of the claims.
         spread: standard deviation of the paired differences.
         detectable: the difference that so many seeds find four times in five; infinite if none.
         tests: number of tests of a difference in the primary family.
         margin_tests: number of tests against a margin in the primary family.
+        correction: correction of p.
+        baseline_mean: mean of the baseline; NaN in a result over datasets.
+        prior_mean: mean of the prior.
+        setting: title of the setting; "" in a result over datasets.
     """
 
     prior: str
@@ -69,26 +72,56 @@ class PrimaryResult:
     metric: str
     verdict: str
     n: int
-    difference: float = _NAN
+    gain: float = _NAN
     low: float = _NAN
     high: float = _NAN
+    low_alone: float = _NAN
+    p_raw: float = _NAN
     p: float = _NAN
+    p_own: float = _NAN
+    p_noninferior: float = _NAN
     margin: float = _NAN
-    p_margin: float = _NAN
+    level: float = ALPHA
     spread: float = _NAN
     detectable: float = _NAN
     tests: int = 0
     margin_tests: int = 0
+    correction: str = ""
+    baseline_mean: float = _NAN
+    prior_mean: float = _NAN
+    setting: str = ""
 
     @property
-    def small_loss(self) -> bool:
-        """Whether the prior is worse by less than what was declared to matter."""
-        return self.verdict == WORSE and self.p_margin <= ALPHA
+    def higher_is_better(self) -> bool:
+        """Whether a higher value of the metric is better."""
+        return self.metric == SKILL or bool(METRICS[self.metric].higher_is_better)
 
     @property
-    def no_loss(self) -> bool:
-        """Whether a loss that matters is excluded."""
-        return self.verdict in (BETTER, EQUIVALENT, NONINFERIOR) or self.small_loss
+    def difference(self) -> float:
+        """Mean of the paired differences, prior minus baseline."""
+        return self.gain if self.higher_is_better else -self.gain
+
+    @property
+    def shown_worse(self) -> bool:
+        """Whether a loss is shown among the prior's own tests, whatever else was compared."""
+        return self.gain < 0 and self.p_own <= self.level
+
+    @property
+    def lost(self) -> bool:
+        """Whether the estimated loss is beyond the margin, or shown and beyond it by no proof."""
+        beyond = self.gain < -self.margin if math.isfinite(self.margin) else False
+        unproved = not self.p_noninferior <= self.level
+        return beyond or (self.shown_worse and unproved)
+
+    @property
+    def safe_alone(self) -> bool:
+        """Whether estimate and uncorrected interval exclude a loss beyond the margin."""
+        return self.gain > -self.margin and self.low_alone > -self.margin
+
+    @property
+    def lead(self) -> bool:
+        """Whether a small p, uncorrected, points to a difference that was not shown."""
+        return self.p_raw <= ALPHA and not self.p <= self.level
 
 
 @dataclass(frozen=True)
@@ -101,19 +134,29 @@ class FailureCount:
 
 @dataclass(frozen=True)
 class PriorStanding:
-    """What the verdicts say of one prior.
+    """What is shown of one prior.
 
     Attributes:
         prior: spec of the prior.
         results: one result per primary metric, in the order of the table.
+        p_safe: p of the claim that no axis loses as much as its margin, adjusted for the number of
+            priors; NaN where an axis has no margin or test.
         price: measured seconds per training step over those of ``none``; NaN where unknown.
         failures: how many of its trials failed.
+        lost_in: results of single settings in which a loss is shown, for a standing over several.
     """
 
     prior: str
     results: tuple[PrimaryResult, ...]
+    p_safe: float = _NAN
     price: float = _NAN
     failures: FailureCount = field(default_factory=FailureCount)
+    lost_in: tuple[PrimaryResult, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """The fewest pairs behind one of its results; 0 without any."""
+        return min((result.n for result in self.results), default=0)
 
     @property
     def gains(self) -> list[PrimaryResult]:
@@ -122,8 +165,13 @@ class PriorStanding:
 
     @property
     def losses(self) -> list[PrimaryResult]:
-        """Results in which it is worse, small losses left out."""
-        return [r for r in self.results if r.verdict == WORSE and not r.small_loss]
+        """Results in which a loss is shown or estimated that matters."""
+        return [result for result in self.results if result.lost]
+
+    @property
+    def estimated_losses(self) -> list[PrimaryResult]:
+        """Results whose estimate is on the bad side, however small."""
+        return [result for result in self.results if result.gain < 0]
 
     @property
     def undecided(self) -> list[PrimaryResult]:
@@ -131,21 +179,33 @@ class PriorStanding:
         return [result for result in self.results if result.verdict in (INCONCLUSIVE, "")]
 
     @property
-    def predictions(self) -> list[PrimaryResult]:
-        """Results on the axis of prediction; none where the study declared no metric there."""
-        return [result for result in self.results if result.axis == _PREDICTION]
+    def leads(self) -> list[PrimaryResult]:
+        """Results with a small p that corrections do not let stand, whatever the verdict."""
+        return [result for result in self.results if result.lead]
+
+    @property
+    def without_margin(self) -> list[PrimaryResult]:
+        """Results whose safety cannot be asked, for want of a margin."""
+        return [result for result in self.results if not math.isfinite(result.margin)]
+
+    @property
+    def safe(self) -> bool:
+        """Whether a loss beyond the margin is excluded on every axis, corrected over priors."""
+        level = min((result.level for result in self.results), default=ALPHA)
+        return bool(self.results) and self.p_safe <= level and not self.lost_in
 
     @property
     def kind(self) -> str:
         """A key of STANDINGS."""
-        safe = bool(self.predictions) and all(result.no_loss for result in self.predictions)
-        if self.gains and self.losses:
-            return TRADE_OFF
         if self.gains:
-            return ADVISED if safe else PROVISIONAL
-        if self.losses:
+            if self.safe:
+                return ADVISED
+            if self.losses or self.lost_in:
+                return TRADE_OFF
+            return PROVISIONAL if all(r.safe_alone for r in self.results) else OPEN
+        if self.lost_in or any(result.shown_worse and result.lost for result in self.results):
             return HARMFUL
-        return COSTLESS if safe else OPEN
+        return COSTLESS if self.safe else OPEN
 
 
 def standings_of(
@@ -153,22 +213,45 @@ def standings_of(
 ) -> tuple[PriorStanding, ...]:
     """Return the standings of all priors, in one setting or over all of them.
 
+    That a prior loses nothing that matters is an intersection-union test: each axis at the full
+    level, so that its p is the largest of its axes. These p are corrected over the priors by Holm's
+    method. Priors that are added make none of them smaller.
+
     Args:
         table: rows of comparisons.csv of the setting, or of across.csv.
-        comparisons: rows of comparisons.csv, for prices: their mean over settings.
+        comparisons: rows of comparisons.csv, for prices, their mean over settings, and for losses
+            in single settings, where the table is across.csv.
         failures: number of failed trials by prior; none where left out.
     """
     results: dict[str, list[PrimaryResult]] = {str(p): [] for p in table["prior"].unique()}
     for row in primary_rows(table).to_dict("records"):
         results[str(row["prior"])].append(_result(row))
+    overall = "runs" in table
+    lost_in: dict[str, list[PrimaryResult]] = {}
+    for row in primary_rows(comparisons).to_dict("records") if overall else ():
+        result = _result(row)
+        if result.shown_worse and result.lost:
+            lost_in.setdefault(result.prior, []).append(result)
+    p_safe = adjust([_unsafe_p(own) for own in results.values()], HOLM)
     priced = comparisons[comparisons["metric"] == _PRICE]
     prices = priced["mean_prior"].astype(float).groupby(priced["prior"].astype(str)).mean()
     return tuple(
         PriorStanding(
-            prior, tuple(own), float(prices.get(prior, _NAN)), failures.get(prior, FailureCount())
+            prior,
+            tuple(own),
+            float(p),
+            float(prices.get(prior, _NAN)),
+            failures.get(prior, FailureCount()),
+            tuple(lost_in.get(prior, ())),
         )
-        for prior, own in results.items()
+        for (prior, own), p in zip(results.items(), p_safe, strict=True)
     )
+
+
+def _unsafe_p(results: Sequence[PrimaryResult]) -> float:
+    """Return the largest p of a loss beyond the margin; 1 where one of them was not tested."""
+    values = [result.p_noninferior for result in results]
+    return max(values) if values and all(map(math.isfinite, values)) else 1.0
 
 
 def primary_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -181,28 +264,41 @@ def primary_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counts(name: str) -> bool:
+    if name == SKILL:
+        return True
     metric = METRICS[name]
     return metric.higher_is_better is not None and not metric.optimised_for
 
 
 def _result(row: Mapping[Hashable, Any]) -> PrimaryResult:
-    """Return the result of a row; across.csv has no margin: settings may differ in it."""
-    margins = [float(row[f"p_{kind}_adjusted"]) for kind in ("noninferior", "equivalent")]
     counts = [0 if pd.isna(row[name]) else int(row[name]) for name in ("tests", "margin_tests")]
+    name = str(row["metric"])
+    sign = 1.0 if name == SKILL or METRICS[name].higher_is_better else -1.0
+    ends = sorted(sign * float(row[column]) for column in ("ci_low", "ci_high"))
+    alone = [sign * float(row[column]) for column in ("ci_low_alone", "ci_high_alone")]
+    setting = [str(row[column]) for column in ("task", "dataset", "architecture") if column in row]
     return PrimaryResult(
         prior=str(row["prior"]),
         axis=str(row["axis"]),
-        metric=str(row["metric"]),
+        metric=name,
         verdict=str(row["verdict"]),
         n=int(row["n"] if "n" in row else row["runs"]),
-        difference=float(row["difference"]),
-        low=float(row["ci_low"]),
-        high=float(row["ci_high"]),
+        gain=sign * float(row["difference"]),
+        low=ends[0],
+        high=ends[1],
+        low_alone=min(alone),
+        p_raw=float(row["p"]),
         p=float(row["p_adjusted"]),
-        margin=float(row.get("margin", _NAN)),
-        p_margin=min((p for p in margins if math.isfinite(p)), default=_NAN),
+        p_own=float(row["p_adjusted_own"]),
+        p_noninferior=float(row["p_noninferior"]),
+        margin=float(row["margin"]),
+        level=float(row["level"]),
         spread=float(row.get("spread", _NAN)),
         detectable=float(row.get("detectable", _NAN)),
         tests=counts[0],
         margin_tests=counts[1],
+        correction=str(row["correction"]),
+        baseline_mean=float(row.get("mean_baseline", _NAN)),
+        prior_mean=float(row.get("mean_prior", _NAN)),
+        setting=" · ".join(setting),
     )

@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from priorbench.statistics.equivalence import equivalence_p, noninferiority_p
+from priorbench.statistics.graded import graded_answer
 from priorbench.statistics.paired import compared_agreement, paired_difference
 from priorbench.statistics.power import ClaimKind, smallest_effect
 from priorbench.statistics.verdicts import Evidence, judge
-from priorbench.study.declared import CORRECTION, PRIMARY, DeclaredClaims
+from priorbench.study.declared import PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS
 
 from .paired_runs import PairedRuns, paired_runs
@@ -25,23 +27,30 @@ DIFFERENCE_COLUMNS = (
     *("n", "mean_baseline", "mean_prior", "difference", "ci_low", "ci_high", "effect_size"),
     *("p", "p_adjusted", "test", "verdict"),
 )
-"""what every table says of two arms"""
+"""what every table says of two arms; the interval is corrected as p is"""
 MARGIN_COLUMNS = (
     *("p_noninferior", "p_noninferior_adjusted"),
     *("p_equivalent", "p_equivalent_adjusted"),
 )
+SKILL_COLUMNS = ("skill_gain", "skill_margin", "p_adjusted_own", "ci_low_alone", "ci_high_alone")
+"""gain and margin as shares of the range of the score; p adjusted for the prior's own tests only;
+interval of this comparison alone, without correction"""
+GRADED_COLUMNS = ("prob_better", "prob_same", "prob_worse")
 COMPARISON_COLUMNS = [
     *(*SETTING_COLUMNS, "prior", "baseline", "attribution", "metric", "axis"),
     *DIFFERENCE_COLUMNS,
-    *("family", "correction", "tests", "smallest_p", "interval", "margin", "margin_tests"),
+    *("family", "correction", "level", "tests", "smallest_p", "interval", "margin", "margin_tests"),
     *MARGIN_COLUMNS,
+    *SKILL_COLUMNS,
+    *GRADED_COLUMNS,
     *("p_t", "p_wilcoxon", "cliffs_delta", "improvement", "improvement_low", "improvement_high"),
     *("correlation", "spread", "detectable", "missing", "both_failed"),
 ]
 _NAN = float("nan")
 _NO_INTERVAL = {
     "interval": "",
-    **dict.fromkeys(("ci_low", "ci_high", "improvement_low", "improvement_high"), _NAN),
+    **dict.fromkeys(("ci_low", "ci_high", "ci_low_alone", "ci_high_alone"), _NAN),
+    **dict.fromkeys(("improvement_low", "improvement_high"), _NAN),
 }
 POWER = 0.8
 """power at which a run is said to have been able to see an effect"""
@@ -59,8 +68,9 @@ def compare_pairs(all_pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> pd
     """Compare priors as :func:`compare` does, where runs are paired already.
 
     A setting has two families of tests: the primary metrics of all its priors, read from the main
-    attribution, corrected by Holm's method, and everything else, corrected by Benjamini and
-    Hochberg's. Metrics without a direction are described and never judged.
+    attribution, corrected as the study declares, and everything else, corrected by Benjamini and
+    Hochberg's method. Metrics without a direction, costs and smoothness are described and never
+    judged.
 
     Returns:
         a table with COMPARISON_COLUMNS.
@@ -71,22 +81,57 @@ def compare_pairs(all_pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> pd
         if rows[i]["family"]:
             families.setdefault((pairs.setting, rows[i]["family"]), []).append(i)
     for (_, name), members in families.items():
-        signs = [all_pairs[i].sign for i in members]
-        judged = judged_rows([rows[i] for i in members], signs, CORRECTION[name])
+        family = [all_pairs[i] for i in members]
+        judged = judged_rows(
+            [rows[i] for i in members],
+            [pairs.sign for pairs in family],
+            _evidence(family, [rows[i] for i in members], claims),
+            claims,
+        )
         for i, row in zip(members, judged, strict=True):
             rows[i] = row
             if name == PRIMARY and np.isfinite(row["spread"]):
-                effect = smallest_effect(int(row["n"]), POWER, ClaimKind(tests=row["tests"]))
-                row["detectable"] = effect * float(row["spread"])
+                claim = ClaimKind(claims.level, tests=row["tests"], correction=claims.correction)
+                row["detectable"] = smallest_effect(int(row["n"]), POWER, claim) * row["spread"]
     table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
     return table.astype({"tests": "Int64", "margin_tests": "Int64"})
 
 
+def _evidence(
+    family: Sequence[PairedRuns], rows: Sequence[Mapping[str, Any]], claims: DeclaredClaims
+) -> list[Evidence]:
+    """Return the tests of one setting; their units are its seeds."""
+    seeds = sorted({seed for pairs in family for seed in pairs.seeds})
+    place = {seed: i for i, seed in enumerate(seeds)}
+    evidence = []
+    for pairs, row in zip(family, rows, strict=True):
+        places = [place[seed] for seed in pairs.seeds]
+        allowance = pairs.allowance(claims)
+        evidence.append(
+            Evidence(
+                gains=_spread_out(pairs.gain, places, len(seeds)),
+                p=row["p"],
+                allowance=None if allowance is None else _spread_out(allowance, places, len(seeds)),
+                p_noninferior=row["p_noninferior"],
+                p_equivalent=row["p_equivalent"],
+                prior=pairs.prior,
+            )
+        )
+    return evidence
+
+
+def _spread_out(
+    values: NDArray[np.float64], places: Sequence[int], count: int
+) -> NDArray[np.float64]:
+    """Return (count,) values in their places, NaN elsewhere."""
+    result = np.full(count, np.nan)
+    result[places] = values
+    return result
+
+
 def _row(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, Any]:
-    metric, family = pairs.metric, ""
-    if metric.higher_is_better is not None:
-        family = claims.family(pairs.setting[0], pairs.attribution, metric)
-    if metric.of_pairs:
+    family = claims.family(pairs.setting[0], pairs.attribution, pairs.metric)
+    if pairs.metric.of_pairs:
         difference = compared_agreement(pairs.differences, (pairs.baseline, pairs.values))
     else:
         difference = paired_difference(pairs.baseline, pairs.values)
@@ -96,13 +141,18 @@ def _row(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, Any]:
         **pairs.columns,
         "baseline": claims.baseline,
         **vars(difference),
+        "ci_low_alone": difference.ci_low,
+        "ci_high_alone": difference.ci_high,
         # that all runs failed says nothing about how far apart they would be
         **(_NO_INTERVAL if pairs.nothing_ran else {}),
-        **_margin_tests(pairs, claims),
+        **_against_margin(pairs, claims),
+        "skill_gain": pairs.sign * difference.difference / pairs.score_range.width,
         "p_adjusted": _NAN,
+        "p_adjusted_own": _NAN,
         "verdict": "",
         "family": family,
-        "correction": CORRECTION.get(family, ""),
+        "correction": claims.correction_of(family),
+        "level": claims.level if family else _NAN,
         "spread": float(pairs.differences.std(ddof=1)) if several else _NAN,
         "detectable": _NAN,
         "missing": " ".join(map(str, pairs.missing)),
@@ -110,37 +160,47 @@ def _row(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, Any]:
     }
 
 
-def _margin_tests(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, float]:
-    """Return the margin in units of the metric, and p against it; NaN where none is declared.
-
-    The agreement of runs has no test against a margin.
-    """
-    margin = claims.margin(pairs.metric)
-    if margin is None or pairs.metric.of_pairs:
-        return dict.fromkeys(("margin", "p_noninferior", "p_equivalent"), _NAN)
-    allowance = pairs.allowance(margin)
-    return {
-        "margin": float(margin.allowance(pairs.baseline).mean()),
+def _against_margin(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, float]:
+    """Return the margin in units of the metric, p against it and a graded answer; NaN without."""
+    allowance = pairs.allowance(claims)
+    graded = graded_answer(pairs.gain, allowance)
+    answer = dict(zip(GRADED_COLUMNS, vars(graded).values(), strict=True))
+    if allowance is None:
+        names = ("margin", "skill_margin", "p_noninferior", "p_equivalent")
+        return dict.fromkeys(names, _NAN) | answer
+    margin = pairs.margin(claims)
+    assert margin is not None
+    size = float(margin.allowance(pairs.baseline).mean())
+    return answer | {
+        "margin": size,
+        "skill_margin": size / pairs.score_range.width,
         "p_noninferior": noninferiority_p(pairs.gain, allowance),
         "p_equivalent": equivalence_p(pairs.gain, allowance),
     }
 
 
 def judged_rows(
-    rows: Sequence[dict[str, Any]], signs: Sequence[float], correction: str
+    rows: Sequence[dict[str, Any]],
+    signs: Sequence[float],
+    evidence: Sequence[Evidence],
+    claims: DeclaredClaims,
 ) -> list[dict[str, Any]]:
-    """Return the rows of one family of tests with adjusted p and verdicts.
+    """Return the rows of one family of tests with adjusted p, verdicts and corrected intervals.
 
     Args:
-        rows: cells by column: difference and p, and p_noninferior and p_equivalent where there is
-            a margin.
+        rows: cells by column, the correction among them; of one family.
         signs: 1 where a higher value is better, else -1; one a row.
-        correction: a name of ``statistics.CORRECTIONS``.
+        evidence: the tests of each row, in the same order of units.
+        claims: what was declared.
     """
-    margins = ("p_noninferior", "p_equivalent")
-    evidence = [
-        Evidence(sign * row["difference"], row["p"], *(row.get(name, _NAN) for name in margins))
-        for row, sign in zip(rows, signs, strict=True)
-    ]
-    judgements = judge(evidence, correction)
-    return [row | vars(judgement) for row, judgement in zip(rows, judgements, strict=True)]
+    judged = []
+    for row, sign, judgement in zip(
+        rows, signs, judge(evidence, rows[0]["correction"], claims.level), strict=True
+    ):
+        cells = dict(vars(judgement))
+        corrected = cells.pop("interval")
+        if row["interval"] or corrected.method:
+            ends = sorted((sign * corrected.low, sign * corrected.high))
+            cells |= {"ci_low": ends[0], "ci_high": ends[1], "interval": corrected.method}
+        judged.append(row | cells)
+    return judged

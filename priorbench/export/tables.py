@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from priorbench.comparison.paired_runs import counted_scores, floors_of
+from priorbench.comparison.paired_runs import counted_scores
+from priorbench.comparison.skill import UNKNOWN_RANGE, score_ranges
 from priorbench.errors import UserError
 from priorbench.files import write_text
 from priorbench.metrics import METRICS
@@ -38,12 +39,13 @@ def means_table(results: pd.DataFrame) -> pd.DataFrame:
     Args:
         results: a table with the columns of results.csv.
     """
-    floors = floors_of(results)
+    ranges = score_ranges(results)
     rows = []
     evaluated = results[results["stage"] == EVALUATE]
     for key, group in evaluated.groupby(_GROUP, sort=False):
         names = dict(zip(_GROUP, map(str, key), strict=True))
-        floor = floors.get(tuple(names[column] for column in (*SETTING_COLUMNS, "metric")))
+        place = tuple(names[column] for column in (*SETTING_COLUMNS, "metric"))
+        floor = ranges.get(place, UNKNOWN_RANGE).floor
         values = counted_scores(group, METRICS[names["metric"]], floor)
         for prior, of_prior in group.assign(value=values).groupby("prior", sort=False):
             known = of_prior["value"].dropna()

@@ -30,8 +30,9 @@ from priorbench.metrics.motif_set import NOTHING_FOUND
 from priorbench.run_directory import DONE, RunDirectory
 from priorbench.study.declared import claims_of
 from priorbench.study.plan import Plan
+from priorbench.study.sealed_claims import checked_claims, record_look
 from priorbench.study.study import BASELINE
-from priorbench.study.trial import REFERENCE, SETTING_COLUMNS, SettingKey, Trial
+from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS, SettingKey, Trial
 
 from .stored_trials import trial_attribution, trial_motifs
 from .tables import as_csv
@@ -55,7 +56,8 @@ def write_results(plan: Plan, run: RunDirectory) -> Counter[str]:
     scores = _Scores(plan, run)
     results = _results_table(plan, scores)
     tasks = {trial.id: trial.task for trial in plan.trials}
-    claims = claims_of(plan.study.model_dump(mode="json"))
+    record_look(run.root, sorted({t.seed for t in plan.trials if t.stage == EVALUATE}))
+    claims = checked_claims(run.root, claims_of(plan.study.model_dump(mode="json")))
     agreement = agreement_of(
         results,
         partial(trial_attribution, run),

@@ -27,6 +27,7 @@ from priorbench.evaluation.stored_arrays import attributions_in, read_arrays, un
 from priorbench.metrics.motif_set import MotifSet
 from priorbench.run_directory import RunDirectory
 from priorbench.study.declared import DeclaredClaims, claims_of
+from priorbench.study.sealed_claims import checked_claims
 from priorbench.study.study import Study, read_toml
 from priorbench.study.trial import EVALUATE
 
@@ -79,8 +80,12 @@ class Run:
 
     @property
     def claims(self) -> DeclaredClaims:
-        """What the study declared."""
-        return claims_of(self.study)
+        """What the study declared, with what differs from its seal."""
+        return self.claims_against("")
+
+    def claims_against(self, baseline: str) -> DeclaredClaims:
+        """Return the claims with the normalised spec of another baseline; the declared one if ""."""
+        return checked_claims(self.root, claims_of(self.study, baseline))
 
     @property
     def attributions(self) -> list[str]:

@@ -24,7 +24,7 @@ from priorbench.errors import UserError
 from priorbench.evaluation.scoring import score_seeds
 from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import MotifSet
-from priorbench.study.declared import claims_of
+from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS
 
 from .chosen_weights import no_tuning
@@ -54,6 +54,18 @@ class JoinedRun(Run):
         """Return the labels of the runs whose trials a setting holds."""
         held = zip(self.labels, self._settings, strict=True)
         return tuple(label for label, settings in held if tuple(setting) in settings)
+
+    def claims_against(self, baseline: str) -> DeclaredClaims:
+        """Return what the studies declared alike; the look is that of all pooled runs together."""
+        claims = [run.claims_against(baseline) for run in self.runs]
+        pooled = len(set().union(*self._settings)) < sum(map(len, self._settings))
+        looks = [part.look for part in claims]
+        return replace(
+            claims_of(self.study, baseline),
+            look=sum(looks) if pooled else max(looks),
+            sealed=all(part.sealed for part in claims),
+            changed={key: text for part in claims for key, text in part.changed.items()},
+        )
 
     @cached_property
     def _settings(self) -> Sequence[set[tuple[str, ...]]]:
@@ -105,7 +117,7 @@ def join(runs: Sequence[Run]) -> Run:
         labels=labels,
     )
     joined = replace(joined, results=_with_agreement(joined))
-    claims = claims_of(study)
+    claims = joined.claims
     pairs = paired_runs(joined.results, joined.agreement(), claims.baseline)
     # runs of earlier versions do not say what their tasks' options are
     options = {spec: facts["options"] for spec, facts in joined.environment["tasks"].items()}

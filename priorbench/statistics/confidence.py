@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .signflip import sign_flip_bounds
+from .signflip import sign_flip_bounds, smallest_p
 
 SIGN_FLIP_FROM = 6
 """fewest pairs with which a sign-flip test can reject at .05, so that its inverse is an interval"""
@@ -79,6 +79,43 @@ def agreement_interval(pseudo: NDArray[np.float64], confidence: float = 0.95) ->
     if len(pseudo) < SIGN_FLIP_FROM:
         return NO_INTERVAL
     return Interval(*sign_flip_bounds(pseudo, 1 - confidence), "sign-flip, pseudo-values")
+
+
+def shared_level_intervals(differences: NDArray[np.float64], level: float) -> list[Interval]:
+    """Return an interval for each of (k, n) rows that hold together, each at its share of a level.
+
+    It is Bonferroni's correction, as in the first step of Holm's method. NaN stands for a pair that
+    a row lacks. A row with too few pairs to show anything at its share of the level has none.
+    """
+    count = max(int((np.isfinite(differences).sum(axis=1) > 1).sum()), 1)
+    return [_interval_at(row[np.isfinite(row)], level / count) for row in differences]
+
+
+def false_coverage_intervals(
+    differences: NDArray[np.float64], adjusted: NDArray[np.float64], level: float
+) -> list[Interval]:
+    """Return an interval for each of (k, n) rows, corrected as Benjamini and Hochberg's method is.
+
+    Of the intervals of the tests that the method rejects, a share of at most ``level`` misses on
+    average (Benjamini & Yekutieli 2005): where R of k tests are rejected, each is at R / k of the
+    level, the level at which the method rejects, so that it excludes 0 exactly where it does.
+
+    Args:
+        differences: (k, n) paired differences; NaN where a pair is missing.
+        adjusted: (k,) p adjusted by that method; NaN where nothing was tested.
+        level: the level of the family.
+    """
+    tested = max(int(np.isfinite(adjusted).sum()), 1)
+    rejected = max(int((adjusted <= level).sum()), 1)
+    share = level * rejected / tested
+    return [_interval_at(row[np.isfinite(row)], share) for row in differences]
+
+
+def _interval_at(differences: NDArray[np.float64], level: float) -> Interval:
+    """Return the inverse of a sign-flip test at a level; none where it can reject nothing."""
+    if len(differences) < SIGN_FLIP_FROM or smallest_p(len(differences)) > level:
+        return NO_INTERVAL
+    return Interval(*sign_flip_bounds(differences, level), "sign-flip, corrected")
 
 
 def bca_interval(differences: NDArray[np.float64], confidence: float = 0.95) -> Interval:

@@ -16,15 +16,18 @@ class Margin:
 
     Attributes:
         absolute: loss in units of the metric.
-        relative: loss as a share of the baseline's value, run by run.
+        relative: loss as a share of the baseline's gain over a floor, run by run.
+        floor: score of a model that knows nothing, from which the baseline's gain is counted.
     """
 
     absolute: float = 0.0
     relative: float = 0.0
+    floor: float = 0.0
 
     def allowance(self, baseline: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the (n,) loss that the prior may have, run by run, in units of the metric."""
-        result: NDArray[np.float64] = self.absolute + self.relative * np.abs(baseline)
+        gain = np.abs(baseline - self.floor)
+        result: NDArray[np.float64] = self.absolute + self.relative * gain
         return result
 
 

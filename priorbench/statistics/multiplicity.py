@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-HOLM, BENJAMINI_HOCHBERG = "holm", "benjamini-hochberg"
+JOINT, HOLM, BENJAMINI_HOCHBERG = "joint", "holm", "benjamini-hochberg"
 CORRECTIONS = {
+    JOINT: "step-down max |t| over joint sign flips of whole seeds: in a family, one false claim "
+    "or more at most 1 time in 20, whichever of its tests are of nothing",
     HOLM: "Holm: in a family without any effect, one false claim or more at most 1 time in 20",
     BENJAMINI_HOCHBERG: "Benjamini-Hochberg: of the claims made, about 1 in 20 is false; they are "
     "exploratory",
@@ -21,7 +23,8 @@ def adjust(p: Sequence[float] | NDArray[np.float64], correction: str) -> NDArray
 
     Args:
         p: (k,) values in (0, 1]; NaN where nothing was tested, which does not count.
-        correction: ``holm`` (Holm 1979) or ``benjamini-hochberg`` (Benjamini & Hochberg 1995).
+        correction: ``holm`` (Holm 1979) or ``benjamini-hochberg`` (Benjamini & Hochberg 1995). The
+            joint correction needs more than p: ``joint.step_down_p``.
 
     Returns:
         (k,) adjusted values in the same order; NaN stays.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .confidence import NO_INTERVAL, Interval, mean_interval
 from .effects import improvements, probability_of_improvement
+from .joint import simultaneous_intervals
 
 BOOTSTRAP_DRAWS = 2_000
 INTERQUARTILE_FROM = 5
@@ -72,14 +73,16 @@ def blocked(differences: Differences) -> NDArray[np.float64]:
 
 
 def blocked_interval(differences: Differences) -> Interval:
-    """Return the interval of the mean over datasets; none where numbers of seeds differ.
+    """Return the interval of the mean over datasets, at 95%; none for fewer than six pairs.
 
-    The inverse of the sign-flip test moves all differences alike; weighted differences move
-    unequally.
+    With as many seeds everywhere it inverts the sign-flip test of all differences; where numbers
+    differ, and with them the weights, it is that of the critical value of
+    :func:`~.joint.simultaneous_intervals`.
     """
-    if len(set(map(len, differences))) > 1:
-        return NO_INTERVAL
-    return mean_interval(blocked(differences))
+    if len(set(map(len, differences))) == 1:
+        return mean_interval(blocked(differences))
+    weights = blocked([np.ones(len(values)) for values in differences])
+    return simultaneous_intervals(blocked(differences)[None], weights=weights[None])[0]
 
 
 def mixed_model(scores: Scores) -> MixedModel:

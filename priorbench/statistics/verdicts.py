@@ -1,46 +1,61 @@
-"""Verdicts: the words that stand for the p values of a family of comparisons."""
+"""Verdicts: the words that stand for the tests of a family of comparisons, and their intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .multiplicity import adjust
+from .confidence import NO_INTERVAL, Interval, false_coverage_intervals, shared_level_intervals
+from .joint import simultaneous_intervals, step_down_p
+from .multiplicity import BENJAMINI_HOCHBERG, JOINT, adjust
 
 ALPHA = 0.05
-"""level of every claim, after correction"""
+"""level of every claim, after correction, over all looks at a study"""
 BETTER, WORSE, EQUIVALENT = "better", "worse", "equivalent"
 NONINFERIOR, INCONCLUSIVE = "non-inferior", "inconclusive"
 DEFINITIONS = {
-    BETTER: "the mean difference is in the good direction, and adjusted p is at most .05",
-    WORSE: "the mean difference is in the bad direction, and adjusted p is at most .05",
+    BETTER: "the mean difference is in the good direction, and adjusted p is at most the level",
+    WORSE: "the mean difference is in the bad direction, and adjusted p is at most the level",
     EQUIVALENT: "no difference was shown, and one as large as the margin, either way, is excluded "
-    "(two one-sided tests, adjusted p at most .05)",
+    "(two one-sided tests, adjusted p at most the level)",
     NONINFERIOR: "no difference was shown, and a loss as large as the margin is excluded "
-    "(one-sided test, adjusted p at most .05); a gain is not. A loss that few runs have may be "
-    "missed",
+    "(one-sided test, adjusted p at most the level); a gain is not. A loss that few runs have may "
+    "be missed",
     INCONCLUSIVE: "none of these could be shown; it is no evidence that there is no difference",
 }
 """verdicts and what they mean, in the order in which they are tried"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
-    """The results of one comparison's tests, before correction.
+    """One comparison, before correction for the others of its family.
 
     Attributes:
-        gain: mean difference, positive where the prior is better.
+        gains: (n,) differences, positive where the prior is better; one a unit of the family, which
+            is a seed or a seed of a dataset, and NaN where this comparison lacks it.
         p: two-sided p of no difference; NaN where there was no test.
+        allowance: (n,) loss that is allowed, of the same units; None without a margin.
         p_noninferior: one-sided p of a loss as large as the margin; NaN without a margin.
         p_equivalent: p of a difference as large as the margin; NaN without a margin.
+        prior: what is compared; comparisons of the same prior are its own family.
+        weights: (n,) weights that the gains and allowances were multiplied by; None for 1.
     """
 
-    gain: float
+    gains: NDArray[np.float64]
     p: float
+    allowance: NDArray[np.float64] | None = None
     p_noninferior: float = float("nan")
     p_equivalent: float = float("nan")
+    prior: Hashable = ""
+    weights: NDArray[np.float64] | None = None
+
+    @property
+    def gain(self) -> float:
+        """Mean difference, positive where the prior is better."""
+        return float(np.nanmean(self.gains))
 
 
 @dataclass(frozen=True)
@@ -49,56 +64,146 @@ class Judgement:
 
     Attributes:
         p_adjusted: adjusted p of no difference.
+        p_adjusted_own: the same, adjusted for the tests of the same prior only, as if no other
+            prior had been compared.
         p_noninferior_adjusted: adjusted p of a loss as large as the margin.
         p_equivalent_adjusted: adjusted p of a difference as large as the margin.
         tests: number of tests of a difference in the family.
         margin_tests: number of tests against a margin in the family.
         verdict: a key of DEFINITIONS; "" where nothing was tested.
+        interval: interval of the gain that is corrected as the verdict is, and never contradicts
+            it: it has values on both sides of 0 or none on the wrong side.
     """
 
     p_adjusted: float
+    p_adjusted_own: float
     p_noninferior_adjusted: float
     p_equivalent_adjusted: float
     tests: int
     margin_tests: int
     verdict: str
+    interval: Interval = field(default=NO_INTERVAL)
 
 
-def judge(family: Sequence[Evidence], correction: str, alpha: float = ALPHA) -> list[Judgement]:
+def judge(
+    family: Sequence[Evidence], correction: str, level: float = ALPHA
+) -> list[Judgement]:
     """Return the verdicts on the comparisons of one family.
 
     The three kinds of claim (a difference, non-inferiority, equivalence) are corrected each over
-    the family's tests of that kind.
+    the family's tests of that kind. Equivalence is two one-sided tests, of which there are twice as
+    many.
 
     Args:
-        family: results of the comparisons.
+        family: the comparisons, in the same order of units.
         correction: a name in ``multiplicity.CORRECTIONS``.
-        alpha: level of every kind of claim after correction.
+        level: level of every kind of claim after correction.
     """
-    columns = [
-        adjust([getattr(evidence, name) for evidence in family], correction)
-        for name in ("p", "p_noninferior", "p_equivalent")
+    if not family:
+        return []
+    gains = np.stack([evidence.gains for evidence in family])
+    p = np.array([evidence.p for evidence in family])
+    adjusted = _adjusted(gains, p, correction)
+    own = np.full(len(family), np.nan)
+    priors = [evidence.prior for evidence in family]
+    for prior in dict.fromkeys(priors):
+        rows = [i for i, other in enumerate(priors) if other == prior]
+        own[rows] = _adjusted(gains[rows], p[rows], correction)
+    noninferior, equivalent = _adjusted_margins(family, gains, correction)
+    verdicts = [
+        _verdict(evidence.gain if np.isfinite(evidence.p) else 0.0, tests, level)
+        for evidence, *tests in zip(family, adjusted, equivalent, noninferior, strict=True)
     ]
-    tests, margin_tests = (int(np.isfinite(columns[i]).sum()) for i in (0, 1))
+    intervals = _intervals(family, gains, correction, level)
     return [
         Judgement(
-            p_adjusted=float(p),
-            p_noninferior_adjusted=float(p_noninferior),
-            p_equivalent_adjusted=float(p_equivalent),
-            tests=tests,
-            margin_tests=margin_tests,
-            verdict=_verdict(evidence.gain, (p, p_equivalent, p_noninferior), alpha),
+            p_adjusted=float(adjusted[i]),
+            p_adjusted_own=float(own[i]),
+            p_noninferior_adjusted=float(noninferior[i]),
+            p_equivalent_adjusted=float(equivalent[i]),
+            tests=int(np.isfinite(adjusted).sum()),
+            margin_tests=int(np.isfinite(noninferior).sum()),
+            verdict=verdict,
+            interval=consistent(intervals[i], verdict),
         )
-        for evidence, p, p_noninferior, p_equivalent in zip(family, *columns, strict=True)
+        for i, verdict in enumerate(verdicts)
     ]
 
 
-def _verdict(gain: float, adjusted: tuple[float, float, float], alpha: float) -> str:
+def _adjusted(
+    gains: NDArray[np.float64], p: NDArray[np.float64], correction: str
+) -> NDArray[np.float64]:
+    """Return (k,) adjusted p; NaN where there was no test."""
+    if correction != JOINT:
+        return adjust(p, correction)
+    tested = np.where(np.isfinite(p)[:, None], gains, np.nan)
+    # random flips may give a little less than the exact p of the single test
+    return np.fmax(step_down_p(tested), p)
+
+
+def _adjusted_margins(
+    family: Sequence[Evidence], gains: NDArray[np.float64], correction: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (k,) adjusted p of non-inferiority and of equivalence."""
+    if correction != JOINT:
+        columns = (
+            [evidence.p_noninferior for evidence in family],
+            [evidence.p_equivalent for evidence in family],
+        )
+        noninferior, equivalent = (adjust(column, correction) for column in columns)
+        return noninferior, equivalent
+    nothing = np.full(gains.shape[1], np.nan)
+    allowed = np.stack([nothing if e.allowance is None else e.allowance for e in family])
+    sides = [
+        np.where(np.isfinite([[e.p_noninferior] for e in family]), sign * gains + allowed, np.nan)
+        for sign in (1, -1)
+    ]
+    both = step_down_p(np.concatenate(sides), two_sided=False)
+    raw = np.array([[e.p_noninferior, e.p_equivalent] for e in family])
+    return (
+        np.fmax(step_down_p(sides[0], two_sided=False), raw[:, 0]),
+        np.fmax(both.reshape(2, -1).max(axis=0), raw[:, 1]),
+    )
+
+
+def _intervals(
+    family: Sequence[Evidence], gains: NDArray[np.float64], correction: str, level: float
+) -> list[Interval]:
+    p = np.array([evidence.p for evidence in family])
+    tested = np.where(np.isfinite(p)[:, None], gains, np.nan)
+    if correction == JOINT:
+        even = np.ones(gains.shape[1])
+        weights = np.stack([even if e.weights is None else e.weights for e in family])
+        return simultaneous_intervals(tested, level, weights)
+    if correction == BENJAMINI_HOCHBERG:
+        return false_coverage_intervals(tested, adjust(p, correction), level)
+    if any(evidence.weights is not None for evidence in family):
+        return [NO_INTERVAL] * len(family)  # a sign-flip test is inverted without weights only
+    return shared_level_intervals(tested, level)
+
+
+def consistent(interval: Interval, verdict: str) -> Interval:
+    """Return an interval of a gain that does not contradict the verdict.
+
+    Step-down tests find more than the intervals of their first step exclude. Where only the later
+    steps show a difference, the interval ends at 0; where none is shown, it reaches 0.
+    """
+    low, high = interval.low, interval.high
+    if np.isnan(low):
+        return interval
+    if verdict == BETTER:
+        return Interval(max(low, 0.0), high, interval.method)
+    if verdict == WORSE:
+        return Interval(low, min(high, 0.0), interval.method)
+    return Interval(min(low, 0.0), max(high, 0.0), interval.method)
+
+
+def _verdict(gain: float, adjusted: Sequence[float], level: float) -> str:
     p, p_equivalent, p_noninferior = adjusted
     if not np.isfinite(p):
         return ""
-    if p <= alpha:
+    if p <= level:
         return BETTER if gain > 0 else WORSE
-    if p_equivalent <= alpha:
+    if p_equivalent <= level:
         return EQUIVALENT
-    return NONINFERIOR if p_noninferior <= alpha else INCONCLUSIVE
+    return NONINFERIOR if p_noninferior <= level else INCONCLUSIVE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -13,16 +14,22 @@ from priorbench.components.task import Axis, Task
 from priorbench.errors import UserError, unknown
 from priorbench.metrics import METRICS
 from priorbench.statistics.equivalence import Margin
-from priorbench.statistics.multiplicity import BENJAMINI_HOCHBERG, HOLM
+from priorbench.statistics.looks import level_of_look
+from priorbench.statistics.multiplicity import BENJAMINI_HOCHBERG, JOINT
 
-from .study import BASELINE, Study
+from .study import BASELINE, SKILL_MARGINS, Study
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
 """families of tests: of the metrics that were declared, and of all others"""
-CORRECTION = {PRIMARY: HOLM, EXPLORATORY: BENJAMINI_HOCHBERG}
-"""correction of p by family"""
 CLAIMED: tuple[Axis, ...] = ("prediction", "localisation", "stability", "faithfulness")
 """axes with a primary metric unless the study says otherwise; costs are measured, not claimed"""
+
+
+UNJUDGED = ("cost", "smoothness")
+"""axes whose metrics are described and not tested: costs nearly always differ, and smoothness is
+what priors optimise, so that in a family of tests both would only move the others' p"""
+ALL = "*"
+"""in ``DeclaredClaims.changed``: every metric"""
 
 
 @dataclass(frozen=True)
@@ -32,38 +39,88 @@ class DeclaredClaims:
     Attributes:
         primary: metric by axis, by name of the task; all other metrics are exploratory.
         margins: the smallest loss that matters, by metric, in its units.
-        loss_margin: the same for metrics that are a loss, as a share of the baseline's value.
+        skill_margins: the same by axis, as a share of a range of scores; for other metrics.
         attribution: spec of the attribution that primary metrics are read from.
         baseline: normalised spec of the prior that the others are compared with.
+        correction: correction of the p of primary metrics.
+        look: number of this look at the results, 1 for the first.
+        sealed: whether the claims were stored with a digest before the first trial.
+        changed: sentences that say what differs from what was declared before training, by metric,
+            or by ALL: such metrics are exploratory.
     """
 
     primary: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     margins: Mapping[str, float] = field(default_factory=dict)
-    loss_margin: float = 0.02
+    skill_margins: Mapping[str, float] = field(default_factory=lambda: dict(SKILL_MARGINS))
     attribution: str = ""
     baseline: str = BASELINE
+    correction: str = JOINT
+    look: int = 1
+    sealed: bool = True
+    changed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def level(self) -> float:
+        """Level of every kind of claim at this look."""
+        return level_of_look(self.look)
+
+    def correction_of(self, family: str) -> str:
+        """Return the correction of a family of tests; "" for no family."""
+        return {PRIMARY: self.correction, EXPLORATORY: BENJAMINI_HOCHBERG}.get(family, "")
 
     def family(self, task: str, attribution: str, metric: Metric) -> str:
-        """Return the family of a metric's tests; ``attribution`` is a spec, "" for none."""
-        declared = self.primary.get(name_of(task), {}).get(metric.axis)
-        main = not metric.of_attribution or attribution == self.attribution
-        return PRIMARY if main and declared == metric.name else EXPLORATORY
+        """Return the family of a metric's tests, "" for a metric that is not tested.
 
-    def margin(self, metric: Metric) -> Margin | None:
-        """Return the smallest loss in a metric that matters; None where none is declared."""
+        Args:
+            task: spec of the task.
+            attribution: spec of the attribution that the metric is read from, "" for none.
+            metric: the metric.
+        """
+        if metric.higher_is_better is None or metric.axis in UNJUDGED:
+            return ""
+        declared = self.primary.get(name_of(task), {}).get(metric.axis) == metric.name
+        main = not metric.of_attribution or attribution == self.attribution
+        kept = ALL not in self.changed and metric.name not in self.changed
+        return PRIMARY if declared and main and kept else EXPLORATORY
+
+    def margin(self, metric: Metric, floor: float, ceiling: float) -> Margin | None:
+        """Return the smallest loss in a metric that matters; None where none can be said.
+
+        A share is that of the baseline's gain over the floor for predictions, and of the range from
+        floor to ceiling for all else.
+
+        Args:
+            metric: the metric.
+            floor: score of chance; NaN where it is unknown.
+            ceiling: the best possible score; NaN where it is unknown.
+        """
         if metric.name in self.margins:
             return Margin(absolute=self.margins[metric.name])
-        return Margin(relative=self.loss_margin) if metric.loss else None
+        share = self.skill_margins.get(metric.axis)
+        if share is None or not math.isfinite(floor):
+            return None
+        if metric.axis == "prediction":
+            return Margin(relative=share, floor=floor)
+        return Margin(absolute=share * abs(ceiling - floor)) if math.isfinite(ceiling) else None
 
 
 def claims_of(study: Mapping[str, Any], baseline: str = "") -> DeclaredClaims:
-    """Return the claims of a study.toml, with the normalised spec of another baseline, if any."""
+    """Return the claims of a study.toml, with the normalised spec of another baseline, if any.
+
+    Another baseline than the study's was not declared, so that nothing is claimed of it.
+    """
+    other = bool(baseline) and baseline != study["baseline"]
+    changed = {
+        ALL: f"the baseline that was declared is {study['baseline']}, and here it is {baseline}"
+    }
     return DeclaredClaims(
         study["primary"],
         study["margins"],
-        study["loss_margin"],
+        study["skill_margins"],
         study["attributions"][0],
         baseline or study["baseline"],
+        study["correction"],
+        changed=changed if other else {},
     )
 
 
@@ -120,9 +177,19 @@ def _check_primary(task: Task, name: str, axis: str, metric: str) -> None:
 
 
 def check_margins(study: Study) -> None:
-    """Raise UserError if a margin is for an unknown metric, or for one without a direction."""
-    for name in study.margins:
+    """Raise UserError if a margin is for an unknown metric or axis, or cannot be what is meant."""
+    for axis in study.skill_margins:
+        if axis not in CLAIMED:
+            raise UserError(f"skill_margins: {unknown('axis', axis, CLAIMED)}")
+    for name, margin in study.margins.items():
         if name not in METRICS:
             raise UserError(f"margins: {unknown('metric', name, METRICS)}")
-        if METRICS[name].higher_is_better is None:
+        metric = METRICS[name]
+        if metric.higher_is_better is None or metric.axis in UNJUDGED:
             raise UserError(f"margins: {name!r} is only shown, never judged; leave it out")
+        # scores without a unit lie within 1 of a perfect one, enrichments aside
+        if metric.perfect is not None and not metric.unit and margin >= 1:
+            raise UserError(
+                f"margins: {name} = {margin:g}: no loss of {name} that matters is as large as 1, "
+                "the whole range of the score; give a smaller margin, such as 0.01"
+            )

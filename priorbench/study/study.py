@@ -18,6 +18,8 @@ from .tuning_rule import MOST_WEIGHTS, choose_seeds
 
 BASELINE = "none"
 """name of the prior that does nothing: part of every study, and what weights are tuned against"""
+SKILL_MARGINS = {"prediction": 0.02, "localisation": 0.1, "stability": 0.1, "faithfulness": 0.1}
+"""smallest loss that matters, by axis, as a share of a range of scores (docs/fair-comparison.md)"""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,14 @@ class Study(BaseModel):
         discovery: whether motifs are looked for in the attributions, by TF-MoDISco.
         primary: the one metric of every axis that is not exploratory, by axis for all tasks, or by
             task and axis; "" for none. Defaults are in ``priorbench.study.declared``.
-        margins: the smallest loss that matters by metric, in its units, for claims that a prior
-            costs nothing; other metrics, losses aside, have none.
-        loss_margin: the same for metrics that are a loss, as a share of the baseline's value; also
-            the share of the validation loss of ``none`` by which a chosen weight may be worse.
+        skill_margins: the smallest loss that matters by axis, for claims that a prior costs
+            nothing: on the axis ``prediction`` as a share of the baseline's gain over a model that
+            knows only averages, on others as a share of the range from chance to the best possible
+            score.
+        margins: the same by metric, in its units, for metrics for which the share does not suit.
+        correction: how p of primary metrics are corrected (``statistics.multiplicity``).
+        loss_margin: the share of the validation loss of ``none`` by which a chosen weight may be
+            worse, where weights are tuned.
         baseline: spec of the prior that all others are compared with.
         data: data files; paths are relative to the study's file.
         plugins: files that define a prior or a task of the user's own.
@@ -81,7 +87,7 @@ class Study(BaseModel):
     priors: Annotated[list[str], Field(min_length=1)] = ["none"]
     tasks: list[str] = []
     architectures: list[str] = []
-    seeds: list[int] | int = 5
+    seeds: list[int] | int = 8
     scale: Scale = "quick"
     weights: dict[str, float | dict[str, float]] = {}
     tune: Annotated[int, Field(ge=0, le=MOST_WEIGHTS)] = 0
@@ -92,7 +98,9 @@ class Study(BaseModel):
     attributions: list[str] = []
     discovery: bool = False
     primary: dict[str, str | dict[str, str]] = {}
-    margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {"auroc": 0.005}
+    skill_margins: dict[str, Annotated[float, Field(gt=0, lt=1)]] = SKILL_MARGINS
+    margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    correction: Literal["joint", "holm"] = "joint"
     loss_margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
     baseline: str = BASELINE
     data: list[Path] = []

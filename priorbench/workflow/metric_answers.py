@@ -17,7 +17,7 @@ from priorbench.errors import UserError, unknown
 from priorbench.metrics import get_metric
 from priorbench.results.finished_run import Run
 from priorbench.statistics.verdicts import DEFINITIONS
-from priorbench.study.declared import DeclaredClaims, claims_of
+from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
 _wrap = partial(textwrap.fill, width=100)
@@ -58,8 +58,8 @@ def compare_metric(run: Run, metric: str, baseline: str | None, attribution: str
 
 
 def _claims(run: Run, baseline: str | None) -> DeclaredClaims:
-    """Return what the run's study declared, with another baseline if one is named."""
-    claims = claims_of(run.study, baseline or "")
+    """Return what the run's study declared, or claims about another baseline if one is named."""
+    claims = run.claims_against(baseline or "")
     results = run.results
     known = results.loc[results["stage"] == EVALUATE, "prior"].unique()
     if claims.baseline not in known:
@@ -86,7 +86,7 @@ def _limits(shown: pd.DataFrame) -> list[str]:
     if (shown["n"] == 1).any():
         lines.append(
             "One seed: a difference without any p. A single pair cannot tell a prior's effect from "
-            "the luck of one training."
+            "the chance in one training."
         )
     if (shown["interval"] == "paired t").any():
         lines.append(

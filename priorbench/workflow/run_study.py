@@ -30,8 +30,10 @@ from priorbench.results.chosen_weights import (
 from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv
 from priorbench.run_directory import RunDirectory
+from priorbench.study.declared import claims_of
 from priorbench.study.plan import Plan, make_plan, with_evaluation
 from priorbench.study.resolve import require_modisco, resolve
+from priorbench.study.sealed_claims import seal_claims
 from priorbench.study.study import ABOUT, CHOOSING, MEASURED, Study, first_difference, read_toml
 from priorbench.study.trial import EVALUATE, TUNE, hash_of
 
@@ -104,6 +106,7 @@ def run_study(
             write_text(run.root / "study.toml", resolved.to_toml())
             facts = {**environment(device.kind, device.slots), **engine.facts()}
             write_json(run.root / "environment.json", {**facts, **_plan_facts(plan, run, command)})
+            seal_claims(run.root, claims_of(resolved.model_dump(mode="json")))
             if resolved.tune:
                 plan = _tune(plan, run, workforce, console)
             write_plan(plan, run)
