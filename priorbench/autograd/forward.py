@@ -24,8 +24,9 @@ import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from .layer_chain import LayerChain, is_changed, run
+from .layer_chain import LayerChain, is_changed
 from .output_trees import map_tensors, tensors_in
+from .run_layers import run
 from .split_batch import GatedBatchNorm, SplitBatch, part_of
 from .statistics_gate import StatisticsGate
 

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from .batch_norm import BatchNorm, RunningStatistics, normalise
-from .layer_chain import LayerWithParameters, run
 from .layers import Tensors
 from .output_trees import map_leaves
+from .run_layers import LayerWithParameters, run
 from .statistics_gate import StatisticsGate
 
 

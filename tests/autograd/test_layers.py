@@ -9,8 +9,9 @@ from fixtures.networks import build_network
 
 from priorbench.autograd.batch_norm import BatchNorm, RunningStatistics, normalise
 from priorbench.autograd.forward import _as_chain, _split, choose_way
-from priorbench.autograd.layer_chain import LayerChain, LayerWithParameters, run
+from priorbench.autograd.layer_chain import LayerChain
 from priorbench.autograd.layers import Convolution, Flatten, MaxPool, Rectifier
+from priorbench.autograd.run_layers import LayerWithParameters, run
 from priorbench.autograd.statistics_gate import StatisticsGate
 from priorbench.training.adam import Adam
 

@@ -13,6 +13,7 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from priorbench.autograd.forward import Arguments, Way, choose_way
+from priorbench.autograd.run_layers import WithinVmap
 from priorbench.autograd.split_batch import SplitBatch
 from priorbench.autograd.statistics_gate import StatisticsGate
 from priorbench.components.prior import Prior
@@ -243,18 +244,8 @@ class _MemberDropout(TorchFunctionMode):
         return input * _Mask.apply(input, self.generators, p)  # type: ignore[no-untyped-call]
 
 
-class _Mask(torch.autograd.Function):
-    """The factors of dropout; drawn within ``torch.vmap`` member by member."""
-
-    generate_vmap_rule = False
-
-    @staticmethod
-    def forward(*_: Any) -> Any:
-        raise NotImplementedError("for use within torch.vmap")
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        pass
+class _Mask(WithinVmap):
+    """The factors of dropout, drawn member by member."""
 
     @staticmethod
     def vmap(
