@@ -36,7 +36,8 @@ class ChainStep(torch.autograd.Function):
         remaining = iter(tensors)
         parameters = list(islice(remaining, sum(layer.parameter_count for layer in layers)))
         parts = list(remaining)
-        result, saved = _forward(layers, _joined(parts), parameters)
+        # a part that is alone is not copied, and its history must not be saved with the values
+        result, saved = _forward(layers, _joined(parts).detach(), parameters)
         ctx.layers, ctx.gate = layers, gate
         ctx.sizes, ctx.shape = [part.shape[0] for part in parts], result.shape[1:]
         ctx.needed = [part.requires_grad and part is not gate.points for part in parts]

@@ -65,7 +65,8 @@ def _as_chain(
     """Take derivatives that are written out; the quickest way."""
     assert isinstance(model, LayerChain)
     (values,) = zip(*parts, strict=True)
-    layers = model.written_out(sum(len(value) for value in values[:examples]))
+    rows = sum(len(value) for value in values[:examples])
+    layers = model.written_out(rows, values[0].dim())
     return list(run(layers, gate, values).parts)
 
 
