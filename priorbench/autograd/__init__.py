@@ -3,6 +3,6 @@ and runs are unknown here.
 
 Other folders use ``forward`` (one forward pass for groups of examples that share batch statistics),
 ``statistics_gate`` (whether gradients pass into these statistics), ``layer_chain`` (networks whose
-derivatives are written out), ``output_trees`` (what networks return) and, to train networks at
-once, ``split_batch`` and ``run_layers``.
+derivatives are written out), ``output_trees`` (what networks return), ``generators`` (what modules
+draw from) and, to train networks at once, ``split_batch`` and ``run_layers``.
 """

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
+from .generators import forked_generators
 from .layer_chain import LayerChain, is_changed
 from .output_trees import map_tensors, tensors_in
 from .run_layers import run
@@ -205,7 +206,7 @@ def _trial(
     copies = [[value.detach().clone() for value in arguments] for arguments in parts]
     leaf = copies[0 if examples == len(parts) else examples][0].requires_grad_()
     try:
-        with _NoDropout(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with _NoDropout(), forked_generators(device):
             outputs = way(model, copies, gate, examples)
         with gate.closed():
             slope = torch.autograd.grad(_total(outputs), leaf, allow_unused=True)[0]

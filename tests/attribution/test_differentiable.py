@@ -54,7 +54,7 @@ def seeded(seed=0):
 
 
 def test_a_method_must_say_how_it_reads_gradients():
-    with pytest.raises(TypeError, match="abstract method '?read"):
+    with pytest.raises(TypeError, match=r"abstract method '?read"):
         type("Silent", (AttributionMethod,), {})()
 
 
