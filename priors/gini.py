@@ -37,7 +37,7 @@ class Gini(AttributionPrior):
     form: Literal["sequence", "global"] = "sequence"
 
     def default_weight(self, task: str) -> float:
-        """Return 0.03 for the global form, which fails to train at the other's weight."""
+        """Return 0.03 for the global form, which fails to train at the weight of the other form."""
         return 0.03 if self.form == "global" else super().default_weight(task)
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:

@@ -16,8 +16,8 @@ from priorbench.components.prior_bases import at_least_float32
 class GradientL2(GradientPrior):
     """Mean over positions of the squared gradient, mean_i sum_b g_ib ** 2, of all four bases b.
 
-    The gradient is that of the target, which attributions show, where the publications take that
-    of the loss. The penalty is not scale-free: shrinking all gradients lowers it.
+    The gradient is that of the target, as in all attributions; the publications take that of the
+    loss. The penalty is not scale-free: shrinking all gradients lowers it.
     """
 
     summary: ClassVar[str] = "penalises the squared gradient of all four bases"

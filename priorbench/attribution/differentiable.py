@@ -10,10 +10,12 @@ held fixed: an attribution is the gradient of one example's target by that examp
 
 from __future__ import annotations
 
+import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -26,7 +28,9 @@ from priorbench.components.prior import Attribution
 from priorbench.errors import UserError, unknown
 
 Target = Callable[[Any], torch.Tensor]
-_MOST_STEPS = 1000
+"""function from a model's output to one scalar per example"""
+_MOST_DRAWS = 1000
+"""largest number of points or references of one example, each of which costs a pass"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Path:
 
 
 @dataclass(frozen=True)
-class AttributionMethod:
+class AttributionMethod(ABC):
     """An attribution method that a penalty can be differentiated through."""
 
     summary: ClassVar[str]
@@ -66,18 +70,26 @@ class AttributionMethod:
         """
         return None
 
+    @abstractmethod
     def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
-        """Return the attribution; gradient times difference, unless a method overrides it.
+        """Return the attribution.
 
         Args:
             gradient: (k, 4, L) mean gradient over the path.
             difference: (k, 4, L) input - reference, or the input where there is no path.
         """
+
+
+class _TimesDifference(AttributionMethod):
+    """An attribution method that multiplies the gradient by the difference."""
+
+    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
+        """Return gradient times difference, summed over the four bases."""
         return Attribution(gradient, (gradient * difference).sum(dim=1))
 
 
 @dataclass(frozen=True)
-class InputXGradient(AttributionMethod):
+class InputXGradient(_TimesDifference):
     """a_i = sum_b x_ib g_ib, the gradient at the observed base."""
 
     summary: ClassVar[str] = "gradient x input"
@@ -110,7 +122,7 @@ class SimplexGradient(AttributionMethod):
 
 
 @dataclass(frozen=True)
-class ExpectedGradients(AttributionMethod):
+class ExpectedGradients(_TimesDifference):
     """a_i = sum_b (x - r)_ib g_ib(r + u (x - r)), one sample of r and u a step, as published.
 
     The reference r is another example of the batch, u is uniform between 0 and 1. A batch of one
@@ -139,7 +151,7 @@ class ExpectedGradients(AttributionMethod):
 
 
 @dataclass(frozen=True)
-class IntegratedGradients(AttributionMethod):
+class IntegratedGradients(_TimesDifference):
     """a_i = sum_b (x - r)_ib mean_k g_ib(r + (k - 1/2) / K (x - r)), k = 1 ... K.
 
     Attributes:
@@ -155,8 +167,7 @@ class IntegratedGradients(AttributionMethod):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
-        if not 1 <= self.steps <= _MOST_STEPS:
-            raise UserError(f"steps {self.steps} is not a whole number from 1 to {_MOST_STEPS}")
+        check_draws("steps", self.steps)
 
     def path(
         self, sequence: torch.Tensor, applies: torch.Tensor, generator: torch.Generator | None
@@ -166,6 +177,12 @@ class IntegratedGradients(AttributionMethod):
         difference = sequence[applies] - reference
         share = (torch.arange(self.steps).to(sequence) + 0.5) / self.steps
         return Path(reference + share[:, None, None, None] * difference, difference)
+
+
+def check_draws(name: str, value: int) -> None:
+    """Raise UserError unless an option that multiplies the cost is within its range."""
+    if not 1 <= value <= _MOST_DRAWS:
+        raise UserError(f"{name} {value} is not a whole number from 1 to {_MOST_DRAWS}")
 
 
 METHODS: dict[str, type[AttributionMethod]] = {
@@ -247,7 +264,14 @@ def attribute_and_predict(
 
 @dataclass(frozen=True)
 class _Reading:
-    """What leads from the model's output to attributions."""
+    """The way from a model's output to attributions.
+
+    Attributes:
+        method: attribution method.
+        path: points at which gradients are taken; None for the inputs themselves.
+        target: function from the model's output to the scalars that are attributed.
+        create_graph: whether attributions can be differentiated.
+    """
 
     method: AttributionMethod
     path: Path | None
@@ -335,62 +359,75 @@ def _check(sequence: torch.Tensor, applies: torch.Tensor, args: Sequence[torch.T
             raise ValueError(f"args[{index}] has {len(value)} rows, sequence has {count}")
 
 
-def input_x_gradient(
-    model: torch.nn.Module,
-    sequence: torch.Tensor,
-    target: Target,
-    *,
-    args: Sequence[torch.Tensor] = (),
-    create_graph: bool = True,
-) -> Attribution:
-    """Return gradient x input of every example (Shrikumar et al. 2016, arXiv:1605.01713).
+class AttributionFunction(Protocol):
+    """An attribution method as a function, for use alone."""
 
-    Args:
-        model: network that is called with ``sequence`` and ``args``; examples may be coupled by
-            batch norm only.
-        sequence: (B, 4, L) one-hot, floating; the result follows its device and dtype.
-        target: function from the model's output to (B,), the scalar to be attributed.
-        args: further arguments of the model, (B, ...) each.
-        create_graph: whether to keep the graph, so that a penalty on the result can be
-            differentiated.
+    def __call__(
+        self,
+        model: torch.nn.Module,
+        sequence: torch.Tensor,
+        target: Target,
+        *,
+        args: Sequence[torch.Tensor] = (),
+        create_graph: bool = True,
+    ) -> Attribution:
+        """Attribute every example.
 
-    Returns:
-        Attribution with gradient (B, 4, L) and observed (B, L).
+        Args:
+            model: network that is called with ``sequence`` and ``args``; examples may be coupled by
+                batch norm only.
+            sequence: (B, 4, L) one-hot, floating; the result follows its device and dtype.
+            target: function from the model's output to (B,), the scalar to be attributed.
+            args: further arguments of the model, (B, ...) each.
+            create_graph: whether to keep the graph, so that a penalty on the result can be
+                differentiated.
 
-    Raises:
-        ValueError: if an argument has the wrong shape or dtype.
-    """
-    return _attribute(InputXGradient(), _Call(model, sequence, target, args, create_graph))
+        Returns:
+            Attribution with gradient (B, 4, L) and observed (B, L).
 
-
-def gradient(
-    model: torch.nn.Module,
-    sequence: torch.Tensor,
-    target: Target,
-    *,
-    args: Sequence[torch.Tensor] = (),
-    create_graph: bool = True,
-) -> Attribution:
-    """Return the gradient of every example; ``observed`` sums its absolute values over bases.
-
-    Arguments, result and errors are those of :func:`input_x_gradient`.
-    """
-    return _attribute(Gradient(), _Call(model, sequence, target, args, create_graph))
+        Raises:
+            ValueError: if an argument has the wrong shape or dtype.
+        """
 
 
-def simplex_gradient(
-    model: torch.nn.Module,
-    sequence: torch.Tensor,
-    target: Target,
-    *,
-    args: Sequence[torch.Tensor] = (),
-    create_graph: bool = True,
-) -> Attribution:
-    """Return (gradient - its mean over bases) x input (Majdandzic, Rajesh & Koo 2023).
+def _function(
+    method: AttributionMethod, generator: torch.Generator | None = None
+) -> AttributionFunction:
+    """Return a method as a function, with a docstring of its own."""
 
-    Arguments, result and errors are those of :func:`input_x_gradient`.
-    """
-    return _attribute(SimplexGradient(), _Call(model, sequence, target, args, create_graph))
+    def attribute(
+        model: torch.nn.Module,
+        sequence: torch.Tensor,
+        target: Target,
+        *,
+        args: Sequence[torch.Tensor] = (),
+        create_graph: bool = True,
+    ) -> Attribution:
+        everything = torch.ones(len(sequence), dtype=torch.bool, device=sequence.device)
+        return attribute_and_predict(
+            model,
+            sequence,
+            everything,
+            target,
+            method=method,
+            args=args,
+            generator=generator,
+            create_graph=create_graph,
+        )[1]
+
+    name = specs.kebab(type(method).__name__).replace("-", "_")
+    attribute.__name__ = attribute.__qualname__ = name
+    _, _, shared = (inspect.getdoc(AttributionFunction.__call__) or "").partition("\n")
+    attribute.__doc__ = f"Return the {method.summary} ({method.citation}).\n{shared}"
+    return attribute
+
+
+input_x_gradient = _function(InputXGradient())
+"""gradient x input of every example"""
+gradient = _function(Gradient())
+"""gradient of every example, whose ``observed`` sums its absolute values over bases"""
+simplex_gradient = _function(SimplexGradient())
+"""(gradient - its mean over bases) x input of every example"""
 
 
 def expected_gradients(
@@ -405,19 +442,14 @@ def expected_gradients(
     """Return one sample of expected gradients, with other examples as references.
 
     From Erion et al. 2021. Other arguments, result and errors are those of
-    :func:`input_x_gradient`. A single example has no reference, and its attribution is zero;
+    :class:`AttributionFunction`. A single example has no reference, and its attribution is zero;
     ``args`` stay those of the example along its whole path.
 
     Args:
-        model: the network.
-        sequence: (B, 4, L) examples.
-        target: the scalar to be attributed.
         generator: generator from which references and points on the paths are drawn.
-        args: further arguments of the model.
-        create_graph: whether to keep the graph.
     """
-    call = _Call(model, sequence, target, args, create_graph)
-    return _attribute(ExpectedGradients(), call, generator)
+    function = _function(ExpectedGradients(), generator)
+    return function(model, sequence, target, args=args, create_graph=create_graph)
 
 
 def integrated_gradients(
@@ -432,42 +464,10 @@ def integrated_gradients(
     """Return integrated gradients, of which ``observed`` sums to f(x) - f(r).
 
     From Sundararajan, Taly & Yan 2017. Other arguments, result and errors are those of
-    :func:`input_x_gradient`; ``args`` stay those of the example along its whole path.
+    :class:`AttributionFunction`; ``args`` stay those of the example along its whole path.
 
     Args:
-        model: the network.
-        sequence: (B, 4, L) examples.
-        target: the scalar to be attributed.
         method: number of steps and reference; eight steps from zero if left out.
-        args: further arguments of the model.
-        create_graph: whether to keep the graph.
     """
-    call = _Call(model, sequence, target, args, create_graph)
-    return _attribute(method or IntegratedGradients(), call)
-
-
-@dataclass(frozen=True)
-class _Call:
-    """The arguments that the functions above share."""
-
-    model: torch.nn.Module
-    sequence: torch.Tensor
-    target: Target
-    args: Sequence[torch.Tensor]
-    create_graph: bool
-
-
-def _attribute(
-    method: AttributionMethod, call: _Call, generator: torch.Generator | None = None
-) -> Attribution:
-    everything = torch.ones(len(call.sequence), dtype=torch.bool, device=call.sequence.device)
-    return attribute_and_predict(
-        call.model,
-        call.sequence,
-        everything,
-        call.target,
-        method=method,
-        args=call.args,
-        generator=generator,
-        create_graph=call.create_graph,
-    )[1]
+    function = _function(method or IntegratedGradients())
+    return function(model, sequence, target, args=args, create_graph=create_graph)

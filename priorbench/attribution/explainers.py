@@ -18,12 +18,11 @@ import torch
 
 from priorbench.autograd.output_trees import tensors_in
 from priorbench.components import specs
-from priorbench.errors import UserError, unknown
+from priorbench.errors import unknown
 
 from . import differentiable
 
 _BASES_AT_ONCE = 1 << 17
-_MOST_DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ class IntegratedGradientsExplainer(Explainer):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
-        _check_draws("steps", self.steps)
+        differentiable.check_draws("steps", self.steps)
 
     def explain(self, subject: ExplainedModel) -> Explanation:
         """Return the sum over the points of the path."""
@@ -214,7 +213,7 @@ class ExpectedGradientsExplainer(Explainer):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
-        _check_draws("samples", self.samples)
+        differentiable.check_draws("samples", self.samples)
 
     def explain(self, subject: ExplainedModel) -> Explanation:
         """Return the mean over references; zero for a single sequence, which has no reference."""
@@ -260,7 +259,7 @@ class DeepLiftShapExplainer(Explainer):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
-        _check_draws("shuffles", self.shuffles)
+        differentiable.check_draws("shuffles", self.shuffles)
 
     def explain(self, subject: ExplainedModel) -> Explanation:
         """Return the mean over shuffled references."""
@@ -410,11 +409,6 @@ def _mean_change(subject: ExplainedModel, references: torch.Tensor) -> torch.Ten
         if slope is not None:
             change += (slope * (leaf - mean)).flatten(1).sum(dim=1)
     return change
-
-
-def _check_draws(name: str, value: int) -> None:
-    if not 1 <= value <= _MOST_DRAWS:
-        raise UserError(f"{name} {value} is not a whole number from 1 to {_MOST_DRAWS}")
 
 
 EXPLAINERS: dict[str, type[Explainer]] = {

@@ -24,8 +24,10 @@ import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from .layer_chain import LayerChain, is_changed, run
+from .generators import forked_generators
+from .layer_chain import LayerChain, is_changed
 from .output_trees import map_tensors, tensors_in
+from .run_layers import run
 from .split_batch import GatedBatchNorm, SplitBatch, part_of
 from .statistics_gate import StatisticsGate
 
@@ -38,9 +40,10 @@ def forward_parts(
 ) -> list[Any]:
     """Return a model's output for groups of examples that share batch statistics.
 
-    When a model is first given several groups, they are tried side by side and in one tensor. If
-    outputs, gradients or buffers differ, the groups go one by one where no batch norm couples them,
-    else in one tensor.
+    When a model is first given several groups, a :class:`LayerChain` is tried with its written-out
+    derivatives, and any model with the groups side by side, then one by one where no batch norm
+    couples them. The first of these that gives the outputs, gradients and buffers of one tensor is
+    taken; if none does, the groups go in one tensor.
 
     Args:
         model: network whose examples are coupled by batch norm only. In a TorchScript module with
@@ -64,7 +67,8 @@ def _as_chain(
     """Take derivatives that are written out; the quickest way."""
     assert isinstance(model, LayerChain)
     (values,) = zip(*parts, strict=True)
-    layers = model.written_out(sum(len(value) for value in values[:examples]))
+    rows = sum(len(value) for value in values[:examples])
+    layers = model.written_out(rows, values[0].dim())
     return list(run(layers, gate, values).parts)
 
 
@@ -118,23 +122,18 @@ _Mode = tuple[bool, tuple[tuple[bool, bool], ...]]
 _known_ways: WeakKeyDictionary[torch.nn.Module, dict[_Mode, Way]] = WeakKeyDictionary()
 
 
-def _modules_of(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """Return all modules; faster than ``model.modules()``, shared ones may come twice."""
-    modules = [model]
-    for module in modules:
-        modules += [child for child in module._modules.values() if child is not None]
-    return modules
-
-
 def choose_way(model: torch.nn.Module, parts: Sequence[Arguments], examples: int) -> Way:
     """Return the fastest way that gives what one tensor gives; tried once and remembered.
 
-    The arguments are those of :func:`forward_parts`.
+    The ways, from the fastest to the slowest, are the written-out derivatives of a
+    :class:`LayerChain`, groups side by side, groups one by one, and one tensor. A model is tried
+    again if its modules change their mode, or are changed by hooks. The arguments are those of
+    :func:`forward_parts`.
     """
     # a module may squeeze a batch of one
     if len(parts) == 1 or any(len(arguments[0]) == 1 for arguments in parts):
         return _whole
-    modules = _modules_of(model)
+    modules = list(model.modules())
     known = _known_ways.setdefault(model, {})
     casts = torch.is_autocast_enabled(parts[0][0].device.type)
     mode = casts, tuple([(module.training, is_changed(module)) for module in modules])
@@ -147,7 +146,7 @@ def choose_way(model: torch.nn.Module, parts: Sequence[Arguments], examples: int
 
 
 def _candidates(model: torch.nn.Module, *, casts: bool) -> list[Way]:
-    modules = _modules_of(model)
+    modules = list(model.modules())
     if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
         return []
     norms = [module for module in modules if isinstance(module, _BatchNorm)]
@@ -207,7 +206,7 @@ def _trial(
     copies = [[value.detach().clone() for value in arguments] for arguments in parts]
     leaf = copies[0 if examples == len(parts) else examples][0].requires_grad_()
     try:
-        with _NoDropout(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with _NoDropout(), forked_generators(device):
             outputs = way(model, copies, gate, examples)
         with gate.closed():
             slope = torch.autograd.grad(_total(outputs), leaf, allow_unused=True)[0]

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from .batch_norm import BatchNorm, RunningStatistics, normalise
-from .layer_chain import LayerWithParameters, run
 from .layers import Tensors
 from .output_trees import map_leaves
+from .run_layers import LayerWithParameters, run
 from .statistics_gate import StatisticsGate
 
 
@@ -171,7 +171,12 @@ class GatedBatchNorm(TorchFunctionMode):
     """
 
     def __init__(self, gate: StatisticsGate, statistics: Sequence[Tensors] | None = None) -> None:
-        """Enter a pass of examples, or of path points if statistics are passed."""
+        """Prepare a pass of examples or, if statistics are given, one of path points.
+
+        Args:
+            gate: the gate to the batch statistics.
+            statistics: mean and variance of every call in the pass of examples.
+        """
         super().__init__()
         self.gate, self.statistics = gate, list(statistics or [])
         self._has_examples = statistics is None

@@ -39,7 +39,9 @@ class Architecture(ABC):
     """A network by name; its sizes follow the scale.
 
     Modules must treat examples one by one, batch norm aside, so that the engine can
-    differentiate only those examples that the prior applies to.
+    differentiate only those examples that the prior applies to. A row of modules with batch norm is
+    quickest as an ``autograd.layer_chain.LayerChain``, whose derivatives are written out; a plain
+    ``torch.nn.Sequential`` of the same modules is never treated as one.
     """
 
     summary: ClassVar[str]

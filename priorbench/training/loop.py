@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from priorbench.autograd.generators import forked_generators
 from priorbench.components.task import Batch, Task
 from priorbench.data.codes import VALID
 from priorbench.data.dataset import Dataset
@@ -69,8 +70,7 @@ class Fit:
 @contextmanager
 def seeded_torch(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's default generators within the block and restore them afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with forked_generators(device):
         torch.manual_seed(seed)
         yield
 
@@ -123,7 +123,7 @@ def mean_step_time(steps: Iterator[torch.Tensor], device: torch.device, *, most:
     return (clock(device) - started) / count if count else first
 
 
-class TrainingHistory:
+class TrainingProgress:
     """The epochs of a training so far, the best of them, and whether there is another.
 
     Attributes:
@@ -273,13 +273,13 @@ def fit(
         device: device on which to train.
     """
     initial = weights_hash(model)
-    training = TrainingHistory(schedule)
+    progress = TrainingProgress(schedule)
     with seeded_torch(streams.derive("prior"), device):
         model = regularisation.adapt(model)
         trainer = Trainer(
             model.to(device), task, regularisation, dataset, schedule=schedule, streams=streams
         )
-        while not training.is_over:
-            epoch = trainer.epoch(len(training.history))
-            training.add(epoch, lambda: _copied(model.state_dict()))
-    return training.fit(model, initial)
+        while not progress.is_over:
+            epoch = trainer.epoch(len(progress.history))
+            progress.add(epoch, lambda: _copied(model.state_dict()))
+    return progress.fit(model, initial)

@@ -20,7 +20,7 @@ from priorbench import (
     load_prior,
     simplex_gradient,
 )
-from priorbench.attribution.differentiable import METHODS
+from priorbench.attribution.differentiable import METHODS, AttributionMethod
 
 METHOD_SPECS = [*METHODS, "integrated-gradients:steps=3:reference=uniform"]
 
@@ -51,6 +51,17 @@ def by_autograd(model, points):
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def test_a_method_must_say_how_it_reads_gradients():
+    with pytest.raises(TypeError, match=r"abstract method '?read"):
+        type("Silent", (AttributionMethod,), {})()
+
+
+def test_functions_say_what_they_return():
+    assert gradient.__name__ == "gradient"
+    assert gradient.__doc__.startswith("Return the absolute gradient, summed over the four bases (")
+    assert "Raises:" in simplex_gradient.__doc__
 
 
 def test_formulae_of_the_gradient_methods():

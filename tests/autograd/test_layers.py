@@ -5,27 +5,21 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from fixtures.networks import build_network
+from fixtures.tensors import random_tensor, same
 
 from priorbench.autograd.batch_norm import BatchNorm, RunningStatistics, normalise
-from priorbench.autograd.forward import _as_chain, _split, choose_way
-from priorbench.autograd.layer_chain import LayerChain, LayerWithParameters, run
 from priorbench.autograd.layers import Convolution, Flatten, MaxPool, Rectifier
+from priorbench.autograd.run_layers import LayerWithParameters, run
 from priorbench.autograd.statistics_gate import StatisticsGate
-from priorbench.training.adam import Adam
-
-
-def random(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def parts_of(*sizes, shape=(3, 20)):
-    return [random(size, *shape, seed=size).requires_grad_() for size in sizes]
+    return [random_tensor(size, *shape, seed=size).requires_grad_() for size in sizes]
 
 
-FILTERS = random(5, 3, 4, seed=2)
+FILTERS = random_tensor(5, 3, 4, seed=2)
 LAYERS = {
-    "conv": (Convolution(0, 1), torch.conv1d, (FILTERS, random(5, seed=3))),
+    "conv": (Convolution(0, 1), torch.conv1d, (FILTERS, random_tensor(5, seed=3))),
     "conv without bias": (Convolution(2, 1), partial(torch.conv1d, padding=2), (FILTERS, None)),
     "conv, dilated": (
         Convolution(4, 4),
@@ -35,7 +29,7 @@ LAYERS = {
     "conv, grouped": (
         Convolution(0, 1, groups=3),
         partial(torch.conv1d, groups=3),
-        (random(6, 1, 4, seed=2), None),
+        (random_tensor(6, 1, 4, seed=2), None),
     ),
     "relu": (Rectifier(), F.relu, ()),
     "max-pool": (MaxPool(3), partial(F.max_pool1d, kernel_size=3, ceil_mode=True), ()),
@@ -52,10 +46,6 @@ def applied(layer, parts, parameters, gate=None):
     return run(chain, gate or StatisticsGate(), parts).parts
 
 
-def same(values, expected, tolerance=1e-12):
-    return all(torch.allclose(a, b, atol=tolerance) for a, b in zip(values, expected, strict=True))
-
-
 @pytest.mark.parametrize("name", LAYERS)
 def test_values_and_gradients_are_torchs(name):
     layer, function, parameters = LAYERS[name]
@@ -65,7 +55,7 @@ def test_values_and_gradients_are_torchs(name):
     results = applied(layer, parts, parameters)
     expected = [function(part, *parameters) for part in parts]
     assert same(results, expected)
-    weights = [random(*r.shape, seed=i) for i, r in enumerate(expected)]
+    weights = [random_tensor(*r.shape, seed=i) for i, r in enumerate(expected)]
     gradients, expected_gradients = (
         torch.autograd.grad(list(values), [*parts, *leaves], weights)
         for values in (results, expected)
@@ -81,7 +71,7 @@ def test_attributions_are_differentiated_as_torchs(name):
     parts, gate = parts_of(2, 4), StatisticsGate()
     result = applied(layer, parts, parameters, gate)[0]
     plain = function(parts[0], *parameters)
-    slope = random(*plain.shape).requires_grad_()
+    slope = random_tensor(*plain.shape).requires_grad_()
     with gate.closed():
         (attribution,) = torch.autograd.grad(result, parts[0], slope, create_graph=True)
     (expected,) = torch.autograd.grad(plain, parts[0], slope, create_graph=True)
@@ -145,7 +135,7 @@ def normed(parts, affine, gate=None, *, eps, running=None, example_rows=None):
 @pytest.mark.parametrize("shape", [(3, 7), (3,)])
 def test_batch_norm_has_torchs_values_gradients_and_running_statistics(affine, shape):
     parts = parts_of(2, 4, shape=shape)
-    scale = (random(3, seed=5).requires_grad_(), random(3, seed=6).requires_grad_())
+    scale = (random_tensor(3, seed=5).requires_grad_(), random_tensor(3, seed=6).requires_grad_())
     scale = scale if affine else (None, None)
     leaves = [*parts, *(s for s in scale if s is not None)]
     mine, theirs = ([torch.zeros(3).double(), torch.ones(3).double()] for _ in range(2))
@@ -153,7 +143,7 @@ def test_batch_norm_has_torchs_values_gradients_and_running_statistics(affine, s
     values = torch.cat(list(output.parts))
     expected = F.batch_norm(torch.cat(parts), *theirs, *scale, True, 0.3, 1e-3)
     assert same([values, *mine], [expected, *theirs])
-    weight = random(*expected.shape)
+    weight = random_tensor(*expected.shape)
     pair = (torch.autograd.grad((v * weight).sum(), leaves) for v in (values, expected))
     assert same(*pair)
 
@@ -162,11 +152,11 @@ def test_batch_norm_has_torchs_values_gradients_and_running_statistics(affine, s
 def test_batch_norm_can_be_differentiated_twice_through_all_its_outputs(example_rows):
     # with three examples, the last two rows are path points
     parts = parts_of(3, 2, shape=(2, 3))
-    affine = (random(2, seed=5).requires_grad_(), random(2, seed=6).requires_grad_())
+    affine = (random_tensor(2, seed=5).requires_grad_(), random_tensor(2, seed=6).requires_grad_())
 
     def outputs(*tensors):
         output = normed(tensors[:2], tensors[2:], eps=0.1, example_rows=example_rows)
-        other = normalise(random(1, 2, 3), output.statistics, tensors[2:], 0.1)
+        other = normalise(random_tensor(1, 2, 3), output.statistics, tensors[2:], 0.1)
         return (*output.parts, *output.statistics, other)
 
     assert torch.autograd.gradcheck(outputs, (*parts, *affine))
@@ -177,7 +167,10 @@ def test_batch_norm_can_be_differentiated_twice_through_all_its_outputs(example_
 def test_a_closed_gate_holds_the_statistics_fixed_and_is_differentiated_through_them(place):
     # for an example and for a path point
     parts = parts_of(3, 2, shape=(2, 3))
-    weight, slope = random(2, seed=5).requires_grad_(), random(*parts[place].shape, seed=8)
+    weight, slope = (
+        random_tensor(2, seed=5).requires_grad_(),
+        random_tensor(*parts[place].shape, seed=8),
+    )
 
     def attribution(*tensors):
         gate = StatisticsGate()
@@ -192,126 +185,3 @@ def test_a_closed_gate_holds_the_statistics_fixed_and_is_differentiated_through_
     assert same([attribution(*parts, weight)], [slope * scale[:, None]])
     assert torch.autograd.gradcheck(attribution, (*parts, weight))
     assert torch.autograd.gradgradcheck(attribution, (*parts, weight))
-
-
-def network(kind=LayerChain, **options):
-    torch.manual_seed(0)
-    modules = [
-        torch.nn.Conv1d(4, 3, 5, padding="same"),
-        torch.nn.BatchNorm1d(3, **options),
-        torch.nn.ReLU(inplace=True),
-        torch.nn.Conv1d(3, 3, 3),
-        torch.nn.MaxPool1d(4, ceil_mode=True),
-        torch.nn.ReLU(),
-        torch.nn.Flatten(),
-        torch.nn.Linear(5 * 3, 4),
-        torch.nn.BatchNorm1d(4, **options),
-        torch.nn.Linear(4, 1),
-    ]
-    return kind(*modules).double()
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"momentum": None}, {"track_running_stats": False}, {"affine": False}, {"eps": 0.1}],
-)
-def test_a_chain_has_torchs_outputs_gradients_and_buffers(options):
-    chained, plain = network(**options), network(**options)
-    for step in range(2):
-        parts = [random(size, 4, 20, seed=10 * step + size) for size in (2, 3)]
-        output = torch.cat(list(run(chained.written_out(5), StatisticsGate(), parts).parts))
-        expected = plain(torch.cat(parts))
-        assert same([output], [expected])
-        output.pow(2).sum().backward()
-        expected.pow(2).sum().backward()
-    for mine, theirs in zip(chained.parameters(), plain.parameters(), strict=True):
-        assert same([mine.grad], [theirs.grad])
-    for mine, theirs in zip(chained.buffers(), plain.buffers(), strict=True):
-        assert same([mine.double()], [theirs.double()])
-
-
-def way_of(model, dtype=torch.float64, length=20):
-    return choose_way(model, [[random(size, 4, length).to(dtype)] for size in (2, 3)], 2)
-
-
-def replaced(index, module):
-    model = network()
-    model[index] = module
-    return model.double()
-
-
-class OtherConvolution(torch.nn.Conv1d):
-    """What it does is not known."""
-
-
-def test_only_what_was_built_as_a_chain_is_one():
-    assert way_of(network()) is _as_chain
-    assert way_of(network(torch.nn.Sequential)) is _split
-    assert way_of(torch.nn.Sequential(network())) is _split
-    assert way_of(network().eval()) is _split
-
-
-@pytest.mark.parametrize(
-    ("name", "way"),
-    [
-        ("three-conv", _as_chain),
-        ("basset", _as_chain),
-        ("three-conv:batch_norm=false", _split),
-        ("deepsea", _split),
-        ("deepbind", _split),
-        ("bpnet", _split),
-    ],
-)
-def test_architectures_are_chains_where_that_is_faster(name, way):
-    assert way_of(build_network(name), torch.float32, 80) is way
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        replaced(2, torch.nn.Softplus()),
-        replaced(0, OtherConvolution(4, 3, 5, padding="same")),
-        replaced(0, torch.nn.Conv1d(4, 3, 5, padding=2, padding_mode="circular")),
-        replaced(3, torch.nn.Conv1d(3, 3, 3, groups=3)),
-        replaced(3, torch.nn.Conv1d(3, 3, 1, padding="valid")),
-        replaced(4, torch.nn.MaxPool1d(4, 4, padding=1)),
-        replaced(4, torch.nn.MaxPool1d(3, 4, ceil_mode=True)),
-    ],
-)
-def test_modules_without_written_out_derivatives_are_left_to_autograd(model):
-    assert way_of(model) is _split
-
-
-def test_changed_modules_are_left_to_autograd():
-    hooked, exchanged = network(), network()
-    hooked[3].register_forward_hook(lambda module, inputs, output: output)
-    exchanged[2].forward = lambda value: value
-    for model in (hooked, exchanged):
-        with pytest.raises(TypeError, match="no derivatives are written out for"):
-            model.written_out(5)
-        assert way_of(model) is _split
-
-
-def test_chains_step_aside_under_autocast():
-    model = network().float()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert way_of(model, torch.float32) is not _as_chain
-    assert way_of(model, torch.float32) is _as_chain
-
-
-def test_adam_is_torchs_to_the_last_bit():
-    # of three parameters one is frozen and one has a gradient at every other step only
-    mine, theirs = (
-        [torch.nn.Parameter(random(3, 5, seed=i).float()) for i in range(3)] for _ in range(2)
-    )
-    for parameters in (mine, theirs):
-        parameters[2].requires_grad_(False)
-    ours, torchs = Adam(mine, 1e-2), torch.optim.Adam(theirs, lr=1e-2, fused=True)
-    for step in range(5):
-        for optimiser, parameters in ((ours, mine), (torchs, theirs)):
-            optimiser.zero_grad()
-            used = parameters[: 1 + step % 2]
-            sum((p - step).pow(2).sum() for p in used).backward()
-            optimiser.step()
-        assert all(map(torch.equal, mine, theirs))
-    assert not torch.equal(mine[1], random(3, 5, seed=1).float())

@@ -163,7 +163,7 @@ class EnsembleObjective:
 
 @dataclass(frozen=True)
 class _Reader:
-    """The way in which attributions are taken.
+    """The attribution method of all networks, with what each network draws for it.
 
     Attributes:
         method: attribution method of all networks.

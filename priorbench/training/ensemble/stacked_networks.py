@@ -13,6 +13,8 @@ from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
 from priorbench.autograd.forward import Arguments, Way, choose_way
+from priorbench.autograd.generators import forked_generators
+from priorbench.autograd.run_layers import WithinVmap
 from priorbench.autograd.split_batch import SplitBatch
 from priorbench.autograd.statistics_gate import StatisticsGate
 from priorbench.components.prior import Prior
@@ -36,14 +38,14 @@ class MemberGenerators:
         self.draws = 0
         self._states = []
         for seed in seeds:
-            with self._forked():
+            with forked_generators(self.device):
                 torch.manual_seed(seed)
                 self._states.append(self._present())
 
     @contextmanager
     def of(self, member: int) -> Iterator[None]:
         """Draw from the member's generators within the block."""
-        with self._forked():
+        with forked_generators(self.device):
             self._set(self._states[member])
             yield
             self._states[member] = self._present()
@@ -60,9 +62,6 @@ class MemberGenerators:
     def keep(self, index: Sequence[int]) -> None:
         """Keep these members only."""
         self._states = [self._states[i] for i in index]
-
-    def _forked(self) -> Any:
-        return torch.random.fork_rng([self.device] if self.device.type == "cuda" else [])
 
     def _present(self) -> list[torch.Tensor]:
         cuda = [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else []
@@ -243,18 +242,8 @@ class _MemberDropout(TorchFunctionMode):
         return input * _Mask.apply(input, self.generators, p)  # type: ignore[no-untyped-call]
 
 
-class _Mask(torch.autograd.Function):
-    """The factors of dropout; drawn within ``torch.vmap`` member by member."""
-
-    generate_vmap_rule = False
-
-    @staticmethod
-    def forward(*_: Any) -> Any:
-        raise NotImplementedError("for use within torch.vmap")
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        pass
+class _Mask(WithinVmap):
+    """The factors of dropout, drawn member by member."""
 
     @staticmethod
     def vmap(

@@ -20,7 +20,7 @@ from priorbench.data.codes import VALID
 from priorbench.data.dataset import Dataset
 from priorbench.training.adam import Adam
 from priorbench.training.batches import EpochOrder, batches, epoch_order, load_batch
-from priorbench.training.loop import Epoch, Fit, TrainingHistory, clock, weights_hash
+from priorbench.training.loop import Epoch, Fit, TrainingProgress, clock, weights_hash
 from priorbench.training.schedules import Schedule
 
 from .objective import EnsembleObjective, MemberTraining, flat_rows
@@ -82,7 +82,7 @@ class Ensemble:
             self.members, common.task, trainings, precision=common.schedule.precision
         )
         self.batches = batches(common.dataset, common.schedule)
-        self.histories = [TrainingHistory(common.schedule) for _ in trainings]
+        self.progress = [TrainingProgress(common.schedule) for _ in trainings]
         self.present = list(range(len(trainings)))
         self.epochs = 0
 
@@ -91,15 +91,15 @@ class Ensemble:
         for place, (index, epoch) in enumerate(
             zip(self.present, self._epoch(self.epochs), strict=True)
         ):
-            self.histories[index].add(epoch, partial(self.members.state, place))
+            self.progress[index].add(epoch, partial(self.members.state, place))
         self.epochs += 1
-        left = [place for place, i in enumerate(self.present) if not self.histories[i].is_over]
-        over = [index for index in self.present if self.histories[index].is_over]
+        left = [place for place, i in enumerate(self.present) if not self.progress[i].is_over]
+        over = [index for index in self.present if self.progress[index].is_over]
         if over and left:
             self._keep(left)
         self.present = [index for index in self.present if index not in over]
         for index in over:
-            fit = self.histories[index].fit(self.models[index], self.initial_weights[index])
+            fit = self.progress[index].fit(self.models[index], self.initial_weights[index])
             yield index, fit
 
     def _keep(self, places: Sequence[int]) -> None:

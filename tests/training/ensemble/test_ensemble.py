@@ -406,7 +406,7 @@ class TestTraining:
             "priorbench.training.ensemble.trainer.clock", lambda device: next(times)
         )
         list(ensemble.epoch())
-        seconds = ensemble.histories[0].history[0].seconds_per_step
+        seconds = ensemble.progress[0].history[0].seconds_per_step
         assert seconds == pytest.approx(20 / len(ensemble.batches) / 2)
 
     @pytest.mark.parametrize("prior", ["none", "fourier", "dropout"])

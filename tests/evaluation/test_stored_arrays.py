@@ -1,0 +1,44 @@
+"""Arrays that a trial stores: what they hold, and what is lost when they are packed."""
+
+import numpy as np
+import pytest
+import torch
+from fixtures.networks import CPU, build_network
+
+from priorbench.attribution.explainers import Explanation
+from priorbench.components import registry
+from priorbench.evaluation.stored_arrays import (
+    explain,
+    pack_explanation,
+    pack_predictions,
+    read_arrays,
+    unpack,
+)
+from priorbench.training.batches import load_batch
+
+TASK = registry.build("task", "binary")
+
+
+def test_stored_attributions_are_those_of_the_attributed_rows(simulated):
+    model = build_network().eval()
+    attribution = explain(model, TASK, simulated, CPU, "input-x-gradient").attribution
+    row = 7
+    batch = load_batch(simulated, simulated.attributed[row : row + 1], CPU)
+    sequence = batch.sequence.requires_grad_()
+    (gradient,) = torch.autograd.grad(model(sequence)[0, 0], sequence)
+    expected = (gradient * sequence).sum(dim=1)[0].detach().numpy()
+    assert attribution.shape == simulated.truth.shape
+    assert attribution[row] == pytest.approx(expected, abs=1e-6)
+    assert np.abs(expected).max() > 1e-4
+
+
+def test_packed_attributions_keep_three_digits_at_any_scale(simulated, tmp_path):
+    track = np.random.default_rng(0).normal(size=simulated.truth.shape).astype(np.float32) * 1e-6
+    explanation = Explanation(torch.from_numpy(track), torch.zeros(len(track)))
+    packed = pack_explanation("gradient", explanation)
+    packed |= pack_predictions({"logit": np.ones(200, np.float32)})
+    np.savez(tmp_path / "arrays.npz", **packed)
+    arrays = unpack(read_arrays(tmp_path / "arrays.npz"), "gradient", simulated, {})
+    assert arrays.sums[0] == pytest.approx(track.sum(axis=1, dtype=np.float64))
+    assert arrays.attribution == pytest.approx(track, rel=1e-3, abs=1e-9)
+    assert arrays.label.shape == arrays.prediction["logit"].shape
