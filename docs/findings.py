@@ -21,7 +21,7 @@ from priorbench.comparison.option_trends import task_options
 sys.path.insert(0, str(Path(__file__).parent))
 
 from findings_figure import draw, gain, setting_key
-from priorbench.reports._shared.numbers import (
+from priorbench.number_text import (
     MISSING,
     counted,
     decimals_for,

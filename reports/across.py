@@ -18,7 +18,7 @@ from priorbench.statistics.verdicts import ALPHA
 from ._shared.figures.colours import BLUE, INK, SOFT
 from ._shared.figures.style import style
 from ._shared.figures.svg import to_svg
-from ._shared.numbers import fixed, interval, p_value
+from priorbench.number_text import fixed, interval, p_value
 from ._shared.page import render
 from ._shared.tests_table import tested_rows
 

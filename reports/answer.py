@@ -18,7 +18,7 @@ from priorbench.statistics.verdicts import ALPHA, BETTER
 from priorbench.study.trial import SETTING_COLUMNS
 
 from ._shared.advice import advice, advice_for_all, failure_counts, total_failure_counts
-from ._shared.numbers import MISSING, decimals_for, fixed, interval, p_value
+from priorbench.number_text import MISSING, decimals_for, fixed, interval, p_value
 from ._shared.page import render
 from ._shared.settings import ComparedSetting, reach, settings_of
 from ._shared.tests_table import detectable_text

@@ -18,7 +18,7 @@ from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.results.finished_run import Run
 from priorbench.statistics.verdicts import ALPHA, WORSE
 
-from ._shared.numbers import MISSING, counted, decimals_for, fixed, listed, p_value
+from priorbench.number_text import MISSING, counted, decimals_for, fixed, listed, p_value
 from ._shared.page import render
 from ._shared.settings import ArmScores, ComparedSetting, reach, settings_of
 from ._shared.tests_table import INTERVAL_METHODS, difference_cells

@@ -12,7 +12,7 @@ from priorbench import Section
 from priorbench.components.metric import Metric
 from priorbench.results.finished_run import Run
 
-from ._shared.numbers import decimals_for, fixed
+from priorbench.number_text import decimals_for, fixed
 from ._shared.page import render
 from ._shared.settings import ComparedSetting, settings_of
 from ._shared.tests_table import difference_cells

@@ -14,7 +14,7 @@ from priorbench.results.finished_run import Run
 from priorbench.statistics.verdicts import BETTER, INCONCLUSIVE, WORSE
 
 from ._shared.advice import advice, failure_counts
-from ._shared.numbers import MISSING, decimals_for, fixed
+from priorbench.number_text import MISSING, decimals_for, fixed
 from ._shared.page import render
 from ._shared.settings import ComparedSetting, agrees_in_every_seed, reach, settings_of
 from ._shared.tests_table import difference_cells

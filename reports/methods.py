@@ -15,7 +15,7 @@ from priorbench.study.trial import EVALUATE
 
 from ._shared import methods_text
 from ._shared.citations import Bibliography
-from ._shared.numbers import listed
+from priorbench.number_text import listed
 from ._shared.page import render
 from ._shared.prior_descriptions import described_priors
 from ._shared.settings import ComparedSetting, reach, settings_of

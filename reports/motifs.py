@@ -19,7 +19,7 @@ from priorbench.run_directory import DONE
 from ._shared.figures.colours import BASE_COLOURS, INK, SOFT
 from ._shared.figures.style import spec_lines, style
 from ._shared.figures.svg import to_svg
-from ._shared.numbers import MISSING, exact_p
+from priorbench.number_text import MISSING, exact_p
 from ._shared.page import not_drawn, render
 from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 

@@ -17,7 +17,7 @@ from priorbench.results.finished_run import Run
 from ._shared.figures.colours import INK, SEED_COLOURS, SOFT, VERMILION
 from ._shared.figures.style import pale_grid, spec_lines, style
 from ._shared.figures.svg import to_svg
-from ._shared.numbers import decimals_for, fixed
+from priorbench.number_text import decimals_for, fixed
 from ._shared.page import render
 from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 

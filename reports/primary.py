@@ -13,7 +13,7 @@ from priorbench.results.finished_run import Run
 from priorbench.statistics.verdicts import DEFINITIONS
 from priorbench.study.declared import PRIMARY
 
-from ._shared.numbers import fixed, interval
+from priorbench.number_text import fixed, interval
 from ._shared.page import render
 from ._shared.settings import SIGNS, ComparedSetting, settings_of
 from ._shared.tests_table import detectable_text, tested_rows

@@ -22,7 +22,7 @@ from priorbench.study.tuning_rule import LOCALISATION, LOSS, STABILITY
 from ._shared.figures.colours import BLUE, INK, SOFT, VERMILION
 from ._shared.figures.style import pale_grid, style
 from ._shared.figures.svg import to_svg
-from ._shared.numbers import MISSING, counted, decimals_for, fixed, percent
+from priorbench.number_text import MISSING, counted, decimals_for, fixed, percent
 from ._shared.page import render
 
 if TYPE_CHECKING:

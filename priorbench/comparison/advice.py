@@ -1,6 +1,6 @@
-"""The advice which prior to train with: a rule on the standings of priors, never on means.
+"""The advice which prior to train with: a rule on the standings of priors.
 
-`standing.py` makes the standings before; `reports/answer.py` puts the advice into sentences.
+`standing.py` makes the standings before; `answer.py` puts the advice into sentences.
 Prices are measured and not tested; they only decide between priors that verdicts cannot tell apart.
 """
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from priorbench.statistics.verdicts import ALPHA
+
 from .standing import (
     ADVISED,
     OPEN,
@@ -19,22 +21,26 @@ from .standing import (
     TRADE_OFF,
     FailureCount,
     PriorStanding,
-    primary_rows,
     standings_of,
 )
 
 RULE = (
-    "Of a prior only the verdicts of its primary metrics count, one an axis; means, exploratory "
-    "metrics and what priors optimise (smoothness) do not.",
-    "A prior is a candidate if it is better than the baseline on at least one axis and worse on "
-    "none; a loss that is shown to be below the declared margin is no loss here.",
-    "A candidate whose prediction is better, equivalent or non-inferior goes before one whose "
-    "prediction is undecided, which is advised provisionally.",
-    "Of several candidates the one that is better on more axes goes first, then the one whose "
-    "training step is cheaper, as measured, then the one that the study names first; priors are "
-    "not tested against each other.",
-    "Without a candidate the advice is the baseline; a prior that is better on one axis and worse "
-    "on another is named as a trade-off and left to the reader.",
+    "Of a prior only its primary metrics count, one an axis; exploratory metrics and what priors "
+    "optimise (smoothness) do not.",
+    "A prior is advised if it is better than the baseline on at least one axis, and a loss as "
+    "large as the margin is excluded on every axis: that no significant loss was found is no "
+    "evidence of safety. Each axis is tested at the full level, as all of them must pass "
+    "(intersection-union test), and the priors are corrected for their number by Holm’s method.",
+    "It is advised provisionally if it is better on an axis, and estimate and uncorrected interval "
+    "of every axis exclude a loss beyond the margin.",
+    "A prior that is better on one axis and on another worse, or estimated to lose more than the "
+    "margin, is a trade-off, and left to the reader. Over several settings a loss that is shown in "
+    "one of them makes it a trade-off for the whole.",
+    "Of several candidates the advised go first, then the one that is better on more axes, then "
+    "the one whose training step is cheaper, as measured, then the one that the study names first; "
+    "priors are not tested against each other.",
+    "Without a candidate the advice is the baseline. Priors that are added to a run never turn a "
+    "trade-off into advice.",
 )
 """the rule in words, as reports state it"""
 
@@ -50,9 +56,9 @@ class Advice:
             gain was shown at all.
         rivals: candidates that verdicts do not tell from the advised prior.
         standings: standings of all priors but the baseline, in the order of the study.
-        n: the fewest paired seeds behind a primary test; 0 where nothing was compared.
         tests: number of tests of a difference in the primary family.
         correction: how their p is corrected; a name of ``statistics.CORRECTIONS``.
+        level: level of the claims.
     """
 
     baseline: str
@@ -60,54 +66,43 @@ class Advice:
     basis: str
     rivals: tuple[str, ...]
     standings: tuple[PriorStanding, ...]
-    n: int
     tests: int
     correction: str
+    level: float = ALPHA
 
     @property
     def advised(self) -> PriorStanding | None:
         """The standing of the advised prior; None for the baseline."""
         return next((s for s in self.standings if s.prior == self.prior), None)
 
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """The fewest and the most pairs behind a prior; zeros where nothing was compared."""
+        counts = [standing.n for standing in self.standings if standing.results]
+        return (min(counts, default=0), max(counts, default=0))
+
 
 def advise(
-    comparisons: pd.DataFrame, *, baseline: str, failures: Mapping[str, FailureCount] | None = None
-) -> Advice:
-    """Return the advice for one setting.
-
-    Args:
-        comparisons: rows of comparisons.csv of the setting.
-        baseline: spec of the prior that they compare with.
-        failures: number of failed trials by prior; none where left out.
-    """
-    return advise_across(comparisons, comparisons, baseline=baseline, failures=failures)
-
-
-def advise_across(
-    across: pd.DataFrame,
+    table: pd.DataFrame,
     comparisons: pd.DataFrame,
     *,
     baseline: str,
     failures: Mapping[str, FailureCount] | None = None,
 ) -> Advice:
-    """Return the advice for all settings together, by the same rule on their common verdicts.
-
-    An axis may have several metrics here, of tasks that differ; a prior is better or worse on it if
-    it is on one of them. Metrics that no two settings share have no verdict over them.
+    """Return the advice for one setting, or by the same rule for all settings together.
 
     Args:
-        across: rows of across.csv.
-        comparisons: rows of comparisons.csv of the same run, for prices.
+        table: rows of comparisons.csv of the setting, or of across.csv.
+        comparisons: rows of comparisons.csv: of the setting, or of all settings of the run.
         baseline: spec of the prior that they compare with.
         failures: number of failed trials by prior; none where left out.
     """
-    standings = standings_of(across, comparisons, failures or {})
+    standings = standings_of(table, comparisons, failures or {})
     candidates = sorted(
         (standing for standing in standings if standing.kind in (ADVISED, PROVISIONAL)),
         key=lambda s: (*_merit(s), s.price if math.isfinite(s.price) else math.inf),
     )  # equals stay in the study's order
     results = [result for standing in standings for result in standing.results]
-    corrections = primary_rows(across)["correction"]
     basis = candidates[0].kind if candidates else OPEN
     if not candidates and any(standing.kind == TRADE_OFF for standing in standings):
         basis = TRADE_OFF
@@ -117,9 +112,9 @@ def advise_across(
         basis=basis,
         rivals=tuple(s.prior for s in candidates[1:] if _merit(s) == _merit(candidates[0])),
         standings=standings,
-        n=min((result.n for result in results), default=0),
         tests=max((result.tests for result in results), default=0),
-        correction=str(corrections.iloc[0]) if len(corrections) else "",
+        correction=results[0].correction if results else "",
+        level=min((result.level for result in results), default=ALPHA),
     )
 
 

@@ -137,6 +137,8 @@ def _adjusted(
     if correction != JOINT:
         return adjust(p, correction)
     tested = np.where(np.isfinite(p)[:, None], gains, np.nan)
+    # seeds that none of these tests has say nothing of them
+    tested = tested[:, np.isfinite(tested).any(axis=0)]
     # random flips may give a little less than the exact p of the single test
     return np.fmax(step_down_p(tested), p)
 

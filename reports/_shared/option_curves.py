@@ -13,7 +13,7 @@ from priorbench.components.metric import Metric
 
 from .figures.colours import Look
 from .figures.style import pale_grid
-from .numbers import fixed
+from priorbench.number_text import fixed
 from .settings import ComparedSetting
 
 if TYPE_CHECKING:

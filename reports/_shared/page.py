@@ -19,7 +19,7 @@ from priorbench.components.metric import Metric
 from priorbench.components.section import Section
 from priorbench.results.finished_run import Run
 
-from .numbers import MISSING, counted, exact_p, listed, with_relation
+from priorbench.number_text import MISSING, counted, exact_p, listed, with_relation
 from .settings import MANY_SETTINGS, ComparedSetting
 
 _SHARED = Path(__file__).parent

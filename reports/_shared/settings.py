@@ -27,7 +27,7 @@ from priorbench.study.declared import PRIMARY
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import SETTING_COLUMNS
 
-from .numbers import listed
+from priorbench.number_text import listed
 
 _AXES = get_args(Axis)
 MANY_SETTINGS = 12

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from fixtures.run_directories import CLAIMS, EVIL, make_run, unrelated
 from priorbench.reports import write_report
-from priorbench.reports._shared.numbers import decimals_for, exact_p, fixed, listed, p_value
+from priorbench.number_text import decimals_for, exact_p, fixed, listed, p_value
 from priorbench.reports._shared.settings import reach, settings_of
 from priorbench.reports.pareto import axes_of, points
 

@@ -16,7 +16,7 @@ from fixtures.datasets import simulate
 from fixtures.runs import records, results_without_times, run_smoke
 from hypothesis import given
 from hypothesis import strategies as st
-from priorbench.reports._shared.numbers import MISSING
+from priorbench.number_text import MISSING
 from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.tuning import _texts
 

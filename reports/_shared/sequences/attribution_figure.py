@@ -18,7 +18,7 @@ from priorbench.data.formats.encoding import N_CODE
 from ..figures.colours import BASE_COLOURS, BLUE, INK, LINE, SOFT, VERMILION
 from ..figures.style import spec_lines, style
 from ..figures.svg import to_svg
-from ..numbers import fixed
+from priorbench.number_text import fixed
 from .examples import PriorTracks, SequenceExample, normalised
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from priorbench.data.dataset import Dataset
 from priorbench.metrics.localisation import MOTIFS, average_precision
 from priorbench.results.finished_run import Run
 
-from ..numbers import counted, fixed, listed
+from priorbench.number_text import counted, fixed, listed
 
 LOCALISATION, AGREEMENT, PREDICTION = "motif-auprc", "seed-cosine", "predicted logit"
 """scores that sequences are ranked by: the first where motifs are known, the second where there are
