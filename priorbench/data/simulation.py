@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.formats.encoding import reverse_complement
+from priorbench.encoding import reverse_complement
 
 from .codes import BACKGROUND, DECOY, MOTIF, NEUTRAL, TEST, TRAIN, VALID
 from .dataset_writer import MOST_ATTRIBUTED, DatasetWriter

@@ -21,7 +21,7 @@ from priorbench.components.architecture import Scale
 from priorbench.components.task import Task
 from priorbench.data.codes import BACKGROUND
 from priorbench.data.dataset import Dataset
-from priorbench.data.formats.encoding import one_hot
+from priorbench.encoding import one_hot
 from priorbench.training.batches import load_batch
 from priorbench.training.loop import seeded_torch
 

@@ -20,7 +20,7 @@ from scipy.special import logsumexp
 from priorbench.components.task import Task
 from priorbench.data.codes import TRAIN, VALID
 from priorbench.data.dataset import Dataset
-from priorbench.data.formats.encoding import N_CODE
+from priorbench.encoding import N_CODE
 
 MOTIF_SCAN, KMERS = "motif-scan", "gapped-kmers"
 """names of the reference rows"""

@@ -20,7 +20,7 @@ from priorbench.run_directory import RunDirectory
 from .study import Study
 from .trial import hash_of
 
-DECIDES_DATA = ("data", "seeds.py")
+DECIDES_DATA = ("data", "encoding.py", "seeds.py")
 """the code that simulates, reads and writes datasets; a change there encodes each of them anew"""
 SIMULATED = "simulated"
 """name of every dataset that is not read from a data file"""

@@ -25,7 +25,7 @@ DECIDES_TRIALS = (
     "components/task.py",
     "data/codes.py",
     "data/dataset.py",
-    "data/formats/encoding.py",
+    "encoding.py",
     "evaluation/stored_arrays.py",
     "execution/job.py",
     "execution/process_state.py",

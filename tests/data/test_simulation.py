@@ -6,7 +6,6 @@ from fixtures.datasets import simulate
 from scipy.stats import chisquare
 
 from priorbench.data.codes import BACKGROUND, DECOY, MOTIF
-from priorbench.data.formats.encoding import reverse_complement
 from priorbench.data.simulation import (
     HUMAN_DINUCLEOTIDES,
     draw_instances,
@@ -18,6 +17,7 @@ from priorbench.data.simulation import (
     plant,
     write_instance,
 )
+from priorbench.encoding import reverse_complement
 
 
 def test_background_has_the_dinucleotides_of_the_table():

@@ -16,7 +16,6 @@ from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape
 from priorbench.data.codes import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL, TEST, VALID
 from priorbench.data.dataset import load_dataset
-from priorbench.data.formats.encoding import decode, encode, reverse_complement
 from priorbench.data.simulation import (
     mark_lookalikes,
     markov_background,
@@ -25,6 +24,7 @@ from priorbench.data.simulation import (
     scan,
 )
 from priorbench.edges.motif_places import NOWHERE, WHERE
+from priorbench.encoding import decode, encode, reverse_complement
 from priorbench.evaluation.reference_scores import reference_scores
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.seeds import RandomStreams

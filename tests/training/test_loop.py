@@ -21,7 +21,7 @@ from priorbench.components import registry
 from priorbench.data.codes import TRAIN, VALID
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.encoding import one_hot
+from priorbench.encoding import one_hot
 from priorbench.evaluation.measure import collapse_of_attribution, collapse_of_predictions
 from priorbench.evaluation.stored_arrays import (
     explain,

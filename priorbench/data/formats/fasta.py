@@ -12,9 +12,8 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.encoding import ILLEGAL, encode
 from priorbench.errors import UserError
-
-from .encoding import ILLEGAL, encode
 
 _BLOCK_BYTES = 4 << 20
 _CHUNK_BYTES = 64 << 20

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.encoding import ILLEGAL, N_CODE, encode
 from priorbench.errors import UserError
 
-from .encoding import ILLEGAL, N_CODE, encode
 from .fasta import GZIP_MAGIC, open_bytes
 
 _COPY_BYTES = 1 << 22

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, VALID
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.encoding import N_CODE
+from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
 
 from .notes import dropped_so_far

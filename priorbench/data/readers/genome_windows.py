@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.formats.bed import Intervals
-from priorbench.data.formats.encoding import N_CODE, reverse_complement
 from priorbench.data.formats.genome import Genome
+from priorbench.encoding import N_CODE, reverse_complement
 from priorbench.errors import UserError
 
 from .genome_splits import Segment

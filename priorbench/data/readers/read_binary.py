@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from priorbench.data.codes import TEST
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.formats.bed import Intervals, read_bed, within
-from priorbench.data.formats.encoding import N_CODE
 from priorbench.data.formats.fasta import read_fasta
 from priorbench.data.formats.genome import Genome
+from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
 
 from .class_writer import CLASSES, ClassWriter

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, TRAIN, VALID
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
-from priorbench.data.formats.encoding import N_CODE
 from priorbench.data.formats.fasta import open_bytes, read_named
+from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
 
 from .data_file import DataFile

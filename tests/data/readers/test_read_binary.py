@@ -12,9 +12,9 @@ from priorbench.data.codes import MOTIF, TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats import fasta
-from priorbench.data.formats.encoding import decode, encode, reverse_complement
 from priorbench.data.readers.data_file import load_data_file
 from priorbench.data.readers.read_binary import read_binary
+from priorbench.encoding import decode, encode, reverse_complement
 from priorbench.errors import UserError
 
 LENGTH = 30

@@ -11,9 +11,9 @@ from priorbench.components import registry
 from priorbench.data.codes import SPLITS, TEST
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.encoding import decode, encode, reverse_complement
 from priorbench.data.readers.data_file import load_data_file
 from priorbench.data.readers.read_multitask import read_labels
+from priorbench.encoding import decode, encode, reverse_complement
 
 TOML = 'task = "multitask"\npositives = "windows.fa"\nlabels = "labels.tsv"\n'
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.codes import TEST, TRAIN, VALID
-from priorbench.data.formats.encoding import reverse_complement
+from priorbench.encoding import reverse_complement
 
 TEST_SHARE, VALID_SHARE = 0.2, 0.1
 """shares of the data that are held out where the user does not say which"""
