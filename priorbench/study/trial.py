@@ -26,6 +26,7 @@ DECIDES_TRIALS = (
     "data/codes.py",
     "data/dataset.py",
     "encoding.py",
+    "evaluation/profile_scores.py",
     "evaluation/stored_arrays.py",
     "execution/job.py",
     "execution/process_state.py",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from priorbench.data.codes import TEST, TRAIN, VALID
-from priorbench.data.readers.sequence_hashes import in_later_split, sequence_digests
+from priorbench.data.sequence_hashes import in_later_split, sequence_digests
 from priorbench.encoding import reverse_complement
 
 

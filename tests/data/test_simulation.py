@@ -67,6 +67,20 @@ def test_no_room_is_an_error():
         plant(planted, motif, rows, generator, code=DECOY)
 
 
+@pytest.mark.parametrize("by_row", ["starts", "scrambled"])
+def test_what_is_said_by_row_is_refused_for_a_row_that_occurs_twice(by_row):
+    motif = motif_from_consensus("m", "ACGT", 0.9)
+    planted = nothing_planted(np.zeros((2, 20), dtype=np.uint8))
+    values = {"starts": np.array([3, 5]), "scrambled": np.array([True, False])}
+    more = {by_row: values[by_row]}
+    rows, generator = np.array([1, 1]), np.random.default_rng(0)
+    with pytest.raises(ValueError, match="rows must be distinct"):
+        plant(planted, motif, rows, generator, code=MOTIF, **more)
+    assert not planted.occupied.any()
+    plant(planted, motif, np.array([1]), generator, code=MOTIF, **more)
+    assert planted.occupied.sum(axis=1).tolist() == [0, 4]
+
+
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
     first, again, other = (
         simulate(tmp_path / n, seed=s).digest for n, s in (("a", 0), ("b", 0), ("c", 1))

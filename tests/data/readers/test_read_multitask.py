@@ -70,6 +70,18 @@ def test_only_positives_of_the_wanted_output_are_attributed(tmp_path: Path) -> N
         read(toml, "multitask:output=3")
 
 
+def test_known_sites_are_noted_first(tmp_path: Path) -> None:
+    rows = "\n".join(["0.97 0.01 0.01 0.01"] * 10)
+    (tmp_path / "m.meme").write_text(
+        "MEME version 4\n\nALPHABET= ACGT\n\nMOTIF m\nletter-probability matrix: w= 10\n" + rows
+    )
+    toml = write(tmp_path, texts(40), labelled(40, split=True), "id\tsplit\tFOS\tJUN")
+    toml.write_text(TOML + 'motifs = "m.meme"\n')
+    _, notes = read(toml)
+    assert notes[0].startswith("Known sites of m.meme are in")
+    assert notes[1] == "2 outputs: FOS, JUN."
+
+
 def test_without_a_column_split_repeats_and_reverse_complements_share_one(tmp_path: Path) -> None:
     once = texts(100)
     turned = [decode(reverse_complement(encode(text.encode()))) for text in once]
