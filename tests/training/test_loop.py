@@ -105,7 +105,7 @@ def test_a_penalty_sees_attributions_in_float32(simulated):
     assert set(dtypes) == {(torch.float32, torch.float32)}
 
 
-def test_another_seed_is_other_luck(simulated):
+def test_another_seed_gives_other_draws(simulated):
     first, second = train(simulated, "none"), train(simulated, "none", seed=1)
     assert first.initial_weights != second.initial_weights
     assert first.history[0].order != second.history[0].order
