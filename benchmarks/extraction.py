@@ -9,10 +9,10 @@ import pyBigWig
 from measuring import READS, Row, in_new_process
 
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.encoding import decode
 from priorbench.data.readers.data_file import load_data_file
 from priorbench.data.readers.read_profiles import read_profiles
 from priorbench.data.simulation import markov_background
+from priorbench.encoding import decode
 
 GENOME, LENGTH = 5_000_000, 1346
 

@@ -21,7 +21,7 @@ from priorbench.components import registry
 from priorbench.data.codes import TRAIN, VALID
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.encoding import one_hot
+from priorbench.encoding import one_hot
 from priorbench.seeds import RandomStreams
 from priorbench.training.batches import epoch_order
 from priorbench.training.loop import Trainer

@@ -17,7 +17,7 @@ from priorbench import Attribution, Batch, Prior, Task, load_attribution, load_p
 from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape, Scale
 from priorbench.components.specs import split_spec
-from priorbench.data.formats.encoding import one_hot
+from priorbench.encoding import one_hot
 from priorbench.seeds import RandomStreams
 from priorbench.training.adam import Adam
 from priorbench.training.objective import Objective, Regularisation

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and names that are safe as parts of their paths."""
 
 from __future__ import annotations
 

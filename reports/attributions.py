@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.data.dataset import Dataset
-from priorbench.data.formats.encoding import decode
+from priorbench.encoding import decode
 from priorbench.results.finished_run import Run
 
 from ._shared.page import not_drawn, render

@@ -19,7 +19,7 @@ from priorbench.data.dataset import Dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import DataFile
 from priorbench.data.readers.read_binary import read_binary
-from priorbench.data.simulation import SimulatedExamples, write_examples
+from priorbench.data.simulated_examples import SimulatedExamples, write_examples
 
 _CHUNK = 2000
 

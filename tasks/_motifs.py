@@ -10,7 +10,17 @@ from priorbench.data.codes import DECOY
 from priorbench.data.simulation import Planted, motif_from_consensus, plant
 
 TARGET_CONSENSUS = "GCATGAGTCACC"
+"""an AP-1 site"""
 DECOY_CONSENSUS = "CCATATAAGG"
+"""a CArG box, which SRF binds"""
+E_BOX = "ACCACGTGGT"
+"""what MYC and USF bind"""
+OCTAMER, SOX_SITE = "TTTGCATAAC", "CATTGTTCTG"
+"""what OCT4 and SOX2 bind, side by side"""
+NUCLEAR_RECEPTOR_SITE = "TGACCTTTGA"
+"""a direct repeat of half-sites, which HNF4 binds"""
+GC_BOX = "GGGGCGGGGC"
+"""what SP1 binds"""
 
 
 def check_fidelity(fidelity: float) -> None:

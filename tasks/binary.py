@@ -9,10 +9,10 @@ import numpy as np
 
 from priorbench import UserError
 from priorbench.data.codes import DECOY, MOTIF
+from priorbench.data.simulated_examples import SimulatedExamples
 from priorbench.data.simulation import (
     HUMAN_DINUCLEOTIDES,
     Motif,
-    SimulatedExamples,
     draw_places,
     markov_background,
     motif_from_consensus,
@@ -22,10 +22,17 @@ from priorbench.data.simulation import (
 )
 
 from ._logit import LogitTask, alternate
-from ._motifs import DECOY_CONSENSUS, TARGET_CONSENSUS, check_fidelity
+from ._motifs import (
+    DECOY_CONSENSUS,
+    E_BOX,
+    GC_BOX,
+    NUCLEAR_RECEPTOR_SITE,
+    TARGET_CONSENSUS,
+    check_fidelity,
+)
 
-_DECOYS = (DECOY_CONSENSUS, "ACCACGTGGT")
-_CO_FACTORS = ("TGACCTTTGA", "ATTTGCATAA", "GGGGCGGGGC")
+_DECOYS = (DECOY_CONSENSUS, E_BOX)
+_CO_FACTORS = (NUCLEAR_RECEPTOR_SITE, "ATTTGCATAA", GC_BOX)
 
 
 @dataclass(frozen=True)

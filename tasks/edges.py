@@ -9,16 +9,15 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from priorbench import UserError
-from priorbench.data.codes import MOTIF
+from priorbench.data.codes import MOTIF, NOWHERE, WHERE
+from priorbench.data.simulated_examples import SimulatedExamples
 from priorbench.data.simulation import (
-    SimulatedExamples,
     make_instances,
     markov_background,
     motif_from_consensus,
     nothing_planted,
     write_instance,
 )
-from priorbench.edges.motif_places import NOWHERE, WHERE
 
 from ._logit import LogitTask, alternate
 from ._motifs import DECOY_CONSENSUS, TARGET_CONSENSUS, check_fidelity, plant_decoy

@@ -17,8 +17,8 @@ from priorbench.data.codes import DECOY, MOTIF
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import DataFile
 from priorbench.data.readers.read_multitask import read_multitask
+from priorbench.data.simulated_examples import SimulatedExamples
 from priorbench.data.simulation import (
-    SimulatedExamples,
     draw_places,
     markov_background,
     motif_from_consensus,
@@ -27,17 +27,27 @@ from priorbench.data.simulation import (
 )
 
 from ._logit import SimulatedTask
-from ._motifs import check_fidelity
+from ._motifs import (
+    DECOY_CONSENSUS,
+    E_BOX,
+    GC_BOX,
+    NUCLEAR_RECEPTOR_SITE,
+    OCTAMER,
+    SOX_SITE,
+    TARGET_CONSENSUS,
+    check_fidelity,
+)
 
+_GATA_SITE = "CTTATCTCT"
 _MOTIFS = (
-    "GCATGAGTCACC",
-    "CCATATAAGG",
-    "ACCACGTGGT",
-    "TTTGCATAAC",
-    "CATTGTTCTG",
-    "TGACCTTTGA",
-    "GGGGCGGGGC",
-    "CTTATCTCT",
+    TARGET_CONSENSUS,
+    DECOY_CONSENSUS,
+    E_BOX,
+    OCTAMER,
+    SOX_SITE,
+    NUCLEAR_RECEPTOR_SITE,
+    GC_BOX,
+    _GATA_SITE,
 )
 _MOST_OUTPUTS = 28
 """pairs of eight motifs"""
@@ -134,7 +144,8 @@ class Multitask(SimulatedTask):
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """Write the user's sequences with their labels."""
-        read_multitask(writer, data, generator, both_strands=True, positive=self.positive)
+        both = type(self).reverse_complement
+        read_multitask(writer, data, generator, both_strands=both, positive=self.positive)
 
     def prediction_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the (B,) binary cross-entropy in nats, mean over outputs."""

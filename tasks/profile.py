@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,21 +15,21 @@ from priorbench.components.architecture import NetworkShape, Scale
 from priorbench.data.codes import MOTIF, TRAIN
 from priorbench.data.dataset import Dataset
 from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.mean_profile import MeanProfile
 from priorbench.data.readers.data_file import DataFile
-from priorbench.data.readers.read_profiles import MeanProfile, read_profiles
+from priorbench.data.readers.read_profiles import read_profiles
+from priorbench.data.simulated_examples import SimulatedExamples, write_examples
 from priorbench.data.simulation import (
-    SimulatedExamples,
     draw_places,
     make_instances,
     markov_background,
     motif_from_consensus,
     nothing_planted,
-    write_examples,
     write_instance,
 )
 from priorbench.evaluation.profile_scores import log_likelihood, profile_scores, reference_profiles
 
-from ._motifs import DECOY_CONSENSUS, TARGET_CONSENSUS, plant_decoy
+from ._motifs import DECOY_CONSENSUS, OCTAMER, TARGET_CONSENSUS, plant_decoy
 
 _SIZES: dict[Scale, tuple[int, int, int, int, int]] = {
     "smoke": (120, 80, 600, 100, 150),
@@ -38,7 +38,7 @@ _SIZES: dict[Scale, tuple[int, int, int, int, int]] = {
     "paper": (1346, 1000, 50000, 10000, 10000),
 }
 """window and profile in bp, then sequences for training, validation and test"""
-_MOTIFS = ((TARGET_CONSENSUS, 60.0, 0.8), ("TTTGCATAAC", 30.0, 0.6))
+_MOTIFS = ((TARGET_CONSENSUS, 60.0, 0.8), (OCTAMER, 30.0, 0.6))
 """consensus, mean reads of a strand's footprint, and share of the sequences that hold the motif"""
 _FIDELITY = 0.85
 _SHIFT = 8
@@ -120,8 +120,8 @@ class Profile(Task):
                 mean.add(drawn.arrays["reads"])
             return drawn
 
-        write_examples(writer, sizes, draw, lambda labels: np.ones(len(labels), bool), chunk=_CHUNK)
         writer.margin = self.jitter
+        write_examples(writer, sizes, draw, lambda labels: np.ones(len(labels), bool), chunk=_CHUNK)
         self._share(writer, mean)
 
     def _draw(
@@ -157,10 +157,7 @@ class Profile(Task):
             rate = rate * bias
         tracks["reads"] = generator.poisson(rate[:, :, middle]).astype(np.float32)
         reads = tracks["reads"][:, :, self.jitter : self.jitter + profile].sum(axis=2)
-        window = slice(self.jitter, self.jitter + length)
-        codes, oracle = planted.codes[:, window], planted.oracle[:, window]
-        labels = np.log1p(reads).astype(np.float32)
-        return SimulatedExamples(labels, replace(planted, codes=codes, oracle=oracle), tracks)
+        return SimulatedExamples(np.log1p(reads).astype(np.float32), planted, tracks)
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """Write the user's windows with their reads."""

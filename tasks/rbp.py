@@ -11,9 +11,9 @@ import numpy as np
 from priorbench import UserError
 from priorbench.components.architecture import Scale
 from priorbench.data.codes import DECOY, MOTIF
+from priorbench.data.simulated_examples import SimulatedExamples
 from priorbench.data.simulation import (
     TRANSCRIPT_DINUCLEOTIDES,
-    SimulatedExamples,
     draw_places,
     mark_lookalikes,
     markov_background,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from priorbench import UserError
 from priorbench.data.codes import MOTIF
+from priorbench.data.simulated_examples import SimulatedExamples
 from priorbench.data.simulation import (
     Motif,
-    SimulatedExamples,
     mark_lookalikes,
     markov_background,
     motif_from_consensus,
@@ -31,7 +31,7 @@ _CALIBRATION = 2000
 
 @dataclass(frozen=True)
 class ShortMotif(LogitTask):
-    """Positives hold a motif so often that every length of it is as easy to see.
+    """Positives hold a motif in as many copies as make every width equally easy to detect.
 
     Short motifs occur by chance, so few of them tell nothing; chance instances that look like
     typical ones neither reward nor punish. The number of instances in a positive is chosen so that

@@ -11,9 +11,9 @@ import numpy as np
 from priorbench import UserError
 from priorbench.components.task import Axis
 from priorbench.data.codes import MOTIF, SUBOPTIMAL
+from priorbench.data.simulated_examples import SimulatedExamples
 from priorbench.data.simulation import (
     Instances,
-    SimulatedExamples,
     draw_instances,
     draw_places,
     markov_background,

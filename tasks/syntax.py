@@ -11,8 +11,8 @@ import numpy as np
 from priorbench import UserError
 from priorbench.components.architecture import Scale
 from priorbench.data.codes import DECOY, MOTIF
+from priorbench.data.simulated_examples import SimulatedExamples
 from priorbench.data.simulation import (
-    SimulatedExamples,
     free_start,
     make_instances,
     markov_background,
@@ -22,9 +22,9 @@ from priorbench.data.simulation import (
 )
 
 from ._logit import LogitTask, alternate
-from ._motifs import check_fidelity
+from ._motifs import OCTAMER, SOX_SITE, check_fidelity
 
-_MOTIFS = ("TTTGCATAAC", "CATTGTTCTG")
+_MOTIFS = (OCTAMER, SOX_SITE)
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ def load_attribution(spec: str) -> AttributionMethod:
     Raises:
         UserError: if a name or option is unknown; the message suggests the nearest.
     """
-    name, _ = specs.split_spec(spec)
+    name = specs.name_of(spec)
     if name not in METHODS:
         raise unknown("attribution", name, METHODS)
     return specs.build("attribution", METHODS[name], spec)

@@ -432,7 +432,7 @@ def load_explainer(spec: str) -> Explainer:
     Raises:
         UserError: if a name or option is unknown; the message suggests the nearest.
     """
-    name, _ = specs.split_spec(spec)
+    name = specs.name_of(spec)
     if name not in EXPLAINERS:
         raise unknown("attribution", name, EXPLAINERS)
     return specs.build("attribution", EXPLAINERS[name], spec)

@@ -22,7 +22,7 @@ from priorbench.errors import UserError
 from priorbench.study.tuning_rule import weight_grid
 from priorbench.training.loop import seeded_torch, weights_hash
 
-from .check_subject import (
+from .check_tools import (
     LENGTH,
     MIXED,
     TASK,

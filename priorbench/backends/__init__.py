@@ -1,3 +1,3 @@
-"""Where trials run (this machine, Dask, Ray) and how those that are missing are handed out; what a
-worker does with a trial belongs in `execution`.
+"""The backends that trials run on (this machine, Dask, Ray), and how those that are missing are
+handed out; what a worker does with a trial belongs in `execution`.
 """

@@ -24,7 +24,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class RunPlacement:
-    """Where the user wants trials to run.
+    """The place and manner in which the user wants trials to run.
 
     Attributes:
         backend: ``loky`` for this machine, ``dask`` or ``ray`` for a cluster.

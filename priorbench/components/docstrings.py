@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 import typing
 from dataclasses import dataclass
 from typing import Any
 
-from docstring_parser import DocstringStyle, ParseError, parse
+from docstring_parser import DocstringStyle, parse
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,34 @@ def attribute_texts(cls: type) -> dict[str, str]:
 
     Each is on one line. A docstring that is not in Google's style has none.
     """
-    try:
-        entries = parse(cls.__dict__.get("__doc__") or "", DocstringStyle.GOOGLE).params
-    except ParseError:
+    lines = _entry_lines(cls.__dict__.get("__doc__") or "")
+    if not lines:
         return {}
-    attributes = [entry for entry in entries if entry.args[0] == "attribute"]
-    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in attributes}
+    entries = parse("\n".join(["", "Attributes:", *lines]), DocstringStyle.GOOGLE).params
+    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in entries}
+
+
+def _entry_lines(docstring: str) -> list[str]:
+    """Return the lines of the section ``Attributes`` that belong to an entry.
+
+    A line that has no name and colon where an entry begins is left out, with all that is indented
+    below it: the parser would refuse the whole docstring for its sake.
+    """
+    section = f"\n{inspect.cleandoc(docstring)}".partition("\nAttributes:\n")[2]
+    lines = [line for line in section.splitlines() if line.strip()]
+    inside = list(itertools.takewhile(lambda line: line[0].isspace(), lines))
+    kept, belongs = [], False
+    for line in inside:
+        if _indent(line) <= _indent(inside[0]):
+            belongs = line.strip().find(":") > 0
+        if belongs:
+            kept.append(line)
+    return kept
+
+
+def _indent(line: str) -> int:
+    """Return how many blanks a line starts with."""
+    return len(line) - len(line.lstrip())
 
 
 def default_weights(cls: type[Any]) -> str:

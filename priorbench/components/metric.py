@@ -22,7 +22,7 @@ class TrialArrays:
             those of the test split, or of the validation split in trials that choose a weight.
         label: (N,) or (N, outputs) float32 labels of these examples.
         attribution: (M, L) float32 signed attribution of the observed base.
-        truth: (M, L) uint8 position codes (see ``priorbench.data.dataset``), or None if unknown.
+        truth: (M, L) uint8 position codes (see ``priorbench.data.codes``), or None if unknown.
         oracle: (M, L) float32 attribution that an oracle would give, or None if unknown.
         costs: measured costs by name: seconds_per_step, peak_memory_mib, epochs_to_best.
         sums: (2, M) float64, what each attribution adds up to and what it should add up to, or
@@ -119,7 +119,11 @@ class Probe(Protocol):
 
     @property
     def own(self) -> NDArray[np.float64]:
-        """(k, L) attribution of the same sequences with the references of the methods below."""
+        """(k, L) attribution of the sequences whose references are drawn among these k only.
+
+        It is what attributions of changed sequences or models are compared with, as these draw
+        the same references; those of ``attribution`` were drawn among all attributed sequences.
+        """
 
     @property
     def mutagenesis(self) -> NDArray[np.float64]:
@@ -137,4 +141,10 @@ class Probe(Protocol):
     def values(
         self, replaced: NDArray[np.bool_] | None = None, shuffle: int = 0
     ) -> NDArray[np.float64]:
-        """Return the (k,) target, with (k, L) bool positions, if any, from a numbered shuffle."""
+        """Return the (k,) target of the sequences, some of whose positions are replaced.
+
+        Args:
+            replaced: (k, L) bool, positions that are taken from a dinucleotide shuffle of the
+                sequence; none by default.
+            shuffle: number of the shuffle, 0 to 3.
+        """

@@ -47,8 +47,6 @@ def hooks_of(cls: type[Prior]) -> list[str]:
 class PriorQueries:
     """Questions that the engine asks of a prior; authors of priors need not read them."""
 
-    default_weights: ClassVar[Mapping[str, float]]
-
     @property
     def acts(self) -> bool:
         """Whether the prior does anything at all."""
@@ -65,30 +63,6 @@ class PriorQueries:
         """
         return [WeightedPrior(cast("Prior", self), weight)]
 
-    def default_weight(self, task: str) -> float:
-        """Return the documented default weight for a task; 0 for a prior that does nothing.
-
-        Raises:
-            UserError: if the prior acts and has no default for the task.
-        """
-        if not isinstance(self.default_weights, Mapping):
-            raise UserError(
-                f"default_weights is {self.default_weights!r}; write weights by task, such as "
-                '{"*": 0.1}'
-            )
-        weight = self.default_weights.get(task, self.default_weights.get("*"))
-        if weight is None and self.acts:
-            raise UserError(
-                f"no default weight for task {task!r}; give one with --weights PRIOR=WEIGHT, or "
-                "set default_weights in its class"
-            )
-        return weight or 0.0
-
-    def check_weight(self, weight: float) -> None:
-        """Raise UserError if the weight makes no sense for this prior."""
-        if not math.isfinite(weight) or weight < 0:
-            raise UserError(f"weight {weight:g} is not a finite number >= 0")
-
 
 @dataclass(frozen=True)
 class Prior(PriorQueries, ABC):
@@ -97,8 +71,8 @@ class Prior(PriorQueries, ABC):
     A prior is a frozen dataclass whose fields are its options, with units in the docstring. The
     weight (lambda) is not among them: it belongs to the trial, so that every prior can be tuned
     in the same way. Class attributes describe the prior, and ``priorbench check`` tests what they
-    claim. What follows the hooks, ``default_weight`` and ``check_weight`` have defaults that suit
-    most priors. The engine pays only for the hooks that a prior overrides.
+    claim. What follows the hooks has defaults that suit most priors. The engine pays only for the
+    hooks that a prior overrides.
     """
 
     summary: ClassVar[str]
@@ -146,6 +120,30 @@ class Prior(PriorQueries, ABC):
             step: optimiser steps since training began.
         """
         return 1.0
+
+    def default_weight(self, task: str) -> float:
+        """Return the documented default weight for a task; 0 for a prior that does nothing.
+
+        Raises:
+            UserError: if the prior acts and has no default for the task.
+        """
+        if not isinstance(self.default_weights, Mapping):
+            raise UserError(
+                f"default_weights is {self.default_weights!r}; write weights by task, such as "
+                '{"*": 0.1}'
+            )
+        weight = self.default_weights.get(task, self.default_weights.get("*"))
+        if weight is None and self.acts:
+            raise UserError(
+                f"no default weight for task {task!r}; give one with --weights PRIOR=WEIGHT, or "
+                "set default_weights in its class"
+            )
+        return weight or 0.0
+
+    def check_weight(self, weight: float) -> None:
+        """Raise UserError if the weight makes no sense for this prior."""
+        if not math.isfinite(weight) or weight < 0:
+            raise UserError(f"weight {weight:g} is not a finite number >= 0")
 
     def weight_bound(self, task: str) -> float:
         """Return what every weight lies below, such as 1 for a probability; infinity by default."""

@@ -40,8 +40,8 @@ class Penalty(Prior):
         schedule: name of the factor that multiplies the weight.
         schedule_speed: c, in 1 / epoch; 0 for the schedule's own: 0.5 for warm-up, the published
             1 for inflate and 0.3 for deflate.
-        every: K, where the penalty is applied on each K-th step only, K times as strongly (lazy
-            regularisation, Karras et al. 2020, arXiv:1912.04958).
+        every: number K of steps from one application of the penalty to the next; each is K times
+            as strong (lazy regularisation, Karras et al. 2020, arXiv:1912.04958).
     """
 
     schedule: Literal["constant", "warm-up", "inflate", "deflate"] = "constant"

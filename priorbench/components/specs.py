@@ -13,7 +13,7 @@ from priorbench.errors import UserError, unknown
 
 T = TypeVar("T")
 TRAINING_OPTIONS = ("train_share", "train_epochs")
-"""options of every task that decide neither its data nor its random streams"""
+"""options of every task that decide neither its data nor what a seed draws"""
 _BOOLEANS = {"true": True, "false": False}
 
 

@@ -1,3 +1,3 @@
-"""Datasets on disk, and how they are simulated and downloaded; users’ files are read in `formats`
+"""Datasets on disk, and how they are simulated and downloaded; users' files are read in `formats`
 and `readers`.
 """

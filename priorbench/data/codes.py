@@ -1,4 +1,4 @@
-"""Numbers that stand for splits and for kinds of positions in a dataset."""
+"""Numbers that stand for splits, kinds of positions and places of motifs in a dataset."""
 
 from __future__ import annotations
 
@@ -12,3 +12,7 @@ BACKGROUND, MOTIF, DECOY, NEUTRAL, SUBOPTIMAL = 0, 1, 2, 3, 4
 """position codes of ``truth``: outside motifs, part of a motif that matters, part of a decoy, part
 of a motif that says next to nothing and neither rewards nor punishes, and part of a motif that is
 mutated towards lower affinity"""
+WHERE = ("start", "end", "both", "middle", "both-middle", "anywhere")
+"""places of a window's motifs; datasets store the index, so new places come last"""
+NOWHERE = 255
+"""the value that stands for the index in windows without a motif"""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.formats.encoding import reverse_complement
+from priorbench.encoding import reverse_complement
 
-from .codes import BACKGROUND, DECOY, MOTIF, NEUTRAL, TEST, TRAIN, VALID
-from .dataset_writer import MOST_ATTRIBUTED, DatasetWriter
+from .codes import BACKGROUND, DECOY, MOTIF, NEUTRAL
 
 HUMAN_DINUCLEOTIDES = np.array(
     [
@@ -121,7 +119,7 @@ def markov_background(
 
 
 def shift_gc(dinucleotides: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
-    """Return (4, 4) frequencies whose G and C are favoured exp(shift)-fold at each step."""
+    """Return (4, 4) frequencies whose G and C are favoured exp(shift)-fold over A and T."""
     factor = np.exp(shift * np.array([0, 1, 1, 0]))
     return dinucleotides * factor[:, None] * factor[None, :]
 
@@ -185,7 +183,7 @@ def weights_of(motif: Motif, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def mutated_codes(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Return (count, width) uint8 codes: the motif's best bases, one replaced by the worst.
+    """Return (count, width) uint8 codes: the best bases, one replaced by its column's worst.
 
     The column is drawn at random; it is neither the first nor the last, so that the mutation lies
     between good positions.
@@ -283,7 +281,8 @@ def plant(
     Args:
         planted: sequences and tracks, changed in place.
         motif: the motif to plant.
-        rows: (k,) rows to plant in; a row may occur several times.
+        rows: (k,) rows to plant in; distinct where ``starts`` or ``scrambled`` is given, as these
+            say one thing of a row; otherwise a row gets as many instances as it occurs.
         generator: draws instances, strands and places.
         code: position code, ``MOTIF`` or ``DECOY``.
         both_strands: whether an instance is put on a random strand, or else on the sequence's own.
@@ -292,8 +291,11 @@ def plant(
             background; none by default.
 
     Raises:
-        ValueError: a row has no room left.
+        ValueError: a row has no room left, or occurs twice where rows must be distinct.
     """
+    by_row = starts is not None or scrambled is not None
+    if by_row and len(np.unique(rows)) < len(rows):
+        raise ValueError("rows must be distinct where starts or scrambled are given by row")
     instances = make_instances(motif, len(rows), code, generator)
     if both_strands:
         instances = instances.turned(generator.random(len(rows)) < 0.5)
@@ -375,52 +377,3 @@ def mark_lookalikes(planted: Planted, motif: Motif, *, both_strands: bool = True
         alike = np.zeros(planted.codes.shape, dtype=bool)
         alike[row[:, None], place] = True
         planted.codes[alike & (planted.codes == BACKGROUND)] = NEUTRAL
-
-
-@dataclass(frozen=True)
-class SimulatedExamples:
-    """Simulated examples.
-
-    Attributes:
-        labels: (N,) or (N, outputs) float32.
-        planted: sequences, and where motifs were planted in them.
-        arrays: further arrays of N rows by name.
-    """
-
-    labels: NDArray[np.float32]
-    planted: Planted
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-
-
-def write_examples(
-    writer: DatasetWriter,
-    sizes: Sequence[int],
-    draw: Callable[[int, int], SimulatedExamples],
-    positive: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
-    *,
-    chunk: int,
-) -> None:
-    """Write simulated examples chunk by chunk, with their motifs and the first ones to attribute.
-
-    Args:
-        writer: takes the examples.
-        sizes: numbers of training, validation and test examples.
-        draw: function of a number of examples and their split that draws them.
-        positive: function of labels that gives (N,) bool, the examples that may be attributed.
-        chunk: number of examples that are drawn at once.
-    """
-    rows, truth, oracle = [], [], []
-    for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
-        left = 0 if split == TRAIN else MOST_ATTRIBUTED
-        for start in range(0, size, chunk):
-            count, first = min(chunk, size - start), writer.rows
-            drawn = draw(count, split)
-            planted, splits = drawn.planted, np.full(count, split, dtype=np.uint8)
-            writer.add_motifs({m.name: m.matrix.T for m in planted.motifs.values()})
-            writer.append(planted.sequences, drawn.labels, splits, **drawn.arrays)
-            chosen = np.flatnonzero(positive(drawn.labels))[:left]
-            left -= len(chosen)
-            rows.append(first + chosen)
-            truth.append(planted.codes[chosen])
-            oracle.append(planted.oracle[chosen])
-    writer.attribute(np.concatenate(rows), np.concatenate(truth), np.concatenate(oracle))

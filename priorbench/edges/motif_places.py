@@ -1,4 +1,4 @@
-"""Where the motifs of a window are: at its ends, in its middle, anywhere."""
+"""The places of a window's motifs: at its ends, in its middle, anywhere."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.codes import NEUTRAL
+from priorbench.data.codes import NEUTRAL, WHERE
 from priorbench.data.dataset import Dataset
 from priorbench.metrics.localisation import MOTIFS
 
 from .penalty_effects import NEAR
-
-WHERE = ("start", "end", "both", "middle", "both-middle", "anywhere")
-"""places of a window's motifs; datasets store the index, so new places come last"""
-NOWHERE = 255
-"""the value that stands for the index in windows without a motif"""
 
 
 @dataclass(frozen=True)

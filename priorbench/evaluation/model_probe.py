@@ -21,7 +21,7 @@ from priorbench.components.architecture import Scale
 from priorbench.components.task import Task
 from priorbench.data.codes import BACKGROUND
 from priorbench.data.dataset import Dataset
-from priorbench.data.formats.encoding import one_hot
+from priorbench.encoding import one_hot
 from priorbench.training.batches import load_batch
 from priorbench.training.loop import seeded_torch
 
@@ -112,7 +112,7 @@ class ProbedModel:
         return replace(self.subject, sequence=sequence, origin=self.subject.sequence)
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class ModelProbe:
     """A model, sequences and an explainer: what a metric of scope ``model`` is given.
 
@@ -138,9 +138,10 @@ class ModelProbe:
 
     @cached_property
     def own(self) -> Track:
-        """(k, L) attribution of the sequences, with references drawn among them only.
+        """(k, L) attribution of the sequences, whose references are drawn among these k only.
 
-        References of stored attributions were drawn among all attributed sequences.
+        It is what attributions of changed sequences or models are compared with, as these draw
+        the same references; those of ``attribution`` were drawn among all attributed sequences.
         """
         return self._explain(self.probed.subject)
 
@@ -172,7 +173,13 @@ class ModelProbe:
         return np.where(background.any(axis=1, keepdims=True), background, least)
 
     def values(self, replaced: NDArray[np.bool_] | None = None, shuffle: int = 0) -> Track:
-        """Return the (k,) target, with (k, L) bool positions, if any, taken from shuffle 0 to 3."""
+        """Return the (k,) target of the sequences, some of whose positions are replaced.
+
+        Args:
+            replaced: (k, L) bool, positions that are taken from a dinucleotide shuffle of the
+                sequence; none by default.
+            shuffle: number of the shuffle, 0 to 3.
+        """
         subject = self.probed.subject
         sequence = subject.sequence
         if replaced is not None:

@@ -20,7 +20,7 @@ from scipy.special import logsumexp
 from priorbench.components.task import Task
 from priorbench.data.codes import TRAIN, VALID
 from priorbench.data.dataset import Dataset
-from priorbench.data.formats.encoding import N_CODE
+from priorbench.encoding import N_CODE
 
 MOTIF_SCAN, KMERS = "motif-scan", "gapped-kmers"
 """names of the reference rows"""
@@ -74,13 +74,20 @@ def search_motifs(dataset: Dataset, task: Task) -> dict[str, MotifSearch]:
 def motif_scan(
     dataset: Dataset, task: Task, motifs: Sequence[NDArray[np.float64]], *, labelled: bool
 ) -> MotifSearch:
-    """Regress labels on the occupancy of known motifs.
+    """Return logits and attributions of a logistic regression on the occupancy of known motifs.
 
     The feature of a motif is s = log(1 + mean_w exp(sum_i log(p_i(x_i) / 0.25))), over all places
     w, on both strands of DNA: the odds of one instance somewhere against none (zero or one
     occurrence per sequence, Bailey & Elkan 1994). A position's attribution is its log-odds in the
     places that cover it, weighed by the probability that the instance is there, times the motif's
-    weight. Motifs are (4, width) probabilities; ``labelled`` says whether labels are 0 and 1.
+    weight in the regression.
+
+    Args:
+        dataset: sequences and labels.
+        task: the task, whose target the attribution explains.
+        motifs: known motifs, (4, width) probabilities.
+        labelled: whether labels are 0 and 1; otherwise nothing is fitted, there are no logits, and
+            the attribution weighs all motifs alike.
     """
     tables = [_log_odds(motif) for motif in motifs]
     both = type(task).reverse_complement
@@ -152,13 +159,14 @@ def _occupancy_tracks(
 
 
 def gapped_kmers(dataset: Dataset, task: Task) -> MotifSearch:
-    """Regress labels on counts of gapped k-mers that are enriched in either class.
+    """Return logits and attributions of a logistic regression on counts of gapped k-mers.
 
     A gapped k-mer is a pair of words of three bases with a gap of 0 to 6 between them; on DNA a
     pair and its reverse complement are one. The 2,000 pairs with the largest chi-squared between
     classes in the training sequences are kept; the L2 penalty is the one with the best validation
-    loss. An occurrence's weight is shared by its six bases. The features are those of Ghandi et al.
-    (2014), with regression in the place of their kernel.
+    loss. A position's attribution is the sum, over the occurrences that cover it, of their weight,
+    which six bases share. The features are those of Ghandi et al. (2014), with regression in the
+    place of their kernel.
     """
     both = type(task).reverse_complement
     features = partial(_kmer_counts, both_strands=both)

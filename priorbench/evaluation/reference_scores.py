@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.components import registry, source_code
+from priorbench.components import registry, source_code, specs
 from priorbench.components.metric import TrialArrays
-from priorbench.components.specs import split_spec
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.files import write_json
@@ -22,7 +21,11 @@ from . import scoring
 from .network_free import search_motifs
 from .scoring import ORACLE, RANDOM, score_attribution, score_predictions, score_seeds
 
-SCORES_WITHOUT_NETWORK = ("evaluation/network_free.py", "evaluation/reference_scores.py")
+SCORES_WITHOUT_NETWORK = (
+    "evaluation/network_free.py",
+    "evaluation/profile_scores.py",
+    "evaluation/reference_scores.py",
+)
 """the code that computes references"""
 _FLOOR_DRAWS = 5
 """number of random attributions whose scores are averaged"""
@@ -50,7 +53,7 @@ def stored_references(folder: Path, spec: str) -> dict[str, dict[str, float]]:
 
 def _digest(spec: str) -> str:
     """Return a hash of what decides the references, the dataset aside."""
-    component = registry.components("task")[split_spec(spec)[0]]
+    component = registry.components("task")[specs.name_of(spec)]
     code = source_code.code_hash(*SCORES_WITHOUT_NETWORK)
     return hash_of(
         [spec, scoring.metrics_digest(), code, source_code.component_digest(component.path)]

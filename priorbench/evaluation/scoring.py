@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from priorbench.components import source_code
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 RANDOM, ORACLE, PERFECT = "random", "oracle", "perfect"
 """names of the reference rows: floor of a score, and its ceiling for attributions and predictions"""
-SCORES_ARRAYS = ("metrics", "components/metric.py", "evaluation/scoring.py")
+SCORES_ARRAYS = (
+    "components/metric.py",
+    "evaluation/scoring.py",
+    "metrics",
+    "statistics/agreement.py",
+)
 """the code that scores a trial's stored arrays"""
 EXPLAINS_MODELS = (
     "attribution/explainers.py",
@@ -32,10 +37,22 @@ DISCOVERS_MOTIFS = ("evaluation/modisco.py", "evaluation/stored_arrays.py", "met
 """the code that discovers motifs in attributions"""
 
 
-metrics_digest = cache(partial(source_code.code_hash, *SCORES_ARRAYS))
-probes_digest = cache(partial(source_code.code_hash, *EXPLAINS_MODELS))
-discovery_digest = cache(partial(source_code.code_hash, *DISCOVERS_MOTIFS))
-"""functions that return the hash of that code"""
+@cache
+def metrics_digest() -> str:
+    """Return the hash of the code that scores a trial's stored arrays."""
+    return source_code.code_hash(*SCORES_ARRAYS)
+
+
+@cache
+def probes_digest() -> str:
+    """Return the hash of the code that explains trained models and probes them."""
+    return source_code.code_hash(*EXPLAINS_MODELS)
+
+
+@cache
+def discovery_digest() -> str:
+    """Return the hash of the code that discovers motifs in attributions."""
+    return source_code.code_hash(*DISCOVERS_MOTIFS)
 
 
 def _scores(scope: str, *arguments: Any) -> dict[str, float]:

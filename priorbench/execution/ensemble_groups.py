@@ -31,7 +31,7 @@ def shared_names(spec: str) -> tuple[str, ...] | None:
     Another weight then makes another network, which cannot train at once with its own.
     """
     prior: Prior = registry.build("prior", spec)
-    names = tuple(specs.split_spec(text)[0] for text, _ in specs.split_composition(spec))
+    names = tuple(specs.name_of(text) for text, _ in specs.split_composition(spec))
     return None if prior.overrides("adapt") else names
 
 

@@ -61,7 +61,7 @@ class TrialParts:
         """Build the parts of a job's trial; its plug-ins are registered already."""
         trial = job.trial
         prior: Prior = registry.build("prior", trial.prior)
-        parts = prior.parts(trial.weight, specs.split_spec(trial.task)[0])
+        parts = prior.parts(trial.weight, specs.name_of(trial.task))
         task: Task = registry.build("task", trial.task)
         stage = SCORED_ON[trial.stage]
         return cls(

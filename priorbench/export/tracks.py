@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.dataset import Dataset
-from priorbench.data.formats.encoding import BASES
+from priorbench.encoding import BASES
 from priorbench.errors import UserError
 from priorbench.files import slug
 from priorbench.results.finished_run import Run

@@ -77,6 +77,12 @@ def cosine_agreement(attributions: Attributions) -> Track:
     """Mean over sequences of a . b / (|a| |b|), for the attributions a and b of two seeds.
 
     A sequence whose attribution is all zero agrees with nothing: cosine 0.
+
+    Args:
+        attributions: S arrays (M, L), rows in the same order.
+
+    Returns:
+        (S, S) float64, symmetric.
     """
     return _agreement(attributions, _unit)
 
@@ -86,6 +92,12 @@ def spearman_agreement(attributions: Attributions) -> Track:
     """Mean over sequences of Spearman's correlation of |a| and |b| over positions.
 
     0 for a constant attribution.
+
+    Args:
+        attributions: S arrays (M, L), rows in the same order.
+
+    Returns:
+        (S, S) float64, symmetric.
     """
 
     def prepare(track: Track) -> Track:
@@ -101,6 +113,12 @@ def top_overlap(attributions: Attributions) -> Track:
 
     The k = 5% of positions, at least one; positions that tie at the border count in part, so
     that a constant attribution has the k / L of chance. Mean over sequences.
+
+    Args:
+        attributions: S arrays (M, L), rows in the same order.
+
+    Returns:
+        (S, S) float64, symmetric.
     """
 
     def prepare(track: Track) -> Track:
@@ -125,6 +143,12 @@ def jaccard_agreement(attributions: Attributions) -> Track:
     s_i is 1 where the signs agree and -1 where they do not; a and b are divided by their sums
     of magnitudes first, so that motif weighs more than background: the continuous Jaccard
     similarity of Tseng, Shrikumar & Kundaje (2020), normalised by sequence.
+
+    Args:
+        attributions: S arrays (M, L), rows in the same order.
+
+    Returns:
+        (S, S) float64, symmetric.
     """
 
     def prepare(track: Track) -> Track:
@@ -160,6 +184,12 @@ def published_jaccard_agreement(attributions: Attributions) -> Track:
     The published form divides by each position's own sum of magnitudes first (Tseng, Shrikumar &
     Kundaje 2020), so that background weighs as much as motif. With one value per position, what is
     left is the mean of s_i, 0 where either is 0.
+
+    Args:
+        attributions: S arrays (M, L), rows in the same order.
+
+    Returns:
+        (S, S) float64, symmetric.
     """
     return _agreement(attributions, lambda track: np.sign(track) / np.sqrt(track.shape[1]))
 

@@ -1,4 +1,4 @@
-"""Where a study's data come from, and their encoding as datasets in the run directory."""
+"""The sources of a study's data, and their encoding as datasets in the run directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,18 @@ from priorbench.run_directory import RunDirectory
 from .study import Study
 from .trial import hash_of
 
-DECIDES_DATA = ("data", "seeds.py")
+DECIDES_DATA = (
+    "data/codes.py",
+    "data/dataset_writer.py",
+    "data/formats",
+    "data/mean_profile.py",
+    "data/readers",
+    "data/sequence_hashes.py",
+    "data/simulated_examples.py",
+    "data/simulation.py",
+    "encoding.py",
+    "seeds.py",
+)
 """the code that simulates, reads and writes datasets; a change there encodes each of them anew"""
 SIMULATED = "simulated"
 """name of every dataset that is not read from a data file"""
@@ -69,9 +80,19 @@ def _task_of(data: DataFile) -> str:
 
 
 def encode(source: DataSource, study: Study, run: RunDirectory, say: Callable[[str], None]) -> Path:
-    """Return the folder of a dataset, which is encoded unless the same inputs were before.
+    """Encode a source as a dataset in the run directory, unless that was done before.
 
-    The study is resolved; ``say`` is called with a line of progress.
+    The folder's name ends in a hash of all that decides its contents; a folder of that name is
+    taken as it is.
+
+    Args:
+        source: the task and its data.
+        study: the resolved study, which decides the scale of simulated data and the root seed.
+        run: the run directory.
+        say: called with a line of progress where data are encoded.
+
+    Returns:
+        the folder of the dataset.
 
     Raises:
         UserError: if the data cannot be used.

@@ -91,7 +91,7 @@ def _by_spec(key: str, written: Mapping[str, T], priors: Collection[str]) -> dic
     for text, value in written.items():
         spec = registry.normal_spec("prior", text)
         if spec in values:
-            raise UserError(f"{key}: {spec!r} has two; a prior has one in a study")
+            raise UserError(f"{key}: {spec!r} is written twice; write it once")
         values[spec] = value
     for spec in values:
         if spec not in priors:

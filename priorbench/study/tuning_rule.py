@@ -53,7 +53,7 @@ def choose_seeds(count: int, taken: Collection[int]) -> list[int]:
 
 
 def weight_grid(centre: float, count: int, bound: float = math.inf) -> list[float]:
-    """Return weights around a default, ascending, at equal ratios.
+    """Return ``count`` weights around a default, ascending, at equal ratios.
 
     Neighbours differ by half a decade, a factor of 3.16, so that five weights span two decades:
     the published weights of a prior and those that suit other data lie within a decade of the
@@ -64,8 +64,11 @@ def weight_grid(centre: float, count: int, bound: float = math.inf) -> list[floa
     w / (1 - w / b), the odds of a probability where b is 1, which never reaches it and is w itself
     for weights that are small.
 
-    The centre, above 0 and below the bound, stays as it is; the others are rounded to three digits
-    where they stay distinct.
+    Args:
+        centre: the default, above 0 and below the bound; it stays as it is, and the others are
+            rounded to three digits where they stay distinct.
+        count: number of weights, at least 1.
+        bound: what every weight lies below.
     """
     step = min(_STEP, _SPAN / max(count - 1, 1))
     steps = np.arange(count) - count // 2

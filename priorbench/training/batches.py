@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from priorbench.components.task import Batch, Task
 from priorbench.data.codes import TRAIN
 from priorbench.data.dataset import Dataset
-from priorbench.data.formats.encoding import one_hot, reverse_complement
+from priorbench.encoding import one_hot, reverse_complement
 from priorbench.seeds import RandomStreams
 
 from .schedules import Schedule

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from priorbench.components.architecture import Scale
 from priorbench.data.codes import SPLITS
 from priorbench.data.dataset import Dataset, load_dataset
-from priorbench.data.formats.encoding import N_CODE
+from priorbench.encoding import N_CODE
 from priorbench.run_directory import RunDirectory
 from priorbench.study.plan import make_plan, with_evaluation
 from priorbench.study.resolve import resolve

@@ -178,7 +178,7 @@ def test_the_attribution_that_penalties_see_decides_the_trial(tmp_path):
         (["--priors", "fourier+none"], "'none' adds nothing"),
         (["--priors", "fourier", "--weights", "fourier=1,fourier=2"], "'fourier' twice"),
         (["--priors", "fourier+dropout", "--weights", "fourier+dropout=10"], "not a probability"),
-        (["--priors", "l1", "--weights", "l1=1,l1:every=1=2"], "'l1' has two"),
+        (["--priors", "l1", "--weights", "l1=1,l1:every=1=2"], "'l1' is written twice"),
         (
             ["--priors", "fourier", "--train-attribution", "ism"],
             "train_attribution: unknown attribution 'ism'",
@@ -211,7 +211,7 @@ def test_version_and_module(capsys):
 def test_show_describes_options_inherited_ones_too(capsys, tmp_path):
     assert execute_command(["show", "fourier"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "every = 1 (int) K, where the penalty is applied on each K-th step only" in printed
+    assert "every = 1 (int) number K of steps from one application of" in printed
     assert "boundary = periodic (periodic | reflect | zero | taper)" in printed
     assert execute_command(["show", "integrated-gradients"]) == 0
     assert "midpoint rule" in capsys.readouterr().out

@@ -430,8 +430,8 @@ def test_errors_are_one_line_with_exit_status_2_and_debug_shows_the_traceback(mo
 def test_fasta_pair_runs_without_known_truth(tmp_path):
     import numpy as np
 
-    from priorbench.data.formats.encoding import decode
     from priorbench.data.simulation import markov_background
+    from priorbench.encoding import decode
 
     codes = markov_background(400, 80, np.random.default_rng(0))
     for name, rows in (("pos", codes[:200]), ("neg", codes[200:])):

@@ -23,12 +23,12 @@ from priorbench.training.batches import load_batch
 from priorbench.training.objective import Objective
 
 TASK = registry.build("task", "binary")
-LUCK = RandomStreams(0, ("binary", "simulated"), 0)
+STREAMS = RandomStreams(0, ("binary", "simulated"), 0)
 
 
 def objective(prior, weight=1.0, attribution="input-x-gradient"):
     added = regularisation(prior, weight, attribution)
-    return Objective(added.adapt(build_network()), TASK, added, LUCK)
+    return Objective(added.adapt(build_network()), TASK, added, STREAMS)
 
 
 @pytest.fixture

@@ -44,6 +44,32 @@ def test_options_have_the_text_of_the_class_that_introduces_them_last():
     ]
 
 
+STRAY = """Anything.
+
+    Attributes:
+        power of the penalty,
+            which: is strong
+        every: steps between
+            penalties: at least 1.
+        in bp
+        : nothing
+        form (str, optional): one of two.
+
+    Raises:
+        if it is stray
+    """
+
+
+def test_a_stray_line_takes_no_text_from_the_options_beside_it():
+    class Strayed:
+        __doc__ = STRAY
+
+    assert attribute_texts(Strayed) == {
+        "every": "steps between penalties: at least 1.",
+        "form": "one of two.",
+    }
+
+
 def test_docstrings_in_another_style_describe_no_options():
     class Loose:
         """Anything.

@@ -8,7 +8,7 @@ import pytest
 from priorbench import UserError
 from priorbench.data.dataset import Dataset, SharedRows, load_dataset
 from priorbench.data.dataset_writer import DatasetWriter, TrackWriter
-from priorbench.data.formats.encoding import decode, encode, one_hot, reverse_complement
+from priorbench.encoding import decode, encode, one_hot, reverse_complement
 
 
 def write(folder, chunks=2, note=""):

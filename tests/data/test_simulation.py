@@ -6,7 +6,6 @@ from fixtures.datasets import simulate
 from scipy.stats import chisquare
 
 from priorbench.data.codes import BACKGROUND, DECOY, MOTIF
-from priorbench.data.formats.encoding import reverse_complement
 from priorbench.data.simulation import (
     HUMAN_DINUCLEOTIDES,
     draw_instances,
@@ -18,6 +17,7 @@ from priorbench.data.simulation import (
     plant,
     write_instance,
 )
+from priorbench.encoding import reverse_complement
 
 
 def test_background_has_the_dinucleotides_of_the_table():
@@ -65,6 +65,20 @@ def test_no_room_is_an_error():
     rows, generator = np.array([0, 0]), np.random.default_rng(0)
     with pytest.raises(ValueError, match="no room"):
         plant(planted, motif, rows, generator, code=DECOY)
+
+
+@pytest.mark.parametrize("by_row", ["starts", "scrambled"])
+def test_what_is_said_by_row_is_refused_for_a_row_that_occurs_twice(by_row):
+    motif = motif_from_consensus("m", "ACGT", 0.9)
+    planted = nothing_planted(np.zeros((2, 20), dtype=np.uint8))
+    values = {"starts": np.array([3, 5]), "scrambled": np.array([True, False])}
+    more = {by_row: values[by_row]}
+    rows, generator = np.array([1, 1]), np.random.default_rng(0)
+    with pytest.raises(ValueError, match="rows must be distinct"):
+        plant(planted, motif, rows, generator, code=MOTIF, **more)
+    assert not planted.occupied.any()
+    plant(planted, motif, np.array([1]), generator, code=MOTIF, **more)
+    assert planted.occupied.sum(axis=1).tolist() == [0, 4]
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path):

@@ -12,7 +12,7 @@ from fixtures.runs import run_smoke
 from priorbench import UserError, load_prior
 from priorbench.cli.app import main
 from priorbench.components import registry
-from priorbench.data.codes import MOTIF
+from priorbench.data.codes import MOTIF, WHERE
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.edges.contrasts import (
@@ -22,7 +22,7 @@ from priorbench.edges.contrasts import (
     distance_curve,
     sequence_scores,
 )
-from priorbench.edges.motif_places import WHERE, sequences_of
+from priorbench.edges.motif_places import sequences_of
 from priorbench.edges.penalty_effects import BOUNDARIES, NEAR, effects_of
 from priorbench.edges.summary import conclusions, curve_tables, summary_table
 from priorbench.edges.tests_over_seeds import edge_table, pairs_of, without_boundary

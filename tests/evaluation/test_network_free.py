@@ -10,7 +10,7 @@ from priorbench.components import registry
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.encoding import reverse_complement
+from priorbench.encoding import reverse_complement
 from priorbench.evaluation import network_free
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN, search_motifs
 from priorbench.evaluation.reference_scores import reference_scores, stored_references

@@ -14,9 +14,17 @@ from sklearn.metrics import roc_auc_score
 from priorbench import Batch, Task, UserError
 from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape
-from priorbench.data.codes import DECOY, MOTIF, NEUTRAL, SUBOPTIMAL, TEST, VALID
+from priorbench.data.codes import (
+    DECOY,
+    MOTIF,
+    NEUTRAL,
+    NOWHERE,
+    SUBOPTIMAL,
+    TEST,
+    VALID,
+    WHERE,
+)
 from priorbench.data.dataset import load_dataset
-from priorbench.data.formats.encoding import decode, encode, reverse_complement
 from priorbench.data.simulation import (
     mark_lookalikes,
     markov_background,
@@ -24,7 +32,7 @@ from priorbench.data.simulation import (
     nothing_planted,
     scan,
 )
-from priorbench.edges.motif_places import NOWHERE, WHERE
+from priorbench.encoding import decode, encode, reverse_complement
 from priorbench.evaluation.reference_scores import reference_scores
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.seeds import RandomStreams

@@ -9,7 +9,7 @@ import pytest
 
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.encoding import decode
+from priorbench.encoding import decode
 from priorbench.errors import UserError
 from priorbench.workflow.validate_file import as_text, count_dataset, validate_file
 

@@ -1,1 +1,1 @@
-"""The field’s file formats, one a module; nothing here knows of datasets or tasks."""
+"""The field's file formats, one a module; nothing here knows of datasets or tasks."""

@@ -80,14 +80,18 @@ class Signal:
                         f"{path}: {chrom}:{place} holds a value that is not a number; write counts "
                         "of reads"
                     )
-        for place in np.flatnonzero(values < 0):
+        negative = np.flatnonzero(values < 0)
+        if len(negative):
+            place = negative[0]
             raise UserError(
                 f"{path}: {chrom}:{begin + place} holds a negative value ({values[place]:g}); "
                 "write reads of the minus strand as positive numbers"
             )
-        for place in np.flatnonzero(np.isposinf(values)):
+        infinite = np.flatnonzero(np.isposinf(values))
+        if len(infinite):
             raise UserError(
-                f"{path}: {chrom}:{begin + place} holds an infinite value; write counts of reads"
+                f"{path}: {chrom}:{begin + infinite[0]} holds an infinite value; write counts of "
+                "reads"
             )
         return np.where(missing, np.float32(0), values)
 

@@ -12,9 +12,8 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.encoding import ILLEGAL, encode
 from priorbench.errors import UserError
-
-from .encoding import ILLEGAL, encode
 
 _BLOCK_BYTES = 4 << 20
 _CHUNK_BYTES = 64 << 20
@@ -78,7 +77,14 @@ def read_fasta(
 def read_named(
     path: Path, *, length: int | None = None, chunk: int = 8192
 ) -> Generator[tuple[list[str], NDArray[np.uint8]], None, None]:
-    """Yield the names of records, the first words behind '>', with what `read_fasta` yields."""
+    """Yield the sequences of a FASTA file with the names of their records, chunk by chunk.
+
+    Arguments and errors are those of :func:`read_fasta`.
+
+    Yields:
+        k names, each the first word behind '>' ("" where there is none), and (k, length) uint8
+        codes.
+    """
     records: list[bytes] = []
     size = 0
     with open_bytes(path) as stream:

@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.encoding import ILLEGAL, N_CODE, encode
 from priorbench.errors import UserError
 
-from .encoding import ILLEGAL, N_CODE, encode
 from .fasta import GZIP_MAGIC, open_bytes
 
 _COPY_BYTES = 1 << 22
-_GAP, _LONGEST = 5_000, 1_000_000
-"""bp between windows that are still read at once, and of what is read at once"""
+_WIDEST_GAP = 5_000
+"""largest gap in bp between neighbouring windows that are read at once"""
+_LONGEST_STRETCH = 1_000_000
+"""bp after which the next windows are read on their own, though they lie close"""
 
 
 _TABLE = encode(bytes(range(256)))
@@ -154,9 +156,9 @@ def stretches(
     if not len(start):
         return
     order = np.lexsort((start, chrom))
-    apart = (chrom[order][1:] != chrom[order][:-1]) | (np.diff(start[order]) > length + _GAP)
+    apart = (chrom[order][1:] != chrom[order][:-1]) | (np.diff(start[order]) > length + _WIDEST_GAP)
     for together in np.split(order, np.flatnonzero(apart) + 1):
-        piece = (start[together] - start[together[0]]) // _LONGEST
+        piece = (start[together] - start[together[0]]) // _LONGEST_STRETCH
         yield from np.split(together, np.flatnonzero(np.diff(piece)) + 1)
 
 

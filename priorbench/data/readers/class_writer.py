@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, VALID
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.encoding import N_CODE
+from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
 
 from .notes import dropped_so_far
@@ -25,15 +25,13 @@ class ClassWriter:
     validation positives.
 
     Attributes:
-        dataset: the dataset that is written.
+        writer: the writer of the dataset.
         notes: sentences for the user.
     """
 
-    def __init__(
-        self, dataset: DatasetWriter, generator: np.random.Generator, at_most: int
-    ) -> None:
-        """Write to ``dataset``; draw at most ``at_most`` positives of a split."""
-        self.dataset = dataset
+    def __init__(self, writer: DatasetWriter, generator: np.random.Generator, at_most: int) -> None:
+        """Hand sequences to ``writer``; draw at most ``at_most`` positives of a split."""
+        self.writer = writer
         self.notes: list[str] = []
         # streams of their own: other draws must not move the samples
         streams = zip((TEST, VALID), generator.spawn(2), strict=True)
@@ -46,8 +44,8 @@ class ClassWriter:
         """Append (k, L) uint8 sequences of one class, with their (k,) uint8 splits."""
         if not len(codes):
             return
-        first = self.dataset.rows
-        self.dataset.append(codes, np.full(len(codes), label, dtype=np.float32), split)
+        first = self.writer.rows
+        self.writer.append(codes, np.full(len(codes), label, dtype=np.float32), split)
         self._length = codes.shape[1]
         self._counts[:, label] += np.bincount(split, minlength=len(SPLITS))
         gc = np.count_nonzero((codes == 1) | (codes == 2))

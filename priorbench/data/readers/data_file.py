@@ -171,7 +171,7 @@ class DataFile(BaseModel):
         """Return every file that is named, by its key; all of them exist."""
         return {key: value for key, value in self.entries().items() if key in _PATH_KEYS}
 
-    def genome_windows(self) -> tuple[Path, Path, int]:
+    def genome_peaks_length(self) -> tuple[Path, Path, int]:
         """Return genome, peaks and window in bp; UserError if one of them is missing."""
         if self.genome is None or self.peaks is None or self.length is None:
             raise UserError(f"{self.source}: genome, peaks and length are needed; add all three")

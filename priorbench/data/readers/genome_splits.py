@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.formats.bed import Intervals, Region, check_apart, parse_regions
 from priorbench.data.formats.genome import Genome
+from priorbench.data.sequence_hashes import TEST_SHARE, VALID_SHARE
 from priorbench.errors import UserError
 
 from .data_file import DataFile
-from .sequence_hashes import TEST_SHARE, VALID_SHARE
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.formats.bed import Intervals
-from priorbench.data.formats.encoding import N_CODE, reverse_complement
 from priorbench.data.formats.genome import Genome
+from priorbench.data.sequence_hashes import NO_DIGESTS, in_later_split, sequence_digests
+from priorbench.encoding import N_CODE, reverse_complement
 from priorbench.errors import UserError
 
 from .genome_splits import Segment
-from .sequence_hashes import NO_DIGESTS, in_later_split, sequence_digests
 
 MAX_N_SHARE = 0.1
 """windows with a larger share of N are dropped, as among the negatives that are drawn: the share of
@@ -153,6 +153,10 @@ class Screening:
 
     unknown: NDArray[np.bool_]
     leaking: NDArray[np.bool_]
+
+    def select(self, index: NDArray[np.bool_]) -> Screening:
+        """Return the result for the windows at ``index``, (k,) bool."""
+        return Screening(self.unknown[index], self.leaking[index])
 
     @property
     def usable(self) -> NDArray[np.bool_]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, VALID
 from priorbench.data.formats.bed import Intervals, within
-from priorbench.data.formats.encoding import decode
 from priorbench.data.formats.genome import Genome, cache_folder
+from priorbench.encoding import decode
 
 from .genome_splits import Segment
 from .genome_windows import Windows, concatenate

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from priorbench.data.codes import TEST
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.formats.bed import Intervals, read_bed, within
-from priorbench.data.formats.encoding import N_CODE
 from priorbench.data.formats.fasta import read_fasta
 from priorbench.data.formats.genome import Genome
+from priorbench.data.sequence_hashes import NO_DIGESTS, among, sequence_digests, split_by_digest
+from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
 
+from .attributed_rows import attribute_rows
 from .class_writer import CLASSES, ClassWriter
 from .data_file import DataFile
 from .genome_splits import segments_of
 from .genome_windows import (
-    MAX_N_SHARE,
-    Screening,
     Windows,
     check_inside,
     chunks,
@@ -31,10 +31,9 @@ from .genome_windows import (
     place_windows,
     screen,
 )
-from .motif_sites import attribute_rows, record_motifs
+from .motif_sites import record_motifs
 from .negatives import draw_negatives, overlapping
-from .notes import note_dropped
-from .sequence_hashes import NO_DIGESTS, among, sequence_digests, split_by_digest
+from .notes import note_dropped, note_unusable
 
 
 def read_binary(
@@ -171,13 +170,13 @@ def _read_genome(
     both_strands: bool,
 ) -> Windows:
     """Write windows around peaks and negatives; return them in the order of the dataset's rows."""
-    genome_path, peaks_path, length = data.genome_windows()
+    genome_path, peaks_path, length = data.genome_peaks_length()
     peaks = _read_intervals(peaks_path, both_strands=both_strands)
     covered = None if data.covered is None else read_bed(data.covered)
     notes = class_writer.notes
     with Genome(genome_path) as genome:
         notes += genome.notes
-        class_writer.dataset.chromosome_sizes = dict(genome.lengths)
+        class_writer.writer.chromosome_sizes = dict(genome.lengths)
         check_inside(peaks, genome)
         if sites is not None and not set(sites.chrom) & set(genome.lengths):
             genome.require(str(sites.chrom[0]), f"{sites.path}: line {sites.line[0]}")
@@ -205,7 +204,7 @@ def _read_genome(
                 covered=covered,
             )
             negatives = drawn.windows
-            class_writer.dataset.negative_weights = drawn.weights
+            class_writer.writer.negative_weights = drawn.weights
             notes.append(
                 f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the "
                 "genome, outside the peaks, matched in GC content within each split."
@@ -224,7 +223,7 @@ def _read_genome(
             mine = label == number
             for part, codes in chunks(genome, windows.select(mine & screening.usable), length):
                 class_writer.add(codes, number, part.split)
-            _note_unusable(notes, CLASSES[number], screening, mine)
+            note_unusable(notes, CLASSES[number], screening.select(mine))
     return windows.select(screening.usable)
 
 
@@ -243,17 +242,3 @@ def _inside(
     inside = within(windows.chrom, windows.start, length, covered)
     dropped["that is not covered"] = int((~inside).sum())
     return windows.select(inside)
-
-
-def _note_unusable(
-    notes: list[str], name: str, screening: Screening, mine: NDArray[np.bool_]
-) -> None:
-    """Append notes on the windows of one class that cannot be used."""
-    unknown, leaking = (int(kind[mine].sum()) for kind in (screening.unknown, screening.leaking))
-    if unknown:
-        notes.append(f"Dropped {unknown:,} {name}: window more than {MAX_N_SHARE:.0%} N.")
-    if leaking:
-        notes.append(
-            f"Dropped {leaking:,} {name} from training and validation: the same "
-            "sequence is in the test or validation regions."
-        )

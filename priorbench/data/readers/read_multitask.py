@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, TRAIN, VALID
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
-from priorbench.data.formats.encoding import N_CODE
 from priorbench.data.formats.fasta import open_bytes, read_named
+from priorbench.data.sequence_hashes import in_later_split, sequence_digests, split_by_digest
+from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
 
+from .attributed_rows import attribute_rows, draw_attributed
 from .data_file import DataFile
-from .motif_sites import attribute_rows, draw_attributed, record_motifs
-from .sequence_hashes import in_later_split, sequence_digests, split_by_digest
+from .motif_sites import record_motifs
 
 _SPLITS = {"train": TRAIN, "valid": VALID, "test": TEST}
 
@@ -69,6 +70,8 @@ def read_multitask(
         raise UserError(f"{data.source}: no test sequence has a positive label to attribute")
     chosen = draw_attributed(split, eligible, generator, attributed_at_most)
     codes = _write(writer, data.positives, values, split, keep=keep, chosen=chosen)
+    rows = np.searchsorted(np.flatnonzero(keep), chosen)
+    attribute_rows(writer, data, rows, codes, both_strands=both_strands)
     writer.notes += [
         f"{len(table.names)} outputs: {', '.join(table.names)}.",
         "Windows of {:,} bp: training {:,}; validation {:,}; test {:,}.".format(
@@ -87,8 +90,6 @@ def read_multitask(
     missing = len(table.row) - len(split)
     if missing:
         writer.notes.append(f"{missing:,} ids of {data.labels.name} have no sequence.")
-    rows = np.searchsorted(np.flatnonzero(keep), chosen)
-    attribute_rows(writer, data, rows, codes, both_strands=both_strands)
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from priorbench.data.codes import SPLITS, TRAIN
+from priorbench.data.codes import SPLITS
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.formats.bed import read_bed, within
 from priorbench.data.formats.bigwig import Signal
 from priorbench.data.formats.genome import Genome
+from priorbench.data.mean_profile import MeanProfile
 from priorbench.errors import UserError
 
+from .attributed_rows import attribute_rows, draw_attributed
 from .data_file import DataFile
 from .genome_splits import segments_of
-from .genome_windows import MAX_N_SHARE, Windows, check_inside, chunks, place_windows, screen
-from .motif_sites import attribute_rows, draw_attributed, record_motifs
-from .notes import dropped_so_far, note_dropped
+from .genome_windows import Windows, check_inside, chunks, place_windows, screen
+from .motif_sites import record_motifs
+from .notes import dropped_so_far, note_dropped, note_unusable
 
 _PROFILE_SHARE = 1000 / 1346
 """length of the profile over that of the window, as published (Tseng, Shrikumar & Kundaje 2020)"""
@@ -54,7 +54,7 @@ def read_profiles(
     Raises:
         UserError: the input cannot be used, or leaves a split empty.
     """
-    genome_path, peaks_path, length = data.genome_windows()
+    genome_path, peaks_path, length = data.genome_peaks_length()
     strands = [path for path in (data.plus, data.minus, data.signal) if path is not None]
     if not strands or (data.signal is not None and len(strands) > 1):
         raise UserError(
@@ -84,7 +84,9 @@ def read_profiles(
             dropped["with reads that are not covered"] = int((~inside).sum())
             windows = windows.select(inside)
         note_dropped(writer.notes, "peaks", peaks_path, dropped)
-        windows = _usable(genome, windows, length + 2 * margin, writer.notes)
+        screening = screen(genome, windows, length + 2 * margin, both_strands=True)
+        note_unusable(writer.notes, "windows", screening)
+        windows = windows.select(screening.usable)
         # neighbours are read at once
         windows = windows.select(np.lexsort((windows.start, windows.chrom)))
         for number, name in enumerate(SPLITS):
@@ -102,17 +104,6 @@ def read_profiles(
         codes = genome.windows(attributed.chrom, attributed.start, length)
     attribute_rows(writer, data, rows, codes, both_strands=True, sites=sites, windows=attributed)
     return mean
-
-
-def _usable(genome: Genome, windows: Windows, length: int, notes: list[str]) -> Windows:
-    """Return the windows that can be used, and note the others."""
-    screening = screen(genome, windows, length, both_strands=True)
-    unknown, leaking = int(screening.unknown.sum()), int(screening.leaking.sum())
-    if unknown:
-        notes.append(f"Dropped {unknown:,} windows with more than {MAX_N_SHARE:.0%} N.")
-    if leaking:
-        notes.append(f"Dropped {leaking:,} windows whose sequence is in a later split too.")
-    return windows.select(screening.usable)
 
 
 def _write(
@@ -145,28 +136,3 @@ def _write(
         f"Reads in a window: {total / len(windows):,.1f} on average; none in {empty:,} windows.",
     ]
     return mean
-
-
-class MeanProfile:
-    """The mean profile of the training windows, summed up chunk by chunk."""
-
-    def __init__(self) -> None:
-        """Start with no windows."""
-        self._total: NDArray[np.float64] | None = None
-
-    def add(self, reads: NDArray[Any], split: NDArray[np.uint8] | None = None) -> None:
-        """Add (k, strands, L) reads; with (k,) splits, those of the training rows alone."""
-        total = (reads if split is None else reads[split == TRAIN]).sum(axis=0, dtype=np.float64)
-        self._total = total if self._total is None else self._total + total
-
-    @property
-    def logits(self) -> NDArray[np.float64]:
-        """(strands, L) log probabilities, as if there were a read more at every position.
-
-        So no position is impossible. ValueError before any windows were added.
-        """
-        if self._total is None:
-            raise ValueError("no windows were added")
-        more = self._total + 1
-        logits: NDArray[np.float64] = np.log(more / more.sum(axis=1, keepdims=True))
-        return logits

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from priorbench.data.codes import DECOY, MOTIF, SUBOPTIMAL
-from priorbench.data.formats.encoding import N_CODE
+from priorbench.encoding import N_CODE
 
 from ..figures.colours import BASE_COLOURS, BLUE, INK, LINE, SOFT, VERMILION
 from ..figures.style import spec_lines, style

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from priorbench.data.formats import fasta
-from priorbench.data.formats.encoding import decode
 from priorbench.data.formats.fasta import read_fasta
+from priorbench.encoding import decode
 from priorbench.errors import UserError
 
 

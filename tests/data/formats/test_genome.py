@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fixtures.genomes import random_text, write_genome
 
-from priorbench.data.formats.encoding import decode
 from priorbench.data.formats.genome import Genome, cache_folder, stretches
+from priorbench.encoding import decode
 from priorbench.errors import UserError
 
 

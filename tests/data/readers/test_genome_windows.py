@@ -12,7 +12,14 @@ from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.formats.bed import Region
 from priorbench.data.formats.genome import Genome
 from priorbench.data.readers.genome_splits import Segment, choose_chromosomes, split_segments
-from priorbench.data.readers.genome_windows import check_inside, place_windows
+from priorbench.data.readers.genome_windows import (
+    Screening,
+    Windows,
+    check_inside,
+    place_windows,
+    screen,
+)
+from priorbench.data.readers.notes import dropped_so_far, note_unusable
 from priorbench.errors import UserError
 
 TOML = Path("data.toml")
@@ -82,3 +89,52 @@ def test_chosen_chromosomes_come_close_to_the_shares() -> None:
     assert (len(valid), len(test)) == (1, 1)
     with pytest.raises(UserError, match="set valid_regions and test_regions"):
         choose_chromosomes(np.array(["a", "b"]), path=TOML)
+
+
+def screened(tmp_path: Path, text: str, start: list[int], split: list[int], *, both: bool):
+    windows = Windows(
+        np.full(len(start), "a"),
+        np.array(start),
+        np.array(split, dtype=np.uint8),
+        np.zeros(len(start), dtype=bool),
+    )
+    with Genome(write_genome(tmp_path / "g.fa", {"a": text})) as genome:
+        return screen(genome, windows, 20, both_strands=both)
+
+
+def test_windows_of_more_than_a_tenth_n_cannot_be_used(tmp_path: Path) -> None:
+    text = "N" * 2 + random_text(18) + "N" * 3 + random_text(17, seed=1)
+    screening = screened(tmp_path, text, [0, 20], [TRAIN, TRAIN], both=True)
+    assert screening.unknown.tolist() == [False, True]
+    assert screening.usable.tolist() == [True, False]
+
+
+def test_windows_whose_sequence_is_in_a_later_split_cannot_be_used(tmp_path: Path) -> None:
+    one, other = random_text(20), random_text(20, seed=1)
+    turned = one[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    text, start = one + other + one + turned, [0, 20, 40, 60]
+    screening = screened(tmp_path, text, start, [TRAIN, TRAIN, VALID, TEST], both=True)
+    assert screening.leaking.tolist() == [True, False, True, False]
+    screening = screened(tmp_path, text, start, [TRAIN, TRAIN, VALID, TEST], both=False)
+    assert screening.leaking.tolist() == [True, False, False, False]
+    # a repeat of N is dropped as such, and does not count twice
+    empty = screened(tmp_path, "N" * 40, [0, 20], [TRAIN, TEST], both=True)
+    assert (empty.unknown.tolist(), empty.leaking.tolist()) == ([True, True], [False, False])
+
+
+def test_without_windows_nothing_is_screened(tmp_path: Path) -> None:
+    assert screened(tmp_path, "ACGT", [], [], both=True).usable.tolist() == []
+
+
+def test_notes_say_how_many_windows_cannot_be_used_and_why() -> None:
+    unknown, leaking = np.arange(6) < 2, np.arange(6) == 4
+    screening, notes = Screening(unknown, leaking), []
+    note_unusable(notes, "positives", screening)
+    assert notes == [
+        "Dropped 2 positives: more than 10% N.",
+        "Dropped 1 positives from training and validation: the same sequence is in the test or "
+        "validation regions.",
+    ]
+    assert "more than 10% N" in dropped_so_far(notes)
+    note_unusable(notes, "negatives", screening.select(~unknown & ~leaking))
+    assert len(notes) == 2

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import MOTIF, NEUTRAL
 from priorbench.data.formats.bed import read_bed
-from priorbench.data.formats.encoding import encode, reverse_complement
 from priorbench.data.readers.genome_windows import Windows
 from priorbench.data.readers.motif_sites import mark_sites, read_motifs, scan_motifs
+from priorbench.encoding import encode, reverse_complement
 from priorbench.errors import UserError
 
 SITE = b"ACGTTGCAAG"

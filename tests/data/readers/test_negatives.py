@@ -10,12 +10,12 @@ from fixtures.genomes import intervals, random_text, write_genome
 
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.formats.bed import Region
-from priorbench.data.formats.encoding import decode
 from priorbench.data.formats.genome import Genome
 from priorbench.data.readers import negatives
 from priorbench.data.readers.genome_splits import Segment, split_segments
 from priorbench.data.readers.genome_windows import Windows
 from priorbench.data.readers.negatives import draw_negatives, overlapping
+from priorbench.encoding import decode
 
 TOML = Path("data.toml")
 

@@ -12,9 +12,9 @@ from priorbench.data.codes import MOTIF, TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats import fasta
-from priorbench.data.formats.encoding import decode, encode, reverse_complement
 from priorbench.data.readers.data_file import load_data_file
 from priorbench.data.readers.read_binary import read_binary
+from priorbench.encoding import decode, encode, reverse_complement
 from priorbench.errors import UserError
 
 LENGTH = 30
@@ -321,7 +321,7 @@ def test_windows_of_unknown_bases_are_dropped(tmp_path: Path) -> None:
     peaks = [(f"c{n}", at, at + 40) for n in range(3) for at in range(100, 2000, 100)]
     keys = {"genome": "g.fa", "peaks": write_bed(tmp_path / "x.bed", peaks), "length": LENGTH}
     dataset = read(write_toml(tmp_path, **keys))
-    assert "Dropped 12 positives: window more than 10% N." in dataset.meta["notes"]
+    assert "Dropped 12 positives: more than 10% N." in dataset.meta["notes"]
     assert int(labels(dataset).sum()) == 57 - 12
 
 

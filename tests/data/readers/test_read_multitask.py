@@ -11,9 +11,9 @@ from priorbench.components import registry
 from priorbench.data.codes import SPLITS, TEST
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.encoding import decode, encode, reverse_complement
 from priorbench.data.readers.data_file import load_data_file
 from priorbench.data.readers.read_multitask import read_labels
+from priorbench.encoding import decode, encode, reverse_complement
 
 TOML = 'task = "multitask"\npositives = "windows.fa"\nlabels = "labels.tsv"\n'
 
@@ -68,6 +68,18 @@ def test_only_positives_of_the_wanted_output_are_attributed(tmp_path: Path) -> N
     assert dataset.columns["label"].take(dataset.attributed)[:, 0].tolist() == [1.0] * 10
     with pytest.raises(UserError, match="output 3 is beyond the 2 outputs"):
         read(toml, "multitask:output=3")
+
+
+def test_known_sites_are_noted_first(tmp_path: Path) -> None:
+    rows = "\n".join(["0.97 0.01 0.01 0.01"] * 10)
+    (tmp_path / "m.meme").write_text(
+        "MEME version 4\n\nALPHABET= ACGT\n\nMOTIF m\nletter-probability matrix: w= 10\n" + rows
+    )
+    toml = write(tmp_path, texts(40), labelled(40, split=True), "id\tsplit\tFOS\tJUN")
+    toml.write_text(TOML + 'motifs = "m.meme"\n')
+    _, notes = read(toml)
+    assert notes[0].startswith("Known sites of m.meme are in")
+    assert notes[1] == "2 outputs: FOS, JUN."
 
 
 def test_without_a_column_split_repeats_and_reverse_complements_share_one(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from priorbench.components import registry
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.encoding import decode
 from priorbench.data.readers.data_file import load_data_file
 from priorbench.data.simulation import markov_background
+from priorbench.encoding import decode
 
 TASK = registry.build("task", "profile")
 

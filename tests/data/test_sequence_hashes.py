@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from priorbench.data.codes import TEST, TRAIN, VALID
-from priorbench.data.formats.encoding import reverse_complement
-from priorbench.data.readers.sequence_hashes import in_later_split, sequence_digests
+from priorbench.data.sequence_hashes import in_later_split, sequence_digests
+from priorbench.encoding import reverse_complement
 
 
 def test_digests_of_strands() -> None:

@@ -27,7 +27,8 @@ LENGTH = 80
 MIXED = (1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0)
 """labels of a batch with positives and negatives"""
 _ARCHITECTURE = "three-conv:batch_norm=false"  # one example is enough for it
-_LUCK = RandomStreams(0, ("conformance",), 0)
+_STREAMS = RandomStreams(0, ("conformance",), 0)
+"""the random draws of every training step"""
 
 
 class CheckFailed(Exception):
@@ -118,7 +119,7 @@ class TrainingStep:
         parts = self.prior.parts(weight_of(self.prior), TASK)
         regularisation = Regularisation(parts, InputXGradient())
         model = regularisation.adapt(network(self.length, self.scale))
-        return Objective(model, task, regularisation, _LUCK)
+        return Objective(model, task, regularisation, _STREAMS)
 
     def take(self, objective: Objective) -> list[torch.Tensor]:
         """Return the losses of the next step and the gradients of all parameters."""

@@ -7,8 +7,9 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.codes import TEST, TRAIN, VALID
-from priorbench.data.formats.encoding import reverse_complement
+from priorbench.encoding import reverse_complement
+
+from .codes import TEST, TRAIN, VALID
 
 TEST_SHARE, VALID_SHARE = 0.2, 0.1
 """shares of the data that are held out where the user does not say which"""
