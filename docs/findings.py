@@ -21,6 +21,10 @@ from priorbench.comparison.option_trends import task_options
 sys.path.insert(0, str(Path(__file__).parent))
 
 from findings_figure import draw, gain, setting_key
+from priorbench.reports._shared.settings import SIGNS
+
+from priorbench.comparison.option_trends import swept_tasks
+from priorbench.components.specs import split_spec
 from priorbench.number_text import (
     MISSING,
     counted,
@@ -31,10 +35,6 @@ from priorbench.number_text import (
     percent,
     with_relation,
 )
-from priorbench.reports._shared.settings import SIGNS
-
-from priorbench.comparison.option_trends import swept_tasks
-from priorbench.components.specs import split_spec
 from priorbench.study.trial import SETTING_COLUMNS
 
 HERE = Path(__file__).parent

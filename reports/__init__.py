@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from priorbench.answer.run_answer import RunAnswer
     from priorbench.results.finished_run import Run
 
 
-def write_report(directories: Sequence[Path], page: Path) -> None:
+def write_report(directories: Sequence[Path], page: Path) -> RunAnswer:
     """Write one self-contained HTML page about a finished run, or several as one.
 
     Args:
         directories: run directories.
         page: the file to write; it is replaced whole or not at all.
+
+    Returns:
+        The answer at the top of the page.
 
     Raises:
         UserError: if a directory holds no finished run, or runs cannot be joined.
@@ -27,7 +31,9 @@ def write_report(directories: Sequence[Path], page: Path) -> None:
 
     from ._shared.page import assemble
 
-    write_text(page, assemble(join([load_run(directory) for directory in directories])))
+    run = join([load_run(directory) for directory in directories])
+    write_text(page, assemble(run))
+    return run.answer
 
 
 def write_edges(

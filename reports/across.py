@@ -11,6 +11,7 @@ from markupsafe import Markup
 from priorbench import Section
 from priorbench.comparison.correction_families import families
 from priorbench.comparison.over_datasets import AxisRanking, rank_axes
+from priorbench.number_text import fixed, interval, p_value
 from priorbench.results.finished_run import Run
 from priorbench.statistics.signflip import smallest_p
 from priorbench.statistics.verdicts import ALPHA
@@ -18,7 +19,6 @@ from priorbench.statistics.verdicts import ALPHA
 from ._shared.figures.colours import BLUE, INK, SOFT
 from ._shared.figures.style import style
 from ._shared.figures.svg import to_svg
-from priorbench.number_text import fixed, interval, p_value
 from ._shared.page import render
 from ._shared.tests_table import tested_rows
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from priorbench import Section
-from priorbench.comparison.advice import RULE, Advice
+from priorbench.answer.advice import RULE, Advice
+from priorbench.answer.standing import STANDINGS, FailureCount, PrimaryResult, PriorStanding
 from priorbench.comparison.correction_families import correction_in_words
-from priorbench.comparison.standing import STANDINGS, FailureCount, PrimaryResult, PriorStanding
 from priorbench.comparison.within_dataset import POWER
+from priorbench.number_text import MISSING, decimals_for, fixed, interval, p_value
 from priorbench.results.finished_run import Run
 from priorbench.statistics.power import ClaimKind, approximate_runs
 from priorbench.statistics.signflip import smallest_p
@@ -18,7 +19,6 @@ from priorbench.statistics.verdicts import ALPHA, BETTER
 from priorbench.study.trial import SETTING_COLUMNS
 
 from ._shared.advice import advice, advice_for_all, failure_counts, total_failure_counts
-from priorbench.number_text import MISSING, decimals_for, fixed, interval, p_value
 from ._shared.page import render
 from ._shared.settings import ComparedSetting, reach, settings_of
 from ._shared.tests_table import detectable_text

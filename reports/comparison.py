@@ -15,10 +15,10 @@ from priorbench.components.metric import Metric
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
 from priorbench.evaluation.scoring import ORACLE, RANDOM
+from priorbench.number_text import MISSING, counted, decimals_for, fixed, listed, p_value
 from priorbench.results.finished_run import Run
 from priorbench.statistics.verdicts import ALPHA, WORSE
 
-from priorbench.number_text import MISSING, counted, decimals_for, fixed, listed, p_value
 from ._shared.page import render
 from ._shared.settings import ArmScores, ComparedSetting, reach, settings_of
 from ._shared.tests_table import INTERVAL_METHODS, difference_cells

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.components.metric import Metric
+from priorbench.number_text import decimals_for, fixed
 from priorbench.results.finished_run import Run
 
-from priorbench.number_text import decimals_for, fixed
 from ._shared.page import render
 from ._shared.settings import ComparedSetting, settings_of
 from ._shared.tests_table import difference_cells

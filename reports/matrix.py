@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.components.metric import Metric
+from priorbench.number_text import MISSING, decimals_for, fixed
 from priorbench.results.finished_run import Run
 from priorbench.statistics.verdicts import BETTER, INCONCLUSIVE, WORSE
 
 from ._shared.advice import advice, failure_counts
-from priorbench.number_text import MISSING, decimals_for, fixed
 from ._shared.page import render
 from ._shared.settings import ComparedSetting, agrees_in_every_seed, reach, settings_of
 from ._shared.tests_table import difference_cells

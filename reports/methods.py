@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import priorbench
 from priorbench import Section
 from priorbench.metrics import METRICS
+from priorbench.number_text import listed
 from priorbench.results.finished_run import Run
 from priorbench.statistics.signflip import EXACT_UP_TO
 from priorbench.study.declared import PRIMARY
@@ -15,7 +16,6 @@ from priorbench.study.trial import EVALUATE
 
 from ._shared import methods_text
 from ._shared.citations import Bibliography
-from priorbench.number_text import listed
 from ._shared.page import render
 from ._shared.prior_descriptions import described_priors
 from ._shared.settings import ComparedSetting, reach, settings_of

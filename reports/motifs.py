@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from priorbench import Section
 from priorbench.evaluation.motif_recovery import BestMatch, MotifRecovery, best_matches, recovered
 from priorbench.metrics.motif_set import FoundMotif, MotifSet
+from priorbench.number_text import MISSING, exact_p
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 
 from ._shared.figures.colours import BASE_COLOURS, INK, SOFT
 from ._shared.figures.style import spec_lines, style
 from ._shared.figures.svg import to_svg
-from priorbench.number_text import MISSING, exact_p
 from ._shared.page import not_drawn, render
 from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 

@@ -12,12 +12,12 @@ from markupsafe import Markup
 from priorbench import Section
 from priorbench.components.metric import Metric
 from priorbench.evaluation.scoring import ORACLE, RANDOM
+from priorbench.number_text import decimals_for, fixed
 from priorbench.results.finished_run import Run
 
 from ._shared.figures.colours import INK, SEED_COLOURS, SOFT, VERMILION
 from ._shared.figures.style import pale_grid, spec_lines, style
 from ._shared.figures.svg import to_svg
-from priorbench.number_text import decimals_for, fixed
 from ._shared.page import render
 from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 

@@ -15,13 +15,13 @@ from priorbench.comparison.paired_runs import counted_scores
 from priorbench.components.metric import Metric
 from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
+from priorbench.number_text import decimals_for, fixed
 from priorbench.results.finished_run import Run
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
 from ._shared.figures.colours import INK, LINE, SOFT, Look, key_of, looks
 from ._shared.figures.style import pale_grid, style
 from ._shared.figures.svg import to_svg
-from priorbench.number_text import decimals_for, fixed
 from ._shared.page import not_drawn, render
 from ._shared.settings import MANY_SETTINGS, ComparedSetting, settings_of
 

@@ -9,11 +9,11 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.metrics import METRICS
+from priorbench.number_text import fixed, interval
 from priorbench.results.finished_run import Run
 from priorbench.statistics.verdicts import DEFINITIONS
 from priorbench.study.declared import PRIMARY
 
-from priorbench.number_text import fixed, interval
 from ._shared.page import render
 from ._shared.settings import SIGNS, ComparedSetting, settings_of
 from ._shared.tests_table import detectable_text, tested_rows

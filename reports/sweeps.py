@@ -13,13 +13,13 @@ from markupsafe import Markup
 from priorbench import Section
 from priorbench.comparison.option_trends import TREND_DEFINITIONS, SweptTask, swept_tasks
 from priorbench.components.metric import Metric
+from priorbench.number_text import decimals_for, fixed, interval, p_value
 from priorbench.results.finished_run import Run
 from priorbench.study.trial import SETTING_COLUMNS
 
 from ._shared.figures.colours import INK, SOFT, Look, key_of, looks
 from ._shared.figures.style import style
 from ._shared.figures.svg import to_svg
-from priorbench.number_text import decimals_for, fixed, interval, p_value
 from ._shared.option_curves import label_differences, option_curve, ranked_metrics
 from ._shared.page import render
 from ._shared.prior_sweeps import prior_sweeps

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.metrics import METRICS
+from priorbench.number_text import MISSING, counted, decimals_for, fixed, percent
 from priorbench.results.chosen_weights import validation_loss
 from priorbench.results.finished_run import Run
 from priorbench.study.study import BASELINE
@@ -22,7 +23,6 @@ from priorbench.study.tuning_rule import LOCALISATION, LOSS, STABILITY
 from ._shared.figures.colours import BLUE, INK, SOFT, VERMILION
 from ._shared.figures.style import pale_grid, style
 from ._shared.figures.svg import to_svg
-from priorbench.number_text import MISSING, counted, decimals_for, fixed, percent
 from ._shared.page import render
 
 if TYPE_CHECKING:

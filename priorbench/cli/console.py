@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from priorbench.answer.run_answer import RunAnswer
     from priorbench.backends.run_pending import TrialEnded
     from priorbench.study.trial import Trial
 
@@ -17,6 +20,15 @@ if TYPE_CHECKING:
 def print_message(line: str) -> None:
     """Print a line to standard error, where it does not mix with results."""
     print(f"priorbench: {line}", file=sys.stderr, flush=True)
+
+
+def print_answer(answer: RunAnswer) -> None:
+    """Print the sentences of an answer to standard error, wrapped."""
+    width = min(shutil.get_terminal_size().columns, 100)
+    print(file=sys.stderr)
+    for line in answer.lines:
+        print(textwrap.fill(line.replace("`", ""), width), file=sys.stderr)
+    print(file=sys.stderr, flush=True)
 
 
 class TrialPace:

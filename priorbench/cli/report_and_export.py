@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from .console import print_message
+from .console import print_answer, print_message
 
 
 def report(directory: list[Path], *, out: Path | None = None) -> None:
@@ -25,7 +25,7 @@ def report(directory: list[Path], *, out: Path | None = None) -> None:
     from priorbench.components.registry import reports_package
 
     page = out or directory[0] / "report.html"
-    reports_package().write_report(directory, page)
+    print_answer(reports_package().write_report(directory, page))
     print(page)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from priorbench.components.architecture import Precision, Scale
 
 from . import options
-from .console import print_message, trial_progress
+from .console import print_answer, print_message, trial_progress
 
 if TYPE_CHECKING:
     from priorbench.workflow.run_study import RunOutcome
@@ -145,6 +145,7 @@ def print_outcome(outcome: RunOutcome, *, report: bool) -> None:
 
     counts = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
     print_message(f"{counts}, {outcome.seconds:.0f} s")
+    print_answer(outcome.answer)
     print(outcome.root / "results.csv")
     if report:
         page = outcome.root / "report.html"

@@ -180,9 +180,7 @@ def _interval_alone(runs: Sequence[_AxisRuns]) -> dict[str, Any]:
     }
 
 
-def _against_margin(
-    group: Sequence[PairedRuns], runs: Sequence[_AxisRuns]
-) -> dict[str, float]:
+def _against_margin(group: Sequence[PairedRuns], runs: Sequence[_AxisRuns]) -> dict[str, float]:
     """Return the mean margin in the common unit, p against it and a graded answer."""
     allowances = [run.allowance for run in runs if run.allowance is not None]
     names = ("margin", "p_noninferior", "p_equivalent", *GRADED_COLUMNS)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from priorbench.metrics.motif_set import MotifSet
 
 RANDOM, ORACLE, PERFECT = "random", "oracle", "perfect"
-"""names of the reference rows: floor of a score, and its ceiling for attributions and predictions"""
+"""names of the reference rows: floor of a score; its ceiling for attributions and predictions"""
 SCORES_ARRAYS = (
     "components/metric.py",
     "evaluation/scoring.py",

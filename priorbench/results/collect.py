@@ -11,11 +11,13 @@ import math
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from priorbench.answer.run_answer import RunAnswer, answer_run
 from priorbench.comparison.option_trends import task_options, trends
 from priorbench.comparison.over_datasets import compare_across
 from priorbench.comparison.paired_runs import paired_runs
@@ -24,7 +26,7 @@ from priorbench.comparison.within_dataset import compare_pairs
 from priorbench.components.metric import Metric
 from priorbench.evaluation import scoring
 from priorbench.evaluation.reference_scores import discovery_floors, stored_references
-from priorbench.files import write_text
+from priorbench.files import write_json, write_text
 from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import NOTHING_FOUND
 from priorbench.run_directory import DONE, RunDirectory
@@ -45,13 +47,23 @@ RESULT_COLUMNS = [
 ]
 
 
-def write_results(plan: Plan, run: RunDirectory) -> Counter[str]:
-    """Write results.csv and comparisons.csv, and across.csv and trends.csv where they have rows.
+@dataclass(frozen=True)
+class Collected:
+    """What the trials of a plan have come to.
 
-    across.csv is for several datasets, trends.csv for several values of an option of a task.
+    Attributes:
+        statuses: how many trials of the plan have which status.
+        answer: the answer, as it is in answer.json.
+    """
 
-    Returns:
-        how many trials of the plan have which status.
+    statuses: Counter[str]
+    answer: RunAnswer
+
+
+def write_results(plan: Plan, run: RunDirectory) -> Collected:
+    """Write results.csv, comparisons.csv and answer.json; across.csv and trends.csv with any rows.
+
+    across.csv is for several settings, trends.csv for several values of an option of a task.
     """
     scores = _Scores(plan, run)
     results = _results_table(plan, scores)
@@ -65,7 +77,8 @@ def write_results(plan: Plan, run: RunDirectory) -> Counter[str]:
     )
     pairs = paired_runs(results, agreement, claims.baseline)
     write_text(run.root / "results.csv", as_csv(results))
-    write_text(run.root / "comparisons.csv", as_csv(compare_pairs(pairs, claims)))
+    comparisons = compare_pairs(pairs, claims)
+    write_text(run.root / "comparisons.csv", as_csv(comparisons))
     options = {spec: task_options(spec) for spec in dict.fromkeys(tasks.values())}
     across, swept = compare_across(pairs, claims), trends(pairs, options, claims)
     for name, table in (("across.csv", across), ("trends.csv", swept)):
@@ -73,7 +86,9 @@ def write_results(plan: Plan, run: RunDirectory) -> Counter[str]:
             (run.root / name).unlink(missing_ok=True)
         else:
             write_text(run.root / name, as_csv(table))
-    return Counter(map(str, scores.status.values()))
+    answer = answer_run(results, comparisons, across, claims=claims, networks={})
+    write_json(run.root / "answer.json", answer.to_json())
+    return Collected(Counter(map(str, scores.status.values())), answer)
 
 
 def _results_table(plan: Plan, scores: _Scores) -> pd.DataFrame:

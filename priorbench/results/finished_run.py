@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from priorbench.answer.run_answer import RunAnswer, answer_run
 from priorbench.comparison.option_trends import TREND_COLUMNS
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS
 from priorbench.comparison.trial_agreement import Agreement, agreement_of
@@ -84,7 +86,7 @@ class Run:
         return self.claims_against("")
 
     def claims_against(self, baseline: str) -> DeclaredClaims:
-        """Return the claims with the normalised spec of another baseline; the declared one if ""."""
+        """Return the claims with the normalised spec of another baseline, "" for the declared."""
         return checked_claims(self.root, claims_of(self.study, baseline))
 
     @property
@@ -121,6 +123,13 @@ class Run:
             return None
         spec, task = attribution or self.attributions[0], str(self.records[trial]["task"])
         return trial_motifs(RunDirectory(self.root), trial, spec, task)
+
+    @cached_property
+    def answer(self) -> RunAnswer:
+        """What may be concluded."""
+        return answer_run(
+            self.results, self.comparisons, self.across, claims=self.claims, networks={}
+        )
 
     def agreement(self) -> Agreement:
         """Return the agreement of trials, from their stored attributions."""

@@ -14,7 +14,10 @@ from .finished_run import Run
 _TRAINED = ("scale", "root_seed", "device", "digest", "code", "train_attribution", "precision")
 _SCORED = ("scored_by", "probed_by")
 """fields of records in which trials of one arm must be alike, beside the weight"""
-_DECLARED = ("baseline", "margins", "skill_margins", "correction", "loss_margin", "train_attribution")
+_DECLARED = (
+    *("baseline", "margins", "skill_margins", "correction", "loss_margin"),
+    "train_attribution",
+)
 """options of studies that must be alike"""
 APART, _RENEW = "report the two apart", "`priorbench score` brings both up to date"
 """what the user can do about runs that do not agree"""

@@ -32,13 +32,12 @@ class GradedAnswer:
 UNKNOWN = GradedAnswer(float("nan"), float("nan"), float("nan"))
 
 
-def graded_answer(
-    gain: NDArray[np.float64], allowance: NDArray[np.float64] | None
-) -> GradedAnswer:
+def graded_answer(gain: NDArray[np.float64], allowance: NDArray[np.float64] | None) -> GradedAnswer:
     """Return the posterior probabilities of the mean gain against a margin.
 
-    The posterior is that of the Bayesian bootstrap (Rubin 1981): the pairs have Dirichlet(1, ..., 1)
-    weights. The margin is a region of practical equivalence (Kruschke 2013; Benavoli et al. 2017).
+    The posterior is that of the Bayesian bootstrap (Rubin 1981): the pairs have weights of a
+    Dirichlet distribution, all parameters 1. The margin is a region of practical equivalence
+    (Kruschke 2013; Benavoli et al. 2017).
 
     Args:
         gain: (n,) paired differences, positive where the prior is better.

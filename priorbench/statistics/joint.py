@@ -27,9 +27,7 @@ _TOLERANCE = 1e-9
 """difference of two statistics that counts as rounding"""
 
 
-def step_down_p(
-    differences: NDArray[np.float64], *, two_sided: bool = True
-) -> NDArray[np.float64]:
+def step_down_p(differences: NDArray[np.float64], *, two_sided: bool = True) -> NDArray[np.float64]:
     """Return p of a mean of zero in each of several tests, adjusted for all of them.
 
     With m random flips it is (b + 1) / (m + 1) (Phipson & Smyth 2010). It controls the probability
@@ -135,9 +133,7 @@ def _scaled(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (k, n) rows over their root of the sum of squares; 0 where a pair is missing."""
     filled = np.nan_to_num(differences)
     norm = np.linalg.norm(filled, axis=1, keepdims=True)
-    scaled: NDArray[np.float64] = np.divide(
-        filled, norm, out=np.zeros_like(filled), where=norm > 0
-    )
+    scaled: NDArray[np.float64] = np.divide(filled, norm, out=np.zeros_like(filled), where=norm > 0)
     return scaled
 
 

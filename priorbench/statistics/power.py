@@ -20,8 +20,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from .joint import JOINTLY_EXACT_UP_TO
 from .multiplicity import HOLM, JOINT
-from .signflip import EXACT_UP_TO, RANDOM_FLIPS, sign_flip_greater_ps
+from .signflip import EXACT_UP_TO, RANDOM_FLIPS, sign_flip_greater_ps, smallest_p
 
 _ENUMERATED_UP_TO = 12
 _DRAWS, _SIMULATED_DRAWS = 8_000, 2_000
@@ -70,11 +71,24 @@ def attainable_level(n: int, claim: ClaimKind) -> float:
     significant.
     """
     if claim.joint:
-        return claim.one_sided if 0.5**n <= claim.alpha / claim.sides + _LEVEL_TOLERANCE else 0.0
+        possible = 0.5**n <= claim.alpha / claim.sides + _LEVEL_TOLERANCE
+        return claim.one_sided if possible else 0.0
     if n <= EXACT_UP_TO:
         return float(np.floor(claim.one_sided * 2.0**n + _LEVEL_TOLERANCE) / 2.0**n)
     least = np.floor(claim.alpha / claim.tests * (RANDOM_FLIPS + 1) + _LEVEL_TOLERANCE)
     return float(least / (RANDOM_FLIPS + 1) / claim.sides)
+
+
+def smallest_adjusted_p(n: int, claim: ClaimKind) -> float:
+    """Return the smallest adjusted p that tests of n pairs can have; NaN without a pair."""
+    if claim.joint:
+        return smallest_p(n) if n <= JOINTLY_EXACT_UP_TO else 1.0 / (RANDOM_FLIPS + 1)
+    return min(1.0, claim.tests * smallest_p(n)) if n else float("nan")
+
+
+def fewest_pairs(claim: ClaimKind) -> int:
+    """Return the fewest pairs with which a test of the family can be significant."""
+    return next((n for n in range(2, 64) if attainable_level(n, claim) > 0), _MOST_APPROXIMATE)
 
 
 def sign_flip_power(effect: float, n: int, claim: ClaimKind) -> float:
@@ -142,8 +156,7 @@ def approximate_runs(effect: float, power: float, claim: ClaimKind) -> int | Non
     exact = ((level + NormalDist().inv_cdf(power)) / effect) ** 2 + level**2 / 2
     if not exact <= _MOST_APPROXIMATE:
         return None
-    fewest = next((n for n in range(2, 64) if attainable_level(n, claim) > 0), _MOST_APPROXIMATE)
-    runs = max(math.ceil(exact), fewest)
+    runs = max(math.ceil(exact), fewest_pairs(claim))
     return runs if attainable_level(runs, claim) > 0 else None
 
 
@@ -185,8 +198,8 @@ def _random_flip_power(effect: float, n: int, claim: ClaimKind) -> float:
     """Return the power of a test by random flips, beyond 20 pairs.
 
     Student's statistic stands for the exact p; the p of m random flips is (b + 1) / (m + 1) with
-    b binomial, so that chance decides at a level of few multiples of 1 / (m + 1). The power is a mean
-    over a grid of equally likely means and variances.
+    b binomial, so that chance decides at a level of few multiples of 1 / (m + 1). The power is a
+    mean over a grid of equally likely means and variances.
     """
     from scipy.stats import binom, t
 

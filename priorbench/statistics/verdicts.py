@@ -85,9 +85,7 @@ class Judgement:
     interval: Interval = field(default=NO_INTERVAL)
 
 
-def judge(
-    family: Sequence[Evidence], correction: str, level: float = ALPHA
-) -> list[Judgement]:
+def judge(family: Sequence[Evidence], correction: str, level: float = ALPHA) -> list[Judgement]:
     """Return the verdicts on the comparisons of one family.
 
     The three kinds of claim (a difference, non-inferiority, equivalence) are corrected each over

@@ -41,9 +41,7 @@ def checked_claims(root: Path, claims: DeclaredClaims) -> DeclaredClaims:
         edited = {ALL: _EDITED} if (root / CLAIMS_FILE).exists() else {}
         return replace(claims, sealed=False, changed={**edited, **claims.changed})
     changed = dict(_differences(stored["declared"], claims))
-    return replace(
-        claims, look=max(len(stored["looks"]), 1), changed={**changed, **claims.changed}
-    )
+    return replace(claims, look=max(len(stored["looks"]), 1), changed={**changed, **claims.changed})
 
 
 def record_look(root: Path, seeds: Sequence[int]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from priorbench.answer.run_answer import RunAnswer
 from priorbench.backends.base import RunPlacement, Workforce
 from priorbench.backends.open import open_engine
 from priorbench.backends.run_pending import PendingTrial, TrialEnded, pending_trials, run_pending
@@ -48,12 +49,14 @@ class RunOutcome:
         root: the run directory.
         statuses: number of trials by status, all those of the plan.
         seconds: wall time of this call in seconds.
+        answer: what may be concluded.
         unscored: number of trained trials that could not be scored again.
     """
 
     root: Path
     statuses: Mapping[str, int]
     seconds: float
+    answer: RunAnswer
     unscored: int = 0
 
 
@@ -113,8 +116,9 @@ def run_study(
             # tuning trials that failed were tried again before weights were chosen, not after
             todo = pending_trials(plan.of_stage(EVALUATE), run)
             _run_stage(plan, EVALUATE, todo, run, workforce=workforce, console=console)
-            statuses = write_results(plan, run)
-    return RunOutcome(run.root, statuses, time.monotonic() - started)
+            collected = write_results(plan, run)
+    seconds = time.monotonic() - started
+    return RunOutcome(run.root, collected.statuses, seconds, collected.answer)
 
 
 def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:

@@ -56,8 +56,9 @@ def score_run(
         everything = read_plan(run, trained=False)
         if plan.study.tune:
             _choose_again(everything, run, console)
-        statuses = write_results(everything, run)
-    return RunOutcome(root, statuses, time.monotonic() - started, unscored)
+        collected = write_results(everything, run)
+    seconds = time.monotonic() - started
+    return RunOutcome(root, collected.statuses, seconds, collected.answer, unscored)
 
 
 def _choose_again(plan: Plan, run: RunDirectory, console: RunConsole) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from priorbench.comparison.advice import Advice, advise, advise_across
-from priorbench.comparison.standing import FailureCount
+from priorbench.answer.advice import Advice, advise, advise_across
+from priorbench.answer.standing import FailureCount
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.components.metric import Metric
+from priorbench.number_text import fixed
 
 from .figures.colours import Look
 from .figures.style import pale_grid
-from priorbench.number_text import fixed
 from .settings import ComparedSetting
 
 if TYPE_CHECKING:

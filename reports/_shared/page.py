@@ -17,9 +17,9 @@ import priorbench
 from priorbench.components import registry
 from priorbench.components.metric import Metric
 from priorbench.components.section import Section
+from priorbench.number_text import MISSING, counted, exact_p, listed, with_relation
 from priorbench.results.finished_run import Run
 
-from priorbench.number_text import MISSING, counted, exact_p, listed, with_relation
 from .settings import MANY_SETTINGS, ComparedSetting
 
 _SHARED = Path(__file__).parent

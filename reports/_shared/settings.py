@@ -19,6 +19,7 @@ from priorbench.components.specs import split_composition
 from priorbench.components.task import Axis
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.metrics import METRICS
+from priorbench.number_text import listed
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 from priorbench.statistics.signflip import EXACT_UP_TO, smallest_p
@@ -26,8 +27,6 @@ from priorbench.statistics.verdicts import ALPHA
 from priorbench.study.declared import PRIMARY
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import SETTING_COLUMNS
-
-from priorbench.number_text import listed
 
 _AXES = get_args(Axis)
 MANY_SETTINGS = 12

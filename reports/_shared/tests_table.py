@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from priorbench.number_text import decimals_for, fixed, interval, p_value
+
 from .settings import remark
 
 INTERVAL_METHODS = {"paired t": "paired t, no test"}

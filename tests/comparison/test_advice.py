@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from priorbench.comparison.advice import advise, advise_across
-from priorbench.comparison.over_datasets import ACROSS_COLUMNS
-from priorbench.comparison.standing import (
+from priorbench.answer.advice import advise, advise_across
+from priorbench.answer.standing import (
     ADVISED,
     COSTLESS,
     HARMFUL,
@@ -18,6 +17,7 @@ from priorbench.comparison.standing import (
     TRADE_OFF,
     FailureCount,
 )
+from priorbench.comparison.over_datasets import ACROSS_COLUMNS
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.metrics import METRICS
 from priorbench.statistics.multiplicity import HOLM

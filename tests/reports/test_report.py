@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 from fixtures.run_directories import CLAIMS, EVIL, make_run, unrelated
 from priorbench.reports import write_report
-from priorbench.number_text import decimals_for, exact_p, fixed, listed, p_value
 from priorbench.reports._shared.settings import reach, settings_of
 from priorbench.reports.pareto import axes_of, points
 
@@ -24,6 +23,7 @@ from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.within_dataset import compare, compare_pairs
 from priorbench.components import registry
 from priorbench.metrics import METRICS
+from priorbench.number_text import decimals_for, exact_p, fixed, listed, p_value
 from priorbench.results.finished_run import load_run
 from priorbench.statistics.verdicts import DEFINITIONS
 

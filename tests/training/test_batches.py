@@ -11,7 +11,7 @@ from priorbench.components import registry
 from priorbench.data.codes import TRAIN
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.encoding import one_hot
+from priorbench.encoding import one_hot
 from priorbench.seeds import RandomStreams
 from priorbench.training.batches import batches, epoch_order, load_batch
 from priorbench.training.schedules import SCHEDULES

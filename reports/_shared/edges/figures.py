@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike
 from priorbench.edges.penalty_effects import WIDTH
 from priorbench.edges.summary import Effects
 from priorbench.edges.trained_models import TrainedEdges
+from priorbench.number_text import fixed
 
 from ..figures.colours import SEED_COLOURS, SOFT
 from ..figures.style import pale_grid, style
 from ..figures.svg import to_svg
-from priorbench.number_text import fixed
 
 _WIDTH, _HEIGHT = 4.2, 2.7  # inches
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2, 2, 2, 2, 2)))

@@ -13,10 +13,10 @@ from priorbench.edges.contrasts import CONTRASTS
 from priorbench.edges.penalty_effects import NEAR, WIDTH
 from priorbench.edges.summary import NOTABLE, EdgeConclusion, Effects, conclusions
 from priorbench.edges.trained_models import TrainedEdges
+from priorbench.number_text import decimals_for, exact_p, fixed, listed, p_value, percent
 from priorbench.statistics.signflip import smallest_p
 from priorbench.statistics.verdicts import ALPHA
 
-from priorbench.number_text import decimals_for, exact_p, fixed, listed, p_value, percent
 from ..page import render
 from ..settings import SIGNS
 from .figures import Line, draw, gradient_panels, key_of, lines_of, penalty_panels, trained_panels

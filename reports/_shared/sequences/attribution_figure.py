@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import DECOY, MOTIF, SUBOPTIMAL
 from priorbench.encoding import N_CODE
+from priorbench.number_text import fixed
 
 from ..figures.colours import BASE_COLOURS, BLUE, INK, LINE, SOFT, VERMILION
 from ..figures.style import spec_lines, style
 from ..figures.svg import to_svg
-from priorbench.number_text import fixed
 from .examples import PriorTracks, SequenceExample, normalised
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from priorbench.components.metric import TrialArrays
 from priorbench.data.codes import NEUTRAL
 from priorbench.data.dataset import Dataset
 from priorbench.metrics.localisation import MOTIFS, average_precision
-from priorbench.results.finished_run import Run
-
 from priorbench.number_text import counted, fixed, listed
+from priorbench.results.finished_run import Run
 
 LOCALISATION, AGREEMENT, PREDICTION = "motif-auprc", "seed-cosine", "predicted logit"
 """scores that sequences are ranked by: the first where motifs are known, the second where there are

@@ -13,19 +13,18 @@ from typing import Any
 
 import pandas as pd
 
+from priorbench.comparison.over_datasets import SKILL
 from priorbench.metrics import METRICS
 from priorbench.statistics.multiplicity import HOLM, adjust
 from priorbench.statistics.verdicts import ALPHA, BETTER, INCONCLUSIVE
 from priorbench.study.declared import PRIMARY
 
-from .over_datasets import SKILL
-
 ADVISED, PROVISIONAL, TRADE_OFF = "advised", "provisional", "trade-off"
 HARMFUL, COSTLESS, OPEN = "harmful", "costless", "open"
 STANDINGS = {
     ADVISED: "better on an axis, and a loss beyond the margin is excluded on every axis",
-    PROVISIONAL: "better on an axis, and the interval of each axis by itself excludes a loss beyond "
-    "the margin; corrected for the number of priors it is not excluded",
+    PROVISIONAL: "better on an axis, and the interval of each axis by itself excludes a loss "
+    "beyond the margin; corrected for the number of priors it is not excluded",
     TRADE_OFF: "better on an axis, and on another worse, or with an estimated loss beyond the "
     "margin",
     HARMFUL: "better on no axis and worse on one",

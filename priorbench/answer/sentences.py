@@ -1,0 +1,232 @@
+"""The sentences of the answer: what the advice is, what it rests on, what was not shown.
+
+Names of priors are between backquotes, which the report turns into its own type.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from priorbench.number_text import counted, decimals_for, fixed, interval, listed, p_value
+from priorbench.statistics.multiplicity import BENJAMINI_HOCHBERG, HOLM, JOINT
+from priorbench.statistics.power import ClaimKind, fewest_pairs, smallest_adjusted_p
+from priorbench.study.declared import DeclaredClaims
+
+from .advice import Advice
+from .standing import (
+    ADVISED,
+    COSTLESS,
+    HARMFUL,
+    OPEN,
+    PROVISIONAL,
+    TRADE_OFF,
+    PrimaryResult,
+    PriorStanding,
+)
+
+CORRECTIONS_IN_WORDS = {
+    JOINT: "joint sign flips of whole seeds (step-down max |t|)",
+    HOLM: "Holm’s method",
+    BENJAMINI_HOCHBERG: "Benjamini and Hochberg’s method",
+}
+
+
+def advice_sentences(advice: Advice, unit: str = "seed") -> list[str]:
+    """Return the sentences about one setting, or about all of them, the advice first.
+
+    Args:
+        advice: the advice.
+        unit: what a pair is: a seed, or a seed of a dataset.
+    """
+    if not any(standing.results for standing in advice.standings):
+        return [
+            f"Train with `{advice.baseline}`: nothing was compared, as no primary metric has a "
+            "value in every paired trial."
+        ]
+    sentences = [*_headline(advice), *_how_sure(advice, unit), *_leads(advice)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def claims_sentences(claims: DeclaredClaims) -> list[str]:
+    """Return what a reader must know of the seal on the claims, and of the look."""
+    sentences = [
+        f"Not as declared before training, so that verdicts on it are exploratory: {text}."
+        for text in dict.fromkeys(claims.changed.values())
+    ]
+    if not claims.sealed and not claims.changed:
+        sentences.append(
+            "The claims of this run were not sealed before training: it is of an earlier version."
+        )
+    if claims.look > 1:
+        sentences.append(
+            f"This is look {claims.look} at these results, with more seeds than before: its level "
+            f"is {_level(claims.level)}, as the looks before it have spent the rest of .05."
+        )
+    return sentences
+
+
+def reach_sentence(seeds: int, tests: int, claims: DeclaredClaims) -> str:
+    """Return what a number of seeds can conclude in a family of so many tests; "" if enough.
+
+    It names the number of seeds to ask for.
+    """
+    claim = ClaimKind(claims.level, tests=max(tests, 1), correction=claims.correction)
+    smallest, fewest = smallest_adjusted_p(seeds, claim), fewest_pairs(claim)
+    if seeds >= fewest:
+        return ""
+    least = f"its smallest adjusted p is {p_value(smallest)}" if seeds > 1 else "it has no test"
+    return (
+        f"With {counted(seeds, 'seed')} this study cannot show that any prior is better or worse, "
+        f"whatever the data: {least}, and the level is {_level(claims.level)}. {fewest} seeds are "
+        f"the fewest that can, and --seeds {max(fewest, 8)} finds large effects."
+    )
+
+
+def _headline(advice: Advice) -> Iterator[str]:
+    advised = advice.advised
+    if advised is not None:
+        yield from _case(advice, advised)
+        return
+    trade_offs = [s for s in advice.standings if s.kind == TRADE_OFF]
+    if trade_offs:
+        yield f"Stay with `{advice.baseline}`, unless you can pay for a trade-off."
+        yield from (_trade_off(standing) for standing in trade_offs)
+    else:
+        yield f"No prior is advised: train with `{advice.baseline}`."
+    unsafe = [s for s in advice.standings if s.kind == OPEN and s.gains]
+    yield from (_unsafe(standing) for standing in unsafe)
+    harmful = [s for s in advice.standings if s.kind == HARMFUL]
+    if harmful:
+        yield f"Worse, and better on nothing: {'; '.join(map(_losses_of, harmful))}."
+    costless = [f"`{s.prior}`" for s in advice.standings if s.kind == COSTLESS]
+    if costless:
+        verb = "costs" if len(costless) == 1 else "cost"
+        yield f"{listed(costless)} {verb} nothing that matters, and was not shown to gain anything."
+    rest = [f"`{s.prior}`" for s in advice.standings if s.kind == OPEN and not s.gains]
+    if rest:
+        yield f"Open, which is no evidence that there is no difference: {listed(rest)}."
+
+
+def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
+    """Yield what speaks for the advised prior, what it costs, and what it is not told from."""
+    how = ", provisionally" if advice.basis == PROVISIONAL else ""
+    yield (
+        f"Train with `{advice.prior}`{how}: it is better than `{advice.baseline}` on "
+        f"{_results(advised.gains)}."
+    )
+    if advice.basis == ADVISED:
+        yield (
+            "A loss as large as the margin is excluded on every axis "
+            f"(p {_at_most(advised.p_safe)}, corrected for the number of priors)."
+        )
+    else:
+        yield (
+            "By itself, each axis excludes a loss beyond its margin; corrected for the number of "
+            f"priors such a loss is not excluded (p {_relation(advised.p_safe)})."
+        )
+    losses = advised.estimated_losses
+    if losses:
+        yield f"Its estimated losses, each within the margin: {_results(losses, margins=True)}."
+    else:
+        yield "No axis has an estimated loss."
+    if math.isfinite(advised.price):
+        yield f"A training step takes {fixed(advised.price, 2)} times as long as with `none`."
+    if advice.rivals:
+        rivals = listed([f"`{rival}`" for rival in advice.rivals])
+        yield f"By verdicts {rivals} would do as well; priors are not tested against each other."
+    trade_offs = [s for s in advice.standings if s.kind == TRADE_OFF]
+    yield from (_trade_off(standing) for standing in trade_offs)
+
+
+def _trade_off(standing: PriorStanding) -> str:
+    losses = standing.losses or standing.lost_in
+    where = "".join(
+        f" In {result.setting} it is worse on {_results([result], margins=True)}."
+        for result in standing.lost_in
+        if standing.losses
+    )
+    places = "" if standing.losses else f" in {listed([r.setting for r in standing.lost_in])}"
+    others = [r for r in standing.estimated_losses if r not in losses]
+    also = f" Smaller estimated losses: {_results(others, margins=True)}." if others else ""
+    return (
+        f"`{standing.prior}` is a trade-off: better on {_results(standing.gains)}, and it loses on "
+        f"{_results(losses, margins=True)}{places}.{where}{also}"
+    )
+
+
+def _unsafe(standing: PriorStanding) -> str:
+    """Return a sentence about a prior with a gain whose safety was not shown."""
+    unknown = [result for result in standing.results if not math.isfinite(result.margin)]
+    open_axes = [r for r in standing.results if r not in unknown and not r.safe_alone]
+    reasons = []
+    if open_axes:
+        reasons.append(f"a loss beyond the margin is not excluded on {_spans(open_axes)}")
+    if unknown:
+        axes = listed([f"{result.axis} ({result.metric})" for result in unknown])
+        reasons.append(f"no margin is known on {axes}")
+    why = " and ".join(reasons) or "its safety was not shown"
+    return f"`{standing.prior}` is better on {_results(standing.gains)}, but {why}."
+
+
+def _losses_of(standing: PriorStanding) -> str:
+    shown = [r for r in standing.results if r.shown_worse and r.lost] or standing.lost_in
+    return f"`{standing.prior}` on {_results(shown, margins=True)}"
+
+
+def _how_sure(advice: Advice, unit: str) -> Iterator[str]:
+    fewest, most = advice.seeds
+    if fewest == most:
+        pairs = f"{counted(fewest, f'paired {unit}')}"
+    else:
+        by_prior = [f"`{s.prior}` {s.n}" for s in advice.standings if s.results]
+        pairs = f"paired {unit}s: {', '.join(by_prior)}"
+    correction = CORRECTIONS_IN_WORDS.get(advice.correction, advice.correction)
+    yield (
+        f"How sure: {pairs}; {counted(advice.tests, 'test')} of a difference in the primary "
+        f"family, p corrected by {correction}, at a level of {_level(advice.level)}."
+    )
+
+
+def _leads(advice: Advice) -> Iterator[str]:
+    leads = [result for standing in advice.standings for result in standing.leads]
+    if leads:
+        shown = "; ".join(
+            f"`{r.prior}` {_result(r)}, p {_relation(r.p_raw)}, corrected {_relation(r.p)}"
+            for r in leads
+        )
+        yield f"Leads, not findings, for seeds to come: {shown}."
+
+
+def _results(results: Iterable[PrimaryResult], *, margins: bool = False) -> str:
+    return listed([f"{r.axis} ({_result(r, margin=margins)})" for r in results])
+
+
+def _result(result: PrimaryResult, *, margin: bool = False) -> str:
+    """Return a metric with its difference, its interval or its margin, and its means."""
+    places = decimals_for([result.difference, result.margin])
+    low, high = sorted(
+        (result.low, result.high) if result.higher_is_better else (-result.low, -result.high)
+    )
+    span = interval(low, high, places)
+    text = f"{result.metric} {fixed(result.difference, places, signed=True)}"
+    if margin and math.isfinite(result.margin):
+        return f"{text}, margin {fixed(result.margin, places)}"
+    return f"{text} {span}".rstrip()
+
+
+def _spans(results: Sequence[PrimaryResult]) -> str:
+    return listed([f"{r.axis} ({_result(r, margin=True)})" for r in results])
+
+
+def _level(level: float) -> str:
+    return f"{level:.6f}".rstrip("0").lstrip("0")
+
+
+def _relation(p: float) -> str:
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _at_most(p: float) -> str:
+    return _relation(p)
