@@ -109,7 +109,8 @@ def compare_across(all_pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> p
     rows = [_row(group, runs, claims) for group, runs in zip(groups.values(), members, strict=True)]
     units = _units(members)
     evidence = [_evidence(runs, row, units) for runs, row in zip(members, rows, strict=True)]
-    judged = judged_rows(rows, [_sign(runs) for runs in members], evidence, claims)
+    signs = [_sign(runs) for runs in members]
+    judged = judged_rows(rows, signs, evidence, correction=claims.correction, level=claims.level)
     return pd.DataFrame(judged, columns=ACROSS_COLUMNS)
 
 

@@ -58,14 +58,15 @@ def _rows(
     n = len(pairs.differences)
     if n < 2 or pairs.nothing_ran or np.isnan(pairs.differences).any():
         return
-    of_pairs, margin = pairs.metric.of_pairs, claims.margin(pairs.metric)
+    allowance = pairs.allowance(claims)
     size = abs(float(pairs.differences.mean())) if effect is None else abs(effect)
     kinds = [(DIFFERENCE, size, 2, family.tests, pairs.differences)]
-    if margin is not None and not of_pairs:
-        slack = pairs.gain + pairs.allowance(margin)
-        size = float(margin.allowance(pairs.baseline).mean())
+    if allowance is not None:
+        slack, size = pairs.gain + allowance, float(allowance.mean())
         kinds.append((NONINFERIORITY, size, 1, family.margin_tests, slack))
-    correlation = np.nan if of_pairs else pair_correlation(pairs.baseline, pairs.values)
+    correlation = (
+        np.nan if pairs.metric.of_pairs else pair_correlation(pairs.baseline, pairs.values)
+    )
     for name, target, sides, tests, values in kinds:
         for count in dict.fromkeys((1, max(tests, 1))):
             yield {
@@ -75,7 +76,12 @@ def _rows(
                 "tests": count,
                 "pilot_seeds": n,
                 "correlation": correlation,
-                **_seeds(target, float(values.std(ddof=1)), n, ClaimKind(sides=sides, tests=count)),
+                **_seeds(
+                    target,
+                    float(values.std(ddof=1)),
+                    n,
+                    ClaimKind(claims.level, sides, count, family.correction),
+                ),
             }
 
 

@@ -16,7 +16,7 @@ from priorbench.statistics.equivalence import equivalence_p, noninferiority_p
 from priorbench.statistics.graded import graded_answer
 from priorbench.statistics.paired import compared_agreement, paired_difference
 from priorbench.statistics.power import ClaimKind, smallest_effect
-from priorbench.statistics.verdicts import Evidence, judge
+from priorbench.statistics.verdicts import ALPHA, Evidence, judge
 from priorbench.study.declared import PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS
 
@@ -86,7 +86,8 @@ def compare_pairs(all_pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> pd
             [rows[i] for i in members],
             [pairs.sign for pairs in family],
             _evidence(family, [rows[i] for i in members], claims),
-            claims,
+            correction=claims.correction_of(name),
+            level=claims.level,
         )
         for i, row in zip(members, judged, strict=True):
             rows[i] = row
@@ -183,20 +184,21 @@ def judged_rows(
     rows: Sequence[dict[str, Any]],
     signs: Sequence[float],
     evidence: Sequence[Evidence],
-    claims: DeclaredClaims,
+    *,
+    correction: str,
+    level: float = ALPHA,
 ) -> list[dict[str, Any]]:
     """Return the rows of one family of tests with adjusted p, verdicts and corrected intervals.
 
     Args:
-        rows: cells by column, the correction among them; of one family.
+        rows: cells by column of one family.
         signs: 1 where a higher value is better, else -1; one a row.
         evidence: the tests of each row, in the same order of units.
-        claims: what was declared.
+        correction: a name of ``statistics.CORRECTIONS``.
+        level: level of every kind of claim.
     """
     judged = []
-    for row, sign, judgement in zip(
-        rows, signs, judge(evidence, rows[0]["correction"], claims.level), strict=True
-    ):
+    for row, sign, judgement in zip(rows, signs, judge(evidence, correction, level), strict=True):
         cells = dict(vars(judgement))
         corrected = cells.pop("interval")
         if row["interval"] or corrected.method:

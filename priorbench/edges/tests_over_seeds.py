@@ -15,6 +15,7 @@ from priorbench.comparison.within_dataset import DIFFERENCE_COLUMNS, judged_rows
 from priorbench.components.specs import split_spec
 from priorbench.statistics.multiplicity import HOLM
 from priorbench.statistics.paired import impute_failures, paired_difference
+from priorbench.statistics.verdicts import Evidence
 from priorbench.study.study import BASELINE
 
 from .contrasts import CONTRASTS
@@ -55,7 +56,11 @@ def edge_table(values: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.Dat
                 arms = [prior for prior, base in pairs if base == baseline]
                 family = list(_differences(wide, failed, arms, baseline))
                 signs = [1.0 if contrast.higher_is_better else -1.0] * len(family)
-                judged = judged_rows(family, signs, HOLM)
+                evidence = [
+                    Evidence(sign * row.pop("differences"), row["p"])
+                    for sign, row in zip(signs, family, strict=True)
+                ]
+                judged = judged_rows(family, signs, evidence, correction=HOLM)
                 rows += [{"contrast": contrast.name, **row} for row in judged]
     return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
 
@@ -68,8 +73,10 @@ def _differences(
         if len(pairs):
             base, own = (pairs[arm].to_numpy(dtype=float) for arm in (baseline, prior))
             lost = failed.loc[pairs.index, [baseline, prior]].sum().sum()
-            difference = vars(paired_difference(base, own))
-            yield {"prior": prior, "baseline": baseline, "failed": int(lost), **difference}
+            arm = {"prior": prior, "baseline": baseline, "failed": int(lost)}
+            differences = pd.Series(own - base, index=pairs.index).reindex(wide.index)
+            tested = {"differences": differences.to_numpy(dtype=float)}
+            yield {**arm, **tested, **vars(paired_difference(base, own))}
 
 
 def pairs_of(priors: Sequence[str]) -> list[tuple[str, str]]:

@@ -148,7 +148,8 @@ def joint_flips(n: int) -> NDArray[np.float64]:
     """Return (flips, n) signs: all 2**n up to 14 seeds, beyond the same random ones every time."""
     if n <= JOINTLY_EXACT_UP_TO:
         bits = np.arange(2**n)[:, None] >> np.arange(n)
-        return 1.0 - 2.0 * (bits & 1)
+        every: NDArray[np.float64] = np.where(bits & 1, -1.0, 1.0)
+        return every
     generator = np.random.default_rng(1)
     signs: NDArray[np.float64] = generator.choice([-1.0, 1.0], size=(RANDOM_FLIPS, n))
     return signs

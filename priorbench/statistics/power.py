@@ -95,8 +95,8 @@ def sign_flip_power(effect: float, n: int, claim: ClaimKind) -> float:
     """Return the probability that a sign-flip test of n normal differences finds the effect.
 
     Up to 20 pairs, where the test is exact, it is simulated with fixed draws; beyond, it is that of
-    Student's t test, with the chance of random flips. (At 13 pairs and a level of .001 Student's test
-    would have .64 where the sign-flip test has .59; at 22 and .0001, .81 where it has .76.)
+    Student's t test, with the chance of random flips. (At 13 pairs and a level of .001 Student's
+    test would have .64 where the sign-flip test has .59; at 22 and .0001, .81 where it has .76.)
 
     Args:
         effect: mean over standard deviation of the differences, in the direction of the claim.
