@@ -27,8 +27,8 @@ from priorbench.statistics import signflip as flips
 from priorbench.statistics.agreement import agreement_pseudo_values
 from priorbench.statistics.confidence import SIGN_FLIP_FROM, Interval
 from priorbench.statistics.effects import IMPROVEMENT_FROM, improvement_interval
-from priorbench.statistics.multiplicity import HOLM, adjust
-from priorbench.statistics.verdicts import ALPHA, Evidence, Judgement, judge
+from priorbench.statistics.families.multiplicity import HOLM, adjust
+from priorbench.statistics.families.verdicts import ALPHA, Evidence, Judgement, judge
 
 Array, Tables = NDArray[np.float64], Mapping[str, pd.DataFrame]
 HERE = Path(__file__).parent

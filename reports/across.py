@@ -13,8 +13,8 @@ from priorbench.comparison.correction_families import families
 from priorbench.comparison.over_datasets import AxisRanking, rank_axes
 from priorbench.number_text import fixed, interval, p_value
 from priorbench.results.finished_run import Run
+from priorbench.statistics.families.verdicts import ALPHA
 from priorbench.statistics.signflip import smallest_p
-from priorbench.statistics.verdicts import ALPHA
 
 from ._shared.figures.colours import BLUE, INK, SOFT
 from ._shared.figures.style import style

@@ -13,9 +13,9 @@ from priorbench.comparison.correction_families import correction_in_words
 from priorbench.comparison.within_dataset import POWER
 from priorbench.number_text import MISSING, decimals_for, fixed, interval, p_value
 from priorbench.results.finished_run import Run
+from priorbench.statistics.families.verdicts import ALPHA, BETTER
 from priorbench.statistics.power import ClaimKind, approximate_runs
 from priorbench.statistics.signflip import smallest_p
-from priorbench.statistics.verdicts import ALPHA, BETTER
 from priorbench.study.trial import SETTING_COLUMNS
 
 from ._shared.advice import advice, advice_for_all, failure_counts, total_failure_counts

@@ -17,7 +17,7 @@ from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.number_text import MISSING, counted, decimals_for, fixed, listed, p_value
 from priorbench.results.finished_run import Run
-from priorbench.statistics.verdicts import ALPHA, WORSE
+from priorbench.statistics.families.verdicts import ALPHA, WORSE
 
 from ._shared.page import render
 from ._shared.settings import ArmScores, ComparedSetting, reach, settings_of

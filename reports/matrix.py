@@ -12,7 +12,7 @@ from priorbench import Section
 from priorbench.components.metric import Metric
 from priorbench.number_text import MISSING, decimals_for, fixed
 from priorbench.results.finished_run import Run
-from priorbench.statistics.verdicts import BETTER, INCONCLUSIVE, WORSE
+from priorbench.statistics.families.verdicts import BETTER, INCONCLUSIVE, WORSE
 
 from ._shared.advice import advice, failure_counts
 from ._shared.page import render

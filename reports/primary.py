@@ -11,7 +11,7 @@ from priorbench import Section
 from priorbench.metrics import METRICS
 from priorbench.number_text import fixed, interval
 from priorbench.results.finished_run import Run
-from priorbench.statistics.verdicts import DEFINITIONS
+from priorbench.statistics.families.verdicts import DEFINITIONS
 from priorbench.study.declared import PRIMARY
 
 from ._shared.page import render

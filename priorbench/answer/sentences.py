@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from priorbench.number_text import counted, decimals_for, fixed, interval, listed, p_value
-from priorbench.statistics.multiplicity import BENJAMINI_HOCHBERG, HOLM, JOINT
+from priorbench.statistics.families.multiplicity import BENJAMINI_HOCHBERG, HOLM, JOINT
 from priorbench.statistics.power import ClaimKind, fewest_pairs, smallest_adjusted_p
 from priorbench.study.declared import DeclaredClaims
 

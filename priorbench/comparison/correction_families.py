@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from priorbench.statistics.multiplicity import HOLM
+from priorbench.statistics.families.multiplicity import HOLM
 from priorbench.study.declared import PRIMARY
 from priorbench.study.trial import SETTING_COLUMNS
 
@@ -16,7 +16,7 @@ _OTHERWISE = "Benjamini and Hochberg’s method"
 
 
 def correction_in_words(correction: str) -> str:
-    """Return a correction, named as in ``statistics.CORRECTIONS``, in words."""
+    """Return a correction, named as in ``multiplicity.CORRECTIONS``, in words."""
     return _CORRECTIONS.get(correction, _OTHERWISE)
 
 
@@ -26,7 +26,7 @@ class Family:
 
     Attributes:
         name: ``primary`` or ``exploratory``.
-        correction: a name of ``statistics.CORRECTIONS``.
+        correction: a name of ``multiplicity.CORRECTIONS``.
         tests: number of tests of a difference.
         margin_tests: number of tests against a margin, of either kind.
         metrics: names of the metrics.

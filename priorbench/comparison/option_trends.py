@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from priorbench.components import registry
 from priorbench.components.specs import split_spec
 from priorbench.statistics.confidence import NO_INTERVAL, agreement_interval, mean_interval
-from priorbench.statistics.multiplicity import HOLM, adjust
+from priorbench.statistics.families.multiplicity import HOLM, adjust
+from priorbench.statistics.families.verdicts import ALPHA, INCONCLUSIVE
 from priorbench.statistics.signflip import EXACT_UP_TO, sign_flip_p
-from priorbench.statistics.verdicts import ALPHA, INCONCLUSIVE
 from priorbench.study.declared import PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 

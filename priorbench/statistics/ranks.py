@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from .multiplicity import HOLM, adjust
+from .families.multiplicity import HOLM, adjust
+from .families.verdicts import ALPHA
 from .paired import wilcoxon_p
-from .verdicts import ALPHA
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class Study(BaseModel):
             knows only averages, on others as a share of the range from chance to the best possible
             score.
         margins: the same by metric, in its units, for metrics for which the share does not suit.
-        correction: how p of primary metrics are corrected (``statistics.multiplicity``).
+        correction: how p of primary metrics are corrected (``statistics.families.multiplicity``).
         loss_margin: the share of the validation loss of ``none`` by which a chosen weight may be
             worse, where weights are tuned.
         baseline: spec of the prior that all others are compared with.

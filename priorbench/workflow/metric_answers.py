@@ -16,7 +16,7 @@ from priorbench.comparison.within_dataset import compare
 from priorbench.errors import UserError, unknown
 from priorbench.metrics import get_metric
 from priorbench.results.finished_run import Run
-from priorbench.statistics.verdicts import DEFINITIONS
+from priorbench.statistics.families.verdicts import DEFINITIONS
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 

@@ -22,8 +22,8 @@ from priorbench.metrics import METRICS
 from priorbench.number_text import listed
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
+from priorbench.statistics.families.verdicts import ALPHA
 from priorbench.statistics.signflip import EXACT_UP_TO, smallest_p
-from priorbench.statistics.verdicts import ALPHA
 from priorbench.study.declared import PRIMARY
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import SETTING_COLUMNS

@@ -10,7 +10,7 @@ from fixtures.places import BENCHMARKS
 
 from priorbench.cli.app import execute_command
 from priorbench.statistics.confidence import Interval
-from priorbench.statistics.verdicts import DEFINITIONS
+from priorbench.statistics.families.verdicts import DEFINITIONS
 
 sys.path.insert(0, str(BENCHMARKS))
 import calibration as small
@@ -64,7 +64,7 @@ def test_a_family_that_is_not_corrected_would_be_caught(monkeypatch):
 
 
 def _uncorrected(evidence):
-    from priorbench.statistics.verdicts import Judgement
+    from priorbench.statistics.families.verdicts import Judgement
 
     ps = (evidence.p, evidence.p_noninferior, evidence.p_equivalent)
     return Judgement(*ps, 1, 1, "")

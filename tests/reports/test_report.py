@@ -25,7 +25,7 @@ from priorbench.components import registry
 from priorbench.metrics import METRICS
 from priorbench.number_text import decimals_for, exact_p, fixed, listed, p_value
 from priorbench.results.finished_run import load_run
-from priorbench.statistics.verdicts import DEFINITIONS
+from priorbench.statistics.families.verdicts import DEFINITIONS
 
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
 

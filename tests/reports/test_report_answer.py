@@ -18,7 +18,7 @@ from priorbench.reports.matrix import Matrix
 
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS
 from priorbench.results.finished_run import load_run
-from priorbench.statistics.multiplicity import HOLM
+from priorbench.statistics.families.multiplicity import HOLM
 from priorbench.study.declared import PRIMARY
 
 STYLE = (

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .confidence import NO_INTERVAL, Interval, false_coverage_intervals, shared_level_intervals
+from priorbench.statistics.confidence import (
+    NO_INTERVAL,
+    Interval,
+    false_coverage_intervals,
+    shared_level_intervals,
+)
+
 from .joint import simultaneous_intervals, step_down_p
 from .multiplicity import BENJAMINI_HOCHBERG, JOINT, adjust
 
