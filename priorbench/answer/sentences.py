@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from priorbench.comparison.correction_families import correction_in_words
 from priorbench.number_text import counted, decimals_for, fixed, interval, listed, p_value
-from priorbench.statistics.families.multiplicity import BENJAMINI_HOCHBERG, HOLM, JOINT
 from priorbench.statistics.power import ClaimKind, fewest_pairs, smallest_adjusted_p
 from priorbench.study.declared import DeclaredClaims
 
@@ -24,12 +24,6 @@ from .standing import (
     PrimaryResult,
     PriorStanding,
 )
-
-CORRECTIONS_IN_WORDS = {
-    JOINT: "joint sign flips of whole seeds (step-down max |t|)",
-    HOLM: "Holm’s method",
-    BENJAMINI_HOCHBERG: "Benjamini and Hochberg’s method",
-}
 
 
 def advice_sentences(advice: Advice, unit: str = "seed") -> list[str]:
@@ -181,7 +175,7 @@ def _how_sure(advice: Advice, unit: str) -> Iterator[str]:
     else:
         by_prior = [f"`{s.prior}` {s.n}" for s in advice.standings if s.results]
         pairs = f"paired {unit}s: {', '.join(by_prior)}"
-    correction = CORRECTIONS_IN_WORDS.get(advice.correction, advice.correction)
+    correction = correction_in_words(advice.correction)
     yield (
         f"How sure: {pairs}; {counted(advice.tests, 'test')} of a difference in the primary "
         f"family, p corrected by {correction}, at a level of {_level(advice.level)}."

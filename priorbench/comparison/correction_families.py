@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from priorbench.statistics.families.multiplicity import HOLM
+from priorbench.statistics.families.multiplicity import BENJAMINI_HOCHBERG, HOLM, JOINT
 from priorbench.study.declared import PRIMARY
 from priorbench.study.trial import SETTING_COLUMNS
 
-_CORRECTIONS = {HOLM: "Holm’s method"}
-_OTHERWISE = "Benjamini and Hochberg’s method"
+_CORRECTIONS = {
+    JOINT: "joint sign flips of whole seeds (step-down max |t|)",
+    HOLM: "Holm’s method",
+    BENJAMINI_HOCHBERG: "Benjamini and Hochberg’s method",
+}
 
 
 def correction_in_words(correction: str) -> str:
     """Return a correction, named as in ``multiplicity.CORRECTIONS``, in words."""
-    return _CORRECTIONS.get(correction, _OTHERWISE)
+    return _CORRECTIONS[correction]
 
 
 @dataclass(frozen=True)
