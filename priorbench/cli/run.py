@@ -57,8 +57,9 @@ def run(
             fourier,tv,l1,l2,dropout. Example: fourier:boundary=reflect,tv+dropout
         baseline: Prior that the others are compared with. Default: the study's, or none (no
             prior). Example: dropout
-        seeds: Seeds that every prior is trained with: a count, or a list separated by commas.
-            Default: the study's, or 5. Example: 0,3,7
+        seeds: Seeds that every prior is trained with: a count, a list separated by commas, or a
+            range such as 100-107. More of them in the run directory of an earlier run are a further
+            look at it. Default: the study's, or 8. Example: 0,3,7
         architectures: Networks to train, separated by commas. Default: the study's, or the one
             that each task prefers. Example: three-conv,bpnet
         weights: Weights of priors in the loss, separated by commas. Default: the study's, or each

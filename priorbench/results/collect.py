@@ -68,7 +68,10 @@ def write_results(plan: Plan, run: RunDirectory) -> Collected:
     scores = _Scores(plan, run)
     results = _results_table(plan, scores)
     tasks = {trial.id: trial.task for trial in plan.trials}
-    record_look(run.root, sorted({t.seed for t in plan.trials if t.stage == EVALUATE}))
+    evaluated = plan.of_stage(EVALUATE).trials
+    settings = len({trial.setting for trial in evaluated})
+    if evaluated:
+        record_look(run.root, sorted({trial.seed for trial in evaluated}), settings)
     claims = checked_claims(run.root, claims_of(plan.study.model_dump(mode="json")))
     agreement = agreement_of(
         results,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from priorbench.answer.plan_reach import earlier_spreads, plan_lines
 from priorbench.answer.run_answer import RunAnswer
 from priorbench.backends.base import RunPlacement, Workforce
 from priorbench.backends.open import open_engine
@@ -31,10 +32,10 @@ from priorbench.results.chosen_weights import (
 from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv
 from priorbench.run_directory import RunDirectory
-from priorbench.study.declared import claims_of
+from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.plan import Plan, make_plan, with_evaluation
 from priorbench.study.resolve import require_modisco, resolve
-from priorbench.study.sealed_claims import seal_claims
+from priorbench.study.sealed_claims import seal_claims, upcoming_claims
 from priorbench.study.study import ABOUT, CHOOSING, MEASURED, Study, first_difference, read_toml
 from priorbench.study.trial import EVALUATE, TUNE, hash_of
 
@@ -109,7 +110,9 @@ def run_study(
             write_text(run.root / "study.toml", resolved.to_toml())
             facts = {**environment(device.kind, device.slots), **engine.facts()}
             write_json(run.root / "environment.json", {**facts, **_plan_facts(plan, run, command)})
-            seal_claims(run.root, claims_of(resolved.model_dump(mode="json")))
+            claims = claims_of(resolved.model_dump(mode="json"))
+            seal_claims(run.root, claims)
+            _say_reach(resolved, run, claims, console)
             if resolved.tune:
                 plan = _tune(plan, run, workforce, console)
             write_plan(plan, run)
@@ -119,6 +122,17 @@ def run_study(
             collected = write_results(plan, run)
     seconds = time.monotonic() - started
     return RunOutcome(run.root, collected.statuses, seconds, collected.answer)
+
+
+def _say_reach(
+    study: Study, run: RunDirectory, claims: DeclaredClaims, console: RunConsole
+) -> None:
+    """Say what the plan can conclude, and warn where that is nothing."""
+    seeds = study.seed_list
+    upcoming = upcoming_claims(run.root, claims, seeds)
+    priors = len(study.priors) - 1
+    for line in plan_lines(len(seeds), priors, upcoming, earlier_spreads(run.root)):
+        console.say(line)
 
 
 def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
