@@ -31,7 +31,7 @@ from priorbench.run_directory import DONE, RunDirectory
 from priorbench.study.declared import claims_of
 from priorbench.study.plan import Plan
 from priorbench.study.study import BASELINE
-from priorbench.study.trial import REFERENCE, SETTING_COLUMNS, SettingKey, Trial
+from priorbench.study.trial import REFERENCE, SELECT, SETTING_COLUMNS, SettingKey, Trial
 
 from .stored_trials import trial_attribution, trial_motifs
 from .tables import as_csv
@@ -87,7 +87,10 @@ def _results_table(plan: Plan, scores: _Scores) -> pd.DataFrame:
         for trial in trials:
             for spec, metrics in names.items():
                 rows += scores.rows(trial, spec, metrics)
-    table = pd.DataFrame([*rows, *_reference_rows(references)], columns=RESULT_COLUMNS)
+    # a network that was only tried is not compared with anything
+    settings = {trial.setting for trial in plan.trials if trial.stage != SELECT}
+    shown = {setting: scores for setting, scores in references.items() if setting in settings}
+    table = pd.DataFrame([*rows, *_reference_rows(shown)], columns=RESULT_COLUMNS)
     return table.astype({"seed": "Int64"})
 
 
