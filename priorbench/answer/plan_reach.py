@@ -38,9 +38,10 @@ def plan_lines(
         return [f"warning: {warning}"]
     claim = ClaimKind(claims.level, tests=tests, correction=claims.correction)
     effect = smallest_effect(seeds, _POWER, claim)
+    smallest = p_value(smallest_adjusted_p(seeds, claim))
     line = (
         f"{counted(seeds, 'seed')}, {counted(priors, 'prior')}, "
-        f"{counted(metrics, 'primary metric')}: smallest adjusted p {p_value(smallest_adjusted_p(seeds, claim))} at a level of "
+        f"{counted(metrics, 'primary metric')}: smallest adjusted p {smallest} at a level of "
         f"{level_text(claims.level)}"
     )
     if claims.look > 1:
