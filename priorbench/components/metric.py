@@ -64,6 +64,8 @@ class Metric:
         function: pure function of arrays; its docstring has the formula and the source.
         floor: value for a model that knows nothing, where it follows from the formula: for metrics
             of the scope ``model``, and of discovered motifs. None where it is measured.
+        perfect: value of a perfect prediction or attribution, where it follows from the formula;
+            None where it is unknown or unbounded.
         main: whether reports show the metric at first sight.
         loss: whether the metric is a loss above 0, of which a share may be declared as a margin.
     """
@@ -76,6 +78,7 @@ class Metric:
     scope: Literal["trial", "seeds", "model", "motifs", "motif-sets", "arm", "baseline"]
     function: Callable[..., Any]
     floor: float | None = None
+    perfect: float | None = None
     main: bool = False
     loss: bool = False
 
