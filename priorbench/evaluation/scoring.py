@@ -15,8 +15,9 @@ from priorbench.statistics.agreement import leave_one_out
 if TYPE_CHECKING:
     from priorbench.metrics.motif_set import MotifSet
 
-RANDOM, ORACLE = "random", "oracle"
-"""names of the reference rows: floor and ceiling of a score"""
+RANDOM, ORACLE, PERFECT = "random", "oracle", "perfect"
+"""names of the reference rows: floor and ceiling of a score, and what a prediction scores at best
+where that depends on the data"""
 SCORES_ARRAYS = ("metrics", "components/metric.py", "evaluation/scoring.py")
 """the code that scores a trial's stored arrays"""
 EXPLAINS_MODELS = (
