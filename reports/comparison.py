@@ -14,7 +14,7 @@ from priorbench import Section
 from priorbench.components.metric import Metric
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
-from priorbench.evaluation.scoring import ORACLE, RANDOM
+from priorbench.evaluation.scoring import ORACLE, PERFECT, RANDOM
 from priorbench.number_text import MISSING, counted, decimals_for, fixed, listed, p_value
 from priorbench.results.finished_run import Run
 from priorbench.statistics.families.verdicts import ALPHA, WORSE
@@ -33,6 +33,10 @@ _REFERENCES = {  # role and meaning by name
     KMERS: ("no network", "logistic regression on enriched gapped k-mers"),
     SHUFFLED: ("floor of profiles", "the observed reads with their positions shuffled"),
     REPLICATE: ("replicate", "one half of the reads as prediction of the other"),
+    PERFECT: (
+        "ceiling of profiles",
+        "the observed reads' own shares as their prediction, which no model reaches",
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from priorbench.comparison.correction_families import correction_in_words
+from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
 from priorbench.number_text import counted, decimals_for, fixed, interval, listed, p_value
 from priorbench.statistics.power import ClaimKind, fewest_pairs, smallest_adjusted_p
 from priorbench.study.declared import DeclaredClaims
@@ -55,7 +55,7 @@ def claims_sentences(claims: DeclaredClaims) -> list[str]:
     if claims.look > 1:
         sentences.append(
             f"This is look {claims.look} at these results, with more seeds than before: its level "
-            f"is {_level(claims.level)}, as the looks before it have spent the rest of .05."
+            f"is {level_text(claims.level)}, as the looks before it have spent the rest of .05."
         )
     return sentences
 
@@ -72,8 +72,8 @@ def reach_sentence(seeds: int, tests: int, claims: DeclaredClaims) -> str:
     least = f"its smallest adjusted p is {p_value(smallest)}" if seeds > 1 else "it has no test"
     return (
         f"With {counted(seeds, 'seed')} this study cannot show that any prior is better or worse, "
-        f"whatever the data: {least}, and the level is {_level(claims.level)}. {fewest} seeds are "
-        f"the fewest that can, and --seeds {max(fewest, 8)} finds large effects."
+        f"whatever the data: {least}, and the level is {level_text(claims.level)}. {fewest} seeds "
+        f"are the fewest that can, and --seeds {max(fewest, 8)} finds large effects."
     )
 
 
@@ -175,10 +175,10 @@ def _how_sure(advice: Advice, unit: str) -> Iterator[str]:
     else:
         by_prior = [f"`{s.prior}` {s.n}" for s in advice.standings if s.results]
         pairs = f"paired {unit}s: {', '.join(by_prior)}"
-    correction = correction_in_words(advice.correction)
+    correction = CORRECTIONS_IN_WORDS.get(advice.correction, advice.correction)
     yield (
         f"How sure: {pairs}; {counted(advice.tests, 'test')} of a difference in the primary "
-        f"family, p corrected by {correction}, at a level of {_level(advice.level)}."
+        f"family, p corrected by {correction}, at a level of {level_text(advice.level)}."
     )
 
 
@@ -213,7 +213,8 @@ def _spans(results: Sequence[PrimaryResult]) -> str:
     return listed([f"{r.axis} ({_result(r, margin=True)})" for r in results])
 
 
-def _level(level: float) -> str:
+def level_text(level: float) -> str:
+    """Return a level without the leading zero: ``.04``, ``.0025``."""
     return f"{level:.6f}".rstrip("0").lstrip("0")
 
 

@@ -11,16 +11,12 @@ from priorbench.statistics.families.multiplicity import BENJAMINI_HOCHBERG, HOLM
 from priorbench.study.declared import PRIMARY
 from priorbench.study.trial import SETTING_COLUMNS
 
-_CORRECTIONS = {
+CORRECTIONS_IN_WORDS = {
     JOINT: "joint sign flips of whole seeds (step-down max |t|)",
     HOLM: "Holm’s method",
     BENJAMINI_HOCHBERG: "Benjamini and Hochberg’s method",
 }
-
-
-def correction_in_words(correction: str) -> str:
-    """Return a correction, named as in ``multiplicity.CORRECTIONS``, in words."""
-    return _CORRECTIONS[correction]
+"""corrections, named as in ``multiplicity.CORRECTIONS``, in words"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ class Family:
         margins = f" and {self.margin_tests} against a margin" if self.margin_tests else ""
         return (
             f"{self.name.capitalize()} family: {tests} of a difference{margins} ({about}), "
-            f"p adjusted by {correction_in_words(self.correction)}."
+            f"p adjusted by {CORRECTIONS_IN_WORDS[self.correction]}."
         )
 
 

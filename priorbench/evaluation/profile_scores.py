@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .scoring import PERFECT
+
 
 def log_likelihood(logits: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
     """Return the log multinomial probability of the reads of every strand.
@@ -60,7 +62,9 @@ def profile_scores(logits: torch.Tensor, reads: torch.Tensor) -> dict[str, torch
 
 
 SHUFFLED, REPLICATE = "shuffled", "replicate"
-"""names of the reference rows"""
+"""names of the reference rows, beside ``PERFECT``"""
+_NEVER = -1e4
+"""logit of a position whose probability is 0: finite, so that no reads there cost nothing"""
 
 
 def reference_profiles(
@@ -71,26 +75,30 @@ def reference_profiles(
     ``shuffled``: each strand's reads with their positions shuffled, as a prediction of the
     reads. ``replicate``, for whole numbers of reads only: every read goes to one of two halves
     at random, and one half predicts the other, as a replicate would at half the depth; a model
-    that averages over sequences can do better.
+    that averages over sequences can do better. ``perfect``: the reads' own shares as their
+    prediction, under which they are most probable; what is random in them is out of reach.
 
     Args:
         reads: (B, strands, L) counts.
         generator: generator of the shuffles and halves.
 
     Returns:
-        Scores of :func:`profile_scores`, by name of the reference, without ``nll``, which is
-        infinite where a read meets a probability of zero.
+        Scores of :func:`profile_scores`, by name of the reference; ``nll`` of ``perfect`` alone,
+        since it is infinite where a read meets a probability of zero.
     """
     pairs = {SHUFFLED: (generator.permuted(reads, axis=2), reads)}
     if (reads == np.round(reads)).all():
         half = generator.binomial(reads.astype(np.int64), 0.5).astype(np.float32)
         pairs[REPLICATE] = (half, reads - half)
+    pairs[PERFECT] = (reads, reads)
     references = {}
     for name, (predicted, observed) in pairs.items():
         known = predicted.sum(axis=2, keepdims=True) > 0
-        logits = torch.log(torch.from_numpy(np.where(known, predicted, 1)))
+        logits = torch.log(torch.from_numpy(np.where(known, predicted, 1))).clamp(min=_NEVER)
         scores = profile_scores(logits, torch.from_numpy(np.where(known, observed, 0)))
-        references[name] = {key: value.numpy() for key, value in scores.items() if key != "nll"}
+        references[name] = {
+            key: value.numpy() for key, value in scores.items() if key != "nll" or name == PERFECT
+        }
     return references
 
 

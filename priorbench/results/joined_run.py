@@ -156,6 +156,7 @@ def _study(runs: Sequence[Run]) -> dict[str, Any]:
     for key in ("priors", "tasks", "architectures", "seeds", "data", "plugins"):
         study[key] = list(dict.fromkeys(item for run in runs for item in run.study[key]))
     study["seeds"].sort()
+    study["chosen_architectures"] = _union(run.study["chosen_architectures"] for run in runs)
     study["primary"] = _union(run.study["primary"] for run in runs)
     common = set.intersection(*(set(run.attributions) for run in runs))
     study["attributions"] = [spec for spec in runs[0].attributions if spec in common]
