@@ -32,26 +32,27 @@ def profile_scores(logits: torch.Tensor, reads: torch.Tensor) -> dict[str, torch
         reads: (B, strands, L) counts.
 
     Returns:
-        (B,) each: ``nll``, minus the log-likelihood per strand, in nats; ``jsd``, the
-        Jensen-Shannon distance (square root of the divergence in nats) of reads and prediction,
-        mean over strands; ``pearson`` and ``spearman``, the correlation of reads and predicted
-        probabilities over positions, mean over strands. NaN where no strand has reads.
+        (B,) each, mean over the strands that have reads, NaN where none has: ``nll``, minus the
+        log-likelihood, in nats; ``jsd``, the Jensen-Shannon distance (square root of the divergence
+        in nats) of reads and prediction; ``pearson`` and ``spearman``, the correlation of reads and
+        predicted probabilities over positions.
     """
     from scipy.stats import rankdata
 
     with torch.no_grad():
-        nll = -log_likelihood(logits, reads).mean(dim=1)
+        nll = -log_likelihood(logits, reads).double().cpu().numpy()
         predicted = logits.softmax(dim=2).double().cpu().numpy()
     counts = reads.double().cpu().numpy()
     total = counts.sum(axis=2, keepdims=True)
     observed = counts / np.where(total > 0, total, 1)
     ranked = (rankdata(counts, axis=2), rankdata(predicted, axis=2))
     scores = {
+        "nll": nll,
         "jsd": _jensen_shannon(observed, predicted),
         "pearson": _correlation(counts, predicted),
         "spearman": _correlation(*ranked),
     }
-    means = {"nll": nll.float().cpu()}
+    means = {}
     for name, values in scores.items():
         values[total[:, :, 0] == 0] = np.nan
         some = ~np.isnan(values).all(axis=1)

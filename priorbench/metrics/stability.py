@@ -61,8 +61,8 @@ def corrected_cosine_agreement(attributions: Attributions) -> Track:
     m and n are sequences, and all pairs of different ones count. Two seeds that both attribute by
     position, or with one sign, have a high cosine whatever the sequence; the second term takes that
     away. The difference is 1 where the seeds agree and different sequences have nothing in common;
-    motifs that tend to lie in the same places keep it below. NaN for a single sequence, which has no
-    other.
+    motifs that tend to lie in the same places keep it below. NaN for a single sequence, which has
+    no other.
     """
     return corrected_agreement(attributions, _COSINE)
 
