@@ -159,6 +159,8 @@ def _unsafe(standing: PriorStanding) -> str:
     if unknown:
         axes = listed([f"{result.axis} ({result.metric})" for result in unknown])
         reasons.append(f"no margin is known on {axes}")
+    if standing.withheld:
+        reasons.append(f"the claim on {listed(standing.withheld)} was changed after training")
     why = " and ".join(reasons) or "its safety was not shown"
     return f"`{standing.prior}` is better on {_results(standing.gains)}, but {why}."
 
