@@ -95,8 +95,10 @@ def _headline(advice: Advice) -> Iterator[str]:
         yield f"Worse, and better on nothing: {'; '.join(map(_losses_of, harmful))}."
     costless = [f"`{s.prior}`" for s in advice.standings if s.kind == COSTLESS]
     if costless:
-        verb = "costs" if len(costless) == 1 else "cost"
-        yield f"{listed(costless)} {verb} nothing that matters, and was not shown to gain anything."
+        verb, was = ("costs", "was") if len(costless) == 1 else ("cost", "were")
+        yield (
+            f"{listed(costless)} {verb} nothing that matters, and {was} not shown to gain anything."
+        )
     rest = [f"`{s.prior}`" for s in advice.standings if s.kind == OPEN and not s.gains]
     if rest:
         yield f"Open, which is no evidence that there is no difference: {listed(rest)}."
@@ -162,7 +164,9 @@ def _unsafe(standing: PriorStanding) -> str:
     if standing.withheld:
         reasons.append(f"the claim on {listed(standing.withheld)} was changed after training")
     why = " and ".join(reasons) or "its safety was not shown"
-    return f"`{standing.prior}` is better on {_results(standing.gains)}, but {why}."
+    others = [result for result in standing.estimated_losses if result not in open_axes]
+    also = f" Its estimated losses: {_results(others, margins=True)}." if others else ""
+    return f"`{standing.prior}` is better on {_results(standing.gains)}, but {why}.{also}"
 
 
 def _losses_of(standing: PriorStanding) -> str:
@@ -172,11 +176,12 @@ def _losses_of(standing: PriorStanding) -> str:
 
 def _how_sure(advice: Advice, unit: str) -> Iterator[str]:
     fewest, most = advice.seeds
+    units = unit.replace("seed", "seeds", 1)
     if fewest == most:
-        pairs = f"{counted(fewest, f'paired {unit}')}"
+        pairs = f"{fewest:,} paired {unit if fewest == 1 else units}"
     else:
         by_prior = [f"`{s.prior}` {s.n}" for s in advice.standings if s.results]
-        pairs = f"paired {unit}s: {', '.join(by_prior)}"
+        pairs = f"paired {units}: {', '.join(by_prior)}"
     correction = CORRECTIONS_IN_WORDS.get(advice.correction, advice.correction)
     yield (
         f"How sure: {pairs}; {counted(advice.tests, 'test')} of a difference in the primary "
