@@ -193,7 +193,7 @@ def _leads(advice: Advice) -> Iterator[str]:
     leads = [result for standing in advice.standings for result in standing.leads]
     if leads:
         shown = "; ".join(
-            f"`{r.prior}` {_result(r)}, p {_relation(r.p_raw)}, corrected {_relation(r.p)}"
+            f"`{r.prior}` {_result(r)}, p {_relation(r.p_raw)}, corrected {p_value(r.p)}"
             for r in leads
         )
         yield f"Leads, not findings, for seeds to come: {shown}."

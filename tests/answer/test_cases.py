@@ -349,3 +349,27 @@ def test_pairs_are_of_results_alone():
     )
     assert p["motif-auprc"] == sign_flip_p(prior - base)
     assert OPEN not in {standing(only(answer_to(table)), "tv").kind}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_interval_never_contradicts_its_margin(seed):
+    """Non-inferior: no loss beyond the margin inside; inconclusive: one is inside."""
+    rng = np.random.default_rng(seed)
+    scores = {
+        metric: {
+            prior: rng.normal(0.5, spread, 10)
+            for prior, spread in zip(
+                ("none", *PRIORS), (0.01, 0.002, 0.01, 0.03, 0.1, 0.2), strict=True
+            )
+        }
+        for metric in PRIMARY.values()
+    }
+    rows = comparisons_of(result_table(scores)).dropna(subset=["ci_low", "margin"])
+    low, high, margin = rows["ci_low"], rows["ci_high"], rows["margin"] + 1e-12
+    verdict = rows["verdict"]
+    safe, same = verdict.isin(["non-inferior", "equivalent"]), verdict == "equivalent"
+    assert {"inconclusive", "equivalent"} <= set(verdict)
+    assert (low >= -margin)[safe].all()
+    assert (high <= margin)[same].all()
+    assert (low <= 2e-12 - margin)[verdict == "inconclusive"].all()
+    assert (high >= margin - 2e-12)[safe & ~same].all()
