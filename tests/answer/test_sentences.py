@@ -169,7 +169,7 @@ class TestLeads:
         for beside in (UNSURE, BETTER):
             text = text_of(*rows("tv", lead, beside, UNSURE))
             assert "Leads, not findings, for seeds to come: `tv` auroc +0.050" in text
-            assert "p = .030, corrected = .200." in text
+            assert "p = .030, corrected .200." in text
 
     def test_are_not_what_was_shown_or_is_far_from_it(self):
         assert "Leads" not in text_of(*rows("tv", SAFE, BETTER, WORSE))

@@ -196,6 +196,7 @@ class TestIntervals:
             interval = judgement.interval
             if np.isnan(interval.low):
                 continue
+            self.check_margin(e, judgement)
             assert interval.low <= interval.high
             if judgement.verdict == BETTER:
                 assert e.gain > 0
@@ -207,11 +208,25 @@ class TestIntervals:
                 assert interval.low <= 0 <= interval.high
             assert interval.low <= e.gain <= interval.high
 
+    @staticmethod
+    def check_margin(e, judgement):
+        """Assert that a loss beyond the margin is inside unless a test excludes it."""
+        if np.isnan(judgement.p_noninferior_adjusted):
+            return
+        low, high, margin = judgement.interval.low, judgement.interval.high, e.allowance[0]
+        if judgement.verdict in (NONINFERIOR, EQUIVALENT):
+            assert low >= -margin - 1e-12
+        if judgement.verdict == EQUIVALENT:
+            assert high <= margin + 1e-12
+        if judgement.verdict == INCONCLUSIVE:
+            assert low <= -margin + 1e-12
+
     def test_of_the_joint_correction_hold_together(self):
         family = random_family(7, 4, 9)
         expected = simultaneous_intervals(np.stack([e.gains for e in family]))
-        for judgement, interval in zip(judge(family, JOINT), expected, strict=True):
-            assert judgement.interval == consistent(interval, judgement.verdict)
+        for e, judgement, interval in zip(family, judge(family, JOINT), expected, strict=True):
+            margin = NAN if e.allowance is None else e.allowance[0]
+            assert judgement.interval == consistent(interval, judgement.verdict, margin)
 
     def test_of_holm_are_at_a_share_of_the_level(self):
         gains = np.stack([e.gains for e in random_family(7, 2, 9)])
@@ -238,6 +253,27 @@ class TestIntervals:
         assert consistent(Interval(0.1, 0.3, "x"), INCONCLUSIVE) == Interval(0.0, 0.3, "x")
         assert consistent(Interval(-0.3, -0.1, "x"), EQUIVALENT) == Interval(-0.3, 0.0, "x")
         assert consistent(NO_INTERVAL, BETTER) == NO_INTERVAL
+        assert consistent(Interval(0.1, 0.3, "x"), "") == Interval(0.1, 0.3, "x")
+
+    @pytest.mark.parametrize(
+        ("verdict", "low", "high"),
+        [
+            (BETTER, 0.0, 0.3),
+            (WORSE, -0.3, 0.0),
+            (EQUIVALENT, -0.2, 0.2),
+            (NONINFERIOR, -0.2, 0.3),
+            (INCONCLUSIVE, -0.3, 0.3),
+        ],
+    )
+    def test_end_at_the_margin_where_only_a_test_excludes_it(self, verdict, low, high):
+        interval = consistent(Interval(-0.3, 0.3, "x"), verdict, 0.2)
+        assert interval == Interval(low, high, "x")
+
+    def test_reach_the_margin_where_no_test_excludes_it(self):
+        narrow = Interval(-0.1, 0.1, "x")
+        assert consistent(narrow, INCONCLUSIVE, 0.2) == Interval(-0.2, 0.1, "x")
+        assert consistent(narrow, NONINFERIOR, 0.2) == Interval(-0.1, 0.2, "x")
+        assert consistent(narrow, EQUIVALENT, 0.2) == narrow
 
     def test_of_weighted_pairs(self):
         weights = np.repeat([0.5, 2.0], [8, 4])
