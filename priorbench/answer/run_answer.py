@@ -137,7 +137,7 @@ def answer_run(
             failures=failures,
             withheld=changed_axes(claims, evaluated["task"].astype(str).unique()),
         )
-        sentences = advice_sentences(advice, "seed of a dataset")
+        sentences = advice_sentences(advice, "seed over all datasets")
         together = Answer(None, advice, (), tuple(sentences), failures)
     return RunAnswer(tuple(answers), together, claims, tuple(claims_sentences(claims)))
 

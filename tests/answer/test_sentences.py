@@ -106,11 +106,13 @@ class TestNotAdvised:
     def test_a_loss_in_one_setting_is_named_with_its_place(self):
         good = [across_row("tv", "prediction", **SAFE), across_row("tv", "localisation", **BETTER)]
         within = (row("tv", "prediction", **WORSE),)
-        text = " ".join(advice_sentences(advice_across(*good, within=within), "seed of a dataset"))
+        text = " ".join(
+            advice_sentences(advice_across(*good, within=within), "seed over all datasets")
+        )
         assert (
             "it loses on prediction (auroc −0.300, margin 0.100) in binary · simulated · three-conv"
         ) in text
-        assert "How sure: 8 paired seeds of a dataset; 6 tests" in text
+        assert "How sure: 8 paired seeds over all datasets; 6 tests" in text
 
     def test_a_gain_whose_safety_is_open_says_why(self):
         text = text_of(*rows("tv", UNSURE, BETTER, SAFE))
