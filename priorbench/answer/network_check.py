@@ -26,7 +26,7 @@ from priorbench.training.schedules import Schedule
 SMALLEST_SHARE = 0.01
 """the last epoch's improvement over the drop of the loss so far, below which a loss has settled"""
 ENOUGH_SEEDS = 0.5
-"""share of the seeds in which the loss must still fall: one seed of several may be bad luck"""
+"""share of the seeds in which the loss must still fall: one seed of several may be chance"""
 _WITHOUT_NETWORK = {
     KMERS: "regression on gapped k-mers without a network",
     MOTIF_SCAN: "scanning with the known matrices without a network",

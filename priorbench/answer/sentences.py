@@ -73,7 +73,7 @@ def reach_sentence(seeds: int, tests: int, claims: DeclaredClaims) -> str:
     return (
         f"With {counted(seeds, 'seed')} this study cannot show that any prior is better or worse, "
         f"whatever the data: {least}, and the level is {level_text(claims.level)}. {fewest} seeds "
-        f"are the fewest that can, and --seeds {max(fewest, 8)} finds large effects."
+        f"are the fewest that can, and `--seeds {max(fewest, 8)}` finds large effects."
     )
 
 

@@ -79,7 +79,7 @@ class RunOutcome:
 
 @dataclass(frozen=True)
 class RunConsole:
-    """Where the messages and the progress of a run go.
+    """The places that messages and progress of a run go to.
 
     Attributes:
         say: function that is called with a line.

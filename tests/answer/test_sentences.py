@@ -232,7 +232,7 @@ class TestReach:
         sentence = reach_sentence(seeds, 20, CLAIMS)
         assert sentence.startswith(f"With {seeds} seeds this study cannot show")
         assert f"its smallest adjusted p is {smallest}, and the level is .04" in sentence
-        assert "6 seeds are the fewest that can, and --seeds 8" in sentence
+        assert "6 seeds are the fewest that can, and `--seeds 8`" in sentence
 
     def test_one_seed_has_no_test(self):
         assert "With 1 seed this study" in reach_sentence(1, 1, CLAIMS)
@@ -240,6 +240,6 @@ class TestReach:
 
     def test_the_number_to_ask_for_grows_with_holms_tests_and_with_looks(self):
         by_holm = replace(CLAIMS, correction=HOLM)
-        assert "10 seeds are the fewest that can, and --seeds 10" in reach_sentence(8, 20, by_holm)
+        assert "10 seeds are the fewest that can, and `--seeds 10`" in reach_sentence(8, 20, by_holm)
         later = replace(CLAIMS, look=2)
-        assert "9 seeds are the fewest that can, and --seeds 9" in reach_sentence(8, 20, later)
+        assert "9 seeds are the fewest that can, and `--seeds 9`" in reach_sentence(8, 20, later)
