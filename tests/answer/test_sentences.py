@@ -240,6 +240,8 @@ class TestReach:
 
     def test_the_number_to_ask_for_grows_with_holms_tests_and_with_looks(self):
         by_holm = replace(CLAIMS, correction=HOLM)
-        assert "10 seeds are the fewest that can, and `--seeds 10`" in reach_sentence(8, 20, by_holm)
+        assert "10 seeds are the fewest that can, and `--seeds 10`" in reach_sentence(
+            8, 20, by_holm
+        )
         later = replace(CLAIMS, look=2)
         assert "9 seeds are the fewest that can, and `--seeds 9`" in reach_sentence(8, 20, later)
