@@ -36,7 +36,8 @@ def words(page):
 @pytest.fixture
 def make(tmp_path):
     def of(folder, priors, seeds, **more):
-        return make_run(tmp_path / folder, priors, seeds, numbers=NUMBERS, **more)
+        own = {"numbers": NUMBERS, "margins": CLAIMS.margins}
+        return make_run(tmp_path / folder, priors, seeds, **own, **more)
 
     return of
 
