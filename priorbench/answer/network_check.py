@@ -77,15 +77,34 @@ class WeakNetwork:
     @property
     def sentence(self) -> str:
         """The finding with its numbers, and what can be done."""
+        return weakness_sentence([self])
+
+    @property
+    def other(self) -> str:
+        """The name in words of what is at least as good."""
+        return _FLOORS[self.axis] if self.is_at_chance else _WITHOUT_NETWORK[self.reference]
+
+    @property
+    def clause(self) -> str:
+        """What it does no better, with its number."""
         mean = "" if self.finished == self.seeds else _finished(self.finished, self.seeds)
         number = f"{_NAMES.get(self.metric, self.metric)} {_text(self.value)}{mean}"
-        other = _FLOORS[self.axis] if self.is_at_chance else _WITHOUT_NETWORK[self.reference]
-        how = "no better" if self.is_at_chance else "worse"
-        advice = "" if self.chosen else "; `--architectures auto` tries the others"
-        return (
-            f"{self.setting[2]} {_VERBS[self.axis]} {how} ({number}) than {other} "
-            f"({_text(self.reference_value)}): explaining it may not be worth while{advice}."
-        )
+        return f"{_VERBS[self.axis]} {'no better' if self.is_at_chance else 'worse'} ({number})"
+
+
+def weakness_sentence(findings: Sequence[WeakNetwork]) -> str:
+    """Return one sentence about one network; numbers of the same other method stand together."""
+    by_other: dict[str, list[WeakNetwork]] = {}
+    for finding in findings:
+        by_other.setdefault(finding.other, []).append(finding)
+    parts = [
+        f"{' and '.join(f.clause for f in those)} than {other} "
+        f"({', '.join(_text(f.reference_value) for f in those)})"
+        for other, those in by_other.items()
+    ]
+    first = findings[0]
+    advice = "" if first.chosen else "; `--architectures auto` tries the others"
+    return f"{first.setting[2]} may not be worth explaining: it {'; it '.join(parts)}{advice}."
 
 
 @dataclass(frozen=True)
@@ -112,8 +131,8 @@ class UnfinishedTraining:
             runs = f"{self.finished} finished runs of {self.seeds}"
         return (
             f"The validation loss of {self.setting[2]} was still falling in the last epoch in "
-            f"{self.falling} of {runs}: it was not trained to the end; the task's option "
-            f"train_epochs (`{name_of(self.setting[0])}:train_epochs=2`) trains longer."
+            f"{self.falling} of {runs}; `{name_of(self.setting[0])}:train_epochs=2` trains twice as "
+            "long."
         )
 
 
@@ -140,8 +159,12 @@ def network_sentences(
         chosen=chosen,
     )
     sentences: dict[SettingKey, list[str]] = {}
-    for finding in findings:
-        sentences.setdefault(finding.setting, []).append(finding.sentence)
+    for setting in dict.fromkeys(finding.setting for finding in findings):
+        here = [finding for finding in findings if finding.setting == setting]
+        weak = [finding for finding in here if isinstance(finding, WeakNetwork)]
+        own = [weakness_sentence(weak)] if weak else []
+        own += [f.sentence for f in here if isinstance(f, UnfinishedTraining)]
+        sentences[setting] = own
     return sentences
 
 

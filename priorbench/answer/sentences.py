@@ -107,20 +107,20 @@ def _headline(advice: Advice) -> Iterator[str]:
 def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
     """Yield what speaks for the advised prior, what it costs, and what it is not told from."""
     how = ", provisionally" if advice.basis == PROVISIONAL else ""
-    yield (
-        f"Train with `{advice.prior}`{how}: it is better than `{advice.baseline}` on "
-        f"{_results(advised.gains)}."
-    )
+    axes = listed(list(dict.fromkeys(result.axis for result in advised.gains)))
+    yield f"Train with `{advice.prior}`{how}: it is better than `{advice.baseline}` on {axes}."
     if advice.basis == ADVISED:
         yield (
             "A loss as large as the margin is excluded on every axis "
-            f"(p {_at_most(advised.p_safe)}, corrected for the number of priors)."
+            f"(p {_relation(advised.p_safe)}, corrected for the number of priors)."
         )
     else:
         yield (
             "By itself, each axis excludes a loss beyond its margin; corrected for the number of "
             f"priors such a loss is not excluded (p {_relation(advised.p_safe)})."
         )
+    gains = "; ".join(map(_result, advised.gains))
+    yield f"Its gain{'' if len(advised.gains) == 1 else 's'}: {gains}."
     losses = advised.estimated_losses
     if losses:
         yield f"Its estimated losses, each within the margin: {_results(losses, margins=True)}."
@@ -229,7 +229,3 @@ def level_text(level: float) -> str:
 def _relation(p: float) -> str:
     text = p_value(p)
     return text if text.startswith("<") else f"= {text}"
-
-
-def _at_most(p: float) -> str:
-    return _relation(p)

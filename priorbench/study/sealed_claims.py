@@ -23,7 +23,7 @@ from .trial import hash_of
 CLAIMS_FILE = "claims.json"
 _FORMAT = 1
 _SEALED = ("primary", "margins", "skill_margins", "attribution", "baseline", "correction")
-_EDITED = f"{CLAIMS_FILE} was edited or damaged, so that nobody can tell what was declared"
+_EDITED = f"{CLAIMS_FILE} is missing or was edited, so that nobody can tell what was declared"
 
 
 def seal_claims(root: Path, claims: DeclaredClaims) -> None:
@@ -38,15 +38,33 @@ def checked_claims(root: Path, claims: DeclaredClaims) -> DeclaredClaims:
 
     A run of a version that sealed nothing has the claims of its study, marked as not sealed.
     """
-    stored = _read(root)
-    if stored is None:
-        edited = {ALL: _EDITED} if (root / CLAIMS_FILE).exists() else {}
+    stored, recorded = _read(root), sealed_digest(root)
+    if stored is None or (recorded and hash_of(stored["declared"]) != recorded):
+        edited = {ALL: _EDITED} if recorded or (root / CLAIMS_FILE).exists() else {}
         return replace(claims, sealed=False, changed={**edited, **claims.changed})
     texts: dict[str, list[str]] = {}
     for name, text in _differences(stored["declared"], claims):
         texts.setdefault(name, []).append(text)
     changed = {name: "; ".join(differences) for name, differences in texts.items()}
     return replace(claims, look=max(len(stored["looks"]), 1), changed={**changed, **claims.changed})
+
+
+def sealed_digest(root: Path) -> str:
+    """Return the digest of the claims that a run directory was sealed with; "" of none.
+
+    environment.json keeps it from the first call on, so that a missing claims.json is noticed.
+    """
+    try:
+        recorded = json.loads((root / "environment.json").read_text(encoding="utf-8"))
+        return str(recorded.get("claims", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def digest_to_record(root: Path) -> str:
+    """Return the digest for environment.json: the one that is there, or that of claims.json."""
+    stored = _read(root)
+    return sealed_digest(root) or (hash_of(stored["declared"]) if stored else "")
 
 
 def upcoming_claims(root: Path, claims: DeclaredClaims, seeds: Sequence[int]) -> DeclaredClaims:

@@ -41,7 +41,11 @@ from priorbench.run_directory import RunDirectory
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.plan import Plan, make_plan, with_evaluation, with_networks
 from priorbench.study.resolve import require_modisco, resolve
-from priorbench.study.sealed_claims import seal_claims, upcoming_claims
+from priorbench.study.sealed_claims import (
+    digest_to_record,
+    seal_claims,
+    upcoming_claims,
+)
 from priorbench.study.study import (
     ABOUT,
     CHOOSING,
@@ -124,10 +128,10 @@ def run_study(
                 for note in notes:
                     console.say(f"{name}: {note}")
             write_text(run.root / "study.toml", resolved.to_toml())
-            facts = {**environment(device.kind, device.slots), **engine.facts()}
-            write_json(run.root / "environment.json", {**facts, **_plan_facts(plan, run, command)})
             claims = claims_of(resolved.model_dump(mode="json"))
             seal_claims(run.root, claims)
+            facts = {**environment(device.kind, device.slots), **engine.facts()}
+            write_json(run.root / "environment.json", {**facts, **_plan_facts(plan, run, command)})
             _say_reach(resolved, run, claims, console)
             if plan.candidates:
                 plan = _select(plan, run, workforce, console)
@@ -160,6 +164,7 @@ def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
     tasks = dict.fromkeys(setting.source.task for setting in plan.settings)
     return {
         "command": command,
+        "claims": digest_to_record(run.root),
         "datasets": {
             name: str(folder.relative_to(run.root)) for name, folder in plan.datasets.items()
         },

@@ -71,8 +71,8 @@ def test_a_network_that_predicts_worse_than_regression_on_kmers_is_named(network
     )
     assert not finding.is_at_chance
     assert finding.sentence == (
-        f"three-conv predicts worse (auROC {numbers[0]}) than regression on gapped k-mers without "
-        f"a network ({numbers[1]}): explaining it may not be worth while; `--architectures auto` "
+        f"three-conv may not be worth explaining: it predicts worse (auROC {numbers[0]}) than "
+        f"regression on gapped k-mers without a network ({numbers[1]}); `--architectures auto` "
         "tries the others."
     )
 
@@ -82,8 +82,8 @@ def test_a_network_that_localises_worse_is_named_with_the_best_method():
     (finding,) = check(table("motif-auprc", [0.37, 0.37], references))
     assert (finding.axis, finding.reference) == ("localisation", "motif-scan")
     assert finding.sentence == (
-        "three-conv localises worse (motif auPRC .370) than scanning with the known matrices "
-        "without a network (.820): explaining it may not be worth while; `--architectures auto` "
+        "three-conv may not be worth explaining: it localises worse (motif auPRC .370) than "
+        "scanning with the known matrices without a network (.820); `--architectures auto` "
         "tries the others."
     )
 
@@ -114,15 +114,15 @@ def test_profiles_no_better_than_the_mean_profile_are_named():
         (finding,) = check(table("profile-nll", values, {"random": 410.3}, setting=setting))
         assert finding.is_at_chance
         assert finding.reference_value == 410.3
-        assert "bpnet predicts no better (profile-nll 41" in finding.sentence
+        assert "it predicts no better (profile-nll 41" in finding.sentence
         assert "than the average of the training data, which ignores" in finding.sentence
-        assert "(410): explaining it" in finding.sentence
+        assert "(410); `--architectures auto`" in finding.sentence
     assert check(table("profile-nll", [380.0, 390.0], {"random": 410.3}, setting=setting)) == []
 
 
 def test_localisation_no_better_than_chance_is_named():
     (finding,) = check(table("motif-auprc", [0.05, 0.07], {"random": 0.06}))
-    assert "localises no better (motif auPRC .060) than random attributions (.060)" in (
+    assert "it localises no better (motif auPRC .060) than random attributions (.060)" in (
         finding.sentence
     )
 
@@ -160,7 +160,7 @@ def test_where_the_network_was_chosen_no_other_is_advised():
     tried = table("auroc", [0.7], stage="select", setting=("binary", "SRF", "basset"))
     (finding,) = check(pd.concat([results, tried]))
     assert finding.chosen
-    assert finding.sentence.endswith("(.900): explaining it may not be worth while.")
+    assert finding.sentence.endswith("(.900).")
     assert check(results, chosen=["binary/SRF"]) == [finding]
     assert not check(results, chosen=["binary/GATA2"])[0].chosen
 
@@ -199,9 +199,8 @@ def test_training_that_ended_too_early_in_half_of_the_seeds_is_named():
     (finding,) = check(results, histories)
     assert finding == UnfinishedTraining(SETTING, 2, 4, 4)
     assert finding.sentence == (
-        "The validation loss of three-conv was still falling in the last epoch in 2 of 4 runs: it "
-        "was not trained to the end; the task's option train_epochs (`binary:train_epochs=2`) "
-        "trains longer."
+        "The validation loss of three-conv was still falling in the last epoch in 2 of 4 runs; "
+        "`binary:train_epochs=2` trains twice as long."
     )
     assert check(results, {**histories, trials[1]: settled}) == []
     # one that is not finished or has no history does not count

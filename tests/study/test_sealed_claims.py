@@ -9,7 +9,13 @@ import pytest
 
 from priorbench.metrics import METRICS
 from priorbench.study.declared import ALL, EXPLORATORY, PRIMARY, DeclaredClaims, claims_of
-from priorbench.study.sealed_claims import CLAIMS_FILE, checked_claims, record_look, seal_claims
+from priorbench.study.sealed_claims import (
+    CLAIMS_FILE,
+    checked_claims,
+    digest_to_record,
+    record_look,
+    seal_claims,
+)
 from priorbench.study.study import Study
 
 MAIN = "input-x-gradient"
@@ -177,8 +183,22 @@ class TestEdits:
         path.write_text(json.dumps(stored))
         checked = checked_claims(tmp_path, CLAIMS)
         assert not checked.sealed
-        assert "was edited or damaged" in checked.changed[ALL]
+        assert "is missing or was edited" in checked.changed[ALL]
         assert set(families(checked).values()) == {EXPLORATORY}
+
+    def test_that_remove_the_seal_are_noticed(self, tmp_path):
+        """environment.json remembers what was sealed, also when it is written again."""
+        seal_claims(tmp_path, CLAIMS)
+        recorded = digest_to_record(tmp_path)
+        (tmp_path / "environment.json").write_text(json.dumps({"claims": recorded}))
+        assert checked_claims(tmp_path, CLAIMS).sealed
+        (tmp_path / CLAIMS_FILE).unlink()
+        assert digest_to_record(tmp_path) == recorded
+        checked = checked_claims(tmp_path, CLAIMS)
+        assert "is missing or was edited" in checked.changed[ALL]
+        # nor does another one take its place
+        seal_claims(tmp_path, replace(CLAIMS, margins={"auroc": 0.3}))
+        assert ALL in checked_claims(tmp_path, replace(CLAIMS, margins={"auroc": 0.3})).changed
 
     @pytest.mark.parametrize("contents", ["", "[]", "null", '{"format": 1}', "\x00"])
     def test_a_damaged_seal_is_no_seal(self, tmp_path, contents):
