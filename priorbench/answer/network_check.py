@@ -131,8 +131,8 @@ class UnfinishedTraining:
             runs = f"{self.finished} finished runs of {self.seeds}"
         return (
             f"The validation loss of {self.setting[2]} was still falling in the last epoch in "
-            f"{self.falling} of {runs}; `{name_of(self.setting[0])}:train_epochs=2` trains twice as "
-            "long."
+            f"{self.falling} of {runs}; `{name_of(self.setting[0])}:train_epochs=2` trains twice "
+            "as long."
         )
 
 
