@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from priorbench.statistics.families.verdicts import ALPHA
+from priorbench.study.trial import SETTING_COLUMNS
 
 from .standing import (
     ADVISED,
@@ -21,6 +22,7 @@ from .standing import (
     TRADE_OFF,
     FailureCount,
     PriorStanding,
+    primary_rows,
     standings_of,
 )
 
@@ -31,12 +33,13 @@ RULE = (
     "large as the margin is excluded on every axis: that no significant loss was found is no "
     "evidence of safety. Each axis is tested at the full level, as all of them must pass "
     "(intersection-union test), and the priors are corrected for their number by Holm’s method.",
-    "It is advised provisionally if it is better on an axis, and estimate and uncorrected interval "
-    "of every axis exclude a loss beyond the margin. On an axis whose claim was changed after "
-    "training no prior is safe.",
-    "A prior that is better on one axis and on another worse, or estimated to lose more than the "
-    "margin, is a trade-off, and left to the reader. Over several settings a loss that is shown in "
-    "one of them makes it a trade-off for the whole.",
+    "It is advised provisionally if it is better on an axis, and every axis excludes a loss beyond "
+    "the margin by its estimate, by its uncorrected interval and among the tests of the family.",
+    "A prior that is better on one axis and on another likely to be worse by more than is excluded, "
+    "or estimated to lose more than the margin, is a trade-off, and left to the reader. Over several "
+    "settings a loss that is likely in one of them makes it a trade-off for the whole, and a prior "
+    "that was not asked everywhere is not advised. What withholds advice is not corrected for other "
+    "priors or looks.",
     "Of several candidates the advised go first, then the one that is better on more axes, then "
     "the one whose training step is cheaper, as measured, then the one that the study names first; "
     "priors are not tested against each other.",
@@ -60,6 +63,7 @@ class Advice:
         tests: number of tests of a difference in the primary family.
         correction: how their p is corrected; a name of ``multiplicity.CORRECTIONS``.
         level: level of the claims.
+        partial: sentences on axes that were not measured in every setting.
     """
 
     baseline: str
@@ -70,6 +74,7 @@ class Advice:
     tests: int
     correction: str
     level: float = ALPHA
+    partial: tuple[str, ...] = ()
 
     @property
     def advised(self) -> PriorStanding | None:
@@ -118,6 +123,20 @@ def advise(
         tests=max((result.tests for result in results), default=0),
         correction=results[0].correction if results else "",
         level=min((result.level for result in results), default=ALPHA),
+        partial=_partial(comparisons) if "runs" in table else (),
+    )
+
+
+def _partial(comparisons: pd.DataFrame) -> tuple[str, ...]:
+    """Return sentences on the axes that some of the settings have no result on."""
+    rows = primary_rows(comparisons)
+    settings = rows[SETTING_COLUMNS].drop_duplicates()
+    counts = rows[[*SETTING_COLUMNS, "axis"]].drop_duplicates().groupby("axis", sort=False).size()
+    return tuple(
+        f"Of the {len(settings)} settings, {count} {'has' if count == 1 else 'have'} a result on "
+        f"{axis}: nothing was asked about it in the rest."
+        for axis, count in counts.items()
+        if count < len(settings)
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
 from priorbench.number_text import counted, decimals_for, fixed, interval, listed, p_value
+from priorbench.statistics.families.verdicts import WORSE
 from priorbench.statistics.power import ClaimKind, fewest_pairs, smallest_adjusted_p
 from priorbench.study.declared import DeclaredClaims
 
@@ -34,11 +35,16 @@ def advice_sentences(advice: Advice, unit: str = "seed") -> list[str]:
         unit: what a pair is: a seed, or a seed over all datasets.
     """
     if not any(standing.results for standing in advice.standings):
+        if any(standing.withheld for standing in advice.standings):
+            return [
+                f"Train with `{advice.baseline}`: no verdict counts, as what is claimed is not what "
+                "was declared."
+            ]
         return [
             f"Train with `{advice.baseline}`: nothing was compared, as no primary metric has a "
             "value in every paired trial."
         ]
-    sentences = [*_headline(advice), *_how_sure(advice, unit), *_leads(advice)]
+    sentences = [*_headline(advice), *advice.partial, *_how_sure(advice, unit), *_leads(advice)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -55,7 +61,7 @@ def claims_sentences(claims: DeclaredClaims) -> list[str]:
     if claims.look > 1:
         sentences.append(
             f"This is look {claims.look} at these results, with more seeds than before: its level "
-            f"is {level_text(claims.level)}, as the looks before it have spent the rest of .05."
+            f"is {level_text(claims.level)}, as every look spends some of .05."
         )
     return sentences
 
@@ -99,6 +105,10 @@ def _headline(advice: Advice) -> Iterator[str]:
         yield (
             f"{listed(costless)} {verb} nothing that matters, and {was} not shown to gain anything."
         )
+        for standing in advice.standings:
+            if standing.kind == COSTLESS and standing.estimated_losses:
+                losses = _results(standing.estimated_losses, margins=True)
+                yield f"Estimated losses of `{standing.prior}`, each within the margin: {losses}."
     rest = [f"`{s.prior}`" for s in advice.standings if s.kind == OPEN and not s.gains]
     if rest:
         yield f"Open, which is no evidence that there is no difference: {listed(rest)}."
@@ -112,12 +122,19 @@ def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
     if advice.basis == ADVISED:
         yield (
             "A loss as large as the margin is excluded on every axis "
-            f"(p {_relation(advised.p_safe)}, corrected for the number of priors)."
+            f"(p {_relation(advised.p_safe)}, {_of_priors(advice)})."
         )
+        undecided = listed(list(dict.fromkeys(result.axis for result in advised.undecided)))
+        if undecided:
+            yield (
+                f"That is one claim about all axes; as a verdict of its own, {undecided} stays "
+                "inconclusive."
+            )
     else:
         yield (
-            "By itself, each axis excludes a loss beyond its margin; corrected for the number of "
-            f"priors such a loss is not excluded (p {_relation(advised.p_safe)})."
+            "Every axis excludes a loss beyond its margin among the tests of the family; as one "
+            f"claim about the prior it is not yet excluded (p {_relation(advised.p_safe)}, "
+            f"{_of_priors(advice)}), for which more seeds are needed."
         )
     gains = "; ".join(map(_result, advised.gains))
     yield f"Its gain{'' if len(advised.gains) == 1 else 's'}: {gains}."
@@ -135,20 +152,23 @@ def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
     yield from (_trade_off(standing) for standing in trade_offs)
 
 
+def _of_priors(advice: Advice) -> str:
+    count = len(advice.standings)
+    return "one prior" if count == 1 else f"corrected for {count} priors"
+
+
 def _trade_off(standing: PriorStanding) -> str:
-    losses = standing.losses or standing.lost_in
-    where = "".join(
-        f" In {result.setting} it is worse on {_results([result], margins=True)}."
-        for result in standing.lost_in
-        if standing.losses
-    )
-    places = "" if standing.losses else f" in {listed([r.setting for r in standing.lost_in])}"
-    others = [r for r in standing.estimated_losses if r not in losses]
+    parts = [f"`{standing.prior}` is a trade-off: better on {_results(standing.gains)}"]
+    for shown, words in ((True, "worse on"), (False, "with an estimated loss on")):
+        losses = [r for r in standing.losses if (r.verdict == WORSE) == shown]
+        if losses:
+            parts.append(f"{words} {_results(losses, margins=True)}")
+    for result in standing.lost_in:
+        how = "worse" if result.verdict == WORSE else "likely worse"
+        parts.append(f"{how} in {result.setting} on {_results([result], margins=True)}")
+    others = [r for r in standing.estimated_losses if r not in standing.losses]
     also = f" Smaller estimated losses: {_results(others, margins=True)}." if others else ""
-    return (
-        f"`{standing.prior}` is a trade-off: better on {_results(standing.gains)}, and it loses on "
-        f"{_results(losses, margins=True)}{places}.{where}{also}"
-    )
+    return f"{'; '.join(parts)}.{also}"
 
 
 def _unsafe(standing: PriorStanding) -> str:
@@ -161,6 +181,8 @@ def _unsafe(standing: PriorStanding) -> str:
     if unknown:
         axes = listed([f"{result.axis} ({result.metric})" for result in unknown])
         reasons.append(f"no margin is known on {axes}")
+    if standing.missing:
+        reasons.append(f"nothing was asked about {listed(standing.missing)}")
     if standing.withheld:
         reasons.append(f"the claim on {listed(standing.withheld)} was changed after training")
     why = " and ".join(reasons) or "its safety was not shown"
@@ -170,8 +192,11 @@ def _unsafe(standing: PriorStanding) -> str:
 
 
 def _losses_of(standing: PriorStanding) -> str:
-    shown = [r for r in standing.results if r.shown_worse and r.lost] or standing.lost_in
-    return f"`{standing.prior}` on {_results(shown, margins=True)}"
+    shown = [r for r in standing.results if r.verdict == WORSE and r.lost]
+    elsewhere = [r for r in standing.lost_in if r.verdict == WORSE]
+    parts = [f"on {_results(shown, margins=True)}"] if shown else []
+    parts += [f"in {r.setting} on {_results([r], margins=True)}" for r in elsewhere]
+    return f"`{standing.prior}` {', '.join(parts)}"
 
 
 def _how_sure(advice: Advice, unit: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ standings afterwards. No exploratory metric is read here, and none that priors o
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,19 +15,20 @@ import pandas as pd
 
 from priorbench.comparison.over_datasets import SKILL
 from priorbench.metrics import METRICS
+from priorbench.statistics.confidence import SIGN_FLIP_FROM
 from priorbench.statistics.families.multiplicity import HOLM, adjust
-from priorbench.statistics.families.verdicts import ALPHA, BETTER, INCONCLUSIVE
+from priorbench.statistics.families.verdicts import ALPHA, BETTER, INCONCLUSIVE, WORSE
 from priorbench.study.declared import PRIMARY
 
 ADVISED, PROVISIONAL, TRADE_OFF = "advised", "provisional", "trade-off"
 HARMFUL, COSTLESS, OPEN = "harmful", "costless", "open"
 STANDINGS = {
     ADVISED: "better on an axis, and a loss beyond the margin is excluded on every axis",
-    PROVISIONAL: "better on an axis, and the interval of each axis by itself excludes a loss "
-    "beyond the margin; corrected for the number of priors it is not excluded",
-    TRADE_OFF: "better on an axis, and on another worse, or with an estimated loss beyond the "
-    "margin",
-    HARMFUL: "better on no axis and worse on one",
+    PROVISIONAL: "better on an axis, and every axis excludes a loss beyond the margin, by its own "
+    "interval and among the tests of the family; not yet as one claim, corrected over priors",
+    TRADE_OFF: "better on an axis, and on another with a loss that is likely, or estimated to be "
+    "beyond the margin",
+    HARMFUL: "better on no axis and worse on one, by more than is excluded",
     COSTLESS: "better on no axis, and a loss beyond the margin is excluded on every axis",
     OPEN: "none of these: a gain, or its safety, was not shown",
 }
@@ -50,10 +51,12 @@ class PrimaryResult:
         low: lower end of the corrected interval of the gain; NaN where none is offered.
         high: upper end of that interval.
         low_alone: lower end of the interval of the gain without correction.
+        high_alone: upper end of that interval.
         p_raw: p of no difference without correction.
         p: adjusted p of no difference.
         p_own: p of no difference, adjusted for the prior's own tests only.
         p_noninferior: p of a loss as large as the margin, without correction.
+        p_noninferior_adjusted: the same, adjusted for all such tests of the family.
         margin: smallest loss that matters, in units of the metric; NaN where none is known.
         level: level of the claims.
         spread: standard deviation of the paired differences.
@@ -75,10 +78,12 @@ class PrimaryResult:
     low: float = _NAN
     high: float = _NAN
     low_alone: float = _NAN
+    high_alone: float = _NAN
     p_raw: float = _NAN
     p: float = _NAN
     p_own: float = _NAN
     p_noninferior: float = _NAN
+    p_noninferior_adjusted: float = _NAN
     margin: float = _NAN
     level: float = ALPHA
     spread: float = _NAN
@@ -102,20 +107,28 @@ class PrimaryResult:
 
     @property
     def shown_worse(self) -> bool:
-        """Whether a loss is shown among the prior's own tests, whatever else was compared."""
-        return self.gain < 0 and self.p_own <= self.level
+        """Whether a loss is likely, whatever else was compared.
+
+        It is what withholds advice, and no verdict: p is adjusted for the prior's own tests only,
+        and its level is that of a first look, so that neither other priors nor further looks hide
+        a loss. Fewer than six pairs have no test, and Student's interval stands in.
+        """
+        if self.n < SIGN_FLIP_FROM:
+            return self.high_alone < 0
+        return self.gain < 0 and self.p_own <= ALPHA
 
     @property
     def lost(self) -> bool:
-        """Whether the estimated loss is beyond the margin, or shown and beyond it by no proof."""
+        """Whether the estimated loss is beyond the margin, or likely and not excluded there."""
         beyond = self.gain < -self.margin if math.isfinite(self.margin) else False
         unproved = not self.p_noninferior <= self.level
         return beyond or (self.shown_worse and unproved)
 
     @property
     def safe_alone(self) -> bool:
-        """Whether estimate and uncorrected interval exclude a loss beyond the margin."""
-        return self.gain > -self.margin and self.low_alone > -self.margin
+        """Whether estimate, uncorrected interval and the family's test exclude the margin."""
+        excluded = self.gain > -self.margin and self.low_alone > -self.margin
+        return excluded and self.p_noninferior_adjusted <= self.level
 
     @property
     def lead(self) -> bool:
@@ -142,7 +155,10 @@ class PriorStanding:
             priors; NaN where an axis has no margin or test.
         price: measured seconds per training step over those of ``none``; NaN where unknown.
         failures: how many of its trials failed.
-        lost_in: results of single settings in which a loss is shown, for a standing over several.
+        lost_in: results of single settings in which a loss that matters is likely, for a standing
+            over several.
+        missing: axes, and over several settings where, that others have a result on and it has
+            not.
         withheld: axes whose claims were changed after training, so that their safety is not shown.
     """
 
@@ -152,6 +168,7 @@ class PriorStanding:
     price: float = _NAN
     failures: FailureCount = field(default_factory=FailureCount)
     lost_in: tuple[PrimaryResult, ...] = ()
+    missing: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
 
     @property
@@ -190,10 +207,15 @@ class PriorStanding:
         return [result for result in self.results if not math.isfinite(result.margin)]
 
     @property
+    def asked(self) -> bool:
+        """Whether safety was asked wherever there are results, of claims as they were declared."""
+        return bool(self.results) and not (self.missing or self.withheld)
+
+    @property
     def safe(self) -> bool:
         """Whether a loss beyond the margin is excluded on every axis, corrected over priors."""
         level = min((result.level for result in self.results), default=ALPHA)
-        return bool(self.results) and self.p_safe <= level and not (self.lost_in or self.withheld)
+        return self.asked and self.p_safe <= level and not self.lost_in
 
     @property
     def kind(self) -> str:
@@ -203,9 +225,11 @@ class PriorStanding:
                 return ADVISED
             if self.losses or self.lost_in:
                 return TRADE_OFF
-            alone = not self.withheld and all(result.safe_alone for result in self.results)
+            alone = self.asked and all(result.safe_alone for result in self.results)
             return PROVISIONAL if alone else OPEN
-        if self.lost_in or any(result.shown_worse and result.lost for result in self.results):
+        if any(
+            result.verdict == WORSE and result.lost for result in (*self.results, *self.lost_in)
+        ):
             return HARMFUL
         return COSTLESS if self.safe else OPEN
 
@@ -233,11 +257,12 @@ def standings_of(
     for row in primary_rows(table).to_dict("records"):
         results[str(row["prior"])].append(_result(row))
     overall = "runs" in table
+    single = [_result(row) for row in primary_rows(comparisons).to_dict("records")]
     lost_in: dict[str, list[PrimaryResult]] = {}
-    for row in primary_rows(comparisons).to_dict("records") if overall else ():
-        result = _result(row)
+    for result in single if overall else ():
         if result.shown_worse and result.lost:
             lost_in.setdefault(result.prior, []).append(result)
+    missing = _missing(results, single if overall else sum(results.values(), []))
     p_safe = adjust([_unsafe_p(own) for own in results.values()], HOLM)
     priced = comparisons[comparisons["metric"] == _PRICE]
     prices = priced["mean_prior"].astype(float).groupby(priced["prior"].astype(str)).mean()
@@ -249,10 +274,26 @@ def standings_of(
             float(prices.get(prior, _NAN)),
             failures.get(prior, FailureCount()),
             tuple(lost_in.get(prior, ())),
+            missing[prior],
             tuple(withheld),
         )
         for (prior, own), p in zip(results.items(), p_safe, strict=True)
     )
+
+
+def _missing(priors: Iterable[str], results: Sequence[PrimaryResult]) -> dict[str, tuple[str, ...]]:
+    """Return by prior the axes and settings that some other prior has a result on."""
+    several = len({result.setting for result in results}) > 1
+    places = dict.fromkeys((result.axis, result.setting) for result in results)
+    known = {(result.prior, result.axis, result.setting) for result in results}
+    return {
+        prior: tuple(
+            f"{axis} in {setting}" if several else axis
+            for axis, setting in places
+            if (prior, axis, setting) not in known
+        )
+        for prior in priors
+    }
 
 
 def _unsafe_p(results: Sequence[PrimaryResult]) -> float:
@@ -294,10 +335,12 @@ def _result(row: Mapping[Hashable, Any]) -> PrimaryResult:
         low=ends[0],
         high=ends[1],
         low_alone=min(alone),
+        high_alone=max(alone),
         p_raw=float(row["p"]),
         p=float(row["p_adjusted"]),
         p_own=float(row["p_adjusted_own"]),
         p_noninferior=float(row["p_noninferior"]),
+        p_noninferior_adjusted=float(row["p_noninferior_adjusted"]),
         margin=float(row["margin"]),
         level=float(row["level"]),
         spread=float(row.get("spread", _NAN)),
