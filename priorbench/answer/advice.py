@@ -35,11 +35,11 @@ RULE = (
     "(intersection-union test), and the priors are corrected for their number by Holm’s method.",
     "It is advised provisionally if it is better on an axis, and every axis excludes a loss beyond "
     "the margin by its estimate, by its uncorrected interval and among the tests of the family.",
-    "A prior that is better on one axis and on another likely to be worse by more than is excluded, "
-    "or estimated to lose more than the margin, is a trade-off, and left to the reader. Over several "
-    "settings a loss that is likely in one of them makes it a trade-off for the whole, and a prior "
-    "that was not asked everywhere is not advised. What withholds advice is not corrected for other "
-    "priors or looks.",
+    "A prior that is better on one axis and on another likely to be worse by more than is "
+    "excluded, or estimated to lose more than the margin, is a trade-off, and left to the reader. "
+    "Over several settings a loss that is likely in one of them makes it a trade-off for the "
+    "whole, and a prior that was not asked everywhere is not advised. What withholds advice is not "
+    "corrected for other priors or looks.",
     "Of several candidates the advised go first, then the one that is better on more axes, then "
     "the one whose training step is cheaper, as measured, then the one that the study names first; "
     "priors are not tested against each other.",

@@ -136,7 +136,28 @@ class UnfinishedTraining:
         )
 
 
-NetworkFinding = WeakNetwork | UnfinishedTraining
+@dataclass(frozen=True)
+class NoNetwork:
+    """A network none of whose trainings ended well.
+
+    Attributes:
+        setting: task, dataset, architecture.
+        seeds: number of the baseline's trials.
+    """
+
+    setting: SettingKey
+    seeds: int
+
+    @property
+    def sentence(self) -> str:
+        """The finding, and what can be done."""
+        return (
+            f"None of the {self.seeds} trainings of {self.setting[2]} with the baseline ended well: "
+            "there is no network to explain; `priorbench status` says why."
+        )
+
+
+NetworkFinding = WeakNetwork | UnfinishedTraining | NoNetwork
 
 
 def network_sentences(
@@ -163,7 +184,7 @@ def network_sentences(
         here = [finding for finding in findings if finding.setting == setting]
         weak = [finding for finding in here if isinstance(finding, WeakNetwork)]
         own = [weakness_sentence(weak)] if weak else []
-        own += [f.sentence for f in here if isinstance(f, UnfinishedTraining)]
+        own += [finding.sentence for finding in here if not isinstance(finding, WeakNetwork)]
         sentences[setting] = own
     return sentences
 
@@ -212,7 +233,10 @@ def check_networks(
                 scores = _References.of(here[here["metric"] == metric])
                 of_best = f"{task}/{dataset}" in tried
                 findings += _weaknesses(setting, metric, scored, scores, chosen=of_best)
-        findings += _unfinished(setting, rows.drop_duplicates("trial"), histories)
+        of_trials = rows.drop_duplicates("trial")
+        if not (of_trials["status"] == DONE).any():
+            findings.append(NoNetwork(setting, len(of_trials)))
+        findings += _unfinished(setting, of_trials, histories)
     return findings
 
 

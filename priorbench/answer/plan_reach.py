@@ -10,6 +10,7 @@ import pandas as pd
 
 from priorbench.number_text import counted, decimals_for, fixed, p_value
 from priorbench.statistics.power import ClaimKind, smallest_adjusted_p, smallest_effect
+from priorbench.statistics.signflip import smallest_p
 from priorbench.study.declared import PRIMARY, DeclaredClaims
 
 from .sentences import level_text, reach_sentence
@@ -18,7 +19,12 @@ _POWER = 0.8
 
 
 def plan_lines(
-    seeds: int, priors: int, claims: DeclaredClaims, spreads: Mapping[str, float]
+    seeds: int,
+    priors: int,
+    claims: DeclaredClaims,
+    *,
+    settings: int = 1,
+    spreads: Mapping[str, float] | None = None,
 ) -> list[str]:
     """Return what the tests of one setting can conclude; nothing where nothing is compared.
 
@@ -26,6 +32,7 @@ def plan_lines(
         seeds: number of seeds of each prior.
         priors: number of priors that are compared with the baseline.
         claims: what is declared, at the look that the run will be.
+        settings: number of settings that are compared.
         spreads: standard deviation of paired differences by primary metric, where an earlier run
             knows it.
     """
@@ -33,7 +40,7 @@ def plan_lines(
     tests = priors * metrics
     if not tests:
         return []
-    warning = reach_sentence(seeds, tests, claims)
+    warning = reach_sentence(seeds, tests, claims, settings)
     if warning:
         return [f"warning: {warning}"]
     claim = ClaimKind(claims.level, tests=tests, correction=claims.correction)
@@ -53,11 +60,24 @@ def plan_lines(
         )
         known = ", ".join(
             f"{metric} {fixed(effect * spread, decimals_for([effect * spread]))}"
-            for metric, spread in spreads.items()
+            for metric, spread in (spreads or {}).items()
         )
         if known:
             line += f", which by the results so far is {known}"
-    return [line]
+    return [line, *_safety_lines(seeds * settings, priors, claims)]
+
+
+def _safety_lines(pairs: int, priors: int, claims: DeclaredClaims) -> list[str]:
+    """Warn where so few pairs cannot show that any of so many priors is safe."""
+    # one side of a test, corrected over the priors by Holm's method
+    smallest = priors * smallest_p(pairs) / 2
+    if smallest <= claims.level:
+        return []
+    return [
+        f"warning: With {counted(pairs, 'pair')} and {counted(priors, 'prior')} advice can only be "
+        f"provisional: the smallest p of the claim that a prior is safe is {p_value(smallest)}, "
+        "corrected for their number. Take more seeds, or fewer priors."
+    ]
 
 
 def earlier_spreads(root: Path) -> dict[str, float]:

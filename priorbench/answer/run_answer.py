@@ -124,7 +124,7 @@ def answer_run(
             failures=failures,
             withheld=changed_axes(claims, [task]),
         )
-        sentences = [*_reach(advice, claims), *advice_sentences(advice)]
+        sentences = [*_reach(advice, claims, len(by_setting)), *advice_sentences(advice)]
         network = tuple(networks.get(setting, ()))
         answers.append(Answer(setting, advice, network, tuple(sentences), failures))
     together = None
@@ -160,10 +160,10 @@ def failure_counts(evaluated: pd.DataFrame) -> dict[str, FailureCount]:
     return {str(p): FailureCount(int(row["sum"]), int(row["size"])) for p, row in counts.iterrows()}
 
 
-def _reach(advice: Advice, claims: DeclaredClaims) -> list[str]:
+def _reach(advice: Advice, claims: DeclaredClaims, settings: int) -> list[str]:
     """Return a sentence where so few seeds can conclude nothing."""
-    results = [result for standing in advice.standings for result in standing.results]
-    sentence = reach_sentence(advice.seeds[1], len(results), claims) if results else ""
+    tests = sum(len(standing.results) for standing in advice.standings)
+    sentence = reach_sentence(advice.seeds[1], tests, claims, settings) if tests else ""
     return [sentence] if sentence else []
 
 

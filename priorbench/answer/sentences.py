@@ -37,8 +37,8 @@ def advice_sentences(advice: Advice, unit: str = "seed") -> list[str]:
     if not any(standing.results for standing in advice.standings):
         if any(standing.withheld for standing in advice.standings):
             return [
-                f"Train with `{advice.baseline}`: no verdict counts, as what is claimed is not what "
-                "was declared."
+                f"Train with `{advice.baseline}`: no verdict counts, as what is claimed is not "
+                "what was declared."
             ]
         return [
             f"Train with `{advice.baseline}`: nothing was compared, as no primary metric has a "
@@ -66,18 +66,25 @@ def claims_sentences(claims: DeclaredClaims) -> list[str]:
     return sentences
 
 
-def reach_sentence(seeds: int, tests: int, claims: DeclaredClaims) -> str:
+def reach_sentence(seeds: int, tests: int, claims: DeclaredClaims, settings: int = 1) -> str:
     """Return what a number of seeds can conclude in a family of so many tests; "" if enough.
 
     It names the number of seeds to ask for.
+
+    Args:
+        seeds: number of seeds.
+        tests: number of tests of one setting.
+        claims: what is declared.
+        settings: number of settings of the run; over several, few seeds may conclude something.
     """
     claim = ClaimKind(claims.level, tests=max(tests, 1), correction=claims.correction)
     smallest, fewest = smallest_adjusted_p(seeds, claim), fewest_pairs(claim)
     if seeds >= fewest:
         return ""
     least = f"its smallest adjusted p is {p_value(smallest)}" if seeds > 1 else "it has no test"
+    where = "this study" if settings == 1 else "one setting alone"
     return (
-        f"With {counted(seeds, 'seed')} this study cannot show that any prior is better or worse, "
+        f"With {counted(seeds, 'seed')} {where} cannot show that any prior is better or worse, "
         f"whatever the data: {least}, and the level is {level_text(claims.level)}. {fewest} seeds "
         f"are the fewest that can, and `--seeds {max(fewest, 8)}` finds large effects."
     )

@@ -262,7 +262,7 @@ def standings_of(
     for result in single if overall else ():
         if result.shown_worse and result.lost:
             lost_in.setdefault(result.prior, []).append(result)
-    missing = _missing(results, single if overall else sum(results.values(), []))
+    missing = _missing(results, single)
     p_safe = adjust([_unsafe_p(own) for own in results.values()], HOLM)
     priced = comparisons[comparisons["metric"] == _PRICE]
     prices = priced["mean_prior"].astype(float).groupby(priced["prior"].astype(str)).mean()

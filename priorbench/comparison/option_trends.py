@@ -18,7 +18,7 @@ from priorbench.components import registry
 from priorbench.components.specs import name_of
 from priorbench.statistics.confidence import NO_INTERVAL, agreement_interval, mean_interval
 from priorbench.statistics.families.multiplicity import HOLM, adjust
-from priorbench.statistics.families.verdicts import ALPHA, INCONCLUSIVE
+from priorbench.statistics.families.verdicts import INCONCLUSIVE
 from priorbench.statistics.signflip import EXACT_UP_TO, sign_flip_p
 from priorbench.study.declared import PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS, SettingKey
@@ -33,7 +33,7 @@ TREND_COLUMNS = [
 GROWS, SHRINKS = "grows", "shrinks"
 TREND_DEFINITIONS = {
     GROWS: "the gain over the baseline rises with the option, or a loss shrinks, adjusted p at "
-    "most .05",
+    "most the level",
     SHRINKS: "the gain over the baseline falls with the option, or turns into a loss, adjusted p "
     "at most .05",
     INCONCLUSIVE: "neither could be shown",
@@ -146,7 +146,8 @@ def trends(
         adjusted = adjust([row["p"] for row in family], HOLM)
         tests = int(np.isfinite(adjusted).sum())
         rows += [
-            row | {"p_adjusted": p, "tests": tests, "verdict": _verdict(row["gain"], p)}
+            row
+            | {"p_adjusted": p, "tests": tests, "verdict": _verdict(row["gain"], p, claims.level)}
             for row, p in zip(family, map(float, adjusted), strict=True)
         ]
     return pd.DataFrame(rows, columns=TREND_COLUMNS)
@@ -211,9 +212,9 @@ def rank_contrast(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def _verdict(gain: float, p: float) -> str:
+def _verdict(gain: float, p: float, level: float) -> str:
     if not np.isfinite(p):
         return ""
-    if p > ALPHA:
+    if p > level:
         return INCONCLUSIVE
     return GROWS if gain > 0 else SHRINKS

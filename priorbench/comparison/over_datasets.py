@@ -119,16 +119,29 @@ def _in_common_unit(group: Sequence[PairedRuns], claims: DeclaredClaims) -> list
 
     A setting whose range of scores is unknown has no skill, and is left out of a mean of skills.
     """
-    shared = len({pairs.metric.name for pairs in group}) == 1
+    own = _has_common_unit(group)
     runs = []
     for pairs in _independent(group):
-        scale = 1.0 if shared else pairs.sign / pairs.score_range.width
+        scale = 1.0 if own else pairs.sign / pairs.score_range.width
         if math.isfinite(scale):
             allowance = pairs.allowance(claims)
             runs.append(
                 _AxisRuns(pairs, scale, None if allowance is None else abs(scale) * allowance)
             )
     return runs
+
+
+def _has_common_unit(group: Sequence[PairedRuns]) -> bool:
+    """Return whether settings share a metric whose unit means the same in each.
+
+    The sizes of losses and enrichments depend on the data; they are compared in skill, where the
+    range of scores is known.
+    """
+    metric = group[0].metric
+    if any(pairs.metric.name != metric.name for pairs in group):
+        return False
+    bounded = metric.perfect is not None and not metric.unit
+    return bounded or not all(math.isfinite(pairs.score_range.width) for pairs in group)
 
 
 def _sign(runs: Sequence[_AxisRuns]) -> float:
@@ -149,7 +162,7 @@ def _row(
     exact = "exact" if len(together) <= EXACT_UP_TO else "Monte Carlo"
     return {
         **group[0].columns,
-        "metric": metrics[0] if len(metrics) == 1 else SKILL,
+        "metric": metrics[0] if _has_common_unit(group) else SKILL,
         "metrics": " ".join(metrics),
         "baseline": claims.baseline,
         "settings": len(group),
@@ -242,26 +255,27 @@ def _independent(group: Sequence[PairedRuns]) -> list[PairedRuns]:
         task, dataset, architecture = pairs.setting
         key = (without(task, TRAINING_OPTIONS), dataset, architecture)
         together.setdefault(key, []).append(pairs)
-    return [_averaged(members) for members in together.values()]
+    return [pairs for members in together.values() for pairs in _averaged(members)]
 
 
-def _averaged(group: Sequence[PairedRuns]) -> PairedRuns:
-    """Return the mean over settings of each seed that all of them have."""
-    if len(group) == 1:
-        return group[0]
+def _averaged(group: Sequence[PairedRuns]) -> Sequence[PairedRuns]:
+    """Return the mean over settings of each seed that all of them have; as they are if none."""
     seeds = sorted(set.intersection(*(set(pairs.seeds) for pairs in group)))
+    if len(group) == 1 or not seeds:
+        return group
     places = [[pairs.seeds.index(seed) for seed in seeds] for pairs in group]
 
     def shared(name: str) -> list[NDArray[Any]]:
         return [getattr(pairs, name)[place] for pairs, place in zip(group, places, strict=True)]
 
-    return replace(
+    mean = replace(
         group[0],
         seeds=tuple(seeds),
         missing=tuple(sorted({seed for pairs in group for seed in pairs.missing})),
         both_failed=np.all(shared("both_failed"), axis=0),
         **{name: np.mean(shared(name), axis=0) for name in ("baseline", "values", "differences")},
     )
+    return [mean]
 
 
 def _dataset(setting: Sequence[str]) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -31,9 +32,9 @@ from priorbench.files import write_json, write_text
 from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import NOTHING_FOUND
 from priorbench.run_directory import DONE, RunDirectory
-from priorbench.study.declared import claims_of
+from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.plan import Plan
-from priorbench.study.sealed_claims import checked_claims, record_look
+from priorbench.study.sealed_claims import Look, checked_claims, look_at, record_look
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import EVALUATE, REFERENCE, SELECT, SETTING_COLUMNS, SettingKey, Trial
 
@@ -69,11 +70,7 @@ def write_results(plan: Plan, run: RunDirectory) -> Collected:
     scores = _Scores(plan, run)
     results = _results_table(plan, scores)
     tasks = {trial.id: trial.task for trial in plan.trials}
-    evaluated = plan.of_stage(EVALUATE).trials
-    settings = len({trial.setting for trial in evaluated})
-    if evaluated:
-        record_look(run.root, sorted({trial.seed for trial in evaluated}), settings)
-    claims = checked_claims(run.root, claims_of(plan.study.model_dump(mode="json")))
+    claims = _claims_at_this_look(plan, run)
     agreement = agreement_of(
         results,
         partial(trial_attribution, run),
@@ -95,6 +92,25 @@ def write_results(plan: Plan, run: RunDirectory) -> Collected:
     answer = answer_run(results, comparisons, across, claims=claims, networks=networks)
     write_json(run.root / "answer.json", answer.to_json())
     return Collected(Counter(map(str, scores.status.values())), answer)
+
+
+def _claims_at_this_look(plan: Plan, run: RunDirectory) -> DeclaredClaims:
+    """Count the look at these trials, and return what is claimed at it."""
+    claims = claims_of(plan.study.model_dump(mode="json"))
+    look = look_at(plan.of_stage(EVALUATE).trials)
+    if look.seeds:
+        record_look(run.root, look, claims, _earlier_look(run.root, look))
+    return checked_claims(run.root, claims, look.seeds)
+
+
+def _earlier_look(root: Path, look: Look) -> Look | None:
+    """Return what the tables of a run show before they are written anew; of the same arms."""
+    path = root / "results.csv"
+    if not path.is_file():
+        return None
+    rows = pd.read_csv(path, usecols=["stage", "seed"], low_memory=False)
+    seeds = rows.loc[rows["stage"] == EVALUATE, "seed"].dropna().astype(int)
+    return Look(tuple(sorted(map(int, seeds.unique()))), look.arms, look.settings)
 
 
 def _results_table(plan: Plan, scores: _Scores) -> pd.DataFrame:

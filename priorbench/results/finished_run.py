@@ -88,7 +88,9 @@ class Run:
 
     def claims_against(self, baseline: str) -> DeclaredClaims:
         """Return the claims with the normalised spec of another baseline, "" for the declared."""
-        return checked_claims(self.root, claims_of(self.study, baseline))
+        evaluated = self.results.loc[self.results["stage"] == EVALUATE, "seed"]
+        seeds = set(map(int, evaluated.dropna().unique()))
+        return checked_claims(self.root, claims_of(self.study, baseline), seeds)
 
     @property
     def attributions(self) -> list[str]:

@@ -25,7 +25,6 @@ from priorbench.evaluation.scoring import score_seeds
 from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import MotifSet
 from priorbench.study.declared import DeclaredClaims, claims_of
-from priorbench.study.sealed_claims import looks_at
 from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS
 
 from .chosen_weights import no_tuning
@@ -59,15 +58,15 @@ class JoinedRun(Run):
     def claims_against(self, baseline: str) -> DeclaredClaims:
         """Return what the studies declared alike, at the look that joining them is.
 
-        Where trials are pooled, seeds that no run had looked at together are a further look.
+        Where trials are pooled, seeds that no run had looked at together are one look more than the
+        runs have had.
         """
         claims = [run.claims_against(baseline) for run in self.runs]
-        look = max(part.look for part in claims)
-        known = [looks_at(run.root) or [run.study["seeds"]] for run in self.runs]
-        seeds = set(self.study["seeds"])
+        looks = [part.look for part in claims]
         pooled = len(set().union(*self._settings)) < sum(map(len, self._settings))
-        if pooled and not any(seeds <= set(of_look) for looks in known for of_look in looks):
-            look += 1
+        seeds = set(self.study["seeds"])
+        together = any(seeds <= set(run.study["seeds"]) for run in self.runs)
+        look = sum(looks) + 1 if pooled and not together else max(looks)
         return replace(
             claims_of(self.study, baseline),
             look=look,
@@ -228,24 +227,14 @@ def _with_agreement(joined: JoinedRun) -> pd.DataFrame:
     renewed, rows = pd.Series(False, index=table.index), []
     evaluated = table[table["stage"] == EVALUATE]
     for key, arm in evaluated.groupby([*SETTING_COLUMNS, "prior"], sort=False):
-        if _pooled(joined, tuple(map(str, key))):
+        # all arms of a setting: a run of one seed has no agreement for the others either
+        if len(joined.runs_of(tuple(map(str, key[:-1])))) > 1:
             trials = arm.drop_duplicates("trial")
             renewed |= of_arm & table.index.isin(arm.index)
             for spec in joined.attributions:
                 rows += _agreement_rows(joined, trials, spec)
     parts = [table[~renewed], pd.DataFrame(rows, columns=RESULT_COLUMNS)]
     return pd.concat(parts, ignore_index=True).astype({"seed": "Int64"})
-
-
-def _pooled(joined: JoinedRun, arm: tuple[str, ...]) -> bool:
-    """Return whether an arm, a setting and a prior, has other trials in one run than in another."""
-    trials: dict[int, set[str]] = {}
-    for number, run in enumerate(joined.runs):
-        for trial, record in run.records.items():
-            key = tuple(record[name] for name in (*SETTING_COLUMNS, "prior"))
-            if record["stage"] == EVALUATE and key == arm:
-                trials.setdefault(number, set()).add(trial)
-    return len(set(map(frozenset, trials.values()))) > 1
 
 
 def _agreement_rows(joined: JoinedRun, trials: pd.DataFrame, spec: str) -> list[dict[str, Any]]:

@@ -18,15 +18,18 @@ class Margin:
         absolute: loss in units of the metric.
         relative: loss as a share of the baseline's gain over a floor, run by run.
         floor: score of a model that knows nothing, from which the baseline's gain is counted.
+        sign: 1 where a higher score is better, -1 where a lower one is; a baseline worse than the
+            floor has no gain.
     """
 
     absolute: float = 0.0
     relative: float = 0.0
     floor: float = 0.0
+    sign: float = 1.0
 
     def allowance(self, baseline: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the (n,) loss that the prior may have, run by run, in units of the metric."""
-        gain = np.abs(baseline - self.floor)
+        gain = np.maximum(self.sign * (baseline - self.floor), 0)
         result: NDArray[np.float64] = self.absolute + self.relative * gain
         return result
 

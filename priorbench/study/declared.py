@@ -100,7 +100,8 @@ class DeclaredClaims:
         if share is None or not math.isfinite(floor):
             return None
         if metric.axis == "prediction":
-            return Margin(relative=share, floor=floor)
+            sign = 1.0 if metric.higher_is_better else -1.0
+            return Margin(relative=share, floor=floor, sign=sign)
         return Margin(absolute=share * abs(ceiling - floor)) if math.isfinite(ceiling) else None
 
 

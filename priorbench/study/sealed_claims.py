@@ -7,18 +7,19 @@ and a digest of both. A claim that was changed after training is exploratory.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from priorbench.files import write_json
 from priorbench.metrics import METRICS
+from priorbench.number_text import listed
 from priorbench.statistics.families.looks import level_of_look
 from priorbench.statistics.signflip import smallest_p
 
 from .declared import ALL, DeclaredClaims
-from .trial import hash_of
+from .trial import Trial, hash_of
 
 CLAIMS_FILE = "claims.json"
 _FORMAT = 1
@@ -26,27 +27,74 @@ _SEALED = ("primary", "margins", "skill_margins", "attribution", "baseline", "co
 _EDITED = f"{CLAIMS_FILE} is missing or was edited, so that nobody can tell what was declared"
 
 
+@dataclass(frozen=True)
+class Look:
+    """What of a study was looked at.
+
+    Attributes:
+        seeds: the seeds whose trials were compared, ascending.
+        arms: hash of the settings, priors and weights that were compared.
+        settings: number of settings.
+    """
+
+    seeds: tuple[int, ...]
+    arms: str = ""
+    settings: int = 1
+
+    def covers(self, other: Look) -> bool:
+        """Return whether another look shows nothing that this one did not."""
+        return self.arms == other.arms and set(other.seeds) <= set(self.seeds)
+
+
+def look_at(trials: Sequence[Trial]) -> Look:
+    """Return the look at evaluation trials."""
+    arms = sorted({(*trial.setting, trial.prior, trial.weight) for trial in trials})
+    settings = len({trial.setting for trial in trials})
+    return Look(tuple(sorted({trial.seed for trial in trials})), hash_of(arms), settings)
+
+
 def seal_claims(root: Path, claims: DeclaredClaims) -> None:
     """Write claims.json before the first trial; a run that has begun keeps what it has."""
     started = (root / "trials").is_dir() and any((root / "trials").iterdir())
     if not started and not (root / CLAIMS_FILE).exists():
-        _write(root, {key: _plain(getattr(claims, key)) for key in _SEALED}, [])
+        _write(root, _Stored(_declared(claims), ()))
 
 
-def checked_claims(root: Path, claims: DeclaredClaims) -> DeclaredClaims:
+def checked_claims(
+    root: Path, claims: DeclaredClaims, seeds: Collection[int] | None = None
+) -> DeclaredClaims:
     """Return claims with what differs from the seal of a run directory, and the look's number.
 
     A run of a version that sealed nothing has the claims of its study, marked as not sealed.
+
+    Args:
+        root: the run directory.
+        claims: what its study says now.
+        seeds: seeds whose trials are compared now, if that is to be checked: those of an earlier
+            look must be among them.
     """
     stored, recorded = _read(root), sealed_digest(root)
-    if stored is None or (recorded and hash_of(stored["declared"]) != recorded):
+    if stored is None or (stored.sealed and recorded not in ("", hash_of(stored.declared))):
         edited = {ALL: _EDITED} if recorded or (root / CLAIMS_FILE).exists() else {}
         return replace(claims, sealed=False, changed={**edited, **claims.changed})
     texts: dict[str, list[str]] = {}
-    for name, text in _differences(stored["declared"], claims):
+    differences = [*_differences(stored.declared, claims), *_missing_seeds(stored, seeds)]
+    for name, text in differences:
         texts.setdefault(name, []).append(text)
-    changed = {name: "; ".join(differences) for name, differences in texts.items()}
-    return replace(claims, look=max(len(stored["looks"]), 1), changed={**changed, **claims.changed})
+    return replace(
+        claims,
+        look=max(len(stored.looks), 1),
+        sealed=stored.sealed,
+        changed={**{name: "; ".join(own) for name, own in texts.items()}, **claims.changed},
+    )
+
+
+def _missing_seeds(stored: _Stored, seeds: Collection[int] | None) -> Iterator[tuple[str, str]]:
+    """Yield that seeds of an earlier look are not compared any more, if so."""
+    looked = {seed for look in stored.looks for seed in look.seeds}
+    missing = sorted(looked - set(seeds)) if seeds is not None else []
+    if missing:
+        yield ALL, f"trials of seeds {listed(list(map(str, missing)))} were looked at and are gone"
 
 
 def sealed_digest(root: Path) -> str:
@@ -64,34 +112,45 @@ def sealed_digest(root: Path) -> str:
 def digest_to_record(root: Path) -> str:
     """Return the digest for environment.json: the one that is there, or that of claims.json."""
     stored = _read(root)
-    return sealed_digest(root) or (hash_of(stored["declared"]) if stored else "")
+    current = hash_of(stored.declared) if stored and stored.sealed else ""
+    return sealed_digest(root) or current
 
 
 def upcoming_claims(root: Path, claims: DeclaredClaims, seeds: Sequence[int]) -> DeclaredClaims:
     """Return claims as :func:`checked_claims` will when these seeds have been looked at."""
-    checked, stored = checked_claims(root, claims), _read(root)
-    looks = stored["looks"] if stored else []
-    known = any(set(seeds) <= set(look) for look in looks)
-    return replace(checked, look=max(len(looks) + (not known), 1))
+    looks = looks_at(root)
+    known = any(set(seeds) <= set(look.seeds) for look in looks)
+    return replace(checked_claims(root, claims), look=max(len(looks) + (not known), 1))
 
 
-def looks_at(root: Path) -> list[list[int]]:
-    """Return the seeds of every look at a run directory; none where none was recorded."""
+def looks_at(root: Path) -> tuple[Look, ...]:
+    """Return every look at a run directory, the first one first; none where none was recorded."""
     stored = _read(root)
-    return stored["looks"] if stored else []
+    return stored.looks if stored else ()
 
 
-def record_look(root: Path, seeds: Sequence[int], settings: int) -> None:
-    """Add a look at the results of these seeds, unless an earlier look had them all.
+def record_look(root: Path, look: Look, claims: DeclaredClaims, earlier: Look | None) -> None:
+    """Add a look at the results, unless an earlier one showed as much.
 
-    A look at so few runs that nothing at all can be claimed spends nothing.
+    Looks at so few seeds that nothing at all can be claimed spend nothing, until one has.
+
+    Args:
+        root: the run directory.
+        look: what is looked at now.
+        claims: what its study says now, for a run that sealed nothing: its looks are counted too.
+        earlier: what such a run was looked at before, if its tables say so.
     """
     stored = _read(root)
-    if stored is None or any(set(seeds) <= set(look) for look in stored["looks"]):
+    if stored is None:
+        if sealed_digest(root) or (root / CLAIMS_FILE).exists():
+            return
+        before = (earlier,) if earlier and earlier.seeds else ()
+        stored = _Stored(_declared(claims), before, sealed=False)
+    if any(known.covers(look) for known in stored.looks):
         return
-    if smallest_p(len(seeds) * settings) / 2 > level_of_look(len(stored["looks"]) + 1):
-        return
-    _write(root, stored["declared"], [*stored["looks"], sorted(seeds)])
+    nothing = smallest_p(len(look.seeds) * look.settings) / 2 > level_of_look(1)
+    if stored.looks or not nothing:
+        _write(root, replace(stored, looks=(*stored.looks, look)))
 
 
 def _differences(declared: Mapping[str, Any], claims: DeclaredClaims) -> Iterator[tuple[str, str]]:
@@ -129,22 +188,38 @@ def _changed_values(
             yield key, before.get(key, "none"), now.get(key, "none")
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as JSON gives it back."""
-    return json.loads(json.dumps(value, default=dict))
+@dataclass(frozen=True)
+class _Stored:
+    """Contents of claims.json."""
+
+    declared: Mapping[str, Any]
+    looks: tuple[Look, ...]
+    sealed: bool = True
 
 
-def _write(root: Path, declared: Mapping[str, Any], looks: Sequence[Sequence[int]]) -> None:
-    contents = {"format": _FORMAT, "declared": declared, "looks": looks}
+def _declared(claims: DeclaredClaims) -> dict[str, Any]:
+    """Return what is sealed, as JSON gives it back."""
+    values = {key: getattr(claims, key) for key in _SEALED}
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=dict))
+    return plain
+
+
+def _write(root: Path, stored: _Stored) -> None:
+    looks = [{**vars(look), "seeds": list(look.seeds)} for look in stored.looks]
+    contents = {"format": _FORMAT, "sealed": stored.sealed, "declared": stored.declared}
+    contents["looks"] = looks
     write_json(root / CLAIMS_FILE, {**contents, "digest": hash_of(contents)})
 
 
-def _read(root: Path) -> dict[str, Any] | None:
+def _read(root: Path) -> _Stored | None:
     """Return the contents of claims.json; None where it is missing or not as it was written."""
     try:
         stored = json.loads((root / CLAIMS_FILE).read_text(encoding="utf-8"))
-        contents = {key: stored[key] for key in ("format", "declared", "looks")}
-        intact = stored["digest"] == hash_of(contents) and set(contents["declared"]) == set(_SEALED)
-    except (OSError, ValueError, KeyError, TypeError):
+        digest = stored.pop("digest")
+        intact = digest == hash_of(stored) and set(stored["declared"]) == set(_SEALED)
+        looks = tuple(
+            Look(tuple(look["seeds"]), look["arms"], look["settings"]) for look in stored["looks"]
+        )
+        return _Stored(stored["declared"], looks, bool(stored["sealed"])) if intact else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return contents if intact else None

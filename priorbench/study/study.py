@@ -69,7 +69,7 @@ class Study(BaseModel):
         skill_margins: the smallest loss that matters by axis, for claims that a prior costs
             nothing: on the axis ``prediction`` as a share of the baseline's gain over a model that
             knows only averages, on others as a share of the range from chance to the best possible
-            score.
+            score. Axes that are not named keep theirs.
         margins: the same by metric, in its units, for metrics for which the share does not suit.
         correction: how p of primary metrics are corrected (``statistics.families.multiplicity``).
         loss_margin: the share of the validation loss of ``none`` by which a chosen weight may be
@@ -117,6 +117,12 @@ class Study(BaseModel):
     root_seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float32"
+
+    @field_validator("skill_margins")
+    @classmethod
+    def _skill_margins(cls, value: dict[str, float]) -> dict[str, float]:
+        # an axis that is not named keeps its margin, so that its safety can be asked
+        return {**SKILL_MARGINS, **value}
 
     @field_validator("seeds")
     @classmethod

@@ -132,7 +132,7 @@ def run_study(
             seal_claims(run.root, claims)
             facts = {**environment(device.kind, device.slots), **engine.facts()}
             write_json(run.root / "environment.json", {**facts, **_plan_facts(plan, run, command)})
-            _say_reach(resolved, run, claims, console)
+            _say_reach(plan, run, claims, console)
             if plan.candidates:
                 plan = _select(plan, run, workforce, console)
             if resolved.tune:
@@ -146,14 +146,17 @@ def run_study(
     return RunOutcome(run.root, collected.statuses, seconds, collected.answer)
 
 
-def _say_reach(
-    study: Study, run: RunDirectory, claims: DeclaredClaims, console: RunConsole
-) -> None:
+def _say_reach(plan: Plan, run: RunDirectory, claims: DeclaredClaims, console: RunConsole) -> None:
     """Say what the plan can conclude, and warn where that is nothing."""
-    seeds = study.seed_list
-    upcoming = upcoming_claims(run.root, claims, seeds)
-    priors = len(study.priors) - 1
-    for line in plan_lines(len(seeds), priors, upcoming, earlier_spreads(run.root)):
+    seeds = plan.study.seed_list
+    places = {setting.key[:2] if plan.candidates else setting.key for setting in plan.settings}
+    for line in plan_lines(
+        len(seeds),
+        len(plan.study.priors) - 1,
+        upcoming_claims(run.root, claims, seeds),
+        settings=max(len(places), 1),
+        spreads=earlier_spreads(run.root),
+    ):
         console.say(line)
 
 

@@ -50,12 +50,12 @@ def standing(advice, prior):
 class TestTheDefaultRunConcludes:
     def test_five_seeds_warn_and_name_a_number_that_can(self):
         claims = replace(CLAIMS, primary={"binary": FOUR})
-        (line,) = plan_lines(5, 5, claims, {})
+        (line,) = plan_lines(5, 5, claims)
         assert line.startswith("warning: With 5 seeds")
         assert "smallest adjusted p is .063" in line
         assert "--seeds 8" in line
         assert Study().seed_list == list(range(8))
-        (line,) = plan_lines(8, 5, claims, {"auroc": 0.005})
+        (line,) = plan_lines(8, 5, claims, spreads={"auroc": 0.005})
         assert "smallest adjusted p .008 at a level of .04" in line
         assert "auroc 0.011" in line
 

@@ -75,7 +75,7 @@ class TestMargins:
         margin = CLAIMS.margin(METRICS["auroc"], 0.5, ceiling)
         assert margin == Margin(relative=SKILL_MARGINS["prediction"], floor=0.5)
         loss = CLAIMS.margin(METRICS["profile-nll"], 8.0, ceiling)
-        assert loss == Margin(relative=SKILL_MARGINS["prediction"], floor=8.0)
+        assert loss == Margin(relative=SKILL_MARGINS["prediction"], floor=8.0, sign=-1.0)
 
     def test_of_other_axes_is_a_share_of_the_range(self):
         for axis in ("localisation", "stability", "faithfulness"):

@@ -2,9 +2,10 @@
 
 All tests of a family see the same seeds, so that their results depend on each other. Here the signs
 of a whole seed are flipped in all tests at once, and a test is compared with the largest statistic
-of the family under each flip (Westfall & Young 1993; Romano & Wolf 2005). However many tests there
-are, the smallest adjusted p is 2 / 2**n, as in a single test: what is large beside chance in any of
-them can be shown with eight seeds, where Holm's method needs eleven or more.
+of the family under each flip (Westfall & Young 1993; Romano & Wolf 2005). However many tests of
+the same n seeds there are, the smallest adjusted p is 2 / 2**n, as in a single test: what is large
+beside chance in any of them can be shown with eight seeds, where Holm's method needs eleven or
+more.
 
 The statistic of n differences d is |sum d| / sqrt(sum d^2). For the same number of pairs it grows
 with Student's |t|, so that both order flips alike; unlike t it is bounded, by sqrt(n), so that a
