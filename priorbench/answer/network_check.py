@@ -152,8 +152,8 @@ class NoNetwork:
     def sentence(self) -> str:
         """The finding, and what can be done."""
         return (
-            f"None of the {self.seeds} trainings of {self.setting[2]} with the baseline ended well: "
-            "there is no network to explain; `priorbench status` says why."
+            f"None of the {self.seeds} trainings of {self.setting[2]} with the baseline ended "
+            "well: there is no network to explain; `priorbench status` says why."
         )
 
 

@@ -131,12 +131,9 @@ def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
             "A loss as large as the margin is excluded on every axis "
             f"(p {_relation(advised.p_safe)}, {_of_priors(advice)})."
         )
-        undecided = listed(list(dict.fromkeys(result.axis for result in advised.undecided)))
-        if undecided:
-            yield (
-                f"That is one claim about all axes; as a verdict of its own, {undecided} stays "
-                "inconclusive."
-            )
+        if advised.undecided:
+            axes = listed(list(dict.fromkeys(result.axis for result in advised.undecided)))
+            yield f"That is one claim about all axes; as a verdict of its own, {axes} is not settled."
     else:
         yield (
             "Every axis excludes a loss beyond its margin among the tests of the family; as one "

@@ -234,7 +234,22 @@ def _with_agreement(joined: JoinedRun) -> pd.DataFrame:
             for spec in joined.attributions:
                 rows += _agreement_rows(joined, trials, spec)
     parts = [table[~renewed], pd.DataFrame(rows, columns=RESULT_COLUMNS)]
-    return pd.concat(parts, ignore_index=True).astype({"seed": "Int64"})
+    return _in_order(pd.concat(parts, ignore_index=True)).astype({"seed": "Int64"})
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of each trial together, by attribution and metric as in results.csv."""
+    specs = ["", *dict.fromkeys(spec for spec in table["attribution"] if spec)]
+    ranks = (
+        ("trial", {trial: i for i, trial in enumerate(table["trial"].dropna().unique())}),
+        ("attribution", {spec: i for i, spec in enumerate(specs)}),
+        ("metric", {name: i for i, name in enumerate(METRICS)}),
+    )
+    keys = pd.DataFrame({column: table[column].map(rank) for column, rank in ranks})
+    # rows of references have no trial, and come last in the order that they have
+    keys.loc[keys["trial"].isna(), ["attribution", "metric"]] = 0
+    order = keys.sort_values(["trial", "attribution", "metric"], kind="stable").index
+    return table.loc[order].reset_index(drop=True)
 
 
 def _agreement_rows(joined: JoinedRun, trials: pd.DataFrame, spec: str) -> list[dict[str, Any]]:

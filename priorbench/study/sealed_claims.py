@@ -129,7 +129,9 @@ def looks_at(root: Path) -> tuple[Look, ...]:
     return stored.looks if stored else ()
 
 
-def record_look(root: Path, look: Look, claims: DeclaredClaims, earlier: Look | None) -> None:
+def record_look(
+    root: Path, look: Look, claims: DeclaredClaims, earlier: Look | None = None
+) -> None:
     """Add a look at the results, unless an earlier one showed as much.
 
     Looks at so few seeds that nothing at all can be claimed spend nothing, until one has.
