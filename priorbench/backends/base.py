@@ -13,8 +13,8 @@ from priorbench.run_directory import RunDirectory
 
 LOKY, DASK, RAY = "loky", "dask", "ray"
 
-# one thread a worker, and deterministic matrix products on a GPU
-_THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
+# one thread a worker, and deterministic matrix products on a GPU; numba matches motifs
+_THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM", "NUMBA")
 ENVIRONMENT = {
     **{f"{library}_NUM_THREADS": "1" for library in _THREADS},
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",

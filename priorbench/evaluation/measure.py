@@ -113,7 +113,10 @@ def measure(
         return Measurement(arrays, reason, {}, [])
     if measurements.discovery:
         arrays |= _discover_missing(arrays, measurements.attributions, task, dataset)
+    threads = torch.get_num_threads()
     metrics = score_stored(arrays, measurements.attributions, task, dataset)
+    # where motifs are matched, numba's threads become torch's too, one for each core
+    torch.set_num_threads(threads)
     unprobed = [spec for spec in measurements.attributions if spec not in known]
     probe_scores = {**known, **_probe_scores(trained, arrays, unprobed)}
     for spec in measurements.attributions:
