@@ -48,7 +48,6 @@ class TrainedModel:
         dataset: the dataset that it is scored on.
         scale: scale that decides how many sequences it is probed with.
         device: device of the model.
-        costs: costs of its training by name.
     """
 
     model: torch.nn.Module
@@ -56,7 +55,6 @@ class TrainedModel:
     dataset: Dataset
     scale: Scale
     device: torch.device
-    costs: Mapping[str, float]
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def evaluate(
         {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()},
         folder / "model.safetensors",
     )
-    model = parts.trained_model(trained.model, device, record["costs"])
+    model = parts.trained_model(trained.model, device)
     measured = measure(model, parts.job.measurements)
     write_arrays(folder / "arrays.npz", measured.arrays)
     reason = trained.divergence or measured.reason

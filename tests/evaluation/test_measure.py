@@ -53,17 +53,22 @@ from priorbench.study.study import Measurements
 
 assert numba.config.NUMBA_NUM_THREADS == 2
 dataset, task, spec = simulate(Path(sys.argv[1])), registry.build("task", "binary"), "gradient"
-trained = measure.TrainedModel(build_network().eval(), task, dataset, "smoke", CPU, {})
+trained = measure.TrainedModel(build_network().eval(), task, dataset, "smoke", CPU)
 stored = measure.measure(trained, Measurements([spec], discovery=False)).arrays
 (motif, *_) = dataset.motifs.values()
 # what TF-MoDISco finds is there already
 stored = {**stored, **pack_motifs(spec, MotifSet([FoundMotif(motif, 50, 1)], True))}
-matched, score_model = [], measure.scoring.score_model
-measure.scoring.score_model = lambda probe: matched.append(torch.get_num_threads()) or score_model(probe)
+threads, score_model = [], measure.scoring.score_model
+
+def noting_threads(probe):
+    threads.append(torch.get_num_threads())
+    return score_model(probe)
+
+measure.scoring.score_model = noting_threads
 torch.set_num_threads(1)
 scores = measure.measure(trained, Measurements([spec], discovery=True), stored).metrics[spec]
 assert scores["motif-recall"] == 1
-assert (matched, torch.get_num_threads()) == ([1], 1)
+assert (threads, torch.get_num_threads()) == ([1], 1)
 """
 
 
