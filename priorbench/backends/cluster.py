@@ -33,7 +33,6 @@ import torch
 
 from priorbench.errors import UserError
 from priorbench.execution.devices import CUDA, Device
-from priorbench.execution.environment import PACKAGES
 from priorbench.execution.job import Job
 from priorbench.execution.run_group import (
     DIED_TWICE,
@@ -46,6 +45,7 @@ from priorbench.execution.run_group import (
 from priorbench.run_directory import RunDirectory
 
 from .base import ENVIRONMENT
+from .environment import PACKAGES
 from .worker_check import refusal, session
 
 PATIENCE = 10.0

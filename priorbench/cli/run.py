@@ -127,7 +127,7 @@ def run(
         changes["chosen_architectures"] = {}
     requested = options.read_study(study, changes)
     from priorbench.backends.base import RunPlacement
-    from priorbench.execution.environment import command_line
+    from priorbench.backends.environment import command_line
     from priorbench.workflow.run_study import RunConsole, run_study
 
     outcome = run_study(

@@ -16,12 +16,12 @@ from typing import Any
 from priorbench.answer.plan_reach import earlier_spreads, plan_lines
 from priorbench.answer.run_answer import RunAnswer
 from priorbench.backends.base import RunPlacement, Workforce
+from priorbench.backends.environment import environment
 from priorbench.backends.open import open_engine
 from priorbench.backends.run_pending import PendingTrial, TrialEnded, pending_trials, run_pending
 from priorbench.comparison.option_trends import task_options
 from priorbench.components import registry
 from priorbench.errors import UserError
-from priorbench.execution.environment import environment
 from priorbench.files import slug, write_json, write_text
 from priorbench.results.chosen_networks import (
     NETWORKS_FILE,

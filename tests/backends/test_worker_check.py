@@ -13,8 +13,8 @@ import pytest
 from fixtures.places import ENGINE, ROOT
 
 from priorbench.backends import worker_check
+from priorbench.backends.environment import PACKAGES
 from priorbench.components import registry
-from priorbench.execution.environment import PACKAGES
 from priorbench.run_directory import RunDirectory
 
 CONTENT = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
