@@ -105,8 +105,8 @@ def failure_record(error: BaseException) -> dict[str, Any]:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return the kind and the message of an error."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    """Return the kind of an error and, where it has one, its message."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
 
 
 def write_record(job: Job, folder: Path, record: Mapping[str, Any], seconds: float) -> None:

@@ -486,6 +486,25 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
         run_smoke(tmp_path / "file", "--priors", "tv")
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "runs/x"), "runs/x: Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (TimeoutError("nothing within 10 s"), "nothing within 10 s"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_an_error_of_the_system_names_a_file_only_where_there_is_one(error, message, monkeypatch):
+    def fails(*arguments):
+        raise error
+
+    monkeypatch.setattr("priorbench.cli.options.read_study", fails)
+    with pytest.raises(UserError) as caught:
+        execute_command(["run"])
+    assert str(caught.value) == message
+
+
 def test_show_and_list_answer(capsys):
     for name in ("fourier", "binary", "three-conv", "auroc", "default"):
         assert execute_command(["show", name]) == 0
