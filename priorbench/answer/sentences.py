@@ -31,7 +31,7 @@ def advice_sentences(advice: Advice, unit: str = "seed") -> list[str]:
 
     Args:
         advice: the advice.
-        unit: what a pair is: a seed, or a seed of a dataset.
+        unit: what a pair is: a seed, or a seed over all datasets.
     """
     if not any(standing.results for standing in advice.standings):
         return [
@@ -73,7 +73,7 @@ def reach_sentence(seeds: int, tests: int, claims: DeclaredClaims) -> str:
     return (
         f"With {counted(seeds, 'seed')} this study cannot show that any prior is better or worse, "
         f"whatever the data: {least}, and the level is {level_text(claims.level)}. {fewest} seeds "
-        f"are the fewest that can, and --seeds {max(fewest, 8)} finds large effects."
+        f"are the fewest that can, and `--seeds {max(fewest, 8)}` finds large effects."
     )
 
 
@@ -170,11 +170,13 @@ def _losses_of(standing: PriorStanding) -> str:
 
 def _how_sure(advice: Advice, unit: str) -> Iterator[str]:
     fewest, most = advice.seeds
+    noun, *rest = unit.split(" ", maxsplit=1)
+    where = "".join(f" {words}" for words in rest)
     if fewest == most:
-        pairs = f"{counted(fewest, f'paired {unit}')}"
+        pairs = f"{counted(fewest, f'paired {noun}')}{where}"
     else:
         by_prior = [f"`{s.prior}` {s.n}" for s in advice.standings if s.results]
-        pairs = f"paired {unit}s: {', '.join(by_prior)}"
+        pairs = f"paired {noun}s{where}: {', '.join(by_prior)}"
     correction = CORRECTIONS_IN_WORDS.get(advice.correction, advice.correction)
     yield (
         f"How sure: {pairs}; {counted(advice.tests, 'test')} of a difference in the primary "

@@ -54,6 +54,12 @@ def upcoming_claims(root: Path, claims: DeclaredClaims, seeds: Sequence[int]) ->
     return replace(checked, look=max(len(looks) + (not known), 1))
 
 
+def looks_at(root: Path) -> list[list[int]]:
+    """Return the seeds of every look at a run directory; none where none was recorded."""
+    stored = _read(root)
+    return stored["looks"] if stored else []
+
+
 def record_look(root: Path, seeds: Sequence[int], settings: int) -> None:
     """Add a look at the results of these seeds, unless an earlier look had them all.
 
