@@ -7,7 +7,7 @@ Prices are measured and not tested; they only decide between priors that verdict
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -32,7 +32,8 @@ RULE = (
     "evidence of safety. Each axis is tested at the full level, as all of them must pass "
     "(intersection-union test), and the priors are corrected for their number by Holm’s method.",
     "It is advised provisionally if it is better on an axis, and estimate and uncorrected interval "
-    "of every axis exclude a loss beyond the margin.",
+    "of every axis exclude a loss beyond the margin. On an axis whose claim was changed after "
+    "training no prior is safe.",
     "A prior that is better on one axis and on another worse, or estimated to lose more than the "
     "margin, is a trade-off, and left to the reader. Over several settings a loss that is shown in "
     "one of them makes it a trade-off for the whole.",
@@ -88,6 +89,7 @@ def advise(
     *,
     baseline: str,
     failures: Mapping[str, FailureCount] | None = None,
+    withheld: Sequence[str] = (),
 ) -> Advice:
     """Return the advice for one setting, or by the same rule for all settings together.
 
@@ -96,8 +98,9 @@ def advise(
         comparisons: rows of comparisons.csv: of the setting, or of all settings of the run.
         baseline: spec of the prior that they compare with.
         failures: number of failed trials by prior; none where left out.
+        withheld: axes whose claims were changed after training: no prior is safe there.
     """
-    standings = standings_of(table, comparisons, failures or {})
+    standings = standings_of(table, comparisons, failures or {}, withheld)
     candidates = sorted(
         (standing for standing in standings if standing.kind in (ADVISED, PROVISIONAL)),
         key=lambda s: (*_merit(s), s.price if math.isfinite(s.price) else math.inf),

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from priorbench.components.specs import name_of
 from priorbench.run_directory import DONE
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS, SettingKey
@@ -116,17 +117,40 @@ def answer_run(
         setting = (task, dataset, architecture)
         compared = by_setting.get(key, comparisons.iloc[:0])
         failures = failure_counts(rows)
-        advice = advise(compared, compared, baseline=claims.baseline, failures=failures)
+        advice = advise(
+            compared,
+            compared,
+            baseline=claims.baseline,
+            failures=failures,
+            withheld=changed_axes(claims, [task]),
+        )
         sentences = [*_reach(advice, claims), *advice_sentences(advice)]
         network = tuple(networks.get(setting, ()))
         answers.append(Answer(setting, advice, network, tuple(sentences), failures))
     together = None
     if not across.empty:
         failures = failure_counts(evaluated)
-        advice = advise(across, comparisons, baseline=claims.baseline, failures=failures)
+        advice = advise(
+            across,
+            comparisons,
+            baseline=claims.baseline,
+            failures=failures,
+            withheld=changed_axes(claims, evaluated["task"].astype(str).unique()),
+        )
         sentences = advice_sentences(advice, "seed over all datasets")
         together = Answer(None, advice, (), tuple(sentences), failures)
     return RunAnswer(tuple(answers), together, claims, tuple(claims_sentences(claims)))
+
+
+def changed_axes(claims: DeclaredClaims, tasks: Iterable[str]) -> tuple[str, ...]:
+    """Return the axes on which what is claimed of tasks, by spec, was changed after training."""
+    axes = [
+        axis
+        for task in tasks
+        for axis, metric in claims.primary.get(name_of(task), {}).items()
+        if metric in claims.changed
+    ]
+    return tuple(dict.fromkeys(axes))
 
 
 def failure_counts(evaluated: pd.DataFrame) -> dict[str, FailureCount]:

@@ -95,8 +95,10 @@ def _headline(advice: Advice) -> Iterator[str]:
         yield f"Worse, and better on nothing: {'; '.join(map(_losses_of, harmful))}."
     costless = [f"`{s.prior}`" for s in advice.standings if s.kind == COSTLESS]
     if costless:
-        verb = "costs" if len(costless) == 1 else "cost"
-        yield f"{listed(costless)} {verb} nothing that matters, and was not shown to gain anything."
+        verb, was = ("costs", "was") if len(costless) == 1 else ("cost", "were")
+        yield (
+            f"{listed(costless)} {verb} nothing that matters, and {was} not shown to gain anything."
+        )
     rest = [f"`{s.prior}`" for s in advice.standings if s.kind == OPEN and not s.gains]
     if rest:
         yield f"Open, which is no evidence that there is no difference: {listed(rest)}."
@@ -159,8 +161,12 @@ def _unsafe(standing: PriorStanding) -> str:
     if unknown:
         axes = listed([f"{result.axis} ({result.metric})" for result in unknown])
         reasons.append(f"no margin is known on {axes}")
+    if standing.withheld:
+        reasons.append(f"the claim on {listed(standing.withheld)} was changed after training")
     why = " and ".join(reasons) or "its safety was not shown"
-    return f"`{standing.prior}` is better on {_results(standing.gains)}, but {why}."
+    others = [result for result in standing.estimated_losses if result not in open_axes]
+    also = f" Its estimated losses: {_results(others, margins=True)}." if others else ""
+    return f"`{standing.prior}` is better on {_results(standing.gains)}, but {why}.{also}"
 
 
 def _losses_of(standing: PriorStanding) -> str:

@@ -143,6 +143,7 @@ class PriorStanding:
         price: measured seconds per training step over those of ``none``; NaN where unknown.
         failures: how many of its trials failed.
         lost_in: results of single settings in which a loss is shown, for a standing over several.
+        withheld: axes whose claims were changed after training, so that their safety is not shown.
     """
 
     prior: str
@@ -151,6 +152,7 @@ class PriorStanding:
     price: float = _NAN
     failures: FailureCount = field(default_factory=FailureCount)
     lost_in: tuple[PrimaryResult, ...] = ()
+    withheld: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -191,7 +193,7 @@ class PriorStanding:
     def safe(self) -> bool:
         """Whether a loss beyond the margin is excluded on every axis, corrected over priors."""
         level = min((result.level for result in self.results), default=ALPHA)
-        return bool(self.results) and self.p_safe <= level and not self.lost_in
+        return bool(self.results) and self.p_safe <= level and not (self.lost_in or self.withheld)
 
     @property
     def kind(self) -> str:
@@ -201,14 +203,18 @@ class PriorStanding:
                 return ADVISED
             if self.losses or self.lost_in:
                 return TRADE_OFF
-            return PROVISIONAL if all(r.safe_alone for r in self.results) else OPEN
+            alone = not self.withheld and all(result.safe_alone for result in self.results)
+            return PROVISIONAL if alone else OPEN
         if self.lost_in or any(result.shown_worse and result.lost for result in self.results):
             return HARMFUL
         return COSTLESS if self.safe else OPEN
 
 
 def standings_of(
-    table: pd.DataFrame, comparisons: pd.DataFrame, failures: Mapping[str, FailureCount]
+    table: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    failures: Mapping[str, FailureCount],
+    withheld: Sequence[str] = (),
 ) -> tuple[PriorStanding, ...]:
     """Return the standings of all priors, in one setting or over all of them.
 
@@ -221,6 +227,7 @@ def standings_of(
         comparisons: rows of comparisons.csv, for prices, their mean over settings, and for losses
             in single settings, where the table is across.csv.
         failures: number of failed trials by prior; none where left out.
+        withheld: axes whose claims were changed after training.
     """
     results: dict[str, list[PrimaryResult]] = {str(p): [] for p in table["prior"].unique()}
     for row in primary_rows(table).to_dict("records"):
@@ -242,6 +249,7 @@ def standings_of(
             float(prices.get(prior, _NAN)),
             failures.get(prior, FailureCount()),
             tuple(lost_in.get(prior, ())),
+            tuple(withheld),
         )
         for (prior, own), p in zip(results.items(), p_safe, strict=True)
     )

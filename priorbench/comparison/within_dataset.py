@@ -201,7 +201,7 @@ def judged_rows(
     for row, sign, judgement in zip(rows, signs, judge(evidence, correction, level), strict=True):
         cells = dict(vars(judgement))
         corrected = cells.pop("interval")
-        if row["interval"] or corrected.method:
+        if row["interval"]:  # that all runs failed says nothing of how far apart they would be
             ends = sorted((sign * corrected.low, sign * corrected.high))
             cells |= {"ci_low": ends[0], "ci_high": ends[1], "interval": corrected.method}
         judged.append(row | cells)

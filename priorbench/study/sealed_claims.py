@@ -42,7 +42,10 @@ def checked_claims(root: Path, claims: DeclaredClaims) -> DeclaredClaims:
     if stored is None:
         edited = {ALL: _EDITED} if (root / CLAIMS_FILE).exists() else {}
         return replace(claims, sealed=False, changed={**edited, **claims.changed})
-    changed = dict(_differences(stored["declared"], claims))
+    texts: dict[str, list[str]] = {}
+    for name, text in _differences(stored["declared"], claims):
+        texts.setdefault(name, []).append(text)
+    changed = {name: "; ".join(differences) for name, differences in texts.items()}
     return replace(claims, look=max(len(stored["looks"]), 1), changed={**changed, **claims.changed})
 
 
@@ -89,10 +92,12 @@ def _differences(declared: Mapping[str, Any], claims: DeclaredClaims) -> Iterato
                     metric.name,
                     f"the margin on {axis} that was declared is {before}, and here it is {now}",
                 )
-    for task, axes in claims.primary.items():
+    for task in dict.fromkeys([*declared["primary"], *claims.primary]):
+        axes = claims.primary.get(task, {})
         for axis, before, now in _changed_values(declared["primary"].get(task, {}), axes):
+            # what is left of a family says nothing where a part of it was taken away
             yield (
-                str(now),
+                axes.get(axis, ALL),
                 f"the primary metric of {task} on {axis} that was declared is {before}, and here "
                 f"it is {now}",
             )

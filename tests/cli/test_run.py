@@ -170,9 +170,9 @@ def test_compare_prints_any_baseline(finished, capsys):
 def test_compare_says_what_was_corrected(finished, capsys):
     assert execute_command(["compare", str(finished), "--metric", "auroc"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Primary family: 6 tests of a difference and 2 against a margin" in printed
-    assert "adjusted by Holm’s method" in printed
-    assert "Student's, for normal differences only, and no test" in printed
+    assert "Primary family: 6 tests of a difference and 6 against a margin" in printed
+    assert "adjusted by joint sign flips of whole seeds (step-down max |t|)" in printed
+    assert "Student's, for normal differences only" in printed
     assert "inconclusive: none of these could be shown" in printed
 
 
@@ -195,8 +195,24 @@ def test_power_says_how_many_seeds(finished, capsys):
 def test_what_is_claimed_is_written_back(finished):
     study = load_run(finished).study
     assert study["primary"]["binary"]["prediction"] == "auroc"
-    assert study["margins"] == {"auroc": 0.005}
+    assert (study["margins"], study["skill_margins"]["prediction"]) == ({}, 0.02)
     assert (study["loss_margin"], study["baseline"]) == (0.02, "none")
+    assert study["correction"] == "joint"
+    sealed = json.loads((finished / "claims.json").read_text())
+    assert sealed["declared"]["primary"] == study["primary"]
+    assert load_run(finished).claims.sealed
+
+
+def test_the_answer_is_written_as_json(finished):
+    def refuse(constant):
+        raise AssertionError(constant)  # JSON has no NaN and no infinity
+
+    answer = json.loads((finished / "answer.json").read_text(), parse_constant=refuse)
+    assert answer == load_run(finished).answer.to_json()
+    (setting,) = answer["settings"]
+    assert (setting["advice"], setting["basis"], answer["together"]) == ("none", "open", None)
+    assert [prior["prior"] for prior in setting["priors"]] == ["fourier", "dropout"]
+    assert "2 seeds" in setting["sentences"][0]
 
 
 def test_what_was_claimed_is_not_changed_afterwards(finished, tmp_path):
@@ -209,8 +225,8 @@ def test_what_was_claimed_is_not_changed_afterwards(finished, tmp_path):
         execute_command(["run", str(study), "--baseline", "dropout", "--out", str(copy), *QUIET])
     assert set(load_run(copy).comparisons["baseline"]) == {"none"}
     changed = tmp_path / "changed.toml"
-    changed.write_text(text.replace("auroc = 0.005", "auroc = 0.01"))
-    with pytest.raises(UserError, match="holds another study: margins"):
+    changed.write_text(text.replace("prediction = 0.02", "prediction = 0.05"))
+    with pytest.raises(UserError, match="holds another study: skill_margins"):
         execute_command(["run", str(changed), "--out", str(copy), *QUIET])
     with pytest.raises(UserError, match="unknown prior of this study 'tv'"):
         execute_command(["run", str(study), "--baseline", "tv", "--out", str(copy), *QUIET])
@@ -366,8 +382,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, plugin, how, caps
         (["--tasks", "binry"], "did you mean 'binary'"),
         (["--tasks", "binary:copies=4:co_factors=3"], "the planted motifs need windows of"),
         (["--architectures", "three-con"], "did you mean 'three-conv'"),
-        (["--seeds", "some"], "give a count such as 5"),
-        (["--seeds", ","], "give a count such as 5"),
+        (["--seeds", "some"], "give a count such as 8"),
+        (["--seeds", ","], "give a count such as 8"),
         (["--priors", ","], "names nothing"),
         (["--weights", "none=1"], "has nothing to act on"),
         (["--seeds", "0"], "at least one seed"),

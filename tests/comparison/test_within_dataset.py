@@ -1,91 +1,84 @@
-"""Comparisons made of scores: families, failures, verdicts."""
+"""Comparisons made of scores: families, failures, margins, verdicts, and planned seeds."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import wilcoxon
+from fixtures.score_tables import BASE, CLAIMS, SEEDS, chance, no_agreement, score_table
 
-from priorbench.comparison.correction_families import families
-from priorbench.comparison.over_datasets import ACROSS_COLUMNS, compare_across, rank_axes
+from priorbench.comparison.correction_families import (
+    CORRECTIONS_IN_WORDS,
+    families,
+)
 from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.seeds_needed import plan_seeds
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare
-from priorbench.components.registry import build
-from priorbench.errors import UserError
-from priorbench.metrics import METRICS
-from priorbench.results.collect import RESULT_COLUMNS
-from priorbench.study.declared import DeclaredClaims, default_primary, resolve_primary
-from priorbench.study.study import make_study
+from priorbench.statistics.families.joint import simultaneous_intervals
+from priorbench.statistics.families.multiplicity import CORRECTIONS, HOLM
+from priorbench.statistics.signflip import sign_flip_bounds
+from priorbench.study.declared import ALL
 
-SEEDS = range(8)
-MAIN = "input-x-gradient"
-PRIMARY = {"prediction": "auroc", "localisation": "motif-auprc", "stability": "seed-cosine"}
-CLAIMS = DeclaredClaims({"binary": PRIMARY}, {"auroc": 0.005}, attribution=MAIN)
+HOLM_CLAIMS = replace(CLAIMS, correction=HOLM)
 
 
-def results(
-    scores,
-    metric="auroc",
-    axis="prediction",
-    up=True,
-    status=None,
-    floor=None,
-    dataset="simulated",
-):
-    """Return a results table; ``scores`` maps a prior to its values seed by seed."""
-    setting = ("binary", dataset, "three-conv")
-    spec = MAIN if METRICS[metric].of_attribution else ""
-    rows = []
-    for prior, values in scores.items():
-        for seed, value in zip(SEEDS, values, strict=True):
-            ended = (status or {}).get((prior, seed), "done")
-            trial = [f"{prior}{seed}", "evaluate", ended, *setting, prior, 1.0, seed]
-            rows.append([*trial, spec, metric, axis, value, up])
-    if floor is not None:
-        row = [
-            "",
-            "reference",
-            "done",
-            *setting,
-            "random",
-            None,
-            None,
-            spec,
-            metric,
-            axis,
-            floor,
-            up,
-        ]
-        rows.append(row)
-    return pd.DataFrame(rows, columns=RESULT_COLUMNS).astype({"seed": "Int64"})
+def by_prior(table, claims=CLAIMS):
+    return compare(table, no_agreement, claims).set_index("prior")
 
 
-def no_agreement(trials, metric, attribution):
-    raise AssertionError("not needed")
-
-
-def by_prior(table):
-    return compare(table, no_agreement, CLAIMS).set_index("prior")
-
-
-BASE = np.linspace(0.8, 0.87, 8)
-
-
-def test_p_is_adjusted_by_holm_over_the_priors():
+class TestCorrection:
     mixed = np.array([1, 1, 1, 1, 1, 1, -1, -1]) * np.linspace(0.01, 0.02, 8)
-    rows = by_prior(results({"none": BASE, "a": BASE + 0.01, "b": BASE - 0.01, "c": BASE + mixed}))
-    assert rows["p"].tolist()[:2] == [2 / 256, 2 / 256]
-    assert rows["p_adjusted"].tolist() == pytest.approx([6 / 256, 6 / 256, rows["p"]["c"]])
-    assert rows["verdict"].tolist() == ["better", "worse", "inconclusive"]
+    table = score_table({"none": BASE, "a": BASE + 0.01, "b": BASE - 0.01, "c": BASE + mixed})
+
+    def test_three_priors_cost_nothing_of_a_clear_difference(self):
+        rows = by_prior(self.table)
+        assert rows["p"].tolist()[:2] == [2 / 256, 2 / 256]
+        assert rows["p_adjusted"].tolist()[:2] == [2 / 256, 2 / 256]
+        assert rows["p_adjusted"]["c"] == pytest.approx(rows["p"]["c"])
+        assert rows["verdict"].tolist() == ["better", "worse", "inconclusive"]
+        assert set(rows["correction"]) == {"joint"}
+        assert rows["level"].tolist() == pytest.approx([0.04] * 3)
+
+    def test_holm_is_used_where_it_was_declared(self):
+        rows = by_prior(self.table, HOLM_CLAIMS)
+        assert rows["p_adjusted"].tolist() == pytest.approx([6 / 256, 6 / 256, rows["p"]["c"]])
+        assert rows["p_adjusted_own"].tolist() == rows["p"].tolist()
+        assert rows["verdict"].tolist() == ["better", "worse", "inconclusive"]
+        assert set(rows["correction"]) == {"holm"}
+
+    def test_a_later_look_has_a_stricter_level(self):
+        rows = by_prior(self.table, replace(CLAIMS, look=2))
+        assert rows["level"].tolist() == pytest.approx([0.005] * 3)
+        assert (rows["verdict"] == "inconclusive").all()  # 2 / 256 is above it
+
+    def test_the_interval_is_corrected_and_that_of_the_prior_alone_is_beside_it(self):
+        rows = by_prior(self.table)
+        low, high = sign_flip_bounds(self.mixed, 0.05)
+        assert (rows["ci_low_alone"]["c"], rows["ci_high_alone"]["c"]) == pytest.approx((low, high))
+        differences = np.stack([np.full(8, 0.01), np.full(8, -0.01), self.mixed])
+        joint = simultaneous_intervals(differences, 0.04)[2]
+        assert (rows["ci_low"]["c"], rows["ci_high"]["c"]) == pytest.approx((joint.low, joint.high))
+        assert rows["interval"]["c"] == "joint sign-flip"
+        for prior, sign in (("a", 1), ("b", -1)):
+            ends = [sign * rows[end][prior] for end in ("ci_low", "ci_high")]
+            assert ends == pytest.approx([0.01, 0.01])
+
+    def test_the_interval_of_a_loss_is_in_units_of_the_metric(self):
+        noise = np.array([1, -2, 3, -1, 2, -3, 1, 2]) * 1e-3
+        scores = {"none": BASE, "a": BASE - 0.01 + noise}
+        row = by_prior(score_table(scores, "cross-entropy")).loc["a"]
+        assert row["verdict"] == "better"
+        assert row["ci_low"] < row["difference"] < row["ci_high"] < 0
+        assert row["ci_low"] <= row["ci_low_alone"] < row["ci_high_alone"] < 0
 
 
 def test_lower_may_be_better():
-    rows = by_prior(results({"none": BASE, "a": BASE - 0.01}, "cross-entropy", up=False))
+    rows = by_prior(score_table({"none": BASE, "a": BASE - 0.01}, "cross-entropy"))
     assert rows["verdict"]["a"] == "better"
 
 
 def test_shown_metrics_are_not_judged():
-    table = results({"none": BASE, "a": BASE - 0.1}, "high-frequency", "smoothness", up=None)
+    table = score_table({"none": BASE, "a": BASE - 0.1}, "high-frequency")
     rows = by_prior(table)
     assert rows["verdict"]["a"] == ""
     assert np.isnan(rows["p_adjusted"]["a"])
@@ -95,21 +88,22 @@ def test_shown_metrics_are_not_judged():
 def test_failed_trials_count_as_chance():
     failed = {("a", seed): "failed" for seed in SEEDS}
     scores = {"none": BASE, "a": [np.nan] * 8, "b": BASE + 0.01}
-    rows = by_prior(results(scores, status=failed, floor=0.5))
+    rows = by_prior(score_table(scores, status=failed, references=chance(0.5)))
     assert rows["mean_prior"]["a"] == 0.5
     assert rows["verdict"]["a"] == "worse"
     assert rows["n"].tolist() == [8, 8]
     assert rows["p"]["b"] == 2 / 256
 
 
-def test_a_verdict_does_not_depend_on_who_else_is_there():
+def test_a_priors_own_numbers_do_not_depend_on_who_else_is_there():
     loss = np.full(8, 0.3) + np.linspace(0, 0.01, 8)
     failed = {("a", 3): "failed"}
     scores = {"none": loss, "a": np.where(np.arange(8) == 3, np.nan, loss - 0.02)}
-    alone = by_prior(results(scores, "cross-entropy", up=False, status=failed))
+    alone = by_prior(score_table(scores, "cross-entropy", status=failed))
     diverged = {**scores, "c": np.where(np.arange(8) == 0, 40.0, loss)}
-    together = by_prior(results(diverged, "cross-entropy", up=False, status=failed))
-    columns = ["mean_baseline", "mean_prior", "difference", "ci_low", "ci_high", "p"]
+    together = by_prior(score_table(diverged, "cross-entropy", status=failed))
+    columns = ["mean_baseline", "mean_prior", "difference", "ci_low_alone", "ci_high_alone", "p"]
+    columns += ["p_adjusted_own"]
     assert together.loc["a", columns].tolist() == alone.loc["a", columns].tolist()
     assert alone["difference"]["a"] == pytest.approx((-0.02 * 7 + loss[7] - loss[3]) / 8)
 
@@ -120,7 +114,9 @@ class TestBothArmsFail:
 
     def test_always_is_no_equivalence(self):
         nothing = [np.nan] * 8
-        table = results({"none": nothing, "a": nothing}, status=self.failing(SEEDS), floor=0.5)
+        table = score_table(
+            {"none": nothing, "a": nothing}, status=self.failing(SEEDS), references=chance(0.5)
+        )
         row = by_prior(table).loc["a"]
         assert row["verdict"] == "inconclusive"
         assert (row["difference"], row["p_equivalent"], row["p_noninferior"]) == (0, 1, 1)
@@ -130,7 +126,9 @@ class TestBothArmsFail:
     def test_often_leaves_what_the_others_show(self):
         most = np.arange(8) < 6
         base = np.where(most, np.nan, BASE)
-        table = results({"none": base, "a": base}, status=self.failing(range(6)), floor=0.5)
+        table = score_table(
+            {"none": base, "a": base}, status=self.failing(range(6)), references=chance(0.5)
+        )
         row = by_prior(table).loc["a"]
         # two seeds say that nothing is lost: p can be no smaller than 1 / 4
         assert (row["p_noninferior"], row["p_equivalent"]) == (1 / 4, 1 / 4)
@@ -138,33 +136,22 @@ class TestBothArmsFail:
         assert row["margin"] == 0.005
 
     def test_one_arm_failing_is_a_loss(self):
-        table = results({"none": BASE, "a": [np.nan] * 8}, status=self.failing([]), floor=0.5)
+        table = score_table(
+            {"none": BASE, "a": [np.nan] * 8}, status=self.failing([]), references=chance(0.5)
+        )
         assert by_prior(table)["both_failed"]["a"] == 0
-
-    def test_over_datasets_too(self):
-        nothing = [np.nan] * 8
-        parts = [
-            results(
-                {"none": nothing, "a": nothing}, status=self.failing(SEEDS), floor=0.5, dataset=name
-            )
-            for name in ("x", "y")
-        ]
-        pairs = paired_runs(pd.concat(parts, ignore_index=True), no_agreement, "none")
-        row = compare_across(pairs, CLAIMS).iloc[0]
-        assert (row["verdict"], row["interval"]) == ("inconclusive", "")
-        assert row["p_equivalent"] == 1
 
 
 def test_undefined_values_cost_their_own_pairs_only():
     holes = np.where(np.arange(8) < 3, np.nan, BASE)
-    table = results({"none": BASE, "a": holes, "b": BASE}, "high-frequency", "smoothness", up=None)
+    table = score_table({"none": BASE, "a": holes, "b": BASE}, "high-frequency")
     assert by_prior(table)["n"].tolist() == [5, 8]
 
 
 def test_measured_prices_count_as_measured():
     collapsed = {("none", 0): "collapsed"}
     scores = {"none": np.ones(8), "a": np.full(8, 2.0)}
-    table = results(scores, "step-time-ratio", "cost", up=False, status=collapsed)
+    table = score_table(scores, "step-time-ratio", status=collapsed)
     assert by_prior(table)["mean_baseline"]["a"] == 1
 
 
@@ -175,7 +162,7 @@ def test_agreement_is_computed_over_both_arms():
         calls.append((metric.name, trials["trial"].tolist()))
         return np.eye(len(trials)) + 0.1 * (np.arange(16) >= 8) * (np.arange(16) >= 8)[:, None]
 
-    table = results({"none": BASE, "a": BASE}, "seed-cosine", "stability")
+    table = score_table({"none": BASE, "a": BASE}, "seed-cosine")
     row = compare(table, agreement, CLAIMS).iloc[0]
     expected = [f"{prior}{seed}" for prior in ("none", "a") for seed in SEEDS]
     assert calls == [("seed-cosine", expected)]
@@ -189,7 +176,7 @@ def test_agreement_of_two_seeds_has_a_difference_and_no_test():
         prior = (trials["prior"] == "a").to_numpy()
         return np.where(np.multiply.outer(prior, prior), 0.9, 0.4)
 
-    table = results({"none": BASE, "a": BASE}, "seed-cosine", "stability")
+    table = score_table({"none": BASE, "a": BASE}, "seed-cosine")
     row = compare(table[table["seed"] < 2], agreement, CLAIMS).iloc[0]
     assert row["difference"] == pytest.approx(0.5)
     assert np.isnan([row["p"], row["p_t"], row["smallest_p"], row["ci_low"]]).all()
@@ -197,7 +184,7 @@ def test_agreement_of_two_seeds_has_a_difference_and_no_test():
 
 
 def test_one_seed_has_a_difference_and_no_test():
-    table = results({"none": BASE, "a": BASE + 0.1})
+    table = score_table({"none": BASE, "a": BASE + 0.1})
     row = compare(table[table["seed"] == 0], no_agreement, CLAIMS).iloc[0]
     assert row["difference"] == pytest.approx(0.1)
     assert np.isnan(row["p"])
@@ -206,7 +193,7 @@ def test_one_seed_has_a_difference_and_no_test():
 
 
 def test_unpaired_seeds_are_named():
-    table = results({"none": BASE, "a": BASE + 0.1})
+    table = score_table({"none": BASE, "a": BASE + 0.1})
     rows = compare(table[(table["prior"] == "none") | (table["seed"] < 6)], no_agreement, CLAIMS)
     assert rows["n"].item() == 6
     assert rows["missing"].item() == "6 7"
@@ -214,224 +201,157 @@ def test_unpaired_seeds_are_named():
 
 def test_a_finished_trial_without_a_score_counts_as_failed():
     holes = np.where(np.arange(8) < 1, np.nan, BASE)
-    rows = by_prior(results({"none": BASE, "a": holes}, floor=0.5))
+    rows = by_prior(score_table({"none": BASE, "a": holes}, references=chance(0.5)))
     assert rows["n"]["a"] == 8
     assert rows["difference"]["a"] == pytest.approx((0.5 - BASE[0]) / 8)
 
 
 def test_tuning_trials_are_not_compared():
-    table = results({"none": BASE, "a": BASE})
-    tuned = results({"none": BASE - 0.5, "a": BASE + 0.5}).assign(stage="tune")
+    table = score_table({"none": BASE, "a": BASE})
+    tuned = score_table({"none": BASE - 0.5, "a": BASE + 0.5}).assign(stage="tune")
     rows = by_prior(pd.concat([table, tuned], ignore_index=True))
     assert rows["difference"]["a"] == 0
     assert rows["n"]["a"] == 8
 
 
 class TestFamilies:
-    def table(self):
-        priors = {"none": BASE, "a": BASE + 0.01, "b": BASE + 0.001}
-        parts = [
-            results(priors),
-            results(priors, "motif-auprc", "localisation"),
-            results(priors, "auprc"),
-            results(priors, "motif-auroc", "localisation"),
-            results(priors, "entropy", "smoothness", up=None),
-        ]
-        return compare(pd.concat(parts, ignore_index=True), no_agreement, CLAIMS)
+    metrics = ("auroc", "motif-auprc", "auprc", "motif-auroc", "entropy", "step-time-ratio")
+    table = pd.concat(
+        [
+            score_table({"none": BASE, "a": BASE + 0.01, "b": BASE + 0.001}, metric)
+            for metric in metrics
+        ],
+        ignore_index=True,
+    )
+
+    def rows(self, claims=CLAIMS):
+        return compare(self.table, no_agreement, claims).set_index(["metric", "prior"])
 
     def test_primary_metrics_are_corrected_together(self):
-        rows = self.table().set_index(["metric", "prior"])
+        rows = self.rows()
         assert rows.loc["auroc", "tests"].tolist() == [4, 4]
-        assert rows.loc[("auroc", "a"), "p_adjusted"] == pytest.approx(4 * 2 / 256)
-        assert rows.loc[("auroc", "a"), "correction"] == "holm"
+        assert rows.loc[("auroc", "a"), "p_adjusted"] == 2 / 256
+        assert rows.loc[("auroc", "a"), "correction"] == "joint"
+        assert self.rows(HOLM_CLAIMS).loc[("auroc", "a"), "p_adjusted"] == 4 * 2 / 256
 
     def test_the_rest_is_exploratory(self):
-        rows = self.table().set_index(["metric", "prior"])
+        rows = self.rows()
         assert rows.loc[("auprc", "a"), "family"] == "exploratory"
+        assert rows.loc[("auprc", "a"), "correction"] == "benjamini-hochberg"
         # all four are as small as they can be
+        assert rows.loc[("auprc", "a"), "tests"] == 4
         assert rows.loc[("auprc", "a"), "p_adjusted"] == pytest.approx(2 / 256)
-        assert rows.loc[("entropy", "a"), "family"] == ""
+
+    @pytest.mark.parametrize("metric", ["entropy", "step-time-ratio"])
+    def test_costs_and_what_priors_optimise_are_described_and_not_tested(self, metric):
+        row = self.rows().loc[(metric, "a")]
+        assert row["family"] == row["verdict"] == row["correction"] == ""
+        assert np.isnan([row["p_adjusted"], row["p_adjusted_own"], row["level"]]).all()
+        assert row["difference"] == pytest.approx(0.01)
+        assert row["ci_low"] == row["ci_low_alone"] == pytest.approx(0.01)
 
     def test_another_attribution_is_exploratory(self):
-        table = results({"none": BASE, "a": BASE}, "motif-auprc", "localisation")
+        table = score_table({"none": BASE, "a": BASE}, "motif-auprc")
         rows = compare(table.assign(attribution="gradient"), no_agreement, CLAIMS)
         assert rows["family"].item() == "exploratory"
 
+    def test_a_metric_whose_claim_was_changed_is_exploratory(self):
+        changed = replace(CLAIMS, changed={"auroc": "its margin"})
+        rows = self.rows(changed)
+        assert rows.loc[("auroc", "a"), "family"] == "exploratory"
+        assert rows.loc[("motif-auprc", "a"), "family"] == "primary"
+        assert rows.loc[("motif-auprc", "a"), "tests"] == 2
+        everything = self.rows(replace(CLAIMS, changed={ALL: "the baseline"}))
+        assert set(everything["family"]) == {"exploratory", ""}
+
     def test_sentences_say_how_many_and_how(self):
-        primary, exploratory = families(self.table())
+        primary, exploratory = families(compare(self.table, no_agreement, CLAIMS))
         assert "4 tests of a difference and 2 against a margin" in primary.sentence
-        assert "Holm" in primary.sentence
+        assert "joint sign flips of whole seeds" in primary.sentence
         assert "auroc, motif-auprc of 2 priors" in primary.sentence
         assert "Benjamini and Hochberg" in exploratory.sentence
+        by_holm, _ = families(compare(self.table, no_agreement, HOLM_CLAIMS))
+        assert "Holm" in by_holm.sentence
+
+    def test_every_correction_has_words(self):
+        assert set(CORRECTIONS_IN_WORDS) == set(CORRECTIONS)
 
 
 class TestMargins:
     noise = np.array([1, -1, 1, -1, 1, -1, 1, -1]) * 1e-4
 
     def test_no_difference_is_equivalent(self):
-        rows = by_prior(results({"none": BASE, "a": BASE + self.noise}))
+        rows = by_prior(score_table({"none": BASE, "a": BASE + self.noise}))
         assert rows["verdict"]["a"] == "equivalent"
         assert rows["margin"]["a"] == 0.005
         assert rows["p_noninferior"]["a"] == 1 / 256
 
     def test_a_possible_gain_is_noninferior(self):
         gain = np.array([0.02, -0.001, 0.02, -0.002, -0.001, -0.003, 0.01, -0.001])
-        rows = by_prior(results({"none": BASE, "a": BASE + gain}))
+        rows = by_prior(score_table({"none": BASE, "a": BASE + gain}))
         assert rows["verdict"]["a"] == "non-inferior"
 
-    def test_losses_have_a_relative_margin(self):
-        loss = BASE * (1 + 100 * self.noise)  # a hundredth up and down
-        rows = by_prior(results({"none": BASE, "a": loss}, "cross-entropy", up=False))
-        assert rows["margin"]["a"] == pytest.approx(0.02 * BASE.mean())
+    def test_predictions_have_a_share_of_the_gain_over_chance(self):
+        loss = 0.3 + 0.01 * BASE
+        moved = loss + self.noise  # a loss of .3 to .69, of which the margin is a fiftieth
+        table = score_table({"none": loss, "a": moved}, "cross-entropy", references=chance(0.69))
+        claims = replace(CLAIMS, primary={"binary": {"prediction": "cross-entropy"}})
+        rows = by_prior(table, claims)
+        assert rows["margin"]["a"] == pytest.approx(0.02 * (0.69 - loss).mean())
+        assert rows["skill_margin"]["a"] == pytest.approx(0.02 * (0.69 - loss).mean() / 0.69)
         assert rows["verdict"]["a"] == "equivalent"
 
-    def test_other_metrics_have_none(self):
-        rows = by_prior(results({"none": BASE, "a": BASE}, "auprc"))
-        assert np.isnan(rows["p_noninferior"]["a"])
+    def test_other_axes_have_a_share_of_the_range(self):
+        ends = {"random": 0.2, "oracle": 0.9}
+        scores = {"none": BASE, "a": BASE + self.noise}
+        rows = by_prior(score_table(scores, "motif-auprc", references=ends))
+        assert rows["margin"]["a"] == pytest.approx(0.1 * (0.9 - 0.2))
+        assert rows["skill_margin"]["a"] == pytest.approx(0.1)
+        assert rows["verdict"]["a"] == "equivalent"
+
+    def test_gains_are_shares_of_the_range_in_the_good_direction(self):
+        table = score_table(
+            {"none": BASE, "a": BASE - 0.02}, "cross-entropy", references=chance(1.0)
+        )
+        rows = by_prior(table)
+        assert rows["difference"]["a"] == pytest.approx(-0.02)
+        assert rows["skill_gain"]["a"] == pytest.approx(0.02)
+
+    def test_without_a_range_there_is_none(self):
+        rows = by_prior(score_table({"none": BASE, "a": BASE}, "auprc"))
+        assert np.isnan(
+            rows.loc["a", ["margin", "skill_margin", "p_noninferior"]].astype(float)
+        ).all()
+        assert np.isnan(rows.loc["a", ["prob_better", "prob_same"]].astype(float)).all()
         assert rows["verdict"]["a"] == "inconclusive"
 
-
-class TestAcross:
-    def pairs(self, gains, **options):
-        parts = [
-            results({"none": BASE + k, "a": BASE + k + gain, "b": BASE + k}, dataset=f"d{k}")
-            for k, gain in enumerate(gains)
-        ]
-        table = pd.concat(parts, ignore_index=True)
-        return paired_runs(table, no_agreement, "none")
-
-    def test_one_dataset_has_no_table(self):
-        rows = compare_across(self.pairs([0.1]), CLAIMS)
-        assert rows.empty
-        assert list(rows.columns) == ACROSS_COLUMNS
-
-    def test_the_mean_over_datasets_is_tested(self):
-        rows = compare_across(self.pairs([0.02, 0.04]), CLAIMS).set_index("prior")
-        assert rows["difference"]["a"] == pytest.approx(0.03)
-        assert rows["runs"]["a"] == 16
-        assert rows["better_in"]["a"] == 2
-        assert rows["p"]["a"] == 2 / 2**16
-        assert rows["p_adjusted"]["a"] == 4 / 2**16
-        assert rows["verdict"].tolist() == ["better", "equivalent"]
-        assert rows["improvement"]["b"] == 0.5
-
-    def test_architectures_and_options_are_no_further_datasets(self):
-        gains = {"three-conv": 0.02, "basset": 0.04, "deepsea": -0.01}
-        parts = [
-            results({"none": BASE, "a": BASE + gain, "b": BASE}).assign(architecture=name)
-            for name, gain in gains.items()
-        ]
-        parts.append(parts[0].assign(task="binary:length=300"))
-        table = pd.concat(parts, ignore_index=True)
-        row = compare_across(paired_runs(table, no_agreement, "none"), CLAIMS).iloc[0]
-        assert (row["settings"], row["datasets"], row["better_in"]) == (4, 1, 1)
-        assert row["difference"] == pytest.approx((0.02 + 0.04 - 0.01 + 0.02) / 4)
-        assert row["p"] < 0.05
-        assert np.isnan(row["p_wilcoxon"])
-        assert rank_axes(compare(table, no_agreement, CLAIMS)) == []
-
-    def test_wilcoxon_and_ranks_are_over_means_of_datasets(self):
-        gains = [0.02, 0.04, -0.01, 0.03, 0.05]
-        parts = [
-            results({"none": BASE, "a": BASE + gain + more}, dataset=f"d{k}").assign(
-                architecture=name
-            )
-            for k, gain in enumerate(gains)
-            for name, more in (("three-conv", 0.002), ("basset", -0.002))
-        ]
-        table = pd.concat(parts, ignore_index=True)
-        row = compare_across(paired_runs(table, no_agreement, "none"), CLAIMS).iloc[0]
-        assert row["p_wilcoxon"] == pytest.approx(wilcoxon(gains, method="exact").pvalue)
-        assert (row["settings"], row["datasets"], row["better_in"]) == (10, 5, 4)
-        (ranked,) = rank_axes(compare(table, no_agreement, CLAIMS))
-        assert ranked.datasets == 5
-        assert ranked.ranking.ranks == pytest.approx([1.8, 1.2])
-
-    def test_agreement_has_a_test_and_no_interval(self):
+    def test_agreement_has_a_margin_and_an_interval(self):
         def agreement(trials, metric, attribution):
             seeds = trials["seed"].to_numpy(dtype=float)
             return np.eye(len(trials)) + 0.01 * np.minimum.outer(seeds, seeds)
 
-        parts = [
-            results({"none": BASE, "a": BASE}, "seed-cosine", "stability", dataset=name)
-            for name in ("x", "y")
-        ]
-        pairs = paired_runs(pd.concat(parts, ignore_index=True), agreement, "none")
-        row = compare_across(pairs, CLAIMS).iloc[0]
-        assert (row["p"], row["difference"]) == (1, 0)
-        assert np.isnan([row["ci_low"], row["mixed_effect"], row["improvement"]]).all()
+        ends = {"random": 0.0, "oracle": 1.0}
+        table = score_table({"none": BASE, "a": BASE}, "seed-cosine", references=ends)
+        row = compare(table, agreement, CLAIMS).iloc[0]
+        assert row["margin"] == pytest.approx(0.1)
+        assert (row["ci_low"], row["ci_high"]) == (0, 0)
+        assert row["p_noninferior"] == 1 / 256
+        assert row["verdict"] == "equivalent"
 
-    def test_exploratory_metrics_are_left_out(self):
-        table = pd.concat(
-            [results({"none": BASE, "a": BASE}, "auprc", dataset=d) for d in ("x", "y")]
-        )
-        assert compare_across(paired_runs(table, no_agreement, "none"), CLAIMS).empty
-
-    def test_ranks_are_of_the_primary_metric_of_each_task(self):
-        high = results({"none": BASE, "a": BASE + 0.1, "b": BASE - 0.1}, dataset="x")
-        low = results(
-            {"none": BASE, "a": BASE - 0.1, "b": BASE + 0.1}, "profile-nll", up=False, dataset="y"
-        )
-        claims = DeclaredClaims(
-            {"binary": PRIMARY, "profile": {"prediction": "profile-nll"}}, attribution=MAIN
-        )
-        table = pd.concat([high, low.assign(task="profile")], ignore_index=True)
-        (ranking,) = rank_axes(compare(table, no_agreement, claims))
-        assert ranking.metrics == ("auroc", "profile-nll")
-        assert dict(zip(ranking.priors, ranking.ranking.ranks, strict=True)) == {
-            "none": 2,
-            "a": 1,
-            "b": 3,
-        }
+    def test_a_graded_answer_stands_beside_the_verdict(self):
+        rows = by_prior(score_table({"none": BASE, "a": BASE + self.noise, "b": BASE - 0.02}))
+        columns = ["prob_better", "prob_same", "prob_worse"]
+        assert rows.loc["a", columns].tolist() == [0, 1, 0]
+        assert rows.loc["b", columns].tolist() == [0, 0, 1]
 
 
-class TestDeclaring:
-    def test_defaults_are_one_metric_an_axis(self):
-        assert default_primary(build("task", "binary")) == {
-            "prediction": "auroc",
-            "localisation": "motif-auprc",
-            "stability": "seed-cosine-corrected",
-            "faithfulness": "mutagenesis-correlation",
-        }
-        assert default_primary(build("task", "profile"))["prediction"] == "profile-nll"
-        assert default_primary(build("task", "suboptimal"))["localisation"] == "suboptimal-sign"
-
-    def test_a_study_may_name_others(self):
-        declared = {"prediction": "auprc", "rbp": {"stability": ""}}
-        study = make_study({"primary": declared}, where="here")
-        primary = resolve_primary(study, ["binary", "rbp"])
-        assert primary["binary"]["prediction"] == primary["rbp"]["prediction"] == "auprc"
-        assert "stability" in primary["binary"]
-        assert "stability" not in primary["rbp"]
-
-    @pytest.mark.parametrize(
-        ("declared", "message"),
-        [
-            ({"binry": {"prediction": "auprc"}}, "did you mean 'binary'"),
-            ({"predicton": "auroc"}, "did you mean 'prediction'"),
-            ({"prediction": "aurocc"}, "did you mean 'auroc'"),
-            ({"prediction": "motif-auprc"}, "metric of axis 'localisation'"),
-            ({"prediction": "profile-nll"}, "unknown metric of this task"),
-            ({"smoothness": "entropy"}, "only shown, never ranked"),
-        ],
-    )
-    def test_what_cannot_be_primary_is_refused(self, declared, message):
-        study = make_study({"primary": declared}, where="here")
-        with pytest.raises(UserError, match=message):
-            resolve_primary(study, ["binary"])
-
-    def test_margins_are_above_zero(self):
-        with pytest.raises(UserError, match="greater than 0"):
-            make_study({"margins": {"auroc": 0}}, where="here")
-
-
-def test_seeds_are_planned_alone_and_in_the_family():
+@pytest.mark.parametrize("claims", [CLAIMS, HOLM_CLAIMS])
+def test_seeds_are_planned_alone_and_in_the_family(claims):
     generator = np.random.default_rng(0)
-    table = results({"none": BASE, "a": BASE + generator.normal(0.005, 0.01, 8), "b": BASE})
+    table = score_table({"none": BASE, "a": BASE + generator.normal(0.005, 0.01, 8), "b": BASE})
     pairs = paired_runs(table[table["prior"] != "b"], no_agreement, "none")
-    comparisons = compare(table, no_agreement, CLAIMS)
-    family = families(comparisons)[0]
-    seeds = plan_seeds(pairs, CLAIMS, {pairs[0].setting: family}, 0.01)
+    family = families(compare(table, no_agreement, claims))[0]
+    seeds = plan_seeds(pairs, claims, {pairs[0].setting: family}, 0.01)
     rows = {(row.claim, row.tests): row for row in seeds.itertuples()}
     assert set(rows) == {
         ("difference", 1),
@@ -440,8 +360,9 @@ def test_seeds_are_planned_alone_and_in_the_family():
         ("non-inferiority", 2),
     }
     alone, corrected = rows["difference", 1], rows["difference", 2]
-    assert alone.seeds_80 < corrected.seeds_80 < corrected.seeds_95
-    assert alone.seeds_80 < alone.cautious_80
+    assert alone.seeds_80 <= corrected.seeds_80 < corrected.seeds_95
+    assert alone.visible < corrected.visible
+    assert alone.seeds_80 < alone.cautious_80 < corrected.cautious_80
     assert rows["non-inferiority", 1].effect == 0.005
 
 

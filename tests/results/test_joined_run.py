@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,8 @@ from priorbench.results.joined_run import join
 from priorbench.study.trial import EVALUATE
 
 NUMBERS = {"none": 0, "tv": 1, "l1": 2}
+SECOND_LOOK = replace(CLAIMS, look=2)
+"""claims of two runs of the same priors whose seeds were not looked at together"""
 
 
 def words(page):
@@ -33,7 +36,8 @@ def words(page):
 @pytest.fixture
 def make(tmp_path):
     def of(folder, priors, seeds, **more):
-        return make_run(tmp_path / folder, priors, seeds, numbers=NUMBERS, **more)
+        own = {"numbers": NUMBERS, "margins": CLAIMS.margins}
+        return make_run(tmp_path / folder, priors, seeds, **own, **more)
 
     return of
 
@@ -116,7 +120,7 @@ class TestMoreSeeds:
         first, second = make("a", ("none", "tv"), (0, 1, 2)), make("b", ("none", "tv"), (3, 4))
         whole = load_run(make("whole", ("none", "tv"), range(5)))
         run = joined(first, second)
-        expected = compare(whole.results, whole.agreement(), CLAIMS)
+        expected = compare(whole.results, whole.agreement(), SECOND_LOOK)
         # scores that were computed anew come last
         pooled, single = (table.set_index("metric") for table in (run.comparisons, expected))
         pd.testing.assert_frame_equal(pooled.loc[single.index], single, check_dtype=False)
@@ -160,6 +164,7 @@ class TestOtherData:
             rows = run.comparisons[run.comparisons["dataset"] == dataset]
             pd.testing.assert_frame_equal(rows.reset_index(drop=True), expected, check_dtype=False)
         assert [setting.runs for setting in settings_of(run)] == [("a",), ("b",)]
+        assert run.claims.look == 1  # no trial of one was looked at with those of the other
 
     def test_all_datasets_together_are_tested(self, make):
         first = make("a", ("none", "tv"), range(6))
@@ -228,6 +233,8 @@ class TestRefused:
         [
             ('baseline = "none"', 'baseline = "tv"', "baseline is 'none' in a and 'tv' in b"),
             ("auroc = 0.005", "auroc = 0.01", "margins is"),
+            ("stability = 0.1", "stability = 0.2", "skill_margins is"),
+            ('correction = "joint"', 'correction = "holm"', "correction is 'joint' in a"),
             ("loss_margin = 0.02", "loss_margin = 0.03", "loss_margin is 0.02"),
             ('prediction = "auroc"', 'prediction = "auprc"', "primary of task binary"),
         ],

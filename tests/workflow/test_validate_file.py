@@ -87,13 +87,13 @@ def test_a_study_counts_its_trials(tmp_path: Path) -> None:
     study = tmp_path / "s.toml"
     study.write_text('priors = ["fourier"]\nscale = "smoke"\ntasks = ["binary", "multitask"]\n')
     study_facts = validate_file(study, say=_quiet)
-    assert study_facts.trials == {"none": 10, "fourier": 10}  # five seeds are the default
+    assert study_facts.trials == {"none": 16, "fourier": 16}  # eight seeds are the default
     assert [facts.name for facts in study_facts.datasets] == [
         "binary/simulated",
         "multitask/simulated",
     ]
     text = as_text(study_facts)
-    assert text.endswith("20 trials at scale smoke over 5 seeds: none (10), fourier (10).")
+    assert text.endswith("32 trials at scale smoke over 8 seeds: none (16), fourier (16).")
     assert "positives of an output (of 16)" in text
 
 

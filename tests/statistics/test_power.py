@@ -1,104 +1,22 @@
-"""Corrections, margins, verdicts and power, against statsmodels and scikit-posthocs."""
+"""Power and needed runs against simulation and closed forms."""
 
 import numpy as np
 import pytest
-import scikit_posthocs
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.weightstats import ttost_paired
 
-from priorbench.statistics.equivalence import Margin, equivalence_p, noninferiority_p
-from priorbench.statistics.families.multiplicity import BENJAMINI_HOCHBERG, HOLM, adjust
-from priorbench.statistics.families.verdicts import DEFINITIONS, Evidence, judge
+from priorbench.statistics.families.joint import step_down_p
+from priorbench.statistics.families.multiplicity import JOINT
 from priorbench.statistics.power import (
     ClaimKind,
     approximate_runs,
     attainable_level,
     cautious_spread,
+    fewest_pairs,
     needed_runs,
     sign_flip_power,
+    smallest_adjusted_p,
     smallest_effect,
 )
-from priorbench.statistics.signflip import sign_flip_greater_p, sign_flip_greater_ps, sign_flip_ps
-
-NAN = float("nan")
-
-
-class TestCorrections:
-    def test_holm_by_hand(self):
-        assert adjust([0.01, 0.04, 0.03], HOLM) == pytest.approx([0.03, 0.06, 0.06])
-
-    @pytest.mark.parametrize(
-        ("correction", "name"), [(HOLM, "holm"), (BENJAMINI_HOCHBERG, "fdr_bh")]
-    )
-    def test_are_those_of_statsmodels(self, correction, name):
-        p = np.random.default_rng(0).uniform(size=12) ** 3
-        expected = multipletests(p, method=name)[1]
-        assert adjust(p, correction) == pytest.approx(expected, rel=1e-12)
-
-    def test_what_was_not_tested_does_not_count(self):
-        adjusted = adjust([0.01, NAN, 0.04], HOLM)
-        assert adjusted[[0, 2]] == pytest.approx([0.02, 0.04])
-        assert np.isnan(adjusted[1])
-        assert np.isnan(adjust([NAN, NAN], HOLM)).all()
-        assert adjust([], HOLM).shape == (0,)
-
-
-class TestMargins:
-    def test_noninferiority_is_the_test_of_shifted_differences(self):
-        gain = np.random.default_rng(1).normal(0, 0.004, size=9)
-        allowance = Margin(absolute=0.005).allowance(np.ones(9))
-        assert noninferiority_p(gain, allowance) == sign_flip_greater_p(gain + 0.005)
-
-    def test_relative_margins_move_with_the_baseline(self):
-        baseline = np.array([0.5, 0.6, 0.4])
-        assert Margin(relative=0.02).allowance(baseline) == pytest.approx(0.02 * baseline)
-
-    def test_equivalence_is_the_worse_of_the_two_sides(self):
-        gain = np.full(7, 0.004)
-        allowance = np.full(7, 0.005)
-        assert noninferiority_p(gain, allowance) == 1 / 128
-        assert equivalence_p(gain, allowance) == 1 / 128
-        assert equivalence_p(gain + 0.002, allowance) == 1
-
-    def test_agrees_with_tost_of_statsmodels(self):
-        generator = np.random.default_rng(2)
-        baseline = generator.normal(0.9, 0.01, size=18)
-        prior = baseline + generator.normal(0.001, 0.008, size=18)
-        by_statsmodels = ttost_paired(prior, baseline, -0.005, 0.005)[0]
-        p = equivalence_p(prior - baseline, np.full(18, 0.005))
-        assert p == pytest.approx(by_statsmodels, abs=0.005)
-
-
-class TestVerdicts:
-    def verdicts(self, *family, correction=HOLM):
-        return [judgement.verdict for judgement in judge(family, correction)]
-
-    def test_words(self):
-        verdicts = self.verdicts(
-            Evidence(0.1, 0.001, 0.001, 1.0),
-            Evidence(-0.1, 0.001, 1.0, 1.0),
-            Evidence(0.0, 0.9, 0.001, 0.001),
-            Evidence(0.0, 0.9, 0.001, 0.9),
-            Evidence(0.0, 0.9, 0.9, 0.9),
-            Evidence(0.0, NAN),
-        )
-        assert verdicts == [*DEFINITIONS, ""]
-
-    def test_every_kind_of_claim_is_corrected_over_its_own_tests(self):
-        family = [Evidence(0.1, 0.02), Evidence(0.1, 0.02), Evidence(0, 0.5, 0.03, 0.04)]
-        judgements = judge(family, HOLM)
-        assert [judgement.p_adjusted for judgement in judgements] == pytest.approx(
-            [0.06, 0.06, 0.5]
-        )
-        assert judgements[2].p_noninferior_adjusted == pytest.approx(0.03)
-        assert judgements[2].verdict == "equivalent"
-        assert (judgements[0].tests, judgements[0].margin_tests) == (3, 1)
-
-    def test_a_difference_within_the_margin_is_still_a_difference(self):
-        assert self.verdicts(Evidence(-0.001, 0.001, 0.001, 0.001)) == ["worse"]
-
-    def test_without_a_margin_nothing_is_equivalent(self):
-        assert self.verdicts(Evidence(0.0, 1.0)) == ["inconclusive"]
+from priorbench.statistics.signflip import sign_flip_greater_ps, sign_flip_ps
 
 
 class TestPower:
@@ -174,14 +92,6 @@ class TestPower:
         assert cautious_spread(1.0, 1) == np.inf
 
 
-def test_pairwise_holm_is_that_of_scikit_posthocs():
-    from priorbench.statistics.ranks import rank_priors
-
-    means = np.random.default_rng(4).normal(size=(4, 9)) + np.array([[0.0], [1], [2], [0]])
-    by_posthocs = scikit_posthocs.posthoc_wilcoxon(means.tolist(), p_adjust="holm").to_numpy()
-    assert rank_priors(means).pairwise_p == pytest.approx(by_posthocs)
-
-
 class TestApproximateRuns:
     @pytest.mark.parametrize("claim", [ClaimKind(), ClaimKind(sides=1), ClaimKind(tests=16)])
     @pytest.mark.parametrize("effect", [0.4, 0.8, 4.0])
@@ -195,6 +105,55 @@ class TestApproximateRuns:
 
     def test_nothing_to_find(self):
         assert approximate_runs(0.0, 0.8, ClaimKind()) is None
-        assert approximate_runs(NAN, 0.8, ClaimKind()) is None
+        assert approximate_runs(float("nan"), 0.8, ClaimKind()) is None
         assert approximate_runs(1e-9, 0.8, ClaimKind()) is None
         assert approximate_runs(0.5, 0.8, ClaimKind(tests=600)) is None
+
+
+class TestJointCorrection:
+    def joint(self, tests, **options):
+        return ClaimKind(tests=tests, correction=JOINT, **options)
+
+    def test_so_many_tests_need_no_more_seeds_to_be_reachable(self):
+        assert [fewest_pairs(self.joint(tests)) for tests in (1, 2, 20, 500)] == [6] * 4
+        assert fewest_pairs(ClaimKind(tests=20)) == 10
+        # 2 / 2**n <= .005 from n = 9
+        assert fewest_pairs(self.joint(9, alpha=0.005)) == 9
+        assert sign_flip_power(50.0, 5, self.joint(9)) == 0
+
+    def test_smallest_adjusted_p(self):
+        assert smallest_adjusted_p(8, self.joint(12)) == 2 / 2**8
+        assert smallest_adjusted_p(15, self.joint(12)) == 1 / 10_001  # random flips
+        assert smallest_adjusted_p(8, ClaimKind(tests=12)) == 12 * 2 / 2**8
+        assert smallest_adjusted_p(3, ClaimKind(tests=12)) == 1
+        assert np.isnan(smallest_adjusted_p(0, self.joint(12)))
+        assert np.isnan(smallest_adjusted_p(0, ClaimKind()))
+
+    def test_a_family_of_one_is_the_single_test(self):
+        for n in (6, 8, 14):
+            power = sign_flip_power(1.0, n, self.joint(1))
+            assert power == sign_flip_power(1.0, n, ClaimKind())
+
+    @pytest.mark.parametrize(("n", "tests", "effect"), [(8, 3, 1.8), (10, 6, 1.5), (12, 4, 1.2)])
+    def test_is_about_how_often_one_effect_is_found_among_independent_tests(self, n, tests, effect):
+        generator = np.random.default_rng(n)
+        draws = 500
+        found = 0
+        for _ in range(draws):
+            differences = generator.standard_normal((tests, n))
+            differences[0] += effect
+            found += step_down_p(differences)[0] <= 0.05
+        predicted = sign_flip_power(effect, n, self.joint(tests))
+        assert found / draws == pytest.approx(predicted, abs=0.08)
+
+    def test_asks_for_fewer_seeds_than_holm(self):
+        for tests in (4, 12, 40):
+            joint, holm = (
+                needed_runs(1.2, 0.8, c) for c in (self.joint(tests), ClaimKind(tests=tests))
+            )
+            assert joint <= holm
+            assert sign_flip_power(1.2, joint, self.joint(tests)) >= 0.8
+        assert smallest_effect(8, 0.8, self.joint(12)) < smallest_effect(
+            8, 0.8, ClaimKind(tests=12)
+        )
+        assert smallest_effect(5, 0.8, self.joint(12)) == np.inf
