@@ -35,7 +35,7 @@ def test_a_study_is_tuned_and_scored_with_the_same_bits_as_in_a_process_that_has
     assert {record["status"] for record in records(tmp_path / "workers").values()} == {"done"}
 
 
-def test_motifs_are_discovered(tmp_path):
+def test_motifs_are_searched_for(tmp_path):
     pytest.importorskip("modiscolite")
     arguments = ("--priors", "dropout", "--seeds", "1", "--discovery")
     with in_processes():
