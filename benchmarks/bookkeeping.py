@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from measuring import Row, in_new_process
 
+from priorbench.backends.environment import environment
 from priorbench.backends.run_pending import pending_trials
-from priorbench.execution.environment import environment
 from priorbench.execution.job import Job
 from priorbench.execution.run_trial import run_trial
 from priorbench.files import write_json, write_text

@@ -1,21 +1,24 @@
 """Ways to train several networks on one GPU: their first losses compared, then timed.
 
 Data are on the device: forward pass, attribution, penalty, backward pass, Adam. Trials an hour are
-those of the scale, to the last of its epochs, without validation and scoring.
+of 50,000 examples, to the last of the scale's epochs, without validation and scoring.
 """
 
 import gc
 import os
+import shutil
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from multiprocessing import get_context
-from threading import Barrier
+from threading import Barrier, Event, Thread
 
 import torch
 import typer
@@ -37,6 +40,8 @@ from priorbench.training.schedules import Schedule, schedule_of
 
 LENGTHS, EXAMPLES = {"binary": 1000, "profile": 1346}, 50_000
 SECONDS, MINUTES = 3, 8  # that each way is measured, and after which none is begun
+LOOK_EVERY = 0.25
+"""seconds from one look at the GPU's use to the next"""
 WARM_UP = 4
 """steps before time is taken; their losses are compared"""
 COLUMNS = ("task", "way", "at once", "loss off by", "trials an hour", "over alone")
@@ -137,21 +142,52 @@ def first_losses(step: Step) -> torch.Tensor:
     return torch.tensor([step().item() for _ in range(WARM_UP)])
 
 
-def steps_a_second(step: Step, device: torch.device, seconds: float) -> tuple[float, str]:
-    """Return the rate, and what nvidia-smi says of the GPU's use meanwhile."""
-    started, elapsed, count, asking = time.perf_counter(), 0.0, 0, None
+def steps_a_second(step: Step, device: torch.device, seconds: float) -> float:
+    started, elapsed, count = time.perf_counter(), 0.0, 0
     while elapsed < seconds:
         step()
         count += 1
         if count % 8 == 0 and device.type == "cuda":
             torch.cuda.synchronize()
         elapsed = time.perf_counter() - started
-        if elapsed > seconds / 2 and not asking and device.type == "cuda":
-            query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader"]
-            asking = subprocess.Popen(query, stdout=subprocess.PIPE, text=True)
     step().item()
-    rate = (count + 1) / (time.perf_counter() - started)
-    return rate, asking.communicate()[0].strip().replace("\n", ", ") if asking else ""
+    return (count + 1) / (time.perf_counter() - started)
+
+
+@contextmanager
+def shares_of_use(gpu_id: str) -> Iterator[list[float]]:
+    """Ask nvidia-smi for the use of a GPU, in percent, again and again while the block runs.
+
+    Args:
+        gpu_id: the GPU's own identifier; "" for none, of which there is nothing to ask.
+    """
+    query = ["nvidia-smi", f"--id={gpu_id}", "--query-gpu=utilization.gpu"]
+    query += ["--format=csv,noheader,nounits"]
+    shares: list[float] = []
+    ended = Event()
+
+    def look() -> None:
+        while not ended.wait(LOOK_EVERY):
+            answer = subprocess.run(query, capture_output=True, text=True, check=False).stdout
+            shares.extend(float(line) for line in answer.split() if line.isdecimal())
+
+    if not gpu_id or not shutil.which("nvidia-smi"):
+        yield shares
+        return
+    asking = Thread(target=look)
+    asking.start()
+    try:
+        yield shares
+    finally:
+        ended.set()
+        asking.join()
+
+
+def gpu_id_of(device: torch.device) -> str:
+    """Return the identifier by which nvidia-smi knows a device; "" of a CPU, and in old torch."""
+    properties = torch.cuda.get_device_properties(device) if device.type == "cuda" else None
+    identifier = getattr(properties, "uuid", "")
+    return f"GPU-{identifier}" if identifier else ""
 
 
 def child(problem: Problem, seconds: float, barrier: Barrier) -> float:
@@ -160,7 +196,7 @@ def child(problem: Problem, seconds: float, barrier: Barrier) -> float:
     step = alone(problem, 1)
     first_losses(step)
     barrier.wait(timeout=100)
-    return steps_a_second(step, problem.device, seconds)[0]
+    return steps_a_second(step, problem.device, seconds)
 
 
 def processes(problem: Problem, count: int, seconds: float) -> float:
@@ -200,19 +236,22 @@ def rows(problem: Problem, sizes: list[int], seconds: float, deadline: float) ->
                 torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = rounded
                 step = WAYS[name](problem, size)
                 off = first_losses(step) / sum(expected[:size]) - 1
-                rate, row["GPU busy"] = steps_a_second(step, problem.device, seconds)
+                with shares_of_use(gpu_id_of(problem.device)) as shares:
+                    rate = steps_a_second(step, problem.device, seconds)
+                row["GPU busy"] = f"{statistics.mean(shares):.0f} %" if shares else ""
                 row |= {"loss off by": f"{off.abs().max():.1g}", "ms a step": 1000 / rate}
         except Exception as error:  # a way that fails is a result too
             print(f"{name}, {size}: {error}", file=sys.stderr)
             row["ms a step"] = "no memory" if is_out_of_memory(error) else type(error).__name__
         else:
-            rate_alone = rate_alone or rate
+            rate_alone = rate if name == "alone" else rate_alone
             row["trials an hour"] = 3600 * rate * size / steps
-            row["over alone"] = rate * size / rate_alone
+            row["over alone"] = rate * size / rate_alone if rate_alone else ""
         step = None
         gc.collect()
         if problem.device.type == "cuda":
-            row["GiB"] = torch.cuda.max_memory_allocated() / 2**30
+            if name != "processes":  # whose memory this process does not see
+                row["GiB"] = torch.cuda.max_memory_allocated() / 2**30
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         yield row

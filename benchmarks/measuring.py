@@ -56,7 +56,7 @@ def _timed(work: Callable[..., Iterator[None]], arguments: tuple[object, ...]) -
     next(parts, None)
     processor, wall = time.process_time() - processor, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"processor s": processor, "wall s": wall, "peak GB": peak}
+    return {"processor s": processor, "wall s": wall, "peak GiB": peak}
 
 
 def random_batch(task: str, count: int, length: int) -> tuple[NetworkShape, Batch]:

@@ -31,5 +31,5 @@ def scored(scale: Scale) -> Iterator[None]:
         data = load_dataset(Path(folder) / "data")
         network = three_conv(data.length, scale).eval()
         yield
-        model = TrainedModel(network, task, data, scale, torch.device("cpu"), {})
+        model = TrainedModel(network, task, data, scale, torch.device("cpu"))
         measure(model, Measurements(["input-x-gradient"], discovery=False))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from priorbench.execution.devices import Device
 from priorbench.execution.run_group import Group, TrialOutcome
+from priorbench.execution.run_trial import in_one_line
 from priorbench.run_directory import RunDirectory
 
 LOKY, DASK, RAY = "loky", "dask", "ray"
 
-# one thread a worker, and deterministic matrix products on a GPU
-_THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
+# one thread a worker, and deterministic matrix products on a GPU; numba matches motifs
+_THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM", "NUMBA")
 ENVIRONMENT = {
     **{f"{library}_NUM_THREADS": "1" for library in _THREADS},
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
@@ -29,7 +31,8 @@ class RunPlacement:
     Attributes:
         backend: ``loky`` for this machine, ``dask`` or ``ray`` for a cluster.
         scheduler: address of the cluster, or None.
-        jobs: how many groups run at once; None for as many as there is room for.
+        jobs: how many groups run at once; on a cluster, how many are with it at once, waiting ones
+            included. None for as many as there is room for; on a cluster, twice as many.
         ensemble: how many trials of a group train at once, at most.
     """
 
@@ -72,6 +75,18 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Leave the backend."""
+
+
+@contextmanager
+def reported_errors(action: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Say in one line if an action fails with which a backend is left, and go on.
+
+    How the run ended, by its last trial or by Ctrl-C, counts more than that.
+    """
+    try:
+        yield
+    except Exception as error:
+        say(f"{action} failed ({in_one_line(error)})")
 
 
 @dataclass(frozen=True)

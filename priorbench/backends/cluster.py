@@ -33,7 +33,6 @@ import torch
 
 from priorbench.errors import UserError
 from priorbench.execution.devices import CUDA, Device
-from priorbench.execution.environment import PACKAGES
 from priorbench.execution.job import Job
 from priorbench.execution.run_group import (
     DIED_TWICE,
@@ -45,7 +44,8 @@ from priorbench.execution.run_group import (
 )
 from priorbench.run_directory import RunDirectory
 
-from .base import ENVIRONMENT
+from .base import ENVIRONMENT, reported_errors
+from .environment import PACKAGES
 from .worker_check import refusal, session
 
 PATIENCE = 10.0
@@ -81,7 +81,8 @@ class Cluster(ABC):
 
     Attributes:
         name: how messages name the engine: the option that says where it is.
-        jobs: how many groups run at once, if the user has set it.
+        jobs: how many groups are with the cluster at once, waiting ones included, if the user has
+            set it.
         gpu: whether a trial needs a GPU.
     """
 
@@ -160,7 +161,8 @@ class Cluster(ABC):
                         back.extend((job,) for job in left)
                     yield from outcomes
         finally:
-            self.cancel(in_flight)
+            with reported_errors(f"{self.name}: cancelling what has not ended", self.say):
+                self.cancel(in_flight)
 
     def _most_in_flight(self) -> int:
         """Return how many groups may be with the cluster: where there is room, one runs, one waits.

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from priorbench.errors import UserError
 
-from .base import DASK, LOKY, RAY, Engine, RunPlacement
+from .base import DASK, LOKY, RAY, Engine, RunPlacement, reported_errors
 
 _PACKAGES = {DASK: "distributed", RAY: "ray"}
+
+
+@contextmanager
+def running_engine(placement: RunPlacement, say: Callable[[str], None]) -> Iterator[Engine]:
+    """Open an engine as :func:`open_engine` does, and close it in the end, come what may."""
+    engine = open_engine(placement, say)
+    try:
+        yield engine
+    finally:
+        with reported_errors(f"leaving --backend {placement.backend}", say):
+            engine.close()
 
 
 def open_engine(placement: RunPlacement, say: Callable[[str], None]) -> Engine:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from priorbench.execution.ensemble_groups import group_trials
 from priorbench.execution.job import Job
-from priorbench.execution.run_group import Group
+from priorbench.execution.run_group import Group, TrialOutcome
 from priorbench.execution.score_again import needs_scoring
 from priorbench.run_directory import FAILED, RunDirectory
 from priorbench.study.plan import Plan
@@ -30,12 +30,10 @@ class PendingTrial(NamedTuple):
 
 
 class TrialEnded(NamedTuple):
-    """The news that a trial has ended, with the fields of :class:`run_group.TrialOutcome`."""
+    """The news that a trial has ended, and what became of it."""
 
     trial: Trial
-    status: str
-    reason: str
-    note: str = ""
+    outcome: TrialOutcome
 
 
 def pending_trials(plan: Plan, run: RunDirectory) -> list[PendingTrial]:
@@ -68,8 +66,7 @@ def run_pending(
         trials = {item.trial.id: item.trial for item in pending}
         groups = grouped_jobs(plan, run, pending, workforce)
         for outcome in workforce.engine.run(groups, run):
-            trial = trials[outcome.trial]
-            on_ended(TrialEnded(trial, outcome.status, outcome.reason, outcome.note))
+            on_ended(TrialEnded(trials[outcome.trial], outcome))
     run.clear_in_flight()
 
 

@@ -22,6 +22,8 @@ from priorbench.run_directory import RunDirectory
 
 _CODE = "the code of priorbench"
 _SESSION = ".session-"
+_CONTENT = ("priors", "tasks", "reports", "studies")
+"""folders that a wheel has inside the engine's, and a checkout beside it"""
 
 
 @contextmanager
@@ -86,14 +88,18 @@ def _version(package: str) -> str:
 
 @cache
 def _code_digest() -> str:
-    """Hash all code of the engine and of the components that are installed."""
-    engine = source_code.engine_files(".")
-    named = {str(path.relative_to(source_code.PACKAGE)): path for path in engine}
+    """Hash all code of the engine and of the components that trials may be made of.
+
+    The hash is the same for a checkout and for a wheel of the same code.
+    """
+    places = {path.relative_to(source_code.PACKAGE): path for path in source_code.engine_files(".")}
+    named = {str(place): path for place, path in places.items() if place.parts[0] not in _CONTENT}
     for kind in ("prior", "task", "architecture"):
         for component in registry.components(kind).values():
             if not component.plugin:
-                siblings = component.path.parent.glob("_*.py")
-                named |= {f"{kind}s/{path.name}": path for path in (component.path, *siblings)}
+                package = component.module.rpartition(".")[0]
+                files = (component.path, *component.path.parent.glob("_*.py"))
+                named |= {f"{package}/{path.name}": path for path in files}
     digest = hashlib.sha256()
     for place, path in sorted(named.items()):
         digest.update(f"{place}\n".encode() + path.read_bytes())

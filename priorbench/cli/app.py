@@ -105,7 +105,9 @@ def execute_command(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:  # no such folder, no right to write, disk full
-        raise UserError(f"{error.filename or 'file'}: {error.strerror or error}") from error
+        place = f"{error.filename}: " if error.filename else ""
+        what = error.strerror or str(error) or type(error).__name__
+        raise UserError(place + what) from error
     except _UsageError as error:
         message = error.format_message()
         if not arguments:  # called without a command: the message is its help

@@ -81,9 +81,10 @@ def trial_progress(total: int) -> Iterator[Callable[[TrialEnded], None]]:
     if not console.is_terminal:
 
         def print_trial(event: TrialEnded) -> None:
-            pace.count(event.status)
-            reason = f" ({event.reason})" if event.reason else ""
-            print_message(f"{pace.line()} | {_in_words(event.trial)}: {event.status}{reason}")
+            outcome = event.outcome
+            pace.count(outcome.status)
+            reason = f" ({outcome.reason})" if outcome.reason else ""
+            print_message(f"{pace.line()} | {_in_words(event.trial)}: {outcome.status}{reason}")
 
         yield print_trial
         return
@@ -92,11 +93,12 @@ def trial_progress(total: int) -> Iterator[Callable[[TrialEnded], None]]:
         row = bar.add_task(pace.line(), total=total)
 
         def advance(event: TrialEnded) -> None:
-            pace.count(event.status)
+            outcome = event.outcome
+            pace.count(outcome.status)
             bar.update(row, advance=1, description=pace.line())
-            if event.reason:
+            if outcome.reason:
                 bar.console.print(
-                    f"{_in_words(event.trial)}: {event.status}: {event.reason}", markup=False
+                    f"{_in_words(event.trial)}: {outcome.status}: {outcome.reason}", markup=False
                 )
 
         yield advance

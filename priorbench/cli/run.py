@@ -83,7 +83,7 @@ def run(
             binary:fidelity=0.7,profile
         data: Data of your own: a TOML file that describes them, or a folder of such files; may be
             given several times. Default: the study's, or simulated data. Example: my.toml
-        scale: Size of simulated data, network and training; a trial takes about ten seconds on one
+        scale: Size of simulated data, network and training; a trial takes a few seconds on one
             core at quick. Default: the study's, or quick.
 
     How it is measured:
@@ -127,7 +127,7 @@ def run(
         changes["chosen_architectures"] = {}
     requested = options.read_study(study, changes)
     from priorbench.backends.base import RunPlacement
-    from priorbench.execution.environment import command_line
+    from priorbench.backends.environment import command_line
     from priorbench.workflow.run_study import RunConsole, run_study
 
     outcome = run_study(

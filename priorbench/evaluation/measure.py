@@ -48,7 +48,6 @@ class TrainedModel:
         dataset: the dataset that it is scored on.
         scale: scale that decides how many sequences it is probed with.
         device: device of the model.
-        costs: costs of its training by name.
     """
 
     model: torch.nn.Module
@@ -56,7 +55,6 @@ class TrainedModel:
     dataset: Dataset
     scale: Scale
     device: torch.device
-    costs: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,10 @@ def measure(
         return Measurement(arrays, reason, {}, [])
     if measurements.discovery:
         arrays |= _discover_missing(arrays, measurements.attributions, task, dataset)
+    threads = torch.get_num_threads()
     metrics = score_stored(arrays, measurements.attributions, task, dataset)
+    # where motifs are matched, numba's threads become torch's too, one for each core
+    torch.set_num_threads(threads)
     unprobed = [spec for spec in measurements.attributions if spec not in known]
     probe_scores = {**known, **_probe_scores(trained, arrays, unprobed)}
     for spec in measurements.attributions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -83,9 +83,6 @@ class TrialParts:
                 self.task.network_shape_of(self.dataset), self.job.trial.scale
             )
 
-    def trained_model(
-        self, model: torch.nn.Module, device: torch.device, costs: Mapping[str, float]
-    ) -> TrainedModel:
+    def trained_model(self, model: torch.nn.Module, device: torch.device) -> TrainedModel:
         """Put a trained network together with what it is measured on."""
-        scale = self.job.trial.scale
-        return TrainedModel(model, self.task, self.dataset, scale, device, costs)
+        return TrainedModel(model, self.task, self.dataset, self.job.trial.scale, device)

@@ -90,7 +90,7 @@ def evaluate(
         {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()},
         folder / "model.safetensors",
     )
-    model = parts.trained_model(trained.model, device, record["costs"])
+    model = parts.trained_model(trained.model, device)
     measured = measure(model, parts.job.measurements)
     write_arrays(folder / "arrays.npz", measured.arrays)
     reason = trained.divergence or measured.reason
@@ -105,8 +105,8 @@ def failure_record(error: BaseException) -> dict[str, Any]:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return the kind and the message of an error."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    """Return the kind of an error and, where it has one, its message."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
 
 
 def write_record(job: Job, folder: Path, record: Mapping[str, Any], seconds: float) -> None:

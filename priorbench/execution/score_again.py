@@ -59,7 +59,7 @@ def score_again(job: Job) -> None:
         model = parts.regularisation.adapt(parts.model())
     model.load_state_dict(load_file(folder / "model.safetensors"))
     device = claim_device(job.trial.device, job.run)
-    trained = parts.trained_model(model.to(device).eval(), device, record["costs"])
+    trained = parts.trained_model(model.to(device).eval(), device)
     current = record["probed_by"] == scoring.probes_digest()
     probing = {metric.name for metric in METRICS.values() if metric.scope == "model"}
     known = {

@@ -34,6 +34,7 @@ from priorbench.study.tuning_rule import (
 )
 
 from .stored_trials import trial_attribution
+from .tables import read_table
 
 TUNING_COLUMNS = [
     *SETTING_COLUMNS,
@@ -155,14 +156,7 @@ def choice_lines(table: pd.DataFrame) -> list[str]:
 
 def read_tuning(root: Path) -> pd.DataFrame:
     """Return tuning.csv of a run directory, as written; empty where weights were not tuned."""
-    path = root / TUNING_FILE
-    if not path.is_file():
-        return no_tuning()
-    # only an empty cell is missing: "none" is a prior
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
-    return table.assign(
-        note=table["note"].fillna("").astype(str), criterion=table["criterion"].fillna("")
-    )
+    return read_table(root / TUNING_FILE, TUNING_COLUMNS)
 
 
 def no_tuning() -> pd.DataFrame:

@@ -35,7 +35,7 @@ from priorbench.study.study import Study, read_toml
 from priorbench.study.trial import EVALUATE
 
 from .chosen_weights import no_tuning, read_tuning
-from .stored_trials import trial_motifs
+from .stored_trials import arrays_file, trial_motifs
 from .tables import read_table
 
 
@@ -104,7 +104,7 @@ class Run:
             trial: id of the trial.
             attribution: spec of an attribution that was scored; the main one if left out.
         """
-        path = self.root / "trials" / trial / "arrays.npz"
+        path = arrays_file(RunDirectory(self.root), trial)
         if not path.exists():
             return None
         record, stored = self.records[trial], read_arrays(path)
@@ -122,10 +122,11 @@ class Run:
 
         Arguments are those of :meth:`arrays`.
         """
-        if not (self.root / "trials" / trial / "arrays.npz").exists():
+        run = RunDirectory(self.root)
+        if not arrays_file(run, trial).exists():
             return None
         spec, task = attribution or self.attributions[0], str(self.records[trial]["task"])
-        return trial_motifs(RunDirectory(self.root), trial, spec, task)
+        return trial_motifs(run, trial, spec, task)
 
     @cached_property
     def answer(self) -> RunAnswer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,9 +14,14 @@ from priorbench.metrics.motif_set import MotifSet
 from priorbench.run_directory import RunDirectory
 
 
+def arrays_file(run: RunDirectory, trial: str) -> Path:
+    """Return where a trial has stored its arrays; it is not there if the trial failed."""
+    return run.trial(trial) / "arrays.npz"
+
+
 def trial_attribution(run: RunDirectory, trial: str, spec: str) -> NDArray[np.float32]:
     """Return the (M, L) attributions, by their spec, of a trial that has stored them."""
-    return stored_attribution(read_arrays(run.trial(trial) / "arrays.npz"), spec)
+    return stored_attribution(read_arrays(arrays_file(run, trial)), spec)
 
 
 def trial_motifs(run: RunDirectory, trial: str, spec: str, task: str) -> MotifSet | None:
@@ -22,5 +29,5 @@ def trial_motifs(run: RunDirectory, trial: str, spec: str, task: str) -> MotifSe
 
     The trial's task, a spec, says whether both strands count.
     """
-    stored = read_arrays(run.trial(trial) / "arrays.npz")
+    stored = read_arrays(arrays_file(run, trial))
     return unpack_motifs(stored, spec, both_strands=registry.build("task", task).reverse_complement)

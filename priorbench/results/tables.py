@@ -21,6 +21,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     # only an empty cell is missing: "none" is a prior, and so may "NA" be
     words = ["attribution", "verdict", "family", "correction", "interval", "missing", "held"]
+    words += ["note", "criterion"]
     kinds = dict.fromkeys(["trial", *words], str)
     table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=kinds, low_memory=False)
     for column in set(words) & set(table):

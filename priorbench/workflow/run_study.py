@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from typing import Any
 from priorbench.answer.plan_reach import earlier_spreads, plan_lines
 from priorbench.answer.run_answer import RunAnswer
 from priorbench.backends.base import RunPlacement, Workforce
-from priorbench.backends.open import open_engine
+from priorbench.backends.environment import environment
+from priorbench.backends.open import running_engine
 from priorbench.backends.run_pending import PendingTrial, TrialEnded, pending_trials, run_pending
 from priorbench.comparison.option_trends import task_options
 from priorbench.components import registry
 from priorbench.errors import UserError
-from priorbench.execution.environment import environment
 from priorbench.files import slug, write_json, write_text
 from priorbench.results.chosen_networks import (
     NETWORKS_FILE,
@@ -112,7 +112,7 @@ def run_study(
             reached.
     """
     started = time.monotonic()
-    with closing(open_engine(placement, console.say)) as engine:
+    with running_engine(placement, console.say) as engine:
         device = engine.device(study.device)
         workforce = Workforce(engine, device, placement.ensemble)
         console.say(f"device: {device.summary}")
@@ -228,8 +228,8 @@ def _run_stage(
     with console.progress(len(todo)) as ended:
 
         def note(event: TrialEnded) -> None:
-            if event.note:
-                notes[event.note] += 1
+            if event.outcome.note:
+                notes[event.outcome.note] += 1
             ended(event)
 
         run_pending(plan, run, todo, workforce=workforce, on_ended=note)

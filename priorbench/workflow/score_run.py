@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 from pathlib import Path
 
 from priorbench.backends.base import RunPlacement, Workforce
-from priorbench.backends.open import open_engine
+from priorbench.backends.open import running_engine
 from priorbench.backends.run_pending import TrialEnded, pending_trials, run_pending
 from priorbench.files import write_text
 from priorbench.results.chosen_weights import TUNING_FILE, choose_weights, chosen_weights
@@ -40,7 +39,7 @@ def score_run(
     run = RunDirectory(root)
     plan = read_plan(run, more)
     unscored = 0
-    with closing(open_engine(placement, console.say)) as engine, run.lock():
+    with running_engine(placement, console.say) as engine, run.lock():
         workforce = Workforce(engine, engine.device(plan.study.device))
         todo = pending_trials(plan, run)
         console.say(f"{len(plan.trials)} trained trials, {len(todo)} to score, in {root}")
@@ -48,7 +47,7 @@ def score_run(
 
             def count(event: TrialEnded) -> None:
                 nonlocal unscored
-                unscored += event.status == FAILED
+                unscored += event.outcome.status == FAILED
                 ended(event)
 
             run_pending(plan, run, todo, workforce=workforce, on_ended=count)

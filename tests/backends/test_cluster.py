@@ -59,6 +59,22 @@ class TestDealing:
         assert len(cluster.cancelled) == 3
         assert not list(tmp_path.glob(".session-*"))
 
+    def test_what_cannot_be_cancelled_does_not_hide_why_the_run_ended(self, tmp_path):
+        class CannotCancel(PretendedCluster):
+            def ended_handles(self, handles, timeout):
+                raise KeyboardInterrupt
+
+            def cancel(self, handles):
+                raise OSError("the scheduler is gone")
+
+        cluster, said = CannotCancel(), []
+        cluster.say = said.append
+        with pytest.raises(KeyboardInterrupt):
+            next(cluster.run(single_jobs(tmp_path, 3), RunDirectory(tmp_path)))
+        assert said == [
+            "--scheduler x: cancelling what has not ended failed (OSError: the scheduler is gone)"
+        ]
+
     def test_a_lost_job_is_handed_over_again_and_given_up_in_the_end(self, tmp_path):
         cluster = PretendedCluster({0: [None, None, "done"], 1: [None, None, None]})
         outcomes = cluster.run(single_jobs(tmp_path, 3), RunDirectory(tmp_path))

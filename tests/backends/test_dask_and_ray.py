@@ -16,30 +16,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fixtures.runs import DRIVER, PATIENCE, SMOKE, records, results_without_times, run_smoke
+from fixtures.runs import (
+    DRIVER,
+    HOLDING,
+    PATIENCE,
+    SMOKE,
+    held,
+    interrupted,
+    records,
+    results_without_times,
+    run_smoke,
+)
 
 from priorbench.run_directory import RunDirectory
 
-PLUGIN = """
-import os, signal
-from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
-from priorbench import AttributionPrior
-
-@dataclass(frozen=True)
-class Mine(AttributionPrior):
-    summary: ClassVar[str] = "kills its worker in mid-trial, once"
-    citation: ClassVar[str] = "none"
-    default_weights: ClassVar[dict] = {"*": 0.5}
-
+KILLS_ITS_WORKER_ONCE = """
     def penalty(self, attribution, batch):
-        try:
-            Path(__file__).with_name("died").touch(exist_ok=False)
-        except FileExistsError:
-            return self.track(attribution).square().mean(dim=1)
-        os.kill(os.getpid(), signal.SIGKILL)
+        died = Path(__file__).with_name("died")
+        if not died.exists():
+            died.touch()
+            import os, signal
+            os.kill(os.getpid(), signal.SIGKILL)
 """
+PLUGIN = HOLDING.replace("\n    def penalty(self, attribution, batch):\n", KILLS_ITS_WORKER_ONCE)
 REFUSED_AT_FIRST = """
 import sys
 from pathlib import Path
@@ -60,6 +59,7 @@ main()
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("plugin") / "mine.py"
+    assert "SIGKILL" in PLUGIN
     path.write_text(PLUGIN)
     return path
 
@@ -141,18 +141,15 @@ def wait_for(address: str) -> None:
             return
 
 
-def interrupted(command: list[str], out: Path, how: signal.Signals) -> tuple[int, str]:
-    """Exit status and messages of a driver that is stopped when one more trial has ended."""
-    before = len(records(out))
-    started = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + PATIENCE
-    while len(records(out)) <= before and started.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    started.send_signal(how)
-    _, messages = started.communicate(timeout=PATIENCE)
-    return started.returncode, messages
+def forget(out: Path, *, mine: int, others: int) -> None:
+    """Remove some trials of the prior `mine`, and some of other priors."""
+    left = {True: mine, False: others}
+    for trial, record in records(out).items():
+        is_mine = record["prior"] == "mine"
+        if left[is_mine]:
+            shutil.rmtree(out / "trials" / trial)
+            left[is_mine] -= 1
+    assert not any(left.values())
 
 
 CLUSTERS = {"dask": ("distributed", dask_cluster), "ray": ("ray", ray_cluster)}
@@ -181,17 +178,16 @@ def test_a_study_on_a_cluster_survives_its_workers_and_its_driver(
         assert died.exists()
         assert results_without_times(out) == expected
 
-        for path in sorted(out.glob("trials/*"))[:7]:
-            shutil.rmtree(path)
-        status, messages = interrupted(command, out, signal.SIGINT)
-        assert status == 130, messages
-        assert "Traceback" not in messages, messages
-        assert "interrupted; the same command goes on where it stopped" in messages
-        status, _ = interrupted(command, out, signal.SIGKILL)
-        assert status == -signal.SIGKILL
+        for how, expected_status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+            forget(out, mine=1, others=3)
+            with held(plugin):
+                status, messages = interrupted(arguments, how, after=1)
+                assert status == expected_status, messages
+                assert len(records(out)) < 9
+            if how == signal.SIGINT:
+                assert "Traceback" not in messages, messages
+                assert "interrupted; the same command goes on where it stopped" in messages
         (out / "results.csv").unlink()
-        done = len(records(out))
-        assert 4 <= done < 9
         again = subprocess.run(command, check=True, capture_output=True, text=True)
         assert "9 trials, " in again.stderr
         assert again.stdout.split() == [str(out / "results.csv")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from concurrent.futures import Future
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ from fixtures.engines import pretended_job, single_jobs
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from priorbench import UserError
-from priorbench.backends.local import LocalEngine
+from priorbench.backends.base import ENVIRONMENT
+from priorbench.backends.local import LocalEngine, _die_with
 from priorbench.execution import run_group as run_group_module
 from priorbench.execution.run_group import DIED_TWICE, TrialOutcome
 from priorbench.run_directory import RunDirectory
@@ -38,8 +40,8 @@ def pool(monkeypatch):
     log = SimpleNamespace(executors=[], begun=[], deadly=set(), refuses=set(), finishes=set())
 
     class Executor:
-        def __init__(self, workers, **_):
-            self.workers = workers
+        def __init__(self, workers, **start):
+            self.workers, self.start = workers, start
             log.executors.append(self)
 
         def submit(self, function, group):
@@ -88,6 +90,16 @@ class TestHandingOut:
         assert len(ends) == 3
         assert pool.executors[0].workers == 3
         assert not pool.executors[0].killed
+
+    def test_workers_have_one_thread_the_same_bits_and_die_with_the_driver(self, pool, tmp_path):
+        list(open_local(2).run(single_jobs(tmp_path, 2), RunDirectory(tmp_path)))
+        start = pool.executors[0].start
+        assert start["env"] == ENVIRONMENT
+        one_thread = {name for name, value in start["env"].items() if value == "1"}
+        libraries = ("OMP", "MKL", "OPENBLAS", "NUMBA")
+        assert one_thread >= {f"{library}_NUM_THREADS" for library in libraries}
+        assert start["env"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert (start["initializer"], start["initargs"]) == (_die_with, (os.getpid(),))
 
     def test_every_job_ends_once_though_its_worker_dies(self, pool, tmp_path):
         pool.deadly = {4}

@@ -1,4 +1,4 @@
-"""Opening an engine: options that do not fit, packages that are missing, nobody who answers."""
+"""Opening an engine: options that do not fit, missing packages, nobody who answers; leaving it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import sys
 
 import pytest
 from fixtures.engines import quiet
+from fixtures.runs import run_smoke
 
 from priorbench import UserError
 from priorbench.backends.base import RunPlacement
+from priorbench.backends.local import LocalEngine
 from priorbench.backends.open import open_engine
 from priorbench.cli.app import execute_command
 
@@ -52,3 +54,42 @@ class TestOptions:
         with pytest.raises(UserError) as caught:
             execute_command(["run", *where])
         assert f"--scheduler {address}: no Ray cluster listens there" in str(caught.value)
+
+
+class CannotBeLeft(LocalEngine):
+    def close(self):
+        raise TimeoutError  # as that of Dask does, after a while
+
+
+class Interrupted(CannotBeLeft):
+    def run(self, groups, run):
+        raise KeyboardInterrupt
+
+
+class TestLeaving:
+    STUDY = ("--priors", "dropout", "--seeds", "1")
+
+    @pytest.fixture
+    def ended(self, tmp_path, monkeypatch, capsys):
+        """Run a study on an engine, and return the exit status and the messages."""
+
+        def of(engine):
+            monkeypatch.setattr(
+                "priorbench.backends.open.open_engine", lambda placement, say: engine(1)
+            )
+            return run_smoke(tmp_path / "out", *self.STUDY), capsys.readouterr().err
+
+        return of
+
+    def test_an_interrupted_run_says_so_although_its_engine_cannot_be_left(self, ended):
+        status, messages = ended(Interrupted)
+        assert status == 130
+        *_, left, last = messages.splitlines()
+        assert left == "priorbench: leaving --backend loky failed (TimeoutError)"
+        assert last == "priorbench: interrupted; the same command goes on where it stopped"
+
+    def test_a_finished_run_has_succeeded_although_its_engine_cannot_be_left(self, ended):
+        status, messages = ended(CannotBeLeft)
+        assert status == 0
+        assert "leaving --backend loky failed (TimeoutError)" in messages
+        assert "2 done" in messages

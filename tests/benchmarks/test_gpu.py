@@ -1,8 +1,10 @@
 """The ways that `make bench-gpu` compares train the same networks, as far as a CPU can tell."""
 
 import itertools
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -45,6 +47,36 @@ def test_the_table_has_every_way(monkeypatch):
     assert all(row["trials an hour"] > 0 for row in rows)
     late = list(gpu.rows(PROBLEMS[0], [1], 0.01, deadline=0.0))
     assert all(row["ms a step"] == "TimeoutError" for row in late)
+
+
+def test_without_the_way_alone_nothing_is_compared_with_it(monkeypatch):
+    def fails(problem, count):
+        raise torch.OutOfMemoryError("no")
+
+    monkeypatch.setattr(gpu, "WAYS", {"alone": fails, "ensemble": gpu.ensemble})
+    monkeypatch.setattr(gpu, "first_losses", lambda step: torch.ones(1))
+    monkeypatch.setattr(gpu, "alone", lambda problem, count, seed: None)
+    _, together = gpu.rows(PROBLEMS[0], [2], 0.01, deadline=float("inf"))
+    assert together["over alone"] == ""
+    assert together["trials an hour"] > 0
+
+
+def test_the_use_of_one_gpu_is_asked_again_and_again(monkeypatch, tmp_path):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho $* >> {tmp_path}/asked\necho 40\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(gpu, "LOOK_EVERY", 0.01)
+    with gpu.shares_of_use("GPU-1f") as shares:
+        while len(shares) < 3:
+            time.sleep(0.01)
+    assert set(shares) == {40}
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert {line.split()[0] for line in asked} == {"--id=GPU-1f"}
+    with gpu.shares_of_use("") as shares:
+        pass
+    assert shares == []
+    assert gpu.gpu_id_of(torch.device("cpu")) == ""
 
 
 def test_out_of_memory_is_a_row_of_the_table(monkeypatch):

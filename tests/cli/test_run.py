@@ -5,12 +5,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from fixtures.runs import DRIVER, PATIENCE, SMOKE, records, results_without_times, run_smoke
+from fixtures.runs import (
+    DRIVER,
+    HOLDING,
+    SMOKE,
+    held,
+    interrupted,
+    records,
+    results_without_times,
+    run_smoke,
+)
 
 from priorbench import UserError
 from priorbench.cli.app import execute_command, main
@@ -343,27 +351,23 @@ def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, how, capsys):
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, plugin, how, capsys):
     out = tmp_path / "out"
-    arguments = ["--priors", "fourier", "--seeds", "4"]
+    plugin.write_text(HOLDING)
+    arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "4"]
     where = [*SMOKE, "--jobs", "2", "--out", str(out)]
-    command = [sys.executable, "-c", DRIVER, "run", *arguments, *where]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + PATIENCE
-    while len(list(out.glob("trials/*/record.json"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(how)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == (130 if how == signal.SIGINT else -9)
+    with held(plugin):
+        status, messages = interrupted(["run", *arguments, *where], how, after=2)
+    assert status == (130 if how == signal.SIGINT else -9)
     if how == signal.SIGINT:
-        assert "Traceback" not in err
-        assert "interrupted; the same command goes on where it stopped" in err
+        assert "Traceback" not in messages
+        assert "interrupted; the same command goes on where it stopped" in messages
     finished = {p.parent.name for p in out.glob("trials/*/record.json")}
     assert 2 <= len(finished) < 8
     assert run_smoke(out, *arguments) == 0
     assert f"8 trials, {8 - len(finished)} to run" in capsys.readouterr().err
     assert read_status(out).by_prior["none"]["done"] == 4
-    assert not list(out.glob("trials/.running-*"))
+    assert not RunDirectory(out).in_flight()
 
 
 @pytest.mark.parametrize(
@@ -500,6 +504,25 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
         run_smoke(tmp_path / "file" / "out", "--priors", "tv")
     with pytest.raises(UserError, match="not a run"):
         run_smoke(tmp_path / "file", "--priors", "tv")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "runs/x"), "runs/x: Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (TimeoutError("nothing within 10 s"), "nothing within 10 s"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_an_error_of_the_system_names_a_file_only_where_there_is_one(error, message, monkeypatch):
+    def fails(*arguments):
+        raise error
+
+    monkeypatch.setattr("priorbench.cli.options.read_study", fails)
+    with pytest.raises(UserError) as caught:
+        execute_command(["run"])
+    assert str(caught.value) == message
 
 
 def test_show_and_list_answer(capsys):

@@ -1,6 +1,11 @@
-"""When a trained network counts as collapsed."""
+"""When a trained network counts as collapsed, and what measuring leaves behind."""
+
+import os
+import subprocess
+import sys
 
 import numpy as np
+from fixtures.places import TESTS
 
 from priorbench.evaluation.measure import collapse_of_attribution, collapse_of_predictions
 
@@ -31,3 +36,45 @@ def test_an_undefined_score_of_an_example_is_no_collapse():
     flat, nowhere = np.full(10, 0.3), np.full(10, np.nan)
     assert collapse_of_predictions({"nll": flat, "jsd": nowhere}) == "predictions are constant"
     assert collapse_of_predictions({"nll": flat, "jsd": without_reads}) == ""
+
+
+SCORES_MOTIFS = """
+import sys
+from pathlib import Path
+import numba
+import torch
+from fixtures.datasets import simulate
+from fixtures.networks import CPU, build_network
+from priorbench.components import registry
+from priorbench.evaluation import measure
+from priorbench.evaluation.modisco import pack_motifs
+from priorbench.metrics.motif_set import FoundMotif, MotifSet
+from priorbench.study.study import Measurements
+
+assert numba.config.NUMBA_NUM_THREADS == 2
+dataset, task, spec = simulate(Path(sys.argv[1])), registry.build("task", "binary"), "gradient"
+trained = measure.TrainedModel(build_network().eval(), task, dataset, "smoke", CPU)
+stored = measure.measure(trained, Measurements([spec], discovery=False)).arrays
+(motif, *_) = dataset.motifs.values()
+# what TF-MoDISco finds is there already
+stored = {**stored, **pack_motifs(spec, MotifSet([FoundMotif(motif, 50, 1)], True))}
+threads, score_model = [], measure.scoring.score_model
+
+def noting_threads(probe):
+    threads.append(torch.get_num_threads())
+    return score_model(probe)
+
+measure.scoring.score_model = noting_threads
+torch.set_num_threads(1)
+scores = measure.measure(trained, Measurements([spec], discovery=True), stored).metrics[spec]
+assert scores["motif-recall"] == 1
+assert (threads, torch.get_num_threads()) == ([1], 1)
+"""
+
+
+def test_matching_motifs_leaves_torch_its_one_thread(tmp_path):
+    # here numba has one thread anyway (conftest.py)
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "NUMBA_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", SCORES_MOTIFS, str(tmp_path / "data")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -187,7 +187,7 @@ def test_what_does_not_depend_on_the_weights_is_found_out(simulated):
 
 def trained_model(dataset):
     model = build_network(shape=TASK.network_shape_of(dataset)).eval()
-    return TrainedModel(model, TASK, dataset, "smoke", CPU, {})
+    return TrainedModel(model, TASK, dataset, "smoke", CPU)
 
 
 def test_measuring_again_adds_what_is_missing_only(simulated, monkeypatch):
