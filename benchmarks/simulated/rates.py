@@ -193,7 +193,8 @@ def tempting_kinds() -> list[StudyKind]:
 
 def asymmetric_kinds() -> list[StudyKind]:
     """Return studies whose differences are skewed, so that no sign-flip test keeps its level."""
-    return [StudyKind(truth, UNEQUAL) for truth in (NOTHING, LOSSES, HARM, TEMPTATION)]
+    same = [StudyKind(truth, UNEQUAL) for truth in (NOTHING, LOSSES, HARM)]
+    return [*same, StudyKind(TEMPTATION, UNEQUAL, harm=1.0)]
 
 
 def every_rate(kinds: Iterable[StudyKind], studies: int, jobs: int = -1) -> list[dict[str, object]]:
