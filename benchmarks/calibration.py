@@ -20,8 +20,8 @@ from simulated.laws import SYMMETRIC, Array, AttributionArms
 from simulated.whole_path import GAINS, HARM, LOSSES, NOTHING, TEMPTATION
 
 from priorbench.statistics import signflip as flips
-from priorbench.statistics.looks import level_of_look
-from priorbench.statistics.verdicts import ALPHA
+from priorbench.statistics.families.looks import level_of_look
+from priorbench.statistics.families.verdicts import ALPHA
 
 HERE = Path(__file__).parent
 PAGE, NULL_RUN = HERE.parent / "docs" / "calibration.md", HERE.parent / "runs" / "null"

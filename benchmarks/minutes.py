@@ -17,6 +17,7 @@ from measuring import Row, in_turns, random_batch, regularised, suite_step
 from priorbench.components import registry
 from priorbench.components.architecture import Scale
 from priorbench.components.specs import split_spec
+from priorbench.study.network_choice import named_networks
 from priorbench.study.resolve import resolve, seen_by
 from priorbench.study.study import Study, load_study
 from priorbench.training.schedules import schedule_of
@@ -51,7 +52,7 @@ def _minutes(study: Study, scale: Scale) -> float:
         schedule = schedule_of(task, scale)
         steps = schedule.epochs * max(1, round(_size(spec, scale)[1] / schedule.batch_size))
         files = PUBLIC[split_spec(spec)[0]][2] if study.fetch else 1
-        for architecture in study.architectures or [task.architecture]:
+        for architecture in named_networks(study, task):
             for prior in study.priors:
                 training = (registry.data_spec(spec), architecture, prior, seen_by(prior, study))
                 seconds = _step_seconds(*training, scale)

@@ -1,4 +1,4 @@
-"""Where the processor time of a trial of the binary task goes, training and scoring.
+"""Shares of the processor time of a trial of the binary task, training and scoring.
 
 Time inside kernels is torch's profiler's, as a share of the profiled trial; what the profiler
 itself adds lies outside kernels and is taken off again by the time of trials not profiled.

@@ -8,7 +8,7 @@ import pandas as pd
 from measuring import Row
 
 from priorbench.metrics import get_metric
-from priorbench.statistics.multiplicity import HOLM, adjust
+from priorbench.statistics.families.multiplicity import HOLM, adjust
 from priorbench.statistics.signflip import sign_flip_p
 
 KEY = ["task", "dataset", "architecture", "prior", "attribution", "metric"]

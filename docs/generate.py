@@ -157,9 +157,11 @@ A metric that says *main* is shown at first sight in reports, the others are fol
 in results.csv. Floors, a random attribution and a predictor that knows averages only, and ceilings,
 the planted motif itself, are scored by the same code, and are rows of results.csv with the stage
 `reference`; metrics that ask the trained model, and those of discovered motifs, have the floor that
-their formula gives, and agreement with oneself is 1. The random attribution has both signs: one
-that is never negative, such as `gradient`, agrees with itself across seeds by chance already (a
-cosine of .65 for absolute Gaussian noise). Axes are never mixed into one number.
+their formula gives, and agreement with oneself is 1, less that of different sequences where it is
+corrected for chance. The random attribution has both signs: one that is never negative, such as
+`gradient`, agrees with itself across seeds by chance already (a cosine of .65 for absolute Gaussian
+noise), which only corrected agreement takes away. *Perfect* is the best value there is, where it
+follows from the formula. Axes are never mixed into one number.
 
 | metric | axis | better | main | what it says |
 |---|---|---|---|---|
@@ -204,12 +206,13 @@ def metrics_page() -> str:
         for metric in members:
             doc = inspect.cleandoc(metric.function.__doc__ or "").partition("\nArgs:")[0].strip()
             unit = f" Unit: {metric.unit}." if metric.unit else ""
+            perfect = "" if metric.perfect is None else f" Perfect: {metric.perfect:g}."
             scope = (
                 f"Computed {_SCOPES[metric.scope]}."
                 if metric.scope != "seeds"
                 else (f"Computed for {_SCOPES[metric.scope]}.")
             )
-            lines += [f"### {metric.name}", "", _prose(doc), "", f"{scope}{unit}", ""]
+            lines += [f"### {metric.name}", "", _prose(doc), "", f"{scope}{unit}{perfect}", ""]
     lines += [_EXPLAINERS_HEAD]
     for name, explainer in EXPLAINERS.items():
         lines += [f"### {name}", "", _about(explainer), "", f"Source: {explainer.citation}.", ""]

@@ -1,4 +1,4 @@
-"""All datasets together: differences over them, and ranks."""
+"""All datasets together: differences over them, ranks, and profiles of single runs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.comparison.correction_families import families
-from priorbench.comparison.over_datasets import AxisRanking, rank_axes
-from priorbench.number_text import fixed, interval, p_value
+from priorbench.comparison.over_datasets import SKILL, AxisRanking, rank_axes
+from priorbench.number_text import exact_p, fixed, interval, p_value
 from priorbench.results.finished_run import Run
+from priorbench.statistics.families.verdicts import ALPHA
 from priorbench.statistics.signflip import smallest_p
-from priorbench.statistics.verdicts import ALPHA
 
 from ._shared.figures.colours import BLUE, INK, SOFT
 from ._shared.figures.style import style
 from ._shared.figures.svg import to_svg
 from ._shared.page import render
+from ._shared.profiles import profiles
+from ._shared.settings import settings_of
 from ._shared.tests_table import tested_rows
 
 if TYPE_CHECKING:
@@ -30,28 +32,34 @@ _ROW = 0.24
 
 
 class Across(Section):
-    """A table over all datasets, and one rank plot an axis."""
+    """A table over all datasets, and one rank plot and one profile an axis."""
 
     title: ClassVar[str] = "All datasets together"
     position: ClassVar[int] = 26
 
     def render(self, run: Run) -> str:
-        """Return the table and the rank plots; empty for a single setting."""
+        """Return the table, rank plots and profiles; empty for a single setting."""
         if run.across.empty:
             return ""
         rankings = rank_axes(run.comparisons)
+        settings = [setting for setting in settings_of(run) if setting.primary]
         return render(
             "across",
             baseline=run.across["baseline"].iloc[0],
             family=families(run.across)[0],
+            tables=len(settings),
+            level=exact_p(run.claims.level),
+            together=f"{100 * min(1.0, len(settings) * run.claims.level):.3g}%",
             rows=tested_rows(run.across, _more),
             plots=[{"ranking": ranking, **_limits(ranking)} for ranking in rankings],
             svgs=[_rank_plot(ranking) for ranking in rankings],
+            **profiles(settings),
         )
 
 
 def _more(row: Mapping[str, Any], places: int) -> dict[str, Any]:
     return {
+        "metrics": f"of {row['metrics'].replace(' ', ', ')}" if row["metric"] == SKILL else "",
         "settings": row["settings"],
         "datasets": row["datasets"],
         "runs": row["runs"],

@@ -14,14 +14,14 @@ from priorbench import Section
 from priorbench.components.metric import Metric
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
-from priorbench.evaluation.scoring import ORACLE, RANDOM
+from priorbench.evaluation.scoring import ORACLE, PERFECT, RANDOM
 from priorbench.number_text import MISSING, counted, decimals_for, fixed, listed, p_value
 from priorbench.results.finished_run import Run
-from priorbench.statistics.verdicts import ALPHA, WORSE
+from priorbench.statistics.families.verdicts import WORSE
 
 from ._shared.page import render
-from ._shared.settings import ArmScores, ComparedSetting, reach, settings_of
-from ._shared.tests_table import INTERVAL_METHODS, difference_cells
+from ._shared.settings import ArmScores, ComparedSetting, settings_of
+from ._shared.tests_table import INTERVAL_METHODS, chances, difference_cells, reach
 
 _REFERENCES = {  # role and meaning by name
     ORACLE: ("ceiling", "the known motif itself as attribution"),
@@ -33,6 +33,10 @@ _REFERENCES = {  # role and meaning by name
     KMERS: ("no network", "logistic regression on enriched gapped k-mers"),
     SHUFFLED: ("floor of profiles", "the observed reads with their positions shuffled"),
     REPLICATE: ("replicate", "one half of the reads as prediction of the other"),
+    PERFECT: (
+        "ceiling of profiles",
+        "the observed reads' own shares as their prediction, which no model reaches",
+    ),
 }
 
 
@@ -45,7 +49,8 @@ class Comparison(Section):
     def render(self, run: Run) -> str:
         """Return the tables, setting by setting, and a glossary of their metrics."""
         settings = settings_of(run)
-        return Markup("").join([*map(_tables, settings), _glossary(settings)])
+        tables = [_tables(run, setting) for setting in settings]
+        return Markup("").join([*tables, _glossary(settings)])
 
 
 def _glossary(settings: Sequence[ComparedSetting]) -> Markup:
@@ -57,13 +62,13 @@ def _glossary(settings: Sequence[ComparedSetting]) -> Markup:
     return render("glossary", metrics=list(metrics.values()), references=meanings)
 
 
-def _tables(setting: ComparedSetting) -> Markup:
+def _tables(run: Run, setting: ComparedSetting) -> Markup:
     """Return the main metrics in one table, and all others folded, a table an axis."""
     others = [metric for metric in setting.all_metrics if not metric.main]
     return render(
         "comparison",
         setting=setting,
-        reach=reach(setting),
+        reach=reach(run, setting),
         intervals=_intervals(setting, setting.metrics),
         table=_table(setting, setting.metrics),
         count=len(others),
@@ -150,9 +155,14 @@ def _difference(row: Mapping[str, Any], metric: Metric, places: int) -> dict[str
     cells = difference_cells(row, places)
     if metric.higher_is_better is None and not row["verdict"]:
         cells["remark"] = "not ranked"
-    elif row["verdict"] == WORSE and row["p_equivalent_adjusted"] <= ALPHA:
+    elif row["verdict"] == WORSE and row["p_equivalent_adjusted"] <= row["level"]:
         cells["remark"] += ", by less than the margin"
-    return {**cells, "unadjusted": p_value(row["p"]), "missing": row["missing"]}
+    return {
+        **cells,
+        "unadjusted": p_value(row["p"]),
+        "chances": chances(row),
+        "missing": row["missing"],
+    }
 
 
 def _references(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from markupsafe import Markup
 
 from priorbench import Section
+from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
 from priorbench.components.metric import Metric
 from priorbench.number_text import decimals_for, fixed
 from priorbench.results.finished_run import Run
@@ -32,14 +33,13 @@ class Evaluations(Section):
             return ""
         by_attribution = {spec: settings_of(run, spec) for spec in run.attributions}
         numbers = range(len(by_attribution[run.attributions[0]]))
-        trained = str(run.study["train_attribution"])
         return Markup("").join(
-            _matrices({spec: settings[i] for spec, settings in by_attribution.items()}, trained)
+            _matrices(run, {spec: settings[i] for spec, settings in by_attribution.items()})
             for i in numbers
         )
 
 
-def _matrices(by_attribution: Mapping[str, ComparedSetting], trained: str) -> Markup:
+def _matrices(run: Run, by_attribution: Mapping[str, ComparedSetting]) -> Markup:
     first = next(iter(by_attribution.values()))
     metrics = [m for m in first.metrics if m.axis in _RANKED and m.higher_is_better is not None]
     return render(
@@ -47,7 +47,8 @@ def _matrices(by_attribution: Mapping[str, ComparedSetting], trained: str) -> Ma
         setting=first,
         attributions=list(by_attribution),
         matrices=[{"metric": metric, "rows": _rows(by_attribution, metric)} for metric in metrics],
-        trained=trained,
+        trained=str(run.study["train_attribution"]),
+        correction=CORRECTIONS_IN_WORDS[run.claims.correction],
     )
 
 

@@ -12,11 +12,10 @@ from priorbench import Section
 from priorbench.components.metric import Metric
 from priorbench.number_text import MISSING, decimals_for, fixed
 from priorbench.results.finished_run import Run
-from priorbench.statistics.verdicts import BETTER, INCONCLUSIVE, WORSE
+from priorbench.statistics.families.verdicts import BETTER, INCONCLUSIVE, WORSE
 
-from ._shared.advice import advice, failure_counts
 from ._shared.page import render
-from ._shared.settings import ComparedSetting, agrees_in_every_seed, reach, settings_of
+from ._shared.settings import ComparedSetting, agrees_in_every_seed, settings_of
 from ._shared.tests_table import difference_cells
 
 
@@ -31,34 +30,30 @@ class Matrix(Section):
         settings = [
             setting for setting in settings_of(run) if setting.primary and len(setting.priors) > 1
         ]
-        limits = {setting.title: reach(setting) for setting in settings}
-        # what all settings have in common is said once
-        common = next(iter(limits.values())) if len(set(limits.values())) == 1 else None
-        parts = [render("limits", reach=common)] if common is not None else []
+        parts = []
         for setting in settings:
-            parts.append(_table(setting))
-            if common is None:
-                parts.append(render("limits", reach=limits[setting.title]))
+            parts.append(_table(run, setting))
             parts.append(render("leads", hints=_hints(setting), leads=_leads(setting)))
         return Markup("").join(parts)
 
 
-def _table(setting: ComparedSetting) -> Markup:
-    counts = failure_counts(setting)
-    answer = advice(setting, counts)
+def _table(run: Run, setting: ComparedSetting) -> Markup:
+    key = (setting.task, setting.dataset, setting.architecture)
+    answer = next(part for part in run.answer.settings if part.setting == key)
+    advice = answer.advice
     metrics = [metric for metric in setting.all_metrics if metric.name in setting.primary]
     prices = [metric for metric in setting.metrics if metric.axis == "cost"]
     places = {m.name: _places(setting, m) for m in (*metrics, *prices)}
-    standings = {standing.prior: standing.kind for standing in answer.standings}
+    standings = {standing.prior: standing.kind for standing in advice.standings}
     rows = [
         {
             "prior": prior,
-            "weight": setting.weight(prior) if prior != answer.baseline else "",
+            "weight": setting.weight(prior) if prior != advice.baseline else "",
             "standing": standings.get(prior, ""),
-            "advised": prior == answer.prior,
+            "advised": prior == advice.prior,
             "cells": [_cell(setting, prior, metric, places[metric.name]) for metric in metrics],
             "prices": [_price(setting, prior, metric, places[metric.name]) for metric in prices],
-            "ended": counts.get(prior),
+            "ended": answer.failures.get(prior),
         }
         for prior in setting.priors
     ]

@@ -8,8 +8,11 @@ from typing import Any, ClassVar
 import priorbench
 from priorbench import Section
 from priorbench.metrics import METRICS
-from priorbench.number_text import listed
+from priorbench.number_text import exact_p, listed
 from priorbench.results.finished_run import Run
+from priorbench.statistics.families.joint import JOINTLY_EXACT_UP_TO
+from priorbench.statistics.families.looks import LOOKS_RULE
+from priorbench.statistics.families.multiplicity import JOINT
 from priorbench.statistics.signflip import EXACT_UP_TO
 from priorbench.study.declared import PRIMARY
 from priorbench.study.trial import EVALUATE
@@ -18,13 +21,15 @@ from ._shared import methods_text
 from ._shared.citations import Bibliography
 from ._shared.page import render
 from ._shared.prior_descriptions import described_priors
-from ._shared.settings import ComparedSetting, reach, settings_of
+from ._shared.settings import ComparedSetting, settings_of
+from ._shared.tests_table import reach
 
 FEW_DATASETS = 6
 """number of datasets beyond which the text describes all together; the table has each"""
 _INTERVAL_FROM, _IMPROVEMENT_FROM, _AGREEMENT_FROM = 6, 15, 3
 """numbers of pairs from which intervals are those of the sign-flip test, the probability of
 improvement has an interval, and an agreement of seeds can be tested"""
+_RANGE = "the way from chance to a perfect score"
 
 
 class Methods(Section):
@@ -54,7 +59,7 @@ class Methods(Section):
             tested=tested,
             several=several,
             references=works.references,
-            pairs=_pairs(settings),
+            pairs=_pairs(run, settings),
         )
 
 
@@ -91,17 +96,17 @@ def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
     }
 
 
-def _pairs(settings: Sequence[ComparedSetting]) -> list[int]:
+def _pairs(run: Run, settings: Sequence[ComparedSetting]) -> list[int]:
     """Return the numbers of paired seeds of some settings, ascending."""
-    return sorted({limits.n for setting in settings if (limits := reach(setting)) is not None})
+    return sorted({limits.n for setting in settings if (limits := reach(run, setting)) is not None})
 
 
 def _statistics(run: Run, settings: Sequence[ComparedSetting]) -> Mapping[str, Any]:
-    pairs = _pairs(settings)
+    pairs, claims = _pairs(run, settings), run.claims
     compared = run.comparisons
     primary = compared[compared["family"] == PRIMARY] if len(compared) else compared
     tests = sorted(
-        {limits.tests for s in settings if (limits := reach(s)) is not None and s.primary}
+        {limits.tests for s in settings if (limits := reach(run, s)) is not None and s.primary}
     )
     declared = {
         axis: list(dict.fromkeys(rows["metric"]))
@@ -112,10 +117,15 @@ def _statistics(run: Run, settings: Sequence[ComparedSetting]) -> Mapping[str, A
         "pairs": pairs,
         "exact": bool(pairs) and pairs[-1] <= EXACT_UP_TO,
         "tests": tests,
+        "claims": claims,
+        "level": exact_p(claims.level),
+        "confidence": f"{100 * (1 - claims.level):.6g}%",
+        "joint": claims.correction == JOINT,
+        "jointly_exact": bool(pairs) and pairs[-1] <= JOINTLY_EXACT_UP_TO,
+        "looks_rule": LOOKS_RULE,
         "declared": declared,
         "metrics": metrics,
         "agreements": [m.name for m in metrics if m.of_pairs and pairs[-1] >= _AGREEMENT_FROM],
-        "student": bool(pairs) and 1 < pairs[0] < _INTERVAL_FROM,
         "inverted": bool(pairs) and pairs[-1] >= _INTERVAL_FROM,
         "improvement": bool(pairs) and pairs[-1] >= _IMPROVEMENT_FROM,
         "across": _across(run),
@@ -133,7 +143,13 @@ def _across(run: Run) -> Mapping[str, int] | None:
 def _margins(run: Run) -> str:
     """Return the declared margins of metrics that were measured, in words."""
     measured = set(run.results.loc[run.results["stage"] == EVALUATE, "metric"])
-    margins = [f"{m:g} in {name}" for name, m in run.study["margins"].items() if name in measured]
-    if any(METRICS[name].loss for name in measured if name in METRICS):
-        margins.append(f"{100 * run.study['loss_margin']:g}% of the baseline’s value in losses")
+    claims = run.claims
+    margins = [f"{m:g} in {name}" for name, m in claims.margins.items() if name in measured]
+    axes = {
+        METRICS[name].axis for name in measured if name in METRICS and name not in claims.margins
+    }
+    for axis, share in claims.skill_margins.items():
+        if axis in axes:
+            whole = "the baseline’s gain over chance" if axis == "prediction" else _RANGE
+            margins.append(f"{100 * share:g}% of {whole} in {axis}")
     return listed(margins) if margins else ""

@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.metrics import METRICS
-from priorbench.number_text import fixed, interval
+from priorbench.number_text import fixed, interval, percent
 from priorbench.results.finished_run import Run
-from priorbench.statistics.verdicts import DEFINITIONS
+from priorbench.statistics.families.verdicts import DEFINITIONS
 from priorbench.study.declared import PRIMARY
 
 from ._shared.page import render
@@ -53,7 +53,8 @@ def _more(row: Mapping[str, Any], places: int) -> dict[str, Any]:
         "improvement": fixed(row["improvement"], 2),
         "improvement_interval": interval(row["improvement_low"], row["improvement_high"], 2),
         "correlation": fixed(row["correlation"], 2),
-        "margin": fixed(row["margin"], places),
+        "share": f"{100 * row['skill_margin']:.2g}% of skill" if row["skill_margin"] > 0 else "",
+        "skill": percent(row["skill_gain"]),
         "detectable": detectable_text(row["detectable"], places),
         "missing": row["missing"],
     }

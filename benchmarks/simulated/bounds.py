@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from priorbench.statistics.verdicts import ALPHA
+from priorbench.statistics.families.verdicts import ALPHA
 
 from .intervals import CAUTIOUS
 from .rates import OVERALL, WITHIN

@@ -11,7 +11,7 @@ from priorbench.statistics import several_datasets as several
 from priorbench.statistics import signflip as flips
 from priorbench.statistics.confidence import SIGN_FLIP_FROM, Interval
 from priorbench.statistics.effects import IMPROVEMENT_FROM, improvement_interval
-from priorbench.statistics.verdicts import ALPHA
+from priorbench.statistics.families.verdicts import ALPHA
 
 from .laws import CORRELATIONS, NORMAL, SHAPES, Array, AttributionArms, Cell, null_scores
 

@@ -8,10 +8,10 @@ from measuring import Row
 from priorbench.statistics import power as planning
 from priorbench.statistics import signflip as flips
 from priorbench.statistics.agreement import agreement_pseudo_values
-from priorbench.statistics.joint import step_down_p
-from priorbench.statistics.looks import level_of_look
-from priorbench.statistics.multiplicity import HOLM, JOINT, adjust
-from priorbench.statistics.verdicts import ALPHA
+from priorbench.statistics.families.joint import step_down_p
+from priorbench.statistics.families.looks import level_of_look
+from priorbench.statistics.families.multiplicity import HOLM, JOINT, adjust
+from priorbench.statistics.families.verdicts import ALPHA
 
 from .laws import Array
 from .whole_path import STABILITY, StudyKind, agreement_of_scores, scores

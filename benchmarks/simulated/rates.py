@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from priorbench.answer.run_answer import Answer
 from priorbench.answer.standing import ADVISED, PROVISIONAL
-from priorbench.statistics.multiplicity import HOLM, adjust
-from priorbench.statistics.verdicts import BETTER, WORSE
+from priorbench.statistics.families.multiplicity import HOLM, adjust
+from priorbench.statistics.families.verdicts import BETTER, EQUIVALENT, NONINFERIOR, WORSE
 
 from .laws import HEAVY, SKEWED, SYMMETRIC, TIES, UNEQUAL
 from .whole_path import (
@@ -29,6 +29,8 @@ from .whole_path import (
 
 Flags = NDArray[np.bool_]
 """(families, axes, priors)"""
+ROUNDING = 1e-9
+"""share of a margin that counts as rounding"""
 WITHIN, OVERALL = "within", "overall"
 """families of single datasets, and the family of all datasets together"""
 
@@ -65,12 +67,17 @@ class JudgedFamilies:
         return np.reshape(adjusted, p.shape) <= self.level
 
     def contradictions(self) -> int:
-        """Return how many intervals say something else than their verdict."""
+        """Return how many intervals say something else than their verdict, of 0 or the margin."""
         verdict = self.table["verdict"].to_numpy(dtype=str).reshape(self.shape)
-        low, high = self.numbers("ci_low"), self.numbers("ci_high")
-        sure = (verdict == BETTER) | (verdict == WORSE)
-        wrong = ((verdict == BETTER) & (low < 0)) | ((verdict == WORSE) & (high > 0))
-        return int((wrong | (~sure & ((low > 0) | (high < 0)))).sum())
+        low, high, margin = map(self.numbers, ("ci_low", "ci_high", "margin"))
+        slack = ROUNDING * margin
+        safe = (verdict == NONINFERIOR) | (verdict == EQUIVALENT)
+        wrong = np.select(
+            [verdict == BETTER, verdict == WORSE, safe],
+            [low < 0, high > 0, (low < -margin - slack) | (low > 0) | (high < 0)],
+            (low > -margin + slack) | (low > 0) | (high < 0),
+        )
+        return int((wrong | ((verdict == EQUIVALENT) & (high > margin + slack))).sum())
 
     def rates(self) -> dict[str, float]:
         """Return shares of families, and of the true differences that are shown."""

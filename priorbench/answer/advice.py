@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from priorbench.statistics.verdicts import ALPHA
+from priorbench.statistics.families.verdicts import ALPHA
 
 from .standing import (
     ADVISED,
@@ -57,7 +57,7 @@ class Advice:
         rivals: candidates that verdicts do not tell from the advised prior.
         standings: standings of all priors but the baseline, in the order of the study.
         tests: number of tests of a difference in the primary family.
-        correction: how their p is corrected; a name of ``statistics.CORRECTIONS``.
+        correction: how their p is corrected; a name of ``multiplicity.CORRECTIONS``.
         level: level of the claims.
     """
 

@@ -124,7 +124,7 @@ def answer_run(
     if not across.empty:
         failures = failure_counts(evaluated)
         advice = advise(across, comparisons, baseline=claims.baseline, failures=failures)
-        sentences = advice_sentences(advice, "seed of a dataset")
+        sentences = advice_sentences(advice, "seed over all datasets")
         together = Answer(None, advice, (), tuple(sentences), failures)
     return RunAnswer(tuple(answers), together, claims, tuple(claims_sentences(claims)))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
 from priorbench.number_text import counted, decimals_for, fixed, interval, listed, p_value
-from priorbench.statistics.multiplicity import BENJAMINI_HOCHBERG, HOLM, JOINT
 from priorbench.statistics.power import ClaimKind, fewest_pairs, smallest_adjusted_p
 from priorbench.study.declared import DeclaredClaims
 
@@ -25,19 +25,13 @@ from .standing import (
     PriorStanding,
 )
 
-CORRECTIONS_IN_WORDS = {
-    JOINT: "joint sign flips of whole seeds (step-down max |t|)",
-    HOLM: "Holm’s method",
-    BENJAMINI_HOCHBERG: "Benjamini and Hochberg’s method",
-}
-
 
 def advice_sentences(advice: Advice, unit: str = "seed") -> list[str]:
     """Return the sentences about one setting, or about all of them, the advice first.
 
     Args:
         advice: the advice.
-        unit: what a pair is: a seed, or a seed of a dataset.
+        unit: what a pair is: a seed, or a seed over all datasets.
     """
     if not any(standing.results for standing in advice.standings):
         return [
@@ -61,7 +55,7 @@ def claims_sentences(claims: DeclaredClaims) -> list[str]:
     if claims.look > 1:
         sentences.append(
             f"This is look {claims.look} at these results, with more seeds than before: its level "
-            f"is {_level(claims.level)}, as the looks before it have spent the rest of .05."
+            f"is {level_text(claims.level)}, as the looks before it have spent the rest of .05."
         )
     return sentences
 
@@ -78,8 +72,8 @@ def reach_sentence(seeds: int, tests: int, claims: DeclaredClaims) -> str:
     least = f"its smallest adjusted p is {p_value(smallest)}" if seeds > 1 else "it has no test"
     return (
         f"With {counted(seeds, 'seed')} this study cannot show that any prior is better or worse, "
-        f"whatever the data: {least}, and the level is {_level(claims.level)}. {fewest} seeds are "
-        f"the fewest that can, and --seeds {max(fewest, 8)} finds large effects."
+        f"whatever the data: {least}, and the level is {level_text(claims.level)}. {fewest} seeds "
+        f"are the fewest that can, and `--seeds {max(fewest, 8)}` finds large effects."
     )
 
 
@@ -176,15 +170,17 @@ def _losses_of(standing: PriorStanding) -> str:
 
 def _how_sure(advice: Advice, unit: str) -> Iterator[str]:
     fewest, most = advice.seeds
+    noun, *rest = unit.split(" ", maxsplit=1)
+    where = "".join(f" {words}" for words in rest)
     if fewest == most:
-        pairs = f"{counted(fewest, f'paired {unit}')}"
+        pairs = f"{counted(fewest, f'paired {noun}')}{where}"
     else:
         by_prior = [f"`{s.prior}` {s.n}" for s in advice.standings if s.results]
-        pairs = f"paired {unit}s: {', '.join(by_prior)}"
+        pairs = f"paired {noun}s{where}: {', '.join(by_prior)}"
     correction = CORRECTIONS_IN_WORDS.get(advice.correction, advice.correction)
     yield (
         f"How sure: {pairs}; {counted(advice.tests, 'test')} of a difference in the primary "
-        f"family, p corrected by {correction}, at a level of {_level(advice.level)}."
+        f"family, p corrected by {correction}, at a level of {level_text(advice.level)}."
     )
 
 
@@ -192,7 +188,7 @@ def _leads(advice: Advice) -> Iterator[str]:
     leads = [result for standing in advice.standings for result in standing.leads]
     if leads:
         shown = "; ".join(
-            f"`{r.prior}` {_result(r)}, p {_relation(r.p_raw)}, corrected {_relation(r.p)}"
+            f"`{r.prior}` {_result(r)}, p {_relation(r.p_raw)}, corrected {p_value(r.p)}"
             for r in leads
         )
         yield f"Leads, not findings, for seeds to come: {shown}."
@@ -219,7 +215,8 @@ def _spans(results: Sequence[PrimaryResult]) -> str:
     return listed([f"{r.axis} ({_result(r, margin=True)})" for r in results])
 
 
-def _level(level: float) -> str:
+def level_text(level: float) -> str:
+    """Return a level without the leading zero: ``.04``, ``.0025``."""
     return f"{level:.6f}".rstrip("0").lstrip("0")
 
 

@@ -15,8 +15,8 @@ import pandas as pd
 
 from priorbench.comparison.over_datasets import SKILL
 from priorbench.metrics import METRICS
-from priorbench.statistics.multiplicity import HOLM, adjust
-from priorbench.statistics.verdicts import ALPHA, BETTER, INCONCLUSIVE
+from priorbench.statistics.families.multiplicity import HOLM, adjust
+from priorbench.statistics.families.verdicts import ALPHA, BETTER, INCONCLUSIVE
 from priorbench.study.declared import PRIMARY
 
 ADVISED, PROVISIONAL, TRADE_OFF = "advised", "provisional", "trade-off"
@@ -44,7 +44,7 @@ class PrimaryResult:
         prior: spec of the prior.
         axis: axis of the metric.
         metric: name of the metric; over settings with different ones ``over_datasets.SKILL``.
-        verdict: one of ``statistics.DEFINITIONS``; "" where nothing was tested.
+        verdict: one of ``verdicts.DEFINITIONS``; "" where nothing was tested.
         n: number of paired seeds; of pairs over all settings in a result over datasets.
         gain: mean of the paired differences, positive where the prior is better.
         low: lower end of the corrected interval of the gain; NaN where none is offered.

@@ -103,7 +103,9 @@ def trial_progress(total: int) -> Iterator[Callable[[TrialEnded], None]]:
 
 
 def _in_words(trial: Trial) -> str:
-    """Return a trial in a few words, with its weight where weights are tried."""
+    """Return a trial in a few words, with its network or weight where these are tried."""
+    if trial.stage == "select":
+        return f"{trial.dataset} {trial.architecture} seed {trial.seed}"
     weight = f"={trial.weight:g}" if trial.stage == "tune" else ""
     return f"{trial.dataset} {trial.prior}{weight} seed {trial.seed}"
 

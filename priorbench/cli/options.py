@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from inspect import signature
@@ -16,6 +17,8 @@ from priorbench.errors import UserError, unknown
 if TYPE_CHECKING:
     from priorbench.study.study import Study
 
+_RANGE = re.compile(r"(\d+)-(\d+)")
+_MOST_SEEDS = 10_000
 _SHARED = """
 Args:
     directory: Run directory, as `run` wrote it. Example: runs/default-1a2b3c4d
@@ -104,7 +107,7 @@ def read_names(option_name: str, text: str | None) -> list[str]:
 
 
 def read_seeds(option_name: str, text: str | None) -> list[int] | int | None:
-    """Return a count of seeds or a list of them; None of None.
+    """Return a count of seeds or a list of them, in which 3-5 stands for 3, 4, 5; None of None.
 
     Raises:
         UserError: if the text is anything else.
@@ -112,11 +115,23 @@ def read_seeds(option_name: str, text: str | None) -> list[int] | int | None:
     if text is None:
         return None
     try:
-        return [int(item) for item in text.strip(",").split(",")] if "," in text else int(text)
+        if "," not in text and not _RANGE.fullmatch(text.strip()):
+            return int(text)
+        return [seed for item in text.strip(",").split(",") for seed in _seeds(item.strip())]
     except ValueError:
         raise UserError(
-            f"--{option_name} {text!r}: give a count such as 5, or a list such as 0,3,7"
+            f"--{option_name} {text!r}: give a count such as 8, a list such as 0,3,7, or a range "
+            "such as 100-107"
         ) from None
+
+
+def _seeds(item: str) -> range:
+    """Return the seeds that a number or a range stands for; raise ValueError of anything else."""
+    match = _RANGE.fullmatch(item)
+    first, last = (int(match[1]), int(match[2])) if match else (int(item), int(item))
+    if last < first or last - first >= _MOST_SEEDS:
+        raise ValueError(item)
+    return range(first, last + 1)
 
 
 def read_weights(text: str | None) -> dict[str, float] | None:

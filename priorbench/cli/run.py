@@ -57,10 +57,13 @@ def run(
             fourier,tv,l1,l2,dropout. Example: fourier:boundary=reflect,tv+dropout
         baseline: Prior that the others are compared with. Default: the study's, or none (no
             prior). Example: dropout
-        seeds: Seeds that every prior is trained with: a count, or a list separated by commas.
-            Default: the study's, or 5. Example: 0,3,7
-        architectures: Networks to train, separated by commas. Default: the study's, or the one
-            that each task prefers. Example: three-conv,bpnet
+        seeds: Seeds that every prior is trained with: a count, a list separated by commas, or a
+            range such as 100-107. More of them in the run directory of an earlier run are a further
+            look at it. Default: the study's, or 8. Example: 0,3,7
+        architectures: Networks to train, separated by commas; or `auto`, which trains every network
+            that fits once and takes the one with the lowest validation loss; or `default`, the one
+            that each task prefers. Default: the study's, or auto for data of your own and default
+            for simulated data. Example: three-conv,bpnet
         weights: Weights of priors in the loss, separated by commas. Default: the study's, or each
             prior's own (`priorbench show PRIOR`). Example: fourier=1,l2=0.1
         tune: Number of weights of every prior to try first, on seeds of their own; one of them is
@@ -118,6 +121,10 @@ def run(
         "precision": precision,
     }
     changes = {key: value for key, value in values.items() if value not in (None, [])}
+    from priorbench.study.study import DECIDES_CHOICE
+
+    if set(DECIDES_CHOICE) & changes.keys():
+        changes["chosen_architectures"] = {}
     requested = options.read_study(study, changes)
     from priorbench.backends.base import RunPlacement
     from priorbench.execution.environment import command_line

@@ -57,10 +57,13 @@ def status(directory: Path) -> None:
     from priorbench.workflow.run_status import read_status
 
     run_status = read_status(directory)
+    if run_status.selection:
+        _print_counts("trials that choose a network", run_status.selection)
     if run_status.tuning:
         _print_counts("tuning trials", run_status.tuning)
     if run_status.unplanned:
-        print(f"{run_status.unplanned} trials wait for the weights that tuning chooses")
+        what = "the weights that tuning chooses" if run_status.tuning else "the network's choice"
+        print(f"{run_status.unplanned} trials wait for {what}")
     else:
         _print_counts("trials", run_status.by_prior)
     if run_status.in_flight:

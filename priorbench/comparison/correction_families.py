@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from priorbench.statistics.multiplicity import HOLM
+from priorbench.statistics.families.multiplicity import BENJAMINI_HOCHBERG, HOLM, JOINT
 from priorbench.study.declared import PRIMARY
 from priorbench.study.trial import SETTING_COLUMNS
 
-_CORRECTIONS = {HOLM: "Holm’s method"}
-_OTHERWISE = "Benjamini and Hochberg’s method"
-
-
-def correction_in_words(correction: str) -> str:
-    """Return a correction, named as in ``statistics.CORRECTIONS``, in words."""
-    return _CORRECTIONS.get(correction, _OTHERWISE)
+CORRECTIONS_IN_WORDS = {
+    JOINT: "joint sign flips of whole seeds (step-down max |t|)",
+    HOLM: "Holm’s method",
+    BENJAMINI_HOCHBERG: "Benjamini and Hochberg’s method",
+}
+"""corrections, named as in ``multiplicity.CORRECTIONS``, in words"""
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Family:
 
     Attributes:
         name: ``primary`` or ``exploratory``.
-        correction: a name of ``statistics.CORRECTIONS``.
+        correction: a name of ``multiplicity.CORRECTIONS``.
         tests: number of tests of a difference.
         margin_tests: number of tests against a margin, of either kind.
         metrics: names of the metrics.
@@ -52,7 +51,7 @@ class Family:
         margins = f" and {self.margin_tests} against a margin" if self.margin_tests else ""
         return (
             f"{self.name.capitalize()} family: {tests} of a difference{margins} ({about}), "
-            f"p adjusted by {correction_in_words(self.correction)}."
+            f"p adjusted by {CORRECTIONS_IN_WORDS[self.correction]}."
         )
 
 

@@ -15,11 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from priorbench.components import registry
-from priorbench.components.specs import split_spec
+from priorbench.components.specs import name_of
 from priorbench.statistics.confidence import NO_INTERVAL, agreement_interval, mean_interval
-from priorbench.statistics.multiplicity import HOLM, adjust
+from priorbench.statistics.families.multiplicity import HOLM, adjust
+from priorbench.statistics.families.verdicts import ALPHA, INCONCLUSIVE
 from priorbench.statistics.signflip import EXACT_UP_TO, sign_flip_p
-from priorbench.statistics.verdicts import ALPHA, INCONCLUSIVE
 from priorbench.study.declared import PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 
@@ -83,7 +83,7 @@ def swept_tasks(settings: Sequence[SettingKey], options: Mapping[str, Options]) 
     groups: dict[SettingKey, list[str]] = {}
     for task, dataset, architecture in settings:
         if task in options:
-            groups.setdefault((split_spec(task)[0], dataset, architecture), []).append(task)
+            groups.setdefault((name_of(task), dataset, architecture), []).append(task)
     return [
         SweptTask(sweep.option, sweep.held, sweep.points, *key)
         for key, specs in groups.items()

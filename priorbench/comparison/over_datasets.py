@@ -18,6 +18,7 @@ from priorbench.components.specs import TRAINING_OPTIONS, name_of, without
 from priorbench.metrics import METRICS
 from priorbench.statistics.confidence import NO_INTERVAL
 from priorbench.statistics.equivalence import equivalence_p, noninferiority_p
+from priorbench.statistics.families.verdicts import Evidence
 from priorbench.statistics.graded import graded_answer
 from priorbench.statistics.paired import wilcoxon_p
 from priorbench.statistics.ranks import Ranking, rank_priors
@@ -29,7 +30,6 @@ from priorbench.statistics.several_datasets import (
     mixed_model,
 )
 from priorbench.statistics.signflip import EXACT_UP_TO, sign_flip_p
-from priorbench.statistics.verdicts import Evidence
 from priorbench.study.declared import PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS, SettingKey
 

@@ -13,10 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from priorbench.statistics.equivalence import equivalence_p, noninferiority_p
+from priorbench.statistics.families.verdicts import ALPHA, Evidence, judge
 from priorbench.statistics.graded import graded_answer
 from priorbench.statistics.paired import compared_agreement, paired_difference
 from priorbench.statistics.power import ClaimKind, smallest_effect
-from priorbench.statistics.verdicts import ALPHA, Evidence, judge
 from priorbench.study.declared import PRIMARY, DeclaredClaims
 from priorbench.study.trial import SETTING_COLUMNS
 
@@ -194,7 +194,7 @@ def judged_rows(
         rows: cells by column of one family.
         signs: 1 where a higher value is better, else -1; one a row.
         evidence: the tests of each row, in the same order of units.
-        correction: a name of ``statistics.CORRECTIONS``.
+        correction: a name of ``multiplicity.CORRECTIONS``.
         level: level of every kind of claim.
     """
     judged = []

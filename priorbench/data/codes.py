@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 TRAIN, VALID, TEST = 0, 1, 2
 SPLITS = ("training", "validation", "test")
-SCORED_ON: Mapping[str, int] = {"tune": VALID, "evaluate": TEST}
-"""the split that trials of a stage are scored on: what chooses a weight never sees the test data"""
+SCORED_ON: Mapping[str, int] = {"select": VALID, "tune": VALID, "evaluate": TEST}
+"""the split that trials of a stage are scored on: what chooses a network or a weight never sees the
+test data"""
 BACKGROUND, MOTIF, DECOY, NEUTRAL, SUBOPTIMAL = 0, 1, 2, 3, 4
 """position codes of ``truth``: outside motifs, part of a motif that matters, part of a decoy, part
 of a motif that says next to nothing and neither rewards nor punishes, and part of a motif that is

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from priorbench.statistics.families.verdicts import ALPHA
 from priorbench.statistics.signflip import smallest_p
-from priorbench.statistics.verdicts import ALPHA
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import SETTING_COLUMNS
 

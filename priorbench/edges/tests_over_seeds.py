@@ -13,9 +13,9 @@ import pandas as pd
 
 from priorbench.comparison.within_dataset import DIFFERENCE_COLUMNS, judged_rows
 from priorbench.components.specs import split_spec
-from priorbench.statistics.multiplicity import HOLM
+from priorbench.statistics.families.multiplicity import HOLM
+from priorbench.statistics.families.verdicts import Evidence
 from priorbench.statistics.paired import impute_failures, paired_difference
-from priorbench.statistics.verdicts import Evidence
 from priorbench.study.study import BASELINE
 
 from .contrasts import CONTRASTS

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .scoring import PERFECT
+
 
 def log_likelihood(logits: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
     """Return the log multinomial probability of the reads of every strand.
@@ -30,26 +32,27 @@ def profile_scores(logits: torch.Tensor, reads: torch.Tensor) -> dict[str, torch
         reads: (B, strands, L) counts.
 
     Returns:
-        (B,) each: ``nll``, minus the log-likelihood per strand, in nats; ``jsd``, the
-        Jensen-Shannon distance (square root of the divergence in nats) of reads and prediction,
-        mean over strands; ``pearson`` and ``spearman``, the correlation of reads and predicted
-        probabilities over positions, mean over strands. NaN where no strand has reads.
+        (B,) each, mean over the strands that have reads, NaN where none has: ``nll``, minus the
+        log-likelihood, in nats; ``jsd``, the Jensen-Shannon distance (square root of the divergence
+        in nats) of reads and prediction; ``pearson`` and ``spearman``, the correlation of reads and
+        predicted probabilities over positions.
     """
     from scipy.stats import rankdata
 
     with torch.no_grad():
-        nll = -log_likelihood(logits, reads).mean(dim=1)
+        nll = -log_likelihood(logits, reads).double().cpu().numpy()
         predicted = logits.softmax(dim=2).double().cpu().numpy()
     counts = reads.double().cpu().numpy()
     total = counts.sum(axis=2, keepdims=True)
     observed = counts / np.where(total > 0, total, 1)
     ranked = (rankdata(counts, axis=2), rankdata(predicted, axis=2))
     scores = {
+        "nll": nll,
         "jsd": _jensen_shannon(observed, predicted),
         "pearson": _correlation(counts, predicted),
         "spearman": _correlation(*ranked),
     }
-    means = {"nll": nll.float().cpu()}
+    means = {}
     for name, values in scores.items():
         values[total[:, :, 0] == 0] = np.nan
         some = ~np.isnan(values).all(axis=1)
@@ -60,7 +63,9 @@ def profile_scores(logits: torch.Tensor, reads: torch.Tensor) -> dict[str, torch
 
 
 SHUFFLED, REPLICATE = "shuffled", "replicate"
-"""names of the reference rows"""
+"""names of the reference rows, beside ``PERFECT``"""
+_NEVER = -1e4
+"""logit of a position whose probability is 0: finite, so that no reads there cost nothing"""
 
 
 def reference_profiles(
@@ -71,26 +76,30 @@ def reference_profiles(
     ``shuffled``: each strand's reads with their positions shuffled, as a prediction of the
     reads. ``replicate``, for whole numbers of reads only: every read goes to one of two halves
     at random, and one half predicts the other, as a replicate would at half the depth; a model
-    that averages over sequences can do better.
+    that averages over sequences can do better. ``perfect``: the reads' own shares as their
+    prediction, under which they are most probable; what is random in them is out of reach.
 
     Args:
         reads: (B, strands, L) counts.
         generator: generator of the shuffles and halves.
 
     Returns:
-        Scores of :func:`profile_scores`, by name of the reference, without ``nll``, which is
-        infinite where a read meets a probability of zero.
+        Scores of :func:`profile_scores`, by name of the reference; ``nll`` of ``perfect`` alone,
+        since it is infinite where a read meets a probability of zero.
     """
     pairs = {SHUFFLED: (generator.permuted(reads, axis=2), reads)}
     if (reads == np.round(reads)).all():
         half = generator.binomial(reads.astype(np.int64), 0.5).astype(np.float32)
         pairs[REPLICATE] = (half, reads - half)
+    pairs[PERFECT] = (reads, reads)
     references = {}
     for name, (predicted, observed) in pairs.items():
         known = predicted.sum(axis=2, keepdims=True) > 0
-        logits = torch.log(torch.from_numpy(np.where(known, predicted, 1)))
+        logits = torch.log(torch.from_numpy(np.where(known, predicted, 1))).clamp(min=_NEVER)
         scores = profile_scores(logits, torch.from_numpy(np.where(known, observed, 0)))
-        references[name] = {key: value.numpy() for key, value in scores.items() if key != "nll"}
+        references[name] = {
+            key: value.numpy() for key, value in scores.items() if key != "nll" or name == PERFECT
+        }
     return references
 
 

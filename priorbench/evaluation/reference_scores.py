@@ -15,6 +15,7 @@ from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.files import write_json
 from priorbench.metrics import METRICS
+from priorbench.metrics.stability import CORRECTED
 from priorbench.study.trial import hash_of
 
 from . import scoring
@@ -79,10 +80,19 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
         scores = score_predictions(_predicted(dataset, prediction), task.metrics)
         result[name] = {**result.get(name, {}), **scores}
     if dataset.oracle is not None and dataset.truth is not None:
-        result[ORACLE] = _of_attribution(dataset, dataset.oracle)
-        # it is the same under every seed, and agrees with itself, ties or not
-        result[ORACLE] |= {m.name: 1.0 for m in METRICS.values() if m.scope == "seeds"}
+        result[ORACLE] = _of_attribution(dataset, dataset.oracle) | _of_itself(dataset.oracle)
     return result
+
+
+def _of_itself(oracle: NDArray[np.float32]) -> dict[str, float]:
+    """Return the agreement of the oracle with itself, which is the same under every seed.
+
+    That is 1, ties or not, and less the agreement of different sequences' oracles where a metric
+    is corrected for chance.
+    """
+    twice = score_seeds([oracle, oracle])[0]
+    by_chance = {name: twice[name.removesuffix(CORRECTED)] - value for name, value in twice.items()}
+    return {name: 1.0 - value for name, value in by_chance.items()}
 
 
 def discovery_floors() -> dict[str, float]:

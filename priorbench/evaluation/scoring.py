@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from priorbench.metrics.motif_set import MotifSet
 
 RANDOM, ORACLE, PERFECT = "random", "oracle", "perfect"
-"""names of the reference rows: floor of a score; its ceiling for attributions and predictions"""
+"""names of the reference rows: floor and ceiling of a score, and what a prediction scores at best
+where that depends on the data"""
 SCORES_ARRAYS = (
     "components/metric.py",
     "evaluation/scoring.py",

@@ -11,7 +11,8 @@ from scipy.stats import rankdata
 from priorbench.components.metric import Metric, TrialArrays
 
 from .definition import define
-from .stability import Track, cosine
+from .seed_agreement import Track
+from .stability import cosine
 
 if TYPE_CHECKING:
     from priorbench.components.metric import Probe
@@ -28,6 +29,7 @@ _metric = partial(define, METRICS, axis="faithfulness", higher_is_better=True, s
     "mutagenesis-correlation",
     "correlation of attribution and in-silico mutagenesis over positions",
     floor=0.0,
+    perfect=1.0,
     main=True,
 )
 def mutagenesis_correlation(probe: Probe) -> float:
@@ -81,6 +83,7 @@ def perturbation_gap(probe: Probe) -> float:
     "by how much attributions miss the sum that their method promises",
     higher_is_better=False,
     scope="trial",
+    perfect=0.0,
 )
 def completeness_error(arrays: TrialArrays) -> float:
     """Mean over sequences of |sum_i a_i - e|, divided by the mean of |e|.

@@ -26,7 +26,9 @@ _TOP = 10
 """positions of enrichment-at-10"""
 
 METRICS: list[Metric] = []
-_metric = partial(define, METRICS, axis="localisation", higher_is_better=True, scope="trial")
+_metric = partial(
+    define, METRICS, axis="localisation", higher_is_better=True, scope="trial", perfect=1.0
+)
 
 
 def average_precision(
@@ -140,7 +142,11 @@ def motif_auroc(arrays: TrialArrays) -> float:
     return _mean(((ranks * relevant).sum(axis=1) - least) / pairs)
 
 
-@_metric("mass-enrichment", "share of |attribution| inside motifs over their share of the length")
+@_metric(
+    "mass-enrichment",
+    "share of |attribution| inside motifs over their share of the length",
+    perfect=None,
+)
 def mass_enrichment(arrays: TrialArrays) -> float:
     """Share of sum |a| inside motifs over the motifs' share of the length, mean over sequences.
 
@@ -166,7 +172,9 @@ def rank_accuracy(arrays: TrialArrays) -> float:
 
 
 @_metric(
-    "enrichment-at-10", "motif positions among the 10 largest |attribution|, over what chance gives"
+    "enrichment-at-10",
+    "motif positions among the 10 largest |attribution|, over what chance gives",
+    perfect=None,
 )
 def enrichment_at_ten(arrays: TrialArrays) -> float:
     """Share of motif positions among the 10 largest |a|, over their share of all positions.
@@ -214,6 +222,7 @@ def suboptimal_sign(arrays: TrialArrays) -> float:
     "suboptimal-error",
     "error of the mutated position's share of its motif's attribution, against the log-odds",
     higher_is_better=False,
+    perfect=0.0,
     main=True,
 )
 def suboptimal_error(arrays: TrialArrays) -> float:

@@ -38,7 +38,13 @@ Matrix = NDArray[np.float64]
 
 METRICS: list[Metric] = []
 _metric = partial(
-    define, METRICS, axis="localisation", higher_is_better=True, scope="motifs", floor=0.0
+    define,
+    METRICS,
+    axis="localisation",
+    higher_is_better=True,
+    scope="motifs",
+    floor=0.0,
+    perfect=1.0,
 )
 
 
@@ -110,7 +116,7 @@ def motif_precision(discovered: MotifSet, known: Mapping[str, Matrix]) -> float:
     return float(_matches(discovered, list(known.values())).any(axis=1).mean())
 
 
-@_metric("motif-best-match", "-log10 p of the best match of a known motif")
+@_metric("motif-best-match", "-log10 p of the best match of a known motif", perfect=None)
 def best_match(discovered: MotifSet, known: Mapping[str, Matrix]) -> float:
     """Mean over the known motifs of -log10 of the smallest p of a discovered one.
 
@@ -124,7 +130,11 @@ def best_match(discovered: MotifSet, known: Mapping[str, Matrix]) -> float:
 
 
 @_metric(
-    "motifs-found", "number of motifs that TF-MoDISco finds", higher_is_better=None, floor=None
+    "motifs-found",
+    "number of motifs that TF-MoDISco finds",
+    higher_is_better=None,
+    floor=None,
+    perfect=None,
 )
 def motifs_found(discovered: MotifSet, known: Mapping[str, Matrix]) -> float:
     """Number of discovered motifs."""
@@ -161,6 +171,7 @@ def motif_agreement(sets: Sequence[MotifSet]) -> Matrix:
     axis="stability",
     higher_is_better=None,
     scope="arm",
+    perfect=None,
 )
 def motif_reproducibility(sets: Sequence[MotifSet]) -> Matrix:
     """Share of a trial's motifs that at least 80% of the seeds have, its own seed included.

@@ -17,7 +17,9 @@ _BINS = 15
 
 
 METRICS: list[Metric] = []
-_metric = partial(define, METRICS, axis="prediction", higher_is_better=True, scope="trial")
+_metric = partial(
+    define, METRICS, axis="prediction", higher_is_better=True, scope="trial", perfect=1.0
+)
 
 
 def _mean_over_outputs(arrays: TrialArrays, score: Callable[[Any, Any], float]) -> float:
@@ -80,7 +82,13 @@ def corrected_auprc(arrays: TrialArrays) -> float:
 
 
 @_metric(
-    "cross-entropy", "mean test loss", unit="nats", higher_is_better=False, main=True, loss=True
+    "cross-entropy",
+    "mean test loss",
+    unit="nats",
+    higher_is_better=False,
+    perfect=0.0,
+    main=True,
+    loss=True,
 )
 def cross_entropy(arrays: TrialArrays) -> float:
     """Mean of log(1 + exp(z)) - y z over the test examples and outputs, in nats."""
@@ -88,7 +96,12 @@ def cross_entropy(arrays: TrialArrays) -> float:
     return float(np.mean(np.logaddexp(0, logit) - arrays.label * logit))
 
 
-@_metric("calibration-error", "expected calibration error in 15 bins", higher_is_better=False)
+@_metric(
+    "calibration-error",
+    "expected calibration error in 15 bins",
+    higher_is_better=False,
+    perfect=0.0,
+)
 def calibration_error(arrays: TrialArrays) -> float:
     """sum_b n_b / n |share of positives - mean probability| in bin b, mean over outputs.
 

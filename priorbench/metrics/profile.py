@@ -11,7 +11,9 @@ from priorbench.components.metric import Metric, TrialArrays
 from .definition import define
 
 METRICS: list[Metric] = []
-_metric = partial(define, METRICS, axis="prediction", higher_is_better=True, scope="trial")
+_metric = partial(
+    define, METRICS, axis="prediction", higher_is_better=True, scope="trial", perfect=1.0
+)
 
 
 def _mean(name: str, arrays: TrialArrays) -> float:
@@ -22,11 +24,13 @@ def _mean(name: str, arrays: TrialArrays) -> float:
     return float(np.nanmean(values.astype(np.float64)))
 
 
+# the least that reads allow depends on them: it is a reference row of the task
 @_metric(
     "profile-nll",
     "minus log multinomial probability of a strand's reads, mean over sequences",
     unit="nats",
     higher_is_better=False,
+    perfect=None,
     main=True,
     loss=True,
 )
@@ -42,6 +46,7 @@ def negative_log_likelihood(arrays: TrialArrays) -> float:
     "profile-jsd",
     "Jensen-Shannon distance of reads and prediction, mean over sequences",
     higher_is_better=False,
+    perfect=0.0,
     main=True,
 )
 def jensen_shannon(arrays: TrialArrays) -> float:

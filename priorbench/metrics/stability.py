@@ -1,58 +1,37 @@
 """Whether attributions stay the same when only what should not matter changes.
 
 Across seeds: a function gives the agreement of every two trials' attributions of the same
-sequences, and a trial's value is its mean agreement with the others. Within one model: under
-reverse complement, and under mutations outside motifs.
+sequences, and a trial's value is its mean agreement with the others. What is corrected takes away
+the agreement of different sequences' attributions: attributions that have the same values in the
+same places whatever the sequence agree by 0 then. Within one model: under reverse complement, and
+under mutations outside motifs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from priorbench.components.metric import Metric
 
 from .definition import define
+from .seed_agreement import Attributions, Similarity, Track, agreement, corrected_agreement
 
 if TYPE_CHECKING:
     from priorbench.components.metric import Probe
 
-_CHUNK = 64
+CORRECTED = "-corrected"
+"""end of the name of a metric that is corrected for chance; before it is the name of the other"""
 _TOP_SHARE = 0.05
-Track = NDArray[np.float64]
-"""(k, L) attributions of k sequences"""
-Attributions = Sequence[NDArray[np.float32]]
-"""S arrays (M, L), rows in the same order; their agreement is (S, S) float64, symmetric"""
 
 METRICS: list[Metric] = []
-_seeds = partial(define, METRICS, axis="stability", higher_is_better=True, scope="seeds")
+_seeds = partial(
+    define, METRICS, axis="stability", higher_is_better=True, scope="seeds", perfect=1.0
+)
 _model = partial(_seeds, scope="model", floor=0.0)
-
-
-def _products(tracks: Sequence[Track]) -> Track:
-    """Return the (S, S) scalar products of every two tracks."""
-    flat = np.stack(tracks).reshape(len(tracks), -1)
-    return flat @ flat.T
-
-
-def _agreement(
-    attributions: Attributions,
-    prepare: Callable[[Track], Track],
-    similarity: Callable[[Sequence[Track]], Track] = _products,
-) -> Track:
-    """Return the (S, S) mean over sequences of the similarity of prepared attributions."""
-    total = np.zeros((len(attributions), len(attributions)))
-    rows = len(attributions[0]) if attributions else 0
-    for start in range(0, rows, _CHUNK):
-        part = [prepare(a[start : start + _CHUNK].astype(np.float64)) for a in attributions]
-        total += similarity(part)
-    return total / max(rows, 1)
 
 
 def cosine(first: Track, second: Track) -> Track:
@@ -66,6 +45,26 @@ def _unit(track: Track) -> Track:
     norm = np.linalg.norm(track, axis=1, keepdims=True)
     unit: Track = np.divide(track, norm, out=np.zeros_like(track), where=norm > 0)
     return unit
+
+
+_COSINE = Similarity(_unit)
+
+
+@_seeds(
+    f"seed-cosine{CORRECTED}",
+    "cosine of attributions with those of the other seeds, corrected for chance",
+    main=True,
+)
+def corrected_cosine_agreement(attributions: Attributions) -> Track:
+    """mean_m cos(a_m, b_m) - mean_{m != n} cos(a_m, b_n), for two seeds' attributions a and b.
+
+    m and n are sequences, and all pairs of different ones count. Two seeds that both attribute by
+    position, or with one sign, have a high cosine whatever the sequence; the second term takes that
+    away. The difference is 1 where the seeds agree and different sequences have nothing in common;
+    motifs that tend to lie in the same places keep it below. NaN for a single sequence, which has
+    no other.
+    """
+    return corrected_agreement(attributions, _COSINE)
 
 
 @_seeds(
@@ -84,7 +83,15 @@ def cosine_agreement(attributions: Attributions) -> Track:
     Returns:
         (S, S) float64, symmetric.
     """
-    return _agreement(attributions, _unit)
+    return agreement(attributions, _COSINE)
+
+
+def _centred_ranks(track: Track) -> Track:
+    ranks = rankdata(np.abs(track), axis=1)
+    return _unit(ranks - ranks.mean(axis=1, keepdims=True))
+
+
+_RANKS = Similarity(_centred_ranks)
 
 
 @_seeds("seed-spearman", "rank correlation of |attribution| with that of the other seeds")
@@ -99,12 +106,33 @@ def spearman_agreement(attributions: Attributions) -> Track:
     Returns:
         (S, S) float64, symmetric.
     """
+    return agreement(attributions, _RANKS)
 
-    def prepare(track: Track) -> Track:
-        ranks = rankdata(np.abs(track), axis=1)
-        return _unit(ranks - ranks.mean(axis=1, keepdims=True))
 
-    return _agreement(attributions, prepare)
+@_seeds(
+    f"seed-spearman{CORRECTED}",
+    "rank correlation of |attribution| with that of the other seeds, corrected for chance",
+)
+def corrected_spearman_agreement(attributions: Attributions) -> Track:
+    """Mean of Spearman's correlation of |a_m| and |b_m|, less that of |a_m| and |b_n|.
+
+    m and n are different sequences, and all pairs of them count. NaN for a single sequence.
+    """
+    return corrected_agreement(attributions, _RANKS)
+
+
+def _top_members(track: Track) -> Track:
+    size = np.abs(track)
+    count = max(1, round(_TOP_SHARE * size.shape[1]))
+    cut = -np.partition(-size, count - 1, axis=1)[:, count - 1 : count]
+    above, tied = size > cut, size == cut
+    left = count - above.sum(axis=1, keepdims=True)
+    share = above + tied * left / tied.sum(axis=1, keepdims=True)
+    member: Track = share / np.sqrt(count)
+    return member
+
+
+_TOP = Similarity(_top_members)
 
 
 @_seeds("seed-top-overlap", "share of the top 5% of positions that the other seeds have too")
@@ -120,18 +148,43 @@ def top_overlap(attributions: Attributions) -> Track:
     Returns:
         (S, S) float64, symmetric.
     """
+    return agreement(attributions, _TOP)
 
-    def prepare(track: Track) -> Track:
-        size = np.abs(track)
-        count = max(1, round(_TOP_SHARE * size.shape[1]))
-        cut = -np.partition(-size, count - 1, axis=1)[:, count - 1 : count]
-        above, tied = size > cut, size == cut
-        left = count - above.sum(axis=1, keepdims=True)
-        share = above + tied * left / tied.sum(axis=1, keepdims=True)
-        member: Track = share / np.sqrt(count)
-        return member
 
-    return _agreement(attributions, prepare)
+# many sets of k positions cannot all be apart: what is best depends on L and M
+@_seeds(
+    f"seed-top-overlap{CORRECTED}",
+    "share of the top 5% of positions that the other seeds have too, corrected for chance",
+    perfect=None,
+)
+def corrected_top_overlap(attributions: Attributions) -> Track:
+    """Share of the positions of the largest |a_m| among those of |b_m|, less among those of |b_n|.
+
+    m and n are different sequences, and all pairs of them count. With many sequences it is at most
+    1 - k / L, about .95. NaN for a single sequence.
+    """
+    return corrected_agreement(attributions, _TOP)
+
+
+def _shares(track: Track) -> Track:
+    mass = np.abs(track).sum(axis=1, keepdims=True)
+    share: Track = np.divide(track, mass, out=np.zeros_like(track), where=mass > 0)
+    return share
+
+
+def _jaccard(first: Track, second: Track) -> Track:
+    """Return the (k,) continuous Jaccard similarity of every two rows of (k, L).
+
+    |a + b| + |a - b| is twice the larger of |a| and |b|, and |a + b| - |a - b| twice the smaller,
+    with the sign of a b.
+    """
+    total, gap = np.abs(first + second).sum(axis=1), np.abs(first - second).sum(axis=1)
+    union = total + gap
+    similarity: Track = (total - gap) / np.where(union > 0, union, 1)
+    return similarity
+
+
+_JACCARD = Similarity(_shares, _jaccard)
 
 
 @_seeds(
@@ -150,28 +203,28 @@ def jaccard_agreement(attributions: Attributions) -> Track:
     Returns:
         (S, S) float64, symmetric.
     """
-
-    def prepare(track: Track) -> Track:
-        mass = np.abs(track).sum(axis=1, keepdims=True)
-        share: Track = np.divide(track, mass, out=np.zeros_like(track), where=mass > 0)
-        return share
-
-    def similarity(tracks: Sequence[Track]) -> Track:
-        total = np.zeros((len(tracks), len(tracks)))
-        for i, j in combinations_with_replacement(range(len(tracks)), 2):
-            total[i, j] = total[j, i] = _jaccard(tracks[i], tracks[j]).sum()
-        return total
-
-    return _agreement(attributions, prepare, similarity)
+    return agreement(attributions, _JACCARD)
 
 
-def _jaccard(first: Track, second: Track) -> Track:
-    """Return the (k,) continuous Jaccard similarity of every two rows of (k, L)."""
-    sizes = np.abs(first), np.abs(second)
-    common = (np.minimum(*sizes) * np.sign(first) * np.sign(second)).sum(axis=1)
-    union = np.maximum(*sizes).sum(axis=1)
-    similarity: Track = common / np.where(union > 0, union, 1)
-    return similarity
+@_seeds(
+    f"seed-jaccard{CORRECTED}",
+    "continuous Jaccard similarity with the other seeds, corrected for chance",
+)
+def corrected_jaccard_agreement(attributions: Attributions) -> Track:
+    """Mean continuous Jaccard similarity of a_m and b_m, less that of a_m and b_n.
+
+    m and n are different sequences: each is compared with 8 others, the rows being shifted by about
+    1/9, 2/9 and so on of their number M; with all others up to M = 9. NaN for a single sequence.
+    """
+    return corrected_agreement(attributions, _JACCARD)
+
+
+def _scaled_signs(track: Track) -> Track:
+    signs: Track = np.sign(track) / np.sqrt(track.shape[1])
+    return signs
+
+
+_SIGNS = Similarity(_scaled_signs)
 
 
 @_seeds(
@@ -191,7 +244,19 @@ def published_jaccard_agreement(attributions: Attributions) -> Track:
     Returns:
         (S, S) float64, symmetric.
     """
-    return _agreement(attributions, lambda track: np.sign(track) / np.sqrt(track.shape[1]))
+    return agreement(attributions, _SIGNS)
+
+
+@_seeds(
+    f"seed-jaccard-published{CORRECTED}",
+    "continuous Jaccard similarity as published, corrected for chance",
+)
+def corrected_published_jaccard_agreement(attributions: Attributions) -> Track:
+    """Mean of s_i over sequences and positions, less that of different sequences.
+
+    All pairs of different sequences count. NaN for a single sequence.
+    """
+    return corrected_agreement(attributions, _SIGNS)
 
 
 @_model("strand-cosine", "cosine of attributions of a sequence and of its reverse complement")

@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from priorbench.components.specs import split_spec
+from priorbench.components.specs import name_of
 from priorbench.metrics import METRICS
 from priorbench.run_directory import DONE, RunDirectory
 from priorbench.statistics.agreement import leave_one_out
@@ -62,7 +62,7 @@ def choose_weights(plan: Plan, run: RunDirectory) -> pd.DataFrame:
     for trial in plan.of_stage(TUNE).trials:
         settings[trial.setting].append(trial)
     for setting, trials in settings.items():
-        task = split_spec(setting[0])[0]
+        task = name_of(setting[0])
         tuning = _TuningTrials(trials, plan, run)
         criterion = criterion_of(
             study.tuning_rule, localised=tuning.localised, seeds=len(study.tuning_seed_list)

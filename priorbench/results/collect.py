@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from priorbench.answer.network_check import network_sentences
 from priorbench.answer.run_answer import RunAnswer, answer_run
 from priorbench.comparison.option_trends import task_options, trends
 from priorbench.comparison.over_datasets import compare_across
@@ -34,7 +35,7 @@ from priorbench.study.declared import claims_of
 from priorbench.study.plan import Plan
 from priorbench.study.sealed_claims import checked_claims, record_look
 from priorbench.study.study import BASELINE
-from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS, SettingKey, Trial
+from priorbench.study.trial import EVALUATE, REFERENCE, SELECT, SETTING_COLUMNS, SettingKey, Trial
 
 from .stored_trials import trial_attribution, trial_motifs
 from .tables import as_csv
@@ -68,7 +69,10 @@ def write_results(plan: Plan, run: RunDirectory) -> Collected:
     scores = _Scores(plan, run)
     results = _results_table(plan, scores)
     tasks = {trial.id: trial.task for trial in plan.trials}
-    record_look(run.root, sorted({t.seed for t in plan.trials if t.stage == EVALUATE}))
+    evaluated = plan.of_stage(EVALUATE).trials
+    settings = len({trial.setting for trial in evaluated})
+    if evaluated:
+        record_look(run.root, sorted({trial.seed for trial in evaluated}), settings)
     claims = checked_claims(run.root, claims_of(plan.study.model_dump(mode="json")))
     agreement = agreement_of(
         results,
@@ -86,7 +90,9 @@ def write_results(plan: Plan, run: RunDirectory) -> Collected:
             (run.root / name).unlink(missing_ok=True)
         else:
             write_text(run.root / name, as_csv(table))
-    answer = answer_run(results, comparisons, across, claims=claims, networks={})
+    chosen = plan.study.chosen_architectures
+    networks = network_sentences(results, scores.histories, claims, chosen)
+    answer = answer_run(results, comparisons, across, claims=claims, networks=networks)
     write_json(run.root / "answer.json", answer.to_json())
     return Collected(Counter(map(str, scores.status.values())), answer)
 
@@ -104,7 +110,10 @@ def _results_table(plan: Plan, scores: _Scores) -> pd.DataFrame:
         for trial in trials:
             for spec, metrics in names.items():
                 rows += scores.rows(trial, spec, metrics)
-    table = pd.DataFrame([*rows, *_reference_rows(references)], columns=RESULT_COLUMNS)
+    # a network that was only tried is not compared with anything
+    settings = {trial.setting for trial in plan.trials if trial.stage != SELECT}
+    shown = {setting: scores for setting, scores in references.items() if setting in settings}
+    table = pd.DataFrame([*rows, *_reference_rows(shown)], columns=RESULT_COLUMNS)
     return table.astype({"seed": "Int64"})
 
 
@@ -115,6 +124,7 @@ class _Scores:
         self.plan, self.run = plan, run
         self.status: dict[str, str | None] = {}
         self.costs: dict[str, dict[str, float]] = {}
+        self.histories: dict[str, list[dict[str, Any]]] = {}
         self.values: dict[str, dict[str, dict[str, float]]] = {}
         for trial_id, record in run.records(trial.id for trial in plan.trials):
             self._keep(trial_id, record)
@@ -133,6 +143,9 @@ class _Scores:
         """Keep what rows are made of: a hundred thousand whole records would fill the memory."""
         self.status[trial] = None if record is None else record["status"]
         self.costs[trial] = dict(record.get("costs", {})) if record else {}
+        # of the baseline's alone: those of all would fill the memory
+        if record and record["prior"] == self.plan.study.baseline:
+            self.histories[trial] = record.get("history", [])
         self.values[trial] = {
             spec: {
                 sys.intern(name): math.nan if value is None else value

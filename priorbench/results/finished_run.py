@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from priorbench.answer.network_check import network_sentences
 from priorbench.answer.run_answer import RunAnswer, answer_run
 from priorbench.comparison.option_trends import TREND_COLUMNS
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS
@@ -127,8 +128,12 @@ class Run:
     @cached_property
     def answer(self) -> RunAnswer:
         """What may be concluded."""
+        histories = {trial: record.get("history", []) for trial, record in self.records.items()}
+        chosen = self.study["chosen_architectures"]
+        claims = self.claims
+        networks = network_sentences(self.results, histories, claims, chosen)
         return answer_run(
-            self.results, self.comparisons, self.across, claims=self.claims, networks={}
+            self.results, self.comparisons, self.across, claims=claims, networks=networks
         )
 
     def agreement(self) -> Agreement:

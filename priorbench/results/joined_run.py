@@ -25,6 +25,7 @@ from priorbench.evaluation.scoring import score_seeds
 from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import MotifSet
 from priorbench.study.declared import DeclaredClaims, claims_of
+from priorbench.study.sealed_claims import looks_at
 from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS
 
 from .chosen_weights import no_tuning
@@ -56,13 +57,20 @@ class JoinedRun(Run):
         return tuple(label for label, settings in held if tuple(setting) in settings)
 
     def claims_against(self, baseline: str) -> DeclaredClaims:
-        """Return what the studies declared alike; the look is that of all pooled runs together."""
+        """Return what the studies declared alike, at the look that joining them is.
+
+        Where trials are pooled, seeds that no run had looked at together are a further look.
+        """
         claims = [run.claims_against(baseline) for run in self.runs]
+        look = max(part.look for part in claims)
+        known = [looks_at(run.root) or [run.study["seeds"]] for run in self.runs]
+        seeds = set(self.study["seeds"])
         pooled = len(set().union(*self._settings)) < sum(map(len, self._settings))
-        looks = [part.look for part in claims]
+        if pooled and not any(seeds <= set(of_look) for looks in known for of_look in looks):
+            look += 1
         return replace(
             claims_of(self.study, baseline),
-            look=sum(looks) if pooled else max(looks),
+            look=look,
             sealed=all(part.sealed for part in claims),
             changed={key: text for part in claims for key, text in part.changed.items()},
         )
@@ -156,6 +164,7 @@ def _study(runs: Sequence[Run]) -> dict[str, Any]:
     for key in ("priors", "tasks", "architectures", "seeds", "data", "plugins"):
         study[key] = list(dict.fromkeys(item for run in runs for item in run.study[key]))
     study["seeds"].sort()
+    study["chosen_architectures"] = _union(run.study["chosen_architectures"] for run in runs)
     study["primary"] = _union(run.study["primary"] for run in runs)
     common = set.intersection(*(set(run.attributions) for run in runs))
     study["attributions"] = [spec for spec in runs[0].attributions if spec in common]

@@ -20,8 +20,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from .joint import JOINTLY_EXACT_UP_TO
-from .multiplicity import HOLM, JOINT
+from .families.joint import JOINTLY_EXACT_UP_TO
+from .families.multiplicity import HOLM, JOINT
 from .signflip import EXACT_UP_TO, RANDOM_FLIPS, sign_flip_greater_ps, smallest_p
 
 _ENUMERATED_UP_TO = 12

@@ -1,16 +1,21 @@
-"""Ranks of several priors over several datasets."""
+"""Ranks and performance profiles of several priors over several datasets."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .multiplicity import HOLM, adjust
+from .families.multiplicity import HOLM, adjust
+from .families.verdicts import ALPHA
 from .paired import wilcoxon_p
-from .verdicts import ALPHA
+
+PROFILE_FROM = 5
+"""fewest runs of each dataset with which a performance profile has a band"""
+_PROFILE_DRAWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -71,3 +76,50 @@ def _groups(ranks: NDArray[np.float64], p: NDArray[np.float64]) -> tuple[tuple[i
         if stop - start > 1 and (not groups or stop > groups[-1][1]):
             groups.append((start, stop))
     return tuple(tuple(int(i) for i in order[start:stop]) for start, stop in groups)
+
+
+@dataclass(frozen=True)
+class PerformanceProfile:
+    """The share of runs that gain a threshold or more, threshold by threshold.
+
+    Attributes:
+        share: (k,) mean over datasets of the share of their runs.
+        low: (k,) lower end of the pointwise 95% bootstrap band; NaN where a dataset has too few
+            runs.
+        high: (k,) upper end.
+    """
+
+    share: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def performance_profile(
+    gains: Sequence[NDArray[np.float64]], thresholds: NDArray[np.float64]
+) -> PerformanceProfile:
+    """Return the performance profile of runs on several datasets (Agarwal et al. 2021).
+
+    The band is that of a Bayesian bootstrap within each dataset (Rubin 1981), to which two runs of
+    little weight are added, one on either side of every threshold: without them it would have no
+    width where all runs are on one side. It covers 93 to 99%, describes, and tests nothing.
+
+    Args:
+        gains: an (n,) array for each dataset, n >= 1; larger is better.
+        thresholds: (k,) gains.
+    """
+    reached = [(values[:, None] >= thresholds).astype(float) for values in gains]
+    share = np.mean([runs.mean(axis=0) for runs in reached], axis=0)
+    if min(map(len, gains)) < PROFILE_FROM:
+        nothing = np.full(len(thresholds), np.nan)
+        return PerformanceProfile(share, nothing, nothing)
+    generator = np.random.default_rng(0)
+    draws = np.zeros((_PROFILE_DRAWS, len(thresholds)))
+    for runs in reached:
+        # half a run on either side, of which the datasets have equal parts
+        added = np.full(2, 0.5 / len(reached))
+        # less than 1 each, so that the variance is that over n - 1 and not smaller
+        own = np.full(len(runs), 1 - 2 / len(runs))
+        weights = generator.dirichlet([*own, *added], size=_PROFILE_DRAWS)
+        draws += (weights[:, :-2] @ runs + weights[:, -1:]) / len(reached)
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    return PerformanceProfile(share, np.minimum(low, share), np.maximum(high, share))

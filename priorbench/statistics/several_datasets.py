@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .confidence import NO_INTERVAL, Interval, mean_interval
 from .effects import improvements, probability_of_improvement
-from .joint import simultaneous_intervals
+from .families.joint import simultaneous_intervals
 
 BOOTSTRAP_DRAWS = 2_000
 INTERQUARTILE_FROM = 5
@@ -77,7 +77,7 @@ def blocked_interval(differences: Differences) -> Interval:
 
     With as many seeds everywhere it inverts the sign-flip test of all differences; where numbers
     differ, and with them the weights, it is that of the critical value of
-    :func:`~.joint.simultaneous_intervals`.
+    :func:`~.families.joint.simultaneous_intervals`.
     """
     if len(set(map(len, differences))) == 1:
         return mean_interval(blocked(differences))

@@ -14,8 +14,8 @@ from priorbench.components.task import Axis, Task
 from priorbench.errors import UserError, unknown
 from priorbench.metrics import METRICS
 from priorbench.statistics.equivalence import Margin
-from priorbench.statistics.looks import level_of_look
-from priorbench.statistics.multiplicity import BENJAMINI_HOCHBERG, JOINT
+from priorbench.statistics.families.looks import level_of_look
+from priorbench.statistics.families.multiplicity import BENJAMINI_HOCHBERG, JOINT
 
 from .study import BASELINE, SKILL_MARGINS, Study
 

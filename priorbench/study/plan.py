@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import cast
@@ -18,9 +18,17 @@ from priorbench.run_directory import FAILED, RunDirectory
 
 from .data_sources import DataSource, encode, sources
 from .declared import resolve_primary
+from .network_choice import (
+    NetworkCandidates,
+    fitting_networks,
+    is_chosen,
+    named_networks,
+    recorded_network,
+    require_fit,
+)
 from .resolve import require_modisco, scored_attributions, seen_by
 from .study import BASELINE, Measurements, Study, make_study, read_toml
-from .trial import EVALUATE, TUNE, SettingKey, Trial, code_digest
+from .trial import EVALUATE, SELECT, TUNE, SettingKey, Trial, code_digest
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,11 @@ class Setting:
         """Task, dataset and architecture, as in :attr:`Trial.setting`."""
         return (self.source.task, self.source.name, self.architecture)
 
+    @property
+    def data_key(self) -> str:
+        """The dataset, ``task/dataset``."""
+        return f"{self.source.task}/{self.source.name}"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -49,10 +62,14 @@ class Plan:
 
     Attributes:
         study: the resolved study.
-        trials: trials in the order in which they are run; those that choose weights come first.
+        trials: trials in the order in which they are run; those that choose networks come first,
+            then those that choose weights.
         datasets: folder of each dataset by name.
         notes: what was dropped or chosen while data were read, by dataset.
-        settings: where priors are compared; empty for a plan that was read back.
+        settings: where priors are compared; empty for a plan that was read back. One for each
+            network that fits, until the network is chosen.
+        candidates: the networks among which one is chosen, by dataset; those of other datasets
+            are named.
     """
 
     study: Study
@@ -60,11 +77,12 @@ class Plan:
     datasets: dict[str, Path]
     notes: dict[str, list[str]]
     settings: Sequence[Setting] = ()
+    candidates: Mapping[str, NetworkCandidates] = field(default_factory=dict)
 
     def measurements(self, trial: Trial) -> Measurements:
-        """Return what is measured of a trial; no rule that chooses a weight looks at motifs."""
+        """Return what is measured of a trial; no rule that chooses looks at discovered motifs."""
         measurements = self.study.measurements
-        return replace(measurements, discovery=False) if trial.stage == TUNE else measurements
+        return measurements if trial.stage == EVALUATE else replace(measurements, discovery=False)
 
     def of_stage(self, stage: str) -> Plan:
         """Return the same plan with the trials of one stage only."""
@@ -74,7 +92,7 @@ class Plan:
 def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Plan:
     """Encode the datasets, where that has not been done, and list the trials.
 
-    Where weights are tuned, these are the trials that choose them; :func:`with_evaluation` adds
+    Where networks are chosen, these are the trials that choose them; :func:`with_networks` adds
     the others when that is done. The study is resolved; ``say`` is called with lines of progress.
 
     Raises:
@@ -83,19 +101,52 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
     settings: list[Setting] = []
     datasets: dict[str, Path] = {}
     notes: dict[str, list[str]] = {}
+    candidates: dict[str, NetworkCandidates] = {}
     for source in sources(study):
         folder = encode(source, study, run, say)
         dataset = load_dataset(folder)
         key = f"{source.task}/{source.name}"
         datasets[key], notes[key] = folder, list(dataset.meta["notes"])
         task: Task = registry.build("task", source.task)
-        for architecture in study.architectures or [task.architecture]:
-            network = registry.build("architecture", architecture)
-            network.build(task.network_shape_of(dataset), study.scale)  # refuses what does not fit
-            settings.append(Setting(source, architecture, dataset.digest))
-    plan = Plan(study, [], datasets, notes, settings)
-    if not study.tune:
-        return with_evaluation(plan, {})
+        if is_chosen(study, source):
+            candidates[key] = fitting_networks(task, dataset, study.scale)
+            recorded_network(study, key, candidates[key].fitting)  # refuses what does not fit
+            networks = candidates[key].fitting
+        else:
+            networks = named_networks(study, task)
+            for network in networks:
+                require_fit(network, task, dataset, study.scale)
+        settings += [Setting(source, network, dataset.digest) for network in networks]
+    plan = Plan(study, [], datasets, notes, settings, candidates)
+    return _with_selection(plan) if candidates else with_networks(plan, {})
+
+
+def _with_selection(plan: Plan) -> Plan:
+    """Return the plan with a trial of every network of which one is chosen."""
+    contested = {key for key, networks in plan.candidates.items() if len(networks.fitting) > 1}
+    arms = [[(BASELINE, 0.0)] if s.data_key in contested else [] for s in plan.settings]
+    return _with_trials(plan, SELECT, arms)
+
+
+def with_networks(plan: Plan, chosen: Mapping[str, str]) -> Plan:
+    """Return the plan with the settings of the chosen networks only, and the trials that follow.
+
+    Where weights are tuned, these are the trials that choose them; :func:`with_evaluation` adds
+    the others when that is done.
+
+    Args:
+        plan: a plan from :func:`make_plan`.
+        chosen: normalised spec of the network by dataset, for each of the plan's candidates.
+    """
+    kept = [s for s in plan.settings if chosen.get(s.data_key, s.architecture) == s.architecture]
+    study = plan.study.model_copy(update={"chosen_architectures": dict(chosen)})
+    plan = replace(plan, study=study, settings=kept)
+    return _with_tuning(plan) if study.tune else with_evaluation(plan, {})
+
+
+def _with_tuning(plan: Plan) -> Plan:
+    """Return the plan with the trials that choose weights."""
+    study = plan.study
     grids = cast("dict[str, dict[str, list[float]]]", study.grids)
     tried = [
         [
@@ -106,7 +157,7 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
                 for weight in grids.get(prior, {}).get(specs.name_of(setting.source.task), [])
             ),
         ]
-        for setting in settings
+        for setting in plan.settings
     ]
     return _with_trials(plan, TUNE, tried)
 
@@ -115,7 +166,7 @@ def with_evaluation(plan: Plan, chosen: Mapping[tuple[SettingKey, str], float]) 
     """Return the plan with its evaluation trials.
 
     Args:
-        plan: a plan from :func:`make_plan`.
+        plan: a plan whose networks are known.
         chosen: weight by setting and prior; others have the study's weight.
     """
     weights = cast("dict[str, dict[str, float]]", plan.study.weights)
@@ -135,7 +186,9 @@ def _with_trials(plan: Plan, stage: str, arms: Sequence[Sequence[tuple[str, floa
     All arms of a seed come before the next seed: an interrupted study is paired as far as it got.
     """
     study, trials = plan.study, list(plan.trials)
-    seeds = study.tuning_seed_list if stage == TUNE else study.seed_list
+    seeds = study.seed_list if stage == EVALUATE else study.tuning_seed_list
+    if stage == SELECT:
+        seeds = seeds[:1]
     # many trials share a component
     digest, sees = cache(source_code.component_digest), cache(partial(seen_by, study=study))
     for setting, of_setting in zip(plan.settings, arms, strict=True):

@@ -13,6 +13,7 @@ from priorbench.errors import UserError, unknown
 
 from .data_sources import sources
 from .declared import check_margins, resolve_primary
+from .network_choice import may_choose, normal_names
 from .prior_weights import resolve_grids, resolve_weights
 from .study import BASELINE, Study
 
@@ -48,7 +49,8 @@ def resolve(study: Study, device: str) -> Study:
         update={
             "priors": priors,
             "tasks": _normalised("task", study.tasks or ([] if study.data else ["binary"])),
-            "architectures": _normalised("architecture", study.architectures),
+            "architectures": normal_names(study.architectures),
+            "chosen_architectures": study.chosen_architectures if may_choose(study) else {},
             "train_attribution": _train_attribution(study.train_attribution),
             "attributions": scored_attributions(study),
             "device": device,

@@ -14,6 +14,8 @@ from typing import Any
 
 from priorbench.files import write_json
 from priorbench.metrics import METRICS
+from priorbench.statistics.families.looks import level_of_look
+from priorbench.statistics.signflip import smallest_p
 
 from .declared import ALL, DeclaredClaims
 from .trial import hash_of
@@ -44,10 +46,29 @@ def checked_claims(root: Path, claims: DeclaredClaims) -> DeclaredClaims:
     return replace(claims, look=max(len(stored["looks"]), 1), changed={**changed, **claims.changed})
 
 
-def record_look(root: Path, seeds: Sequence[int]) -> None:
-    """Add a look at the results of these seeds, unless an earlier look had them all."""
+def upcoming_claims(root: Path, claims: DeclaredClaims, seeds: Sequence[int]) -> DeclaredClaims:
+    """Return claims as :func:`checked_claims` will when these seeds have been looked at."""
+    checked, stored = checked_claims(root, claims), _read(root)
+    looks = stored["looks"] if stored else []
+    known = any(set(seeds) <= set(look) for look in looks)
+    return replace(checked, look=max(len(looks) + (not known), 1))
+
+
+def looks_at(root: Path) -> list[list[int]]:
+    """Return the seeds of every look at a run directory; none where none was recorded."""
+    stored = _read(root)
+    return stored["looks"] if stored else []
+
+
+def record_look(root: Path, seeds: Sequence[int], settings: int) -> None:
+    """Add a look at the results of these seeds, unless an earlier look had them all.
+
+    A look at so few runs that nothing at all can be claimed spends nothing.
+    """
     stored = _read(root)
     if stored is None or any(set(seeds) <= set(look) for look in stored["looks"]):
+        return
+    if smallest_p(len(seeds) * settings) / 2 > level_of_look(len(stored["looks"]) + 1):
         return
     _write(root, stored["declared"], [*stored["looks"], sorted(seeds)])
 

@@ -43,8 +43,14 @@ class Study(BaseModel):
         question: question that the study answers, for the report.
         priors: specs of the priors; ``none`` is always added.
         tasks: specs of the tasks; with data files, only tasks that no file serves are simulated.
-        architectures: specs of the architectures; empty for each task's own default.
-        seeds: list of the seeds, or their count n, which means seeds 0 ... n - 1.
+        architectures: specs of the architectures; or one word alone: ``auto`` for the network that
+            has the lowest validation loss (``priorbench.study.network_choice``), ``default`` for
+            the one that each task prefers. Empty for ``auto`` on data files and ``default`` on
+            simulated data.
+        chosen_architectures: the network that ``auto`` chose, by ``task/dataset``. The program
+            writes it into the run directory, so that the same run can be repeated from there.
+        seeds: list of the seeds, or their count n, which means seeds 0 ... n - 1. Eight can show
+            large effects, five none.
         scale: sizes of simulated data, network and training.
         weights: weight by prior spec, for all tasks or by task; others have their documented
             default.
@@ -65,7 +71,7 @@ class Study(BaseModel):
             knows only averages, on others as a share of the range from chance to the best possible
             score.
         margins: the same by metric, in its units, for metrics for which the share does not suit.
-        correction: how p of primary metrics are corrected (``statistics.multiplicity``).
+        correction: how p of primary metrics are corrected (``statistics.families.multiplicity``).
         loss_margin: the share of the validation loss of ``none`` by which a chosen weight may be
             worse, where weights are tuned.
         baseline: spec of the prior that all others are compared with.
@@ -87,6 +93,7 @@ class Study(BaseModel):
     priors: Annotated[list[str], Field(min_length=1)] = ["none"]
     tasks: list[str] = []
     architectures: list[str] = []
+    chosen_architectures: dict[str, str] = {}
     seeds: list[int] | int = 8
     scale: Scale = "quick"
     weights: dict[str, float | dict[str, float]] = {}
@@ -222,18 +229,25 @@ CHOOSING = ("tuning_rule",)
 """keys that say which of the tried weights is chosen; a change needs no further tuning trial"""
 ABOUT = ("question", "minutes")
 """keys that only describe a study"""
+RECORDED = ("chosen_architectures",)
+"""keys that the program writes once it has chosen"""
+DECIDES_CHOICE = ("architectures", "tasks", "data", "scale", "root_seed")
+"""keys whose change may make another network the best, so that a recorded choice does not hold"""
 
 
 def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Return the first key in which two studies differ, with both values, or "".
 
-    Studies that differ only in what is measured of trained models, or in the rule that chooses
-    weights, are the same. Studies that differ in their claims (primary metrics, margins, the
-    baseline) are not, as claims are declared before the run. Keys that the old study lacks, as it
-    is of an earlier version, are at their default.
+    Studies that differ only in what is measured of trained models, in the rule that chooses
+    weights, or in the record of which networks were chosen, are the same, and so is one with
+    further seeds, which are a further look. Studies that differ in their claims (primary metrics,
+    margins, the baseline) are not, as claims are declared before the run. Keys that the old study
+    lacks, as it is of an earlier version, are at their default.
     """
     old = {**Study().model_dump(mode="json"), **old}
     for key in dict.fromkeys([*new, *old]):
-        if key not in (*MEASURED, *CHOOSING, *ABOUT) and old.get(key) != new.get(key):
+        if key == "seeds" and set(old[key]) <= set(new.get(key, ())):
+            continue
+        if key not in (*MEASURED, *CHOOSING, *ABOUT, *RECORDED) and old.get(key) != new.get(key):
             return f"{key} was {old.get(key)!r} there and is {new.get(key)!r} here"
     return ""

@@ -38,8 +38,8 @@ DECIDES_TRIALS = (
 )
 """the code that computes a trial's result; a change there changes the id of every trial"""
 _DECIDING_PACKAGES = ("numpy", "torch")
-TUNE, EVALUATE = "tune", "evaluate"
-"""stages: trials that only choose a weight, and trials that count"""
+SELECT, TUNE, EVALUATE = "select", "tune", "evaluate"
+"""stages: trials that only choose a network, or a weight, and trials that count"""
 REFERENCE = "reference"
 """stands for the stage in rows of results.csv without a trial: scores of chance and the oracle"""
 SettingKey = tuple[str, str, str]
@@ -60,7 +60,8 @@ class Trial:
         weight: weight (lambda) of the prior.
         train_attribution: normalised spec of the attribution that the prior's penalty sees.
         seed: seed of initial weights, batch order and the prior's own draws.
-        stage: ``evaluate``, or ``tune`` for trials that only choose a weight.
+        stage: ``evaluate``, or ``select`` and ``tune`` for trials that only choose a network or a
+            weight.
         scale: sizes of network and training.
         root_seed: the study's root seed.
         device: ``cpu`` or ``cuda``.

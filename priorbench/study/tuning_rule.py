@@ -14,8 +14,8 @@ The rule, ``best-localisation``, for every dataset, architecture and prior:
    of ``none``. So few seeds allow no test, so the rule goes by the point estimate; whether the
    chosen weight costs accuracy is tested afterwards, on the evaluation seeds.
 2. Of those that qualify, the one with the best validation localisation (motif-auprc) where motif
-   positions are known, else the one whose attributions agree best across the tuning seeds
-   (seed-cosine), or, with one tuning seed, the one with the lowest loss.
+   positions are known, else the one whose attributions agree best across the tuning seeds, beyond
+   chance (seed-cosine-corrected), or, with one tuning seed, the one with the lowest loss.
 3. If none qualifies, the smallest weight.
 
 A failed or collapsed trial is the worst outcome: its weight does not qualify. Seeds on which
@@ -38,7 +38,7 @@ FIRST_SEED = 1000
 """tuning seeds that are chosen by count start here, out of the way of evaluation seeds"""
 MOST_WEIGHTS = 50
 """largest number of weights that a study tries of each prior"""
-LOCALISATION, STABILITY, LOSS = "motif-auprc", "seed-cosine", "validation loss"
+LOCALISATION, STABILITY, LOSS = "motif-auprc", "seed-cosine-corrected", "validation loss"
 """criteria of a rule; the first two are names of metrics"""
 BEST_LOCALISATION, BEST_PREDICTION, FIXED = "best-localisation", "best-prediction", "fixed"
 _STEP, _SPAN = 0.5, 2.0

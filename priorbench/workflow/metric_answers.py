@@ -9,6 +9,7 @@ from functools import partial
 
 import pandas as pd
 
+from priorbench.answer.sentences import claims_sentences
 from priorbench.comparison.correction_families import Family, families, sentences
 from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.seeds_needed import plan_seeds
@@ -16,7 +17,9 @@ from priorbench.comparison.within_dataset import compare
 from priorbench.errors import UserError, unknown
 from priorbench.metrics import get_metric
 from priorbench.results.finished_run import Run
-from priorbench.statistics.verdicts import DEFINITIONS
+from priorbench.statistics.confidence import SIGN_FLIP_FROM
+from priorbench.statistics.families.looks import LOOKS_RULE
+from priorbench.statistics.families.verdicts import DEFINITIONS
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
@@ -48,11 +51,12 @@ def compare_metric(run: Run, metric: str, baseline: str | None, attribution: str
     if shown.empty:
         raise UserError(f"{run.root}: nothing to compare in metric {name!r}")
     columns = ["prior", "n", "mean_baseline", "mean_prior", "difference"]
-    columns += ["ci_low", "ci_high", "interval", "p", "p_adjusted"]
+    columns += ["ci_low", "ci_high", "interval", "ci_low_alone", "ci_high_alone"]
+    columns += ["p", "p_adjusted"]
     if shown["margin"].notna().any():
         columns += ["margin", "p_noninferior_adjusted", "p_equivalent_adjusted"]
     verdicts = set(shown["verdict"])
-    lines = [*sentences(shown, comparisons), *_limits(shown)]
+    lines = [*claims_sentences(claims), *sentences(shown, comparisons), *_limits(shown)]
     lines += [f"{word}: {text}." for word, text in DEFINITIONS.items() if word in verdicts]
     return "\n".join([_table(shown, [*columns, "verdict"]), "", *map(_wrap, lines)])
 
@@ -88,10 +92,11 @@ def _limits(shown: pd.DataFrame) -> list[str]:
             "One seed: a difference without any p. A single pair cannot tell a prior's effect from "
             "the chance in one training."
         )
-    if (shown["interval"] == "paired t").any():
+    if ((shown["n"] > 1) & (shown["n"] < SIGN_FLIP_FROM)).any():
         lines.append(
-            "Two to five seeds: the interval is Student's, for normal differences only, and no "
-            "test. So few seeds cannot show a difference at .05, wherever it lies."
+            "Two to five seeds have no interval that is corrected as the verdicts are: they cannot "
+            "show a difference, wherever it lies. ci_low_alone and ci_high_alone are Student's, "
+            "for normal differences only."
         )
     rows = shown.to_dict("records")
     lines += [
@@ -155,6 +160,9 @@ _NOTES = (
     "nothing. visible: the smallest effect that as many seeds as the pilot's find with 80% power.",
     "A difference that is only observed is mostly too large: give --effect, the least that "
     "matters to you.",
+    "Plan the seeds before the run. Seeds that are added to a run are a further look at it, and a "
+    f"look has less of the level than the one before. {LOOKS_RULE} Or confirm on new seeds in a "
+    "folder of their own (--seeds 100-107), where the level is that of a first look.",
 )
 
 

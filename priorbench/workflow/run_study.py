@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from priorbench.answer.plan_reach import earlier_spreads, plan_lines
 from priorbench.answer.run_answer import RunAnswer
 from priorbench.backends.base import RunPlacement, Workforce
 from priorbench.backends.open import open_engine
@@ -22,6 +23,12 @@ from priorbench.components import registry
 from priorbench.errors import UserError
 from priorbench.execution.environment import environment
 from priorbench.files import slug, write_json, write_text
+from priorbench.results.chosen_networks import (
+    NETWORKS_FILE,
+    choose_networks,
+    chosen_networks,
+    network_lines,
+)
 from priorbench.results.chosen_weights import (
     TUNING_FILE,
     choice_lines,
@@ -31,14 +38,24 @@ from priorbench.results.chosen_weights import (
 from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv
 from priorbench.run_directory import RunDirectory
-from priorbench.study.declared import claims_of
-from priorbench.study.plan import Plan, make_plan, with_evaluation
+from priorbench.study.declared import DeclaredClaims, claims_of
+from priorbench.study.plan import Plan, make_plan, with_evaluation, with_networks
 from priorbench.study.resolve import require_modisco, resolve
-from priorbench.study.sealed_claims import seal_claims
-from priorbench.study.study import ABOUT, CHOOSING, MEASURED, Study, first_difference, read_toml
-from priorbench.study.trial import EVALUATE, TUNE, hash_of
+from priorbench.study.sealed_claims import seal_claims, upcoming_claims
+from priorbench.study.study import (
+    ABOUT,
+    CHOOSING,
+    MEASURED,
+    RECORDED,
+    Study,
+    first_difference,
+    read_toml,
+)
+from priorbench.study.trial import EVALUATE, SELECT, TUNE, hash_of
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
+_CALLED = {SELECT: "trials that choose a network", TUNE: "tuning trials", EVALUATE: "trials"}
+"""what the trials of each stage are called"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +79,7 @@ class RunOutcome:
 
 @dataclass(frozen=True)
 class RunConsole:
-    """Where the messages and the progress of a run go.
+    """The places that messages and progress of a run go to.
 
     Attributes:
         say: function that is called with a line.
@@ -109,16 +126,31 @@ def run_study(
             write_text(run.root / "study.toml", resolved.to_toml())
             facts = {**environment(device.kind, device.slots), **engine.facts()}
             write_json(run.root / "environment.json", {**facts, **_plan_facts(plan, run, command)})
-            seal_claims(run.root, claims_of(resolved.model_dump(mode="json")))
+            claims = claims_of(resolved.model_dump(mode="json"))
+            seal_claims(run.root, claims)
+            _say_reach(resolved, run, claims, console)
+            if plan.candidates:
+                plan = _select(plan, run, workforce, console)
             if resolved.tune:
                 plan = _tune(plan, run, workforce, console)
             write_plan(plan, run)
-            # tuning trials that failed were tried again before weights were chosen, not after
+            # trials that failed to choose were tried again before the choice, not after
             todo = pending_trials(plan.of_stage(EVALUATE), run)
             _run_stage(plan, EVALUATE, todo, run, workforce=workforce, console=console)
             collected = write_results(plan, run)
     seconds = time.monotonic() - started
     return RunOutcome(run.root, collected.statuses, seconds, collected.answer)
+
+
+def _say_reach(
+    study: Study, run: RunDirectory, claims: DeclaredClaims, console: RunConsole
+) -> None:
+    """Say what the plan can conclude, and warn where that is nothing."""
+    seeds = study.seed_list
+    upcoming = upcoming_claims(run.root, claims, seeds)
+    priors = len(study.priors) - 1
+    for line in plan_lines(len(seeds), priors, upcoming, earlier_spreads(run.root)):
+        console.say(line)
 
 
 def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
@@ -143,9 +175,25 @@ def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
     }
 
 
+def _select(plan: Plan, run: RunDirectory, workforce: Workforce, console: RunConsole) -> Plan:
+    """Run the missing selection trials, choose networks, and return the plan with what follows."""
+    if plan.trials:
+        todo = pending_trials(plan, run)
+        if todo:
+            write_plan(plan, run)
+        _run_stage(plan, SELECT, todo, run, workforce=workforce, console=console)
+    choices = choose_networks(plan, run)
+    write_text(run.root / NETWORKS_FILE, as_csv(choices))
+    for line in network_lines(choices, asked_for=bool(plan.study.architectures)):
+        console.say(line)
+    plan = with_networks(plan, chosen_networks(choices))
+    write_text(run.root / "study.toml", plan.study.to_toml())
+    return plan
+
+
 def _tune(plan: Plan, run: RunDirectory, workforce: Workforce, console: RunConsole) -> Plan:
     """Run the missing tuning trials, choose weights, and return the plan with its evaluation."""
-    todo = pending_trials(plan, run)
+    todo = pending_trials(plan.of_stage(TUNE), run)
     if todo:
         write_plan(plan, run)
     _run_stage(plan, TUNE, todo, run, workforce=workforce, console=console)
@@ -166,9 +214,8 @@ def _run_stage(
     console: RunConsole,
 ) -> None:
     """Run the missing trials of one stage, and say how many they are."""
-    what = "tuning trials" if stage == TUNE else "trials"
     count = len(plan.of_stage(stage).trials)
-    console.say(f"{count} {what}, {len(todo)} to run, in {run.root}")
+    console.say(f"{count} {_CALLED[stage]}, {len(todo)} to run, in {run.root}")
     notes: Counter[str] = Counter()
     with console.progress(len(todo)) as ended:
 
@@ -184,7 +231,7 @@ def _run_stage(
 
 def _identity(study: Study) -> dict[str, Any]:
     """Return the fields of a study that make it another one where they differ."""
-    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT})
+    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT, *RECORDED})
 
 
 def _refuse_other_study(root: Path, study: Study) -> None:

@@ -16,10 +16,10 @@ from priorbench.data.codes import SPLITS
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.encoding import N_CODE
 from priorbench.run_directory import RunDirectory
-from priorbench.study.plan import make_plan, with_evaluation
+from priorbench.study.plan import make_plan, with_evaluation, with_networks
 from priorbench.study.resolve import resolve
 from priorbench.study.study import BASELINE, Study, load_study, read_toml
-from priorbench.study.trial import EVALUATE, TUNE
+from priorbench.study.trial import EVALUATE, SELECT, TUNE
 
 _CHUNK = 4096
 
@@ -75,12 +75,15 @@ class StudyFacts:
         trials: number of evaluation trials that a run would have, by prior; empty for a data file.
         tuning: number of trials that would choose weights, by prior; empty where weights are not
             tuned.
+        selection: number of trials that would choose networks, by network; empty where networks
+            are named.
         datasets: facts of each dataset, in the order of the study.
     """
 
     study: Study
     trials: Mapping[str, int]
     tuning: Mapping[str, int]
+    selection: Mapping[str, int]
     datasets: Sequence[DatasetFacts]
 
 
@@ -113,11 +116,14 @@ def validate_file(
             count_dataset(name, load_dataset(where), plan.notes[name])
             for name, where in plan.datasets.items()
         ]
-    trials = {TUNE: Counter[str](), EVALUATE: Counter[str]()}
-    # how many evaluation trials there are does not depend on the weights
+    trials = {SELECT: Counter[str](), TUNE: Counter[str](), EVALUATE: Counter[str]()}
+    # how many trials there are does not depend on the networks and the weights that are chosen
+    if plan.candidates:
+        plan = with_networks(plan, {key: c.fitting[0] for key, c in plan.candidates.items()})
     for trial in [] if only_data else (with_evaluation(plan, {}) if study.tune else plan).trials:
-        trials[trial.stage][trial.prior] += 1
-    return StudyFacts(resolved, trials[EVALUATE], trials[TUNE], datasets)
+        name = trial.architecture if trial.stage == SELECT else trial.prior
+        trials[trial.stage][name] += 1
+    return StudyFacts(resolved, trials[EVALUATE], trials[TUNE], trials[SELECT], datasets)
 
 
 def count_dataset(name: str, dataset: Dataset, notes: Sequence[str]) -> DatasetFacts:
@@ -189,6 +195,12 @@ def as_text(facts: StudyFacts) -> str:
     if not facts.trials:
         return "\n\n".join(tables)
     over = f"at scale {study.scale} over"
+    if facts.selection:
+        total, networks = _sum_and_list(facts.selection)
+        tables.append(
+            f"{total:,} trials at scale {study.scale} choose a network for each dataset by its "
+            f"loss on validation data: {networks}."
+        )
     if facts.tuning:
         total, arms = _sum_and_list(facts.tuning)
         tables.append(

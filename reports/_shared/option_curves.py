@@ -67,7 +67,10 @@ def option_curve(
     columns = [
         [float(row[column]) for _, row in known] for column in ("difference", "ci_low", "ci_high")
     ]
-    return OptionCurve(np.array([value for value, _ in known]), *map(np.array, columns))
+    differences, *ends = map(np.array, columns)
+    # an interval that excludes nothing has infinite ends, and is not drawn
+    low, high = (np.where(np.isfinite(end), end, np.nan) for end in ends)
+    return OptionCurve(np.array([value for value, _ in known]), differences, low, high)
 
 
 def label_differences(axes: Axes, baseline: str) -> None:

@@ -40,6 +40,7 @@ def _templates() -> jinja2.Environment:
         "aside": _aside,
         "exact_p": exact_p,
         "listed": listed,
+        "prose": _prose,
         "sentence": _sentence,
         "spec": _breakable,
         "specs": _specs,
@@ -84,6 +85,18 @@ def _breakable(spec: str) -> Markup:
 def _specs(specs: Iterable[str]) -> Markup:
     """Return specs as code, separated by commas."""
     return Markup(", ").join(Markup("<code>{}</code>").format(_breakable(s)) for s in specs)
+
+
+def _prose(text: str) -> Markup:
+    """Return a sentence in which names of priors, between backquotes, are code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a single backquote is no quotation
+        return escape(text)
+    code = Markup("<code>{}</code>")
+    return Markup("").join(
+        code.format(_breakable(part)) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
+    )
 
 
 def sections() -> dict[str, Section]:

@@ -23,7 +23,6 @@ from priorbench.number_text import listed
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 from priorbench.statistics.signflip import EXACT_UP_TO, smallest_p
-from priorbench.statistics.verdicts import ALPHA
 from priorbench.study.declared import PRIMARY
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import SETTING_COLUMNS
@@ -244,46 +243,6 @@ def _by_setting(table: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]
     return tables
 
 
-@dataclass(frozen=True)
-class SmallestP:
-    """The smallest p that a number of seeds can give.
-
-    Attributes:
-        n: number of paired seeds.
-        tests: number of tests in the primary family, which Holm's method corrects for.
-        smallest: smallest p that n seeds can give.
-        corrected: smallest p after Holm's correction.
-        needed: fewest seeds whose smallest p is significant after the correction.
-        needed_corrected: smallest corrected p of that many seeds.
-    """
-
-    n: int
-    tests: int
-    smallest: float
-    corrected: float
-    needed: int
-    needed_corrected: float
-
-    @property
-    def enough(self) -> bool:
-        """Whether some difference could be significant."""
-        return self.n > 1 and self.corrected <= ALPHA
-
-
-def reach(setting: ComparedSetting) -> SmallestP | None:
-    """Return the smallest p that tests of a setting can give; None if nothing was compared."""
-    if setting.comparisons.empty:
-        return None
-    n = int(setting.comparisons["n"].max())
-    priors = int(setting.comparisons["prior"].nunique())
-    # counted also where one seed leaves nothing to test
-    tests = int((setting.comparisons["family"] == PRIMARY).sum()) or priors
-    needed = next(k for k in range(2, 64) if tests * smallest_p(k) <= ALPHA)
-    smallest = smallest_p(n)
-    corrected, needed_corrected = (min(1.0, tests * smallest_p(k)) for k in (n, needed))
-    return SmallestP(n, tests, smallest, corrected, needed, needed_corrected)
-
-
 def agrees_in_every_seed(comparison: Mapping[str, Any]) -> bool:
     """Return whether a difference has the same sign in every seed.
 
@@ -306,16 +265,13 @@ def remark(verdict: str) -> str:
 
 
 __all__ = [
-    "ALPHA",
     "MANY_SETTINGS",
     "ORACLE",
     "RANDOM",
     "SIGNS",
     "ArmScores",
     "ComparedSetting",
-    "SmallestP",
     "agrees_in_every_seed",
-    "reach",
     "remark",
     "settings_of",
 ]

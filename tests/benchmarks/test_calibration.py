@@ -10,7 +10,7 @@ from fixtures.places import BENCHMARKS
 
 from priorbench.cli.app import execute_command
 from priorbench.statistics.confidence import Interval
-from priorbench.statistics.verdicts import DEFINITIONS
+from priorbench.statistics.families.verdicts import DEFINITIONS
 
 sys.path.insert(0, str(BENCHMARKS))
 import calibration as small

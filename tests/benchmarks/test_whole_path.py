@@ -10,7 +10,7 @@ from fixtures.places import BENCHMARKS
 
 from priorbench.answer.standing import ADVISED, PROVISIONAL
 from priorbench.metrics import METRICS
-from priorbench.statistics import verdicts
+from priorbench.statistics.families import verdicts
 
 sys.path.insert(0, str(BENCHMARKS))
 from simulated import bounds, rates, whole_path
@@ -127,8 +127,15 @@ def test_a_family_that_is_not_corrected_would_be_caught(monkeypatch):
 def families(**columns):
     """One prior of which nothing is true, with the first row changed."""
     row = dict.fromkeys(("p_adjusted", "p_noninferior_adjusted", "p_equivalent_adjusted"), 0.5)
-    row |= {"p": 0.5, "difference": 0.1, "ci_low": -1.0, "ci_high": 1.0, "level": 0.04}
-    rows = [row | {"verdict": "inconclusive"} for _ in AXES]
+    row |= {
+        "p": 0.5,
+        "difference": 0.1,
+        "ci_low": -1.0,
+        "ci_high": 1.0,
+        "level": 0.04,
+        "margin": 0.5,
+    }
+    rows = [row | {"verdict": "inconclusive", "level": 0.04} for _ in AXES]
     rows[0] = rows[0] | columns
     return rates.JudgedFamilies(StudyKind(NOTHING, priors=1), pd.DataFrame(rows))
 
@@ -141,6 +148,11 @@ def families(**columns):
         ({"verdict": "better", "ci_low": 0.0}, 0),
         ({"verdict": "worse", "ci_high": 0.1}, 1),
         ({"verdict": "equivalent", "ci_low": 0.1}, 1),
+        ({"verdict": "equivalent", "ci_low": -0.5}, 1),
+        ({"verdict": "equivalent", "ci_low": -0.5, "ci_high": 0.5}, 0),
+        ({"verdict": "non-inferior", "ci_low": -0.5}, 0),
+        ({"verdict": "non-inferior", "ci_low": -0.6}, 1),
+        ({"ci_low": -0.4}, 1),
         ({"ci_low": np.nan, "ci_high": np.nan}, 0),
     ],
 )

@@ -20,7 +20,7 @@ from priorbench.answer.standing import (
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.metrics import METRICS
-from priorbench.statistics.multiplicity import HOLM
+from priorbench.statistics.families.multiplicity import HOLM
 from priorbench.study.declared import EXPLORATORY, PRIMARY
 
 AXES = {"prediction": "auroc", "localisation": "motif-auprc", "stability": "seed-cosine"}

@@ -390,7 +390,7 @@ class TestDeclaring:
         assert default_primary(build("task", "binary")) == {
             "prediction": "auroc",
             "localisation": "motif-auprc",
-            "stability": "seed-cosine",
+            "stability": "seed-cosine-corrected",
             "faithfulness": "mutagenesis-correlation",
         }
         assert default_primary(build("task", "profile"))["prediction"] == "profile-nll"

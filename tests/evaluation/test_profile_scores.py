@@ -56,4 +56,21 @@ def test_reference_profiles_are_the_floor_and_a_replicate() -> None:
     assert np.nanmean(replicate["pearson"]) > 0.9
     assert "nll" not in shuffled
     # a signal that is no count cannot be dealt into halves
-    assert set(reference_profiles(reads / 3, np.random.default_rng(1))) == {"shuffled"}
+    assert set(reference_profiles(reads / 3, np.random.default_rng(1))) == {"shuffled", "perfect"}
+
+
+def test_the_reads_themselves_are_the_perfect_profile() -> None:
+    logits, reads = example()
+    perfect = reference_profiles(reads.numpy(), np.random.default_rng(0))["perfect"]
+    for row, strands in ((0, [0, 1]), (1, [0, 1]), (3, [0])):
+        counts = [reads[row, strand].double().numpy() for strand in strands]
+        likelihood = sum(multinomial.logpmf(k, k.sum(), k / k.sum()) for k in counts)
+        # a strand without reads does not count
+        assert perfect["nll"][row] == pytest.approx(-likelihood / len(strands), abs=1e-4)
+    known = [0, 1, 3]
+    assert (perfect["nll"] <= profile_scores(logits, reads)["nll"].numpy())[known].all()
+    assert np.isnan(perfect["nll"][2])
+    assert perfect["jsd"][known] == pytest.approx(0, abs=1e-3)
+    assert perfect["pearson"][known] == pytest.approx(1)
+    assert perfect["spearman"][known] == pytest.approx(1)
+    assert np.isnan(perfect["jsd"][2])

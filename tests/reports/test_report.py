@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 from fixtures.run_directories import CLAIMS, EVIL, make_run, unrelated
 from priorbench.reports import write_report
-from priorbench.reports._shared.settings import reach, settings_of
+from priorbench.reports._shared.settings import settings_of
+from priorbench.reports._shared.tests_table import reach
 from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError
@@ -25,7 +26,7 @@ from priorbench.components import registry
 from priorbench.metrics import METRICS
 from priorbench.number_text import decimals_for, exact_p, fixed, listed, p_value
 from priorbench.results.finished_run import load_run
-from priorbench.statistics.verdicts import DEFINITIONS
+from priorbench.statistics.families.verdicts import DEFINITIONS
 
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
 
@@ -135,10 +136,10 @@ class TestPage:
 
     def test_says_what_so_few_seeds_can_show(self, hostile_page):
         text = check(hostile_page)
-        # 2/2**3, six times that by Holm's method; 8 is the least n with 6 * 2/2**n <= .05
-        assert "3 seeds cannot reach significance" in text
-        assert "= .25, and Holm’s correction over 6 tests makes it 1" in text
-        assert "--seeds 8" in text
+        # the smallest p of joint flips is 2/2**3; 2/2**6 is the first that is at most .04
+        assert "With 3 seeds this study cannot show that any prior is better or worse" in text
+        assert "6 seeds are the fewest that can" in text
+        assert "Smallest possible adjusted p in the primary family: .25, so no" in text
 
     def test_lists_failures_with_their_reason(self, hostile_page):
         text = check(hostile_page)
@@ -159,7 +160,7 @@ class TestPage:
 class TestEdges:
     def test_one_seed_has_differences_without_p(self, tmp_path):
         text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), (3,))))
-        assert "One seed: differences without any p." in text
+        assert "With 1 seed this study cannot show" in text
         assert "too few seeds: no p" in text
         assert "+0.050" in text
 
@@ -198,8 +199,8 @@ class TestEdges:
 
     def test_enough_seeds_lead_to_findings(self, tmp_path):
         text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), range(7))))
-        assert "Train with tv. It buys better prediction and localisation than none" in text
-        assert "cannot reach significance" not in text
+        assert "Train with tv: it is better than none on prediction" in text
+        assert "cannot show" not in text
         assert "✓ better" in text
 
     def test_several_architectures_have_a_table_each(self, tmp_path):
@@ -211,7 +212,6 @@ class TestEdges:
         compare(both, unrelated, CLAIMS).to_csv(root / "comparisons.csv", index=False)
         text = check(report(tmp_path, root))
         assert text.count("on the primary metric of every axis") == 2
-        assert text.count("2 seeds cannot reach significance") == 1
         assert "binary · simulated · other" in text
 
     def test_many_seeds(self, tmp_path):
@@ -231,14 +231,21 @@ class TestEdges:
 class TestStatistics:
     def test_tables_say_what_was_corrected_and_how(self, hostile_page):
         text = check(hostile_page)
-        family = "Primary family: 6 tests of a difference and 2 against a margin"
+        family = "Primary family: 6 tests of a difference and 6 against a margin"
         assert family in text
-        assert "p adjusted by Holm’s method" in text
+        assert "p adjusted by joint sign flips of whole seeds" in text
+        assert "corrected as p is, so that it never contradicts the verdict" in text
         for word in ("equivalent", "non-inferior", "inconclusive"):
             assert DEFINITIONS[word] in text
 
-    def test_intervals_are_named(self, hostile_page):
-        assert "paired t, no test; none for seed-cosine" in check(hostile_page)
+    def test_intervals_are_named(self, tmp_path):
+        text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), range(7))))
+        assert "(simultaneous; sign-flip for high-frequency)" in text
+
+    def test_graded_answers_describe(self, tmp_path):
+        text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), range(7))))
+        assert "100 · 0 · 0 %" in text
+        assert "a description, never a verdict" in text
 
     def test_one_seed_has_no_interval(self, tmp_path):
         text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), (3,))))
@@ -257,6 +264,9 @@ class TestStatistics:
         text = check(report(tmp_path, root))
         assert "dataset, architecture) of the difference to none" in text
         assert "2 of 2 3 settings, 9 pairs" in text
+        assert "in one or more of 3 settings a false claim is up to 3 times as likely, 12%" in text
+        assert "Performance profiles: the share of paired trials" in text
+        assert "So few seeds have no bands." in text
         assert "so few cannot distinguish any two priors" in text
 
     def test_files_of_an_earlier_version_are_refused(self, tmp_path):
@@ -324,10 +334,11 @@ class TestReading:
         assert failed["value"].item() == scores["value"].min()
 
     def test_reach(self, hostile):
-        (setting,) = settings_of(load_run(hostile))
-        limits = reach(setting)
-        assert (limits.n, limits.tests, limits.smallest, limits.corrected) == (3, 6, 0.25, 1)
-        assert (limits.needed, limits.needed_corrected) == (8, 6 * 2 / 2**8)
+        run = load_run(hostile)
+        (setting,) = settings_of(run)
+        limits = reach(run, setting)
+        assert (limits.n, limits.tests, limits.smallest, limits.needed) == (3, 6, 0.25, 6)
+        assert limits.level == pytest.approx(0.04)
         assert not limits.enough
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import re
 from itertools import product
 from pathlib import Path
@@ -10,16 +11,19 @@ from pathlib import Path
 import pandas as pd
 import priorbench.reports
 import pytest
-from fixtures.run_directories import make_run
-from priorbench.reports import write_report
+from fixtures.run_directories import CLAIMS, make_run, unrelated
+from priorbench.reports import write_figures, write_report
 from priorbench.reports._shared.figures.colours import BASE_COLOURS, INK, SEED_COLOURS, SOFT
+from priorbench.reports._shared.seed_gains import seed_gains, skill_gains
+from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.answer import TheAnswer
 from priorbench.reports.matrix import Matrix
 
-from priorbench.comparison.over_datasets import ACROSS_COLUMNS
+from priorbench.comparison.over_datasets import compare_across
+from priorbench.comparison.paired_runs import paired_runs
+from priorbench.comparison.within_dataset import compare_pairs
+from priorbench.metrics import METRICS
 from priorbench.results.finished_run import load_run
-from priorbench.statistics.multiplicity import HOLM
-from priorbench.study.declared import PRIMARY
 
 STYLE = (
     Path(priorbench.reports.__file__).parent / "_shared" / "templates" / "style.jinja"
@@ -27,8 +31,8 @@ STYLE = (
 TEXTS, GROUNDS = ("ink", "soft", "link", "good", "bad"), ("page", "panel", "good-tint", "bad-tint")
 
 
-def words(html):
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", str(html)))
+def words(page):
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", "", str(page))))
 
 
 @pytest.fixture(scope="module")
@@ -36,95 +40,67 @@ def root(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("runs") / "r", ("none", "tv", "l1"), range(8))
 
 
-def answer_with(root, **changes):
-    """The section, with verdicts and other columns of tv set by metric; l1 is left out."""
-    run = load_run(root)
-    table = run.comparisons[run.comparisons["prior"] == "tv"].copy()
-    for metric, columns in changes.items():
-        for column, value in columns.items():
-            table.loc[table["metric"] == metric.replace("_", "-"), column] = value
-    table.to_csv(root / "comparisons.csv", index=False)
-    return words(TheAnswer().render(load_run(root)))
-
-
 @pytest.fixture
 def two(tmp_path):
     return make_run(tmp_path / "r", ("none", "tv"), range(8))
 
 
-def verdict(word, **more):
-    return {"verdict": word, "p_adjusted": 0.01 if word in ("better", "worse") else 0.5, **more}
+def answered(run, **changes):
+    """The run, with other parts of the answer about its only setting."""
+    (part,) = run.answer.settings
+    answer = dataclasses.replace(run.answer, settings=(dataclasses.replace(part, **changes),))
+    run.__dict__["answer"] = answer
+    return run
 
 
 class TestAnswer:
-    def test_a_winner_is_named_with_gain_price_and_certainty(self, two):
-        margin = {"margin": 0.005, "p_noninferior_adjusted": 0.02}
-        text = answer_with(
-            two,
-            auroc=verdict("non-inferior", **margin),
-            motif_auprc=verdict("better", p_adjusted=0.031),
-            seed_cosine=verdict("inconclusive"),
-        )
-        assert "Train with tv. It buys better localisation than none (motif-auprc +0.050" in text
-        assert "It costs no accuracy that matters: auroc is non-inferior (a loss of 0.005" in text
-        assert "8 paired seeds; 3 tests of a difference in the primary family" in text
-        assert (
-            "Holm’s method and significant up to .05; the largest p behind this answer is .031"
-            in text
-        )
-        assert "Weights: not tuned" in text
-
-    def test_an_open_price_is_said(self, two):
-        text = answer_with(
-            two,
-            auroc=verdict("inconclusive"),
-            motif_auprc=verdict("better"),
-            seed_cosine=verdict("inconclusive"),
-        )
-        assert "Train with tv, provisionally." in text
-        assert "Whether it costs accuracy is not settled: auroc +0.050 is inconclusive" in text
-
-    def test_a_trade_off_is_left_to_the_reader(self, two):
-        text = answer_with(
-            two,
-            auroc=verdict("worse", p_noninferior_adjusted=1, p_equivalent_adjusted=1),
-            motif_auprc=verdict("better"),
-            seed_cosine=verdict("inconclusive"),
-        )
-        assert "Stay with the plain baseline none, unless you can pay for a trade-off." in text
-        assert "tv buys better localisation" in text
-        assert "and costs prediction (auroc" in text
-
-    def test_nothing_conclusive_is_said(self, two):
-        metrics = ("auroc", "motif_auprc", "seed_cosine")
-        text = answer_with(two, **{metric: verdict("inconclusive") for metric in metrics})
-        assert "Nothing conclusive speaks for a prior: train with the plain baseline none." in text
-        assert "undecided, which is no evidence that there is no difference" in text
-        assert "3 undecided comparisons, and the seeds they would take" in text
-        assert "largest p" not in text
-
-    def test_means_do_not_speak(self, two):
-        """All means of tv are better here, and none of that is an answer without verdicts."""
+    def test_the_sentences_are_those_of_the_engine(self, two):
         run = load_run(two)
-        assert (run.comparisons["difference"] >= 0).all()
-        metrics = ("auroc", "motif_auprc", "seed_cosine")
-        changes = {metric: verdict("inconclusive", difference=0.4) for metric in metrics}
-        assert "plain baseline none" in answer_with(two, **changes)
-
-    def test_one_seed(self, tmp_path):
-        run = load_run(make_run(tmp_path / "r", ("none", "tv"), (3,)))
+        (part,) = run.answer.settings
         text = words(TheAnswer().render(run))
-        assert "Nothing conclusive speaks for a prior" in text
-        assert "How sure: one seed, so there is no test at all" in text
+        assert len(part.sentences) > 1
+        places = [text.index(sentence.replace("`", "")) for sentence in part.sentences]
+        assert places == sorted(places)
 
-    def test_too_few_seeds(self, tmp_path):
-        run = load_run(make_run(tmp_path / "r", ("none", "tv"), (0, 1, 2)))
+    def test_names_are_code_and_the_first_sentence_is_strong(self, two):
+        sentences = ("Train with `tv:a=1`.", "It is <b>more</b>, `none` is less.")
+        page = str(TheAnswer().render(answered(load_run(two), sentences=sentences)))
+        assert "<strong>Train with <code>tv:<wbr>a=1</code>.</strong>" in page
+        assert "<p>It is &lt;b&gt;more&lt;/b&gt;, <code>none</code> is less.</p>" in page
+
+    def test_network_then_advice_then_figure_then_what_is_folded(self, two):
+        run = answered(load_run(two), network=("The network of `none` is at chance.",))
+        page = str(TheAnswer().render(run))
+        order = [
+            page.index("<p>The network of <code>none</code> is at chance.</p>"),
+            page.index(run.answer.settings[0].sentences[0].split("`")[0]),
+            page.index("<svg"),
+            page.index("<details>"),
+        ]
+        assert order == sorted(order)
+
+    def test_without_a_doubt_about_the_network_there_is_no_callout(self, two):
+        run = answered(load_run(two), network=())
+        run.__dict__["answer"] = dataclasses.replace(run.answer, notes=())
+        assert "callout" not in TheAnswer().render(run)
+
+    def test_notes_on_claims_stand_before_the_answer(self, two):
+        run = load_run(two)
+        note = "The claims were changed: `x`."
+        run.__dict__["answer"] = dataclasses.replace(run.answer, notes=(note,))
+        page = str(TheAnswer().render(run))
+        assert page.index("The claims were changed: <code>x</code>.") < page.index('class="answer"')
+
+    def test_a_run_that_was_not_sealed_says_so(self, two):
+        assert "were not sealed before training" in words(TheAnswer().render(load_run(two)))
+
+    def test_undecided_comparisons_have_the_seeds_they_would_take(self, root):
+        run = load_run(root)
+        table = run.comparisons
+        table.loc[table["prior"] == "tv", "verdict"] = "inconclusive"
+        run = dataclasses.replace(run, comparisons=table)
         text = words(TheAnswer().render(run))
-        assert "so few seeds cannot reach that on any of them (7 could)" in text
-        assert "--seeds 7" in text
-        assert (
-            "so few seeds cannot establish a difference on a primary metric, however large" in text
-        )
+        assert "3 undecided comparisons, and the seeds they would take" in text
 
     def test_failures_are_named(self, tmp_path):
         failed = {("tv", 1), ("tv", 2)}
@@ -138,6 +114,7 @@ class TestAnswer:
         text = words(TheAnswer().render(run))
         assert "Nothing was compared. The study has one prior; add another with --priors" in text
         assert "The rule behind" not in text
+        assert "<svg" not in TheAnswer().render(run)
         assert Matrix().render(run) == ""
 
     def test_chosen_weights_at_the_edge(self, two):
@@ -158,78 +135,134 @@ class TestAnswer:
         assert titles[:3] == ["The answer", "Priors by axes", "What was compared"]
 
 
-def across_row(prior, metric, word, **more):
-    axis = {"auroc": "prediction", "motif-auprc": "localisation", "seed-cosine": "stability"}
-    blank = dict.fromkeys(ACROSS_COLUMNS, float("nan"))
-    texts = {"prior": prior, "metric": metric, "axis": axis[metric], "verdict": word}
-    texts |= {"family": PRIMARY, "correction": HOLM, "baseline": "none"}
-    numbers = {"difference": 0.05, "runs": 48, "datasets": 6, "settings": 6, "better_in": 5}
-    return {**blank, **texts, **numbers, "tests": 3, "p_adjusted": 0.01, **more}
+def labels(page):
+    return [html.unescape(label) for label in re.findall(r'aria-label="(Gains[^"]*)"', str(page))]
+
+
+class TestFigure:
+    def test_it_tells_gain_interval_margin_and_verdict_of_every_axis(self, root):
+        run = load_run(root)
+        page = TheAnswer().render(run)
+        (label,) = labels(page)
+        for axis in ("prediction: auroc, margin 0.005", "localisation: motif-auprc", "stability"):
+            assert axis in label
+        row = run.comparisons.set_index(["prior", "metric"]).loc["tv", "auroc"]
+        assert f"tv +0.050 [{row['ci_low']:.3f}, {row['ci_high']:.3f}] better" in label
+        assert "simultaneous 96% intervals" in words(page)
+        for word in ("✓ better", "prediction: auroc", "right of 0 is better"):
+            assert f">{word}" in page or word in page
+
+    def test_losses_of_a_metric_that_is_better_lower_are_left_of_zero(self, root):
+        run = load_run(root)
+        (part,) = run.answer.settings
+        (standing, *_) = part.advice.standings
+        worse = dataclasses.replace(
+            standing.results[0], metric="log-loss", gain=-0.2, low=-0.3, high=-0.1, verdict="worse"
+        )
+        standing = dataclasses.replace(standing, results=(worse,))
+        advice = dataclasses.replace(part.advice, standings=(standing,))
+        (label,) = labels(TheAnswer().render(answered(run, advice=advice)))
+        assert "log-loss" in label
+        assert "−0.200 [−0.300, −0.100] worse" in label
+
+    def test_few_seeds_are_drawn_one_by_one_without_intervals(self, tmp_path):
+        run = load_run(make_run(tmp_path / "r", ("none", "tv"), (0, 1, 2)))
+        page = TheAnswer().render(run)
+        (label,) = labels(page)
+        assert "[" not in label
+        assert "single seeds as strokes: fewer than 6 pairs have no interval" in words(page)
+        assert "intervals" not in label
+
+    def test_one_seed(self, tmp_path):
+        run = load_run(make_run(tmp_path / "r", ("none", "tv"), (3,)))
+        page = TheAnswer().render(run)
+        assert "tv +0.050 not tested" in labels(page)[0]
+        assert "Means: fewer than 6 pairs have no interval" in words(page)
+
+    def test_an_axis_without_margin_is_named(self, root):
+        run = load_run(root)
+        table = run.comparisons
+        table.loc[table["metric"] == "seed-cosine", "margin"] = float("nan")
+        text = words(TheAnswer().render(dataclasses.replace(run, comparisons=table)))
+        assert "within the margin (none known on stability)" in text
+
+    def test_it_is_written_as_a_file_with_its_description(self, root, tmp_path):
+        paths = write_figures(load_run(root), tmp_path / "figures")
+        table = pd.read_csv(paths[-1])
+        (row,) = table[table["section"] == "answer"].to_dict("records")
+        assert row["shows"].startswith("Gains over none with simultaneous intervals on binary")
+        assert (tmp_path / "figures" / f"{row['figure']}.png").exists()
+
+    def test_gains_of_seeds_count_failures_as_comparisons_do(self, tmp_path):
+        failed = {("tv", 1)}
+        root = make_run(tmp_path / "r", ("none", "tv", "l1"), range(3), failed=failed)
+        (setting,) = settings_of(load_run(root))
+        gains = seed_gains(setting, "tv", METRICS["auroc"])
+        row = setting.comparison("tv", METRICS["auroc"])
+        assert gains.mean() == pytest.approx(row["difference"])
+        assert skill_gains(setting, "tv", METRICS["auroc"]) == pytest.approx(gains / 0.5)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """A run of three settings on two datasets."""
+    root = make_run(tmp_path_factory.mktemp("runs") / "r", ("none", "tv"), range(8))
+    places = [("x", "three-conv"), ("x", "basset"), ("y", "three-conv")]
+    results = pd.concat(
+        [load_run(root).results.assign(dataset=d, architecture=a) for d, a in places]
+    ).astype({"seed": "Int64"})
+    results.to_csv(root / "results.csv", index=False)
+    pairs = paired_runs(results, unrelated, "none")
+    compare_pairs(pairs, CLAIMS).to_csv(root / "comparisons.csv", index=False)
+    compare_across(pairs, CLAIMS).to_csv(root / "across.csv", index=False)
+    return root
 
 
 class TestTogether:
-    def run(self, root, *rows, **changes):
-        """The run with across.csv of these rows, and verdicts of tv set as in answer_with."""
-        table = load_run(root).comparisons
-        for metric, word in changes.items():
-            chosen = (table["metric"] == metric.replace("_", "-")) & (table["prior"] == "tv")
-            table.loc[chosen, "verdict"] = word
-            table.loc[chosen, ["p_noninferior_adjusted", "p_equivalent_adjusted"]] = 1.0
-        loaded = load_run(root)
-        across = pd.DataFrame(rows, columns=ACROSS_COLUMNS)
-        return dataclasses.replace(loaded, across=across, comparisons=table)
+    def test_the_answer_over_all_settings_comes_first(self, several):
+        run = load_run(several)
+        page = TheAnswer().render(run)
+        text = words(page)
+        first = text.index("All datasets together: 3 settings of 2 datasets")
+        sentence = run.answer.together.sentences[0].replace("`", "")
+        assert first < text.index(sentence) < text.index("Each setting alone")
+        assert labels(page)[0].startswith("Gains over none with simultaneous intervals on all")
+        assert len(labels(page)) == 4
 
-    def rows(self, **more):
-        return [
-            across_row("tv", "auroc", "non-inferior", p_noninferior_adjusted=0.02),
-            across_row("tv", "motif-auprc", "better", p_wilcoxon=0.031, **more),
-            across_row("tv", "seed-cosine", "inconclusive"),
+    def test_networks_of_all_settings_are_named_before_it(self, several):
+        run = load_run(several)
+        parts = [
+            dataclasses.replace(part, network=("At chance in one.",) if i else ())
+            for i, part in enumerate(run.answer.settings)
         ]
+        run.__dict__["answer"] = dataclasses.replace(run.answer, settings=tuple(parts))
+        text = words(TheAnswer().render(run))
+        assert text.index("At chance in one.") < text.index(
+            run.answer.together.sentences[0].replace("`", "")
+        )
 
-    def test_verdicts_over_datasets_come_first(self, two):
-        text = words(TheAnswer().render(self.run(two, *self.rows())))
-        first = text.index("All datasets together: 6 settings of 6 datasets")
-        assert first < text.index("Train with tv. It buys better localisation")
-        assert text.index("Each setting alone") > first
-        assert "at least 48 pairs of trials" in text
-        assert "Motif-auprc is better in 5 of 6 datasets (Wilcoxon’s p over datasets .031)" in text
-        assert "So few datasets cannot show" not in text
-
-    def test_few_datasets_say_nothing_about_others(self, two):
-        rows = [row | {"datasets": 3} for row in self.rows(better_in=3)]
-        text = words(TheAnswer().render(self.run(two, *rows)))
-        assert "Motif-auprc is better in 3 of 3 datasets. " in text
+    def test_few_datasets_say_nothing_about_others(self, several):
+        text = words(TheAnswer().render(load_run(several)))
+        assert "is better in 2 of 2 datasets" in text
         assert "So few datasets cannot show whether others would agree." in text
         assert "Wilcoxon" not in text
 
-    def test_settings_of_one_dataset_say_so(self, two):
-        rows = [row | {"datasets": 1} for row in self.rows(better_in=1)]
-        text = words(TheAnswer().render(self.run(two, *rows)))
-        assert "All settings together: 6 settings of 1 dataset" in text
+    def test_settings_of_one_dataset_say_so(self, several):
+        run = load_run(several)
+        across = run.across.assign(datasets=1)
+        text = words(TheAnswer().render(dataclasses.replace(run, across=across)))
+        assert "All settings together: 3 settings of 1 dataset" in text
         assert "These are settings of one dataset: it says nothing about others." in text
 
-    def test_where_it_is_worse_is_said(self, two):
-        run = self.run(two, *self.rows(), seed_cosine="worse")
-        text = words(TheAnswer().render(run))
-        assert "Not everywhere: it was shown to be worse on stability in binary · simulated" in text
-
-    def test_nothing_conclusive_over_datasets_is_said_first(self, two):
-        rows = [across_row("tv", "auroc", "inconclusive")]
-        run = self.run(two, *rows, motif_auprc="better")
-        text = words(TheAnswer().render(run))
-        assert text.index("Nothing conclusive speaks for a prior") < text.index(
-            "Each setting alone"
-        )
-
-    def test_settings_are_folded_below(self, two):
-        html = TheAnswer().render(self.run(two, *self.rows(), motif_auprc="better"))
-        assert "<summary>binary · simulated · three-conv: train with" in html
+    def test_settings_are_folded_below(self, several):
+        page = TheAnswer().render(load_run(several))
+        assert page.count("<summary>binary · ") == 3
 
 
 class TestMatrix:
     def test_a_cell_has_effect_interval_sign_and_word(self, root):
-        html = str(Matrix().render(load_run(root)))
-        (row,) = re.findall(r'<tr><th scope="row">tv.*?</tr>', html, flags=re.DOTALL)
+        page = str(Matrix().render(load_run(root)))
+        (row,) = re.findall(r'<tr><th scope="row">tv.*?</tr>', page, flags=re.DOTALL)
         cells = re.findall(r"<td.*?</td>", row, flags=re.DOTALL)
         comparison = load_run(root).comparisons.set_index(["prior", "metric"]).loc["tv", "auroc"]
         low = f"[{comparison['ci_low']:.3f}"
@@ -238,9 +271,9 @@ class TestMatrix:
         assert "8 done" in words(cells[-1])
 
     def test_only_primary_metrics_have_a_column(self, root):
-        html = str(Matrix().render(load_run(root)))
-        assert "seed-cosine" in html
-        assert "high-frequency" not in html
+        page = str(Matrix().render(load_run(root)))
+        assert "seed-cosine" in page
+        assert "high-frequency" not in page
 
     def test_failures_are_counted(self, tmp_path):
         run = load_run(make_run(tmp_path / "r", ("none", "tv"), (0, 1), failed={("tv", 1)}))

@@ -154,17 +154,31 @@ class TestText:
         assert "at most 3 epochs, ended after 3 epochs in a row" in text
         assert "batches of about 32" in text
         assert "over 7 pairs with the same seed" in text
-        assert "p of the 3 primary comparisons of all priors was adjusted by Holm’s" in text
-        assert "margins declared before training (0.005 in auroc)" in text
+        assert "p of the 3 primary comparisons of all priors was adjusted by step-down" in text
+        assert "Adjusted p of at most .04 makes a prior better or worse" in text
+        assert "The first look at a study's results has a level of .04" in html.unescape(text)
+        assert "2% of the baseline’s gain over chance in prediction" in text
+        assert "10% of the way from chance to a perfect score in localisation" in text
+        assert "The claims were not sealed before training" in text
         assert "Seed-cosine compares networks with each other" in text
         assert "1 training of 14 failed or collapsed" in text
         assert "Weights were fixed beforehand" in text
 
     def test_cites_what_it_uses(self, run):
         listed = re.findall(r'<p class="reference">(.*?)</p>', str(Methods().render(run)))
-        for name in ("Holm", "Benjamini", "Fisher", "Pitman", "Schuirmann", "Arvesen", "Kingma"):
+        for name in (
+            "Westfall",
+            "Romano",
+            "Rubin",
+            "Benjamini",
+            "Fisher",
+            "Pitman",
+            "Schuirmann",
+            "Arvesen",
+            "Kingma",
+        ):
             assert any(entry.startswith(name) for entry in listed), name
-        for name in ("Gupta", "Wilcoxon", "Phipson", "DeLong"):
+        for name in ("Gupta", "Wilcoxon", "Phipson", "DeLong", "Holm"):
             assert not any(entry.startswith(name) for entry in listed), name
 
     def test_one_seed_has_no_statistics(self, tmp_path):
@@ -172,11 +186,16 @@ class TestText:
         assert "With one seed there is no test" in text
         assert "Holm 1979" not in text
 
-    def test_few_seeds_have_students_intervals(self, tmp_path):
+    def test_few_seeds_have_no_corrected_interval(self, tmp_path):
         root = make_run(tmp_path / "x", ("none", "tv"), range(4))
         text = words(Methods().render(load_run(root)))
-        assert "Intervals are Student’s at 95%; so few pairs allow no test at .05" in text
+        assert "Fewer than 6 pairs have no corrected interval" in text
         assert "Hartigan" not in text
+
+    def test_holms_method_is_told_where_it_was_declared(self, run):
+        text = words(Methods().render(study(run, correction="holm")))
+        assert "was adjusted by Holm’s method (Holm 1979)" in text
+        assert "Westfall" not in text
 
     def test_many_seeds_are_flipped_at_random(self, tmp_path):
         root = make_run(tmp_path / "x", ("none", "tv"), range(22))

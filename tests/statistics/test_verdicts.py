@@ -7,7 +7,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from priorbench.statistics.equivalence import Margin, equivalence_p, noninferiority_p
-from priorbench.statistics.multiplicity import BENJAMINI_HOCHBERG, HOLM, adjust
+from priorbench.statistics.families.multiplicity import BENJAMINI_HOCHBERG, HOLM, adjust
+from priorbench.statistics.families.verdicts import DEFINITIONS, Evidence, judge
 from priorbench.statistics.power import (
     ClaimKind,
     approximate_runs,
@@ -18,7 +19,6 @@ from priorbench.statistics.power import (
     smallest_effect,
 )
 from priorbench.statistics.signflip import sign_flip_greater_p, sign_flip_greater_ps, sign_flip_ps
-from priorbench.statistics.verdicts import DEFINITIONS, Evidence, judge
 
 NAN = float("nan")
 

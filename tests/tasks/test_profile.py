@@ -144,8 +144,16 @@ def test_options_outside_their_range_are_refused():
 
 def test_reference_rows_of_a_profile_task(tmp_path: Path) -> None:
     references = reference_scores(simulate(tmp_path / "d", "profile"), TASK)
-    assert list(references) == ["random", "motif-scan", "shuffled", "replicate", "oracle"]
+    assert list(references) == [
+        *("random", "motif-scan", "shuffled", "replicate", "perfect", "oracle")
+    ]
     jsd = {name: scores.get("profile-jsd") for name, scores in references.items()}
     assert jsd["replicate"] < jsd["random"] < jsd["shuffled"]
     assert math.isnan(references["replicate"]["profile-nll"])
     assert math.isnan(references["replicate"]["count-pearson"])
+    perfect = references["perfect"]
+    assert 0 < perfect["profile-nll"] < references["random"]["profile-nll"]
+    assert perfect["profile-jsd"] == pytest.approx(0, abs=1e-3)
+    assert perfect["profile-pearson"] == pytest.approx(1, abs=1e-5)
+    assert perfect["profile-spearman"] == pytest.approx(1, abs=1e-5)
+    assert math.isnan(perfect["count-pearson"])

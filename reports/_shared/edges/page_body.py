@@ -14,8 +14,8 @@ from priorbench.edges.penalty_effects import NEAR, WIDTH
 from priorbench.edges.summary import NOTABLE, EdgeConclusion, Effects, conclusions
 from priorbench.edges.trained_models import TrainedEdges
 from priorbench.number_text import decimals_for, exact_p, fixed, listed, p_value, percent
+from priorbench.statistics.families.verdicts import ALPHA
 from priorbench.statistics.signflip import smallest_p
-from priorbench.statistics.verdicts import ALPHA
 
 from ..page import render
 from ..settings import SIGNS

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .confidence import NO_INTERVAL, Interval, false_coverage_intervals, shared_level_intervals
+from priorbench.statistics.confidence import (
+    NO_INTERVAL,
+    Interval,
+    false_coverage_intervals,
+    shared_level_intervals,
+)
+
 from .joint import simultaneous_intervals, step_down_p
 from .multiplicity import BENJAMINI_HOCHBERG, JOINT, adjust
 
@@ -72,7 +79,7 @@ class Judgement:
         margin_tests: number of tests against a margin in the family.
         verdict: a key of DEFINITIONS; "" where nothing was tested.
         interval: interval of the gain that is corrected as the verdict is, and never contradicts
-            it: it has values on both sides of 0 or none on the wrong side.
+            it (:func:`consistent`).
     """
 
     p_adjusted: float
@@ -122,7 +129,7 @@ def judge(family: Sequence[Evidence], correction: str, level: float = ALPHA) -> 
             tests=int(np.isfinite(adjusted).sum()),
             margin_tests=int(np.isfinite(noninferior).sum()),
             verdict=verdict,
-            interval=consistent(intervals[i], verdict),
+            interval=consistent(intervals[i], verdict, _mean_allowance(family[i])),
         )
         for i, verdict in enumerate(verdicts)
     ]
@@ -182,20 +189,38 @@ def _intervals(
     return shared_level_intervals(tested, level)
 
 
-def consistent(interval: Interval, verdict: str) -> Interval:
+def consistent(interval: Interval, verdict: str, margin: float = math.nan) -> Interval:
     """Return an interval of a gain that does not contradict the verdict.
 
-    Step-down tests find more than the intervals of their first step exclude. Where only the later
-    steps show a difference, the interval ends at 0; where none is shown, it reaches 0.
+    Tests find more than the intervals exclude: they step down, and those against the margin have
+    one side. Where only a test shows a difference, the interval ends at 0, and where only a test
+    excludes the margin, at the margin. What no test excludes is inside.
+
+    Args:
+        interval: the interval.
+        verdict: a key of DEFINITIONS; "" leaves the interval as it is.
+        margin: loss, and gain, that does not matter; NaN without a margin.
     """
     low, high = interval.low, interval.high
-    if np.isnan(low):
+    if math.isnan(low) or not verdict:
         return interval
     if verdict == BETTER:
         return Interval(max(low, 0.0), high, interval.method)
     if verdict == WORSE:
         return Interval(low, min(high, 0.0), interval.method)
-    return Interval(min(low, 0.0), max(high, 0.0), interval.method)
+    low, high = min(low, 0.0), max(high, 0.0)
+    if math.isfinite(margin):
+        safe, same = verdict in (NONINFERIOR, EQUIVALENT), verdict == EQUIVALENT
+        low = max(low, -margin) if safe else min(low, -margin)
+        high = min(high, margin) if same else max(high, margin) if safe else high
+    return Interval(low, high, interval.method)
+
+
+def _mean_allowance(evidence: Evidence) -> float:
+    """Return the margin; NaN without one, or without a test against it."""
+    if evidence.allowance is None or not math.isfinite(evidence.p_noninferior):
+        return math.nan
+    return float(np.nanmean(evidence.allowance))
 
 
 def _verdict(gain: float, adjusted: Sequence[float], level: float) -> str:

@@ -18,8 +18,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .confidence import NO_INTERVAL, SIGN_FLIP_FROM, Interval
-from .signflip import RANDOM_FLIPS
+from priorbench.statistics.confidence import NO_INTERVAL, SIGN_FLIP_FROM, Interval
+from priorbench.statistics.signflip import RANDOM_FLIPS
 
 JOINTLY_EXACT_UP_TO = 14
 """seeds up to which all joint flips are enumerated; beyond, RANDOM_FLIPS of them are drawn"""

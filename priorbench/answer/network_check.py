@@ -1,0 +1,288 @@
+"""Whether the networks that priors are compared on are worth explaining, by the baseline's trials.
+
+A network that predicts or localises worse than a regression without any network is explained in
+vain, whatever the prior; and one whose loss was still falling when training ended was not trained
+long enough to tell. `results/collect.py` makes the table before; the report says what is found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from priorbench.components.specs import name_of
+from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
+from priorbench.evaluation.scoring import RANDOM
+from priorbench.metrics import METRICS
+from priorbench.run_directory import DONE
+from priorbench.study.declared import DeclaredClaims
+from priorbench.study.trial import EVALUATE, REFERENCE, SELECT, SETTING_COLUMNS, SettingKey
+from priorbench.training.schedules import Schedule
+
+SMALLEST_SHARE = 0.01
+"""the last epoch's improvement over the drop of the loss so far, below which a loss has settled"""
+ENOUGH_SEEDS = 0.5
+"""share of the seeds in which the loss must still fall: one seed of several may be chance"""
+_WITHOUT_NETWORK = {
+    KMERS: "regression on gapped k-mers without a network",
+    MOTIF_SCAN: "scanning with the known matrices without a network",
+}
+_VERBS = {"prediction": "predicts", "localisation": "localises"}
+_FLOORS = {
+    "prediction": "the average of the training data, which ignores the sequence",
+    "localisation": "random attributions",
+}
+_NAMES = {"auroc": "auROC", "auprc": "auPRC", "motif-auroc": "motif auROC"}
+_NAMES |= {"motif-auprc": "motif auPRC"}
+
+Histories = Mapping[str, Sequence[Mapping[str, Any]] | None]
+"""epochs of a trial, as in its record, by the trial's id"""
+
+
+@dataclass(frozen=True)
+class WeakNetwork:
+    """A network that is worse than what needs none, or no better than chance.
+
+    Attributes:
+        setting: task, dataset, architecture.
+        axis: ``prediction`` or ``localisation``.
+        metric: name of the axis's primary metric.
+        value: mean of the baseline's finished trials.
+        reference: name of the reference row; that of chance where the network is no better.
+        reference_value: its score.
+        finished: number of the baseline's trials that ended well.
+        seeds: number of the baseline's trials.
+        chosen: whether the network was chosen among all that fit, so that the others were tried.
+    """
+
+    setting: SettingKey
+    axis: str
+    metric: str
+    value: float
+    reference: str
+    reference_value: float
+    finished: int
+    seeds: int
+    chosen: bool = False
+
+    @property
+    def is_at_chance(self) -> bool:
+        """Whether the network is no better than chance, rather than worse than a method."""
+        return self.reference == RANDOM
+
+    @property
+    def sentence(self) -> str:
+        """The finding with its numbers, and what can be done."""
+        mean = "" if self.finished == self.seeds else _finished(self.finished, self.seeds)
+        number = f"{_NAMES.get(self.metric, self.metric)} {_text(self.value)}{mean}"
+        other = _FLOORS[self.axis] if self.is_at_chance else _WITHOUT_NETWORK[self.reference]
+        how = "no better" if self.is_at_chance else "worse"
+        advice = "" if self.chosen else "; `--architectures auto` tries the others"
+        return (
+            f"{self.setting[2]} {_VERBS[self.axis]} {how} ({number}) than {other} "
+            f"({_text(self.reference_value)}): explaining it may not be worth while{advice}."
+        )
+
+
+@dataclass(frozen=True)
+class UnfinishedTraining:
+    """A network whose validation loss was still falling when training ended.
+
+    Attributes:
+        setting: task, dataset, architecture.
+        falling: number of the baseline's finished trials whose loss was still falling.
+        finished: number of the baseline's trials that ended well and have a history.
+        seeds: number of the baseline's trials.
+    """
+
+    setting: SettingKey
+    falling: int
+    finished: int
+    seeds: int
+
+    @property
+    def sentence(self) -> str:
+        """The finding with its numbers, and what can be done."""
+        runs = f"{self.finished} run{'' if self.finished == 1 else 's'}"
+        if self.finished < self.seeds:
+            runs = f"{self.finished} finished runs of {self.seeds}"
+        return (
+            f"The validation loss of {self.setting[2]} was still falling in the last epoch in "
+            f"{self.falling} of {runs}: it was not trained to the end; the task's option "
+            f"train_epochs (`{name_of(self.setting[0])}:train_epochs=2`) trains longer."
+        )
+
+
+NetworkFinding = WeakNetwork | UnfinishedTraining
+
+
+def network_sentences(
+    results: pd.DataFrame, histories: Histories, claims: DeclaredClaims, chosen: Collection[str]
+) -> dict[SettingKey, list[str]]:
+    """Return by setting the sentences of all that :func:`check_networks` finds.
+
+    Args:
+        results: a table with the columns of results.csv.
+        histories: epochs of the trials by id.
+        claims: what was declared.
+        chosen: datasets, ``task/dataset``, whose network was chosen.
+    """
+    findings = check_networks(
+        results,
+        histories=histories,
+        baseline=claims.baseline,
+        primary=claims.primary,
+        attribution=claims.attribution,
+        chosen=chosen,
+    )
+    sentences: dict[SettingKey, list[str]] = {}
+    for finding in findings:
+        sentences.setdefault(finding.setting, []).append(finding.sentence)
+    return sentences
+
+
+def check_networks(
+    results: pd.DataFrame,
+    *,
+    histories: Histories,
+    baseline: str,
+    primary: Mapping[str, Mapping[str, str]],
+    attribution: str = "",
+    chosen: Collection[str] = (),
+) -> list[NetworkFinding]:
+    """Return what speaks against explaining the networks of a run, setting by setting.
+
+    For prediction and localisation, each by its primary metric, the mean of the baseline's
+    finished trials is compared with chance and with the best method that needs no network. These
+    are means without a test, as a network that is worth explaining should be better by far;
+    numbers that look alike to three digits count as equal. Then comes the training.
+
+    Args:
+        results: a table with the columns of results.csv.
+        histories: epochs of the trials by id, or None where there are none.
+        baseline: normalised spec of the prior whose trials are looked at.
+        primary: primary metric by axis, by name of the task.
+        attribution: spec of the attribution that localisation is read from; "" for the first.
+        chosen: datasets, ``task/dataset``, whose network was chosen (the keys of a study's
+            ``chosen_architectures``); those with selection trials are known to be.
+    """
+    trials = results[(results["stage"] == EVALUATE) & (results["prior"] == baseline)]
+    selected = results[results["stage"] == SELECT]
+    tried = {*chosen, *(selected["task"] + "/" + selected["dataset"])}
+    references = results[results["stage"] == REFERENCE]
+    findings: list[NetworkFinding] = []
+    for key, rows in trials.groupby(SETTING_COLUMNS, sort=False):
+        task, dataset, architecture = map(str, key)
+        setting = (task, dataset, architecture)
+        spec = attribution or next((text for text in rows["attribution"] if _is_name(text)), "")
+        here = references[(references[SETTING_COLUMNS] == list(setting)).all(axis=1)]
+        for axis in _VERBS:
+            metric = primary.get(name_of(task), {}).get(axis, "")
+            if metric in METRICS:
+                scored = rows[rows["metric"] == metric]
+                if METRICS[metric].of_attribution:
+                    scored = scored[scored["attribution"] == spec]
+                scores = _References.of(here[here["metric"] == metric])
+                of_best = f"{task}/{dataset}" in tried
+                findings += _weaknesses(setting, metric, scored, scores, chosen=of_best)
+        findings += _unfinished(setting, rows.drop_duplicates("trial"), histories)
+    return findings
+
+
+def _is_name(text: Any) -> bool:
+    return isinstance(text, str) and bool(text)
+
+
+@dataclass(frozen=True)
+class _References:
+    """The scores of one metric that need no network, by name, and that of chance, if known."""
+
+    without_network: Mapping[str, float]
+    chance: float
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> _References:
+        values = dict(zip(rows["prior"].astype(str), rows["value"].astype(float), strict=True))
+        known = {name: value for name, value in values.items() if math.isfinite(value)}
+        methods = {name: known[name] for name in _WITHOUT_NETWORK if name in known}
+        return cls(methods, known.get(RANDOM, math.nan))
+
+
+def _weaknesses(
+    setting: SettingKey,
+    metric: str,
+    rows: pd.DataFrame,
+    references: _References,
+    *,
+    chosen: bool,
+) -> Iterator[WeakNetwork]:
+    """Yield how a network's mean compares with chance and with the best method without one."""
+    done = rows[(rows["status"] == DONE) & rows["value"].notna()]
+    definition = METRICS[metric]
+    if done.empty or definition.higher_is_better is None:
+        return
+    sign = 1.0 if definition.higher_is_better else -1.0
+    value = float(done["value"].mean())
+    floor, methods = references.chance, references.without_network
+    weaker_than = {}
+    if math.isfinite(floor) and (sign * value <= sign * floor or _text(value) == _text(floor)):
+        weaker_than[RANDOM] = floor
+    if methods:
+        best = max(methods, key=lambda name: sign * methods[name])
+        if sign * value < sign * methods[best] and _text(value) != _text(methods[best]):
+            weaker_than[best] = methods[best]
+    for reference, score in weaker_than.items():
+        yield WeakNetwork(
+            setting=setting,
+            axis=definition.axis,
+            metric=metric,
+            value=value,
+            reference=reference,
+            reference_value=score,
+            finished=len(done),
+            seeds=len(rows),
+            chosen=chosen,
+        )
+
+
+def _unfinished(
+    setting: SettingKey, trials: pd.DataFrame, histories: Histories
+) -> Iterator[UnfinishedTraining]:
+    """Yield that training ended too early, if it did in enough of the seeds."""
+    done = trials.loc[trials["status"] == DONE, "trial"].astype(str)
+    known = [history for trial in done if (history := histories.get(trial))]
+    falling = sum(map(still_falling, known))
+    if known and falling >= ENOUGH_SEEDS * len(known):
+        yield UnfinishedTraining(setting, falling, len(known), len(trials))
+
+
+def still_falling(history: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the validation loss was still falling when training ended.
+
+    The last epoch is the best, and its loss is lower than the best before by more than a hundredth
+    of what the loss has dropped since the first epoch, and by more than the improvement that
+    training waits for. By the latter, training that stopped because it waited in vain is never
+    still falling: an epoch that improves so much ends the wait. One epoch alone says nothing.
+    """
+    losses = [epoch["validation_loss"] for epoch in history]
+    if len(losses) < 2 or not all(loss is not None and math.isfinite(loss) for loss in losses):
+        return False
+    last = losses[-1]
+    improvement, drop = min(losses[:-1]) - last, losses[0] - last
+    return bool(improvement > max(SMALLEST_SHARE * drop, Schedule.min_delta))
+
+
+def _finished(finished: int, seeds: int) -> str:
+    runs = f"{finished} finished run{'' if finished == 1 else 's'}"
+    return f", mean of {runs} of {seeds}" if finished > 1 else f", {runs} of {seeds}"
+
+
+def _text(value: float) -> str:
+    """Return a score to three digits, without the zero before the point."""
+    if abs(value) > 1:
+        return f"{value:,.{max(2 - int(math.log10(abs(value))), 0)}f}".replace("-", "−")
+    return f"{value:.3f}".replace("0.", ".", 1).replace("-", "−")

@@ -1,0 +1,211 @@
+"""Whether a network is worth explaining: hand-made tables, and what is said of them."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from priorbench.answer.network_check import (
+    UnfinishedTraining,
+    WeakNetwork,
+    check_networks,
+    still_falling,
+)
+from priorbench.metrics import METRICS
+from priorbench.results.collect import RESULT_COLUMNS
+
+MAIN = "input-x-gradient"
+PRIMARY = {
+    "binary": {"prediction": "auroc", "localisation": "motif-auprc"},
+    "profile": {"prediction": "profile-nll", "localisation": "motif-auprc"},
+}
+SETTING = ("binary", "SRF", "three-conv")
+
+
+def row(
+    metric,
+    value,
+    *,
+    prior="none",
+    stage="evaluate",
+    seed=0,
+    status="done",
+    setting=SETTING,
+    spec=MAIN,
+):
+    definition = METRICS[metric]
+    of_trial = stage != "reference"
+    scored = spec if definition.of_attribution and of_trial else ""
+    trial = (f"{setting}{prior}{seed}", stage) if of_trial else (math.nan, stage)
+    arm = (prior, 0.0, seed) if of_trial else (prior, math.nan, math.nan)
+    about = (metric, definition.axis, value, definition.higher_is_better)
+    return (*trial, status, *setting, *arm, scored, *about)
+
+
+def table(metric, values, references=None, **options):
+    """Values of the baseline by seed, and scores of the references by name."""
+    rows = [row(metric, value, seed=seed, **options) for seed, value in enumerate(values)]
+    rows += [
+        row(metric, value, prior=name, stage="reference", **options)
+        for name, value in (references or {}).items()
+    ]
+    return pd.DataFrame(rows, columns=RESULT_COLUMNS).astype({"seed": "Int64"})
+
+
+def check(results, histories=None, **options):
+    options = {"histories": histories or {}, "baseline": "none", "primary": PRIMARY, **options}
+    return check_networks(results, **options)
+
+
+@pytest.mark.parametrize(
+    ("network", "kmers", "numbers"),
+    [([0.92, 0.94], 0.978, (".930", ".978")), ([0.898, 0.898], 0.945, (".898", ".945"))],
+)
+def test_a_network_that_predicts_worse_than_regression_on_kmers_is_named(network, kmers, numbers):
+    references = {"gapped-kmers": kmers, "random": 0.5, "oracle": 1.0}
+    (finding,) = check(table("auroc", network, references))
+    assert finding == WeakNetwork(
+        SETTING, "prediction", "auroc", sum(network) / 2, "gapped-kmers", kmers, 2, 2
+    )
+    assert not finding.is_at_chance
+    assert finding.sentence == (
+        f"three-conv predicts worse (auROC {numbers[0]}) than regression on gapped k-mers without "
+        f"a network ({numbers[1]}): explaining it may not be worth while; `--architectures auto` "
+        "tries the others."
+    )
+
+
+def test_a_network_that_localises_worse_is_named_with_the_best_method():
+    references = {"gapped-kmers": 0.60, "motif-scan": 0.82, "random": 0.1, "oracle": 0.99}
+    (finding,) = check(table("motif-auprc", [0.37, 0.37], references))
+    assert (finding.axis, finding.reference) == ("localisation", "motif-scan")
+    assert finding.sentence == (
+        "three-conv localises worse (motif auPRC .370) than scanning with the known matrices "
+        "without a network (.820): explaining it may not be worth while; `--architectures auto` "
+        "tries the others."
+    )
+
+
+def test_a_network_that_is_better_or_equal_is_not_named():
+    references = {"gapped-kmers": 0.9, "random": 0.5}
+    assert check(table("auroc", [0.95, 0.93], references)) == []
+    assert check(table("auroc", [0.9, 0.9], references)) == []
+    # the same to three digits
+    assert check(table("auroc", [0.8999, 0.8998], references)) == []
+    (finding,) = check(table("auroc", [0.899, 0.899], references))
+    assert finding.value == pytest.approx(0.899)
+
+
+def test_what_is_no_method_and_what_is_not_there_is_no_standard():
+    assert check(table("auroc", [0.6])) == []
+    above = {"oracle": 1.0, "perfect": 1.0, "replicate": 0.99, "shuffled": 0.98, "random": 0.5}
+    assert check(table("auroc", [0.6], above)) == []
+    assert check(table("auroc", [0.6], {"gapped-kmers": math.nan})) == []
+    assert check(table("auprc", [0.6], {"gapped-kmers": 0.9})) == []  # not primary
+    assert check(table("auroc", [0.6], {"gapped-kmers": 0.9}), primary={}) == []
+    assert check(table("auroc", [0.6], {"gapped-kmers": 0.9}), baseline="l1") == []
+
+
+def test_profiles_no_better_than_the_mean_profile_are_named():
+    setting = ("profile:jitter=4", "Oct4", "bpnet")
+    for values in ([412.0, 410.0], [410.2, 410.4], [410.0, 410.0]):
+        (finding,) = check(table("profile-nll", values, {"random": 410.3}, setting=setting))
+        assert finding.is_at_chance
+        assert finding.reference_value == 410.3
+        assert "bpnet predicts no better (profile-nll 41" in finding.sentence
+        assert "than the average of the training data, which ignores" in finding.sentence
+        assert "(410): explaining it" in finding.sentence
+    assert check(table("profile-nll", [380.0, 390.0], {"random": 410.3}, setting=setting)) == []
+
+
+def test_localisation_no_better_than_chance_is_named():
+    (finding,) = check(table("motif-auprc", [0.05, 0.07], {"random": 0.06}))
+    assert "localises no better (motif auPRC .060) than random attributions (.060)" in (
+        finding.sentence
+    )
+
+
+def test_failed_trials_are_left_out_and_counted():
+    results = table("auroc", [0.8, 0.82, math.nan, 0.1], {"gapped-kmers": 0.9})
+    results.loc[results["seed"].isin([2, 3]).fillna(False), "status"] = ["failed", "collapsed"]
+    (finding,) = check(results)
+    assert (finding.finished, finding.seeds) == (2, 4)
+    assert "(auROC .810, mean of 2 finished runs of 4)" in finding.sentence
+    results["status"] = "failed"
+    assert check(results) == []
+    one = table("auroc", [0.8, math.nan], {"gapped-kmers": 0.9})
+    one.loc[1, "status"] = "failed"
+    assert "(auROC .800, 1 finished run of 2)" in check(one)[0].sentence
+
+
+def test_settings_and_attributions_are_looked_at_one_by_one():
+    other = ("binary", "SRF", "deepbind")
+    references = {"motif-scan": 0.82}
+    results = pd.concat(
+        [
+            table("motif-auprc", [0.9], references),
+            table("motif-auprc", [0.1], spec="deep-lift-shap"),
+            table("motif-auprc", [0.5], references, setting=other),
+        ]
+    )
+    assert [finding.setting for finding in check(results)] == [other]
+    named = check(results, attribution="deep-lift-shap")
+    assert [(f.setting, f.value) for f in named] == [(SETTING, 0.1)]
+
+
+def test_where_the_network_was_chosen_no_other_is_advised():
+    results = table("auroc", [0.8], {"gapped-kmers": 0.9})
+    tried = table("auroc", [0.7], stage="select", setting=("binary", "SRF", "basset"))
+    (finding,) = check(pd.concat([results, tried]))
+    assert finding.chosen
+    assert finding.sentence.endswith("(.900): explaining it may not be worth while.")
+    assert check(results, chosen=["binary/SRF"]) == [finding]
+    assert not check(results, chosen=["binary/GATA2"])[0].chosen
+
+
+def history(*losses):
+    return [{"validation_loss": loss} for loss in losses]
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ((0.7, 0.6, 0.5, 0.45), True),
+        ((0.7, 0.5), True),
+        ((0.7, 0.6, 0.55, 0.56, 0.50), True),  # lower than the best before
+        ((0.7, 0.6, 0.5, 0.51), False),  # the best epoch is not the last
+        ((0.7, 0.6, 0.61, 0.62, 0.63), False),  # waited in vain
+        ((0.7, 0.3, 0.2985), False),  # less than a hundredth of the drop
+        ((0.7, 0.6995, 0.699, 0.6985), False),  # waited for a thousandth in vain
+        ((0.7, 0.7), False),
+        ((0.7,), False),
+        ((0.7, None, 0.5), False),
+        ((0.7, math.inf, 0.5), False),
+        ((500.0, 450.0, 440.0), True),
+        ((500.0, 450.0, 449.6), False),
+    ],
+)
+def test_when_a_loss_is_still_falling(losses, expected):
+    assert still_falling(history(*losses)) is expected
+
+
+def test_training_that_ended_too_early_in_half_of_the_seeds_is_named():
+    results = table("auroc", [0.9, 0.9, 0.9, 0.9])
+    trials = list(results["trial"])
+    falling, settled = history(0.7, 0.6, 0.5), history(0.7, 0.5, 0.6)
+    histories = dict(zip(trials, [falling, falling, settled, settled], strict=True))
+    (finding,) = check(results, histories)
+    assert finding == UnfinishedTraining(SETTING, 2, 4, 4)
+    assert finding.sentence == (
+        "The validation loss of three-conv was still falling in the last epoch in 2 of 4 runs: it "
+        "was not trained to the end; the task's option train_epochs (`binary:train_epochs=2`) "
+        "trains longer."
+    )
+    assert check(results, {**histories, trials[1]: settled}) == []
+    # one that is not finished or has no history does not count
+    results.loc[2, "status"] = "failed"
+    (finding,) = check(results, {**histories, trials[3]: None})
+    assert "in 2 of 2 finished runs of 4" in finding.sentence
+    assert check(results, {}) == []

@@ -1,0 +1,75 @@
+"""A study that grows: more seeds in the same folder are a further look, which is counted."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fixtures.runs import records, run_smoke
+
+from priorbench.cli.options import read_seeds
+from priorbench.errors import UserError
+from priorbench.results.finished_run import load_run
+from priorbench.statistics.families.looks import level_of_look
+
+
+def run(out, seeds, capsys):
+    """Run a study with these seeds in a folder and return what was said."""
+    assert run_smoke(out, "--priors", "tv", "--seeds", seeds) == 0
+    return capsys.readouterr().err
+
+
+def looks(out):
+    return json.loads((out / "claims.json").read_text())["looks"]
+
+
+def test_more_seeds_in_a_folder_are_a_further_look(tmp_path, capsys):
+    out = tmp_path / "out"
+    said = run(out, "5", capsys)
+    assert "warning: With 5 seeds this study cannot show" in said
+    assert "--seeds 8" in said
+    first = records(out)
+    assert looks(out) == [[0, 1, 2, 3, 4]]
+    assert load_run(out).claims.level == level_of_look(1)
+
+    # the same again is no further look
+    run(out, "5", capsys)
+    assert looks(out) == [[0, 1, 2, 3, 4]]
+
+    said = run(out, "9", capsys)
+    assert "8 to run" in said
+    assert "as this is look 2 at this study" in said
+    assert "which by the results so far is auroc" in said
+    assert "This is look 2 at these results" in said
+    assert looks(out) == [[0, 1, 2, 3, 4], list(range(9))]
+    again = records(out)
+    assert {trial: again[trial] for trial in first} == first
+    loaded = load_run(out)
+    assert loaded.claims.level == level_of_look(2)
+    primary = loaded.comparisons[loaded.comparisons["family"] == "primary"]
+    assert set(primary["level"]) == {level_of_look(2)}
+    assert json.loads((out / "answer.json").read_text())["look"] == 2
+
+    with pytest.raises(UserError, match="holds another study: seeds was"):
+        run_smoke(out, "--priors", "tv", "--seeds", "5")
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("8", 8),
+        ("0,3,7", [0, 3, 7]),
+        ("100-103", [100, 101, 102, 103]),
+        ("0,5-6,9", [0, 5, 6, 9]),
+        ("7,", [7]),
+        (None, None),
+    ],
+)
+def test_seeds_are_a_count_a_list_or_a_range(text, seeds):
+    assert read_seeds("seeds", text) == seeds
+
+
+@pytest.mark.parametrize("text", ["many", "5-3", "1-", "-", "1,b", "0-99999999"])
+def test_other_seeds_are_refused_in_one_line(text):
+    with pytest.raises(UserError, match="give a count such as 8, a list such as 0,3,7, or a range"):
+        read_seeds("seeds", text)
