@@ -38,7 +38,7 @@ bench: $(VENV)/.installed-dev
 bench-gpu: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/bench.py gpu
 
-# about ten minutes on one core
+# about fifteen minutes on two cores
 calibrate: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py calibration --write
 
