@@ -133,7 +133,7 @@ def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
         )
         if advised.undecided:
             axes = listed(list(dict.fromkeys(result.axis for result in advised.undecided)))
-            yield f"That is one claim about all axes; as a verdict of its own, {axes} is not settled."
+            yield f"That is one claim about all axes; by verdicts of their own, {axes} is open."
     else:
         yield (
             "Every axis excludes a loss beyond its margin among the tests of the family; as one "
