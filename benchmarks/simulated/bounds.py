@@ -35,8 +35,13 @@ def _false_claims(tables: Tables) -> Iterator[str]:
     for name in ("main", "tempting"):
         for column in _columns(tables[name], FALSE_CLAIMS):
             yield from _above(tables[name], column)
-    for column in _columns(tables["main"], ("provisional",)):
-        yield from _above(tables["main"], column)
+        for scope in (WITHIN, OVERALL):
+            parts = _columns(tables[name], ("advised", "provisional"))
+            parts = [column for column in parts if column.startswith(scope)]
+            if parts:
+                either = f"{scope} advised or provisional"
+                total = tables[name][parts].sum(axis=1, min_count=1)
+                yield from _above(tables[name].assign(**{either: total}), either)
 
 
 def _columns(table: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
