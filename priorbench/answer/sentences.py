@@ -132,8 +132,12 @@ def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
             f"(p {_relation(advised.p_safe)}, {_of_priors(advice)})."
         )
         if advised.undecided:
-            axes = listed(list(dict.fromkeys(result.axis for result in advised.undecided)))
-            yield f"That is one claim about all axes; by verdicts of their own, {axes} is open."
+            axes = list(dict.fromkeys(result.axis for result in advised.undecided))
+            verb = "is" if len(axes) == 1 else "are"
+            yield (
+                "That is one claim about all axes; by verdicts of their own, "
+                f"{listed(axes)} {verb} open."
+            )
     else:
         yield (
             "Every axis excludes a loss beyond its margin among the tests of the family; as one "
