@@ -61,7 +61,8 @@ def claims_sentences(claims: DeclaredClaims) -> list[str]:
     if claims.look > 1:
         sentences.append(
             f"This is look {claims.look} at these results, with other seeds, priors or weights "
-            f"than before: its level is {level_text(claims.level)}, as every look spends some of .05."
+            f"than before: its level is {level_text(claims.level)}, as every look spends some of "
+            ".05."
         )
     return sentences
 
