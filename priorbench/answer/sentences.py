@@ -133,11 +133,11 @@ def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
             f"(p {_relation(advised.p_safe)}, {_of_priors(advice)})."
         )
         if advised.undecided:
-            axes = list(dict.fromkeys(result.axis for result in advised.undecided))
-            verb = "is" if len(axes) == 1 else "are"
+            undecided = list(dict.fromkeys(result.axis for result in advised.undecided))
+            verb = "is" if len(undecided) == 1 else "are"
             yield (
                 "That is one claim about all axes; by verdicts of their own, "
-                f"{listed(axes)} {verb} open."
+                f"{listed(undecided)} {verb} open."
             )
     else:
         yield (
