@@ -60,8 +60,9 @@ def claims_sentences(claims: DeclaredClaims) -> list[str]:
         )
     if claims.look > 1:
         sentences.append(
-            f"This is look {claims.look} at these results, with more seeds than before: its level "
-            f"is {level_text(claims.level)}, as every look spends some of .05."
+            f"This is look {claims.look} at these results, with other seeds, priors or weights "
+            f"than before: its level is {level_text(claims.level)}, as every look spends some of "
+            ".05."
         )
     return sentences
 
@@ -132,8 +133,12 @@ def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
             f"(p {_relation(advised.p_safe)}, {_of_priors(advice)})."
         )
         if advised.undecided:
-            axes = listed(list(dict.fromkeys(result.axis for result in advised.undecided)))
-            yield f"That is one claim about all axes; by verdicts of their own, {axes} is open."
+            undecided = list(dict.fromkeys(result.axis for result in advised.undecided))
+            verb = "is" if len(undecided) == 1 else "are"
+            yield (
+                "That is one claim about all axes; by verdicts of their own, "
+                f"{listed(undecided)} {verb} open."
+            )
     else:
         yield (
             "Every axis excludes a loss beyond its margin among the tests of the family; as one "

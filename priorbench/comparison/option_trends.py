@@ -35,7 +35,7 @@ TREND_DEFINITIONS = {
     GROWS: "the gain over the baseline rises with the option, or a loss shrinks, adjusted p at "
     "most the level",
     SHRINKS: "the gain over the baseline falls with the option, or turns into a loss, adjusted p "
-    "at most .05",
+    "at most the level",
     INCONCLUSIVE: "neither could be shown",
 }
 FEWEST = 3

@@ -74,7 +74,7 @@ def checked_claims(
             look must be among them.
     """
     stored, recorded = _read(root), sealed_digest(root)
-    if stored is None or (stored.sealed and recorded not in ("", hash_of(stored.declared))):
+    if stored is None or recorded not in ("", hash_of(stored.declared)):
         edited = {ALL: _EDITED} if recorded or (root / CLAIMS_FILE).exists() else {}
         return replace(claims, sealed=False, changed={**edited, **claims.changed})
     texts: dict[str, list[str]] = {}

@@ -8,13 +8,16 @@ import pandas as pd
 import pytest
 
 from priorbench.answer.network_check import (
+    NoNetwork,
     UnfinishedTraining,
     WeakNetwork,
     check_networks,
+    network_sentences,
     still_falling,
 )
 from priorbench.metrics import METRICS
 from priorbench.results.collect import RESULT_COLUMNS
+from priorbench.study.declared import DeclaredClaims
 
 MAIN = "input-x-gradient"
 PRIMARY = {
@@ -134,7 +137,7 @@ def test_failed_trials_are_left_out_and_counted():
     assert (finding.finished, finding.seeds) == (2, 4)
     assert "(auROC .810, mean of 2 finished runs of 4)" in finding.sentence
     results["status"] = "failed"
-    assert check(results) == []
+    assert check(results) == [NoNetwork(SETTING, 4)]
     one = table("auroc", [0.8, math.nan], {"gapped-kmers": 0.9})
     one.loc[1, "status"] = "failed"
     assert "(auROC .800, 1 finished run of 2)" in check(one)[0].sentence
@@ -163,6 +166,23 @@ def test_where_the_network_was_chosen_no_other_is_advised():
     assert finding.sentence.endswith("(.900).")
     assert check(results, chosen=["binary/SRF"]) == [finding]
     assert not check(results, chosen=["binary/GATA2"])[0].chosen
+
+
+def test_a_setting_in_which_no_baseline_ended_well_is_named():
+    other = ("binary", "SRF", "deepbind")
+    nothing = table("auroc", [math.nan, math.nan], {"gapped-kmers": 0.9})
+    nothing.loc[nothing["stage"] == "evaluate", "status"] = ["failed", "collapsed"]
+    some = table("auroc", [0.95, math.nan], {"gapped-kmers": 0.9}, setting=other)
+    some.loc[some["seed"] == 1, "status"] = "failed"
+    results = pd.concat([nothing, some], ignore_index=True)
+    assert check(results) == [NoNetwork(SETTING, 2)]
+    claims = DeclaredClaims(PRIMARY, attribution=MAIN)
+    assert network_sentences(results, {}, claims, ()) == {
+        SETTING: [
+            "None of the 2 trainings of three-conv with the baseline ended well: there is no "
+            "network to explain; `priorbench status` says why."
+        ]
+    }
 
 
 def history(*losses):

@@ -31,7 +31,7 @@ from priorbench.answer.sentences import (
 from priorbench.answer.standing import TRADE_OFF
 from priorbench.number_text import decimals_for, fixed
 from priorbench.statistics.families.multiplicity import HOLM
-from priorbench.study.declared import ALL, DeclaredClaims
+from priorbench.study.declared import ALL, EXPLORATORY, DeclaredClaims
 
 CLAIMS = DeclaredClaims()
 SMALL = {**SAFE, "gain": -0.02}
@@ -53,11 +53,26 @@ class TestAdvised:
         sentences = advice_sentences(advice_of(*rows("tv", SAFE, BETTER, SAFE)))
         assert sentences[0] == ("Train with `tv`: it is better than `none` on localisation.")
         assert sentences[1] == (
-            "A loss as large as the margin is excluded on every axis (p = .004, corrected for the "
-            "number of priors)."
+            "A loss as large as the margin is excluded on every axis (p = .004, one prior)."
         )
-        assert sentences[2] == "Its gain: motif-auprc +0.300 [0.100, 0.500]."
-        assert sentences[3] == "No axis has an estimated loss."
+        assert not any("corrected for" in sentence for sentence in sentences)
+        assert sentences[2] == (
+            "That is one claim about all axes; by verdicts of their own, prediction and stability "
+            "are open."
+        )
+        assert sentences[3] == "Its gain: motif-auprc +0.300 [0.100, 0.500]."
+        assert sentences[4] == "No axis has an estimated loss."
+
+    def test_says_for_how_many_priors_it_is_corrected(self):
+        text = text_of(*rows("tv", SAFE, BETTER, SAFE), *rows("l1", UNSURE, UNSURE, UNSURE))
+        assert "on every axis (p = .008, corrected for 2 priors)." in text
+
+    def test_axes_without_a_verdict_of_their_own_are_named(self):
+        sure = {**SAFE, "verdict": "non-inferior"}
+        assert "by verdicts of their own, prediction is open." in text_of(
+            *rows("tv", SAFE, BETTER, sure)
+        )
+        assert "verdicts of their own" not in text_of(*rows("tv", sure, BETTER, sure))
 
     def test_every_estimated_loss_has_its_size_and_margin(self):
         tiny = {**SAFE, "gain": -0.004}
@@ -76,7 +91,11 @@ class TestAdvised:
         advice = advice_of(*rows("tv", ALMOST, BETTER, SAFE), *rows("l1", UNSURE, UNSURE, UNSURE))
         sentences = advice_sentences(advice)
         assert sentences[0].startswith("Train with `tv`, provisionally: it is better")
-        assert "is not excluded (p = .060)" in sentences[1]
+        assert sentences[1] == (
+            "Every axis excludes a loss beyond its margin among the tests of the family; as one "
+            "claim about the prior it is not yet excluded (p = .060, corrected for 2 priors), for "
+            "which more seeds are needed."
+        )
 
     def test_the_price_and_what_would_do_as_well(self):
         both = [*rows("tv", SAFE, BETTER, SAFE), *rows("l1", SAFE, BETTER, SAFE)]
@@ -89,9 +108,9 @@ class TestAdvised:
         text = text_of(*rows("tv", SAFE, BETTER, SAFE), *rows("l1", LOST, BETTER, SMALL))
         assert text.startswith("Train with `tv`")
         assert (
-            "`l1` is a trade-off: better on localisation (motif-auprc +0.300 [0.100, 0.500]), and "
-            "it loses on prediction (auroc −0.300, margin 0.100). Smaller estimated losses: "
-            "stability (seed-cosine-corrected −0.020, margin 0.100)." in text
+            "`l1` is a trade-off: better on localisation (motif-auprc +0.300 [0.100, 0.500]); with "
+            "an estimated loss on prediction (auroc −0.300, margin 0.100). Smaller estimated "
+            "losses: stability (seed-cosine-corrected −0.020, margin 0.100)." in text
         )
 
 
@@ -99,7 +118,20 @@ class TestNotAdvised:
     def test_trade_offs(self):
         sentences = advice_sentences(advice_of(*rows("tv", WORSE, BETTER, SAFE)))
         assert sentences[0] == "Stay with `none`, unless you can pay for a trade-off."
-        assert "it loses on prediction (auroc −0.300, margin 0.100)" in sentences[1]
+        assert sentences[1].endswith("; worse on prediction (auroc −0.300, margin 0.100).")
+
+    def test_only_a_verdict_is_called_worse(self):
+        likely = {**WORSE, "verdict": "inconclusive", "p_own": 0.02}
+        text = text_of(*rows("tv", likely, BETTER, WORSE))
+        assert (
+            "; worse on stability (seed-cosine-corrected −0.300, margin 0.100); with an estimated "
+            "loss on prediction (auroc −0.300, margin 0.100)."
+        ) in text
+        good = [across_row("tv", "prediction", **SAFE), across_row("tv", "localisation", **BETTER)]
+        within = (row("tv", "prediction", **likely), row("tv", "localisation", **BETTER))
+        text = " ".join(advice_sentences(advice_across(*good, within=within)))
+        assert "; likely worse in binary · simulated · three-conv on prediction (auroc" in text
+        assert "worse" not in text_of(*rows("tv", likely, UNSURE, UNSURE)).lower()
 
     def test_a_loss_in_one_setting_is_named_with_its_place(self):
         good = [across_row("tv", "prediction", **SAFE), across_row("tv", "localisation", **BETTER)]
@@ -108,7 +140,7 @@ class TestNotAdvised:
             advice_sentences(advice_across(*good, within=within), "seed over all datasets")
         )
         assert (
-            "it loses on prediction (auroc −0.300, margin 0.100) in binary · simulated · three-conv"
+            "; worse in binary · simulated · three-conv on prediction (auroc −0.300, margin 0.100)."
         ) in text
         assert "How sure: 8 paired seeds over all datasets; 6 tests" in text
 
@@ -124,6 +156,8 @@ class TestNotAdvised:
         assert "Its estimated losses: prediction (auroc −0.200" in text
         text = text_of(*rows("tv", SAFE, BETTER, SAFE), withheld=("stability",))
         assert "but the claim on stability was changed after training" in text
+        text = text_of(*rows("tv", SAFE, BETTER), *rows("l1", UNSURE, UNSURE, UNSURE))
+        assert "but nothing was asked about stability." in text
 
     def test_harmful_costless_and_open(self):
         text = text_of(
@@ -138,10 +172,44 @@ class TestNotAdvised:
         both = "`l2` and `tv` cost nothing that matters, and were not shown to gain anything."
         assert both in text
         assert "Open, which is no evidence that there is no difference: `dropout`." in text
+        assert "Estimated losses of" not in text
+
+    def test_harm_in_one_setting_is_named_with_its_place(self):
+        safe = [across_row("tv", axis, **SAFE) for axis in ("prediction", "localisation")]
+        within = (row("tv", "prediction", **WORSE), row("tv", "localisation", **SAFE))
+        assert (
+            "Worse, and better on nothing: `tv` in binary · simulated · three-conv on prediction "
+            "(auroc −0.300, margin 0.100)."
+        ) in advice_sentences(advice_across(*safe, within=within))
+
+    def test_what_costs_nothing_that_matters_has_its_estimated_losses_named(self):
+        assert (
+            "Estimated losses of `tv`, each within the margin: prediction (auroc −0.020, margin "
+            "0.100)."
+        ) in text_of(*rows("tv", SMALL, SAFE, SAFE))
 
     def test_nothing_was_compared(self):
         (sentence,) = advice_sentences(advice_of())
         assert sentence.startswith("Train with `none`: nothing was compared")
+
+    def test_nothing_is_as_it_was_declared(self):
+        exploratory = rows("tv", SAFE, BETTER, SAFE, family=EXPLORATORY)
+        (sentence,) = advice_sentences(advice_of(*exploratory, withheld=("prediction",)))
+        assert sentence.startswith("Train with `none`: no verdict counts")
+
+    def test_an_axis_that_some_settings_lack_is_named(self):
+        good = [across_row("tv", "prediction", **SAFE), across_row("tv", "localisation", **BETTER)]
+        within = [
+            row("tv", "prediction", **SAFE, dataset="x"),
+            row("tv", "prediction", **SAFE, dataset="y"),
+            row("tv", "localisation", **BETTER, dataset="x"),
+        ]
+        named = "Of the 2 settings, 1 has a result on localisation: nothing was asked about it"
+        assert named in " ".join(advice_sentences(advice_across(*good, within=tuple(within))))
+        within.append(row("tv", "localisation", **SAFE, dataset="y"))
+        assert "nothing was asked" not in " ".join(
+            advice_sentences(advice_across(*good, within=tuple(within)))
+        )
 
 
 class TestHowSure:
@@ -214,8 +282,10 @@ class TestClaims:
 
     def test_a_further_look_says_its_level(self):
         (sentence,) = claims_sentences(replace(CLAIMS, look=3))
-        assert "This is look 3" in sentence
-        assert "its level is .0025" in sentence
+        assert sentence == (
+            "This is look 3 at these results, with other seeds, priors or weights than before: its "
+            "level is .0025, as every look spends some of .05."
+        )
 
 
 class TestReach:
@@ -234,6 +304,7 @@ class TestReach:
 
     def test_one_seed_has_no_test(self):
         assert "With 1 seed this study" in reach_sentence(1, 1, CLAIMS)
+        assert "With 1 seed one setting alone" in reach_sentence(1, 1, CLAIMS, 3)
         assert "it has no test" in reach_sentence(1, 1, CLAIMS)
 
     def test_the_number_to_ask_for_grows_with_holms_tests_and_with_looks(self):

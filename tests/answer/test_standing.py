@@ -100,7 +100,53 @@ class TestKinds:
         hidden = {**WORSE, "verdict": "inconclusive", "p": 0.2, "p_own": 0.02, "gain": -0.05}
         standing = standing_of(*rows("tv", hidden, BETTER, SAFE))
         assert standing.kind == TRADE_OFF
-        assert standing_of(*rows("tv", hidden, SAFE, SAFE)).kind == HARMFUL
+        # it withholds advice, and is no verdict
+        assert standing_of(*rows("tv", hidden, SAFE, SAFE)).kind == OPEN
+        shown = {**hidden, "verdict": "worse"}
+        assert standing_of(*rows("tv", shown, SAFE, SAFE)).kind == HARMFUL
+
+    @pytest.mark.parametrize("level", [0.04, 0.005, 0.0025])
+    def test_a_loss_is_likely_at_every_look(self, level):
+        likely = {**WORSE, "verdict": "inconclusive", "p_own": 0.05, "gain": -0.05}
+        at_this_look = [{**r, "level": level} for r in rows("tv", likely, BETTER, SAFE)]
+        assert standing_of(*at_this_look).kind == TRADE_OFF
+        less_likely = {**likely, "p_own": 0.051}
+        at_this_look = [{**r, "level": level} for r in rows("tv", less_likely, BETTER, SAFE)]
+        assert standing_of(*at_this_look).kind == OPEN
+
+    @pytest.mark.parametrize(("n", "likely"), [(2, True), (5, True), (6, False)])
+    def test_below_six_pairs_students_interval_says_whether_a_loss_is_likely(self, n, likely):
+        # its upper end is below 0, and no p of so few pairs is small enough
+        loss = {**UNSURE, "gain": -0.05, "low": -0.09, "p_own": 0.0625, "n": n}
+        standing = standing_of(row("tv", "prediction", **loss), row("tv", "stability", **BETTER))
+        assert standing.results[0].high_alone == pytest.approx(-0.01)
+        assert standing.results[0].shown_worse == likely
+        assert standing.kind == (TRADE_OFF if likely else OPEN)
+        wide = {**loss, "low": -0.12}
+        assert not standing_of(row("tv", "prediction", **wide)).results[0].shown_worse
+        untested = {**loss, "low": NAN}
+        assert not standing_of(row("tv", "prediction", **untested)).results[0].shown_worse
+
+    def test_provisional_advice_excludes_the_margin_among_the_tests_of_the_family(self):
+        for safe_p_family, kind in ((0.04, PROVISIONAL), (0.041, OPEN), (NAN, OPEN)):
+            almost = {**ALMOST, "safe_p_family": safe_p_family}
+            standing = standing_of(*rows("tv", almost, BETTER, SAFE), others=1)
+            assert standing.kind == kind
+            assert standing.results[0].safe_alone == (kind == PROVISIONAL)
+        # one claim about the prior is not corrected for the number of axes
+        almost = {**SAFE, "safe_p_family": 0.2}
+        assert standing_of(*rows("tv", almost, BETTER, SAFE)).kind == ADVISED
+
+    def test_an_axis_that_others_were_asked_about_is_missing(self):
+        for kinds in ((SAFE, BETTER), (ALMOST, BETTER)):
+            standing = standing_of(*rows("tv", *kinds), others=1)
+            assert (standing.kind, standing.missing) == (OPEN, ("stability",))
+            assert not standing.asked
+        assert standing_of(*rows("tv", SAFE, BETTER)).missing == ()
+        # nor is it without cost
+        assert standing_of(*rows("tv", SAFE, SAFE), others=1).kind == OPEN
+        # what is lost is lost
+        assert standing_of(*rows("tv", LOST, BETTER), others=1).kind == TRADE_OFF
 
     def test_a_claim_that_was_changed_is_not_safe(self):
         for kinds in ((BETTER, BETTER, SAFE), (ALMOST, BETTER, SAFE)):
@@ -141,7 +187,7 @@ class TestResults:
         assert not result.higher_is_better
         assert (result.gain, result.difference) == (0.3, -0.3)
         assert (result.low, result.high) == pytest.approx((0.1, 0.5))
-        assert result.low_alone == pytest.approx(0.1)
+        assert (result.low_alone, result.high_alone) == pytest.approx((0.1, 0.5))
         (lost,) = standing_of(row("tv", "prediction", metric="cross-entropy", **LOST)).results
         assert lost.lost
         assert lost.difference == 0.3
@@ -168,6 +214,7 @@ class TestResults:
         assert not replace(result, gain=-MARGIN).safe_alone
         assert not replace(result, low_alone=NAN).safe_alone
         assert not replace(result, margin=NAN).safe_alone
+        assert not replace(result, p_noninferior_adjusted=0.041).safe_alone
 
     def test_what_does_not_count_is_not_there(self):
         smooth = [name for name, metric in METRICS.items() if metric.optimised_for]
@@ -237,6 +284,23 @@ class TestOverSettings:
     def test_nor_an_exploratory_one(self):
         within = (row("tv", "prediction", **WORSE, family=EXPLORATORY),)
         assert advice_across(*self.good(), within=within).standings[0].kind == ADVISED
+
+    def test_a_likely_loss_in_one_setting_withholds_advice_and_is_no_harm(self):
+        likely = {**WORSE, "verdict": "inconclusive", "p": 0.2, "p_own": 0.03}
+        within = (row("tv", "prediction", **likely),)
+        assert advice_across(*self.good(), within=within).standings[0].kind == TRADE_OFF
+        safe = [across_row("tv", axis, **SAFE) for axis in ("prediction", "localisation")]
+        assert advice_across(*safe, within=within).standings[0].kind == OPEN
+
+    def test_a_setting_that_others_were_asked_in_is_missing(self):
+        within = (
+            row("tv", "prediction", **SAFE, dataset="x"),
+            row("tv", "prediction", **SAFE, dataset="y"),
+            row("l1", "prediction", **SAFE, dataset="x"),
+        )
+        tv, l1 = advice_across(*self.good(), *self.good("l1"), within=within).standings
+        assert (tv.kind, tv.missing) == (ADVISED, ())
+        assert (l1.kind, l1.missing) == (OPEN, ("prediction in binary · y · three-conv",))
 
     def test_prices_are_means_over_settings(self):
         within = (price("tv", 1.2), price("tv", 2.0))

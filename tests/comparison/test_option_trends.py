@@ -1,5 +1,7 @@
 """Trends: the line over ranks in closed form, its test against a regression, what makes a sweep."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import linregress
@@ -8,6 +10,7 @@ from priorbench.comparison.option_trends import (
     GROWS,
     SHRINKS,
     TREND_COLUMNS,
+    TREND_DEFINITIONS,
     rank_contrast,
     swept_tasks,
     trends,
@@ -15,6 +18,7 @@ from priorbench.comparison.option_trends import (
 from priorbench.comparison.over_datasets import compare_across
 from priorbench.comparison.paired_runs import PairedRuns
 from priorbench.metrics import METRICS
+from priorbench.statistics.families.verdicts import INCONCLUSIVE
 from priorbench.statistics.signflip import sign_flip_p
 from priorbench.study.declared import DeclaredClaims
 
@@ -86,6 +90,18 @@ def test_what_is_good_decides_the_word_and_holm_corrects_over_priors():
         pairs_of(spec, -share * rising, metric="cross-entropy") for share, spec in SHARES.items()
     ]
     assert list(trends(losses, OPTIONS, claims)["verdict"]) == [GROWS]
+
+
+def test_the_level_is_that_of_the_look():
+    rising = np.linspace(0.1, 0.12, 8)
+    pairs = [pairs_of(spec, share * rising) for share, spec in SHARES.items()]
+    verdicts = {}
+    for look in (1, 2):
+        (row,) = trends(pairs, OPTIONS, replace(CLAIMS, look=look)).to_dict("records")
+        assert row["p_adjusted"] == 2 / 2**8  # .0078
+        verdicts[look] = row["verdict"]
+    assert verdicts == {1: GROWS, 2: INCONCLUSIVE}
+    assert all("the level" in TREND_DEFINITIONS[word] for word in (GROWS, SHRINKS))
 
 
 def test_only_seeds_that_all_values_have_are_compared():

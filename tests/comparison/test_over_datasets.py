@@ -16,6 +16,7 @@ from priorbench.comparison.over_datasets import (
 )
 from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.within_dataset import compare
+from priorbench.metrics import METRICS
 from priorbench.statistics.families.joint import step_down_p
 from priorbench.statistics.families.multiplicity import HOLM
 from priorbench.statistics.several_datasets import blocked
@@ -206,18 +207,66 @@ class TestSkill:
 
 
 class TestUnits:
-    def test_settings_with_the_same_metric_stay_in_its_unit(self):
-        losses = [
+    def losses(self, references):
+        return [
             score_table(
                 {"none": LOSS, "a": LOSS - 0.4 + NOISE},
                 "profile-nll",
-                references=NLL,
+                references=of_dataset,
                 task="profile",
                 dataset=name,
             )
-            for name in ("x", "y")
+            for name, of_dataset in zip(("x", "y"), references, strict=True)
         ]
-        row = across(*losses).loc[("prediction", "a")]
+
+    def test_settings_with_the_same_bounded_metric_stay_in_its_unit(self):
+        gains = (0.05 + NOISE, 0.01 + NOISE)
+        tables = [
+            score_table({"none": BASE, "a": BASE + gain}, references=AUROC, dataset=name)
+            for name, gain in zip(("x", "y"), gains, strict=True)
+        ]
+        row = across(*tables).loc[("prediction", "a")]
+        assert (row["metric"], row["verdict"]) == ("auroc", "better")
+        assert row["difference"] == pytest.approx(np.mean(gains))
+        assert row["mixed_effect"] == pytest.approx(row["difference"])
+        assert row["improvement"] > 0.5
+        assert row["margin"] == pytest.approx(0.02 * (BASE - 0.5).mean())
+
+    def test_settings_with_the_same_loss_are_compared_in_skill(self):
+        """A nat is half of one dataset's range and a twentieth of the other's."""
+        row = across(*self.losses([NLL, {"random": 26.0, "perfect": 6.0}])).loc[("prediction", "a")]
+        assert (row["metric"], row["metrics"]) == (SKILL, "profile-nll")
+        saved = (0.4 - NOISE).mean()
+        assert row["difference"] == pytest.approx((saved / 2 + saved / 20) / 2)
+        assert row["verdict"] == "better"
+        assert 0 < row["ci_low"] < row["difference"] < row["ci_high"]
+        margins = (0.02 * (8 - LOSS) / 2, 0.02 * (26 - LOSS) / 20)
+        assert row["margin"] == pytest.approx(np.mean([margin.mean() for margin in margins]))
+
+    @pytest.mark.parametrize("name", ["cross-entropy", "mass-enrichment"])
+    def test_so_are_other_scores_without_a_bound(self, name):
+        metric = METRICS[name]
+        axes = {"binary": {metric.axis: name}}
+        claims = DeclaredClaims(axes, attribution=MAIN)
+        tables = [
+            score_table({"none": BASE, "a": BASE}, name, dataset=dataset) for dataset in ("x", "y")
+        ]
+        row = across(*tables, claims=claims).loc[(metric.axis, "a")]
+        # without a range, the unit is all that there is
+        assert row["metric"] == name
+        known = [
+            score_table(
+                {"none": BASE, "a": BASE},
+                name,
+                dataset=dataset,
+                references={"random": 9.0, "perfect": 0.0},
+            )
+            for dataset in ("x", "y")
+        ]
+        assert across(*known, claims=claims).loc[(metric.axis, "a")]["metric"] == SKILL
+
+    def test_a_loss_without_a_range_stays_in_its_unit(self):
+        row = across(*self.losses([None, None])).loc[("prediction", "a")]
         assert (row["metric"], row["verdict"]) == ("profile-nll", "better")
         assert row["difference"] == pytest.approx((-0.4 + NOISE).mean())
         # the sign is that of the metric: less of a loss is better
@@ -225,7 +274,7 @@ class TestUnits:
         assert row["ci_low_alone"] < row["difference"] < row["ci_high_alone"] < 0
         assert row["mixed_effect"] == pytest.approx(row["difference"])
         assert row["improvement"] > 0.5
-        assert row["margin"] == pytest.approx(0.02 * (8 - LOSS).mean())
+        assert np.isnan([row["margin"], row["p_noninferior"]]).all()
 
     def test_an_axis_of_one_setting_alone_has_a_row(self):
         tables = [
@@ -281,6 +330,24 @@ class TestUnits:
         assert across(*tables)["level"].item() == pytest.approx(0.04)
         later = across(*tables, claims=replace(TWO_TASKS, look=3))
         assert later["level"].item() == pytest.approx(0.0025)
+
+
+def test_settings_that_draw_the_same_with_other_seeds_are_apart():
+    """Twice as many epochs, with none of the seeds of the others: nothing can be averaged."""
+    tables = [
+        score_table(
+            {"none": BASE, "a": BASE + gain + NOISE}, references=AUROC, task=task, seeds=seeds
+        )
+        for task, gain, seeds in (
+            ("binary", 0.02, range(8)),
+            ("binary:train_epochs=2", 0.04, range(8, 16)),
+        )
+    ]
+    row = across(*tables).loc[("prediction", "a")]
+    assert (row["settings"], row["datasets"], row["runs"]) == (2, 1, 16)
+    assert row["difference"] == pytest.approx(0.03 + NOISE.mean())
+    assert row["verdict"] == "better"
+    assert np.isfinite(row["p_noninferior"])
 
 
 def test_where_both_arms_fail_everywhere_nothing_is_known():

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.run_directories import CLAIMS, MEASURED, make_run
+from fixtures.run_directories import CLAIMS, MEASURED, PRIMARY, make_run
 from priorbench.reports import write_report
 from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.comparison import Comparison
@@ -18,15 +18,18 @@ from priorbench.reports.methods import Methods
 from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError
+from priorbench.answer.standing import OPEN
 from priorbench.comparison.within_dataset import compare
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import load_run
 from priorbench.results.joined_run import join
+from priorbench.statistics.families.looks import level_of_look
+from priorbench.study.sealed_claims import Look, record_look
 from priorbench.study.trial import EVALUATE
 
 NUMBERS = {"none": 0, "tv": 1, "l1": 2}
-SECOND_LOOK = replace(CLAIMS, look=2)
-"""claims of two runs of the same priors whose seeds were not looked at together"""
+THIRD_LOOK = replace(CLAIMS, look=3)
+"""claims of two runs, looked at once each, whose seeds were not looked at together"""
 
 
 def words(page):
@@ -120,13 +123,44 @@ class TestMoreSeeds:
         first, second = make("a", ("none", "tv"), (0, 1, 2)), make("b", ("none", "tv"), (3, 4))
         whole = load_run(make("whole", ("none", "tv"), range(5)))
         run = joined(first, second)
-        expected = compare(whole.results, whole.agreement(), SECOND_LOOK)
-        # scores that were computed anew come last
-        pooled, single = (table.set_index("metric") for table in (run.comparisons, expected))
-        pd.testing.assert_frame_equal(pooled.loc[single.index], single, check_dtype=False)
-        assert len(pooled) == len(single)
+        expected = compare(whole.results, whole.agreement(), THIRD_LOOK)
+        pd.testing.assert_frame_equal(run.comparisons, expected, check_dtype=False)
         assert run.shared == 0
         assert run.study["seeds"] == [0, 1, 2, 3, 4]
+
+    def test_are_one_look_more_than_the_runs_have_had(self, make):
+        first, second = make("a", ("none", "tv"), range(8)), make("b", ("none", "tv"), range(8, 12))
+        assert joined(first, second).claims.look == 3
+        for count in (6, 7, 8):
+            record_look(first, Look(tuple(range(count))), CLAIMS)
+        run = joined(first, second)
+        assert [part.claims.look for part in run.runs] == [3, 1]
+        assert run.claims.look == 5
+        assert set(run.comparisons["level"].dropna()) == {level_of_look(5)}
+
+    def test_that_one_of_the_runs_has_all_of_are_no_further_look(self, make):
+        first, second = make("a", ("none", "tv"), range(8)), make("b", ("none", "l1"), range(4))
+        assert joined(first, second).claims.look == 1
+
+    def test_a_run_of_one_seed_takes_no_axis_from_the_others(self, make):
+        """One seed agrees with no other, so that a run of one says nothing of stability."""
+        many, one = make("a", ("none", "tv"), range(8)), make("b", ("none", "l1"), (0,))
+        results = load_run_results(one)
+        results[results["metric"] != "seed-cosine"].to_csv(one / "results.csv", index=False)
+        run = joined(many, one)
+        primary = run.comparisons.query("family == 'primary'")
+        assert set(primary.loc[primary["prior"] == "tv", "axis"]) == set(PRIMARY)
+        rows = primary.set_index(["prior", "axis"])
+        assert rows.loc[("tv", "stability"), "n"] == 8
+        values = run.results.query("metric == 'seed-cosine' and prior == 'tv'")["value"]
+        assert values.notna().sum() == 8
+        # random attributions leave the axis open, and a prior with gains elsewhere is not advised
+        assert rows.loc[("tv", "localisation"), "verdict"] == "better"
+        assert rows.loc[("tv", "stability"), "verdict"] == "inconclusive"
+        (setting,) = run.answer.settings
+        tv, l1 = setting.advice.standings
+        assert (setting.advice.prior, tv.kind, l1.kind) == ("none", OPEN, OPEN)
+        assert any("not excluded on stability" in text for text in setting.sentences)
 
     def test_agreement_of_seeds_is_that_with_all_others(self, make):
         run = joined(make("a", ("none",), (0,)), make("b", ("none",), (1, 2)))
@@ -151,6 +185,21 @@ class TestMoreSeeds:
         measured = set(joined(first, second).results.query("stage == 'evaluate'")["metric"])
         assert "high-frequency" not in measured
         assert {"auroc", "motif-auprc", "seed-cosine"} <= measured
+
+
+def test_longer_training_with_other_seeds_is_beside_the_shorter(make):
+    first, second = make("a", ("none", "tv"), range(6)), make("b", ("none", "tv"), range(6, 12))
+    edit_records(second, task="binary:train_epochs=2")
+    environment = (second / "environment.json").read_text()
+    longer = environment.replace("binary/simulated", "binary:train_epochs=2/simulated")
+    (second / "environment.json").write_text(longer)
+    for name in ("results", "comparisons"):
+        text = (second / f"{name}.csv").read_text()
+        longer = text.replace(",binary,", ",binary:train_epochs=2,")
+        (second / f"{name}.csv").write_text(longer)
+    run = joined(first, second)
+    assert set(run.across["settings"]) == {2}
+    assert set(run.across["runs"]) == {12}
 
 
 class TestOtherData:

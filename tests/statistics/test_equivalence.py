@@ -18,6 +18,13 @@ class TestMargins:
         baseline = np.array([0.5, 0.6, 0.4])
         assert Margin(relative=0.02).allowance(baseline) == pytest.approx(0.02 * baseline)
 
+    @pytest.mark.parametrize("sign", [1.0, -1.0])
+    def test_a_baseline_worse_than_its_floor_allows_no_relative_loss(self, sign):
+        margin = Margin(absolute=0.1, relative=0.5, floor=3.0, sign=sign)
+        better, worse = 3.0 + sign * 0.4, 3.0 - sign * 0.4
+        allowance = margin.allowance(np.array([better, 3.0, worse]))
+        assert allowance == pytest.approx([0.1 + 0.5 * 0.4, 0.1, 0.1])
+
     def test_equivalence_is_the_worse_of_the_two_sides(self):
         gain = np.full(7, 0.004)
         allowance = np.full(7, 0.005)

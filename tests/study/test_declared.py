@@ -99,6 +99,14 @@ class TestMargins:
     def test_is_none_where_no_range_is_known(self, metric, floor, ceiling):
         assert CLAIMS.margin(METRICS[metric], floor, ceiling) is None
 
+    def test_of_axes_that_are_not_named_are_the_usual_ones(self):
+        study = make_study({"skill_margins": {"prediction": 0.05}}, where="here")
+        assert study.skill_margins == {**SKILL_MARGINS, "prediction": 0.05}
+        claims = claims_of({**study.model_dump(mode="json"), "attributions": ["gradient"]})
+        margin = claims.margin(METRICS["motif-auprc"], 0.2, 0.9)
+        assert margin.absolute == pytest.approx(SKILL_MARGINS["localisation"] * 0.7)
+        assert claims.margin(METRICS["auroc"], 0.5, 1.0).relative == 0.05
+
     def test_is_none_on_an_axis_without_one(self):
         claims = replace(CLAIMS, skill_margins={"prediction": 0.02})
         assert claims.margin(METRICS["motif-auprc"], 0.2, 0.9) is None

@@ -11,12 +11,17 @@ from priorbench.metrics import METRICS
 from priorbench.study.declared import ALL, EXPLORATORY, PRIMARY, DeclaredClaims, claims_of
 from priorbench.study.sealed_claims import (
     CLAIMS_FILE,
+    Look,
     checked_claims,
     digest_to_record,
+    look_at,
+    looks_at,
     record_look,
     seal_claims,
+    upcoming_claims,
 )
 from priorbench.study.study import Study
+from priorbench.study.trial import Trial
 
 MAIN = "input-x-gradient"
 AXES = {"prediction": "auroc", "localisation": "motif-auprc", "stability": "seed-cosine-corrected"}
@@ -26,6 +31,19 @@ CLAIMS = DeclaredClaims({"binary": AXES}, {"auroc": 0.005}, attribution=MAIN)
 def families(claims):
     """Return the family of every primary metric."""
     return {name: claims.family("binary", MAIN, METRICS[name]) for name in AXES.values()}
+
+
+def record(root, seeds, *, earlier=None, **more):
+    """Record a look at these seeds, after a look at earlier ones, if any."""
+    before = None if earlier is None else Look(tuple(earlier))
+    record_look(root, Look(tuple(seeds), **more), CLAIMS, before)
+
+
+def trial(seed, **more):
+    about = {"task": "binary", "dataset": "SRF", "architecture": "three-conv", "prior": "tv"}
+    about |= {"weight": 1.0, "train_attribution": MAIN, "stage": "evaluate", "scale": "smoke"}
+    about |= {"root_seed": 0, "device": "cpu", "digest": "d", "code": "c"}
+    return Trial(seed=seed, **(about | more))
 
 
 def begin(root):
@@ -58,7 +76,7 @@ class TestSealing:
             "baseline": "none",
             "correction": "joint",
         }
-        assert stored["looks"] == []
+        assert (stored["sealed"], stored["looks"]) == (True, [])
 
     def test_what_is_as_declared_is_primary(self, tmp_path):
         seal_claims(tmp_path, CLAIMS)
@@ -172,11 +190,13 @@ class TestEdits:
             lambda stored: stored["looks"].clear(),
             lambda stored: stored.pop("digest"),
             lambda stored: stored.pop("looks"),
+            lambda stored: stored.pop("sealed"),
+            lambda stored: stored.update(sealed=False),
         ],
     )
     def test_of_the_seal_itself_are_noticed(self, tmp_path, edit):
         seal_claims(tmp_path, CLAIMS)
-        record_look(tmp_path, range(8), 1)
+        record(tmp_path, range(8))
         path = tmp_path / CLAIMS_FILE
         stored = json.loads(path.read_text())
         edit(stored)
@@ -200,6 +220,18 @@ class TestEdits:
         seal_claims(tmp_path, replace(CLAIMS, margins={"auroc": 0.3}))
         assert ALL in checked_claims(tmp_path, replace(CLAIMS, margins={"auroc": 0.3})).changed
 
+    def test_that_pretend_that_nothing_was_sealed_are_noticed(self, tmp_path):
+        """Claims that were never sealed have a digest too, and are put in the place of others."""
+        seal_claims(tmp_path, CLAIMS)
+        facts = {"claims": digest_to_record(tmp_path)}
+        edited, other = replace(CLAIMS, margins={"auroc": 0.3}), tmp_path / "other"
+        other.mkdir()
+        record_look(other, Look(tuple(range(8))), edited, Look(tuple(range(6))))
+        (tmp_path / CLAIMS_FILE).write_bytes((other / CLAIMS_FILE).read_bytes())
+        assert checked_claims(tmp_path, edited).changed == {}
+        (tmp_path / "environment.json").write_text(json.dumps(facts))
+        assert ALL in checked_claims(tmp_path, edited).changed
+
     @pytest.mark.parametrize("contents", ["", "[]", "null", '{"format": 1}', "\x00"])
     def test_a_damaged_seal_is_no_seal(self, tmp_path, contents):
         (tmp_path / CLAIMS_FILE).write_text(contents)
@@ -211,13 +243,55 @@ class TestEdits:
         checked = checked_claims(tmp_path, CLAIMS)
         assert (checked.sealed, checked.changed, checked.look) == (False, {}, 1)
         assert set(families(checked).values()) == {PRIMARY}
-        record_look(tmp_path, range(8), 1)  # nothing to count looks in
+
+
+class TestWithoutASeal:
+    """Runs of an earlier version sealed nothing; their looks are counted from then on."""
+
+    def test_the_levels_of_a_folder_that_grows_fall(self, tmp_path):
+        begin(tmp_path)
+        assert checked_claims(tmp_path, CLAIMS).level == pytest.approx(0.04)
+        levels = []
+        for before, count in ((8, 10), (10, 12), (12, 12), (12, 11)):
+            record(tmp_path, range(count), earlier=range(before))
+            checked = checked_claims(tmp_path, CLAIMS, range(count + 1))
+            levels.append(checked.level)
+            assert (checked.sealed, set(families(checked).values())) == (False, {PRIMARY})
+        # its tables show that there was a look at eight seeds before the first that was counted
+        assert levels == pytest.approx([0.005, 0.0025, 0.0025, 0.0025])
+        assert [len(look.seeds) for look in looks_at(tmp_path)] == [8, 10, 12]
+
+    def test_what_shows_no_more_than_before_is_no_look(self, tmp_path):
+        record(tmp_path, range(8), earlier=range(8))
+        record(tmp_path, range(6), earlier=range(8))
+        assert not (tmp_path / CLAIMS_FILE).exists()
+        assert checked_claims(tmp_path, CLAIMS).look == 1
+
+    def test_the_first_look_of_all_is_the_first(self, tmp_path):
+        for earlier in (None, ()):
+            record(tmp_path, range(8), earlier=earlier)
+            assert checked_claims(tmp_path, CLAIMS).look == 1
+        record(tmp_path, range(9))
+        assert checked_claims(tmp_path, CLAIMS).look == 2
+
+    def test_it_stays_without_one(self, tmp_path):
+        record(tmp_path, range(9), earlier=range(8))
+        stored = json.loads((tmp_path / CLAIMS_FILE).read_text())
+        assert not stored["sealed"]
+        assert digest_to_record(tmp_path) == ""
+        seal_claims(tmp_path, CLAIMS)
+        assert not checked_claims(tmp_path, CLAIMS).sealed
+
+    def test_a_seal_that_was_removed_is_not_made_up_for(self, tmp_path):
+        facts = {"claims": "0123456789abcdef"}
+        (tmp_path / "environment.json").write_text(json.dumps(facts))
+        record(tmp_path, range(9), earlier=range(8))
         assert not (tmp_path / CLAIMS_FILE).exists()
 
 
 class TestLooks:
-    def look(self, root, seeds, settings=1):
-        record_look(root, seeds, settings)
+    def look(self, root, seeds, **more):
+        record(root, seeds, **more)
         return checked_claims(root, CLAIMS).look
 
     def test_are_counted_by_their_seeds(self, tmp_path):
@@ -238,13 +312,62 @@ class TestLooks:
         # the same seeds and some of them are no further look, others are
         assert looks == [1, 1, 1, 2, 2, 2, 3]
         stored = json.loads((tmp_path / CLAIMS_FILE).read_text())["looks"]
-        assert stored == [list(range(8)), list(range(10)), list(range(100, 112))]
+        assert [look["seeds"] for look in stored] == [
+            list(range(8)),
+            list(range(10)),
+            list(range(100, 112)),
+        ]
+
+    def test_are_of_arms_as_well_as_of_seeds(self, tmp_path):
+        seal_claims(tmp_path, CLAIMS)
+        arms = ("a", "a", "b", "b", "a")
+        looks = [self.look(tmp_path, range(8), arms=name) for name in arms]
+        assert looks == [1, 1, 2, 2, 2]
+
+    def test_at_other_weights_priors_or_settings_are_others(self):
+        known = look_at([trial(seed) for seed in (3, 0, 1)])
+        assert (known.seeds, known.settings) == ((0, 1, 3), 1)
+        assert known.covers(look_at([trial(1), trial(0)]))
+        assert not known.covers(look_at([trial(2)]))
+        for other in ({"weight": 2.0}, {"prior": "l1"}, {"dataset": "GATA2"}):
+            more = look_at([trial(seed, **own) for seed in (0, 1, 3) for own in ({}, other)])
+            assert not known.covers(more)
+            assert not more.covers(known)
+            assert more.settings == (2 if "dataset" in other else 1)
+        assert not known.covers(look_at([trial(seed, weight=2.0) for seed in (0, 1, 3)]))
+
+    def test_of_one_seed_more_each_have_the_level_that_is_left(self, tmp_path):
+        """Five seeds can show that nothing is lost: one side of a test has p of 1/32."""
+        seal_claims(tmp_path, CLAIMS)
+        levels = []
+        for count in (5, 6, 7):
+            record(tmp_path, range(count))
+            levels.append(checked_claims(tmp_path, CLAIMS).level)
+        assert levels == pytest.approx([0.04, 0.005, 0.0025])
+        assert [len(look.seeds) for look in looks_at(tmp_path)] == [5, 6, 7]
+
+    def test_whose_seeds_are_gone_leave_nothing_to_claim(self, tmp_path):
+        seal_claims(tmp_path, CLAIMS)
+        record(tmp_path, range(8))
+        assert checked_claims(tmp_path, CLAIMS, range(8)) == CLAIMS
+        assert checked_claims(tmp_path, CLAIMS, range(9)) == CLAIMS
+        checked = checked_claims(tmp_path, CLAIMS, (0, 1, 2, 4, 5, 6))
+        assert checked.sealed
+        assert checked.changed == {ALL: "trials of seeds 3 and 7 were looked at and are gone"}
+        assert set(families(checked).values()) == {EXPLORATORY}
+
+    def test_to_come_are_foreseen(self, tmp_path):
+        seal_claims(tmp_path, CLAIMS)
+        assert upcoming_claims(tmp_path, CLAIMS, range(8)).look == 1
+        record(tmp_path, range(8))
+        assert upcoming_claims(tmp_path, CLAIMS, range(8)).look == 1
+        assert upcoming_claims(tmp_path, CLAIMS, range(12)).look == 2
 
     def test_have_the_level_that_is_left(self, tmp_path):
         seal_claims(tmp_path, CLAIMS)
         levels = []
         for count in (8, 12, 16):
-            record_look(tmp_path, range(count), 1)
+            record(tmp_path, range(count))
             levels.append(checked_claims(tmp_path, CLAIMS).level)
         assert levels == pytest.approx([0.04, 0.005, 0.0025])
 
@@ -253,10 +376,15 @@ class TestLooks:
         assert self.look(tmp_path, range(3)) == 1
         assert json.loads((tmp_path / CLAIMS_FILE).read_text())["looks"] == []
         assert self.look(tmp_path, range(3), settings=4) == 1
-        assert json.loads((tmp_path / CLAIMS_FILE).read_text())["looks"] == [[0, 1, 2]]
+        assert looks_at(tmp_path) == (Look((0, 1, 2), settings=4),)
+
+    def test_spend_something_once_one_has_however_few_their_seeds(self, tmp_path):
+        seal_claims(tmp_path, CLAIMS)
+        assert self.look(tmp_path, range(8)) == 1
+        assert self.look(tmp_path, range(100, 103)) == 2
 
     def test_keep_what_was_declared(self, tmp_path):
         seal_claims(tmp_path, CLAIMS)
-        record_look(tmp_path, range(8), 1)
+        record(tmp_path, range(8))
         assert checked_claims(tmp_path, CLAIMS).changed == {}
         assert list(checked_claims(tmp_path, replace(CLAIMS, margins={})).changed) == ["auroc"]

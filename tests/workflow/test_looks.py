@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 from fixtures.runs import records, run_smoke
 
@@ -20,7 +21,16 @@ def run(out, seeds, capsys):
 
 
 def looks(out):
-    return json.loads((out / "claims.json").read_text())["looks"]
+    """Return the seeds of every look."""
+    return [look["seeds"] for look in json.loads((out / "claims.json").read_text())["looks"]]
+
+
+def without_seal(out):
+    """Leave a run directory as a version that sealed nothing did."""
+    (out / "claims.json").unlink()
+    facts = json.loads((out / "environment.json").read_text())
+    del facts["claims"]
+    (out / "environment.json").write_text(json.dumps(facts))
 
 
 def test_more_seeds_in_a_folder_are_a_further_look(tmp_path, capsys):
@@ -40,7 +50,7 @@ def test_more_seeds_in_a_folder_are_a_further_look(tmp_path, capsys):
     assert "8 to run" in said
     assert "as this is look 2 at this study" in said
     assert "which by the results so far is auroc" in said
-    assert "This is look 2 at these results" in said
+    assert "This is look 2 at these results, with other seeds" in said
     assert looks(out) == [[0, 1, 2, 3, 4], list(range(9))]
     again = records(out)
     assert {trial: again[trial] for trial in first} == first
@@ -52,6 +62,32 @@ def test_more_seeds_in_a_folder_are_a_further_look(tmp_path, capsys):
 
     with pytest.raises(UserError, match="holds another study: seeds was"):
         run_smoke(out, "--priors", "tv", "--seeds", "5")
+
+
+def test_a_folder_without_a_seal_that_grows_is_looked_at_again(tmp_path, capsys):
+    out = tmp_path / "out"
+    run(out, "5", capsys)
+    without_seal(out)
+    assert "were not sealed before training" in run(out, "5", capsys)
+    assert load_run(out).claims.level == level_of_look(1)
+    run(out, "6", capsys)
+    assert looks(out) == [list(range(5)), list(range(6))]
+    said = run(out, "7", capsys)
+    assert "This is look 3 at these results" in said
+    claims = load_run(out).claims
+    assert (claims.sealed, claims.changed, claims.level) == (False, {}, level_of_look(3))
+    answer = json.loads((out / "answer.json").read_text())
+    assert (answer["look"], answer["level"], answer["sealed"]) == (3, level_of_look(3), False)
+
+
+def test_seeds_that_were_looked_at_and_are_gone_leave_nothing_to_claim(tmp_path, capsys):
+    out = tmp_path / "out"
+    run(out, "6", capsys)
+    path = out / "results.csv"
+    results = pd.read_csv(path, keep_default_na=False)
+    results[results["seed"] != "2"].to_csv(path, index=False)
+    (text,) = load_run(out).claims.changed.values()
+    assert text == "trials of seeds 2 were looked at and are gone"
 
 
 @pytest.mark.parametrize(
