@@ -25,6 +25,9 @@ from priorbench.training.schedules import Schedule
 
 SMALLEST_SHARE = 0.01
 """the last epoch's improvement over the drop of the loss so far, below which a loss has settled"""
+BY_DEFINITION = 0.99
+"""share of the perfect score of localisation from which on a scan is what the sites were made by: on
+real data they are where the known matrices match"""
 ENOUGH_SEEDS = 0.5
 """share of the seeds in which the loss must still fall: one seed of several may be chance"""
 _WITHOUT_NETWORK = {
@@ -278,6 +281,9 @@ def _weaknesses(
     weaker_than = {}
     if math.isfinite(floor) and (sign * value <= sign * floor or _text(value) == _text(floor)):
         weaker_than[RANDOM] = floor
+    if definition.of_attribution and definition.perfect:
+        most = BY_DEFINITION * definition.perfect
+        methods = {name: score for name, score in methods.items() if score < most}
     if methods:
         best = max(methods, key=lambda name: sign * methods[name])
         if sign * value < sign * methods[best] and _text(value) != _text(methods[best]):

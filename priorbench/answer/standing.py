@@ -111,7 +111,7 @@ class PrimaryResult:
 
         It is what withholds advice, and no verdict: p is adjusted for the prior's own tests only,
         and its level is that of a first look, so that neither other priors nor further looks hide
-        a loss. Fewer than six pairs have no test, and Student's interval stands in.
+        a loss. Fewer than six pairs have no test; Student's interval stands in where there is one.
         """
         if self.n < SIGN_FLIP_FROM:
             return self.high_alone < 0

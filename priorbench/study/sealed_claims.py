@@ -94,7 +94,8 @@ def _missing_seeds(stored: _Stored, seeds: Collection[int] | None) -> Iterator[t
     looked = {seed for look in stored.looks for seed in look.seeds}
     missing = sorted(looked - set(seeds)) if seeds is not None else []
     if missing:
-        yield ALL, f"trials of seeds {listed(list(map(str, missing)))} were looked at and are gone"
+        noun = "seed" if len(missing) == 1 else "seeds"
+        yield ALL, f"trials of {noun} {listed(list(map(str, missing)))} were looked at and are gone"
 
 
 def sealed_digest(root: Path) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 FIRST_SHARE = 0.8
 """share of alpha that is spent at the first look: most studies have no other"""
 LOOKS_RULE = (
-    "The first look at a study's results has a level of .04; every further look, with more seeds, "
-    "has half of what is left of .05: .005, .0025, and so on, less than .05 in all."
+    "The first look at a study's results has a level of .04; every further look, with other seeds, "
+    "priors or weights, has half of what is left of .05: .005, .0025, and so on, less than .05 in "
+    "all."
 )
 """the rule in words"""
 
