@@ -26,8 +26,8 @@ from priorbench.training.schedules import Schedule
 SMALLEST_SHARE = 0.01
 """the last epoch's improvement over the drop of the loss so far, below which a loss has settled"""
 BY_DEFINITION = 0.99
-"""share of the perfect score of localisation from which on a scan is what the sites were made by: on
-real data they are where the known matrices match"""
+"""share of the perfect score of localisation from which on a scan is what the sites were made by:
+on real data they are where known matrices match"""
 ENOUGH_SEEDS = 0.5
 """share of the seeds in which the loss must still fall: one seed of several may be chance"""
 _WITHOUT_NETWORK = {

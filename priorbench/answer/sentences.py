@@ -104,9 +104,7 @@ def _headline(advice: Advice) -> Iterator[str]:
         yield f"No prior is advised: train with `{advice.baseline}`."
     unsafe = [s for s in advice.standings if s.kind == OPEN and s.gains]
     yield from (_unsafe(standing) for standing in unsafe)
-    harmful = [s for s in advice.standings if s.kind == HARMFUL]
-    if harmful:
-        yield f"Worse, and better on nothing: {'; '.join(map(_losses_of, harmful))}."
+    yield from _harmful(advice)
     costless = [f"`{s.prior}`" for s in advice.standings if s.kind == COSTLESS]
     if costless:
         verb, was = ("costs", "was") if len(costless) == 1 else ("cost", "were")
@@ -147,11 +145,7 @@ def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
         )
     gains = "; ".join(map(_result, advised.gains))
     yield f"Its gain{'' if len(advised.gains) == 1 else 's'}: {gains}."
-    losses = advised.estimated_losses
-    if losses:
-        yield f"Its estimated losses, each within the margin: {_results(losses, margins=True)}."
-    else:
-        yield "No axis has an estimated loss."
+    yield from _small_losses(advised)
     if math.isfinite(advised.price):
         yield f"A training step takes {fixed(advised.price, 2)} times as long as with `none`."
     if advice.rivals:
@@ -159,6 +153,26 @@ def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
         yield f"By verdicts {rivals} would do as well; priors are not tested against each other."
     trade_offs = [s for s in advice.standings if s.kind == TRADE_OFF]
     yield from (_trade_off(standing) for standing in trade_offs)
+    yield from _harmful(advice)
+
+
+def _small_losses(advised: PriorStanding) -> Iterator[str]:
+    """Yield every loss of the advised prior with its size: those that are shown, and the others."""
+    losses = advised.estimated_losses
+    shown = [result for result in losses if result.verdict == WORSE]
+    others = [result for result in losses if result.verdict != WORSE]
+    if shown:
+        yield f"It is worse, by less than the margin, on {_results(shown, margins=True)}."
+    if others:
+        yield f"Its estimated losses, each within the margin: {_results(others, margins=True)}."
+    if not losses:
+        yield "No axis has an estimated loss."
+
+
+def _harmful(advice: Advice) -> Iterator[str]:
+    harmful = [standing for standing in advice.standings if standing.kind == HARMFUL]
+    if harmful:
+        yield f"Worse, and better on nothing: {'; '.join(map(_losses_of, harmful))}."
 
 
 def _of_priors(advice: Advice) -> str:

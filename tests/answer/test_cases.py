@@ -148,8 +148,23 @@ class TestSafetyIsShown:
         scores = trade_off(10, (0.9, 0.895), spread=0.002)
         answer = answer_to(result_table(scores))
         assert (only(answer).prior, only(answer).basis) == ("tv", ADVISED)
-        (line,) = (line for line in answer.lines if "estimated losses" in line)
-        assert "mutagenesis-correlation −0.005, margin 0.100" in line
+        assert (
+            "It is worse, by less than the margin, on faithfulness (mutagenesis-correlation −0.005, "
+            "margin 0.100)."
+        ) in answer.lines
+        scores["auroc"]["tv"] = moved(level(0.9, 10), -0.001, 0.005)
+        (line,) = (line for line in answer_to(result_table(scores)).lines if "estimated" in line)
+        assert "auroc −0.001" in line
+        assert "mutagenesis" not in line
+
+    def test_a_harmful_prior_is_named_beside_the_advised_one(self):
+        scores = trade_off(10, (0.9, 0.9))
+        for of_prior in scores.values():
+            of_prior["l1"] = moved(of_prior["none"], -0.3, 0.01, seed=5)
+        answer = answer_to(result_table(scores))
+        assert only(answer).prior == "tv"
+        (line,) = (line for line in answer.lines if line.startswith("Worse, and better on nothing"))
+        assert "`l1` on prediction (auroc −0.300" in line
 
 
 class TestTasksMeetOnTheirAxes:
