@@ -163,7 +163,7 @@ class TestSafetyIsShown:
             of_prior["l1"] = moved(of_prior["none"], -0.3, 0.01, seed=5)
         answer = answer_to(result_table(scores))
         assert only(answer).prior == "tv"
-        (line,) = (line for line in answer.lines if line.startswith("Worse, and better on nothing"))
+        (line,) = (text for text in answer.lines if text.startswith("Worse, and better on"))
         assert "`l1` on prediction (auroc −0.300" in line
 
 

@@ -87,7 +87,7 @@ def test_seeds_that_were_looked_at_and_are_gone_leave_nothing_to_claim(tmp_path,
     results = pd.read_csv(path, keep_default_na=False)
     results[results["seed"] != "2"].to_csv(path, index=False)
     (text,) = load_run(out).claims.changed.values()
-    assert text == "trials of seeds 2 were looked at and are gone"
+    assert text == "trials of seed 2 were looked at and are gone"
 
 
 @pytest.mark.parametrize(
