@@ -149,8 +149,8 @@ class TestSafetyIsShown:
         answer = answer_to(result_table(scores))
         assert (only(answer).prior, only(answer).basis) == ("tv", ADVISED)
         assert (
-            "It is worse, by less than the margin, on faithfulness (mutagenesis-correlation −0.005, "
-            "margin 0.100)."
+            "It is worse, by less than the margin, on faithfulness (mutagenesis-correlation "
+            "−0.005, margin 0.100)."
         ) in answer.lines
         scores["auroc"]["tv"] = moved(level(0.9, 10), -0.001, 0.005)
         (line,) = (line for line in answer_to(result_table(scores)).lines if "estimated" in line)
