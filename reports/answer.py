@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from priorbench import Section
 from priorbench.answer.advice import RULE, Advice
 from priorbench.answer.run_answer import Answer
+from priorbench.answer.sentences import level_text
 from priorbench.answer.standing import STANDINGS, PrimaryResult, PriorStanding
 from priorbench.comparison.within_dataset import POWER
 from priorbench.metrics import METRICS
@@ -73,6 +74,7 @@ def _joined(run: Run, settings: Sequence[ComparedSetting]) -> Mapping[str, Any] 
         "runs": list(run.parts),
         "shared": trials - len(run.records),
         "pooled": [setting.title for setting in settings if len(setting.runs) > 1],
+        "level": level_text(run.claims.level),
     }
 
 

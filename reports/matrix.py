@@ -12,10 +12,10 @@ from priorbench import Section
 from priorbench.components.metric import Metric
 from priorbench.number_text import MISSING, decimals_for, fixed
 from priorbench.results.finished_run import Run
-from priorbench.statistics.families.verdicts import BETTER, INCONCLUSIVE, WORSE
+from priorbench.statistics.families.verdicts import BETTER, WORSE
 
 from ._shared.page import render
-from ._shared.settings import ComparedSetting, agrees_in_every_seed, settings_of
+from ._shared.settings import ComparedSetting, settings_of
 from ._shared.tests_table import difference_cells
 
 
@@ -33,7 +33,7 @@ class Matrix(Section):
         parts = []
         for setting in settings:
             parts.append(_table(run, setting))
-            parts.append(render("leads", hints=_hints(setting), leads=_leads(setting)))
+            parts.append(render("leads", leads=_leads(setting)))
         return Markup("").join(parts)
 
 
@@ -67,24 +67,11 @@ def _table(run: Run, setting: ComparedSetting) -> Markup:
     )
 
 
-def _hints(setting: ComparedSetting) -> list[dict[str, Any]]:
-    """Return inconclusive primary metrics on which all seeds agree in sign, prior by prior."""
-
-    def direction(metric: Metric, comparison: Mapping[str, Any]) -> str:
-        is_open = comparison["verdict"] == INCONCLUSIVE and metric.name in setting.primary
-        if not (is_open and agrees_in_every_seed(comparison)):
-            return ""
-        return BETTER if (comparison["difference"] > 0) == metric.higher_is_better else WORSE
-
-    return _by_direction(setting, direction)
-
-
 def _leads(setting: ComparedSetting) -> list[dict[str, Any]]:
-    """Return exploratory metrics with a verdict of better or worse, costs aside, prior by prior."""
+    """Return exploratory metrics with a verdict of better or worse, prior by prior."""
 
     def direction(metric: Metric, comparison: Mapping[str, Any]) -> str:
-        explored = metric.name not in setting.primary and metric.axis != "cost"
-        return str(comparison["verdict"]) if explored else ""
+        return str(comparison["verdict"]) if metric.name not in setting.primary else ""
 
     return _by_direction(setting, direction)
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from priorbench import Section
 from priorbench.results.finished_run import Run
+from priorbench.study.trial import SELECT
 
 from ._shared.page import render
 from ._shared.prior_descriptions import described_priors
@@ -30,6 +31,7 @@ class Overview(Section):
             statuses=_statuses(run),
             pending=run.planned - len(run.records),
             tuning=sum(record["stage"] == "tune" for record in run.records.values()),
+            choosing=sum(record["stage"] == SELECT for record in run.records.values()),
         )
 
 

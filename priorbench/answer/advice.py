@@ -1,6 +1,6 @@
 """The advice which prior to train with: a rule on the standings of priors.
 
-`standing.py` makes the standings before; `answer.py` puts the advice into sentences.
+`standing.py` makes the standings before; `sentences.py` puts the advice into sentences.
 Prices are measured and not tested; they only decide between priors that verdicts cannot tell apart.
 """
 
@@ -123,16 +123,25 @@ def advise(
         tests=max((result.tests for result in results), default=0),
         correction=results[0].correction if results else "",
         level=min((result.level for result in results), default=ALPHA),
-        partial=_partial(comparisons) if "runs" in table else (),
+        partial=_partial(table, comparisons) if "runs" in table else (),
     )
 
 
-def _partial(comparisons: pd.DataFrame) -> tuple[str, ...]:
-    """Return sentences on the axes that some of the settings have no result on."""
+def _partial(table: pd.DataFrame, comparisons: pd.DataFrame) -> tuple[str, ...]:
+    """Return sentences on axes that some settings have no result on, or none that compares."""
     rows = primary_rows(comparisons)
     settings = rows[SETTING_COLUMNS].drop_duplicates()
-    counts = rows[[*SETTING_COLUMNS, "axis"]].drop_duplicates().groupby("axis", sort=False).size()
-    return tuple(
+    places = rows[[*SETTING_COLUMNS, "axis"]].drop_duplicates()
+    counts = {str(a): int(n) for a, n in places["axis"].value_counts(sort=False).items()}
+    over_all = primary_rows(table).groupby("axis", sort=False)["settings"].max()
+    compared = {str(axis): int(count) for axis, count in over_all.items()}
+    lost = tuple(
+        f"On {axis}, {counts[axis] - count} of {counts[axis]} settings did not enter the "
+        "comparison over all of them: the range of their scores is unknown."
+        for axis, count in compared.items()
+        if count < counts.get(axis, 0)
+    )
+    return lost + tuple(
         f"Of the {len(settings)} settings, {count} {'has' if count == 1 else 'have'} a result on "
         f"{axis}: nothing was asked about it in the rest."
         for axis, count in counts.items()

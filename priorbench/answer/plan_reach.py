@@ -26,7 +26,7 @@ def plan_lines(
     settings: int = 1,
     spreads: Mapping[str, float] | None = None,
 ) -> list[str]:
-    """Return what the tests of one setting can conclude; nothing where nothing is compared.
+    """Return what the tests of a plan can conclude; nothing where nothing is compared.
 
     Args:
         seeds: number of seeds of each prior.
@@ -41,15 +41,18 @@ def plan_lines(
     if not tests:
         return []
     warning = reach_sentence(seeds, tests, claims, settings)
+    lines = [f"warning: {warning}"] if warning else []
+    pairs, about = seeds, counted(seeds, "seed")
     if warning:
-        return [f"warning: {warning}"]
+        pairs, about = seeds * settings, f"All {settings} settings together"
+        if settings == 1 or reach_sentence(pairs, tests, claims):
+            return lines
     claim = ClaimKind(claims.level, tests=tests, correction=claims.correction)
-    effect = smallest_effect(seeds, _POWER, claim)
-    smallest = p_value(smallest_adjusted_p(seeds, claim))
+    effect = smallest_effect(pairs, _POWER, claim)
+    smallest = p_value(smallest_adjusted_p(pairs, claim))
     line = (
-        f"{counted(seeds, 'seed')}, {counted(priors, 'prior')}, "
-        f"{counted(metrics, 'primary metric')}: smallest adjusted p {smallest} at a level of "
-        f"{level_text(claims.level)}"
+        f"{about}, {counted(priors, 'prior')}, {counted(metrics, 'primary metric')}: smallest "
+        f"adjusted p {smallest} at a level of {level_text(claims.level)}"
     )
     if claims.look > 1:
         line += f", as this is look {claims.look} at this study"
@@ -62,9 +65,9 @@ def plan_lines(
             f"{metric} {fixed(effect * spread, decimals_for([effect * spread]))}"
             for metric, spread in (spreads or {}).items()
         )
-        if known:
+        if known and not warning:
             line += f", which by the results so far is {known}"
-    return [line, *_safety_lines(seeds * settings, priors, claims)]
+    return [*lines, line, *_safety_lines(seeds * settings, priors, claims)]
 
 
 def _safety_lines(pairs: int, priors: int, claims: DeclaredClaims) -> list[str]:

@@ -72,8 +72,6 @@ class RunAnswer:
         for answer in shown:
             lines += [f"{answer.title}:"] if len(self.settings) > 1 else []
             lines += [*answer.network, *answer.sentences]
-        if self.together:
-            lines += dict.fromkeys(line for answer in self.settings for line in answer.network)
         return lines
 
     def to_json(self) -> dict[str, Any]:
@@ -138,7 +136,8 @@ def answer_run(
             withheld=changed_axes(claims, evaluated["task"].astype(str).unique()),
         )
         sentences = advice_sentences(advice, "seed over all datasets")
-        together = Answer(None, advice, (), tuple(sentences), failures)
+        network = tuple(f"{a.title}: {line}" for a in answers for line in a.network)
+        together = Answer(None, advice, network, tuple(sentences), failures)
     return RunAnswer(tuple(answers), together, claims, tuple(claims_sentences(claims)))
 
 

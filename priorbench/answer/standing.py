@@ -106,11 +106,11 @@ class PrimaryResult:
         return self.gain if self.higher_is_better else -self.gain
 
     @property
-    def shown_worse(self) -> bool:
+    def likely_worse(self) -> bool:
         """Whether a loss is likely, whatever else was compared.
 
         It is what withholds advice, and no verdict: p is adjusted for the prior's own tests only,
-        and its level is that of a first look, so that neither other priors nor further looks hide
+        and its level is .05 at every look, so that neither other priors nor further looks hide
         a loss. Fewer than six pairs have no test; Student's interval stands in where there is one.
         """
         if self.n < SIGN_FLIP_FROM:
@@ -122,7 +122,7 @@ class PrimaryResult:
         """Whether the estimated loss is beyond the margin, or likely and not excluded there."""
         beyond = self.gain < -self.margin if math.isfinite(self.margin) else False
         unproved = not self.p_noninferior <= self.level
-        return beyond or (self.shown_worse and unproved)
+        return beyond or (self.likely_worse and unproved)
 
     @property
     def safe_alone(self) -> bool:
@@ -202,11 +202,6 @@ class PriorStanding:
         return [result for result in self.results if result.lead]
 
     @property
-    def without_margin(self) -> list[PrimaryResult]:
-        """Results whose safety cannot be asked, for want of a margin."""
-        return [result for result in self.results if not math.isfinite(result.margin)]
-
-    @property
     def asked(self) -> bool:
         """Whether safety was asked wherever there are results, of claims as they were declared."""
         return bool(self.results) and not (self.missing or self.withheld)
@@ -260,7 +255,7 @@ def standings_of(
     single = [_result(row) for row in primary_rows(comparisons).to_dict("records")]
     lost_in: dict[str, list[PrimaryResult]] = {}
     for result in single if overall else ():
-        if result.shown_worse and result.lost:
+        if result.likely_worse and result.lost:
             lost_in.setdefault(result.prior, []).append(result)
     missing = _missing(results, single)
     p_safe = adjust([_unsafe_p(own) for own in results.values()], HOLM)

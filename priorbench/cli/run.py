@@ -68,8 +68,9 @@ def run(
             prior's own (`priorbench show PRIOR`). Example: fourier=1,l2=0.1
         tune: Number of weights of every prior to try first, on seeds of their own; one of them is
             chosen on validation data. Default: the study's, or 0, which tries none. Example: 5
-        tuning_seeds: Seeds of the trials that choose weights: a count, or a list separated by
-            commas. Default: the study's, or 3. Example: 1000,1001
+        tuning_seeds: Seeds of the trials that choose weights, the first also of those that choose
+            a network: a count, a list separated by commas, or a range. Default: the study's, or 3.
+            Example: 1000,1001
         train_attribution: Attribution that penalties see in training. Default: the study's, or
             input-x-gradient. Example: expected-gradients
         root_seed: Number that all randomness is derived from, that of simulated data included.
@@ -122,10 +123,13 @@ def run(
     }
     changes = {key: value for key, value in values.items() if value not in (None, [])}
     from priorbench.study.study import DECIDES_CHOICE
+    from priorbench.study.tuning_rule import FIRST_SEED
 
     if set(DECIDES_CHOICE) & changes.keys():
         changes["chosen_architectures"] = {}
     requested = options.read_study(study, changes)
+    if FIRST_SEED in requested.seed_list:  # it may have chosen the network, and is evaluated now
+        requested = requested.model_copy(update={"chosen_architectures": {}})
     from priorbench.backends.base import RunPlacement
     from priorbench.backends.environment import command_line
     from priorbench.workflow.run_study import RunConsole, run_study

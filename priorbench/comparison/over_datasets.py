@@ -121,13 +121,10 @@ def _in_common_unit(group: Sequence[PairedRuns], claims: DeclaredClaims) -> list
     """
     own = _has_common_unit(group)
     runs = []
-    for pairs in _independent(group):
+    for pairs in _independent(_comparable(group)):
         scale = 1.0 if own else pairs.sign / pairs.score_range.width
-        if math.isfinite(scale):
-            allowance = pairs.allowance(claims)
-            runs.append(
-                _AxisRuns(pairs, scale, None if allowance is None else abs(scale) * allowance)
-            )
+        allowance = pairs.allowance(claims)
+        runs.append(_AxisRuns(pairs, scale, None if allowance is None else abs(scale) * allowance))
     return runs
 
 
@@ -144,6 +141,12 @@ def _has_common_unit(group: Sequence[PairedRuns]) -> bool:
     return bounded or not all(math.isfinite(pairs.score_range.width) for pairs in group)
 
 
+def _comparable(group: Sequence[PairedRuns]) -> list[PairedRuns]:
+    """Return the settings that have a value in the common unit."""
+    own = _has_common_unit(group)
+    return [pairs for pairs in group if own or math.isfinite(pairs.score_range.width)]
+
+
 def _sign(runs: Sequence[_AxisRuns]) -> float:
     """Return 1 where a higher value in the common unit is better, else -1."""
     return runs[0].pairs.sign * math.copysign(1.0, runs[0].scale) if runs else 1.0
@@ -152,7 +155,7 @@ def _sign(runs: Sequence[_AxisRuns]) -> float:
 def _row(
     group: Sequence[PairedRuns], runs: Sequence[_AxisRuns], claims: DeclaredClaims
 ) -> dict[str, Any]:
-    metrics = tuple(dict.fromkeys(pairs.metric.name for pairs in group))
+    metrics = tuple(dict.fromkeys(pairs.metric.name for pairs in _comparable(group)))
     gains = [run.gain for run in runs]
     by_dataset: dict[tuple[str, str], list[float]] = {}
     for run in runs:
@@ -165,7 +168,7 @@ def _row(
         "metric": metrics[0] if _has_common_unit(group) else SKILL,
         "metrics": " ".join(metrics),
         "baseline": claims.baseline,
-        "settings": len(group),
+        "settings": len(_comparable(group)),
         "datasets": len(means),
         "runs": len(together),
         "better_in": int((means > 0).sum()),
@@ -199,7 +202,7 @@ def _against_margin(group: Sequence[PairedRuns], runs: Sequence[_AxisRuns]) -> d
     allowances = [run.allowance for run in runs if run.allowance is not None]
     names = ("margin", "p_noninferior", "p_equivalent", *GRADED_COLUMNS)
     # a setting whose margin is unknown may hide any loss
-    if not runs or len(allowances) < len(runs) or len(runs) < len(_independent(group)):
+    if not runs or len(allowances) < len(runs) or len(_comparable(group)) < len(group):
         return dict.fromkeys(names, _NAN)
     gains = [run.gain for run in runs]
     together, allowed = blocked(gains), blocked(allowances)

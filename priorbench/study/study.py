@@ -55,7 +55,8 @@ class Study(BaseModel):
         weights: weight by prior spec, for all tasks or by task; others have their documented
             default.
         tune: how many weights of every prior are tried before evaluation; 0 for no tuning.
-        tuning_seeds: seeds of the trials that choose weights, a list or a count of seeds that
+        tuning_seeds: seeds of the trials that choose weights, the first also of those that choose
+            a network; a list or a count of seeds that
             evaluation does not use.
         grids: the weights that are tried, by prior spec, for all tasks or by task, ``tune`` of
             them; other priors have a grid around their weight (``tuning_rule.weight_grid``).
@@ -237,7 +238,10 @@ ABOUT = ("question", "minutes")
 """keys that only describe a study"""
 RECORDED = ("chosen_architectures",)
 """keys that the program writes once it has chosen"""
-DECIDES_CHOICE = ("architectures", "tasks", "data", "scale", "root_seed")
+DECIDES_CHOICE = (
+    *("architectures", "tasks", "data", "scale", "root_seed"),
+    *("tuning_seeds", "precision", "plugins"),
+)
 """keys whose change may make another network the best, so that a recorded choice does not hold"""
 
 

@@ -21,6 +21,7 @@ from priorbench.data.dataset import Dataset
 from priorbench.results.finished_run import Run
 from priorbench.run_directory import DONE
 from priorbench.study.data_sources import SIMULATED
+from priorbench.study.trial import EVALUATE, SELECT
 from priorbench.training.schedules import Schedule, schedule_of
 
 SIMULATION, GENOME, FILES = "simulation", "genome", "files"
@@ -215,6 +216,7 @@ def networks_of(run: Run) -> list[NetworkMethods]:
     used = {
         (str(record["architecture"]), f"{record['task']}/{record['dataset']}")
         for record in run.records.values()
+        if record["stage"] == EVALUATE  # those that were only tried are not compared
     }
     for architecture, key in sorted(used):
         known = shapes.setdefault(architecture, [])
@@ -288,8 +290,9 @@ def ensembles_of(run: Run) -> Mapping[str, int] | None:
 
 
 def trial_counts_of(run: Run) -> Mapping[str, int]:
-    """Return the numbers of evaluation trials, of those that did not end well, of tuning trials."""
+    """Return numbers of trials: evaluated, not ended well, that chose weights, or a network."""
     evaluated = [r for r in run.records.values() if r["stage"] == "evaluate"]
     failed = sum(record["status"] != DONE for record in evaluated)
     tuning = sum(record["stage"] == "tune" for record in run.records.values())
-    return {"trials": len(evaluated), "failed": failed, "tuning": tuning}
+    choosing = sum(record["stage"] == SELECT for record in run.records.values())
+    return {"trials": len(evaluated), "failed": failed, "tuning": tuning, "choosing": choosing}

@@ -140,7 +140,8 @@ class TestSeveralSettings:
     def test_sentences_about_each_network_are_kept(self):
         setting = ("binary", "y", "three-conv")
         answer = self.answer(networks={setting: ("It is no better than chance.",)})
-        assert answer.lines[-1] == "It is no better than chance."
+        assert answer.lines[1] == "binary · y · three-conv: It is no better than chance."
+        assert answer.together.network == (answer.lines[1],)
 
 
 class TestChangedClaims:

@@ -161,7 +161,7 @@ def test_worse_is_said_beside_a_verdict_only():
         (own,) = answer.settings
         results = [result for s in own.advice.standings for result in s.results]
         worse = {result.prior for result in results if result.verdict == WORSE}
-        likely += any(r.shown_worse and r.lost and r.verdict != WORSE for r in results)
+        likely += any(r.likely_worse and r.lost and r.verdict != WORSE for r in results)
         harmful = {s.prior for s in own.advice.standings if s.kind == HARMFUL}
         assert harmful <= worse
         for sentence in own.sentences:
@@ -196,8 +196,10 @@ class TestFewSeedsOverSeveralDatasets:
         for own in answer.settings:
             assert own.sentences[0].startswith("With 3 seeds one setting alone cannot show")
         assert not any("cannot show" in line for line in answer.lines)
-        (line,) = plan_lines(3, 1, CLAIMS, settings=3)
+        line, together = plan_lines(3, 1, CLAIMS, settings=3)
         assert line.startswith("warning: With 3 seeds one setting alone cannot show")
+        assert together.startswith("All 3 settings together, 1 prior, ")
+        assert "smallest adjusted p .004 at a level of .04" in together
         (line,) = plan_lines(3, 1, CLAIMS)
         assert line.startswith("warning: With 3 seeds this study cannot show")
 

@@ -192,7 +192,7 @@ class TestSkill:
         binary, _ = self.tables(0.05 + NOISE, 0)
         unknown = score_table({"none": LOSS, "a": LOSS}, "profile-nll", task="profile")
         row = across(binary, unknown).loc[("prediction", "a")]
-        assert (row["settings"], row["datasets"], row["runs"]) == (2, 1, 8)
+        assert (row["settings"], row["datasets"], row["runs"]) == (1, 1, 8)
         assert row["difference"] == pytest.approx(((0.05 + NOISE) / 0.5).mean())
         assert np.isnan([row["margin"], row["p_noninferior"], row["prob_same"]]).all()
         assert row["verdict"] == "better"
