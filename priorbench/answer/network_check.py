@@ -106,7 +106,7 @@ def weakness_sentence(findings: Sequence[WeakNetwork]) -> str:
         for other, those in by_other.items()
     ]
     first = findings[0]
-    advice = "" if first.chosen else "; `--architectures auto` tries the others"
+    advice = "" if first.chosen else "; `--architectures auto` tries what else fits"
     return f"{first.setting[2]} may not be worth explaining: it {'; it '.join(parts)}{advice}."
 
 

@@ -76,7 +76,7 @@ def test_a_network_that_predicts_worse_than_regression_on_kmers_is_named(network
     assert finding.sentence == (
         f"three-conv may not be worth explaining: it predicts worse (auROC {numbers[0]}) than "
         f"regression on gapped k-mers without a network ({numbers[1]}); `--architectures auto` "
-        "tries the others."
+        "tries what else fits."
     )
 
 
@@ -87,7 +87,7 @@ def test_a_network_that_localises_worse_is_named_with_the_best_method():
     assert finding.sentence == (
         "three-conv may not be worth explaining: it localises worse (motif auPRC .370) than "
         "scanning with the known matrices without a network (.820); `--architectures auto` "
-        "tries the others."
+        "tries what else fits."
     )
 
 
