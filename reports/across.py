@@ -9,8 +9,9 @@ import numpy as np
 from markupsafe import Markup
 
 from priorbench import Section
+from priorbench.comparison.axis_ranks import AxisRanking, rank_axes
 from priorbench.comparison.correction_families import families
-from priorbench.comparison.over_datasets import SKILL, AxisRanking, rank_axes
+from priorbench.comparison.over_datasets import SKILL
 from priorbench.number_text import exact_p, fixed, interval, p_value
 from priorbench.results.finished_run import Run
 from priorbench.statistics.families.verdicts import ALPHA

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from priorbench import Section
 from priorbench.answer.advice import RULE, Advice
+from priorbench.answer.primary_result import PrimaryResult
 from priorbench.answer.run_answer import Answer
 from priorbench.answer.sentences import level_text
-from priorbench.answer.standing import STANDINGS, PrimaryResult, PriorStanding
+from priorbench.answer.standing import STANDINGS, PriorStanding
 from priorbench.comparison.within_dataset import POWER
 from priorbench.metrics import METRICS
 from priorbench.number_text import MISSING, decimals_for, fixed, p_value

@@ -15,6 +15,7 @@ import pandas as pd
 from priorbench.statistics.families.verdicts import ALPHA
 from priorbench.study.trial import SETTING_COLUMNS
 
+from .primary_result import primary_rows
 from .standing import (
     ADVISED,
     OPEN,
@@ -22,7 +23,6 @@ from .standing import (
     TRADE_OFF,
     FailureCount,
     PriorStanding,
-    primary_rows,
     standings_of,
 )
 

@@ -18,8 +18,9 @@ from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS, SettingKey
 
 from .advice import Advice, advise
+from .primary_result import PrimaryResult
 from .sentences import advice_sentences, claims_sentences, reach_sentence
-from .standing import FailureCount, PrimaryResult, PriorStanding
+from .standing import FailureCount, PriorStanding
 
 _FORMAT = 1
 

@@ -15,6 +15,7 @@ from priorbench.statistics.power import ClaimKind, fewest_pairs, smallest_adjust
 from priorbench.study.declared import DeclaredClaims
 
 from .advice import Advice
+from .primary_result import PrimaryResult
 from .standing import (
     ADVISED,
     COSTLESS,
@@ -22,7 +23,6 @@ from .standing import (
     OPEN,
     PROVISIONAL,
     TRADE_OFF,
-    PrimaryResult,
     PriorStanding,
 )
 

@@ -15,13 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from priorbench.components.specs import TRAINING_OPTIONS, name_of, without
-from priorbench.metrics import METRICS
 from priorbench.statistics.confidence import NO_INTERVAL
 from priorbench.statistics.equivalence import equivalence_p, noninferiority_p
 from priorbench.statistics.families.verdicts import Evidence
 from priorbench.statistics.graded import graded_answer
 from priorbench.statistics.paired import wilcoxon_p
-from priorbench.statistics.ranks import Ranking, rank_priors
 from priorbench.statistics.several_datasets import (
     blocked,
     blocked_interval,
@@ -31,7 +29,7 @@ from priorbench.statistics.several_datasets import (
 )
 from priorbench.statistics.signflip import EXACT_UP_TO, sign_flip_p
 from priorbench.study.declared import PRIMARY, DeclaredClaims
-from priorbench.study.trial import SETTING_COLUMNS, SettingKey
+from priorbench.study.trial import SettingKey
 
 from .paired_runs import PairedRuns
 from .within_dataset import GRADED_COLUMNS, MARGIN_COLUMNS, judged_rows
@@ -159,7 +157,7 @@ def _row(
     gains = [run.gain for run in runs]
     by_dataset: dict[tuple[str, str], list[float]] = {}
     for run in runs:
-        by_dataset.setdefault(_dataset(run.pairs.setting), []).append(run.mean_gain)
+        by_dataset.setdefault(dataset_of(run.pairs.setting), []).append(run.mean_gain)
     means = np.array([np.mean(settings) for settings in by_dataset.values()])
     together = blocked(gains) if runs else np.empty(0)
     exact = "exact" if len(together) <= EXACT_UP_TO else "Monte Carlo"
@@ -281,7 +279,7 @@ def _averaged(group: Sequence[PairedRuns]) -> Sequence[PairedRuns]:
     return [mean]
 
 
-def _dataset(setting: Sequence[str]) -> tuple[str, str]:
+def dataset_of(setting: Sequence[str]) -> tuple[str, str]:
     """Return the name of the task, without its options, and of the dataset."""
     return name_of(setting[0]), setting[1]
 
@@ -297,56 +295,3 @@ def _models(runs: Sequence[_AxisRuns]) -> dict[str, float]:
     for statistic in (middle, improvement):
         values += [statistic.value, statistic.interval.low, statistic.interval.high]
     return dict(zip(_MODEL_COLUMNS, values, strict=True))
-
-
-@dataclass(frozen=True)
-class AxisRanking:
-    """Priors ranked over datasets, on the primary metric that each dataset has on an axis.
-
-    Ranks have no unit, so that tasks with different metrics can be put together.
-
-    Attributes:
-        axis: name of the axis.
-        metrics: primary metrics of the datasets.
-        priors: specs, the baseline first.
-        datasets: how many datasets have a value of every prior.
-        ranking: average ranks of the priors.
-    """
-
-    axis: str
-    metrics: tuple[str, ...]
-    priors: tuple[str, ...]
-    datasets: int
-    ranking: Ranking
-
-
-def rank_axes(comparisons: pd.DataFrame) -> list[AxisRanking]:
-    """Rank the priors on each axis that two datasets or more have a primary metric of.
-
-    Settings of one dataset are averaged before they are ranked. A failed run counts as in the
-    comparison of its prior with the baseline, a failed run of the baseline as the worst in any of
-    these.
-    """
-    primary = comparisons[comparisons["family"] == PRIMARY]
-    rankings = []
-    for axis, rows in primary.groupby("axis", sort=False):
-        priors = (str(rows["baseline"].iloc[0]), *dict.fromkeys(map(str, rows["prior"])))
-        by_dataset: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
-        for key, setting in rows.groupby(SETTING_COLUMNS, sort=False):
-            if (column := _means(setting, priors)) is not None:
-                by_dataset.setdefault(_dataset([str(k) for k in key]), []).append(column)
-        columns = [np.mean(settings, axis=0) for settings in by_dataset.values()]
-        if len(columns) > 1:
-            metrics = tuple(dict.fromkeys(map(str, rows["metric"])))
-            ranking = rank_priors(np.stack(columns, axis=1))
-            rankings.append(AxisRanking(str(axis), metrics, priors, len(columns), ranking))
-    return rankings
-
-
-def _means(setting: pd.DataFrame, priors: Sequence[str]) -> NDArray[np.float64] | None:
-    """Return (priors,) means in one setting, higher is better; None if one is missing."""
-    sign = 1 if METRICS[str(setting["metric"].iloc[0])].higher_is_better else -1
-    means = dict(zip(map(str, setting["prior"]), sign * setting["mean_prior"], strict=True))
-    means[priors[0]] = (sign * setting["mean_baseline"]).min()
-    values = np.array([float(means.get(prior, _NAN)) for prior in priors])
-    return values if np.isfinite(values).all() else None

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from priorbench.answer.advice import Advice
-from priorbench.answer.standing import PrimaryResult
+from priorbench.answer.primary_result import PrimaryResult
 from priorbench.number_text import decimals_for, fixed, interval
 from priorbench.statistics.families.verdicts import BETTER, EQUIVALENT, NONINFERIOR, WORSE
 from priorbench.study.declared import CLAIMED

@@ -8,12 +8,8 @@ import pytest
 from fixtures.score_tables import BASE, CLAIMS, MAIN, PRIMARY, chance, no_agreement, score_table
 from scipy.stats import wilcoxon
 
-from priorbench.comparison.over_datasets import (
-    ACROSS_COLUMNS,
-    SKILL,
-    compare_across,
-    rank_axes,
-)
+from priorbench.comparison.axis_ranks import rank_axes
+from priorbench.comparison.over_datasets import ACROSS_COLUMNS, SKILL, compare_across
 from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.within_dataset import compare
 from priorbench.metrics import METRICS
