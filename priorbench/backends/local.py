@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -34,6 +35,8 @@ from priorbench.run_directory import RunDirectory
 
 from .base import ENVIRONMENT
 
+_POOL_THREADS = ("ExecutorManagerThread", "QueueFeederThread")
+"""names of the threads that loky's pool runs in this process"""
 _AHEAD = 4  # groups that wait at the workers' door, so that no worker has to wait for one
 
 
@@ -134,7 +137,29 @@ def _run_in_pool(
         finished = True
     finally:
         # a worker that ends by itself gives back its semaphores, and leaves no warning about them
-        executor.shutdown(wait=True, kill_workers=not finished)
+        with nullcontext() if finished else _manager_may_fail():
+            executor.shutdown(wait=True, kill_workers=not finished)
+
+
+@contextmanager
+def _manager_may_fail() -> Iterator[None]:
+    """Keep quiet if the pool's own threads fail over workers that are being killed.
+
+    They read from pipes that the workers take with them; nothing is left that they could lose, and
+    a traceback would hide the line that says what an interrupted run needs.
+    """
+    earlier = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        name = failure.thread.name if failure.thread else ""
+        if not name.startswith(_POOL_THREADS):
+            earlier(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = earlier
 
 
 def _take(back: deque[Group], source: Iterator[Group]) -> Group | None:

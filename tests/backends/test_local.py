@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 from concurrent.futures import Future
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from priorbench import UserError
 from priorbench.backends.base import ENVIRONMENT
-from priorbench.backends.local import LocalEngine, _die_with
+from priorbench.backends.local import LocalEngine, _die_with, _manager_may_fail
 from priorbench.execution import run_group as run_group_module
 from priorbench.execution.run_group import DIED_TWICE, TrialOutcome
 from priorbench.run_directory import RunDirectory
@@ -169,3 +170,26 @@ class TestPoolsThatBreak:
         pool.refuses = {refused}
         outcomes = self.run(groups)
         assert all(outcome.status == "done" for outcome in outcomes.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "reported"),
+    [("ExecutorManagerThread", False), ("QueueFeederThread", False), ("other", True)],
+)
+def test_only_the_pools_own_threads_may_fail_while_workers_are_killed(monkeypatch, name, reported):
+    failures = []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: failures.append(failure.exc_value))
+
+    def fail():
+        raise EOFError("a pipe went with its worker")
+
+    def run_thread():
+        thread = threading.Thread(target=fail, name=name)
+        thread.start()
+        thread.join()
+
+    with _manager_may_fail():
+        run_thread()
+    assert len(failures) == reported
+    run_thread()
+    assert len(failures) == reported + 1
