@@ -13,8 +13,8 @@ from priorbench.backends.environment import environment
 from priorbench.backends.run_pending import pending_trials
 from priorbench.execution.job import Job
 from priorbench.execution.run_trial import run_trial
-from priorbench.files import write_json, write_text
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.files import write_json, write_text
+from priorbench.storage.run_directory import RunDirectory
 from priorbench.study.plan import Plan, make_plan
 from priorbench.study.resolve import resolve
 from priorbench.study.study import Study, load_study

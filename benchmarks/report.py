@@ -9,7 +9,7 @@ from measuring import Row, in_new_process
 from priorbench.reports import write_report
 
 from priorbench.results.collect import write_results
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 
 
 def report(*, quick: bool = False) -> Iterator[Row]:

@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from priorbench.execution.job import Job
 from priorbench.execution.run_trial import run_trial
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 from priorbench.study.plan import make_plan
 from priorbench.study.resolve import resolve
 from priorbench.study.study import Study

@@ -25,9 +25,9 @@ def write_report(directories: Sequence[Path], page: Path) -> RunAnswer:
         UserError: if a directory holds no finished run, or runs cannot be joined.
     """
     # every command finds this package through an entry point: plotting libraries wait for their use
-    from priorbench.files import write_text
     from priorbench.results.finished_run import load_run
     from priorbench.results.joined_run import join
+    from priorbench.storage.files import write_text
 
     from ._shared.page import assemble
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from priorbench import Section
 from priorbench.results.finished_run import Run
-from priorbench.run_directory import DONE
+from priorbench.storage.run_directory import DONE
 
 from ._shared.page import render
 

@@ -15,7 +15,7 @@ from priorbench.evaluation.motif_recovery import BestMatch, MotifRecovery, best_
 from priorbench.metrics.motif_set import FoundMotif, MotifSet
 from priorbench.number_text import MISSING, exact_p
 from priorbench.results.finished_run import Run
-from priorbench.run_directory import DONE
+from priorbench.storage.run_directory import DONE
 
 from ._shared.figures.colours import BASE_COLOURS, INK, SOFT
 from ._shared.figures.style import spec_lines, style

@@ -20,7 +20,7 @@ FACADE = "priorbench"
 IMPORTS = (ast.Import, ast.ImportFrom)
 MOST_MODULES = 12
 MOST_AT_THE_ROOT = 8
-MOST_LEVELS = 12
+MOST_LEVELS = 13
 
 
 def dotted(path: Path) -> str:
@@ -269,10 +269,9 @@ NOT_DECIDING_TRIALS = (
     "evaluation/scoring.py",
     "execution/devices.py",
     "execution/ensemble_groups.py",
-    "files.py",
     "metrics/",
-    "run_directory.py",
     "statistics/agreement.py",
+    "storage/",
     "study/study.py",
     "study/trial.py",
     "study/tuning_rule.py",
@@ -351,6 +350,8 @@ def test_an_edit_encodes_data_anew_where_it_reads_or_simulates_them_and_nowhere_
     inside = [n.removeprefix(f"{FACADE}.") for n in used if n.startswith(f"{FACADE}.data.")]
     starts = [name for name in inside if name != "data.dataset"]
     deciding = reached(*starts, "data.dataset_writer", "seeds") - {"errors.py"}
+    # how a file reaches the disk changes nothing in it
+    deciding = {path for path in deciding if not path.startswith("storage/")}
     deciding = {path for path in deciding if not path.endswith("__init__.py")}
     assert len(deciding) > 15
 

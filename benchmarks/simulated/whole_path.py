@@ -21,7 +21,7 @@ from priorbench.components.metric import Metric
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.metrics import METRICS
 from priorbench.results.collect import RESULT_COLUMNS
-from priorbench.run_directory import DONE
+from priorbench.storage.run_directory import DONE
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import EVALUATE, REFERENCE

@@ -18,7 +18,7 @@ from priorbench.components.specs import name_of
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
-from priorbench.run_directory import DONE
+from priorbench.storage.run_directory import DONE
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import EVALUATE, REFERENCE, SELECT, SETTING_COLUMNS, SettingKey
 from priorbench.training.schedules import Schedule

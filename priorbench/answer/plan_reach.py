@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 
 from priorbench.number_text import counted, decimals_for, fixed, p_value
 from priorbench.statistics.power import ClaimKind, smallest_adjusted_p, smallest_effect
 from priorbench.statistics.signflip import smallest_p
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.declared import PRIMARY, DeclaredClaims
 
 from .sentences import level_text, reach_sentence
@@ -83,12 +85,16 @@ def _safety_lines(pairs: int, priors: int, claims: DeclaredClaims) -> list[str]:
     ]
 
 
-def earlier_spreads(root: Path) -> dict[str, float]:
-    """Return the median spread of each primary metric in the comparisons that a folder holds."""
-    path = root / "comparisons.csv"
-    if not path.is_file():
+def earlier_spreads(run: RunDirectory) -> dict[str, float]:
+    """Return the median spread of each primary metric in the comparisons that a folder holds.
+
+    There are none where comparisons.csv is missing, or not as it was written.
+    """
+    try:
+        text = run.manifest.read("comparisons.csv")
+    except DamagedFile:
         return {}
-    table = pd.read_csv(path, usecols=["family", "metric", "spread"])
+    table = pd.read_csv(io.BytesIO(text), usecols=["family", "metric", "spread"])
     primary = table[table["family"] == PRIMARY].dropna()
     medians = primary.groupby("metric", sort=False)["spread"].median()
     return {str(metric): float(spread) for metric, spread in medians.items()}

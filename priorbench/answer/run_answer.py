@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from priorbench.components.specs import name_of
-from priorbench.run_directory import DONE
+from priorbench.storage.run_directory import DONE
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS, SettingKey
 

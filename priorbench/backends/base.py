@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from priorbench.execution.devices import Device
 from priorbench.execution.run_group import Group, TrialOutcome
 from priorbench.execution.run_trial import in_one_line
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 
 LOKY, DASK, RAY = "loky", "dask", "ray"
 

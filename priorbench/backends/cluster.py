@@ -42,7 +42,7 @@ from priorbench.execution.run_group import (
     run_group,
     split_finished,
 )
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 
 from .base import ENVIRONMENT, reported_errors
 from .environment import PACKAGES

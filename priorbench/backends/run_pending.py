@@ -14,7 +14,8 @@ from priorbench.execution.ensemble_groups import group_trials
 from priorbench.execution.job import Job
 from priorbench.execution.run_group import Group, TrialOutcome
 from priorbench.execution.score_again import needs_scoring
-from priorbench.run_directory import FAILED, RunDirectory
+from priorbench.storage.run_directory import FAILED, RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.plan import Plan
 from priorbench.study.trial import Trial
 
@@ -36,19 +37,45 @@ class TrialEnded(NamedTuple):
     outcome: TrialOutcome
 
 
-def pending_trials(plan: Plan, run: RunDirectory) -> list[PendingTrial]:
+def pending_trials(
+    plan: Plan, run: RunDirectory, on_damage: Callable[[DamagedFile], None] | None = None
+) -> list[PendingTrial]:
     """Return the trials without a record, those that failed, and those that lack a score.
 
-    They come in the plan's order; every record is read once.
+    They come in the plan's order; every file of a trial is compared with its digest, once.
+
+    Args:
+        plan: the plan.
+        run: the run directory.
+        on_damage: function that is called with what is wrong with a trial's files; the trial is
+            then to be run again. Without it, the first damaged file is an error.
+
+    Raises:
+        DamagedFile: if a file is not as it was written, and nobody is to be told.
     """
     pending = []
-    records = run.records(trial.id for trial in plan.trials)
+    records = run.records((trial.id for trial in plan.trials), on_damage)
     for trial, (_, record) in zip(plan.trials, records, strict=True):
-        if record is None or record["status"] == FAILED:
+        intact = record is not None and _has_its_files(trial, run, on_damage)
+        if record is None or not intact or record["status"] == FAILED:
             pending.append(PendingTrial(trial, score_only=False))
         elif needs_scoring(record, plan.measurements(trial)):
             pending.append(PendingTrial(trial, score_only=True))
     return pending
+
+
+def _has_its_files(
+    trial: Trial, run: RunDirectory, on_damage: Callable[[DamagedFile], None] | None
+) -> bool:
+    """Return whether the files beside a trial's record are as they were written."""
+    try:
+        run.check_files(trial.id)
+        return True
+    except DamagedFile as problem:
+        if on_damage is None:
+            raise
+        on_damage(problem)
+        return False
 
 
 def run_pending(

@@ -17,8 +17,8 @@ from functools import cache
 from pathlib import Path
 
 from priorbench.components import registry, source_code
-from priorbench.files import write_json
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.files import write_json
+from priorbench.storage.run_directory import RunDirectory
 
 _CODE = "the code of priorbench"
 _SESSION = ".session-"
@@ -71,9 +71,12 @@ def facts_here(packages: Sequence[str], plugins: Sequence[str]) -> dict[str, str
     facts |= {package: _version(package) for package in packages}
     for path in plugins:
         try:
-            facts[f"plug-in {path}"] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+            files = source_code.component_files(Path(path))
         except OSError as error:
             facts[f"plug-in {path}"] = f"not readable ({error.strerror})"
+            continue
+        for file in files:
+            facts[f"plug-in {file}"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     return facts
 
 

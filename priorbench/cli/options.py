@@ -196,11 +196,28 @@ def find_study(name: str) -> Path:
     raise unknown("study", name, known)
 
 
+def recorded_in(name: str | None) -> Study | None:
+    """Return the study that a run directory holds, None if the name is not that of a run directory.
+
+    Raises:
+        UserError: if nobody can tell any more which study it was.
+    """
+    from priorbench.storage.run_directory import RunDirectory
+    from priorbench.study.recorded_study import study_to_continue
+    from priorbench.study.study import make_study
+
+    if name is None or name in builtin_studies() or not Path(name).is_dir():
+        return None
+    recorded = study_to_continue(RunDirectory(Path(name)))
+    return make_study(recorded, where=name) if recorded else None
+
+
 def read_study(name: str | None, changes: dict[str, Any]) -> Study:
     """Return a study with the changes that options ask for.
 
     Args:
-        name: name or file of the study; None for the default study.
+        name: name or file of the study, or the directory of a run that is to go on; None for the
+            default study.
         changes: fields of ``Study`` by name.
 
     Raises:
@@ -208,7 +225,7 @@ def read_study(name: str | None, changes: dict[str, Any]) -> Study:
     """
     from priorbench.study.study import load_study, make_study
 
-    study = load_study(find_study(name or "default"))
+    study = recorded_in(name) or load_study(find_study(name or "default"))
     if not changes:
         return study
     values = study.model_dump(mode="json") | changes

@@ -48,8 +48,9 @@ def run(
     Example: priorbench run --priors fourier,tv --seeds 8 --data my.toml
 
     Args:
-        study: Name of a study (`priorbench list studies`), or a TOML file with one. Options take
-            the place of what it says. Default: the study `default`. Example: short-motif
+        study: Name of a study (`priorbench list studies`), a TOML file with one, or the directory
+            of a run, which goes on and is repaired. Options take the place of what it says.
+            Default: the study `default`. Example: short-motif
 
     What is compared:
         priors: Priors to compare, separated by commas, with options after colons, + for a sum;
@@ -128,6 +129,8 @@ def run(
     if set(DECIDES_CHOICE) & changes.keys():
         changes["chosen_architectures"] = {}
     requested = options.read_study(study, changes)
+    if out is None and options.recorded_in(study):
+        out = Path(str(study))
     if FIRST_SEED in requested.seed_list:  # it may have chosen the network, and is evaluated now
         requested = requested.model_copy(update={"chosen_architectures": {}})
     from priorbench.backends.base import RunPlacement

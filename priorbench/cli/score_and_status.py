@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
+from priorbench.errors import UserError
+
 from .console import print_message, trial_progress
 from .options import read_names
 from .run import print_outcome
 
-_STATUSES = ("done", "collapsed", "failed", "pending")
+_STATUSES = ("done", "collapsed", "failed", "pending", "damaged")
 
 
 def score(
@@ -72,12 +74,19 @@ def status(directory: Path) -> None:
         print(f"  {prior} seed {seed}: {reason}")
     if run_status.failures:
         print(f"tracebacks are in {directory}/trials/*/record.json")
+    for line in run_status.outdated:
+        print(line)
+    if run_status.damaged:
+        first, *others = run_status.damaged
+        more = f" (and so {len(others)} more)" if others else ""
+        raise UserError(f"{first}{more}")
 
 
 def _print_counts(what: str, by_prior: Mapping[str, Counter[str]]) -> None:
     """Print how many trials have each status, in all and for each prior."""
     sums = {name: sum(counts[name] for counts in by_prior.values()) for name in _STATUSES}
-    total = ", ".join(f"{count} {name}" for name, count in sums.items())
+    shown = {name: count for name, count in sums.items() if count or name != "damaged"}
+    total = ", ".join(f"{count} {name}" for name, count in shown.items())
     print(f"{sum(sums.values())} {what}: {total}")
     width = max(map(len, by_prior), default=0)
     for prior, counts in by_prior.items():

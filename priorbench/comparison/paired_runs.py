@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from priorbench.components.metric import Metric
 from priorbench.metrics import METRICS
-from priorbench.run_directory import DONE
 from priorbench.statistics.agreement import agreement_pseudo_values, leave_one_out
 from priorbench.statistics.equivalence import Margin
 from priorbench.statistics.paired import impute_failures, without_rounding
+from priorbench.storage.run_directory import DONE
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS, SettingKey
 

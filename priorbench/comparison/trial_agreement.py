@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from priorbench.components.metric import Metric
 from priorbench.metrics.motif_set import NOTHING_FOUND, MotifSet
-from priorbench.run_directory import DONE
+from priorbench.storage.run_directory import DONE
 
 Agreement = Callable[[pd.DataFrame, Metric, str], NDArray[np.float64]]
 """(k, k) agreement of the k trials in a table with columns prior and seed, in its order, by a

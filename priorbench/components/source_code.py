@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator
 from functools import lru_cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 
@@ -82,9 +86,77 @@ def _text_digest(text: str) -> bytes:
 
 
 def component_digest(path: Path) -> str:
-    """Return a hash of a component's file and of the underscore siblings that it may import."""
+    """Return a hash of the files of a component, as :func:`component_files` lists them."""
+    return source_digest(*component_files(path))
+
+
+def component_files(path: Path) -> list[Path]:
+    """Return a component's file, the underscore siblings that it may import, and what it imports.
+
+    Of the modules that it imports, those of the engine and those that were installed from packages
+    are left out, as their versions count; what is left is a user's own.
+    """
     siblings = [p for p in path.parent.glob("_*.py") if p.name != "__init__.py"]
-    return source_digest(path, *siblings)
+    return [path, *sorted({*siblings, *own_imports(path)} - {path})]
+
+
+def own_imports(path: Path) -> set[Path]:
+    """Return the files of the modules that a file imports, and of those that they import.
+
+    Modules of the engine, of Python itself and of site-packages are left out. Imports are read, not
+    carried out: a module whose name the code makes up is not seen.
+    """
+    found: set[Path] = set()
+    waiting = [(path, "")]
+    while waiting:
+        file, package = waiting.pop()
+        for name in _imported_names(file.read_text(encoding="utf-8"), package):
+            for module, inside in _files_of_module(name):
+                if module not in found:
+                    found.add(module)
+                    waiting.append((module, inside))
+    return found - {path}
+
+
+@lru_cache(maxsize=512)
+def _imported_names(text: str, package: str) -> tuple[str, ...]:
+    """Return the dotted names that a module of a package may import, in the order of the text."""
+    names = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (package or not node.level):
+            parents = package.split(".")
+            above = parents[: len(parents) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            # what is imported from a package may be a module
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in names if name.partition(".")[0] not in _OTHERS)
+
+
+_OTHERS = sys.stdlib_module_names | {"priorbench"}
+"""packages whose modules are no user's own"""
+
+
+def _files_of_module(name: str) -> Iterator[tuple[Path, str]]:
+    """Yield the files that importing a module runs, and the package that each is in."""
+    first, *others = name.split(".")
+    try:
+        spec = importlib.util.find_spec(first)
+    except (ImportError, ValueError):
+        return
+    full = first
+    while spec is not None:
+        if spec.has_location and spec.origin and spec.origin.endswith(".py"):
+            path = Path(spec.origin).resolve()
+            if {"site-packages", "dist-packages"} & set(path.parts):
+                return
+            is_package = spec.submodule_search_locations is not None
+            yield path, full if is_package else full.rpartition(".")[0]
+        if not others or spec.submodule_search_locations is None:
+            return
+        full, others = f"{full}.{others[0]}", others[1:]
+        spec = PathFinder.find_spec(full, list(spec.submodule_search_locations))
 
 
 def _is_string(statement: ast.AST) -> bool:

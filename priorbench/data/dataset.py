@@ -1,6 +1,7 @@
 """Encoded datasets on disk: written once, memory-mapped read-only by every worker.
 
-A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json``:
+A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json`` that lists their
+digests:
 
 ======================  ==========================================================
 ``sequence.npy``        (N, L) uint8 codes, one byte a base
@@ -20,10 +21,9 @@ A dataset is a folder of ``.npy`` files, one row per example, and a ``meta.json`
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,47 +31,73 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.errors import UserError
+from priorbench.storage.sealed_files import DamagedFile, check_listed, read_sealed
 
 from .codes import SPLITS, TEST, TRAIN
+from .dataset_writer import META
 
 _SHARE_SEED = 0
 _KEEP_MAPPED_BYTES = 64 << 20
+_checked: set[tuple[str, int, int, int]] = set()
+"""files whose digest this process has compared: path, inode, size and time of the last change"""
 
 
-def load_dataset(directory: Path, scored: int = TEST, *, train_share: float = 1.0) -> Dataset:
+def load_dataset(
+    directory: Path, scored: int = TEST, *, train_share: float = 1.0, trusted: bool = False
+) -> Dataset:
     """Open a dataset folder.
+
+    Small arrays are compared with their digests at once, large ones when rows are first taken.
 
     Args:
         directory: the folder.
         scored: the split that models are scored on, ``TEST`` or ``VALID``.
         train_share: share of the training rows that are used.
+        trusted: whether large arrays were compared before, by the process that started this one.
 
     Raises:
-        UserError: the folder holds no complete dataset.
+        DamagedFile: the folder holds no dataset, or one that is not as it was written.
     """
-    try:
-        meta = json.loads((directory / "meta.json").read_text())
-    except FileNotFoundError:
-        raise UserError(f"{directory}: no dataset here (meta.json is missing)") from None
-    except json.JSONDecodeError:
-        raise UserError(f"{directory}: damaged; delete the folder and run again") from None
-    in_memory = {
-        name: np.load(path, allow_pickle=False)
-        for name in ("split", "attributed", "truth", "oracle", "place")
-        if (path := directory / f"{name}.npy").exists()
-    }
-    columns = {
-        path.stem: SharedRows(path)
-        for path in sorted(directory.glob("*.npy"))
-        if path.stem not in in_memory
-    }
+    meta = read_sealed(directory / META)
+    listed: Mapping[str, Sequence[str]] = meta["files"]
+    paths = {path.stem: path for path in (directory / name for name in sorted(listed))}
+    in_memory = {}
+    for name in ("split", "attributed", "truth", "oracle", "place"):
+        if name in paths:
+            path = paths.pop(name)
+            _check_once(path, listed)
+            in_memory[name] = np.load(path, allow_pickle=False)
+    columns = {name: SharedRows(path, {} if trusted else listed) for name, path in paths.items()}
     # rows of the other split, and what is known about them, are not handed out
     of_split = in_memory["split"][in_memory["attributed"]] == scored
     for name in ("attributed", "truth", "oracle"):
         if name in in_memory:
             in_memory[name] = in_memory[name][of_split]
     return Dataset(meta, columns, **in_memory, scored=scored, train_share=train_share)
+
+
+def check_dataset(directory: Path) -> str:
+    """Compare all files of a dataset folder with their digests, and return that of its contents.
+
+    Raises:
+        DamagedFile: if one is not as it was written.
+    """
+    meta = read_sealed(directory / META)
+    for name in meta["files"]:
+        _check_once(directory / name, meta["files"])
+    return str(meta["digest"])
+
+
+def _check_once(path: Path, listed: Mapping[str, Sequence[str]]) -> None:
+    """Compare a file with its digest, unless this process did so since it was last changed."""
+    try:
+        now = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise DamagedFile(path, "is missing") from None
+    key = (str(path), now.st_ino, now.st_size, now.st_mtime_ns)
+    if key not in _checked:
+        check_listed(path, listed)
+        _checked.add(key)
 
 
 @dataclass(frozen=True)
@@ -178,9 +204,24 @@ class SharedRows:
     cache, which all workers share.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Map the array at ``path`` read-only."""
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    def __init__(self, path: Path, listed: Mapping[str, Sequence[str]]) -> None:
+        """Map the array at ``path`` read-only.
+
+        Args:
+            path: the file.
+            listed: digests by name, with which it is compared before rows are taken; of a file that
+                is not listed nothing is asked.
+
+        Raises:
+            DamagedFile: if the file is missing, or holds no array.
+        """
+        try:
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            raise DamagedFile(path, "is missing") from None
+        except (ValueError, EOFError, OSError):
+            raise DamagedFile(path, "is damaged") from None
+        self._path, self._listed = path, listed
         self._map = getattr(mapped, "_mmap", None)
         # a plain array: memmap's own indexing is slow, and every step takes a batch
         self._array = mapped.view(np.ndarray)
@@ -193,7 +234,14 @@ class SharedRows:
         return shape
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return a copy of some rows, (k, ...); of the only row, where all examples share it."""
+        """Return a copy of some rows, (k, ...); of the only row, where all examples share it.
+
+        Raises:
+            DamagedFile: if the file is not as it was written.
+        """
+        if self._listed:
+            _check_once(self._path, self._listed)
+            self._listed = {}
         result = np.asarray(self._array[rows if len(self._array) > 1 else np.zeros_like(rows)])
         if self._releases and self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)

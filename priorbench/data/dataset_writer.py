@@ -13,6 +13,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.storage.sealed_files import digests_of, sync_folder, write_sealed
+
+META = "meta.json"
+"""file of a dataset that describes it, and lists the digests of the others"""
 MOST_ATTRIBUTED = 1000
 """sequences of a split that are attributed, at most"""
 _REWRITTEN_BYTES = 4 << 20
@@ -147,7 +151,9 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
             "digest": digest[:16],
             "notes": self.notes,
         }
-        (self._partial / "meta.json").write_text(json.dumps(record, indent=1) + "\n")
+        files = digests_of(self._partial, [path.name for path in self._partial.glob("*.npy")])
+        write_sealed(self._partial / META, {**record, "files": files})
+        sync_folder(self._partial)
         shutil.rmtree(self.directory, ignore_errors=True)
         self._partial.rename(self.directory)
 

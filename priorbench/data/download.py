@@ -17,7 +17,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from priorbench.errors import UserError, unknown
-from priorbench.files import write_text
+from priorbench.storage.files import write_text
 
 CHECKSUMS = "checksums.toml"
 _CHUNK = 1 << 18

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from priorbench.data.dataset import Dataset
 from priorbench.results.finished_run import Run
-from priorbench.run_directory import DONE
+from priorbench.storage.run_directory import DONE
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import EVALUATE, SettingKey
 

@@ -214,7 +214,7 @@ def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write an ``arrays.npz`` so that a reader sees the old or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.partial.npz")
-    np.savez(partial, allow_pickle=False, **arrays)
-    partial.replace(path)
+    """Write arrays of numbers as an ``.npz`` file."""
+    # numpy 1.26 would store `allow_pickle` as an array; numbers are never pickled
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,9 @@ from priorbench.components import registry, source_code, specs
 from priorbench.components.metric import TrialArrays
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset, load_dataset
-from priorbench.files import write_json
 from priorbench.metrics import METRICS
 from priorbench.metrics.stability import CORRECTED
+from priorbench.storage.sealed_files import DamagedFile, read_sealed, write_sealed
 from priorbench.study.trial import hash_of
 
 from . import scoring
@@ -33,19 +32,24 @@ _FLOOR_DRAWS = 5
 Scores = Mapping[str, Mapping[str, float]]
 
 
-def stored_references(folder: Path, spec: str) -> dict[str, dict[str, float]]:
+def stored_references(
+    folder: Path, spec: str, say: Callable[[str], None]
+) -> dict[str, dict[str, float]]:
     """Return the reference scores of a dataset and a task's spec.
 
-    They are read from ``references-HASH.json`` in the dataset's folder, or else written there.
+    They are read from ``references-HASH.json`` in the dataset's folder, or else written there;
+    ``say`` is called with a line about a file that is not as it was written.
     """
     path = folder / f"references-{_digest(spec)}.json"
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # damaged, by a disk that was full when it mattered
+        stored = read_sealed(path)["scores"]
+    except DamagedFile as problem:
+        if path.exists():
+            say(f"{path}: {problem.problem}; computed again")
         task: Task = registry.build("task", spec)
         dataset = load_dataset(folder, train_share=task.train_share)
         stored = reference_scores(dataset, task)
-        write_json(path, stored)
+        write_sealed(path, {"scores": stored})
     return {
         name: {metric: float("nan") if v is None else float(v) for metric, v in scores.items()}
         for name, scores in stored.items()

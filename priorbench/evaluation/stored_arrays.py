@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,6 @@ from priorbench.attribution.explainers import ExplainedModel, Explanation, load_
 from priorbench.components.metric import TrialArrays
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
-from priorbench.errors import UserError
 from priorbench.training.batches import load_batch
 from priorbench.training.objective import forward
 
@@ -75,19 +72,10 @@ def pack_explanation(spec: str, explanation: Explanation) -> dict[str, NDArray[A
     return packed
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an ``arrays.npz``.
-
-    Raises:
-        UserError: if it is missing or damaged.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}); delete {path.parent} and run the command again"
-        ) from None
+def read_arrays(contents: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an ``arrays.npz``, whose contents were checked before."""
+    with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def predictions_in(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

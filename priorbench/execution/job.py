@@ -69,7 +69,7 @@ class TrialParts:
             task,
             registry.build("architecture", trial.architecture),
             Regularisation(parts, load_attribution(trial.train_attribution)),
-            load_dataset(job.dataset, stage, train_share=task.train_share),
+            load_dataset(job.dataset, stage, train_share=task.train_share, trusted=True),
             # more data or more epochs do not change what is drawn
             RandomStreams(
                 trial.root_seed, (registry.data_spec(trial.task), trial.dataset), trial.seed

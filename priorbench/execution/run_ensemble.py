@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from priorbench.components import registry
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 from priorbench.training.ensemble.fit import fit_ensemble
 from priorbench.training.ensemble.objective import MemberTraining
 from priorbench.training.ensemble.trainer import CommonTraining

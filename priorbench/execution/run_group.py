@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
-from priorbench.files import write_json
-from priorbench.run_directory import FAILED, RunDirectory
+from priorbench.storage.run_directory import FAILED, RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
 
 from .job import Job
 from .run_ensemble import run_ensemble
@@ -61,7 +62,7 @@ def run_group(group: Group) -> list[TrialOutcome]:
 
 def outcome_of(job: Job) -> TrialOutcome:
     """Return what the record of a job's trial says."""
-    record = RunDirectory(job.run).record(job.trial.id)
+    record = _record(job)
     if record is None:
         return TrialOutcome(job.trial.id, FAILED, "its record could not be read back")
     return TrialOutcome(job.trial.id, str(record["status"]), str(record.get("reason", "")))
@@ -78,8 +79,15 @@ def split_finished(group: Group) -> tuple[list[TrialOutcome], Group]:
     return [outcome_of(job) for job in group if job not in left], left
 
 
+def _record(job: Job) -> dict[str, Any] | None:
+    try:
+        return RunDirectory(job.run).record(job.trial.id)
+    except DamagedFile:
+        return None
+
+
 def _is_finished(job: Job) -> bool:
-    record = RunDirectory(job.run).record(job.trial.id)
+    record = _record(job)
     if record is None or record["status"] == FAILED:
         return False
     return not needs_scoring(record, job.measurements)
@@ -94,8 +102,9 @@ def give_up(job: Job, reason: str, traceback: str = "") -> TrialOutcome:
         return outcome_of(job)
     if job.score_only:
         return _unscored(job, reason)
-    with RunDirectory(job.run).new_trial(job.trial.id) as folder:
+    run = RunDirectory(job.run)
+    with run.new_trial(job.trial.id) as folder:
         record = {"trial": job.trial.id, **dataclasses.asdict(job.trial)}
         record |= {"status": FAILED, "reason": reason, "traceback": traceback}
-        write_json(folder / "record.json", record)
+        run.seal_trial(folder, record)
     return TrialOutcome(job.trial.id, FAILED, reason)

@@ -19,8 +19,7 @@ from safetensors.torch import save_file
 
 from priorbench.components import registry, specs
 from priorbench.evaluation.measure import measure, write_arrays
-from priorbench.files import write_json
-from priorbench.run_directory import COLLAPSED, DONE, FAILED, RunDirectory
+from priorbench.storage.run_directory import ARRAYS, COLLAPSED, DONE, FAILED, MODEL, RunDirectory
 from priorbench.study.trial import Trial, code_digest
 from priorbench.training.loop import Fit, fit
 from priorbench.training.schedules import schedule_of
@@ -88,11 +87,11 @@ def evaluate(
         return {**record, "status": COLLAPSED, "reason": trained.divergence, "metrics": {}}
     save_file(
         {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()},
-        folder / "model.safetensors",
+        folder / MODEL,
     )
     model = parts.trained_model(trained.model, device)
     measured = measure(model, parts.job.measurements)
-    write_arrays(folder / "arrays.npz", measured.arrays)
+    write_arrays(folder / ARRAYS, measured.arrays)
     reason = trained.divergence or measured.reason
     status = COLLAPSED if reason else DONE
     return {**record, "status": status, "reason": reason, **measured.as_record()}
@@ -118,4 +117,4 @@ def write_record(job: Job, folder: Path, record: Mapping[str, Any], seconds: flo
         "seconds": round(seconds, 3),
         "host": platform.node(),
     }
-    write_json(folder / "record.json", finished)
+    RunDirectory(job.run).seal_trial(folder, finished)

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from priorbench.components import registry
 from priorbench.evaluation import scoring
 from priorbench.evaluation.measure import measure, write_arrays
 from priorbench.evaluation.modisco import without_motifs
 from priorbench.evaluation.stored_arrays import read_arrays
-from priorbench.files import write_json
 from priorbench.metrics import METRICS
-from priorbench.run_directory import COLLAPSED, DONE, RunDirectory
+from priorbench.storage.run_directory import ARRAYS, COLLAPSED, DONE, MODEL, RunDirectory
 from priorbench.study.study import Measurements
 from priorbench.training.loop import seeded_torch
 
@@ -50,14 +49,14 @@ def score_again(job: Job) -> None:
         Exception: whatever goes wrong; then the trial is left as it was.
     """
     set_torch()
-    folder = RunDirectory(job.run).trial(job.trial.id)
-    record = RunDirectory(job.run).record(job.trial.id)
+    run, trial = RunDirectory(job.run), job.trial.id
+    record = run.record(trial)
     assert record is not None
     registry.use_plugins(job.plugins)
     parts = TrialParts.of(job)
     with seeded_torch(0, torch.device("cpu")):
         model = parts.regularisation.adapt(parts.model())
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+    model.load_state_dict(load(run.read_file(trial, MODEL)))
     device = claim_device(job.trial.device, job.run)
     trained = parts.trained_model(model.to(device).eval(), device)
     current = record["probed_by"] == scoring.probes_digest()
@@ -67,12 +66,14 @@ def score_again(job: Job) -> None:
         for spec, scores in record["metrics"].items()
         if spec and current
     }
-    stored = read_arrays(folder / "arrays.npz") if current else {}
+    stored = read_arrays(run.read_file(trial, ARRAYS)) if current else {}
     if record.get("discovered_by") != scoring.discovery_digest():
         stored = without_motifs(stored)
     measured = measure(trained, job.measurements, stored, known)
-    write_arrays(folder / "arrays.npz", measured.arrays)
+    new = run.trial(trial) / f".{ARRAYS}.new"
+    write_arrays(new, measured.arrays)
+    run.replace_file(trial, ARRAYS, new)
     reason = record.get("divergence", "") or measured.reason
     status = COLLAPSED if reason else DONE
     record |= {"status": status, "reason": reason, **measured.as_record()}
-    write_json(folder / "record.json", record)
+    run.seal_trial(run.trial(trial), record)

@@ -11,11 +11,11 @@ import pandas as pd
 from priorbench.comparison.paired_runs import counted_scores
 from priorbench.comparison.skill import UNKNOWN_RANGE, score_ranges
 from priorbench.errors import UserError
-from priorbench.files import write_text
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
 from priorbench.results.tables import as_csv
-from priorbench.run_directory import DONE
+from priorbench.storage.files import write_text
+from priorbench.storage.run_directory import DONE
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
 _GROUP = [*SETTING_COLUMNS, "attribution", "metric", "axis"]

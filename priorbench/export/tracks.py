@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from priorbench.data.dataset import Dataset
 from priorbench.encoding import BASES
 from priorbench.errors import UserError
-from priorbench.files import slug
 from priorbench.results.finished_run import Run
-from priorbench.run_directory import DONE
+from priorbench.storage.files import slug
+from priorbench.storage.run_directory import DONE
 from priorbench.study.trial import EVALUATE
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from priorbench.errors import UserError
-from priorbench.run_directory import DONE, RunDirectory
+from priorbench.storage.run_directory import DONE, RunDirectory
 from priorbench.study.network_choice import best_network, recorded_network
 from priorbench.study.plan import Plan
 from priorbench.study.trial import SELECT, SETTING_COLUMNS

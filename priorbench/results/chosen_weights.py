@@ -9,7 +9,6 @@ import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -17,8 +16,8 @@ import pandas as pd
 
 from priorbench.components.specs import name_of
 from priorbench.metrics import METRICS
-from priorbench.run_directory import DONE, RunDirectory
 from priorbench.statistics.agreement import leave_one_out
+from priorbench.storage.run_directory import DONE, RunDirectory
 from priorbench.study.plan import Plan
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import SETTING_COLUMNS, TUNE, SettingKey, Trial
@@ -154,9 +153,9 @@ def choice_lines(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def read_tuning(root: Path) -> pd.DataFrame:
+def read_tuning(run: RunDirectory) -> pd.DataFrame:
     """Return tuning.csv of a run directory, as written; empty where weights were not tuned."""
-    return read_table(root / TUNING_FILE, TUNING_COLUMNS)
+    return read_table(run, TUNING_FILE, TUNING_COLUMNS)
 
 
 def no_tuning() -> pd.DataFrame:

@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -28,19 +27,20 @@ from priorbench.comparison.within_dataset import compare_pairs
 from priorbench.components.metric import Metric
 from priorbench.evaluation import scoring
 from priorbench.evaluation.reference_scores import discovery_floors, stored_references
-from priorbench.files import write_json, write_text
 from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import NOTHING_FOUND
-from priorbench.run_directory import DONE, RunDirectory
+from priorbench.storage.files import json_text
+from priorbench.storage.run_directory import DONE, RunDirectory
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.plan import Plan
-from priorbench.study.sealed_claims import Look, checked_claims, look_at, record_look
+from priorbench.study.sealed_claims import checked_claims, look_at, record_look
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import EVALUATE, REFERENCE, SELECT, SETTING_COLUMNS, SettingKey, Trial
 
-from .stored_trials import trial_attribution, trial_motifs
+from .stored_trials import digest_of_results, trial_attribution, trial_motifs
 from .tables import as_csv
 
+ANSWER_FILE = "answer.json"
 Row = tuple[Any, ...]
 """cells in the order of RESULT_COLUMNS"""
 RESULT_COLUMNS = [
@@ -62,13 +62,18 @@ class Collected:
     answer: RunAnswer
 
 
-def write_results(plan: Plan, run: RunDirectory) -> Collected:
+def write_results(plan: Plan, run: RunDirectory, say: Callable[[str], None]) -> Collected:
     """Write results.csv, comparisons.csv and answer.json; across.csv and trends.csv with any rows.
 
-    across.csv is for several settings, trends.csv for several values of an option of a task.
+    across.csv is for several settings, trends.csv for several values of an option of a task. All
+    carry the digest of the records that they were made of. ``say`` is called with lines about
+    reference scores that had to be computed again.
+
+    Raises:
+        DamagedFile: if a file of a trial is not as it was written.
     """
     scores = _Scores(plan, run)
-    results = _results_table(plan, scores)
+    results = _results_table(plan, scores, say)
     tasks = {trial.id: trial.task for trial in plan.trials}
     claims = _claims_at_this_look(plan, run)
     agreement = agreement_of(
@@ -77,20 +82,22 @@ def write_results(plan: Plan, run: RunDirectory) -> Collected:
         lambda trial, spec: trial_motifs(run, trial, spec, tasks[trial]),
     )
     pairs = paired_runs(results, agreement, claims.baseline)
-    write_text(run.root / "results.csv", as_csv(results))
     comparisons = compare_pairs(pairs, claims)
-    write_text(run.root / "comparisons.csv", as_csv(comparisons))
     options = {spec: task_options(spec) for spec in dict.fromkeys(tasks.values())}
     across, swept = compare_across(pairs, claims), trends(pairs, options, claims)
-    for name, table in (("across.csv", across), ("trends.csv", swept)):
-        if table.empty:
-            (run.root / name).unlink(missing_ok=True)
-        else:
-            write_text(run.root / name, as_csv(table))
     chosen = plan.study.chosen_architectures
     networks = network_sentences(results, scores.histories, claims, chosen)
     answer = answer_run(results, comparisons, across, claims=claims, networks=networks)
-    write_json(run.root / "answer.json", answer.to_json())
+    run.manifest.write(
+        {
+            "results.csv": as_csv(results),
+            "comparisons.csv": as_csv(comparisons),
+            "across.csv": None if across.empty else as_csv(across),
+            "trends.csv": None if swept.empty else as_csv(swept),
+            ANSWER_FILE: json_text(answer.to_json()),
+        },
+        made_of=digest_of_results(run, results),
+    )
     return Collected(Counter(map(str, scores.status.values())), answer)
 
 
@@ -99,23 +106,13 @@ def _claims_at_this_look(plan: Plan, run: RunDirectory) -> DeclaredClaims:
     claims = claims_of(plan.study.model_dump(mode="json"))
     look = look_at(plan.of_stage(EVALUATE).trials)
     if look.seeds:
-        record_look(run.root, look, claims, _earlier_look(run.root, look))
+        record_look(run.root, look, claims)
     return checked_claims(run.root, claims, look.seeds)
 
 
-def _earlier_look(root: Path, look: Look) -> Look | None:
-    """Return what the tables of a run show before they are written anew; of the same arms."""
-    path = root / "results.csv"
-    if not path.is_file():
-        return None
-    rows = pd.read_csv(path, usecols=["stage", "seed"], low_memory=False)
-    seeds = rows.loc[rows["stage"] == EVALUATE, "seed"].dropna().astype(int)
-    return Look(tuple(sorted(map(int, seeds.unique()))), look.arms, look.settings)
-
-
-def _results_table(plan: Plan, scores: _Scores) -> pd.DataFrame:
+def _results_table(plan: Plan, scores: _Scores, say: Callable[[str], None]) -> pd.DataFrame:
     """Make one row per trial, attribution and metric, in the plan's order, then reference rows."""
-    references = _references(plan)
+    references = _references(plan, say)
     rows: list[Row] = []
     # trials of different stages are scored on different data
     for trials in _grouped(plan.trials, lambda trial: (trial.setting, trial.stage)):
@@ -235,11 +232,11 @@ _References = Mapping[SettingKey, Mapping[str, Mapping[str, float]]]
 """value by setting, reference and metric"""
 
 
-def _references(plan: Plan) -> _References:
+def _references(plan: Plan, say: Callable[[str], None]) -> _References:
     """Return the scores of chance, of motif search and of the oracle for every setting."""
     references = {}
     for setting in dict.fromkeys(trial.setting for trial in plan.trials):
-        scores = stored_references(plan.datasets[f"{setting[0]}/{setting[1]}"], setting[0])
+        scores = stored_references(plan.datasets[f"{setting[0]}/{setting[1]}"], setting[0], say)
         if plan.study.discovery:
             scores[scoring.RANDOM] |= discovery_floors()
         references[setting] = scores

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,21 +20,21 @@ from priorbench.answer.run_answer import RunAnswer, answer_run
 from priorbench.comparison.option_trends import TREND_COLUMNS
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS
 from priorbench.comparison.trial_agreement import Agreement, agreement_of
-from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.components.metric import TrialArrays
 from priorbench.data.codes import SCORED_ON
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.errors import UserError
-from priorbench.evaluation.stored_arrays import attributions_in, read_arrays, unpack
+from priorbench.evaluation.stored_arrays import attributions_in, unpack
 from priorbench.metrics.motif_set import MotifSet
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.declared import DeclaredClaims, claims_of
+from priorbench.study.recorded_study import planned_rows, recorded_facts, recorded_study
 from priorbench.study.sealed_claims import checked_claims
-from priorbench.study.study import Study, read_toml
 from priorbench.study.trial import EVALUATE
 
 from .chosen_weights import no_tuning, read_tuning
-from .stored_trials import arrays_file, trial_motifs
+from .stored_trials import digest_of_results, has_arrays, trial_arrays, trial_motifs
 from .tables import read_table
 
 
@@ -58,6 +57,7 @@ class Run:
             setting.
         trends: trends.csv, with the columns option_trends.TREND_COLUMNS; empty where no option
             takes three values.
+        opened: the run directory by which the files were read, which knows what it has compared.
     """
 
     root: Path
@@ -71,6 +71,17 @@ class Run:
     tuning: pd.DataFrame = field(default_factory=no_tuning)
     across: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=ACROSS_COLUMNS))
     trends: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=TREND_COLUMNS))
+    opened: RunDirectory | None = field(default=None, repr=False)
+
+    @property
+    def directory(self) -> RunDirectory:
+        """The run directory, which compares files with their digests."""
+        return self.opened or RunDirectory(self.root)
+
+    @property
+    def planned_trials(self) -> list[str]:
+        """Ids of the trials that the study has planned."""
+        return [row["trial"] for row in planned_rows(self.directory)]
 
     @property
     def parts(self) -> Mapping[str, Run]:
@@ -104,10 +115,9 @@ class Run:
             trial: id of the trial.
             attribution: spec of an attribution that was scored; the main one if left out.
         """
-        path = arrays_file(RunDirectory(self.root), trial)
-        if not path.exists():
+        if not has_arrays(self.directory, trial):
             return None
-        record, stored = self.records[trial], read_arrays(path)
+        record, stored = self.records[trial], trial_arrays(self.directory, trial)
         spec = attribution or self.attributions[0]
         if spec not in attributions_in(stored):
             return None
@@ -122,11 +132,10 @@ class Run:
 
         Arguments are those of :meth:`arrays`.
         """
-        run = RunDirectory(self.root)
-        if not arrays_file(run, trial).exists():
+        if not has_arrays(self.directory, trial):
             return None
         spec, task = attribution or self.attributions[0], str(self.records[trial]["task"])
-        return trial_motifs(run, trial, spec, task)
+        return trial_motifs(self.directory, trial, spec, task)
 
     @cached_property
     def answer(self) -> RunAnswer:
@@ -149,49 +158,51 @@ class Run:
         return agreement_of(self.results, attribution, self.motifs)
 
 
+TABLES = ("results.csv", "comparisons.csv", "across.csv", "trends.csv")
+"""tables that are made of the records of trials"""
+
+
 def load_run(root: Path) -> Run:
     """Read a run directory.
 
     Raises:
         UserError: if the folder is not a run directory, or has no results yet.
+        DamagedFile: if one of its files is not as it was written, or a table was not made of the
+            records that are there.
     """
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; name a run directory, as `run` names it")
-    for name in ("study.toml", "environment.json", "plan.csv", "results.csv", "comparisons.csv"):
-        if not (root / name).is_file():
-            raise UserError(
-                f"{root}: no {name} here, so this is not a finished run; `priorbench run "
-                f"{root / 'study.toml'} --out {root}` goes on with one"
-            )
-    environment = json.loads((root / "environment.json").read_text(encoding="utf-8"))
-    results = read_table(root / "results.csv").astype({"seed": "Int64"})
-    ids = planned_trials(root)
-    records = {i: record for i, record in RunDirectory(root).records(ids) if record is not None}
-    scored = set(results.loc[results["stage"] == EVALUATE, "trial"])
-    if not scored <= set(records):
-        raise UserError(f"{root}: results.csv is older than the trials; run the command again")
-    comparisons = read_table(root / "comparisons.csv")
-    if not set(COMPARISON_COLUMNS) <= set(comparisons):
+    run = RunDirectory(root)
+    study, facts, rows = recorded_study(run), recorded_facts(run), planned_rows(run)
+    if "results.csv" not in run.manifest:
         raise UserError(
-            f"{root}: comparisons.csv is of an earlier version; `priorbench score {root}` writes "
-            "it anew"
+            f"{root}: no results.csv here, so this is not a finished run; `priorbench run {root}` "
+            "goes on with it"
         )
+    ids = [row["trial"] for row in rows]
+    results = read_table(run, "results.csv").astype({"seed": "Int64"})
+    records = {i: record for i, record in run.records(ids) if record is not None}
+    _require_made_of(run, digest_of_results(run, results))
     return Run(
         root,
-        # a run of an earlier version lacks the options that came later
-        {**Study().model_dump(mode="json"), **read_toml(root / "study.toml")},
-        environment,
+        study,
+        facts,
         results,
-        comparisons,
+        read_table(run, "comparisons.csv"),
         len(ids),
         records,
-        {key: load_dataset(root / folder) for key, folder in environment["datasets"].items()},
-        read_tuning(root),
-        read_table(root / "across.csv", ACROSS_COLUMNS),
-        read_table(root / "trends.csv", TREND_COLUMNS),
+        {key: load_dataset(root / folder) for key, folder in facts["datasets"].items()},
+        read_tuning(run),
+        read_table(run, "across.csv", ACROSS_COLUMNS),
+        read_table(run, "trends.csv", TREND_COLUMNS),
+        run,
     )
 
 
-def planned_trials(root: Path) -> list[str]:
-    """Return the ids of the trials that a run directory has planned."""
-    return [str(trial) for trial in read_table(root / "plan.csv")["trial"]]
+def _require_made_of(run: RunDirectory, digest: str) -> None:
+    """Raise DamagedFile if a table was made of other records than those of this digest."""
+    for name in TABLES:
+        if name in run.manifest and run.manifest.made_of(name) != digest:
+            raise DamagedFile(
+                run.root / name,
+                "was made of other records of trials than are there",
+                f"`priorbench score {run.root}` makes it anew",
+            )

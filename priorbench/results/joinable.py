@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from priorbench.errors import UserError
-from priorbench.run_directory import DONE
+from priorbench.storage.run_directory import DONE
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
 from .finished_run import Run

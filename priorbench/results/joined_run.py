@@ -29,7 +29,7 @@ from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS
 
 from .chosen_weights import no_tuning
 from .collect import RESULT_COLUMNS
-from .finished_run import Run, planned_trials
+from .finished_run import Run
 from .joinable import APART, check_joinable
 
 
@@ -115,7 +115,7 @@ def join(runs: Sequence[Run]) -> Run:
         environment=_environment(runs),
         results=_results(runs, study["attributions"]),
         comparisons=pd.DataFrame(columns=COMPARISON_COLUMNS),
-        planned=len({trial for run in runs for trial in planned_trials(run.root)}),
+        planned=len({trial for run in runs for trial in run.planned_trials}),
         records=_union(run.records for run in runs),
         datasets=_union(run.datasets for run in runs),
         tuning=_tuning(runs),

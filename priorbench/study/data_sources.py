@@ -11,12 +11,15 @@ from typing import Any
 from priorbench import seeds
 from priorbench.components import registry, source_code, specs
 from priorbench.components.task import Task
+from priorbench.data.dataset import check_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import DataFile, load_data_file
 from priorbench.errors import UserError
-from priorbench.files import slug
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.files import slug
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
 
+from .recorded_study import recorded_facts
 from .study import Study
 from .trial import hash_of
 
@@ -82,8 +85,7 @@ def _task_of(data: DataFile) -> str:
 def encode(source: DataSource, study: Study, run: RunDirectory, say: Callable[[str], None]) -> Path:
     """Encode a source as a dataset in the run directory, unless that was done before.
 
-    The folder's name ends in a hash of all that decides its contents; a folder of that name is
-    taken as it is.
+    A dataset that is there but not as it was written is written again.
 
     Args:
         source: the task and its data.
@@ -95,22 +97,19 @@ def encode(source: DataSource, study: Study, run: RunDirectory, say: Callable[[s
         the folder of the dataset.
 
     Raises:
-        UserError: if the data cannot be used.
+        UserError: if the data cannot be used, or do not come out as they were.
     """
-    name, written = specs.name_of(source.task), registry.data_spec(source.task)
-    key = hash_of(
-        [
-            written,
-            study.root_seed,
-            source_code.component_digest(registry.components("task")[name].path),
-            source_code.code_hash(*DECIDES_DATA),
-            _fingerprint(source.data) if source.data else study.scale,
-        ]
-    )
-    folder = run.data / f"{name}-{slug(source.name)}-{key}"
-    if (folder / "meta.json").exists():
-        return folder
+    folder = dataset_folder(source, study, run)
+    before = digest_there(run, folder)
+    if folder.exists():
+        try:
+            if before in ("", check_dataset(folder)):
+                return folder
+            raise DamagedFile(folder, "holds other data than the run recorded")
+        except DamagedFile as problem:
+            say(f"{problem.path}: {problem.problem}; the dataset is written again")
     say(f"reading {source.data.source}" if source.data else f"simulating task {source.task}")
+    written = registry.data_spec(source.task)
     task: Task = registry.build("task", written)
     generator = seeds.generator(study.root_seed, written, source.name, "data")
     with DatasetWriter(folder) as writer:
@@ -119,10 +118,39 @@ def encode(source: DataSource, study: Study, run: RunDirectory, say: Callable[[s
         else:
             task.read(writer, source.data, generator)
         writer.finish(task=written, name=source.name)
+    if before not in ("", check_dataset(folder)):
+        raise UserError(
+            f"{folder}: does not come out as it was, so that its trials cannot be repeated; choose "
+            "another --out"
+        )
     return folder
 
 
-def _fingerprint(data: DataFile) -> list[Any]:
+def dataset_folder(source: DataSource, study: Study, run: RunDirectory) -> Path:
+    """Return the folder of a source's dataset, whose name ends in a hash of what decides it."""
+    name, written = specs.name_of(source.task), registry.data_spec(source.task)
+    key = hash_of(
+        [
+            written,
+            study.root_seed,
+            source_code.component_digest(registry.components("task")[name].path),
+            source_code.code_hash(*DECIDES_DATA),
+            fingerprint(source.data) if source.data else study.scale,
+        ]
+    )
+    return run.data / f"{name}-{slug(source.name)}-{key}"
+
+
+def digest_there(run: RunDirectory, folder: Path) -> str:
+    """Return the digest of a dataset's contents that the run recorded, "" if it recorded none."""
+    try:
+        facts = recorded_facts(run)
+    except UserError:  # it has just begun, or the file is written again
+        return ""
+    return str(facts["digests"].get(folder.name, ""))
+
+
+def fingerprint(data: DataFile) -> list[Any]:
     """Return what changes when a data file, or a file that it names, does."""
     files = [
         [str(path), (stat := path.stat()).st_size, stat.st_mtime_ns]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
@@ -13,11 +11,9 @@ from typing import cast
 from priorbench.components import registry, source_code, specs
 from priorbench.components.task import Task
 from priorbench.data.dataset import load_dataset
-from priorbench.errors import UserError
-from priorbench.run_directory import FAILED, RunDirectory
+from priorbench.storage.run_directory import FAILED, RunDirectory
 
 from .data_sources import DataSource, encode, sources
-from .declared import resolve_primary
 from .network_choice import (
     NetworkCandidates,
     fitting_networks,
@@ -26,8 +22,9 @@ from .network_choice import (
     recorded_network,
     require_fit,
 )
+from .recorded_study import planned_rows, recorded_facts, recorded_study
 from .resolve import require_modisco, scored_attributions, seen_by
-from .study import BASELINE, Measurements, Study, make_study, read_toml
+from .study import BASELINE, STUDY_FILE, Measurements, Study, make_study
 from .trial import EVALUATE, SELECT, TUNE, SettingKey, Trial, code_digest
 
 
@@ -227,14 +224,9 @@ def read_plan(run: RunDirectory, more: Measurements | None = None, *, trained: b
 
     Raises:
         UserError: if there is no run in the folder, or an attribution is unknown.
+        DamagedFile: if one of the files is not as it was written.
     """
-    for name in ("study.toml", "environment.json", "plan.csv"):
-        if not (run.root / name).is_file():
-            raise UserError(f"{run.root}: no {name} here, so this is not a run")
-    study = make_study(
-        {**Study().model_dump(mode="json"), **read_toml(run.root / "study.toml")},
-        where=str(run.root / "study.toml"),
-    )
+    study = make_study(recorded_study(run), where=str(run.root / STUDY_FILE))
     if more is not None and (study.discovery or more.discovery):
         require_modisco()
     more = more or Measurements(())
@@ -242,16 +234,12 @@ def read_plan(run: RunDirectory, more: Measurements | None = None, *, trained: b
     study = study.model_copy(
         update={"attributions": attributions, "discovery": study.discovery or more.discovery}
     )
-    facts = json.loads((run.root / "environment.json").read_text(encoding="utf-8"))
-    with (run.root / "plan.csv").open(encoding="utf-8", newline="") as file:
-        ids = [row["trial"] for row in csv.DictReader(file)]
+    facts = recorded_facts(run)
+    ids = [row["trial"] for row in planned_rows(run)]
     trials = [
         Trial(**{field.name: record[field.name] for field in fields(Trial)})
         for _, record in run.records(ids)
         if record is not None and not (trained and record["status"] == FAILED)
     ]
     datasets = {name: run.root / folder for name, folder in facts["datasets"].items()}
-    if not study.primary:  # a run of an earlier version
-        tasks = list(dict.fromkeys(specs.name_of(trial.task) for trial in trials))
-        study = study.model_copy(update={"primary": resolve_primary(study, tasks)})
     return Plan(study, trials, datasets, facts["notes"])

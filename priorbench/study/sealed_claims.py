@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from priorbench.files import write_json
 from priorbench.metrics import METRICS
 from priorbench.number_text import listed
 from priorbench.statistics.families.looks import level_of_look
 from priorbench.statistics.signflip import smallest_p
+from priorbench.storage.files import write_json
+from priorbench.storage.sealed_files import Manifest
 
 from .declared import ALL, DeclaredClaims
 from .trial import Trial, hash_of
@@ -24,6 +25,7 @@ from .trial import Trial, hash_of
 CLAIMS_FILE = "claims.json"
 _FORMAT = 1
 _SEALED = ("primary", "margins", "skill_margins", "attribution", "baseline", "correction")
+_LOST = "lost"
 _EDITED = f"{CLAIMS_FILE} is missing or was edited, so that nobody can tell what was declared"
 
 
@@ -111,10 +113,14 @@ def sealed_digest(root: Path) -> str:
 
 
 def digest_to_record(root: Path) -> str:
-    """Return the digest for environment.json: the one that is there, or that of claims.json."""
+    """Return the digest for environment.json: the one that is there, or that of claims.json.
+
+    Where both files were lost, it is one that no claims have.
+    """
     stored = _read(root)
     current = hash_of(stored.declared) if stored and stored.sealed else ""
-    return sealed_digest(root) or current
+    lost = _LOST if stored is None and Manifest(root).exists() else ""
+    return sealed_digest(root) or current or lost
 
 
 def upcoming_claims(root: Path, claims: DeclaredClaims, seeds: Sequence[int]) -> DeclaredClaims:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from priorbench.components.architecture import Precision, Scale
 from priorbench.errors import UserError, unknown
+from priorbench.storage.sealed_files import FORMAT, DamagedFile, Manifest, of_other_version
 
 from .tuning_rule import MOST_WEIGHTS, choose_seeds
 
@@ -165,7 +166,7 @@ class Study(BaseModel):
 
     def to_toml(self) -> str:
         """Return every option as TOML, the contents of ``study.toml`` in the run directory."""
-        return tomli_w.dumps(self.model_dump(mode="json"))
+        return tomli_w.dumps({"format": FORMAT, **self.model_dump(mode="json")})
 
 
 def _checked(seeds: list[int]) -> list[int]:
@@ -177,6 +178,10 @@ def _checked(seeds: list[int]) -> list[int]:
     if len(set(seeds)) < len(seeds):
         raise ValueError("a seed occurs twice")
     return seeds
+
+
+STUDY_FILE = "study.toml"
+"""name of the resolved study in a run directory"""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -202,14 +207,32 @@ def load_study(path: Path) -> Study:
     """Return the study in a file; paths in it become absolute.
 
     Raises:
-        UserError: if the file cannot be used; names the key and the value.
+        UserError: if the file cannot be used; names the key and the value. A study.toml that a run
+            wrote must be as it was written.
     """
+    _refuse_edited(path)
     values = read_toml(path)
+    if values.pop("format", FORMAT) != FORMAT:
+        raise UserError(f"{path}: {of_other_version(read_toml(path)['format'])}")
     base = path.resolve().parent
     for key in ("data", "plugins"):
         if isinstance(values.get(key), list):
             values[key] = [str(base / str(item)) for item in values[key]]
     return make_study(values, where=str(path))
+
+
+def _refuse_edited(path: Path) -> None:
+    """Raise UserError if a file is the study.toml of a run, and is not as the run wrote it."""
+    manifest = Manifest(path.parent)
+    if path.name != STUDY_FILE or not path.is_file() or not manifest.exists():
+        return
+    try:
+        manifest.read(path.name)
+    except DamagedFile as problem:
+        raise UserError(
+            f"{problem.path}: {problem.problem}; `priorbench run {path.parent}` restores the "
+            "study, and a copy elsewhere with another --out is a study of its own"
+        ) from None
 
 
 def make_study(values: Mapping[str, Any], *, where: str) -> Study:

@@ -37,7 +37,7 @@ DECIDES_TRIALS = (
     "training",
 )
 """the code that computes a trial's result; a change there changes the id of every trial"""
-_DECIDING_PACKAGES = ("numpy", "torch")
+DECIDING_PACKAGES = ("numpy", "torch")
 SELECT, TUNE, EVALUATE = "select", "tune", "evaluate"
 """stages: trials that only choose a network, or a weight, and trials that count"""
 REFERENCE = "reference"
@@ -113,7 +113,7 @@ def hash_of(value: Any) -> str:
 def engine_digest() -> str:
     """Return a hash of the engine modules and library versions that decide a result."""
     sources = source_code.code_hash(*DECIDES_TRIALS)
-    return hash_of([sources, *(importlib.metadata.version(p) for p in _DECIDING_PACKAGES)])
+    return hash_of([sources, *(importlib.metadata.version(p) for p in DECIDING_PACKAGES)])
 
 
 def code_digest(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from priorbench.errors import UserError
-from priorbench.run_directory import RunDirectory
-from priorbench.study.study import read_toml
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
+from priorbench.study.recorded_study import planned_rows, recorded_facts, recorded_study
 from priorbench.study.trial import EVALUATE, SELECT, TUNE
+
+from .run_history import outdated_lines
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class RunStatus:
         in_flight: ids of trials that were begun and not finished.
         failures: prior, seed and reason of each trial that failed or collapsed; the network instead
             of the prior where it is only tried.
+        damaged: what is wrong with files at the root and with records, each of which counts as
+            ``damaged``.
+        outdated: why trials that are done would be trained again by the present code and data.
     """
 
     by_prior: dict[str, Counter[str]]
@@ -35,26 +38,29 @@ class RunStatus:
     unplanned: int
     in_flight: list[str]
     failures: list[tuple[str, str, str]]
+    damaged: list[DamagedFile]
+    outdated: list[str]
 
 
 def read_status(root: Path) -> RunStatus:
     """Count the trials of a run directory.
 
     Raises:
-        UserError: if there is no plan.csv in it.
+        UserError: if it is no run directory.
+        DamagedFile: if its plan.csv is not as it was written.
     """
-    path = root / "plan.csv"
-    if not path.is_file():
-        raise UserError(f"{root}: no plan.csv here, so this is not a run directory")
     run = RunDirectory(root)
+    rows = planned_rows(run)
+    damaged = run.manifest.problems()
     by_stage: dict[str, dict[str, Counter[str]]] = {SELECT: {}, TUNE: {}, EVALUATE: {}}
     settings = set()
     failures = []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    records = run.records(row["trial"] for row in rows)
+    records = run.records((row["trial"] for row in rows), damaged.append)
+    done = []
     for row, (_, record) in zip(rows, records, strict=True):
-        status = str(record["status"]) if record else "pending"
+        there = record is not None or run.trial(row["trial"]).exists()
+        status = str(record["status"]) if record else "damaged" if there else "pending"
+        done += [row] if record else []
         name = row["architecture" if row["stage"] == SELECT else "prior"]
         by_stage[row["stage"]].setdefault(name, Counter())[status] += 1
         settings.add((row["task"], row["dataset"], row["architecture"]))
@@ -62,11 +68,10 @@ def read_status(root: Path) -> RunStatus:
             failures.append((name, row["seed"], str(record["reason"])))
     unplanned = 0
     if not by_stage[EVALUATE]:
-        study = read_toml(root / "study.toml")
+        study = recorded_study(run)
         if by_stage[SELECT]:  # of the networks that are tried, one for each dataset goes on
-            facts = json.loads((root / "environment.json").read_text(encoding="utf-8"))
-            settings = set(facts["datasets"])
+            settings = set(recorded_facts(run)["datasets"])
         unplanned = len(settings) * len(study["priors"]) * len(study["seeds"])
     in_flight = sorted(set(run.in_flight()))
     counts = (by_stage[EVALUATE], by_stage[TUNE], by_stage[SELECT])
-    return RunStatus(*counts, unplanned, in_flight, failures)
+    return RunStatus(*counts, unplanned, in_flight, failures, damaged, outdated_lines(run, done))

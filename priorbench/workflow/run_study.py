@@ -7,7 +7,7 @@ import io
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,10 @@ from priorbench.answer.run_answer import RunAnswer
 from priorbench.backends.base import RunPlacement, Workforce
 from priorbench.backends.environment import environment
 from priorbench.backends.open import running_engine
-from priorbench.backends.run_pending import PendingTrial, TrialEnded, pending_trials, run_pending
+from priorbench.backends.run_pending import TrialEnded, pending_trials, run_pending
 from priorbench.comparison.option_trends import task_options
 from priorbench.components import registry
 from priorbench.errors import UserError
-from priorbench.files import slug, write_json, write_text
 from priorbench.results.chosen_networks import (
     NETWORKS_FILE,
     choose_networks,
@@ -37,9 +36,12 @@ from priorbench.results.chosen_weights import (
 )
 from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.files import slug
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.plan import Plan, make_plan, with_evaluation, with_networks
+from priorbench.study.recorded_study import PLAN_FILE, record_study, study_to_continue
 from priorbench.study.resolve import require_modisco, resolve
 from priorbench.study.sealed_claims import (
     digest_to_record,
@@ -53,9 +55,11 @@ from priorbench.study.study import (
     RECORDED,
     Study,
     first_difference,
-    read_toml,
 )
 from priorbench.study.trial import EVALUATE, SELECT, TUNE, hash_of
+
+from .changed_code import deciding_facts
+from .run_history import RunHistory, look_back, shortened
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
 _CALLED = {SELECT: "trials that choose a network", TUNE: "tuning trials", EVALUATE: "trials"}
@@ -120,28 +124,28 @@ def run_study(
         run = RunDirectory(
             out or Path("runs") / f"{slug(study.name)}-{hash_of(_identity(resolved))[:8]}"
         )
-        _refuse_other_study(run.root, resolved)
-        resolved = _with_earlier_measurements(run.root, resolved, console)
+        recorded = _recorded_study(run, resolved)
+        resolved = _with_earlier_measurements(recorded, resolved, run.root, console)
         with _cleared_if_refused(run.root), run.lock():
+            history = look_back(run, console.say) if recorded else None
             plan = make_plan(resolved, run, console.say)
             for name, notes in plan.notes.items():
                 for note in notes:
                     console.say(f"{name}: {note}")
-            write_text(run.root / "study.toml", resolved.to_toml())
             claims = claims_of(resolved.model_dump(mode="json"))
             seal_claims(run.root, claims)
             facts = {**environment(device.kind, device.slots), **engine.facts()}
-            write_json(run.root / "environment.json", {**facts, **_plan_facts(plan, run, command)})
+            facts |= _plan_facts(plan, run, command)
+            record_study(run, resolved, facts)
             _say_reach(plan, run, claims, console)
+            stages = _Stages(run, workforce, console, history, facts["decided_by"])
             if plan.candidates:
-                plan = _select(plan, run, workforce, console)
+                plan = _select(plan, stages)
             if resolved.tune:
-                plan = _tune(plan, run, workforce, console)
-            write_plan(plan, run)
+                plan = _tune(plan, stages)
             # trials that failed to choose were tried again before the choice, not after
-            todo = pending_trials(plan.of_stage(EVALUATE), run)
-            _run_stage(plan, EVALUATE, todo, run, workforce=workforce, console=console)
-            collected = write_results(plan, run)
+            stages.run(plan, EVALUATE)
+            collected = write_results(plan, run, console.say)
     seconds = time.monotonic() - started
     return RunOutcome(run.root, collected.statuses, seconds, collected.answer)
 
@@ -155,7 +159,7 @@ def _say_reach(plan: Plan, run: RunDirectory, claims: DeclaredClaims, console: R
         len(plan.study.priors) - 1,
         upcoming_claims(run.root, claims, seeds),
         settings=max(len(places), 1),
-        spreads=earlier_spreads(run.root),
+        spreads=earlier_spreads(run),
     ):
         console.say(line)
 
@@ -171,6 +175,8 @@ def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
         "datasets": {
             name: str(folder.relative_to(run.root)) for name, folder in plan.datasets.items()
         },
+        "digests": {plan.datasets[s.data_key].name: s.digest for s in plan.settings},
+        "decided_by": deciding_facts(plan.study, plan.settings),
         "notes": plan.notes,
         "priors": priors,
         "tasks": {
@@ -183,58 +189,78 @@ def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
     }
 
 
-def _select(plan: Plan, run: RunDirectory, workforce: Workforce, console: RunConsole) -> Plan:
-    """Run the missing selection trials, choose networks, and return the plan with what follows."""
-    if plan.trials:
-        todo = pending_trials(plan, run)
-        if todo:
+@dataclass(frozen=True)
+class _Stages:
+    """Runs the missing trials of a plan, stage by stage.
+
+    Attributes:
+        run_directory: the run directory, whose lock is held.
+        workforce: what trains trials.
+        console: where messages and progress go.
+        history: what the run directory held before this call, None for a new one.
+        decided_by: facts of :func:`deciding_facts` about the present code and data.
+    """
+
+    run_directory: RunDirectory
+    workforce: Workforce
+    console: RunConsole
+    history: RunHistory | None
+    decided_by: Mapping[str, Any]
+
+    def run(self, plan: Plan, stage: str) -> None:
+        """Write the plan and run the missing trials of one stage, and say how many they are."""
+        run, say, part = self.run_directory, self.console.say, plan.of_stage(stage)
+        damaged: list[str] = []
+        todo = pending_trials(part, run, lambda problem: damaged.append(_again(problem)))
+        trials = [item.trial for item in todo if not item.score_only]
+        if self.history:
+            damaged += self.history.lost_lines(trials)
+            damaged += self.history.changed_lines(trials, self.decided_by)
+        for line in shortened(damaged):
+            say(line)
+        if todo or stage == EVALUATE:
             write_plan(plan, run)
-        _run_stage(plan, SELECT, todo, run, workforce=workforce, console=console)
+        say(f"{len(part.trials)} {_CALLED[stage]}, {len(todo)} to run, in {run.root}")
+        notes: Counter[str] = Counter()
+        with self.console.progress(len(todo)) as ended:
+
+            def note(event: TrialEnded) -> None:
+                if event.outcome.note:
+                    notes[event.outcome.note] += 1
+                ended(event)
+
+            run_pending(plan, run, todo, workforce=self.workforce, on_ended=note)
+        for text, count in notes.items():
+            say(f"of trials that should have trained at once {text} ({count} x)")
+
+
+def _again(problem: DamagedFile) -> str:
+    return f"{problem.path}: {problem.problem}; its trial is trained again"
+
+
+def _select(plan: Plan, stages: _Stages) -> Plan:
+    """Run the missing selection trials, choose networks, and return the plan with what follows."""
+    run, say = stages.run_directory, stages.console.say
+    if plan.trials:
+        stages.run(plan, SELECT)
     choices = choose_networks(plan, run)
-    write_text(run.root / NETWORKS_FILE, as_csv(choices))
+    run.manifest.write({NETWORKS_FILE: as_csv(choices)})
     for line in network_lines(choices, asked_for=bool(plan.study.architectures)):
-        console.say(line)
+        say(line)
     plan = with_networks(plan, chosen_networks(choices))
-    write_text(run.root / "study.toml", plan.study.to_toml())
+    record_study(run, plan.study)
     return plan
 
 
-def _tune(plan: Plan, run: RunDirectory, workforce: Workforce, console: RunConsole) -> Plan:
+def _tune(plan: Plan, stages: _Stages) -> Plan:
     """Run the missing tuning trials, choose weights, and return the plan with its evaluation."""
-    todo = pending_trials(plan.of_stage(TUNE), run)
-    if todo:
-        write_plan(plan, run)
-    _run_stage(plan, TUNE, todo, run, workforce=workforce, console=console)
+    run = stages.run_directory
+    stages.run(plan, TUNE)
     choices = choose_weights(plan, run)
-    write_text(run.root / TUNING_FILE, as_csv(choices))
+    run.manifest.write({TUNING_FILE: as_csv(choices)})
     for line in choice_lines(choices):
-        console.say(line)
+        stages.console.say(line)
     return with_evaluation(plan, chosen_weights(choices))
-
-
-def _run_stage(
-    plan: Plan,
-    stage: str,
-    todo: Sequence[PendingTrial],
-    run: RunDirectory,
-    *,
-    workforce: Workforce,
-    console: RunConsole,
-) -> None:
-    """Run the missing trials of one stage, and say how many they are."""
-    count = len(plan.of_stage(stage).trials)
-    console.say(f"{count} {_CALLED[stage]}, {len(todo)} to run, in {run.root}")
-    notes: Counter[str] = Counter()
-    with console.progress(len(todo)) as ended:
-
-        def note(event: TrialEnded) -> None:
-            if event.outcome.note:
-                notes[event.outcome.note] += 1
-            ended(event)
-
-        run_pending(plan, run, todo, workforce=workforce, on_ended=note)
-    for text, count in notes.items():
-        console.say(f"of trials that should have trained at once {text} ({count} x)")
 
 
 def _identity(study: Study) -> dict[str, Any]:
@@ -242,32 +268,38 @@ def _identity(study: Study) -> dict[str, Any]:
     return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT, *RECORDED})
 
 
-def _refuse_other_study(root: Path, study: Study) -> None:
-    """Raise UserError if the folder holds another study, or files that are not a run's."""
-    path = root / "study.toml"
-    if not path.exists():
+def _recorded_study(run: RunDirectory, study: Study) -> dict[str, Any] | None:
+    """Return the fields of the study that a folder holds, None if it holds none yet.
+
+    Raises:
+        UserError: if that is another study, nobody can tell which, or the files are not a run's.
+    """
+    root, recorded = run.root, study_to_continue(run)
+    if recorded is None:
         known = {".lock", "data", "trials"}
         is_file = root.exists() and not root.is_dir()
         if is_file or (root.exists() and any(item.name not in known for item in root.iterdir())):
             raise UserError(f"{root}: is not empty and not a run; choose another --out")
-        return
-    difference = first_difference(read_toml(path), _identity(study))
+        return None
+    difference = first_difference(recorded, _identity(study))
     if difference:
         shown = f"`priorbench compare {root} --baseline` shows another baseline, or "
         hint = shown if difference.startswith("baseline ") else ""
         raise UserError(f"{root}: holds another study: {difference}; {hint}choose another --out")
+    return recorded
 
 
-def _with_earlier_measurements(root: Path, study: Study, console: RunConsole) -> Study:
+def _with_earlier_measurements(
+    old: Mapping[str, Any] | None, study: Study, root: Path, console: RunConsole
+) -> Study:
     """Return the study with the attributions and discovery that its folder was measured by before.
 
     Raises:
         UserError: if the main attribution, by which primary metrics were declared, is another one,
             or TF-MoDISco is not installed any more.
     """
-    if not (root / "study.toml").exists():
+    if old is None:
         return study
-    old = read_toml(root / "study.toml")
     earlier, discovery = old.get("attributions", []), bool(old.get("discovery", False))
     if earlier and earlier[0] != study.attributions[0]:
         raise UserError(
@@ -310,4 +342,4 @@ def write_plan(plan: Plan, run: RunDirectory) -> None:
         writer.writerow(
             [t.id, t.stage, t.task, t.dataset, t.architecture, t.prior, t.weight, t.seed]
         )
-    write_text(run.root / "plan.csv", buffer.getvalue())
+    run.manifest.write({PLAN_FILE: buffer.getvalue()})

@@ -8,16 +8,25 @@ from pathlib import Path
 from priorbench.backends.base import RunPlacement, Workforce
 from priorbench.backends.open import running_engine
 from priorbench.backends.run_pending import TrialEnded, pending_trials, run_pending
-from priorbench.files import write_text
+from priorbench.data.dataset import check_dataset
+from priorbench.errors import UserError
+from priorbench.number_text import counted
 from priorbench.results.chosen_weights import TUNING_FILE, choose_weights, chosen_weights
-from priorbench.results.collect import write_results
+from priorbench.results.collect import ANSWER_FILE, write_results
+from priorbench.results.finished_run import TABLES
 from priorbench.results.tables import as_csv
-from priorbench.run_directory import FAILED, RunDirectory
+from priorbench.storage.run_directory import FAILED, RECORD, RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.plan import Plan, read_plan
+from priorbench.study.recorded_study import planned_rows, record_study
 from priorbench.study.study import Measurements
 from priorbench.study.trial import EVALUATE
 
+from .run_history import scored_trials
 from .run_study import RunConsole, RunOutcome
+
+_MOST_NAMED = 3
+"""trials that are named, at most, where some are lost"""
 
 
 def score_run(
@@ -32,15 +41,21 @@ def score_run(
         console: where messages and progress go.
 
     Raises:
-        UserError: if the folder holds no run, an attribution is unknown, or another process is
-            running in the folder.
+        UserError: if the folder holds no run, an attribution is unknown, another process is
+            running in the folder, or trials that had been scored are gone: tables never shrink.
+        DamagedFile: if a file that tables are made of is not as it was written.
     """
     started = time.monotonic()
     run = RunDirectory(root)
+    _refuse_lost_trials(run)
     plan = read_plan(run, more)
+    for folder in plan.datasets.values():
+        check_dataset(folder)
     unscored = 0
     with running_engine(placement, console.say) as engine, run.lock():
         workforce = Workforce(engine, engine.device(plan.study.device))
+        for name in (*TABLES, ANSWER_FILE, TUNING_FILE):
+            _say_damaged(run, name, console)
         todo = pending_trials(plan, run)
         console.say(f"{len(plan.trials)} trained trials, {len(todo)} to score, in {root}")
         with console.progress(len(todo)) as ended:
@@ -51,13 +66,41 @@ def score_run(
                 ended(event)
 
             run_pending(plan, run, todo, workforce=workforce, on_ended=count)
-        write_text(root / "study.toml", plan.study.to_toml())
+        record_study(run, plan.study)
         everything = read_plan(run, trained=False)
         if plan.study.tune:
             _choose_again(everything, run, console)
-        collected = write_results(everything, run)
+        collected = write_results(everything, run, console.say)
     seconds = time.monotonic() - started
     return RunOutcome(root, collected.statuses, seconds, collected.answer, unscored)
+
+
+def _refuse_lost_trials(run: RunDirectory) -> None:
+    """Raise UserError if trials that had been scored, or trained, are not there as they were."""
+    planned = [row["trial"] for row in planned_rows(run)]
+    problems: list[DamagedFile] = []
+    done = {trial for trial, record in run.records(planned, problems.append) if record is not None}
+    lost = [str(problem.path) for problem in problems]
+    lost += [str(run.trial(t)) for t in planned if t in scored_trials(run) - done]
+    names = list(dict.fromkeys(path.removesuffix(f"/{RECORD}") for path in lost))
+    if names:
+        shown = names[:_MOST_NAMED]
+        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+        are = "is" if len(names) == 1 else "are"
+        raise UserError(
+            f"{counted(len(names), 'trial')} of {len(planned)} {are} missing or damaged "
+            f"({', '.join(shown)}{more}); `priorbench run {run.root}` trains "
+            "them again; nothing was written"
+        )
+
+
+def _say_damaged(run: RunDirectory, name: str, console: RunConsole) -> None:
+    """Say that a table is not as it was written, and is made again."""
+    if name in run.manifest:
+        try:
+            run.manifest.read(name)
+        except DamagedFile as problem:
+            console.say(f"{problem.path}: {problem.problem}; it is made again")
 
 
 def _choose_again(plan: Plan, run: RunDirectory, console: RunConsole) -> None:
@@ -68,7 +111,7 @@ def _choose_again(plan: Plan, run: RunDirectory, console: RunConsole) -> None:
     choices = choose_weights(plan, run)
     chosen = chosen_weights(choices)
     if all(trial.weight == chosen[trial.setting, trial.prior] for trial in evaluated):
-        write_text(run.root / TUNING_FILE, as_csv(choices))
+        run.manifest.write({TUNING_FILE: as_csv(choices)})
         return
     console.say(
         "by the new scores other weights would be chosen; `priorbench run "

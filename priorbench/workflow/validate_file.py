@@ -15,7 +15,7 @@ from priorbench.components.architecture import Scale
 from priorbench.data.codes import SPLITS
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.encoding import N_CODE
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 from priorbench.study.plan import make_plan, with_evaluation, with_networks
 from priorbench.study.resolve import resolve
 from priorbench.study.study import BASELINE, Study, load_study, read_toml

@@ -19,7 +19,7 @@ from priorbench.components.task import Task
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset
 from priorbench.results.finished_run import Run
-from priorbench.run_directory import DONE
+from priorbench.storage.run_directory import DONE
 from priorbench.study.data_sources import SIMULATED
 from priorbench.study.trial import EVALUATE, SELECT
 from priorbench.training.schedules import Schedule, schedule_of

@@ -21,8 +21,8 @@ from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.metrics import METRICS
 from priorbench.number_text import listed
 from priorbench.results.finished_run import Run
-from priorbench.run_directory import DONE
 from priorbench.statistics.signflip import EXACT_UP_TO, smallest_p
+from priorbench.storage.run_directory import DONE
 from priorbench.study.declared import PRIMARY
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import SETTING_COLUMNS

@@ -13,7 +13,7 @@ from priorbench.backends.cluster import Refused, _Losses, run_admitted
 from priorbench.execution import run_trial
 from priorbench.execution.job import Job
 from priorbench.execution.run_group import DIED_TWICE, TrialOutcome
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from fixtures.runs import (
     run_smoke,
 )
 
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 
 KILLS_ITS_WORKER_ONCE = """
     def penalty(self, attribution, batch):

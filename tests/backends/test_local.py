@@ -18,7 +18,7 @@ from priorbench.backends.base import ENVIRONMENT
 from priorbench.backends.local import LocalEngine, _die_with, _manager_may_fail
 from priorbench.execution import run_group as run_group_module
 from priorbench.execution.run_group import DIED_TWICE, TrialOutcome
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 
 
 def test_this_machine(monkeypatch):

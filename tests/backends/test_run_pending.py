@@ -10,7 +10,7 @@ from priorbench.backends.base import Workforce
 from priorbench.backends.local import LocalEngine
 from priorbench.backends.run_pending import PendingTrial, grouped_jobs, run_pending
 from priorbench.execution.devices import Device
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 
 
 def test_trials_that_are_only_scored_are_not_grouped(tmp_path):

@@ -15,7 +15,7 @@ from fixtures.places import ENGINE, ROOT
 from priorbench.backends import worker_check
 from priorbench.backends.environment import PACKAGES
 from priorbench.components import registry
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 
 CONTENT = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
 """the folder of each package that a wheel has inside the engine"""

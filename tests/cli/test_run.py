@@ -24,11 +24,11 @@ from priorbench import UserError
 from priorbench.cli.app import execute_command, main
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare
 from priorbench.components import registry
-from priorbench.files import slug
 from priorbench.metrics import METRICS
 from priorbench.results.collect import RESULT_COLUMNS
 from priorbench.results.finished_run import load_run
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.files import slug
+from priorbench.storage.run_directory import RunDirectory
 from priorbench.workflow.run_status import read_status
 
 QUIET = ["--no-report", "--jobs", "1"]

@@ -15,7 +15,7 @@ from priorbench.execution import run_trial
 from priorbench.execution.job import Job
 from priorbench.execution.run_ensemble import run_ensemble
 from priorbench.execution.run_group import run_group
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 from priorbench.training.ensemble import fit
 from priorbench.training.schedules import SCHEDULES
 

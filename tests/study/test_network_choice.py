@@ -26,7 +26,7 @@ from priorbench.results.chosen_networks import (
     network_lines,
 )
 from priorbench.results.finished_run import load_run
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.run_directory import RunDirectory
 from priorbench.study.network_choice import best_network, fitting_networks
 from priorbench.study.plan import make_plan, with_networks
 from priorbench.study.resolve import resolve

@@ -12,8 +12,8 @@ from priorbench.components import registry
 from priorbench.edges.penalty_effects import effects_of
 from priorbench.edges.summary import curve_tables, summary_table, trained_table
 from priorbench.edges.trained_models import TrainedEdges, trained_edges
-from priorbench.files import write_text
 from priorbench.results.finished_run import load_run
+from priorbench.storage.files import write_text
 
 from ..figures.files import save, stem_of
 from ..figures.svg import handed_to

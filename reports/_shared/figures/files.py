@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from priorbench.files import write_text
 from priorbench.results.finished_run import Run
+from priorbench.storage.files import write_text
 
 from ..page import sections
 from .style import style

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from priorbench.data.dataset import Dataset
 from priorbench.metrics.localisation import MOTIFS
 from priorbench.results.finished_run import Run
-from priorbench.run_directory import DONE
+from priorbench.storage.run_directory import DONE
 
 from ..settings import ComparedSetting
 from .choice import (

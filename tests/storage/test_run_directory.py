@@ -8,8 +8,8 @@ import json
 import pytest
 
 from priorbench import UserError
-from priorbench.files import write_json
-from priorbench.run_directory import RunDirectory
+from priorbench.storage.files import write_json
+from priorbench.storage.run_directory import RunDirectory
 
 
 @pytest.fixture

@@ -23,16 +23,21 @@ def write_text(path: Path, text: str) -> None:
     The file's folder is made if it is not there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _put(path, text)
+    put_text(path, text)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write JSON as :func:`write_text` does, but make no folder; NaN and infinity become null."""
-    _put(path, json.dumps(_finite(value), indent=1, allow_nan=False) + "\n")
+    put_text(path, json_text(value))
 
 
-def _put(path: Path, text: str) -> None:
-    """Write a file under another name, and rename it."""
+def json_text(value: Mapping[str, Any]) -> str:
+    """Return indented JSON; NaN and infinity become null."""
+    return json.dumps(_finite(value), indent=1, allow_nan=False) + "\n"
+
+
+def put_text(path: Path, text: str) -> None:
+    """Write a file as :func:`write_text` does, into a folder that must be there."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

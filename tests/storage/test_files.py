@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from priorbench.files import slug, write_json, write_text
+from priorbench.storage.files import slug, write_json, write_text
 
 
 @pytest.mark.parametrize(

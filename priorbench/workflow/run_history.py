@@ -1,0 +1,145 @@
+"""What a run directory holds before a run goes on in it: damaged files, trials that are done."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from priorbench.components import registry
+from priorbench.errors import UserError
+from priorbench.number_text import counted
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
+from priorbench.study.data_sources import sources
+from priorbench.study.plan import Setting
+from priorbench.study.recorded_study import planned_rows, recorded_facts, recorded_study
+from priorbench.study.study import make_study
+from priorbench.study.trial import Trial
+
+from .changed_code import deciding_facts, reasons
+
+_MOST_LINES = 20
+"""files that are named one by one, at most"""
+_ARM = ("stage", "task", "dataset", "architecture", "prior", "weight", "seed")
+"""columns of plan.csv that say what a trial is, whatever code and data it had"""
+
+
+@dataclass(frozen=True)
+class RunHistory:
+    """What a run directory held before.
+
+    Attributes:
+        run: the run directory.
+        planned: ids of trials that were planned, by their cells in the columns _ARM.
+        scored: ids of the trials in results.csv.
+        decided_by: facts of ``changed_code.deciding_facts`` that were recorded; empty if unknown.
+    """
+
+    run: RunDirectory
+    planned: Mapping[tuple[str, ...], str]
+    scored: frozenset[str]
+    decided_by: Mapping[str, Any]
+
+    def lost_lines(self, trials: Sequence[Trial]) -> list[str]:
+        """Return a line about each trial that was done, and whose folder is gone."""
+        return [
+            f"{self.run.trial(trial.id)}: is missing; its trial is trained again"
+            for trial in trials
+            if trial.id in self.scored and not self.run.trial(trial.id).exists()
+        ]
+
+    def changed_lines(self, trials: Sequence[Trial], decided_by: Mapping[str, Any]) -> list[str]:
+        """Return why trials that were done are trained again, with the number for each reason.
+
+        Args:
+            trials: trials that are to be trained.
+            decided_by: facts of the present code and data.
+        """
+        counts: Counter[str] = Counter()
+        for trial in trials:
+            earlier = self.planned.get(arm_of(vars(trial)), trial.id)
+            if earlier != trial.id and self.run.trial(earlier).exists():
+                found = reasons(self.decided_by, decided_by, trial.setting, trial.prior)
+                counts["; ".join(found) or "what decides it changed"] += 1
+        return [
+            f"{counted(count, 'trial')} that had been done {'is' if count == 1 else 'are'} trained "
+            f"again: {text}"
+            for text, count in counts.items()
+        ]
+
+
+def outdated_lines(run: RunDirectory, done: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return why trials would be trained again by the present code and data, with their number.
+
+    Args:
+        run: the run directory.
+        done: rows of plan.csv whose trials are done.
+    """
+    try:
+        before = recorded_facts(run)["decided_by"]
+        study = make_study(recorded_study(run), where=str(run.root))
+        registry.use_plugins(study.plugins)
+        by_key = {(source.task, source.name): source for source in sources(study)}
+        keys = dict.fromkeys((row["task"], row["dataset"], row["architecture"]) for row in done)
+        now = deciding_facts(
+            study, [Setting(by_key[key[:2]], key[2], "") for key in keys if key[:2] in by_key]
+        )
+    except DamagedFile:  # named elsewhere
+        return []
+    except (UserError, OSError) as error:  # a plug-in or data file that is gone, say
+        return [f"whether trials are up to date cannot be told: {error}"]
+    counts: Counter[str] = Counter()
+    for row in done:
+        setting = (row["task"], row["dataset"], row["architecture"])
+        if found := reasons(before, now, setting, row["prior"]):
+            counts["; ".join(found)] += 1
+    return [
+        f"{counted(count, 'trial')} would be trained again: {text}"
+        for text, count in counts.items()
+    ]
+
+
+def arm_of(cells: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a trial is, from a row of plan.csv or a trial's fields, as text."""
+    return tuple(str(cells[name]) for name in _ARM)
+
+
+def look_back(run: RunDirectory, say: Callable[[str], None]) -> RunHistory:
+    """Return what a run directory holds, and say which of the files at its root are damaged."""
+    for problem in run.manifest.problems():
+        say(f"{problem.path}: {problem.problem}; it is written again")
+    try:
+        rows = planned_rows(run)
+    except DamagedFile:
+        rows = []
+    try:
+        decided_by = recorded_facts(run).get("decided_by", {})
+    except UserError:
+        decided_by = {}
+    return RunHistory(
+        run,
+        {arm_of(row): row["trial"] for row in rows},
+        scored_trials(run),
+        decided_by,
+    )
+
+
+def scored_trials(run: RunDirectory) -> frozenset[str]:
+    """Return the ids of the trials in results.csv; none where it is missing or damaged."""
+    try:
+        text = run.manifest.read("results.csv")
+    except DamagedFile:
+        return frozenset()
+    trials = pd.read_csv(io.BytesIO(text), usecols=["trial"], dtype=str)["trial"].dropna()
+    return frozenset(trials)
+
+
+def shortened(lines: Sequence[str]) -> list[str]:
+    """Return the first lines and, where there are more, how many."""
+    more = len(lines) - _MOST_LINES
+    return [*lines[:_MOST_LINES], *([f"and {counted(more, 'more file')}"] if more > 0 else [])]
