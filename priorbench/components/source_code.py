@@ -106,16 +106,16 @@ def own_imports(path: Path) -> set[Path]:
     Modules of the engine, of Python itself and of site-packages are left out. Imports are read, not
     carried out: a module whose name the code makes up is not seen.
     """
-    found: set[Path] = set()
+    modules: set[Path] = set()
     waiting = [(path, "")]
     while waiting:
         file, package = waiting.pop()
         for name in _imported_names(file.read_text(encoding="utf-8"), package):
             for module, inside in _files_of_module(name):
-                if module not in found:
-                    found.add(module)
+                if module not in modules:
+                    modules.add(module)
                     waiting.append((module, inside))
-    return found - {path}
+    return modules - {path}
 
 
 @lru_cache(maxsize=512)

@@ -91,11 +91,12 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return value
 
 
-def of_other_version(found: object) -> str:
-    """Return the problem of a file that has not this version's format."""
-    if isinstance(found, int) and found > FORMAT:
-        return f"was written by a later version of priorbench (format {found}; this one has 2)"
-    return "was written by an earlier version of priorbench, which sealed nothing"
+def of_other_version(version: object) -> str:
+    """Return the problem of a file with another version of the format; None if it names none."""
+    if version is None:
+        return "was written by an earlier version of priorbench, whose files cannot be checked"
+    when = "a later" if isinstance(version, int) and version > FORMAT else "another"
+    return f"was written by {when} version of priorbench (format {version}, not {FORMAT})"
 
 
 def read_bytes(path: Path) -> bytes:
@@ -196,7 +197,7 @@ class Manifest:
 
     def problems(self) -> list[DamagedFile]:
         """Return what is wrong with the files that are listed, or with the list."""
-        found = []
+        problems = []
         try:
             names = list(self._entries())
         except DamagedFile as problem:
@@ -205,8 +206,8 @@ class Manifest:
             try:
                 self.read(name)
             except DamagedFile as problem:
-                found.append(problem)
-        return found
+                problems.append(problem)
+        return problems
 
     def write(self, texts: Mapping[str, str | None], made_of: str = "") -> None:
         """Write files, each whole or not at all; a file whose text is None is removed.

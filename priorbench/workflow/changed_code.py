@@ -1,4 +1,4 @@
-"""Why trials that were done are to be run again: which code, package or data changed since.
+"""Why trials that are done are to be trained again: which code, package or data changed since.
 
 environment.json keeps digests of all that decides a trial (:func:`deciding_facts`); here they are
 compared with the present ones.
@@ -7,7 +7,7 @@ compared with the present ones.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,10 @@ def _digests(paths: list[Path]) -> dict[str, str]:
     return {str(path): source_code.source_digest(path) for path in paths}
 
 
-def reasons(
+def code_reasons(
     before: Mapping[str, Any], now: Mapping[str, Any], setting: SettingKey, prior: str
 ) -> list[str]:
-    """Return why a trial of a setting and a prior is not what it was, most specific first.
+    """Return which code and versions that decide a trial are others now, most specific first.
 
     Args:
         before: facts of :func:`deciding_facts` that were recorded; may lack any of them.
@@ -78,38 +78,46 @@ def reasons(
         setting: the trial's task, dataset and network.
         prior: spec of its prior.
     """
-    task, dataset, network = setting
-    names = {"prior": prior, "task": task, "architecture": network}
-    found = []
-    for kind, spec in names.items():
+    task, _, network = setting
+    texts = []
+    for kind, spec in {"prior": prior, "task": task, "architecture": network}.items():
         for name in registry.names_in(kind, spec):
-            key = f"{kind} {name}"
-            known, present = (facts.get("components", {}).get(key) for facts in (before, now))
-            if known and present and (changed := list(_changed(known, present))):
-                found.append(f"the code of {key} changed ({_shown(changed)})")
-    for key, what in (("engine", "engine"), ("data code", "code that makes datasets")):
-        if changed := list(_changed(before.get(key, {}), now[key])):
-            found.append(f"the {what} changed ({_shown(changed)})")
+            texts += _change(before, now, "components", f"{kind} {name}", f"code of {kind} {name}")
+    texts += _change(before, now, "engine", "", "engine")
     for name, version in now["packages"].items():
         if (earlier := before.get("packages", {}).get(name, version)) != version:
-            found.append(f"{name} {earlier} became {version}")
-    place = f"{task}/{dataset}"
+            texts.append(f"{name} {earlier} became {version}")
+    return texts
+
+
+def data_reasons(
+    before: Mapping[str, Any], now: Mapping[str, Any], setting: SettingKey
+) -> list[str]:
+    """Return which code and files that decide the data of a setting are others now.
+
+    Arguments are those of :func:`code_reasons`.
+    """
+    place = f"{setting[0]}/{setting[1]}"
+    texts = _change(before, now, "data code", "", "code that makes datasets")
     if before.get("data", {}).get(place, now["data"].get(place)) != now["data"].get(place):
-        found.append(f"the data file of {place}, or a file that it names, changed")
-    return found
+        texts.append(f"the data file of {place}, or a file that it names, changed")
+    return texts
 
 
-def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    """Yield the names of files that differ, or that only one of the two has."""
-    for name in dict.fromkeys([*now, *before]):
-        if before and before.get(name) != now.get(name):
-            yield name
-
-
-def _shown(paths: list[str]) -> str:
-    names = [
-        path if "/" not in path or not Path(path).is_absolute() else Path(path).name
-        for path in paths
+def _change(
+    before: Mapping[str, Any], now: Mapping[str, Any], part: str, key: str, name: str
+) -> list[str]:
+    """Return a sentence about the files of a part of the facts that differ, none where none do."""
+    known, present = before.get(part, {}), now[part]
+    if key:
+        known, present = known.get(key, {}), present.get(key, {})
+    files = [
+        file for file in dict.fromkeys([*present, *known]) if known.get(file) != present.get(file)
     ]
+    return [f"the {name} changed ({_shown(files)})"] if known and present and files else []
+
+
+def _shown(files: Sequence[str]) -> str:
+    names = [Path(file).name if Path(file).is_absolute() else file for file in files]
     more = len(names) - _MOST_NAMED
     return listed([*names[:_MOST_NAMED], *([f"{more} more"] if more > 0 else [])])

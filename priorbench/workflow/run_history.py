@@ -21,7 +21,7 @@ from priorbench.study.recorded_study import planned_rows, recorded_facts, record
 from priorbench.study.study import make_study
 from priorbench.study.trial import Trial
 
-from .changed_code import deciding_facts, reasons
+from .changed_code import code_reasons, data_reasons, deciding_facts
 
 _MOST_LINES = 20
 """files that are named one by one, at most"""
@@ -62,15 +62,27 @@ class RunHistory:
         """
         counts: Counter[str] = Counter()
         for trial in trials:
-            earlier = self.planned.get(arm_of(vars(trial)), trial.id)
-            if earlier != trial.id and self.run.trial(earlier).exists():
-                found = reasons(self.decided_by, decided_by, trial.setting, trial.prior)
-                counts["; ".join(found) or "what decides it changed"] += 1
+            earlier = self._record(self.planned.get(arm_of(vars(trial)), trial.id))
+            if earlier is None or earlier["trial"] == trial.id:
+                continue
+            texts = code_reasons(self.decided_by, decided_by, trial.setting, trial.prior)
+            if earlier["digest"] != trial.digest:
+                place = f"{trial.task}/{trial.dataset}"
+                texts += data_reasons(self.decided_by, decided_by, trial.setting) or [
+                    f"the data of {place} changed"
+                ]
+            counts["; ".join(texts) or "what decides it changed"] += 1
         return [
             f"{counted(count, 'trial')} that had been done {'is' if count == 1 else 'are'} trained "
             f"again: {text}"
             for text, count in counts.items()
         ]
+
+    def _record(self, trial_id: str) -> dict[str, Any] | None:
+        try:
+            return self.run.record(trial_id)
+        except DamagedFile:
+            return None
 
 
 def outdated_lines(run: RunDirectory, done: Sequence[Mapping[str, str]]) -> list[str]:
@@ -93,14 +105,18 @@ def outdated_lines(run: RunDirectory, done: Sequence[Mapping[str, str]]) -> list
         return []
     except (UserError, OSError) as error:  # a plug-in or data file that is gone, say
         return [f"whether trials are up to date cannot be told: {error}"]
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for row in done:
         setting = (row["task"], row["dataset"], row["architecture"])
-        if found := reasons(before, now, setting, row["prior"]):
-            counts["; ".join(found)] += 1
+        code, data = (
+            code_reasons(before, now, setting, row["prior"]),
+            data_reasons(before, now, setting),
+        )
+        if code or data:
+            counts[("would" if code else "may", "; ".join([*code, *data]))] += 1
     return [
-        f"{counted(count, 'trial')} would be trained again: {text}"
-        for text, count in counts.items()
+        f"{counted(count, 'trial')} {verb} be trained again: {text}"
+        for (verb, text), count in counts.items()
     ]
 
 
