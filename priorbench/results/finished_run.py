@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,11 @@ from priorbench.components.metric import TrialArrays
 from priorbench.data.codes import SCORED_ON
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.errors import UserError
+from priorbench.evaluation import scoring
 from priorbench.evaluation.stored_arrays import attributions_in, unpack
 from priorbench.metrics.motif_set import MotifSet
-from priorbench.storage.run_directory import RunDirectory
+from priorbench.number_text import counted
+from priorbench.storage.run_directory import DONE, RunDirectory
 from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.recorded_study import planned_rows, recorded_facts, recorded_study
@@ -144,9 +146,29 @@ class Run:
         chosen = self.study["chosen_architectures"]
         claims = self.claims
         networks = network_sentences(self.results, histories, claims, chosen)
-        return answer_run(
+        answer = answer_run(
             self.results, self.comparisons, self.across, claims=claims, networks=networks
         )
+        return replace(answer, notes=(*self.outdated_scores, *answer.notes))
+
+    @property
+    def outdated_scores(self) -> list[str]:
+        """A sentence that says how many trials were scored by other code than the present, if any.
+
+        Their scores are comparable with each other where all are of the same code.
+        """
+        now = {"scored_by": scoring.metrics_digest(), "probed_by": scoring.probes_digest()}
+        outdated = sum(
+            record["status"] == DONE and any(record[key] != digest for key, digest in now.items())
+            for record in self.records.values()
+        )
+        if not outdated:
+            return []
+        are = "was" if outdated == 1 else "were"
+        return [
+            f"{counted(outdated, 'trial')} of {len(self.records)} {are} scored by other code than "
+            f"the present; `priorbench score {self.root}` brings the scores up to date."
+        ]
 
     def agreement(self) -> Agreement:
         """Return the agreement of trials, from their stored attributions."""

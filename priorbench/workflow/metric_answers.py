@@ -56,7 +56,8 @@ def compare_metric(run: Run, metric: str, baseline: str | None, attribution: str
     if shown["margin"].notna().any():
         columns += ["margin", "p_noninferior_adjusted", "p_equivalent_adjusted"]
     verdicts = set(shown["verdict"])
-    lines = [*claims_sentences(claims), *sentences(shown, comparisons), *_limits(shown)]
+    lines = [*run.outdated_scores, *claims_sentences(claims)]
+    lines += [*sentences(shown, comparisons), *_limits(shown)]
     lines += [f"{word}: {text}." for word, text in DEFINITIONS.items() if word in verdicts]
     return "\n".join([_table(shown, [*columns, "verdict"]), "", *map(_wrap, lines)])
 
