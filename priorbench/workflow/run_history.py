@@ -126,9 +126,13 @@ def arm_of(cells: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def look_back(run: RunDirectory, say: Callable[[str], None]) -> RunHistory:
-    """Return what a run directory holds, and say which of the files at its root are damaged."""
+    """Return what a run directory holds, and say which of the files at its root are damaged.
+
+    Raises:
+        DamagedFile: if a folder is in the place of a file.
+    """
     for problem in run.manifest.problems():
-        say(f"{problem.path}: {problem.problem}; it is written again")
+        say_again(problem, say)
     try:
         rows = planned_rows(run)
     except DamagedFile:
@@ -143,6 +147,17 @@ def look_back(run: RunDirectory, say: Callable[[str], None]) -> RunHistory:
         scored_trials(run),
         decided_by,
     )
+
+
+def say_again(problem: DamagedFile, say: Callable[[str], None]) -> None:
+    """Say that a file is not as it was written, and is written again.
+
+    Raises:
+        DamagedFile: if it is a folder, which nobody but the user may remove.
+    """
+    if problem.path.is_dir():
+        raise DamagedFile(problem.path, problem.problem, "move it away")
+    say(f"{problem.path}: {problem.problem}; it is written again")
 
 
 def scored_trials(run: RunDirectory) -> frozenset[str]:

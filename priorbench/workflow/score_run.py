@@ -22,7 +22,7 @@ from priorbench.study.recorded_study import planned_rows, record_study
 from priorbench.study.study import Measurements
 from priorbench.study.trial import EVALUATE
 
-from .run_history import scored_trials
+from .run_history import say_again, scored_trials
 from .run_study import RunConsole, RunOutcome
 
 _MOST_NAMED = 3
@@ -100,7 +100,7 @@ def _say_damaged(run: RunDirectory, name: str, console: RunConsole) -> None:
         try:
             run.manifest.read(name)
         except DamagedFile as problem:
-            console.say(f"{problem.path}: {problem.problem}; it is made again")
+            say_again(problem, console.say)
 
 
 def _choose_again(plan: Plan, run: RunDirectory, console: RunConsole) -> None:
