@@ -207,15 +207,17 @@ def read_study(name: str | None, changes: dict[str, Any]) -> Study:
         UserError: if there is no such study, or a value is of the wrong type or range.
     """
     from priorbench.study.study import load_study, make_study
+    from priorbench.workflow.run_name import unnamed
 
     study = load_study(find_study(name or "default"))
     if not changes:
         return study
+    study = unnamed(study)
     values = study.model_dump(mode="json") | changes
     if name is None:
         # the default's question and task are not those of a command that names its own
         if {"priors", "tasks", "data"} & changes.keys():
-            values |= {"name": "study", "question": ""}
+            values |= {"name": "", "question": ""}
         if "data" in changes and "tasks" not in changes:
             values["tasks"] = []
     return make_study(values, where="command line")

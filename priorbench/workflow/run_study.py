@@ -22,7 +22,7 @@ from priorbench.backends.run_pending import PendingTrial, TrialEnded, pending_tr
 from priorbench.comparison.option_trends import task_options
 from priorbench.components import registry
 from priorbench.errors import UserError
-from priorbench.files import slug, write_json, write_text
+from priorbench.files import write_json, write_text
 from priorbench.results.chosen_networks import (
     NETWORKS_FILE,
     choose_networks,
@@ -56,6 +56,8 @@ from priorbench.study.study import (
     read_toml,
 )
 from priorbench.study.trial import EVALUATE, SELECT, TUNE, hash_of
+
+from .run_name import folder_name, named
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
 _CALLED = {SELECT: "trials that choose a network", TUNE: "tuning trials", EVALUATE: "trials"}
@@ -116,9 +118,9 @@ def run_study(
         device = engine.device(study.device)
         workforce = Workforce(engine, device, placement.ensemble)
         console.say(f"device: {device.summary}")
-        resolved = resolve(study, device.kind)
+        resolved = named(resolve(study, device.kind))
         run = RunDirectory(
-            out or Path("runs") / f"{slug(study.name)}-{hash_of(_identity(resolved))[:8]}"
+            out or Path("runs") / f"{folder_name(resolved)}-{hash_of(_identity(resolved))[:8]}"
         )
         _refuse_other_study(run.root, resolved)
         resolved = _with_earlier_measurements(run.root, resolved, console)
