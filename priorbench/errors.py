@@ -63,8 +63,8 @@ def similar_names(name: str, known: Sequence[str]) -> list[str]:
     return (same or [o for text in likely for o in known if plain[o] == text])[:_MOST_SUGGESTED]
 
 
-def _likeness(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one, other).ratio()
+def _likeness(name: str, wanted: str) -> float:
+    return difflib.SequenceMatcher(None, name, wanted).ratio()
 
 
 def _plain(name: str) -> str:

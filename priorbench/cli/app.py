@@ -17,8 +17,8 @@ from .edges import edges
 from .list_and_show import list_components, show
 from .options import add_help
 from .report_and_export import export, report
-from .run import run
-from .score_and_status import score, status
+from .run import run, score
+from .status_and_runs import runs, status
 from .validate_and_fetch import fetch, validate
 
 app = typer.Typer(
@@ -32,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _COMMANDS: dict[str, dict[str, Callable[..., int | None]]] = {
-    "Run a study": {"run": run, "status": status, "score": score},
+    "Run a study": {"run": run, "runs": runs, "status": status, "score": score},
     "Look at results": {"report": report, "compare": compare, "power": power, "export": export},
     "Look up and write components": {
         "list": list_components,

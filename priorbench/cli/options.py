@@ -25,6 +25,7 @@ Args:
     plugin: Python file that defines a prior or a task of your own; may be given several times.
         Default: none. Example: my_prior.py
     metric: Metric to look at, one of `priorbench list metrics`. Example: auroc
+    json: Print JSON, with the keys of docs/json.md. Default: off.
     baseline: Prior of the run that the others are compared with. Default: the baseline of the
         run's study. Example: dropout
 

@@ -26,12 +26,10 @@ class _Parts:
     Attributes:
         priors: specs of the priors that are compared with the baseline.
         places: names of the data files, and specs of the tasks that are simulated.
-        seeds: the seeds, in words.
     """
 
     priors: Sequence[str]
     places: Sequence[str]
-    seeds: str
 
 
 def named(study: Study) -> Study:
@@ -56,11 +54,22 @@ def name_in_words(study: Study) -> str:
         UserError: if a data file of the study cannot be read.
     """
     parts = _parts(study)
-    priors, places = (
+    return compared_in_words(parts.priors, parts.places, study.seed_list)
+
+
+def compared_in_words(priors: Sequence[str], places: Sequence[str], seeds: Sequence[int]) -> str:
+    """Return what a run compares: its priors, its tasks or datasets, and its seeds.
+
+    Args:
+        priors: specs of the priors that are compared with the baseline, at least one.
+        places: specs of the tasks, or names of the datasets, at least one.
+        seeds: the seeds, at least one.
+    """
+    names = [
         listed([*shown, *([f"{more} more"] if more else [])])
-        for shown, more in (_shown(names, "words") for names in (parts.priors, parts.places))
-    )
-    return f"{priors} on {places}, {parts.seeds}"
+        for shown, more in (_shown(names, "words") for names in (priors, places))
+    ]
+    return f"{' on '.join(names)}, {_seeds(sorted(seeds))}"
 
 
 def folder_name(study: Study) -> str:
@@ -72,7 +81,7 @@ def folder_name(study: Study) -> str:
         return slug(study.name)
     parts = _parts(study)
     priors, places = map(_for_folder, (parts.priors, parts.places))
-    seeds = slug(parts.seeds.replace(" to ", "-").replace(" and", ""))
+    seeds = slug(_seeds(sorted(study.seed_list)).replace(" to ", "-").replace(" and", ""))
     return f"{priors}_{places}_{seeds}"[:_LONGEST_FOLDER].rstrip("-.")
 
 
@@ -84,7 +93,6 @@ def _parts(study: Study) -> _Parts:
         [spec for spec in study.priors if spec != BASELINE] or [BASELINE],
         # a study file that names no task yet is resolved to this one
         list(dict.fromkeys([*(file.name for file in files), *simulated])) or ["binary"],
-        _seeds(sorted(study.seed_list)),
     )
 
 

@@ -55,7 +55,7 @@ from priorbench.study.study import (
     first_difference,
     read_toml,
 )
-from priorbench.study.trial import EVALUATE, SELECT, TUNE, hash_of
+from priorbench.study.trial import EVALUATE, SELECT, TUNE, Trial, hash_of
 
 from .run_name import folder_name, named
 
@@ -89,12 +89,12 @@ class RunConsole:
 
     Attributes:
         say: function that is called with a line.
-        progress: function that is called with the number of pending trials; a context manager,
-            whose value is called with every trial that has ended.
+        progress: function that is called with the trials to be run; a context manager, whose value
+            is called with every trial that has ended.
     """
 
     say: Callable[[str], None]
-    progress: Callable[[int], Any]
+    progress: Callable[[Sequence[Trial]], Any]
 
 
 def run_study(
@@ -227,7 +227,7 @@ def _run_stage(
     count = len(plan.of_stage(stage).trials)
     console.say(f"{count} {_CALLED[stage]}, {len(todo)} to run, in {run.root}")
     notes: Counter[str] = Counter()
-    with console.progress(len(todo)) as ended:
+    with console.progress([item.trial for item in todo]) as ended:
 
         def note(event: TrialEnded) -> None:
             if event.outcome.note:

@@ -43,7 +43,7 @@ def score_run(
         workforce = Workforce(engine, engine.device(plan.study.device))
         todo = pending_trials(plan, run)
         console.say(f"{len(plan.trials)} trained trials, {len(todo)} to score, in {root}")
-        with console.progress(len(todo)) as ended:
+        with console.progress([item.trial for item in todo]) as ended:
 
             def count(event: TrialEnded) -> None:
                 nonlocal unscored
