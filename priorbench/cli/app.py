@@ -14,7 +14,7 @@ from .check_and_new import check, new
 from .compare_and_power import compare, power
 from .console import print_message
 from .edges import edges
-from .list_and_show import list_components, show
+from .look_up.list_and_show import list_components, show
 from .options import add_help
 from .report_and_export import export, report
 from .run import run, score
@@ -26,7 +26,6 @@ app = typer.Typer(
     help="Which attribution prior is worth training with? Add --debug to any command to see the "
     "traceback of an error.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -13,6 +12,9 @@ import typer
 from docstring_parser.google import GoogleParser, Section, SectionType
 
 from priorbench.errors import UserError, unknown
+
+from .look_up.completion import COMPLETED, COMPLETED_EVERYWHERE
+from .look_up.listing import builtin_studies
 
 if TYPE_CHECKING:
     from priorbench.study.study import Study
@@ -47,6 +49,8 @@ Where it runs:
 
 
 _HEADINGS = ("Args", "What is compared", "Data", "How it is measured", "Where it runs")
+_SHORT = {"jobs": "-j"}
+"""short forms of options, beside -h"""
 _PARSER = GoogleParser([Section(title, title, SectionType.MULTIPLE) for title in _HEADINGS])
 
 
@@ -67,8 +71,13 @@ def add_help(command: Callable[..., Any]) -> str:
         section = entries[name].args[0]
         text = " ".join((entries[name].description or "").split())
         settings: dict[str, Any] = {"help": text, "show_default": False}
+        settings["autocompletion"] = COMPLETED.get(
+            (command.__name__, name), COMPLETED_EVERYWHERE.get(name)
+        )
         if parameter.kind is parameter.KEYWORD_ONLY:
-            names = [f"--{name.replace('_', '-')}"] if parameter.default is False else []
+            short, names = _SHORT.get(name), []
+            if short or parameter.default is False:
+                names = [f"--{name.replace('_', '-')}", *([short] if short else [])]
             panel = section if section != "Args" else None
             settings |= dict(*getattr(hints[name], "__metadata__", ()), rich_help_panel=panel)
             info = typer.Option(*names, **settings)
@@ -175,12 +184,6 @@ def find_data(paths: Sequence[Path]) -> list[Path]:
             raise UserError(f"--data {path}: no TOML file in this folder; name a data file")
         data_files += [file.resolve() for file in inside]
     return data_files
-
-
-def builtin_studies() -> dict[str, Path]:
-    """Return the files of the studies that come with priorbench, by name."""
-    folder = Path(str(files("priorbench.studies")))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def find_study(name: str) -> Path:

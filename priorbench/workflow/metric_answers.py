@@ -29,6 +29,7 @@ from .metric_tables import TextTable, comparison_tables, power_tables
 
 _ENOUGH_FOR_LARGE = 8
 """seeds of the default study, which find large effects"""
+_COUNTS = ("seeds_80", "seeds_95", "cautious_80", "cautious_95")
 _MOST_STEPS = 4
 """next steps that are told; of more, those that take the fewest seeds"""
 
@@ -80,6 +81,7 @@ def compare_metric(
     shown = comparisons[(comparisons["metric"] == chosen.name) & of_attribution]
     if shown.empty:
         raise UserError(f"{run.root}: nothing to compare in metric {chosen.name!r}")
+    shown = shown.astype(dict.fromkeys(("tests", "margin_tests"), "Int64"))
     verdicts = set(shown["verdict"])
     notes = [*claims_sentences(claims), *sentences(shown, comparisons), *_limits(shown)]
     notes += [f"{word}: {text}." for word, text in DEFINITIONS.items() if word in verdicts]
@@ -180,6 +182,7 @@ def power_of_metric(
         raise UserError(
             f"{run.root}: no prior has {chosen.name!r} for two seeds; a pilot needs two or more"
         )
+    table = table.astype(dict.fromkeys(_COUNTS, "Int64"))
     tables = power_tables(table, chosen)
     steps = _after_power(table, observed=effect is None)
     return MetricAnswer(chosen, claims, table, tables, _NOTES, steps)

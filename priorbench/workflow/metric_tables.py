@@ -47,7 +47,7 @@ def comparison_tables(rows: pd.DataFrame, metric: Metric) -> list[TextTable]:
         tables += [
             TextTable(
                 title,
-                ["prior", "seeds", baseline, "prior", "difference", "interval", "p", "verdict"],
+                ["prior", "seeds", baseline, "mean", "difference", "interval", "p", "verdict"],
                 [_difference(row, places) for row in of_setting],
             ),
             TextTable(

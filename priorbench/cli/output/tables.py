@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Sequence
+from typing import Literal
 
 _WIDEST_TEXT = 100
 """columns beyond which lines of text are hard to read"""
 _NARROWEST = 40
 _NARROWEST_WORDS = 12
 """columns that a table leaves to words, such as the spec of a prior"""
-_ANY_WIDTH = 1000
+_GAP = 2
+"""columns between those of a table"""
 
 
 def print_wrapped(text: str, *, indent: int = 0) -> None:
@@ -42,20 +44,20 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, words
             numbers.
     """
     from rich.console import Console
-    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    least = 0
     for i, heading in enumerate(headings):
-        if i < words:
-            widest = max(len(row[i]) for row in rows)
-            table.add_column(heading, overflow="fold", min_width=min(widest, _NARROWEST_WORDS))
-        else:
-            table.add_column(heading, justify="right", no_wrap=True, overflow="ignore")
+        lines = [line for text in (heading, *(row[i] for row in rows)) for line in text.split("\n")]
+        widest = max(map(len, lines))
+        width = min(widest, _NARROWEST_WORDS) if i < words else widest
+        least += width + _GAP
+        justify: Literal["left", "right"] = "left" if i < words else "right"
+        table.add_column(heading, justify=justify, overflow="fold", min_width=width)
     for row in rows:
         table.add_row(*map(Text, row))
     console = Console(highlight=False)
-    least = Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).minimum
     console.width = max(console.width, least)
     console.print(table)
