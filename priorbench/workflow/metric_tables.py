@@ -39,8 +39,8 @@ def comparison_tables(rows: pd.DataFrame, metric: Metric) -> list[TextTable]:
 
     Each setting has one of differences and one of what is not corrected and of margins.
     """
-    scores = rows[["mean_baseline", "mean_prior", "difference"]].abs()
-    places = decimals_for(scores.stack().dropna())
+    scores = rows[["mean_baseline", "mean_prior", "difference"]].to_numpy(dtype=float)
+    places = decimals_for(scores.ravel().tolist())
     tables = []
     for title, of_setting in _settings(rows, metric):
         baseline = str(of_setting[0]["baseline"])
@@ -144,10 +144,11 @@ def _claim(row: Row) -> list[str]:
     return [str(row["prior"]), what, "alone" if row["tests"] == 1 else f"one of {row['tests']}"]
 
 
-def _settings(rows: pd.DataFrame, metric: Metric) -> Iterable[tuple[str, list[Row]]]:
+def _settings(rows: pd.DataFrame, metric: Metric) -> Iterable[tuple[str, Sequence[Row]]]:
     """Yield the title and the rows of each setting."""
     unit = f", {metric.unit}" if metric.unit else ""
     for key, of_setting in rows.groupby(SETTING_COLUMNS, sort=False):
         where = " · ".join(map(str, key))
         about = f"{metric.axis}{unit}, {_BETTER[metric.higher_is_better]}"
-        yield f"{where}: {metric.name} ({about})", of_setting.to_dict("records")
+        records = [{str(k): v for k, v in row.items()} for row in of_setting.to_dict("records")]
+        yield f"{where}: {metric.name} ({about})", records

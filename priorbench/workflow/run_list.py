@@ -145,5 +145,6 @@ def _answer(path: Path) -> str:
         return ""
     except ValueError:
         raise ValueError("answer.json: not valid JSON") from None
-    shown = answer["together"] or next(iter(answer["settings"]), {})
-    return next(iter(shown.get("sentences", [])), "").replace("`", "")
+    answers = [answer["together"]] if answer["together"] else answer["settings"]
+    sentences = [str(sentence) for part in answers[:1] for sentence in part["sentences"]]
+    return sentences[0].replace("`", "") if sentences else ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Sequence
 from typing import get_args
 
+from priorbench.components import source_code
 from priorbench.errors import UserError
 
 from .listing import Kind, listing
@@ -37,7 +39,34 @@ def _completion(*kinds: Kind, several: bool) -> Complete:
 
 
 def _names(kinds: Sequence[Kind]) -> list[str]:
-    return [row["name"] for kind in kinds for row in listing(kind)]
+    return [
+        name
+        for kind in kinds
+        for name in (
+            metric_names() if kind == "metrics" else [row["name"] for row in listing(kind)]
+        )
+    ]
+
+
+def metric_names() -> list[str]:
+    """Return the names of all metrics, read from their decorators: importing them takes seconds."""
+    return [
+        name
+        for path in source_code.engine_files("metrics")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+        for call in node.decorator_list
+        if isinstance(call, ast.Call) and call.args and (name := _text(call.args[0]))
+    ]
+
+
+def _text(node: ast.expr) -> str:
+    """Return a text that is written in the code, with what stands for "-corrected" in it."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(_text, node.values))
+    if isinstance(node, ast.FormattedValue):
+        return "-corrected"
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 COMPLETED: dict[tuple[str, str], Complete] = {
