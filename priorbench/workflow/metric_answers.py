@@ -86,22 +86,27 @@ def compare_metric(
     notes = [*claims_sentences(claims), *sentences(shown, comparisons), *_limits(shown)]
     notes += [f"{word}: {text}." for word, text in DEFINITIONS.items() if word in verdicts]
     tables = comparison_tables(shown, chosen)
-    return MetricAnswer(chosen, claims, shown, tables, notes, _after_comparison(run, chosen, shown))
+    steps = _after_comparison(run, chosen, shown, claims)
+    return MetricAnswer(chosen, claims, shown, tables, notes, steps)
 
 
-def _after_comparison(run: Run, metric: Metric, shown: pd.DataFrame) -> list[str]:
+def _after_comparison(
+    run: Run, metric: Metric, shown: pd.DataFrame, claims: DeclaredClaims
+) -> list[str]:
     """Return what to do next where seeds are too few, or something was not shown."""
     if metric.higher_is_better is None:
         return []
     steps = []
-    root = shlex.quote(str(run.root))
     if (shown["n"] < SIGN_FLIP_FROM).any():
         steps.append(
             f"Fewer than {SIGN_FLIP_FROM} seeds show no difference in one setting, and "
             f"{_ENOUGH_FOR_LARGE} find large ones: use --seeds {_ENOUGH_FOR_LARGE}."
         )
     if (shown["n"] > 1).any() and set(shown["verdict"]) & {INCONCLUSIVE}:
-        steps.append(f"How many seeds it takes: priorbench power {root} --metric {metric.name}")
+        words = ["priorbench", "power", str(run.root), "--metric", metric.name]
+        if claims.baseline != run.study["baseline"]:
+            words += ["--baseline", claims.baseline]
+        steps.append(f"How many seeds it takes: {shlex.join(words)}")
     return steps
 
 
@@ -193,9 +198,10 @@ def _after_power(table: pd.DataFrame, *, observed: bool) -> list[str]:
     last = table.groupby([*SETTING_COLUMNS, "prior", "claim"], sort=False).tail(1)
     within_reach = last[last["seeds_80"].notna()].sort_values("seeds_80", kind="stable")
     steps = list(_seeds_to_use(within_reach.head(_MOST_STEPS)))
-    if len(within_reach) < len(last) or not steps:
+    differences = last[last["claim"] == DIFFERENCE]
+    if differences["seeds_80"].isna().any():
         steps.append(
-            "Where more than 1000 seeds are needed, no run will show it: give "
+            "A difference that takes more than 1000 seeds is out of reach: give "
             + ("--effect, the least difference that matters." if observed else "a larger --effect.")
         )
     return steps
