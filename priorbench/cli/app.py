@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -74,6 +75,8 @@ def main() -> None:
     """Run the command line; errors of use and input are one line, exit status 2."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack the minus sign of tables
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         exit_status = execute_command([argument for argument in arguments if argument != "--debug"])
     except UserError as error:

@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -125,6 +128,14 @@ def test_a_narrow_terminal_breaks_no_number(run, capsys, monkeypatch):
     numbers = set(re.findall(r"[−+]?\d?\.\d{3}", printed(capsys, *arguments)))
     assert numbers
     assert numbers <= set(re.findall(r"[−+]?\d?\.\d{3}", narrow))
+
+
+def test_a_terminal_without_a_minus_sign_gets_the_numbers_all_the_same(run):
+    command = [sys.executable, "-m", "priorbench", "compare", str(run), "--metric", "auroc"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "inconclusive" in done.stdout
 
 
 def test_the_next_step_follows_from_the_numbers(run, capsys):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON; NaN and infinity are null, paths are text."""
-    print(dumps(_plain(value), indent=1, allow_nan=False, ensure_ascii=False))
+    print(dumps(_plain(value), indent=1, allow_nan=False))
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
