@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -14,11 +15,11 @@ from .check_and_new import check, new
 from .compare_and_power import compare, power
 from .console import print_message
 from .edges import edges
-from .list_and_show import list_components, show
+from .look_up.list_and_show import list_components, show
 from .options import add_help
 from .report_and_export import export, report
-from .run import run
-from .score_and_status import score, status
+from .run import run, score
+from .status_and_runs import runs, status
 from .validate_and_fetch import fetch, validate
 
 app = typer.Typer(
@@ -26,13 +27,12 @@ app = typer.Typer(
     help="Which attribution prior is worth training with? Add --debug to any command to see the "
     "traceback of an error.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _COMMANDS: dict[str, dict[str, Callable[..., int | None]]] = {
-    "Run a study": {"run": run, "status": status, "score": score},
+    "Run a study": {"run": run, "runs": runs, "status": status, "score": score},
     "Look at results": {"report": report, "compare": compare, "power": power, "export": export},
     "Look up and write components": {
         "list": list_components,
@@ -75,6 +75,8 @@ def main() -> None:
     """Run the command line; errors of use and input are one line, exit status 2."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack the minus sign of tables
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         exit_status = execute_command([argument for argument in arguments if argument != "--debug"])
     except UserError as error:

@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -64,11 +64,11 @@ class TrialPace:
 
 
 @contextmanager
-def trial_progress(total: int) -> Iterator[Callable[[TrialEnded], None]]:
+def trial_progress(trials: Sequence[Trial]) -> Iterator[Callable[[TrialEnded], None]]:
     """Show the progress of trials: a bar on a terminal, else a line for each trial.
 
     Args:
-        total: number of trials to be run.
+        trials: the trials to be run.
 
     Yields:
         the function to call with every trial that has ended.
@@ -76,7 +76,9 @@ def trial_progress(total: int) -> Iterator[Callable[[TrialEnded], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    pace = TrialPace(total)
+    from .output.trial_words import trial_words
+
+    pace, in_words = TrialPace(len(trials)), trial_words(trials)
     console = Console(stderr=True)
     if not console.is_terminal:
 
@@ -84,13 +86,13 @@ def trial_progress(total: int) -> Iterator[Callable[[TrialEnded], None]]:
             outcome = event.outcome
             pace.count(outcome.status)
             reason = f" ({outcome.reason})" if outcome.reason else ""
-            print_message(f"{pace.line()} | {_in_words(event.trial)}: {outcome.status}{reason}")
+            print_message(f"{pace.line()} | {in_words(event.trial)}: {outcome.status}{reason}")
 
         yield print_trial
         return
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=False) as bar:
-        row = bar.add_task(pace.line(), total=total)
+        row = bar.add_task(pace.line(), total=len(trials))
 
         def advance(event: TrialEnded) -> None:
             outcome = event.outcome
@@ -98,18 +100,10 @@ def trial_progress(total: int) -> Iterator[Callable[[TrialEnded], None]]:
             bar.update(row, advance=1, description=pace.line())
             if outcome.reason:
                 bar.console.print(
-                    f"{_in_words(event.trial)}: {outcome.status}: {outcome.reason}", markup=False
+                    f"{in_words(event.trial)}: {outcome.status}: {outcome.reason}", markup=False
                 )
 
         yield advance
-
-
-def _in_words(trial: Trial) -> str:
-    """Return a trial in a few words, with its network or weight where these are tried."""
-    if trial.stage == "select":
-        return f"{trial.dataset} {trial.architecture} seed {trial.seed}"
-    weight = f"={trial.weight:g}" if trial.stage == "tune" else ""
-    return f"{trial.dataset} {trial.prior}{weight} seed {trial.seed}"
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -13,6 +12,9 @@ import typer
 from docstring_parser.google import GoogleParser, Section, SectionType
 
 from priorbench.errors import UserError, unknown
+
+from .look_up.completion import COMPLETED, COMPLETED_EVERYWHERE
+from .look_up.listing import builtin_studies
 
 if TYPE_CHECKING:
     from priorbench.study.study import Study
@@ -25,6 +27,7 @@ Args:
     plugin: Python file that defines a prior or a task of your own; may be given several times.
         Default: none. Example: my_prior.py
     metric: Metric to look at, one of `priorbench list metrics`. Example: auroc
+    json: Print JSON, with the keys of docs/json.md. Default: off.
     baseline: Prior of the run that the others are compared with. Default: the baseline of the
         run's study. Example: dropout
 
@@ -46,6 +49,8 @@ Where it runs:
 
 
 _HEADINGS = ("Args", "What is compared", "Data", "How it is measured", "Where it runs")
+_SHORT = {"jobs": "-j"}
+"""short forms of options, beside -h"""
 _PARSER = GoogleParser([Section(title, title, SectionType.MULTIPLE) for title in _HEADINGS])
 
 
@@ -66,8 +71,13 @@ def add_help(command: Callable[..., Any]) -> str:
         section = entries[name].args[0]
         text = " ".join((entries[name].description or "").split())
         settings: dict[str, Any] = {"help": text, "show_default": False}
+        settings["autocompletion"] = COMPLETED.get(
+            (command.__name__, name), COMPLETED_EVERYWHERE.get(name)
+        )
         if parameter.kind is parameter.KEYWORD_ONLY:
-            names = [f"--{name.replace('_', '-')}"] if parameter.default is False else []
+            short, names = _SHORT.get(name), []
+            if short or parameter.default is False:
+                names = [f"--{name.replace('_', '-')}", *([short] if short else [])]
             panel = section if section != "Args" else None
             settings |= dict(*getattr(hints[name], "__metadata__", ()), rich_help_panel=panel)
             info = typer.Option(*names, **settings)
@@ -176,12 +186,6 @@ def find_data(paths: Sequence[Path]) -> list[Path]:
     return data_files
 
 
-def builtin_studies() -> dict[str, Path]:
-    """Return the files of the studies that come with priorbench, by name."""
-    folder = Path(str(files("priorbench.studies")))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
 def find_study(name: str) -> Path:
     """Return the file of a study: one that comes with priorbench, or one of the user's.
 
@@ -224,15 +228,17 @@ def read_study(name: str | None, changes: dict[str, Any]) -> Study:
         UserError: if there is no such study, or a value is of the wrong type or range.
     """
     from priorbench.study.study import load_study, make_study
+    from priorbench.workflow.run_name import unnamed
 
     study = recorded_in(name) or load_study(find_study(name or "default"))
     if not changes:
         return study
+    study = unnamed(study)
     values = study.model_dump(mode="json") | changes
     if name is None:
         # the default's question and task are not those of a command that names its own
         if {"priors", "tasks", "data"} & changes.keys():
-            values |= {"name": "study", "question": ""}
+            values |= {"name": "", "question": ""}
         if "data" in changes and "tasks" not in changes:
             values["tasks"] = []
     return make_study(values, where="command line")

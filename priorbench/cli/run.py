@@ -1,4 +1,4 @@
-"""The command `run`: options and a study file become a study, which is carried out."""
+"""The commands `run` and `score`: options and a study file become a study, which is carried out."""
 
 from __future__ import annotations
 
@@ -151,6 +151,41 @@ def run(
         )
         return 1
     return 0
+
+
+def score(
+    directory: Path,
+    *,
+    attributions: str | None = None,
+    discovery: bool = False,
+    report: bool = True,
+    jobs: Annotated[int | None, {"min": 1}] = None,
+    backend: Literal["loky", "dask", "ray"] = "loky",
+    scheduler: str | None = None,
+) -> int:
+    """Score a run's trained models where a score is missing or outdated.
+
+    Nothing is trained.
+
+    Example: priorbench score runs/default-1a2b3c4d --attributions deep-lift-shap
+
+    How it is measured:
+        attributions: Attributions to score beside those of the run, separated by commas. Default:
+            none. Example: deep-lift-shap
+    """
+    from priorbench.backends.base import RunPlacement
+    from priorbench.study.study import Measurements
+    from priorbench.workflow.run_study import RunConsole
+    from priorbench.workflow.score_run import score_run
+
+    outcome = score_run(
+        directory,
+        Measurements(options.read_names("attributions", attributions), discovery),
+        placement=RunPlacement(backend, scheduler, jobs),
+        console=RunConsole(print_message, trial_progress),
+    )
+    print_outcome(outcome, report=report)
+    return 1 if outcome.unscored else 0
 
 
 def print_outcome(outcome: RunOutcome, *, report: bool) -> None:

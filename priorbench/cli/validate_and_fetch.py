@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from priorbench.components.architecture import Scale
 
 from .console import download_progress, print_message
 from .options import read_names
+from .output.as_json import print_json
 
 
-def validate(file: Path, *, plugin: list[Path] | None = None, scale: Scale | None = None) -> None:
+def validate(
+    file: Path,
+    *,
+    plugin: list[Path] | None = None,
+    scale: Scale | None = None,
+    json: bool = False,
+) -> None:
     """Read a study or a data file as a run would, and print what is in it.
 
     Example: priorbench validate my.toml
@@ -22,7 +30,11 @@ def validate(file: Path, *, plugin: list[Path] | None = None, scale: Scale | Non
     """
     from priorbench.workflow.validate_file import as_text, validate_file
 
-    print(as_text(validate_file(file, plugins=plugin or [], scale=scale, say=print_message)))
+    facts = validate_file(file, plugins=plugin or [], scale=scale, say=print_message)
+    if json:
+        print_json({**asdict(facts), "study": facts.study.model_dump(mode="json")})
+        return
+    print(as_text(facts))
 
 
 def fetch(name: str, *, to: Path, only: str | None = None, dry_run: bool = False) -> None:

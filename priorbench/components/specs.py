@@ -117,7 +117,9 @@ def build(kind: str, cls: type[T], spec: str) -> T:
     values = {}
     for key, text in options.items():
         if key not in fields:
-            raise unknown(f"option of {kind} {name!r}", key, fields)
+            raise unknown(
+                f"option of {kind} {name!r}", key, fields, listed_by=f"priorbench show {name}"
+            )
         values[key] = _convert(text, hints[key], f"{kind} {name!r}, option {key!r}")
     try:
         return cls(**values)

@@ -33,6 +33,7 @@ from priorbench.storage.files import json_text
 from priorbench.storage.run_directory import DONE, RunDirectory
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.plan import Plan
+from priorbench.study.recorded_study import ANSWER_FILE
 from priorbench.study.sealed_claims import checked_claims, look_at, record_look
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import EVALUATE, REFERENCE, SELECT, SETTING_COLUMNS, SettingKey, Trial
@@ -40,7 +41,6 @@ from priorbench.study.trial import EVALUATE, REFERENCE, SELECT, SETTING_COLUMNS,
 from .stored_trials import digest_of_results, trial_attribution, trial_motifs
 from .tables import as_csv
 
-ANSWER_FILE = "answer.json"
 Row = tuple[Any, ...]
 """cells in the order of RESULT_COLUMNS"""
 RESULT_COLUMNS = [

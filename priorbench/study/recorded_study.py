@@ -19,7 +19,7 @@ from priorbench.storage.sealed_files import DamagedFile, of_other_version
 
 from .study import STUDY_FILE, Study
 
-FACTS_FILE, PLAN_FILE = "environment.json", "plan.csv"
+FACTS_FILE, PLAN_FILE, ANSWER_FILE = "environment.json", "plan.csv", "answer.json"
 
 
 def require_run(run: RunDirectory) -> None:

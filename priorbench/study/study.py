@@ -40,7 +40,8 @@ class Study(BaseModel):
     """What is compared, on what and how often.
 
     Attributes:
-        name: name of the study, for the run directory and the report.
+        name: name of the study, for the run directory and the report; "" for one that says what is
+            compared (``workflow.run_name``).
         question: question that the study answers, for the report.
         priors: specs of the priors; ``none`` is always added.
         tasks: specs of the tasks; with data files, only tasks that no file serves are simulated.
@@ -272,15 +273,16 @@ def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Return the first key in which two studies differ, with both values, or "".
 
     Studies that differ only in what is measured of trained models, in the rule that chooses
-    weights, or in the record of which networks were chosen, are the same, and so is one with
-    further seeds, which are a further look. Studies that differ in their claims (primary metrics,
-    margins, the baseline) are not, as claims are declared before the run. Keys that the old study
-    lacks, as it is of an earlier version, are at their default.
+    weights, in their name, or in the record of which networks were chosen, are the same, and so is
+    one with further seeds, which are a further look. Studies that differ in their claims (primary
+    metrics, margins, the baseline) are not, as claims are declared before the run. Keys that the
+    old study lacks, as it is of an earlier version, are at their default.
     """
     old = {**Study().model_dump(mode="json"), **old}
+    equal = ("name", *MEASURED, *CHOOSING, *ABOUT, *RECORDED)
     for key in dict.fromkeys([*new, *old]):
         if key == "seeds" and set(old[key]) <= set(new.get(key, ())):
             continue
-        if key not in (*MEASURED, *CHOOSING, *ABOUT, *RECORDED) and old.get(key) != new.get(key):
+        if key not in equal and old.get(key) != new.get(key):
             return f"{key} was {old.get(key)!r} there and is {new.get(key)!r} here"
     return ""

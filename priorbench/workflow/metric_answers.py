@@ -1,33 +1,64 @@
-"""Answers about one metric of a finished run, as text for `compare` and `power`."""
+"""Answers about one metric of a finished run, for `compare` and `power`."""
 
 from __future__ import annotations
 
 import math
-import textwrap
-from collections.abc import Sequence
-from functools import partial
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from priorbench.answer.sentences import claims_sentences
 from priorbench.comparison.correction_families import Family, families, sentences
 from priorbench.comparison.paired_runs import paired_runs
-from priorbench.comparison.seeds_needed import plan_seeds
+from priorbench.comparison.seeds_needed import DIFFERENCE, plan_seeds
 from priorbench.comparison.within_dataset import compare
+from priorbench.components.metric import Metric
 from priorbench.errors import UserError, unknown
 from priorbench.metrics import get_metric
+from priorbench.number_text import decimals_for, fixed
 from priorbench.results.finished_run import Run
 from priorbench.statistics.confidence import SIGN_FLIP_FROM
 from priorbench.statistics.families.looks import LOOKS_RULE
-from priorbench.statistics.families.verdicts import DEFINITIONS
+from priorbench.statistics.families.verdicts import DEFINITIONS, INCONCLUSIVE
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
-_wrap = partial(textwrap.fill, width=100)
+from .metric_tables import TextTable, comparison_tables, power_tables
+
+_ENOUGH_FOR_LARGE = 8
+"""seeds of the default study, which find large effects"""
+_COUNTS = ("seeds_80", "seeds_95", "cautious_80", "cautious_95")
+_MOST_STEPS = 4
+"""next steps that are told; of more, those that take the fewest seeds"""
 
 
-def compare_metric(run: Run, metric: str, baseline: str | None, attribution: str | None) -> str:
-    """Return the paired differences of one metric to a baseline, as a table with explanations.
+@dataclass(frozen=True)
+class MetricAnswer:
+    """What a run says of one metric.
+
+    Attributes:
+        metric: the metric.
+        claims: what was declared, with the baseline that was compared with.
+        rows: the numbers, with the columns of comparisons.csv or ``POWER_COLUMNS``.
+        tables: the same in words.
+        notes: sentences that explain the tables.
+        next_steps: sentences that say what to do next, where that follows from the numbers.
+    """
+
+    metric: Metric
+    claims: DeclaredClaims
+    rows: pd.DataFrame
+    tables: Sequence[TextTable]
+    notes: Sequence[str]
+    next_steps: Sequence[str]
+
+
+def compare_metric(
+    run: Run, metric: str, baseline: str | None, attribution: str | None
+) -> MetricAnswer:
+    """Return the paired differences of one metric to a baseline, with explanations.
 
     The explanations say what was corrected, why a p is missing and what the verdicts mean.
 
@@ -40,26 +71,44 @@ def compare_metric(run: Run, metric: str, baseline: str | None, attribution: str
     Raises:
         UserError: if the run does not have a name that is asked for.
     """
-    name = get_metric(metric).name
+    chosen = get_metric(metric)
     claims = _claims(run, baseline)
     spec = attribution or run.attributions[0]
     if spec not in run.attributions:
         raise unknown("attribution of this run", spec, run.attributions)
     comparisons = _comparisons(run, claims)
     of_attribution = comparisons["attribution"].isin(["", spec])
-    shown = comparisons[(comparisons["metric"] == name) & of_attribution]
+    shown = comparisons[(comparisons["metric"] == chosen.name) & of_attribution]
     if shown.empty:
-        raise UserError(f"{run.root}: nothing to compare in metric {name!r}")
-    columns = ["prior", "n", "mean_baseline", "mean_prior", "difference"]
-    columns += ["ci_low", "ci_high", "interval", "ci_low_alone", "ci_high_alone"]
-    columns += ["p", "p_adjusted"]
-    if shown["margin"].notna().any():
-        columns += ["margin", "p_noninferior_adjusted", "p_equivalent_adjusted"]
+        raise UserError(f"{run.root}: nothing to compare in metric {chosen.name!r}")
+    shown = shown.astype(dict.fromkeys(("tests", "margin_tests"), "Int64"))
     verdicts = set(shown["verdict"])
-    lines = [*run.outdated_scores, *claims_sentences(claims)]
-    lines += [*sentences(shown, comparisons), *_limits(shown)]
-    lines += [f"{word}: {text}." for word, text in DEFINITIONS.items() if word in verdicts]
-    return "\n".join([_table(shown, [*columns, "verdict"]), "", *map(_wrap, lines)])
+    notes = [*run.outdated_scores, *claims_sentences(claims)]
+    notes += [*sentences(shown, comparisons), *_limits(shown)]
+    notes += [f"{word}: {text}." for word, text in DEFINITIONS.items() if word in verdicts]
+    tables = comparison_tables(shown, chosen)
+    steps = _after_comparison(run, chosen, shown, claims)
+    return MetricAnswer(chosen, claims, shown, tables, notes, steps)
+
+
+def _after_comparison(
+    run: Run, metric: Metric, shown: pd.DataFrame, claims: DeclaredClaims
+) -> list[str]:
+    """Return what to do next where seeds are too few, or something was not shown."""
+    if metric.higher_is_better is None:
+        return []
+    steps = []
+    if (shown["n"] < SIGN_FLIP_FROM).any():
+        steps.append(
+            f"Fewer than {SIGN_FLIP_FROM} seeds show no difference in one setting, and "
+            f"{_ENOUGH_FOR_LARGE} find large ones: use --seeds {_ENOUGH_FOR_LARGE}."
+        )
+    if (shown["n"] > 1).any() and set(shown["verdict"]) & {INCONCLUSIVE}:
+        words = ["priorbench", "power", str(run.root), "--metric", metric.name]
+        if claims.baseline != run.study["baseline"]:
+            words += ["--baseline", claims.baseline]
+        steps.append(f"How many seeds it takes: {shlex.join(words)}")
+    return steps
 
 
 def _claims(run: Run, baseline: str | None) -> DeclaredClaims:
@@ -79,12 +128,6 @@ def _comparisons(run: Run, claims: DeclaredClaims) -> pd.DataFrame:
     return compare(run.results, run.agreement(), claims)
 
 
-def _table(rows: pd.DataFrame, columns: Sequence[str]) -> str:
-    varying = [c for c in ("task", "architecture") if rows[c].nunique() > 1]
-    shown = rows[[*varying, "dataset", *columns]]
-    return str(shown.to_string(index=False, float_format="{:.4g}".format, na_rep="–"))
-
-
 def _limits(shown: pd.DataFrame) -> list[str]:
     """Return sentences on why there is no p, which pairs are missing, and which say nothing."""
     lines = []
@@ -96,8 +139,8 @@ def _limits(shown: pd.DataFrame) -> list[str]:
     if ((shown["n"] > 1) & (shown["n"] < SIGN_FLIP_FROM)).any():
         lines.append(
             "Two to five seeds have no interval that is corrected as the verdicts are: they cannot "
-            "show a difference, wherever it lies. ci_low_alone and ci_high_alone are Student's, "
-            "for normal differences only."
+            "show a difference, wherever it lies. The interval alone is Student's, for normal "
+            "differences only."
         )
     rows = shown.to_dict("records")
     lines += [
@@ -114,8 +157,10 @@ def _limits(shown: pd.DataFrame) -> list[str]:
     return lines
 
 
-def power_of_metric(run: Run, metric: str, baseline: str | None, effect: float | None) -> str:
-    """Return how many seeds it takes to show a difference or non-inferiority, as a table.
+def power_of_metric(
+    run: Run, metric: str, baseline: str | None, effect: float | None
+) -> MetricAnswer:
+    """Return how many seeds it takes to show a difference or non-inferiority.
 
     Args:
         run: a finished run, the pilot.
@@ -143,22 +188,48 @@ def power_of_metric(run: Run, metric: str, baseline: str | None, effect: float |
         raise UserError(
             f"{run.root}: no prior has {chosen.name!r} for two seeds; a pilot needs two or more"
         )
-    seeds = ["seeds_80", "seeds_95", "cautious_80", "cautious_95"]
-    counts = table[seeds].map(lambda n: "> 1000" if pd.isna(n) else f"{n:.0f}")
-    columns = ["prior", "claim", "tests", "pilot_seeds", "correlation", "spread", "effect", *seeds]
-    return "\n".join(
-        [_table(table.assign(**counts), [*columns, "visible"]), "", *map(_wrap, _NOTES)]
-    )
+    table = table.astype(dict.fromkeys(_COUNTS, "Int64"))
+    tables = power_tables(table, chosen)
+    steps = _after_power(table, observed=effect is None)
+    return MetricAnswer(chosen, claims, table, tables, _NOTES, steps)
+
+
+def _after_power(table: pd.DataFrame, *, observed: bool) -> list[str]:
+    """Return how many seeds to take for the claims that need the fewest, each in its family."""
+    last = table.groupby([*SETTING_COLUMNS, "prior", "claim"], sort=False).tail(1)
+    within_reach = last[last["seeds_80"].notna()].sort_values("seeds_80", kind="stable")
+    steps = list(_seeds_to_use(within_reach.head(_MOST_STEPS)))
+    differences = last[last["claim"] == DIFFERENCE]
+    if differences["seeds_80"].isna().any():
+        steps.append(
+            "A difference that takes more than 1000 seeds is out of reach: give "
+            + ("--effect, the least difference that matters." if observed else "a larger --effect.")
+        )
+    return steps
+
+
+def _seeds_to_use(rows: pd.DataFrame) -> Iterator[str]:
+    several = rows[SETTING_COLUMNS].drop_duplicates()
+    for row in rows.to_dict("records"):
+        where = f"{' · '.join(str(row[c]) for c in SETTING_COLUMNS)}, " if len(several) > 1 else ""
+        size = fixed(row["effect"], decimals_for([row["effect"]]))
+        what = f"a difference of {size}" if row["claim"] == DIFFERENCE else f"no loss of {size}"
+        cautious = row["cautious_80"]
+        more = "more than 1000" if pd.isna(cautious) else f"{cautious:.0f}"
+        yield (
+            f"{where}{row['prior']}: use --seeds {row['seeds_80']:.0f} to show {what} four times "
+            f"in five ({more} to be cautious)."
+        )
 
 
 _NOTES = (
-    "seeds_80, seeds_95: seeds that find the effect with 80% and 95% power, if the pilot's "
-    "standard deviation of the differences (spread) is the truth; cautious: if it is as large as "
-    "its upper 80% confidence limit. Half of all pilots are too optimistic.",
-    "tests: 1 is a test by itself; the other number is that of the family it is part of in this "
-    "run, with the level that the first step of its correction leaves to a test.",
-    "non-inferiority: that the prior loses less than the margin (effect) if in truth it loses "
-    "nothing. visible: the smallest effect that as many seeds as the pilot's find with 80% power.",
+    "80% and 95% power: seeds that find the effect so often, if the standard deviation of the "
+    "pilot's differences is the truth; cautious: if it is as large as its upper 80% confidence "
+    "limit. Half of all pilots are too optimistic.",
+    "alone: a test by itself; one of several: a test of the family it is part of in this run, with "
+    "the level that the first step of its correction leaves to a test.",
+    "no loss: that the prior loses less than the margin (the effect) if in truth it loses nothing "
+    "(non-inferiority).",
     "A difference that is only observed is mostly too large: give --effect, the least that "
     "matters to you.",
     "Plan the seeds before the run. Seeds that are added to a run are a further look at it, and a "

@@ -7,7 +7,7 @@ import io
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,6 @@ from priorbench.results.chosen_weights import (
 )
 from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv
-from priorbench.storage.files import slug
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.declared import DeclaredClaims, claims_of
@@ -56,10 +55,11 @@ from priorbench.study.study import (
     Study,
     first_difference,
 )
-from priorbench.study.trial import EVALUATE, SELECT, TUNE, hash_of
+from priorbench.study.trial import EVALUATE, SELECT, TUNE, Trial, hash_of
 
 from .changed_code import deciding_facts
 from .run_history import RunHistory, look_back, shortened
+from .run_name import folder_name, named
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
 _CALLED = {SELECT: "trials that choose a network", TUNE: "tuning trials", EVALUATE: "trials"}
@@ -91,12 +91,12 @@ class RunConsole:
 
     Attributes:
         say: function that is called with a line.
-        progress: function that is called with the number of pending trials; a context manager,
-            whose value is called with every trial that has ended.
+        progress: function that is called with the trials to be run; a context manager, whose value
+            is called with every trial that has ended.
     """
 
     say: Callable[[str], None]
-    progress: Callable[[int], Any]
+    progress: Callable[[Sequence[Trial]], Any]
 
 
 def run_study(
@@ -120,9 +120,9 @@ def run_study(
         device = engine.device(study.device)
         workforce = Workforce(engine, device, placement.ensemble)
         console.say(f"device: {device.summary}")
-        resolved = resolve(study, device.kind)
+        resolved = named(resolve(study, device.kind))
         run = RunDirectory(
-            out or Path("runs") / f"{slug(study.name)}-{hash_of(_identity(resolved))[:8]}"
+            out or Path("runs") / f"{folder_name(resolved)}-{hash_of(_identity(resolved))[:8]}"
         )
         recorded = _recorded_study(run, resolved)
         resolved = _with_earlier_measurements(recorded, resolved, run.root, console)
@@ -222,7 +222,7 @@ class _Stages:
             write_plan(plan, run)
         say(f"{len(part.trials)} {_CALLED[stage]}, {len(todo)} to run, in {run.root}")
         notes: Counter[str] = Counter()
-        with self.console.progress(len(todo)) as ended:
+        with self.console.progress([item.trial for item in todo]) as ended:
 
             def note(event: TrialEnded) -> None:
                 if event.outcome.note:

@@ -12,13 +12,13 @@ from priorbench.data.dataset import check_dataset
 from priorbench.errors import UserError
 from priorbench.number_text import counted
 from priorbench.results.chosen_weights import TUNING_FILE, choose_weights, chosen_weights
-from priorbench.results.collect import ANSWER_FILE, write_results
+from priorbench.results.collect import write_results
 from priorbench.results.finished_run import TABLES
 from priorbench.results.tables import as_csv
 from priorbench.storage.run_directory import FAILED, RECORD, RunDirectory
 from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.plan import Plan, read_plan
-from priorbench.study.recorded_study import planned_rows, record_study
+from priorbench.study.recorded_study import ANSWER_FILE, planned_rows, record_study
 from priorbench.study.study import Measurements
 from priorbench.study.trial import EVALUATE
 
@@ -58,7 +58,7 @@ def score_run(
             _say_damaged(run, name, console)
         todo = pending_trials(plan, run)
         console.say(f"{len(plan.trials)} trained trials, {len(todo)} to score, in {root}")
-        with console.progress(len(todo)) as ended:
+        with console.progress([item.trial for item in todo]) as ended:
 
             def count(event: TrialEnded) -> None:
                 nonlocal unscored

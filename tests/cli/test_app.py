@@ -276,7 +276,7 @@ def test_a_folder_of_data_files_is_each_of_them(tmp_path):
 
 def test_studies_are_listed_with_their_minutes(capsys, monkeypatch):
     rows = [{"name": "one", "summary": "why?", "minutes": {"smoke": 0.5, "paper": 18000.0}}]
-    monkeypatch.setattr("priorbench.cli.list_and_show.listing", lambda kind: rows)
+    monkeypatch.setattr("priorbench.cli.look_up.list_and_show.listing", lambda kind: rows)
     assert execute_command(["list", "studies"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["one  why?", "     minutes on one core: smoke 0.5, paper 18,000"]

@@ -182,7 +182,7 @@ def test_power_says_how_many_seeds(finished, capsys):
     printed = capsys.readouterr().out
     assert "non-inferiority" in printed
     assert "dropout" in printed
-    assert "seeds_95" in printed
+    assert "95%" in printed
     with pytest.raises(UserError, match="only shown, never tested"):
         execute_command(["power", str(finished), "--metric", "entropy"])
     for effect in ("0", "inf", "nan", "-inf"):

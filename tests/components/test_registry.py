@@ -48,8 +48,9 @@ def test_every_component_loads_and_describes_itself(kind):
             assert registry.describe(component)["summary"] == cls.summary
 
 
-def test_unknown_names_get_a_hint_and_the_list():
-    with pytest.raises(UserError, match=r"unknown prior 'furier'; did you mean 'fourier'.*tv"):
+def test_unknown_names_get_a_hint_and_the_command_that_lists_all():
+    hint = r"unknown prior 'furier'; did you mean 'fourier'\? `priorbench list priors` lists all"
+    with pytest.raises(UserError, match=hint):
         load_prior("furier")
     with pytest.raises(UserError, match=r"unknown option.*'softnes'; did you mean 'softness'"):
         load_prior("fourier:softnes=1")

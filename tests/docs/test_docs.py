@@ -96,7 +96,7 @@ def test_words_are_not_said_of_other_facts():
 
 
 def test_every_study_that_can_be_run_here_has_a_section_of_its_findings():
-    from priorbench.cli.list_and_show import listing
+    from priorbench.cli.look_up.listing import listing
 
     told = {section["run"] for section in findings().sections()}
     studies = {row["name"] for row in listing("studies")}

@@ -1,0 +1,43 @@
+"""What a study that comes with priorbench compares, claims and takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from priorbench.components.specs import name_of
+
+from .listing import builtin_studies
+
+
+def study_facts(name: str) -> dict[str, Any]:
+    """Return what there is to say of a study by name, in the order in which it is shown.
+
+    ``primary`` is by task, and left out where the tasks are those of data that are not there yet.
+    """
+    from priorbench.study.declared import resolve_primary
+    from priorbench.study.study import BASELINE, load_study
+
+    study = load_study(builtin_studies()[name])
+    priors = list(dict.fromkeys([BASELINE, *study.priors]))
+    tasks = study.tasks or ([] if study.fetch else ["binary"])
+    networks = study.architectures or ["default"]
+    trials = len(priors) * len(study.seed_list) * len(networks) * (len(tasks) or 1)
+    primary = resolve_primary(study, list(dict.fromkeys(map(name_of, tasks))))
+    data = f"`priorbench fetch {study.fetch} --to DIR` downloads them" if study.fetch else ""
+    facts: dict[str, Any] = {
+        "priors": priors,
+        "baseline": study.baseline,
+        "tasks": tasks,
+        "data": data,
+        "networks": networks,
+        "attributions": study.attributions,
+        "seeds": study.seed_list,
+        "scale": study.scale,
+        "primary": primary,
+        "skill_margins": study.skill_margins,
+        "margins": study.margins,
+        "trials": f"{trials} for each dataset" if data else trials,
+        "minutes": study.minutes,
+        "command": f"priorbench run {name}{' --data DIR' if data else ''}",
+    }
+    return {key: value for key, value in facts.items() if value not in ("", [], {})}

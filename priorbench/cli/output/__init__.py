@@ -1,0 +1,1 @@
+"""The form of what commands print: words, tables, JSON; what they say comes from elsewhere."""

@@ -1,0 +1,82 @@
+"""`show`: studies with what they take, names of two kinds, names that are slightly wrong."""
+
+import json
+
+import pytest
+
+from priorbench import UserError
+from priorbench.cli.app import execute_command
+from priorbench.cli.look_up.listing import builtin_studies, listing
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.study.plan import make_plan
+from priorbench.study.resolve import resolve
+from priorbench.study.study import load_study
+
+
+def shown(capsys, *arguments):
+    assert execute_command(["show", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_study_says_what_it_compares_claims_and_takes(capsys):
+    text = " ".join(shown(capsys, "default").split())
+    for words in (
+        "default (study): Do attribution priors give better attributions",
+        "priors: none, fourier, tv, l1, l2, dropout",
+        "tasks: binary",
+        "primary metrics: binary (prediction auroc, localisation motif-auprc",
+        "prediction 0.02",
+        "trials: 48",
+        "minutes on one core: smoke 0.2, quick 2.4, standard 93, paper 6,200",
+        "run it with: priorbench run default",
+    ):
+        assert words in text
+    fetched = " ".join(shown(capsys, "neurips2020").split())
+    assert "`priorbench fetch neurips2020 --to DIR`" in fetched
+    assert "priorbench run neurips2020 --data DIR" in fetched
+    assert "trials: 20 for each dataset" in fetched
+
+
+@pytest.mark.parametrize("name", [n for n in builtin_studies() if n != "neurips2020"])
+def test_the_trials_of_a_study_are_as_many_as_it_has(name, capsys):
+    (facts,) = (
+        row["facts"] for row in json.loads(shown(capsys, name, "--json")) if row["kind"] == "study"
+    )
+    study = resolve(load_study(builtin_studies()[name]), "cpu")
+    networks = study.architectures or ["default"]
+    count = len(study.priors) * len(study.tasks) * len(networks) * len(study.seed_list)
+    assert facts["trials"] == count
+    assert facts["primary"] == study.primary
+    assert len(facts["priors"]) == len(study.priors)
+
+
+def test_the_trials_that_are_told_are_those_of_the_plan(tmp_path, capsys):
+    (facts,) = (row["facts"] for row in json.loads(shown(capsys, "default", "--json")))
+    study = load_study(builtin_studies()["default"]).model_copy(update={"scale": "smoke"})
+    plan = make_plan(resolve(study, "cpu"), RunDirectory(tmp_path / "run"), lambda line: None)
+    assert len(plan.trials) == facts["trials"]
+
+
+def test_a_name_of_two_kinds_is_shown_as_both(capsys):
+    text = shown(capsys, "edges")
+    assert "edges (task): " in text
+    assert "edges (study): " in text
+    kinds = [row["kind"] for row in json.loads(shown(capsys, "gradient", "--json"))]
+    assert kinds == ["attribution that penalties see", "attribution that is scored"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["priors", "tasks", "architectures", "attributions", "metrics", "studies"]
+)
+def test_everything_that_is_listed_can_be_shown(kind, capsys):
+    for row in listing(kind):
+        assert f"{row['name']} (" in shown(capsys, row["name"])
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("Fourier", "fourier"), ("weight_l2", "weight-l2"), ("AUROC", "auroc"), ("bpnt", "bpnet")],
+)
+def test_a_name_that_is_slightly_wrong_is_suggested(name, meant):
+    with pytest.raises(UserError, match=f"did you mean '{meant}'"):
+        execute_command(["show", name])

@@ -1,0 +1,90 @@
+"""The name of a run whose study has none, in words and as a folder's name."""
+
+import pytest
+
+from priorbench.cli.options import read_study
+from priorbench.study.resolve import resolve
+from priorbench.study.study import Study, first_difference
+from priorbench.workflow.run_name import folder_name, name_in_words, named, unnamed
+
+SPECS = [f"fourier:frequency_limit=0.{i}:boundary=reflect" for i in range(1, 6)]
+
+
+def study(priors, tasks=("binary",), seeds=8, **more):
+    return Study(name="", priors=["none", *priors], tasks=list(tasks), seeds=seeds, **more)
+
+
+@pytest.mark.parametrize(
+    ("of", "words", "folder"),
+    [
+        (
+            study(["fourier", "tv"]),
+            "fourier and tv on binary, 8 seeds",
+            "fourier-tv_binary_8-seeds",
+        ),
+        (study([], seeds=[5]), "none on binary, seed 5", "none_binary_seed-5"),
+        (
+            study(["fourier", "tv", "l1", "l2", "gini", "dropout"], seeds=[101, 100]),
+            "fourier, tv and 4 more on binary, seeds 100 to 101",
+            "fourier-tv-and-4-more_binary_seeds-100-101",
+        ),
+        (
+            study(["fourier:boundary=reflect"], ["rbp:protein=PUM2", "binary"], [0, 3, 7]),
+            "fourier:boundary=reflect on rbp:protein=PUM2 and binary, seeds 0, 3 and 7",
+            "fourier-reflect_rbp-PUM2-binary_seeds-0-3-7",
+        ),
+        (
+            study(["fourier=1+weight-l2=1e-05"], seeds=[1, 3, 5, 7]),
+            "fourier=1+weight-l2=1e-05 on binary, 4 seeds",
+            "fourier-1-weight-l2-1e_binary_4-seeds",
+        ),
+    ],
+)
+def test_a_name_says_what_is_compared(of, words, folder):
+    assert name_in_words(of) == words
+    assert folder_name(named(of)) == folder
+
+
+def test_a_folder_name_stays_short_and_is_no_path():
+    many = study(SPECS, [f"short-motif:width={i}" for i in range(9)], [2**62, 1, 2**62 - 5])
+    name = folder_name(named(many))
+    assert "-and-4-more_short-motif-0-and-8-more_" in name
+    assert len(f"{name}-1a2b3c4d") <= 80
+    assert folder_name(Study(name="../up", priors=["tv"])) == "up"
+
+
+def test_datasets_are_called_by_their_name(tmp_path):
+    for name in ("pos.fa", "neg.fa"):
+        (tmp_path / name).write_text(">a\nACGT\n")
+    data = tmp_path / "x.toml"
+    data.write_text(
+        'task = "binary"\nname = "CTCF K562"\npositives = "pos.fa"\nnegatives = "neg.fa"\n'
+    )
+    mixed = study(["tv"], ["binary", "rbp"], data=[data])
+    assert name_in_words(mixed) == "tv on CTCF K562 and rbp, 8 seeds"
+    assert folder_name(named(mixed)) == "tv_CTCF-K562-rbp_8-seeds"
+
+
+def test_the_same_comparison_has_the_same_name_however_it_is_written():
+    written = ["fourier,tv", "fourier:boundary=periodic,tv", "none,fourier,tv"]
+    names = {
+        named(resolve(read_study(None, {"priors": priors.split(",")}), "cpu")).name
+        for priors in written
+    }
+    assert names == {"fourier and tv on binary, 8 seeds"}
+    assert named(resolve(read_study(None, {"seeds": 3}), "cpu")).name == "default"
+    assert named(resolve(read_study("short-motif", {"seeds": 3}), "cpu")).name == "short-motif"
+
+
+def test_a_made_name_follows_what_is_changed_and_a_given_one_stays(tmp_path):
+    made = named(resolve(read_study(None, {"priors": ["tv"]}), "cpu"))
+    path = tmp_path / "study.toml"
+    path.write_text(made.to_toml())
+    assert read_study(str(path), {}).name == "tv on binary, 8 seeds"
+    more = named(resolve(read_study(str(path), {"seeds": 16}), "cpu"))
+    assert more.name == "tv on binary, 16 seeds"
+    # a further look at the same folder, not another study
+    assert first_difference(made.model_dump(mode="json"), more.model_dump(mode="json")) == ""
+    mine = made.model_copy(update={"name": "mine"})
+    assert unnamed(mine).name == "mine"
+    assert folder_name(mine) == "mine"
