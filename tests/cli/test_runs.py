@@ -5,13 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 from fixtures.run_directories import make_run
 
 from priorbench import UserError
 from priorbench.cli.app import execute_command
+from priorbench.storage.run_directory import RunDirectory
 
 ANSWER = {
     "together": None,
@@ -41,7 +41,7 @@ def listed(capsys, *arguments):
 
 def test_a_run_says_what_it_compares_and_how_far_it_is(folder, capsys):
     run = folder / "first"
-    (run / "answer.json").write_text(json.dumps(ANSWER))
+    RunDirectory(run).manifest.write({"answer.json": json.dumps(ANSWER)})
     shutil.rmtree(next(path for path in (run / "trials").iterdir()))
     (run / "trials" / ".running").mkdir()
     (run / "trials" / "of-an-earlier-version").mkdir()
@@ -74,29 +74,24 @@ def test_the_last_changed_run_comes_first_and_what_is_no_run_is_left_out(folder,
 @pytest.mark.parametrize(
     ("name", "contents", "problem"),
     [
-        ("study.toml", None, "study.toml: no such file"),
-        ("study.toml", "priors = [", "study.toml: not valid TOML"),
-        ("study.toml", "name = 'x'", "priors is no list"),
-        ("study.toml", b"\xff\xfe", "not a text file"),
-        ("study.toml", "name='x'\npriors=['tv']\ntasks=['binary']\nseeds=['a']\ndata=[]", "'a'"),
-        ("study.toml", "name='x'\npriors=['tv']\ntasks=[]\nseeds=[1]\ndata=[]", "no task"),
-        ("study.toml", "priors=['tv']\ntasks=['binary']\nseeds=[1]\ndata=[]", "name"),
-        ("plan.csv", "", "plan.csv: its first column is not trial"),
-        ("plan.csv", b"\xff\xfe\x00", "decode"),
-        ("answer.json", "{", "answer.json: not valid JSON"),
-        ("answer.json", "[]", "list indices"),
-        ("answer.json", '{"together": 3, "settings": []}', "not subscriptable"),
-        ("trials", "no folder", "Not a directory"),
+        ("study.toml", None, "study.toml: is missing"),
+        ("study.toml", b"priors = [", "study.toml: was edited by hand or damaged"),
+        ("plan.csv", b"", "plan.csv: was edited by hand or damaged"),
+        ("answer.json", b"{", "answer.json: was edited by hand or damaged"),
+        ("answer.json", None, "answer.json: is missing"),
+        ("manifest.json", b"[]", "manifest.json: is damaged"),
+        ("trials", b"no folder", "Not a directory"),
     ],
 )
 def test_a_damaged_run_says_what_is_wrong(folder, capsys, name, contents, problem):
     run = folder / "first"
+    RunDirectory(run).manifest.write({"answer.json": json.dumps(ANSWER)})
     if name == "trials":
         shutil.rmtree(run / name)
     if contents is None:
         (run / name).unlink()
     else:
-        (run / name).write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+        (run / name).write_bytes(contents)
     assert execute_command(["runs"]) == 0
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
@@ -109,7 +104,7 @@ def test_a_damaged_run_says_what_is_wrong(folder, capsys, name, contents, proble
 
 def test_a_run_that_has_just_begun_is_listed(folder, capsys):
     run = folder / "first"
-    (run / "plan.csv").unlink()
+    RunDirectory(run).manifest.write({"plan.csv": None})
     shutil.rmtree(run / "trials")
     assert execute_command(["runs"]) == 0
     printed = capsys.readouterr().out
@@ -145,7 +140,5 @@ def test_many_runs_are_listed_at_once_and_without_torch(folder):
         "execute_command(['runs'])\n"
         "assert not {'torch', 'pandas', 'scipy'} & set(sys.modules)"
     )
-    began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert time.monotonic() - began < 20  # about half a second on a machine that is not busy
     assert done.stdout.count("4 of 4 trials") == 201

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fixtures.runs import SMOKE, records, run_smoke
 
@@ -45,10 +47,10 @@ def source(tmp_path_factory):
     (folder / "own_package" / "scale.py").write_text("from .numbers import TWO as SCALE\n")
     (folder / "mine.py").write_text(PLUGIN)
     (folder / "data.toml").write_text(DATA)
-    for name, bases in (("positives", "ACGT"), ("negatives", "ATTT")):
-        lines = [
-            f">{name}{k}\n{bases * 12}{'ACGT'[k % 4]}{'ACGT'[k // 4 % 4]}CC" for k in range(60)
-        ]
+    generator = np.random.default_rng(0)
+    for name in ("positives", "negatives"):
+        drawn = generator.choice(list("ACGT"), (60, 50))
+        lines = [f">{name}{k}\n{''.join(bases)}" for k, bases in enumerate(drawn)]
         (folder / f"{name}.fa").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -57,7 +59,14 @@ def source(tmp_path_factory):
 def place(source, tmp_path, monkeypatch):
     copied = Path(shutil.copytree(source, tmp_path / "source"))
     monkeypatch.syspath_prepend(copied)
-    return copied
+    forget_package()  # that of another test
+    yield copied
+    forget_package()
+
+
+def forget_package():
+    for name in [name for name in sys.modules if name.startswith("own_package")]:
+        del sys.modules[name]
 
 
 def study(place, *more):
@@ -155,8 +164,8 @@ class TestOwnImports:
     def test_circles_end(self, place):
         text = "from .scale import SCALE\nimport own_package.numbers\nTWO = 2.0\n"
         (place / "own_package" / "numbers.py").write_text(text)
-        files = source_code.own_imports(place / "own_package" / "numbers.py")
-        assert {path.name for path in files} == {"__init__.py", "scale.py"}
+        names = {path.name for path in source_code.own_imports(place / "mine.py")}
+        assert names == {"__init__.py", "scale.py", "numbers.py"}
 
     def test_a_module_that_is_not_there_is_left_to_the_import(self, place):
         (place / "own_package" / "scale.py").write_text("import missing_here\nSCALE = 1\n")
