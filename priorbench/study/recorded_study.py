@@ -95,8 +95,9 @@ def study_to_continue(run: RunDirectory) -> dict[str, Any] | None:
     Raises:
         UserError: if nobody can tell any more which study it was.
     """
-    if not run.manifest.exists() and not (run.root / STUDY_FILE).exists():
-        return None
+    recorded = any((run.root / name).exists() for name in (STUDY_FILE, FACTS_FILE))
+    if not recorded and not (run.manifest.exists() and run.trials.exists()):
+        return None  # a process that died before it recorded the study had trained nothing
     require_run(run)
     try:
         return recorded_study(run)

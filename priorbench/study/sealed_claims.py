@@ -56,9 +56,8 @@ def look_at(trials: Sequence[Trial]) -> Look:
 
 
 def seal_claims(root: Path, claims: DeclaredClaims) -> None:
-    """Write claims.json before the first trial; a run that has begun keeps what it has."""
-    started = (root / "trials").is_dir() and any((root / "trials").iterdir())
-    if not started and not (root / CLAIMS_FILE).exists():
+    """Write claims.json for a new run; one whose first trial has started keeps what it has."""
+    if not (root / "trials").is_dir() or not any((root / "trials").iterdir()):
         _write(root, _Stored(_declared(claims), ()))
 
 

@@ -37,12 +37,13 @@ from priorbench.results.chosen_weights import (
 from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv
 from priorbench.storage.run_directory import RunDirectory
-from priorbench.storage.sealed_files import DamagedFile
+from priorbench.storage.sealed_files import MANIFEST, DamagedFile
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.plan import Plan, make_plan, with_evaluation, with_networks
 from priorbench.study.recorded_study import PLAN_FILE, record_study, study_to_continue
 from priorbench.study.resolve import require_modisco, resolve
 from priorbench.study.sealed_claims import (
+    CLAIMS_FILE,
     digest_to_record,
     seal_claims,
     upcoming_claims,
@@ -133,7 +134,8 @@ def run_study(
                 for note in notes:
                     console.say(f"{name}: {note}")
             claims = claims_of(resolved.model_dump(mode="json"))
-            seal_claims(run.root, claims)
+            if recorded is None:
+                seal_claims(run.root, claims)
             facts = {**environment(device.kind, device.slots), **engine.facts()}
             facts |= _plan_facts(plan, run, command)
             record_study(run, resolved, facts)
@@ -276,9 +278,11 @@ def _recorded_study(run: RunDirectory, study: Study) -> dict[str, Any] | None:
     """
     root, recorded = run.root, study_to_continue(run)
     if recorded is None:
-        known = {".lock", "data", "trials"}
-        is_file = root.exists() and not root.is_dir()
-        if is_file or (root.exists() and any(item.name not in known for item in root.iterdir())):
+        # what a process leaves that dies before it has recorded the study
+        known = {"data", "trials", MANIFEST, CLAIMS_FILE}
+        names = {path.name for path in root.iterdir()} if root.is_dir() else set()
+        others = {name for name in names - known if not name.startswith(".")}
+        if others or (root.exists() and not root.is_dir()):
             raise UserError(f"{root}: is not empty and not a run; choose another --out")
         return None
     difference = first_difference(recorded, _identity(study))

@@ -268,3 +268,35 @@ def test_an_edited_study_is_not_run_under_the_old_name(finished, tmp_path):
     (root / TOML).write_text((root / TOML).read_text().replace("smoke", "quick"))
     with pytest.raises(UserError, match=r"study\.toml: was edited.*restores the study"):
         execute_command(["run", str(root / TOML), "--out", str(root)])
+
+
+class DiedError(BaseException):
+    """Stands for the end of a process, which no code of the run handles."""
+
+
+@pytest.mark.parametrize("after", range(1, 12))
+def test_a_process_that_dies_at_any_write_leaves_a_run_that_goes_on(
+    tmp_path, monkeypatch, capsys, after
+):
+    out, study = tmp_path / "out", ("--priors", "l2", "--seeds", "1")
+    count = itertools.count(1)
+    put = os.replace
+
+    def dying(source, target):
+        if next(count) == after:
+            shutil.copy(source, f"{source}-left")  # nobody removes it either
+            raise DiedError
+        put(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("priorbench.storage.files.os.replace", dying)
+        with pytest.raises(DiedError):
+            run_smoke(out, *study)
+    capsys.readouterr()
+    assert run_smoke(out, *study) == 0
+    assert "Traceback" not in capsys.readouterr().err
+    whole = tmp_path / "whole"
+    assert run_smoke(whole, *study) == 0
+    assert results_without_times(out) == results_without_times(whole)
+    assert (out / "claims.json").read_bytes() == (whole / "claims.json").read_bytes()
+    assert execute_command(["compare", str(out), "--metric", "auroc"]) == 0
