@@ -6,6 +6,7 @@ import json
 
 import pandas as pd
 import pytest
+from fixtures.run_directories import seal_again
 from fixtures.runs import records, run_smoke
 
 from priorbench.cli.options import read_seeds
@@ -31,6 +32,7 @@ def without_seal(out):
     facts = json.loads((out / "environment.json").read_text())
     del facts["claims"]
     (out / "environment.json").write_text(json.dumps(facts))
+    seal_again(out)
 
 
 def test_more_seeds_in_a_folder_are_a_further_look(tmp_path, capsys):
@@ -86,6 +88,7 @@ def test_seeds_that_were_looked_at_and_are_gone_leave_nothing_to_claim(tmp_path,
     path = out / "results.csv"
     results = pd.read_csv(path, keep_default_na=False)
     results[results["seed"] != "2"].to_csv(path, index=False)
+    seal_again(out)
     (text,) = load_run(out).claims.changed.values()
     assert text == "trials of seed 2 were looked at and are gone"
 
