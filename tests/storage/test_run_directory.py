@@ -205,7 +205,7 @@ class TestFilesBeside:
         edit(run.trial("a") / ARRAYS)
         with pytest.raises(DamagedFile):
             run.read_file("a", ARRAYS)
-        with pytest.raises(DamagedFile, match="record.json: is missing"):
+        with pytest.raises(DamagedFile, match=r"record\.json: is missing"):
             run.files_of("b")
 
     def test_is_compared_once(self, run, monkeypatch):
@@ -227,6 +227,12 @@ def replace_arrays(run, text):
     new = run.trial("a") / f".{ARRAYS}.new"
     new.write_text(text)
     run.replace_file("a", ARRAYS, new)
+
+
+def score_again(run, text, record, *, replaced=False):
+    if not replaced:
+        replace_arrays(run, text)
+    run.seal_trial(run.trial("a"), record)
 
 
 class TestReplacing:
@@ -254,21 +260,19 @@ class TestReplacing:
         def die(*_):
             raise KeyboardInterrupt
 
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            if step == "record":
-                patch.setattr(sealed_files, "put_text", die)
-            elif step == "file":
-                patch.setattr(Path, "replace", die)
-            replace_arrays(run, "second")
-            patch.setattr(sealed_files, "put_text", die)
-            run.seal_trial(run.trial("a"), {**record, "seed": 2})
+        with monkeypatch.context() as patch:
+            if step == "seal":
+                replace_arrays(run, "second")
+            place = (Path, "replace") if step == "file" else (sealed_files, "put_text")
+            patch.setattr(*place, die)
+            with pytest.raises(KeyboardInterrupt):
+                score_again(run, "second", {**record, "seed": 2}, replaced=step == "seal")
         again = RunDirectory(run.root)
         assert again.record("a")["seed"] == 1
         expected = b"second" if step == "seal" else b"arrays.npz of a"
         assert again.read_file("a", ARRAYS) == expected
         # it is scored again, and what was left behind does no harm
-        replace_arrays(again, "third")
-        again.seal_trial(again.trial("a"), {**record, "seed": 3})
+        score_again(again, "third", {**record, "seed": 3})
         assert RunDirectory(run.root).read_file("a", ARRAYS) == b"third"
 
 
