@@ -285,7 +285,7 @@ def test_a_run_that_was_interrupted_while_networks_were_tried_goes_on(finished, 
     for name in ("architectures.csv", "results.csv", "comparisons.csv"):
         (copied / name).unlink()
     study = tomllib.loads((copied / "study.toml").read_text())
-    del study["chosen_architectures"]
+    del study["chosen_architectures"], study["format"]
     (copied / "study.toml").write_text(make_study(study, where="here").to_toml())
     seal_again(copied)
     status = read_status(copied)
