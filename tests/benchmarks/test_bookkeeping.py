@@ -4,11 +4,13 @@ import sys
 from collections import Counter
 
 import pytest
-from fixtures.places import BENCHMARKS
+from fixtures.places import BENCHMARKS, DOCS
 from fixtures.runs import process_state_kept
 
 sys.path.insert(0, str(BENCHMARKS))
+sys.path.insert(0, str(DOCS))
 import bookkeeping
+from findings_facts import facts_of
 
 from priorbench.backends.run_pending import pending_trials
 from priorbench.cli.app import execute_command
@@ -43,3 +45,6 @@ def test_a_made_up_run_is_taken_for_a_real_one(made, capsys):
     assert run.claims.sealed
     assert execute_command(["compare", str(root), "--metric", "auroc"]) == 0
     assert "fourier" in capsys.readouterr().out
+    facts = facts_of(root, [{"baseline": "none"}])
+    assert facts["statuses"] == {"done": 99, "failed": 1}
+    assert {row["prior"] for row in facts["compared"]} == {*bookkeeping.PRIORS} - {"none"}
