@@ -13,11 +13,14 @@ from priorbench.backends.environment import environment
 from priorbench.backends.run_pending import pending_trials
 from priorbench.execution.job import Job
 from priorbench.execution.run_trial import run_trial
-from priorbench.storage.files import write_json, write_text
 from priorbench.storage.run_directory import RunDirectory
+from priorbench.study.declared import claims_of
 from priorbench.study.plan import Plan, make_plan
+from priorbench.study.recorded_study import record_study
 from priorbench.study.resolve import resolve
+from priorbench.study.sealed_claims import digest_to_record, seal_claims
 from priorbench.study.study import Study, load_study
+from priorbench.workflow.changed_code import deciding_facts
 from priorbench.workflow.run_status import read_status
 from priorbench.workflow.run_study import write_plan
 
@@ -55,11 +58,13 @@ def make_run(
         trials=[replace(trial, dataset=name) for name in datasets for trial in plan.trials],
         datasets={f"{task}/{name}": folder for task, folder in folders for name in datasets},
     )
-    write_plan(plan, run)
-    write_text(root / "study.toml", plan.study.to_toml())
-    facts = environment("cpu", 1) | {"notes": plan.notes}
+    seal_claims(root, claims_of(plan.study.model_dump(mode="json")))
+    facts = environment("cpu", 1) | {"command": "made up", "claims": digest_to_record(root)}
     places = {key: str(folder.relative_to(root)) for key, folder in plan.datasets.items()}
-    write_json(root / "environment.json", facts | {"datasets": places})
+    facts |= {"datasets": places, "digests": {}, "notes": plan.notes}
+    facts |= {"decided_by": deciding_facts(plan.study, plan.settings)}
+    record_study(run, plan.study, facts)
+    write_plan(plan, run)
     first = plan.trials[0]
     run_trial(Job(first, folders[0][1].resolve(), (), root, plan.measurements(first)))
     trained = run.record(first.id)
@@ -75,7 +80,7 @@ def make_run(
             record |= {"status": "failed", "reason": "RuntimeError: made up", "metrics": {}}
         elif several:
             shutil.copy(run.trial(first.id) / "arrays.npz", folder)
-        write_json(folder / "record.json", record)
+        run.seal_trial(folder, record)
     yield
     return plan
 

@@ -26,7 +26,7 @@ def report(*, quick: bool = False) -> Iterator[Row]:
 
 def made_tables(root: Path, datasets: int, seeds: int) -> Iterator[None]:
     plan = yield from make_run(root, ["binary"], seeds, [f"set{i:02d}" for i in range(datasets)])
-    write_results(plan, RunDirectory(root))
+    write_results(plan, RunDirectory(root), lambda line: None)
 
 
 def made_report(root: Path, page: Path) -> Iterator[None]:

@@ -8,8 +8,10 @@ import pandas as pd
 from measuring import Row
 
 from priorbench.metrics import get_metric
+from priorbench.results.tables import read_table
 from priorbench.statistics.families.multiplicity import HOLM, adjust
 from priorbench.statistics.signflip import sign_flip_p
+from priorbench.storage.run_directory import RunDirectory
 
 KEY = ["task", "dataset", "architecture", "prior", "attribution", "metric"]
 
@@ -29,7 +31,7 @@ def verdicts(run: Path, other: Path) -> Iterator[Row]:
 
 def paired_verdicts(run: Path, other: Path) -> pd.DataFrame:
     """Return primary comparisons with both differences, adjusted p and verdicts."""
-    tables = [_read(folder / "comparisons.csv", "family == 'primary'") for folder in (run, other)]
+    tables = [_read(folder, "comparisons", "family == 'primary'") for folder in (run, other)]
     columns = [*KEY, "difference", "p_adjusted", "verdict"]
     pairs = tables[0][columns].merge(
         tables[1][columns], on=KEY, suffixes=("_run", "_other"), validate="one_to_one"
@@ -41,7 +43,7 @@ def paired_verdicts(run: Path, other: Path) -> pd.DataFrame:
 
 def paired_scores(run: Path, other: Path, metrics: set[str]) -> pd.DataFrame:
     """Return means, differences and p of every arm and metric, over the seeds."""
-    tables = [_read(folder / "results.csv", "stage == 'evaluate'") for folder in (run, other)]
+    tables = [_read(folder, "results", "stage == 'evaluate'") for folder in (run, other)]
     both = tables[0].merge(tables[1], on=[*KEY, "seed"], suffixes=("_run", "_other"))
     both = both[both["metric"].isin(metrics)]
     arms = both.assign(difference=both["value_other"] - both["value_run"]).groupby(KEY, sort=False)
@@ -58,6 +60,5 @@ def paired_scores(run: Path, other: Path, metrics: set[str]) -> pd.DataFrame:
     return scores.assign(p_adjusted=adjust(scores["p"].to_numpy(dtype=float), HOLM))
 
 
-def _read(path: Path, rows: str) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype={"attribution": str}).fillna({"attribution": ""})
-    return table.query(rows)
+def _read(folder: Path, name: str, rows: str) -> pd.DataFrame:
+    return read_table(RunDirectory(folder), f"{name}.csv").query(rows)

@@ -34,16 +34,17 @@ class DamagedFile(UserError):
     Attributes:
         path: the file.
         problem: what is wrong with it, such as ``is missing``.
+        remedy: what to do, "" to run the study again.
     """
 
     def __init__(self, path: Path, problem: str, remedy: str = "") -> None:
         """Name the file, its problem, and what to do; by default, to run the study again."""
-        self.path, self.problem = path, problem
+        self.path, self.problem, self.remedy = path, problem, remedy
         super().__init__(f"{path}: {problem}; {remedy or _remedy(path)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let a worker's error reach the driver."""
-        return type(self), (self.path, self.problem)
+        return type(self), (self.path, self.problem, self.remedy)
 
 
 def _remedy(path: Path) -> str:

@@ -56,7 +56,8 @@ def pool(monkeypatch):
                 if job.trial.seed in log.finishes:
                     folder = RunDirectory(job.run).trial(job.trial.id)
                     folder.mkdir(parents=True, exist_ok=True)
-                    (folder / "record.json").write_text('{"status": "done"}')
+                    record = {"trial": job.trial.id, "status": "done"}
+                    RunDirectory(job.run).seal_trial(folder, record)
             if log.deadly & set(seeds):
                 future.set_exception(BrokenProcessPool("gone"))
             else:

@@ -9,6 +9,9 @@ from fixtures.places import BENCHMARKS
 sys.path.insert(0, str(BENCHMARKS))
 import verdicts
 
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
+
 
 def write_run(folder, shift):
     folder.mkdir()
@@ -25,11 +28,12 @@ def write_run(folder, shift):
         for prior in ("none", "tv")
         for seed in range(8)
     ]
-    pd.DataFrame(rows).to_csv(folder / "results.csv", index=False)
     verdict = "better" if shift else "equivalent"
     comparison = {**key, "prior": "tv", "attribution": "", "family": "primary"}
     comparison |= {"difference": shift, "p_adjusted": 0.01, "verdict": verdict}
-    pd.DataFrame([comparison]).to_csv(folder / "comparisons.csv", index=False)
+    tables = {"results.csv": pd.DataFrame(rows), "comparisons.csv": pd.DataFrame([comparison])}
+    texts = {name: table.to_csv(index=False) for name, table in tables.items()}
+    RunDirectory(folder).manifest.write(texts)
     return folder
 
 
@@ -43,3 +47,10 @@ def test_arm_by_arm_and_verdict_by_verdict(tmp_path):
     assert scores.loc["none", "p"] == 1
     assert list(verdicts.verdicts(run, other))[-1] == {"same verdicts": "0 of 1"}
     assert list(verdicts.verdicts(run, run))[-1] == {"same verdicts": "1 of 1"}
+
+
+def test_an_edited_table_is_refused(tmp_path):
+    run = write_run(tmp_path / "one", 0.0)
+    (run / "comparisons.csv").write_text((run / "comparisons.csv").read_text() + "\n")
+    with pytest.raises(DamagedFile, match=r"comparisons\.csv: was edited by hand or damaged"):
+        verdicts.paired_verdicts(run, run)

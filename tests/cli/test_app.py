@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fixtures.run_directories import seal_again
 from fixtures.runs import records, run_smoke
 
 from priorbench import UserError
@@ -238,6 +239,7 @@ def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
     study = out / "study.toml"
     lines = [x for x in study.read_text().splitlines() if not x.startswith("train_attribution")]
     study.write_text("\n".join(lines))
+    seal_again(out)
     assert execute_command(["report", str(out)]) == 0
     page = (out / "report.html").read_text()
     assert "Penalties on attributions were computed from <code>input-x-gradient</code>" in page

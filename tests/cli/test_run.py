@@ -1,6 +1,7 @@
 """The whole path: command line, workers, results, resume, wrong input."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from priorbench.results.collect import RESULT_COLUMNS
 from priorbench.results.finished_run import load_run
 from priorbench.storage.files import slug
 from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import DamagedFile, write_sealed
 from priorbench.workflow.run_status import read_status
 
 QUIET = ["--no-report", "--jobs", "1"]
@@ -238,7 +240,7 @@ def test_a_run_is_read_back(finished):
     trial = finished_run.results["trial"].iloc[0]
     assert finished_run.arrays(trial).attribution.shape == (100, 80)
     assert finished_run.environment["datasets"].keys() == {"binary/simulated"}
-    with pytest.raises(UserError, match="not a finished run"):
+    with pytest.raises(UserError, match="not a run directory"):
         load_run(finished / "trials")
 
 
@@ -472,15 +474,33 @@ def test_fasta_pair_runs_without_known_truth(tmp_path):
     assert trials[trials["metric"] == "auroc"]["value"].between(0.2, 0.8).all()
 
 
-def test_results_older_than_the_trials_are_refused(finished, tmp_path):
+def test_results_of_other_trials_than_are_there_are_refused(finished, tmp_path, capsys):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
-    next(copy.glob("trials/*/record.json")).write_text("{}")
-    with pytest.raises(UserError, match="older than the trials"):
+    path = next(copy.glob("trials/*/record.json"))
+    write_sealed(path, {**json.loads(path.read_text()), "host": "another"})
+    with pytest.raises(DamagedFile, match=r"made of other records.*`priorbench score .*` makes it"):
         load_run(copy)
+    assert execute_command(["score", str(copy), *QUIET]) == 0
+    assert "0 to score" in capsys.readouterr().err
+    assert (copy / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
+    assert load_run(copy).records[path.parent.name]["host"] == "another"
+    path.write_text("{}")
+    with pytest.raises(DamagedFile, match=r"record\.json: .*`priorbench run .*` repairs it"):
+        load_run(copy)
+
+
+def test_results_that_are_missing_are_named_and_written_again(finished, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
     (copy / "results.csv").unlink()
-    with pytest.raises(UserError, match="goes on with one"):
+    with pytest.raises(DamagedFile, match=r"results\.csv: is missing; `priorbench run"):
         load_run(copy)
+    assert run_smoke(copy, "--priors", "fourier,dropout", "--seeds", "2") == 0
+    said = capsys.readouterr().err
+    assert f"{copy / 'results.csv'}: is missing; it is written again" in said
+    assert "6 trials, 0 to run" in said
+    assert (copy / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
 
 
 def test_names_never_become_paths():
@@ -489,13 +509,24 @@ def test_names_never_become_paths():
     assert "/" not in slug("<script>alert(1)</script>")
 
 
-def test_a_damaged_arrays_file_is_named(finished, tmp_path):
+@pytest.mark.parametrize("name", ["arrays.npz", "model.safetensors", "record.json"])
+def test_a_damaged_file_of_a_trial_is_named_and_its_trial_trained_again(
+    finished, tmp_path, name, capsys
+):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
-    path = next(copy.glob("trials/*/arrays.npz"))
+    path = next(copy.glob(f"trials/*/{name}"))
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(UserError, match=r"arrays.npz: cannot be read .*run the command again"):
-        run_smoke(copy, "--priors", "fourier,dropout", "--seeds", "2")
+    with pytest.raises(UserError, match=re.escape(f"{path.parent}")):
+        execute_command(["score", str(copy), *QUIET])
+    capsys.readouterr()
+    assert run_smoke(copy, "--priors", "fourier,dropout", "--seeds", "2") == 0
+    said = capsys.readouterr().err
+    problem = "is damaged" if name == "record.json" else "was edited by hand or damaged"
+    assert f"{path}: {problem}; its trial is trained again" in said
+    assert "6 trials, 1 to run" in said
+    assert results_without_times(copy) == results_without_times(finished)
+    RunDirectory(copy).check_files(path.parent.name)
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):

@@ -10,6 +10,7 @@ from fixtures.runs import records, run_smoke
 from priorbench import UserError, load_prior
 from priorbench.cli.app import execute_command
 from priorbench.results.finished_run import load_run
+from priorbench.storage.sealed_files import write_sealed
 
 OWN = "fourier:train_attribution=simplex-gradient"
 STUDY = ("--priors", f"fourier,{OWN}", "--seeds", "2")
@@ -96,7 +97,7 @@ def test_only_what_other_code_scored_is_scored_again(copied, capsys):
         record[key] = "another"
         record["metrics"]["input-x-gradient"]["motif-auprc"] = -1
         record["metrics"]["input-x-gradient"]["strand-cosine"] = -1
-        path.write_text(json.dumps(record))
+        write_sealed(path, record)
     assert score(copied) == 0
     assert "2 to score" in capsys.readouterr().err
     scored = records(copied)

@@ -49,7 +49,7 @@ def test_tracks_are_stored_in_as_few_bytes_as_hold_them_exactly(
     digest = writer.close()
     assert writer.rows == 7
     assert np.load(tmp_path / "x.npy").dtype == stored
-    stored_rows = SharedRows(tmp_path / "x.npy").take(np.arange(7))
+    stored_rows = SharedRows(tmp_path / "x.npy", {}).take(np.arange(7))
     assert stored_rows.dtype == np.float32
     np.testing.assert_array_equal(stored_rows, rows)
     # the same contents, the same hash, however they came
@@ -105,7 +105,7 @@ def test_an_error_leaves_nothing_behind(tmp_path):
 
 
 def test_a_folder_without_a_dataset_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"meta.json is missing"):
+    with pytest.raises(UserError, match=r"meta.json: is missing"):
         load_dataset(tmp_path)
 
 
@@ -121,7 +121,7 @@ def test_rows_are_right_after_pages_were_given_back(tmp_path, monkeypatch):
     rows = np.arange(200, dtype=np.uint8).reshape(20, 10)
     np.save(tmp_path / "x.npy", rows)
     monkeypatch.setattr("priorbench.data.dataset._KEEP_MAPPED_BYTES", 1)
-    shared = SharedRows(tmp_path / "x.npy")
+    shared = SharedRows(tmp_path / "x.npy", {})
     for _ in range(3):
         assert np.array_equal(shared.take(np.array([3, 19])), rows[[3, 19]])
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import priorbench.reports.motifs as section
 import pytest
-from fixtures.run_directories import make_run
+from fixtures.run_directories import make_run, seal_again
 from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.motifs import Motifs, chosen_seed, discovered, information
 
@@ -82,6 +82,7 @@ def run(tmp_path, monkeypatch):
         np.savez(path, **arrays)
     study = root / "study.toml"
     study.write_text(study.read_text().replace("discovery = false", "discovery = true"))
+    seal_again(root)
     loaded = load_run(root)
     dataset = loaded.datasets["binary/simulated"]
     monkeypatch.setattr(type(dataset), "motifs", property(lambda _: KNOWN))

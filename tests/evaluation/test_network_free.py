@@ -156,12 +156,31 @@ def test_the_other_strand_of_dna_counts_and_of_rna_does_not():
 
 def test_references_are_kept_beside_the_dataset(simulated, tmp_path, monkeypatch):
     data = write(tmp_path / "d", draw(80, 20), np.arange(80) // 4 % 2, motif=matrix(5))
-    first = stored_references(tmp_path / "d", "binary")
+    said = []
+    first = stored_references(tmp_path / "d", "binary", said.append)
     assert first[KMERS]["auroc"] == reference_scores(data, TASK)[KMERS]["auroc"]
     assert np.isnan(first[KMERS]["motif-auprc"])
     monkeypatch.setattr("priorbench.evaluation.reference_scores.reference_scores", None)
-    again = stored_references(tmp_path / "d", "binary")
+    again = stored_references(tmp_path / "d", "binary", said.append)
     np.testing.assert_equal(again, first)
+    assert said == []
+
+
+@pytest.mark.parametrize("damage", ["{", '{"scores": {"random": {"auroc": 1.0}}}', None])
+def test_references_that_are_not_as_they_were_written_are_computed_again(
+    simulated, tmp_path, damage
+):
+    write(tmp_path / "d", draw(80, 20), np.arange(80) // 4 % 2, motif=matrix(5))
+    first = stored_references(tmp_path / "d", "binary", print)
+    (path,) = (tmp_path / "d").glob("references-*.json")
+    whole, said = path.read_bytes(), []
+    path.write_text(path.read_text().replace("0.5", "0.9") if damage is None else damage)
+    again = stored_references(tmp_path / "d", "binary", said.append)
+    np.testing.assert_equal(again, first)
+    assert path.read_bytes() == whole
+    (line,) = said
+    assert line.startswith(f"{path}: ")
+    assert line.endswith("; computed again")
 
 
 def test_results_do_not_depend_on_chunks(simulated, searches, monkeypatch):

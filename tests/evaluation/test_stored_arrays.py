@@ -38,7 +38,7 @@ def test_packed_attributions_keep_three_digits_at_any_scale(simulated, tmp_path)
     packed = pack_explanation("gradient", explanation)
     packed |= pack_predictions({"logit": np.ones(200, np.float32)})
     np.savez(tmp_path / "arrays.npz", **packed)
-    arrays = unpack(read_arrays(tmp_path / "arrays.npz"), "gradient", simulated, {})
+    arrays = unpack(read_arrays((tmp_path / "arrays.npz").read_bytes()), "gradient", simulated, {})
     assert arrays.sums[0] == pytest.approx(track.sum(axis=1, dtype=np.float64))
     assert arrays.attribution == pytest.approx(track, rel=1e-3, abs=1e-9)
     assert arrays.label.shape == arrays.prediction["logit"].shape

@@ -29,6 +29,7 @@ from priorbench.export.tracks import (
 )
 from priorbench.results.collect import RESULT_COLUMNS
 from priorbench.results.finished_run import Run
+from priorbench.storage.run_directory import RunDirectory
 
 SPEC = "input-x-gradient"
 SIZES = {"chr2": 500, "chr10": 90, "chrUn": 7}
@@ -62,12 +63,13 @@ def make_run(root: Path, attributions, **dataset) -> Run:
         facts = {"task": "binary", "dataset": "mine", "architecture": "three-conv"}
         facts |= {"stage": "evaluate", "prior": prior, "seed": seed}
         records[trial] = {**facts, "status": "failed" if values is None else "done"}
+        folder = root / "trials" / trial
+        folder.mkdir(parents=True)
         if values is not None:
-            folder = root / "trials" / trial
-            folder.mkdir(parents=True)
             stored = pack_explanation(SPEC, Explanation(torch.tensor(values), None))
             stored |= pack_predictions({"logit": np.zeros(4, dtype=np.float32)})
             np.savez(folder / "arrays.npz", **stored)
+        RunDirectory(root).seal_trial(folder, {"trial": trial, **records[trial]})
     data = {"binary/mine": write_dataset(root / "data", **dataset)}
     study = {"attributions": [SPEC], "priors": ["none"]}
     empty = pd.DataFrame(columns=RESULT_COLUMNS), pd.DataFrame(columns=COMPARISON_COLUMNS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -12,7 +13,15 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.run_directories import CLAIMS, EVIL, make_run, unrelated
+import tomli_w
+from fixtures.run_directories import (
+    CLAIMS,
+    EVIL,
+    make_run,
+    seal_again,
+    unrelated,
+    write_tables,
+)
 from priorbench.reports import write_report
 from priorbench.reports._shared.settings import settings_of
 from priorbench.reports._shared.tests_table import reach
@@ -27,6 +36,8 @@ from priorbench.metrics import METRICS
 from priorbench.number_text import decimals_for, exact_p, fixed, listed, p_value
 from priorbench.results.finished_run import load_run
 from priorbench.statistics.families.verdicts import DEFINITIONS
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
 
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
 
@@ -187,13 +198,16 @@ class TestEdges:
         root = make_run(tmp_path / "r", ("none", "tv"), (0, 1))
         with (root / "plan.csv").open("a") as file:
             file.write("later\n")
+        seal_again(root)
         assert "1 planned trial did not run yet" in check(report(tmp_path, root))
 
     def test_nothing_left_a_score(self, tmp_path):
         root = make_run(tmp_path / "r", ("none", "tv"), (0,))
         results = pd.read_csv(root / "results.csv", keep_default_na=False, na_values=[""])
-        results[results["stage"] == "reference"].to_csv(root / "results.csv", index=False)
-        compare(results.iloc[:0], unrelated, CLAIMS).to_csv(root / "comparisons.csv", index=False)
+        references = results[results["stage"] == "reference"]
+        nothing = compare(results.iloc[:0], unrelated, CLAIMS)
+        tables = {"results.csv": references, "comparisons.csv": nothing}
+        write_tables(RunDirectory(root), tables)
         text = check(report(tmp_path, root))
         assert "No trial left a score" in text
 
@@ -208,8 +222,8 @@ class TestEdges:
         results = load_run(root).results
         other = results.assign(architecture="other")
         both = pd.concat([results, other], ignore_index=True).astype({"seed": "Int64"})
-        both.to_csv(root / "results.csv", index=False)
-        compare(both, unrelated, CLAIMS).to_csv(root / "comparisons.csv", index=False)
+        tables = {"results.csv": both, "comparisons.csv": compare(both, unrelated, CLAIMS)}
+        write_tables(RunDirectory(root), tables)
         text = check(report(tmp_path, root))
         assert text.count("on the primary metric of every axis") == 2
         assert "binary · simulated · other" in text
@@ -223,8 +237,13 @@ class TestEdges:
 
     def test_folder_without_results(self, tmp_path):
         page = tmp_path / "report.html"
-        with pytest.raises(UserError, match="not a finished run"):
+        with pytest.raises(UserError, match="not a run directory"):
             write_report([tmp_path], page)
+        root = make_run(tmp_path / "r", ("none", "tv"), (0,))
+        (root / "results.csv").unlink()
+        seal_again(root)  # as a run that has not come so far
+        with pytest.raises(UserError, match="not a finished run"):
+            write_report([root], page)
         assert not page.exists()
 
 
@@ -257,10 +276,10 @@ class TestStatistics:
         both = pd.concat(
             [load_run(root).results.assign(dataset=d, architecture=a) for d, a in settings_of]
         )
-        both.to_csv(root / "results.csv", index=False)
-        pairs = paired_runs(both.astype({"seed": "Int64"}), unrelated, "none")
-        compare_pairs(pairs, CLAIMS).to_csv(root / "comparisons.csv", index=False)
-        compare_across(pairs, CLAIMS).to_csv(root / "across.csv", index=False)
+        both = both.astype({"seed": "Int64"})
+        pairs = paired_runs(both, unrelated, "none")
+        tables = {"results.csv": both, "comparisons.csv": compare_pairs(pairs, CLAIMS)}
+        write_tables(RunDirectory(root), {**tables, "across.csv": compare_across(pairs, CLAIMS)})
         text = check(report(tmp_path, root))
         assert "dataset, architecture) of the difference to none" in text
         assert "2 of 2 3 settings, 9 pairs" in text
@@ -269,12 +288,24 @@ class TestStatistics:
         assert "So few seeds have no bands." in text
         assert "so few cannot distinguish any two priors" in text
 
-    def test_files_of_an_earlier_version_are_refused(self, tmp_path):
+    def test_a_folder_of_an_earlier_version_is_refused(self, tmp_path):
         root = make_run(tmp_path / "r", ("none", "tv"), (0, 1))
-        old = pd.read_csv(root / "comparisons.csv").drop(columns="family")
-        old.to_csv(root / "comparisons.csv", index=False)
-        with pytest.raises(UserError, match="of an earlier version; `priorbench score"):
-            load_run(root)
+        study = tomllib.loads((root / "study.toml").read_text())
+        del study["format"]
+        (root / "study.toml").write_text(tomli_w.dumps(study))
+        (root / "manifest.json").unlink()
+        with pytest.raises(UserError, match="by an earlier version of priorbench") as caught:
+            report(tmp_path, root)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["results.csv", "comparisons.csv", "plan.csv", "study.toml"])
+    def test_a_file_that_was_edited_is_refused(self, tmp_path, name):
+        root = make_run(tmp_path / "r", ("none", "tv"), (0, 1))
+        with (root / name).open("a") as file:
+            file.write("\n")
+        with pytest.raises(DamagedFile, match=f"{name}: was edited by hand or damaged"):
+            report(tmp_path, root)
+        assert not (tmp_path / "report.html").exists()
 
 
 class TestFront:
@@ -289,7 +320,7 @@ class TestFront:
             for metric, value in zip(("auroc", "motif-auprc"), scores, strict=True):
                 tuned.loc[tuned["metric"] == metric, "value"] = value
             parts.append(tuned)
-        pd.concat(parts).to_csv(root / "results.csv", index=False)
+        write_tables(RunDirectory(root), {"results.csv": pd.concat(parts)})
         return root
 
     def test_points_that_nothing_beats_are_marked(self, tmp_path):

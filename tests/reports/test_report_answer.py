@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import priorbench.reports
 import pytest
-from fixtures.run_directories import CLAIMS, make_run, unrelated
+from fixtures.run_directories import CLAIMS, make_run, unrelated, write_tables
 from priorbench.reports import write_figures, write_report
 from priorbench.reports._shared.figures.colours import BASE_COLOURS, INK, SEED_COLOURS, SOFT
 from priorbench.reports._shared.seed_gains import seed_gains, skill_gains
@@ -24,6 +24,7 @@ from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.within_dataset import compare_pairs
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import load_run
+from priorbench.storage.run_directory import RunDirectory
 
 STYLE = (
     Path(priorbench.reports.__file__).parent / "_shared" / "templates" / "style.jinja"
@@ -211,10 +212,9 @@ def several(tmp_path_factory):
     results = pd.concat(
         [load_run(root).results.assign(dataset=d, architecture=a) for d, a in places]
     ).astype({"seed": "Int64"})
-    results.to_csv(root / "results.csv", index=False)
     pairs = paired_runs(results, unrelated, "none")
-    compare_pairs(pairs, CLAIMS).to_csv(root / "comparisons.csv", index=False)
-    compare_across(pairs, CLAIMS).to_csv(root / "across.csv", index=False)
+    tables = {"results.csv": results, "comparisons.csv": compare_pairs(pairs, CLAIMS)}
+    write_tables(RunDirectory(root), {**tables, "across.csv": compare_across(pairs, CLAIMS)})
     return root
 
 

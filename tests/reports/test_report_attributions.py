@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from fixtures.run_directories import make_run, pack
+from fixtures.run_directories import make_run, pack, seal_again
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -39,6 +39,7 @@ def words(html):
 def store(root, trial, attribution, logit=(0, 0, 0, 0, 0, 0)):
     arrays = pack(np.asarray(logit, dtype=np.float32), np.asarray(attribution, dtype=np.float32))
     np.savez(root / "trials" / trial / "arrays.npz", **arrays)
+    seal_again(root)
 
 
 def ranked_after(count, relevant):
@@ -149,7 +150,7 @@ class TestRanking:
 
     def test_where_they_are_not_seeds_agree(self, tmp_path):
         root = make_run(tmp_path / "x", ("none", "tv"), (0, 1, 2), truth=False)
-        (root / "data" / "d" / "truth.npy").unlink(missing_ok=True)
+        assert not (root / "data" / "d" / "truth.npy").exists()
         finished, dataset = self.finished(root)
         same = np.random.default_rng(0).normal(size=(6, 40))
         other = same.copy()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.run_directories import seal_again
 from fixtures.runs import run_smoke
 from priorbench.reports._shared.figures.colours import SEED_COLOURS
 from priorbench.reports._shared.option_curves import option_curve
@@ -245,7 +246,7 @@ def test_more_priors_than_colours() -> None:
 
 
 def test_a_real_run_says_what_was_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that lacks the facts, as those of earlier versions, has no sweep."""
+    """One that lacks the facts has no sweep."""
     # how many motifs make a positive is no matter here, and takes time to find
     monkeypatch.setattr("priorbench.tasks.short_motif.copies_for", lambda *_: 1.0)
     tasks = [f"short-motif:width={width}" for width in (8, 10, 12)]
@@ -260,6 +261,7 @@ def test_a_real_run_says_what_was_swept(tmp_path: Path, monkeypatch: pytest.Monk
     assert facts["priors"][LOW]["cut"] == pytest.approx(1 / 0.15)
     del facts["tasks"], facts["priors"][LOW]["cut"]
     (root / "environment.json").write_text(json.dumps(facts))
+    seal_again(root)
     assert Sweeps().render(load_run(root)) == ""
 
 

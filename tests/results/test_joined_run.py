@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.run_directories import CLAIMS, MEASURED, PRIMARY, make_run
+from fixtures.run_directories import CLAIMS, MEASURED, PRIMARY, make_run, seal_again, write_tables
 from priorbench.reports import write_report
 from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.comparison import Comparison
@@ -24,6 +24,7 @@ from priorbench.metrics import METRICS
 from priorbench.results.finished_run import load_run
 from priorbench.results.joined_run import join
 from priorbench.statistics.families.looks import level_of_look
+from priorbench.storage.run_directory import RunDirectory
 from priorbench.study.sealed_claims import Look, record_look
 from priorbench.study.trial import EVALUATE
 
@@ -54,16 +55,17 @@ def edit_study(root, old, new):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
+    seal_again(root)
 
 
 def edit_records(root, **changes):
     for path in root.glob("trials/*/record.json"):
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    seal_again(root)
 
 
 def on_other_data(root):
     """Rename the dataset and the trials of a run, and return its folder."""
-    edit_records(root, dataset="other")
     for name in ("results", "comparisons"):
         text = (root / f"{name}.csv").read_text()
         (root / f"{name}.csv").write_text(text.replace(",simulated,", ",other,"))
@@ -71,11 +73,14 @@ def on_other_data(root):
     (root / "environment.json").write_text(facts.replace("binary/simulated", "binary/other"))
     trials = {path.name: f"o{path.name}" for path in (root / "trials").iterdir()}
     for old, new in trials.items():
-        (root / "trials" / old).rename(root / "trials" / new)
+        path = (root / "trials" / old).rename(root / "trials" / new) / "record.json"
+        record = {**json.loads(path.read_text()), "trial": new, "dataset": "other"}
+        path.write_text(json.dumps(record))
     plan = pd.read_csv(root / "plan.csv").replace({"trial": trials})
     plan.to_csv(root / "plan.csv", index=False)
     results = load_run_results(root)
     results.replace({"trial": trials}).to_csv(root / "results.csv", index=False)
+    seal_again(root)
     return root
 
 
@@ -146,7 +151,8 @@ class TestMoreSeeds:
         """One seed agrees with no other, so that a run of one says nothing of stability."""
         many, one = make("a", ("none", "tv"), range(8)), make("b", ("none", "l1"), (0,))
         results = load_run_results(one)
-        results[results["metric"] != "seed-cosine"].to_csv(one / "results.csv", index=False)
+        others = results[results["metric"] != "seed-cosine"]
+        write_tables(RunDirectory(one), {"results.csv": others})
         run = joined(many, one)
         primary = run.comparisons.query("family == 'primary'")
         assert set(primary.loc[primary["prior"] == "tv", "axis"]) == set(PRIMARY)
@@ -181,7 +187,8 @@ class TestMoreSeeds:
     def test_scores_that_one_run_lacks_are_left_out(self, make):
         first, second = make("a", ("none", "tv"), (0, 1)), make("b", ("none", "tv"), (2, 3))
         results = load_run_results(second)
-        results[results["metric"] != "high-frequency"].to_csv(second / "results.csv", index=False)
+        others = results[results["metric"] != "high-frequency"]
+        write_tables(RunDirectory(second), {"results.csv": others})
         measured = set(joined(first, second).results.query("stage == 'evaluate'")["metric"])
         assert "high-frequency" not in measured
         assert {"auroc", "motif-auprc", "seed-cosine"} <= measured
@@ -197,6 +204,7 @@ def test_longer_training_with_other_seeds_is_beside_the_shorter(make):
         text = (second / f"{name}.csv").read_text()
         longer = text.replace(",binary,", ",binary:train_epochs=2,")
         (second / f"{name}.csv").write_text(longer)
+    seal_again(second)
     run = joined(first, second)
     assert set(run.across["settings"]) == {2}
     assert set(run.across["runs"]) == {12}
@@ -265,10 +273,13 @@ class TestRefused:
 
     def test_another_trial_of_the_same_seed(self, make):
         first, second = make("a", ("none",), (0,)), make("b", ("none",), (0,))
-        (second / "trials" / "0x0").rename(second / "trials" / "9x0")
+        folder = (second / "trials" / "0x0").rename(second / "trials" / "9x0")
+        record = json.loads((folder / "record.json").read_text())
+        RunDirectory(second).seal_trial(folder, {**record, "trial": "9x0"})
         for name in ("plan", "results"):
             path = second / f"{name}.csv"
             path.write_text(path.read_text().replace("0x0", "9x0"))
+        seal_again(second)
         assert "the trial of binary · simulated · three-conv · none with seed 0" in self.refusal(
             first, second
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import tomllib
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.run_directories import seal_again
 from fixtures.runs import records, results_without_times, run_smoke
 
 from priorbench import UserError
@@ -27,6 +27,7 @@ from priorbench.results.chosen_networks import (
 )
 from priorbench.results.finished_run import load_run
 from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import write_sealed
 from priorbench.study.network_choice import best_network, fitting_networks
 from priorbench.study.plan import make_plan, with_networks
 from priorbench.study.resolve import resolve
@@ -78,7 +79,7 @@ def pretend(plan, run, outcomes) -> None:
         record["metrics"] = {"": {"auroc": 1 - outcome[-1]}}
         folder = run.trial(trial.id)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "record.json").write_text(json.dumps({**record, "trial": trial.id}))
+        run.seal_trial(folder, {**record, "trial": trial.id})
 
 
 LOSSES = {"three-conv": 0.5, "basset": 0.4, "bpnet": 0.6, "deepbind": 0.142, "deepsea": 0.3}
@@ -262,7 +263,7 @@ def test_status_names_the_network_whose_trial_failed(copied):
         for trial, record in records(copied).items()
         if (record["stage"], record["architecture"]) == (SELECT, "basset")
     )
-    path.write_text(json.dumps({**record, "status": "failed", "reason": "on purpose"}))
+    write_sealed(path, {**record, "status": "failed", "reason": "on purpose"})
     assert read_status(copied).failures == [("basset", "1000", "on purpose")]
 
 
@@ -284,8 +285,9 @@ def test_a_run_that_was_interrupted_while_networks_were_tried_goes_on(finished, 
     for name in ("architectures.csv", "results.csv", "comparisons.csv"):
         (copied / name).unlink()
     study = tomllib.loads((copied / "study.toml").read_text())
-    del study["chosen_architectures"]
+    del study["chosen_architectures"], study["format"]
     (copied / "study.toml").write_text(make_study(study, where="here").to_toml())
+    seal_again(copied)
     status = read_status(copied)
     assert sum(counts["pending"] for counts in status.selection.values()) == 1
     assert status.unplanned == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import get_args
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures.datasets import simulate
+from fixtures.run_directories import seal_again
 from fixtures.runs import records, results_without_times, run_smoke
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ from priorbench.number_text import MISSING
 from priorbench.results.chosen_weights import TUNING_COLUMNS
 from priorbench.results.finished_run import load_run
 from priorbench.study.resolve import resolve
-from priorbench.study.study import Study, make_study
+from priorbench.study.study import Study, load_study, make_study
 from priorbench.study.trial import EVALUATE, TUNE
 from priorbench.study.tuning_rule import (
     LOCALISATION,
@@ -257,7 +257,7 @@ def test_wrong_tuning_is_one_line(given, message):
     assert message in str(caught.value)
 
 
-def test_grids_may_be_given_and_are_written_back_in_full():
+def test_grids_may_be_given_and_are_written_back_in_full(tmp_path):
     given = {"priors": ["fourier", "dropout", "exponential"], "tune": 2, "seeds": [1000]}
     study = make_study({**given, "grids": {"fourier": [2, 1]}}, where="here")
     resolved = resolve(study, "cpu")
@@ -266,7 +266,8 @@ def test_grids_may_be_given_and_are_written_back_in_full():
         "dropout": {"binary": weight_grid(0.1, 2, 1.0)},
     }
     assert resolved.tuning_seeds == [1001, 1002, 1003]
-    again = resolve(make_study(tomllib.loads(resolved.to_toml()), where="there"), "cpu")
+    (tmp_path / "again.toml").write_text(resolved.to_toml())
+    again = resolve(load_study(tmp_path / "again.toml"), "cpu")
     assert again == resolved
 
 
@@ -377,6 +378,7 @@ def test_a_run_that_ended_between_the_phases_goes_on(finished, copied, capsys):
     plan[plan["stage"] == TUNE].to_csv(copied / "plan.csv", index=False)
     for name in ("tuning.csv", "results.csv", "comparisons.csv"):
         (copied / name).unlink()
+    seal_again(copied)
     status = read_status(copied)
     assert sum(counts["pending"] for counts in status.tuning.values()) == 1
     assert status.unplanned == 4

@@ -6,12 +6,14 @@ import json
 
 import pandas as pd
 import pytest
+from fixtures.run_directories import seal_again
 from fixtures.runs import records, run_smoke
 
 from priorbench.cli.options import read_seeds
 from priorbench.errors import UserError
 from priorbench.results.finished_run import load_run
 from priorbench.statistics.families.looks import level_of_look
+from priorbench.study.declared import ALL, EXPLORATORY, PRIMARY
 
 
 def run(out, seeds, capsys):
@@ -23,14 +25,6 @@ def run(out, seeds, capsys):
 def looks(out):
     """Return the seeds of every look."""
     return [look["seeds"] for look in json.loads((out / "claims.json").read_text())["looks"]]
-
-
-def without_seal(out):
-    """Leave a run directory as a version that sealed nothing did."""
-    (out / "claims.json").unlink()
-    facts = json.loads((out / "environment.json").read_text())
-    del facts["claims"]
-    (out / "environment.json").write_text(json.dumps(facts))
 
 
 def test_more_seeds_in_a_folder_are_a_further_look(tmp_path, capsys):
@@ -64,20 +58,23 @@ def test_more_seeds_in_a_folder_are_a_further_look(tmp_path, capsys):
         run_smoke(out, "--priors", "tv", "--seeds", "5")
 
 
-def test_a_folder_without_a_seal_that_grows_is_looked_at_again(tmp_path, capsys):
+@pytest.mark.parametrize("lost", [["claims.json"], ["claims.json", "environment.json"]])
+def test_claims_that_were_lost_are_never_made_up(tmp_path, capsys, lost):
     out = tmp_path / "out"
-    run(out, "5", capsys)
-    without_seal(out)
-    assert "were not sealed before training" in run(out, "5", capsys)
-    assert load_run(out).claims.level == level_of_look(1)
     run(out, "6", capsys)
-    assert looks(out) == [list(range(5)), list(range(6))]
-    said = run(out, "7", capsys)
-    assert "This is look 3 at these results" in said
-    claims = load_run(out).claims
-    assert (claims.sealed, claims.changed, claims.level) == (False, {}, level_of_look(3))
-    answer = json.loads((out / "answer.json").read_text())
-    assert (answer["look"], answer["level"], answer["sealed"]) == (3, level_of_look(3), False)
+    for name in lost:
+        (out / name).unlink()
+    for seeds in ("6", "7"):
+        assert "Not as declared before training" in run(out, seeds, capsys)
+        assert not (out / "claims.json").exists()
+        claims = load_run(out).claims
+        assert not claims.sealed
+        assert claims.changed.keys() == {ALL}
+        assert "claims.json is missing or was edited" in claims.changed[ALL]
+        families = set(load_run(out).comparisons["family"])
+        assert EXPLORATORY in families
+        assert PRIMARY not in families
+    assert not json.loads((out / "answer.json").read_text())["sealed"]
 
 
 def test_seeds_that_were_looked_at_and_are_gone_leave_nothing_to_claim(tmp_path, capsys):
@@ -86,6 +83,7 @@ def test_seeds_that_were_looked_at_and_are_gone_leave_nothing_to_claim(tmp_path,
     path = out / "results.csv"
     results = pd.read_csv(path, keep_default_na=False)
     results[results["seed"] != "2"].to_csv(path, index=False)
+    seal_again(out)
     (text,) = load_run(out).claims.changed.values()
     assert text == "trials of seed 2 were looked at and are gone"
 
