@@ -55,9 +55,7 @@ def claims_sentences(claims: DeclaredClaims) -> list[str]:
         for text in dict.fromkeys(claims.changed.values())
     ]
     if not claims.sealed and not claims.changed:
-        sentences.append(
-            "The claims of this run were not sealed before training: it is of an earlier version."
-        )
+        sentences.append("The claims of this run were not sealed before training.")
     if claims.look > 1:
         sentences.append(
             f"This is look {claims.look} at these results, with other seeds, priors or weights "

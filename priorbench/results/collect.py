@@ -106,7 +106,7 @@ def _claims_at_this_look(plan: Plan, run: RunDirectory) -> DeclaredClaims:
     claims = claims_of(plan.study.model_dump(mode="json"))
     look = look_at(plan.of_stage(EVALUATE).trials)
     if look.seeds:
-        record_look(run.root, look, claims)
+        record_look(run.root, look)
     return checked_claims(run.root, claims, look.seeds)
 
 

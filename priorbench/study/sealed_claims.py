@@ -23,7 +23,7 @@ from .declared import ALL, DeclaredClaims
 from .trial import Trial, hash_of
 
 CLAIMS_FILE = "claims.json"
-_FORMAT = 1
+_FORMAT = 2
 _SEALED = ("primary", "margins", "skill_margins", "attribution", "baseline", "correction")
 _LOST = "lost"
 _EDITED = f"{CLAIMS_FILE} is missing or was edited, so that nobody can tell what was declared"
@@ -66,7 +66,7 @@ def checked_claims(
 ) -> DeclaredClaims:
     """Return claims with what differs from the seal of a run directory, and the look's number.
 
-    A run of a version that sealed nothing has the claims of its study, marked as not sealed.
+    Without a seal, and without a record of one, they are those of the study, marked as not sealed.
 
     Args:
         root: the run directory.
@@ -85,7 +85,7 @@ def checked_claims(
     return replace(
         claims,
         look=max(len(stored.looks), 1),
-        sealed=stored.sealed,
+        sealed=True,
         changed={**{name: "; ".join(own) for name, own in texts.items()}, **claims.changed},
     )
 
@@ -117,7 +117,7 @@ def digest_to_record(root: Path) -> str:
     Where both files were lost, it is one that no claims have.
     """
     stored = _read(root)
-    current = hash_of(stored.declared) if stored and stored.sealed else ""
+    current = hash_of(stored.declared) if stored else ""
     lost = _LOST if stored is None and Manifest(root).exists() else ""
     return sealed_digest(root) or current or lost
 
@@ -135,26 +135,14 @@ def looks_at(root: Path) -> tuple[Look, ...]:
     return stored.looks if stored else ()
 
 
-def record_look(
-    root: Path, look: Look, claims: DeclaredClaims, earlier: Look | None = None
-) -> None:
+def record_look(root: Path, look: Look) -> None:
     """Add a look at the results, unless an earlier one showed as much.
 
-    Looks at so few seeds that nothing at all can be claimed spend nothing, until one has.
-
-    Args:
-        root: the run directory.
-        look: what is looked at now.
-        claims: what its study says now, for a run that sealed nothing: its looks are counted too.
-        earlier: what such a run was looked at before, if its tables say so.
+    Looks at so few seeds that nothing at all can be claimed spend nothing, until one has. Where the
+    seal is lost nothing is recorded, as nothing can be claimed any more.
     """
     stored = _read(root)
-    if stored is None:
-        if sealed_digest(root) or (root / CLAIMS_FILE).exists():
-            return
-        before = (earlier,) if earlier and earlier.seeds else ()
-        stored = _Stored(_declared(claims), before, sealed=False)
-    if any(known.covers(look) for known in stored.looks):
+    if stored is None or any(known.covers(look) for known in stored.looks):
         return
     nothing = smallest_p(len(look.seeds) * look.settings) / 2 > level_of_look(1)
     if stored.looks or not nothing:
@@ -202,7 +190,6 @@ class _Stored:
 
     declared: Mapping[str, Any]
     looks: tuple[Look, ...]
-    sealed: bool = True
 
 
 def _declared(claims: DeclaredClaims) -> dict[str, Any]:
@@ -214,8 +201,7 @@ def _declared(claims: DeclaredClaims) -> dict[str, Any]:
 
 def _write(root: Path, stored: _Stored) -> None:
     looks = [{**vars(look), "seeds": list(look.seeds)} for look in stored.looks]
-    contents = {"format": _FORMAT, "sealed": stored.sealed, "declared": stored.declared}
-    contents["looks"] = looks
+    contents = {"format": _FORMAT, "declared": stored.declared, "looks": looks}
     write_json(root / CLAIMS_FILE, {**contents, "digest": hash_of(contents)})
 
 
@@ -228,6 +214,6 @@ def _read(root: Path) -> _Stored | None:
         looks = tuple(
             Look(tuple(look["seeds"]), look["arms"], look["settings"]) for look in stored["looks"]
         )
-        return _Stored(stored["declared"], looks, bool(stored["sealed"])) if intact else None
+        return _Stored(stored["declared"], looks) if intact else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

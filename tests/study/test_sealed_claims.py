@@ -33,10 +33,9 @@ def families(claims):
     return {name: claims.family("binary", MAIN, METRICS[name]) for name in AXES.values()}
 
 
-def record(root, seeds, *, earlier=None, **more):
-    """Record a look at these seeds, after a look at earlier ones, if any."""
-    before = None if earlier is None else Look(tuple(earlier))
-    record_look(root, Look(tuple(seeds), **more), CLAIMS, before)
+def record(root, seeds, **more):
+    """Record a look at these seeds."""
+    record_look(root, Look(tuple(seeds), **more))
 
 
 def trial(seed, **more):
@@ -74,7 +73,7 @@ class TestSealing:
             "baseline": "none",
             "correction": "joint",
         }
-        assert (stored["sealed"], stored["looks"]) == (True, [])
+        assert stored["looks"] == []
 
     def test_what_is_as_declared_is_primary(self, tmp_path):
         seal_claims(tmp_path, CLAIMS)
@@ -188,8 +187,7 @@ class TestEdits:
             lambda stored: stored["looks"].clear(),
             lambda stored: stored.pop("digest"),
             lambda stored: stored.pop("looks"),
-            lambda stored: stored.pop("sealed"),
-            lambda stored: stored.update(sealed=False),
+            lambda stored: stored.update(sealed=True),
         ],
     )
     def test_of_the_seal_itself_are_noticed(self, tmp_path, edit):
@@ -218,13 +216,12 @@ class TestEdits:
         seal_claims(tmp_path, replace(CLAIMS, margins={"auroc": 0.3}))
         assert ALL in checked_claims(tmp_path, replace(CLAIMS, margins={"auroc": 0.3})).changed
 
-    def test_that_pretend_that_nothing_was_sealed_are_noticed(self, tmp_path):
-        """Claims that were never sealed have a digest too, and are put in the place of others."""
+    def test_that_put_the_seal_of_another_run_in_its_place_are_noticed(self, tmp_path):
         seal_claims(tmp_path, CLAIMS)
         facts = {"claims": digest_to_record(tmp_path)}
         edited, other = replace(CLAIMS, margins={"auroc": 0.3}), tmp_path / "other"
         other.mkdir()
-        record_look(other, Look(tuple(range(8))), edited, Look(tuple(range(6))))
+        seal_claims(other, edited)
         (tmp_path / CLAIMS_FILE).write_bytes((other / CLAIMS_FILE).read_bytes())
         assert checked_claims(tmp_path, edited).changed == {}
         (tmp_path / "environment.json").write_text(json.dumps(facts))
@@ -236,55 +233,12 @@ class TestEdits:
         checked = checked_claims(tmp_path, CLAIMS)
         assert (checked.sealed, list(checked.changed)) == (False, [ALL])
 
-    def test_a_run_of_an_earlier_version_has_none(self, tmp_path):
+    def test_without_any_record_of_one_the_study_is_taken_at_its_word(self, tmp_path):
         begin(tmp_path)
+        record(tmp_path, range(8))
         checked = checked_claims(tmp_path, CLAIMS)
         assert (checked.sealed, checked.changed, checked.look) == (False, {}, 1)
         assert set(families(checked).values()) == {PRIMARY}
-
-
-class TestWithoutASeal:
-    """Runs of an earlier version sealed nothing; their looks are counted from then on."""
-
-    def test_the_levels_of_a_folder_that_grows_fall(self, tmp_path):
-        begin(tmp_path)
-        assert checked_claims(tmp_path, CLAIMS).level == pytest.approx(0.04)
-        levels = []
-        for before, count in ((8, 10), (10, 12), (12, 12), (12, 11)):
-            record(tmp_path, range(count), earlier=range(before))
-            checked = checked_claims(tmp_path, CLAIMS, range(count + 1))
-            levels.append(checked.level)
-            assert (checked.sealed, set(families(checked).values())) == (False, {PRIMARY})
-        # its tables show that there was a look at eight seeds before the first that was counted
-        assert levels == pytest.approx([0.005, 0.0025, 0.0025, 0.0025])
-        assert [len(look.seeds) for look in looks_at(tmp_path)] == [8, 10, 12]
-
-    def test_what_shows_no_more_than_before_is_no_look(self, tmp_path):
-        record(tmp_path, range(8), earlier=range(8))
-        record(tmp_path, range(6), earlier=range(8))
-        assert not (tmp_path / CLAIMS_FILE).exists()
-        assert checked_claims(tmp_path, CLAIMS).look == 1
-
-    def test_the_first_look_of_all_is_the_first(self, tmp_path):
-        for earlier in (None, ()):
-            record(tmp_path, range(8), earlier=earlier)
-            assert checked_claims(tmp_path, CLAIMS).look == 1
-        record(tmp_path, range(9))
-        assert checked_claims(tmp_path, CLAIMS).look == 2
-
-    def test_it_stays_without_one(self, tmp_path):
-        record(tmp_path, range(9), earlier=range(8))
-        stored = json.loads((tmp_path / CLAIMS_FILE).read_text())
-        assert not stored["sealed"]
-        assert digest_to_record(tmp_path) == ""
-        seal_claims(tmp_path, CLAIMS)
-        assert not checked_claims(tmp_path, CLAIMS).sealed
-
-    def test_a_seal_that_was_removed_is_not_made_up_for(self, tmp_path):
-        facts = {"claims": "0123456789abcdef"}
-        (tmp_path / "environment.json").write_text(json.dumps(facts))
-        record(tmp_path, range(9), earlier=range(8))
-        assert not (tmp_path / CLAIMS_FILE).exists()
 
 
 class TestLooks:
