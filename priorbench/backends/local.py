@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -20,7 +22,9 @@ import torch
 from joblib import cpu_count
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
+from tqdm import tqdm
 
+from priorbench.errors import UserError
 from priorbench.execution.devices import Device, choose_device
 from priorbench.execution.job import Job
 from priorbench.execution.run_group import (
@@ -31,6 +35,7 @@ from priorbench.execution.run_group import (
     run_group,
     split_finished,
 )
+from priorbench.machine.signals import postponed
 from priorbench.run_directory import RunDirectory
 
 from .base import ENVIRONMENT
@@ -68,7 +73,9 @@ class LocalEngine:
     def close(self) -> None:
         """Do nothing: processes end with :meth:`run`."""
 
-    def run(self, groups: Iterable[Group], run: RunDirectory) -> Iterator[TrialOutcome]:
+    def run(
+        self, groups: Iterable[Group], run: RunDirectory
+    ) -> Generator[TrialOutcome, None, None]:
         """Run all jobs, though workers may die, and yield the outcome of each.
 
         When a worker dies, loky gives up all groups that were in flight. Of those that had begun,
@@ -116,15 +123,14 @@ def _run_in_pool(
     back.extendleft(reversed(first))
     if not first:
         return
-    executor = ProcessPoolExecutor(
-        len(first), env=ENVIRONMENT, initializer=_die_with, initargs=(os.getpid(),)
-    )
+    executor = _open_pool(len(first))
     finished, most = False, workers + max(workers, _AHEAD)
     try:
         while True:
             while len(in_flight) < most and (group := _take(back, source)) is not None:
                 try:
-                    in_flight[executor.submit(run_group, group)] = group
+                    with postponed():  # workers start here
+                        in_flight[executor.submit(run_group, group)] = group
                 except BrokenProcessPool:
                     back.appendleft(group)
                     raise
@@ -136,9 +142,26 @@ def _run_in_pool(
                 yield from outcomes
         finished = True
     finally:
-        # a worker that ends by itself gives back its semaphores, and leaves no warning about them
-        with nullcontext() if finished else _manager_may_fail():
+        with postponed(), nullcontext() if finished else _manager_may_fail():
             executor.shutdown(wait=True, kill_workers=not finished)
+
+
+def _open_pool(workers: int) -> ProcessPoolExecutor:
+    """Make a pool, whose processes start with the first group.
+
+    Raises:
+        UserError: the system has no room for the pool's semaphores.
+    """
+    try:
+        with postponed():
+            return ProcessPoolExecutor(
+                workers, env=ENVIRONMENT, initializer=_begin_worker, initargs=(os.getpid(),)
+            )
+    except OSError as error:
+        raise UserError(
+            f"/dev/shm: {error.strerror}; worker processes keep semaphores there, so free some of "
+            "it, or give the container more (`--shm-size`)"
+        ) from error
 
 
 @contextmanager
@@ -166,6 +189,13 @@ def _take(back: deque[Group], source: Iterator[Group]) -> Group | None:
     return back.popleft() if back else next(source, None)
 
 
+def _begin_worker(driver: int) -> None:
+    """Let this worker end soon after its driver, and leave nothing behind when it is killed."""
+    # bars of progress would lock each other by a semaphore of the system
+    tqdm.set_lock(threading.RLock())
+    _die_with(driver)
+
+
 def _die_with(driver: int) -> None:
     """End this worker soon after its driver, which may be killed without a chance to say so."""
 
@@ -183,4 +213,17 @@ def _run_alone(job: Job, run: RunDirectory) -> TrialOutcome:
         return next(_run_in_pool(deque([(job,)]), iter(()), 1, {}))
     except BrokenProcessPool as error:
         run.clear_in_flight()
-        return give_up(job, DIED_TWICE, str(error))
+        return give_up(job, _cause_of_death(error), str(error))
+
+
+def _cause_of_death(error: BrokenProcessPool) -> str:
+    """Return why a trial was given up whose worker died again, alone, as far as the pool knows."""
+    if "SIGKILL" not in str(error):
+        return DIED_TWICE
+    # of all workers so far; one that lacks memory is the largest
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    mib = peak // (2**20 if sys.platform == "darwin" else 2**10)
+    return (
+        "its worker was killed twice, the second time alone, probably for lack of memory (it had "
+        f"up to {mib} MiB)"
+    )

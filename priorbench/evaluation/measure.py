@@ -16,6 +16,7 @@ from priorbench.attribution.explainers import load_explainer
 from priorbench.components.architecture import Scale
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
+from priorbench.files import writing
 from priorbench.study.study import Measurements
 
 from . import scoring
@@ -216,5 +217,6 @@ def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write an ``arrays.npz`` so that a reader sees the old or the new one, never a part."""
     partial = path.with_name(f".{path.name}.partial.npz")
-    np.savez(partial, allow_pickle=False, **arrays)
-    partial.replace(path)
+    with writing(path):
+        np.savez(partial, allow_pickle=False, **arrays)
+        partial.replace(path)

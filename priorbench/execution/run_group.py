@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from priorbench.files import write_json
+from priorbench.files import is_disk_error, write_json
 from priorbench.run_directory import FAILED, RunDirectory
 
 from .job import Job
@@ -55,6 +55,8 @@ def run_group(group: Group) -> list[TrialOutcome]:
         with RunDirectory(job.run).in_progress(job.trial.id):
             score_again(job)
     except Exception as error:  # one trial's trouble must not keep the others from their scores
+        if is_disk_error(error):
+            raise
         return [_unscored(job, in_one_line(error))]
     return [outcome_of(job)]
 

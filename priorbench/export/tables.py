@@ -11,7 +11,7 @@ import pandas as pd
 from priorbench.comparison.paired_runs import counted_scores
 from priorbench.comparison.skill import UNKNOWN_RANGE, score_ranges
 from priorbench.errors import UserError
-from priorbench.files import write_text
+from priorbench.files import write_text, writing
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
 from priorbench.results.tables import as_csv
@@ -78,7 +78,8 @@ def export_tables(run: Run, folder: Path, kind: str) -> list[Path]:
     ending = "tex" if kind == "latex" else kind
     paths = [folder / f"{name}.{ending}" for name in (_IN_LATEX if kind == "latex" else tables)]
     for path in paths:
-        _WRITERS[kind](tables[path.stem], path)
+        with writing(path):
+            _WRITERS[kind](tables[path.stem], path)
     return paths
 
 

@@ -15,7 +15,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from priorbench import UserError
 from priorbench.backends.base import ENVIRONMENT
-from priorbench.backends.local import LocalEngine, _die_with, _manager_may_fail
+from priorbench.backends.local import LocalEngine, _begin_worker, _manager_may_fail
 from priorbench.execution import run_group as run_group_module
 from priorbench.execution.run_group import DIED_TWICE, TrialOutcome
 from priorbench.run_directory import RunDirectory
@@ -100,7 +100,7 @@ class TestHandingOut:
         libraries = ("OMP", "MKL", "OPENBLAS", "NUMBA")
         assert one_thread >= {f"{library}_NUM_THREADS" for library in libraries}
         assert start["env"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-        assert (start["initializer"], start["initargs"]) == (_die_with, (os.getpid(),))
+        assert (start["initializer"], start["initargs"]) == (_begin_worker, (os.getpid(),))
 
     def test_every_job_ends_once_though_its_worker_dies(self, pool, tmp_path):
         pool.deadly = {4}
