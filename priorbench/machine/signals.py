@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """signals by which a terminal, a scheduler and a terminal that is closed tell a program to end"""
@@ -81,11 +80,11 @@ def listen() -> None:
 def postponed() -> Iterator[None]:
     """Let signals wait for the end of the block, which would leave a mess if it was cut short.
 
-    Processes that begin in the block never see Ctrl-C, with which a terminal hits all of them:
-    this one ends them.
+    Processes that begin in the block never see those with which a terminal hits all of them: this
+    one ends them.
     """
     _ending.postponed += 1
-    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
     try:
         yield
     finally:
@@ -108,7 +107,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
         raise Stopped
 
 
-def _raise_again(unraisable: Any) -> None:
+def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
     """Stop the program a little later if it was told to where an exception cannot be raised."""
     if not isinstance(unraisable.exc_value, Stopped):
         sys.__unraisablehook__(unraisable)
