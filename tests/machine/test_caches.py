@@ -100,7 +100,7 @@ def test_libraries_get_folders_below_unless_the_user_has_chosen(tmp_path, monkey
 
 
 def test_temporary_files_go_to_the_caches_where_there_is_no_other_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "_get_default_tempdir", lambda: open("/proc/none"))
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", lambda: os.stat("/proc/none"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     use_caches()
     assert os.environ["TMPDIR"] == tempfile.gettempdir()

@@ -19,6 +19,7 @@ def tell(number):
     os.kill(os.getpid(), number)
 """
 LINE = "priorbench: farewell\n"
+PIPES = {"capture_output": True, "text": True}
 
 
 def ended(body: str, number: int) -> subprocess.CompletedProcess[str]:
@@ -26,7 +27,7 @@ def ended(body: str, number: int) -> subprocess.CompletedProcess[str]:
     lines = "".join(f"    {line}\n" for line in body.strip().splitlines())
     program = f"{PRELUDE}\nN = {int(number)}\nwith signals.ends_in_one_line('farewell'):\n{lines}"
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, check=False, timeout=60, **PIPES)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -74,7 +75,7 @@ def test_signals_that_are_ignored_stay_so():
     program = f"signal.signal({int(signal.SIGHUP)}, signal.SIG_IGN)"
     command = f"import signal; {program}; exec({PRELUDE!r}); N = {int(signal.SIGHUP)}\n"
     command += "with signals.ends_in_one_line('farewell'):\n    tell(N)\n    print('reached')"
-    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", command], check=False, **PIPES)
     assert (done.returncode, done.stdout, done.stderr) == (0, "reached\n", ""), body
 
 
@@ -108,9 +109,8 @@ def test_while_modules_are_imported(tmp_path, arguments, line, number):
     prelude = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     program = f"{prelude}sys.argv[1:] = {arguments}; from priorbench.__main__ import main; main()"
     started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=where, capture_output=True, text=True, cwd=tmp_path
-    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=where, cwd=tmp_path, check=False, **PIPES)
     assert (done.returncode, done.stdout) == (128 + number, "")
     assert done.stderr == f"priorbench: {line}\n"
     assert time.monotonic() - started < 30
