@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -125,17 +126,15 @@ def test_a_trial_without_memory_says_what_leaves_it_more():
 @contextlib.contextmanager
 def memory_limit(mib: int) -> Iterator[Path]:
     """A control group of processes that have so much memory together; skips where there is none."""
-    for root, name in (
-        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-        ("/sys/fs/cgroup", "memory.max"),
-    ):
-        group = Path(root) / f"priorbench-test-{os.getpid()}"
+    for limit in ("memory/NEW/memory.limit_in_bytes", "NEW/memory.max"):
+        path = Path("/sys/fs/cgroup") / limit.replace("NEW", f"priorbench-test-{os.getpid()}")
+        group = path.parent
         try:
             group.mkdir()
         except OSError:
             continue
         try:
-            (group / name).write_text(str(mib << 20))
+            path.write_text(str(mib << 20))
             yield group / "cgroup.procs"
             return
         except OSError:
@@ -183,16 +182,19 @@ def test_a_user_without_a_home_in_an_installation_that_cannot_be_written_to():
         command = ["run", *SMOKE, *SMALL, "--jobs", "1", "--out", out]
         finished(command, env=env, before=before)
         assert finished(["report", out], env=env, before=before)[-1].endswith("report.html")
-        sequences = "".join(f">{number}\n{'ACGTTGCA' * 12}\n" for number in range(60))
-        (folder / "x.fa").write_text(sequences)
-        data.write_text('task = "binary"\npositives = "x.fa"\nnegatives = "x.fa"\n')
+        bases = random.Random(0)
+        for sequences in ("pos.fa", "neg.fa"):
+            lines = [f">{i}\n{''.join(bases.choices('ACGT', k=80))}\n" for i in range(100)]
+            (folder / sequences).write_text("".join(lines))
+        data.write_text('task = "binary"\npositives = "pos.fa"\nnegatives = "neg.fa"\n')
         finished(["validate", str(data)], env=env, before=before)
         user = 65533 if before else os.getuid()
         assert {path.name for path in (folder / f"priorbench-{user}").iterdir()} >= {"numba"}
         # nothing is written anywhere else
         assert {path.name for path in folder.iterdir()} == {
             "out",
-            "x.fa",
+            "neg.fa",
+            "pos.fa",
             "x.toml",
             f"priorbench-{user}",
         }
