@@ -123,13 +123,16 @@ def _run_in_pool(
     back.extendleft(reversed(first))
     if not first:
         return
-    executor = _open_pool(len(first))
+    with _starting(len(first)):
+        executor = ProcessPoolExecutor(
+            len(first), env=ENVIRONMENT, initializer=_begin_worker, initargs=(os.getpid(),)
+        )
     finished, most = False, workers + max(workers, _AHEAD)
     try:
         while True:
             while len(in_flight) < most and (group := _take(back, source)) is not None:
                 try:
-                    with postponed():  # workers start here
+                    with _starting(len(first)):
                         in_flight[executor.submit(run_group, group)] = group
                 except BrokenProcessPool:
                     back.appendleft(group)
@@ -146,21 +149,22 @@ def _run_in_pool(
             executor.shutdown(wait=True, kill_workers=not finished)
 
 
-def _open_pool(workers: int) -> ProcessPoolExecutor:
-    """Make a pool, whose processes start with the first group.
+@contextmanager
+def _starting(workers: int) -> Iterator[None]:
+    """Let no signal cut short what starts worker processes, and say what they lack.
 
     Raises:
-        UserError: the system has no room for the pool's semaphores.
+        UserError: the system has no room for the processes, or for their semaphores.
     """
     try:
         with postponed():
-            return ProcessPoolExecutor(
-                workers, env=ENVIRONMENT, initializer=_begin_worker, initargs=(os.getpid(),)
-            )
+            yield
+    except BrokenPipeError as error:
+        raise BrokenProcessPool("a worker died when it started") from error
     except OSError as error:
         raise UserError(
-            f"/dev/shm: {error.strerror}; worker processes keep semaphores there, so free some of "
-            "it, or give the container more (`--shm-size`)"
+            f"{workers} worker processes cannot be started: {error.strerror}; make room for their "
+            "semaphores in /dev/shm (`--shm-size` of a container), or take fewer --jobs"
         ) from error
 
 

@@ -112,7 +112,7 @@ def test_semaphores_that_cannot_be_made_are_one_line(tmp_path, monkeypatch, numb
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("priorbench.backends.local.ProcessPoolExecutor", fails)
-    with pytest.raises(UserError, match=rf"^/dev/shm: {os.strerror(number)}; .*--shm-size"):
+    with pytest.raises(UserError, match=rf"cannot be started: {os.strerror(number)}; .*/dev/shm"):
         run_smoke(tmp_path / "out", *SMALL)
 
 
