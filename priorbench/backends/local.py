@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import islice
+from multiprocessing import active_children
 from typing import Any
 
 import torch
@@ -42,6 +44,8 @@ from .base import ENVIRONMENT
 
 _POOL_THREADS = ("ExecutorManagerThread", "QueueFeederThread")
 """names of the threads that loky's pool runs in this process"""
+_WORKER = "LokyProcess"  # beginning of the names of its processes
+_PATIENCE = 2.0  # seconds that such a thread has to end
 _AHEAD = 4  # groups that wait at the workers' door, so that no worker has to wait for one
 
 
@@ -147,6 +151,8 @@ def _run_in_pool(
     finally:
         with postponed(), nullcontext() if finished else _manager_may_fail():
             executor.shutdown(wait=True, kill_workers=not finished)
+            if not finished:
+                _end_what_is_left()
 
 
 @contextmanager
@@ -187,6 +193,21 @@ def _manager_may_fail() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = earlier
+
+
+def _end_what_is_left() -> None:
+    """Kill workers that the pool's manager did not, because it failed, and wait for its threads.
+
+    A worker that lives on, or a thread that still holds a semaphore, would leave it behind.
+    """
+    for process in active_children():
+        if process.name.startswith(_WORKER) and process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+            process.join()
+    for thread in threading.enumerate():
+        if thread.name.startswith(_POOL_THREADS):
+            thread.join(_PATIENCE)
 
 
 def _take(back: deque[Group], source: Iterator[Group]) -> Group | None:
