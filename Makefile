@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test lint types bench bench-gpu calibrate docs findings wheel clean
+.PHONY: run test kills lint types bench bench-gpu calibrate docs findings wheel clean
 
 # The stamp is newer than what it depends on, so that a second `make run` does not reinstall.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -23,6 +23,10 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+# forty commands killed at random moments, about ten minutes on two cores
+kills: $(VENV)/.installed-dev
+	PRIORBENCH_KILLS=40 $(BIN)/pytest -q tests/cli/test_kills.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -58,11 +58,13 @@ class Engine(Protocol):
     def facts(self) -> dict[str, Any]:
         """Return what environment.json says of the backend, as plain values."""
 
-    def run(self, groups: Iterable[Group], run: RunDirectory) -> Iterator[TrialOutcome]:
+    def run(
+        self, groups: Iterable[Group], run: RunDirectory
+    ) -> Generator[TrialOutcome, None, None]:
         """Run all jobs and yield the outcome of each, once, when its group has ended.
 
         Groups are taken from the iterable a few at a time, so that a hundred thousand of them are
-        never in memory at once. If the iterator is closed, groups that have not begun never will.
+        never in memory at once. If the generator is closed, groups that have not begun never will.
 
         Args:
             groups: groups of jobs; no trial is in two of them.

@@ -24,7 +24,7 @@ import platform
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
@@ -42,6 +42,8 @@ from priorbench.execution.run_group import (
     run_group,
     split_finished,
 )
+from priorbench.machine.caches import use_caches
+from priorbench.storage.files import explain, is_disk_error
 from priorbench.storage.run_directory import RunDirectory
 
 from .base import ENVIRONMENT, reported_errors
@@ -124,7 +126,9 @@ class Cluster(ABC):
     def close(self) -> None:
         """Leave the cluster."""
 
-    def run(self, groups: Iterable[Group], run: RunDirectory) -> Iterator[TrialOutcome]:
+    def run(
+        self, groups: Iterable[Group], run: RunDirectory
+    ) -> Generator[TrialOutcome, None, None]:
         """Run all jobs and yield the outcome of each; see :meth:`base.Engine.run`."""
         source = iter(groups)
         first = next(source, None)
@@ -216,12 +220,23 @@ def run_admitted(path: str, group: Group) -> list[TrialOutcome] | Refused:
         path: path of the session file.
         group: what to run.
     """
-    from threadpoolctl import threadpool_limits
-
     reason = refusal(path) or _lacks_gpu(group[0])
     if reason:
         return Refused(f"the worker on {platform.node()} {reason}")
+    use_caches()
     os.environ.update(ENVIRONMENT)
+    try:
+        return _run_or_give_up(group)
+    except OSError as error:
+        if not is_disk_error(error):
+            raise
+        return Refused(f"the worker on {platform.node()} cannot write {explain(error)}")
+
+
+def _run_or_give_up(group: Group) -> list[TrialOutcome]:
+    """Run those jobs of a group that are left and may not have killed two workers already."""
+    from threadpoolctl import threadpool_limits
+
     begun = Counter(RunDirectory(group[0].run).in_flight())
     outcomes, left = split_finished(group)
     with threadpool_limits(1):

@@ -6,21 +6,27 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import islice
+from multiprocessing import active_children
 from typing import Any
 
 import torch
 from joblib import cpu_count
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
+from tqdm import tqdm
 
+from priorbench.errors import UserError
 from priorbench.execution.devices import Device, choose_device
 from priorbench.execution.job import Job
 from priorbench.execution.run_group import (
@@ -31,12 +37,15 @@ from priorbench.execution.run_group import (
     run_group,
     split_finished,
 )
+from priorbench.machine.signals import postponed
 from priorbench.storage.run_directory import RunDirectory
 
 from .base import ENVIRONMENT
 
 _POOL_THREADS = ("ExecutorManagerThread", "QueueFeederThread")
 """names of the threads that loky's pool runs in this process"""
+_WORKER = "LokyProcess"  # beginning of the names of its processes
+_PATIENCE = 2.0  # seconds that such a thread has to end
 _AHEAD = 4  # groups that wait at the workers' door, so that no worker has to wait for one
 
 
@@ -68,7 +77,9 @@ class LocalEngine:
     def close(self) -> None:
         """Do nothing: processes end with :meth:`run`."""
 
-    def run(self, groups: Iterable[Group], run: RunDirectory) -> Iterator[TrialOutcome]:
+    def run(
+        self, groups: Iterable[Group], run: RunDirectory
+    ) -> Generator[TrialOutcome, None, None]:
         """Run all jobs, though workers may die, and yield the outcome of each.
 
         When a worker dies, loky gives up all groups that were in flight. Of those that had begun,
@@ -116,15 +127,17 @@ def _run_in_pool(
     back.extendleft(reversed(first))
     if not first:
         return
-    executor = ProcessPoolExecutor(
-        len(first), env=ENVIRONMENT, initializer=_die_with, initargs=(os.getpid(),)
-    )
+    with _starting(len(first)):
+        executor = ProcessPoolExecutor(
+            len(first), env=ENVIRONMENT, initializer=_begin_worker, initargs=(os.getpid(),)
+        )
     finished, most = False, workers + max(workers, _AHEAD)
     try:
         while True:
             while len(in_flight) < most and (group := _take(back, source)) is not None:
                 try:
-                    in_flight[executor.submit(run_group, group)] = group
+                    with _starting(len(first)):
+                        in_flight[executor.submit(run_group, group)] = group
                 except BrokenProcessPool:
                     back.appendleft(group)
                     raise
@@ -136,9 +149,29 @@ def _run_in_pool(
                 yield from outcomes
         finished = True
     finally:
-        # a worker that ends by itself gives back its semaphores, and leaves no warning about them
-        with nullcontext() if finished else _manager_may_fail():
+        with postponed(), nullcontext() if finished else _manager_may_fail():
             executor.shutdown(wait=True, kill_workers=not finished)
+            if not finished:
+                _end_what_is_left()
+
+
+@contextmanager
+def _starting(workers: int) -> Iterator[None]:
+    """Let no signal cut short what starts worker processes, and say what they lack.
+
+    Raises:
+        UserError: the system has no room for the processes, or for their semaphores.
+    """
+    try:
+        with postponed():
+            yield
+    except BrokenPipeError as error:
+        raise BrokenProcessPool("a worker died when it started") from error
+    except OSError as error:
+        raise UserError(
+            f"{workers} worker processes cannot be started: {error.strerror}; make room for their "
+            "semaphores in /dev/shm (`--shm-size` of a container), or take fewer --jobs"
+        ) from error
 
 
 @contextmanager
@@ -162,8 +195,30 @@ def _manager_may_fail() -> Iterator[None]:
         threading.excepthook = earlier
 
 
+def _end_what_is_left() -> None:
+    """Kill workers that the pool's manager did not, because it failed, and wait for its threads.
+
+    A worker that lives on, or a thread that still holds a semaphore, would leave it behind.
+    """
+    for process in active_children():
+        if process.name.startswith(_WORKER) and process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+            process.join()
+    for thread in threading.enumerate():
+        if thread.name.startswith(_POOL_THREADS):
+            thread.join(_PATIENCE)
+
+
 def _take(back: deque[Group], source: Iterator[Group]) -> Group | None:
     return back.popleft() if back else next(source, None)
+
+
+def _begin_worker(driver: int) -> None:
+    """Let this worker end soon after its driver, and leave nothing behind when it is killed."""
+    # bars of progress would lock each other by a semaphore of the system
+    tqdm.set_lock(threading.RLock())
+    _die_with(driver)
 
 
 def _die_with(driver: int) -> None:
@@ -183,4 +238,17 @@ def _run_alone(job: Job, run: RunDirectory) -> TrialOutcome:
         return next(_run_in_pool(deque([(job,)]), iter(()), 1, {}))
     except BrokenProcessPool as error:
         run.clear_in_flight()
-        return give_up(job, DIED_TWICE, str(error))
+        return give_up(job, _cause_of_death(error), str(error))
+
+
+def _cause_of_death(error: BrokenProcessPool) -> str:
+    """Return why a trial was given up whose worker died again, alone, as far as the pool knows."""
+    if "SIGKILL" not in str(error):
+        return DIED_TWICE
+    # of all workers so far; one that lacks memory is the largest
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    mib = peak // (2**20 if sys.platform == "darwin" else 2**10)
+    return (
+        "its worker was killed twice, the second time alone, probably for lack of memory (it had "
+        f"up to {mib} MiB)"
+    )

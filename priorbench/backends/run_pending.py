@@ -8,6 +8,7 @@ The plan comes from `study/plan.py`. Here its pending trials become jobs, which 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 from priorbench.execution.ensemble_groups import group_trials
@@ -92,8 +93,10 @@ def run_pending(
     if pending:
         trials = {item.trial.id: item.trial for item in pending}
         groups = grouped_jobs(plan, run, pending, workforce)
-        for outcome in workforce.engine.run(groups, run):
-            on_ended(TrialEnded(trials[outcome.trial], outcome))
+        # closed at once: what is raised here keeps the generator alive, and so its workers
+        with closing(workforce.engine.run(groups, run)) as outcomes:
+            for outcome in outcomes:
+                on_ended(TrialEnded(trials[outcome.trial], outcome))
     run.clear_in_flight()
 
 

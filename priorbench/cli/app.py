@@ -1,15 +1,19 @@
-"""The program `priorbench`: its commands, and how it ends."""
+"""The commands of the program `priorbench`, and what becomes of their errors."""
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
 
 from priorbench.errors import UserError
+from priorbench.machine.caches import use_caches
+from priorbench.machine.signals import is_stopping
+from priorbench.storage.files import explain
 
 from .check_and_new import check, new
 from .compare_and_power import compare, power
@@ -47,7 +51,6 @@ for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
         app.command(_name, help=add_help(_command), rich_help_panel=_panel)(_command)
 
-_INTERRUPTED = 130
 _UsageError: Any = typer.BadParameter.__base__  # typer may carry a click of its own
 
 
@@ -78,9 +81,10 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack the minus sign of tables
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        use_caches()
         exit_status = execute_command([argument for argument in arguments if argument != "--debug"])
-    except UserError as error:
-        if debug:
+    except (UserError, OSError) as error:
+        if debug or is_stopping():  # the caller says that it was interrupted
             raise
         print_message("error: " + " ".join(str(error).split("\n")))
         exit_status = 2
@@ -97,22 +101,24 @@ def execute_command(arguments: list[str]) -> int:
         UserError: if the command cannot be carried out as it was written.
     """
     try:
-        exit_status = int(app(arguments, prog_name="priorbench", standalone_mode=False) or 0)
-        if exit_status == _INTERRUPTED:  # typer turns Ctrl-C into a status
-            raise KeyboardInterrupt
-        return exit_status
-    except KeyboardInterrupt:
-        print_message("interrupted; the same command goes on where it stopped")
-        return _INTERRUPTED
+        return int(app(arguments, prog_name="priorbench", standalone_mode=False) or 0)
     except BrokenPipeError:
         return 1
     except OSError as error:  # no such folder, no right to write, disk full
-        place = f"{error.filename}: " if error.filename else ""
-        what = error.strerror or str(error) or type(error).__name__
-        raise UserError(place + what) from error
+        raise UserError(explain(error, _option_of_place(arguments))) from error
     except _UsageError as error:
         message = error.format_message()
         if not arguments:  # called without a command: the message is its help
             print(message)
             return 2
         raise UserError(message) from error
+
+
+def _option_of_place(arguments: Sequence[str]) -> str:
+    """Return the option of a command that says where it writes, or ""."""
+    name = next((argument for argument in arguments if not argument.startswith("-")), "")
+    for commands in _COMMANDS.values():
+        if name in commands:
+            options = inspect.signature(commands[name]).parameters
+            return next((f"--{option}" for option in ("out", "to") if option in options), "")
+    return ""

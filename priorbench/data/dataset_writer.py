@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.storage.files import writing
 from priorbench.storage.sealed_files import digests_of, sync_folder, write_sealed
 
 META = "meta.json"
@@ -73,7 +75,8 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
                 track = rows.ndim == 3 and rows.dtype == np.float32
                 column = TrackWriter(path, shape) if track else NpyWriter(path, shape, rows.dtype)
                 self._columns[name] = column
-            self._columns[name].append(rows)
+            with writing(self._partial / f"{name}.npy"):
+                self._columns[name].append(rows)
 
     @property
     def rows(self) -> int:
@@ -134,9 +137,11 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
 
     def finish(self, **meta: Any) -> None:
         """Complete the dataset, with ``meta`` in its meta.json, and move it into place."""
-        hashes = {name: column.close() for name, column in self._columns.items()}
+        with writing(self._partial):
+            hashes = {name: column.close() for name, column in self._columns.items()}
         for name, array in self._whole.items():
-            np.save(self._partial / f"{name}.npy", array, allow_pickle=False)
+            with writing(self._partial / f"{name}.npy"):
+                np.save(self._partial / f"{name}.npy", array, allow_pickle=False)
             contents = repr((array.shape, array.dtype.str)).encode() + array.tobytes()
             hashes[name] = hashlib.sha256(contents).hexdigest()
         digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
@@ -151,9 +156,11 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
             "digest": digest[:16],
             "notes": self.notes,
         }
-        files = digests_of(self._partial, [path.name for path in self._partial.glob("*.npy")])
-        write_sealed(self._partial / META, {**record, "files": files})
-        sync_folder(self._partial)
+        with writing(self._partial / META):
+            names = [path.name for path in self._partial.glob("*.npy")]
+            files = digests_of(self._partial, names)
+            write_sealed(self._partial / META, {**record, "files": files})
+            sync_folder(self._partial)
         shutil.rmtree(self.directory, ignore_errors=True)
         self._partial.rename(self.directory)
 
@@ -209,7 +216,8 @@ class NpyWriter:
 
     def abandon(self) -> None:
         """Close the file as it is; harmless after :meth:`close`."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # it may be here because the disk is full
+            self._file.close()
 
 
 class TrackWriter(NpyWriter):

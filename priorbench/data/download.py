@@ -17,7 +17,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from priorbench.errors import UserError, unknown
-from priorbench.storage.files import write_text
+from priorbench.storage.files import write_text, writing
 
 CHECKSUMS = "checksums.toml"
 _CHUNK = 1 << 18
@@ -189,7 +189,8 @@ def fetch(
                 _check(target, checksum)
                 kept.append(item.name)
             else:
-                _download(item, target, checksum, progress)
+                with writing(target):
+                    _download(item, target, checksum, progress)
                 downloaded.append(item.name)
             if not checksum:
                 checksums[item.name] = f"sha256:{_hash(target, 'sha256')}"

@@ -16,6 +16,7 @@ from priorbench.attribution.explainers import load_explainer
 from priorbench.components.architecture import Scale
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
+from priorbench.storage.files import writing
 from priorbench.study.study import Measurements
 
 from . import scoring
@@ -216,5 +217,5 @@ def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays of numbers as an ``.npz`` file."""
     # numpy 1.26 would store `allow_pickle` as an array; numbers are never pickled
-    with path.open("wb") as file:
+    with writing(path), path.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ _NEEDED_BY_SCORING = (
     "tangermeme.ersatz",
     "tangermeme.saturation_mutagenesis",
 )
+_NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 def prepare_process() -> None:
@@ -73,3 +74,10 @@ def peak_memory_mib(device: torch.device) -> float:
                 return int(line.split()[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the GPU or the machine has not enough memory."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)

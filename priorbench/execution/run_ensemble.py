@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from priorbench.components import registry
+from priorbench.storage.files import is_disk_error
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.training.ensemble.fit import fit_ensemble
 from priorbench.training.ensemble.objective import MemberTraining
@@ -24,7 +25,7 @@ from priorbench.training.schedules import schedule_of
 from .devices import claim_device
 from .ensemble_groups import ensemble_key, shared_names
 from .job import Job, TrialParts
-from .process_state import prepare_process
+from .process_state import is_out_of_memory, prepare_process
 from .run_trial import (
     evaluate,
     failure_record,
@@ -35,7 +36,6 @@ from .run_trial import (
 )
 from .training_price import price_of_some_steps
 
-_NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 _most_at_once: dict[Hashable, int] = {}
 """how many trials fit into memory, by what they have in common, as this process has learnt"""
 
@@ -74,6 +74,8 @@ def run_ensemble(jobs: Sequence[Job]) -> str:
     except FoldersTakenOver:
         raise
     except (Exception, SystemExit) as error:  # an error of one trial will fail that trial alone
+        if is_disk_error(error):
+            raise
         too_large, reason = is_out_of_memory(error), in_one_line(error)
         if too_large:
             _most_at_once[_key(jobs[0])] = len(jobs) // 2
@@ -97,13 +99,6 @@ def _train_in_halves(jobs: Sequence[Job]) -> str:
 
 def _key(job: Job) -> Hashable:
     return ensemble_key(job.trial, shared_names(job.trial.prior))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that the GPU or the machine has not enough memory."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
 
 
 def _train_at_once(jobs: Sequence[Job], left: list[Job]) -> None:
@@ -143,7 +138,7 @@ def _fill_folders(
         try:
             record = evaluate(member, trained, folder, common.device, prices[index])
         except (Exception, SystemExit) as error:  # what went wrong is the trial's result
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) or is_disk_error(error):
                 raise
             record = failure_record(error)
         record["ensemble"] = len(parts)

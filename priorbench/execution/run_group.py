@@ -11,6 +11,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from priorbench.storage.files import is_disk_error
 from priorbench.storage.run_directory import FAILED, RunDirectory
 from priorbench.storage.sealed_files import DamagedFile
 
@@ -56,6 +57,8 @@ def run_group(group: Group) -> list[TrialOutcome]:
         with RunDirectory(job.run).in_progress(job.trial.id):
             score_again(job)
     except Exception as error:  # one trial's trouble must not keep the others from their scores
+        if is_disk_error(error):
+            raise
         return [_unscored(job, in_one_line(error))]
     return [outcome_of(job)]
 

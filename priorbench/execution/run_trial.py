@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from priorbench.components import registry, specs
 from priorbench.evaluation.measure import measure, write_arrays
+from priorbench.storage.files import is_disk_error, writing
 from priorbench.storage.run_directory import ARRAYS, COLLAPSED, DONE, FAILED, MODEL, RunDirectory
 from priorbench.study.trial import Trial, code_digest
 from priorbench.training.loop import Fit, fit
@@ -26,7 +27,7 @@ from priorbench.training.schedules import schedule_of
 
 from .devices import claim_device
 from .job import Job, TrialParts
-from .process_state import prepare_process
+from .process_state import is_out_of_memory, prepare_process
 from .training_price import TrainingPrice, price_of_training
 
 
@@ -38,6 +39,8 @@ def run_trial(job: Job) -> None:
         try:
             record = _train_and_evaluate(job, folder)
         except (Exception, SystemExit) as error:  # what went wrong is the trial's result
+            if is_disk_error(error):  # the next trial would fail of it too
+                raise
             record = failure_record(error)
         write_record(job, folder, record, time.perf_counter() - started)
 
@@ -85,10 +88,9 @@ def evaluate(
     }
     if trained.best_epoch < 0:
         return {**record, "status": COLLAPSED, "reason": trained.divergence, "metrics": {}}
-    save_file(
-        {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()},
-        folder / MODEL,
-    )
+    weights = {name: value.contiguous().cpu() for name, value in trained.model.state_dict().items()}
+    with writing(folder / MODEL):
+        save_file(weights, folder / MODEL)
     model = parts.trained_model(trained.model, device)
     measured = measure(model, parts.job.measurements)
     write_arrays(folder / ARRAYS, measured.arrays)
@@ -100,7 +102,10 @@ def evaluate(
 def failure_record(error: BaseException) -> dict[str, Any]:
     """Return what the record of a failed trial says; call it while the error is handled."""
     text = traceback.format_exc()
-    return {"status": FAILED, "reason": in_one_line(error), "traceback": text}
+    reason = in_one_line(error)
+    if is_out_of_memory(error):
+        reason += "; fewer --jobs, or a smaller --ensemble, leave more memory to each trial"
+    return {"status": FAILED, "reason": reason, "traceback": text}
 
 
 def in_one_line(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from priorbench.errors import UserError
 from priorbench.metrics import METRICS
 from priorbench.results.finished_run import Run
 from priorbench.results.tables import as_csv
-from priorbench.storage.files import write_text
+from priorbench.storage.files import write_text, writing
 from priorbench.storage.run_directory import DONE
 from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
@@ -78,7 +78,8 @@ def export_tables(run: Run, folder: Path, kind: str) -> list[Path]:
     ending = "tex" if kind == "latex" else kind
     paths = [folder / f"{name}.{ending}" for name in (_IN_LATEX if kind == "latex" else tables)]
     for path in paths:
-        _WRITERS[kind](tables[path.stem], path)
+        with writing(path):
+            _WRITERS[kind](tables[path.stem], path)
     return paths
 
 

@@ -15,7 +15,7 @@ from priorbench.data.dataset import Dataset
 from priorbench.encoding import BASES
 from priorbench.errors import UserError
 from priorbench.results.finished_run import Run
-from priorbench.storage.files import slug
+from priorbench.storage.files import slug, writing
 from priorbench.storage.run_directory import DONE
 from priorbench.study.trial import EVALUATE
 
@@ -214,6 +214,7 @@ def export_modisco(
         for name, array in arrays.items():
             path = place / f"{name}.npz"
             if path not in paths:
-                np.savez_compressed(path, array)
+                with writing(path):
+                    np.savez_compressed(path, array)
                 paths[path] = None
     return list(paths)

@@ -1,15 +1,24 @@
-"""Files that are written whole or not at all, and names that are safe as parts of their paths."""
+"""Files that are written whole or not at all, full disks, and names that are safe in paths."""
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_ADVICE = {
+    errno.ENOSPC: "free some",
+    errno.EDQUOT: "free some",
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
+}
+"""what helps where a disk takes no more, by the number of the system's error"""
 
 
 def slug(name: str) -> str:
@@ -22,8 +31,9 @@ def write_text(path: Path, text: str) -> None:
 
     The file's folder is made if it is not there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    put_text(path, text)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        put_text(path, text)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -38,17 +48,18 @@ def json_text(value: Mapping[str, Any]) -> str:
 
 def put_text(path: Path, text: str) -> None:
     """Write a file as :func:`write_text` does, into a folder that must be there."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with writing(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
 
 def _finite(value: Any) -> Any:
@@ -60,3 +71,54 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+class DiskError(OSError):
+    """A file could not be written, which is the machine's fault, whatever was to be written."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let an error with which the block fails to write a file be a DiskError that names it."""
+    try:
+        yield
+    except Exception as error:
+        number = _number(error)
+        # a folder that is not there may have been cleared away by another process
+        if number in (0, errno.ENOENT, errno.EINTR) or isinstance(error, DiskError):
+            raise
+        named = error.filename if isinstance(error, OSError) and number not in _ADVICE else None
+        raise DiskError(number, os.strerror(number), str(named or path)) from error
+
+
+def is_disk_error(error: BaseException) -> bool:
+    """Return whether an error says that a file could not be written, whoever wrote it."""
+    return isinstance(error, DiskError) or _number(error) in _ADVICE
+
+
+def explain(error: OSError, elsewhere: str = "") -> str:
+    """Return an error of the system as one line, with what helps.
+
+    Args:
+        error: the error.
+        elsewhere: the option by which the user may choose another place for files, or "".
+    """
+    number = _number(error)
+    what = error.strerror or (os.strerror(number) if number else str(error))
+    line = f"{error.filename}: {what}" if error.filename else what or type(error).__name__
+    if number not in _ADVICE:
+        return line
+    if not error.filename:
+        return f"{line}; {_ADVICE[number]}, or set PRIORBENCH_CACHE and TMPDIR to other disks"
+    return f"{line}; {_ADVICE[number]}" + (f", or choose another {elsewhere}" if elsewhere else "")
+
+
+def _number(error: BaseException) -> int:
+    """Return the number of the system's error that an error stands for; 0 if it is none."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    text = str(error)
+    if isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", text):
+        return errno.ENOSPC  # numpy forgets the number
+    by_safetensors = re.search(r"\(os error (\d+)\)", text)
+    return int(by_safetensors[1]) if by_safetensors else 0

@@ -5,17 +5,26 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
 from concurrent.futures import Future
+from multiprocessing import active_children
 from types import SimpleNamespace
 
 import pytest
 import torch
 from fixtures.engines import pretended_job, single_jobs
+from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from priorbench import UserError
+from priorbench.backends import local
 from priorbench.backends.base import ENVIRONMENT
-from priorbench.backends.local import LocalEngine, _die_with, _manager_may_fail
+from priorbench.backends.local import (
+    LocalEngine,
+    _begin_worker,
+    _end_what_is_left,
+    _manager_may_fail,
+)
 from priorbench.execution import run_group as run_group_module
 from priorbench.execution.run_group import DIED_TWICE, TrialOutcome
 from priorbench.storage.run_directory import RunDirectory
@@ -101,7 +110,7 @@ class TestHandingOut:
         libraries = ("OMP", "MKL", "OPENBLAS", "NUMBA")
         assert one_thread >= {f"{library}_NUM_THREADS" for library in libraries}
         assert start["env"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-        assert (start["initializer"], start["initargs"]) == (_die_with, (os.getpid(),))
+        assert (start["initializer"], start["initargs"]) == (_begin_worker, (os.getpid(),))
 
     def test_every_job_ends_once_though_its_worker_dies(self, pool, tmp_path):
         pool.deadly = {4}
@@ -194,3 +203,28 @@ def test_only_the_pools_own_threads_may_fail_while_workers_are_killed(monkeypatc
     assert len(failures) == reported
     run_thread()
     assert len(failures) == reported + 1
+
+
+def test_workers_that_the_pools_manager_left_are_killed():
+    executor = ProcessPoolExecutor(1)
+    executor.submit(time.sleep, 600)
+    (worker,) = active_children()
+    with _manager_may_fail():
+        _end_what_is_left()
+        executor.shutdown(wait=True)
+    assert not worker.is_alive()
+    assert active_children() == []
+
+
+def test_a_worker_that_dies_while_it_starts_loses_nothing(tmp_path, pool, monkeypatch):
+    real, refused = local.ProcessPoolExecutor.submit, []
+
+    def submit(executor, function, group):
+        if not refused:
+            refused.append(group)
+            raise BrokenPipeError(32, "Broken pipe")
+        return real(executor, function, group)
+
+    monkeypatch.setattr(local.ProcessPoolExecutor, "submit", submit)
+    outcomes = list(open_local(2).run(single_jobs(tmp_path, 4), RunDirectory(tmp_path)))
+    assert [outcome.status for outcome in outcomes] == ["done"] * 4

@@ -348,7 +348,9 @@ def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
     run_status = read_status(out)
     assert run_status.by_prior["mine:mode=dies"]["failed"] == 1
     assert run_status.by_prior["none"]["done"] == run_status.by_prior["fourier"]["done"] == 1
-    assert "its worker died twice" in run_status.failures[0][2]
+    reason = run_status.failures[0][2]
+    assert "its worker was killed twice, the second time alone" in reason
+    assert re.search(r"probably for lack of memory \(it had up to [1-9]\d+ MiB\)", reason)
     assert run_status.in_flight == []
 
 
@@ -541,7 +543,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     ("error", "message"),
     [
         (PermissionError(13, "Permission denied", "runs/x"), "runs/x: Permission denied"),
-        (OSError(28, "No space left on device"), "No space left on device"),
+        (
+            OSError(28, "No space left on device", "runs/x"),
+            "runs/x: No space left on device; free some, or choose another --out",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            "No space left on device; free some, or set PRIORBENCH_CACHE and TMPDIR to other disks",
+        ),
         (TimeoutError("nothing within 10 s"), "nothing within 10 s"),
         (TimeoutError(), "TimeoutError"),
     ],

@@ -1,11 +1,22 @@
-"""Files are whole or not there, and names make no paths."""
+"""Files are whole or not there, names make no paths, and full disks are named."""
 
+import errno
 import json
 import math
+import pickle
+from pathlib import Path
 
 import pytest
 
-from priorbench.storage.files import slug, write_json, write_text
+from priorbench.storage.files import (
+    DiskError,
+    explain,
+    is_disk_error,
+    slug,
+    write_json,
+    write_text,
+    writing,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +72,45 @@ def test_a_file_is_replaced_and_can_be_read_by_all(tmp_path):
     assert path.read_text() == "new"
     assert path.stat().st_mode & 0o777 == 0o644
     assert list(tmp_path.iterdir()) == [path]
+
+
+class SafetensorError(Exception):
+    """What safetensors raises, which is no OSError."""
+
+
+FULL = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.ENOSPC, "No space left on device", ".x-12345"),
+    OSError("100000 requested and 25584 written"),
+    SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+]
+
+
+@pytest.mark.parametrize("error", FULL, ids=repr)
+def test_a_full_disk_is_named_with_what_helps(error):
+    with pytest.raises(DiskError) as caught, writing(Path("out/x")):
+        raise error
+    assert is_disk_error(caught.value)
+    assert is_disk_error(error)
+    back = pickle.loads(pickle.dumps(caught.value))  # it comes from a worker process
+    assert isinstance(back, DiskError)
+    line = "out/x: No space left on device; free some"
+    assert explain(back) == line
+    assert explain(back, "--out") == f"{line}, or choose another --out"
+
+
+def test_a_limit_and_a_quota_are_full_disks_too():
+    for number, what in ((errno.EFBIG, "ulimit -f"), (errno.EDQUOT, "free some")):
+        with pytest.raises(DiskError) as caught, writing(Path("out/x")):
+            raise OSError(number, "text")
+        assert what in explain(caught.value)
+
+
+def test_other_errors_of_the_system_keep_their_file_and_what_is_no_error_of_it_its_kind():
+    with pytest.raises(DiskError) as caught, writing(Path("out/x")):
+        raise PermissionError(errno.EACCES, "Permission denied", "out")
+    assert explain(caught.value, "--out") == "out: Permission denied"
+    for error in (FileNotFoundError(errno.ENOENT, "gone", "out"), ValueError("28"), OSError("x")):
+        with pytest.raises(type(error)) as other, writing(Path("out/x")):
+            raise error
+        assert other.value is error

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from priorbench.encoding import ILLEGAL, encode
 from priorbench.errors import UserError
+from priorbench.storage.files import DiskError
 
 _BLOCK_BYTES = 4 << 20
 _CHUNK_BYTES = 64 << 20
@@ -41,6 +42,8 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
                 return
             with gzip.open(raw) as unpacked:
                 yield cast(BinaryIO, unpacked)
+    except DiskError:  # of what is written in the block
+        raise
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(
             f"{path}: corrupted or truncated gzip ({error}); fetch or write the file again"

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from priorbench.encoding import ILLEGAL, N_CODE, encode
 from priorbench.errors import UserError
+from priorbench.machine.caches import VARIABLE, cache_folder
+from priorbench.storage.files import DiskError, explain, writing
 
 from .fasta import GZIP_MAGIC, open_bytes
 
@@ -27,27 +29,6 @@ _LONGEST_STRETCH = 1_000_000
 
 _TABLE = encode(bytes(range(256)))
 _TABLE[np.frombuffer(b"RYSWKMBDHVryswkmbdhv", dtype=np.uint8)] = N_CODE
-
-
-def cache_folder() -> Path:
-    """Return the folder of unpacked genomes and indexes, which is made if it is not there.
-
-    It is ``$PRIORBENCH_CACHE``, else ``$XDG_CACHE_HOME/priorbench``, else ``~/.cache/priorbench``.
-
-    Raises:
-        UserError: the folder cannot be made.
-    """
-    chosen = os.environ.get("PRIORBENCH_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(chosen) if chosen else Path(base) / "priorbench"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{folder}: the cache folder cannot be made ({error.strerror}); "
-            "set PRIORBENCH_CACHE to a writable folder"
-        ) from None
-    return folder
 
 
 class Genome(AbstractContextManager["Genome"]):
@@ -71,10 +52,13 @@ class Genome(AbstractContextManager["Genome"]):
         """
         self.path = path
         self.notes: list[str] = []
+        caches = cache_folder()
         try:
-            folder = cache_folder() / "genomes" / _fingerprint(path)
+            folder = caches / "genomes" / _fingerprint(path)
             folder.mkdir(parents=True, exist_ok=True)
             self._fasta = _open_indexed(self._plain(folder), folder / "genome.fa.fai", path)
+        except DiskError as error:
+            raise UserError(explain(error, VARIABLE)) from error
         except OSError as error:
             raise UserError(f"{path}: cannot be opened ({error})") from None
         self.lengths: Mapping[str, int] = {record.name: len(record) for record in self._fasta}
@@ -171,22 +155,15 @@ def _fingerprint(path: Path) -> str:
 
 def _unpack(path: Path, target: Path) -> None:
     """Decompress ``path`` to ``target``; of several processes at once, each gets a whole file."""
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as partial:
-        temporary = Path(partial.name)
-        try:
-            with open_bytes(path) as packed:
-                while block := packed.read(_COPY_BYTES):
-                    try:
-                        partial.write(block)
-                    except OSError as error:
-                        raise UserError(
-                            f"{target}: cannot be written ({error.strerror}); "
-                            "set PRIORBENCH_CACHE to a folder with more room"
-                        ) from None
-            partial.close()
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent)
+    temporary = Path(name)
+    try:
+        with open_bytes(path) as packed, writing(target), os.fdopen(handle, "wb") as partial:
+            while block := packed.read(_COPY_BYTES):
+                partial.write(block)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _open_indexed(fasta: Path, index: Path, named: Path) -> Any:
@@ -198,7 +175,8 @@ def _open_indexed(fasta: Path, index: Path, named: Path) -> Any:
             # under a name of its own first: another process must never read half an index
             partial = index.with_suffix(f".{os.getpid()}")
             try:
-                pyfaidx.Faidx(str(fasta), indexname=str(partial)).close()
+                with writing(index):
+                    pyfaidx.Faidx(str(fasta), indexname=str(partial)).close()
                 partial.replace(index)
             finally:
                 partial.unlink(missing_ok=True)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, VALID
 from priorbench.data.formats.bed import Intervals, within
-from priorbench.data.formats.genome import Genome, cache_folder
+from priorbench.data.formats.genome import Genome
 from priorbench.encoding import decode
+from priorbench.machine.caches import cache_folder
 
 from .genome_splits import Segment
 from .genome_windows import Windows, concatenate

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fixtures.genomes import random_text, write_genome
 
-from priorbench.data.formats.genome import Genome, cache_folder, stretches
+from priorbench.data.formats.genome import Genome, stretches
 from priorbench.encoding import decode
 from priorbench.errors import UserError
 
@@ -47,18 +47,6 @@ def test_nothing_is_written_beside_the_genome(tmp_path: Path) -> None:
     with Genome(write_genome(tmp_path / "g" / "g.fa", {"a": "ACGT"})):
         pass
     assert [path.name for path in (tmp_path / "g").iterdir()] == ["g.fa"]
-
-
-def test_cache_folder_follows_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("PRIORBENCH_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "priorbench"
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("PRIORBENCH_CACHE", str(tmp_path / "file" / "below"))
-    with pytest.raises(UserError, match="set PRIORBENCH_CACHE to a writable folder"):
-        cache_folder()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What the program asks of its machine: caches, signals; nothing about studies or trials."""

@@ -1,0 +1,137 @@
+"""Commands that are killed at random moments lose nothing, and say so in a line.
+
+A few moments by default; PRIORBENCH_KILLS=40 (`make kills`) tries more.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fixtures.processes import children, semaphores, start, workers
+from fixtures.runs import SMOKE, TIMED, records, results_without_times
+
+from priorbench.storage.run_directory import RunDirectory
+
+KILLS = int(os.environ.get("PRIORBENCH_KILLS", "3"))
+CLOCKED = ("seconds", "seconds_per_step", "costs", *TIMED)
+TARGETS = ("group", "driver", "worker")
+HOW = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+TRAIN = ["run", *SMOKE, "--priors", "l1", "--seeds", "2", "--jobs", "2", "--out"]
+MORE = ("--attributions", "simplex-gradient", "--jobs", "2", "--no-report")
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for workers in /proc")
+
+
+def moments() -> list[tuple[str, str, signal.Signals, float]]:
+    """Commands, targets, signals and the share of a command's time after which they come."""
+    chance = random.Random(0)
+    drawn = []
+    for number in range(KILLS):
+        command = ("run", "score", "report", "run")[number % 4]
+        # a report has no workers
+        target = TARGETS[(number // 2) % (2 if command == "report" else 3)]
+        drawn.append((command, target, HOW[(number + number // 4) % 4], chance.random()))
+    return drawn
+
+
+def command_in(command: str, out: Path) -> list[str]:
+    return {
+        "run": [*TRAIN, str(out)],
+        "score": ["score", str(out), *MORE],
+        "report": ["report", str(out)],
+    }[command]
+
+
+def to_its_end(arguments: list[str]) -> float:
+    """Run a command, which must succeed without a word too many, and return its seconds."""
+    started = time.monotonic()
+    with start(arguments) as process:
+        printed = process.communicate(timeout=600)[0]
+    assert process.returncode == 0, printed
+    assert not any(word in printed for word in ("Traceback", "resource_tracker")), printed
+    return time.monotonic() - started
+
+
+def contents(out: Path) -> dict[str, object]:
+    """What a run directory holds that must not depend on how often its command was killed."""
+    return {"records": timeless(records(out)), "results": results_without_times(out)}
+
+
+def timeless(value):
+    """A part of a record without what was measured by the clock."""
+    if isinstance(value, dict):
+        return {name: timeless(part) for name, part in value.items() if name not in CLOCKED}
+    return [timeless(part) for part in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory) -> dict[str, tuple[Path, object, float]]:
+    """By command: the folder to begin with, what must be in it in the end, and the seconds."""
+    root = tmp_path_factory.mktemp("expected")
+    cases = {}
+    before = root / "nothing"
+    for command in ("run", "score", "report"):
+        out = root / command
+        if before.exists():
+            shutil.copytree(before, out)
+        seconds = to_its_end(command_in(command, out))
+        cases[command] = (before, contents(out), seconds)
+        before = out
+    return cases
+
+
+def kill(driver: int, target: str, how: signal.Signals) -> bool:
+    """Send a signal; return whether there was somebody to send it to."""
+    if target == "worker":
+        pids = workers(driver)
+        for pid in pids[:1]:
+            os.kill(pid, how)
+        return bool(pids)
+    (os.killpg if target == "group" else os.kill)(driver, how)
+    return True
+
+
+def ended(pids: list[int]) -> None:
+    """Wait until processes have ended, as they must."""
+    patience = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < patience, pids
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("command", "target", "how", "share"), moments())
+def test_nothing_is_lost(command, target, how, share, expected, tmp_path):
+    before, wanted, seconds = expected[command]
+    out, left_before = tmp_path / "out", semaphores()
+    if before.exists():
+        shutil.copytree(before, out)
+    with start(command_in(command, out)) as process:
+        time.sleep(0.1 + share * seconds)  # not while Python itself starts
+        begun = children(process.pid)
+        hit = process.poll() is None and kill(process.pid, target, how)
+        printed = process.communicate(timeout=600)[0]
+    ended(begun)
+    assert "Traceback" not in printed
+    if how != signal.SIGKILL:
+        assert "resource_tracker" not in printed
+        own = f"sem.loky-{process.pid}-"
+        assert not [name for name in semaphores() - left_before if name.startswith(own)]
+    if hit and target != "worker" and process.returncode != 0:
+        # a signal that comes when Python is about to end ends it at once
+        assert process.returncode in (128 + how, -how)
+        if how != signal.SIGKILL:
+            (line,) = [x for x in printed.splitlines() if "interrupted" in x]
+            goes_on = "; the same command goes on where it stopped"
+            assert line == f"priorbench: interrupted{'' if command == 'report' else goes_on}"
+    else:
+        assert process.returncode == 0, printed
+    to_its_end(command_in(command, out))
+    assert contents(out) == wanted
+    assert RunDirectory(out).in_flight() == []
