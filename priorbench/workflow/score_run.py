@@ -81,7 +81,8 @@ def _refuse_lost_trials(run: RunDirectory) -> None:
     problems: list[DamagedFile] = []
     done = {trial for trial, record in run.records(planned, problems.append) if record is not None}
     lost = [str(problem.path) for problem in problems]
-    lost += [str(run.trial(t)) for t in planned if t in scored_trials(run) - done]
+    gone = scored_trials(run) - done
+    lost += [str(run.trial(trial)) for trial in planned if trial in gone]
     names = list(dict.fromkeys(path.removesuffix(f"/{RECORD}") for path in lost))
     if names:
         shown = names[:_MOST_NAMED]
