@@ -216,5 +216,5 @@ def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write an ``arrays.npz`` so that a reader sees the old or the new one, never a part."""
     partial = path.with_name(f".{path.name}.partial.npz")
-    np.savez(partial, allow_pickle=False, **arrays)
+    np.savez(partial, **arrays)  # NumPy 1.26 would store any option as an array
     partial.replace(path)
