@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from priorbench.encoding import ILLEGAL, N_CODE, encode
 from priorbench.errors import UserError
 
+from .bounded import LARGEST_GENOME, UNPACKED_SHARE, too_large
 from .fasta import GZIP_MAGIC, open_bytes
 
 _COPY_BYTES = 1 << 22
@@ -171,11 +172,16 @@ def _fingerprint(path: Path) -> str:
 
 def _unpack(path: Path, target: Path) -> None:
     """Decompress ``path`` to ``target``; of several processes at once, each gets a whole file."""
+    most = max(LARGEST_GENOME, UNPACKED_SHARE * path.stat().st_size)
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as partial:
         temporary = Path(partial.name)
         try:
             with open_bytes(path) as packed:
                 while block := packed.read(_COPY_BYTES):
+                    if partial.tell() + len(block) > most:
+                        raise too_large(
+                            f"{path}: unpacked, it", most, "is this the genome? unpack it yourself"
+                        )
                     try:
                         partial.write(block)
                     except OSError as error:
