@@ -13,6 +13,7 @@ from priorbench.backends.environment import environment
 from priorbench.backends.run_pending import pending_trials
 from priorbench.execution.job import Job
 from priorbench.execution.run_trial import run_trial
+from priorbench.results.collect import write_results
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.study.declared import claims_of
 from priorbench.study.plan import Plan, make_plan
@@ -30,7 +31,10 @@ TASKS = [f"binary:fidelity={0.8 + i / 1000:.3f}" for i in range(20)]
 
 
 def bookkeeping(*, quick: bool = False) -> Iterator[Row]:
-    """Time planning, resume check and status of 100,000 trials that have ended."""
+    """Time planning, resume check and status of 100,000 trials that have ended.
+
+    Then the tables of four arms on 120 and on 500 seeds, whose time should grow like the trials.
+    """
     seeds = 5 if quick else 500
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "run"
@@ -38,19 +42,29 @@ def bookkeeping(*, quick: bool = False) -> Iterator[Row]:
         for work in (planning, resume_check, status):
             trials, name = len(TASKS) * len(PRIORS) * seeds, work.__name__.replace("_", " ")
             yield {"trials": trials, "work": name, **in_new_process(work, root)}
+    for seeds in (6, 12) if quick else (120, 500):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder) / "run"
+            in_new_process(make_run, root, ["binary"], seeds, ("simulated",), PRIORS[:4])
+            trials = 4 * seeds
+            yield {"trials": trials, "work": "tables", **in_new_process(tables, root)}
 
 
 def make_run(
-    root: Path, tasks: Sequence[str], seeds: int, datasets: Sequence[str] = ("simulated",)
+    root: Path,
+    tasks: Sequence[str],
+    seeds: int,
+    datasets: Sequence[str] = ("simulated",),
+    priors: Sequence[str] = PRIORS,
 ) -> Generator[None, None, Plan]:
-    """Write a run in which all trials of ten priors have ended, then yield and return its plan.
+    """Write a run in which all trials of the priors have ended, then yield and return its plan.
 
     One trial is trained; the others have its record with scores that differ. Each task's data are
-    planned under the names of the datasets; with several, trials have arrays, and one in a hundred
-    failed.
+    planned under the names of the datasets; with several, one in a hundred failed. Trials have
+    arrays there, and where there are few priors.
     """
     run, generator, several = RunDirectory(root), np.random.default_rng(0), len(datasets) > 1
-    study = Study(priors=PRIORS, tasks=tasks, seeds=seeds, scale="smoke", margins={"auroc": 0.005})
+    study = Study(priors=priors, tasks=tasks, seeds=seeds, scale="smoke", margins={"auroc": 0.005})
     plan = make_plan(resolve(study, "cpu"), run, lambda line: None)
     folders = [(key.rpartition("/")[0], folder) for key, folder in plan.datasets.items()]
     plan = replace(
@@ -78,7 +92,7 @@ def make_run(
         record = trained | vars(trial) | {"trial": trial.id, "metrics": metrics}
         if several and number % 100 == 7:
             record |= {"status": "failed", "reason": "RuntimeError: made up", "metrics": {}}
-        elif several:
+        elif several or len(priors) < len(PRIORS):
             shutil.copy(run.trial(first.id) / "arrays.npz", folder)
         run.seal_trial(folder, record)
     yield
@@ -99,6 +113,12 @@ def resume_check(root: Path) -> Iterator[None]:
 def status(root: Path) -> Iterator[None]:
     yield
     assert read_status(root).by_prior["none"]["done"]
+
+
+def tables(root: Path) -> Iterator[None]:
+    plan = _plan(root)
+    yield
+    write_results(plan, RunDirectory(root))
 
 
 def _plan(root: Path) -> Plan:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import t as student
 
-from priorbench.statistics.agreement import agreement_pseudo_values
+from priorbench.statistics.agreement import agreement_pseudo_values, leave_one_out
 
 Array = NDArray[np.float64]
 NORMAL, HEAVY, SKEWED, TIES = "normal", "heavy tails", "skewed", "ties"
@@ -91,5 +91,4 @@ class AttributionArms:
             own = self.generator.standard_normal((count, 100))
             track = signal + size * np.sqrt(0.5) * (shared + own)
             arms.append(track / np.linalg.norm(track, axis=1, keepdims=True))
-        both = np.concatenate(arms)
-        return agreement_pseudo_values(both @ both.T)
+        return agreement_pseudo_values(*(leave_one_out(arm @ arm.T) for arm in arms))

@@ -7,7 +7,7 @@ from measuring import Row
 
 from priorbench.statistics import power as planning
 from priorbench.statistics import signflip as flips
-from priorbench.statistics.agreement import agreement_pseudo_values
+from priorbench.statistics.agreement import agreement_pseudo_values, leave_one_out
 from priorbench.statistics.families.joint import step_down_p
 from priorbench.statistics.families.looks import level_of_look
 from priorbench.statistics.families.multiplicity import HOLM, JOINT, adjust
@@ -116,7 +116,8 @@ def _growing_differences(
         for n in LOOKS:
             differences = plain[..., :n].copy()
             for prior in range(kind.priors):
-                both = np.concatenate([np.arange(n), (1 + prior) * kind.seeds + np.arange(n)])
-                differences[STABILITY, prior] = agreement_pseudo_values(matrix[np.ix_(both, both)])
+                first = (0, (1 + prior) * kind.seeds)
+                arms = (leave_one_out(matrix[k : k + n, k : k + n]) for k in first)
+                differences[STABILITY, prior] = agreement_pseudo_values(*arms)
             looks.append(differences.reshape(-1, n))
         yield looks

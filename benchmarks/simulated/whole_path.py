@@ -21,6 +21,7 @@ from priorbench.components.metric import Metric
 from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.metrics import METRICS
 from priorbench.results.collect import RESULT_COLUMNS
+from priorbench.statistics.agreement import leave_one_out
 from priorbench.storage.run_directory import DONE
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.study import BASELINE
@@ -166,9 +167,9 @@ class TrialAgreement:
         self.matrices = means + deviation * (noise + noise.swapaxes(1, 2))
 
     def __call__(self, trials: pd.DataFrame, metric: Metric, spec: str) -> Array:
-        """Return the agreement of trials, whose ids are their numbers."""
+        """Return the agreement of an arm's trials, whose ids are their numbers, with its others."""
         dataset, place = np.divmod(trials["trial"].to_numpy(dtype=np.int64), self.trials)
-        return self.matrices[dataset[0]][np.ix_(place, place)]
+        return leave_one_out(self.matrices[dataset[0]][np.ix_(place, place)])
 
 
 def agreement_of_scores(

@@ -14,6 +14,8 @@ from priorbench.execution.run_trial import in_one_line
 from priorbench.storage.run_directory import RunDirectory
 
 LOKY, DASK, RAY = "loky", "dask", "ray"
+STARTS_ONE = (None, "local")
+"""addresses for which Ray starts a cluster on this machine"""
 
 # one thread a worker, and deterministic matrix products on a GPU; numba matches motifs
 _THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM", "NUMBA")

@@ -50,8 +50,8 @@ from .base import ENVIRONMENT, reported_errors
 from .environment import PACKAGES
 from .worker_check import refusal, session
 
-PATIENCE = 10.0
-"""seconds that a scheduler has to answer"""
+PATIENCE = 30.0
+"""seconds that a scheduler has to answer, which may have been started a moment ago"""
 
 SILENCE = 60.0
 """seconds without news after which the user is told why"""
@@ -120,7 +120,7 @@ class Cluster(ABC):
 
     @abstractmethod
     def cancel(self, handles: Collection[Any]) -> None:
-        """Forget groups that have not ended."""
+        """Forget groups that have not ended, unless :meth:`close` does."""
 
     @abstractmethod
     def close(self) -> None:

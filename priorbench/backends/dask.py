@@ -152,7 +152,8 @@ def _require_answer(address: str) -> None:
 
     try:
         asyncio.run(ask())
-    except (OSError, ValueError, TypeError) as error:  # no time left, no address, no certificate
+    # no time left, no address, no certificate, no such port
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         what = str(error) or f"nothing within {PATIENCE:.0f} s"
         raise UserError(
             f"--scheduler {address}: no Dask scheduler answers there ({what}); `dask scheduler` "

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from priorbench.errors import UserError
 
-from .base import DASK, LOKY, RAY, Engine, RunPlacement, reported_errors
+from .base import DASK, LOKY, RAY, STARTS_ONE, Engine, RunPlacement, reported_errors
 
+# Ray reads it when it is imported: a cluster that it starts listens on 127.0.0.1 then, as it does
+# on Windows and macOS by default, and nobody else can have its workers run code
+_THIS_MACHINE_ONLY = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 _PACKAGES = {DASK: "distributed", RAY: "ray"}
 
 
@@ -49,6 +53,8 @@ def open_engine(placement: RunPlacement, say: Callable[[str], None]) -> Engine:
                     "--scheduler tcp://HOST:8786; `dask scheduler` starts one and names it"
                 )
             return DaskEngine(address, placement.jobs, say)
+        if address in STARTS_ONE:
+            os.environ.setdefault(*_THIS_MACHINE_ONLY)
         from .ray import RayEngine
 
         return RayEngine(address, placement.jobs, say)

@@ -15,6 +15,7 @@ import math
 import re
 import socket
 import sys
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -26,9 +27,11 @@ from priorbench.errors import UserError
 from priorbench.execution.devices import CUDA, Device, choose_device
 from priorbench.execution.run_group import Group, TrialOutcome
 
+from .base import STARTS_ONE
 from .cluster import PATIENCE, SILENCE, Cluster, Refused, run_admitted
 from .worker_check import refusal
 
+_PAUSE = 0.5  # seconds between two tries to connect
 _RETRIES = 3  # of a group whose worker died; cluster.run_admitted gives its trials up before
 
 
@@ -45,22 +48,35 @@ class RayEngine(Cluster):
             UserError: if nobody answers there.
         """
         super().__init__(f"--scheduler {address}" if address else "--backend ray", jobs, say)
-        _require_answer(address)
+        deadline = time.monotonic() + PATIENCE
+        _require_listener(address, deadline)
         with contextlib.ExitStack() as stack:
             # Ray prints its news on stdout, where a run names its files and nothing else
             stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-            try:
-                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-            except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
-                what = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise UserError(
-                    f"{self.name}: no Ray cluster can be used there ({what}); `ray start --head` "
-                    "starts one and names its address"
-                ) from error
             stack.callback(ray.shutdown)
+            self._connect(address, deadline)
             self._left = stack.pop_all()
         self._share = 1.0
         self._task: Any = None
+
+    def _connect(self, address: str | None, deadline: float) -> None:
+        """Connect, again and again until the deadline: a port is open before its cluster is."""
+        own = {"include_dashboard": False} if address in STARTS_ONE else {}
+        while True:
+            try:
+                ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **own)
+                return
+            except (ConnectionError, RuntimeError, ValueError, ImportError, RayError) as error:
+                ray.shutdown()
+                if isinstance(error, ConnectionError) and time.monotonic() < deadline:
+                    time.sleep(_PAUSE)
+                    continue
+                what = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise UserError(
+                    f"{self.name}: no Ray cluster can be used there ({what}); `ray start --head` "
+                    "starts one and names its address; one that asks for a token needs "
+                    "RAY_AUTH_MODE=token here and on its nodes"
+                ) from error
 
     def device(self, requested: str) -> Device:
         """Choose among what the nodes offer, and set what a task takes of it."""
@@ -138,31 +154,34 @@ class RayEngine(Cluster):
         return result
 
     def cancel(self, handles: Collection[Any]) -> None:
-        """Kill tasks and forget them."""
-        if ray.is_initialized():
-            for handle in handles:
-                with contextlib.suppress(RayError):
-                    ray.cancel(handle, force=True)
+        """Do nothing: Ray kills the tasks of a driver that leaves (:meth:`close`).
+
+        Its cancellation of a single task aborts the driver where the task ends in the same moment
+        (ray-project/ray, pull requests 54785 and 54798).
+        """
 
     def close(self) -> None:
         """Disconnect."""
         self._left.close()
 
 
-def _require_answer(address: str | None) -> None:
-    """Fail soon where nobody listens; Ray itself tries for minutes, and then aborts the process."""
+def _require_listener(address: str | None, deadline: float) -> None:
+    """Fail where nobody listens by then; Ray itself tries for minutes, and aborts the process."""
     parts = re.fullmatch(r"(?:ray://)?(?P<host>[^/:]+|\[[^]]+\]):(?P<port>\d+)", address or "")
-    if not parts:
-        return
-    try:
-        socket.create_connection(
-            (parts["host"].strip("[]"), int(parts["port"])), timeout=PATIENCE
-        ).close()
-    except OSError as error:
-        raise UserError(
-            f"--scheduler {address}: no Ray cluster listens there ({error.strerror or error}); "
-            "`ray start --head` starts one and names its address"
-        ) from error
+    while parts:
+        try:
+            place = (parts["host"].strip("[]"), int(parts["port"]))
+            socket.create_connection(place, timeout=PATIENCE).close()
+            return
+        except (OSError, OverflowError) as error:  # nobody there; no such port
+            if time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+                continue
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(
+                f"--scheduler {address}: no Ray cluster listens there ({reason}); "
+                "`ray start --head` starts one and names its address"
+            ) from error
 
 
 def _refusal_in(reference: Any) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from priorbench.components.metric import Metric
 from priorbench.metrics import METRICS
-from priorbench.statistics.agreement import agreement_pseudo_values, leave_one_out
+from priorbench.statistics.agreement import agreement_pseudo_values
 from priorbench.statistics.equivalence import Margin
 from priorbench.statistics.paired import impute_failures, without_rounding
 from priorbench.storage.run_directory import DONE
@@ -113,7 +113,7 @@ def paired_runs(results: pd.DataFrame, agreement: Agreement, baseline: str) -> l
 
     Args:
         results: a table with the columns of results.csv; one row a trial, attribution and metric.
-        agreement: agreement of trials, for metrics of pairs of trials.
+        agreement: agreement of an arm's trials, for metrics of pairs of trials.
         baseline: normalised spec of the prior to compare with.
     """
     all_pairs = []
@@ -189,11 +189,10 @@ def _pairs(
     differences = without_rounding(baseline, values)
     if metric.of_pairs:
         compared = both.select(np.isin(both.seed, seeds))
-        order = compared.row[np.lexsort((compared.seed, compared.prior != arms[0]))]
-        matrix = agreement(table.iloc[order], metric, attribution)
-        n = len(matrix) // 2
-        baseline, values = leave_one_out(matrix[:n, :n]), leave_one_out(matrix[n:, n:])
-        differences = agreement_pseudo_values(matrix)
+        of_arms = (compared.select(compared.prior == arm) for arm in arms)
+        by_seed = (table.iloc[arm.row[np.argsort(arm.seed)]] for arm in of_arms)
+        baseline, values = (agreement(trials, metric, attribution) for trials in by_seed)
+        differences = agreement_pseudo_values(baseline, values)
     ran = set(both.seed[~failed].tolist())
     return PairedRuns(
         setting=(task, dataset, architecture),

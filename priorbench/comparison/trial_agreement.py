@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from priorbench.components.metric import Metric
+from priorbench.metrics import METRICS
 from priorbench.metrics.motif_set import NOTHING_FOUND, MotifSet
+from priorbench.statistics.agreement import leave_one_out
 from priorbench.storage.run_directory import DONE
 
 Agreement = Callable[[pd.DataFrame, Metric, str], NDArray[np.float64]]
-"""(k, k) agreement of the k trials in a table with columns prior and seed, in its order, by a
-metric on one attribution"""
+"""(k,) mean agreement of each of the k trials of an arm, in a table with columns prior and seed and
+in its order, with the others, by a metric on one attribution"""
+_ARMS = 4096  # whose scores are kept: k numbers each, for every metric
 
 
 def agreement_of(
@@ -23,7 +27,7 @@ def agreement_of(
     attribution_of: Callable[[str, str], NDArray[np.float32] | None],
     motifs_of: Callable[[str, str], MotifSet | None],
 ) -> Agreement:
-    """Return the agreement of trials by what they have stored.
+    """Return the agreement of trials of an arm by what they have stored.
 
     A trial that failed, or stored nothing, agrees with no other.
 
@@ -33,18 +37,26 @@ def agreement_of(
         motifs_of: gives the motifs that were discovered, likewise.
     """
     done = set(results.loc[results["status"] == DONE, "trial"])
-    cached_attribution = lru_cache(maxsize=64)(attribution_of)
+    names = set(results["metric"])
+
+    # an arm is asked for by every metric and, that of the baseline, for every prior: its arrays
+    # are read once, and compared once
+    @lru_cache(maxsize=_ARMS)
+    def scores(ids: tuple[str | None, ...], scope: str, spec: str) -> dict[str, Any]:
+        metrics = [m for m in METRICS.values() if m.scope == scope and m.name in names]
+        trials: list[Any]
+        if scope == "motif-sets":
+            trials = [(trial and motifs_of(trial, spec)) or NOTHING_FOUND for trial in ids]
+        else:
+            stored = [attribution_of(trial, spec) if trial else None for trial in ids]
+            shape = next((a.shape for a in stored if a is not None), (1, 1))
+            nothing = np.zeros(shape, dtype=np.float32)
+            trials = [nothing if a is None else a for a in stored]
+        return {metric.name: leave_one_out(metric.function(trials)) for metric in metrics}
 
     def agreement(trials: pd.DataFrame, metric: Metric, spec: str) -> NDArray[np.float64]:
-        ids = [trial if trial in done else None for trial in trials["trial"]]
-        if metric.scope == "motif-sets":
-            sets = [motifs_of(trial, spec) if trial else None for trial in ids]
-            matched: NDArray[np.float64] = metric.function([s or NOTHING_FOUND for s in sets])
-            return matched
-        stored = [cached_attribution(trial, spec) if trial else None for trial in ids]
-        shape = next((a.shape for a in stored if a is not None), (1, 1))
-        nothing = np.zeros(shape, dtype=np.float32)
-        matrix: NDArray[np.float64] = metric.function([nothing if a is None else a for a in stored])
-        return matrix
+        ids = tuple(trial if trial in done else None for trial in trials["trial"])
+        of_metric: NDArray[np.float64] = scores(ids, metric.scope, spec)[metric.name]
+        return of_metric
 
     return agreement

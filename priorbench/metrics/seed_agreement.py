@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +28,13 @@ class Similarity:
 
     Attributes:
         prepare: changes (k, L) attributions row by row, before any two are compared.
-        of_rows: (k,) similarity of every two prepared rows; None for their scalar product, whose
-            mean over all pairs of different sequences has a closed form.
+        sums: (S, S) sum over rows of the similarity, by the prepared rows of S trials and of S
+            trials, symmetric: i > j as j, i. None for the scalar product, whose mean over all pairs
+            of different sequences has a closed form.
     """
 
     prepare: Callable[[Track], Track]
-    of_rows: Callable[[Track, Track], Track] | None = None
+    sums: Callable[[Sequence[Track], Sequence[Track]], Track] | None = None
 
     def prepared(self, attributions: Attributions, rows: NDArray[np.int64]) -> list[Track]:
         """Return some rows of every trial, prepared."""
@@ -42,8 +42,8 @@ class Similarity:
 
     def of_same(self, tracks: Sequence[Track]) -> Track:
         """Return the (S, S) sum over rows of the similarity of every two trials' prepared rows."""
-        if self.of_rows is not None:
-            return _every_two(self.of_rows, tracks, tracks)
+        if self.sums is not None:
+            return self.sums(tracks, tracks)
         flat = np.stack(tracks).reshape(len(tracks), -1)
         return flat @ flat.T
 
@@ -73,7 +73,7 @@ def corrected_agreement(attributions: Attributions, similarity: Similarity) -> T
         known = any(track.any() for track in attributions)
         return np.full((trials, trials), np.nan if known else 0.0)
     same = np.zeros((trials, trials))
-    if similarity.of_rows is None:
+    if similarity.sums is None:
         sums = np.zeros((trials, attributions[0].shape[1]))
         for rows in _chunks(attributions):
             part = similarity.prepared(attributions, rows)
@@ -87,19 +87,9 @@ def corrected_agreement(attributions: Attributions, similarity: Similarity) -> T
             same += similarity.of_same(part)
             for shift in shifts:
                 shifted = similarity.prepared(attributions, (rows + shift) % count)
-                others += _every_two(similarity.of_rows, part, shifted) / len(shifts)
+                others += similarity.sums(part, shifted) / len(shifts)
     difference: Track = (same - others) / count
     return difference
-
-
-def _every_two(
-    of_rows: Callable[[Track, Track], Track], first: Sequence[Track], second: Sequence[Track]
-) -> Track:
-    """Return the (S, S) sum over rows of a similarity, first trial by second; i > j as j, i."""
-    total = np.zeros((len(first), len(second)))
-    for i, j in combinations_with_replacement(range(len(first)), 2):
-        total[i, j] = total[j, i] = of_rows(first[i], second[j]).sum()
-    return total
 
 
 def _count(attributions: Attributions) -> int:

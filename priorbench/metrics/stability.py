@@ -18,6 +18,7 @@ from scipy.stats import rankdata
 from priorbench.components.metric import Metric
 
 from .definition import define
+from .jaccard_sums import jaccard_sums
 from .seed_agreement import Attributions, Similarity, Track, agreement, corrected_agreement
 
 if TYPE_CHECKING:
@@ -172,19 +173,7 @@ def _shares(track: Track) -> Track:
     return share
 
 
-def _jaccard(first: Track, second: Track) -> Track:
-    """Return the (k,) continuous Jaccard similarity of every two rows of (k, L).
-
-    |a + b| + |a - b| is twice the larger of |a| and |b|, and |a + b| - |a - b| twice the smaller,
-    with the sign of a b.
-    """
-    total, gap = np.abs(first + second).sum(axis=1), np.abs(first - second).sum(axis=1)
-    union = total + gap
-    similarity: Track = (total - gap) / np.where(union > 0, union, 1)
-    return similarity
-
-
-_JACCARD = Similarity(_shares, _jaccard)
+_JACCARD = Similarity(_shares, jaccard_sums)
 
 
 @_seeds(

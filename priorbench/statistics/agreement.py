@@ -24,7 +24,9 @@ def leave_one_out(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def agreement_pseudo_values(agreement: NDArray[np.float64]) -> NDArray[np.float64]:
+def agreement_pseudo_values(
+    baseline: NDArray[np.float64], prior: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the jackknife pseudo-values of the difference in mean agreement, one for each seed.
 
     They are n U - (n - 1) U_{-i}, with U the mean agreement within the prior less that within the
@@ -35,16 +37,17 @@ def agreement_pseudo_values(agreement: NDArray[np.float64]) -> NDArray[np.float6
     studies.
 
     Args:
-        agreement: (2n, 2n) symmetric agreements: the baseline's n trials, then the prior's, seeds
-            in the same order.
+        baseline: (n,) mean agreement of each of the baseline's trials with its others, as
+            :func:`leave_one_out` returns it.
+        prior: the same of the prior's trials, seeds in the same order.
 
     Returns:
         (n,) pseudo-values; NaN for fewer than three seeds.
     """
-    n = len(agreement) // 2
+    n = len(baseline)
     if n < 3:
         return np.full(n, np.nan)
-    gained = leave_one_out(agreement[n:, n:]) - leave_one_out(agreement[:n, :n])
+    gained = prior - baseline
     centre = gained.mean()
     result: NDArray[np.float64] = centre + 2 * (n - 1) / (n - 2) * (gained - centre)
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -54,6 +55,29 @@ assert not list(Path(sys.argv[-1]).glob("trials/*"))
 worker_check._version = version
 main()
 """
+
+
+OWN_RAY_CLUSTER = """
+import sys
+import psutil
+from priorbench.backends.base import RunPlacement
+from priorbench.backends.open import running_engine
+
+with running_engine(RunPlacement("ray", "local"), print) as engine:
+    assert all(engine.refusals("nowhere").values())  # a worker was there
+    here = psutil.Process()
+    for process in (here, *here.children(recursive=True)):
+        for connection in process.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                print(connection.laddr.ip, file=sys.__stdout__)  # Ray's news go to stderr
+"""
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch):
+    """Clusters and drivers of these tests share a token, whatever the user's home holds."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +218,13 @@ def test_a_study_on_a_cluster_survives_its_workers_and_its_driver(
         assert results_without_times(out) == expected
     assert not list(out.glob(".session-*"))
     assert not RunDirectory(out).in_flight()
+
+
+def test_a_ray_cluster_of_its_own_listens_on_this_machine_alone():
+    pytest.importorskip("ray")
+    pytest.importorskip("psutil")
+    command = [sys.executable, "-c", OWN_RAY_CLUSTER]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout
+    assert set(ended.stdout.split()) <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 
 import pytest
@@ -38,7 +39,9 @@ class TestOptions:
         assert f"pip install 'priorbench[{backend}]'" in str(caught.value)
         assert package in str(caught.value)
 
-    @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "127.0.0.1", "http://127.0.0.1:1"])
+    @pytest.mark.parametrize(
+        "address", ["tcp://127.0.0.1:1", "127.0.0.1", "http://127.0.0.1:1", "tcp://127.0.0.1:99999"]
+    )
     def test_no_dask_scheduler(self, address, tmp_path, monkeypatch):
         pytest.importorskip("distributed")
         monkeypatch.setattr("priorbench.backends.dask.PATIENCE", 0.5)
@@ -47,13 +50,63 @@ class TestOptions:
             execute_command(["run", *where])
         assert not (tmp_path / "out").exists()
 
-    @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1"])
-    def test_no_ray_cluster(self, address, tmp_path):
+    @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1", "h:99999"])
+    def test_no_ray_cluster(self, address, tmp_path, monkeypatch):
         pytest.importorskip("ray")
+        monkeypatch.setattr("priorbench.backends.ray.PATIENCE", 0.2)
         where = ["--backend", "ray", "--scheduler", address, "--out", str(tmp_path / "out")]
         with pytest.raises(UserError) as caught:
             execute_command(["run", *where])
         assert f"--scheduler {address}: no Ray cluster listens there" in str(caught.value)
+
+
+class TestAClusterThatWasStartedAMomentAgo:
+    """The engine of Ray waits for a port that opens late, and for the cluster behind it."""
+
+    @pytest.fixture
+    def engine(self, monkeypatch):
+        pytest.importorskip("ray")
+        from priorbench.backends import ray
+
+        monkeypatch.setattr(ray, "_PAUSE", 0.01)
+        return ray
+
+    def test_its_port_opens_late(self, engine, monkeypatch):
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            pauses = []
+
+            def pause(seconds):
+                pauses.append(seconds)
+                if len(pauses) == 3:
+                    listener.listen()
+
+            monkeypatch.setattr(engine.time, "sleep", pause)
+            monkeypatch.setattr(engine.ray, "init", lambda *_, **__: None)
+            address = f"127.0.0.1:{listener.getsockname()[1]}"
+            open_engine(RunPlacement("ray", address), quiet).close()
+        assert pauses == [0.01] * 3
+
+    def test_its_port_answers_before_it_is_ready(self, engine, monkeypatch):
+        tries = []
+
+        def init(address, **_):
+            tries.append(address)
+            if len(tries) < 3:
+                raise ConnectionError("not yet")
+
+        monkeypatch.setattr(engine.ray, "init", init)
+        open_engine(RunPlacement("ray", "auto"), quiet).close()
+        assert tries == ["auto"] * 3
+
+    def test_it_never_is(self, engine, monkeypatch):
+        def init(address, **_):
+            raise ConnectionError("no\nwhatever")
+
+        monkeypatch.setattr(engine.ray, "init", init)
+        monkeypatch.setattr(engine, "PATIENCE", 0.1)
+        with pytest.raises(UserError, match=r"--scheduler auto: .* there \(no\); .*RAY_AUTH_MODE"):
+            open_engine(RunPlacement("ray", "auto"), quiet)
 
 
 class CannotBeLeft(LocalEngine):

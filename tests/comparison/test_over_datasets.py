@@ -13,6 +13,7 @@ from priorbench.comparison.over_datasets import ACROSS_COLUMNS, SKILL, compare_a
 from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.within_dataset import compare
 from priorbench.metrics import METRICS
+from priorbench.statistics.agreement import leave_one_out
 from priorbench.statistics.families.joint import step_down_p
 from priorbench.statistics.families.multiplicity import HOLM
 from priorbench.statistics.several_datasets import blocked
@@ -97,7 +98,7 @@ class TestAcross:
     def test_agreement_has_a_test_an_interval_and_a_margin(self):
         def agreement(trials, metric, attribution):
             seeds = trials["seed"].to_numpy(dtype=float)
-            return np.eye(len(trials)) + 0.01 * np.minimum.outer(seeds, seeds)
+            return leave_one_out(np.eye(len(trials)) + 0.01 * np.minimum.outer(seeds, seeds))
 
         parts = [
             score_table(

@@ -14,6 +14,7 @@ from priorbench.comparison.correction_families import (
 from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.seeds_needed import plan_seeds
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare
+from priorbench.statistics.agreement import leave_one_out
 from priorbench.statistics.families.joint import simultaneous_intervals
 from priorbench.statistics.families.multiplicity import CORRECTIONS, HOLM
 from priorbench.statistics.signflip import sign_flip_bounds
@@ -155,17 +156,17 @@ def test_measured_prices_count_as_measured():
     assert by_prior(table)["mean_baseline"]["a"] == 1
 
 
-def test_agreement_is_computed_over_both_arms():
+def test_agreement_is_computed_in_each_arm():
     calls = []
 
     def agreement(trials, metric, attribution):
         calls.append((metric.name, trials["trial"].tolist()))
-        return np.eye(len(trials)) + 0.1 * (np.arange(16) >= 8) * (np.arange(16) >= 8)[:, None]
+        return np.where(trials["prior"] == "a", 0.1, 0.0)
 
     table = score_table({"none": BASE, "a": BASE}, "seed-cosine")
     row = compare(table, agreement, CLAIMS).iloc[0]
-    expected = [f"{prior}{seed}" for prior in ("none", "a") for seed in SEEDS]
-    assert calls == [("seed-cosine", expected)]
+    expected = [[f"{prior}{seed}" for seed in SEEDS] for prior in ("none", "a")]
+    assert calls == [("seed-cosine", trials) for trials in expected]
     assert (row["mean_baseline"], row["mean_prior"]) == pytest.approx((0, 0.1))
     assert row["difference"] == pytest.approx(0.1)
     assert row["verdict"] == "better"
@@ -173,8 +174,7 @@ def test_agreement_is_computed_over_both_arms():
 
 def test_agreement_of_two_seeds_has_a_difference_and_no_test():
     def agreement(trials, metric, attribution):
-        prior = (trials["prior"] == "a").to_numpy()
-        return np.where(np.multiply.outer(prior, prior), 0.9, 0.4)
+        return np.where(trials["prior"] == "a", 0.9, 0.4)
 
     table = score_table({"none": BASE, "a": BASE}, "seed-cosine")
     row = compare(table[table["seed"] < 2], agreement, CLAIMS).iloc[0]
@@ -328,7 +328,7 @@ class TestMargins:
     def test_agreement_has_a_margin_and_an_interval(self):
         def agreement(trials, metric, attribution):
             seeds = trials["seed"].to_numpy(dtype=float)
-            return np.eye(len(trials)) + 0.01 * np.minimum.outer(seeds, seeds)
+            return leave_one_out(np.eye(len(trials)) + 0.01 * np.minimum.outer(seeds, seeds))
 
         ends = {"random": 0.0, "oracle": 1.0}
         table = score_table({"none": BASE, "a": BASE}, "seed-cosine", references=ends)

@@ -7,6 +7,7 @@ from fixtures.networks import CPU, build_network
 
 from priorbench.attribution.explainers import Explanation
 from priorbench.components import registry
+from priorbench.evaluation.measure import write_arrays
 from priorbench.evaluation.stored_arrays import (
     explain,
     pack_explanation,
@@ -42,3 +43,10 @@ def test_packed_attributions_keep_three_digits_at_any_scale(simulated, tmp_path)
     assert arrays.sums[0] == pytest.approx(track.sum(axis=1, dtype=np.float64))
     assert arrays.attribution == pytest.approx(track, rel=1e-3, abs=1e-9)
     assert arrays.label.shape == arrays.prediction["logit"].shape
+
+
+def test_nothing_is_stored_beside_the_arrays(tmp_path):
+    write_arrays(tmp_path / "arrays.npz", {"a": np.zeros(2, dtype=np.float32)})
+    with np.load(tmp_path / "arrays.npz", allow_pickle=False) as stored:
+        assert stored.files == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["arrays.npz"]

@@ -187,6 +187,11 @@ def agreement(generator, n, gain=0.0):
     return tracks @ tracks.T
 
 
+def of_both_arms(matrix):
+    n = len(matrix) // 2
+    return leave_one_out(matrix[:n, :n]), leave_one_out(matrix[n:, n:])
+
+
 def within(matrix, trials):
     part = matrix[np.ix_(trials, trials)]
     return part[~np.eye(len(trials), dtype=bool)].mean()
@@ -195,16 +200,22 @@ def within(matrix, trials):
 def test_agreement_test_keeps_its_level_and_finds_effects():
     # the leave-one-out means themselves, taken for paired differences, reject five times as often
     generator = np.random.default_rng(5)
-    null = [sign_flip_p(agreement_pseudo_values(agreement(generator, 8))) for _ in range(1000)]
+    null = [
+        sign_flip_p(agreement_pseudo_values(*of_both_arms(agreement(generator, 8))))
+        for _ in range(1000)
+    ]
     assert np.mean(np.array(null) <= 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
-    effect = [sign_flip_p(agreement_pseudo_values(agreement(generator, 8, 3.0))) for _ in range(50)]
+    effect = [
+        sign_flip_p(agreement_pseudo_values(*of_both_arms(agreement(generator, 8, 3.0))))
+        for _ in range(50)
+    ]
     assert np.mean(np.array(effect) <= 0.05) > 0.5
 
 
 def test_agreement_is_compared_by_its_pseudo_values_alone():
     matrix = agreement(np.random.default_rng(4), 12, gain=0.5)
-    pseudo = agreement_pseudo_values(matrix)
-    runs = (leave_one_out(matrix[:12, :12]), leave_one_out(matrix[12:, 12:]))
+    runs = of_both_arms(matrix)
+    pseudo = agreement_pseudo_values(*runs)
     compared = compared_agreement(pseudo, runs)
     assert compared.difference == pytest.approx(
         within(matrix, range(12, 24)) - within(matrix, range(12))
@@ -219,7 +230,7 @@ def test_agreement_is_compared_by_its_pseudo_values_alone():
 def test_agreement_of_one_seed_is_not_defined():
     assert np.isnan(leave_one_out(np.ones((1, 1)))).all()
     assert leave_one_out(np.array([[1, 0.25], [0.25, 1]])).tolist() == [0.25, 0.25]
-    assert np.isnan(agreement_pseudo_values(np.ones((4, 4)))).all()
+    assert np.isnan(agreement_pseudo_values(np.ones(2), np.ones(2))).all()
 
 
 def test_pseudo_values_are_those_of_the_jackknife():
@@ -230,8 +241,8 @@ def test_pseudo_values_are_those_of_the_jackknife():
 
     whole = difference(list(range(n)))
     expected = [n * whole - (n - 1) * difference([k for k in range(n) if k != i]) for i in range(n)]
-    assert agreement_pseudo_values(matrix) == pytest.approx(np.array(expected))
-    assert agreement_pseudo_values(matrix).mean() == pytest.approx(whole)
+    assert agreement_pseudo_values(*of_both_arms(matrix)) == pytest.approx(np.array(expected))
+    assert agreement_pseudo_values(*of_both_arms(matrix)).mean() == pytest.approx(whole)
 
 
 def test_no_interval_of_an_agreement_below_six_seeds():

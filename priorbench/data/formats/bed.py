@@ -6,6 +6,8 @@ Coordinates are those of BED: counted from 0, the end excluded.
 from __future__ import annotations
 
 import re
+import sys
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from priorbench.errors import UserError
 
+from .bounded import LONGEST_NAME, lines
 from .fasta import open_bytes
 
 _NARROWPEAK_COLUMNS = 10
@@ -72,26 +75,32 @@ def read_bed(path: Path) -> Intervals:
 
     Raises:
         UserError: a line has fewer than three columns, coordinates that are no integers, negative
-            or in the wrong order, or a summit outside its peak, or the file has no intervals;
-            names file, line and value.
+            or in the wrong order, or a summit outside its peak, or the file has no intervals or is
+            too large; names file, line and value.
     """
     chroms: list[str] = []
     strands: list[str] = []
-    rows: list[tuple[int, int, int, int]] = []
+    rows = array("q")
     with open_bytes(path) as stream:
-        for number, raw in enumerate(stream, start=1):
+        for number, raw in enumerate(lines(stream, path), start=1):
             if b"\0" in raw:
                 raise UserError(f"{path}: not a text file; give BED, plain or gzip")
             line = raw.decode("utf-8", errors="replace").strip()
             fields = line.split("\t") if "\t" in line else line.split()
             if not line or line[0] == "#" or fields[0].split(" ")[0] in ("track", "browser"):
                 continue
-            chroms.append(fields[0])
-            strands.append(fields[5] if len(fields) > 5 else "")
-            rows.append((*_coordinates(fields, f"{path}: line {number}"), number))
+            if len(fields[0]) > LONGEST_NAME:
+                raise UserError(
+                    f"{path}: line {number}: the chromosome's name has more than {LONGEST_NAME} "
+                    "characters; give a BED file, with columns split by tabs or blanks"
+                )
+            # one text for each name, not one for each line; only + and - are a strand
+            chroms.append(sys.intern(fields[0]))
+            strands.append(sys.intern(fields[5][:LONGEST_NAME]) if len(fields) > 5 else "")
+            rows.extend((*_coordinates(fields, f"{path}: line {number}"), number))
     if not rows:
         raise UserError(f"{path}: no intervals; give a BED file with at least one line")
-    start, end, center, line_number = np.array(rows, dtype=np.int64).T
+    start, end, center, line_number = np.array(rows, dtype=np.int64).reshape(-1, 4).T
     return Intervals(path, np.array(chroms), start, end, center, np.array(strands), line_number)
 
 

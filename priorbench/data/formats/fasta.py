@@ -16,6 +16,8 @@ from priorbench.encoding import ILLEGAL, encode
 from priorbench.errors import UserError
 from priorbench.storage.files import DiskError
 
+from .bounded import LONGEST_RECORD, too_large
+
 _BLOCK_BYTES = 4 << 20
 _CHUNK_BYTES = 64 << 20
 GZIP_MAGIC = b"\x1f\x8b"
@@ -69,8 +71,8 @@ def read_fasta(
         (k, length) uint8 codes, 1 <= k <= chunk, C-contiguous.
 
     Raises:
-        UserError: the file is not FASTA, is empty or damaged, or holds a letter other than ACGTUN
-            or sequences whose lengths differ.
+        UserError: the file is not FASTA, is empty or damaged, or holds a letter other than ACGTUN,
+            sequences whose lengths differ or a record that is longer than LONGEST_RECORD.
     """
     with closing(read_named(path, length=length, chunk=chunk)) as chunks:
         for _, codes in chunks:
@@ -113,6 +115,12 @@ def _split_records(stream: BinaryIO, path: Path) -> Iterator[bytes]:
         if last >= 0:
             yield from pending[:last].split(b"\n>")
             pending = pending[last + 2 :]
+        if len(pending) > LONGEST_RECORD:
+            raise too_large(
+                f"{path}: record {_label(pending[:_BLOCK_BYTES])!r}",
+                LONGEST_RECORD,
+                "give windows, or a genome under the key genome",
+            )
         # a border may be cut in two by the next block
         searched = max(0, len(pending) - 1)
         block = stream.read(_BLOCK_BYTES)
@@ -125,10 +133,12 @@ def _split_records(stream: BinaryIO, path: Path) -> Iterator[bytes]:
 def _start(stream: BinaryIO, path: Path) -> bytes:
     """Return the first block, from behind the first '>'."""
     block = b""
-    while not block.lstrip(_WHITESPACE):
+    for _ in range(LONGEST_RECORD // _BLOCK_BYTES):
         block = stream.read(_BLOCK_BYTES)
         if not block:
             raise UserError(f"{path}: no sequences (the file is empty); give a FASTA file")
+        if block.lstrip(_WHITESPACE):
+            break
     if b"\0" in block:
         raise UserError(f"{path}: not a text file; give FASTA, plain or compressed with gzip")
     text = block.lstrip(_WHITESPACE)

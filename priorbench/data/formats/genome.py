@@ -18,6 +18,7 @@ from priorbench.errors import UserError
 from priorbench.machine.caches import VARIABLE, cache_folder
 from priorbench.storage.files import DiskError, explain, writing
 
+from .bounded import LARGEST_GENOME, UNPACKED_SHARE, too_large
 from .fasta import GZIP_MAGIC, open_bytes
 
 _COPY_BYTES = 1 << 22
@@ -155,11 +156,16 @@ def _fingerprint(path: Path) -> str:
 
 def _unpack(path: Path, target: Path) -> None:
     """Decompress ``path`` to ``target``; of several processes at once, each gets a whole file."""
+    most = max(LARGEST_GENOME, UNPACKED_SHARE * path.stat().st_size)
     handle, name = tempfile.mkstemp(dir=target.parent)
     temporary = Path(name)
     try:
         with open_bytes(path) as packed, writing(target), os.fdopen(handle, "wb") as partial:
             while block := packed.read(_COPY_BYTES):
+                if partial.tell() + len(block) > most:
+                    raise too_large(
+                        f"{path}: unpacked, it", most, "is this the genome? unpack it yourself"
+                    )
                 partial.write(block)
         temporary.replace(target)
     finally:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from priorbench.data.codes import BACKGROUND, MOTIF, NEUTRAL
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.bed import Intervals
+from priorbench.data.formats.bounded import LARGEST_MOTIFS, contents
 from priorbench.data.formats.fasta import open_bytes
 from priorbench.data.simulation import NEUTRAL_BELOW
 from priorbench.errors import UserError
@@ -131,13 +132,13 @@ def read_motifs(path: Path) -> dict[str, NDArray[np.float64]]:
     from memelite.io import read_meme
 
     with open_bytes(path) as stream:
-        contents = stream.read()
-    announced = contents.count(b"letter-probability matrix")
+        text = contents(stream, path, LARGEST_MOTIFS)
+    announced = text.count(b"letter-probability matrix")
     if not announced:
         raise UserError(f"{path}: no matrices; give a MEME file with letter-probability matrices")
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "motifs.meme"
-        plain.write_bytes(contents)
+        plain.write_bytes(text)
         try:
             motifs: dict[str, NDArray[np.float64]] = read_meme(str(plain))
         except (ValueError, AttributeError, IndexError) as error:

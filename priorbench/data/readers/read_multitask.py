@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, TRAIN, VALID
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
+from priorbench.data.formats.bounded import lines
 from priorbench.data.formats.fasta import open_bytes, read_named
 from priorbench.data.sequence_hashes import in_later_split, sequence_digests, split_by_digest
 from priorbench.encoding import N_CODE
@@ -118,11 +119,8 @@ def read_labels(path: Path) -> LabelTable:
     Raises:
         UserError: the table cannot be used; names the file, the line and the value.
     """
-    with open_bytes(path) as stream:
-        lines = stream.read().decode("utf-8-sig", errors="replace").splitlines()
-    while lines and not lines[-1].strip():
-        lines.pop()
-    header = lines[0].split("\t") if lines else []
+    table = _rows(path)
+    header = table[0].removeprefix("\ufeff").split("\t") if table else []
     if not header or header[0] != "id" or len(header) < 2:
         raise UserError(
             f"{path}: line 1 must name the columns, separated by tabs: id, split (optional), and "
@@ -132,18 +130,16 @@ def read_labels(path: Path) -> LabelTable:
     names = header[first:]
     if "split" in names:
         raise UserError(f"{path}: line 1: column split must be the second, behind id")
-    if len(lines) < 2:
+    if len(table) < 2:
         raise UserError(f"{path}: no labels below the names of the columns; add a line a sequence")
     if not names or not all(names) or len(set(names)) < len(names):
         raise UserError(f"{path}: line 1: every output needs a column with a name of its own")
     row: dict[str, int] = {}
-    values = np.empty((len(lines) - 1, len(names)), dtype=np.float32)
-    split = np.empty(len(lines) - 1, dtype=np.uint8)
-    for index, line in enumerate(lines[1:]):
+    values = np.empty((len(table) - 1, len(names)), dtype=np.float32)
+    split = np.empty(len(table) - 1, dtype=np.uint8)
+    for index, line in enumerate(table[1:]):
         cells = line.split("\t")
         where = f"{path}: line {index + 2}"
-        if len(cells) != len(header):
-            raise UserError(f"{where} has {len(cells)} columns, wanted {len(header)}")
         if cells[0] in row:
             raise UserError(f"{where}: id {cells[0]!r} occurs twice; give every sequence one line")
         row[cells[0]] = index
@@ -156,6 +152,27 @@ def read_labels(path: Path) -> LabelTable:
                 raise UserError(f"{where}: {names[column]} = {cell!r} is neither 0 nor 1")
             values[index, column] = cell == "1"
     return LabelTable(row, values, split if first == 2 else None, names)
+
+
+def _rows(path: Path) -> list[str]:
+    """Return the lines of a table, all with as many tabs as the first, less empty ones at its end.
+
+    That comes before anything is made of them: one line of many columns and many lines of few
+    would stand for more labels than there is memory.
+    """
+    with open_bytes(path) as stream:
+        rows = [
+            line.decode("utf-8", errors="replace").rstrip("\r\n") for line in lines(stream, path)
+        ]
+    while rows and not rows[-1].strip():
+        rows.pop()
+    for number, row in enumerate(rows, start=1):
+        wanted, found = (text.count("\t") + 1 for text in (rows[0], row))
+        if found != wanted:
+            raise UserError(
+                f"{path}: line {number} has {found} columns, wanted {wanted}; separate them by tabs"
+            )
+    return rows
 
 
 def _match_records(
