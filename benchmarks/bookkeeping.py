@@ -118,7 +118,7 @@ def status(root: Path) -> Iterator[None]:
 def tables(root: Path) -> Iterator[None]:
     plan = _plan(root)
     yield
-    write_results(plan, RunDirectory(root))
+    write_results(plan, RunDirectory(root), lambda line: None)
 
 
 def _plan(root: Path) -> Plan:
