@@ -13,6 +13,7 @@ import contextlib
 import logging
 import math
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -49,6 +50,7 @@ class RayEngine(Cluster):
         with contextlib.ExitStack() as stack:
             # Ray prints its news on stdout, where a run names its files and nothing else
             stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+            handler = signal.getsignal(signal.SIGTERM)
             try:
                 ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
             except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
@@ -57,6 +59,8 @@ class RayEngine(Cluster):
                     f"{self.name}: no Ray cluster can be used there ({what}); `ray start --head` "
                     "starts one and names its address"
                 ) from error
+            # Ray's own handler would end the program without a word
+            signal.signal(signal.SIGTERM, handler)
             stack.callback(ray.shutdown)
             self._left = stack.pop_all()
         self._share = 1.0
