@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from priorbench.execution.devices import Device
 from priorbench.execution.run_group import Group, TrialOutcome
 from priorbench.execution.run_trial import in_one_line
+from priorbench.machine.signals import is_stopping
 from priorbench.storage.run_directory import RunDirectory
 
 LOKY, DASK, RAY = "loky", "dask", "ray"
@@ -85,12 +86,13 @@ class Engine(Protocol):
 def reported_errors(action: str, say: Callable[[str], None]) -> Iterator[None]:
     """Say in one line if an action fails with which a backend is left, and go on.
 
-    How the run ended, by its last trial or by Ctrl-C, counts more than that.
+    How the run ended counts more than that; nothing is said of it when the program was told to end.
     """
     try:
         yield
     except Exception as error:
-        say(f"{action} failed ({in_one_line(error)})")
+        if not is_stopping():
+            say(f"{action} failed ({in_one_line(error)})")
 
 
 @dataclass(frozen=True)

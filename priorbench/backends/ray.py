@@ -13,6 +13,7 @@ import contextlib
 import logging
 import math
 import re
+import signal
 import socket
 import sys
 import time
@@ -54,7 +55,10 @@ class RayEngine(Cluster):
             # Ray prints its news on stdout, where a run names its files and nothing else
             stack.enter_context(contextlib.redirect_stdout(sys.stderr))
             stack.callback(ray.shutdown)
+            handler = signal.getsignal(signal.SIGTERM)
             self._connect(address, deadline)
+            # Ray's own handler would end the program without a word
+            signal.signal(signal.SIGTERM, handler)
             self._left = stack.pop_all()
         self._share = 1.0
         self._task: Any = None
