@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,7 +216,9 @@ def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays of numbers as an ``.npz`` file."""
-    # numpy 1.26 would store `allow_pickle` as an array; numbers are never pickled
-    with writing(path), path.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+    """Write arrays of numbers as an ``.npz`` file, the same bytes for the same arrays."""
+    # numpy.savez writes the time of day too and, in version 1.26, `allow_pickle` as an array
+    with writing(path), zipfile.ZipFile(path, "w") as file:
+        for name, array in arrays.items():
+            with file.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)

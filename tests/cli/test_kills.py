@@ -20,7 +20,7 @@ from fixtures.runs import SMOKE, TIMED, records, results_without_times
 from priorbench.storage.run_directory import RunDirectory
 
 KILLS = int(os.environ.get("PRIORBENCH_KILLS", "3"))
-CLOCKED = ("seconds", "seconds_per_step", "costs", *TIMED)
+CLOCKED = ("seconds", "seconds_per_step", "costs", "sha256", *TIMED)
 TARGETS = ("group", "driver", "worker")
 HOW = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 TRAIN = ["run", *SMOKE, "--priors", "l1", "--seeds", "2", "--jobs", "2", "--out"]

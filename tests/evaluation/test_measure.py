@@ -7,7 +7,11 @@ import sys
 import numpy as np
 from fixtures.places import TESTS
 
-from priorbench.evaluation.measure import collapse_of_attribution, collapse_of_predictions
+from priorbench.evaluation.measure import (
+    collapse_of_attribution,
+    collapse_of_predictions,
+    write_arrays,
+)
 
 
 def test_collapse_names_its_reason():
@@ -78,3 +82,14 @@ def test_matching_motifs_leaves_torch_its_one_thread(tmp_path):
     command = [sys.executable, "-c", SCORES_MOTIFS, str(tmp_path / "data")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_arrays_are_stored_in_the_same_bytes_whenever_they_are(tmp_path, monkeypatch):
+    arrays = {"prediction.logit": np.arange(6.0), "scale.a:b=1": np.float32(2)}
+    write_arrays(tmp_path / "first.npz", arrays)
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    write_arrays(tmp_path / "second.npz", arrays)
+    assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
+    with np.load(tmp_path / "first.npz", allow_pickle=False) as stored:
+        assert set(stored) == set(arrays)
+        assert all((stored[name] == array).all() for name, array in arrays.items())
