@@ -19,7 +19,7 @@ from priorbench.study.declared import claims_of
 from priorbench.study.plan import Plan, make_plan
 from priorbench.study.recorded_study import record_study
 from priorbench.study.resolve import resolve
-from priorbench.study.sealed_claims import digest_to_record, seal_claims
+from priorbench.study.sealed_claims import seal_claims
 from priorbench.study.study import Study, load_study
 from priorbench.workflow.changed_code import deciding_facts
 from priorbench.workflow.run_status import read_status
@@ -73,7 +73,7 @@ def make_run(
         datasets={f"{task}/{name}": folder for task, folder in folders for name in datasets},
     )
     seal_claims(root, claims_of(plan.study.model_dump(mode="json")))
-    facts = environment("cpu", 1) | {"command": "made up", "claims": digest_to_record(root)}
+    facts = environment("cpu", 1) | {"command": "made up"}
     places = {key: str(folder.relative_to(root)) for key, folder in plan.datasets.items()}
     facts |= {"datasets": places, "digests": {}, "notes": plan.notes}
     facts |= {"decided_by": deciding_facts(plan.study, plan.settings)}

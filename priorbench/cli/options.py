@@ -207,10 +207,12 @@ def recorded_in(name: str | None) -> Study | None:
         UserError: if nobody can tell any more which study it was.
     """
     from priorbench.storage.run_directory import RunDirectory
+    from priorbench.storage.sealed_files import MANIFEST
     from priorbench.study.recorded_study import study_to_continue
-    from priorbench.study.study import make_study
+    from priorbench.study.study import STUDY_FILE, make_study
 
-    if name is None or name in builtin_studies() or not Path(name).is_dir():
+    # a folder of the same name as a study, such as `edges`, may be no run
+    if name is None or not any((Path(name) / mark).is_file() for mark in (MANIFEST, STUDY_FILE)):
         return None
     recorded = study_to_continue(RunDirectory(Path(name)))
     return make_study(recorded, where=name) if recorded else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from priorbench.storage.run_directory import DONE
 Agreement = Callable[[pd.DataFrame, Metric, str], NDArray[np.float64]]
 """(k,) mean agreement of each of the k trials of an arm, in a table with columns prior and seed and
 in its order, with the others, by a metric on one attribution"""
+_PLACE = ["task", "dataset"]
+"""columns of results.csv that say which data a trial was scored on"""
 _ARMS = 4096  # whose scores are kept: k numbers each, for every metric
 
 
@@ -41,22 +43,33 @@ def agreement_of(
 
     # an arm is asked for by every metric and, that of the baseline, for every prior: its arrays
     # are read once, and compared once
+    @cache
+    def shape_at(place: tuple[str, ...], spec: str) -> tuple[int, ...]:
+        """Return the shape of attributions on a dataset, also for an arm that failed as a whole."""
+        at = results["status"] == DONE
+        for column, value in zip(_PLACE, place, strict=True):
+            at &= results[column] == value
+        stored = (attribution_of(trial, spec) for trial in results.loc[at, "trial"].unique())
+        return next((tracks.shape for tracks in stored if tracks is not None), (1, 1))
+
     @lru_cache(maxsize=_ARMS)
-    def scores(ids: tuple[str | None, ...], scope: str, spec: str) -> dict[str, Any]:
+    def scores(
+        ids: tuple[str | None, ...], place: tuple[str, ...], scope: str, spec: str
+    ) -> dict[str, Any]:
         metrics = [m for m in METRICS.values() if m.scope == scope and m.name in names]
         trials: list[Any]
         if scope == "motif-sets":
             trials = [(trial and motifs_of(trial, spec)) or NOTHING_FOUND for trial in ids]
         else:
             stored = [attribution_of(trial, spec) if trial else None for trial in ids]
-            shape = next((a.shape for a in stored if a is not None), (1, 1))
-            nothing = np.zeros(shape, dtype=np.float32)
+            nothing = np.zeros(shape_at(place, spec), dtype=np.float32)
             trials = [nothing if a is None else a for a in stored]
         return {metric.name: leave_one_out(metric.function(trials)) for metric in metrics}
 
     def agreement(trials: pd.DataFrame, metric: Metric, spec: str) -> NDArray[np.float64]:
         ids = tuple(trial if trial in done else None for trial in trials["trial"])
-        of_metric: NDArray[np.float64] = scores(ids, metric.scope, spec)[metric.name]
+        place = tuple(map(str, trials[_PLACE].iloc[0]))
+        of_metric: NDArray[np.float64] = scores(ids, place, metric.scope, spec)[metric.name]
         return of_metric
 
     return agreement

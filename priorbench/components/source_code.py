@@ -10,6 +10,7 @@ import ast
 import hashlib
 import importlib.util
 import sys
+import tokenize
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.machinery import PathFinder
@@ -70,14 +71,26 @@ def source_digest(*paths: Path) -> str:
     """Return a hash of source files that ignores comments, layout and docstrings."""
     digest = hashlib.sha256()
     for path in sorted(paths):
-        digest.update(_text_digest(path.read_text(encoding="utf-8")))
+        digest.update(_text_digest(_text(path)))
     return digest.hexdigest()[:16]
+
+
+def _text(path: Path) -> str:
+    """Return a source file as Python reads it, byte by byte where Python cannot."""
+    try:
+        with tokenize.open(path) as file:
+            return file.read()
+    except (SyntaxError, UnicodeDecodeError):
+        return path.read_bytes().decode("latin-1")
 
 
 # files are hashed anew for every plan; parsing takes much longer than reading
 @lru_cache(maxsize=512)
 def _text_digest(text: str) -> bytes:
-    tree = ast.parse(text)
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return hashlib.sha256(text.encode()).digest()
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
@@ -110,7 +123,7 @@ def own_imports(path: Path) -> set[Path]:
     waiting = [(path, "")]
     while waiting:
         file, package = waiting.pop()
-        for name in _imported_names(file.read_text(encoding="utf-8"), package):
+        for name in _imported_names(_text(file), package):
             for module, inside in _files_of_module(name):
                 if module not in modules:
                     modules.add(module)
@@ -122,7 +135,11 @@ def own_imports(path: Path) -> set[Path]:
 def _imported_names(text: str, package: str) -> tuple[str, ...]:
     """Return the dotted names that a module of a package may import, in the order of the text."""
     names = []
-    for node in ast.walk(ast.parse(text)):
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):  # which its importer may expect
+        return ()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and (package or not node.level):

@@ -161,6 +161,8 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
             files = digests_of(self._partial, names)
             write_sealed(self._partial / META, {**record, "files": files})
             sync_folder(self._partial)
+        if self.directory.is_symlink() or self.directory.is_file():
+            self.directory.unlink()
         shutil.rmtree(self.directory, ignore_errors=True)
         self._partial.rename(self.directory)
 

@@ -44,6 +44,8 @@ def stored_references(
     try:
         stored = read_sealed(path)["scores"]
     except DamagedFile as problem:
+        if path.is_dir():
+            raise
         if path.exists():
             say(f"{path}: {problem.problem}; computed again")
         task: Task = registry.build("task", spec)

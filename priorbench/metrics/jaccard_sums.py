@@ -56,3 +56,5 @@ def _add_similarities(first: Rows, second: Rows, total: Rows) -> None:
             union = together + gap
             if union > 0:
                 total[i, j] += (together - gap) / union
+            else:
+                total[i, j] += union  # 0, or not a number

@@ -223,6 +223,10 @@ def _require_made_of(run: RunDirectory, digest: str) -> None:
     """Raise DamagedFile if a table was made of other records than those of this digest."""
     for name in TABLES:
         if name in run.manifest and run.manifest.made_of(name) != digest:
+            if run.is_busy():
+                raise UserError(
+                    f"{run.root}: another priorbench run or score is writing here; wait for it"
+                )
             raise DamagedFile(
                 run.root / name,
                 "was made of other records of trials than are there",

@@ -84,7 +84,10 @@ class RunDirectory:
             return None
         if record.get("trial") != trial_id:
             raise DamagedFile(folder / RECORD, f"is the record of {record.get('trial')!r}")
-        self._seals[trial_id] = _Seal(record["sha256"], record["files"])
+        seal = _Seal(record["sha256"], record["files"])
+        if self._seals.get(trial_id, seal) != seal:  # a worker has written it anew
+            self._forget(trial_id)
+        self._seals[trial_id] = seal
         return record
 
     def records(
@@ -189,8 +192,7 @@ class RunDirectory:
 
     def seal_trial(self, folder: Path, record: Mapping[str, Any]) -> None:
         """Write the record of a trial into the folder that holds its other files."""
-        names = [path.name for path in folder.iterdir() if path.name != RECORD]
-        names = [name for name in names if not name.startswith(".")]  # half-written
+        names = [name for name in (ARRAYS, MODEL) if (folder / name).is_file()]
         write_sealed(folder / RECORD, {**record, "files": digests_of(folder, names)})
 
     @contextlib.contextmanager
@@ -231,6 +233,9 @@ class RunDirectory:
                 folder.rename(self.trial(trial_id))
                 return
             except OSError as error:
+                if error.errno == errno.ENOTDIR:  # a file or a link in its place
+                    self.trial(trial_id).unlink()
+                    continue
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
             self._discard(self.trial(trial_id))  # the trial is run again
@@ -261,6 +266,17 @@ class RunDirectory:
                 self._discard(path)
         with contextlib.suppress(OSError):  # the folder is not there, or in use again
             self._running.rmdir()
+
+    def is_busy(self) -> bool:
+        """Return whether a process holds the lock."""
+        try:
+            with (self.root / ".lock").open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # there is no lock, or none can be had here
+            return False
+        return False
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ FORMAT = 2
 """version of the format of run directories and of the files in them"""
 MANIFEST = "manifest.json"
 
+IS_FOLDER = "is a folder"
+"""problem of a file that cannot be written before the user has moved what is there"""
+_OF_FOLDERS = ("record.json", "arrays.npz", "model.safetensors", "meta.json")
+"""files of folders that are written anew as a whole"""
+_MARKS = (MANIFEST, "study.toml")
+"""files of which a run directory has one at least"""
 _SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
 _CHUNK = 1 << 20
 
@@ -40,16 +47,21 @@ class DamagedFile(UserError):
     def __init__(self, path: Path, problem: str, remedy: str = "") -> None:
         """Name the file, its problem, and what to do; by default, to run the study again."""
         self.path, self.problem, self.remedy = path, problem, remedy
-        super().__init__(f"{path}: {problem}; {remedy or _remedy(path)}")
+        super().__init__(f"{path}: {problem}; {remedy or _remedy(path, problem)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let a worker's error reach the driver."""
         return type(self), (self.path, self.problem, self.remedy)
 
 
-def _remedy(path: Path) -> str:
-    folders = [folder for folder in path.parents if folder.name in ("trials", "data")]
-    return f"`priorbench run {folders[0].parent if folders else path.parent}` repairs it"
+def _remedy(path: Path, problem: str) -> str:
+    written_again = path.suffix == ".npy" or path.name in _OF_FOLDERS
+    if problem == IS_FOLDER and not written_again:
+        return "move it away"
+    marks = (folder for folder in path.parents if any((folder / name).is_file() for name in _MARKS))
+    in_folder = written_again and len(path.parents) > 2
+    above = path.parents[2] if in_folder else path.parent
+    return f"`priorbench run {shlex.quote(str(next(marks, above)))}` repairs it"
 
 
 def sealed_text(value: Mapping[str, Any]) -> str:
@@ -111,7 +123,7 @@ def read_bytes(path: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise DamagedFile(path, "is missing") from None
     except IsADirectoryError:
-        raise DamagedFile(path, "is a folder") from None
+        raise DamagedFile(path, IS_FOLDER) from None
 
 
 def digest_of(path: Path) -> str:
@@ -128,7 +140,7 @@ def digest_of(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         raise DamagedFile(path, "is missing") from None
     except IsADirectoryError:
-        raise DamagedFile(path, "is a folder") from None
+        raise DamagedFile(path, IS_FOLDER) from None
     return digest.hexdigest()
 
 
@@ -160,6 +172,10 @@ def check_listed(path: Path, listed: Mapping[str, Iterable[str]]) -> None:
 class Manifest:
     """The list of the files at the root of a run directory, with their digests.
 
+    Each file has the digests that it may have, and beside each the digest of what it was made of.
+    While a file is being replaced it may have the old one or the new one; while it is written for
+    the first time it may be absent, which stands there as the digest "".
+
     Only the process that holds the lock of the run directory writes it; any may read it.
     """
 
@@ -170,6 +186,14 @@ class Manifest:
     def exists(self) -> bool:
         """Return whether the run directory has one, damaged or not."""
         return self.path.exists()
+
+    def is_intact(self) -> bool:
+        """Return whether there is one, as it was written."""
+        try:
+            self._entries()
+            return True
+        except DamagedFile:
+            return False
 
     def read(self, name: str) -> bytes:
         """Return the contents of a file.
@@ -182,7 +206,7 @@ class Manifest:
             if entry is None:
                 raise DamagedFile(self.root / name, "is missing")
             try:
-                return read_listed(self.root / name, {name: entry["sha256"]})
+                return read_listed(self.root / name, {name: entry})
             except DamagedFile:
                 if last:  # a run that goes on may have replaced it since the list was read
                     raise
@@ -190,17 +214,23 @@ class Manifest:
 
     def __contains__(self, name: object) -> bool:
         """Return whether a file was written, be it there or not."""
-        return name in self._entries()
+        entry = self._entries().get(str(name))
+        return entry is not None and ("" not in entry or (self.root / str(name)).exists())
 
     def made_of(self, name: str) -> str:
-        """Return the digest of what a file was made of, "" if nobody asks."""
-        return str(self._entries().get(name, {}).get("made_of", ""))
+        """Return the digest of what a file, as it is now, was made of, "" if nobody knows.
+
+        Raises:
+            DamagedFile: if the file, or the manifest, is not as it was written.
+        """
+        digest = hashlib.sha256(self.read(name)).hexdigest()
+        return str(self._entries().get(name, {}).get(digest, ""))
 
     def problems(self) -> list[DamagedFile]:
         """Return what is wrong with the files that are listed, or with the list."""
         problems = []
         try:
-            names = list(self._entries())
+            names = [name for name in self._entries() if name in self]
         except DamagedFile as problem:
             return [problem]
         for name in names:
@@ -219,20 +249,13 @@ class Manifest:
             texts: contents by name.
             made_of: digest of what all of them are made of, if that is to be checked.
         """
-        try:
-            entries = self._entries()
-        except DamagedFile:
-            entries = {}
+        entries = self._entries() if self.is_intact() else {}
         new = {
-            name: {"sha256": [hashlib.sha256(text.encode()).hexdigest()], "made_of": made_of}
+            name: {hashlib.sha256(text.encode()).hexdigest(): made_of}
             for name, text in texts.items()
             if text is not None
         }
-        before = {name: entries[name] for name in texts if name in entries}
-        either = {
-            name: {**entry, "sha256": [*entry["sha256"], *before.get(name, entry)["sha256"]]}
-            for name, entry in new.items()
-        }
+        either = {name: {**entries.get(name, {"": ""}), **entry} for name, entry in new.items()}
         self.root.mkdir(parents=True, exist_ok=True)
         self._put({**entries, **either})
         for name, text in texts.items():
@@ -243,8 +266,18 @@ class Manifest:
         for name in removed:
             (self.root / name).unlink(missing_ok=True)
 
-    def _entries(self) -> dict[str, Any]:
-        entries: dict[str, Any] = read_sealed(self.path)["files"]
+    def forget(self, name: str) -> None:
+        """Take a file off the list, and leave it where it is."""
+        self._put({key: entry for key, entry in self._entries().items() if key != name})
+
+    def clear_leftovers(self) -> None:
+        """Remove files that processes were writing when they died; call only with the lock."""
+        for name in [MANIFEST, *(self._entries() if self.is_intact() else ())]:
+            for path in self.root.glob(f".{name}-*"):
+                path.unlink(missing_ok=True)
+
+    def _entries(self) -> dict[str, dict[str, str]]:
+        entries: dict[str, dict[str, str]] = read_sealed(self.path)["files"]
         return entries
 
     def _put(self, entries: Mapping[str, Any]) -> None:

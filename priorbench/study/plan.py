@@ -11,7 +11,8 @@ from typing import cast
 from priorbench.components import registry, source_code, specs
 from priorbench.components.task import Task
 from priorbench.data.dataset import load_dataset
-from priorbench.storage.run_directory import FAILED, RunDirectory
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import DamagedFile
 
 from .data_sources import DataSource, encode, sources
 from .network_choice import (
@@ -213,14 +214,18 @@ def _with_trials(plan: Plan, stage: str, arms: Sequence[Sequence[tuple[str, floa
     return replace(plan, trials=trials)
 
 
-def read_plan(run: RunDirectory, more: Measurements | None = None, *, trained: bool = True) -> Plan:
-    """Return the plan of a run directory, from what it has recorded.
+def read_plan(
+    run: RunDirectory,
+    more: Measurements | None = None,
+    on_damage: Callable[[DamagedFile], None] | None = None,
+) -> Plan:
+    """Return the plan of a run directory, from what it has recorded, with the trials that were run.
 
     Args:
         run: the run directory.
         more: what is to be measured beside what was.
-        trained: whether to leave out trials that failed; those that have not been run are never in
-            the plan.
+        on_damage: function that is called with what is wrong with a record, whose trial is then
+            left out.
 
     Raises:
         UserError: if there is no run in the folder, or an attribution is unknown.
@@ -238,8 +243,8 @@ def read_plan(run: RunDirectory, more: Measurements | None = None, *, trained: b
     ids = [row["trial"] for row in planned_rows(run)]
     trials = [
         Trial(**{field.name: record[field.name] for field in fields(Trial)})
-        for _, record in run.records(ids)
-        if record is not None and not (trained and record["status"] == FAILED)
+        for _, record in run.records(ids, on_damage)
+        if record is not None
     ]
     datasets = {name: run.root / folder for name, folder in facts["datasets"].items()}
     return Plan(study, trials, datasets, facts["notes"])

@@ -75,13 +75,15 @@ def recorded_facts(run: RunDirectory) -> dict[str, Any]:
 
 
 def planned_rows(run: RunDirectory) -> list[dict[str, str]]:
-    """Return the rows of a run's plan.csv, a trial each, by column.
+    """Return the rows of a run's plan.csv, a trial each, by column; none before it is written.
 
     Raises:
         UserError: if the folder is no run directory.
         DamagedFile: if the file is not as it was written.
     """
     require_run(run)
+    if PLAN_FILE not in run.manifest:
+        return []
     text = run.manifest.read(PLAN_FILE).decode()
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
@@ -95,8 +97,9 @@ def study_to_continue(run: RunDirectory) -> dict[str, Any] | None:
     Raises:
         UserError: if nobody can tell any more which study it was.
     """
-    recorded = any((run.root / name).exists() for name in (STUDY_FILE, FACTS_FILE))
-    if not recorded and not (run.manifest.exists() and run.trials.exists()):
+    if not any((run.root / name).exists() for name in (STUDY_FILE, FACTS_FILE)):
+        if run.trials.is_dir() and any(run.trials.iterdir()):
+            raise _unknown_study(run)
         return None  # a process that died before it recorded the study had trained nothing
     require_run(run)
     try:
@@ -109,11 +112,16 @@ def study_to_continue(run: RunDirectory) -> dict[str, Any] | None:
         pass
     try:
         study = _complete(tomllib.loads((run.root / STUDY_FILE).read_text(encoding="utf-8")))
-        if study == _complete(json.loads((run.root / FACTS_FILE).read_bytes())["study"]):
-            return study
+        copy = _complete(json.loads((run.root / FACTS_FILE).read_bytes())["study"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise UserError(
+        raise _unknown_study(run) from None
+    if study != copy or run.manifest.is_intact():  # which knows that both were changed
+        raise _unknown_study(run)
+    return study
+
+
+def _unknown_study(run: RunDirectory) -> UserError:
+    return UserError(
         f"{run.root}: neither {STUDY_FILE} nor its copy in {FACTS_FILE} is as it was written, so "
         "that nobody can tell which study this was; choose another --out"
     )

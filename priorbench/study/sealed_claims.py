@@ -1,7 +1,8 @@
 """The seal on what a study claims: written when its first trial starts, checked with each verdict.
 
-claims.json in the run directory holds what was declared, the seeds of every look at the results,
-and a digest of both. A claim that was changed after training is exploratory.
+claims.json in the run directory holds what was declared, and the seeds of every look at the
+results. A claim that was changed after training is exploratory, and so are all where the file, or
+the manifest that lists its digest, was lost or edited.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from priorbench.metrics import METRICS
 from priorbench.number_text import listed
 from priorbench.statistics.families.looks import level_of_look
 from priorbench.statistics.signflip import smallest_p
-from priorbench.storage.files import write_json
-from priorbench.storage.sealed_files import Manifest
+from priorbench.storage.files import json_text
+from priorbench.storage.sealed_files import DamagedFile, Manifest
 
 from .declared import ALL, DeclaredClaims
 from .trial import Trial, hash_of
@@ -25,7 +26,6 @@ from .trial import Trial, hash_of
 CLAIMS_FILE = "claims.json"
 _FORMAT = 2
 _SEALED = ("primary", "margins", "skill_margins", "attribution", "baseline", "correction")
-_LOST = "lost"
 _EDITED = f"{CLAIMS_FILE} is missing or was edited, so that nobody can tell what was declared"
 
 
@@ -57,8 +57,12 @@ def look_at(trials: Sequence[Trial]) -> Look:
 
 def seal_claims(root: Path, claims: DeclaredClaims) -> None:
     """Write claims.json for a new run; one whose first trial has started keeps what it has."""
-    if not (root / "trials").is_dir() or not any((root / "trials").iterdir()):
+    if not _has_trials(root):
         _write(root, _Stored(_declared(claims), ()))
+
+
+def _has_trials(root: Path) -> bool:
+    return (root / "trials").is_dir() and any((root / "trials").iterdir())
 
 
 def checked_claims(
@@ -66,7 +70,7 @@ def checked_claims(
 ) -> DeclaredClaims:
     """Return claims with what differs from the seal of a run directory, and the look's number.
 
-    Without a seal, and without a record of one, they are those of the study, marked as not sealed.
+    Before a run has begun they are those of the study, marked as not sealed.
 
     Args:
         root: the run directory.
@@ -74,9 +78,10 @@ def checked_claims(
         seeds: seeds whose trials are compared now, if that is to be checked: those of an earlier
             look must be among them.
     """
-    stored, recorded = _read(root), sealed_digest(root)
-    if stored is None or recorded not in ("", hash_of(stored.declared)):
-        edited = {ALL: _EDITED} if recorded or (root / CLAIMS_FILE).exists() else {}
+    stored = _read(root)
+    if stored is None:
+        begun = _has_trials(root) or Manifest(root).exists() or (root / CLAIMS_FILE).exists()
+        edited = {ALL: _EDITED} if begun else {}
         return replace(claims, sealed=False, changed={**edited, **claims.changed})
     texts: dict[str, list[str]] = {}
     differences = [*_differences(stored.declared, claims), *_missing_seeds(stored, seeds)]
@@ -97,29 +102,6 @@ def _missing_seeds(stored: _Stored, seeds: Collection[int] | None) -> Iterator[t
     if missing:
         noun = "seed" if len(missing) == 1 else "seeds"
         yield ALL, f"trials of {noun} {listed(list(map(str, missing)))} were looked at and are gone"
-
-
-def sealed_digest(root: Path) -> str:
-    """Return the digest of the claims that a run directory was sealed with; "" of none.
-
-    environment.json keeps it from the first call on, so that a missing claims.json is noticed.
-    """
-    try:
-        recorded = json.loads((root / "environment.json").read_text(encoding="utf-8"))
-        return str(recorded.get("claims", ""))
-    except (OSError, ValueError, AttributeError):
-        return ""
-
-
-def digest_to_record(root: Path) -> str:
-    """Return the digest for environment.json: the one that is there, or that of claims.json.
-
-    Where both files were lost, it is one that no claims have.
-    """
-    stored = _read(root)
-    current = hash_of(stored.declared) if stored else ""
-    lost = _LOST if stored is None and Manifest(root).exists() else ""
-    return sealed_digest(root) or current or lost
 
 
 def upcoming_claims(root: Path, claims: DeclaredClaims, seeds: Sequence[int]) -> DeclaredClaims:
@@ -202,18 +184,16 @@ def _declared(claims: DeclaredClaims) -> dict[str, Any]:
 def _write(root: Path, stored: _Stored) -> None:
     looks = [{**vars(look), "seeds": list(look.seeds)} for look in stored.looks]
     contents = {"format": _FORMAT, "declared": stored.declared, "looks": looks}
-    write_json(root / CLAIMS_FILE, {**contents, "digest": hash_of(contents)})
+    Manifest(root).write({CLAIMS_FILE: json_text(contents)})
 
 
 def _read(root: Path) -> _Stored | None:
     """Return the contents of claims.json; None where it is missing or not as it was written."""
     try:
-        stored = json.loads((root / CLAIMS_FILE).read_text(encoding="utf-8"))
-        digest = stored.pop("digest")
-        intact = digest == hash_of(stored) and set(stored["declared"]) == set(_SEALED)
-        looks = tuple(
-            Look(tuple(look["seeds"]), look["arms"], look["settings"]) for look in stored["looks"]
-        )
-        return _Stored(stored["declared"], looks) if intact else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        stored = json.loads(Manifest(root).read(CLAIMS_FILE))
+    except DamagedFile:
         return None
+    looks = tuple(
+        Look(tuple(look["seeds"]), look["arms"], look["settings"]) for look in stored["looks"]
+    )
+    return _Stored(stored["declared"], looks)

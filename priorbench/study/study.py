@@ -225,7 +225,7 @@ def load_study(path: Path) -> Study:
 def _refuse_edited(path: Path) -> None:
     """Raise UserError if a file is the study.toml of a run, and is not as the run wrote it."""
     manifest = Manifest(path.parent)
-    if path.name != STUDY_FILE or not path.is_file() or not manifest.exists():
+    if path.name != STUDY_FILE or not path.is_file() or not manifest.is_intact():
         return
     try:
         manifest.read(path.name)

@@ -64,7 +64,8 @@ def _engine_digests(*places: str) -> dict[str, str]:
 
 
 def _digests(paths: list[Path]) -> dict[str, str]:
-    return {str(path): source_code.source_digest(path) for path in paths}
+    # by names that are the same wherever the code is installed
+    return {"/".join(path.parts[-2:]): source_code.source_digest(path) for path in paths}
 
 
 def code_reasons(
@@ -111,6 +112,8 @@ def _change(
     known, present = before.get(part, {}), now[part]
     if key:
         known, present = known.get(key, {}), present.get(key, {})
+    if sorted(known.values()) == sorted(present.values()):  # in another folder, perhaps
+        return []
     files = [
         file for file in dict.fromkeys([*present, *known]) if known.get(file) != present.get(file)
     ]
@@ -118,6 +121,5 @@ def _change(
 
 
 def _shown(files: Sequence[str]) -> str:
-    names = [Path(file).name if Path(file).is_absolute() else file for file in files]
-    more = len(names) - _MOST_NAMED
-    return listed([*names[:_MOST_NAMED], *([f"{more} more"] if more > 0 else [])])
+    more = len(files) - _MOST_NAMED
+    return listed([*files[:_MOST_NAMED], *([f"{more} more"] if more > 0 else [])])

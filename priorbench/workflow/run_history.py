@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import pandas as pd
@@ -13,11 +14,12 @@ import pandas as pd
 from priorbench.components import registry
 from priorbench.errors import UserError
 from priorbench.number_text import counted
-from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.run_directory import FAILED, RunDirectory
 from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.data_sources import sources
 from priorbench.study.plan import Setting
 from priorbench.study.recorded_study import planned_rows, recorded_facts, recorded_study
+from priorbench.study.sealed_claims import CLAIMS_FILE
 from priorbench.study.study import make_study
 from priorbench.study.trial import Trial
 
@@ -60,17 +62,17 @@ class RunHistory:
             trials: trials that are to be trained.
             decided_by: facts of the present code and data.
         """
+        of_code = cache(partial(code_reasons, self.decided_by, decided_by))
+        of_data = cache(partial(data_reasons, self.decided_by, decided_by))
         counts: Counter[str] = Counter()
         for trial in trials:
             earlier = self._record(self.planned.get(arm_of(vars(trial)), trial.id))
-            if earlier is None or earlier["trial"] == trial.id:
+            if earlier is None or earlier["trial"] == trial.id or earlier["status"] == FAILED:
                 continue
-            texts = code_reasons(self.decided_by, decided_by, trial.setting, trial.prior)
+            texts = of_code(trial.setting, trial.prior)
             if earlier["digest"] != trial.digest:
                 place = f"{trial.task}/{trial.dataset}"
-                texts += data_reasons(self.decided_by, decided_by, trial.setting) or [
-                    f"the data of {place} changed"
-                ]
+                texts = [*texts, *(of_data(trial.setting) or [f"the data of {place} changed"])]
             counts["; ".join(texts) or "what decides it changed"] += 1
         return [
             f"{counted(count, 'trial')} that had been done {'is' if count == 1 else 'are'} trained "
@@ -105,13 +107,12 @@ def outdated_lines(run: RunDirectory, done: Sequence[Mapping[str, str]]) -> list
         return []
     except (UserError, OSError) as error:  # a plug-in or data file that is gone, say
         return [f"whether trials are up to date cannot be told: {error}"]
+    of_code = cache(partial(code_reasons, before, now))
+    of_data = cache(partial(data_reasons, before, now))
     counts: Counter[tuple[str, str]] = Counter()
     for row in done:
         setting = (row["task"], row["dataset"], row["architecture"])
-        code, data = (
-            code_reasons(before, now, setting, row["prior"]),
-            data_reasons(before, now, setting),
-        )
+        code, data = of_code(setting, row["prior"]), of_data(setting)
         if code or data:
             counts[("would" if code else "may", "; ".join([*code, *data]))] += 1
     return [
@@ -132,11 +133,19 @@ def look_back(run: RunDirectory, say: Callable[[str], None]) -> RunHistory:
         DamagedFile: if a folder is in the place of a file.
     """
     for problem in run.manifest.problems():
-        say_again(problem, say)
+        if problem.path.name == CLAIMS_FILE:
+            say(f"{problem.path}: {problem.problem}; nothing is confirmatory any more")
+            run.manifest.forget(CLAIMS_FILE)
+        else:
+            say_again(problem, say)
     try:
         rows = planned_rows(run)
     except DamagedFile:
         rows = []
+    try:
+        scored = scored_trials(run)
+    except DamagedFile:
+        scored = frozenset()
     try:
         decided_by = recorded_facts(run).get("decided_by", {})
     except UserError:
@@ -144,7 +153,7 @@ def look_back(run: RunDirectory, say: Callable[[str], None]) -> RunHistory:
     return RunHistory(
         run,
         {arm_of(row): row["trial"] for row in rows},
-        scored_trials(run),
+        scored,
         decided_by,
     )
 
@@ -161,11 +170,16 @@ def say_again(problem: DamagedFile, say: Callable[[str], None]) -> None:
 
 
 def scored_trials(run: RunDirectory) -> frozenset[str]:
-    """Return the ids of the trials in results.csv; none where it is missing or damaged."""
+    """Return the ids of the trials in results.csv, none before it is written.
+
+    Where it is damaged, they are all that are planned: when it was written, all had been run.
+    """
+    if "results.csv" not in run.manifest:
+        return frozenset()
     try:
         text = run.manifest.read("results.csv")
     except DamagedFile:
-        return frozenset()
+        return frozenset(row["trial"] for row in planned_rows(run))
     trials = pd.read_csv(io.BytesIO(text), usecols=["trial"], dtype=str)["trial"].dropna()
     return frozenset(trials)
 

@@ -11,13 +11,12 @@ from typing import Any
 
 from priorbench.errors import UserError
 from priorbench.storage.run_directory import RunDirectory
-from priorbench.storage.sealed_files import MANIFEST
 from priorbench.study.recorded_study import ANSWER_FILE, PLAN_FILE, planned_rows, recorded_study
 from priorbench.study.study import BASELINE, STUDY_FILE
 
 from .run_name import compared_in_words
 
-_MARKS = (STUDY_FILE, PLAN_FILE, MANIFEST)
+_MARKS = (STUDY_FILE, PLAN_FILE)
 """files of which a run directory has one at least"""
 _CHANGING = (*_MARKS, "trials", "results.csv", ANSWER_FILE)
 """what changes when a run goes on"""
@@ -106,7 +105,7 @@ def _study(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _trials(run: RunDirectory) -> tuple[int, int]:
     """Return how many trials are planned so far, and how many of them have ended."""
-    planned = {row["trial"] for row in planned_rows(run)} if PLAN_FILE in run.manifest else set()
+    planned = {row["trial"] for row in planned_rows(run)}
     try:
         there = set(os.listdir(run.trials))
     except FileNotFoundError:

@@ -44,7 +44,6 @@ from priorbench.study.recorded_study import PLAN_FILE, record_study, study_to_co
 from priorbench.study.resolve import require_modisco, resolve
 from priorbench.study.sealed_claims import (
     CLAIMS_FILE,
-    digest_to_record,
     seal_claims,
     upcoming_claims,
 )
@@ -128,6 +127,7 @@ def run_study(
         recorded = _recorded_study(run, resolved)
         resolved = _with_earlier_measurements(recorded, resolved, run.root, console)
         with _cleared_if_refused(run.root), run.lock():
+            run.manifest.clear_leftovers()
             history = look_back(run, console.say) if recorded else None
             plan = make_plan(resolved, run, console.say)
             for name, notes in plan.notes.items():
@@ -173,7 +173,6 @@ def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
     tasks = dict.fromkeys(setting.source.task for setting in plan.settings)
     return {
         "command": command,
-        "claims": digest_to_record(run.root),
         "datasets": {
             name: str(folder.relative_to(run.root)) for name, folder in plan.datasets.items()
         },
@@ -212,13 +211,14 @@ class _Stages:
     def run(self, plan: Plan, stage: str) -> None:
         """Write the plan and run the missing trials of one stage, and say how many they are."""
         run, say, part = self.run_directory, self.console.say, plan.of_stage(stage)
-        damaged: list[str] = []
-        todo = pending_trials(part, run, lambda problem: damaged.append(_again(problem)))
+        files: list[str] = []
+        todo = pending_trials(part, run, lambda problem: files.append(_again(problem)))
         trials = [item.trial for item in todo if not item.score_only]
+        reasons: list[str] = []
         if self.history:
-            damaged += self.history.lost_lines(trials)
-            damaged += self.history.changed_lines(trials, self.decided_by)
-        for line in shortened(damaged):
+            files += self.history.lost_lines(trials)
+            reasons = self.history.changed_lines(trials, self.decided_by)
+        for line in [*shortened(files), *reasons]:
             say(line)
         if todo or stage == EVALUATE:
             write_plan(plan, run)
@@ -279,7 +279,7 @@ def _recorded_study(run: RunDirectory, study: Study) -> dict[str, Any] | None:
     root, recorded = run.root, study_to_continue(run)
     if recorded is None:
         # what a process leaves that dies before it has recorded the study
-        known = {"data", "trials", MANIFEST, CLAIMS_FILE}
+        known = {"data", MANIFEST, CLAIMS_FILE}
         names = {path.name for path in root.iterdir()} if root.is_dir() else set()
         others = {name for name in names - known if not name.startswith(".")}
         if others or (root.exists() and not root.is_dir()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from priorbench.results.chosen_weights import TUNING_FILE, choose_weights, chose
 from priorbench.results.collect import write_results
 from priorbench.results.finished_run import TABLES
 from priorbench.results.tables import as_csv
-from priorbench.storage.run_directory import FAILED, RECORD, RunDirectory
+from priorbench.storage.run_directory import FAILED, RunDirectory
 from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.plan import Plan, read_plan
-from priorbench.study.recorded_study import ANSWER_FILE, planned_rows, record_study
+from priorbench.study.recorded_study import ANSWER_FILE, record_study, require_run
 from priorbench.study.study import Measurements
 from priorbench.study.trial import EVALUATE
 
@@ -47,17 +48,19 @@ def score_run(
     """
     started = time.monotonic()
     run = RunDirectory(root)
-    _refuse_lost_trials(run)
-    plan = read_plan(run, more)
-    for folder in plan.datasets.values():
-        check_dataset(folder)
+    require_run(run)
     unscored = 0
     with running_engine(placement, console.say) as engine, run.lock():
+        plan = _plan_of_all(run, more)
+        for folder in plan.datasets.values():
+            check_dataset(folder)
         workforce = Workforce(engine, engine.device(plan.study.device))
         for name in (*TABLES, ANSWER_FILE, TUNING_FILE):
             _say_damaged(run, name, console)
-        todo = pending_trials(plan, run)
-        console.say(f"{len(plan.trials)} trained trials, {len(todo)} to score, in {root}")
+        pending = pending_trials(plan, run)
+        todo = [item for item in pending if item.score_only]  # the others failed
+        trained = len(plan.trials) - len(pending) + len(todo)
+        console.say(f"{trained} trained trials, {len(todo)} to score, in {root}")
         with console.progress([item.trial for item in todo]) as ended:
 
             def count(event: TrialEnded) -> None:
@@ -67,32 +70,35 @@ def score_run(
 
             run_pending(plan, run, todo, workforce=workforce, on_ended=count)
         record_study(run, plan.study)
-        everything = read_plan(run, trained=False)
         if plan.study.tune:
-            _choose_again(everything, run, console)
-        collected = write_results(everything, run, console.say)
+            _choose_again(plan, run, console)
+        collected = write_results(plan, run, console.say)
     seconds = time.monotonic() - started
     return RunOutcome(root, collected.statuses, seconds, collected.answer, unscored)
 
 
-def _refuse_lost_trials(run: RunDirectory) -> None:
-    """Raise UserError if trials that had been scored, or trained, are not there as they were."""
-    planned = [row["trial"] for row in planned_rows(run)]
+def _plan_of_all(run: RunDirectory, more: Measurements) -> Plan:
+    """Return the plan with all trials that have been run.
+
+    Raises:
+        UserError: if trials that had been scored, or trained, are not there as they were.
+    """
     problems: list[DamagedFile] = []
-    done = {trial for trial, record in run.records(planned, problems.append) if record is not None}
-    lost = [str(problem.path) for problem in problems]
-    gone = scored_trials(run) - done
-    lost += [str(run.trial(trial)) for trial in planned if trial in gone]
-    names = list(dict.fromkeys(path.removesuffix(f"/{RECORD}") for path in lost))
+    plan = read_plan(run, more, problems.append)
+    lost = [problem.path.parent for problem in problems]
+    gone = scored_trials(run) - {trial.id for trial in plan.trials}
+    names = list(dict.fromkeys(map(str, [*lost, *(run.trial(trial) for trial in sorted(gone))])))
     if names:
         shown = names[:_MOST_NAMED]
-        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+        more_names = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
         are = "is" if len(names) == 1 else "are"
+        command = f"`priorbench run {shlex.quote(str(run.root))}`"
         raise UserError(
-            f"{counted(len(names), 'trial')} of {len(planned)} {are} missing or damaged "
-            f"({', '.join(shown)}{more}); `priorbench run {run.root}` trains "
-            "them again; nothing was written"
+            f"{counted(len(names), 'trial')} of {len(names) + len(plan.trials)} {are} missing or "
+            f"damaged ({', '.join(shown)}{more_names}); {command} trains them again; nothing was "
+            "written"
         )
+    return plan
 
 
 def _say_damaged(run: RunDirectory, name: str, console: RunConsole) -> None:

@@ -137,7 +137,7 @@ class TestMoreSeeds:
         first, second = make("a", ("none", "tv"), range(8)), make("b", ("none", "tv"), range(8, 12))
         assert joined(first, second).claims.look == 3
         for count in (6, 7, 8):
-            record_look(first, Look(tuple(range(count))), CLAIMS)
+            record_look(first, Look(tuple(range(count))))
         run = joined(first, second)
         assert [part.claims.look for part in run.runs] == [3, 1]
         assert run.claims.look == 5

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from priorbench.metrics import METRICS
+from priorbench.storage.sealed_files import MANIFEST
 from priorbench.study.declared import ALL, EXPLORATORY, PRIMARY, DeclaredClaims, claims_of
 from priorbench.study.sealed_claims import (
     CLAIMS_FILE,
     Look,
     checked_claims,
-    digest_to_record,
     look_at,
     looks_at,
     record_look,
@@ -185,7 +185,6 @@ class TestEdits:
         [
             lambda stored: stored["declared"]["margins"].update(auroc=0.3),
             lambda stored: stored["looks"].clear(),
-            lambda stored: stored.pop("digest"),
             lambda stored: stored.pop("looks"),
             lambda stored: stored.update(sealed=True),
         ],
@@ -203,29 +202,36 @@ class TestEdits:
         assert set(families(checked).values()) == {EXPLORATORY}
 
     def test_that_remove_the_seal_are_noticed(self, tmp_path):
-        """environment.json remembers what was sealed, also when it is written again."""
         seal_claims(tmp_path, CLAIMS)
-        recorded = digest_to_record(tmp_path)
-        (tmp_path / "environment.json").write_text(json.dumps({"claims": recorded}))
         assert checked_claims(tmp_path, CLAIMS).sealed
+        begin(tmp_path)
         (tmp_path / CLAIMS_FILE).unlink()
-        assert digest_to_record(tmp_path) == recorded
-        checked = checked_claims(tmp_path, CLAIMS)
-        assert "is missing or was edited" in checked.changed[ALL]
+        assert "is missing or was edited" in checked_claims(tmp_path, CLAIMS).changed[ALL]
         # nor does another one take its place
         seal_claims(tmp_path, replace(CLAIMS, margins={"auroc": 0.3}))
+        record(tmp_path, range(8))
+        assert not (tmp_path / CLAIMS_FILE).exists()
         assert ALL in checked_claims(tmp_path, replace(CLAIMS, margins={"auroc": 0.3})).changed
 
-    def test_that_put_the_seal_of_another_run_in_its_place_are_noticed(self, tmp_path):
+    @pytest.mark.parametrize("claims", [CLAIMS, replace(CLAIMS, margins={"auroc": 0.3})])
+    def test_that_put_another_seal_in_its_place_are_noticed(self, tmp_path, claims):
+        """That of another run, or of the same claims before the first look at the results."""
         seal_claims(tmp_path, CLAIMS)
-        facts = {"claims": digest_to_record(tmp_path)}
-        edited, other = replace(CLAIMS, margins={"auroc": 0.3}), tmp_path / "other"
+        record(tmp_path, range(8))
+        other = tmp_path / "other"
         other.mkdir()
-        seal_claims(other, edited)
+        seal_claims(other, claims)
         (tmp_path / CLAIMS_FILE).write_bytes((other / CLAIMS_FILE).read_bytes())
-        assert checked_claims(tmp_path, edited).changed == {}
-        (tmp_path / "environment.json").write_text(json.dumps(facts))
-        assert ALL in checked_claims(tmp_path, edited).changed
+        assert ALL in checked_claims(tmp_path, claims).changed
+
+    def test_that_remove_the_manifest_too_are_noticed(self, tmp_path):
+        seal_claims(tmp_path, CLAIMS)
+        begin(tmp_path)
+        (tmp_path / MANIFEST).unlink()
+        for seal in (True, False):
+            if not seal:
+                (tmp_path / CLAIMS_FILE).unlink()
+            assert ALL in checked_claims(tmp_path, CLAIMS).changed
 
     @pytest.mark.parametrize("contents", ["", "[]", "null", '{"format": 1}', "\x00"])
     def test_a_damaged_seal_is_no_seal(self, tmp_path, contents):
@@ -233,8 +239,7 @@ class TestEdits:
         checked = checked_claims(tmp_path, CLAIMS)
         assert (checked.sealed, list(checked.changed)) == (False, [ALL])
 
-    def test_without_any_record_of_one_the_study_is_taken_at_its_word(self, tmp_path):
-        begin(tmp_path)
+    def test_before_a_run_has_begun_the_study_is_taken_at_its_word(self, tmp_path):
         record(tmp_path, range(8))
         checked = checked_claims(tmp_path, CLAIMS)
         assert (checked.sealed, checked.changed, checked.look) == (False, {}, 1)

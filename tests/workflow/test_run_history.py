@@ -85,7 +85,7 @@ def test_a_module_that_a_plug_in_imports_trains_its_trials_again(place, tmp_path
     capsys.readouterr()
     (place / "own_package" / "numbers.py").write_text("TWO = 3.0\n")
     execute_command(["status", str(out)])
-    text = "the code of prior mine changed (numbers.py)"
+    text = "the code of prior mine changed (own_package/numbers.py)"
     assert f"1 trial would be trained again: {text}" in said(capsys)
     run_smoke(out, *study(place))
     words = said(capsys)
