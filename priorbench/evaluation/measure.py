@@ -213,7 +213,7 @@ def _spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return spread
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write an ``arrays.npz`` so that a reader sees the old or the new one, never a part."""
     partial = path.with_name(f".{path.name}.partial.npz")
     np.savez(partial, **arrays)  # NumPy 1.26 would store any option as an array
