@@ -43,8 +43,9 @@ class DaskEngine(Cluster):
         """
         super().__init__(f"--scheduler {address}", jobs, say)
         _require_answer(address)
-        # what is lost is said in one line
-        for logger in ("distributed", "distributed.client"):
+        # what is lost is said in one line; tornado logs a traceback where Ctrl-C comes before
+        # distributed.utils.sync has begun what it then cancels
+        for logger in ("distributed", "distributed.client", "tornado.application"):
             logging.getLogger(logger).setLevel(logging.CRITICAL)
         self._client = distributed.Client(
             address, timeout=PATIENCE, set_as_default=False, name="priorbench"

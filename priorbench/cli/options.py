@@ -173,7 +173,7 @@ def find_data(paths: Sequence[Path]) -> list[Path]:
     Raises:
         UserError: if a folder holds no TOML file.
     """
-    from priorbench.data.download import CHECKSUMS  # which imports what downloading needs
+    from priorbench.data.download_list import CHECKSUMS  # which imports what downloading needs
 
     data_files: list[Path] = []
     for path in paths:

@@ -51,8 +51,9 @@ def fetch(name: str, *, to: Path, only: str | None = None, dry_run: bool = False
         dry_run: Print what would be downloaded, and download nothing. Default: off.
     """
     from priorbench.data import download
+    from priorbench.data.download_list import CHECKSUMS, load_list
 
-    downloads = download.load_list(name)
+    downloads = load_list(name)
     names = read_names("only", only)
     if dry_run:
         for file in downloads.files:
@@ -63,6 +64,6 @@ def fetch(name: str, *, to: Path, only: str | None = None, dry_run: bool = False
         print_message(f"already there: {', '.join(summary.kept)}")
     if summary.recorded:
         recorded = ", ".join(summary.recorded)
-        print_message(f"checksums recorded in {to / download.CHECKSUMS}: {recorded}")
+        print_message(f"checksums recorded in {to / CHECKSUMS}: {recorded}")
     for path in summary.data:
         print(f"priorbench run --data {path}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,53 @@ def corrected_agreement(attributions: Attributions, similarity: Similarity) -> T
                 others += similarity.sums(part, shifted) / len(shifts)
     difference: Track = (same - others) / count
     return difference
+
+
+def jaccard_sums(first: Sequence[Track], second: Sequence[Track]) -> Track:
+    """Return the (S, S) sum over rows of the continuous Jaccard similarity; i > j as j, i.
+
+    It has no form whose cost grows with the number of trials alone: for every two rows it is a
+    ratio of two sums of its own. Compiled, a pair costs about a nanosecond for three positions.
+    """
+    total = np.zeros((len(first), len(second)))
+    for row in range(len(first[0])):
+        _compiled()(
+            np.stack([track[row] for track in first]),
+            np.stack([track[row] for track in second]),
+            total,
+        )
+    below = np.tril_indices(len(total), -1)
+    total[below] = total.T[below]
+    return total
+
+
+@cache
+def _compiled() -> Callable[[Track, Track, Track], None]:
+    from numba import njit
+
+    # sums may be taken in any order, several terms at once; nothing else is given up
+    compiled = njit(cache=True, fastmath={"reassoc", "nsz", "contract"})
+    add: Callable[[Track, Track, Track], None] = compiled(_add_jaccard)
+    return add
+
+
+def _add_jaccard(first: Track, second: Track, total: Track) -> None:
+    """Add the similarity of row i of the first and row j of the second to ``total``, for i <= j.
+
+    |a + b| + |a - b| is twice the larger of |a| and |b|, and |a + b| - |a - b| twice the smaller,
+    with the sign of a b.
+    """
+    for i in range(first.shape[0]):
+        for j in range(i, second.shape[0]):
+            together, gap = 0.0, 0.0
+            for k in range(first.shape[1]):
+                together += abs(first[i, k] + second[j, k])
+                gap += abs(first[i, k] - second[j, k])
+            union = together + gap
+            if union > 0:
+                total[i, j] += (together - gap) / union
+            else:
+                total[i, j] += union  # 0, or not a number
 
 
 def _count(attributions: Attributions) -> int:

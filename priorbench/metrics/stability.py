@@ -18,8 +18,14 @@ from scipy.stats import rankdata
 from priorbench.components.metric import Metric
 
 from .definition import define
-from .jaccard_sums import jaccard_sums
-from .seed_agreement import Attributions, Similarity, Track, agreement, corrected_agreement
+from .seed_agreement import (
+    Attributions,
+    Similarity,
+    Track,
+    agreement,
+    corrected_agreement,
+    jaccard_sums,
+)
 
 if TYPE_CHECKING:
     from priorbench.components.metric import Probe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -14,9 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from priorbench.data.download import CHECKSUMS, DownloadList, fetch, known_lists, load_list
+from priorbench.data.download import fetch
+from priorbench.data.download_list import (
+    CHECKSUMS,
+    Download,
+    DownloadList,
+    known_lists,
+    load_list,
+)
 from priorbench.data.readers.data_file import DataFile
+from priorbench.data.transfer import _as_safe
 from priorbench.errors import UserError
 
 CONTENT = bytes(range(256)) * 2000
@@ -35,6 +45,7 @@ class Site:
     requests: list[tuple[str, str]] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
     listing: Any = None
+    answer: bytes | None = None
 
 
 @pytest.fixture
@@ -46,8 +57,15 @@ def site() -> Iterator[Site]:
             site.requests.append((self.path, self.headers.get("Range", "")))
             if self.path.startswith("/missing"):
                 self.send_error(404)
+            elif self.path.startswith("/to/"):
+                self.send_response(302)
+                self.send_header("Location", self.path.removeprefix("/to/"))
+                self.end_headers()
             elif self.path.startswith("/listing"):
-                self._give(json.dumps(site.listing).encode(), 200)
+                body = site.listing
+                self._give(body if isinstance(body, bytes) else json.dumps(body).encode(), 200)
+            elif site.answer is not None:
+                self.wfile.write(site.answer)
             else:
                 self._file()
 
@@ -271,8 +289,13 @@ def test_the_lists_that_come_with_the_program(name: str) -> None:
         ('summary = "x"\nfiles = []', "files: "),
         ('summary = "x"\n[[files]]\nname = "../x"\nwhat = ""\nurl = "http://x"', r"files\.0\.name"),
         ('summary = "x"\n[[files]]\nname = "x"\nwhat = ""', "give url or listing"),
-        ('summary = "x"\n[[files]]\nname = "x"\nwhat = ""\nurl = "u"\nsha = "1"', r"files\.0\.sha"),
+        (
+            'summary = "x"\n[[files]]\nname = "x"\nwhat = ""\nurl = "http://x"\nsha = "1"',
+            r"files\.0\.sha",
+        ),
         ("summary", "not valid TOML"),
+        ("x = " + "[" * 100_000, "not valid TOML"),
+        ('summary = 1\nfiles = "x"', "summary = 1: Input should be a valid string"),
     ],
 )
 def test_lists_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
@@ -281,6 +304,153 @@ def test_lists_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> N
     with pytest.raises(UserError, match=message) as caught:
         load_list(str(path))
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["name", "file"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", ".", "..", "../x", "a/b", "/x", "a\\b", ".lock", "-x", "x" * 201, "a\n", "a b"),
+        *(CHECKSUMS, CHECKSUMS.upper(), "a.part", "a.part.version", "twice", "Twice"),
+    ],
+)
+def test_names_of_files_that_cannot_be_used(name: str, key: str) -> None:
+    file: dict[str, Any] = {"name": "twice", "what": "", "url": "http://x"}
+    contents: dict[str, Any] = {"summary": "", "files": [file]}
+    if key == "name":
+        contents["files"].append({**file, "name": name})
+    else:
+        contents["data"] = [{"file": name, "keys": {}}]
+    with pytest.raises(ValidationError, match=r"give a name|choose another|occurs twice"):
+        DownloadList.model_validate(contents)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"url": "ftp://x/y"},
+        {"url": "file:///etc/passwd"},
+        {"url": "x"},
+        {"url": "https:///x"},
+        {"checksum": "sha256:0"},
+        {"checksum": "crc:0"},
+        {"url": "", "listing": "http://x"},
+        *({key: value} for key in Download.model_fields for value in (1, [1], {"a": 1}, None)),
+    ],
+)
+def test_wrong_values_of_every_key(changed: dict[str, Any], tmp_path: Path) -> None:
+    file = {"name": "x", "what": "", "url": "http://x", **changed}
+    with pytest.raises(ValidationError):
+        DownloadList.model_validate({"summary": "", "files": [file]})
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [b"a = 1", b"a = ['sha256:0']", b"a = 'sha256:0'", b"a", b"\xff", b"a = " + b"[" * 100_000],
+)
+def test_damaged_checksums(site: Site, tmp_path: Path, contents: bytes) -> None:
+    (tmp_path / CHECKSUMS).write_bytes(contents)
+    with pytest.raises(UserError, match=r"checksums\.toml: damaged \(.*delete it to record"):
+        get(wanted(site), tmp_path)
+    assert site.requests == []
+
+
+def entry(**changed: Any) -> dict[str, Any]:
+    return {"output_type": "peaks", "href": "/files/1", "accession": "ENCFF1", **changed}
+
+
+@pytest.mark.parametrize(
+    ("listing", "message"),
+    [
+        (b"<html>", "gives no list of files"),
+        (b"\xff\xfe\x00", "gives no list of files"),
+        (b"[" * 100_000, "gives no list of files"),
+        (b"[]", "gives no list of files"),
+        (b"null", "gives no list of files"),
+        ({}, "gives no list of files"),
+        ({"@graph": {"a": 1}}, "gives no list of files"),
+        ({"@graph": ["a"]}, "gives no list of files"),
+        ({"@graph": [{}]}, "lists no peaks; see the experiment"),
+        ({"@graph": [entry(output_type=["peaks"])]}, "lists no peaks"),
+        (b" " * (17 << 20), "gives more than 16 MiB"),
+        *(
+            ({"@graph": [entry(href=href)]}, "entry ENCFF1: href = .* is not its address")
+            for href in (
+                None,
+                "",
+                1,
+                ["x"],
+                "file:///etc/passwd",
+                "ftp://x/y",
+                "http://[",
+            )
+        ),
+        *(
+            ({"@graph": [entry(md5sum=md5)]}, "entry ENCFF1: md5sum = .* is not 32 hex")
+            for md5 in (1, "x", ["a"], "0" * 31)
+        ),
+    ],
+)
+def test_listings_that_cannot_be_used(
+    site: Site, tmp_path: Path, listing: Any, message: str
+) -> None:
+    site.listing = listing
+    what = wanted(site, url="", listing=site.address + "/listing", output_types=["peaks"])
+    with pytest.raises(UserError, match=rf"a\.bin: {site.address}/listing.* {message}"):
+        get(what, tmp_path)
+    assert [path for path, _ in site.requests] == ["/listing"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_entry_without_what_is_not_needed(site: Site, tmp_path: Path) -> None:
+    odd = entry(biological_replicates=3, accession=None, md5sum=None)
+    site.listing = {"@graph": [odd, entry(biological_replicates=[1], href="/files/2")]}
+    get(wanted(site, url="", listing=site.address + "/listing", output_types=["peaks"]), tmp_path)
+    assert site.requests[1][0] == "/files/2"
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://x/y", "gopher://x"])
+def test_redirections_stay_in_the_web(site: Site, tmp_path: Path, target: str) -> None:
+    with pytest.raises(UserError, match=r"a\.bin: http\S* leads to .*, which is not as safe; "):
+        get(wanted(site, f"/to/{target}"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    get(wanted(site, f"/to/{site.address}/a.bin"), tmp_path)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+def test_redirections_do_not_leave_https() -> None:
+    assert _as_safe("https://a/b", "https://c/d")
+    assert _as_safe("http://a/b", "https://c/d")
+    assert not _as_safe("https://a/b", "http://a/b")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"nonsense", "cannot be reached|broke off"),
+        (b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n", "answers 500"),
+        (b"HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\nx", "broke off"),
+        (b"HTTP/1.1 416 Nothing\r\nContent-Length: 0\r\n\r\n", "answers 416"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "broke off"),
+    ],
+)
+def test_servers_that_answer_nonsense(
+    site: Site, tmp_path: Path, answer: bytes, message: str
+) -> None:
+    site.answer = answer
+    with pytest.raises(UserError, match=rf"a\.bin: {site.address}/a\.bin.*({message})"):
+        get(wanted(site), tmp_path)
+    assert not (tmp_path / "a.bin").exists()
+
+
+def test_a_server_that_stops(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("priorbench.data.transfer._TIMEOUT", (5, 0.2))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        silent_site = Site(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(UserError, match=r"a\.bin: .* does not answer any more; the same"):
+            get(wanted(silent_site), tmp_path)
 
 
 def test_an_unknown_list() -> None:

@@ -167,10 +167,11 @@ def _rows(path: Path) -> list[str]:
     while rows and not rows[-1].strip():
         rows.pop()
     for number, row in enumerate(rows, start=1):
-        wanted, found = (text.count("\t") + 1 for text in (rows[0], row))
-        if found != wanted:
+        wanted, columns = (text.count("\t") + 1 for text in (rows[0], row))
+        if columns != wanted:
             raise UserError(
-                f"{path}: line {number} has {found} columns, wanted {wanted}; separate them by tabs"
+                f"{path}: line {number} has {columns} columns, wanted {wanted}; separate them "
+                "by tabs"
             )
     return rows
 
