@@ -300,3 +300,86 @@ def test_a_process_that_dies_at_any_write_leaves_a_run_that_goes_on(
     assert results_without_times(out) == results_without_times(whole)
     assert (out / "claims.json").read_bytes() == (whole / "claims.json").read_bytes()
     assert execute_command(["compare", str(out), "--metric", "auroc"]) == 0
+
+
+class TestPlaces:
+    """Files and links where folders should be, and folders whose names mislead."""
+
+    @pytest.fixture
+    def root(self, finished, tmp_path):
+        return damaged_copy(finished, tmp_path)
+
+    @pytest.mark.parametrize("kind", ["trials/*", "data/*"])
+    @pytest.mark.parametrize("link", [True, False], ids=["link", "file"])
+    def test_a_file_or_a_link_in_the_place_of_a_folder_is_replaced(
+        self, root, expected, tmp_path, kind, link
+    ):
+        folder = sorted(root.glob(kind))[0]
+        elsewhere = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
+        damaged = next(path for path in elsewhere.iterdir() if path.suffix in (".npz", ".npy"))
+        keep_half(damaged)
+        shutil.rmtree(folder)
+        if link:
+            folder.symlink_to(elsewhere)
+        else:
+            folder.write_text("")
+        assert run_again(root) == 0
+        assert folder.is_dir()
+        assert not folder.is_symlink()
+        assert damaged.exists()
+        assert results_without_times(root) == expected["results"]
+
+    def test_a_run_in_a_folder_called_data_is_named(self, finished, tmp_path, capsys):
+        root = Path(shutil.copytree(finished, tmp_path / "data" / "my run"))
+        (root / "results.csv").write_text("")
+        keep_half(sorted(root.glob("trials/*/arrays.npz"))[0])
+        error = Ended("report", root, capsys).error
+        assert f"`priorbench run '{root}'` repairs it" in error
+
+    def test_trials_of_a_study_that_nobody_knows_are_not_run_on(self, root):
+        for path in [path for path in root.iterdir() if path.is_file()]:
+            path.unlink()
+        with pytest.raises(UserError, match="nobody can tell which study this was"):
+            run_smoke(root, "--priors", "fourier", "--seeds", "2")
+
+    def test_score_with_a_damaged_table_knows_what_is_lost(self, root):
+        shutil.rmtree(sorted(root.glob("trials/*"))[0])
+        (root / "results.csv").write_text("")
+        before = contents(root)
+        with pytest.raises(UserError, match="1 trial of 12 is missing or damaged"):
+            execute_command(["score", str(root), QUIET])
+        assert contents(root) == before
+
+    def test_who_reads_while_another_writes_is_told(self, root, capsys):
+        record = sorted(root.glob(RECORD))[0]
+        run = RunDirectory(root)
+        run.seal_trial(record.parent, {**json.loads(record.read_text()), "seconds": 1.0})
+        with run.lock():
+            error = Ended("report", root, capsys).error
+        assert error == f"{root}: another priorbench run or score is writing here; wait for it"
+
+
+def run_again(root):
+    with in_this_process():
+        return execute_command(["run", str(root), QUIET])
+
+
+def test_tables_of_which_some_are_old_are_not_taken(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    assert run_smoke(out, "--priors", "l2", "--seeds", "2") == 0
+    put, dead = os.replace, []
+
+    def dying(source, target):
+        if dead:
+            raise DiedError
+        put(source, target)
+        dead.extend([True] * (Path(target).name == "results.csv"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("priorbench.storage.files.os.replace", dying)
+        with pytest.raises(DiedError):
+            run_smoke(out, "--priors", "l2", "--seeds", "3")
+    for name in ("report", "compare", "power"):
+        assert "comparisons.csv: was made of other records" in Ended(name, out, capsys).error
+    assert run_again(out) == 0
+    assert Ended("compare", out, capsys).status == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from fixtures.runs import SMOKE, records, run_smoke
 from priorbench import UserError
 from priorbench.cli.app import execute_command
 from priorbench.components import source_code
+from priorbench.storage.run_directory import RunDirectory
 
 PLUGIN = """
 from dataclasses import dataclass
@@ -167,6 +169,21 @@ class TestOwnImports:
         names = {path.name for path in source_code.own_imports(place / "mine.py")}
         assert names == {"__init__.py", "scale.py", "numbers.py"}
 
+    @pytest.mark.parametrize(
+        "contents",
+        [b"print 'of Python 2'\n", b"# -*- coding: latin-1 -*-\nNAME = '\xe9'\n", b"\xff"],
+    )
+    def test_a_module_that_cannot_be_parsed_still_counts(self, place, contents):
+        (place / "own_package" / "scale.py").write_text(
+            "try:\n    from . import odd\nexcept SyntaxError:\n    pass\nSCALE = 1\n"
+        )
+        odd = place / "own_package" / "odd.py"
+        odd.write_bytes(contents)
+        assert odd in source_code.own_imports(place / "mine.py")
+        before = source_code.component_digest(place / "mine.py")
+        odd.write_bytes(contents + b"x = 1\n")
+        assert source_code.component_digest(place / "mine.py") != before
+
     def test_a_module_that_is_not_there_is_left_to_the_import(self, place):
         (place / "own_package" / "scale.py").write_text("import missing_here\nSCALE = 1\n")
         assert source_code.own_imports(place / "mine.py")
@@ -186,3 +203,22 @@ def test_a_run_goes_on_by_the_name_of_its_folder(tmp_path, capsys):
 def test_a_folder_that_is_no_run_is_no_study(tmp_path):
     with pytest.raises(UserError, match=r"is a folder|no such study"):
         execute_command(["run", str(tmp_path)])
+
+
+def test_code_that_lies_elsewhere_is_the_same(place, tmp_path, capsys):
+    out = tmp_path / "out"
+    run_smoke(out, *study(place))
+    moved = place.rename(tmp_path / "moved")
+    forget_package()
+    sys.path.insert(0, str(moved))
+    try:
+        facts = json.loads((out / "environment.json").read_text())
+        text = (out / "study.toml").read_text().replace(str(place), str(moved))
+        facts["study"]["plugins"] = [str(moved / "mine.py")]
+        manifest = {"study.toml": text, "environment.json": json.dumps(facts)}
+        RunDirectory(out).manifest.write(manifest)
+        capsys.readouterr()
+        execute_command(["status", str(out)])
+        assert "again" not in said(capsys)
+    finally:
+        sys.path.remove(str(moved))
