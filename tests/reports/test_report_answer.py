@@ -92,8 +92,10 @@ class TestAnswer:
         page = str(TheAnswer().render(run))
         assert page.index("The claims were changed: <code>x</code>.") < page.index('class="answer"')
 
-    def test_a_run_that_was_not_sealed_says_so(self, two):
-        assert "were not sealed before training" in words(TheAnswer().render(load_run(two)))
+    def test_a_run_whose_seal_was_lost_says_so(self, two):
+        (two / "claims.json").unlink()
+        text = words(TheAnswer().render(load_run(two)))
+        assert "Not as declared before training, so that verdicts on it are exploratory" in text
 
     def test_undecided_comparisons_have_the_seeds_they_would_take(self, root):
         run = load_run(root)

@@ -159,7 +159,7 @@ class TestText:
         assert "The first look at a study's results has a level of .04" in html.unescape(text)
         assert "2% of the baseline’s gain over chance in prediction" in text
         assert "10% of the way from chance to a perfect score in localisation" in text
-        assert "The claims were not sealed before training" in text
+        assert "were sealed with a digest before the first training, and are those" in text
         assert "Seed-cosine compares networks with each other" in text
         assert "1 training of 14 failed or collapsed" in text
         assert "Weights were fixed beforehand" in text

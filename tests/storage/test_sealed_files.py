@@ -125,7 +125,7 @@ class TestSealedJson:
 
 class TestDamagedFile:
     @pytest.mark.parametrize(
-        "place", ["results.csv", "trials/a/record.json", "data/d/meta.json", "data/d/x/y.npy"]
+        "place", ["results.csv", "trials/a/record.json", "data/d/meta.json", "data/d/y.npy"]
     )
     def test_says_which_command_repairs_it(self, tmp_path, place):
         path = tmp_path / "run" / place
