@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -84,13 +84,33 @@ def _program(
     pass
 
 
+class _Output(FileIO):
+    """Standard output, whose errors are told from those of files by their name."""
+
+    CALLED = "standard output"
+
+    def write(self, data: Any, /) -> int:
+        """Write as a file does; an error has the name of this output."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = self.CALLED
+            raise
+
+
 def main() -> None:
     """Run the command line; errors of use and input are one line, exit status 2."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     if isinstance(sys.stdout, TextIOWrapper):
         codecs.register_error("priorbench", _encoded)
-        sys.stdout.reconfigure(errors="priorbench")
+        sys.stdout = TextIOWrapper(
+            BufferedWriter(_Output(sys.stdout.fileno(), "w", closefd=False)),
+            encoding=sys.stdout.encoding,
+            errors="priorbench",
+            line_buffering=sys.stdout.line_buffering,
+            write_through=sys.stdout.write_through,
+        )
     try:
         if not (set(_TELLS_ONLY) & set(arguments) or _COMPLETING in os.environ):
             use_caches()
@@ -144,8 +164,8 @@ def execute_command(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:  # no such folder, no right to write, disk full
-        if not error.filename and not _output_is_taken():
-            raise UserError(f"standard output takes no more: {error.strerror}") from error
+        if error.filename == _Output.CALLED:
+            raise UserError(f"{error.filename} takes no more: {error.strerror}") from error
         raise UserError(explain(error, _option_of_place(arguments, error.filename))) from error
     except _UsageError as error:
         message = error.format_message()

@@ -29,7 +29,8 @@ def cache_folder() -> Path:
     """Return the folder for caches, which is made if it is not there.
 
     It is ``$PRIORBENCH_CACHE``, else ``$XDG_CACHE_HOME/priorbench``, else ``~/.cache/priorbench``;
-    where there is no home, or it cannot be written to, a folder of the user's own among the temporary files.
+    where there is no home, or it cannot be written to, a folder of the user's own among the
+    temporary files.
 
     Raises:
         OSError: the folder that the user named cannot be written to, or none can.

@@ -100,7 +100,7 @@ def kill(driver: int, target: str, how: signal.Signals) -> bool:
 
 
 def listens(driver: int) -> bool:
-    """Return whether a process handles the signals that tell it to end, as Python alone does not."""
+    """Return whether a process handles the signals that tell it to end, as Python does not."""
     status = Path(f"/proc/{driver}/status").read_text()
     caught = int(status.split("SigCgt:")[1].split()[0], 16)
     return bool(caught & 1 << signal.SIGTERM - 1)

@@ -86,7 +86,7 @@ def test_a_full_disk_stops_the_run_and_fails_no_trial(
 
 
 def room_after_the_datasets(out: Path) -> int:
-    """Return the bytes of a disk that a run fills with its first trials, measured on a whole run."""
+    """Return the bytes of a disk that a run fills with its first trials, by a whole run."""
 
     def taken(path: Path) -> int:
         sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]

@@ -66,7 +66,7 @@ def folders() -> Iterator[list[str]]:
 def test_a_file_in_the_place_of_a_folder_is_named(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("FILE").write_text("x")
-    with pytest.raises(UserError, match="^FILE: is a file; name a folder$"):
+    with pytest.raises(UserError, match=r"^FILE: is a file; name a folder$"):
         execute_command(arguments)
     assert os.listdir(tmp_path) == ["FILE"]
 
@@ -88,7 +88,7 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_option(tmp_path, monkeyp
         real(path, *more, **names)
 
     monkeypatch.setattr(os, "mkdir", refuse)
-    with pytest.raises(UserError, match="^runs: Permission denied; choose another --out$"):
+    with pytest.raises(UserError, match=r"^runs: Permission denied; choose another --out$"):
         execute_command(["run", *SMOKE, "--priors", "l1", "--seeds", "1"])
 
 
@@ -114,9 +114,8 @@ def test_output_that_takes_no_more_is_called_so():
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_a_path_is_printed_as_it_is(tmp_path, encoding):
-    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
     run = tmp_path / os.fsdecode(b"caf\xe9") / "run"
-    run.mkdir()
+    run.mkdir(parents=True)
     (run / "study.toml").write_text("")
     done = subprocess.run(
         [*PROGRAM, "runs", str(run.parent)],
@@ -148,3 +147,13 @@ def test_a_study_of_the_baseline_alone_says_that_nothing_is_compared(tmp_path, m
     with pytest.raises(UserError, match="stopped"):
         execute_command(["run", "empty.toml"])
     assert "nothing is compared" in capsys.readouterr().err
+
+
+def test_a_run_goes_well_in_a_folder_whose_name_is_no_text(tmp_path):
+    run = tmp_path / os.fsdecode(b"caf\xe9")
+    arguments = ["run", *SMOKE, "--priors", "l1", "--seeds", "1", "--jobs", "1", "--out", str(run)]
+    done = subprocess.run([*PROGRAM, *arguments], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        os.fsencode(run / name) for name in ("results.csv", "report.html")
+    ]

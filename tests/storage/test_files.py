@@ -132,13 +132,9 @@ def test_a_place_that_is_closed_names_the_file_and_the_option(tmp_path, monkeypa
 
 
 def test_the_folder_above_is_named_where_it_could_not_be_made():
-    try:
-        try:
-            raise PermissionError(errno.EACCES, "Permission denied", "runs")
-        except OSError:
-            raise FileNotFoundError(errno.ENOENT, "gone", "runs/x")  # noqa: B904 - as it happens
-    except OSError as error:
-        assert explain(error, "--out") == "runs: Permission denied; choose another --out"
+    error = FileNotFoundError(errno.ENOENT, "gone", "runs/x")
+    error.__context__ = PermissionError(errno.EACCES, "Permission denied", "runs")
+    assert explain(error, "--out") == "runs: Permission denied; choose another --out"
     assert explain(FileNotFoundError(errno.ENOENT, "gone", "x"), "--out") == "x: gone"
 
 
