@@ -199,6 +199,18 @@ def find_data(paths: Sequence[Path]) -> list[Path]:
     return data_files
 
 
+def as_text(path: Path) -> str:
+    """Return a path as text that a study can hold.
+
+    Raises:
+        UserError: if it has bytes that are no text.
+    """
+    text = str(path)
+    if text != text.encode(errors="replace").decode():
+        raise UserError(f"{text}: no UTF-8, which study.toml needs; give it another name")
+    return text
+
+
 def find_study(name: str) -> Path:
     """Return the file of a study: one that comes with priorbench, or one of the user's.
 
