@@ -102,7 +102,8 @@ def main() -> None:
     """Run the command line; errors of use and input are one line, exit status 2."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    if isinstance(sys.stdout, TextIOWrapper):
+    # a test may have put something else in its place
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout is sys.__stdout__:
         codecs.register_error("priorbench", _encoded)
         sys.stdout = TextIOWrapper(
             BufferedWriter(_Output(sys.stdout.fileno(), "w", closefd=False)),
