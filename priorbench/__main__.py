@@ -10,8 +10,8 @@ _GOES_ON = ("run", "score", "fetch")
 
 def main() -> None:
     """Run the command line; told to end, even while it is imported, say so in one line."""
-    goes_on = sys.argv[1:2] and sys.argv[1] in _GOES_ON
-    more = "; the same command goes on where it stopped" if goes_on else ""
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    more = "; the same command goes on where it stopped" if command in _GOES_ON else ""
     with ends_in_one_line(f"interrupted{more}"):
         from priorbench.cli.app import main as run_command_line
 

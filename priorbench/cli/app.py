@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -51,6 +54,13 @@ for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
         app.command(_name, help=add_help(_command), rich_help_panel=_panel)(_command)
 
+_PLACES = ("--out", "--to")
+"""options that say where a command writes"""
+_TELLS_ONLY = ("--help", "-h", "--version", "--install-completion", "--show-completion")
+"""options with which a command only tells what there is, and needs no caches"""
+_COMPLETING = "_PRIORBENCH_COMPLETE"
+"""environment variable with which a shell asks for completions"""
+
 _UsageError: Any = typer.BadParameter.__base__  # typer may carry a click of its own
 
 
@@ -74,21 +84,67 @@ def _program(
     pass
 
 
+class _Output(FileIO):
+    """Standard output, whose errors are told from those of files by their name."""
+
+    CALLED = "standard output"
+
+    def write(self, data: Any, /) -> int:
+        """Write as a file does; an error has the name of this output."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = self.CALLED
+            raise
+
+
 def main() -> None:
     """Run the command line; errors of use and input are one line, exit status 2."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
-    if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack the minus sign of tables
-        sys.stdout.reconfigure(errors="backslashreplace")
+    # a test may have put something else in its place
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout is sys.__stdout__:
+        codecs.register_error("priorbench", _encoded)
+        sys.stdout = TextIOWrapper(
+            BufferedWriter(_Output(sys.stdout.fileno(), "w", closefd=False)),
+            encoding=sys.stdout.encoding,
+            errors="priorbench",
+            line_buffering=sys.stdout.line_buffering,
+            write_through=sys.stdout.write_through,
+        )
     try:
-        use_caches()
+        if not (set(_TELLS_ONLY) & set(arguments) or _COMPLETING in os.environ):
+            use_caches()
         exit_status = execute_command([argument for argument in arguments if argument != "--debug"])
     except (UserError, OSError) as error:
         if debug or is_stopping():  # the caller says that it was interrupted
             raise
         print_message("error: " + " ".join(str(error).split("\n")))
         exit_status = 2
+    if not _output_is_taken():  # what it did not take would be an error again when Python ends
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(exit_status)
+
+
+def _encoded(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return the bytes of a path as they were; others that the terminal lacks are escaped."""
+    assert isinstance(error, UnicodeEncodeError)
+    error.end = error.start + 1  # a character by itself, whatever its neighbours are
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeEncodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+def _output_is_taken() -> bool:
+    """Return whether standard output has taken all that was printed."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def execute_command(arguments: list[str]) -> int:
@@ -100,12 +156,18 @@ def execute_command(arguments: list[str]) -> int:
     Raises:
         UserError: if the command cannot be carried out as it was written.
     """
+    _refuse_nothing(arguments)
     try:
-        return int(app(arguments, prog_name="priorbench", standalone_mode=False) or 0)
+        exit_status = int(app(arguments, prog_name="priorbench", standalone_mode=False) or 0)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return exit_status
     except BrokenPipeError:
         return 1
     except OSError as error:  # no such folder, no right to write, disk full
-        raise UserError(explain(error, _option_of_place(arguments))) from error
+        if error.filename == _Output.CALLED:
+            raise UserError(f"{error.filename} takes no more: {error.strerror}") from error
+        raise UserError(explain(error, _option_of_place(arguments, error.filename))) from error
     except _UsageError as error:
         message = error.format_message()
         if not arguments:  # called without a command: the message is its help
@@ -114,11 +176,28 @@ def execute_command(arguments: list[str]) -> int:
         raise UserError(message) from error
 
 
-def _option_of_place(arguments: Sequence[str]) -> str:
-    """Return the option of a command that says where it writes, or ""."""
+def _refuse_nothing(arguments: Sequence[str]) -> None:
+    """Raise UserError if an argument is empty, as that of a variable that is not set."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        option, equals, value = argument.partition("=")
+        if not argument or (option.startswith("--") and equals and not value):
+            what = option if equals else before
+            raise UserError(f"{what} '': an empty text names nothing; leave it out, or name one")
+
+
+def _option_of_place(arguments: Sequence[str], path: object) -> str:
+    """Return the option of a command that says where it writes.
+
+    Args:
+        arguments: what the user wrote after the program's name.
+        path: what an error is about; if the user named it as input, it is not where to write.
+    """
+    inputs = [b for a, b in zip(["", *arguments], arguments, strict=False) if a not in _PLACES]
+    if str(path) in inputs:
+        return ""
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
     for commands in _COMMANDS.values():
         if name in commands:
             options = inspect.signature(commands[name]).parameters
-            return next((f"--{option}" for option in ("out", "to") if option in options), "")
+            return next((option for option in _PLACES if option.lstrip("-") in options), "")
     return ""

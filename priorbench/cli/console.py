@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from .output.tables import print_wrapped
 
 if TYPE_CHECKING:
     from priorbench.answer.run_answer import RunAnswer
@@ -24,10 +24,9 @@ def print_message(line: str) -> None:
 
 def print_answer(answer: RunAnswer) -> None:
     """Print the sentences of an answer to standard error, wrapped."""
-    width = min(shutil.get_terminal_size().columns, 100)
     print(file=sys.stderr)
     for line in answer.lines:
-        print(textwrap.fill(line.replace("`", ""), width), file=sys.stderr)
+        print_wrapped(line.replace("`", ""), file=sys.stderr)
     print(file=sys.stderr, flush=True)
 
 

@@ -51,6 +51,10 @@ Where it runs:
 _HEADINGS = ("Args", "What is compared", "Data", "How it is measured", "Where it runs")
 _SHORT = {"jobs": "-j"}
 """short forms of options, beside -h"""
+_FOLDERS = ("directory", "folder", "out", "to", "run")
+"""parameters that name folders"""
+_PAGES = ("report",)
+"""commands whose --out names a file"""
 _PARSER = GoogleParser([Section(title, title, SectionType.MULTIPLE) for title in _HEADINGS])
 
 
@@ -74,6 +78,8 @@ def add_help(command: Callable[..., Any]) -> str:
         settings["autocompletion"] = COMPLETED.get(
             (command.__name__, name), COMPLETED_EVERYWHERE.get(name)
         )
+        if name in _FOLDERS and command.__name__ not in _PAGES:
+            settings["callback"] = _refuse_file
         if parameter.kind is parameter.KEYWORD_ONLY:
             short, names = _SHORT.get(name), []
             if short or parameter.default is False:
@@ -85,6 +91,13 @@ def add_help(command: Callable[..., Any]) -> str:
             info = typer.Argument(**settings)
         command.__annotations__[name] = Annotated[hints[name], info]
     return docstrings[1].description or ""
+
+
+def _refuse_file(path: Any) -> Any:
+    """Return what names a folder; raise UserError if it names a file."""
+    if path is not None and Path(path).is_file():
+        raise UserError(f"{path}: is a file; name a folder")
+    return path
 
 
 def add_plugins(paths: Sequence[Path] | None) -> None:
@@ -186,6 +199,18 @@ def find_data(paths: Sequence[Path]) -> list[Path]:
     return data_files
 
 
+def as_text(path: Path) -> str:
+    """Return a path as text that a study can hold.
+
+    Raises:
+        UserError: if it has bytes that are no text.
+    """
+    text = str(path)
+    if text != text.encode(errors="replace").decode():
+        raise UserError(f"{text}: no UTF-8, which study.toml needs; give it another name")
+    return text
+
+
 def find_study(name: str) -> Path:
     """Return the file of a study: one that comes with priorbench, or one of the user's.
 
@@ -195,6 +220,11 @@ def find_study(name: str) -> Path:
     path, known = Path(name), builtin_studies()
     if name in known:  # also where a folder has the same name, such as `edges`
         return known[name]
+    if path.is_dir():
+        raise UserError(
+            f"{name}: neither a run directory nor a study; name a study, a TOML file with one, or "
+            "the directory of a run"
+        )
     if path.suffix == ".toml" or path.exists():
         return path
     raise unknown("study", name, known)
@@ -218,8 +248,8 @@ def recorded_in(name: str | None) -> Study | None:
     return make_study(recorded, where=name) if recorded else None
 
 
-def read_study(name: str | None, changes: dict[str, Any]) -> Study:
-    """Return a study with the changes that options ask for.
+def read_study(name: str | None, changes: dict[str, Any]) -> tuple[Study, Path | None]:
+    """Return a study with the changes that options ask for, and the run directory that it is from.
 
     Args:
         name: name or file of the study, or the directory of a run that is to go on; None for the
@@ -232,9 +262,11 @@ def read_study(name: str | None, changes: dict[str, Any]) -> Study:
     from priorbench.study.study import load_study, make_study
     from priorbench.workflow.run_name import unnamed
 
-    study = recorded_in(name) or load_study(find_study(name or "default"))
+    recorded = recorded_in(name)
+    folder = Path(name) if name is not None and recorded else None
+    study = recorded or load_study(find_study("default" if name is None else name))
     if not changes:
-        return study
+        return study, folder
     study = unnamed(study)
     values = study.model_dump(mode="json") | changes
     if name is None:
@@ -243,4 +275,4 @@ def read_study(name: str | None, changes: dict[str, Any]) -> Study:
             values |= {"name": "", "question": ""}
         if "data" in changes and "tasks" not in changes:
             values["tasks"] = []
-    return make_study(values, where="command line")
+    return make_study(values, where="command line"), folder

@@ -116,21 +116,21 @@ def run(
         "attributions": options.read_names("attributions", attributions),
         "baseline": baseline,
         "discovery": discovery or None,
-        "data": [str(path) for path in options.find_data(data or [])],
-        "plugins": [str(path.resolve()) for path in plugin or []],
+        "data": [options.as_text(path) for path in options.find_data(data or [])],
+        "plugins": [options.as_text(path.resolve()) for path in plugin or []],
         "root_seed": root_seed,
         "device": device,
         "precision": precision,
     }
     changes = {key: value for key, value in values.items() if value not in (None, [])}
-    from priorbench.study.study import DECIDES_CHOICE
+    from priorbench.study.study import BASELINE, DECIDES_CHOICE
     from priorbench.study.tuning_rule import FIRST_SEED
 
     if set(DECIDES_CHOICE) & changes.keys():
         changes["chosen_architectures"] = {}
-    requested = options.read_study(study, changes)
-    if out is None and options.recorded_in(study):
-        out = Path(str(study))
+    requested, folder = options.read_study(study, changes)
+    if set(requested.priors) <= {BASELINE}:
+        print_message(f"only {BASELINE} is trained, so nothing is compared; name --priors to do so")
     if FIRST_SEED in requested.seed_list:  # it may have chosen the network, and is evaluated now
         requested = requested.model_copy(update={"chosen_architectures": {}})
     from priorbench.backends.base import RunPlacement
@@ -139,7 +139,7 @@ def run(
 
     outcome = run_study(
         requested,
-        out,
+        out or folder,
         placement=RunPlacement(backend, scheduler, jobs, ensemble),
         command=command_line(),
         console=RunConsole(print_message, trial_progress),

@@ -29,7 +29,8 @@ def cache_folder() -> Path:
     """Return the folder for caches, which is made if it is not there.
 
     It is ``$PRIORBENCH_CACHE``, else ``$XDG_CACHE_HOME/priorbench``, else ``~/.cache/priorbench``;
-    where that cannot be written to, a folder of the user's own among the temporary files.
+    where there is no home, or it cannot be written to, a folder of the user's own among the
+    temporary files.
 
     Raises:
         OSError: the folder that the user named cannot be written to, or none can.
@@ -70,8 +71,10 @@ def _candidates() -> Iterator[Path]:
     if chosen:
         yield Path(chosen).absolute()  # a worker may be in another folder
         return
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if os.path.isabs(base):  # else the user has no home
+    home = os.path.expanduser("~")  # which stays as it is for a user who has none
+    own = f"{home}/.cache" if os.path.isabs(home) and os.path.isdir(home) else ""
+    base = os.environ.get("XDG_CACHE_HOME") or own
+    if os.path.isabs(base):
         yield Path(base) / "priorbench"
     temporary = _temporary_folder()
     if temporary is not None:

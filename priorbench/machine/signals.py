@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -56,6 +57,7 @@ def ends_in_one_line(farewell: str) -> Iterator[None]:
         farewell: the line.
     """
     listen()
+    atexit.register(_ignore)
     sys.unraisablehook = _raise_again
     try:
         yield
@@ -74,6 +76,12 @@ def listen() -> None:
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
+
+
+def _ignore() -> None:
+    """Ignore signals: Python forgets its handlers before it ends, with the status of the signal."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

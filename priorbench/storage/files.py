@@ -19,6 +19,8 @@ _ADVICE = {
     errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
 }
 """what helps where a disk takes no more, by the number of the system's error"""
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""numbers of errors of a place that nothing may be written to"""
 
 
 def slug(name: str) -> str:
@@ -47,11 +49,14 @@ def json_text(value: Mapping[str, Any]) -> str:
 
 
 def put_text(path: Path, text: str) -> None:
-    """Write a file as :func:`write_text` does, into a folder that must be there."""
+    """Write a file as :func:`write_text` does, into a folder that must be there.
+
+    What is no character, such as a byte in the name of a folder, is written as ``\\udcff``.
+    """
     with writing(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path))
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
@@ -60,6 +65,11 @@ def put_text(path: Path, text: str) -> None:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _temporary_prefix(path: Path) -> str:
+    """Return how the name of a file begins that is written in the place of another."""
+    return f".{path.name}-"
 
 
 def _finite(value: Any) -> Any:
@@ -88,6 +98,8 @@ def writing(path: Path) -> Iterator[None]:
         if number in (0, errno.ENOENT, errno.EINTR) or isinstance(error, DiskError):
             raise
         named = error.filename if isinstance(error, OSError) and number not in _ADVICE else None
+        if named and Path(os.fsdecode(named)).name.startswith(_temporary_prefix(path)):
+            named = None  # nobody knows that file
         raise DiskError(number, os.strerror(number), str(named or path)) from error
 
 
@@ -103,14 +115,25 @@ def explain(error: OSError, elsewhere: str = "") -> str:
         error: the error.
         elsewhere: the option by which the user may choose another place for files, or "".
     """
+    error = _first(error)
     number = _number(error)
     what = error.strerror or (os.strerror(number) if number else str(error))
     line = f"{error.filename}: {what}" if error.filename else what or type(error).__name__
+    if number in _CLOSED and error.filename and elsewhere:
+        return f"{line}; choose another {elsewhere}"
     if number not in _ADVICE:
         return line
     if not error.filename:
         return f"{line}; {_ADVICE[number]}, or set PRIORBENCH_CACHE and TMPDIR to other disks"
     return f"{line}; {_ADVICE[number]}" + (f", or choose another {elsewhere}" if elsewhere else "")
+
+
+def _first(error: OSError) -> OSError:
+    """Return the error in whose handling a file was not there: that of the folder above it."""
+    cause: BaseException | None = error
+    while isinstance(cause, FileNotFoundError):
+        cause = cause.__context__
+    return cause if isinstance(cause, OSError) else error
 
 
 def _number(error: BaseException) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -30,8 +30,10 @@ from .metric_tables import TextTable, comparison_tables, power_tables
 _ENOUGH_FOR_LARGE = 8
 """seeds of the default study, which find large effects"""
 _COUNTS = ("seeds_80", "seeds_95", "cautious_80", "cautious_95")
-_MOST_STEPS = 4
-"""next steps that are told; of more, those that take the fewest seeds"""
+_MOST_STEPS = 2
+"""next steps that are told; of more, those of the effect asked for, then of the fewest seeds"""
+_NEW_SEEDS_FROM = 100
+"""new seeds begin at a multiple of it, beyond all that the run has"""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _after_comparison(
     if (shown["n"] < SIGN_FLIP_FROM).any():
         steps.append(
             f"Fewer than {SIGN_FLIP_FROM} seeds show no difference in one setting, and "
-            f"{_ENOUGH_FOR_LARGE} find large ones: use --seeds {_ENOUGH_FOR_LARGE}."
+            f"{_ENOUGH_FOR_LARGE} find large ones: {_new_run(run, _ENOUGH_FOR_LARGE)}."
         )
     if (shown["n"] > 1).any() and set(shown["verdict"]) & {INCONCLUSIVE}:
         words = ["priorbench", "power", str(run.root), "--metric", metric.name]
@@ -109,6 +111,12 @@ def _after_comparison(
             words += ["--baseline", claims.baseline]
         steps.append(f"How many seeds it takes: {shlex.join(words)}")
     return steps
+
+
+def _new_run(run: Run, count: int) -> str:
+    """Return the options of a new run with so many seeds, a first look at what they show."""
+    first = (max(run.study["seeds"]) // _NEW_SEEDS_FROM + 1) * _NEW_SEEDS_FROM
+    return f"--seeds {first}-{first + count - 1} --out NEW"
 
 
 def _claims(run: Run, baseline: str | None) -> DeclaredClaims:
@@ -183,6 +191,7 @@ def power_of_metric(
     ]
     pairs = paired_runs(of_metric, run.agreement(), claims.baseline)
     families_of_metric = _families(_comparisons(run, claims), chosen.name)
+    claims = replace(claims, look=1)  # that of a new run, which takes the seeds
     table = plan_seeds(pairs, claims, families_of_metric, effect)
     if table.empty:
         raise UserError(
@@ -190,17 +199,26 @@ def power_of_metric(
         )
     table = table.astype(dict.fromkeys(_COUNTS, "Int64"))
     tables = power_tables(table, chosen)
-    steps = _after_power(table, observed=effect is None)
+    steps = _after_power(run, table, observed=effect is None)
     return MetricAnswer(chosen, claims, table, tables, _NOTES, steps)
 
 
-def _after_power(table: pd.DataFrame, *, observed: bool) -> list[str]:
-    """Return how many seeds to take for the claims that need the fewest, each in its family."""
+def _after_power(run: Run, table: pd.DataFrame, *, observed: bool) -> list[str]:
+    """Return how many seeds to take for a few claims, each in its family.
+
+    Claims for which the pilot had enough seeds are left out.
+    """
     last = table.groupby([*SETTING_COLUMNS, "prior", "claim"], sort=False).tail(1)
     within_reach = last[last["seeds_80"].notna()].sort_values("seeds_80", kind="stable")
-    steps = list(_seeds_to_use(within_reach.head(_MOST_STEPS)))
+    within_reach = within_reach[within_reach["seeds_80"] > within_reach["pilot_seeds"]]
+    if not observed:  # the effect that was asked for comes first
+        first = within_reach["claim"] == DIFFERENCE
+        within_reach = pd.concat([within_reach[first], within_reach[~first]])
+    places = decimals_for(table["effect"].dropna())
+    steps = list(_seeds_to_use(run, within_reach.head(_MOST_STEPS), places))
     differences = last[last["claim"] == DIFFERENCE]
     if differences["seeds_80"].isna().any():
+        del steps[_MOST_STEPS - 1 :]
         steps.append(
             "A difference that takes more than 1000 seeds is out of reach: give "
             + ("--effect, the least difference that matters." if observed else "a larger --effect.")
@@ -208,17 +226,18 @@ def _after_power(table: pd.DataFrame, *, observed: bool) -> list[str]:
     return steps
 
 
-def _seeds_to_use(rows: pd.DataFrame) -> Iterator[str]:
+def _seeds_to_use(run: Run, rows: pd.DataFrame, places: int) -> Iterator[str]:
     several = rows[SETTING_COLUMNS].drop_duplicates()
     for row in rows.to_dict("records"):
         where = f"{' · '.join(str(row[c]) for c in SETTING_COLUMNS)}, " if len(several) > 1 else ""
-        size = fixed(row["effect"], decimals_for([row["effect"]]))
+        size = fixed(row["effect"], places)
         what = f"a difference of {size}" if row["claim"] == DIFFERENCE else f"no loss of {size}"
         cautious = row["cautious_80"]
         more = "more than 1000" if pd.isna(cautious) else f"{cautious:.0f}"
         yield (
-            f"{where}{row['prior']}: use --seeds {row['seeds_80']:.0f} to show {what} four times "
-            f"in five ({more} to be cautious)."
+            f"{where}{row['prior']}: {row['seeds_80']:.0f} seeds of a new run "
+            f"({_new_run(run, int(row['seeds_80']))}) show {what} four times in five ({more} to be "
+            "cautious)."
         )
 
 
@@ -232,9 +251,9 @@ _NOTES = (
     "(non-inferiority).",
     "A difference that is only observed is mostly too large: give --effect, the least that "
     "matters to you.",
-    "Plan the seeds before the run. Seeds that are added to a run are a further look at it, and a "
-    f"look has less of the level than the one before. {LOOKS_RULE} Or confirm on new seeds in a "
-    "folder of their own (--seeds 100-107), where the level is that of a first look.",
+    "The numbers are those of a new run, which is a first look. Seeds that are added to a run are "
+    f"a further look, and a look has less of the level than the one before. {LOOKS_RULE} So "
+    "take new seeds in a folder of their own.",
 )
 
 

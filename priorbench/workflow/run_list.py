@@ -38,7 +38,8 @@ class ListedRun:
         scale: the scale of the study.
         planned: how many trials are planned so far.
         ended: how many of them have ended, whether they failed or not.
-        answer: first sentence of the answer; "" where there is none yet.
+        answer: first sentence of the answer, after "So far: " where trials are missing; "" where
+            there is none yet.
         problem: what is wrong with the folder; "" where nothing is.
     """
 
@@ -81,7 +82,10 @@ def _listed_run(path: Path) -> ListedRun:
         run = RunDirectory(path)
         study = _study(recorded_study(run))
         planned, ended = _trials(run)
-        return ListedRun(path, changed, **study, planned=planned, ended=ended, answer=_answer(run))
+        answer = _answer(run)
+        if answer and ended < planned:  # that of fewer seeds, or of trials that are gone
+            answer = f"So far: {answer}"
+        return ListedRun(path, changed, **study, planned=planned, ended=ended, answer=answer)
     except (OSError, UserError) as error:
         problem = str(error).removeprefix(str(path)).lstrip(f"{os.sep}: ")
         return ListedRun(path, changed, problem=problem)

@@ -140,7 +140,7 @@ def test_a_terminal_without_a_minus_sign_gets_the_numbers_all_the_same(run):
 
 def test_the_next_step_follows_from_the_numbers(run, capsys):
     few = " ".join(printed(capsys, "compare", str(run), "--metric", "auroc").split())
-    assert "use --seeds 8" in few
+    assert "--seeds 100-107 --out NEW" in few
     assert f"priorbench power {run} --metric auroc" in few
     shown_only = printed(capsys, "compare", str(run), "--metric", "high-frequency")
     assert "Next:" not in shown_only
@@ -151,6 +151,10 @@ def test_the_next_step_follows_from_the_numbers(run, capsys):
         for row in large["rows"]
         if row["tests"] > 1 and row["claim"] == "difference"
     }
-    assert all(any(f"use --seeds {count} " in step for step in large["next"]) for count in counts)
+    new = [f"{count} seeds of a new run (--seeds 100-{99 + count} --out NEW)" for count in counts]
+    assert all(any(line in step for step in large["next"]) for line in new)
+    assert all("a difference of 0.900" in step for step in large["next"])
+    assert len(large["next"]) == 2
+    assert (large["look"], large["level"]) == (1, pytest.approx(0.04))
     tiny = json.loads(printed(capsys, *arguments, "1e-9", "--json"))
     assert tiny["next"][-1].endswith("give a larger --effect.")

@@ -535,14 +535,17 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="file"):
         run_smoke(tmp_path / "file" / "out", "--priors", "tv")
-    with pytest.raises(UserError, match="not a run"):
+    with pytest.raises(UserError, match=r"file: is a file; name a folder"):
         run_smoke(tmp_path / "file", "--priors", "tv")
 
 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (PermissionError(13, "Permission denied", "runs/x"), "runs/x: Permission denied"),
+        (
+            PermissionError(13, "Permission denied", "runs/x"),
+            "runs/x: Permission denied; choose another --out",
+        ),
         (
             OSError(28, "No space left on device", "runs/x"),
             "runs/x: No space left on device; free some, or choose another --out",

@@ -49,10 +49,10 @@ def test_a_run_says_what_it_compares_and_how_far_it_is(folder, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert printed.startswith("runs/first ")
     assert "3 of 4 trials: fourier on binary, 2 seeds, scale smoke" in printed
-    assert printed.endswith("Train with tv: it is better.")
+    assert printed.endswith("So far: Train with tv: it is better.")
     (row,) = listed(capsys)
     assert (row["planned"], row["ended"], row["seeds"]) == (4, 3, [0, 1])
-    assert row["answer"] == "Train with tv: it is better."
+    assert row["answer"] == "So far: Train with tv: it is better."
     assert row["problem"] is None
     assert listed(capsys, "runs/first")[0]["compared"] == row["compared"]
 
@@ -100,6 +100,11 @@ def test_a_damaged_run_says_what_is_wrong(folder, capsys, name, contents, proble
     assert problem in " ".join(printed.out.split())
     assert printed.err == ""
     assert problem in listed(capsys)[0]["problem"]
+
+
+def test_the_answer_of_a_whole_run_is_no_answer_so_far(folder, capsys):
+    RunDirectory(folder / "first").manifest.write({"answer.json": json.dumps(ANSWER)})
+    assert listed(capsys)[0]["answer"] == "Train with tv: it is better."
 
 
 def test_a_run_that_has_just_begun_is_listed(folder, capsys):

@@ -1,6 +1,8 @@
 """`show`: studies with what they take, names of two kinds, names that are slightly wrong."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -34,7 +36,7 @@ def test_a_study_says_what_it_compares_claims_and_takes(capsys):
     fetched = " ".join(shown(capsys, "neurips2020").split())
     assert "`priorbench fetch neurips2020 --to DIR`" in fetched
     assert "priorbench run neurips2020 --data DIR" in fetched
-    assert "trials: 20 for each dataset" in fetched
+    assert "trials for each dataset: 20" in fetched
 
 
 @pytest.mark.parametrize("name", [n for n in builtin_studies() if n != "neurips2020"])
@@ -80,3 +82,32 @@ def test_everything_that_is_listed_can_be_shown(kind, capsys):
 def test_a_name_that_is_slightly_wrong_is_suggested(name, meant):
     with pytest.raises(UserError, match=f"did you mean '{meant}'"):
         execute_command(["show", name])
+
+
+def test_what_is_no_metric_costs_no_metrics():
+    program = (
+        "import sys; from priorbench.cli.app import execute_command; "
+        "execute_command(['show', 'default']); "
+        "print('numba' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "default"], ["show", "auroc"]])
+@pytest.mark.parametrize("columns", [60, 100])
+def test_lines_fit_the_terminal(command, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert execute_command(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+
+
+def test_facts_for_programs_are_numbers(capsys):
+    (prior,) = json.loads(shown(capsys, "dropout", "--json"))
+    assert all(isinstance(value, float) for value in prior["facts"]["default_weights"].values())
+    assert "default_weights" not in shown(capsys, "dropout")
+    (study,) = json.loads(shown(capsys, "neurips2020", "--json"))
+    assert study["facts"]["trials_by_dataset"] == 20

@@ -63,6 +63,12 @@ def test_without_a_home_it_is_among_the_temporary_files(tmp_path, monkeypatch, h
     assert cache_folder().stat().st_mode & 0o777 == 0o700
 
 
+def test_a_home_that_is_missing_is_none_and_is_not_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "missing"))
+    assert cache_folder() == own_temporary(tmp_path)
+    assert not (tmp_path / "missing").exists()
+
+
 def test_a_full_home_is_passed_over(tmp_path, monkeypatch):
     def full(dir, **_):
         if Path(dir).is_relative_to(tmp_path / "home"):

@@ -64,6 +64,22 @@ print('not reached')
         assert (done.returncode, done.stdout, done.stderr) == (128 + number, "whole\n", LINE)
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_in_the_last_moments_does_not_change_the_status(number):
+    # a module's values are deleted after Python has forgotten its handlers
+    body = """
+class Late:
+    def __init__(self):
+        self.kill, self.number = os.kill, (os.getpid(), N)
+    def __del__(self):
+        self.kill(*self.number)
+sys.late = Late()
+tell(N)
+"""
+    done = ended(body, number)
+    assert (done.returncode, done.stderr) == (128 + number, LINE)
+
+
 def test_without_a_signal_nothing_changes():
     done = ended("sys.exit(3)", 0)
     assert (done.returncode, done.stderr) == (3, "")
@@ -98,6 +114,10 @@ child.wait()
     ("arguments", "line"),
     [
         (["run", "--scale", "smoke"], "interrupted; the same command goes on where it stopped"),
+        (
+            ["--debug", "run", "--scale", "smoke"],
+            "interrupted; the same command goes on where it stopped",
+        ),
         (["list", "priors"], "interrupted"),
     ],
 )

@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import os
 import pickle
 from pathlib import Path
 
@@ -109,8 +110,34 @@ def test_a_limit_and_a_quota_are_full_disks_too():
 def test_other_errors_of_the_system_keep_their_file_and_what_is_no_error_of_it_its_kind():
     with pytest.raises(DiskError) as caught, writing(Path("out/x")):
         raise PermissionError(errno.EACCES, "Permission denied", "out")
-    assert explain(caught.value, "--out") == "out: Permission denied"
+    assert explain(caught.value, "--out") == "out: Permission denied; choose another --out"
+    assert explain(caught.value) == "out: Permission denied"
     for error in (FileNotFoundError(errno.ENOENT, "gone", "out"), ValueError("28"), OSError("x")):
         with pytest.raises(type(error)) as other, writing(Path("out/x")):
             raise error
         assert other.value is error
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_place_that_is_closed_names_the_file_and_the_option(tmp_path, monkeypatch, number):
+    def closed(*, dir, prefix):
+        raise OSError(number, os.strerror(number), f"{dir}/{prefix}a1b2c3")
+
+    monkeypatch.setattr("tempfile.mkstemp", closed)
+    with pytest.raises(DiskError) as caught:
+        write_text(tmp_path / "report.html", "x")
+    line = f"{tmp_path}/report.html: {os.strerror(number)}"
+    assert explain(caught.value) == line
+    assert explain(caught.value, "--out") == f"{line}; choose another --out"
+
+
+def test_the_folder_above_is_named_where_it_could_not_be_made():
+    error = FileNotFoundError(errno.ENOENT, "gone", "runs/x")
+    error.__context__ = PermissionError(errno.EACCES, "Permission denied", "runs")
+    assert explain(error, "--out") == "runs: Permission denied; choose another --out"
+    assert explain(FileNotFoundError(errno.ENOENT, "gone", "x"), "--out") == "x: gone"
+
+
+def test_text_may_hold_the_bytes_of_a_folders_name(tmp_path):
+    write_text(tmp_path / "x", os.fsdecode(b"caf\xe9"))
+    assert (tmp_path / "x").read_text(encoding="utf-8") == "caf\\udce9"

@@ -201,7 +201,7 @@ def test_a_run_goes_on_by_the_name_of_its_folder(tmp_path, capsys):
 
 
 def test_a_folder_that_is_no_run_is_no_study(tmp_path):
-    with pytest.raises(UserError, match=r"is a folder|no such study"):
+    with pytest.raises(UserError, match=r"neither a run directory nor a study"):
         execute_command(["run", str(tmp_path)])
 
 

@@ -68,20 +68,20 @@ def test_datasets_are_called_by_their_name(tmp_path):
 def test_the_same_comparison_has_the_same_name_however_it_is_written():
     written = ["fourier,tv", "fourier:boundary=periodic,tv", "none,fourier,tv"]
     names = {
-        named(resolve(read_study(None, {"priors": priors.split(",")}), "cpu")).name
+        named(resolve(read_study(None, {"priors": priors.split(",")})[0], "cpu")).name
         for priors in written
     }
     assert names == {"fourier and tv on binary, 8 seeds"}
-    assert named(resolve(read_study(None, {"seeds": 3}), "cpu")).name == "default"
-    assert named(resolve(read_study("short-motif", {"seeds": 3}), "cpu")).name == "short-motif"
+    assert named(resolve(read_study(None, {"seeds": 3})[0], "cpu")).name == "default"
+    assert named(resolve(read_study("short-motif", {"seeds": 3})[0], "cpu")).name == "short-motif"
 
 
 def test_a_made_name_follows_what_is_changed_and_a_given_one_stays(tmp_path):
-    made = named(resolve(read_study(None, {"priors": ["tv"]}), "cpu"))
+    made = named(resolve(read_study(None, {"priors": ["tv"]})[0], "cpu"))
     path = tmp_path / "study.toml"
     path.write_text(made.to_toml())
-    assert read_study(str(path), {}).name == "tv on binary, 8 seeds"
-    more = named(resolve(read_study(str(path), {"seeds": 16}), "cpu"))
+    assert read_study(str(path), {})[0].name == "tv on binary, 8 seeds"
+    more = named(resolve(read_study(str(path), {"seeds": 16})[0], "cpu"))
     assert more.name == "tv on binary, 16 seeds"
     # a further look at the same folder, not another study
     assert first_difference(made.model_dump(mode="json"), more.model_dump(mode="json")) == ""

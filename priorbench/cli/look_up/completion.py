@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import get_args
 
 from priorbench.components import source_code
@@ -25,7 +25,7 @@ def _completion(*kinds: Kind, several: bool) -> Complete:
     def complete(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",") if several else ("", "", incomplete)
         try:
-            names = _names(kinds)
+            names = [name for kind in kinds for name in names_of(kind)]
         except UserError:  # a broken installation is told by the command, not while one types
             return []
         written = before.split(",")
@@ -38,14 +38,9 @@ def _completion(*kinds: Kind, several: bool) -> Complete:
     return complete
 
 
-def _names(kinds: Sequence[Kind]) -> list[str]:
-    return [
-        name
-        for kind in kinds
-        for name in (
-            metric_names() if kind == "metrics" else [row["name"] for row in listing(kind)]
-        )
-    ]
+def names_of(kind: Kind) -> list[str]:
+    """Return the names of everything of a kind."""
+    return metric_names() if kind == "metrics" else [row["name"] for row in listing(kind)]
 
 
 def metric_names() -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -12,6 +11,7 @@ from priorbench.cli.output.tables import print_wrapped
 from priorbench.components import docstrings, registry
 from priorbench.errors import unknown
 
+from .completion import names_of
 from .listing import COMPONENTS, Kind, listing
 from .study_details import study_facts
 
@@ -19,10 +19,13 @@ _BETTER = {True: "higher", False: "lower", None: "neither: shown, never ranked"}
 _CLAIMED = ("citation", "scale_free", "reverse_complement_invariant")
 """attributes of a component's class that are facts about it"""
 
+_NUMBERS_ONLY = ("default_weights",)
+"""facts for programs, which another fact says in words"""
 _LABELS = {
     "primary": "primary metrics",
     "skill_margins": "smallest loss that matters, as a share of the range of a score",
     "margins": "smallest loss that matters, in units of the metric",
+    "trials_by_dataset": "trials for each dataset",
     "minutes": "minutes on one core",
     "command": "run it with",
 }
@@ -56,19 +59,19 @@ def details(name: str) -> list[Details]:
     Raises:
         UserError: if the name is unknown, with a did-you-mean.
     """
-    known = {kind: {row["name"]: row for row in listing(kind)} for kind in get_args(Kind)}
+    known = {kind: names_of(kind) for kind in get_args(Kind)}
     meanings = [
         meaning
-        for kind, rows in known.items()
-        if name in rows
-        for meaning in _meanings(kind, name, rows[name])
+        for kind, names in known.items()
+        if name in names
+        for meaning in _meanings(kind, name)
     ]
     if not meanings:
-        raise unknown("name", name, [name for rows in known.values() for name in rows])
+        raise unknown("name", name, [name for names in known.values() for name in names])
     return meanings
 
 
-def _meanings(kind: str, name: str, row: Mapping[str, Any]) -> Iterator[Details]:
+def _meanings(kind: str, name: str) -> Iterator[Details]:
     if kind in COMPONENTS:
         component = COMPONENTS[kind]
         yield _of_class(component, name, registry.load(component, name))
@@ -82,13 +85,15 @@ def _meanings(kind: str, name: str, row: Mapping[str, Any]) -> Iterator[Details]
     elif kind == "metrics":
         yield _of_metric(name)
     else:
-        yield Details(name, "study", row["summary"], facts=study_facts(name))
+        summary = next(row["summary"] for row in listing("studies") if row["name"] == name)
+        yield Details(name, "study", summary, facts=study_facts(name))
 
 
 def _of_class(kind: str, name: str, cls: type[Any]) -> Details:
     facts = {label: getattr(cls(), label, None) for label in _CLAIMED}
     if kind == "prior":
-        facts = {"default_weight": docstrings.default_weights(cls), **facts}
+        words, numbers = docstrings.default_weights(cls), dict(cls().default_weights)
+        facts = {"default_weight": words, "default_weights": numbers, **facts}
     options = [
         {"name": o.name, "type": o.kind, "default": o.default, "meaning": o.text}
         for o in docstrings.options(cls)
@@ -109,19 +114,25 @@ def _of_metric(name: str) -> Details:
 
 def print_details(known: Details) -> None:
     """Print what a name stands for as text."""
-    print(f"{known.name} ({known.kind}): {known.summary}")
+    print_wrapped(f"{known.name} ({known.kind}): {known.summary}")
     print()
-    if known.about:
-        print(f"{known.about}\n")
+    for paragraph in known.about.split("\n\n") if known.about else []:
+        if any(line.startswith(" ") for line in paragraph.splitlines()):  # a formula, or a list
+            print(paragraph)
+        else:
+            print_wrapped(paragraph)
+        print()
     if known.options:
         print("Options and their defaults:")
         for option in known.options:
-            print(f"  {option['name']} = {option['default']}  ({option['type']})")
+            line = f"{option['name']} = {option['default']}  ({option['type']})"
+            print_wrapped(line, indent=2, hanging=4)
             if option["meaning"]:
-                print(textwrap.indent(textwrap.fill(option["meaning"], 90), " " * 6))
+                print_wrapped(option["meaning"], indent=6)
         last = known.options[-1]
         print(f"Written {known.name}:{last['name']}={last['default']}\n")
-    for label, value in known.facts.items():
+    shown = {key: value for key, value in known.facts.items() if key not in _NUMBERS_ONLY}
+    for label, value in shown.items():
         print_wrapped(f"{_LABELS.get(label, label.replace('_', ' '))}: {_in_words(value)}")
 
 

@@ -8,6 +8,7 @@ from typing import get_args
 
 from priorbench.cli.options import add_plugins
 from priorbench.cli.output.as_json import print_json
+from priorbench.cli.output.tables import print_wrapped
 
 from .listing import Kind, listing
 
@@ -27,16 +28,17 @@ def list_components(
     if json:
         print_json(rows_by_kind[kind] if kind else rows_by_kind)
         return
-    indent = "" if kind else "  "
+    indent = 0 if kind else 2
     for name, rows in rows_by_kind.items():
         if not kind:
             print(f"{name}:")
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
-            print(f"{indent}{row['name']:<{width}}  {row['summary']}")
+            line = f"{row['name']:<{width}}  {row['summary']}"
+            print_wrapped(line, indent=indent, hanging=width + 2)
             if row.get("minutes"):
                 minutes = ", ".join(f"{scale} {m:,.10g}" for scale, m in row["minutes"].items())
-                print(f"{indent}{'':<{width}}  minutes on one core: {minutes}")
+                print_wrapped(f"minutes on one core: {minutes}", indent=indent + width + 2)
 
 
 def show(name: str, *, json: bool = False, plugin: list[Path] | None = None) -> None:

@@ -36,7 +36,7 @@ def study_facts(name: str) -> dict[str, Any]:
         "primary": primary,
         "skill_margins": study.skill_margins,
         "margins": study.margins,
-        "trials": f"{trials} for each dataset" if data else trials,
+        "trials_by_dataset" if data else "trials": trials,
         "minutes": study.minutes,
         "command": f"priorbench run {name}{' --data DIR' if data else ''}",
     }

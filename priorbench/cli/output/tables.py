@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TextIO
 
 _WIDEST_TEXT = 100
 """columns beyond which lines of text are hard to read"""
@@ -16,8 +16,17 @@ _GAP = 2
 """columns between those of a table"""
 
 
-def print_wrapped(text: str, *, indent: int = 0) -> None:
-    """Print a paragraph to standard output; no word, such as a path, is broken."""
+def print_wrapped(
+    text: str, *, indent: int = 0, hanging: int = 0, file: TextIO | None = None
+) -> None:
+    """Print a paragraph; no word, such as a path, is broken.
+
+    Args:
+        text: the paragraph.
+        indent: columns before each line.
+        hanging: further columns before each line but the first.
+        file: where to print; standard output if None.
+    """
     width = max(min(shutil.get_terminal_size().columns, _WIDEST_TEXT), _NARROWEST)
     margin = " " * indent
     print(
@@ -25,10 +34,11 @@ def print_wrapped(text: str, *, indent: int = 0) -> None:
             text,
             width,
             initial_indent=margin,
-            subsequent_indent=margin,
+            subsequent_indent=margin + " " * hanging,
             break_long_words=False,
             break_on_hyphens=False,
-        )
+        ),
+        file=file,
     )
 
 
