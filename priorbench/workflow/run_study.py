@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -333,7 +333,8 @@ def _cleared_if_refused(root: Path) -> Iterator[None]:
             shutil.rmtree(root / "data", ignore_errors=True)
             (root / ".lock").unlink(missing_ok=True)
             if not existed:
-                root.rmdir()
+                with suppress(OSError):  # the first error says more
+                    root.rmdir()
         raise
 
 
