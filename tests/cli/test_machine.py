@@ -183,7 +183,10 @@ def another_user() -> list[str]:
     if setpriv is None or os.geteuid():
         return []
     before = [setpriv, "--reuid", "65533", "--regid", "65533", "--clear-groups"]
-    test = [*before, sys.executable, "-c", "import priorbench.cli.app, torch"]
+    # an interpreter below a home of somebody else's starts by setpriv, but no worker
+    start_worker = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
+    code = f"import priorbench.cli.app, torch; {start_worker}"
+    test = [*before, sys.executable, "-c", code]
     return before if subprocess.run(test, capture_output=True, check=False).returncode == 0 else []
 
 
