@@ -29,7 +29,7 @@ from priorbench.evaluation.stored_arrays import attributions_in, unpack
 from priorbench.metrics.motif_set import MotifSet
 from priorbench.number_text import counted
 from priorbench.storage.run_directory import DONE, RunDirectory
-from priorbench.storage.sealed_files import DamagedFile
+from priorbench.storage.sealed_files import DamagedFile, command_on
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.recorded_study import planned_rows, recorded_facts, recorded_study
 from priorbench.study.sealed_claims import checked_claims
@@ -167,7 +167,7 @@ class Run:
         are = "was" if outdated == 1 else "were"
         return [
             f"{counted(outdated, 'trial')} of {len(self.records)} {are} scored by other code than "
-            f"the present; `priorbench score {self.root}` brings the scores up to date."
+            f"the present; {command_on(self.root, 'score')} brings the scores up to date."
         ]
 
     def agreement(self) -> Agreement:
@@ -196,8 +196,8 @@ def load_run(root: Path) -> Run:
     study, facts, rows = recorded_study(run), recorded_facts(run), planned_rows(run)
     if "results.csv" not in run.manifest:
         raise UserError(
-            f"{root}: no results.csv here, so this is not a finished run; `priorbench run {root}` "
-            "goes on with it"
+            f"{root}: no results.csv here, so this is not a finished run; {command_on(root)} goes "
+            "on with it"
         )
     ids = [row["trial"] for row in rows]
     results = read_table(run, "results.csv").astype({"seed": "Int64"})
@@ -230,5 +230,5 @@ def _require_made_of(run: RunDirectory, digest: str) -> None:
             raise DamagedFile(
                 run.root / name,
                 "was made of other records of trials than are there",
-                f"`priorbench score {run.root}` makes it anew",
+                f"{command_on(run.root, 'score')} makes it anew",
             )

@@ -31,6 +31,8 @@ _OF_FOLDERS = ("record.json", "arrays.npz", "model.safetensors", "meta.json")
 """files of folders that are written anew as a whole"""
 _MARKS = (MANIFEST, "study.toml")
 """files of which a run directory has one at least"""
+_OWN = ("format", "sha256")
+"""keys that a seal adds"""
 _SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
 _CHUNK = 1 << 20
 
@@ -61,7 +63,12 @@ def _remedy(path: Path, problem: str) -> str:
     marks = (folder for folder in path.parents if any((folder / name).is_file() for name in _MARKS))
     in_folder = written_again and len(path.parents) > 2
     above = path.parents[2] if in_folder else path.parent
-    return f"`priorbench run {shlex.quote(str(next(marks, above)))}` repairs it"
+    return f"{command_on(next(marks, above))} repairs it"
+
+
+def command_on(root: Path, command: str = "run") -> str:
+    """Return a command on a run directory for a message, such as ```priorbench run DIR```."""
+    return f"`priorbench {command} {shlex.quote(str(root))}`"
 
 
 def sealed_text(value: Mapping[str, Any]) -> str:
@@ -70,10 +77,6 @@ def sealed_text(value: Mapping[str, Any]) -> str:
     body = json_text(contents).removesuffix("\n}\n")
     digest = hashlib.sha256(body.encode()).hexdigest()
     return f'{body},\n "sha256": "{digest}"\n}}\n'
-
-
-_OWN = ("format", "sha256")
-"""keys that a seal adds"""
 
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:

@@ -13,7 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from priorbench.components.architecture import Precision, Scale
 from priorbench.errors import UserError, unknown
-from priorbench.storage.sealed_files import FORMAT, DamagedFile, Manifest, of_other_version
+from priorbench.storage.sealed_files import (
+    FORMAT,
+    DamagedFile,
+    Manifest,
+    command_on,
+    of_other_version,
+)
 
 from .tuning_rule import MOST_WEIGHTS, choose_seeds
 
@@ -231,8 +237,8 @@ def _refuse_edited(path: Path) -> None:
         manifest.read(path.name)
     except DamagedFile as problem:
         raise UserError(
-            f"{problem.path}: {problem.problem}; `priorbench run {path.parent}` restores the "
-            "study, and a copy elsewhere with another --out is a study of its own"
+            f"{problem.path}: {problem.problem}; {command_on(path.parent)} restores the study, "
+            "and a copy elsewhere with another --out is a study of its own"
         ) from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from priorbench.results.collect import write_results
 from priorbench.results.finished_run import TABLES
 from priorbench.results.tables import as_csv
 from priorbench.storage.run_directory import FAILED, RunDirectory
-from priorbench.storage.sealed_files import DamagedFile
+from priorbench.storage.sealed_files import DamagedFile, command_on
 from priorbench.study.plan import Plan, read_plan
 from priorbench.study.recorded_study import ANSWER_FILE, record_study, require_run
 from priorbench.study.study import Measurements
@@ -92,11 +91,10 @@ def _plan_of_all(run: RunDirectory, more: Measurements) -> Plan:
         shown = names[:_MOST_NAMED]
         more_names = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
         are = "is" if len(names) == 1 else "are"
-        command = f"`priorbench run {shlex.quote(str(run.root))}`"
         raise UserError(
             f"{counted(len(names), 'trial')} of {len(names) + len(plan.trials)} {are} missing or "
-            f"damaged ({', '.join(shown)}{more_names}); {command} trains them again; nothing was "
-            "written"
+            f"damaged ({', '.join(shown)}{more_names}); {command_on(run.root)} trains them "
+            "again; nothing was written"
         )
     return plan
 
@@ -121,6 +119,5 @@ def _choose_again(plan: Plan, run: RunDirectory, console: RunConsole) -> None:
         run.manifest.write({TUNING_FILE: as_csv(choices)})
         return
     console.say(
-        "by the new scores other weights would be chosen; `priorbench run "
-        f"{run.root / 'study.toml'} --out {run.root}` trains them"
+        f"by the new scores other weights would be chosen; {command_on(run.root)} trains them"
     )

@@ -74,7 +74,7 @@ def timeless(value):
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory) -> dict[str, tuple[Path, object, float]]:
-    """By command: the folder to begin with, what must be in it in the end, and the seconds."""
+    """The folder to begin with, what must be in it in the end, and the seconds, by command."""
     root = tmp_path_factory.mktemp("expected")
     cases = {}
     before = root / "nothing"
