@@ -150,6 +150,7 @@ def _opened(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]
         def safe_target(answer: requests.Response) -> str | None:
             target: str | None = target_of(answer)
             if target is not None and not _as_safe(url, _joined(answer.url, target)):
+                answer.close()  # nobody else has it yet
                 raise _UnsafeError(target)
             return target
 

@@ -651,7 +651,8 @@ def test_control_tracks_go_with_their_examples(spec, norm):
 def test_scripted_modules_keep_their_batch_together():
     model, x = smooth_network(), sequences()
     expected = model(x)
-    with pytest.warns(DeprecationWarning, match="jit"):
+    # from torch 2.14 on the warning is one for users
+    with pytest.warns((DeprecationWarning, FutureWarning), match="jit"):
         scripted = torch.jit.script(smooth_network())
     output, attribution = attribute("input-x-gradient", scripted, x, torch.arange(6) < 2)
     assert torch.allclose(output, expected)
