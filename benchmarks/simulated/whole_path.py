@@ -242,7 +242,7 @@ def carried_out(values: Array, agreement: TrialAgreement, *, described: bool = F
     # they only describe, no verdict and no advice reads them, and they take most of the time
     with nullcontext() if described else mock.patch.object(over_datasets, "_models", _undescribed):
         across = over_datasets.compare_across(pairs, claims)
-    answer = answer_run(results, comparisons, across, claims=claims, networks={})
+    answer = answer_run(results, comparisons, across, claims=claims, networks={}, warnings={})
     return CarriedOut(comparisons, across, answer)
 
 

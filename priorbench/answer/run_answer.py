@@ -57,7 +57,7 @@ class RunAnswer:
         settings: one a setting.
         together: the answer over all settings; None where there is one.
         claims: what was declared, and the level.
-        notes: what a reader must know of the seal on the claims, and of the look.
+        notes: what a reader must know of the data, of the seal on the claims, and of the look.
     """
 
     settings: tuple[Answer, ...]
@@ -98,6 +98,7 @@ def answer_run(
     *,
     claims: DeclaredClaims,
     networks: Mapping[SettingKey, Sequence[str]],
+    warnings: Mapping[str, Sequence[str]],
 ) -> RunAnswer:
     """Return the answer of a run.
 
@@ -107,6 +108,7 @@ def answer_run(
         across: a table with the columns of across.csv; empty for a run of one setting.
         claims: what was declared.
         networks: sentences about the networks, by setting (``network_check``).
+        warnings: what makes the results on a dataset doubtful, by ``task/dataset``.
     """
     evaluated = results[results["stage"] == EVALUATE]
     by_setting = dict(iter(comparisons.groupby(SETTING_COLUMNS, sort=False)))
@@ -139,7 +141,9 @@ def answer_run(
         sentences = advice_sentences(advice, "seed over all datasets")
         network = tuple(f"{a.title}: {line}" for a in answers for line in a.network)
         together = Answer(None, advice, network, tuple(sentences), failures)
-    return RunAnswer(tuple(answers), together, claims, tuple(claims_sentences(claims)))
+    doubts = [f"Warning, {name}: {line}" for name, lines in warnings.items() for line in lines]
+    notes = (*doubts, *claims_sentences(claims))
+    return RunAnswer(tuple(answers), together, claims, notes)
 
 
 def changed_axes(claims: DeclaredClaims, tasks: Iterable[str]) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from priorbench.storage.files import writing
 from priorbench.storage.sealed_files import digests_of, sync_folder, write_sealed
 
+from .formats.notes import Notes
+
 META = "meta.json"
 """file of a dataset that describes it, and lists the digests of the others"""
 MOST_ATTRIBUTED = 1000
@@ -34,7 +36,7 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
         chromosome_sizes: bp of every chromosome of the genome, in its order.
         negative_weights: number of possible negatives that each one of a split stands for, by the
             name of the split, where negatives were drawn.
-        notes: what was dropped or chosen while reading, for the user.
+        notes: what the user should know about the files that were read.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -49,7 +51,7 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
         self.chromosomes: list[str] = []
         self.chromosome_sizes: dict[str, int] = {}
         self.negative_weights: dict[str, float] = {}
-        self.notes: list[str] = []
+        self.notes = Notes()
         self._motifs: dict[str, NDArray[np.float64]] = {}
         self._database: dict[str, NDArray[np.float64]] = {}
 
@@ -154,7 +156,8 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
             "database": _as_lists(self._database),
             **meta,
             "digest": digest[:16],
-            "notes": self.notes,
+            "notes": self.notes.sentences,
+            "warnings": self.notes.warnings,
         }
         with writing(self._partial / META):
             names = [path.name for path in self._partial.glob("*.npy")]

@@ -87,7 +87,14 @@ def write_results(plan: Plan, run: RunDirectory, say: Callable[[str], None]) -> 
     across, swept = compare_across(pairs, claims), trends(pairs, options, claims)
     chosen = plan.study.chosen_architectures
     networks = network_sentences(results, scores.histories, claims, chosen)
-    answer = answer_run(results, comparisons, across, claims=claims, networks=networks)
+    answer = answer_run(
+        results,
+        comparisons,
+        across,
+        claims=claims,
+        networks=networks,
+        warnings=plan.warnings,
+    )
     run.manifest.write(
         {
             "results.csv": as_csv(results),

@@ -147,7 +147,12 @@ class Run:
         claims = self.claims
         networks = network_sentences(self.results, histories, claims, chosen)
         answer = answer_run(
-            self.results, self.comparisons, self.across, claims=claims, networks=networks
+            self.results,
+            self.comparisons,
+            self.across,
+            claims=claims,
+            networks=networks,
+            warnings=self.environment.get("warnings", {}),
         )
         return replace(answer, notes=(*self.outdated_scores, *answer.notes))
 

@@ -174,7 +174,7 @@ def _study(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _environment(runs: Sequence[Run]) -> dict[str, Any]:
     """Return what is described by name; versions and machines stay with each run."""
-    keys = ("priors", "tasks", "datasets", "notes")
+    keys = ("priors", "tasks", "datasets", "notes", "warnings")
     return {key: _union(run.environment.get(key, {}) for run in runs) for key in keys}
 
 

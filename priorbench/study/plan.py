@@ -64,6 +64,7 @@ class Plan:
             then those that choose weights.
         datasets: folder of each dataset by name.
         notes: what was dropped or chosen while data were read, by dataset.
+        warnings: what makes the results on a dataset doubtful, by dataset; none for most.
         settings: where priors are compared; empty for a plan that was read back. One for each
             network that fits, until the network is chosen.
         candidates: the networks among which one is chosen, by dataset; those of other datasets
@@ -74,6 +75,7 @@ class Plan:
     trials: Sequence[Trial]
     datasets: dict[str, Path]
     notes: dict[str, list[str]]
+    warnings: dict[str, list[str]]
     settings: Sequence[Setting] = ()
     candidates: Mapping[str, NetworkCandidates] = field(default_factory=dict)
 
@@ -99,12 +101,15 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
     settings: list[Setting] = []
     datasets: dict[str, Path] = {}
     notes: dict[str, list[str]] = {}
+    warnings: dict[str, list[str]] = {}
     candidates: dict[str, NetworkCandidates] = {}
     for source in sources(study):
         folder = encode(source, study, run, say)
         dataset = load_dataset(folder)
         key = f"{source.task}/{source.name}"
         datasets[key], notes[key] = folder, list(dataset.meta["notes"])
+        if dataset.meta["warnings"]:
+            warnings[key] = list(dataset.meta["warnings"])
         task: Task = registry.build("task", source.task)
         if is_chosen(study, source):
             candidates[key] = fitting_networks(task, dataset, study.scale)
@@ -115,7 +120,7 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
             for network in networks:
                 require_fit(network, task, dataset, study.scale)
         settings += [Setting(source, network, dataset.digest) for network in networks]
-    plan = Plan(study, [], datasets, notes, settings, candidates)
+    plan = Plan(study, [], datasets, notes, warnings, settings, candidates)
     return _with_selection(plan) if candidates else with_networks(plan, {})
 
 
@@ -247,4 +252,4 @@ def read_plan(
         if record is not None
     ]
     datasets = {name: run.root / folder for name, folder in facts["datasets"].items()}
-    return Plan(study, trials, datasets, facts["notes"])
+    return Plan(study, trials, datasets, facts["notes"], facts.get("warnings", {}))

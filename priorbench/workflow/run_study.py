@@ -133,6 +133,8 @@ def run_study(
             for name, notes in plan.notes.items():
                 for note in notes:
                     console.say(f"{name}: {note}")
+                for warning in plan.warnings.get(name, []):
+                    console.say(f"warning: {name}: {warning}")
             claims = claims_of(resolved.model_dump(mode="json"))
             if recorded is None:
                 seal_claims(run.root, claims)
@@ -179,6 +181,7 @@ def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
         "digests": {plan.datasets[s.data_key].name: s.digest for s in plan.settings},
         "decided_by": deciding_facts(plan.study, plan.settings),
         "notes": plan.notes,
+        "warnings": plan.warnings,
         "priors": priors,
         "tasks": {
             spec: {

@@ -58,12 +58,14 @@ class DatasetFacts:
         length: length of the windows in bp.
         splits: facts of each split, by the names of ``codes.SPLITS``.
         notes: sentences on what was dropped or chosen while reading.
+        warnings: sentences on what makes results doubtful.
     """
 
     name: str
     length: int
     splits: Mapping[str, SplitFacts]
     notes: Sequence[str]
+    warnings: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,7 @@ def validate_file(
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(resolved, RunDirectory(Path(folder)), say)
         datasets = [
-            count_dataset(name, load_dataset(where), plan.notes[name])
-            for name, where in plan.datasets.items()
+            count_dataset(name, load_dataset(where)) for name, where in plan.datasets.items()
         ]
     trials = {SELECT: Counter[str](), TUNE: Counter[str](), EVALUATE: Counter[str]()}
     # how many trials there are does not depend on the networks and the weights that are chosen
@@ -126,16 +127,16 @@ def validate_file(
     return StudyFacts(resolved, trials[EVALUATE], trials[TUNE], trials[SELECT], datasets)
 
 
-def count_dataset(name: str, dataset: Dataset, notes: Sequence[str]) -> DatasetFacts:
+def count_dataset(name: str, dataset: Dataset) -> DatasetFacts:
     """Return the facts of a dataset, which is read in chunks.
 
     Args:
         name: ``task/dataset``, as shown to the user.
         dataset: an opened dataset.
-        notes: sentences on what was dropped or chosen while reading.
     """
     splits = {split: _count_split(dataset, dataset.rows(i)) for i, split in enumerate(SPLITS)}
-    return DatasetFacts(name, dataset.length, splits, notes)
+    notes, warnings = dataset.meta["notes"], dataset.meta["warnings"]
+    return DatasetFacts(name, dataset.length, splits, notes, warnings)
 
 
 def _count_split(dataset: Dataset, rows: NDArray[np.int64]) -> SplitFacts:
@@ -255,7 +256,9 @@ def _table(facts: DatasetFacts) -> list[str]:
         for split, s in facts.splits.items()
         if s.chromosomes
     ]
-    return [f"{facts.name}: windows of {facts.length:,} bp", *table, *places, *facts.notes]
+    warnings = [f"warning: {sentence}" for sentence in facts.warnings]
+    head = f"{facts.name}: windows of {facts.length:,} bp"
+    return [head, *warnings, *table, *places, *facts.notes]
 
 
 def _strand(track: int, tracks: int) -> str:

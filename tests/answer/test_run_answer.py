@@ -39,6 +39,12 @@ def as_stored(answer):
 
 
 class TestOneSetting:
+    def test_a_warning_on_the_data_comes_before_the_advice(self):
+        doubts = {"binary/CTCF": ["no window holds a read"]}
+        answer = answer_to(result_table(scores(GOOD)), warnings=doubts)
+        assert answer.lines[0] == "Warning, binary/CTCF: no window holds a read"
+        assert as_stored(answer)["notes"] == answer.lines[:1]
+
     def test_says_the_advice_and_what_it_rests_on(self):
         stored = as_stored(answer_to(result_table(scores(GOOD))))
         assert stored["together"] is None

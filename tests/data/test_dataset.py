@@ -19,7 +19,7 @@ def write(folder, chunks=2, note=""):
             split = np.array([0, 1, 2], dtype=np.uint8)
             writer.append(sequence, label, split, signal=np.full((3, 2), number, dtype=np.float32))
         writer.attribute(np.array([2]), np.ones((1, 5), np.uint8), np.ones((1, 5), np.float32))
-        writer.notes.append(note)
+        writer.notes.say(note)
         writer.finish(task="binary", name="x")
     return load_dataset(folder)
 

@@ -11,7 +11,8 @@ from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.encoding import decode
 from priorbench.errors import UserError
-from priorbench.workflow.validate_file import as_text, count_dataset, validate_file
+from priorbench.study.study import Study
+from priorbench.workflow.validate_file import StudyFacts, as_text, count_dataset, validate_file
 
 
 def _quiet(line: str) -> None:
@@ -72,9 +73,16 @@ def test_profiles_and_places_are_counted(tmp_path: Path) -> None:
         writer.attribute(np.array([8]))
         chrom = np.array(["b", "a"] * 6)
         writer.locate(chrom, start, np.zeros(12, dtype=bool))
+        writer.notes.say("Dropped nothing.")
+        writer.notes.warn("Nothing can be learned.")
         writer.finish()
     dataset = load_dataset(tmp_path / "d")
-    facts = count_dataset("profile/x", dataset, [])
+    facts = count_dataset("profile/x", dataset)
+    assert (facts.notes, facts.warnings) == (["Dropped nothing."], ["Nothing can be learned."])
+    assert (
+        "warning: Nothing can be learned."
+        in as_text(StudyFacts(Study(), {}, {}, {}, [facts])).splitlines()
+    )
     training = facts.splits["training"]
     assert (training.positives, training.unknown, training.empty) == ([], 0.0, 1)
     assert training.chromosomes == {"a": 2, "b": 2}

@@ -20,6 +20,7 @@ from priorbench.storage.files import DiskError, explain, writing
 
 from .bounded import LARGEST_GENOME, UNPACKED_SHARE, too_large
 from .fasta import GZIP_MAGIC, open_bytes
+from .notes import Notes
 
 _COPY_BYTES = 1 << 22
 _WIDEST_GAP = 5_000
@@ -52,7 +53,7 @@ class Genome(AbstractContextManager["Genome"]):
             UserError: the file is not a FASTA that can be indexed.
         """
         self.path = path
-        self.notes: list[str] = []
+        self.notes = Notes()
         caches = cache_folder()
         try:
             folder = caches / "genomes" / _fingerprint(path)
@@ -72,7 +73,7 @@ class Genome(AbstractContextManager["Genome"]):
         unpacked = folder / "genome.fa"
         if not unpacked.exists():
             _unpack(self.path, unpacked)
-            self.notes.append(f"{self.path} is compressed; unpacked once to {unpacked}")
+            self.notes.say(f"{self.path} is compressed; unpacked once to {unpacked}")
         return unpacked
 
     def require(self, chrom: str, where: str) -> None:

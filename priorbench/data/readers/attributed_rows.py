@@ -64,7 +64,7 @@ def attribute_rows(
         return
     writer.attribute(rows, truth, oracle)
     with_site = int(truth.any(axis=1).sum())
-    writer.notes.append(
+    writer.notes.say(
         f"Known sites of {source.name} are in {with_site:,} of the {len(truth):,} attributed "
         f"sequences and cover {truth.astype(bool).mean():.1%} of their bases."
     )

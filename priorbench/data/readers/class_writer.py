@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, VALID
 from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.formats.notes import Notes
 from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
-
-from .notes import dropped_so_far
 
 CLASSES = ("negatives", "positives")
 """names of the classes, in the order of their labels"""
@@ -26,13 +25,13 @@ class ClassWriter:
 
     Attributes:
         writer: the writer of the dataset.
-        notes: sentences for the user.
+        notes: what the user should know.
     """
 
     def __init__(self, writer: DatasetWriter, generator: np.random.Generator, at_most: int) -> None:
         """Hand sequences to ``writer``; draw at most ``at_most`` positives of a split."""
         self.writer = writer
-        self.notes: list[str] = []
+        self.notes = Notes()
         # streams of their own: other draws must not move the samples
         streams = zip((TEST, VALID), generator.spawn(2), strict=True)
         self._samples = {split: _Sample(stream, at_most) for split, stream in streams}
@@ -64,7 +63,7 @@ class ClassWriter:
                     raise UserError(
                         f"{source}: no {name} left for {split} after filtering; "
                         "give more sequences, or other files or regions for that split"
-                        f"{dropped_so_far(self.notes)}"
+                        f"{self.notes.dropped_so_far()}"
                     )
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -88,7 +87,7 @@ class ClassWriter:
             f"Windows of {self._length:,} bp, positives + negatives: {counts}.",
             f"GC content: positives {share[1]:.1%}, negatives {share[0]:.1%}; "
             f"N: {unknown.sum() / max(total.sum(), 1):.2%} of all bases.",
-            *self.notes,
+            *self.notes.sentences,
         ]
 
 

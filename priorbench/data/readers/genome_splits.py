@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.formats.bed import Intervals, Region, check_apart, parse_regions
 from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.notes import Notes
 from priorbench.data.sequence_hashes import TEST_SHARE, VALID_SHARE
 from priorbench.errors import UserError
 
@@ -35,9 +36,7 @@ class Segment:
     split: int
 
 
-def segments_of(
-    data: DataFile, genome: Genome, peaks: Intervals, notes: list[str]
-) -> list[Segment]:
+def segments_of(data: DataFile, genome: Genome, peaks: Intervals, notes: Notes) -> list[Segment]:
     """Return the genome cut into splits, by the data file's regions or by whole chromosomes.
 
     Args:
@@ -53,7 +52,7 @@ def segments_of(
     test = parse_regions(data.test_regions or (), key="test_regions", path=data.source)
     if not valid and not test:
         valid, test = choose_chromosomes(peaks.chrom, path=data.source)
-        notes.append(
+        notes.say(
             f"No regions given: validation on {', '.join(map(str, valid))}, test on "
             f"{', '.join(map(str, test))}, training on the other chromosomes."
         )

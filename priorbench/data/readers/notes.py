@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+
+from priorbench.data.formats.notes import Notes
 
 from .genome_windows import MAX_N_SHARE, Screening
 
 
-def note_dropped(notes: list[str], kind: str, path: Path, counts: Mapping[str, int]) -> None:
+def note_dropped(notes: Notes, kind: str, path: Path, counts: Mapping[str, int]) -> None:
     """Append a note on the windows that were dropped, one for each reason.
 
     Args:
@@ -19,10 +21,10 @@ def note_dropped(notes: list[str], kind: str, path: Path, counts: Mapping[str, i
     """
     for reason, count in counts.items():
         if count:
-            notes.append(f"Dropped {count:,} {kind} of {path.name}: window {reason}.")
+            notes.say(f"Dropped {count:,} {kind} of {path.name}: window {reason}.")
 
 
-def note_unusable(notes: list[str], kind: str, screening: Screening) -> None:
+def note_unusable(notes: Notes, kind: str, screening: Screening) -> None:
     """Append notes on the windows that cannot be used, one for each reason.
 
     Args:
@@ -32,15 +34,9 @@ def note_unusable(notes: list[str], kind: str, screening: Screening) -> None:
     """
     unknown, leaking = int(screening.unknown.sum()), int(screening.leaking.sum())
     if unknown:
-        notes.append(f"Dropped {unknown:,} {kind}: more than {MAX_N_SHARE:.0%} N.")
+        notes.say(f"Dropped {unknown:,} {kind}: more than {MAX_N_SHARE:.0%} N.")
     if leaking:
-        notes.append(
+        notes.say(
             f"Dropped {leaking:,} {kind} from training and validation: the same "
             "sequence is in the test or validation regions."
         )
-
-
-def dropped_so_far(notes: Sequence[str]) -> str:
-    """Return what was dropped, in brackets, for the error that nothing is left; "" for nothing."""
-    dropped = [note.removesuffix(".") for note in notes if note.startswith("Dropped")]
-    return f" ({'; '.join(dropped)})" if dropped else ""

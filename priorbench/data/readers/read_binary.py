@@ -15,6 +15,7 @@ from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.formats.bed import Intervals, read_bed, within
 from priorbench.data.formats.fasta import read_fasta
 from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.notes import Notes
 from priorbench.data.sequence_hashes import NO_DIGESTS, among, sequence_digests, split_by_digest
 from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
@@ -74,7 +75,8 @@ def read_binary(
         windows = _read_genome(class_writer, data, generator, sites, both_strands=both_strands)
         writer.locate(windows.chrom, windows.start, windows.minus)
     class_writer.check(data.source)
-    writer.notes += class_writer.summary()
+    writer.notes.say(*class_writer.summary())
+    writer.notes.warn(*class_writer.notes.warnings)
     rows, codes = class_writer.sample()
     windows = None if windows is None else windows.select(rows)
     attribute_rows(
@@ -108,7 +110,7 @@ def _read_fasta_files(class_writer: ClassWriter, data: DataFile, *, both_strands
             kept[label].append(digests[fresh])
         if leaked:
             same = "same sequence or its reverse complement" if both_strands else "same sequence"
-            class_writer.notes.append(
+            class_writer.notes.say(
                 f"Dropped {leaked:,} {CLASSES[label]} of {path.name} from training: the {same} "
                 "is in the test files."
             )
@@ -134,7 +136,7 @@ def _common_length(paths: list[Path], data: DataFile) -> int:
     return lengths[0]
 
 
-def _with_known_bases(path: Path, length: int, notes: list[str]) -> Iterator[NDArray[np.uint8]]:
+def _with_known_bases(path: Path, length: int, notes: Notes) -> Iterator[NDArray[np.uint8]]:
     """Yield a file's sequences but those of N alone, which are noted once all are read."""
     unknown = 0
     for codes in read_fasta(path, length=length):
@@ -143,22 +145,22 @@ def _with_known_bases(path: Path, length: int, notes: list[str]) -> Iterator[NDA
         if known.any():
             yield codes[known]
     if unknown:
-        notes.append(f"Dropped {unknown:,} sequences of {path.name}: all N.")
+        notes.say(f"Dropped {unknown:,} sequences of {path.name}: all N.")
 
 
 def _note_repeats(
-    notes: list[str], positives: NDArray[np.uint64], negatives: NDArray[np.uint64]
+    notes: Notes, positives: NDArray[np.uint64], negatives: NDArray[np.uint64]
 ) -> None:
     """Append notes on repeats within a class and between the two, by the hashes of sequences."""
     for name, digests in (("positives", positives), ("negatives", negatives)):
         repeats = len(digests) - len(np.unique(digests))
         if repeats:
-            notes.append(
+            notes.say(
                 f"{repeats:,} {name} repeat another one; repeats are kept, in the same split."
             )
     shared = len(np.intersect1d(positives, negatives))
     if shared:
-        notes.append(f"{shared:,} sequences are in both classes; they are kept, with both labels.")
+        notes.say(f"{shared:,} sequences are in both classes; they are kept, with both labels.")
 
 
 def _read_genome(
@@ -175,7 +177,7 @@ def _read_genome(
     covered = None if data.covered is None else read_bed(data.covered)
     notes = class_writer.notes
     with Genome(genome_path) as genome:
-        notes += genome.notes
+        notes.add(genome.notes)
         class_writer.writer.chromosome_sizes = dict(genome.lengths)
         check_inside(peaks, genome)
         if sites is not None and not set(sites.chrom) & set(genome.lengths):
@@ -205,14 +207,14 @@ def _read_genome(
             )
             negatives = drawn.windows
             class_writer.writer.negative_weights = drawn.weights
-            notes.append(
+            notes.say(
                 f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the "
                 "genome, outside the peaks, matched in GC content within each split."
             )
             if not both_strands:
                 minus = generator.random(len(negatives)) < 0.5
                 negatives = replace(negatives, minus=minus)
-                notes.append(
+                notes.say(
                     "They lie anywhere in the genome, on either strand; for a fairer contrast give "
                     "negatives from transcripts, as BED with strands."
                 )

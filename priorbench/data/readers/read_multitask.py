@@ -73,24 +73,24 @@ def read_multitask(
     codes = _write(writer, data.positives, values, split, keep=keep, chosen=chosen)
     rows = np.searchsorted(np.flatnonzero(keep), chosen)
     attribute_rows(writer, data, rows, codes, both_strands=both_strands)
-    writer.notes += [
+    writer.notes.say(
         f"{len(table.names)} outputs: {', '.join(table.names)}.",
         "Windows of {:,} bp: training {:,}; validation {:,}; test {:,}.".format(
             codes.shape[1], *counts
         ),
         f"Share of positives: {values[keep].mean(axis=0).min():.1%} to "
         f"{values[keep].mean(axis=0).max():.1%} over outputs.",
-    ]
+    )
     if repeated.any():
-        writer.notes.append(
+        writer.notes.say(
             f"Dropped {int(repeated.sum()):,} sequences that are in a later split too."
         )
     unknown = int((~known).sum())
     if unknown:
-        writer.notes.append(f"Dropped {unknown:,} sequences of {data.positives.name}: all N.")
+        writer.notes.say(f"Dropped {unknown:,} sequences of {data.positives.name}: all N.")
     missing = len(table.row) - len(split)
     if missing:
-        writer.notes.append(f"{missing:,} ids of {data.labels.name} have no sequence.")
+        writer.notes.say(f"{missing:,} ids of {data.labels.name} have no sequence.")
 
 
 @dataclass(frozen=True)

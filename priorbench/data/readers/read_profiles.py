@@ -20,7 +20,7 @@ from .data_file import DataFile
 from .genome_splits import segments_of
 from .genome_windows import Windows, check_inside, chunks, place_windows, screen
 from .motif_sites import record_motifs
-from .notes import dropped_so_far, note_dropped, note_unusable
+from .notes import note_dropped, note_unusable
 
 _PROFILE_SHARE = 1000 / 1346
 """length of the profile over that of the window, as published (Tseng, Shrikumar & Kundaje 2020)"""
@@ -68,7 +68,7 @@ def read_profiles(
     profile += (length - profile) % 2  # as far from either end, on either strand
     with ExitStack() as stack:
         genome = stack.enter_context(Genome(genome_path))
-        writer.notes += genome.notes
+        writer.notes.add(genome.notes)
         writer.chromosome_sizes = dict(genome.lengths)
         check_inside(peaks, genome)
         chroms = list(dict.fromkeys(peaks.chrom.tolist()))
@@ -93,7 +93,7 @@ def read_profiles(
             if not (windows.split == number).any():
                 raise UserError(
                     f"{data.source}: no windows left for {name}; give more peaks, or other regions"
-                    f"{dropped_so_far(writer.notes)}"
+                    f"{writer.notes.dropped_so_far()}"
                 )
         mean = _write(writer, genome, tracks, windows, (length, profile, margin))
         windows = windows.moved(margin)
@@ -131,8 +131,8 @@ def _write(
         total += float(middle.sum())
         empty += int((middle.sum(axis=1) == 0).sum())
     counts = [f"{name} {int((windows.split == i).sum()):,}" for i, name in enumerate(SPLITS)]
-    writer.notes += [
+    writer.notes.say(
         f"Windows of {length:,} bp with profiles of {profile:,} bp: {'; '.join(counts)}.",
         f"Reads in a window: {total / len(windows):,.1f} on average; none in {empty:,} windows.",
-    ]
+    )
     return mean

@@ -32,10 +32,10 @@ def test_windows_are_the_letters_of_the_file(tmp_path: Path, name: str) -> None:
 def test_gzip_is_unpacked_once_and_said(tmp_path: Path, cache: Path) -> None:
     path = write_genome(tmp_path / "g.fa.gz", {"a": "ACGT"})
     with Genome(path) as genome:
-        assert len(genome.notes) == 1
-        assert "unpacked once" in genome.notes[0]
+        assert len(genome.notes.sentences) == 1
+        assert "unpacked once" in genome.notes.sentences[0]
     with Genome(path) as genome:
-        assert genome.notes == []
+        assert genome.notes.sentences == []
     write_genome(path, {"a": "ACGTTT"})
     with Genome(path) as genome:
         assert genome.lengths == {"a": 6}

@@ -51,7 +51,7 @@ def attributed(
     with DatasetWriter(folder / "d") as writer:
         writer.append(codes, np.ones(count, np.float32), np.full(count, TEST, np.uint8))
         attribute_rows(writer, data, np.arange(count), codes, **more)
-        notes = list(writer.notes)
+        notes = list(writer.notes.sentences)
         writer.finish()
     return load_dataset(folder / "d"), notes
 

@@ -11,6 +11,7 @@ from fixtures.genomes import intervals, random_text, write_genome
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.formats.bed import Region
 from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.notes import Notes
 from priorbench.data.readers.genome_splits import Segment, choose_chromosomes, split_segments
 from priorbench.data.readers.genome_windows import (
     Screening,
@@ -19,7 +20,7 @@ from priorbench.data.readers.genome_windows import (
     place_windows,
     screen,
 )
-from priorbench.data.readers.notes import dropped_so_far, note_unusable
+from priorbench.data.readers.notes import note_unusable
 from priorbench.errors import UserError
 
 TOML = Path("data.toml")
@@ -128,13 +129,13 @@ def test_without_windows_nothing_is_screened(tmp_path: Path) -> None:
 
 def test_notes_say_how_many_windows_cannot_be_used_and_why() -> None:
     unknown, leaking = np.arange(6) < 2, np.arange(6) == 4
-    screening, notes = Screening(unknown, leaking), []
+    screening, notes = Screening(unknown, leaking), Notes()
     note_unusable(notes, "positives", screening)
-    assert notes == [
+    assert notes.sentences == [
         "Dropped 2 positives: more than 10% N.",
         "Dropped 1 positives from training and validation: the same sequence is in the test or "
         "validation regions.",
     ]
-    assert "more than 10% N" in dropped_so_far(notes)
+    assert "more than 10% N" in notes.dropped_so_far()
     note_unusable(notes, "negatives", screening.select(~unknown & ~leaking))
-    assert len(notes) == 2
+    assert len(notes.sentences) == 2

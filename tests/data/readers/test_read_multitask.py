@@ -35,7 +35,7 @@ def read(toml: Path, spec: str = "multitask", **more: Any) -> tuple[Dataset, lis
     target = toml.parent / "encoded"
     with DatasetWriter(target) as writer:
         registry.build("task", spec).read(writer, load_data_file(toml), np.random.default_rng(0))
-        notes = list(writer.notes)
+        notes = list(writer.notes.sentences)
         writer.finish()
     return load_dataset(target), notes
 
