@@ -54,7 +54,8 @@ class Metric:
         scope: what the function takes and returns.
             ``trial``: (TrialArrays) -> value;
             ``seeds``: (attributions of S trials, (M, L) float32 each) -> (S, S) agreement of
-                every two; a trial's value is its mean agreement with the other seeds;
+                every two; a trial's value is its mean agreement with the other seeds, with 64 of
+                them where there are more;
             ``model``: (Probe) -> value, from further outputs of the trained model;
             ``motifs``: (MotifSet, known motifs by name) -> value of the discovered motifs;
             ``motif-sets``: (MotifSets of S trials) -> (S, S) agreement of every two;

@@ -14,10 +14,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.statistics.agreement import are_partners
+
 Track = NDArray[np.float64]
 """(k, L) attributions of k sequences"""
 Attributions = Sequence[NDArray[np.float32]]
 """S arrays (M, L), rows in the same order; their agreement is (S, S) float64, symmetric"""
+_AddSimilarities = Callable[[Track, Track, NDArray[np.int64], Track], None]
 _CHUNK = 64
 _SHIFTS = 8
 """number of other sequences that each is compared with where not all of them can be"""
@@ -30,8 +33,8 @@ class Similarity:
     Attributes:
         prepare: changes (k, L) attributions row by row, before any two are compared.
         sums: (S, S) sum over rows of the similarity, by the prepared rows of S trials and of S
-            trials, symmetric: i > j as j, i. None for the scalar product, whose mean over all pairs
-            of different sequences has a closed form.
+            trials, symmetric: i > j as j, i; those of partners are read. None for the scalar
+            product, whose mean over all pairs of different sequences has a closed form.
     """
 
     prepare: Callable[[Track], Track]
@@ -50,7 +53,7 @@ class Similarity:
 
 
 def agreement(attributions: Attributions, similarity: Similarity) -> Track:
-    """Return the (S, S) mean over sequences of the similarity of every two trials."""
+    """Return the (S, S) mean over sequences of the similarity of every two partners."""
     total = np.zeros((len(attributions), len(attributions)))
     for rows in _chunks(attributions):
         part = similarity.prepared(attributions, rows)
@@ -97,47 +100,53 @@ def jaccard_sums(first: Sequence[Track], second: Sequence[Track]) -> Track:
     """Return the (S, S) sum over rows of the continuous Jaccard similarity; i > j as j, i.
 
     It has no form whose cost grows with the number of trials alone: for every two rows it is a
-    ratio of two sums of its own. Compiled, a pair costs about a nanosecond for three positions.
+    ratio of two sums of its own. Those of trials that are no partners are NaN. Compiled, a pair
+    costs about a nanosecond for three positions.
     """
-    total = np.zeros((len(first), len(second)))
+    count = len(first)
+    wanted = are_partners(count)
+    np.fill_diagonal(wanted, True)
+    pairs = np.argwhere(np.triu(wanted))
+    total = np.zeros(len(pairs))
     for row in range(len(first[0])):
         _compiled()(
             np.stack([track[row] for track in first]),
             np.stack([track[row] for track in second]),
+            pairs,
             total,
         )
-    below = np.tril_indices(len(total), -1)
-    total[below] = total.T[below]
-    return total
+    result = np.full((count, count), np.nan)
+    result[pairs[:, 0], pairs[:, 1]] = result[pairs[:, 1], pairs[:, 0]] = total
+    return result
 
 
 @cache
-def _compiled() -> Callable[[Track, Track, Track], None]:
+def _compiled() -> _AddSimilarities:
     from numba import njit
 
     # sums may be taken in any order, several terms at once; nothing else is given up
     compiled = njit(cache=True, fastmath={"reassoc", "nsz", "contract"})
-    add: Callable[[Track, Track, Track], None] = compiled(_add_jaccard)
+    add: _AddSimilarities = compiled(_add_jaccard)
     return add
 
 
-def _add_jaccard(first: Track, second: Track, total: Track) -> None:
-    """Add the similarity of row i of the first and row j of the second to ``total``, for i <= j.
+def _add_jaccard(first: Track, second: Track, pairs: NDArray[np.int64], total: Track) -> None:
+    """Add the similarity of row i of the first and row j of the second to ``total``, for each pair.
 
     |a + b| + |a - b| is twice the larger of |a| and |b|, and |a + b| - |a - b| twice the smaller,
     with the sign of a b.
     """
-    for i in range(first.shape[0]):
-        for j in range(i, second.shape[0]):
-            together, gap = 0.0, 0.0
-            for k in range(first.shape[1]):
-                together += abs(first[i, k] + second[j, k])
-                gap += abs(first[i, k] - second[j, k])
-            union = together + gap
-            if union > 0:
-                total[i, j] += (together - gap) / union
-            else:
-                total[i, j] += union  # 0, or not a number
+    for number in range(pairs.shape[0]):
+        i, j = pairs[number, 0], pairs[number, 1]
+        together, gap = 0.0, 0.0
+        for k in range(first.shape[1]):
+            together += abs(first[i, k] + second[j, k])
+            gap += abs(first[i, k] - second[j, k])
+        union = together + gap
+        if union > 0:
+            total[number] += (together - gap) / union
+        else:
+            total[number] += union  # 0, or not a number
 
 
 def _count(attributions: Attributions) -> int:

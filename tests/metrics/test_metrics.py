@@ -23,6 +23,7 @@ from priorbench.metrics.stability import (
     spearman_agreement,
     top_overlap,
 )
+from priorbench.statistics.agreement import are_partners
 
 
 def arrays(attribution=None, truth=None, logit=(), label=(), oracle=None):
@@ -216,6 +217,14 @@ def test_agreement_of_seeds_by_hand():
     tracks = np.zeros((2, 1, 40), np.float32)
     tracks[0, 0, [3, 5]] = tracks[1, 0, [5, 9]] = 1  # the top 5% are two positions
     assert top_overlap(list(tracks))[0, 1] == pytest.approx(1 / 2)
+
+
+def test_jaccard_is_that_of_every_two_partners():
+    tracks = list(np.random.default_rng(0).normal(size=(70, 2, 12)).astype(np.float32))
+    together, partners = jaccard_agreement(tracks), are_partners(70)
+    assert (np.isnan(together) == ~(partners | np.eye(70, dtype=bool))).all()
+    for i, j in ((0, 1), (3, 35), (69, 0), (5, 67)):
+        assert together[i, j] == pytest.approx(jaccard_agreement([tracks[i], tracks[j]])[0, 1])
 
 
 def test_published_jaccard_is_the_published_sum_at_the_observed_base():

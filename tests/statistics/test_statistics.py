@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from priorbench.statistics.agreement import agreement_pseudo_values, leave_one_out
+from priorbench.statistics.agreement import (
+    MOST_PARTNERS,
+    agreement_pseudo_values,
+    are_partners,
+    leave_one_out,
+)
 from priorbench.statistics.confidence import agreement_interval
 from priorbench.statistics.paired import (
     compared_agreement,
@@ -225,6 +230,28 @@ def test_agreement_is_compared_by_its_pseudo_values_alone():
     assert np.isnan(
         [compared.p_t, compared.p_wilcoxon, compared.improvement, compared.correlation]
     ).all()
+
+
+def test_many_trials_have_as_many_partners_each_and_few_have_all_others():
+    assert (are_partners(MOST_PARTNERS + 1) == ~np.eye(MOST_PARTNERS + 1, dtype=bool)).all()
+    for count in (66, 67, 200):
+        partners = are_partners(count)
+        assert (partners == partners.T).all()
+        assert (partners.sum(axis=1) == MOST_PARTNERS).all()
+
+
+def test_pseudo_values_of_partners_are_those_of_leaving_a_trial_out():
+    n = 80
+    matrix = agreement(np.random.default_rng(3), n, gain=0.5)
+    matrix = np.where(np.kron(np.eye(2), are_partners(n)) > 0, matrix, np.nan)
+
+    def gained(trials):
+        first, second = (matrix[np.ix_(trials + at, trials + at)] for at in (0, n))
+        return np.nanmean(second) - np.nanmean(first)
+
+    everyone = np.arange(n)
+    wanted = [n * gained(everyone) - (n - 1) * gained(np.delete(everyone, i)) for i in everyone]
+    assert agreement_pseudo_values(*of_both_arms(matrix)) == pytest.approx(np.array(wanted))
 
 
 def test_agreement_of_one_seed_is_not_defined():
