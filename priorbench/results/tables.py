@@ -29,7 +29,14 @@ def read_table(run: RunDirectory, name: str, columns: list[str] | None = None) -
     words = ["attribution", "verdict", "family", "correction", "interval", "missing", "held"]
     words += ["note", "criterion"]
     kinds = dict.fromkeys(["trial", *words], str)
-    table = pd.read_csv(text, keep_default_na=False, na_values=[""], dtype=kinds, low_memory=False)
+    table = pd.read_csv(
+        text,
+        keep_default_na=False,
+        na_values=[""],
+        dtype=kinds,
+        low_memory=False,
+        float_precision="round_trip",  # the default may read another last digit than was written
+    )
     for column in set(words) & set(table):
         table[column] = table[column].fillna("").astype(str)
     return table
