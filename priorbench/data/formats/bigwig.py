@@ -1,23 +1,19 @@
-"""Reads per base from bigWig files, strand by strand."""
+"""Reads per base from bigWig files, strand by strand, as counts where that is possible."""
 
 from __future__ import annotations
 
-import math
-import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.errors import UserError
 
+from .bigwig_file import BigWigFile
+from .count_units import ValueSurvey, find_units
 from .genome import Genome, stretches
-
-_MAGIC = bytes.fromhex("26fc8f88")  # of a little-endian bigWig
-_MAGICS = (_MAGIC, _MAGIC[::-1])
-_HEADER_BYTES = 64
+from .notes import Notes
 
 
 class Signal:
@@ -27,22 +23,85 @@ class Signal:
         paths: one bigWig a track, plus before minus.
     """
 
-    def __init__(self, paths: Sequence[Path], genome: Genome, chroms: Sequence[str]) -> None:
+    def __init__(
+        self, paths: Sequence[Path], genome: Genome, chroms: Sequence[str], notes: Notes
+    ) -> None:
         """Open and check the files.
 
         Args:
             paths: bigWig files.
             genome: the genome they belong to.
             chroms: chromosomes that will be read.
+            notes: takes what is read in another way than it is written.
 
         Raises:
-            UserError: a file is no bigWig, lacks a chromosome or has it in another length.
+            UserError: a file is no bigWig, has none of the chromosomes or has one in another
+                length.
         """
         self.paths = list(paths)
-        self._files = [_open(path) for path in paths]
-        self._may_hold_nan = [_may_hold_nan(path) for path in paths]
-        for path, file in zip(self.paths, self._files, strict=True):
-            _check(path, file, genome, chroms)
+        self._notes = notes
+        self._files = [BigWigFile(path, genome, list(chroms), notes) for path in paths]
+        self._factors = [1.0 for _ in paths]
+        self._are_counts = [False for _ in paths]
+
+    def fit_scale(
+        self,
+        chrom: NDArray[np.str_],
+        start: NDArray[np.int64],
+        length: int,
+        scale: float | None = None,
+    ) -> list[str]:
+        """Look at the values of all windows, and choose how they are read as counts from then on.
+
+        Values of a strand that are all negative are read by magnitude. Values that are multiples
+        of their smallest are divided by it; other values that are no counts stay.
+
+        Args:
+            chrom: (k,) str.
+            start: (k,) int64; windows lie inside their chromosomes.
+            length: window in bp.
+            scale: factor of all values, where the user knows it; nothing else is then done.
+
+        Returns:
+            words on each track whose values are no counts.
+
+        Raises:
+            UserError: a value in a window or nearby is infinite or not a number, or a file has
+                values of either sign.
+        """
+        surveys = [ValueSurvey() for _ in self._files]
+        for rows in stretches(chrom, start, length):
+            name, first = str(chrom[rows[0]]), int(start[rows].min())
+            end = int(start[rows].max()) + length
+            for file, survey in zip(self._files, surveys, strict=True):
+                survey.add(values := file.values(name, first, end))
+                if survey.least < 0 < survey.most:
+                    sign = 1 if (values > 0).any() else -1
+                    place = first + int(np.argmin(values * sign))
+                    raise UserError(
+                        f"{file.path}: {name}:{place} holds a negative value "
+                        f"({values.min():g}), others are positive; write reads of either strand as "
+                        "positive numbers"
+                    )
+        units, doubtful = find_units(surveys), []
+        for track, (survey, unit) in enumerate(zip(surveys, units, strict=True)):
+            path = self.paths[track]
+            sign = -1 if survey.least < 0 else 1
+            if sign < 0:
+                self._notes.say(f"Values of {path.name} are negative; read by magnitude.")
+            self._factors[track] = sign * (scale or 1.0)
+            if scale is None and unit is not None and unit != 1:
+                self._factors[track], self._are_counts[track] = sign / unit, True
+                self._notes.say(
+                    f"Values of {path.name} are multiples of {unit:.6g}: scaled back to counts."
+                )
+            elif scale is None and unit is None:
+                most = max(survey.most, -survey.least)
+                doubtful.append(
+                    f"Values of {path.name} are no counts of reads (from {survey.smallest:.4g} to "
+                    f"{most:.4g})"
+                )
+        return doubtful
 
     def windows(
         self, chrom: NDArray[np.str_], start: NDArray[np.int64], length: int
@@ -50,101 +109,26 @@ class Signal:
         """Return (k, tracks, length) values of k windows that lie inside their chromosomes.
 
         Raises:
-            UserError: a value in a window or nearby is negative, infinite or not a number.
+            UserError: a value in a window or nearby is infinite or not a number.
         """
         result = np.empty((len(start), len(self._files), length), dtype=np.float32)
         for rows in stretches(chrom, start, length):
             name, first = str(chrom[rows[0]]), int(start[rows].min())
             end = int(start[rows].max()) + length
             for track, file in enumerate(self._files):
-                values = file.values(name, first, end, numpy=True)
-                known = self._checked(values, track, (name, first))
+                known = self._scaled(file.values(name, first, end), track)
                 for row, offset in zip(rows.tolist(), (start[rows] - first).tolist(), strict=True):
                     result[row, track] = known[offset : offset + length]
         return result
 
-    def _checked(
-        self, values: NDArray[np.float32], track: int, at: tuple[str, int]
-    ) -> NDArray[np.float32]:
-        """Return the values of a stretch that begins ``at`` a place, 0 where there is no entry."""
-        chrom, begin = at
-        missing = np.isnan(values)
-        path = self.paths[track]
-        if self._may_hold_nan[track] and missing.any():
-            # only the list of entries tells a gap from an entry that is not a number
-            for place, _, value in (
-                self._files[track].intervals(chrom, begin, begin + len(values)) or ()
-            ):
-                if math.isnan(value):
-                    raise UserError(
-                        f"{path}: {chrom}:{place} holds a value that is not a number; write counts "
-                        "of reads"
-                    )
-        negative = np.flatnonzero(values < 0)
-        if len(negative):
-            place = negative[0]
-            raise UserError(
-                f"{path}: {chrom}:{begin + place} holds a negative value ({values[place]:g}); "
-                "write reads of the minus strand as positive numbers"
-            )
-        infinite = np.flatnonzero(np.isposinf(values))
-        if len(infinite):
-            raise UserError(
-                f"{path}: {chrom}:{begin + infinite[0]} holds an infinite value; write counts of "
-                "reads"
-            )
-        return np.where(missing, np.float32(0), values)
+    def _scaled(self, values: NDArray[np.float32], track: int) -> NDArray[np.float32]:
+        """Return the values of a stretch as they count."""
+        if self._factors[track] == 1:
+            return values
+        scaled = values.astype(np.float64) * self._factors[track]
+        return (np.rint(scaled) if self._are_counts[track] else scaled).astype(np.float32)
 
     def close(self) -> None:
         """Close the files."""
         for file in self._files:
             file.close()
-
-
-def _open(path: Path) -> Any:
-    """Open a bigWig; UserError if it is none."""
-    import pyBigWig
-
-    with path.open("rb") as stream:  # on other files pyBigWig prints a line of its own
-        header = stream.read(_HEADER_BYTES)
-    known = header[:4] in _MAGICS and len(header) == _HEADER_BYTES
-    try:
-        file = pyBigWig.open(str(path)) if known else None
-    except RuntimeError:
-        file = None
-    if file is None or not file.isBigWig():
-        raise UserError(f"{path}: not a bigWig that can be read; give bigWig files of reads")
-    return file
-
-
-def _may_hold_nan(path: Path) -> bool:
-    """Return whether an entry may be no number, by the sum of all entries in the file's summary.
-
-    Offsets are those of the format's header (Kent et al. 2010, supplementary table 5).
-    """
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-        order = "<" if header[:4] == _MAGIC else ">"
-        (offset,) = struct.unpack_from(order + "Q", header, 44)
-        file.seek(offset)
-        summary = file.read(40) if offset else b""
-    if len(summary) < 40:
-        return True
-    covered, _, _, total, _ = struct.unpack(order + "Q4d", summary)
-    return not (covered and math.isfinite(total))
-
-
-def _check(path: Path, file: Any, genome: Genome, chroms: Sequence[str]) -> None:
-    """Raise UserError if the file lacks a chromosome, or has it in another length."""
-    known = file.chroms()
-    for chrom in chroms:
-        if chrom not in known:
-            raise UserError(
-                f"{path}: has no chromosome {chrom!r} (it has {', '.join(list(known)[:5])}); give "
-                "the signal that belongs to the genome, or remove its peaks"
-            )
-        if known[chrom] != genome.lengths[chrom]:
-            raise UserError(
-                f"{path}: {chrom} has {known[chrom]} bp there and {genome.lengths[chrom]} in "
-                f"{genome.path}; is this the right genome build?"
-            )

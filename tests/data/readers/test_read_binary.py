@@ -447,9 +447,10 @@ def test_rna_needs_strands(tmp_path: Path, line: str, value: str, name: str) -> 
     _stranded_genome(tmp_path)
     good = "".join(STRANDED.format(at, at + 7, "+") for at in range(100, 8900, 200))
     for file in ("p.bed", "n.bed"):
-        (tmp_path / file).write_text(good + line if file == name else good)
+        (tmp_path / file).write_text(good)
     toml = _stranded_toml(tmp_path, negatives="n.bed")
-    with pytest.raises(UserError, match=rf"{name}: line 45: the strand \(column 6\) is {value}"):
+    (tmp_path / name).write_text(line * 3 + STRANDED.format(100, 107, "+"))
+    with pytest.raises(UserError, match=rf"{name}: line 1: the strand \(column 6\) is {value}"):
         read(toml, both=False)
 
 
