@@ -5,6 +5,7 @@ Coordinates are those of BED: counted from 0, the end excluded.
 
 from __future__ import annotations
 
+import math
 import sys
 from array import array
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from priorbench.errors import UserError
 
-from .bounded import LONGEST_NAME, lines
+from .bounded import LONGEST_NAME, is_number, lines
 from .fasta import open_bytes
 from .notes import Notes
 
@@ -26,6 +27,8 @@ _SCORE, _SIGNAL = 4, 6
 """columns, from 0, of a BED file's score and of a narrowPeak's signal"""
 _LARGEST = 1 << 53
 """bp up to which a number with a decimal point or an exponent is exact; no genome is as long"""
+_DISPLAY = ("track", "browser")
+"""first words of lines for genome browsers"""
 _MACS_HEADER = ["chr", "start", "end", "length"]
 _MACS_SUMMIT = "abs_summit"
 
@@ -107,9 +110,15 @@ def read_bed(path: Path, notes: Notes) -> Intervals:
             if b"\0" in raw:
                 raise UserError(f"{path}: not a text file; give BED, plain or gzip")
             line = raw.decode("utf-8", errors="replace").strip()
+            if not line or line[0] == "#":
+                continue
             fields = line.split("\t") if "\t" in line else line.split()
-            if line and line[0] != "#" and fields[0].split(" ")[0] not in ("track", "browser"):
+            if fields[0].startswith(_DISPLAY) and fields[0].split(" ")[0] in _DISPLAY:
+                continue
+            try:
                 table.add(fields, number)
+            except UserError as error:
+                raise UserError(f"{path}: line {number}: {error}") from None
     if not table.chroms:
         empty = f" but {table.empty:,} of no base" if table.empty else ""
         raise UserError(f"{path}: no intervals{empty}; give a BED file with at least one line")
@@ -148,33 +157,45 @@ class _Table:
     header_line: int = 0
     empty: int = 0
     moved: int = 0
+    _of_macs: bool = False
+
+    def __post_init__(self) -> None:
+        """Look at the file's name."""
+        self._named_narrowpeak = "narrowpeak" in self.path.name.lower()
 
     def add(self, fields: list[str], number: int) -> None:
-        """Add the interval of one line, or take the line as the header."""
-        where = f"{self.path}: line {number}"
-        if len(fields[0]) > LONGEST_NAME:
-            raise UserError(
-                f"{where}: the chromosome's name has more than {LONGEST_NAME} "
-                "characters; give a BED file, with columns split by tabs or blanks"
-            )
+        """Add the interval of one line, or take the line as the header.
+
+        Raises:
+            UserError: the line is wrong; says why, but not where.
+        """
         if len(fields) < 3:
             raise UserError(
-                f"{where}: {len(fields)} column(s), wanted at least 3 (chromosome, start, end), "
-                "split by tabs or blanks"
+                f"{len(fields)} column(s), wanted at least 3 (chromosome, start, end), split by "
+                "tabs or blanks"
             )
-        first = not self.chroms and not self.header and not self.empty
-        if first and not _is_number(fields[1]) and not _is_number(fields[2]):
+        if not (self.chroms or self.header or self.empty) and not any(map(is_number, fields[1:3])):
             self.header, self.header_line = fields, number
+            self._of_macs = fields[:4] == _MACS_HEADER
             return
-        of_macs = self.header[:4] == _MACS_HEADER
-        start, end = _integer(fields[1], "start", where), _integer(fields[2], "end", where)
-        start -= of_macs  # counted from 1 there
+        start, end = _integer(fields[1], "start"), _integer(fields[2], "end")
+        start -= self._of_macs  # counted from 1 there
         if start > end:
-            raise UserError(f"{where}: start {start} is behind end {end}; swap the two")
+            raise UserError(f"start {start} is behind end {end}; swap the two")
         if start == end:
             self.empty += 1
             return
-        summit = self._of_macs(fields, where) - start if of_macs else self._summit(fields, where)
+        if len(fields[0]) > LONGEST_NAME:
+            raise UserError(
+                f"the chromosome's name has more than {LONGEST_NAME} characters; give a BED file, "
+                "with columns split by tabs or blanks"
+            )
+        with_signal = _has_signal(fields)
+        summit = -1
+        if self._of_macs:
+            summit = self._summit_of_macs(fields) - start
+        elif with_signal and (len(fields) == _NARROWPEAK_COLUMNS or self._named_narrowpeak):
+            summit = _summit(fields)
         if summit < 0:
             summit = (end - start) // 2
         elif summit >= end - start:
@@ -182,30 +203,16 @@ class _Table:
             summit = end - start - 1
         # one text for each name, not one for each line; only + and - are a strand
         self.chroms.append(sys.intern(fields[0].strip()))
-        stranded = len(fields) > 5 and not of_macs
+        stranded = len(fields) > 5 and not self._of_macs
         self.strands.append(sys.intern(fields[5][:LONGEST_NAME]) if stranded else "")
         self.rows.extend((start, end, start + summit, number))
-        self.strengths.append(_strength(fields))
+        self.strengths.append(_number(fields, _SIGNAL if with_signal else _SCORE))
 
-    def _summit(self, fields: Sequence[str], where: str) -> int:
-        """Return the offset of a narrowPeak's summit, -1 for none."""
-        named = "narrowpeak" in self.path.name.lower()
-        if len(fields) != _NARROWPEAK_COLUMNS and not (named and len(fields) > _NARROWPEAK_COLUMNS):
-            return -1
-        if not _has_signal(fields) or fields[9] == ".":
-            return -1
-        summit = _integer(fields[9], "summit (column 10)", where)
-        if summit < -1:
-            raise UserError(
-                f"{where}: summit {summit} is negative; it is counted from the start, -1 means none"
-            )
-        return summit
-
-    def _of_macs(self, fields: Sequence[str], where: str) -> int:
+    def _summit_of_macs(self, fields: Sequence[str]) -> int:
         """Return the summit of a line of MACS, from 0 on the chromosome, -1 for none."""
         if _MACS_SUMMIT not in self.header[: len(fields)]:
             return -1
-        return _integer(fields[self.header.index(_MACS_SUMMIT)], _MACS_SUMMIT, where) - 1
+        return _integer(fields[self.header.index(_MACS_SUMMIT)], _MACS_SUMMIT) - 1
 
     def report(self, notes: Notes) -> None:
         """Say what was dropped or changed."""
@@ -218,8 +225,8 @@ class _Table:
             notes.say(f"Dropped {self.empty:,} intervals of {name} that have no base.")
         if self.moved:
             notes.say(
-                f"Moved {self.moved:,} summits of {name} to the last base of their peak, which they "
-                "were behind."
+                f"Moved {self.moved:,} summits of {name} to the last base of their peak, which "
+                "they were behind."
             )
 
 
@@ -231,43 +238,41 @@ def _has_signal(fields: Sequence[str]) -> bool:
     if len(fields) < _NARROWPEAK_COLUMNS - 1:
         return False
     thick = fields[6] == fields[1] and fields[7] in fields[1:3]
-    return not thick and all(map(_is_number, fields[6:9]))
+    return not thick and all(map(is_number, fields[6:9]))
 
 
-def _strength(fields: Sequence[str]) -> float:
-    """Return what a peak is chosen by among others: a narrowPeak's signal, else the score."""
-    column = _SIGNAL if _has_signal(fields) else _SCORE
-    value = float(fields[column]) if len(fields) > column and _is_number(fields[column]) else 0.0
-    return 0.0 if np.isnan(value) else value
+def _summit(fields: Sequence[str]) -> int:
+    """Return the offset of the summit in a line of narrowPeak, -1 for none."""
+    if len(fields) < _NARROWPEAK_COLUMNS or fields[9] == ".":
+        return -1
+    summit = _integer(fields[9], "summit (column 10)")
+    if summit < -1:
+        raise UserError(f"summit {summit} is negative; it is counted from the start, -1 means none")
+    return summit
 
 
-def _is_number(text: str) -> bool:
-    """Return whether a text is a number; programs write inf for a p that is too small for them."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _number(fields: Sequence[str], column: int) -> float:
+    """Return the number in a column, 0 where there is none."""
+    value = float(fields[column]) if len(fields) > column and is_number(fields[column]) else 0.0
+    return 0.0 if math.isnan(value) else value
 
 
-def _integer(text: str, column: str, where: str) -> int:
-    """Return a text as an integer; UserError, naming the place and the column, if it is none.
+def _integer(text: str, column: str) -> int:
+    """Return a text as an integer; UserError, naming the column, if it is none.
 
     Tables that went through other programs have 1e6 or 100.0.
     """
-    text = text.strip()
     if text.isdecimal() and len(text) < 16:
         return int(text)
-    if _is_number(text) and "_" not in text:
+    text, fix = text.strip(), "write digits only"
+    if is_number(text) and "_" not in text:
         number = float(text)
         if number.is_integer() and abs(number) < _LARGEST:
             return int(number)
-        fix = "it is larger than any genome" if number.is_integer() else "write digits only"
-    else:
-        fix = "write digits only"
+        fix = "it is larger than any genome" if number.is_integer() else fix
     if "," in text and text.replace(",", "").isdecimal():
         fix = f"write {text.replace(',', '')}, without separators"
-    raise UserError(f"{where}: {column} {text!r} is not an integer; {fix}")
+    raise UserError(f"{column} {text!r} is not an integer; {fix}")
 
 
 def within(
@@ -312,7 +317,7 @@ def on_one_line(
 def joined(
     begin: NDArray[np.int64], end: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return ascending starts and ends of intervals, of which those that overlap or touch are one."""
+    """Return ascending starts and ends of intervals; those that overlap or touch become one."""
     order = np.argsort(begin, kind="stable")
     begin, end = begin[order], np.maximum.accumulate(end[order])
     # a gap: the next begins behind the end of all before it

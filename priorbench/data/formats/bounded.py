@@ -56,8 +56,8 @@ def lines(stream: BinaryIO, path: Path) -> Iterator[bytes]:
                 raise too_large(str(path), LARGEST_TEXT, "give the part of it that is needed")
             if number > MOST_LINES:
                 raise UserError(
-                    f"{path}: more than {MOST_LINES:,} lines, the most that are read; give the part of "
-                    "it that is needed"
+                    f"{path}: more than {MOST_LINES:,} lines, the most that are read; give the "
+                    "part of it that is needed"
                 )
             yield line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
     finally:
@@ -71,6 +71,15 @@ def contents(stream: BinaryIO, path: Path, limit: int) -> bytes:
     if len(text) > limit:
         raise too_large(str(path), limit, "give the part of it that is needed")
     return text
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a number; NaN and inf are, as programs write them for a p of 0."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def too_large(what: str, limit: int, fix: str) -> UserError:

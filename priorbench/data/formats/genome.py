@@ -77,7 +77,7 @@ class Genome(AbstractContextManager["Genome"]):
         return unpacked
 
     def other_name(self, chrom: str) -> str | None:
-        """Return what a missing chromosome is called here, with or without "chr"; None if nothing."""
+        """Return the name here, with or without "chr", of a missing chromosome; None for none."""
         other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
         return other if other in self.lengths else None
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from priorbench.errors import UserError
 
+from .bounded import is_number
+
 BASES = "ACGT"
 _ONLY_BASES = "motifs of DNA and RNA (ACGT or ACGU) are read, none of proteins"
 _ALPHABET = re.compile(r"ALPHABET\s*=\s*(\S+)", re.IGNORECASE)
@@ -177,12 +179,3 @@ def _with_heads(lines: Sequence[str]) -> Iterator[MotifBlock]:
             block.add(number, line.translate(_BRACKETS).split())
     if block is not None:
         yield block
-
-
-def is_number(text: str) -> bool:
-    """Return whether a text is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from priorbench.errors import UserError
 
-from .bounded import LARGEST_MOTIFS, contents
+from .bounded import LARGEST_MOTIFS, contents, is_number
 from .fasta import open_bytes
-from .motif_blocks import BASES, MotifBlock, is_number, motif_blocks
+from .motif_blocks import BASES, MotifBlock, motif_blocks
 from .notes import Notes
 
 _FEWEST_BITS = 0.1
@@ -119,7 +119,8 @@ def _probabilities(block: MotifBlock, where: str) -> NDArray[np.float64]:
         )
     if block.probabilities and (np.abs(total - 1) >= _SUM_OFF_BY).any():
         raise UserError(f"{where}: its positions are no probabilities (they must sum to 1)")
-    return matrix / total
+    normalised: NDArray[np.float64] = matrix / total
+    return normalised
 
 
 def _numbers(block: MotifBlock, where: str) -> tuple[NDArray[np.float64], str]:

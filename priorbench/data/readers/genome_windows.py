@@ -65,7 +65,8 @@ def place_windows(
     """Place windows of ``length`` bp around the intervals' centres.
 
     Args:
-        intervals: peaks or background on the genome; those of strand "-" give windows on the minus strand.
+        intervals: peaks or background on the genome; those of strand "-" give windows on the
+            minus strand.
         genome: the genome they are on.
         segments: the genome's segments, each of one split.
         length: window in bp.

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.data.formats.genome import Genome, stretches
+from priorbench.data.formats.notes import Notes
 from priorbench.errors import UserError
 
-from .bigwig_file import BigWigFile
+from .bigwig import BigWigFile
 from .count_units import ValueSurvey, find_units
-from .genome import Genome, stretches
-from .notes import Notes
 
 
 class Signal:

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.data.formats.fasta import GZIP_MAGIC
+from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.notes import Notes
 from priorbench.errors import UserError
-
-from .fasta import GZIP_MAGIC
-from .genome import Genome
-from .notes import Notes
 
 _MAGIC = bytes.fromhex("26fc8f88")  # of a little-endian bigWig
 _MAGICS = (_MAGIC, _MAGIC[::-1])
@@ -112,7 +111,7 @@ class BigWigFile:
         return known
 
     def _check_entries(self, chrom: str, begin: int, end: int) -> None:
-        """Raise UserError for an entry that is not a number: only their list tells it from a gap."""
+        """Raise UserError for an entry that is no number; only their list tells it from a gap."""
         for place, _, value in self._file.intervals(chrom, begin, end) or ():
             if math.isnan(value):
                 raise UserError(
@@ -169,7 +168,7 @@ def _is_truncated(header: bytes, size: int) -> bool:
         *struct.unpack_from(order + "3Q", header, 8),
         *struct.unpack_from(order + "Q", header, 44),
     )
-    return max(parts) >= size
+    return any(part >= size for part in parts)
 
 
 def _order(header: bytes) -> str:

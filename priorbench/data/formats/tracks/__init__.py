@@ -1,0 +1,1 @@
+"""Signal along a genome: bigWig files, read as counts of reads."""
