@@ -20,6 +20,8 @@ _DOUBTFUL = 0.01
 _NAMES_SHOWN = 3
 MERGED = "summits"
 """which peaks become one where a data file does not say"""
+MERGE_WINDOWS = 'merge_peaks = "windows" keeps the strongest of them'
+"""what to do about windows that overlap"""
 
 
 def on_genome(intervals: Intervals, genome: Genome, notes: Notes) -> Intervals:

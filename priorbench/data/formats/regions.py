@@ -9,7 +9,7 @@ from pathlib import Path
 
 from priorbench.errors import UserError
 
-_REGION = re.compile(r"(?P<chrom>[^\s:]+)(:(?P<start>[\d,]+)-(?P<end>[\d,]+))?")
+_REGION = re.compile(r"(?P<chrom>[^\s:]+)(:(?P<start>[\d,]{1,30})-(?P<end>[\d,]{1,30}))?")
 
 
 @dataclass(frozen=True)

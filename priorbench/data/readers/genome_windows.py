@@ -94,14 +94,17 @@ def place_windows(
     return Windows(intervals.chrom[keep], start[keep], kept_split, minus[keep]), dropped
 
 
-def note_overlapping(notes: Notes, windows: Windows, length: int, path: Path) -> None:
+def note_overlapping(
+    notes: Notes, windows: Windows, length: int, path: Path, fix: str = ""
+) -> None:
     """Append a note on the windows that share a base with another one of their strand, if any do.
 
     Args:
         notes: notes so far.
-        windows: windows around the peaks of a file.
+        windows: windows around the intervals of a file.
         length: window in bp.
         path: the file.
+        fix: what to do about it, where there is something.
     """
     order = np.lexsort((windows.start, windows.minus, windows.chrom))
     ordered = windows.select(order)
@@ -110,8 +113,8 @@ def note_overlapping(notes: Notes, windows: Windows, length: int, path: Path) ->
     count = int((np.r_[near, False] | np.r_[False, near]).sum())
     if count:
         notes.say(
-            f"{count:,} of {len(windows):,} windows of {path.name} overlap another one; "
-            'merge_peaks = "windows" keeps the strongest of them.'
+            f"{count:,} of {len(windows):,} windows of {path.name} overlap another one"
+            f"{'; ' if fix else ''}{fix}."
         )
 
 

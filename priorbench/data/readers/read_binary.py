@@ -16,7 +16,7 @@ from priorbench.data.formats.bed import Intervals, read_bed, within
 from priorbench.data.formats.fasta import read_fasta
 from priorbench.data.formats.genome import Genome
 from priorbench.data.formats.notes import Notes
-from priorbench.data.formats.peaks import MERGED, check_names, merge_peaks, on_genome
+from priorbench.data.formats.peaks import MERGE_WINDOWS, MERGED, check_names, merge_peaks, on_genome
 from priorbench.data.sequence_hashes import NO_DIGESTS, among, sequence_digests, split_by_digest
 from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
@@ -187,7 +187,7 @@ def _read_genome(
         positives, dropped = place_windows(peaks, genome, segments, length)
         positives = _inside(positives, length, covered, dropped)
         note_dropped(notes, "peaks", peaks_path, dropped)
-        note_overlapping(notes, positives, length, peaks_path)
+        note_overlapping(notes, positives, length, peaks_path, MERGE_WINDOWS)
         if data.negatives is not None:
             background = _read_intervals(data.negatives, notes, both_strands=both_strands)
             background = on_genome(background, genome, notes)
@@ -198,6 +198,7 @@ def _read_genome(
             dropped["overlapping a peak"] = int(near.sum())
             note_dropped(notes, "negatives", data.negatives, dropped)
             negatives = negatives.select(~near)
+            note_overlapping(notes, negatives, length, data.negatives)
         else:
             drawn = draw_negatives(
                 genome,

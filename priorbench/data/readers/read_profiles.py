@@ -12,7 +12,7 @@ from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.formats.bed import read_bed, within
 from priorbench.data.formats.genome import Genome
 from priorbench.data.formats.notes import Notes
-from priorbench.data.formats.peaks import MERGED, check_names, merge_peaks, on_genome
+from priorbench.data.formats.peaks import MERGE_WINDOWS, MERGED, check_names, merge_peaks, on_genome
 from priorbench.data.formats.tracks.signal import Signal
 from priorbench.data.mean_profile import MeanProfile
 from priorbench.errors import UserError
@@ -101,7 +101,7 @@ def read_profiles(
                     f"{data.source}: no windows left for {name}; give more peaks, or other regions"
                     f"{notes.dropped_so_far()}"
                 )
-        note_overlapping(notes, windows.moved(margin), length, peaks_path)
+        note_overlapping(notes, windows.moved(margin), length, peaks_path, MERGE_WINDOWS)
         reach = windows.moved((length - profile) // 2)
         _fit_scales(notes, tracks, reach, profile + 2 * margin, data.signal_scale)
         mean = _write(writer, genome, tracks, windows, (length, profile, margin))

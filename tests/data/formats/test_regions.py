@@ -17,7 +17,9 @@ def test_regions() -> None:
     assert str(regions[1]) == "chr22:40500000-50818468"
 
 
-@pytest.mark.parametrize("text", ["", "chr1:5", "chr1:a-b", "chr1:9-3", "chr 1", "chr1:,-,"])
+@pytest.mark.parametrize(
+    "text", ["", "chr1:5", "chr1:a-b", "chr1:9-3", "chr 1", "chr1:,-,", f"c:1-{'9' * 5000}"]
+)
 def test_texts_that_are_no_regions(text: str) -> None:
     with pytest.raises(UserError, match=r"data\.toml: valid_regions"):
         parse_regions([text], key="valid_regions", path=TOML)

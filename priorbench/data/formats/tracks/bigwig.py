@@ -47,8 +47,7 @@ class BigWigFile:
                 name or has one in another length.
         """
         self.path = path
-        self._file = _open(path)
-        self._lengths: dict[str, int] = self._file.chroms()
+        self._file, self._lengths = _open(path)
         self._may_hold_nan = _may_hold_nan(path)
         for chrom in chroms:
             if self._lengths.get(chrom, genome.lengths[chrom]) != genome.lengths[chrom]:
@@ -124,12 +123,15 @@ class BigWigFile:
         self._file.close()
 
 
-def _open(path: Path) -> Any:
-    """Open a bigWig; UserError if it is none."""
+def _open(path: Path) -> tuple[Any, dict[str, int]]:
+    """Open a bigWig, and return it with its chromosomes' lengths; UserError if it is none."""
     import pyBigWig
 
-    with path.open("rb") as stream:
-        header = stream.read(_HEADER_BYTES)
+    try:
+        with path.open("rb") as stream:
+            header = stream.read(_HEADER_BYTES)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     if header[:4] not in _MAGICS:
         raise UserError(f"{path}: not a bigWig{_what_it_is(header)}")
     try:
@@ -137,11 +139,12 @@ def _open(path: Path) -> Any:
             raise UserError(f"{path}: a truncated bigWig; fetch or write the file again")
         with _quiet():
             file = pyBigWig.open(str(path))
-    except RuntimeError:
-        file = None
-    if file is None or not file.isBigWig():
+            lengths = file.chroms()
+    except (RuntimeError, UnicodeError):
+        lengths = None
+    if lengths is None:
         raise UserError(f"{path}: a damaged bigWig that cannot be opened; fetch or write it again")
-    return file
+    return file, lengths
 
 
 def _what_it_is(header: bytes) -> str:

@@ -161,6 +161,10 @@ def nothing(path: Path) -> None:
     path.write_bytes(b"")
 
 
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
 def cut(share: float):
     def damage(path: Path) -> None:
         whole = write(path, COUNTS).read_bytes()
@@ -186,6 +190,7 @@ def named(chrom: str, size: int = SIZE):
         (text, "not a bigWig but text; make one of bedGraph with bedGraphToBigWig"),
         (compressed, "not a bigWig but compressed; unpack it"),
         (bigbed, "not a bigWig but a bigBed"),
+        (folder, r"cannot be read \(Is a directory\)"),
         (nothing, "not a bigWig that can be read"),
         (cut(0.01), "a truncated bigWig"),
         (cut(0.3), "a truncated bigWig"),
