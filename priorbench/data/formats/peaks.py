@@ -118,13 +118,11 @@ def _report_beyond(
             f"{intervals.path}: {example} in {genome.path}, as do {len(beyond):,} of {present:,} "
             f"intervals; is this the right genome build?"
         )
-    sentence = (
-        f"{len(beyond):,} intervals of {intervals.path.name} reach beyond the end of a chromosome "
-        f"({example})"
-    )
-    notes.say(f"Dropped {sentence}.")
+    count = f"{len(beyond):,} intervals of {intervals.path.name}"
+    reach = f"reach beyond the end of a chromosome ({example})"
+    notes.say(f"Dropped {count} that {reach}.")
     if len(beyond) > _DOUBTFUL * present:
-        notes.warn(f"{sentence}; is this the right genome build?")
+        notes.warn(f"{count} {reach}; is this the right genome build?")
 
 
 def merge_peaks(peaks: Intervals, how: str, length: int, notes: Notes) -> Intervals:
@@ -146,8 +144,9 @@ def merge_peaks(peaks: Intervals, how: str, length: int, notes: Notes) -> Interv
     kept = np.sort(order[np.r_[True, ~repeated]])
     if len(kept) < len(peaks):
         notes.say(
-            f"Dropped {len(peaks) - len(kept):,} further summits of peaks of {peaks.path.name}: "
-            'the strongest of each peak is kept; merge_peaks = "none" keeps all.'
+            f"Dropped {len(peaks) - len(kept):,} further summits or repeats of peaks of "
+            f"{peaks.path.name}: the strongest of each peak is kept; "
+            'merge_peaks = "none" keeps all.'
         )
     peaks = peaks.select(kept)
     if how == "windows":

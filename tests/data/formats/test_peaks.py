@@ -78,9 +78,9 @@ def test_intervals_beyond_a_chromosome_are_dropped_and_counted(tmp_path: Path, g
     peaks, notes = intervals(tmp_path, text), Notes()
     assert on_genome(peaks, genome, notes).line.tolist() == [1, 4]
     example = "(line 2: chr1:95-101 ends behind chr1, which has 100 bp)"
-    sentence = f"2 intervals of x.bed reach beyond the end of a chromosome {example}"
-    assert notes.sentences == [f"Dropped {sentence}."]
-    assert notes.warnings == [f"{sentence}; is this the right genome build?"]
+    reach = f"reach beyond the end of a chromosome {example}"
+    assert notes.sentences == [f"Dropped 2 intervals of x.bed that {reach}."]
+    assert notes.warnings == [f"2 intervals of x.bed {reach}; is this the right genome build?"]
     check_names([peaks], genome, notes)
     assert len(notes.sentences) == 1
     few = intervals(tmp_path, text + "chr1\t0\t9\n" * 200)

@@ -235,5 +235,5 @@ def test_summits_of_one_peak_are_merged_as_the_data_file_says(folder, how, share
     dataset = read(folder, merge_peaks=how)
     assert len(dataset.split) == pytest.approx(share * expected, rel=0.05)
     notes = " ".join(dataset.meta["notes"])
-    assert ("further summits of peaks of peaks.bed" in notes) is (how != "none")
+    assert ("further summits or repeats of peaks of peaks.bed" in notes) is (how != "none")
     assert ("windows of peaks.bed overlap another one" in notes) is (how != "windows")

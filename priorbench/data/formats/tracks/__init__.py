@@ -1,1 +1,1 @@
-"""Signal along a genome: bigWig files, read as counts of reads."""
+"""bigWig files, read as counts of reads; what their windows are belongs to data/readers."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,15 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.formats.fasta import GZIP_MAGIC
 from priorbench.data.formats.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.errors import UserError
 
-_MAGIC = bytes.fromhex("26fc8f88")  # of a little-endian bigWig
-_MAGICS = (_MAGIC, _MAGIC[::-1])
-_BIGBED = bytes.fromhex("ebf28987")
-_HEADER_BYTES = 64
+from .bigwig_header import check_header
+
 _STDERR = 2
 _NAMES_SHOWN = 3
 
@@ -47,8 +43,8 @@ class BigWigFile:
                 name or has one in another length.
         """
         self.path = path
+        self._may_hold_nan = check_header(path)
         self._file, self._lengths = _open(path)
-        self._may_hold_nan = _may_hold_nan(path)
         for chrom in chroms:
             if self._lengths.get(chrom, genome.lengths[chrom]) != genome.lengths[chrom]:
                 raise UserError(
@@ -124,73 +120,16 @@ class BigWigFile:
 
 
 def _open(path: Path) -> tuple[Any, dict[str, int]]:
-    """Open a bigWig, and return it with its chromosomes' lengths; UserError if it is none."""
+    """Open a bigWig, and return it with its chromosomes' lengths; UserError if it is damaged."""
     import pyBigWig
 
-    try:
-        with path.open("rb") as stream:
-            header = stream.read(_HEADER_BYTES)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    if header[:4] not in _MAGICS:
-        raise UserError(f"{path}: not a bigWig{_what_it_is(header)}")
-    try:
-        if _is_truncated(header, path.stat().st_size):
-            raise UserError(f"{path}: a truncated bigWig; fetch or write the file again")
-        with _quiet():
-            file = pyBigWig.open(str(path))
-            lengths = file.chroms()
-    except (RuntimeError, UnicodeError):
-        lengths = None
+    lengths = None
+    with suppress(RuntimeError, UnicodeError), _quiet():
+        file = pyBigWig.open(str(path))
+        lengths = file.chroms()
     if lengths is None:
-        raise UserError(f"{path}: a damaged bigWig that cannot be opened; fetch or write it again")
+        raise UserError(f"{path}: a damaged bigWig; fetch or write the file again")
     return file, lengths
-
-
-def _what_it_is(header: bytes) -> str:
-    """Return what a file is instead of a bigWig, and what to do about it."""
-    if header.startswith(GZIP_MAGIC):
-        return " but compressed; unpack it (of reads in BAM make bigWigs of counts)"
-    if header.startswith((_BIGBED, _BIGBED[::-1])):
-        return " but a bigBed; give bigWigs of reads"
-    if header.strip() and all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in header):
-        return " but text; make one of bedGraph with bedGraphToBigWig, of wiggle with wigToBigWig"
-    return " that can be read; give bigWig files of reads"
-
-
-def _is_truncated(header: bytes, size: int) -> bool:
-    """Return whether a file ends before a part that its header names.
-
-    Offsets are those of the format's header (Kent et al. 2010, supplementary table 5): the list of
-    chromosomes, the data, their index and the summary.
-    """
-    if len(header) < _HEADER_BYTES:
-        return True
-    order = _order(header)
-    parts = (
-        *struct.unpack_from(order + "3Q", header, 8),
-        *struct.unpack_from(order + "Q", header, 44),
-    )
-    return any(part >= size for part in parts)
-
-
-def _order(header: bytes) -> str:
-    """Return the byte order of a header, as ``struct`` writes it."""
-    return "<" if header[:4] == _MAGIC else ">"
-
-
-def _may_hold_nan(path: Path) -> bool:
-    """Return whether an entry may be no number, by the sum of all entries in the file's summary."""
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-        order = _order(header)
-        (offset,) = struct.unpack_from(order + "Q", header, 44)
-        file.seek(offset)
-        summary = file.read(40) if offset else b""
-    if len(summary) < 40:
-        return True
-    covered, _, _, total, _ = struct.unpack(order + "Q4d", summary)
-    return not (covered and math.isfinite(total))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from priorbench.data.formats.genome import Genome
 from priorbench.data.formats.notes import Notes
-from priorbench.data.formats.tracks.bigwig import _may_hold_nan
+from priorbench.data.formats.tracks.bigwig_header import check_header
 from priorbench.data.formats.tracks.signal import Signal
 from priorbench.errors import UserError
 
@@ -67,10 +68,10 @@ def test_the_summary_of_a_bigwig_tells_whether_to_look_for_what_is_no_number(
     tmp_path: Path, value: float, doubtful: bool
 ) -> None:
     path = write(tmp_path / "x.bw", np.array([0, 1, value]))
-    assert _may_hold_nan(path) == doubtful
+    assert check_header(path) == doubtful
     whole = path.read_bytes()
     path.write_bytes(whole[:44] + bytes(8) + whole[52:])  # no summary
-    assert _may_hold_nan(path)
+    assert check_header(path)
 
 
 def test_counts_are_read_as_they_are_and_nothing_is_said(tmp_path: Path, genome) -> None:
@@ -180,6 +181,13 @@ def in_the_middle(path: Path) -> None:
     path.write_bytes(whole)
 
 
+def with_damaged_names(path: Path) -> None:
+    whole = bytearray(write(path, COUNTS).read_bytes())
+    (names,) = struct.unpack_from("<Q", whole, 8)
+    whole[names + 9] = 23  # bytes of a name
+    path.write_bytes(whole)
+
+
 def named(chrom: str, size: int = SIZE):
     return lambda path: write(path, COUNTS, chrom, size)
 
@@ -197,6 +205,7 @@ def named(chrom: str, size: int = SIZE):
         (cut(0.9), "truncated"),
         (cut(0.999), "damaged"),
         (in_the_middle, "damaged or truncated: chr1:0-3000 cannot be read"),
+        (with_damaged_names, "a damaged bigWig; fetch or write"),
         (named("1"), "chromosome 'chr1' is called '1' there"),
         (named("c9"), r"has none of the peaks' chromosomes, such as 'chr1' \(it has c9\)"),
         (named("chr1", SIZE + 1), "chr1 has 3001 bp there and 3000 in .*genome build"),
