@@ -1,27 +1,36 @@
-"""Genomic intervals: BED3 to narrowPeak files, and regions given in a data file.
+"""Genomic intervals: files of BED3 to narrowPeak, and the tables that MACS writes.
 
 Coordinates are those of BED: counted from 0, the end excluded.
 """
 
 from __future__ import annotations
 
-import re
+import math
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.errors import UserError
 
-from .bounded import LONGEST_NAME, lines
+from .bounded import LONGEST_NAME, is_number, lines
 from .fasta import open_bytes
+from .notes import Notes
 
 _NARROWPEAK_COLUMNS = 10
-_REGION = re.compile(r"(?P<chrom>[^\s:]+)(:(?P<start>[\d,]+)-(?P<end>[\d,]+))?")
+_SCORE, _SIGNAL = 4, 6
+"""columns, from 0, of a BED file's score and of a narrowPeak's signal"""
+_LARGEST = 1 << 53
+"""bp up to which a number with a decimal point or an exponent is exact; no genome is as long"""
+_DISPLAY = ("track", "browser")
+"""first words of lines for genome browsers"""
+_MACS_HEADER = ["chr", "start", "end", "length"]
+_MACS_SUMMIT = "abs_summit"
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class Intervals:
         center: (n,) int64 summit of a narrowPeak where it has one, else the midpoint.
         strand: (n,) str sixth column, "" where there is none.
         line: (n,) int64 line numbers, from 1.
+        strength: (n,) float64 signal of a narrowPeak, else the score, 0 where there is none.
     """
 
     path: Path
@@ -45,106 +55,224 @@ class Intervals:
     center: NDArray[np.int64]
     strand: NDArray[np.str_]
     line: NDArray[np.int64]
+    strength: NDArray[np.float64]
 
     def __len__(self) -> int:
         """Return the number of intervals."""
         return len(self.start)
 
+    def select(self, index: NDArray[Any]) -> Intervals:
+        """Return the intervals at ``index``: bool or int64."""
+        names = ("chrom", "start", "end", "center", "strand", "line", "strength")
+        return replace(self, **{name: getattr(self, name)[index] for name in names})
+
     def unstranded(self) -> Intervals:
         """Return the same intervals without their strands."""
         return replace(self, strand=np.full(len(self), ""))
 
-    def stranded(self) -> Intervals:
-        """Return the intervals themselves; UserError if one of them has no strand."""
+    def stranded(self, notes: Notes) -> Intervals:
+        """Return the intervals that have a strand; UserError if most have none."""
         unstranded = np.flatnonzero(~np.isin(self.strand, ("+", "-")))
-        if len(unstranded):
-            row = unstranded[0]
-            strand = repr(str(self.strand[row])) if self.strand[row] else "missing"
-            raise UserError(
-                f"{self.path}: line {self.line[row]}: the strand (column 6) is {strand}, wanted + "
-                "or -; RNA has one strand"
-            )
-        return self
+        if not len(unstranded):
+            return self
+        row = unstranded[0]
+        strand = repr(str(self.strand[row])) if self.strand[row] else "missing"
+        where = f"line {self.line[row]}: the strand (column 6) is {strand}"
+        if 2 * len(unstranded) > len(self):
+            raise UserError(f"{self.path}: {where}, wanted + or -; RNA has one strand")
+        notes.say(
+            f"Dropped {len(unstranded):,} intervals of {self.path.name} without a strand ({where})."
+        )
+        return self.select(np.delete(np.arange(len(self)), unstranded))
 
 
-def read_bed(path: Path) -> Intervals:
-    """Read BED3 to narrowPeak, plain or gzip, columns split by tabs or blanks.
+def read_bed(path: Path, notes: Notes) -> Intervals:
+    """Read BED3 to narrowPeak or a table of MACS, plain or gzip, columns split by tabs or blanks.
 
-    Lines that are empty or start with ``#``, ``track`` or ``browser`` are skipped. A file of
-    exactly ten columns is read as narrowPeak, whose last column is the summit's offset.
+    Lines that are empty or start with ``#``, ``track`` or ``browser`` are skipped, and a header
+    before the first interval. A file of exactly ten columns, or one named narrowPeak of more, is
+    read as narrowPeak, whose tenth column is the summit's offset; a table of MACS (.xls), which
+    counts from 1, is told by its header. Starts and ends may lie beyond the chromosome.
+
+    Args:
+        path: the file.
+        notes: takes what was dropped or changed: a header, intervals of no base, and summits
+            outside their peak, which are moved to its last base.
 
     Raises:
-        UserError: a line has fewer than three columns, coordinates that are no integers, negative
-            or in the wrong order, or a summit outside its peak, or the file has no intervals or is
-            too large; names file, line and value.
+        UserError: a line has fewer than three columns, coordinates that are no integers or in the
+            wrong order, or a summit that is none, or the file has no intervals or is too large;
+            names file, line and value.
     """
-    chroms: list[str] = []
-    strands: list[str] = []
-    rows = array("q")
+    table = _Table(path)
     with open_bytes(path) as stream:
         for number, raw in enumerate(lines(stream, path), start=1):
             if b"\0" in raw:
                 raise UserError(f"{path}: not a text file; give BED, plain or gzip")
             line = raw.decode("utf-8", errors="replace").strip()
-            fields = line.split("\t") if "\t" in line else line.split()
-            if not line or line[0] == "#" or fields[0].split(" ")[0] in ("track", "browser"):
+            if not line or line[0] == "#":
                 continue
-            if len(fields[0]) > LONGEST_NAME:
-                raise UserError(
-                    f"{path}: line {number}: the chromosome's name has more than {LONGEST_NAME} "
-                    "characters; give a BED file, with columns split by tabs or blanks"
-                )
-            # one text for each name, not one for each line; only + and - are a strand
-            chroms.append(sys.intern(fields[0]))
-            strands.append(sys.intern(fields[5][:LONGEST_NAME]) if len(fields) > 5 else "")
-            rows.extend((*_coordinates(fields, f"{path}: line {number}"), number))
-    if not rows:
-        raise UserError(f"{path}: no intervals; give a BED file with at least one line")
-    start, end, center, line_number = np.array(rows, dtype=np.int64).reshape(-1, 4).T
-    return Intervals(path, np.array(chroms), start, end, center, np.array(strands), line_number)
+            fields = line.split("\t") if "\t" in line else line.split()
+            if fields[0].startswith(_DISPLAY) and fields[0].split(" ")[0] in _DISPLAY:
+                continue
+            try:
+                table.add(fields, number)
+            except UserError as error:
+                raise UserError(f"{path}: line {number}: {error}") from None
+    if not table.chroms:
+        empty = f" but {table.empty:,} of no base" if table.empty else ""
+        raise UserError(f"{path}: no intervals{empty}; give a BED file with at least one line")
+    table.report(notes)
+    start, end, center, line_number = np.array(table.rows, dtype=np.int64).reshape(-1, 4).T
+    return Intervals(
+        path,
+        np.array(table.chroms),
+        start,
+        end,
+        center,
+        np.array(table.strands),
+        line_number,
+        np.array(table.strengths),
+    )
 
 
-def _coordinates(fields: Sequence[str], where: str) -> tuple[int, int, int]:
-    """Return start, end and centre of one line."""
-    if len(fields) < 3:
-        raise UserError(
-            f"{where}: {len(fields)} column(s), wanted at least 3 (chromosome, start, end)"
-        )
-    start = _integer(fields[1], "start", where)
-    end = _integer(fields[2], "end", where)
-    if start < 0:
-        raise UserError(f"{where}: start {start} is negative; BED counts from 0")
-    if start >= end:
-        raise UserError(f"{where}: start {start} is not before end {end}; BED excludes the end")
-    # other tables have ten columns too; only narrowPeak has numbers in the seventh to the tenth
-    if len(fields) != _NARROWPEAK_COLUMNS or not _is_number(fields[8]):
-        return start, end, (start + end) // 2
-    summit = _integer(fields[9], "summit (column 10)", where)
-    if summit >= end - start:
-        raise UserError(
-            f"{where}: summit {summit} is outside the peak of {end - start} bp; "
-            "it is counted from the start, -1 means none"
-        )
-    return start, end, start + summit if summit >= 0 else (start + end) // 2
+@dataclass
+class _Table:
+    """The intervals of a file so far, and the counts of what was dropped or changed.
+
+    Attributes:
+        path: the file.
+        header: the fields of its header, empty before one is met.
+        header_line: the header's line.
+        empty: intervals of no base.
+        moved: summits outside their peak.
+    """
+
+    path: Path
+    chroms: list[str] = field(default_factory=list)
+    strands: list[str] = field(default_factory=list)
+    rows: array[int] = field(default_factory=lambda: array("q"))
+    strengths: array[float] = field(default_factory=lambda: array("d"))
+    header: list[str] = field(default_factory=list)
+    header_line: int = 0
+    empty: int = 0
+    moved: int = 0
+    _of_macs: bool = False
+
+    def __post_init__(self) -> None:
+        """Look at the file's name."""
+        self._named_narrowpeak = "narrowpeak" in self.path.name.lower()
+
+    def add(self, fields: list[str], number: int) -> None:
+        """Add the interval of one line, or take the line as the header.
+
+        Raises:
+            UserError: the line is wrong; says why, but not where.
+        """
+        if len(fields) < 3:
+            raise UserError(
+                f"{len(fields)} column(s), wanted at least 3 (chromosome, start, end), split by "
+                "tabs or blanks"
+            )
+        if not (self.chroms or self.header or self.empty) and not any(map(is_number, fields[1:3])):
+            self.header, self.header_line = fields, number
+            self._of_macs = fields[:4] == _MACS_HEADER
+            return
+        start, end = _integer(fields[1], "start"), _integer(fields[2], "end")
+        start -= self._of_macs  # counted from 1 there
+        if start > end:
+            raise UserError(f"start {start} is behind end {end}; swap the two")
+        if start == end:
+            self.empty += 1
+            return
+        if len(fields[0]) > LONGEST_NAME:
+            raise UserError(
+                f"the chromosome's name has more than {LONGEST_NAME} characters; give a BED file, "
+                "with columns split by tabs or blanks"
+            )
+        with_signal = _has_signal(fields)
+        summit = -1
+        if self._of_macs:
+            summit = self._summit_of_macs(fields) - start
+        elif with_signal and (len(fields) == _NARROWPEAK_COLUMNS or self._named_narrowpeak):
+            summit = _summit(fields)
+        if summit < 0:
+            summit = (end - start) // 2
+        elif summit >= end - start:
+            self.moved += 1
+            summit = end - start - 1
+        # one text for each name, not one for each line; only + and - are a strand
+        self.chroms.append(sys.intern(fields[0].strip()))
+        stranded = len(fields) > 5 and not self._of_macs
+        self.strands.append(sys.intern(fields[5][:LONGEST_NAME]) if stranded else "")
+        self.rows.extend((start, end, start + summit, number))
+        self.strengths.append(_number(fields, _SIGNAL if with_signal else _SCORE))
+
+    def _summit_of_macs(self, fields: Sequence[str]) -> int:
+        """Return the summit of a line of MACS, from 0 on the chromosome, -1 for none."""
+        if _MACS_SUMMIT not in self.header[: len(fields)]:
+            return -1
+        return _integer(fields[self.header.index(_MACS_SUMMIT)], _MACS_SUMMIT) - 1
+
+    def report(self, notes: Notes) -> None:
+        """Say what was dropped or changed."""
+        name = self.path.name
+        if self.header[:4] == _MACS_HEADER:
+            notes.say(f"Read {name} as a table of MACS, which counts from 1.")
+        elif self.header:
+            notes.say(f"Skipped line {self.header_line:,} of {name}, a header.")
+        if self.empty:
+            notes.say(f"Dropped {self.empty:,} intervals of {name} that have no base.")
+        if self.moved:
+            notes.say(
+                f"Moved {self.moved:,} summits of {name} to the last base of their peak, which "
+                "they were behind."
+            )
 
 
-def _is_number(text: str) -> bool:
-    """Return whether a text is a number."""
-    try:
-        float(text)
-    except ValueError:
+def _has_signal(fields: Sequence[str]) -> bool:
+    """Return whether columns 7 to 9 are those of narrowPeak and broadPeak: signal, p and q.
+
+    Tables of BED have the thick part of a drawing and a colour there.
+    """
+    if len(fields) < _NARROWPEAK_COLUMNS - 1:
         return False
-    return True
+    thick = fields[6] == fields[1] and fields[7] in fields[1:3]
+    return not thick and all(map(is_number, fields[6:9]))
 
 
-def _integer(text: str, column: str, where: str) -> int:
-    """Return a text as an integer; UserError, naming the place and the column, if it is none."""
-    try:
-        return int(np.int64(int(text)))
-    except (ValueError, OverflowError):
-        raise UserError(
-            f"{where}: {column} {text!r} is not an integer; write digits only, remove header lines"
-        ) from None
+def _summit(fields: Sequence[str]) -> int:
+    """Return the offset of the summit in a line of narrowPeak, -1 for none."""
+    if len(fields) < _NARROWPEAK_COLUMNS or fields[9] == ".":
+        return -1
+    summit = _integer(fields[9], "summit (column 10)")
+    if summit < -1:
+        raise UserError(f"summit {summit} is negative; it is counted from the start, -1 means none")
+    return summit
+
+
+def _number(fields: Sequence[str], column: int) -> float:
+    """Return the number in a column, 0 where there is none."""
+    value = float(fields[column]) if len(fields) > column and is_number(fields[column]) else 0.0
+    return 0.0 if math.isnan(value) else value
+
+
+def _integer(text: str, column: str) -> int:
+    """Return a text as an integer; UserError, naming the column, if it is none.
+
+    Tables that went through other programs have 1e6 or 100.0.
+    """
+    if text.isdecimal() and len(text) < 16:
+        return int(text)
+    text, fix = text.strip(), "write digits only"
+    if is_number(text) and "_" not in text:
+        number = float(text)
+        if number.is_integer() and abs(number) < _LARGEST:
+            return int(number)
+        fix = "it is larger than any genome" if number.is_integer() else fix
+    if "," in text and text.replace(",", "").isdecimal():
+        fix = f"write {text.replace(',', '')}, without separators"
+    raise UserError(f"{column} {text!r} is not an integer; {fix}")
 
 
 def within(
@@ -154,90 +282,44 @@ def within(
 
     Intervals that overlap or touch count as one.
     """
-    inside = np.zeros(len(start), dtype=bool)
-    for name in np.unique(chrom).tolist():
-        here = intervals.chrom == name
-        if not here.any():
-            continue
-        order = np.argsort(intervals.start[here], kind="stable")
-        begin = intervals.start[here][order]
-        end = np.maximum.accumulate(intervals.end[here][order])
-        # a gap: the next begins behind the end of all before it
-        first = np.flatnonzero(np.r_[True, begin[1:] > end[:-1]])
-        begin, end = begin[first], end[np.r_[first[1:], len(end)] - 1]
-        rows = np.flatnonzero(chrom == name)
-        index = np.searchsorted(begin, start[rows], side="right") - 1
-        fits = index >= 0
-        fits[fits] = start[rows][fits] + length <= end[index[fits]]
-        inside[rows] = fits
-    return inside
+    place, begin, end = on_one_line(chrom, start, length, intervals)
+    if not len(begin):
+        return np.zeros(len(place), dtype=bool)
+    begin, end = joined(begin, end)
+    index = np.searchsorted(begin, place, side="right") - 1
+    return (index >= 0) & (place + length <= end[index])
 
 
-@dataclass(frozen=True)
-class Region:
-    """A whole chromosome (``end`` is None) or a part of it.
+def on_one_line(
+    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, intervals: Intervals
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return places, and starts and ends of intervals, with all chromosomes put behind one another.
 
-    Attributes:
-        chrom: name of the chromosome, as in the genome.
-        start: first base, from 0.
-        end: end, excluded; None for the chromosome's end.
-    """
-
-    chrom: str
-    start: int = 0
-    end: int | None = None
-
-    def __str__(self) -> str:
-        """Return the region as it is written in a data file."""
-        return self.chrom if self.end is None else f"{self.chrom}:{self.start}-{self.end}"
-
-    def overlaps(self, other: Region) -> bool:
-        """Return whether the two share a base."""
-        if self.chrom != other.chrom:
-            return False
-        before = self.end is not None and self.end <= other.start
-        behind = other.end is not None and other.end <= self.start
-        return not (before or behind)
-
-
-def parse_regions(texts: Iterable[str], *, key: str, path: Path) -> tuple[Region, ...]:
-    """Parse regions written as ``chr8`` or ``chr22:40500000-50818468``.
+    One search then serves all chromosomes, of which a draft genome has thousands.
 
     Args:
-        texts: the values of a key of a data file; commas in numbers are allowed.
-        key: the key, for errors.
-        path: the data file, for errors.
+        chrom: (k,) str.
+        start: (k,) int64 first bases of windows on them.
+        length: window in bp.
+        intervals: n intervals.
 
-    Raises:
-        UserError: a text is not a region, or regions overlap one another.
+    Returns:
+        (k,), (n,) and (n,) int64; what overlaps or touches there does so on its chromosome.
     """
-    regions = tuple(_parse_region(text, f"{path}: {key}") for text in texts)
-    for position, region in enumerate(regions):
-        for other in regions[:position]:
-            if region.overlaps(other):
-                raise UserError(f"{path}: {key}: {other} and {region} overlap; merge them")
-    return regions
+    _, number = np.unique(np.concatenate([chrom, intervals.chrom]), return_inverse=True)
+    ends = np.concatenate([start, start + length, intervals.start, intervals.end, [0]])
+    # places lie on either side of 0: a window may begin before the chromosome
+    shift = number.astype(np.int64) * (2 * int(np.abs(ends).max()) + 2)
+    here = shift[len(chrom) :]
+    return start + shift[: len(chrom)], intervals.start + here, intervals.end + here
 
 
-def _parse_region(text: str, where: str) -> Region:
-    """Parse one region; errors begin with ``where``."""
-    match = _REGION.fullmatch(text.strip())
-    if match is None:
-        raise UserError(f"{where}: {text!r} is not a region; write 'chr8' or 'chr8:1000-2000'")
-    if match["end"] is None:
-        return Region(match["chrom"])
-    start, end = (int("0" + match[name].replace(",", "")) for name in ("start", "end"))
-    if start >= end:
-        raise UserError(f"{where}: {text!r}: start {start} is not before end {end}")
-    return Region(match["chrom"], start, end)
-
-
-def check_apart(valid: Sequence[Region], test: Sequence[Region], *, path: Path) -> None:
-    """Raise UserError, naming the data file, if a validation and a test region share a base."""
-    for region in valid:
-        for other in test:
-            if region.overlaps(other):
-                raise UserError(
-                    f"{path}: valid_regions {region} and test_regions {other} overlap; "
-                    "the splits must be apart"
-                )
+def joined(
+    begin: NDArray[np.int64], end: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return ascending starts and ends of intervals; those that overlap or touch become one."""
+    order = np.argsort(begin, kind="stable")
+    begin, end = begin[order], np.maximum.accumulate(end[order])
+    # a gap: the next begins behind the end of all before it
+    first = np.flatnonzero(np.r_[True, begin[1:] > end[:-1]])
+    return begin[first], end[np.r_[first[1:], len(end)] - 1]

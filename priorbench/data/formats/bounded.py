@@ -6,7 +6,10 @@ needs, and low enough that reading up to it takes little memory.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,25 +35,34 @@ UNPACKED_SHARE = 50
 
 
 def lines(stream: BinaryIO, path: Path) -> Iterator[bytes]:
-    """Yield the lines of a table, with their ends.
+    r"""Yield the lines of a table, each with ``\n`` at its end.
+
+    Lines end in LF, CR LF or CR alone; a byte order mark of UTF-8 is left out.
 
     Raises:
         UserError: a line is longer than LONGEST_LINE, or the table larger than LARGEST_TEXT or
             MOST_LINES.
     """
     number, size = 0, 0
-    while line := stream.readline(LONGEST_LINE + 1):
-        number, size = number + 1, size + len(line)
-        if len(line) > LONGEST_LINE:
-            raise too_large(f"{path}: line {number}", LONGEST_LINE, "is this the right file?")
-        if size > LARGEST_TEXT:
-            raise too_large(str(path), LARGEST_TEXT, "give the part of it that is needed")
-        if number > MOST_LINES:
-            raise UserError(
-                f"{path}: more than {MOST_LINES:,} lines, the most that are read; give the part of "
-                "it that is needed"
-            )
-        yield line
+    # every byte is one character of Latin-1; what is wanted of the wrapper are its line ends
+    text = TextIOWrapper(stream, encoding="latin-1", newline=None)
+    try:
+        while characters := text.readline(LONGEST_LINE + 1):
+            line = characters.encode("latin-1")
+            number, size = number + 1, size + len(line)
+            if len(line) > LONGEST_LINE:
+                raise too_large(f"{path}: line {number}", LONGEST_LINE, "is this the right file?")
+            if size > LARGEST_TEXT:
+                raise too_large(str(path), LARGEST_TEXT, "give the part of it that is needed")
+            if number > MOST_LINES:
+                raise UserError(
+                    f"{path}: more than {MOST_LINES:,} lines, the most that are read; give the "
+                    "part of it that is needed"
+                )
+            yield line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+    finally:
+        with suppress(ValueError):  # the stream was closed before
+            text.detach()
 
 
 def contents(stream: BinaryIO, path: Path, limit: int) -> bytes:
@@ -59,6 +71,15 @@ def contents(stream: BinaryIO, path: Path, limit: int) -> bytes:
     if len(text) > limit:
         raise too_large(str(path), limit, "give the part of it that is needed")
     return text
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a number; NaN and inf are, as programs write them for a p of 0."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def too_large(what: str, limit: int, fix: str) -> UserError:

@@ -76,12 +76,17 @@ class Genome(AbstractContextManager["Genome"]):
             self.notes.say(f"{self.path} is compressed; unpacked once to {unpacked}")
         return unpacked
 
+    def other_name(self, chrom: str) -> str | None:
+        """Return the name here, with or without "chr", of a missing chromosome; None for none."""
+        other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
+        return other if other in self.lengths else None
+
     def require(self, chrom: str, where: str) -> None:
         """Raise UserError, naming ``where``, if the genome has no such chromosome."""
         if chrom in self.lengths:
             return
-        other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
-        if other in self.lengths:
+        other = self.other_name(chrom)
+        if other is not None:
             raise UserError(
                 f"{where}: chromosome {chrom!r} is called {other!r} in {self.path}; "
                 "write the names of the genome"

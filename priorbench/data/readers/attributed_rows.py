@@ -55,7 +55,9 @@ def attribute_rows(
     """
     if data.motifs is not None:
         threshold = P_VALUE if data.motif_p_value is None else data.motif_p_value
-        known = scan_motifs(data.motifs, codes, both_strands=both_strands, threshold=threshold)
+        known = scan_motifs(
+            data.motifs, codes, writer.notes, both_strands=both_strands, threshold=threshold
+        )
         source, truth, oracle = data.motifs, known.truth, known.oracle
     elif sites is not None and windows is not None:
         source, truth, oracle = sites.path, mark_sites(sites, windows, codes.shape[1]), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
@@ -15,13 +15,17 @@ _Text = Annotated[str, Field(min_length=1, strict=True)]
 _Regions = Annotated[tuple[_Text, ...], Field(min_length=1)]
 
 _FASTA_KEYS = ("positives", "test_positives", "test_negatives")
-_GENOME_KEYS = ("genome", "peaks", "valid_regions", "test_regions", "sites", "covered")
+_GENOME_KEYS = (
+    *("genome", "peaks", "valid_regions", "test_regions", "sites", "covered", "merge_peaks"),
+)
 """keys of a genome; ``length`` is not among them, as FASTA files may state theirs"""
 _TWO_CLASSES = ("binary", "rbp", "short-motif", "syntax", "suboptimal", "edges")
 """tasks that tell positives from negatives"""
 _TASKS_OF_KEY = {
     **dict.fromkeys(("negatives", "test_positives", "test_negatives"), _TWO_CLASSES),
-    **dict.fromkeys(("plus", "minus", "control_plus", "control_minus", "signal"), ("profile",)),
+    **dict.fromkeys(
+        ("plus", "minus", "control_plus", "control_minus", "signal", "signal_scale"), ("profile",)
+    ),
     "labels": ("multitask",),
 }
 """keys that only some tasks read; a key that is not here belongs to every task"""
@@ -107,6 +111,8 @@ class DataFile(BaseModel):
         length: window in bp.
         valid_regions: chromosomes or ``chrom:start-end`` for validation.
         test_regions: chromosomes or ``chrom:start-end`` for testing.
+        merge_peaks: which peaks become one: none, the several summits of one peak, or peaks whose
+            windows overlap; summits if left out.
         covered: BED of what was measured; windows that reach outside (of profiles: windows whose
             reads do) are dropped.
         signal: bigWig of reads without strand.
@@ -114,10 +120,12 @@ class DataFile(BaseModel):
         minus: bigWig of the minus strand's reads.
         control_plus: bigWig of the control's plus strand.
         control_minus: bigWig of the control's minus strand.
+        signal_scale: factor of all values of the reads, where they are no counts; controls keep
+            theirs.
         labels: tab-separated table of several labels a sequence.
-        motifs: MEME file of the matrices to scan for.
+        motifs: MEME, JASPAR, HOMER or TRANSFAC file of the matrices to scan for.
         motif_p_value: p below which a match of a matrix counts as a site; 1e-4 if left out.
-        database: MEME file of the matrices by which discovered motifs are named.
+        database: file of the same formats, with the matrices by which discovered motifs are named.
         sites: BED of known sites.
     """
 
@@ -135,12 +143,14 @@ class DataFile(BaseModel):
     length: Annotated[int, Field(ge=1, strict=True)] | None = None
     valid_regions: _Regions | None = None
     test_regions: _Regions | None = None
+    merge_peaks: Literal["none", "summits", "windows"] | None = None
     covered: Path | None = None
     signal: Path | None = None
     plus: Path | None = None
     minus: Path | None = None
     control_plus: Path | None = None
     control_minus: Path | None = None
+    signal_scale: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)] | None = None
     labels: Path | None = None
     motifs: Path | None = None
     motif_p_value: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None

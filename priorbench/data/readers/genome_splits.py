@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.codes import TEST, TRAIN, VALID
-from priorbench.data.formats.bed import Intervals, Region, check_apart, parse_regions
+from priorbench.data.formats.bed import Intervals
 from priorbench.data.formats.genome import Genome
 from priorbench.data.formats.notes import Notes
+from priorbench.data.formats.regions import Region, check_apart, parse_regions
 from priorbench.data.sequence_hashes import TEST_SHARE, VALID_SHARE
 from priorbench.errors import UserError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 
 from priorbench.data.formats.bed import Intervals
 from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.notes import Notes
 from priorbench.data.sequence_hashes import NO_DIGESTS, in_later_split, sequence_digests
 from priorbench.encoding import N_CODE, reverse_complement
-from priorbench.errors import UserError
 
 from .genome_splits import Segment
 
@@ -64,7 +65,8 @@ def place_windows(
     """Place windows of ``length`` bp around the intervals' centres.
 
     Args:
-        intervals: peaks or background; those of strand "-" give windows on the minus strand.
+        intervals: peaks or background on the genome; those of strand "-" give windows on the
+            minus strand.
         genome: the genome they are on.
         segments: the genome's segments, each of one split.
         length: window in bp.
@@ -72,11 +74,7 @@ def place_windows(
     Returns:
         the windows that can be used, in the order of the file, and how many were dropped, by
         reason.
-
-    Raises:
-        UserError: an interval is not on the genome.
     """
-    check_inside(intervals, genome)
     minus = intervals.strand == "-"
     # the centre is as far from the first base on either strand
     start = intervals.center - np.where(minus, (length - 1) // 2, length // 2)
@@ -96,20 +94,28 @@ def place_windows(
     return Windows(intervals.chrom[keep], start[keep], kept_split, minus[keep]), dropped
 
 
-def check_inside(intervals: Intervals, genome: Genome) -> None:
-    """Raise UserError for the first interval that is not on the genome."""
-    for chrom in dict.fromkeys(intervals.chrom.tolist()):
-        rows = np.flatnonzero(intervals.chrom == chrom)
-        genome.require(chrom, f"{intervals.path}: line {intervals.line[rows[0]]}")
-        length = genome.lengths[chrom]
-        beyond = rows[intervals.end[rows] > length]
-        if len(beyond):
-            row = beyond[0]
-            raise UserError(
-                f"{intervals.path}: line {intervals.line[row]}: {chrom}:{intervals.start[row]}-"
-                f"{intervals.end[row]} ends behind {chrom}, which has {length} bp in "
-                f"{genome.path}; is this the right genome build?"
-            )
+def note_overlapping(
+    notes: Notes, windows: Windows, length: int, path: Path, fix: str = ""
+) -> None:
+    """Append a note on the windows that share a base with another one of their strand, if any do.
+
+    Args:
+        notes: notes so far.
+        windows: windows around the intervals of a file.
+        length: window in bp.
+        path: the file.
+        fix: what to do about it, where there is something.
+    """
+    order = np.lexsort((windows.start, windows.minus, windows.chrom))
+    ordered = windows.select(order)
+    near = np.diff(ordered.start) < length
+    near &= (ordered.chrom[1:] == ordered.chrom[:-1]) & (ordered.minus[1:] == ordered.minus[:-1])
+    count = int((np.r_[near, False] | np.r_[False, near]).sum())
+    if count:
+        notes.say(
+            f"{count:,} of {len(windows):,} windows of {path.name} overlap another one"
+            f"{'; ' if fix else ''}{fix}."
+        )
 
 
 def _splits_at(

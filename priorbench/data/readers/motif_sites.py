@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import BACKGROUND, MOTIF, NEUTRAL
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.bed import Intervals
-from priorbench.data.formats.bounded import LARGEST_MOTIFS, contents
-from priorbench.data.formats.fasta import open_bytes
+from priorbench.data.formats.bed import Intervals, joined, on_one_line
+from priorbench.data.formats.motifs import bits, read_motifs
+from priorbench.data.formats.notes import Notes
 from priorbench.data.simulation import NEUTRAL_BELOW
 from priorbench.errors import UserError
 
@@ -32,12 +31,12 @@ def record_motifs(writer: DatasetWriter, data: DataFile) -> None:
     Readers call this first: an error in the matrices should not wait for the sequences.
 
     Raises:
-        UserError: a MEME file cannot be used.
+        UserError: a file of motifs cannot be used.
     """
     if data.motifs is not None:
-        writer.add_motifs(read_motifs(data.motifs))
+        writer.add_motifs(read_motifs(data.motifs, writer.notes))
     if data.database is not None:
-        writer.add_motifs(read_motifs(data.database), as_database=True)
+        writer.add_motifs(read_motifs(data.database, writer.notes), as_database=True)
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,14 @@ class KnownSites:
 
 
 def scan_motifs(
-    path: Path, codes: NDArray[np.uint8], *, both_strands: bool, threshold: float = P_VALUE
+    path: Path,
+    codes: NDArray[np.uint8],
+    notes: Notes,
+    *,
+    both_strands: bool,
+    threshold: float = P_VALUE,
 ) -> KnownSites:
-    """Scan windows for the matrices of a MEME file, as FIMO does (Grant et al. 2011).
+    """Scan windows for the matrices of a file of motifs, as FIMO does (Grant et al. 2011).
 
     The oracle is log(p(base) / 0.25), natural, of the observed base in the hit's matrix, on
     the hit's strand, with FIMO's pseudocount; where hits overlap, the largest. Magnitudes below
@@ -66,19 +70,22 @@ def scan_motifs(
     less than 0.2 bits are neutral, unless another hit says more about the position.
 
     Args:
-        path: the MEME file.
+        path: the file of motifs.
         codes: (M, L) uint8.
+        notes: takes motifs that cannot match.
         both_strands: whether the other strand is scanned too.
         threshold: p-value of a hit.
 
     Raises:
-        UserError: the MEME file cannot be used, no matrix fits into a window, or none is long
+        UserError: the file cannot be used, no matrix fits into a window, or none is long
             enough to match at the threshold.
     """
     from memelite import fimo
 
     length = codes.shape[1]
-    motifs = {name: m for name, m in read_motifs(path).items() if m.shape[1] <= length}
+    # what was skipped has been said when the motifs were recorded
+    known_motifs = read_motifs(path, Notes())
+    motifs = {name: m for name, m in known_motifs.items() if m.shape[1] <= length}
     if not motifs:
         raise UserError(f"{path}: every motif is longer than the windows of {length} bp")
     widest = max(matrix.shape[1] for matrix in motifs.values())
@@ -86,6 +93,12 @@ def scan_motifs(
         raise UserError(
             f"{path}: no motif can match at p < {threshold:g}, the longest has {widest} bp; set "
             f"motif_p_value = {2 * 0.25**widest:.1g} in the data file, or more"
+        )
+    short = sum(0.25 ** matrix.shape[1] >= threshold for matrix in motifs.values())
+    if short or len(motifs) < len(known_motifs):
+        notes.say(
+            f"{short + len(known_motifs) - len(motifs):,} motifs of {path.name} cannot match: too "
+            f"short for p < {threshold:g}, or longer than the windows of {length} bp."
         )
     score = np.full(codes.shape, -np.inf, dtype=np.float32)
     informative = np.zeros(codes.shape, dtype=bool)
@@ -98,8 +111,7 @@ def scan_motifs(
         # N has no column of its own: its row is log(1) = 0
         odds = np.log(np.vstack([matrix + _PSEUDOCOUNT, np.full(matrix.shape[1], 0.25)]) / 0.25)
         reverse = odds[[3, 2, 1, 0, 4], ::-1]
-        bits = 2 + (matrix * np.log2(np.where(matrix > 0, matrix, 1))).sum(axis=0)
-        known = bits >= NEUTRAL_BELOW
+        known = bits(matrix) >= NEUTRAL_BELOW
         for strand, weights, tells in (("+", odds, known), ("-", reverse, known[::-1])):
             mine = hits[hits["strand"] == strand]
             row = mine["sequence_name"].to_numpy(dtype=np.int64)[:, None]
@@ -117,50 +129,6 @@ def scan_motifs(
     return KnownSites(truth.astype(np.uint8), score)
 
 
-def read_motifs(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Read the probability matrices of a MEME file.
-
-    Args:
-        path: minimal or full MEME format, plain or gzip; alphabet ACGT or ACGU.
-
-    Returns:
-        (4, width) matrices by name, columns summing to one, rows A C G T.
-
-    Raises:
-        UserError: there are no matrices, or one cannot be read.
-    """
-    from memelite.io import read_meme
-
-    with open_bytes(path) as stream:
-        text = contents(stream, path, LARGEST_MOTIFS)
-    announced = text.count(b"letter-probability matrix")
-    if not announced:
-        raise UserError(f"{path}: no matrices; give a MEME file with letter-probability matrices")
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "motifs.meme"
-        plain.write_bytes(text)
-        try:
-            motifs: dict[str, NDArray[np.float64]] = read_meme(str(plain))
-        except (ValueError, AttributeError, IndexError) as error:
-            raise UserError(
-                f"{path}: a matrix cannot be read ({error}); write one line of four "
-                "probabilities a position, and w= in the line above"
-            ) from None
-    if len(motifs) != announced:
-        raise UserError(
-            f"{path}: {announced} matrices, but {len(motifs)} are complete and have a name of "
-            "their own; check the last one and the names"
-        )
-    for name, matrix in motifs.items():
-        total = matrix.sum(axis=0)
-        if matrix.shape[1] == 0 or (matrix < 0).any() or not (np.abs(total - 1) < 0.05).all():
-            raise UserError(
-                f"{path}: the columns of motif {name!r} are no probabilities (they must sum to 1)"
-            )
-        motifs[name] = matrix / total
-    return motifs
-
-
 def mark_sites(sites: Intervals, windows: Windows, length: int) -> NDArray[np.uint8]:
     """Mark where known sites lie in genomic windows.
 
@@ -173,15 +141,23 @@ def mark_sites(sites: Intervals, windows: Windows, length: int) -> NDArray[np.ui
         (M, length) uint8 along the strand of the window, ``MOTIF`` on a site and ``BACKGROUND``
         elsewhere.
     """
-    truth = np.full((len(windows), length), BACKGROUND, dtype=np.uint8)
-    for name in np.unique(windows.chrom).tolist():
-        for minus, other in ((False, "-"), (True, "+")):
-            here = (sites.chrom == name) & (sites.strand != other)
-            begin, end = sites.start[here], sites.end[here]
-            for row in np.flatnonzero((windows.chrom == name) & (windows.minus == minus)).tolist():
-                first = windows.start[row]
-                inside = (begin < first + length) & (end > first)
-                for start, stop in zip(begin[inside] - first, end[inside] - first, strict=True):
-                    truth[row, max(start, 0) : stop] = MOTIF
+    # 1 where a site begins, -1 behind its end: the running sum says where sites are
+    borders = np.zeros((len(windows), length + 1), dtype=np.int32)
+    for minus, other in ((False, "-"), (True, "+")):
+        rows = np.flatnonzero(windows.minus == minus)
+        here = sites.select(sites.strand != other)
+        place, begin, end = on_one_line(windows.chrom[rows], windows.start[rows], length, here)
+        if not len(begin):
+            continue
+        begin, end = joined(begin, end)
+        first = np.searchsorted(end, place, side="right")
+        count = np.maximum(np.searchsorted(begin, place + length, side="left") - first, 0)
+        window = np.repeat(np.arange(len(rows)), count)
+        site = np.arange(len(window)) - np.repeat(np.cumsum(count) - count - first, count)
+        where = (rows[window], np.maximum(begin[site] - place[window], 0))
+        np.add.at(borders, where, 1)
+        np.add.at(borders, (rows[window], np.minimum(end[site] - place[window], length)), -1)
+    covered = np.cumsum(borders[:, :length], axis=1) > 0
+    truth = np.where(covered, MOTIF, BACKGROUND).astype(np.uint8)
     truth[windows.minus] = truth[windows.minus, ::-1]
     return truth

@@ -16,6 +16,7 @@ from priorbench.data.formats.bed import Intervals, read_bed, within
 from priorbench.data.formats.fasta import read_fasta
 from priorbench.data.formats.genome import Genome
 from priorbench.data.formats.notes import Notes
+from priorbench.data.formats.peaks import MERGE_WINDOWS, MERGED, check_names, merge_peaks, on_genome
 from priorbench.data.sequence_hashes import NO_DIGESTS, among, sequence_digests, split_by_digest
 from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
@@ -26,9 +27,9 @@ from .data_file import DataFile
 from .genome_splits import segments_of
 from .genome_windows import (
     Windows,
-    check_inside,
     chunks,
     concatenate,
+    note_overlapping,
     place_windows,
     screen,
 )
@@ -65,7 +66,7 @@ def read_binary(
     """
     class_writer = ClassWriter(writer, generator, attributed_at_most)
     record_motifs(writer, data)
-    sites = None if data.sites is None else read_bed(data.sites)
+    sites = None if data.sites is None else read_bed(data.sites, writer.notes)
     if data.genome is None:
         windows = None
         _read_fasta_files(class_writer, data, both_strands=both_strands)
@@ -173,33 +174,36 @@ def _read_genome(
 ) -> Windows:
     """Write windows around peaks and negatives; return them in the order of the dataset's rows."""
     genome_path, peaks_path, length = data.genome_peaks_length()
-    peaks = _read_intervals(peaks_path, both_strands=both_strands)
-    covered = None if data.covered is None else read_bed(data.covered)
     notes = class_writer.notes
+    all_peaks = _read_intervals(peaks_path, notes, both_strands=both_strands)
+    covered = None if data.covered is None else read_bed(data.covered, notes)
     with Genome(genome_path) as genome:
         notes.add(genome.notes)
         class_writer.writer.chromosome_sizes = dict(genome.lengths)
-        check_inside(peaks, genome)
-        if sites is not None and not set(sites.chrom) & set(genome.lengths):
-            genome.require(str(sites.chrom[0]), f"{sites.path}: line {sites.line[0]}")
+        check_names([covered, sites], genome, notes)
+        peaks = on_genome(all_peaks, genome, notes)
+        peaks = merge_peaks(peaks, data.merge_peaks or MERGED, length, notes)
         segments = segments_of(data, genome, peaks, notes)
         positives, dropped = place_windows(peaks, genome, segments, length)
         positives = _inside(positives, length, covered, dropped)
         note_dropped(notes, "peaks", peaks_path, dropped)
+        note_overlapping(notes, positives, length, peaks_path, MERGE_WINDOWS)
         if data.negatives is not None:
-            background = _read_intervals(data.negatives, both_strands=both_strands)
+            background = _read_intervals(data.negatives, notes, both_strands=both_strands)
+            background = on_genome(background, genome, notes)
             negatives, dropped = place_windows(background, genome, segments, length)
             negatives = _inside(negatives, length, covered, dropped)
             where = (negatives.chrom, negatives.start, length)
-            near = overlapping(*where, peaks) | overlapping(*where, positives)
+            near = overlapping(*where, all_peaks) | overlapping(*where, positives)
             dropped["overlapping a peak"] = int(near.sum())
             note_dropped(notes, "negatives", data.negatives, dropped)
             negatives = negatives.select(~near)
+            note_overlapping(notes, negatives, length, data.negatives)
         else:
             drawn = draw_negatives(
                 genome,
                 positives,
-                peaks,
+                all_peaks,
                 segments,
                 length=length,
                 generator=generator,
@@ -229,10 +233,10 @@ def _read_genome(
     return windows.select(screening.usable)
 
 
-def _read_intervals(path: Path, *, both_strands: bool) -> Intervals:
-    """Read a BED file; where there is one strand only, every interval must name its strand."""
-    intervals = read_bed(path)
-    return intervals.unstranded() if both_strands else intervals.stranded()
+def _read_intervals(path: Path, notes: Notes, *, both_strands: bool) -> Intervals:
+    """Read a BED file; where there is one strand only, intervals without a strand are dropped."""
+    intervals = read_bed(path, notes)
+    return intervals.unstranded() if both_strands else intervals.stranded(notes)
 
 
 def _inside(

@@ -10,15 +10,17 @@ import numpy as np
 from priorbench.data.codes import SPLITS
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.formats.bed import read_bed, within
-from priorbench.data.formats.bigwig import Signal
 from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.notes import Notes
+from priorbench.data.formats.peaks import MERGE_WINDOWS, MERGED, check_names, merge_peaks, on_genome
+from priorbench.data.formats.tracks.signal import Signal
 from priorbench.data.mean_profile import MeanProfile
 from priorbench.errors import UserError
 
 from .attributed_rows import attribute_rows, draw_attributed
 from .data_file import DataFile
 from .genome_splits import segments_of
-from .genome_windows import Windows, check_inside, chunks, place_windows, screen
+from .genome_windows import Windows, chunks, note_overlapping, place_windows, screen
 from .motif_sites import record_motifs
 from .notes import note_dropped, note_unusable
 
@@ -62,30 +64,34 @@ def read_profiles(
         )
     controls = [path for path in (data.control_plus, data.control_minus) if path is not None]
     record_motifs(writer, data)
-    sites = None if data.sites is None else read_bed(data.sites).unstranded()
-    peaks = read_bed(peaks_path).unstranded()
+    notes = writer.notes
+    sites = None if data.sites is None else read_bed(data.sites, notes).unstranded()
+    covered = None if data.covered is None else read_bed(data.covered, notes)
+    peaks = read_bed(peaks_path, notes).unstranded()
     profile = round(length * _PROFILE_SHARE)
     profile += (length - profile) % 2  # as far from either end, on either strand
     with ExitStack() as stack:
         genome = stack.enter_context(Genome(genome_path))
-        writer.notes.add(genome.notes)
+        notes.add(genome.notes)
         writer.chromosome_sizes = dict(genome.lengths)
-        check_inside(peaks, genome)
+        check_names([covered, sites], genome, notes)
+        peaks = on_genome(peaks, genome, notes)
+        peaks = merge_peaks(peaks, data.merge_peaks or MERGED, length, notes)
         chroms = list(dict.fromkeys(peaks.chrom.tolist()))
-        tracks = {"reads": stack.enter_context(closing(Signal(strands, genome, chroms)))}
+        tracks = {"reads": stack.enter_context(closing(Signal(strands, genome, chroms, notes)))}
         if controls:
-            tracks["controls"] = stack.enter_context(closing(Signal(controls, genome, chroms)))
-        segments = segments_of(data, genome, peaks, writer.notes)
+            of_controls = Signal(controls, genome, chroms, notes)
+            tracks["controls"] = stack.enter_context(closing(of_controls))
+        segments = segments_of(data, genome, peaks, notes)
         windows, dropped = place_windows(peaks, genome, segments, length + 2 * margin)
-        if data.covered is not None:
+        if covered is not None:
             middle = windows.moved((length - profile) // 2)
-            covered = read_bed(data.covered)
             inside = within(middle.chrom, middle.start, profile + 2 * margin, covered)
             dropped["with reads that are not covered"] = int((~inside).sum())
             windows = windows.select(inside)
-        note_dropped(writer.notes, "peaks", peaks_path, dropped)
+        note_dropped(notes, "peaks", peaks_path, dropped)
         screening = screen(genome, windows, length + 2 * margin, both_strands=True)
-        note_unusable(writer.notes, "windows", screening)
+        note_unusable(notes, "windows", screening)
         windows = windows.select(screening.usable)
         # neighbours are read at once
         windows = windows.select(np.lexsort((windows.start, windows.chrom)))
@@ -93,8 +99,11 @@ def read_profiles(
             if not (windows.split == number).any():
                 raise UserError(
                     f"{data.source}: no windows left for {name}; give more peaks, or other regions"
-                    f"{writer.notes.dropped_so_far()}"
+                    f"{notes.dropped_so_far()}"
                 )
+        note_overlapping(notes, windows.moved(margin), length, peaks_path, MERGE_WINDOWS)
+        reach = windows.moved((length - profile) // 2)
+        _fit_scales(notes, tracks, reach, profile + 2 * margin, data.signal_scale)
         mean = _write(writer, genome, tracks, windows, (length, profile, margin))
         windows = windows.moved(margin)
         writer.locate(windows.chrom, windows.start, windows.minus)
@@ -104,6 +113,28 @@ def read_profiles(
         codes = genome.windows(attributed.chrom, attributed.start, length)
     attribute_rows(writer, data, rows, codes, both_strands=True, sites=sites, windows=attributed)
     return mean
+
+
+def _fit_scales(
+    notes: Notes, tracks: Mapping[str, Signal], windows: Windows, length: int, scale: float | None
+) -> None:
+    """Choose how values are read as counts, and note which are none; the scale is of reads alone.
+
+    The windows, of ``length`` bp, are those of profiles with their margins.
+    """
+    for name, signal in tracks.items():
+        factor = scale if name == "reads" else None
+        doubtful = signal.fit_scale(windows.chrom, windows.start, length, factor)
+        if name == "reads" and doubtful:
+            notes.warn(
+                *(
+                    f"{words}; loss and weights were made for counts: give them, or set "
+                    "signal_scale, the reads that a value of 1 stands for"
+                    for words in doubtful
+                )
+            )
+        else:
+            notes.say(*(f"{words}; controls are read as they are." for words in doubtful))
 
 
 def _write(

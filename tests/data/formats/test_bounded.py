@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from priorbench.data.formats import bounded, fasta, genome
+from priorbench.data.formats import bounded, fasta, genome, motifs
 from priorbench.data.formats.bed import read_bed
 from priorbench.data.formats.genome import Genome
-from priorbench.data.readers import motif_sites
-from priorbench.data.readers.motif_sites import read_motifs
+from priorbench.data.formats.motifs import read_motifs
+from priorbench.data.formats.notes import Notes
 from priorbench.data.readers.read_multitask import read_labels
 from priorbench.errors import UserError
 
@@ -21,9 +21,9 @@ MIB = bounded.MEGABYTE
 READERS: dict[str, Callable[[Path], Any]] = {
     "fasta": lambda path: list(fasta.read_fasta(path)),
     "named": lambda path: list(fasta.read_named(path)),
-    "bed": read_bed,
+    "bed": lambda path: read_bed(path, Notes()),
     "labels": read_labels,
-    "motifs": read_motifs,
+    "motifs": lambda path: read_motifs(path, Notes()),
     "genome": Genome,
 }
 
@@ -32,7 +32,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Make every limit a megabyte or two, and ten lines."""
     monkeypatch.setenv("PRIORBENCH_CACHE", str(tmp_path / "cache"))
-    for module in (bounded, fasta, genome, motif_sites):
+    for module in (bounded, fasta, genome, motifs):
         for name in vars(module):
             if name.startswith(("LONGEST_", "LARGEST_")) and name != "LONGEST_NAME":
                 monkeypatch.setattr(module, name, 2 * MIB if name == "LARGEST_TEXT" else MIB)
@@ -80,7 +80,7 @@ def test_a_table_that_does_not_end(
 def test_a_name_that_does_not_end(tmp_path: Path) -> None:
     path = packed(tmp_path, b"c" * 256 + b"\t1\t2\n")
     with pytest.raises(UserError, match=r"line 1: the chromosome's name has more than 255"):
-        read_bed(path)
+        read_bed(path, Notes())
 
 
 def test_labels_of_many_columns_and_short_lines(tmp_path: Path) -> None:

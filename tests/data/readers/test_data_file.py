@@ -70,6 +70,13 @@ def test_paths_are_relative_to_the_file(folder: Path, monkeypatch: pytest.Monkey
         (PAIR.replace('task = "binary"', ""), "key 'task' is missing"),
         (PAIR.replace("p.fa", "gone.fa"), "positives: no such file: .*gone.fa"),
         (PAIR.replace("p.fa", "."), "positives: no such file"),
+        (GENOME + 'merge_peaks = "window"', "merge_peaks = 'window': .*'summits' or 'windows'"),
+        (PAIR + 'merge_peaks = "none"', "are given together"),
+        (GENOME + "signal_scale = 2", "key 'signal_scale' does not belong to task 'binary'"),
+        *(
+            (GENOME.replace("binary", "profile") + f"signal_scale = {value}", "signal_scale = ")
+            for value in ("0", "-1.5", "nan", "inf", '"2"', "true")
+        ),
         (PAIR + 'plus = "plus.bw"', "key 'plus' does not belong to task 'binary'.*profile"),
         (PAIR.replace("binary", "multitask"), "'negatives' does not belong to task 'multitask'"),
         (

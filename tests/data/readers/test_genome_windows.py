@@ -9,14 +9,14 @@ import pytest
 from fixtures.genomes import intervals, random_text, write_genome
 
 from priorbench.data.codes import TEST, TRAIN, VALID
-from priorbench.data.formats.bed import Region
 from priorbench.data.formats.genome import Genome
 from priorbench.data.formats.notes import Notes
+from priorbench.data.formats.regions import Region
 from priorbench.data.readers.genome_splits import Segment, choose_chromosomes, split_segments
 from priorbench.data.readers.genome_windows import (
     Screening,
     Windows,
-    check_inside,
+    note_overlapping,
     place_windows,
     screen,
 )
@@ -40,17 +40,21 @@ def test_chromosome_names(tmp_path: Path) -> None:
             genome.require("chr2", "here")
         with pytest.raises(UserError, match=r"'chrX' is not in .*g\.fa .it has chr1, 2."):
             genome.require("chrX", "here")
-        peaks = intervals(tmp_path, "chr1\t0\t2\n1\t0\t2\n")
-        with pytest.raises(UserError, match=r"x\.bed: line 2: chromosome '1'"):
-            check_inside(peaks, genome)
 
 
-def test_peak_off_its_chromosome(tmp_path: Path) -> None:
-    peaks = intervals(tmp_path, "a\t0\t10\na\t95\t101\n")
-    with Genome(write_genome(tmp_path / "g.fa", {"a": random_text(100)})) as genome:
-        message = r"x\.bed: line 2: a:95-101 ends behind a, which has 100 bp .*genome build"
-        with pytest.raises(UserError, match=message):
-            check_inside(peaks, genome)
+def test_windows_that_overlap_are_counted(tmp_path: Path) -> None:
+    windows = Windows(
+        np.array(["a", "a", "a", "b", "a", "a"]),
+        np.array([0, 9, 19, 5, 100, 105]),
+        np.zeros(6, dtype=np.uint8),
+        np.array([False, False, False, False, False, True]),
+    )
+    notes = Notes()
+    note_overlapping(notes, windows, 10, tmp_path / "x.bed")
+    (note,) = notes.sentences
+    assert note == "2 of 6 windows of x.bed overlap another one."
+    note_overlapping(notes, windows, 1, tmp_path / "x.bed")
+    assert len(notes.sentences) == 1
 
 
 def test_placing_drops_and_counts(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from fixtures.genomes import intervals, random_text, write_genome
 
 from priorbench.data.codes import TEST, TRAIN, VALID
-from priorbench.data.formats.bed import Region
 from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.regions import Region
 from priorbench.data.readers import negatives
 from priorbench.data.readers.genome_splits import Segment, split_segments
 from priorbench.data.readers.genome_windows import Windows

@@ -314,6 +314,66 @@ def test_genome_errors(tmp_path: Path) -> None:
         read(write_toml(tmp_path, **keys))
 
 
+def interval_files(folder: Path) -> dict[str, Any]:
+    """Every key that names intervals, with files on one chromosome."""
+    starts = range(100, 2900, 50)
+    covered = [("chr1", 0, 2950), ("chr1", 2950, 6000)]
+    background = [("chr1", at + 3000, at + 3040) for at in starts]
+    return {
+        "genome": write_chromosomes(folder, ["chr1"]),
+        "peaks": write_bed(folder / "peaks.bed", [("chr1", at, at + 40) for at in starts]),
+        "negatives": write_bed(folder / "negatives.bed", background),
+        "covered": write_bed(folder / "covered.bed", covered * 20),
+        "sites": write_bed(folder / "sites.bed", [("chr1", at + 15, at + 25) for at in starts]),
+        "length": LENGTH,
+        "valid_regions": ["chr1:1000-1500", "chr1:4000-4500"],
+        "test_regions": ["chr1:1500-3000", "chr1:4500-6000"],
+    }
+
+
+@pytest.mark.parametrize("key", ["peaks", "negatives", "covered", "sites"])
+def test_intervals_that_the_genome_lacks_are_counted_whatever_they_are(
+    tmp_path: Path, key: str
+) -> None:
+    keys = interval_files(tmp_path)
+    expected = read(write_toml(tmp_path, **keys))
+    assert not [note for note in expected.meta["notes"] if note.startswith("Dropped")]
+    path = tmp_path / keys[key]
+    lines = path.read_text()
+    path.write_text(f"chrom\tstart\tend\nchrX\t1\t9\nchr1\t7\t7\n{lines}chr1\t-5\t20\n")
+    dataset = read(write_toml(tmp_path, **keys))
+    assert dataset.digest == expected.digest
+    notes = [note for note in dataset.meta["notes"] if path.name in note]
+    assert f"Skipped line 1 of {path.name}, a header." in notes
+    assert any(note.startswith("Dropped 1 of ") and "(chrX)" in note for note in notes)
+    assert f"Dropped 1 intervals of {path.name} that have no base." in notes
+    beyond = any("that reach beyond the end of a chromosome" in note for note in notes)
+    assert beyond is (key in ("peaks", "negatives"))
+    path.write_text(lines.replace("chr1", "1"))
+    with pytest.raises(UserError, match=rf"{path.name}: line 1 .*'1' is called 'chr1'"):
+        read(write_toml(tmp_path, **keys))
+
+
+def test_peaks_that_belong_together_are_merged_as_the_data_file_says(tmp_path: Path) -> None:
+    keys = interval_files(tmp_path)
+    summits = "".join(
+        f"chr1\t{at}\t{at + 40}\tp\t{10 * n}\t.\t{n}.5\t1\t1\t{18 + n}\n"
+        for at in range(100, 2900, 50)
+        for n in (1, 3, 2)
+    )
+    expected = sequences(read(write_toml(tmp_path, **keys)))
+    for how, count in {None: 56, "summits": 56, "windows": 56, "none": 168}.items():
+        (tmp_path / "peaks.bed").write_text(summits)
+        chosen = {} if how is None else {"merge_peaks": how}
+        dataset = read(write_toml(tmp_path, **keys, **chosen))
+        assert int(labels(dataset).sum()) == count
+        if how != "none":  # the strongest is the base behind the midpoint
+            assert sequences(dataset)[0][:-1] == expected[0][1:]
+        notes = " ".join(dataset.meta["notes"])
+        assert ("Dropped 112 further summits" in notes) is (how != "none")
+        assert ("168 of 168 windows of peaks.bed overlap" in notes) is (how == "none")
+
+
 def test_windows_of_unknown_bases_are_dropped(tmp_path: Path) -> None:
     texts = random_texts(3, 7, 3000)
     lines = [f">c{n}\n{'N' * 500}{text}\n" for n, text in enumerate(texts)]
@@ -447,9 +507,10 @@ def test_rna_needs_strands(tmp_path: Path, line: str, value: str, name: str) -> 
     _stranded_genome(tmp_path)
     good = "".join(STRANDED.format(at, at + 7, "+") for at in range(100, 8900, 200))
     for file in ("p.bed", "n.bed"):
-        (tmp_path / file).write_text(good + line if file == name else good)
+        (tmp_path / file).write_text(good)
     toml = _stranded_toml(tmp_path, negatives="n.bed")
-    with pytest.raises(UserError, match=rf"{name}: line 45: the strand \(column 6\) is {value}"):
+    (tmp_path / name).write_text(line * 3 + STRANDED.format(100, 107, "+"))
+    with pytest.raises(UserError, match=rf"{name}: line 1: the strand \(column 6\) is {value}"):
         read(toml, both=False)
 
 
