@@ -26,6 +26,7 @@ from .trial import hash_of
 DECIDES_DATA = (
     "data/codes.py",
     "data/dataset_writer.py",
+    "data/doubts",
     "data/formats",
     "data/mean_profile.py",
     "data/readers",
