@@ -1,1 +1,1 @@
-"""What makes a dataset doubtful: splits that leak or are too small, and inputs that are nonsense."""
+"""What makes a dataset doubtful: splits that leak or are too small, and input that is nonsense."""

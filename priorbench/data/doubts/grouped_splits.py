@@ -113,8 +113,8 @@ def _sentences(sizes: NDArray[np.int64], large: NDArray[np.int64], named: bool) 
         else ("near-identical to another one")
     )
     sentences = [
-        f"{int(sizes.sum()):,} sequences are {how}; they form {len(sizes):,} groups, and each "
-        "group stays in one split."
+        f"{int(sizes.sum()):,} sequences are {how}; they form {len(sizes):,} groups, and what is "
+        "split stays together by group."
     ]
     if len(large):
         sentences.append(

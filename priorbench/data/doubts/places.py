@@ -58,7 +58,7 @@ def _place(name: str, length: int) -> tuple[str, int, int] | None:
     start, end = (int(match[key].replace(",", "")) for key in ("start", "end"))
     size = end - start
     # from 1 with the end included, or from 0 with the end excluded
-    plausible = 0 <= size if exact else size in (length - 1, length)
+    plausible = size >= 0 if exact else size in (length - 1, length)
     if not plausible or end > _LARGEST:
         return None
     return match["chrom"], start, max(end, start + 1)

@@ -39,6 +39,9 @@ _NONE = np.uint64(2**64 - 1)
 _Bools = NDArray[np.bool_]
 _Codes = NDArray[np.uint8]
 _Rows = NDArray[np.int64]
+_Pairs = tuple[_Rows, _Rows, _Rows, _Bools]
+"""(k,) rows of the first and of the second, the shift of the second, and whether it is turned: base
+i of the first stands beside base i - shift of the second"""
 
 
 def families(codes: _Codes, *, both_strands: bool) -> _Rows:
@@ -57,7 +60,7 @@ def families(codes: _Codes, *, both_strands: bool) -> _Rows:
     seeds, rows = _seeds(codes, variable, both_strands=both_strands)
     first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for pairs in _candidates(seeds, rows, length):
-        related = _near_identical(codes, variable, *pairs)
+        related = _near_identical(codes, variable, pairs)
         first.append(pairs[0][related])
         second.append(pairs[1][related])
     return united(count, np.concatenate(first), np.concatenate(second))
@@ -80,8 +83,7 @@ def constant_columns(codes: _Codes) -> _Bools:
     totals = np.zeros((4, length), dtype=np.int64)
     for _, part in row_chunks(codes):
         totals += [(part == base).sum(axis=0) for base in range(4)]
-    constant: _Bools = totals.max(axis=0) >= _CONSTANT_SHARE * count
-    return constant
+    return np.greater_equal(totals.max(axis=0), _CONSTANT_SHARE * count)
 
 
 def row_chunks(codes: _Codes) -> Iterator[tuple[int, _Codes]]:
@@ -178,13 +180,8 @@ def _sliding_least(values: NDArray[np.uint64], window: int) -> NDArray[np.uint64
     return values if rest == 0 else np.minimum(values[:, :-rest], values[:, rest:])
 
 
-def _candidates(
-    seeds: NDArray[np.uint64], rows: _Rows, length: int
-) -> Iterator[tuple[_Rows, _Rows, _Rows, _Bools]]:
-    """Yield chunks of pairs that share a seed: two rows, the second's shift, whether it is turned.
-
-    Base i of the first stands beside base i - shift of the second, turned where that is so.
-    """
+def _candidates(seeds: NDArray[np.uint64], rows: _Rows, length: int) -> Iterator[_Pairs]:
+    """Yield chunks of pairs that share a seed."""
     order = np.argsort(seeds, kind="stable")
     seeds, rows = seeds[order], rows[order]
     bits = _place_bits(length)
@@ -204,10 +201,9 @@ def _candidates(
             yield first, second, shift, opposite.astype(bool)
 
 
-def _near_identical(
-    codes: _Codes, variable: _Bools, first: _Rows, second: _Rows, shift: _Rows, opposite: _Bools
-) -> _Bools:
+def _near_identical(codes: _Codes, variable: _Bools, pairs: _Pairs) -> _Bools:
     """Return (k,) bool: which pairs are near-identical where they stand side by side."""
+    first, second, shift, opposite = pairs
     one, other = np.asarray(codes[first]), np.array(codes[second])
     known, known_of_other = _telling(one, variable), _telling(other, variable)
     other[opposite] = reverse_complement(other[opposite])

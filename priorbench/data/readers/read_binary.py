@@ -99,7 +99,9 @@ def _read_fasta_files(class_writer: ClassWriter, data: DataFile, *, both_strands
             tested.append(sequence_digests(codes, both_strands=both_strands))
             class_writer.add(codes, label, np.full(len(codes), TEST, dtype=np.uint8))
     forbidden = np.unique(np.concatenate(tested))
-    records = (chunk for path, _ in training for chunk in read_named(path, length=length))
+    # those of the test files too: two training sequences may be relatives through one of them
+    files = (path for path, _ in training + held_out)
+    records = (chunk for path in files for chunk in read_named(path, length=length))
     relatives = find_relatives(records, both_strands=both_strands)
     class_writer.notes.say(*relatives.sentences)
     kept: dict[int, list[NDArray[np.uint64]]] = {0: [NO_DIGESTS], 1: [NO_DIGESTS]}
