@@ -1,1 +1,1 @@
-"""What makes a dataset doubtful: splits that leak or are too small, and input that is nonsense."""
+"""What makes a dataset doubtful, such as splits that leak; wrong files are refused by readers."""

@@ -25,8 +25,12 @@ def doubt_reads(
     """
     named = [(name, strand) for name, track in tracks.items() for strand in range(track.shape[1])]
     totals = {key: np.zeros(len(SPLITS)) for key in named}
-    same = {(one, two) for i, one in enumerate(named) for two in named[i + 1 :]}
-    same = {(one, two) for one, two in same if tracks[one[0]].shape[2] == tracks[two[0]].shape[2]}
+    same = {(this, other) for i, this in enumerate(named) for other in named[i + 1 :]}
+    same = {
+        (this, other)
+        for this, other in same
+        if tracks[this[0]].shape[2] == tracks[other[0]].shape[2]
+    }
     without = 0
     bases = sum(int(np.prod(track.shape[1:])) for track in tracks.values())
     step = max(1, _CHUNK_VALUES // max(bases, 1))
@@ -37,17 +41,17 @@ def doubt_reads(
             reads = part[name][:, strand].sum(axis=1, dtype=np.float64)
             totals[name, strand] += np.bincount(here, weights=reads, minlength=len(SPLITS))
         same = {
-            (one, two)
-            for one, two in same
-            if np.array_equal(part[one[0]][:, one[1]], part[two[0]][:, two[1]])
+            (this, other)
+            for this, other in same
+            if np.array_equal(part[this[0]][:, this[1]], part[other[0]][:, other[1]])
         }
         if _READS in part:
             without += int((part[_READS].sum(axis=(1, 2)) == 0).sum())
     empty = _doubt_empty(totals, tracks, notes)
-    for one, two in sorted(same):
-        if one not in empty and two not in empty:
+    for this, other in sorted(same):
+        if this not in empty and other not in empty:
             notes.warn(
-                f"{_title(*one, tracks)} and {_title(*two, tracks)} are the same in every window: "
+                f"{_title(*this, tracks)} and {_title(*other, tracks)} are the same in every window: "
                 "is one file given twice?"
             )
     if without > len(split) / 2 and not empty:

@@ -134,7 +134,7 @@ def _seeds(
     bits = _place_bits(length)
     window = max(1, (length - _SEED + 1) * 2 // _SEEDS_OF_A_SEQUENCE)
     place = np.arange(length - _SEED + 1, dtype=np.uint64) << np.uint64(1)
-    found, rows = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+    seeds, rows = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
     for begin, part in row_chunks(codes):
         telling = _telling(part, variable)
         bases = np.where(telling, part, 0).astype(np.uint64)
@@ -151,9 +151,9 @@ def _seeds(
         least = _sliding_least(value, window)
         fresh = least != _NONE
         fresh[:, 1:] &= least[:, 1:] != least[:, :-1]
-        found.append(least[fresh])
+        seeds.append(least[fresh])
         rows.append(begin + np.nonzero(fresh)[0])
-    return np.concatenate(found), np.concatenate(rows)
+    return np.concatenate(seeds), np.concatenate(rows)
 
 
 def _place_bits(length: int) -> np.uint64:
@@ -204,15 +204,15 @@ def _candidates(seeds: NDArray[np.uint64], rows: _Rows, length: int) -> Iterator
 def _near_identical(codes: _Codes, variable: _Bools, pairs: _Pairs) -> _Bools:
     """Return (k,) bool: which pairs are near-identical where they stand side by side."""
     first, second, shift, opposite = pairs
-    one, other = np.asarray(codes[first]), np.array(codes[second])
-    known, known_of_other = _telling(one, variable), _telling(other, variable)
+    ours, other = np.asarray(codes[first]), np.array(codes[second])
+    known, known_of_other = _telling(ours, variable), _telling(other, variable)
     other[opposite] = reverse_complement(other[opposite])
     known_of_other[opposite] = known_of_other[opposite, ::-1]
     beside = np.arange(codes.shape[1]) - shift[:, None]
     inside = (beside >= 0) & (beside < codes.shape[1])
     beside = np.where(inside, beside, 0)
     agree = inside & known & np.take_along_axis(known_of_other, beside, axis=1)
-    agree &= one == np.take_along_axis(other, beside, axis=1)
+    agree &= ours == np.take_along_axis(other, beside, axis=1)
     shared = _in_runs(agree, _STRETCH).sum(axis=1)
     telling = np.minimum(known.sum(axis=1), known_of_other.sum(axis=1))
     related: _Bools = (shared >= LEAST_SHARED) & (2 * shared >= telling)

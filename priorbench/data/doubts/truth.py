@@ -31,7 +31,7 @@ def doubt_truth(
         return
     covered = truth.astype(bool)
     share, bases = float(covered.any(axis=1).mean()), float(covered.mean())
-    found = (
+    numbers = (
         f"sites of {source} are in {share:.1%} of the {count:,} attributed sequences and cover "
         f"{bases:.1%} of their bases"
     )
@@ -42,12 +42,12 @@ def doubt_truth(
             "attributions should lie is unknown."
         )
     elif share < FEWEST_SEQUENCES:
-        notes.warn(f"Few {found}: scores of where attributions lie rest on these alone.")
+        notes.warn(f"Few {numbers}: scores of where attributions lie rest on these alone.")
     elif bases > MOST_BASES:
-        notes.warn(f"Very many {found}: attributions can hardly miss them.")
+        notes.warn(f"Very many {numbers}: attributions can hardly miss them.")
     elif share <= by_chance + noise:
         notes.warn(
-            f"The {found}; {by_chance:.1%} of random sequences would have one: is it the right "
+            f"The {numbers}; {by_chance:.1%} of random sequences would have one: is it the right "
             "motif?"
         )
 
