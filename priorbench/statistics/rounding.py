@@ -1,4 +1,4 @@
-"""Numbers that are equal up to the rounding of float32, in which networks and labels are computed."""
+"""Numbers that are equal up to the rounding of float32, in which networks compute."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ and a mean or a sum of a few by some times that"""
 
 
 def constant(values: NDArray[Any], axis: int) -> NDArray[np.bool_]:
-    """Return whether values along an axis, which stays as one of length 1, are equal up to rounding.
+    """Return whether values are equal up to rounding along an axis, which stays with length 1.
 
-    A correlation with them would be one with rounding errors.
+    A correlation with such values would be one with rounding errors.
     """
     least, most = values.min(axis=axis, keepdims=True), values.max(axis=axis, keepdims=True)
-    return np.less_equal(most - least, SINGLE * np.maximum(np.abs(least), np.abs(most)))
+    equal: NDArray[np.bool_] = most - least <= SINGLE * np.maximum(np.abs(least), np.abs(most))
+    return equal

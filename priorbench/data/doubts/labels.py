@@ -39,7 +39,8 @@ class LabelCounts:
     @property
     def smaller(self) -> NDArray[np.int64]:
         """(3, outputs) int64 members of the smaller class."""
-        return np.minimum(self.positives, self.rows[:, None] - self.positives)
+        fewest: NDArray[np.int64] = np.minimum(self.positives, self.rows[:, None] - self.positives)
+        return fewest
 
 
 def count_labels(label: NDArray[np.float32], split: NDArray[np.uint8]) -> LabelCounts:
@@ -140,6 +141,25 @@ def _doubt_outputs(counts: LabelCounts, notes: Notes, source: Path) -> None:
             f"{source}: no output has {FEWEST} positives and {FEWEST} negatives in every split, "
             f"fewer cannot carry a score; {_REMEDY}"
         )
+
+
+def doubt_drawn_negatives(
+    positives: NDArray[np.uint8], negatives: NDArray[np.uint8], notes: Notes
+) -> None:
+    """Warn of splits for which fewer negatives were drawn than there are positives.
+
+    Args:
+        positives: (n,) uint8 split of every positive.
+        negatives: (m,) uint8 split of every negative.
+        notes: take warnings.
+    """
+    for number, name in enumerate(SPLITS):
+        wanted, drawn = (int((split == number).sum()) for split in (positives, negatives))
+        if drawn < wanted:
+            notes.warn(
+                f"Only {drawn:,} negatives could be drawn for the {wanted:,} positives of {name}: "
+                "the genome has no more that match; give a larger region or negatives of your own."
+            )
 
 
 def _named(chosen: NDArray[np.bool_]) -> str:

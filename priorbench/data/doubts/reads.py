@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,12 +27,7 @@ def doubt_reads(
     """
     named = [(name, strand) for name, track in tracks.items() for strand in range(track.shape[1])]
     totals = {key: np.zeros(len(SPLITS)) for key in named}
-    same = {(this, other) for i, this in enumerate(named) for other in named[i + 1 :]}
-    same = {
-        (this, other)
-        for this, other in same
-        if tracks[this[0]].shape[2] == tracks[other[0]].shape[2]
-    }
+    same = set(combinations(named, 2))
     without = 0
     bases = sum(int(np.prod(track.shape[1:])) for track in tracks.values())
     step = max(1, _CHUNK_VALUES // max(bases, 1))
@@ -51,8 +48,8 @@ def doubt_reads(
     for this, other in sorted(same):
         if this not in empty and other not in empty:
             notes.warn(
-                f"{_title(*this, tracks)} and {_title(*other, tracks)} are the same in every window: "
-                "is one file given twice?"
+                f"{_title(*this, tracks)} and {_title(*other, tracks)} are the same in every "
+                "window: is one file given twice?"
             )
     if without > len(split) / 2 and not empty:
         notes.warn(f"{without:,} of {len(split):,} windows have no read: do peaks and reads match?")

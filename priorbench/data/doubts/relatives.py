@@ -83,7 +83,8 @@ def constant_columns(codes: _Codes) -> _Bools:
     totals = np.zeros((4, length), dtype=np.int64)
     for _, part in row_chunks(codes):
         totals += [(part == base).sum(axis=0) for base in range(4)]
-    return np.greater_equal(totals.max(axis=0), _CONSTANT_SHARE * count)
+    result: _Bools = totals.max(axis=0) >= _CONSTANT_SHARE * count
+    return result
 
 
 def row_chunks(codes: _Codes) -> Iterator[tuple[int, _Codes]]:
@@ -94,10 +95,7 @@ def row_chunks(codes: _Codes) -> Iterator[tuple[int, _Codes]]:
 
 
 def _telling(codes: _Codes, variable: _Bools) -> _Bools:
-    """Return (k, L) bool: the bases that are known, in no simple repeat and in no constant column.
-
-    The columns that vary are (L,), or (k, L) for sequences that were turned.
-    """
+    """Return (k, L) bool: bases that are known, in no simple repeat and in no constant column."""
     simple = np.zeros(codes.shape, dtype=bool)
     for period in range(1, _LONGEST_PERIOD + 1):
         same = codes[:, period:] == codes[:, :-period]
@@ -105,7 +103,8 @@ def _telling(codes: _Codes, variable: _Bools) -> _Bools:
         runs = _in_runs(same, _REPEATED)
         for shift in (0, period):
             simple[:, shift : shift + same.shape[1]] |= runs
-    return (codes != N_CODE) & ~simple & variable
+    result: _Bools = (codes != N_CODE) & ~simple & variable
+    return result
 
 
 def _in_runs(flags: _Bools, size: int) -> _Bools:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,26 @@ def doubt_truth(
             f"The {numbers}; {by_chance:.1%} of random sequences would have one: is it the right "
             "motif?"
         )
+
+
+def doubt_motifs(widths: Mapping[str, int], length: int, p_value: float, notes: Notes) -> None:
+    """Warn of motifs that cannot have a site: wider than the window, or too short for the p-value.
+
+    Args:
+        widths: width of each motif in bp, by name.
+        length: window in bp.
+        p_value: p below which a match counts.
+        notes: take warnings.
+    """
+    wide = [name for name, width in widths.items() if width > length]
+    short = [name for name, width in widths.items() if 0.25**width >= p_value]
+    for names, why in (
+        (wide, f"longer than the windows of {length:,} bp"),
+        (short, f"too short to match at p < {p_value:g}"),
+    ):
+        if names:
+            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            notes.warn(f"No site can be found of motif {names[0]}{more}: {why}.")
 
 
 def chance_of_site(

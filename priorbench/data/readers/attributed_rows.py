@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import TEST, VALID
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.doubts.truth import chance_of_site, doubt_truth
+from priorbench.data.doubts.truth import chance_of_site, doubt_motifs, doubt_truth
 from priorbench.data.formats.bed import Intervals
 
 from .data_file import DataFile
@@ -59,8 +59,10 @@ def attribute_rows(
         threshold = P_VALUE if data.motif_p_value is None else data.motif_p_value
         known = scan_motifs(data.motifs, codes, both_strands=both_strands, threshold=threshold)
         source, truth, oracle = data.motifs, known.truth, known.oracle
-        widths = [matrix.shape[1] for matrix in writer.motifs.values()]
-        by_chance = chance_of_site(widths, codes.shape[1], threshold, both_strands=both_strands)
+        length = codes.shape[1]
+        widths = {name: matrix.shape[1] for name, matrix in writer.motifs.items()}
+        doubt_motifs(widths, length, threshold, writer.notes)
+        by_chance = chance_of_site(widths.values(), length, threshold, both_strands=both_strands)
     elif sites is not None and windows is not None:
         source, truth, oracle = sites.path, mark_sites(sites, windows, codes.shape[1]), None
     else:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from priorbench.data.codes import TEST
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.doubts.grouped_splits import find_relatives
+from priorbench.data.doubts.labels import doubt_drawn_negatives
 from priorbench.data.formats.bed import Intervals, read_bed, within
 from priorbench.data.formats.fasta import read_fasta, read_named
 from priorbench.data.formats.genome import Genome
@@ -212,6 +213,7 @@ def _read_genome(
                 covered=covered,
             )
             negatives = drawn.windows
+            doubt_drawn_negatives(positives.split, negatives.split, notes)
             class_writer.writer.negative_weights = drawn.weights
             notes.say(
                 f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the "
