@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from priorbench.data.sequence_hashes import (
     among,
     sequence_digests,
 )
+from priorbench.errors import UserError
 from priorbench.machine.caches import cache_folder
 
 from .places import overlapping_names
@@ -33,11 +35,13 @@ class Relatives:
     Attributes:
         known: (k,) uint64 ascending hashes of the sequences that have relatives.
         deciding: (k,) uint64 hash that decides the split of each, one for a group.
+        for_training: number of sequences whose groups are too large for another split.
         sentences: notes on them.
     """
 
     known: NDArray[np.uint64]
     deciding: NDArray[np.uint64]
+    for_training: int
     sentences: Sequence[str]
 
     def decide(self, digests: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -49,13 +53,17 @@ class Relatives:
 
 
 def find_relatives(
-    chunks: Iterable[tuple[list[str], NDArray[np.uint8]]], *, both_strands: bool
+    chunks: Iterable[tuple[list[str], NDArray[np.uint8]]], source: Path, *, both_strands: bool
 ) -> Relatives:
     """Find the sequences that are near-identical or overlap by their names.
 
     Args:
         chunks: names of records with their (k, L) codes, one length L; they are kept on the disk.
+        source: the data file.
         both_strands: whether a reverse complement counts as the same sequence.
+
+    Raises:
+        UserError: most sequences are of one group or of few, so that no split keeps them apart.
     """
     names: list[str] = []
     digests, length = [NO_DIGESTS], 0
@@ -67,11 +75,18 @@ def find_relatives(
             stream.write(np.ascontiguousarray(codes).data)
         stream.flush()
         if len(names) < 2:
-            return Relatives(NO_DIGESTS, NO_DIGESTS, [])
+            return Relatives(NO_DIGESTS, NO_DIGESTS, 0, [])
         stored = np.memmap(stream, dtype=np.uint8, mode="r", shape=(len(names), length))
         near = families(stored, both_strands=both_strands)
         del stored
-    return _grouped(np.concatenate(digests), near, overlapping_names(names, length))
+    relatives = _grouped(np.concatenate(digests), near, overlapping_names(names, length))
+    if 2 * relatives.for_training > len(names):
+        raise UserError(
+            f"{source}: {relatives.for_training:,} of {len(names):,} sequences are near-identical "
+            "to one another or overlap in a chain, so that no split keeps them apart; give fewer "
+            "of each locus, or windows that overlap less"
+        )
+    return relatives
 
 
 def _grouped(
@@ -93,7 +108,8 @@ def _grouped(
     member = np.repeat(related, sizes)
     known, index = np.unique(digests[member], return_index=True)
     sentences = _sentences(sizes[related], sizes[large], bool(overlaps.shape[1]))
-    return Relatives(known, np.repeat(deciding, sizes)[member][index], sentences)
+    decided = np.repeat(deciding, sizes)[member][index]
+    return Relatives(known, decided, int(sizes[large].sum()), sentences)
 
 
 def _neighbours(column: NDArray[np.uint64] | NDArray[np.int64]) -> NDArray[np.int64]:

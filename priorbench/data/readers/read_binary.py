@@ -103,7 +103,7 @@ def _read_fasta_files(class_writer: ClassWriter, data: DataFile, *, both_strands
     # those of the test files too: two training sequences may be relatives through one of them
     files = (path for path, _ in training + held_out)
     records = (chunk for path in files for chunk in read_named(path, length=length))
-    relatives = find_relatives(records, both_strands=both_strands)
+    relatives = find_relatives(records, data.source, both_strands=both_strands)
     class_writer.notes.say(*relatives.sentences)
     kept: dict[int, list[NDArray[np.uint64]]] = {0: [NO_DIGESTS], 1: [NO_DIGESTS]}
     for path, label in training:

@@ -60,7 +60,9 @@ def read_multitask(
         data.positives, data.labels, table, both_strands=both_strands
     )
     if table.split is None:
-        relatives = find_relatives(read_named(data.positives), both_strands=both_strands)
+        relatives = find_relatives(
+            read_named(data.positives), data.source, both_strands=both_strands
+        )
         writer.notes.say(*relatives.sentences)
         split = split_by_digest(relatives.decide(digest), test=True)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from priorbench.data.doubts.places import overlapping_names
 from priorbench.data.doubts.relatives import families
 from priorbench.data.sequence_hashes import sequence_digests, split_by_digest
 from priorbench.encoding import encode, reverse_complement
+from priorbench.errors import UserError
 
 Codes = NDArray[np.uint8]
 
@@ -24,7 +27,7 @@ def together(codes: Codes, *, both_strands: bool = True) -> bool:
 
 
 def splits(names: list[str], codes: Codes) -> NDArray[np.uint8]:
-    relatives = find_relatives([(names, codes)], both_strands=True)
+    relatives = find_relatives([(names, codes)], Path("d.toml"), both_strands=True)
     digests = sequence_digests(codes, both_strands=True)
     return split_by_digest(relatives.decide(digests), test=True)
 
@@ -114,7 +117,7 @@ def test_without_relatives_each_sequence_decides_for_itself() -> None:
     codes = np.concatenate([codes, codes[:50], reverse_complement(codes[50:90])])
     names = [str(number) for number in range(len(codes))]
     digests = sequence_digests(codes, both_strands=True)
-    relatives = find_relatives([(names, codes)], both_strands=True)
+    relatives = find_relatives([(names, codes)], Path("d.toml"), both_strands=True)
     np.testing.assert_array_equal(relatives.decide(digests), digests)
     assert not relatives.sentences
 
@@ -162,3 +165,10 @@ def test_names_that_are_no_places_are_left_alone(names: list[str]) -> None:
 def test_a_long_interval_reaches_over_a_short_one() -> None:
     assert pairs_of(["c:0-1000", "c:10-20", "c:500-600", "c:2000-2100"]) == {(0, 1), (1, 2)}
     assert pairs_of(["c:1-99999999999999999999999", "c:1-5"]) == set()
+
+
+def test_a_chain_of_most_windows_cannot_be_split() -> None:
+    genome = random_codes(1, 3000)[0]
+    tiles = np.stack([genome[start : start + 60] for start in range(0, 2900, 20)])
+    with pytest.raises(UserError, match=r"d\.toml: 145 of 145 sequences are near-identical"):
+        splits([str(number) for number in range(len(tiles))], tiles)
