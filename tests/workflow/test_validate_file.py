@@ -59,7 +59,7 @@ def test_a_fasta_pair_is_counted(tmp_path: Path) -> None:
         "Only 19 negati",  # of validation
         "Only 10 negati",
     ]
-    assert [line.split() for line in text.splitlines()[3:5]] == [
+    assert [line.split() for line in text.splitlines()[4:6]] == [
         ["training", "validation", "test"],
         ["sequences", *(f"{s.sequences}" for s in splits.values())],
     ]

@@ -33,15 +33,12 @@ _REPEATED = 8
 """bases that continue a period before they count as a simple repeat"""
 _CONSTANT_SHARE, _CONSTANT_FROM = 0.9, 50
 """share of sequences with one base that makes a column constant, where there are as many"""
-_CHUNK_BASES = 2 << 20
+_CHUNK_BASES, _CHUNK_PAIRS = 2 << 20, 1 << 18
 _NONE = np.uint64(2**64 - 1)
 
 _Bools = NDArray[np.bool_]
 _Codes = NDArray[np.uint8]
 _Rows = NDArray[np.int64]
-_Pairs = tuple[_Rows, _Rows, _Rows, _Bools]
-"""(k,) rows of the first and of the second, the shift of the second, and whether it is turned: base
-i of the first stands beside base i - shift of the second"""
 
 
 def families(codes: _Codes, *, both_strands: bool) -> _Rows:
@@ -58,12 +55,15 @@ def families(codes: _Codes, *, both_strands: bool) -> _Rows:
         return np.arange(count, dtype=np.int64)
     variable = ~constant_columns(codes)
     seeds, rows = _seeds(codes, variable, both_strands=both_strands)
-    first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for pairs in _candidates(seeds, rows, length):
-        related = _near_identical(codes, variable, pairs)
-        first.append(pairs[0][related])
-        second.append(pairs[1][related])
-    return united(count, np.concatenate(first), np.concatenate(second))
+    family = np.arange(count, dtype=np.int64)
+    for candidates in _candidates(seeds, rows, length):
+        # most pairs of a large family are told before their turn
+        apart = family[candidates[0]] != family[candidates[1]]
+        pairs = np.unique(candidates[:, apart], axis=1)
+        first, second = _near_identical(codes, variable, pairs)
+        if len(first):
+            family = united(count, family[first], family[second])[family]
+    return family
 
 
 def united(count: int, first: _Rows, second: _Rows) -> _Rows:
@@ -179,30 +179,41 @@ def _sliding_least(values: NDArray[np.uint64], window: int) -> NDArray[np.uint64
     return values if rest == 0 else np.minimum(values[:, :-rest], values[:, rest:])
 
 
-def _candidates(seeds: NDArray[np.uint64], rows: _Rows, length: int) -> Iterator[_Pairs]:
-    """Yield chunks of pairs that share a seed."""
+def _candidates(seeds: NDArray[np.uint64], rows: _Rows, length: int) -> Iterator[_Rows]:
+    """Yield chunks of pairs that share a seed, (4, k).
+
+    They are the rows of the first and of the second, the shift of the second, and whether it is
+    turned: base i of the first stands beside base i - shift of the second.
+    """
     order = np.argsort(seeds, kind="stable")
     seeds, rows = seeds[order], rows[order]
     bits = _place_bits(length)
-    low = seeds & ((np.uint64(1) << bits) - np.uint64(1))
-    place, turned = (low >> np.uint64(1)).astype(np.int64), (low & np.uint64(1)).astype(bool)
-    step = max(1, _CHUNK_BASES // length)
+    low = (np.uint64(1) << bits) - np.uint64(1)
     for ahead in range(1, _NEXT_HOLDERS + 1):
         same = np.flatnonzero(seeds[:-ahead] >> bits == seeds[ahead:] >> bits)
         same = same[rows[same] != rows[same + ahead]]
-        other = same + ahead
-        opposite = turned[same] != turned[other]
-        there = np.where(opposite, length - _SEED - place[other], place[other])
-        pairs = np.stack([rows[same], rows[other], place[same] - there, opposite])
-        pairs = np.unique(pairs, axis=1)
-        for begin in range(0, pairs.shape[1], step):
-            first, second, shift, opposite = pairs[:, begin : begin + step]
-            yield first, second, shift, opposite.astype(bool)
+        for begin in range(0, len(same), _CHUNK_PAIRS):
+            here = same[begin : begin + _CHUNK_PAIRS]
+            ours, other = (seeds[index] & low for index in (here, here + ahead))
+            opposite = (ours ^ other) & np.uint64(1)
+            place, there = ((seed >> np.uint64(1)).astype(np.int64) for seed in (ours, other))
+            there = np.where(opposite, length - _SEED - there, there)
+            pairs = np.stack([rows[here], rows[here + ahead], place - there, opposite])
+            yield pairs.astype(np.int64)
 
 
-def _near_identical(codes: _Codes, variable: _Bools, pairs: _Pairs) -> _Bools:
-    """Return (k,) bool: which pairs are near-identical where they stand side by side."""
-    first, second, shift, opposite = pairs
+def _near_identical(codes: _Codes, variable: _Bools, pairs: _Rows) -> _Rows:
+    """Return (2, m) rows of the pairs, of (4, k), that are near-identical as they stand."""
+    step = max(1, _CHUNK_BASES // codes.shape[1])
+    chunks = [pairs[:, begin : begin + step] for begin in range(0, pairs.shape[1], step)]
+    related = [part[:2, _related(codes, variable, part)] for part in chunks]
+    return np.concatenate([pairs[:2, :0], *related], axis=1)
+
+
+def _related(codes: _Codes, variable: _Bools, pairs: _Rows) -> _Bools:
+    """Return (k,) bool: which pairs, of (4, k), are near-identical as they stand."""
+    first, second, shift = pairs[:3]
+    opposite = pairs[3].astype(bool)
     ours, other = np.asarray(codes[first]), np.array(codes[second])
     known, known_of_other = _telling(ours, variable), _telling(other, variable)
     other[opposite] = reverse_complement(other[opposite])
