@@ -256,6 +256,7 @@ NOT_DECIDING_TRIALS = (
     "components/source_code.py",
     "components/specs.py",
     "data/dataset_writer.py",
+    "data/doubts/",
     "data/formats/",
     "data/mean_profile.py",
     "data/readers/",
@@ -350,6 +351,7 @@ def test_an_edit_encodes_data_anew_where_it_reads_or_simulates_them_and_nowhere_
     # a dataset that is written is opened by data/dataset.py, which changes nothing in it
     inside = [n.removeprefix(f"{FACADE}.") for n in used if n.startswith(f"{FACADE}.data.")]
     starts = [name for name in inside if name != "data.dataset"]
+    starts += ["data.doubts.written_data", "data.smoke_sample"]
     deciding = reached(*starts, "data.dataset_writer", "seeds")
     deciding -= {"errors.py", "machine/caches.py"}
     # how a file reaches the disk changes nothing in it

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
         chromosome_sizes: bp of every chromosome of the genome, in its order.
         negative_weights: number of possible negatives that each one of a split stands for, by the
             name of the split, where negatives were drawn.
+        motifs: (4, width) matrices of the true motifs so far, by name.
         notes: what the user should know about the files that were read.
     """
 
@@ -52,7 +54,7 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
         self.chromosome_sizes: dict[str, int] = {}
         self.negative_weights: dict[str, float] = {}
         self.notes = Notes()
-        self._motifs: dict[str, NDArray[np.float64]] = {}
+        self.motifs: dict[str, NDArray[np.float64]] = {}
         self._database: dict[str, NDArray[np.float64]] = {}
 
     def append(
@@ -85,6 +87,40 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
         """Number of examples written so far."""
         return self._columns["sequence"].rows if self._columns else 0
 
+    @property
+    def tracks(self) -> list[str]:
+        """Names of the arrays that are tracks along the window."""
+        return [name for name, array in self._columns.items() if isinstance(array, TrackWriter)]
+
+    def written(self, name: str) -> NDArray[Any]:
+        """Return what was appended of an array so far, mapped; tracks may be small integers."""
+        with writing(self._partial / f"{name}.npy"):
+            return self._columns[name].so_far()
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Drop all examples but some, and what is known about the others.
+
+        Args:
+            rows: (k,) int64 ascending rows of what was appended.
+        """
+        with writing(self._partial):
+            for name, column in self._columns.items():
+                self._columns[name] = column.only(rows)
+        if "place" in self._whole:
+            self._whole["place"] = self._whole["place"][rows]
+        if "attributed" in self._whole:
+            kept = np.isin(self._whole["attributed"], rows)
+            for name in ("attributed", "truth", "oracle"):
+                if name in self._whole:
+                    self._whole[name] = self._whole[name][kept]
+            self._whole["attributed"] = np.searchsorted(rows, self._whole["attributed"])
+
+    @property
+    def attributed(self) -> NDArray[np.int64]:
+        """(M,) int64 rows that are attributed."""
+        rows: NDArray[np.int64] = self._whole.get("attributed", np.empty(0, dtype=np.int64))
+        return rows
+
     def attribute(
         self,
         rows: NDArray[np.int64],
@@ -111,7 +147,7 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
             motifs: (4, width) probabilities of A C G T by name, decoys left out.
             as_database: whether they only name what is discovered.
         """
-        known = self._database if as_database else self._motifs
+        known = self._database if as_database else self.motifs
         known |= motifs
 
     def share(self, name: str, array: NDArray[Any]) -> None:
@@ -152,7 +188,7 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
             "chromosomes": self.chromosomes,
             "chromosome_sizes": self.chromosome_sizes,
             "negative_weights": self.negative_weights,
-            "motifs": _as_lists(self._motifs),
+            "motifs": _as_lists(self.motifs),
             "database": _as_lists(self._database),
             **meta,
             "digest": digest[:16],
@@ -185,11 +221,13 @@ class NpyWriter:
     """Appends rows to a ``.npy`` file whose number of rows is not known beforehand.
 
     Attributes:
+        path: the file.
         rows: number of rows written so far.
     """
 
     def __init__(self, path: Path, row_shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Create the file; the header is completed by :meth:`close`."""
+        self.path = path
         self._file: BinaryIO = path.open("wb+")
         self._row_shape, self._dtype = row_shape, dtype
         self.rows = 0
@@ -212,6 +250,31 @@ class NpyWriter:
         self._file.write(data.data)
         self._hash.update(data.data)
         self.rows += len(rows)
+
+    def so_far(self) -> NDArray[Any]:
+        """Return the rows written so far, mapped."""
+        self._header()
+        self._file.seek(0, os.SEEK_END)
+        self._file.flush()
+        rows: NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return rows
+
+    def only(self, rows: NDArray[np.int64]) -> Self:
+        """Return a writer of the same file, rewritten with some of its rows."""
+        whole = self.path.with_name(f"{self.path.name}.whole")
+        self.close()
+        self.path.rename(whole)
+        fewer = self._empty()
+        stored = np.load(whole, mmap_mode="r", allow_pickle=False)
+        step = max(1, _REWRITTEN_BYTES // max(1, stored[:1].nbytes))
+        for start in range(0, len(rows), step):
+            fewer.append(stored[rows[start : start + step]])
+        whole.unlink()
+        return fewer
+
+    def _empty(self) -> Self:
+        """Return a writer of the same file without rows."""
+        return type(self)(self.path, self._row_shape, self._dtype)
 
     def close(self) -> str:
         """Complete the file and return the SHA-256 of its contents."""
@@ -236,7 +299,6 @@ class TrackWriter(NpyWriter):
 
     def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
         """Create the file."""
-        self._path = path
         super().__init__(path, row_shape, self._DTYPES[0])
 
     def append(self, rows: NDArray[Any]) -> None:
@@ -245,6 +307,10 @@ class TrackWriter(NpyWriter):
         if dtype != self._dtype:
             self._widen(dtype)
         super().append(rows)
+
+    def _empty(self) -> Self:
+        """Return a writer of the same file without rows."""
+        return type(self)(self.path, self._row_shape)
 
     def _smallest(self, rows: NDArray[Any]) -> np.dtype[Any]:
         """Return the first dtype, from the present one on, that holds the rows exactly."""
@@ -258,9 +324,9 @@ class TrackWriter(NpyWriter):
     def _widen(self, dtype: np.dtype[Any]) -> None:
         """Rewrite the file with a larger dtype."""
         self.close()
-        narrow = self._path.with_name(f"{self._path.name}.narrow")
-        self._path.rename(narrow)
-        super().__init__(self._path, self._row_shape, dtype)
+        narrow = self.path.with_name(f"{self.path.name}.narrow")
+        self.path.rename(narrow)
+        super().__init__(self.path, self._row_shape, dtype)
         stored = np.load(narrow, mmap_mode="r", allow_pickle=False)
         step = max(1, _REWRITTEN_BYTES // max(1, stored[:1].nbytes))
         for start in range(0, len(stored), step):

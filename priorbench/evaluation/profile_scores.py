@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from priorbench.statistics.rounding import constant
+
 from .scoring import PERFECT
 
 
@@ -35,7 +37,8 @@ def profile_scores(logits: torch.Tensor, reads: torch.Tensor) -> dict[str, torch
         (B,) each, mean over the strands that have reads, NaN where none has: ``nll``, minus the
         log-likelihood, in nats; ``jsd``, the Jensen-Shannon distance (square root of the divergence
         in nats) of reads and prediction; ``pearson`` and ``spearman``, the correlation of reads and
-        predicted probabilities over positions.
+        predicted probabilities over positions, 0 for a constant prediction and NaN for constant
+        reads, both up to rounding.
     """
     from scipy.stats import rankdata
 
@@ -46,11 +49,15 @@ def profile_scores(logits: torch.Tensor, reads: torch.Tensor) -> dict[str, torch
     total = counts.sum(axis=2, keepdims=True)
     observed = counts / np.where(total > 0, total, 1)
     ranked = (rankdata(counts, axis=2), rankdata(predicted, axis=2))
+    correlations = [_correlation(counts, predicted), _correlation(*ranked)]
+    for values in correlations:
+        values[constant(predicted, axis=2)[:, :, 0]] = 0
+        values[constant(counts, axis=2)[:, :, 0]] = np.nan
     scores = {
         "nll": nll,
         "jsd": _jensen_shannon(observed, predicted),
-        "pearson": _correlation(counts, predicted),
-        "spearman": _correlation(*ranked),
+        "pearson": correlations[0],
+        "spearman": correlations[1],
     }
     means = {}
     for name, values in scores.items():

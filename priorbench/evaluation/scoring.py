@@ -23,6 +23,7 @@ SCORES_ARRAYS = (
     "evaluation/scoring.py",
     "metrics",
     "statistics/agreement.py",
+    "statistics/rounding.py",
 )
 """the code that scores a trial's stored arrays"""
 EXPLAINS_MODELS = (
@@ -32,6 +33,7 @@ EXPLAINS_MODELS = (
     "evaluation/stored_arrays.py",
     "metrics/faithfulness.py",
     "metrics/stability.py",
+    "statistics/rounding.py",
 )
 """the code that explains trained models and probes them"""
 DISCOVERS_MOTIFS = ("evaluation/modisco.py", "evaluation/stored_arrays.py", "metrics/motif_set.py")

@@ -12,7 +12,7 @@ from priorbench.components.metric import Metric, TrialArrays
 
 from .definition import define
 from .seed_agreement import Track
-from .stability import cosine
+from .stability import centred, cosine
 
 if TYPE_CHECKING:
     from priorbench.components.metric import Probe
@@ -35,15 +35,14 @@ _metric = partial(define, METRICS, axis="faithfulness", higher_is_better=True, s
 def mutagenesis_correlation(probe: Probe) -> float:
     """Mean over sequences of Pearson's correlation of a and in-silico mutagenesis over positions.
 
-    0 where either is constant.
+    0 where either is constant up to 1e-6 of its size, as float32 rounds.
     """
     return float(_correlation(probe.attribution, probe.mutagenesis).mean())
 
 
 def _correlation(first: Track, second: Track) -> Track:
-    """Return the (k,) Pearson's correlation of every two rows of (k, L)."""
-    centred = (track - track.mean(axis=1, keepdims=True) for track in (first, second))
-    return cosine(*centred)
+    """Return the (k,) Pearson's correlation of every two rows of (k, L); 0 for constant rows."""
+    return cosine(*(centred(track, of=track) for track in (first, second)))
 
 
 @_metric(
@@ -108,8 +107,9 @@ def randomised_similarity(probe: Probe) -> float:
     """Mean over sequences of Spearman's correlation of |a| with that of an untrained network.
 
     All layers are initialised anew. An attribution that hardly changes does not show what
-    was learnt (Adebayo et al. 2018): the correlation should be near 0. It is shown as a check, and
-    never ranked.
+    was learnt (Adebayo et al. 2018): the correlation should be near 0, and it is 0 where either is
+    constant up to 1e-6 of its size. It is shown as a check, and never ranked.
     """
-    ranks = [rankdata(np.abs(track), axis=1) for track in (probe.own, probe.of_random_weights())]
-    return float(_correlation(ranks[0], ranks[1]).mean())
+    sizes = (np.abs(track) for track in (probe.own, probe.of_random_weights()))
+    ranks = (centred(rankdata(size, axis=1), of=size) for size in sizes)
+    return float(cosine(*ranks).mean())

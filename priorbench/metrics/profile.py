@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from priorbench.components.metric import Metric, TrialArrays
+from priorbench.statistics.rounding import constant
 
 from .definition import define
 
@@ -64,7 +65,8 @@ def jensen_shannon(arrays: TrialArrays) -> float:
 def pearson(arrays: TrialArrays) -> float:
     """Pearson's correlation of reads and prediction over positions.
 
-    Mean over strands and over the test examples that have reads.
+    Mean over strands and over the test examples that have reads; 0 for a constant prediction; reads
+    that are constant are left out. Constant means up to 1e-6 of the size, as float32 rounds.
     """
     return _mean("pearson", arrays)
 
@@ -76,7 +78,8 @@ def pearson(arrays: TrialArrays) -> float:
 def spearman(arrays: TrialArrays) -> float:
     """Spearman's correlation of reads and prediction over positions.
 
-    Mean over strands and over the test examples that have reads.
+    Mean over strands and over the test examples that have reads; 0 for a constant prediction; reads
+    that are constant are left out. Constant means up to 1e-6 of the size, as float32 rounds.
     """
     return _mean("spearman", arrays)
 
@@ -87,7 +90,8 @@ def spearman(arrays: TrialArrays) -> float:
 def count_pearson(arrays: TrialArrays) -> float:
     """Pearson's correlation of predicted and observed log counts over examples.
 
-    Mean over strands; 0 for a constant prediction, NaN for constant counts.
+    Mean over strands; 0 for a constant prediction; strands of constant counts are left out, and the
+    score is NaN if none is left. Constant means up to 1e-6 of the size, as float32 rounds.
     """
     predicted = arrays.prediction.get("log_counts")
     if predicted is None:
@@ -95,8 +99,10 @@ def count_pearson(arrays: TrialArrays) -> float:
     expected = predicted - predicted.mean(axis=0, dtype=np.float64)
     observed = arrays.label - arrays.label.mean(axis=0, dtype=np.float64)
     sizes = np.sqrt((expected**2).sum(axis=0) * (observed**2).sum(axis=0))
-    varying = (observed**2).sum(axis=0) > 0
+    varying = ~constant(arrays.label, axis=0)[0]
     if not varying.any():
         return float("nan")
-    correlation = (expected * observed).sum(axis=0) / np.where(sizes > 0, sizes, 1)
+    known = ~constant(predicted, axis=0)[0]
+    product = (expected * observed).sum(axis=0)
+    correlation = np.where(known, product / np.where(sizes > 0, sizes, 1), 0)
     return float(correlation[varying].mean())

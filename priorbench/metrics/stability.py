@@ -16,6 +16,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from priorbench.components.metric import Metric
+from priorbench.statistics.rounding import constant
 
 from .definition import define
 from .seed_agreement import (
@@ -93,9 +94,18 @@ def cosine_agreement(attributions: Attributions) -> Track:
     return agreement(attributions, _COSINE)
 
 
+def centred(track: Track, *, of: Track) -> Track:
+    """Return (k, L) rows less their mean; zeros where the rows of ``of`` are constant.
+
+    Rows that differ by rounding only count as constant: their ranks are arbitrary.
+    """
+    deviation: Track = track - track.mean(axis=1, keepdims=True)
+    return np.where(constant(of, axis=1), 0, deviation)
+
+
 def _centred_ranks(track: Track) -> Track:
-    ranks = rankdata(np.abs(track), axis=1)
-    return _unit(ranks - ranks.mean(axis=1, keepdims=True))
+    size = np.abs(track)
+    return _unit(centred(rankdata(size, axis=1), of=size))
 
 
 _RANKS = Similarity(_centred_ranks)
@@ -105,7 +115,7 @@ _RANKS = Similarity(_centred_ranks)
 def spearman_agreement(attributions: Attributions) -> Track:
     """Mean over sequences of Spearman's correlation of |a| and |b| over positions.
 
-    0 for a constant attribution.
+    0 for an attribution that is constant up to 1e-6 of its size.
 
     Args:
         attributions: S arrays (M, L), rows in the same order.

@@ -13,7 +13,9 @@ from priorbench.components import registry, source_code, specs
 from priorbench.components.task import Task
 from priorbench.data.dataset import check_dataset
 from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.doubts.written_data import doubt_written
 from priorbench.data.readers.data_file import DataFile, load_data_file
+from priorbench.data.smoke_sample import sample_written
 from priorbench.errors import UserError
 from priorbench.storage.files import slug
 from priorbench.storage.run_directory import RunDirectory
@@ -26,12 +28,14 @@ from .trial import hash_of
 DECIDES_DATA = (
     "data/codes.py",
     "data/dataset_writer.py",
+    "data/doubts",
     "data/formats",
     "data/mean_profile.py",
     "data/readers",
     "data/sequence_hashes.py",
     "data/simulated_examples.py",
     "data/simulation.py",
+    "data/smoke_sample.py",
     "encoding.py",
     "seeds.py",
 )
@@ -117,6 +121,10 @@ def encode(source: DataSource, study: Study, run: RunDirectory, say: Callable[[s
             task.simulate(writer, study.scale, generator)
         else:
             task.read(writer, source.data, generator)
+            doubt_written(writer, source.data.source, both_strands=task.reverse_complement)
+            if study.scale == "smoke":
+                stream = seeds.generator(study.root_seed, written, source.name, "sample")
+                sample_written(writer, stream)
         writer.finish(task=written, name=source.name)
     if before not in ("", check_dataset(folder)):
         raise UserError(
@@ -135,10 +143,17 @@ def dataset_folder(source: DataSource, study: Study, run: RunDirectory) -> Path:
             study.root_seed,
             source_code.component_digest(registry.components("task")[name].path),
             source_code.code_hash(*DECIDES_DATA),
-            fingerprint(source.data) if source.data else study.scale,
+            *_contents(source, study),
         ]
     )
     return run.data / f"{name}-{slug(source.name)}-{key}"
+
+
+def _contents(source: DataSource, study: Study) -> list[Any]:
+    """Return what decides how much of which data a dataset holds."""
+    if source.data is None:
+        return [study.scale]
+    return [fingerprint(source.data), *(["smoke"] if study.scale == "smoke" else [])]
 
 
 def digest_there(run: RunDirectory, folder: Path) -> str:

@@ -34,6 +34,7 @@ DECIDES_TRIALS = (
     "execution/run_trial.py",
     "execution/training_price.py",
     "seeds.py",
+    "statistics/rounding.py",
     "training",
 )
 """the code that computes a trial's result; a change there changes the id of every trial"""

@@ -53,10 +53,49 @@ def test_a_fasta_pair_is_counted(tmp_path: Path) -> None:
     assert 0.1 < test.unknown < 0.25
     text = as_text(study_facts)
     assert "binary/mine: windows of 40 bp" in text
-    assert [line.split() for line in text.splitlines()[1:3]] == [
+    warnings = [line for line in text.splitlines() if line.startswith("warning: ")]
+    assert [warning[9:23] for warning in warnings] == [
+        "The GC content",
+        "Only 19 negati",  # of validation
+        "Only 10 negati",
+    ]
+    assert [line.split() for line in text.splitlines()[4:6]] == [
         ["training", "validation", "test"],
         ["sequences", *(f"{s.sequences}" for s in splits.values())],
     ]
+
+
+def test_a_run_at_scale_smoke_takes_a_sample(tmp_path: Path) -> None:
+    _fasta(tmp_path / "p.fa", 1, 1200)
+    _fasta(tmp_path / "n.fa", 2, 1800)
+    data = tmp_path / "mine.toml"
+    data.write_text('task = "binary"\npositives = "p.fa"\nnegatives = "n.fa"\n')
+    (facts,) = validate_file(data, scale="smoke", say=_quiet).datasets
+    assert [split.sequences for split in facts.splits.values()] == [400, 100, 200]
+    assert [split.positives[0] for split in facts.splits.values()] == pytest.approx(
+        [160, 40, 80], abs=10
+    )
+    assert "Scale smoke takes a sample: 400 of 2," in facts.notes[-1]
+    (everything,) = validate_file(data, say=_quiet).datasets
+    assert sum(split.sequences for split in everything.splits.values()) == 3000
+
+
+def test_a_split_that_cannot_carry_a_score_is_refused(tmp_path: Path) -> None:
+    _fasta(tmp_path / "p.fa", 1, 300)
+    _fasta(tmp_path / "n.fa", 2, 300)
+    _fasta(tmp_path / "t.fa", 3, 4)
+    data = tmp_path / "mine.toml"
+    data.write_text(
+        'task = "binary"\npositives = "p.fa"\nnegatives = "n.fa"\n'
+        'test_positives = "t.fa"\ntest_negatives = "n.fa"\n'
+    )
+    with pytest.raises(UserError, match=r"mine\.toml: no negatives left for training"):
+        validate_file(data, say=_quiet)
+    _fasta(tmp_path / "n.fa", 2, 300)
+    data.write_text(data.read_text().replace('test_negatives = "n.fa"', 'test_negatives = "u.fa"'))
+    _fasta(tmp_path / "u.fa", 4, 60)
+    with pytest.raises(UserError, match=r"mine\.toml: 4 positives for test cannot carry a score"):
+        validate_file(data, say=_quiet)
 
 
 def test_profiles_and_places_are_counted(tmp_path: Path) -> None:

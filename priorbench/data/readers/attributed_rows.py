@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import TEST, VALID
 from priorbench.data.dataset_writer import DatasetWriter
+from priorbench.data.doubts.truth import chance_of_site, doubt_motifs, doubt_truth
 from priorbench.data.formats.bed import Intervals
 
 from .data_file import DataFile
@@ -53,18 +54,24 @@ def attribute_rows(
         sites: known sites, which are looked up where there are no motifs.
         windows: (M,) windows of these rows on the genome of the sites.
     """
+    by_chance = 0.0
     if data.motifs is not None:
         threshold = P_VALUE if data.motif_p_value is None else data.motif_p_value
         known = scan_motifs(
             data.motifs, codes, writer.notes, both_strands=both_strands, threshold=threshold
         )
         source, truth, oracle = data.motifs, known.truth, known.oracle
+        length = codes.shape[1]
+        widths = {name: matrix.shape[1] for name, matrix in writer.motifs.items()}
+        doubt_motifs(widths, length, threshold, writer.notes)
+        by_chance = chance_of_site(widths.values(), length, threshold, both_strands=both_strands)
     elif sites is not None and windows is not None:
         source, truth, oracle = sites.path, mark_sites(sites, windows, codes.shape[1]), None
     else:
         writer.attribute(rows)
         return
     writer.attribute(rows, truth, oracle)
+    doubt_truth(truth, source.name, writer.notes, by_chance=by_chance)
     with_site = int(truth.any(axis=1).sum())
     writer.notes.say(
         f"Known sites of {source.name} are in {with_site:,} of the {len(truth):,} attributed "

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import TEST
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
+from priorbench.data.doubts.grouped_splits import find_relatives
+from priorbench.data.doubts.labels import doubt_drawn_negatives
 from priorbench.data.formats.bed import Intervals, read_bed, within
-from priorbench.data.formats.fasta import read_fasta
+from priorbench.data.formats.fasta import read_fasta, read_named
 from priorbench.data.formats.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.data.formats.peaks import MERGE_WINDOWS, MERGED, check_names, merge_peaks, on_genome
@@ -99,6 +101,11 @@ def _read_fasta_files(class_writer: ClassWriter, data: DataFile, *, both_strands
             tested.append(sequence_digests(codes, both_strands=both_strands))
             class_writer.add(codes, label, np.full(len(codes), TEST, dtype=np.uint8))
     forbidden = np.unique(np.concatenate(tested))
+    # those of the test files too: two training sequences may be relatives through one of them
+    files = (path for path, _ in training + held_out)
+    records = (chunk for path in files for chunk in read_named(path, length=length))
+    relatives = find_relatives(records, data.source, both_strands=both_strands)
+    class_writer.notes.say(*relatives.sentences)
     kept: dict[int, list[NDArray[np.uint64]]] = {0: [NO_DIGESTS], 1: [NO_DIGESTS]}
     for path, label in training:
         leaked = 0
@@ -106,7 +113,7 @@ def _read_fasta_files(class_writer: ClassWriter, data: DataFile, *, both_strands
             digests = sequence_digests(codes, both_strands=both_strands)
             fresh = ~among(digests, forbidden)
             leaked += int((~fresh).sum())
-            split = split_by_digest(digests[fresh], test=not held_out)
+            split = split_by_digest(relatives.decide(digests[fresh]), test=not held_out)
             class_writer.add(codes[fresh], label, split)
             kept[label].append(digests[fresh])
         if leaked:
@@ -210,6 +217,7 @@ def _read_genome(
                 covered=covered,
             )
             negatives = drawn.windows
+            doubt_drawn_negatives(positives.split, negatives.split, notes)
             class_writer.writer.negative_weights = drawn.weights
             notes.say(
                 f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the "

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, TRAIN, VALID
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
+from priorbench.data.doubts.grouped_splits import find_relatives
 from priorbench.data.formats.bounded import lines
 from priorbench.data.formats.fasta import open_bytes, read_named
 from priorbench.data.sequence_hashes import in_later_split, sequence_digests, split_by_digest
@@ -58,7 +59,14 @@ def read_multitask(
     digest, row, known = _match_records(
         data.positives, data.labels, table, both_strands=both_strands
     )
-    split = split_by_digest(digest, test=True) if table.split is None else table.split[row]
+    if table.split is None:
+        relatives = find_relatives(
+            read_named(data.positives), data.source, both_strands=both_strands
+        )
+        writer.notes.say(*relatives.sentences)
+        split = split_by_digest(relatives.decide(digest), test=True)
+    else:
+        split = table.split[row]
     values = table.values[row]
     repeated = in_later_split(digest, split) & known
     keep = known & ~repeated

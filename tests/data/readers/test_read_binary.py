@@ -160,6 +160,42 @@ def test_repeats_and_reverse_complements_stay_in_one_split(tmp_path: Path) -> No
     assert (of_rna[0] != of_rna[2]).any()
 
 
+def test_windows_of_one_locus_stay_in_one_split(tmp_path: Path) -> None:
+    windows = []
+    for seed in (1, 2):
+        locus = random_texts(120, seed, length=LENGTH + 4)
+        windows.append([text[at : at + LENGTH] for at in (0, 2, 4) for text in locus])
+    files = [write_fasta(tmp_path / name, texts) for name, texts in zip("pn", windows, strict=True)]
+    dataset = read(write_toml(tmp_path, positives=files[0], negatives=files[1]))
+    assert len(dataset.split) == 720
+    split = dataset.split.reshape(2, 3, 120)
+    assert (split == split[:, :1]).all()
+    (note,) = [note for note in dataset.meta["notes"] if "near-identical" in note]
+    assert note.startswith("720 sequences are near-identical to another one; they form 240 groups")
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_training_sequences_stay_together_where_test_files_are_given(
+    tmp_path: Path, both: bool
+) -> None:
+    locus = random_texts(200, 1, length=LENGTH + 4)
+    training = [text[at : at + LENGTH] for at in (0, 4) for text in locus]
+    test = [text[2 : LENGTH + 2] for text in locus[:50]]
+    if both:
+        test = list(map(flipped, test))
+    toml = write_toml(
+        tmp_path,
+        positives=write_fasta(tmp_path / "p", training),
+        negatives=write_fasta(tmp_path / "n", random_texts(200, 2)),
+        test_positives=write_fasta(tmp_path / "tp", test),
+        test_negatives=write_fasta(tmp_path / "tn", random_texts(50, 3)),
+    )
+    split = read(toml, both=both).split[100:500].reshape(2, 200)
+    # given test files stay as they are, and so does what is related to them
+    assert (split[0] == split[1]).all()
+    assert set(split[0].tolist()) == {TRAIN, VALID}
+
+
 @pytest.mark.parametrize("both", [True, False])
 def test_sequences_of_the_test_files_are_dropped_from_training(tmp_path: Path, both: bool) -> None:
     positives, negatives = random_texts(200, 1), random_texts(200, 2)

@@ -141,3 +141,18 @@ def test_records_and_lines_must_belong_together(tmp_path: Path) -> None:
     none = [line[: line.rindex("\t") - 1] + "0\t0" for line in lines]
     with pytest.raises(UserError, match="no test sequence has a positive label to attribute"):
         read(write(tmp_path, texts(8), none, header))
+
+
+def test_near_identical_sequences_stay_in_one_split(tmp_path: Path) -> None:
+    codes = np.random.default_rng(0).integers(0, 4, (100, 46)).astype(np.uint8)
+    sequences = [decode(row[at : at + 40]) for at in (0, 3, 6) for row in codes]
+    toml = write(tmp_path, sequences, labelled(300, split=False), "id\tFOS\tJUN")
+    dataset, notes = read(toml)
+    split = dataset.split.reshape(3, 100)
+    assert (split == split[0]).all()
+    assert set(split[0].tolist()) == {0, 1, 2}
+    assert "300 sequences are near-identical to another one; they form 100 groups" in notes[0]
+    given = write(tmp_path, sequences, labelled(300, split=True), "id\tsplit\tFOS\tJUN")
+    dataset, _ = read(given)
+    # a split that is given is not changed
+    assert np.bincount(dataset.split).tolist() == [150, 75, 75]
