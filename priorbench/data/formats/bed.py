@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,11 @@ class Intervals:
     def __len__(self) -> int:
         """Return the number of intervals."""
         return len(self.start)
+
+    def select(self, index: NDArray[Any]) -> Intervals:
+        """Return the intervals at ``index``: bool or int64."""
+        columns = ("chrom", "start", "end", "center", "strand", "line")
+        return replace(self, **{name: getattr(self, name)[index] for name in columns})
 
     def unstranded(self) -> Intervals:
         """Return the same intervals without their strands."""

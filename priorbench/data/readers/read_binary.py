@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.codes import TEST
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.formats.bed import Intervals, read_bed, within
-from priorbench.data.formats.fasta import read_fasta
 from priorbench.data.formats.genome import Genome
-from priorbench.data.formats.notes import Notes
-from priorbench.data.sequence_hashes import NO_DIGESTS, among, sequence_digests, split_by_digest
-from priorbench.encoding import N_CODE
-from priorbench.errors import UserError
 
 from .attributed_rows import attribute_rows
 from .class_writer import CLASSES, ClassWriter
-from .data_file import DataFile
+from .data_file import SHUFFLE, DataFile
 from .genome_splits import segments_of
 from .genome_windows import (
     Windows,
@@ -35,6 +28,8 @@ from .genome_windows import (
 from .motif_sites import record_motifs
 from .negatives import draw_negatives, overlapping
 from .notes import note_dropped, note_unusable
+from .sequences.shuffles import Shuffler
+from .sequences.two_classes import read_fasta_files, read_simulated
 
 
 def read_binary(
@@ -66,101 +61,31 @@ def read_binary(
     class_writer = ClassWriter(writer, generator, attributed_at_most)
     record_motifs(writer, data)
     sites = None if data.sites is None else read_bed(data.sites)
-    if data.genome is None:
-        windows = None
-        _read_fasta_files(class_writer, data, both_strands=both_strands)
-    else:
-        if both_strands and sites is not None:
-            sites = sites.unstranded()
+    if both_strands and sites is not None:
+        sites = sites.unstranded()
+    windows = decoys = None
+    if data.genome is not None:
         windows = _read_genome(class_writer, data, generator, sites, both_strands=both_strands)
         writer.locate(windows.chrom, windows.start, windows.minus)
+    elif data.simdata is not None:
+        sites, decoys = read_simulated(class_writer, data, data.simdata, both_strands=both_strands)
+    else:
+        sites = read_fasta_files(class_writer, data, generator, sites, both_strands=both_strands)
     class_writer.check(data.source)
     writer.notes.say(*class_writer.summary())
     writer.notes.warn(*class_writer.notes.warnings)
     rows, codes = class_writer.sample()
-    windows = None if windows is None else windows.select(rows)
+    attributed = class_writer.sampled_windows() if windows is None else windows.select(rows)
     attribute_rows(
-        writer, data, rows, codes, both_strands=both_strands, sites=sites, windows=windows
+        writer,
+        data,
+        rows,
+        codes,
+        both_strands=both_strands,
+        sites=sites,
+        decoys=decoys,
+        windows=attributed,
     )
-
-
-def _read_fasta_files(class_writer: ClassWriter, data: DataFile, *, both_strands: bool) -> None:
-    """Write the records of the FASTA files, test files first, and note what was dropped."""
-    if data.positives is None or data.negatives is None:
-        raise UserError(f"{data.source}: positives and negatives are needed; add both")
-    training = [(data.positives, 1), (data.negatives, 0)]
-    tests = ((data.test_positives, 1), (data.test_negatives, 0))
-    held_out = [(path, label) for path, label in tests if path is not None]
-    length = _common_length([path for path, _ in training + held_out], data)
-    tested = [NO_DIGESTS]
-    for path, label in held_out:
-        for codes in _with_known_bases(path, length, class_writer.notes):
-            tested.append(sequence_digests(codes, both_strands=both_strands))
-            class_writer.add(codes, label, np.full(len(codes), TEST, dtype=np.uint8))
-    forbidden = np.unique(np.concatenate(tested))
-    kept: dict[int, list[NDArray[np.uint64]]] = {0: [NO_DIGESTS], 1: [NO_DIGESTS]}
-    for path, label in training:
-        leaked = 0
-        for codes in _with_known_bases(path, length, class_writer.notes):
-            digests = sequence_digests(codes, both_strands=both_strands)
-            fresh = ~among(digests, forbidden)
-            leaked += int((~fresh).sum())
-            split = split_by_digest(digests[fresh], test=not held_out)
-            class_writer.add(codes[fresh], label, split)
-            kept[label].append(digests[fresh])
-        if leaked:
-            same = "same sequence or its reverse complement" if both_strands else "same sequence"
-            class_writer.notes.say(
-                f"Dropped {leaked:,} {CLASSES[label]} of {path.name} from training: the {same} "
-                "is in the test files."
-            )
-    _note_repeats(class_writer.notes, np.concatenate(kept[1]), np.concatenate(kept[0]))
-
-
-def _common_length(paths: list[Path], data: DataFile) -> int:
-    """Return the length of each file's first record, checked to be one and the same."""
-    lengths: list[int] = []
-    for path in paths:
-        with closing(read_fasta(path, chunk=1)) as records:
-            lengths.append(next(records).shape[1])
-        if lengths[-1] != lengths[0]:
-            raise UserError(
-                f"{path}: sequences of {lengths[-1]} bases, but {paths[0]} has {lengths[0]}; "
-                "all files must have one length"
-            )
-    if data.length not in (None, lengths[0]):
-        raise UserError(
-            f"{data.source}: length = {data.length}, but the sequences of {paths[0]} have "
-            f"{lengths[0]} bases; remove the key or give sequences of that length"
-        )
-    return lengths[0]
-
-
-def _with_known_bases(path: Path, length: int, notes: Notes) -> Iterator[NDArray[np.uint8]]:
-    """Yield a file's sequences but those of N alone, which are noted once all are read."""
-    unknown = 0
-    for codes in read_fasta(path, length=length):
-        known = (codes != N_CODE).any(axis=1)
-        unknown += int((~known).sum())
-        if known.any():
-            yield codes[known]
-    if unknown:
-        notes.say(f"Dropped {unknown:,} sequences of {path.name}: all N.")
-
-
-def _note_repeats(
-    notes: Notes, positives: NDArray[np.uint64], negatives: NDArray[np.uint64]
-) -> None:
-    """Append notes on repeats within a class and between the two, by the hashes of sequences."""
-    for name, digests in (("positives", positives), ("negatives", negatives)):
-        repeats = len(digests) - len(np.unique(digests))
-        if repeats:
-            notes.say(
-                f"{repeats:,} {name} repeat another one; repeats are kept, in the same split."
-            )
-    shared = len(np.intersect1d(positives, negatives))
-    if shared:
-        notes.say(f"{shared:,} sequences are in both classes; they are kept, with both labels.")
 
 
 def _read_genome(
@@ -186,7 +111,9 @@ def _read_genome(
         positives, dropped = place_windows(peaks, genome, segments, length)
         positives = _inside(positives, length, covered, dropped)
         note_dropped(notes, "peaks", peaks_path, dropped)
-        if data.negatives is not None:
+        if data.negatives == SHUFFLE:
+            negatives = positives
+        elif isinstance(data.negatives, Path):
             background = _read_intervals(data.negatives, both_strands=both_strands)
             negatives, dropped = place_windows(background, genome, segments, length)
             negatives = _inside(negatives, length, covered, dropped)
@@ -221,12 +148,35 @@ def _read_genome(
         windows = concatenate([positives, negatives])
         label = np.repeat([1, 0], [len(positives), len(negatives)])
         screening = screen(genome, windows, length, both_strands=both_strands)
+        usable = screening.usable
+        shuffler = Shuffler(generator, both_strands=both_strands)
         for number in (1, 0):
             mine = label == number
-            for part, codes in chunks(genome, windows.select(mine & screening.usable), length):
-                class_writer.add(codes, number, part.split)
+            here = mine & usable
+            parts = chunks(genome, windows.select(here), length)
+            change = shuffler if number == 0 and data.negatives == SHUFFLE else None
+            usable[here] = _write(class_writer, parts, number, change)
             note_unusable(notes, CLASSES[number], screening.select(mine))
-    return windows.select(screening.usable)
+            if change is not None:
+                change.tell(notes)
+    return windows.select(usable)
+
+
+def _write(
+    class_writer: ClassWriter,
+    parts: Iterator[tuple[Windows, NDArray[np.uint8]]],
+    label: int,
+    shuffler: Shuffler | None,
+) -> NDArray[np.bool_]:
+    """Write windows of one class, or shuffles of them; return (k,) bool, which were written."""
+    written = [np.empty(0, dtype=bool)]
+    for part, codes in parts:
+        result, kept = codes, np.ones(len(part), dtype=bool)
+        if shuffler is not None:
+            result, kept = shuffler.negatives(codes)
+        class_writer.add(result[kept], label, part.split[kept])
+        written.append(kept)
+    return np.concatenate(written)
 
 
 def _read_intervals(path: Path, *, both_strands: bool) -> Intervals:

@@ -14,7 +14,7 @@ from priorbench.data.formats.bed import read_bed
 from priorbench.data.formats.genome import Genome
 from priorbench.data.readers import motif_sites
 from priorbench.data.readers.motif_sites import read_motifs
-from priorbench.data.readers.read_multitask import read_labels
+from priorbench.data.readers.sequences.label_table import read_labels
 from priorbench.errors import UserError
 
 MIB = bounded.MEGABYTE

@@ -214,10 +214,10 @@ def test_an_unusable_motif_file_is_told_first(tmp_path: Path, pair: dict[str, st
 
 def test_lengths_must_agree(tmp_path: Path, pair: dict[str, str]) -> None:
     assert read(write_toml(tmp_path, **pair, length=LENGTH)).length == LENGTH
-    with pytest.raises(UserError, match=r"data\.toml: length = 29, .*p\.fa\.gz have 30 bases"):
+    with pytest.raises(UserError, match=r"length = 29, .*p\.fa\.gz, n\.fa\.gz have 30 bases"):
         read(write_toml(tmp_path, **pair, length=29))
     pair["negatives"] = write_fasta(tmp_path / "short.fa", random_texts(9, 5, 25))
-    with pytest.raises(UserError, match=r"short\.fa: sequences of 25 .*p\.fa\.gz has 30"):
+    with pytest.raises(UserError, match=r"p\.fa\.gz has .* 30 bases; .*short\.fa has .* 25 "):
         read(write_toml(tmp_path, **pair))
 
 

@@ -12,7 +12,7 @@ from priorbench.data.codes import SPLITS, TEST
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import load_data_file
-from priorbench.data.readers.read_multitask import read_labels
+from priorbench.data.readers.sequences.label_table import read_labels
 from priorbench.encoding import decode, encode, reverse_complement
 
 TOML = 'task = "multitask"\npositives = "windows.fa"\nlabels = "labels.tsv"\n'
@@ -136,7 +136,7 @@ def test_records_and_lines_must_belong_together(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="record 'w0' occurs twice"):
         read(tmp_path / "data.toml")
     only = [line.replace("test", "train") for line in lines]
-    with pytest.raises(UserError, match="no sequences left for test; check column split"):
+    with pytest.raises(UserError, match="left for test, of 8 in all; check column split"):
         read(write(tmp_path, texts(8), only, header))
     none = [line[: line.rindex("\t") - 1] + "0\t0" for line in lines]
     with pytest.raises(UserError, match="no test sequence has a positive label to attribute"):
