@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from priorbench.errors import UserError
 
 from .bounded import LONGEST_NAME, lines
+from .by_name import rows_by_name
 from .fasta import open_bytes
 
 _NARROWPEAK_COLUMNS = 10
@@ -161,9 +162,10 @@ def within(
     Intervals that overlap or touch count as one.
     """
     inside = np.zeros(len(start), dtype=bool)
-    for name in np.unique(chrom).tolist():
-        here = intervals.chrom == name
-        if not here.any():
+    known = rows_by_name(intervals.chrom)
+    for name, rows in rows_by_name(chrom).items():
+        here = known.get(name)
+        if here is None:
             continue
         order = np.argsort(intervals.start[here], kind="stable")
         begin = intervals.start[here][order]
@@ -171,7 +173,6 @@ def within(
         # a gap: the next begins behind the end of all before it
         first = np.flatnonzero(np.r_[True, begin[1:] > end[:-1]])
         begin, end = begin[first], end[np.r_[first[1:], len(end)] - 1]
-        rows = np.flatnonzero(chrom == name)
         index = np.searchsorted(begin, start[rows], side="right") - 1
         fits = index >= 0
         fits[fits] = start[rows][fits] + length <= end[index[fits]]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.formats.bed import Intervals
+from priorbench.data.formats.by_name import rows_by_name
 from priorbench.data.formats.genome import Genome
 from priorbench.data.sequence_hashes import NO_DIGESTS, in_later_split, sequence_digests
 from priorbench.encoding import N_CODE, reverse_complement
@@ -98,8 +99,9 @@ def place_windows(
 
 def check_inside(intervals: Intervals, genome: Genome) -> None:
     """Raise UserError for the first interval that is not on the genome."""
+    groups = rows_by_name(intervals.chrom)
     for chrom in dict.fromkeys(intervals.chrom.tolist()):
-        rows = np.flatnonzero(intervals.chrom == chrom)
+        rows = groups[chrom]
         genome.require(chrom, f"{intervals.path}: line {intervals.line[rows[0]]}")
         length = genome.lengths[chrom]
         beyond = rows[intervals.end[rows] > length]
@@ -117,9 +119,11 @@ def _splits_at(
 ) -> NDArray[np.int8]:
     """Return the (k,) split of every window, -1 for one that lies in no single segment."""
     result = np.full(len(start), -1, dtype=np.int8)
-    for name in np.unique(chrom).tolist():
-        rows = np.flatnonzero(chrom == name)
-        here = [segment for segment in segments if segment.chrom == name]
+    by_chrom: dict[str, list[Segment]] = {}
+    for segment in segments:
+        by_chrom.setdefault(segment.chrom, []).append(segment)
+    for name, rows in rows_by_name(chrom).items():
+        here = by_chrom.get(name, [])
         starts = np.array([segment.start for segment in here])
         ends = np.array([segment.end for segment in here])
         splits = np.array([segment.split for segment in here], dtype=np.int8)

@@ -13,6 +13,7 @@ from priorbench.data.codes import BACKGROUND, MOTIF, NEUTRAL
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.bed import Intervals
 from priorbench.data.formats.bounded import LARGEST_MOTIFS, contents
+from priorbench.data.formats.by_name import rows_by_name
 from priorbench.data.formats.fasta import open_bytes
 from priorbench.data.simulation import NEUTRAL_BELOW
 from priorbench.errors import UserError
@@ -174,11 +175,13 @@ def mark_sites(sites: Intervals, windows: Windows, length: int) -> NDArray[np.ui
         elsewhere.
     """
     truth = np.full((len(windows), length), BACKGROUND, dtype=np.uint8)
-    for name in np.unique(windows.chrom).tolist():
+    own = rows_by_name(sites.chrom)
+    for name, rows in rows_by_name(windows.chrom).items():
+        on_it = sites.select(own.get(name, np.empty(0, dtype=np.int64)))
         for minus, other in ((False, "-"), (True, "+")):
-            here = (sites.chrom == name) & (sites.strand != other)
-            begin, end = sites.start[here], sites.end[here]
-            for row in np.flatnonzero((windows.chrom == name) & (windows.minus == minus)).tolist():
+            here = on_it.strand != other
+            begin, end = on_it.start[here], on_it.end[here]
+            for row in rows[windows.minus[rows] == minus].tolist():
                 first = windows.start[row]
                 inside = (begin < first + length) & (end > first)
                 for start, stop in zip(begin[inside] - first, end[inside] - first, strict=True):

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import gzip
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.genomes import random_text, write_genome
+from fixtures.damage import MANY, damaged, result_or_line
+from fixtures.genomes import random_text, two_bit, write_genome
+from hypothesis import given
+from hypothesis import strategies as st
 
 from priorbench.data.formats.genome import Genome, stretches
 from priorbench.encoding import decode
@@ -49,9 +54,7 @@ def test_nothing_is_written_beside_the_genome(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "g").iterdir()] == ["g.fa"]
 
 
-@pytest.mark.parametrize(
-    "contents", [b"", b"hello\n", b">a\nACGT\nAC\nACGT\n", b">a\nAC\n>a\nAC\n", b">a\n\xff\n"]
-)
+@pytest.mark.parametrize("contents", [b"hello\n", b">a\nAC\n>a\nAC\n", b">a\n\xff\n"])
 def test_files_that_cannot_be_indexed(tmp_path: Path, contents: bytes) -> None:
     path = tmp_path / "g.fa"
     path.write_bytes(contents)
@@ -92,3 +95,119 @@ def test_stretches_hold_every_row_once_and_stay_short() -> None:
     assert list(stretches(chrom[:0], start[:0], 100)) == []
     long = np.arange(0, 3_000_000, 1000)
     assert len(list(stretches(np.full(3000, "a"), long, 100))) == 3
+
+
+LAYOUTS = {
+    "crlf": b">a d\r\nACGTA\r\nCGT\r\n>b\r\nTTTTT\r\nGG\r\n",
+    "cr": b">a d\rACGTA\rCGT\r>b\rTTTTT\rGG\r",
+    "mark": b"\xef\xbb\xbf>a d\nACGTA\nCGT\n>b\nTTTTT\nGG\n",
+    "uneven": b">a\nACG\nTACGT\n>b\nTTTTT\nGG\n",
+    "mixed-ends": b">a\nACGTA\r\nCGT\n>b\nTTTTT\nGG",
+    "blank-lines": b"\n>a\nACGTA\n\nCGT\n\n>b\nTTTTT\nGG\n\n\n",
+    "comments": b"; made by hand\n>a\nACGTA\nCGT\n>b\nTTTTT\nGG",
+    "lower": b">a\nacgta\ncgt\n>b\nuuTTT\nGG",
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_lines_of_any_layout_give_the_letters_of_the_file(
+    tmp_path: Path, name: str, packed: bool
+) -> None:
+    path = tmp_path / "g.fa"
+    path.write_bytes(gzip.compress(LAYOUTS[name]) if packed else LAYOUTS[name])
+    for time in range(2):  # the second time, from the cache
+        with Genome(path) as genome:
+            assert genome.lengths == {"a": 8, "b": 7}
+            for chrom, text in (("a", "ACGTACGT"), ("b", "TTTTTGG")):
+                for start in range(len(text)):
+                    for length in range(1, len(text) - start + 1):
+                        wanted = text[start : start + length]
+                        assert decode(genome.fetch(chrom, start, length)) == wanted
+            notes = " ".join(genome.notes.sentences)
+            copied = "not all of one length; copied once to" in notes
+            uneven = name in ("cr", "mark", "uneven", "blank-lines")
+            assert copied == (uneven and time == 0)
+
+
+SEQUENCES = {"chr1": "NNN" + "ACGTacgtN" * 30 + "n", "chr2": "ACGGT" * 30, "e": "T"}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("name", ["g.2bit", "g.fa", "g.2bit.gz"])
+def test_a_2bit_genome_is_told_by_its_contents(
+    tmp_path: Path, name: str, version: int, order: str
+) -> None:
+    path = tmp_path / name
+    contents = two_bit(SEQUENCES, version=version, order=order)
+    path.write_bytes(gzip.compress(contents) if name.endswith("gz") else contents)
+    with Genome(path) as genome:
+        assert genome.lengths == {chrom: len(text) for chrom, text in SEQUENCES.items()}
+        for chrom, text in SEQUENCES.items():
+            for start in range(0, len(text), 7):
+                for length in (1, 2, 3, 4, 50):
+                    wanted = text[start : start + length].upper()
+                    assert decode(genome.fetch(chrom, start, len(wanted))) == wanted
+        chrom, start = np.array(["chr1", "chr2", "chr1"]), np.array([5, 0, 100])
+        rows = genome.windows(chrom, start, 20)
+        assert [decode(row) for row in rows] == [
+            SEQUENCES[c][s : s + 20].upper() for c, s in zip(chrom.tolist(), start, strict=True)
+        ]
+        with pytest.raises(UserError, match="chromosome 'chr3' is not in"):
+            genome.require("chr3", "x.bed: line 1")
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (two_bit(SEQUENCES)[:-3], "truncated or damaged 2bit file; fetch it again"),
+        (two_bit(SEQUENCES)[:9], "truncated or damaged 2bit file"),
+        (two_bit(SEQUENCES, version=7), "version 7 of 2bit is not known"),
+        (b"", "the file is empty; give a FASTA or 2bit file"),
+        (b"@r\nACGT\n+\nIIII\n", "FASTQ or SAM .* not FASTA"),
+        (">a\nACGT\n".encode("utf-16"), "UTF-16 text"),
+        (b"PK\x03\x04rest", "a zip archive; unpack it"),
+        (b"\x26\xfc\x8f\x88rest", "a bigWig file, not FASTA"),
+        (b">\nACGT\n", "not a FASTA that can be indexed"),
+    ],
+)
+def test_foreign_and_damaged_genomes_are_one_line(
+    tmp_path: Path, contents: bytes, message: str
+) -> None:
+    path = tmp_path / "g.fa"
+    path.write_bytes(contents)
+    with pytest.raises(UserError, match=message) as caught:
+        Genome(path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="is a folder; give a FASTA or 2bit file"):
+        Genome(tmp_path)
+
+
+GENOME = b">a first\nACGTN\nacgtR\nAC\n>b\nTTTTT\nGGGGG\n"
+GENOMES = {"fasta": GENOME, "2bit": two_bit(SEQUENCES)}
+
+
+@pytest.mark.parametrize("kind", GENOMES)
+@MANY
+@given(data=st.data())
+def test_damage_gives_windows_or_one_line(tmp_path: Path, kind: str, data: st.DataObject) -> None:
+    contents = data.draw(damaged(GENOMES[kind]))
+    path = tmp_path / f"{hashlib.sha256(contents).hexdigest()}.fa"
+    path.write_bytes(contents)
+
+    def read() -> dict[str, str]:
+        with Genome(path) as genome:
+            return {
+                name: decode(genome.fetch(name, 0, length))
+                for name, length in genome.lengths.items()
+                if length < 10_000_000
+            }
+
+    texts = result_or_line(read, path)
+    if texts is None or kind == "2bit":
+        return
+    lines = contents.removeprefix(b"\xef\xbb\xbf").replace(b"\r", b"\n").split(b"\n")
+    assert len(texts) == sum(line.startswith(b">") for line in lines)
+    letters = b"".join(line for line in lines if line[:1] not in (b">", b";"))
+    assert sum(map(len, texts.values())) == len(letters.translate(None, b" \t\v\f"))
