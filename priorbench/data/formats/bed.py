@@ -219,10 +219,13 @@ def parse_regions(texts: Iterable[str], *, key: str, path: Path) -> tuple[Region
         UserError: a text is not a region, or regions overlap one another.
     """
     regions = tuple(_parse_region(text, f"{path}: {key}") for text in texts)
-    for position, region in enumerate(regions):
-        for other in regions[:position]:
+    earlier: dict[str, list[Region]] = {}
+    for region in regions:
+        same = earlier.setdefault(region.chrom, [])
+        for other in same:
             if region.overlaps(other):
                 raise UserError(f"{path}: {key}: {other} and {region} overlap; merge them")
+        same.append(region)
     return regions
 
 
@@ -241,8 +244,11 @@ def _parse_region(text: str, where: str) -> Region:
 
 def check_apart(valid: Sequence[Region], test: Sequence[Region], *, path: Path) -> None:
     """Raise UserError, naming the data file, if a validation and a test region share a base."""
+    tested: dict[str, list[Region]] = {}
+    for region in test:
+        tested.setdefault(region.chrom, []).append(region)
     for region in valid:
-        for other in test:
+        for other in tested.get(region.chrom, ()):
             if region.overlaps(other):
                 raise UserError(
                     f"{path}: valid_regions {region} and test_regions {other} overlap; "

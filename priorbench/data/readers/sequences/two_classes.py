@@ -95,6 +95,7 @@ def read_simulated(
         records = records.select(known)
         digests = sequence_digests(records.codes, both_strands=both_strands)
         kept.append(digests)
+        _check_variety(simdata, digests, test=True)
         class_writer.add(records.codes, number, split_by_digest(digests, test=True), records)
     _note_repeats(notes, *kept)
     return chosen_motifs(simulated, data.embedded)
