@@ -22,6 +22,8 @@ from priorbench.study.study import BASELINE, Study, load_study, read_toml
 from priorbench.study.trial import EVALUATE, SELECT, TUNE
 
 _CHUNK = 4096
+_CHROMOSOMES, _SHOWN = 30, 10
+"""chromosomes that are all named, those of a mammal; of scaffolds, those that are"""
 
 
 @dataclass(frozen=True)
@@ -252,13 +254,25 @@ def _table(facts: DatasetFacts) -> list[str]:
         for label, cells in rows
     ]
     places = [
-        f"{split}: {', '.join(f'{chrom} {count:,}' for chrom, count in s.chromosomes.items())}"
+        f"{split}: {_most_windows(s.chromosomes)}"
         for split, s in facts.splits.items()
         if s.chromosomes
     ]
     warnings = [f"warning: {sentence}" for sentence in facts.warnings]
     head = f"{facts.name}: windows of {facts.length:,} bp"
     return [head, *warnings, *table, *places, *facts.notes]
+
+
+def _most_windows(chromosomes: Mapping[str, int]) -> str:
+    """Return the windows of chromosomes in words, those with few together where there are many."""
+    shown = chromosomes
+    if len(chromosomes) > _CHROMOSOMES:
+        most = sorted(chromosomes, key=lambda name: -chromosomes[name])[:_SHOWN]
+        shown = {name: count for name, count in chromosomes.items() if name in most}
+    text = ", ".join(f"{name} {count:,}" for name, count in shown.items())
+    others = len(chromosomes) - len(shown)
+    rest = sum(chromosomes.values()) - sum(shown.values())
+    return f"{text} and {others:,} others with {rest:,} windows" if others else text
 
 
 def _strand(track: int, tracks: int) -> str:

@@ -12,7 +12,13 @@ from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.encoding import decode
 from priorbench.errors import UserError
 from priorbench.study.study import Study
-from priorbench.workflow.validate_file import StudyFacts, as_text, count_dataset, validate_file
+from priorbench.workflow.validate_file import (
+    StudyFacts,
+    _most_windows,
+    as_text,
+    count_dataset,
+    validate_file,
+)
 
 
 def _quiet(line: str) -> None:
@@ -96,6 +102,14 @@ def test_a_split_that_cannot_carry_a_score_is_refused(tmp_path: Path) -> None:
     _fasta(tmp_path / "u.fa", 4, 60)
     with pytest.raises(UserError, match=r"mine\.toml: 4 positives for test cannot carry a score"):
         validate_file(data, say=_quiet)
+
+
+def test_thousands_of_scaffolds_are_summarised() -> None:
+    few = {f"c{n}": n for n in range(1, 31)}
+    assert _most_windows(few) == ", ".join(f"c{n} {n}" for n in range(1, 31))
+    many = {f"s{n}": 1 for n in range(3990)} | {f"s{n}": n for n in range(3990, 4000)}
+    named = ", ".join(f"s{n} {n:,}" for n in range(3990, 4000))
+    assert _most_windows(many) == f"{named} and 3,990 others with 3,990 windows"
 
 
 def test_profiles_and_places_are_counted(tmp_path: Path) -> None:

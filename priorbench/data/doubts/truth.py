@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.data.codes import BACKGROUND, DECOY
 from priorbench.data.formats.notes import Notes
 
 FEWEST_SEQUENCES, MOST_BASES = 0.01, 0.5
@@ -29,7 +30,7 @@ def doubt_truth(
     count = len(truth)
     if not count:
         return
-    covered = truth.astype(bool)
+    covered = (truth != BACKGROUND) & (truth != DECOY)
     share, bases = float(covered.any(axis=1).mean()), float(covered.mean())
     numbers = (
         f"sites of {source} are in {share:.1%} of the {count:,} attributed sequences and cover "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -12,19 +13,21 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.encoding import ILLEGAL, encode
 from priorbench.errors import UserError
 from priorbench.storage.files import DiskError
 
 from .bounded import LONGEST_RECORD, too_large
+from .foreign import HEAD_BYTES, refuse_other_than_fasta, refuse_packed
+from .notes import Notes
+from .sequences.encoder import Records, SequenceEncoder
 
 _BLOCK_BYTES = 4 << 20
 _CHUNK_BYTES = 64 << 20
 GZIP_MAGIC = b"\x1f\x8b"
 """first bytes of a gzip or bgzip file"""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _WHITESPACE = b" \t\r\n\v\f"
-_CODES = encode(bytes(range(256))).tobytes()
-_ILLEGAL_BYTE = bytes([ILLEGAL])
+_COMMENT = re.compile(rb"^;.*$", re.MULTILINE)
 
 
 @contextmanager
@@ -32,14 +35,16 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading, decompressing gzip and bgzip by content, not by name.
 
     Raises:
-        UserError: the file cannot be read, or its gzip data is corrupted or ends early; raised on
-            opening, or while reading inside the ``with``.
+        UserError: the file cannot be read, is a folder, an archive or text of 16-bit characters,
+            or its gzip data is corrupted or ends early; raised on opening, or while reading inside
+            the ``with``.
     """
     try:
         with path.open("rb") as raw:
-            magic = raw.read(len(GZIP_MAGIC))
+            magic = raw.read(HEAD_BYTES)
             raw.seek(0)
-            if magic != GZIP_MAGIC:
+            if not magic.startswith(GZIP_MAGIC):
+                refuse_packed(magic, path)
                 yield raw
                 return
             with gzip.open(raw) as unpacked:
@@ -50,60 +55,98 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         raise UserError(
             f"{path}: corrupted or truncated gzip ({error}); fetch or write the file again"
         ) from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; give a file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def read_fasta(
-    path: Path, *, length: int | None = None, chunk: int = 8192
+    path: Path, *, length: int | None = None, notes: Notes | None = None, chunk: int = 8192
 ) -> Generator[NDArray[np.uint8], None, None]:
     """Yield the encoded sequences of a FASTA file, chunk by chunk, in the order of the file.
 
-    Lines may be wrapped, end in LF or CRLF, and be in either case; U is read as T, and blanks
-    inside a sequence are ignored. Memory does not grow with the number of records.
+    Arguments and errors are those of :func:`read_named`.
+
+    Yields:
+        (k, length) uint8 codes, 1 <= k <= chunk, C-contiguous.
+    """
+    with closing(read_named(path, length=length, notes=notes, chunk=chunk)) as chunks:
+        for records in chunks:
+            yield records.codes
+
+
+def read_named(
+    path: Path,
+    *,
+    length: int | None = None,
+    fit: bool = False,
+    notes: Notes | None = None,
+    chunk: int = 8192,
+) -> Generator[Records, None, None]:
+    """Yield the records of a FASTA file, chunk by chunk, in the order of the file.
+
+    Lines may be wrapped, end in LF, CRLF or CR, and be in either case; U is read as T, IUPAC codes
+    as N; blanks inside a sequence and lines that begin with ';' are ignored. A record without a
+    sequence is left out. Memory does not grow with the number of records.
 
     Args:
         path: plain, gzip or bgzip.
         length: length that every sequence must have, in bases; by default that of the first.
-        chunk: records in an array; fewer where they are long, and in the last array.
+        fit: whether sequences of another length are cropped or padded with N around the centre.
+        notes: takes what was changed or left out, once the file was read to its end; None where
+            the file is read a second time.
+        chunk: records at once; fewer where they are long, and in the last chunk.
 
     Yields:
-        (k, length) uint8 codes, 1 <= k <= chunk, C-contiguous.
+        records whose name is the first word behind '>' ("" where there is none).
 
     Raises:
-        UserError: the file is not FASTA, is empty or damaged, or holds a letter other than ACGTUN,
+        UserError: the file is not FASTA, is empty or damaged, or holds a letter that is no base,
             sequences whose lengths differ or a record that is longer than LONGEST_RECORD.
     """
-    with closing(read_named(path, length=length, chunk=chunk)) as chunks:
-        for _, codes in chunks:
-            yield codes
+    encoder = SequenceEncoder(path, length, fit=fit)
+    some = False
+    with open_bytes(path) as stream:
+        for batch in _batches(_split_records(stream, path), chunk):
+            names = [_name(record) for record in batch]
+            records = encoder.encode(names, [_letters(record) for record in batch])
+            if len(records):
+                some = True
+                yield records
+    if not some:
+        raise UserError(f"{path}: no sequences below its names; give a FASTA file")
+    if notes is not None:
+        encoder.tell(notes)
 
 
-def read_named(
-    path: Path, *, length: int | None = None, chunk: int = 8192
-) -> Generator[tuple[list[str], NDArray[np.uint8]], None, None]:
-    """Yield the sequences of a FASTA file with the names of their records, chunk by chunk.
+def lengths_in(path: Path) -> dict[int, tuple[int, str]]:
+    """Return the number of records of each length in a FASTA file, with the name of the first.
 
-    Arguments and errors are those of :func:`read_fasta`.
-
-    Yields:
-        k names, each the first word behind '>' ("" where there is none), and (k, length) uint8
-        codes.
+    Arguments and errors are those of :func:`read_named`; letters are not looked at.
     """
-    records: list[bytes] = []
-    size = 0
+    lengths: dict[int, tuple[int, str]] = {}
     with open_bytes(path) as stream:
         for record in _split_records(stream, path):
-            records.append(record)
-            size += len(record)
-            if len(records) == chunk or size >= _CHUNK_BYTES:
-                codes = _encode_records(records, path, length)
-                length = codes.shape[1]
-                names = [_name(record) for record in records]
-                records, size = [], 0
-                yield names, codes
-    if records:
-        yield [_name(record) for record in records], _encode_records(records, path, length)
+            length = len(_letters(record).translate(None, _WHITESPACE))
+            count, name = lengths.get(length, (0, _name(record)))
+            lengths[length] = count + 1, name
+    lengths.pop(0, None)  # left out by all who read
+    return lengths
+
+
+def _batches(records: Iterator[bytes], most: int) -> Iterator[list[bytes]]:
+    """Yield lists of at most ``most`` records, fewer where they are long."""
+    batch: list[bytes] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record)
+        if len(batch) == most or size >= _CHUNK_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _split_records(stream: BinaryIO, path: Path) -> Iterator[bytes]:
@@ -117,88 +160,54 @@ def _split_records(stream: BinaryIO, path: Path) -> Iterator[bytes]:
             pending = pending[last + 2 :]
         if len(pending) > LONGEST_RECORD:
             raise too_large(
-                f"{path}: record {_label(pending[:_BLOCK_BYTES])!r}",
+                f"{path}: record {_name(pending[:_BLOCK_BYTES])[:40]!r}",
                 LONGEST_RECORD,
                 "give windows, or a genome under the key genome",
             )
         # a border may be cut in two by the next block
         searched = max(0, len(pending) - 1)
-        block = stream.read(_BLOCK_BYTES)
+        block = _read_block(stream)
         if not block:
             break
         pending += block
     yield pending
 
 
+def _read_block(stream: BinaryIO) -> bytes:
+    """Return the next block with line ends of any kind as LF, of which there may be more."""
+    return stream.read(_BLOCK_BYTES).replace(b"\r", b"\n")
+
+
 def _start(stream: BinaryIO, path: Path) -> bytes:
-    """Return the first block, from behind the first '>'."""
-    block = b""
-    for _ in range(LONGEST_RECORD // _BLOCK_BYTES):
-        block = stream.read(_BLOCK_BYTES)
-        if not block:
-            raise UserError(f"{path}: no sequences (the file is empty); give a FASTA file")
-        if block.lstrip(_WHITESPACE):
-            break
-    if b"\0" in block:
-        raise UserError(f"{path}: not a text file; give FASTA, plain or compressed with gzip")
-    text = block.lstrip(_WHITESPACE)
+    """Return the first block, from behind the first '>'; blank and comment lines may precede it."""
+    head = stream.read(max(_BLOCK_BYTES, HEAD_BYTES)).removeprefix(_BYTE_ORDER_MARK)
+    refuse_other_than_fasta(head[:HEAD_BYTES], path)
+    text = head.replace(b"\r", b"\n").lstrip(_WHITESPACE)
+    size = len(head)
+    while not text or text[:1] in b";#":
+        comment, end, text = text.partition(b"\n")
+        if not end:
+            block = _read_block(stream)
+            size += len(block)
+            if not block or size > LONGEST_RECORD:
+                raise UserError(f"{path}: no sequences (the file is empty); give a FASTA file")
+            text = comment + block
+        text = text.lstrip(_WHITESPACE)
     if not text.startswith(b">"):
-        first = _show(text.partition(b"\n")[0])
+        first = text.partition(b"\n")[0][:40].decode("utf-8", errors="replace").strip()
         raise UserError(
             f"{path}: text before the first '>': {first!r}; a FASTA record starts with '>name'"
         )
     return text[1:]
 
 
-def _encode_records(records: list[bytes], path: Path, length: int | None) -> NDArray[np.uint8]:
-    """Return the (k, length) codes of records; a length of None becomes that of the first."""
-    sequences = []
-    for record in records:
-        # translate() encodes and drops line ends in one pass over the bytes
-        codes = record.partition(b"\n")[2].translate(_CODES, _WHITESPACE)
-        if len(codes) != length:
-            if not codes:
-                raise UserError(
-                    f"{path}: record {_label(record)!r} has no sequence; add it or remove it"
-                )
-            if length is not None:
-                _check_letters(record, codes, path)
-                raise UserError(
-                    f"{path}: record {_label(record)!r} has {len(codes)} bases, wanted {length}; "
-                    "all sequences must have one length"
-                )
-            length = len(codes)
-        sequences.append(codes)
-    joined = bytearray().join(sequences)
-    if _ILLEGAL_BYTE in joined:
-        for record, codes in zip(records, sequences, strict=True):
-            _check_letters(record, codes, path)
-    return np.frombuffer(joined, dtype=np.uint8).reshape(len(records), -1)
-
-
-def _check_letters(record: bytes, codes: bytes, path: Path) -> None:
-    """Raise UserError for the first letter of a record that is no base."""
-    place = codes.find(_ILLEGAL_BYTE)
-    if place < 0:
-        return
-    letter = _show(record.partition(b"\n")[2].translate(None, _WHITESPACE)[place : place + 1])
-    raise UserError(
-        f"{path}: record {_label(record)!r}, position {place + 1}: illegal letter {letter!r}; "
-        "use ACGTU or N"
-    )
+def _letters(record: bytes) -> bytes:
+    """Return what stands below a record's header, without comments."""
+    text = record.partition(b"\n")[2]
+    return _COMMENT.sub(b"", text) if b";" in text else text
 
 
 def _name(record: bytes) -> str:
     """Return the first word of a record's header."""
-    words = record.partition(b"\n")[0].split()
-    return words[0].decode("latin-1") if words else ""
-
-
-def _label(record: bytes) -> str:
-    """Return a record's name, shortened for an error message."""
-    return _name(record)[:40]
-
-
-def _show(text: bytes) -> str:
-    """Return the beginning of a piece of a file, for an error message."""
-    return text[:40].decode("latin-1").strip()
+    words = record.partition(b"\n")[0].split(None, 1)
+    return words[0].decode("utf-8", errors="replace") if words else ""

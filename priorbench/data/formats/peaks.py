@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from priorbench.errors import UserError
 
 from .bed import Intervals
-from .genome import Genome
+from .genomes.genome import Genome
 from .notes import Notes
 
 _NEXT_TO_NONE = 0.001

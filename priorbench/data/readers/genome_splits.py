@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.formats.bed import Intervals
-from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.data.formats.regions import Region, check_apart, parse_regions
 from priorbench.data.sequence_hashes import TEST_SHARE, VALID_SHARE
 from priorbench.errors import UserError
 
 from .data_file import DataFile
+
+_SHOWN = 10
+"""chromosomes that a note names; genomes may have thousands of scaffolds"""
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,17 @@ def segments_of(data: DataFile, genome: Genome, peaks: Intervals, notes: Notes) 
     if not valid and not test:
         valid, test = choose_chromosomes(peaks.chrom, path=data.source)
         notes.say(
-            f"No regions given: validation on {', '.join(map(str, valid))}, test on "
-            f"{', '.join(map(str, test))}, training on the other chromosomes."
+            f"No regions given: validation on {_some(valid)}, test on {_some(test)}, training on "
+            "the other chromosomes."
         )
     check_apart(valid, test, path=data.source)
     return split_segments(genome, valid, test, path=data.source)
+
+
+def _some(regions: Sequence[Region]) -> str:
+    """Return the first regions in words, and how many others there are."""
+    shown, others = ", ".join(map(str, regions[:_SHOWN])), len(regions) - _SHOWN
+    return f"{shown} and {others:,} others" if others > 0 else shown
 
 
 def choose_chromosomes(
@@ -92,12 +101,19 @@ def _take_closest(left: dict[str, int], target: float, keep: int) -> list[str]:
     """Take chromosomes out of ``left`` greedily while their peaks come closer to ``target``."""
     chosen: list[str] = []
     total = 0
+    # thousands of scaffolds have few different numbers of peaks
+    by_number: dict[int, list[str]] = {}
+    for name in sorted(left, reverse=True):
+        by_number.setdefault(left[name], []).append(name)
     while len(left) > keep:
-        best = min(left, key=lambda name: (abs(total + left[name] - target), name))
-        if chosen and abs(total + left[best] - target) >= abs(total - target):
+        # of chromosomes that come equally close, the first by name
+        number = min(by_number, key=lambda n: (abs(total + n - target), by_number[n][-1]))
+        if chosen and abs(total + number - target) >= abs(total - target):
             break
-        total += left.pop(best)
-        chosen.append(best)
+        chosen.append(by_number[number].pop())
+        total += left.pop(chosen[-1])
+        if not by_number[number]:
+            del by_number[number]
     return sorted(chosen)
 
 

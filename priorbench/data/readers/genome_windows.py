@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.formats.bed import Intervals
-from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.by_name import rows_by_name
+from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.data.sequence_hashes import NO_DIGESTS, in_later_split, sequence_digests
 from priorbench.encoding import N_CODE, reverse_complement
@@ -123,9 +124,11 @@ def _splits_at(
 ) -> NDArray[np.int8]:
     """Return the (k,) split of every window, -1 for one that lies in no single segment."""
     result = np.full(len(start), -1, dtype=np.int8)
-    for name in np.unique(chrom).tolist():
-        rows = np.flatnonzero(chrom == name)
-        here = [segment for segment in segments if segment.chrom == name]
+    by_chrom: dict[str, list[Segment]] = {}
+    for segment in segments:
+        by_chrom.setdefault(segment.chrom, []).append(segment)
+    for name, rows in rows_by_name(chrom).items():
+        here = by_chrom.get(name, [])
         starts = np.array([segment.start for segment in here])
         ends = np.array([segment.end for segment in here])
         splits = np.array([segment.split for segment in here], dtype=np.int8)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, VALID
 from priorbench.data.formats.bed import Intervals, within
-from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.by_name import rows_by_name
+from priorbench.data.formats.genomes.genome import Genome
 from priorbench.encoding import decode
 from priorbench.machine.caches import cache_folder
 
@@ -23,6 +24,8 @@ from .genome_windows import Windows, concatenate
 
 _MAX_CANDIDATES = 3_000_000
 _BLOCK_BASES = 10_000_000
+_SCAFFOLD_BASES = 1_000_000
+"""bp of a segment below which its tiles share a record with those of others"""
 _POSITIVES = "positives"
 
 
@@ -79,11 +82,19 @@ def draw_negatives(
         covered: intervals within which tiles must lie; anywhere by default.
     """
 
-    def free(chrom: NDArray[np.str_], start: NDArray[np.int64]) -> NDArray[np.bool_]:
-        taken = overlapping(chrom, start, length, peaks)
-        taken |= overlapping(chrom, start, length, positives)
+    groups = [(others, rows_by_name(others.chrom)) for others in (peaks, positives)]
+    inside = {} if covered is None else rows_by_name(covered.chrom)
+    nowhere = np.empty(0, dtype=np.int64)
+
+    def free(name: str, start: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which tiles of a chromosome may be drawn, by what lies on it."""
+        chrom = np.full(len(start), name)
+        taken = np.zeros(len(start), dtype=bool)
+        for others, rows in groups:
+            taken |= overlapping(chrom, start, length, others.select(rows.get(name, nowhere)))
         if covered is not None:
-            taken |= ~within(chrom, start, length, covered)
+            here = covered.select(inside.get(name, nowhere))
+            taken |= ~within(chrom, start, length, here)
         return ~taken
 
     drawn, candidates = [positives.select(slice(0))], {}
@@ -105,9 +116,9 @@ def overlapping(
     """
     ends = others.end if isinstance(others, Intervals) else others.start + length
     result = np.zeros(len(start), dtype=bool)
-    for name in np.unique(chrom).tolist():
-        rows = np.flatnonzero(chrom == name)
-        here = others.chrom == name
+    theirs = rows_by_name(others.chrom)
+    for name, rows in rows_by_name(chrom).items():
+        here = theirs.get(name, np.empty(0, dtype=np.int64))
         # begun before the window's end, less ended at or before its start: those that overlap
         begun = np.searchsorted(np.sort(others.start[here]), start[rows] + length, side="left")
         ended = np.searchsorted(np.sort(ends[here]), start[rows], side="right")
@@ -115,14 +126,16 @@ def overlapping(
     return result
 
 
-_Block = tuple[str, NDArray[np.int64]]
+_Part = tuple[str, NDArray[np.int64]]
 """neighbouring tiles of one chromosome that may become negatives: its name, and their (k,) first
 bases, ascending"""
+_Block = list[_Part]
+"""tiles that tangermeme sees as one record: it reads an index for each of them"""
 
 
 def _candidates(
     segments: Sequence[Segment],
-    free: Callable[[NDArray[np.str_], NDArray[np.int64]], NDArray[np.bool_]],
+    free: Callable[[str, NDArray[np.int64]], NDArray[np.bool_]],
     length: int,
     generator: np.random.Generator,
 ) -> tuple[list[_Block], int]:
@@ -130,15 +143,25 @@ def _candidates(
     tiles = []
     for segment in segments:
         start = np.arange(segment.start, segment.end - length + 1, length, dtype=np.int64)
-        tiles.append(start[free(np.full(len(start), segment.chrom), start)])
+        tiles.append(start[free(segment.chrom, start)])
     total = sum(len(start) for start in tiles)
     share = min(1.0, _MAX_CANDIDATES / max(total, 1))
-    blocks = []
+    blocks: list[_Block] = []
+    size = 0  # bases of the last block, if it is of scaffolds: chromosomes have their own
     for segment, start in zip(segments, tiles, strict=True):
         kept = start if share == 1.0 else start[generator.random(len(start)) < share]
         block = kept // _BLOCK_BASES
         borders = np.flatnonzero(np.diff(block)) + 1
-        blocks += [(segment.chrom, part) for part in np.split(kept, borders) if len(part)]
+        parts = [(segment.chrom, part) for part in np.split(kept, borders) if len(part)]
+        if segment.end - segment.start >= _SCAFFOLD_BASES:
+            blocks += [[part] for part in parts]
+            size = 0
+        elif 0 < size < _BLOCK_BASES:
+            blocks[-1] += parts
+            size += len(kept) * length
+        elif parts:
+            blocks.append(parts)
+            size = len(kept) * length
     return blocks, total
 
 
@@ -172,10 +195,13 @@ def _match(
             random_state=int(generator.integers(2**31)),
         )
     tile = matched["start"].to_numpy(dtype=np.int64) // length
-    records = matched["chrom"].tolist()
-    chrom = np.array([names[name][0] for name in records], dtype=np.str_)
-    pairs = zip(records, tile.tolist(), strict=True)
-    start = np.array([names[name][1][index] for name, index in pairs], dtype=np.int64)
+    chrom, start = np.empty(len(tile), dtype=object), np.empty(len(tile), dtype=np.int64)
+    for name, rows in rows_by_name(matched["chrom"].to_numpy(dtype=np.str_)).items():
+        block = names[name]
+        sizes = [len(part) for _, part in block]
+        chrom[rows] = np.repeat([own for own, _ in block], sizes)[tile[rows]]
+        start[rows] = np.concatenate([part for _, part in block])[tile[rows]]
+    chrom = chrom.astype(np.str_)
     order = np.lexsort((start, chrom))
     split = np.full(len(start), positives.split[0])
     return Windows(chrom[order], start[order], split, np.zeros(len(start), dtype=bool))
@@ -190,10 +216,12 @@ def _write_tiles(
     for begin in range(0, len(positives), step):
         part = positives.select(slice(begin, begin + step))
         stream.write(decode(genome.windows(part.chrom, part.start, length).ravel()))
-    for name, (chrom, start) in names.items():
-        # tiles are cut from one stretch: a fetch for each would be slow
-        first = int(start[0])
-        stretch = genome.fetch(chrom, first, int(start[-1]) + length - first)
-        tiles = stretch.reshape(-1, length)[(start - first) // length]
-        stream.write(f"\n>{name}\n{decode(tiles.ravel())}")
+    for name, block in names.items():
+        stream.write(f"\n>{name}\n")
+        for chrom, start in block:
+            # tiles are cut from one stretch: a fetch for each would be slow
+            first = int(start[0])
+            stretch = genome.fetch(chrom, first, int(start[-1]) + length - first)
+            tiles = stretch.reshape(-1, length)[(start - first) // length]
+            stream.write(decode(tiles.ravel()))
     stream.write("\n")

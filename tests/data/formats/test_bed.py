@@ -152,7 +152,7 @@ def test_empty_bed(tmp_path: Path, text: str) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is a folder"):
         read_bed(tmp_path, Notes())
 
 

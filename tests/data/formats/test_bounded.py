@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from priorbench.data.formats import bounded, fasta, genome, motifs
+from priorbench.data.formats import bounded, fasta, motifs
 from priorbench.data.formats.bed import read_bed
-from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.genomes import genome
+from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.motifs import read_motifs
 from priorbench.data.formats.notes import Notes
-from priorbench.data.readers.read_multitask import read_labels
+from priorbench.data.readers.sequences.label_table import read_labels
 from priorbench.errors import UserError
 
 MIB = bounded.MEGABYTE

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures.damage import MANY, damaged, result_or_line
+from hypothesis import given
+from hypothesis import strategies as st
 
 from priorbench.data.formats import fasta
-from priorbench.data.formats.fasta import read_fasta
+from priorbench.data.formats.fasta import lengths_in, read_fasta, read_named
+from priorbench.data.formats.notes import Notes
 from priorbench.encoding import decode
 from priorbench.errors import UserError
 
@@ -29,8 +35,12 @@ def path(tmp_path: Path) -> Path:
         b">a\r\nACG\r\nTNA\r\n>b\r\nTTTTGG\r\n",
         b"\n\n>a\nacg\n\nunA\n\n>b\nuuuugg\n\n",
         b">a\nACG TNA\n>b>c\nTTTTGG\n",
+        b">a\rACG\rTNA\r>b\rTTTTGG\r",
+        b"\xef\xbb\xbf>a\r\nACGTNA\r\n>b\r\nTTTTGG",
+        b"; made by hand\n#\n>a\n;comment > here\nACG\nTNA\n>b\nTTuUGG\n;\n",
+        b">\nACGTnA\n>\nTTTTgg\n",
     ],
-    ids=["plain", "wrapped", "crlf", "lower-and-u", "blanks"],
+    ids=["plain", "wrapped", "crlf", "u", "blanks", "cr", "mark", "comments", "no-names"],
 )
 @pytest.mark.parametrize("packed", [False, True])
 def test_reads_every_layout(path: Path, contents: bytes, packed: bool) -> None:
@@ -72,17 +82,32 @@ def test_long_sequences_come_in_smaller_chunks(path: Path, monkeypatch: pytest.M
     ("contents", "message"),
     [
         (
-            b">a\nACGT\n>b two\nAC\nXT\n",
-            r"x\.fa: record 'b', position 3: illegal letter 'X'.*ACGTU",
+            b">a\nACGT\n>b two\nAC\n?T\n",
+            r"x\.fa: record 'b', position 3: illegal letter '\?'.*ACGTU",
         ),
+        (b">a\nMKEL\n", "position 3: illegal letter 'E', a letter of proteins; give DNA"),
+        (b">a\nACGT*\n", r"illegal letter '\*', which ends a protein"),
+        (b">a\nAC.T\n", r"illegal letter '\.', a gap of an alignment"),
+        (b">a\n 1 acgtac\n", "illegal letter '1', a digit, as in GenBank"),
+        (b">a\nACGT>b\nACGT\n", "illegal letter '>'; a line must end|'>', a line must end"),
+        (b">\nACGT\n>\nAC?T\n", r"record 2 \(without a name\), position 3"),
+        (b"@r1\nACGT\n+\nIIII\n", "FASTQ or SAM .* not FASTA; give FASTA"),
+        (b"LOCUS  X 4 bp\n", "a GenBank file, not FASTA"),
+        (b"<!DOCTYPE html>", "a web page or XML, not FASTA"),
+        (">a\nACGT\n".encode("utf-16"), "UTF-16 text; save it as plain text"),
+        (b"PK\x03\x04rest", "a zip archive; unpack it"),
+        (bz2.compress(b">a\nACGT\n"), "packed with bzip2; unpack it"),
+        (lzma.compress(b">a\nACGT\n"), "packed with xz; unpack it"),
+        (b"\x28\xb5\x2f\xfdrest", "packed with zstd; unpack it"),
+        (gzip.compress(gzip.compress(b">a\n", mtime=0), mtime=0), "packed with gzip twice"),
+        (b"\x43\x27\x41\x1a" + bytes(12), "a 2bit genome, not FASTA"),
+        (b"#\n; nothing\n", "no sequences"),
+        (b">a\n>b\n", "no sequences"),
         (b">a\nACGT\n>b\nAC-TT\n", r"record 'b', position 3: illegal letter '-'"),
         (b"", "no sequences"),
         (b" \n\n", "no sequences"),
         (b">a\nACGT\n>b\nACG\n", r"record 'b' has 3 bases, wanted 4"),
         (b"hello\n>a\nACGT\n", "text before the first '>': 'hello'"),
-        (b">a\n>b\nACGT\n", "record 'a' has no sequence"),
-        (b">a\nACGT\n>b\n", "record 'b' has no sequence"),
-        (b">a\nACGT\n>", "record '' has no sequence"),
         (b">a\nAC\0GT\n", "not a text file"),
         (gzip.compress(b">a\nACGT\n" * 99, mtime=0)[:-12], "corrupted or truncated gzip"),
         (b"\x1f\x8b" + b"junk" * 9, "corrupted or truncated gzip"),
@@ -106,6 +131,71 @@ def test_illegal_letters_are_told_before_the_length(path: Path) -> None:
     path.write_text(">a\nACGT*\n")
     with pytest.raises(UserError, match="position 5: illegal letter"):
         texts(path, length=4)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 8192])
+def test_codes_of_several_bases_are_n_and_counted(path: Path, chunk: int) -> None:
+    letters = "RYSWKMBDHVX"
+    path.write_text(f">a\n{letters}ACGT\n>b\n{letters.lower()}NNNN\n>c\n{'A' * 15}\n>d\n")
+    notes = Notes()
+    rows = [row for codes in read_fasta(path, notes=notes, chunk=chunk) for row in codes]
+    assert [decode(row) for row in rows] == ["N" * 11 + "ACGT", "N" * 15, "A" * 15]
+    assert notes.sentences == [
+        "Read 22 bases of 2 sequences of x.fa as N: IUPAC codes such as R for A or G.",
+        "Dropped 1 records of x.fa: no sequence.",
+    ]
+
+
+def test_sequences_are_fitted_around_their_centre(path: Path) -> None:
+    path.write_text(">a\nACGTA\n>b\nAC\n>c\nACGTAC\n>d\nC\n>e\nACGTACGT\n")
+    notes = Notes()
+    (records,) = read_named(path, length=5, fit=True, notes=notes)
+    assert [decode(row) for row in records.codes] == ["ACGTA", "NACNN", "CGTAC", "NNCNN", "GTACG"]
+    assert records.names.tolist() == list("abcde")
+    assert records.lengths.tolist() == [5, 2, 6, 1, 8]
+    written = path.read_text().split()[1::2]
+    for text, first, row in zip(written, records.first, records.codes, strict=True):
+        for place, letter in enumerate(text):
+            inside = 0 <= place - first < 5
+            assert not inside or decode(row)[place - first] == letter
+    assert notes.sentences == [
+        "Brought to 5 bases around the centre in x.fa: 2 sequences cropped, 2 padded with N."
+    ]
+    (even,) = read_named(path, length=4, fit=True)
+    assert [decode(row) for row in even.codes] == ["ACGT", "NACN", "CGTA", "NNCN", "GTAC"]
+
+
+def test_lengths_are_counted_with_the_first_name(path: Path) -> None:
+    path.write_bytes(b">a x\rAC\rG\r>b\rAC GT\r>c\rA?C\r>d\r")
+    assert lengths_in(path) == {3: (2, "a"), 4: (1, "b")}
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder; give a file"):
+        texts(tmp_path)
+
+
+GOOD = b">one first\nACGTN\nacgtR\n>two\r\nTTTTTGGGGG\r\n>three\nUUUUUCCCCC\n"
+
+
+@MANY
+@given(contents=damaged(GOOD), packed=st.booleans(), fit=st.booleans())
+def test_damage_gives_records_or_one_line(
+    path: Path, contents: bytes, packed: bool, fit: bool
+) -> None:
+    path.write_bytes(gzip.compress(contents) if packed else contents)
+    notes = Notes()
+    length = 10 if fit else None
+    parts = result_or_line(
+        lambda: list(read_named(path, length=length, fit=fit, notes=notes)), path
+    )
+    if parts is None:
+        return
+    # line ends of any kind before '>' begin a record, and so does the file's beginning
+    text = contents.removeprefix(b"\xef\xbb\xbf").replace(b"\r", b"\n")
+    written = (b"\n" + text).count(b"\n>")
+    dropped = sum(int(s.split()[1]) for s in notes.sentences if s.startswith("Dropped"))
+    assert sum(map(len, parts)) + dropped == written
 
 
 def test_missing_file_is_one_line(path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from fixtures.genomes import intervals, write_genome
 
 from priorbench.data.formats.bed import Intervals
-from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.data.formats.peaks import check_names, merge_peaks, on_genome
 from priorbench.errors import UserError

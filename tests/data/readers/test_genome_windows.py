@@ -9,7 +9,7 @@ import pytest
 from fixtures.genomes import intervals, random_text, write_genome
 
 from priorbench.data.codes import TEST, TRAIN, VALID
-from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.data.formats.regions import Region
 from priorbench.data.readers.genome_splits import Segment, choose_chromosomes, split_segments

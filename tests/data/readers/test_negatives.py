@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fixtures.genomes import intervals, random_text, write_genome
 
 from priorbench.data.codes import TEST, TRAIN, VALID
-from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.regions import Region
 from priorbench.data.readers import negatives
 from priorbench.data.readers.genome_splits import Segment, split_segments
@@ -137,3 +138,41 @@ def test_no_room_for_negatives(tmp_path: Path) -> None:
             generator=np.random.default_rng(0),
         )
     assert len(drawn.windows) == 0
+
+
+def test_scaffolds_share_records_and_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # tangermeme reads an index for every record: as many as there are scaffolds take long
+    monkeypatch.setattr(negatives, "_BLOCK_BASES", 9_000)
+    written: list[int] = []
+    write_tiles = negatives._write_tiles
+
+    def counting(stream: Any, genome: Any, positives: Any, names: Any, length: int) -> None:
+        written.append(len(names))
+        write_tiles(stream, genome, positives, names, length)
+
+    monkeypatch.setattr(negatives, "_write_tiles", counting)
+    texts = {f"s{n}": random_text(2_000, n) for n in range(40)}
+    with Genome(write_genome(tmp_path / "g.fa", texts, width=60)) as genome:
+        segments = split_segments(genome, (), (), path=tmp_path)
+        chrom = np.repeat(list(texts), 2)
+        start = np.tile([100, 900], 40)
+        zeros = np.zeros(80, dtype=np.uint8)
+        positives = Windows(chrom, start, zeros, zeros.astype(bool))
+        peaks = intervals(
+            tmp_path, "".join(f"{c}\t{s}\t{s + 50}\n" for c, s in zip(chrom, start, strict=True))
+        )
+        drawn = draw_negatives(
+            genome,
+            positives,
+            peaks,
+            segments,
+            length=50,
+            generator=np.random.default_rng(0),
+        )
+    assert len(drawn.windows) == 80
+    assert 5 <= written[0] <= 10
+    assert len(set(drawn.windows.chrom.tolist())) > 20
+    assert (drawn.windows.start % 50 == 0).all()
+    assert not overlapping(drawn.windows.chrom, drawn.windows.start, 50, peaks).any()

@@ -6,18 +6,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.two_classes import (
+    LENGTH,
+    for_tuning,
+    labels,
+    random_texts,
+    read,
+    sequences,
+    write_bed,
+    write_chromosomes,
+    write_fasta,
+    write_toml,
+)
 from numpy.typing import NDArray
 
 from priorbench.data.codes import MOTIF, TEST, TRAIN, VALID
-from priorbench.data.dataset import Dataset, load_dataset
-from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats import fasta
-from priorbench.data.readers.data_file import load_data_file
-from priorbench.data.readers.read_binary import read_binary
 from priorbench.encoding import decode, encode, reverse_complement
 from priorbench.errors import UserError
 
-LENGTH = 30
 SITE = "ACGTTGCAAG"
 
 
@@ -26,56 +33,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRIORBENCH_CACHE", str(tmp_path / "cache"))
 
 
-def random_texts(count: int, seed: int, length: int = LENGTH) -> list[str]:
-    codes = np.random.default_rng(seed).integers(0, 4, (count, length)).astype(np.uint8)
-    return [decode(row) for row in codes]
-
-
 def flipped(text: str) -> str:
     return decode(reverse_complement(encode(text.encode())))
-
-
-def write_fasta(path: Path, texts: list[str]) -> str:
-    contents = "".join(f">r{n}\n{text[:20]}\n{text[20:]}\n" for n, text in enumerate(texts))
-    path.write_bytes(gzip.compress(contents.encode()))
-    return path.name
-
-
-def write_toml(folder: Path, **keys: Any) -> Path:
-    path = folder / "data.toml"
-    lines = [f"{key} = {value!r}" for key, value in {"task": "binary", **keys}.items()]
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def read(toml: Path, *, seed: int = 0, both: bool = True, at_most: int = 1000) -> Dataset:
-    folder = toml.parent / "dataset"
-    with DatasetWriter(folder) as writer:
-        read_binary(
-            writer,
-            load_data_file(toml),
-            np.random.default_rng(seed),
-            both_strands=both,
-            attributed_at_most=at_most,
-        )
-        writer.finish()
-    return load_dataset(folder)
-
-
-def for_tuning(toml: Path) -> Dataset:
-    """What was read last, as trials that choose a weight see it."""
-    return load_dataset(toml.parent / "dataset", VALID)
-
-
-def sequences(dataset: Dataset, rows: NDArray[np.int64] | None = None) -> list[str]:
-    column = dataset.columns["sequence"]
-    return [
-        decode(row) for row in column.take(np.arange(column.shape[0]) if rows is None else rows)
-    ]
-
-
-def labels(dataset: Dataset) -> NDArray[np.float32]:
-    return dataset.columns["label"].take(np.arange(len(dataset.split)))
 
 
 @pytest.fixture
@@ -250,10 +209,10 @@ def test_an_unusable_motif_file_is_told_first(tmp_path: Path, pair: dict[str, st
 
 def test_lengths_must_agree(tmp_path: Path, pair: dict[str, str]) -> None:
     assert read(write_toml(tmp_path, **pair, length=LENGTH)).length == LENGTH
-    with pytest.raises(UserError, match=r"data\.toml: length = 29, .*p\.fa\.gz have 30 bases"):
+    with pytest.raises(UserError, match=r"length = 29, .*p\.fa\.gz, n\.fa\.gz have 30 bases"):
         read(write_toml(tmp_path, **pair, length=29))
     pair["negatives"] = write_fasta(tmp_path / "short.fa", random_texts(9, 5, 25))
-    with pytest.raises(UserError, match=r"short\.fa: sequences of 25 .*p\.fa\.gz has 30"):
+    with pytest.raises(UserError, match=r"p\.fa\.gz has .* 30 bases; .*short\.fa has .* 25 "):
         read(write_toml(tmp_path, **pair))
 
 
@@ -265,19 +224,6 @@ def test_an_empty_split_is_named(tmp_path: Path, pair: dict[str, str]) -> None:
 
 
 # windows of a genome
-
-
-def write_chromosomes(folder: Path, names: list[str], length: int = 6000) -> str:
-    path = folder / "g.fa.gz"
-    texts = dict(zip(names, random_texts(len(names), 7, length), strict=True))
-    lines = [f">{name}\n{text[:3000]}\n{text[3000:]}\n" for name, text in texts.items()]
-    path.write_bytes(gzip.compress("".join(lines).encode()))
-    return path.name
-
-
-def write_bed(path: Path, rows: list[tuple[str, int, int]]) -> str:
-    path.write_text("".join(f"{chrom}\t{start}\t{end}\n" for chrom, start, end in rows))
-    return path.name
 
 
 def test_genome_with_regions(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.damage import MANY, damaged, result_or_line
+from hypothesis import given
 
 from priorbench import UserError
 from priorbench.components import registry
@@ -12,7 +14,7 @@ from priorbench.data.codes import SPLITS, TEST
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.readers.data_file import load_data_file
-from priorbench.data.readers.read_multitask import read_labels
+from priorbench.data.readers.sequences.label_table import read_labels
 from priorbench.encoding import decode, encode, reverse_complement
 
 TOML = 'task = "multitask"\npositives = "windows.fa"\nlabels = "labels.tsv"\n'
@@ -136,7 +138,7 @@ def test_records_and_lines_must_belong_together(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="record 'w0' occurs twice"):
         read(tmp_path / "data.toml")
     only = [line.replace("test", "train") for line in lines]
-    with pytest.raises(UserError, match="no sequences left for test; check column split"):
+    with pytest.raises(UserError, match="left for test, of 8 in all; check column split"):
         read(write(tmp_path, texts(8), only, header))
     none = [line[: line.rindex("\t") - 1] + "0\t0" for line in lines]
     with pytest.raises(UserError, match="no test sequence has a positive label to attribute"):
@@ -156,3 +158,66 @@ def test_near_identical_sequences_stay_in_one_split(tmp_path: Path) -> None:
     dataset, _ = read(given)
     # a split that is given is not changed
     assert np.bincount(dataset.split).tolist() == [150, 75, 75]
+
+
+def test_sequences_are_fitted_and_sites_move_with_them(tmp_path: Path) -> None:
+    sequences = [text[: 30 + i % 11] for i, text in enumerate(texts(40))]
+    sequences[5] = "R" + sequences[5][1:]
+    toml = write(tmp_path, sequences, labelled(40, split=True), "id\tsplit\tFOS\tJUN")
+    with pytest.raises(UserError, match=r"windows\.fa: sequences of 30 to 40 bases; all must have"):
+        read(toml)
+    sites = [(f"w{i}", i % 7 + 3, i % 7 + 9) for i in range(40)]
+    lines = [f"{name}\t{start}\t{end}\n" for name, start, end in [*sites, ("w99", 1, 4)]]
+    (tmp_path / "s.bed").write_text("".join(lines))
+    toml.write_text(TOML + 'length = 35\nfit = "centre"\nsites = "s.bed"\n')
+    dataset, notes = read(toml)
+    assert dataset.truth is not None
+    for row, truth in zip(dataset.attributed.tolist(), dataset.truth, strict=True):
+        offset = len(sequences[row]) // 2 - 35 // 2
+        start = row % 7 + 3 - offset
+        assert np.flatnonzero(truth).tolist() == list(range(max(start, 0), start + 6))
+    sizes = np.array(list(map(len, sequences)))
+    assert (
+        f"Brought to 35 bases around the centre in windows.fa: {(sizes > 35).sum()} sequences "
+        f"cropped, {(sizes < 35).sum()} padded with N." in notes
+    )
+    assert (
+        "Read 1 bases of 1 sequences of windows.fa as N: IUPAC codes such as R for A or G." in notes
+    )
+    assert "Dropped 1 sites of s.bed: no positive of that name." in notes
+
+
+def test_simdata_gives_every_column_of_labels(tmp_path: Path) -> None:
+    rows = ["seqName\tsequence\tembeddings\tFOS\tJUN"]
+    for i, text in enumerate(texts(200)):
+        letters = text[:4] + "TGAGTCA" + text[11:]
+        rows.append(f"s{i}\t{letters}\tpos-4_AP1-TGAGTCA\t{i % 2}\t1")
+    (tmp_path / "x.simdata").write_text("\n".join(rows) + "\n")
+    toml = tmp_path / "data.toml"
+    toml.write_text('task = "multitask"\nsimdata = "x.simdata"\n')
+    dataset, notes = read(toml)
+    assert dataset.columns["label"].take(np.arange(200)).tolist() == [
+        [i % 2, 1] for i in range(200)
+    ]
+    assert "2 outputs: FOS, JUN." in notes
+    assert dataset.truth is not None
+    assert (np.flatnonzero(dataset.truth.any(axis=0)) == np.arange(4, 11)).all()
+    (tmp_path / "x.simdata").write_text("seqName\tsequence\ns0\tACGT\n")
+    with pytest.raises(UserError, match="no column of labels"):
+        read(toml)
+
+
+GOOD = b"id\tsplit\ta\tb\nw0\ttrain\t1\t0\nw1\tvalid\t0\t1\nw2\ttest\t1.0\t0.0\n"
+
+
+@MANY
+@given(contents=damaged(GOOD))
+def test_damaged_tables_give_all_lines_or_one_line(tmp_path: Path, contents: bytes) -> None:
+    path = tmp_path / "labels.tsv"
+    path.write_bytes(contents)
+    table = result_or_line(lambda: read_labels(path), path)
+    if table is None:
+        return
+    lines = contents.replace(b"\r", b"\n").removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    assert len(table.row) == len(table.values) == sum(bool(line.strip()) for line in lines) - 1
+    assert set(np.unique(table.values)) <= {0, 1}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.errors import UserError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.formats.genome import Genome, stretches
+from priorbench.data.formats.genomes.genome import Genome, stretches
 from priorbench.data.formats.notes import Notes
 from priorbench.errors import UserError
 

@@ -16,7 +16,7 @@ from fixtures.genomes import write_genome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from priorbench.data.formats.genome import Genome
+from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.data.formats.tracks.bigwig_header import check_header
 from priorbench.data.formats.tracks.signal import Signal

@@ -1,0 +1,1 @@
+"""Genomes, opened for random access: FASTA of any layout, 2bit; readers place the windows."""
