@@ -263,6 +263,7 @@ NOT_DECIDING_TRIALS = (
     "data/simulated_examples.py",
     "data/simulation.py",
     "errors.py",
+    "evaluation/hypothetical.py",
     "evaluation/measure.py",
     "evaluation/model_probe.py",
     "evaluation/modisco.py",

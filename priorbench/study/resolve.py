@@ -43,8 +43,10 @@ def resolve(study: Study, device: str) -> Study:
     priors = _normalised("prior", [BASELINE, *study.priors])
     for path in study.plugins:
         _refuse_unused(path, priors)
+    attributions = scored_attributions(study)
     if study.discovery:
         require_modisco()
+        _refuse_without_motifs(attributions)
     named = study.model_copy(
         update={
             "priors": priors,
@@ -52,7 +54,7 @@ def resolve(study: Study, device: str) -> Study:
             "architectures": normal_names(study.architectures),
             "chosen_architectures": study.chosen_architectures if may_choose(study) else {},
             "train_attribution": _train_attribution(study.train_attribution),
-            "attributions": scored_attributions(study),
+            "attributions": attributions,
             "device": device,
             "data": [path.resolve() for path in study.data],
             "plugins": [path.resolve() for path in study.plugins],
@@ -81,6 +83,17 @@ def require_modisco() -> None:
         raise UserError(
             "--discovery needs TF-MoDISco, which is not installed; "
             "pip install 'priorbench[modisco]', or leave the option out"
+        )
+
+
+def _refuse_without_motifs(attributions: Sequence[str]) -> None:
+    """Raise UserError if there is no attribution in which TF-MoDISco could look for motifs."""
+    from priorbench.attribution.explainers import EXPLAINERS  # waits for torch
+
+    if not any(EXPLAINERS[specs.name_of(spec)].every_base for spec in attributions):
+        raise UserError(
+            f"--discovery: TF-MoDISco compares all four bases, and attribution {attributions[0]} "
+            "does not depend on the observed one; add another, such as input-x-gradient"
         )
 
 

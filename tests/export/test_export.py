@@ -22,7 +22,6 @@ from priorbench.evaluation.stored_arrays import pack_explanation, pack_predictio
 from priorbench.export.tables import export_tables, latex_table, means_table
 from priorbench.export.tracks import (
     export_bigwig,
-    export_modisco,
     on_genome,
     tracks_of,
     write_bigwig,
@@ -142,24 +141,6 @@ def test_no_coordinates_is_one_clear_line(tmp_path):
         export_bigwig(old, tmp_path / "out", SPEC)
 
 
-def test_modisco_pairs(run, tmp_path):
-    paths = export_modisco(run, tmp_path / "out", SPEC)
-    names = ["sequences", "attributions-none", "attributions-fourier-boundary-zero"]
-    assert [path.stem for path in paths] == names
-    with np.load(paths[0]) as file:
-        sequences = file["arr_0"]
-    with np.load(paths[1]) as file:
-        attributions = file["arr_0"]
-    dataset = run.datasets["binary/mine"]
-    codes = dataset.codes(dataset.attributed)
-    assert sequences.shape == attributions.shape == (4, 4, LENGTH)
-    assert (sequences.argmax(axis=1)[codes < 4] == codes[codes < 4]).all()
-    assert (sequences.sum(axis=1) == (codes < 4)).all()
-    observed = np.where(codes < 4, ramp(2), 0)
-    np.testing.assert_allclose(attributions.sum(axis=1), observed, rtol=1e-3)
-    assert (attributions[sequences == 0] == 0).all()
-
-
 def test_what_cannot_be_exported(run, tmp_path):
     with pytest.raises(UserError, match="'ism' was not scored; it has input-x-gradient"):
         next(tracks_of(run, "ism", each_trial=False))
@@ -245,12 +226,8 @@ def command(*arguments, monkeypatch):
 
 def test_the_command(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("priorbench.export.formats.load_run", lambda root: run)
-    assert command(run.root, "--format", "modisco", monkeypatch=monkeypatch) == 0
-    shown = capsys.readouterr()
-    folder = run.root / "export" / "modisco" / "binary-mine-three-conv"
-    assert shown.out.splitlines()[0] == str(folder / "sequences.npz")
-    # modisco refuses a window that is longer than the sequences
-    assert f"modisco motifs -s {folder}/sequences.npz -a {folder}/attributions-none" in shown.err
-    assert f"-w {LENGTH} " in shown.err
+    assert command(run.root, "--format", "bigwig", monkeypatch=monkeypatch) == 0
+    folder = run.root / "export" / "bigwig" / "binary-mine-three-conv"
+    assert capsys.readouterr().out.splitlines()[0] == str(folder / "none.bw")
     assert command(run.root, "--format", "csv", "--each-trial", monkeypatch=monkeypatch) == 2
     assert "leave --attribution and --each-trial out" in capsys.readouterr().err
