@@ -61,15 +61,15 @@ def test_paths_are_relative_to_the_file(folder: Path, monkeypatch: pytest.Monkey
         (PAIR + 'source = "x"', "unknown key 'source'"),
         (PAIR + "length = ", "not valid TOML"),
         (PAIR + "task = 1", "not valid TOML"),
-        (PAIR + "length = 0", "length = 0: .*greater than or equal to 1"),
-        (PAIR + 'length = "5"', "length = '5': .*integer"),
-        (PAIR + "motifs = 5", "motifs = 5: should be the path of a file"),
+        (PAIR + "length = 0", "length = 0: give a number that is at least 1"),
+        (PAIR + 'length = "5"', "length = '5': give a whole number"),
+        (PAIR + "motifs = 5", "motifs = 5: give the path of a file, in quotes"),
         (PAIR + 'name = ""', "name = ''"),
-        (GENOME + 'valid_regions = "chr1"', "valid_regions = 'chr1': should be a valid list"),
+        (GENOME + 'valid_regions = "chr1"', "valid_regions = 'chr1': give a list"),
         (PAIR.replace("binary", ""), "task = ''"),
         (PAIR.replace('task = "binary"', ""), "key 'task' is missing"),
-        (PAIR.replace("p.fa", "gone.fa"), "positives: no such file: .*gone.fa"),
-        (PAIR.replace("p.fa", "."), "positives: no such file"),
+        (PAIR.replace("p.fa", "gone.fa"), "positives: .*gone.fa: no such file"),
+        (PAIR.replace("p.fa", "."), "positives: .*: is a folder; give a file"),
         (PAIR + 'plus = "plus.bw"', "key 'plus' does not belong to task 'binary'.*profile"),
         (PAIR.replace("binary", "multitask"), "'negatives' does not belong to task 'multitask'"),
         (
@@ -105,7 +105,7 @@ def test_errors_are_one_line_that_names_file_and_key(folder: Path, text: str, me
 
 
 def test_missing_and_binary_files(folder: Path) -> None:
-    with pytest.raises(UserError, match="no such data file"):
+    with pytest.raises(UserError, match="no such file"):
         load_data_file(folder / "gone.toml")
     (folder / "b.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="not a text file"):
