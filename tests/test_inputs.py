@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import tomli_w
+from fixtures.runs import run_smoke
 
 from priorbench import UserError
+from priorbench.backends.local import LocalEngine
 from priorbench.cli import app as command_line
 from priorbench.cli.app import execute_command
 from priorbench.components import registry, specs
@@ -19,6 +21,8 @@ from priorbench.data.download_list import DataText, Download, DownloadList, load
 from priorbench.data.readers.data_file import DataFile, load_data_file
 from priorbench.errors import in_one_line
 from priorbench.inputs import problem_of_file
+from priorbench.machine.memory import memory_at_hand
+from priorbench.study.resolve import resolve
 from priorbench.study.study import Study, load_study
 
 WRONG: dict[str, Any] = {
@@ -277,3 +281,142 @@ def test_an_effect_is_above_zero(effect):
 def test_a_window_that_does_not_fit_into_memory_is_refused():
     with pytest.raises(UserError, match=r"length 100000000: takes .* GiB .* at hand; give \d+ bp"):
         execute_command(["edges", "--length", "100000000", "--priors", "tv"])
+
+
+@pytest.mark.parametrize(
+    ("priors", "message"),
+    [
+        (["fourier", "fourier"], "priors: 'fourier' is written twice; write it once"),
+        (["tv+l1", "l1+tv"], r"'l1\+tv' is written twice, as tv\+l1 and as l1\+tv"),
+        (["l1", "l1:every=1"], "'l1' is written twice, as l1 and as l1:every=1"),
+    ],
+)
+def test_a_prior_is_written_once(priors, message):
+    with pytest.raises(UserError, match=message):
+        resolve(Study(priors=priors), "cpu")
+
+
+def test_the_baseline_may_be_named():
+    assert resolve(Study(priors=["none", "l1"]), "cpu").priors == ["none", "l1"]
+
+
+def test_more_workers_than_there_is_memory_for_are_refused(monkeypatch):
+    monkeypatch.setattr("priorbench.backends.local.memory_at_hand", lambda: 2**30)
+    with pytest.raises(UserError, match=r"--jobs 1000: each worker takes .* give 3 or fewer"):
+        LocalEngine(1000)
+    LocalEngine(3)
+    LocalEngine(None)
+
+
+def test_memory_at_hand_is_within_that_of_the_machine():
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < memory_at_hand() <= there
+
+
+READERS = {
+    "report": [],
+    "status": [],
+    "score": [],
+    "compare": ["--metric", "auroc"],
+    "power": ["--metric", "auroc"],
+    "export": ["--format", "csv"],
+}
+"""commands that read a run"""
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_folder_that_is_no_run_is_called_so(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x").mkdir()
+    with pytest.raises(UserError, match=r"no study.toml here, .*`priorbench runs x` lists"):
+        execute_command([command, "x", *READERS[command]])
+    Path("x/study.toml").write_text("seeds = 3")
+    with pytest.raises(UserError, match=r"was not run; `priorbench run x/study.toml` runs it"):
+        execute_command([command, "x", *READERS[command]])
+    assert os.listdir("x") == ["study.toml"]
+
+
+def test_a_page_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x").mkdir()
+    with pytest.raises(UserError, match=r"^x: is a folder; name a file, such as x/report.html"):
+        execute_command(["report", "x", "--out", "x"])
+
+
+PLUGINS = {
+    "nul": (b"x = '\0'", "null bytes; write Python, in UTF-8"),
+    "latin": (b"x = '\xff'", "write Python, in UTF-8"),
+    "wrong": (b"def (:", "line 1: invalid syntax"),
+    "empty": (b"", "must define exactly one subclass"),
+    "raises": (b"raise KeyError('a\\nb')", "KeyError"),
+    "nothing": (None, "no such file; check the path"),
+    "folder": ("folder", "is a folder; give a file"),
+}
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("command", ["list", "show", "check", "validate", "run"])
+def test_a_plug_in_that_is_none(command, name, tmp_path):
+    contents, message = PLUGINS[name]
+    path = tmp_path / f"{name}.py"
+    if contents == "folder":
+        path.mkdir()
+    elif contents is not None:
+        path.write_bytes(contents)
+    study = write(tmp_path / "x.toml", {"priors": ["l1"]})
+    written = {"show": ["none"], "validate": [str(study)], "check": ["none"]}
+    arguments = [command, *written.get(command, []), "--plugin", str(path)]
+    line = line_of(execute_command, arguments)
+    assert line.startswith(f"plug-in {path}")
+    assert message in line
+
+
+LATIN = """# -*- coding: latin-1 -*-
+from dataclasses import dataclass
+from priorbench import AttributionPrior
+
+@dataclass(frozen=True)
+class Mine(AttributionPrior):
+    summary = "caf\xe9"
+    citation = "none"
+    default_weights = {"*": 0.5}
+
+    def penalty(self, attribution, batch):
+        return PENALTY
+"""
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_plug_in_may_declare_its_encoding(tmp_path, mark):
+    text = LATIN.replace("latin-1", "utf-8") if mark else LATIN
+    encoded = text.encode("utf-8" if mark else "latin-1")
+    (tmp_path / "mine.py").write_bytes(mark + encoded)
+    found = registry.add_plugin(tmp_path / "mine.py")
+    assert registry.describe(found)["summary"] == "café"
+
+
+@pytest.mark.parametrize(
+    ("penalty", "message"),
+    [
+        (
+            "self.track(attribution).sum(dim=1) * float('nan')",
+            "whether the penalty of mine is finite",
+        ),
+        (
+            "self.track(attribution).sum(dim=1) * float('inf')",
+            "whether the penalty of mine is finite",
+        ),
+        ("self.track(attribution).sum()", "penalty has shape (), wanted ("),
+        ("self.track(attribution)", "one per example"),
+    ],
+)
+def test_a_penalty_that_is_none_is_told(tmp_path, penalty, message, capsys):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(LATIN.replace("PENALTY", penalty), encoding="latin-1")
+    arguments = ("--plugin", str(plugin), "--priors", "mine", "--seeds", "1")
+    run_smoke(tmp_path / "run", *arguments)
+    capsys.readouterr()
+    assert execute_command(["status", str(tmp_path / "run")]) == 0
+    printed = capsys.readouterr().out
+    assert message in printed
+    assert "Traceback" not in printed

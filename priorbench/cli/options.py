@@ -80,6 +80,8 @@ def add_help(command: Callable[..., Any]) -> str:
         )
         if name in _FOLDERS and command.__name__ not in _PAGES:
             settings["callback"] = _refuse_file
+        elif name == "out":
+            settings["callback"] = _refuse_folder
         if parameter.kind is parameter.KEYWORD_ONLY:
             short, names = SHORT.get(name), []
             if short or parameter.default is False:
@@ -97,6 +99,13 @@ def _refuse_file(path: Any) -> Any:
     """Return what names a folder; raise UserError if it names a file."""
     if path is not None and Path(path).is_file():
         raise UserError(f"{path}: is a file; name a folder")
+    return path
+
+
+def _refuse_folder(path: Path | None) -> Path | None:
+    """Return what names a file; raise UserError if it names a folder."""
+    if path is not None and path.is_dir():
+        raise UserError(f"{path}: is a folder; name a file, such as {path / 'report.html'}")
     return path
 
 

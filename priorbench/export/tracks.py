@@ -97,9 +97,10 @@ def tracks_of(
     if not groups:
         raise UserError(f"{run.root}: no trial ended well, so there is nothing to export")
     names = _names([key[3] for key in groups])
+    folders = _names(["-".join(key[:3]) for key in groups])
     for (task, name, architecture, prior), trials in groups.items():
         dataset = run.datasets[f"{task}/{name}"]
-        setting = slug(f"{task}-{name}-{architecture}")
+        setting = folders[f"{task}-{name}-{architecture}"]
         total: NDArray[np.float64] = np.zeros(())
         for seed, trial in sorted(trials):
             of_trial = values(run, trial, attribution)

@@ -14,8 +14,8 @@ _LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.c
 def memory_at_hand() -> int:
     """Return how many bytes of memory a process may take now; all there are where none can say."""
     try:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", _MEMINFO.read_text(), re.MULTILINE)
-        free = int(found[1]) * 1024 if found else _all_there_are()
+        match = re.search(r"^MemAvailable:\s+(\d+) kB", _MEMINFO.read_text(), re.MULTILINE)
+        free = int(match[1]) * 1024 if match else _all_there_are()
     except OSError:
         free = _all_there_are()
     try:  # a container's files; their cache is given back when it is needed, and may count twice

@@ -119,12 +119,22 @@ def seen_by(prior: str, study: Study) -> str:
 
 
 def _normalised(kind: str, written: Sequence[str]) -> list[str]:
-    """Return normal specs without repeats; compositions of the same parts count as the same."""
-    by_parts: dict[tuple[str, ...], str] = {}
+    """Return normal specs; compositions of the same parts count as the same.
+
+    Raises:
+        UserError: if one is written twice, other than the baseline, or cannot be built.
+    """
+    by_parts: dict[tuple[str, ...], tuple[str, str]] = {}
     for spec in written:
         normal = registry.normal_spec(kind, spec)
-        by_parts.setdefault(tuple(sorted(normal.split("+"))), normal)
-    return list(by_parts.values())
+        parts = tuple(sorted(normal.split("+")))
+        if parts not in by_parts:
+            by_parts[parts] = (normal, spec)
+        elif normal != BASELINE:
+            earlier = by_parts[parts][1]
+            same = "twice" if spec == earlier else f"twice, as {earlier} and as {spec}"
+            raise UserError(f"{kind}s: {normal!r} is written {same}; write it once")
+    return [normal for normal, _ in by_parts.values()]
 
 
 def _refuse_unused(plugin: Path, priors: Sequence[str]) -> None:
