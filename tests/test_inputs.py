@@ -371,6 +371,7 @@ def test_a_plug_in_that_is_none(command, name, tmp_path):
     assert message in line
 
 
+FINITE = "whether the penalty of mine is finite"
 LATIN = """# -*- coding: latin-1 -*-
 from dataclasses import dataclass
 from priorbench import AttributionPrior
@@ -400,11 +401,11 @@ def test_a_plug_in_may_declare_its_encoding(tmp_path, mark):
     [
         (
             "self.track(attribution).sum(dim=1) * float('nan')",
-            "whether the penalty of mine is finite",
+            FINITE,
         ),
         (
             "self.track(attribution).sum(dim=1) * float('inf')",
-            "whether the penalty of mine is finite",
+            FINITE,
         ),
         ("self.track(attribution).sum()", "penalty has shape (), wanted ("),
         ("self.track(attribution)", "one per example"),

@@ -155,6 +155,23 @@ def test_specs_that_share_a_file_name_are_numbered(tmp_path):
     assert names == ["a-b-1", "a-b-1-2"]
 
 
+def test_long_names_that_are_cut_alike_are_numbered(tmp_path):
+    arms = {("é" * 100 + "a", 0): ramp(1), ("é" * 100 + "b", 0): ramp(2)}
+    tracks = list(tracks_of(make_run(tmp_path / "r", arms), SPEC, each_trial=True))
+    names = [track.name for track in tracks]
+    assert len(set(names)) == 4
+    assert all(len(f"{name}.bw".encode()) < 255 for name in names)
+
+
+def test_figures_are_cut_between_words():
+    from priorbench.reports._shared.figures.files import stem_of
+
+    assert stem_of(3, "gain " * 20) == "03-" + "-".join(["gain"] * 12)
+    assert stem_of(3, "a" * 300) == f"03-{'a' * 60}"
+    assert stem_of(4, "Gain: of x") == "04-gain"
+    assert stem_of(4, "é") == "04"
+
+
 EVIL = r"a_b&c%\d"
 
 
@@ -206,8 +223,9 @@ def test_csv_reads_back(run, tmp_path):
 
 def test_parquet_says_what_it_needs(run, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="needs pyarrow, which is not installed"):
-        export_tables(run, tmp_path, "parquet")
+    with pytest.raises(UserError, match=r"needs pyarrow.*priorbench\[parquet\]"):
+        export_tables(run, tmp_path / "new", "parquet")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="needs pyarrow")
