@@ -28,6 +28,13 @@ class UserError(Exception):
     """An error that the user can mend; printed as one line, exit status 2, without a traceback."""
 
 
+def in_one_line(text: str) -> str:
+    """Return a message without line breaks, and with what a terminal would obey escaped."""
+    joined = " ".join(text.splitlines())
+    # a byte that is no text, as in the name of a file, is printed as it is
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], joined)
+
+
 def unknown(kind: str, name: str, known: Iterable[str], *, listed_by: str = "") -> UserError:
     """Return the error for a name that is not known, with a did-you-mean and what is known.
 

@@ -93,10 +93,14 @@ class Explanation:
         attribution: (k, L) float32 on the CPU, one signed value per position.
         expected: (k,) the value that each row should add up to, if the method promises one; else
             None.
+        hypothetical: (k, 4, L) float32 on the CPU, hypothetical contributions: what the attribution
+            would be of each of the four bases; at the observed one it is the attribution. None
+            where they were not wanted, or the method has none.
     """
 
     attribution: torch.Tensor
     expected: torch.Tensor | None = None
+    hypothetical: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -105,36 +109,60 @@ class Explainer(ABC):
 
     summary: ClassVar[str]
     citation: ClassVar[str]
+    every_base: ClassVar[bool] = True
+    """whether it has hypothetical contributions, of bases that were not observed"""
 
     @abstractmethod
-    def explain(self, subject: ExplainedModel) -> Explanation:
-        """Return the attributions of all sequences; the same for the same sequences."""
+    def explain(self, subject: ExplainedModel, *, every_base: bool = False) -> Explanation:
+        """Return the attributions of all sequences; the same for the same sequences.
+
+        Args:
+            subject: a model and the sequences to explain.
+            every_base: whether hypothetical contributions are wanted too.
+        """
 
 
 def _joined(parts: Sequence[Explanation]) -> Explanation:
-    expected = [part.expected for part in parts if part.expected is not None]
+    def together(values: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+        there = [value for value in values if value is not None]
+        return torch.cat(there).detach().float().cpu() if len(there) == len(parts) else None
+
     return Explanation(
         torch.cat([part.attribution for part in parts]).detach().float().cpu(),
-        torch.cat(expected).detach().float().cpu() if len(expected) == len(parts) else None,
+        together([part.expected for part in parts]),
+        together([part.hypothetical for part in parts]),
     )
+
+
+def _from_reference(multipliers: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Return hypothetical contributions m_b - sum_c m_c r_c, (k, 4, L).
+
+    The difference of base b from the reference, times the multipliers that are there (Shrikumar et
+    al. 2018, arXiv:1811.00416, section 2).
+    """
+    return multipliers - (multipliers * reference).sum(dim=1, keepdim=True)
 
 
 @dataclass(frozen=True)
 class _AtInputs(Explainer):
     method: ClassVar[differentiable.AttributionMethod]
 
-    def explain(self, subject: ExplainedModel) -> Explanation:
+    def explain(self, subject: ExplainedModel, *, every_base: bool = False) -> Explanation:
         """Apply the method of the same name to the gradient at the sequences."""
         parts = []
         for part in subject.chunks():
             read = self.method.read(part.gradient(part.sequence), part.sequence)
-            parts.append(Explanation(read.observed))
+            wanted = every_base and type(self).every_base
+            parts.append(Explanation(read.observed, None, read.gradient if wanted else None))
         return _joined(parts)
 
 
 @dataclass(frozen=True)
 class InputXGradientExplainer(_AtInputs):
-    """a_i = sum_b x_ib g_ib, the gradient at the observed base."""
+    """a_i = sum_b x_ib g_ib, the gradient at the observed base.
+
+    Its hypothetical contributions are the gradient g_ib itself.
+    """
 
     summary: ClassVar[str] = "gradient x input"
     citation: ClassVar[str] = differentiable.InputXGradient.citation
@@ -143,16 +171,23 @@ class InputXGradientExplainer(_AtInputs):
 
 @dataclass(frozen=True)
 class GradientExplainer(_AtInputs):
-    """a_i = sum_b |g_ib|, over all four bases, whichever is observed; never negative."""
+    """a_i = sum_b |g_ib|, over all four bases, whichever is observed; never negative.
+
+    It does not depend on the observed base, and has no hypothetical contributions.
+    """
 
     summary: ClassVar[str] = "absolute gradient, summed over the four bases"
     citation: ClassVar[str] = differentiable.Gradient.citation
     method: ClassVar[differentiable.AttributionMethod] = differentiable.Gradient()
+    every_base: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
 class SimplexGradientExplainer(_AtInputs):
-    """a_i = sum_b x_ib (g_ib - mean_b g_ib): without the component off the simplex of bases."""
+    """a_i = sum_b x_ib (g_ib - mean_b g_ib): without the component off the simplex of bases.
+
+    Its hypothetical contributions are the corrected gradient, whose mean over the bases is 0.
+    """
 
     summary: ClassVar[str] = "gradient corrected to the simplex, x input"
     citation: ClassVar[str] = differentiable.SimplexGradient.citation
@@ -163,7 +198,8 @@ class SimplexGradientExplainer(_AtInputs):
 class IntegratedGradientsExplainer(Explainer):
     """a_i = sum_b (x - r)_ib mean_k g_ib(r + (k - 1/2) / K (x - r)), k = 1 ... K.
 
-    Adds up to f(x) - f(r), but for the error of the midpoint rule.
+    Adds up to f(x) - f(r), but for the error of the midpoint rule. Hypothetical contributions are
+    those of another base with the same mean gradient G: G_ib - sum_c r_ic G_ic.
 
     Attributes:
         steps: K, the number of points on the path.
@@ -180,7 +216,7 @@ class IntegratedGradientsExplainer(Explainer):
         """Refuse options outside their range."""
         differentiable.check_draws("steps", self.steps)
 
-    def explain(self, subject: ExplainedModel) -> Explanation:
+    def explain(self, subject: ExplainedModel, *, every_base: bool = False) -> Explanation:
         """Return the sum over the points of the path."""
         parts = []
         for part in subject.chunks():
@@ -191,7 +227,8 @@ class IntegratedGradientsExplainer(Explainer):
                 total += part.gradient(reference + (step + 0.5) / self.steps * difference)
             expected = part.values(part.sequence) - part.values(reference)
             observed = (difference * total / self.steps).sum(dim=1)
-            parts.append(Explanation(observed, expected))
+            every = _from_reference(total / self.steps, reference) if every_base else None
+            parts.append(Explanation(observed, expected, every))
         return _joined(parts)
 
 
@@ -200,7 +237,8 @@ class ExpectedGradientsExplainer(Explainer):
     """a_i = mean over samples of sum_b (x - r)_ib g_ib(r + u (x - r)).
 
     r is another of the explained sequences, u uniform between 0 and 1. Adds up to the mean of
-    f(x) - f(r) in expectation.
+    f(x) - f(r) in expectation. Hypothetical contributions are the mean over samples of
+    g_ib - sum_c r_ic g_ic, with the same gradients.
 
     Attributes:
         samples: number of pairs of r and u per sequence.
@@ -215,7 +253,7 @@ class ExpectedGradientsExplainer(Explainer):
         """Refuse options outside their range."""
         differentiable.check_draws("samples", self.samples)
 
-    def explain(self, subject: ExplainedModel) -> Explanation:
+    def explain(self, subject: ExplainedModel, *, every_base: bool = False) -> Explanation:
         """Return the mean over references; zero for a single sequence, which has no reference."""
         count, device = len(subject.sequence), subject.sequence.device
         generator = torch.Generator().manual_seed(0)
@@ -228,12 +266,17 @@ class ExpectedGradientsExplainer(Explainer):
             done = rows.stop
             own = part.values(part.sequence)
             total, expected = torch.zeros_like(part.sequence), torch.zeros_like(own)
+            every = torch.zeros_like(part.sequence) if every_base else None
             for places, shares in zip(other[:, rows], share[:, rows], strict=True):
                 reference = subject.facing(subject.sources[places])
                 difference = part.sequence - reference
-                total += difference * part.gradient(reference + shares[:, None, None] * difference)
+                gradient = part.gradient(reference + shares[:, None, None] * difference)
+                total += difference * gradient
+                if every is not None:
+                    every += _from_reference(gradient, reference) / self.samples
                 expected += own - part.values(reference)
-            parts.append(Explanation(total.sum(dim=1) / self.samples, expected / self.samples))
+            observed = total.sum(dim=1) / self.samples
+            parts.append(Explanation(observed, expected / self.samples, every))
         return _joined(parts)
 
 
@@ -243,7 +286,8 @@ class DeepLiftShapExplainer(Explainer):
 
     Computed by tangermeme. Adds up to the mean of f(x) - f(r), if tangermeme has a rule for every
     non-linear module of the network. Where the target weights outputs by something that is held
-    fixed (as the profile's does), f(r) is taken with the weights of x.
+    fixed (as the profile's does), f(r) is taken with the weights of x. Hypothetical
+    contributions are the multipliers times another base less r, as tangermeme computes them.
 
     Attributes:
         shuffles: number of references per sequence.
@@ -261,7 +305,7 @@ class DeepLiftShapExplainer(Explainer):
         """Refuse options outside their range."""
         differentiable.check_draws("shuffles", self.shuffles)
 
-    def explain(self, subject: ExplainedModel) -> Explanation:
+    def explain(self, subject: ExplainedModel, *, every_base: bool = False) -> Explanation:
         """Return the mean over shuffled references."""
         from tangermeme.deep_lift_shap import deep_lift_shap
 
@@ -273,18 +317,21 @@ class DeepLiftShapExplainer(Explainer):
             with warnings.catch_warnings(), _unpooling():
                 # deltas are stored, and N is allowed
                 warnings.simplefilter("ignore")
-                attribution = deep_lift_shap(
+                hypothetical = deep_lift_shap(
                     _Scalar(part),
                     part.sequence,
                     args=tuple(part.args) or None,
                     references=references,
+                    hypothetical=True,
                     batch_size=max(1, _BASES_AT_ONCE // part.sequence.shape[2]),
                     additional_nonlinear_ops=_rules(part.model),
                     only_warn=True,
                     device=part.sequence.device,
                 )
-            observed = attribution.sum(dim=1).to(part.sequence.device)
-            parts.append(Explanation(observed, _mean_change(part, references)))
+            every = hypothetical.to(part.sequence.device)
+            observed = (every * part.sequence).sum(dim=1)
+            expected = _mean_change(part, references)
+            parts.append(Explanation(observed, expected, every if every_base else None))
         return _joined(parts)
 
 
@@ -292,13 +339,14 @@ class DeepLiftShapExplainer(Explainer):
 class InSilicoMutagenesisExplainer(Explainer):
     """a_i = f(x) - mean over the three other bases b of f(x with b at i); exact.
 
-    Computed by tangermeme. An unknown base has attribution 0.
+    Computed by tangermeme. An unknown base has attribution 0. The hypothetical contribution of base
+    b is the attribution of the sequence with b there; its mean over the bases is 0.
     """
 
     summary: ClassVar[str] = "in-silico mutagenesis: what is lost when the base is another"
     citation: ClassVar[str] = "Zhou & Troyanskaya, Nature Methods 2015"
 
-    def explain(self, subject: ExplainedModel) -> Explanation:
+    def explain(self, subject: ExplainedModel, *, every_base: bool = False) -> Explanation:
         """Return the change of the target, averaged over the other bases."""
         from tangermeme.saturation_mutagenesis import saturation_mutagenesis
 
@@ -320,7 +368,9 @@ class InSilicoMutagenesisExplainer(Explainer):
             own, changed = raw[0].reshape(-1, 1), raw[1].reshape(len(part.sequence), 4, length)
             known = part.sequence.sum(dim=1).to(own) > 0
             # the observed base is one of the four, and changes nothing
-            parts.append(Explanation(known * (4 * own - changed.sum(dim=1)) / 3))
+            total = changed.sum(dim=1)
+            every = (4 * changed - total[:, None]) / 3 if every_base else None
+            parts.append(Explanation(known * (4 * own - total) / 3, None, every))
         return _joined(parts)
 
 

@@ -37,6 +37,7 @@ from priorbench.execution.run_group import (
     run_group,
     split_finished,
 )
+from priorbench.machine.memory import memory_at_hand
 from priorbench.machine.signals import postponed
 from priorbench.storage.run_directory import RunDirectory
 
@@ -45,6 +46,8 @@ from .base import ENVIRONMENT
 _POOL_THREADS = ("ExecutorManagerThread", "QueueFeederThread")
 """names of the threads that loky's pool runs in this process"""
 _WORKER = "LokyProcess"  # beginning of the names of its processes
+_WORKER_MEMORY = 300 * 2**20
+"""bytes that a worker takes with torch alone, before it has data or a network"""
 _PATIENCE = 2.0  # seconds that such a thread has to end
 _AHEAD = 4  # groups that wait at the workers' door, so that no worker has to wait for one
 
@@ -53,7 +56,17 @@ class LocalEngine:
     """An engine of worker processes on this machine, one torch thread each."""
 
     def __init__(self, jobs: int | None) -> None:
-        """Start nothing yet; by default, one group a core or a GPU will run at once."""
+        """Start nothing yet; by default, one group a core or a GPU will run at once.
+
+        Raises:
+            UserError: if the memory at hand is too small for so many processes.
+        """
+        most = max(1, memory_at_hand() // _WORKER_MEMORY)
+        if jobs is not None and jobs > most:
+            raise UserError(
+                f"--jobs {jobs}: each worker takes {_WORKER_MEMORY / 2**30:.1f} GiB of memory at "
+                f"least, and {memory_at_hand() / 2**30:.1f} GiB are at hand; give {most} or fewer"
+            )
         self._jobs = jobs
         self._workers = jobs or 1
 

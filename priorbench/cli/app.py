@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from priorbench.errors import UserError
+from priorbench.errors import UserError, in_one_line
 from priorbench.machine.caches import use_caches
 from priorbench.machine.signals import is_stopping
 from priorbench.storage.files import explain
@@ -27,6 +27,7 @@ from .options import add_help
 from .report_and_export import export, report
 from .run import run, score
 from .status_and_runs import runs, status
+from .usage import refuse_nothing, refuse_options_as_values, usage_line
 from .validate_and_fetch import fetch, validate
 
 app = typer.Typer(
@@ -119,7 +120,7 @@ def main() -> None:
     except (UserError, OSError) as error:
         if debug or is_stopping():  # the caller says that it was interrupted
             raise
-        print_message("error: " + " ".join(str(error).split("\n")))
+        print_message(f"error: {in_one_line(str(error))}")
         exit_status = 2
     if not _output_is_taken():  # what it did not take would be an error again when Python ends
         with contextlib.suppress(OSError):
@@ -156,7 +157,8 @@ def execute_command(arguments: list[str]) -> int:
     Raises:
         UserError: if the command cannot be carried out as it was written.
     """
-    _refuse_nothing(arguments)
+    refuse_nothing(arguments)
+    refuse_options_as_values(arguments, _every_command())
     try:
         exit_status = int(app(arguments, prog_name="priorbench", standalone_mode=False) or 0)
         if sys.stdout is not None:
@@ -169,20 +171,10 @@ def execute_command(arguments: list[str]) -> int:
             raise UserError(f"{error.filename} takes no more: {error.strerror}") from error
         raise UserError(explain(error, _option_of_place(arguments, error.filename))) from error
     except _UsageError as error:
-        message = error.format_message()
         if not arguments:  # called without a command: the message is its help
-            print(message)
+            print(error.format_message())
             return 2
-        raise UserError(message) from error
-
-
-def _refuse_nothing(arguments: Sequence[str]) -> None:
-    """Raise UserError if an argument is empty, as that of a variable that is not set."""
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        option, equals, value = argument.partition("=")
-        if not argument or (option.startswith("--") and equals and not value):
-            what = option if equals else before
-            raise UserError(f"{what} '': an empty text names nothing; leave it out, or name one")
+        raise UserError(usage_line(error)) from error
 
 
 def _option_of_place(arguments: Sequence[str], path: object) -> str:
@@ -196,8 +188,12 @@ def _option_of_place(arguments: Sequence[str], path: object) -> str:
     if str(path) in inputs:
         return ""
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
-    for commands in _COMMANDS.values():
-        if name in commands:
-            options = inspect.signature(commands[name]).parameters
-            return next((option for option in _PLACES if option.lstrip("-") in options), "")
-    return ""
+    commands = _every_command()
+    if name not in commands:
+        return ""
+    options = inspect.signature(commands[name]).parameters
+    return next((option for option in _PLACES if option.lstrip("-") in options), "")
+
+
+def _every_command() -> dict[str, Callable[..., int | None]]:
+    return {name: command for part in _COMMANDS.values() for name, command in part.items()}

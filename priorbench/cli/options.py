@@ -49,7 +49,7 @@ Where it runs:
 
 
 _HEADINGS = ("Args", "What is compared", "Data", "How it is measured", "Where it runs")
-_SHORT = {"jobs": "-j"}
+SHORT = {"jobs": "-j"}
 """short forms of options, beside -h"""
 _FOLDERS = ("directory", "folder", "out", "to", "run")
 """parameters that name folders"""
@@ -80,8 +80,10 @@ def add_help(command: Callable[..., Any]) -> str:
         )
         if name in _FOLDERS and command.__name__ not in _PAGES:
             settings["callback"] = _refuse_file
+        elif name == "out":
+            settings["callback"] = _refuse_folder
         if parameter.kind is parameter.KEYWORD_ONLY:
-            short, names = _SHORT.get(name), []
+            short, names = SHORT.get(name), []
             if short or parameter.default is False:
                 names = [f"--{name.replace('_', '-')}", *([short] if short else [])]
             panel = section if section != "Args" else None
@@ -97,6 +99,13 @@ def _refuse_file(path: Any) -> Any:
     """Return what names a folder; raise UserError if it names a file."""
     if path is not None and Path(path).is_file():
         raise UserError(f"{path}: is a file; name a folder")
+    return path
+
+
+def _refuse_folder(path: Path | None) -> Path | None:
+    """Return what names a file; raise UserError if it names a folder."""
+    if path is not None and path.is_dir():
+        raise UserError(f"{path}: is a folder; name a file, such as {path / 'report.html'}")
     return path
 
 
@@ -259,7 +268,7 @@ def read_study(name: str | None, changes: dict[str, Any]) -> tuple[Study, Path |
     Raises:
         UserError: if there is no such study, or a value is of the wrong type or range.
     """
-    from priorbench.study.study import load_study, make_study
+    from priorbench.study.study import COMMAND_LINE, load_study, make_study
     from priorbench.workflow.run_name import unnamed
 
     recorded = recorded_in(name)
@@ -275,4 +284,4 @@ def read_study(name: str | None, changes: dict[str, Any]) -> tuple[Study, Path |
             values |= {"name": "", "question": ""}
         if "data" in changes and "tasks" not in changes:
             values["tasks"] = []
-    return make_study(values, where="command line"), folder
+    return make_study(values, where=COMMAND_LINE), folder

@@ -13,6 +13,9 @@ from .console import print_answer, print_message, trial_progress
 if TYPE_CHECKING:
     from priorbench.workflow.run_study import RunOutcome
 
+MOST_AT_ONCE = 100_000
+"""most trials that are asked for at once, on a cluster of any size"""
+
 
 def run(
     study: str | None = None,
@@ -34,12 +37,12 @@ def run(
     discovery: bool = False,
     report: bool = True,
     out: Path | None = None,
-    jobs: Annotated[int | None, {"min": 1}] = None,
+    jobs: Annotated[int | None, {"min": 1, "max": MOST_AT_ONCE}] = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
     precision: Precision | None = None,
     backend: Literal["loky", "dask", "ray"] = "loky",
     scheduler: str | None = None,
-    ensemble: Annotated[int, {"min": 1}] = 1,
+    ensemble: Annotated[int, {"min": 1, "max": MOST_AT_ONCE}] = 1,
 ) -> int:
     """Train priors against each other and write a report.
 
@@ -159,7 +162,7 @@ def score(
     attributions: str | None = None,
     discovery: bool = False,
     report: bool = True,
-    jobs: Annotated[int | None, {"min": 1}] = None,
+    jobs: Annotated[int | None, {"min": 1, "max": MOST_AT_ONCE}] = None,
     backend: Literal["loky", "dask", "ray"] = "loky",
     scheduler: str | None = None,
 ) -> int:

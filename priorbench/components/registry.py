@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from priorbench.errors import UserError, unknown
+from priorbench.inputs import problem_of_file
 
 from . import specs
 from .architecture import Architecture
@@ -232,8 +233,9 @@ def add_plugin(path: Path) -> FoundComponent:
         UserError: if the file is missing, does not import, or defines none or several.
     """
     path = path.resolve()
-    if not path.is_file():
-        raise UserError(f"plug-in {path}: no such file")
+    problem = problem_of_file(path)
+    if problem:
+        raise UserError(f"plug-in {path}: {problem}")
     name = _name(path.stem)
     if any(letter in name for letter in "+:=, "):
         raise UserError(
@@ -270,7 +272,8 @@ def _import_file(path: Path) -> ModuleType:
         # whatever a user's file raises while it is imported is theirs to mend
         sys.modules.pop(name, None)
         if isinstance(error, SyntaxError):
-            raise UserError(f"plug-in {path}, line {error.lineno}: {error.msg}") from error
+            line = f", line {error.lineno}" if error.lineno else ""
+            raise UserError(f"plug-in {path}{line}: {error.msg}; write Python, in UTF-8") from error
         raise UserError(f"plug-in {path}: {type(error).__name__}: {error}") from error
     return module
 

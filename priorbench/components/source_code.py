@@ -19,7 +19,7 @@ from pathlib import Path
 
 def class_texts(path: Path) -> dict[str, dict[str, str]]:
     """Return the literal ``summary`` and ``citation`` of the classes in a file, by class name."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(_text(path))
     by_class: dict[str, dict[str, str]] = {}
     for node in ast.walk(tree):
         if not isinstance(node, ast.ClassDef):

@@ -12,8 +12,12 @@ from typing import Any, TypeVar
 from priorbench.errors import UserError, unknown
 
 T = TypeVar("T")
+_MOST_SHOWN = 60
+"""letters of a value that are shown"""
 TRAINING_OPTIONS = ("train_share", "train_epochs")
 """options of every task that decide neither its data nor what a seed draws"""
+_LARGEST = 2**31 - 1
+"""largest whole number of an option"""
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -64,6 +68,8 @@ def _split_weight(part: str, spec: str) -> tuple[str, float | None]:
             weight = float(written.pop())
         except ValueError:
             raise UserError(f"{spec!r}: write {part.partition('=')[0]}=WEIGHT, a number") from None
+        if not colon and len(written) > 1:
+            raise UserError(f"{spec!r}: has several weights; write one, {written[0]}=WEIGHT")
     text = head + colon + "=".join(written)
     if not text:
         raise UserError(f"{spec!r}: nothing stands beside the +")
@@ -77,16 +83,25 @@ def _convert(text: str, kind: Any, where: str) -> Any:
             if str(choice) == text:
                 return choice
         raise UserError(f"{where}: {text!r} is not one of {', '.join(map(str, choices))}")
+    if kind is str and not text.isprintable():
+        raise UserError(f"{where}: {text!r} has a character that cannot be printed; leave it out")
     try:
         if kind is bool:
             return _BOOLEANS[text.lower()]
         value = kind(text)
     except (ValueError, KeyError):
         words = {"int": "a whole number", "float": "a number", "bool": "true or false"}
-        raise UserError(f"{where}: {text!r} is not {words[kind.__name__]}") from None
+        raise UserError(f"{where}: {_shown(text)} is not {words[kind.__name__]}") from None
     if kind is float and not math.isfinite(value):
-        raise UserError(f"{where}: {text!r} is not finite")
+        raise UserError(f"{where}: {text!r} is not finite; give a finite number")
+    if kind is int and abs(value) > _LARGEST:
+        raise UserError(f"{where}: {text} is too large; give at most {_LARGEST}")
     return value
+
+
+def _shown(text: str) -> str:
+    """Return what was written, cut where it is long."""
+    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")
 
 
 def number(value: float) -> str:

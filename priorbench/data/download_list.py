@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from priorbench.errors import UserError, unknown
+from priorbench.errors import unknown
+from priorbench.inputs import checked, parse_toml, read_text
 
 CHECKSUMS = "checksums.toml"
 """name of the file of checksums that were recorded"""
@@ -59,7 +59,7 @@ class Download(BaseModel):
         checksum: ``sha256:...`` or ``md5:...``; "" where it is not known yet.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: _Name
     what: str
@@ -85,7 +85,7 @@ class DataText(BaseModel):
         keys: the data file's contents.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     file: _Name
     keys: dict[str, Any]
@@ -105,7 +105,7 @@ class DownloadList(BaseModel):
         data: data files that name them.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     summary: str
     citation: str = ""
@@ -137,22 +137,7 @@ def load_list(name: str) -> DownloadList:
     if name in known_lists():
         text = files("priorbench.data").joinpath("downloads", f"{name}.toml").read_text("utf-8")
     elif Path(name).suffix == ".toml":
-        try:
-            text = Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{name}: cannot be read ({error})") from None
+        text = read_text(Path(name))
     else:
         raise unknown("list of downloads", name, known_lists())
-    try:
-        return DownloadList.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"{name}: not valid TOML: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        key = ".".join(map(str, first["loc"])) or "list"
-        # of a table, what is wrong is not its whole contents
-        given = (
-            f" = {first['input']!r:.80}" if isinstance(first["input"], (str, int, float)) else ""
-        )
-        reason = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{name}: {key}{given}: {reason}") from None
+    return checked(DownloadList, parse_toml(text, where=name), where=name)

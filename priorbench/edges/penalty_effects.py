@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from priorbench.components.prior import Attribution, Prior
 from priorbench.components.task import Batch
 from priorbench.errors import UserError
+from priorbench.machine.memory import memory_at_hand
 
 BOUNDARIES = (
     "fourier",
@@ -39,6 +40,8 @@ NEAR = WIDTH // 2
 _FAINT = 0.01
 _EVERY = 200
 _ROWS = 256
+_BYTES = 80_000
+"""memory that a position of the window takes, measured with 40,000 of them"""
 
 
 @dataclass(frozen=True)
@@ -183,11 +186,17 @@ def _penalty(prior: Prior, tracks: torch.Tensor) -> torch.Tensor:
 
 
 def check_length(length: int) -> None:
-    """Raise UserError for a window that is too short to have a middle."""
+    """Raise UserError for a window without a middle, or one that is too long for the memory."""
     if length < SHORTEST:
         raise UserError(
             f"length {length}: the ends of so short a window are its middle; give {SHORTEST} bp "
             "or more"
+        )
+    most = int(0.5 * memory_at_hand() / _BYTES)
+    if length > most:
+        raise UserError(
+            f"length {length}: takes {length * _BYTES / 2**30:,.0f} GiB of memory, of which "
+            f"{memory_at_hand() / 2**30:,.0f} GiB are at hand; give {most} bp or less"
         )
 
 

@@ -21,6 +21,7 @@ from priorbench.storage.files import writing
 from priorbench.study.study import Measurements
 
 from . import scoring
+from .hypothetical import WITHOUT, explain_every_base, with_every_base
 from .model_probe import ModelProbe, ProbedModel, probed_places
 from .modisco import discover, pack_motifs, unpack_motifs
 from .stored_arrays import (
@@ -112,7 +113,7 @@ def measure(
     if any("not finite" in text for text in reasons):
         return Measurement(arrays, reason, {}, [])
     if measurements.discovery:
-        arrays |= _discover_missing(arrays, measurements.attributions, task, dataset)
+        arrays |= _discover_missing(trained, arrays, measurements.attributions)
     threads = torch.get_num_threads()
     metrics = score_stored(arrays, measurements.attributions, task, dataset)
     # where motifs are matched, numba's threads become torch's too, one for each core
@@ -121,19 +122,21 @@ def measure(
     probe_scores = {**known, **_probe_scores(trained, arrays, unprobed)}
     for spec in measurements.attributions:
         metrics[spec] |= probe_scores[spec]
-    return Measurement(arrays, reason, metrics, _flags(metrics))
+    return Measurement(arrays, reason, metrics, _flags(metrics, measurements))
 
 
 def _discover_missing(
-    arrays: Mapping[str, NDArray[Any]], attributions: Sequence[str], task: Task, dataset: Dataset
+    trained: TrainedModel, arrays: Mapping[str, NDArray[Any]], attributions: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
     """Return the motifs of the attributions that have not been searched for motifs, packed."""
+    task, dataset = trained.task, trained.dataset
     both = type(task).reverse_complement
     packed: dict[str, NDArray[Any]] = {}
-    for spec in attributions:
+    for spec in with_every_base(attributions):
         if unpack_motifs(arrays, spec, both_strands=both) is None:
-            codes, attribution = dataset.codes(dataset.attributed), stored_attribution(arrays, spec)
-            packed |= pack_motifs(spec, discover(codes, attribution, both_strands=both))
+            codes = dataset.codes(dataset.attributed)
+            every_base = explain_every_base(trained.model, task, dataset, trained.device, spec)
+            packed |= pack_motifs(spec, discover(codes, every_base, both_strands=both))
     return packed
 
 
@@ -173,11 +176,17 @@ def score_stored(
     return scores
 
 
-def _flags(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
-    return [
+def _flags(metrics: Mapping[str, Mapping[str, float]], measurements: Measurements) -> list[str]:
+    missed = [
         f"{spec}: attributions miss their sum by {error:.0%} on average"
         for spec, scores in metrics.items()
         if (error := scores.get("completeness-error", 0.0)) > _LARGE_ERROR
+    ]
+    searched = with_every_base(measurements.attributions)
+    return missed + [
+        f"{spec}: {WITHOUT}, and no motifs are looked for in it"
+        for spec in measurements.attributions
+        if measurements.discovery and spec not in searched
     ]
 
 

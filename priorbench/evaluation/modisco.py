@@ -26,17 +26,17 @@ _PSEUDOCOUNT = 1e-3
 
 
 def discover(
-    codes: NDArray[np.uint8], attribution: NDArray[np.float32], *, both_strands: bool
+    codes: NDArray[np.uint8], hypothetical: NDArray[np.float32], *, both_strands: bool
 ) -> MotifSet:
     """Return the motifs in attributions: seqlets, clustered by TF-MoDISco (Shrikumar et al. 2018).
 
-    Hypothetical contributions are the attribution at the observed base and 0 at the others, as no
-    more is stored. Noise of 2% of the largest attribution, the same for all trials, gives clean
-    ones a background. Motifs are trimmed to positions with 0.3 of the largest contribution.
+    Noise of 2% of the largest attribution, the same for all trials and for all four bases, gives
+    clean ones a background. Motifs are trimmed to positions with 0.3 of the largest contribution.
 
     Args:
         codes: (M, L) uint8 codes of the bases.
-        attribution: (M, L) signed attribution of each position.
+        hypothetical: (M, 4, L) hypothetical contributions, which are the signed attribution at the
+            observed base.
         both_strands: whether the reverse complement is the same molecule.
 
     Returns:
@@ -47,15 +47,17 @@ def discover(
     from modiscolite.tfmodisco import TFMoDISco
 
     window = _WINDOW_DNA if both_strands else _WINDOW_RNA
+    one_hot = (codes[:, :, None] == np.arange(4)).astype(np.float32)
+    every_base = hypothetical.transpose(0, 2, 1)
+    attribution = (one_hot * every_base).sum(axis=2)
     size = np.abs(attribution).max(initial=0)
     varies = size > 0 and attribution.std() > 1e-9 * size
     if codes.shape[1] <= window + 2 * _FLANK or not varies:
         return MotifSet((), both_strands)
-    one_hot = (codes[:, :, None] == np.arange(4)).astype(np.float32)
     # scaled for TF-MoDISco's thresholds; noisy, as the background must not be constant
     noise = np.random.default_rng(0).standard_normal(attribution.shape, dtype=np.float32)
-    track = _with_both_signs(attribution / size, window) + _NOISE * noise
-    contributions = one_hot * track[:, :, None]
+    added = _NOISE * noise - _shift_to_both_signs(attribution / size, window)
+    contributions = every_base / size + added[:, :, None]
     # with one thread it starts no processes, and the result does not depend on their number
     numba.set_num_threads(1)
     try:
@@ -71,13 +73,13 @@ def discover(
     return MotifSet(sorted(motifs, key=lambda motif: -motif.seqlets), both_strands)
 
 
-def _with_both_signs(attribution: NDArray[np.float32], window: int) -> NDArray[np.float32]:
-    """Return attributions, less their mean where no window adds up to less, or more, than zero.
+def _shift_to_both_signs(attribution: NDArray[np.float32], window: int) -> np.float32:
+    """Return the mean of attributions where no window adds up to less, or more, than zero; else 0.
 
-    TF-MoDISco models windows of both signs; absolute gradients have none below zero.
+    TF-MoDISco models windows of both signs.
     """
     sums = np.lib.stride_tricks.sliding_window_view(attribution, window, axis=1).sum(axis=2)
-    return attribution if sums.min() < 0 < sums.max() else attribution - attribution.mean()
+    return np.float32(0) if sums.min() < 0 < sums.max() else attribution.mean()
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,13 @@ EXPLAINS_MODELS = (
     "statistics/rounding.py",
 )
 """the code that explains trained models and probes them"""
-DISCOVERS_MOTIFS = ("evaluation/modisco.py", "evaluation/stored_arrays.py", "metrics/motif_set.py")
+DISCOVERS_MOTIFS = (
+    "attribution/explainers.py",
+    "evaluation/hypothetical.py",
+    "evaluation/modisco.py",
+    "evaluation/stored_arrays.py",
+    "metrics/motif_set.py",
+)
 """the code that discovers motifs in attributions"""
 
 

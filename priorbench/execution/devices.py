@@ -55,7 +55,10 @@ def choose_device(requested: str, *, gpus: int, cores: int, jobs: int | None, hi
     if requested == CUDA and not gpus:
         raise UserError(f"--device cuda: {hint}")
     if requested == CPU or not gpus:
-        return Device(CPU, jobs or cores, "as asked" if requested == CPU else "auto: no GPU found")
+        why = "as asked" if requested == CPU else "auto: no GPU found"
+        if jobs and jobs > cores:
+            why += f"; more than the {cores} cores, so that trials wait for each other"
+        return Device(CPU, jobs or cores, why)
     count = f"{gpus} GPU{'s' if gpus > 1 else ''}"
     return Device(CUDA, jobs or gpus, count if requested == CUDA else f"auto: {count} found")
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from safetensors.torch import load
-
 from priorbench.components import registry
 from priorbench.evaluation import scoring
+from priorbench.evaluation.hypothetical import with_every_base
 from priorbench.evaluation.measure import measure, write_arrays
 from priorbench.evaluation.modisco import without_motifs
 from priorbench.evaluation.stored_arrays import read_arrays
 from priorbench.metrics import METRICS
-from priorbench.storage.run_directory import ARRAYS, COLLAPSED, DONE, MODEL, RunDirectory
+from priorbench.storage.run_directory import ARRAYS, COLLAPSED, DONE, RunDirectory
 from priorbench.study.study import Measurements
-from priorbench.training.loop import seeded_torch
 
 from .devices import claim_device
 from .job import Job, TrialParts
 from .process_state import set_torch
+from .stored_model import stored_model
 
 
 def needs_scoring(record: Mapping[str, Any], measurements: Measurements) -> bool:
@@ -35,7 +33,7 @@ def needs_scoring(record: Mapping[str, Any], measurements: Measurements) -> bool
     ):
         return True
     current = record.get("discovered_by") == scoring.discovery_digest()
-    discovered = current and all("motifs-found" in metrics[spec] for spec in specs)
+    discovered = current and all("motifs-found" in metrics[spec] for spec in with_every_base(specs))
     return measurements.discovery and not discovered
 
 
@@ -54,11 +52,7 @@ def score_again(job: Job) -> None:
     assert record is not None
     registry.use_plugins(job.plugins)
     parts = TrialParts.of(job)
-    with seeded_torch(0, torch.device("cpu")):
-        model = parts.regularisation.adapt(parts.model())
-    model.load_state_dict(load(run.read_file(trial, MODEL)))
-    device = claim_device(job.trial.device, job.run)
-    trained = parts.trained_model(model.to(device).eval(), device)
+    trained = stored_model(parts, run, claim_device(job.trial.device, job.run))
     current = record["probed_by"] == scoring.probes_digest()
     probing = {metric.name for metric in METRICS.values() if metric.scope == "model"}
     known = {

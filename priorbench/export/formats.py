@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from priorbench.components.registry import reports_package
 from priorbench.errors import UserError
@@ -60,9 +63,25 @@ def export_run(
     paths = _TRACKS[kind](run, folder, spec, each_trial=each_trial)
     if kind != "modisco":
         return ExportedFiles(paths, [])
-    shortest = min(dataset.length for dataset in run.datasets.values())
-    hint = (
-        f"next: modisco motifs -s {paths[0]} -a {paths[1]} -n 2000 "
-        f"-w {min(_MODISCO_WINDOW, shortest)} -o modisco.h5"
+    return ExportedFiles(paths, [*map(_modisco_command, _first_pairs(paths))])
+
+
+def _first_pairs(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Return the sequences of every setting, with the first attributions that belong to them."""
+    by_folder: dict[Path, list[Path]] = {}
+    for path in paths:
+        by_folder.setdefault(path.parent, []).append(path)
+    return [(files[0], files[1]) for files in by_folder.values()]
+
+
+def _modisco_command(pair: tuple[Path, Path]) -> str:
+    """Return the line that says how TF-MoDISco reads files, with a window that fits into them."""
+    sequences, attributions = pair
+    with np.load(sequences) as arrays:
+        length = arrays["arr_0"].shape[2]
+    motifs = sequences.parent / "modisco.h5"
+    files = " ".join(
+        f"{option} {shlex.quote(str(path))}"
+        for option, path in (("-s", sequences), ("-a", attributions), ("-o", motifs))
     )
-    return ExportedFiles(paths, [hint])
+    return f"next: modisco motifs {files} -n 2000 -w {min(_MODISCO_WINDOW, length)}"

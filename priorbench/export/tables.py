@@ -69,8 +69,8 @@ def export_tables(run: Run, folder: Path, kind: str) -> list[Path]:
     """
     if kind == "parquet" and not any(map(importlib.util.find_spec, ("pyarrow", "fastparquet"))):
         raise UserError(
-            "--format parquet: needs pyarrow, which is not installed; `pip install pyarrow`, or "
-            "take --format csv"
+            "--format parquet: needs pyarrow, which is not installed; "
+            "pip install 'priorbench[parquet]', or take --format csv"
         )
     results = run.results
     tables = {"comparisons": run.comparisons, "means": means_table(results), "results": results}

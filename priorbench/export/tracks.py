@@ -1,8 +1,11 @@
-"""Writes a run's attributions as files: bigWig for genome browsers, npz for TF-MoDISco."""
+"""Writes a run's attributions as files: bigWig for genome browsers, npz for TF-MoDISco.
+
+Each file is the mean over the seeds of a prior, or that of a trial.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.dataset import Dataset
-from priorbench.encoding import BASES
 from priorbench.errors import UserError
 from priorbench.results.finished_run import Run
 from priorbench.storage.files import slug, writing
 from priorbench.storage.run_directory import DONE
 from priorbench.study.trial import EVALUATE
+
+from .every_base import every_base, one_hot, refuse_without
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,13 @@ class AttributionTrack:
         setting: task, dataset and architecture, as the name of a folder.
         dataset: the dataset that was attributed.
         name: name of the file, without an ending.
-        attribution: (M, L) float32 attributions.
+        values: float32 attributions, (M, L), or hypothetical contributions, (M, 4, L).
     """
 
     setting: str
     dataset: Dataset
     name: str
-    attribution: NDArray[np.float32]
+    values: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,19 @@ class ChromosomeValues:
             yield int(self.position[part[0]]), self.value[part]
 
 
-def tracks_of(run: Run, attribution: str, *, each_trial: bool) -> Iterator[AttributionTrack]:
+Values = Callable[[Run, str, str], NDArray[np.float32]]
+"""function that returns what is written of a trial, from the run, the trial and the attribution"""
+
+
+def _stored(run: Run, trial: str, attribution: str) -> NDArray[np.float32]:
+    arrays = run.arrays(trial, attribution)
+    assert arrays is not None  # the trial is done
+    return arrays.attribution
+
+
+def tracks_of(
+    run: Run, attribution: str, *, each_trial: bool, values: Values = _stored
+) -> Iterator[AttributionTrack]:
     """Yield the mean over seeds of every prior, setting by setting; before it that of each trial.
 
     Trials that failed or collapsed have no attribution that means anything; they are left out.
@@ -65,6 +81,7 @@ def tracks_of(run: Run, attribution: str, *, each_trial: bool) -> Iterator[Attri
         run: a finished run.
         attribution: spec of an attribution that was scored.
         each_trial: whether each trial's own attributions are wanted, too.
+        values: what is written of a trial; its stored attributions if left out.
 
     Raises:
         UserError: if no trial ended well, or the attribution was not scored.
@@ -80,17 +97,17 @@ def tracks_of(run: Run, attribution: str, *, each_trial: bool) -> Iterator[Attri
     if not groups:
         raise UserError(f"{run.root}: no trial ended well, so there is nothing to export")
     names = _names([key[3] for key in groups])
+    folders = _names(["-".join(key[:3]) for key in groups])
     for (task, name, architecture, prior), trials in groups.items():
         dataset = run.datasets[f"{task}/{name}"]
-        setting = slug(f"{task}-{name}-{architecture}")
-        total: NDArray[np.float64] = np.zeros((len(dataset.attributed), dataset.length))
+        setting = folders[f"{task}-{name}-{architecture}"]
+        total: NDArray[np.float64] = np.zeros(())
         for seed, trial in sorted(trials):
-            arrays = run.arrays(trial, attribution)
-            assert arrays is not None  # the trial is done
-            total += arrays.attribution
+            of_trial = values(run, trial, attribution)
+            total = total + of_trial
             if each_trial:
                 own = f"{names[prior]}-seed{seed}"
-                yield AttributionTrack(setting, dataset, own, arrays.attribution)
+                yield AttributionTrack(setting, dataset, own, of_trial)
         mean = (total / len(trials)).astype(np.float32)
         yield AttributionTrack(setting, dataset, names[prior], mean)
 
@@ -173,7 +190,7 @@ def export_bigwig(
         path = folder / track.setting / f"{track.name}.bw"
         path.parent.mkdir(parents=True, exist_ok=True)
         sizes = track.dataset.meta["chromosome_sizes"]
-        write_bigwig(path, on_genome(track.dataset, track.attribution), sizes)
+        write_bigwig(path, on_genome(track.dataset, track.values), sizes)
         paths.append(path)
     return paths
 
@@ -198,19 +215,18 @@ def export_modisco(
     """Write sequences.npz of every setting, and an npz of attributions per prior.
 
     Both hold one array ``arr_0`` of shape (M, 4, L), rows A C G T, as ``modisco motifs -s -a``
-    reads them. Attributions are those of the observed base, 0 for the other three; TF-MoDISco
-    takes what is given for the other three as hypothetical contributions. Sequences are on the
-    strand on which they were read. Arguments and errors are those of :func:`export_bigwig`, but no
-    coordinates are needed.
+    reads them. Attributions are hypothetical contributions; times the sequence, they are the
+    attribution. Sequences are on the strand on which they were read. Arguments and errors are those
+    of :func:`export_bigwig`, but no coordinates are needed, and an attribution without hypothetical
+    contributions is refused.
     """
+    refuse_without(run, attribution)
     paths: dict[Path, None] = {}
-    for track in tracks_of(run, attribution, each_trial=each_trial):
+    for track in tracks_of(run, attribution, each_trial=each_trial, values=every_base):
         place = folder / track.setting
         place.mkdir(parents=True, exist_ok=True)
-        codes = track.dataset.codes(track.dataset.attributed)
-        one_hot = codes[:, None, :] == np.arange(len(BASES), dtype=np.uint8)[None, :, None]
-        arrays: dict[str, NDArray[Any]] = {"sequences": one_hot.astype(np.int8)}
-        arrays[f"attributions-{track.name}"] = one_hot * track.attribution[:, None, :]
+        arrays: dict[str, NDArray[Any]] = {"sequences": one_hot(track.dataset).astype(np.int8)}
+        arrays[f"attributions-{track.name}"] = track.values
         for name, array in arrays.items():
             path = place / f"{name}.npz"
             if path not in paths:

@@ -180,7 +180,9 @@ class _Scores:
         for trial, scores in zip(trials, scoring.score_seeds(tracks), strict=True):
             self.values[trial.id][spec] |= scores
         if trials and self.plan.measurements(trials[0]).discovery:
-            motifs = (trial_motifs(self.run, trial.id, spec, trial.task) for trial in trials)
+            motifs = [trial_motifs(self.run, trial.id, spec, trial.task) for trial in trials]
+            if all(motif_set is None for motif_set in motifs):  # it has nothing to look for them in
+                return
             sets = [motif_set or NOTHING_FOUND for motif_set in motifs]
             for trial, scores in zip(trials, scoring.score_motif_sets(sets), strict=True):
                 self.values[trial.id][spec] |= scores

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pandas as pd
 
 from priorbench.storage.run_directory import RunDirectory
+
+_BEFORE_3_1 = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
+_EXACTLY = {"float_precision": "round_trip"} if _BEFORE_3_1 else {}
+"""option by which older pandas reads the digits that were written, as newer does by default"""
 
 
 def as_csv(table: pd.DataFrame) -> str:
@@ -29,14 +34,8 @@ def read_table(run: RunDirectory, name: str, columns: list[str] | None = None) -
     words = ["attribution", "verdict", "family", "correction", "interval", "missing", "held"]
     words += ["note", "criterion"]
     kinds = dict.fromkeys(["trial", *words], str)
-    table = pd.read_csv(
-        text,
-        keep_default_na=False,
-        na_values=[""],
-        dtype=kinds,
-        low_memory=False,
-        float_precision="round_trip",  # the default may read another last digit than was written
-    )
+    options: dict[str, Any] = {"dtype": kinds, "low_memory": False, **_EXACTLY}
+    table: pd.DataFrame = pd.read_csv(text, keep_default_na=False, na_values=[""], **options)
     for column in set(words) & set(table):
         table[column] = table[column].fillna("").astype(str)
     return table

@@ -19,13 +19,23 @@ _ADVICE = {
     errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
 }
 """what helps where a disk takes no more, by the number of the system's error"""
+_LONGEST = 80
+"""bytes of a name, which is put together with others to that of a file"""
+_NO_PLACE = {
+    errno.ENOENT: "nothing can be made here",
+    errno.ENOTDIR: "a file stands in the place of a folder",
+    errno.EEXIST: "is a file; name a folder",
+}
+"""what is wrong with a place to write to, where the system's own words name no place"""
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 """numbers of errors of a place that nothing may be written to"""
 
 
 def slug(name: str) -> str:
     """Return a name as part of a folder's name: letters, digits, ``_ . -``; never a path."""
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "unnamed"
+    plain = re.sub(r"[^\w.-]+", "-", name).strip("-.")
+    # file systems count bytes, of which a letter has up to four
+    return plain.encode()[:_LONGEST].decode(errors="ignore").rstrip("-.") or "unnamed"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -119,6 +129,8 @@ def explain(error: OSError, elsewhere: str = "") -> str:
     number = _number(error)
     what = error.strerror or (os.strerror(number) if number else str(error))
     line = f"{error.filename}: {what}" if error.filename else what or type(error).__name__
+    if number in _NO_PLACE and error.filename and elsewhere:
+        return f"{error.filename}: {_NO_PLACE[number]}; choose another {elsewhere}"
     if number in _CLOSED and error.filename and elsewhere:
         return f"{line}; choose another {elsewhere}"
     if number not in _ADVICE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import cast
@@ -247,9 +247,7 @@ def read_plan(
     facts = recorded_facts(run)
     ids = [row["trial"] for row in planned_rows(run)]
     trials = [
-        Trial(**{field.name: record[field.name] for field in fields(Trial)})
-        for _, record in run.records(ids, on_damage)
-        if record is not None
+        Trial.from_record(record) for _, record in run.records(ids, on_damage) if record is not None
     ]
     datasets = {name: run.root / folder for name, folder in facts["datasets"].items()}
     return Plan(study, trials, datasets, facts["notes"], facts.get("warnings", {}))

@@ -15,7 +15,7 @@ from typing import Any
 from priorbench.errors import UserError
 from priorbench.storage.files import json_text
 from priorbench.storage.run_directory import RunDirectory
-from priorbench.storage.sealed_files import DamagedFile, of_other_version
+from priorbench.storage.sealed_files import DamagedFile, command_on, of_other_version
 
 from .study import STUDY_FILE, Study
 
@@ -30,7 +30,15 @@ def require_run(run: RunDirectory) -> None:
     if run.manifest.exists():
         return
     if not (root / STUDY_FILE).is_file():
-        raise UserError(f"{root}: no {STUDY_FILE} here, so this is not a run directory")
+        raise UserError(
+            f"{root}: no {STUDY_FILE} here, so this is not a run directory; "
+            f"{command_on(root, 'runs')} lists the runs in a folder"
+        )
+    if not (run.trials.exists() or (root / FACTS_FILE).exists()):
+        raise UserError(
+            f"{root}: holds a study that was not run; {command_on(root / STUDY_FILE)} runs it, and "
+            "says where"
+        )
     try:
         earlier = "format" not in tomllib.loads((root / STUDY_FILE).read_text(encoding="utf-8"))
     except ValueError:

@@ -43,8 +43,10 @@ def resolve(study: Study, device: str) -> Study:
     priors = _normalised("prior", [BASELINE, *study.priors])
     for path in study.plugins:
         _refuse_unused(path, priors)
+    attributions = scored_attributions(study)
     if study.discovery:
         require_modisco()
+        _refuse_without_motifs(attributions)
     named = study.model_copy(
         update={
             "priors": priors,
@@ -52,7 +54,7 @@ def resolve(study: Study, device: str) -> Study:
             "architectures": normal_names(study.architectures),
             "chosen_architectures": study.chosen_architectures if may_choose(study) else {},
             "train_attribution": _train_attribution(study.train_attribution),
-            "attributions": scored_attributions(study),
+            "attributions": attributions,
             "device": device,
             "data": [path.resolve() for path in study.data],
             "plugins": [path.resolve() for path in study.plugins],
@@ -84,6 +86,17 @@ def require_modisco() -> None:
         )
 
 
+def _refuse_without_motifs(attributions: Sequence[str]) -> None:
+    """Raise UserError if there is no attribution in which TF-MoDISco could look for motifs."""
+    from priorbench.attribution.explainers import EXPLAINERS  # waits for torch
+
+    if not any(EXPLAINERS[specs.name_of(spec)].every_base for spec in attributions):
+        raise UserError(
+            f"--discovery: TF-MoDISco compares all four bases, and attribution {attributions[0]} "
+            "does not depend on the observed one; add another, such as input-x-gradient"
+        )
+
+
 def scored_attributions(study: Study, more: Sequence[str] = ()) -> list[str]:
     """Return the normal specs of the attributions that are scored, and of more, without repeats.
 
@@ -106,12 +119,22 @@ def seen_by(prior: str, study: Study) -> str:
 
 
 def _normalised(kind: str, written: Sequence[str]) -> list[str]:
-    """Return normal specs without repeats; compositions of the same parts count as the same."""
-    by_parts: dict[tuple[str, ...], str] = {}
+    """Return normal specs; compositions of the same parts count as the same.
+
+    Raises:
+        UserError: if one is written twice, other than the baseline, or cannot be built.
+    """
+    by_parts: dict[tuple[str, ...], tuple[str, str]] = {}
     for spec in written:
         normal = registry.normal_spec(kind, spec)
-        by_parts.setdefault(tuple(sorted(normal.split("+"))), normal)
-    return list(by_parts.values())
+        parts = tuple(sorted(normal.split("+")))
+        if parts not in by_parts:
+            by_parts[parts] = (normal, spec)
+        elif normal != BASELINE:
+            earlier = by_parts[parts][1]
+            same = "twice" if spec == earlier else f"twice, as {earlier} and as {spec}"
+            raise UserError(f"{kind}s: {normal!r} is written {same}; write it once")
+    return [normal for normal, _ in by_parts.values()]
 
 
 def _refuse_unused(plugin: Path, priors: Sequence[str]) -> None:

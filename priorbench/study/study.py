@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from priorbench.components.architecture import Precision, Scale
+from priorbench.data.readers.data_file import DATA_KEYS
 from priorbench.errors import UserError, unknown
+from priorbench.inputs import check_name, check_path, check_text, checked, read_toml
 from priorbench.storage.sealed_files import (
     FORMAT,
     DamagedFile,
@@ -27,6 +37,17 @@ BASELINE = "none"
 """name of the prior that does nothing: part of every study, and what weights are tuned against"""
 SKILL_MARGINS = {"prediction": 0.02, "localisation": 0.1, "stability": 0.1, "faithfulness": 0.1}
 """smallest loss that matters, by axis, as a share of a range of scores (docs/fair-comparison.md)"""
+
+
+MOST_SEEDS = 10_000
+"""most seeds of a study"""
+LARGEST_SEED = 2**63 - 1
+_Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+_Seeds = list[_Seed] | Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+"""seeds, or their count"""
+_Spec = Annotated[str, Field(min_length=1), AfterValidator(check_text)]
+_File = Annotated[Path, BeforeValidator(check_path)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -95,35 +116,35 @@ class Study(BaseModel):
             weights, losses, penalties, validation and all that is measured stay in float32.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, strict=True)
 
-    name: str = "study"
-    question: str = ""
-    priors: Annotated[list[str], Field(min_length=1)] = ["none"]
-    tasks: list[str] = []
-    architectures: list[str] = []
+    name: Annotated[str, AfterValidator(check_name)] = "study"
+    question: Annotated[str, AfterValidator(check_text)] = ""
+    priors: Annotated[list[_Spec], Field(min_length=1)] = ["none"]
+    tasks: list[_Spec] = []
+    architectures: list[_Spec] = []
     chosen_architectures: dict[str, str] = {}
-    seeds: list[int] | int = 8
+    seeds: _Seeds = 8
     scale: Scale = "quick"
-    weights: dict[str, float | dict[str, float]] = {}
+    weights: dict[str, _Number | dict[str, _Number]] = {}
     tune: Annotated[int, Field(ge=0, le=MOST_WEIGHTS)] = 0
-    tuning_seeds: list[int] | int = 3
-    grids: dict[str, list[float] | dict[str, list[float]]] = {}
+    tuning_seeds: _Seeds = 3
+    grids: dict[str, list[_Number] | dict[str, list[_Number]]] = {}
     tuning_rule: Literal["best-localisation", "best-prediction", "fixed"] = "best-localisation"
-    train_attribution: str = "input-x-gradient"
-    attributions: list[str] = []
+    train_attribution: _Spec = "input-x-gradient"
+    attributions: list[_Spec] = []
     discovery: bool = False
     primary: dict[str, str | dict[str, str]] = {}
     skill_margins: dict[str, Annotated[float, Field(gt=0, lt=1)]] = SKILL_MARGINS
     margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     correction: Literal["joint", "holm"] = "joint"
     loss_margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
-    baseline: str = BASELINE
-    data: list[Path] = []
-    plugins: list[Path] = []
-    fetch: str = ""
+    baseline: _Spec = BASELINE
+    data: list[_File] = []
+    plugins: list[_File] = []
+    fetch: Annotated[str, AfterValidator(check_text)] = ""
     minutes: dict[Scale, Annotated[float, Field(gt=0)]] = {}
-    root_seed: Annotated[int, Field(ge=0)] = 0
+    root_seed: _Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float32"
 
@@ -142,8 +163,6 @@ class Study(BaseModel):
     @classmethod
     def _tuning_seeds(cls, value: list[int] | int, info: ValidationInfo) -> list[int] | int:
         if isinstance(value, int):
-            if value < 1:
-                raise ValueError("at least one seed is needed")
             return value
         shared = sorted(set(value) & set(info.data.get("seeds", [])))
         if shared:
@@ -177,37 +196,21 @@ class Study(BaseModel):
 
 
 def _checked(seeds: list[int]) -> list[int]:
-    """Return the seeds; raise ValueError if there is none, one is out of range or occurs twice."""
+    """Return the seeds; raise ValueError if there are none, too many, or one occurs twice."""
     if not seeds:
-        raise ValueError("at least one seed is needed")
-    if min(seeds) < 0 or max(seeds) >= 2**63:
-        raise ValueError("seeds must be >= 0 and below 2**63")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError("a seed occurs twice")
+        raise ValueError("at least one seed is needed; name one")
+    if len(seeds) > MOST_SEEDS:
+        raise ValueError(f"these are {len(seeds):,} seeds; give at most {MOST_SEEDS:,}")
+    twice = next((seed for seed, count in Counter(seeds).items() if count > 1), None)
+    if twice is not None:
+        raise ValueError(f"seed {twice} occurs twice; give it once")
     return seeds
 
 
+COMMAND_LINE = "command line"
+"""the place of values that options gave"""
 STUDY_FILE = "study.toml"
 """name of the resolved study in a run directory"""
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the contents of a TOML file.
-
-    Raises:
-        UserError: if it cannot be read; names the line where it is not TOML.
-    """
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder; name the study.toml in it") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
 
 
 def load_study(path: Path) -> Study:
@@ -224,8 +227,16 @@ def load_study(path: Path) -> Study:
     base = path.resolve().parent
     for key in ("data", "plugins"):
         if isinstance(values.get(key), list):
-            values[key] = [str(base / str(item)) for item in values[key]]
+            values[key] = [_from(base, item) for item in values[key]]
     return make_study(values, where=str(path))
+
+
+def _from(folder: Path, item: Any) -> Any:
+    """Return a path in a study, relative to its folder; what is none as it is."""
+    try:
+        return str(folder / check_path(item))
+    except ValueError:
+        return item
 
 
 def _refuse_edited(path: Path) -> None:
@@ -249,15 +260,14 @@ def make_study(values: Mapping[str, Any], *, where: str) -> Study:
         UserError: if a key is unknown, or a value has the wrong type or range.
     """
     for key in values:
+        if key in DATA_KEYS:
+            raise UserError(
+                f"{where}: key {key!r} belongs to a data file, not to a study; give a file that "
+                "describes data with --data"
+            )
         if key not in Study.model_fields:
             raise UserError(f"{where}: {unknown('key', key, Study.model_fields)}")
-    try:
-        return Study.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0]) if first["loc"] else "study"
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{where}: {key} = {values.get(key)!r}: {message}") from None
+    return checked(Study, values, where=where, options=where == COMMAND_LINE)
 
 
 MEASURED = ("attributions", "discovery")

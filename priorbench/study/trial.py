@@ -6,11 +6,11 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from priorbench.components import registry, source_code
 from priorbench.components.architecture import Precision, Scale
@@ -85,6 +85,11 @@ class Trial:
     digest: str
     code: str
     precision: Precision = "float32"
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Return the trial that a record is about."""
+        return cls(**{field.name: record[field.name] for field in dataclasses.fields(cls)})
 
     @cached_property
     def id(self) -> str:

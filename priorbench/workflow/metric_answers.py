@@ -182,8 +182,11 @@ def power_of_metric(
     chosen = get_metric(metric)
     if chosen.higher_is_better is None:
         raise UserError(f"--metric {metric}: it is only shown, never tested; choose another")
-    if effect is not None and not (math.isfinite(effect) and effect):
-        raise UserError(f"--effect {effect:g}: give the least difference that matters, as a number")
+    if effect is not None and not 0 < effect < math.inf:
+        raise UserError(
+            f"--effect {effect:g}: give the least difference that matters, a number above 0, such "
+            "as 0.01"
+        )
     claims = _claims(run, baseline)
     results = run.results
     of_metric = results[

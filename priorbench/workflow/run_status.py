@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.recorded_study import planned_rows, recorded_facts, recorded_study
+from priorbench.study.study import BASELINE
 from priorbench.study.trial import EVALUATE, SELECT, TUNE
 
 from .run_history import outdated_lines
@@ -65,7 +68,7 @@ def read_status(root: Path) -> RunStatus:
         by_stage[row["stage"]].setdefault(name, Counter())[status] += 1
         settings.add((row["task"], row["dataset"], row["architecture"]))
         if record and record.get("reason"):
-            failures.append((name, row["seed"], str(record["reason"])))
+            failures.append((name, row["seed"], _reason(record)))
     unplanned = 0
     if not by_stage[EVALUATE]:
         study = recorded_study(run)
@@ -75,3 +78,11 @@ def read_status(root: Path) -> RunStatus:
     in_flight = sorted(set(run.in_flight()))
     counts = (by_stage[EVALUATE], by_stage[TUNE], by_stage[SELECT])
     return RunStatus(*counts, unplanned, in_flight, failures, damaged, outdated_lines(run, done))
+
+
+def _reason(record: Mapping[str, Any]) -> str:
+    """Return why a trial failed or collapsed, and how to tell whether its prior is to blame."""
+    reason, prior = str(record["reason"]), record["prior"]
+    if record.get("divergence") and prior != BASELINE:
+        return f"{reason}; `priorbench check` tells whether the penalty of {prior} is finite"
+    return reason

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from priorbench.components.architecture import Scale
 from priorbench.data.codes import SPLITS
 from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.data.readers.data_file import is_data
 from priorbench.encoding import N_CODE
+from priorbench.errors import UserError
+from priorbench.inputs import read_toml
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.study.plan import make_plan, with_evaluation, with_networks
 from priorbench.study.resolve import resolve
-from priorbench.study.study import BASELINE, Study, load_study, read_toml
+from priorbench.study.study import BASELINE, Study, load_study
 from priorbench.study.trial import EVALUATE, SELECT, TUNE
 
 _CHUNK = 4096
@@ -101,7 +104,7 @@ def validate_file(
     """Read a study or a data file with every file it names, as a run would, and count.
 
     Args:
-        path: a TOML file; one with the key ``task`` is a data file.
+        path: a TOML file of a study or of data.
         plugins: files that define what it needs beyond the built-in components.
         scale: scale that replaces the study's; None for the study's, or ``quick`` for a data file.
         say: function that is called with each line of progress.
@@ -109,7 +112,12 @@ def validate_file(
     Raises:
         UserError: if a run would refuse the file.
     """
-    only_data = "task" in read_toml(path)
+    table = read_toml(path)
+    if not table:
+        raise UserError(
+            f"{path}: is empty; a data file names its task and its files, a study its priors"
+        )
+    only_data = is_data(table)
     study = Study(name=path.stem, data=[path]) if only_data else load_study(path)
     update = {"plugins": [*study.plugins, *plugins], "scale": scale or study.scale}
     study = study.model_copy(update=update)

@@ -135,3 +135,54 @@ def test_wrong_options_are_refused():
         load_explainer("deep-lift-shop")
     with pytest.raises(UserError, match="steps 0 is not a whole number"):
         load_explainer("integrated-gradients:steps=0")
+
+
+WITH_EVERY_BASE = [name for name in sorted(EXPLAINERS) if EXPLAINERS[name].every_base]
+
+
+def of_network(name):
+    """A network that is not linear, and sequences of which some bases are unknown."""
+    model = build_network("three-conv", NetworkShape(60)).eval()
+    sequence = sequences(length=60)
+    sequence[1, :, 4] = 0
+    subject = ExplainedModel(model, first, sequence)
+    return subject, load_explainer(name).explain(subject, every_base=True)
+
+
+@pytest.mark.parametrize(
+    "name", [*WITH_EVERY_BASE, "integrated-gradients:reference=uniform"], ids=str
+)
+def test_hypothetical_contributions_are_the_attribution_at_the_observed_base(name):
+    subject, explanation = of_network(name)
+    assert explanation.hypothetical.shape == subject.sequence.shape
+    known = subject.sequence.sum(dim=1)
+    observed = (explanation.hypothetical * subject.sequence).sum(dim=1)
+    # the difference to a reference is there where the base is unknown, too
+    assert torch.allclose(observed, explanation.attribution * known, atol=1e-5, rtol=1e-4)
+    assert torch.equal(load_explainer(name).explain(subject).attribution, explanation.attribution)
+    others = explanation.hypothetical[subject.sequence == 0]
+    assert others.abs().max() > 0.1 * explanation.attribution.abs().max()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["simplex-gradient", "in-silico-mutagenesis", "integrated-gradients:reference=uniform"],
+)
+def test_what_is_corrected_has_no_mean_over_the_bases(name):
+    _, explanation = of_network(name)
+    size = explanation.hypothetical.abs().max()
+    assert explanation.hypothetical.mean(dim=1).abs().max() < 1e-4 * size
+
+
+def test_the_hypothetical_mutation_is_the_attribution_of_the_sequence_with_it():
+    subject, explanation = of_network("in-silico-mutagenesis")
+    other = subject.sequence.clone()
+    other[0, :, 7] = torch.tensor([0.0, 0, 1, 0])
+    there = ExplainedModel(subject.model, first, other)
+    changed = load_explainer("in-silico-mutagenesis").explain(there).attribution
+    assert torch.allclose(changed[0, 7], explanation.hypothetical[0, 2, 7], atol=1e-5)
+
+
+def test_what_does_not_depend_on_the_base_has_no_hypothetical_contributions():
+    assert [name for name in EXPLAINERS if name not in WITH_EVERY_BASE] == ["gradient"]
+    assert of_network("gradient")[1].hypothetical is None

@@ -285,17 +285,20 @@ def test_the_lists_that_come_with_the_program(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "summary: Field required"),
-        ('summary = "x"\nfiles = []', "files: "),
-        ('summary = "x"\n[[files]]\nname = "../x"\nwhat = ""\nurl = "http://x"', r"files\.0\.name"),
+        ("", "key 'summary' is missing; add it"),
+        ('summary = "x"\nfiles = []', r"files = \[\]: give a list that is not empty"),
+        (
+            'summary = "x"\n[[files]]\nname = "../x"\nwhat = ""\nurl = "http://x"',
+            r"files\[1\]\.name = '\.\./x': give a name of letters",
+        ),
         ('summary = "x"\n[[files]]\nname = "x"\nwhat = ""', "give url or listing"),
         (
             'summary = "x"\n[[files]]\nname = "x"\nwhat = ""\nurl = "http://x"\nsha = "1"',
-            r"files\.0\.sha",
+            r"files\[1\]: unknown key 'sha'; .*known: checksum",
         ),
         ("summary", "not valid TOML"),
         ("x = " + "[" * 100_000, "not valid TOML"),
-        ('summary = 1\nfiles = "x"', "summary = 1: Input should be a valid string"),
+        ('summary = 1\nfiles = "x"', "summary = 1: give a text in quotes"),
     ],
 )
 def test_lists_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:

@@ -5,13 +5,20 @@ import subprocess
 import sys
 
 import numpy as np
+from fixtures.networks import CPU, build_network
 from fixtures.places import TESTS
 
+from priorbench.components import registry
+from priorbench.evaluation import measure
 from priorbench.evaluation.measure import (
     collapse_of_attribution,
     collapse_of_predictions,
     write_arrays,
 )
+from priorbench.evaluation.stored_arrays import stored_attribution
+from priorbench.execution.score_again import needs_scoring
+from priorbench.metrics.motif_set import MotifSet
+from priorbench.study.study import Measurements
 
 
 def test_collapse_names_its_reason():
@@ -93,3 +100,32 @@ def test_arrays_are_stored_in_the_same_bytes_whenever_they_are(tmp_path, monkeyp
     with np.load(tmp_path / "first.npz", allow_pickle=False) as stored:
         assert set(stored) == set(arrays)
         assert all((stored[name] == array).all() for name, array in arrays.items())
+
+
+def test_motifs_are_not_looked_for_where_there_are_no_hypothetical_contributions(
+    simulated, monkeypatch
+):
+    searched = []
+
+    def search(codes, every_base, *, both_strands):
+        searched.append(every_base)
+        return MotifSet((), both_strands)
+
+    monkeypatch.setattr(measure, "discover", search)
+    task, names = registry.build("task", "binary"), ["gradient", "simplex-gradient"]
+    trained = measure.TrainedModel(build_network().eval(), task, simulated, "smoke", CPU)
+    measured = measure.measure(trained, Measurements(names, discovery=True))
+    (every_base,) = searched
+    assert every_base.shape == (len(simulated.attributed), 4, simulated.length)
+    stored = stored_attribution(measured.arrays, "simplex-gradient")
+    one_hot = simulated.codes(simulated.attributed)[:, None] == np.arange(4)[:, None]
+    observed = (one_hot * every_base).sum(axis=1)
+    np.testing.assert_allclose(observed, stored, atol=1e-3 * np.abs(stored).max())
+    assert "motifs-found" in measured.metrics["simplex-gradient"]
+    assert "motifs-found" not in measured.metrics["gradient"]
+    assert [flag for flag in measured.flags if "no motifs are looked for" in flag] == [
+        "gradient: does not depend on the observed base, so that it has no hypothetical "
+        "contributions, and no motifs are looked for in it"
+    ]
+    record = {"status": "done", **measured.as_record()}
+    assert not needs_scoring(record, Measurements(names, discovery=True))

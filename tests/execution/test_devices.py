@@ -19,6 +19,8 @@ class TestDevices:
         assert self.choose("auto", 0).summary == "cpu, 4 workers (auto: no GPU found)"
         assert self.choose("auto", 2).summary == "cuda, 2 workers (auto: 2 GPUs found)"
         assert self.choose("cpu", 2, jobs=1).summary == "cpu, 1 worker (as asked)"
+        assert "more than the 4 cores" in self.choose("cpu", 0, jobs=5).summary
+        assert "more than" not in self.choose("cpu", 0, jobs=4).summary
 
     def test_jobs_may_share_a_gpu(self):
         assert self.choose("cuda", 2, jobs=5) == devices.Device("cuda", 5, "2 GPUs")

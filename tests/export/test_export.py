@@ -22,7 +22,6 @@ from priorbench.evaluation.stored_arrays import pack_explanation, pack_predictio
 from priorbench.export.tables import export_tables, latex_table, means_table
 from priorbench.export.tracks import (
     export_bigwig,
-    export_modisco,
     on_genome,
     tracks_of,
     write_bigwig,
@@ -142,24 +141,6 @@ def test_no_coordinates_is_one_clear_line(tmp_path):
         export_bigwig(old, tmp_path / "out", SPEC)
 
 
-def test_modisco_pairs(run, tmp_path):
-    paths = export_modisco(run, tmp_path / "out", SPEC)
-    names = ["sequences", "attributions-none", "attributions-fourier-boundary-zero"]
-    assert [path.stem for path in paths] == names
-    with np.load(paths[0]) as file:
-        sequences = file["arr_0"]
-    with np.load(paths[1]) as file:
-        attributions = file["arr_0"]
-    dataset = run.datasets["binary/mine"]
-    codes = dataset.codes(dataset.attributed)
-    assert sequences.shape == attributions.shape == (4, 4, LENGTH)
-    assert (sequences.argmax(axis=1)[codes < 4] == codes[codes < 4]).all()
-    assert (sequences.sum(axis=1) == (codes < 4)).all()
-    observed = np.where(codes < 4, ramp(2), 0)
-    np.testing.assert_allclose(attributions.sum(axis=1), observed, rtol=1e-3)
-    assert (attributions[sequences == 0] == 0).all()
-
-
 def test_what_cannot_be_exported(run, tmp_path):
     with pytest.raises(UserError, match="'ism' was not scored; it has input-x-gradient"):
         next(tracks_of(run, "ism", each_trial=False))
@@ -172,6 +153,23 @@ def test_specs_that_share_a_file_name_are_numbered(tmp_path):
     arms = {("a:b=1", 0): ramp(1), ("a+b=1", 0): ramp(2)}
     names = [t.name for t in tracks_of(make_run(tmp_path / "r", arms), SPEC, each_trial=False)]
     assert names == ["a-b-1", "a-b-1-2"]
+
+
+def test_long_names_that_are_cut_alike_are_numbered(tmp_path):
+    arms = {("é" * 100 + "a", 0): ramp(1), ("é" * 100 + "b", 0): ramp(2)}
+    tracks = list(tracks_of(make_run(tmp_path / "r", arms), SPEC, each_trial=True))
+    names = [track.name for track in tracks]
+    assert len(set(names)) == 4
+    assert all(len(f"{name}.bw".encode()) < 255 for name in names)
+
+
+def test_figures_are_cut_between_words():
+    from priorbench.reports._shared.figures.files import stem_of
+
+    assert stem_of(3, "gain " * 20) == "03-" + "-".join(["gain"] * 12)
+    assert stem_of(3, "a" * 300) == f"03-{'a' * 60}"
+    assert stem_of(4, "Gain: of x") == "04-gain"
+    assert stem_of(4, "é") == "04"
 
 
 EVIL = r"a_b&c%\d"
@@ -225,8 +223,9 @@ def test_csv_reads_back(run, tmp_path):
 
 def test_parquet_says_what_it_needs(run, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="needs pyarrow, which is not installed"):
-        export_tables(run, tmp_path, "parquet")
+    with pytest.raises(UserError, match=r"needs pyarrow.*priorbench\[parquet\]"):
+        export_tables(run, tmp_path / "new", "parquet")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="needs pyarrow")
@@ -245,12 +244,8 @@ def command(*arguments, monkeypatch):
 
 def test_the_command(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("priorbench.export.formats.load_run", lambda root: run)
-    assert command(run.root, "--format", "modisco", monkeypatch=monkeypatch) == 0
-    shown = capsys.readouterr()
-    folder = run.root / "export" / "modisco" / "binary-mine-three-conv"
-    assert shown.out.splitlines()[0] == str(folder / "sequences.npz")
-    # modisco refuses a window that is longer than the sequences
-    assert f"modisco motifs -s {folder}/sequences.npz -a {folder}/attributions-none" in shown.err
-    assert f"-w {LENGTH} " in shown.err
+    assert command(run.root, "--format", "bigwig", monkeypatch=monkeypatch) == 0
+    folder = run.root / "export" / "bigwig" / "binary-mine-three-conv"
+    assert capsys.readouterr().out.splitlines()[0] == str(folder / "none.bw")
     assert command(run.root, "--format", "csv", "--each-trial", monkeypatch=monkeypatch) == 2
     assert "leave --attribution and --each-trial out" in capsys.readouterr().err

@@ -135,7 +135,17 @@ def test_the_folder_above_is_named_where_it_could_not_be_made():
     error = FileNotFoundError(errno.ENOENT, "gone", "runs/x")
     error.__context__ = PermissionError(errno.EACCES, "Permission denied", "runs")
     assert explain(error, "--out") == "runs: Permission denied; choose another --out"
-    assert explain(FileNotFoundError(errno.ENOENT, "gone", "x"), "--out") == "x: gone"
+    alone = FileNotFoundError(errno.ENOENT, "gone", "x")
+    assert explain(alone, "--out") == "x: nothing can be made here; choose another --out"
+    assert explain(alone) == "x: gone"
+    assert "place of a folder" in explain(NotADirectoryError(errno.ENOTDIR, "no", "x/y"), "--to")
+
+
+def test_names_fit_into_file_systems_that_count_bytes():
+    for name in ("é" * 300, "a" * 300, "名" * 300):
+        assert 0 < len(slug(name).encode()) <= 80
+        assert slug(name) == slug(name).encode().decode()
+    assert slug("é: x") == "é-x"
 
 
 def test_text_may_hold_the_bytes_of_a_folders_name(tmp_path):

@@ -113,12 +113,12 @@ class TestMargins:
 
     @pytest.mark.parametrize("margin", [0, -0.1, float("inf"), float("nan")])
     def test_are_numbers_above_zero(self, margin):
-        with pytest.raises(UserError, match=r"greater than 0|finite number"):
+        with pytest.raises(UserError, match=r"a number above 0|a finite number"):
             make_study({"margins": {"auroc": margin}}, where="here")
 
     @pytest.mark.parametrize("share", [0, 1, 1.5, -0.1])
     def test_shares_are_between_zero_and_one(self, share):
-        with pytest.raises(UserError, match=r"greater than 0|less than 1"):
+        with pytest.raises(UserError, match=r"a number above 0|a number below 1"):
             make_study({"skill_margins": {"prediction": share}}, where="here")
 
     @pytest.mark.parametrize(

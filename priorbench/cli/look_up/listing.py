@@ -64,7 +64,7 @@ def _attributions() -> list[dict[str, Any]]:
 
 
 def _studies() -> list[dict[str, Any]]:
-    from priorbench.study.study import read_toml
+    from priorbench.inputs import read_toml
 
     studies = {name: read_toml(path) for name, path in builtin_studies().items()}
     return [

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from priorbench.errors import UserError, unknown
+from priorbench.inputs import (
+    LONGEST_NAME,
+    check_name,
+    check_path,
+    checked,
+    problem_of_file,
+    read_toml,
+)
 
-_Text = Annotated[str, Field(min_length=1, strict=True)]
+_Text = Annotated[str, Field(min_length=1, strict=True), AfterValidator(check_name)]
 _Regions = Annotated[tuple[_Text, ...], Field(min_length=1)]
 
 SHUFFLE = "shuffle"
@@ -54,7 +68,14 @@ _EXCLUDED = (
     ("motifs", "sites", "the truth comes from one, remove the other"),
 )
 """keys that exclude each other, and why"""
+LONGEST = 10_000_000
+"""longest window in bp"""
 _BUILTIN_TASKS = (*_TWO_CLASSES, "profile", "multitask")
+
+
+def is_data(table: Mapping[str, Any]) -> bool:
+    """Return whether a TOML file describes data, rather than a study, by its keys."""
+    return bool(DATA_KEYS & table.keys())
 
 
 def load_data_file(path: Path) -> DataFile:
@@ -68,44 +89,23 @@ def load_data_file(path: Path) -> DataFile:
             does not belong to the task, a named file is missing, FASTA and genome keys are mixed,
             or half of a pair is missing; one line that names file, key, value and fix.
     """
-    table = _parse(path)
+    table = read_toml(path)
     known = [key for key in DataFile.model_fields if key != "source"]
     for key in table:
         if key not in known:
             raise UserError(f"{path}: {unknown('key', key, known)}")
     if "task" not in table:
-        raise UserError(f"{path}: key 'task' is missing; write task = \"binary\"")
-    try:
-        data = DataFile.model_validate({"name": path.stem, **table, "source": path})
-    except ValidationError as error:
-        raise UserError(f"{path}: {_first_line(error)}") from None
+        raise UserError(
+            f"{path}: key 'task' is missing; write task = \"binary\", or another that "
+            "`priorbench list tasks` names"
+        )
+    # a name that nobody wrote is made of what can be printed
+    name = "".join(letter if letter.isprintable() else "-" for letter in path.stem)
+    values = {"name": name[:LONGEST_NAME], **table, "source": path}
+    data = checked(DataFile, values, where=str(path))
     for problem in _problems(data):
         raise UserError(f"{path}: {problem}")
     return data
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    """Return the keys and values of a TOML file."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such data file; check the path") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; a data file is TOML") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
-
-
-def _first_line(error: ValidationError) -> str:
-    """Return the first problem that pydantic lists, as ``key = value: reason``."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    reason = (
-        first["msg"].removeprefix("Value error, ").replace("Input ", "").replace("tuple", "list")
-    )
-    return f"{key} = {first['input']!r}: {reason}"
 
 
 class DataFile(BaseModel):
@@ -165,7 +165,7 @@ class DataFile(BaseModel):
     embedded: Annotated[tuple[_Text, ...], Field(min_length=1)] | None = None
     genome: Path | None = None
     peaks: Path | None = None
-    length: Annotated[int, Field(ge=1, strict=True)] | None = None
+    length: Annotated[int, Field(ge=1, le=LONGEST, strict=True)] | None = None
     fit: Literal["centre"] | None = None
     valid_regions: _Regions | None = None
     test_regions: _Regions | None = None
@@ -190,10 +190,8 @@ class DataFile(BaseModel):
         name = info.field_name
         if name not in _PATH_KEYS:
             return value
-        if not isinstance(value, str) or not value:
-            raise ValueError("should be the path of a file, as a string")
         source: Path = info.data["source"]
-        path = source.parent / Path(value).expanduser()
+        path = source.parent / check_path(value)
         if (name, value) != ("negatives", SHUFFLE):
             return path
         if path.exists():
@@ -222,6 +220,8 @@ class DataFile(BaseModel):
         return self.genome, self.peaks, self.length
 
 
+DATA_KEYS = DataFile.model_fields.keys() - {"source", "name"}
+"""keys that only data files have"""
 _PATH_KEYS = frozenset(
     key
     for key, field in DataFile.model_fields.items()
@@ -253,10 +253,9 @@ def _problems(data: DataFile) -> Iterator[str]:
         yield f"no data for task {data.task!r}; {example}"
     yield from _halves(entries)
     for key, path in data.paths().items():
-        if path.is_dir():
-            yield f"{key}: {path} is a folder; give a file"
-        elif not path.is_file():
-            yield f"{key}: no such file: {path}; paths are relative to the data file"
+        problem = problem_of_file(path)
+        if problem:
+            yield f"{key}: {path}: {problem}; paths are relative to the data file"
 
 
 def _halves(entries: dict[str, Any]) -> Iterator[str]:

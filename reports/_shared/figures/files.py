@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 200
+_LONGEST = 60
+"""letters of a file's name, beside the section and the number"""
 
 
 def write(run: Run, folder: Path) -> list[Path]:
@@ -71,4 +73,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 def stem_of(number: int, label: str) -> str:
     """Return a file name without an ending: the figure's number and the beginning of its label."""
     beginning = re.split(r"[:;,] ", label)[0].lower()
-    return f"{number:02d}-{re.sub(r'[^a-z0-9]+', '-', beginning).strip('-')[:60]}"
+    words = re.sub(r"[^a-z0-9]+", "-", beginning).strip("-")
+    # cut between words, unless there is only one
+    short = words if len(words) <= _LONGEST else words[: _LONGEST + 1].rpartition("-")[0]
+    return f"{number:02d}-{short or words[:_LONGEST]}".rstrip("-")
