@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from priorbench.attribution.differentiable import InputXGradient
+from priorbench.attribution.methods import InputXGradient
 from priorbench.components import registry
 from priorbench.components.architecture import Architecture, NetworkShape, Scale
 from priorbench.components.prior import Attribution, Prior
@@ -117,7 +117,7 @@ class TrainingStep:
         """Return the losses of a new network, changed by the prior."""
         task: Task = registry.build("task", TASK)
         parts = self.prior.parts(weight_of(self.prior), TASK)
-        regularisation = Regularisation(parts, InputXGradient())
+        regularisation = Regularisation(parts, InputXGradient(), apart=True)
         model = regularisation.adapt(network(self.length, self.scale))
         return Objective(model, task, regularisation, _STREAMS)
 
