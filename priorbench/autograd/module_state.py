@@ -91,12 +91,13 @@ def _same(container: _Container, contents: _Container) -> bool:
     return all(a is b for a, b in zip(container, contents, strict=True))
 
 
-_OF_TORCH = frozenset(vars(torch.nn.Module())) - {"training"}
+OF_TORCH = frozenset(vars(torch.nn.Module())) - {"training"}
+"""names of the attributes in which a module holds parameters, buffers, modules and hooks"""
 
 
 def own_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
     """Return those of a module's attributes that are not torch's own."""
-    return {name: value for name, value in attributes.items() if name not in _OF_TORCH}
+    return {name: value for name, value in attributes.items() if name not in OF_TORCH}
 
 
 def holds_tensor(value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Set
 from typing import Any, NamedTuple
 
 import torch
@@ -10,9 +10,9 @@ from torch.nn.modules import module as module_hooks
 
 from priorbench.autograd.layer_chain import is_changed
 from priorbench.autograd.model_call import is_compiled
-from priorbench.autograd.module_state import holds_tensor, own_attributes
+from priorbench.autograd.module_state import OF_TORCH, holds_tensor
 
-Passing = Container[tuple[int, str]]
+Passing = Set[tuple[int, str]]
 """attributes, by the module's id and name, that every pass changes"""
 
 
@@ -64,14 +64,19 @@ def _examine_one(module: torch.nn.Module, passing: Passing) -> Examined:
         return Examined(None, "it is compiled")
     if is_changed(module):
         return Examined(None, f"its {kind.__name__} has a hook, or a forward that was replaced")
-    own = own_attributes(vars(module))
-    for name, value in own.items():
-        if holds_tensor(value):
-            return Examined(
-                None, f"it keeps tensors in {kind.__name__}.{name}, neither parameter nor buffer"
-            )
-    place = id(module)
-    attributes = [(n, _key(v)) for n, v in own.items() if (place, n) not in passing]
+    place, attributes = id(module), []
+    for name, value in vars(module).items():
+        if name in OF_TORCH:
+            continue
+        if type(value) in _PLAIN:  # nearly all
+            attributes.append((name, value))
+        elif holds_tensor(value):
+            where = f"{kind.__name__}.{name}"
+            return Examined(None, f"it keeps tensors in {where}, neither parameter nor buffer")
+        else:
+            attributes.append((name, _key(value)))
+    if passing:
+        attributes = [pair for pair in attributes if (place, pair[0]) not in passing]
     tensors = [
         (name, value.dtype, value.device, value.requires_grad)
         for held in (module._parameters, module._buffers)
@@ -87,7 +92,7 @@ def _key(value: Any) -> Hashable:
         return tuple(map(_key, value))
     if isinstance(value, Mapping):
         return tuple([(_key(name), _key(item)) for name, item in value.items()])
-    return value if isinstance(value, _PLAIN) else id(value)
+    return value if type(value) in _PLAIN else id(value)
 
 
-_PLAIN = (int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
+_PLAIN = {bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device}
