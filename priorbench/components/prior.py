@@ -114,11 +114,11 @@ class Prior(PriorQueries, ABC):
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """Return the (B,) penalty of each example; all are examples that the prior applies to."""
-        raise NotImplementedError
+        raise self._lacking("penalty")
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """Return the () penalty on the model's parameters."""
-        raise NotImplementedError
+        raise self._lacking("parameter_penalty")
 
     def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
         """Return the model to train, changed with strength ``weight``; initial weights are kept.
@@ -126,13 +126,18 @@ class Prior(PriorQueries, ABC):
         Random draws of added modules come from torch's default generator, which the engine
         seeds for each trial with a stream that nothing else uses.
         """
-        raise NotImplementedError
+        raise self._lacking("adapt")
 
     def augment(
         self, sequence: torch.Tensor, weight: float, generator: torch.Generator
     ) -> torch.Tensor:
         """Return the (B, 4, L) training input, changed with strength ``weight``."""
-        raise NotImplementedError
+        raise self._lacking("augment")
+
+    def _lacking(self, hook: str) -> UserError:
+        own = ", ".join(hooks_of(type(self)))
+        acts = f"it acts through {own}" if own else "it does nothing"
+        return UserError(f"the prior {type(self).__name__} has no {hook}: {acts}")
 
     def applies(self, batch: Batch, task: Task) -> torch.Tensor:
         """Return (B,) bool, the examples whose attribution is penalised: by default the task's."""
