@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -31,8 +31,11 @@ _STREAMS = RandomStreams(0, ("conformance",), 0)
 """the random draws of every training step"""
 
 
+Subject = TypeVar("Subject")
+
+
 class CheckFailed(Exception):
-    """The prior breaks its contract; the message says how, and what to do."""
+    """The subject breaks its contract; the message says how, and what to do."""
 
 
 class NotApplicable(Exception):
@@ -52,6 +55,21 @@ class CheckResult:
     check: str
     outcome: Literal["passed", "failed", "not applicable"]
     detail: str
+
+
+def run_check(check: Callable[[Subject], str], subject: Subject) -> CheckResult:
+    """Return the result of a check; an exception of the subject's own is a failure."""
+    name = check.__name__.replace("_", " ")
+    try:
+        return CheckResult(name, "passed", check(subject))
+    except NotApplicable as reason:
+        return CheckResult(name, "not applicable", str(reason))
+    except CheckFailed as reason:
+        return CheckResult(name, "failed", str(reason))
+    except (Exception, SystemExit) as error:
+        # whatever it raises where it should not is what the check is there to find
+        first = (str(error).splitlines() or [""])[0]
+        return CheckResult(name, "failed", f"{type(error).__name__}: {first}")
 
 
 def require_hook(prior: Prior, hook: str) -> None:
