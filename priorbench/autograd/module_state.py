@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,13 +100,10 @@ def own_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if name not in OF_TORCH}
 
 
-def holds_tensor(value: Any, known: Set[int] = frozenset()) -> bool:
-    """Return whether a value is a tensor, or a list, tuple, set or dictionary with one.
-
-    Tensors whose id is known, such as parameters that a module lists for itself, do not count.
-    """
+def holds_tensor(value: Any) -> bool:
+    """Return whether a value is a tensor, or a list, tuple, set or dictionary with one."""
     if isinstance(value, dict):
-        value = list(value.values())
+        return any(map(holds_tensor, value.values()))
     if isinstance(value, list | tuple | set):
-        return any(holds_tensor(item, known) for item in value)
-    return isinstance(value, torch.Tensor) and id(value) not in known
+        return any(map(holds_tensor, value))
+    return isinstance(value, torch.Tensor)

@@ -65,13 +65,12 @@ def _examine_one(module: torch.nn.Module, passing: Passing) -> Examined:
     if is_changed(module):
         return Examined(None, f"its {kind.__name__} has a hook, or a forward that was replaced")
     place, attributes = id(module), []
-    own = {id(value) for value in [*module._parameters.values(), *module._buffers.values()]}
     for name, value in vars(module).items():
         if name in OF_TORCH:
             continue
         if type(value) in _PLAIN:  # nearly all
             attributes.append((name, value))
-        elif holds_tensor(value, own):
+        elif holds_tensor(value):
             where = f"{kind.__name__}.{name}"
             return Examined(None, f"it keeps tensors in {where}, neither parameter nor buffer")
         else:
