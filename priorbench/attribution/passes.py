@@ -21,7 +21,7 @@ from priorbench.autograd.output_trees import join_trees, map_tensors
 from priorbench.autograd.split.routes import forward_apart, require_apart
 from priorbench.autograd.split.ways import CannotTakeApart
 from priorbench.autograd.statistics_gate import StatisticsGate
-from priorbench.autograd.twice_differentiable import GatedBatchNorm, TwiceDifferentiable
+from priorbench.autograd.twice_differentiable import GatedBatchNorm
 from priorbench.components.prior import Attribution
 
 from .methods import AttributionMethod, Path
@@ -166,7 +166,7 @@ def attribute_apart(
     result = None
     if len(chosen.rows) and (path is not None or not chosen.everything):
         take = _apart_at_inputs if path is None else _apart_on_path
-        with torch.enable_grad(), TwiceDifferentiable(needed=reading.create_graph):
+        with torch.enable_grad():
             try:
                 result = take(call, sequence, (chosen, path), reading)
             except CannotTakeApart:
@@ -225,7 +225,7 @@ def _apart_at_inputs(
     if not points.requires_grad:
         points = attributed[0] = points.detach().requires_grad_()
     gate = StatisticsGate(None if sequence.requires_grad else points)
-    outputs = forward_apart(call, [attributed, rest], gate, 2)
+    outputs = forward_apart(call, [attributed, rest], gate, 2, twice=reading.create_graph)
     if outputs is None:
         return None
     gradient = reading.gradient(reading.scalars(outputs[0], len(points)), points, gate)
@@ -243,7 +243,8 @@ def _apart_on_path(
     assert path is not None
     points, rows = path_points(call, chosen, path, reading)
     gate = StatisticsGate(points)
-    outputs = forward_apart(call, [[sequence, *call.rows], [points, *rows]], gate, 1)
+    parts = [[sequence, *call.rows], [points, *rows]]
+    outputs = forward_apart(call, parts, gate, 1, twice=reading.create_graph)
     if outputs is None:
         return None
     gradient = reading.gradient(reading.scalars(outputs[1], len(points)), points, gate)

@@ -101,9 +101,12 @@ def own_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def holds_tensor(value: Any) -> bool:
-    """Return whether a value is a tensor, or a list, tuple, set or dictionary with one."""
+    """Return whether a value is a tensor, or a list, tuple, set or dictionary with one.
+
+    Parameters are none: recurrent layers of torch keep theirs in a list too.
+    """
     if isinstance(value, dict):
         return any(map(holds_tensor, value.values()))
     if isinstance(value, list | tuple | set):
         return any(map(holds_tensor, value))
-    return isinstance(value, torch.Tensor)
+    return isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter)

@@ -16,6 +16,7 @@ from priorbench.components import registry, source_code
 from priorbench.components.architecture import Precision, Scale
 
 DECIDES_TRIALS = (
+    "attribution/differentiable.py",
     "attribution/methods.py",
     "attribution/passes.py",
     "autograd",

@@ -356,6 +356,24 @@ def test_trying_leaves_no_trace():
     assert torch.equal(torch.get_rng_state(), now)
 
 
+class Recurrent(torch.nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        torch.manual_seed(0)
+        self.inside = kind(4, 5, batch_first=True, bidirectional=True)
+        self.head = torch.nn.Linear(10, 1)
+        self.double()
+
+    def forward(self, x):
+        return self.head(self.inside(x.transpose(1, 2))[0].mean(1))
+
+
+@pytest.mark.parametrize("kind", [torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN])
+def test_recurrent_layers_go_in_parts(kind):
+    assert agree(Recurrent(kind))
+    assert agree(Recurrent(kind).eval())
+
+
 def test_two_threads_may_share_a_model():
     model, x, results = made(norm=False), sequences(), []
 

@@ -21,6 +21,7 @@ from priorbench.autograd.layer_chain import LayerChain
 from priorbench.autograd.model_call import ModelCall
 from priorbench.autograd.module_state import ModuleState
 from priorbench.autograd.statistics_gate import StatisticsGate
+from priorbench.autograd.twice_differentiable import TwiceDifferentiable
 
 from .signature import examine
 from .trial import Outcome, try_way
@@ -79,7 +80,12 @@ _memories: WeakKeyDictionary[torch.nn.Module, _Memory] = WeakKeyDictionary()
 
 
 def forward_apart(
-    call: ModelCall, parts: Sequence[Arguments], gate: StatisticsGate, examples: int
+    call: ModelCall,
+    parts: Sequence[Arguments],
+    gate: StatisticsGate,
+    examples: int,
+    *,
+    twice: bool = True,
 ) -> list[Any] | None:
     """Return a model's output for groups of examples that share batch statistics.
 
@@ -92,6 +98,7 @@ def forward_apart(
         gate: the gate to the batch statistics.
         examples: number of groups, the first ones, that hold examples and make the batch
             statistics; the others hold path points.
+        twice: whether second derivatives are needed.
 
     Returns:
         the output of each group: tensors with one row per example, also within lists, tuples
@@ -104,7 +111,7 @@ def forward_apart(
     if route is None:
         return None
     try:
-        with route.undone_on_failure():
+        with route.undone_on_failure(), TwiceDifferentiable(needed=twice):
             return route.way(call.taking_rows, parts, gate, examples)
     except Exception:
         # something has changed that is not seen from outside; if the model itself is at fault,
@@ -114,7 +121,10 @@ def forward_apart(
         route = choose_route(call, parts, examples)
     except CannotTakeApart:
         return None
-    return None if route is None else route.way(call.taking_rows, parts, gate, examples)
+    if route is None:
+        return None
+    with TwiceDifferentiable(needed=twice):
+        return route.way(call.taking_rows, parts, gate, examples)
 
 
 def choose_route(call: ModelCall, parts: Sequence[Arguments], examples: int) -> Route | None:
@@ -131,7 +141,8 @@ def choose_route(call: ModelCall, parts: Sequence[Arguments], examples: int) -> 
         return None
     known = memory.routes.get(key)
     if known is None:
-        known = _tried(call, parts, examples, memory)
+        with TwiceDifferentiable():
+            known = _tried(call, parts, examples, memory)
         key = _key(call, parts, examples, memory)
         memory.routes[key] = known
         while len(memory.routes) > _MOST_ROUTES:

@@ -15,7 +15,6 @@ import torch
 from priorbench.attribution.methods import AttributionMethod
 from priorbench.autograd.output_trees import join_trees, map_tensors
 from priorbench.autograd.statistics_gate import StatisticsGate
-from priorbench.autograd.twice_differentiable import TwiceDifferentiable
 from priorbench.components.architecture import Precision
 from priorbench.components.prior import Attribution, Prior, require_one_per_example
 from priorbench.components.task import Batch, Task
@@ -96,7 +95,7 @@ class EnsembleObjective:
         most, size = max(numbers[0]), applies.shape[1]
         if most:
             before = self.members.generators.draws
-            with in_precision(self.precision, applies.device), TwiceDifferentiable():
+            with in_precision(self.precision, applies.device):
                 attributed = _attribute(
                     self.members, self.task, batch, (applies, most), self._reader()
                 )
@@ -260,7 +259,7 @@ def _attribute(
         gate = StatisticsGate(points, count)
         others = [[_rows(value, rest) for value in inputs]] if most < size else []
         parts = [attributed, *others]
-        outputs = members.forward(parts, gate, len(parts))
+        outputs = members.forward(parts, gate, len(parts), twice=True)
         gradient = _gradient(task, outputs[0], points, gate)
         attribution = reader.method.read(gradient.flatten(0, 1), points.detach().flatten(0, 1))
         back = torch.argsort(torch.cat([places, rest], dim=1), dim=1)
@@ -273,7 +272,7 @@ def _attribute(
     gate = StatisticsGate(points, count)
     more = [_rows(value, places) for value in inputs[1:]]
     path_points = [points, *(v.repeat(1, steps, *[1] * (v.dim() - 2)) for v in more)]
-    output, at_points = members.forward([inputs, path_points], gate, 1)
+    output, at_points = members.forward([inputs, path_points], gate, 1, twice=True)
     gradient = torch.unflatten(_gradient(task, at_points, points, gate), 1, (steps, most))
     mean = gradient.mean(dim=1).flatten(0, 1)
     attribution = reader.method.read(mean, difference.flatten(0, 1))

@@ -19,6 +19,7 @@ from priorbench.autograd.split.routes import choose_route
 from priorbench.autograd.split.split_batch import SplitBatch
 from priorbench.autograd.split.ways import Arguments, CannotTakeApart, Way, in_one_tensor
 from priorbench.autograd.statistics_gate import StatisticsGate
+from priorbench.autograd.twice_differentiable import TwiceDifferentiable
 from priorbench.components.prior import Prior
 
 
@@ -125,17 +126,25 @@ class StackedNetworks:
         """Put all networks in training mode, or in eval mode."""
         self.template.train(mode)
 
-    def forward(self, parts: Sequence[Arguments], gate: StatisticsGate, examples: int) -> list[Any]:
+    def forward(
+        self,
+        parts: Sequence[Arguments],
+        gate: StatisticsGate,
+        examples: int,
+        *,
+        twice: bool = False,
+    ) -> list[Any]:
         """Return the output of every network for groups of examples that share batch statistics.
 
-        Arguments and outputs have a first dimension M. The gate must be made for M members.
+        Arguments and outputs have a first dimension M. The gate must be made for M members. If
+        ``twice``, outputs have a second derivative.
         """
         way = self._way(parts, examples)
 
         def go(member_parts: Sequence[Arguments]) -> list[Any]:
             return way(self.template, member_parts, gate, examples)
 
-        with _MemberDropout(self.generators, len(self)):
+        with TwiceDifferentiable(needed=twice), _MemberDropout(self.generators, len(self)):
             outputs: list[Any] = self._mapped(go, (list(map(list, parts)),), 0)
         return outputs
 
