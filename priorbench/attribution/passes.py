@@ -160,8 +160,6 @@ def attribute_apart(
         CannotTakeApart: if the model must be given its batch in one tensor, and ``strict`` forbids
             to do so.
     """
-    if strict:
-        require_apart(call)
     path = _path(sequence, chosen, reading)
     result = None
     if len(chosen.rows) and (path is not None or not chosen.everything):
@@ -172,6 +170,8 @@ def attribute_apart(
             except CannotTakeApart:
                 if strict:
                     raise
+    elif strict:
+        require_apart(call)
     return _whole(call, sequence, (chosen, path), reading) if result is None else result
 
 
