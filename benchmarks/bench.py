@@ -7,7 +7,17 @@ import functools
 from collections.abc import Callable, Iterator
 from importlib import import_module
 
-SPEED = ("steps", "loop", "trial", "prices", "extraction", "scoring", "report", "bookkeeping")
+SPEED = (
+    "steps",
+    "library",
+    "loop",
+    "trial",
+    "prices",
+    "extraction",
+    "scoring",
+    "report",
+    "bookkeeping",
+)
 TOPICS = (*SPEED, "minutes", "verdicts", "calibration", "gpu")
 
 

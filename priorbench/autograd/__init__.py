@@ -1,8 +1,9 @@
-"""Second derivatives at the price of the examples that need them, in plain torch; priors, tasks
-and runs are unknown here.
+"""Second derivatives of anyone's model, and at the price of the examples that need them; priors,
+tasks and runs are unknown here.
 
-Other folders use ``forward`` (one forward pass for groups of examples that share batch statistics),
-``statistics_gate`` (whether gradients pass into these statistics), ``layer_chain`` (networks whose
+Other folders use ``model_call`` (a model with its arguments), ``twice_differentiable`` (torch's
+functions in forms that have second derivatives), ``module_state`` (what a pass leaves on modules),
+``statistics_gate`` (whether gradients pass into batch statistics), ``layer_chain`` (networks whose
 derivatives are written out), ``output_trees`` (what networks return), ``generators`` (what modules
-draw from) and, to train networks at once, ``split_batch`` and ``run_layers``.
+draw from), ``split`` (a batch in parts) and, to train networks at once, ``run_layers``.
 """

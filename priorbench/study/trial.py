@@ -17,6 +17,8 @@ from priorbench.components.architecture import Precision, Scale
 
 DECIDES_TRIALS = (
     "attribution/differentiable.py",
+    "attribution/methods.py",
+    "attribution/passes.py",
     "autograd",
     "components/architecture.py",
     "components/composition.py",

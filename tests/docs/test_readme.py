@@ -39,6 +39,7 @@ def test_the_example_loop_trains_a_network_with_and_without_batch_norm():
             BLOCKS[1],
             {
                 "model": model,
+                "optimiser": torch.optim.Adam(model.parameters()),
                 "loader": loader,
                 "loss_function": torch.nn.functional.binary_cross_entropy_with_logits,
             },
