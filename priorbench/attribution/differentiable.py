@@ -79,7 +79,8 @@ def attribute_and_predict(
 
     Args:
         model: module, or any other callable, that is called with ``sequence``, ``args`` and
-            ``kwargs``. Examples may be coupled by batch norm only.
+            ``kwargs``. Examples may be coupled by batch norm only, whose statistics are not held
+            fixed within a ``torch.jit`` script.
         sequence: (B, 4, L) one-hot, floating; or (B, L, 4), with ``layout="BL4"``.
         applies: (B,) bool, the examples to attribute, of which there may be none; or (k,) int64,
             their rows, each of them once.
@@ -113,6 +114,8 @@ def attribute_and_predict(
             says why.
     """
     _check_sequence(sequence, layout)
+    if method is not None and not isinstance(method, AttributionMethod):
+        raise ValueError(f"method is a {type(method).__name__}, wanted what load_attribution gives")
     reading = Reading(target, method or InputXGradient(), generator, create_graph, layout)
     call = ModelCall(model, args, kwargs, count=len(sequence))
     if not split:
@@ -154,10 +157,19 @@ def _chosen(applies: torch.Tensor | None, sequence: torch.Tensor) -> Chosen:
     count = len(sequence)
     if applies is None:
         return Chosen(count, torch.arange(count, device=sequence.device), everything=True)
+    if not isinstance(applies, torch.Tensor):
+        raise ValueError(f"applies is a {type(applies).__name__}, wanted a tensor")
     if applies.dtype == torch.bool and applies.shape == (count,):
         chosen = Chosen.where(applies, int(applies.sum()))
         return chosen.to(sequence.device)
     if applies.dtype == torch.int64 and applies.dim() == 1:
+        if len(applies) == count and not torch.equal(
+            applies.sort()[0], torch.arange(count).to(applies)
+        ):
+            raise ValueError(
+                f"applies is torch.int64 of shape ({count},), but not each row once: a mask, such "
+                "as label == 1, is bool"
+            )
         return Chosen(count, applies.to(sequence.device))
     raise ValueError(
         f"applies is {applies.dtype} of shape {tuple(applies.shape)}, wanted bool ({count},), or "

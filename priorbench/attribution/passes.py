@@ -18,7 +18,7 @@ import torch
 from priorbench.autograd.model_call import ModelCall, modules_of, uncompiled
 from priorbench.autograd.module_state import ModuleState
 from priorbench.autograd.output_trees import join_trees, map_tensors
-from priorbench.autograd.split.routes import forward_apart
+from priorbench.autograd.split.routes import forward_apart, require_apart
 from priorbench.autograd.split.ways import CannotTakeApart
 from priorbench.autograd.statistics_gate import StatisticsGate
 from priorbench.autograd.twice_differentiable import GatedBatchNorm
@@ -170,6 +170,8 @@ def attribute_apart(
             except CannotTakeApart:
                 if strict:
                     raise
+    elif strict:
+        require_apart(call)
     return _whole(call, sequence, (chosen, path), reading) if result is None else result
 
 
@@ -254,8 +256,9 @@ def _on_path(
 ) -> tuple[Output, Attribution]:
     chosen, path = where
     gate = StatisticsGate()
+    given = sequence if sequence.requires_grad else sequence.clone()  # it may be changed in place
     with GatedBatchNorm(gate, needed=reading.create_graph) as norms:
-        output: Output = call(sequence, *call.rows)
+        output: Output = call(given, *call.rows)
     if not len(chosen.rows):
         return output, reading.nothing(reading.scalars(output, chosen.size), sequence)
     points, rows = path_points(call, chosen, path, reading)

@@ -40,7 +40,11 @@ class ModelCall:
         *,
         count: int,
     ) -> None:
-        """Hold the call of a model for ``count`` examples."""
+        """Hold the call of a model for ``count`` examples; ValueError if ``args`` is one tensor."""
+        if isinstance(args, torch.Tensor):
+            raise ValueError(
+                "args is a tensor, wanted a sequence of arguments, such as (controls,)"
+            )
         self.model = model
         call: Any = (tuple(args), dict(kwargs or {}))
         self._leaves, self._form = optree.tree_flatten(call, none_is_leaf=True)

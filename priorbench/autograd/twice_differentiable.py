@@ -15,9 +15,11 @@ from weakref import WeakSet
 
 import torch
 import torch.nn.functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from .batch_norm import BatchNorm, RunningStatistics, normalise
+from .model_call import modules_of
 from .run_layers import LayerWithParameters, run
 from .statistics_gate import StatisticsGate
 
@@ -74,7 +76,8 @@ def _again_within(again: Callable[[], Callable[[], AbstractContextManager[Any]]]
     """Let the checkpoint that is being run now, if there is one, be run again in a block.
 
     Torch runs it again under the autocast and the default device of the first run, but under no
-    other mode. What it will run stands in the frame that its hooks on saved tensors share.
+    other mode. What it will run stands in the frame that its hooks on saved tensors share. Batch
+    norm does not count the batch again.
 
     Args:
         again: function that returns what makes a block; called at most once for a checkpoint.
@@ -87,10 +90,19 @@ def _again_within(again: Callable[[], Callable[[], AbstractContextManager[Any]]]
         return
     _prepared.add(frame)
     first, block = frame.recompute_fn, again()
+    norms = [module for module in modules_of(first) if isinstance(module, _BatchNorm)]
 
     def recompute(*args: Any) -> None:
-        with block():
-            first(*args)
+        counters = [
+            norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None
+        ]
+        before = [counter.clone() for counter in counters]
+        try:
+            with block():
+                first(*args)
+        finally:  # torch ends a run by an error once it has what it needs
+            for counter, value in zip(counters, before, strict=True):
+                counter.copy_(value)
 
     frame.recompute_fn = recompute
 

@@ -134,9 +134,7 @@ def choose_route(call: ModelCall, parts: Sequence[Arguments], examples: int) -> 
     :class:`LayerChain`, groups side by side, and groups one by one. Arguments and errors are those
     of :func:`forward_apart`; None if nothing can be said from this batch.
     """
-    memory = _Memory()
-    if isinstance(call.model, torch.nn.Module):
-        memory = _memories.setdefault(call.model, memory)
+    memory = _memory(call)
     key = _key(call, parts, examples, memory)
     # a module may squeeze a batch of one, and the first pass of a lazy one makes it what it is
     if any(len(arguments[0]) < 2 for arguments in parts) or _is_lazy(call.model):
@@ -156,14 +154,30 @@ def choose_route(call: ModelCall, parts: Sequence[Arguments], examples: int) -> 
 
 def _key(call: ModelCall, parts: Sequence[Arguments], examples: int, memory: _Memory) -> Hashable:
     """Return what decides the route; CannotTakeApart if there can be none."""
-    seen = examine(call.model, memory.passing)
-    if seen.refusal:
-        raise CannotTakeApart(seen.refusal)
+    seen = _seen(call, memory)
     sequence = parts[0][0]
     kind = sequence.device.type
     casts = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind)
     given = (sequence.dtype, sequence.device, sequence.dim(), casts, examples, len(parts))
-    return seen.key, call.form, given
+    return seen, call.form, given
+
+
+def require_apart(call: ModelCall) -> None:
+    """Raise CannotTakeApart where a look at the model says that no batch can be taken in parts."""
+    _seen(call, _memory(call))
+
+
+def _seen(call: ModelCall, memory: _Memory) -> Hashable:
+    seen = examine(call.model, memory.passing)
+    if seen.refusal:
+        raise CannotTakeApart(seen.refusal)
+    return seen.key
+
+
+def _memory(call: ModelCall) -> _Memory:
+    if isinstance(call.model, torch.nn.Module):
+        return _memories.setdefault(call.model, _Memory())
+    return _Memory()
 
 
 def _is_lazy(model: Any) -> bool:
