@@ -84,7 +84,7 @@ def regularised(prior: str, task: str, attribution: str = "input-x-gradient") ->
     """Return what a prior adds to a task's loss at its default weight."""
     loaded = load_prior(prior)
     parts = loaded.parts(loaded.default_weight(task), task)
-    return Regularisation(parts, load_attribution(attribution))
+    return Regularisation(parts, load_attribution(attribution), apart=True)
 
 
 def suite_step(network: torch.nn.Module, task: Task, added: Regularisation, batch: Batch) -> Step:

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 from priorbench import Prior, load_prior
-from priorbench.attribution.differentiable import METHODS
 from priorbench.attribution.explainers import EXPLAINERS
+from priorbench.attribution.methods import METHODS
 from priorbench.components import docstrings, registry
 from priorbench.components.prior import HOOKS
 from priorbench.components.prior_bases import AttributionPrior, GradientPrior, Penalty

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 
 from priorbench import Attribution, AttributionPrior, Batch, UserError
-from priorbench.components.prior_bases import constant, smooth, unit
+from priorbench.components.prior_bases import constant, kept, smooth, unit
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,8 @@ class Fourier(AttributionPrior):
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """Return the penalty (B,) of each example, between 0 and 1."""
         track = unit(self.raw_track(attribution), 1)
+        if not len(track):  # some libraries do not transform nothing
+            return track.sum(dim=1)
         extended = self.extended(track)
         spectrum = torch.fft.rfft(extended, dim=1).abs()
         total = spectrum.sum(dim=1, keepdim=True)
@@ -92,7 +93,7 @@ class Fourier(AttributionPrior):
         smoothed = smooth(track, self.smooth_sigma)
         if self.boundary == "periodic":
             return smoothed
-        return smoothed * tukey(track.shape[1], self.taper_share).to(track)
+        return smoothed * _taper(track.shape[1], self.taper_share, track.dtype, track.device)
 
     def frequency_weights(self, length: int, extended: int) -> torch.Tensor:
         """Return the weights (extended // 2 + 1,), float64, of the real FFT's bins.
@@ -105,7 +106,7 @@ class Fourier(AttributionPrior):
         return _weights(self, lengths, torch.float64, torch.device("cpu")).clone()
 
 
-@lru_cache(maxsize=32)
+@kept
 def _weights(
     prior: Fourier, lengths: tuple[int, int], dtype: torch.dtype, device: torch.device
 ) -> torch.Tensor:
@@ -118,6 +119,11 @@ def _weights(
     weights = np.where(beyond == 0, 1.0, decline)
     weights[0] = 0
     return constant(weights, dtype, device)
+
+
+@kept
+def _taper(length: int, share: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    return tukey(length, share).to(device=device, dtype=dtype)
 
 
 def tukey(length: int, share: float) -> torch.Tensor:

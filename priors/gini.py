@@ -48,7 +48,7 @@ class Gini(AttributionPrior):
             track = track.mean(dim=0, keepdim=True)
         track = unit(track, 1)
         ordered = track.sort(dim=1).values
-        rank = torch.arange(1, length + 1).to(track)
+        rank = torch.arange(1, length + 1, dtype=track.dtype, device=track.device)
         pairs = 2 * (ordered * (2 * rank - length - 1)).sum(dim=1)
         mass = length * track.abs().sum(dim=1)
         return (-pairs / mass.masked_fill(mass == 0, 1)).expand(count)

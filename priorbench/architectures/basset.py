@@ -29,6 +29,7 @@ class Basset(Architecture):
 
     summary: ClassVar[str] = "three pooled convolutions with batch norm, two dense layers"
     citation: ClassVar[str] = "Kelley, Snoek & Rinn, Genome Research 2016"
+    examples_apart: ClassVar[bool] = True
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """Build the network; UserError for profiles or a window that is too short."""

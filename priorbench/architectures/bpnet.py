@@ -41,6 +41,7 @@ class BpNet(Architecture):
 
     summary: ClassVar[str] = "dilated residual convolutions; profile and count heads, or numbers"
     citation: ClassVar[str] = "Avsec et al., Nature Genetics 2021"
+    examples_apart: ClassVar[bool] = True
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """Build the network; UserError for a window that is too short."""

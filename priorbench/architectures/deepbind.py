@@ -41,6 +41,7 @@ class DeepBind(Architecture):
 
     summary: ClassVar[str] = "one convolution, maximum and mean over the window, one dense layer"
     citation: ClassVar[str] = "Alipanahi et al., Nature Biotechnology 2015"
+    examples_apart: ClassVar[bool] = True
 
     batch_norm: bool = True
 

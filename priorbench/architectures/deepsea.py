@@ -29,6 +29,7 @@ class DeepSea(Architecture):
 
     summary: ClassVar[str] = "three convolutions of width 9, pooled twice, one dense layer"
     citation: ClassVar[str] = "Zhou & Troyanskaya, Nature Methods 2015"
+    examples_apart: ClassVar[bool] = True
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """Build the network; UserError for profiles or a window that is too short."""

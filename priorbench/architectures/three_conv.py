@@ -43,6 +43,7 @@ class ThreeConv(Architecture):
 
     summary: ClassVar[str] = "three convolutions, max-pool, two dense layers (the paper's)"
     citation: ClassVar[str] = "Tseng, Shrikumar & Kundaje, NeurIPS 2020"
+    examples_apart: ClassVar[bool] = True
 
     batch_norm: bool = True
 

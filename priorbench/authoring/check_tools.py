@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from priorbench.attribution.differentiable import InputXGradient
+from priorbench.attribution.methods import InputXGradient
 from priorbench.components import registry
 from priorbench.components.architecture import Architecture, NetworkShape, Scale
 from priorbench.components.prior import Attribution, Prior
@@ -31,8 +31,11 @@ _STREAMS = RandomStreams(0, ("conformance",), 0)
 """the random draws of every training step"""
 
 
+Subject = TypeVar("Subject")
+
+
 class CheckFailed(Exception):
-    """The prior breaks its contract; the message says how, and what to do."""
+    """The subject breaks its contract; the message says how, and what to do."""
 
 
 class NotApplicable(Exception):
@@ -52,6 +55,21 @@ class CheckResult:
     check: str
     outcome: Literal["passed", "failed", "not applicable"]
     detail: str
+
+
+def run_check(check: Callable[[Subject], str], subject: Subject) -> CheckResult:
+    """Return the result of a check; an exception of the subject's own is a failure."""
+    name = check.__name__.replace("_", " ")
+    try:
+        return CheckResult(name, "passed", check(subject))
+    except NotApplicable as reason:
+        return CheckResult(name, "not applicable", str(reason))
+    except CheckFailed as reason:
+        return CheckResult(name, "failed", str(reason))
+    except (Exception, SystemExit) as error:
+        # whatever it raises where it should not is what the check is there to find
+        first = (str(error).splitlines() or [""])[0]
+        return CheckResult(name, "failed", f"{type(error).__name__}: {first}")
 
 
 def require_hook(prior: Prior, hook: str) -> None:
@@ -117,7 +135,7 @@ class TrainingStep:
         """Return the losses of a new network, changed by the prior."""
         task: Task = registry.build("task", TASK)
         parts = self.prior.parts(weight_of(self.prior), TASK)
-        regularisation = Regularisation(parts, InputXGradient())
+        regularisation = Regularisation(parts, InputXGradient(), apart=True)
         model = regularisation.adapt(network(self.length, self.scale))
         return Objective(model, task, regularisation, _STREAMS)
 

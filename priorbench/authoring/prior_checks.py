@@ -37,6 +37,7 @@ from .check_tools import (
     one_thread,
     penalty_of,
     require_hook,
+    run_check,
     sequences,
     weight_of,
 )
@@ -462,18 +463,3 @@ def check_prior(spec: str) -> Iterator[CheckResult]:
         yield result
         if result.outcome == "failed" and check in FIRST:
             broken = broken or result.check
-
-
-def run_check(check: Check, prior: Prior) -> CheckResult:
-    """Return the result of a check; an exception of the prior's own is a failure."""
-    name = check.__name__.replace("_", " ")
-    try:
-        return CheckResult(name, "passed", check(prior))
-    except NotApplicable as reason:
-        return CheckResult(name, "not applicable", str(reason))
-    except CheckFailed as reason:
-        return CheckResult(name, "failed", str(reason))
-    except (Exception, SystemExit) as error:
-        # whatever a prior raises where it should not is what the check is there to find
-        first = (str(error).splitlines() or [""])[0]
-        return CheckResult(name, "failed", f"{type(error).__name__}: {first}")

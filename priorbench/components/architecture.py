@@ -38,14 +38,18 @@ class NetworkShape:
 class Architecture(ABC):
     """A network by name; its sizes follow the scale.
 
-    Modules must treat examples one by one, batch norm aside, so that the engine can
-    differentiate only those examples that the prior applies to. A row of modules with batch norm is
-    quickest as an ``autograd.layer_chain.LayerChain``, whose derivatives are written out; a plain
+    A plug-in's network may be any module whose examples are coupled by batch norm only. If it says
+    so by ``examples_apart = True``, the engine differentiates only those examples that the prior
+    applies to. A row of modules with batch norm is then quickest as an
+    ``autograd.layer_chain.LayerChain``, whose derivatives are written out; a plain
     ``torch.nn.Sequential`` of the same modules is never treated as one.
     """
 
     summary: ClassVar[str]
     citation: ClassVar[str] = ""
+    examples_apart: ClassVar[bool] = False
+    """whether a batch may go through the network in parts: it treats examples one by one, batch
+    norm aside, and keeps nothing of a pass but buffers"""
 
     @abstractmethod
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:

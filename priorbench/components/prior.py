@@ -44,6 +44,15 @@ def hooks_of(cls: type[Prior]) -> list[str]:
     return [hook for hook in HOOKS if getattr(cls, hook) is not getattr(Prior, hook)]
 
 
+def require_one_per_example(penalty: torch.Tensor, attribution: Attribution) -> None:
+    """Raise ValueError unless a penalty has one value for each attributed example."""
+    expected = tuple(attribution.observed.shape[:1])
+    if penalty.shape != expected:
+        raise ValueError(
+            f"penalty has shape {tuple(penalty.shape)}, wanted {expected}: one per example"
+        )
+
+
 class PriorQueries:
     """Questions that the engine asks of a prior; authors of priors need not read them."""
 
@@ -55,6 +64,23 @@ class PriorQueries:
     def overrides(self, hook: str) -> bool:
         """Return whether the prior acts through the hook of that name."""
         return hook in hooks_of(cast("type[Prior]", type(self)))
+
+    def mean_penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+        """Return the () mean penalty of examples; 0, with gradients of 0, if there are none.
+
+        Args:
+            attribution: attributions of k examples.
+            batch: the same k examples.
+
+        Raises:
+            ValueError: if the penalty is not one value per example.
+        """
+        if not len(attribution.observed):
+            return attribution.observed.sum() + attribution.gradient.sum()
+        prior = cast("Prior", self)
+        values = prior.penalty(attribution, batch)
+        require_one_per_example(values, attribution)
+        return values.mean()
 
     def parts(self, weight: float, task: str) -> Sequence[WeightedPrior]:
         """Return the priors that are trained with, and their weights, in a task of that name.
@@ -88,11 +114,11 @@ class Prior(PriorQueries, ABC):
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """Return the (B,) penalty of each example; all are examples that the prior applies to."""
-        raise NotImplementedError
+        raise self._lacking("penalty")
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """Return the () penalty on the model's parameters."""
-        raise NotImplementedError
+        raise self._lacking("parameter_penalty")
 
     def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
         """Return the model to train, changed with strength ``weight``; initial weights are kept.
@@ -100,13 +126,18 @@ class Prior(PriorQueries, ABC):
         Random draws of added modules come from torch's default generator, which the engine
         seeds for each trial with a stream that nothing else uses.
         """
-        raise NotImplementedError
+        raise self._lacking("adapt")
 
     def augment(
         self, sequence: torch.Tensor, weight: float, generator: torch.Generator
     ) -> torch.Tensor:
         """Return the (B, 4, L) training input, changed with strength ``weight``."""
-        raise NotImplementedError
+        raise self._lacking("augment")
+
+    def _lacking(self, hook: str) -> UserError:
+        own = ", ".join(hooks_of(type(self)))
+        acts = f"it acts through {own}" if own else "it does nothing"
+        return UserError(f"the prior {type(self).__name__} has no {hook}: {acts}")
 
     def applies(self, batch: Batch, task: Task) -> torch.Tensor:
         """Return (B,) bool, the examples whose attribution is penalised: by default the task's."""

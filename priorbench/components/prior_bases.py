@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Literal
+from functools import wraps
+from typing import Any, Literal, ParamSpec
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from priorbench.errors import UserError
 from .prior import Attribution, Prior
 from .task import Batch, Task
 
+_MOST_KEPT = 32
+"""largest number of constants of a kind that are kept"""
+Key = ParamSpec("Key")
 # epochs ** -1; for inflate and deflate as published (Tseng, Shrikumar & Kundaje 2020)
 _SPEEDS = {"constant": 0.0, "warm-up": 0.5, "inflate": 1.0, "deflate": 0.3}
 _MOST_SIGMA = 1000
@@ -189,10 +193,39 @@ def smooth(
         return F.conv1d(padded[:, None], _kernel(sigma, *kind)[None, None])[:, 0]
 
 
+def kept(compute: Callable[Key, torch.Tensor]) -> Callable[Key, torch.Tensor]:
+    """Return a function that computes a constant tensor once for equal arguments, and keeps some.
+
+    What stands for another tensor while torch traces or transforms (``FakeTensorMode``,
+    ``make_fx``, ``functionalize``) is not kept, and what is kept is not given to a tracer.
+    """
+    store: dict[Any, torch.Tensor] = {}
+
+    @wraps(compute)
+    def look_up(*args: Key.args, **kwargs: Key.kwargs) -> torch.Tensor:
+        key = (*args, *kwargs.values())
+        modes = torch._C._TorchDispatchModeKey
+        tracers = (modes.FAKE, modes.PROXY, modes.FUNCTIONAL)
+        if any(torch._C._get_dispatch_mode(mode) is not None for mode in tracers):
+            return compute(*args, **kwargs)
+        value = store.get(key)
+        if value is None:
+            with torch.inference_mode(False):
+                value = compute(*args, **kwargs)
+            stands_for_another = torch._C._functorch.is_functorch_wrapped_tensor(value)
+            if stands_for_another or torch._is_functional_tensor(value):
+                return value
+            while len(store) >= _MOST_KEPT:
+                store.pop(next(iter(store)), None)
+            store[key] = value
+        return value
+
+    return look_up
+
+
 def constant(values: NDArray[np.float64], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Return a tensor that can be kept and used again, whatever mode torch is in now."""
-    with torch.inference_mode(False):
-        return torch.from_numpy(values).to(device=device, dtype=dtype)
+    """Return numbers as a tensor on a device."""
+    return torch.from_numpy(values).to(device=device, dtype=dtype)
 
 
 def _gaussian(sigma: float) -> NDArray[np.float64]:
@@ -203,12 +236,12 @@ def _gaussian(sigma: float) -> NDArray[np.float64]:
     return weights
 
 
-@cache
+@kept
 def _kernel(sigma: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     return constant(_gaussian(sigma), dtype, device)
 
 
-@lru_cache(maxsize=32)
+@kept
 def _smoothing(
     length: int, sigma: float, beyond: str, dtype: torch.dtype, device: torch.device
 ) -> torch.Tensor:

@@ -9,7 +9,7 @@ from typing import Self
 
 import torch
 
-from priorbench.attribution.differentiable import load_attribution
+from priorbench.attribution.methods import load_attribution
 from priorbench.components import registry, specs
 from priorbench.components.architecture import Architecture
 from priorbench.components.prior import Prior
@@ -64,11 +64,13 @@ class TrialParts:
         parts = prior.parts(trial.weight, specs.name_of(trial.task))
         task: Task = registry.build("task", trial.task)
         stage = SCORED_ON[trial.stage]
+        architecture: Architecture = registry.build("architecture", trial.architecture)
+        method = load_attribution(trial.train_attribution)
         return cls(
             job,
             task,
-            registry.build("architecture", trial.architecture),
-            Regularisation(parts, load_attribution(trial.train_attribution)),
+            architecture,
+            Regularisation(parts, method, apart=architecture.examples_apart),
             load_dataset(job.dataset, stage, train_share=task.train_share, trusted=True),
             # more data or more epochs do not change what is drawn
             RandomStreams(

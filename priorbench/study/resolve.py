@@ -145,7 +145,7 @@ def _refuse_unused(plugin: Path, priors: Sequence[str]) -> None:
 
 
 def _train_attribution(spec: str) -> str:
-    from priorbench.attribution.differentiable import load_attribution  # waits for torch
+    from priorbench.attribution.methods import load_attribution  # waits for torch
 
     try:
         return specs.normalise(specs.name_of(spec), load_attribution(spec))

@@ -16,7 +16,8 @@ from priorbench.components import registry, source_code
 from priorbench.components.architecture import Precision, Scale
 
 DECIDES_TRIALS = (
-    "attribution/differentiable.py",
+    "attribution/methods.py",
+    "attribution/passes.py",
     "autograd",
     "components/architecture.py",
     "components/composition.py",

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from priorbench.attribution.differentiable import AttributionMethod, attribute_and_predict
+from priorbench.attribution.methods import AttributionMethod
+from priorbench.attribution.passes import Chosen, Reading, attribute, attribute_apart
+from priorbench.autograd.model_call import ModelCall
 from priorbench.autograd.output_trees import map_tensors
 from priorbench.components.architecture import Precision
 from priorbench.components.prior import Attribution, WeightedPrior
@@ -23,10 +25,12 @@ class Regularisation:
     Attributes:
         parts: priors with their weights; several where priors are composed.
         method: attribution method whose result penalties are given.
+        apart: whether a batch may go through the network in parts, as its architecture says.
     """
 
     parts: Sequence[WeightedPrior]
     method: AttributionMethod
+    apart: bool = False
 
     def through(self, hook: str) -> list[WeightedPrior]:
         """Return the parts that act through the hook of that name."""
@@ -63,12 +67,12 @@ class Objective:
         """
         self.precision = precision
         self.model, self.task, self.streams = model, task, streams
-        self.method = regularisation.method
+        self.method, self.apart = regularisation.method, regularisation.apart
         self.attributing = regularisation.through("penalty")
         self.shrinking = regularisation.through("parameter_penalty")
         self.augmenting = regularisation.through("augment")
-        device = next(model.parameters()).device
-        self.noise = torch.Generator(device).manual_seed(streams.derive("augment"))
+        self.device = next(model.parameters()).device
+        self.noise = torch.Generator(self.device).manual_seed(streams.derive("augment"))
         self.steps = 0
 
     def losses(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,29 +93,32 @@ class Objective:
             (part.prior.applies(batch, self.task), part)
             for part in self._due(self.attributing, elapsed)
         ]
-        applies = torch.stack([mask for mask, _ in masked]).any(dim=0) if masked else None
-        if applies is not None and bool(applies.any()):
-            with in_precision(self.precision, batch.sequence.device):
-                output, attribution = attribute_and_predict(
-                    self.model,
-                    batch.sequence,
-                    applies,
-                    self.task.target,
-                    method=self.method,
-                    args=self.task.inputs(batch),
-                    generator=self._references() if self.method.draws else None,
-                )
-            attributed = batch.select(applies)
-            for mask, part in masked:
-                penalty = penalty + _mean_penalty(part, attribution, attributed, mask[applies])
-        else:
-            with in_precision(self.precision, batch.sequence.device):
+        chosen, counts = _chosen([mask for mask, _ in masked])
+        with in_precision(self.precision, batch.sequence.device):
+            if chosen is None:
                 output = forward(self.model, self.task, batch)
+            else:
+                output, attribution = self._attribute(batch, chosen)
+        if chosen is not None:
+            attributed = batch.select(chosen.rows)
+            for (mask, part), count in zip(masked, counts, strict=True):
+                own = mask.index_select(0, chosen.rows), count
+                penalty = penalty + _mean_penalty(part, attribution, attributed, own)
         output = in_float32(output)
         for part in self._due(self.shrinking, elapsed):
             penalty = penalty + part.weight * part.prior.parameter_penalty(self.model)
         self.steps += 1
         return self.task.prediction_loss(output, batch).mean(), penalty
+
+    def _attribute(self, batch: Batch, chosen: Chosen) -> tuple[Any, Attribution]:
+        """Return the output for a batch, and the attributions of the examples chosen."""
+        sequence = batch.sequence
+        call = ModelCall(self.model, self.task.inputs(batch), count=len(sequence))
+        references = self._references() if self.method.draws else None
+        reading = Reading(self.task.target, self.method, references)
+        # a network that a prior has changed by hooks, for instance, is not taken apart
+        take = attribute_apart if self.apart else attribute
+        return take(call, sequence, chosen, reading)
 
     def _due(self, parts: Sequence[WeightedPrior], elapsed: float) -> list[WeightedPrior]:
         """Return the parts that act at this step, at their present weights."""
@@ -123,7 +130,9 @@ class Objective:
 
     def _references(self) -> torch.Generator:
         """Return the generator of this step, the same for every prior, whenever it penalises."""
-        return torch.Generator().manual_seed(self.streams.derive("attribution", self.steps))
+        return torch.Generator(self.device).manual_seed(
+            self.streams.derive("attribution", self.steps)
+        )
 
 
 def in_precision(precision: Precision, device: torch.device) -> torch.autocast:
@@ -141,23 +150,25 @@ def forward(model: torch.nn.Module, task: Task, batch: Batch) -> Any:
     return model(batch.sequence, *task.inputs(batch))
 
 
-def require_one_per_example(penalty: torch.Tensor, attribution: Attribution) -> None:
-    """Raise ValueError unless a penalty has one value for each attributed example."""
-    expected = tuple(attribution.observed.shape[:1])
-    if penalty.shape != expected:
-        raise ValueError(
-            f"penalty has shape {tuple(penalty.shape)}, wanted {expected}: one per example"
-        )
+def _chosen(masks: Sequence[torch.Tensor]) -> tuple[Chosen | None, list[int]]:
+    """Return the examples in any of the masks, or None, and the number in each mask."""
+    if not masks:
+        return None, []
+    applies = masks[0] if len(masks) == 1 else torch.stack([*masks]).any(dim=0)
+    # the only time in a step that the host waits for the device
+    total, *counts = torch.stack([applies, *masks]).sum(dim=1).tolist()
+    return (Chosen.where(applies, total) if total else None), counts
 
 
 def _mean_penalty(
-    part: WeightedPrior, attribution: Attribution, batch: Batch, mask: torch.Tensor
+    part: WeightedPrior, attribution: Attribution, batch: Batch, own: tuple[torch.Tensor, int]
 ) -> torch.Tensor:
-    """Return the weighted mean penalty () over the examples of the mask; 0 if there are none."""
-    if not bool(mask.all()):
-        if not bool(mask.any()):
-            return batch.sequence.new_zeros(())
-        attribution, batch = attribution.select(mask), batch.select(mask)
-    values = part.prior.penalty(attribution, batch)
-    require_one_per_example(values, attribution)
-    return part.weight * values.mean()
+    """Return the weighted mean penalty () over the examples of a mask; 0 if there are none.
+
+    The mask comes with the number of its examples.
+    """
+    mask, count = own
+    if count < len(mask):
+        rows = torch.argsort(~mask, stable=True)[:count]
+        attribution, batch = attribution.select(rows), batch.select(rows)
+    return part.weight * part.prior.mean_penalty(attribution, batch)

@@ -261,7 +261,7 @@ def scored_attributions_of(run: Run) -> list[CitedComponent]:
 
 def penalised_attributions_of(run: Run) -> list[CitedComponent]:
     """Return the attributions that the penalties of a run's trials are computed from."""
-    from priorbench.attribution.differentiable import load_attribution
+    from priorbench.attribution.methods import load_attribution
 
     usual = str(run.study["train_attribution"])
     specs = dict.fromkeys(r.get("train_attribution", usual) for r in run.records.values())

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from fixtures.sequences import random_sequences
 
 from priorbench import (
-    IntegratedGradients,
     UserError,
     attribute_and_predict,
     expected_gradients,
@@ -20,7 +19,9 @@ from priorbench import (
     load_prior,
     simplex_gradient,
 )
-from priorbench.attribution.differentiable import METHODS, AttributionMethod
+from priorbench.attribution.methods import METHODS, AttributionMethod
+from priorbench.attribution.passes import Chosen, Reading, attribute_apart
+from priorbench.autograd.model_call import ModelCall
 
 METHOD_SPECS = [*METHODS, "integrated-gradients:steps=3:reference=uniform"]
 
@@ -81,11 +82,10 @@ def test_integrated_gradients_are_the_midpoint_rule_and_complete(reference, valu
     baseline = torch.full_like(x, value)
     points = [baseline + (k + 0.5) / 4 * (x - baseline) for k in range(4)]
     mean = torch.stack([by_autograd(model, p) for p in points]).mean(0)
-    four = IntegratedGradients(steps=4, reference=reference)
-    attribution = integrated_gradients(model, x, target, method=four)
+    attribution = integrated_gradients(model, x, target, steps=4, reference=reference)
     assert torch.allclose(attribution.observed, ((x - baseline) * mean).sum(1))
-    many = IntegratedGradients(steps=200, reference=reference)
-    total = integrated_gradients(model, x, target, method=many).observed.sum(1)
+    many = integrated_gradients(model, x, target, steps=200, reference=reference)
+    total = many.observed.sum(1)
     assert torch.allclose(total, target(model(x)) - target(model(baseline)), atol=1e-5)
 
 
@@ -124,15 +124,25 @@ def test_the_draw_of_an_example_does_not_hang_on_which_examples_are_chosen():
     assert torch.allclose(part.observed, whole.observed[some])
 
 
-def attribute(spec, model, x, applies=None, **more):
+BOTH_WAYS = pytest.mark.parametrize("apart", [False, True], ids=["whole", "apart"])
+
+
+def attribute(spec, model, x, applies=None, apart=False, **more):
+    """Attribute a batch that is taken whole, or apart where that can be, as in the engine."""
     applies = torch.ones(len(x), dtype=torch.bool) if applies is None else applies
+    if apart:
+        call = ModelCall(model, count=len(x))
+        chosen = Chosen.where(applies, int(applies.sum()))
+        reading = Reading(target, load_attribution(spec), seeded(), **more)
+        return attribute_apart(call, x, chosen, reading)
     return attribute_and_predict(
         model, x, applies, target, method=load_attribution(spec), generator=seeded(), **more
     )
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("spec", METHOD_SPECS)
-def test_the_model_is_left_as_it_was(spec):
+def test_the_model_is_left_as_it_was(apart, spec):
     model, x = smooth_network(), sequences()
     model[0].bias.requires_grad_(False)
     model[5].eval()
@@ -140,7 +150,7 @@ def test_the_model_is_left_as_it_was(spec):
     modes = [m.training for m in model.modules()]
     kept = x.clone()
     with torch.no_grad():
-        _, attribution = attribute(spec, model, x, create_graph=False)
+        _, attribution = attribute(spec, model, x, apart=apart, create_graph=False)
         assert not torch.is_grad_enabled()
     assert [p.requires_grad for p in model.parameters()] == flags
     assert [m.training for m in model.modules()] == modes
@@ -150,21 +160,25 @@ def test_the_model_is_left_as_it_was(spec):
     assert not attribution.observed.requires_grad
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("spec", METHOD_SPECS)
-def test_attributions_follow_the_dtype_and_have_the_same_value_in_both(spec, dtype):
-    _, attribution = attribute(spec, smooth_network().to(dtype), sequences(dtype=dtype))
+def test_attributions_follow_the_dtype_and_have_the_same_value_in_both(apart, spec, dtype):
+    _, attribution = attribute(
+        spec, smooth_network().to(dtype), sequences(dtype=dtype), apart=apart
+    )
     _, double = attribute(spec, smooth_network(), sequences())
     assert attribution.observed.dtype == attribution.gradient.dtype == dtype
     assert torch.allclose(attribution.observed.double(), double.observed, atol=1e-6)
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("spec", METHOD_SPECS)
-def test_predictions_and_running_statistics_are_those_of_the_plain_pass(spec):
+def test_predictions_and_running_statistics_are_those_of_the_plain_pass(apart, spec):
     x, chosen = sequences(), torch.arange(6) < 4
     plain, attributed = smooth_network(), smooth_network()
     expected = plain(x)
-    output, _ = attribute(spec, attributed, x, chosen)
+    output, _ = attribute(spec, attributed, x, chosen, apart)
     assert torch.allclose(output, expected)
     for a, b in zip(plain.buffers(), attributed.buffers(), strict=True):
         assert torch.allclose(a, b)
@@ -201,18 +215,20 @@ def frozen(network, x):
     return model.eval()
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("spec", METHOD_SPECS)
-def test_every_method_holds_the_statistics_of_the_batch_fixed(spec):
+def test_every_method_holds_the_statistics_of_the_batch_fixed(apart, spec):
     x, chosen = sequences(), torch.arange(6) % 2 == 0
-    _, attribution = attribute(spec, smooth_network(), x, chosen)
+    _, attribution = attribute(spec, smooth_network(), x, chosen, apart)
     _, expected = attribute(spec, frozen(smooth_network, x), x, chosen)
     assert attribution.observed.abs().max() > 1e-3
     assert torch.allclose(attribution.observed, expected.observed)
     assert torch.allclose(attribution.gradient, expected.gradient)
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("spec", METHOD_SPECS)
-def test_penalties_can_be_differentiated_through_every_method(spec):
+def test_penalties_can_be_differentiated_through_every_method(apart, spec):
     # against finite differences in one weight of the first layer, batch norm in training mode
     x, chosen, prior = sequences(), torch.arange(6) < 3, load_prior("fourier")
 
@@ -220,7 +236,7 @@ def test_penalties_can_be_differentiated_through_every_method(spec):
         model = smooth_network()
         with torch.no_grad():
             model[0].weight[1, 2, 3] += shift
-        return prior.penalty(attribute(spec, model, x, chosen)[1], None).sum(), model
+        return prior.penalty(attribute(spec, model, x, chosen, apart)[1], None).sum(), model
 
     total, model = value(0.0)
     total.backward()
@@ -279,9 +295,10 @@ class Folding(torch.nn.Module):
         return self.head(rows.tanh().reshape(len(x), -1))
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("spec", METHOD_SPECS)
 @pytest.mark.parametrize("kind", [Viewing, Recurrent, Attentive, Folding])
-def test_modules_that_ask_for_sizes_work_beside_batch_norm(kind, spec):
+def test_modules_that_ask_for_sizes_work_beside_batch_norm(apart, kind, spec):
     def network():
         torch.manual_seed(0)
         return kind().double()
@@ -291,7 +308,7 @@ def test_modules_that_ask_for_sizes_work_beside_batch_norm(kind, spec):
     expected = plain(x)
     for _ in range(2):  # the second time it is known how to go
         model.load_state_dict(network().state_dict())
-        output, attribution = attribute(spec, model, x, chosen)
+        output, attribution = attribute(spec, model, x, chosen, apart)
         assert torch.allclose(output, expected)
         for a, b in zip(plain.buffers(), model.buffers(), strict=True):
             assert torch.allclose(a, b)
@@ -449,10 +466,11 @@ KINDS = [
 ]
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("spec", ["input-x-gradient", "expected-gradients"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chosen", [[1, 3, 4], [2], [0, 1, 2, 3, 4]])
-def test_no_module_gives_something_else_in_parts(kind, chosen, spec):
+def test_every_module_gives_what_it_gives_alone(apart, kind, chosen, spec):
     def network():
         torch.manual_seed(0)
         return kind().double()
@@ -462,7 +480,7 @@ def test_no_module_gives_something_else_in_parts(kind, chosen, spec):
     plain, model = network(), network()
     expected = plain(x)
     expected.square().sum().backward()
-    output, attribution = attribute(spec, model, x, applies)
+    output, attribution = attribute(spec, model, x, applies, apart)
     assert torch.allclose(output, expected)
     output.square().sum().backward()
     for a, b in zip(plain.parameters(), model.parameters(), strict=True):
@@ -474,47 +492,51 @@ def test_no_module_gives_something_else_in_parts(kind, chosen, spec):
     assert torch.allclose(attribution.observed, whole.observed[applies])
 
 
-def test_models_that_mix_their_batch_go_in_one_tensor():
+@BOTH_WAYS
+def test_models_that_mix_their_batch_go_in_one_tensor(apart):
     torch.manual_seed(0)
     model = MixesTheBatch().double()
     expected = model(sequences())
-    output, _ = attribute("input-x-gradient", model, sequences(), torch.arange(6) < 2)
+    output, _ = attribute("input-x-gradient", model, sequences(), torch.arange(6) < 2, apart)
     assert torch.allclose(output, expected)
 
 
-def test_trying_a_model_leaves_no_trace():
+@BOTH_WAYS
+def test_an_attributing_pass_leaves_no_trace_but_that_of_a_plain_one(apart):
     torch.manual_seed(0)
     model, x = torch.nn.Sequential(smooth_network(), torch.nn.Dropout(0.5)).double(), sequences()
     before = torch.get_rng_state()
     expected = [b.clone() for b in model.buffers()]
     for buffer, value in zip(smooth_network().buffers(), expected, strict=True):
         assert torch.equal(buffer, value)
-    attribute("input-x-gradient", model, x, torch.arange(6) < 3)
+    attribute("input-x-gradient", model, x, torch.arange(6) < 3, apart)
     assert model[0][1].num_batches_tracked == 1
     torch.set_rng_state(before)
     F.dropout(torch.ones(3, 1), 0.5)
     F.dropout(torch.ones(3, 1), 0.5)
     expected_state = torch.get_rng_state()
     torch.set_rng_state(before)
-    attribute("input-x-gradient", model, x, torch.arange(6) < 3)
+    attribute("input-x-gradient", model, x, torch.arange(6) < 3, apart)
     assert torch.equal(torch.get_rng_state(), expected_state)
 
 
-def test_callers_in_inference_mode_and_callers_that_differentiate_the_output_or_the_input():
+@BOTH_WAYS
+def test_callers_in_inference_mode_and_callers_that_differentiate_the_output_or_the_input(apart):
     model, x = smooth_network(), sequences()
     chosen = torch.arange(6) < 3
     with torch.inference_mode():
         inside = attribute("input-x-gradient", model.eval(), x, chosen)[1].observed
-    output, attribution = attribute("input-x-gradient", model, x, chosen, create_graph=False)
+    output, attribution = attribute("input-x-gradient", model, x, chosen, apart, create_graph=False)
     assert torch.allclose(inside, attribution.observed)
     output.sum().backward()
     leaf = sequences().requires_grad_()
-    output, _ = attribute("input-x-gradient", model, leaf, chosen)
+    output, _ = attribute("input-x-gradient", model, leaf, chosen, apart)
     output.sum().backward()
     assert torch.allclose(leaf.grad, by_autograd(model, x))
 
 
-def test_lazy_modules_are_made_by_their_first_pass():
+@BOTH_WAYS
+def test_lazy_modules_are_made_by_their_first_pass(apart):
     model = torch.nn.Sequential(
         torch.nn.LazyConv1d(3, 5),
         torch.nn.LazyBatchNorm1d(),
@@ -522,7 +544,7 @@ def test_lazy_modules_are_made_by_their_first_pass():
         torch.nn.LazyLinear(1),
     )
     output, _ = attribute(
-        "input-x-gradient", model, sequences(dtype=torch.float32), torch.arange(6) < 3
+        "input-x-gradient", model, sequences(dtype=torch.float32), torch.arange(6) < 3, apart
     )
     assert output.shape == (6, 1)
 
@@ -543,7 +565,8 @@ def test_penalties_under_autocast_are_computed_in_float32():
     assert torch.allclose(value, expected, atol=0.05)
 
 
-def test_the_own_error_of_a_module_is_the_one_that_is_shown():
+@BOTH_WAYS
+def test_the_own_error_of_a_module_is_the_one_that_is_shown(apart):
     class Broken(Viewing):
         def forward(self, x):
             self.norm(self.conv(x))
@@ -551,7 +574,7 @@ def test_the_own_error_of_a_module_is_the_one_that_is_shown():
 
     model, x = Broken().double(), sequences()
     with pytest.raises(RuntimeError, match="on purpose"):
-        attribute("input-x-gradient", model, x, torch.arange(6) < 2)
+        attribute("input-x-gradient", model, x, torch.arange(6) < 2, apart)
 
 
 Heads = namedtuple("Heads", ["logit", "more"])
@@ -562,9 +585,9 @@ class ModelOutput(OrderedDict):
 
 
 @pytest.mark.parametrize("norm", [True, False])
-@pytest.mark.parametrize("sized", [True, False])
+@pytest.mark.parametrize("split", [True, False])
 @pytest.mark.parametrize("shape", ["dict", "mapping", "named", "list"])
-def test_outputs_may_be_dictionaries_named_tuples_and_lists(shape, norm, sized):
+def test_outputs_may_be_dictionaries_named_tuples_and_lists(shape, norm, split):
     class Model(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -573,8 +596,6 @@ def test_outputs_may_be_dictionaries_named_tuples_and_lists(shape, norm, sized):
         def forward(self, x):
             logit = self.body(x)
             more = [x.sum(2), None]
-            if sized:
-                assert x.shape[1] == 4
             return {
                 "dict": {"logit": logit, "more": more},
                 "mapping": ModelOutput(logit=logit, more=more),
@@ -586,12 +607,16 @@ def test_outputs_may_be_dictionaries_named_tuples_and_lists(shape, norm, sized):
         return output["logit"] if isinstance(output, dict) else output[0]
 
     x, chosen = sequences(), torch.tensor([False, True, True, False, True, False])
-    output, attribution = attribute_and_predict(Model(), x, chosen, lambda out: read(out)[:, 0])
+    output, attribution = attribute_and_predict(
+        Model(), x, chosen, lambda out: read(out)[:, 0], split=split
+    )
     assert torch.allclose(read(output), smooth_network(norm)(x))
     more = output["more"] if isinstance(output, dict) else output[1]
     assert torch.equal(more[0], x.sum(2))
     assert more[1] is None
-    expected = {"dict": dict, "mapping": dict, "named": Heads, "list": list}
+    # in parts, a dictionary of another library becomes a plain one
+    mapping = dict if split else ModelOutput
+    expected = {"dict": dict, "mapping": mapping, "named": Heads, "list": list}
     assert type(output) is expected[shape]
     assert attribution.observed.shape == (3, 40)
 
@@ -611,9 +636,10 @@ class Controlled(torch.nn.Module):
         return logits, logits.mean(dim=2)
 
 
+@pytest.mark.parametrize("split", [True, False])
 @pytest.mark.parametrize("norm", [True, False])
 @pytest.mark.parametrize("spec", METHOD_SPECS)
-def test_control_tracks_go_with_their_examples(spec, norm):
+def test_control_tracks_go_with_their_examples(spec, norm, split):
     def network():
         torch.manual_seed(0)
         return Controlled(norm).double()
@@ -625,7 +651,14 @@ def test_control_tracks_go_with_their_examples(spec, norm):
     controls = torch.rand(6, 2, 40, generator=seeded(), dtype=torch.float64)
     method = load_attribution(spec)
     output, attribution = attribute_and_predict(
-        network(), x, chosen, read, method=method, args=(controls,), generator=seeded()
+        network(),
+        x,
+        chosen,
+        read,
+        method=method,
+        args=(controls,),
+        generator=seeded(),
+        split=split,
     )
     for part, expected in zip(output, network()(x, controls), strict=True):
         assert torch.allclose(part, expected)
@@ -648,13 +681,14 @@ def test_control_tracks_go_with_their_examples(spec, norm):
         assert torch.allclose(attribution.observed[row], expected.observed[0])
 
 
-def test_scripted_modules_keep_their_batch_together():
+@BOTH_WAYS
+def test_scripted_modules_keep_their_batch_together(apart):
     model, x = smooth_network(), sequences()
     expected = model(x)
     # from torch 2.14 on the warning is one for users
     with pytest.warns((DeprecationWarning, FutureWarning), match="jit"):
         scripted = torch.jit.script(smooth_network())
-    output, attribution = attribute("input-x-gradient", scripted, x, torch.arange(6) < 2)
+    output, attribution = attribute("input-x-gradient", scripted, x, torch.arange(6) < 2, apart)
     assert torch.allclose(output, expected)
     assert attribution.observed.shape == (2, 40)
 
@@ -664,10 +698,10 @@ def test_scripted_modules_keep_their_batch_together():
     [
         ({"sequence": sequences()[:, :3]}, r"shape \(6, 3, 40\), wanted floating \(B, 4, L\)"),
         ({"sequence": sequences().long()}, "torch.int64"),
-        ({"applies": torch.zeros(6, dtype=torch.bool)}, "at least one True"),
-        ({"applies": torch.ones(5, dtype=torch.bool)}, r"wanted bool \(6,\)"),
+        ({"applies": torch.ones(5, dtype=torch.bool)}, r"wanted bool \(6,\), or int64 \(k,\)"),
+        ({"applies": torch.ones(6)}, "applies is torch.float32"),
         ({"target": lambda out: out}, r"target gives shape \(6, 1\), wanted \(6,\)"),
-        ({"args": (torch.ones(5, 1),)}, r"args\[0\] has 5 rows, sequence has 6"),
+        ({"target": lambda out: out.detach()[:, 0]}, "do not depend on the sequence"),
         ({"method": load_attribution("expected-gradients")}, "pass a torch.Generator"),
     ],
 )

@@ -1,12 +1,12 @@
 """Every prior keeps its contract, and the checks find those that do not."""
 
 import itertools
-import typing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 import torch
+from fixtures.priors import VARIANTS
 
 from priorbench import (
     AttributionPrior,
@@ -18,31 +18,6 @@ from priorbench import (
 from priorbench.authoring import prior_checks
 from priorbench.authoring.prior_checks import CHECKS, check_prior, run_check
 from priorbench.components import registry
-
-
-def choices(name: str) -> list[str]:
-    """A prior with every other choice of its options, schedules aside: they change no penalty."""
-    cls = registry.load("prior", name)
-    hints = typing.get_type_hints(cls)
-    specs = [
-        f"{name}:{field.name}={choice}"
-        for field in fields(cls)
-        for choice in typing.get_args(hints[field.name])
-        if choice != field.default
-        and field.name not in ("schedule", "examples", "train_attribution")
-    ]
-    return specs + ([f"{name}:smooth_sigma=2"] if "smooth_sigma" in hints else [])
-
-
-VARIANTS = [
-    *registry.components("prior"),
-    *itertools.chain.from_iterable(map(choices, registry.components("prior"))),
-    "fourier:schedule=inflate:every=3",
-    "fourier:examples=all",
-    "fourier+dropout",
-    "fourier=1+weight-l2=1e-5",
-    "gini:examples=all+off-simplex=0.1+input-noise+exponential",
-]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from fixtures.networks import build_network
 from fixtures.tensors import random_tensor, same
 
 from priorbench.autograd.chain_step import _SavedChain
-from priorbench.autograd.forward import _as_chain, _split, choose_way, forward_parts
 from priorbench.autograd.layer_chain import LayerChain
+from priorbench.autograd.model_call import ModelCall
 from priorbench.autograd.run_layers import run
+from priorbench.autograd.split.routes import choose_route, forward_apart
+from priorbench.autograd.split.ways import CannotTakeApart, as_chain, side_by_side
 from priorbench.autograd.statistics_gate import StatisticsGate
 
 
@@ -60,7 +62,8 @@ def test_values_are_saved_without_history(sizes):
 
 
 def way_of(model, dtype=torch.float64, length=20):
-    return choose_way(model, [[random_tensor(size, 4, length).to(dtype)] for size in (2, 3)], 2)
+    parts = [[random_tensor(size, 4, length).to(dtype)] for size in (2, 3)]
+    return choose_route(ModelCall(model, count=5), parts, 2).way
 
 
 def replaced(index, module, kind=LayerChain):
@@ -74,21 +77,21 @@ class OtherConvolution(torch.nn.Conv1d):
 
 
 def test_only_what_was_built_as_a_chain_is_one():
-    assert way_of(network()) is _as_chain
-    assert way_of(network(torch.nn.Sequential)) is _split
-    assert way_of(torch.nn.Sequential(network())) is _split
-    assert way_of(network().eval()) is _split
+    assert way_of(network()) is as_chain
+    assert way_of(network(torch.nn.Sequential)) is side_by_side
+    assert way_of(torch.nn.Sequential(network())) is side_by_side
+    assert way_of(network().eval()) is side_by_side
 
 
 @pytest.mark.parametrize(
     ("name", "way"),
     [
-        ("three-conv", _as_chain),
-        ("basset", _as_chain),
-        ("three-conv:batch_norm=false", _split),
-        ("deepsea", _split),
-        ("deepbind", _split),
-        ("bpnet", _split),
+        ("three-conv", as_chain),
+        ("basset", as_chain),
+        ("three-conv:batch_norm=false", side_by_side),
+        ("deepsea", side_by_side),
+        ("deepbind", side_by_side),
+        ("bpnet", side_by_side),
     ],
 )
 def test_rows_of_layers_with_batch_norm_are_chains(name, way):
@@ -124,7 +127,7 @@ def untracked(channels):
 def test_options_that_are_written_out_are_those_of_autograd(index, module):
     chained = replaced(index, module)
     plain = replaced(index, copy.deepcopy(module), torch.nn.Sequential)
-    assert way_of(chained) is _as_chain
+    assert way_of(chained) is as_chain
     sequence, gate = random_tensor(5, 4, 20).requires_grad_(), StatisticsGate()
     output = run(chained.written_out(5), gate, [sequence]).parts[0]
     expected = plain(sequence)
@@ -176,7 +179,7 @@ def test_modules_and_options_without_written_out_derivatives_are_refused(name):
     "name", ["a module without derivatives", "a subclass", "padding mode", "groups", "padded pools"]
 )
 def test_what_is_refused_is_left_to_autograd(name):
-    assert way_of(replaced(*REFUSED[name])) is _split
+    assert way_of(replaced(*REFUSED[name])) is side_by_side
 
 
 def test_flat_input_needs_no_flattening():
@@ -184,7 +187,8 @@ def test_flat_input_needs_no_flattening():
     assert len(chain.double().written_out(5, 2)) == 3
     with pytest.raises(TypeError, match="no derivatives are written out for"):
         chain.written_out(5)
-    assert choose_way(chain, [[random_tensor(2, 6)], [random_tensor(3, 6)]], 2) is _as_chain
+    parts = [[random_tensor(2, 6)], [random_tensor(3, 6)]]
+    assert choose_route(ModelCall(chain, count=5), parts, 2).way is as_chain
 
 
 def test_changed_modules_are_left_to_autograd():
@@ -204,21 +208,25 @@ def test_changed_modules_are_left_to_autograd():
     for model in models:
         with pytest.raises(TypeError, match="no derivatives are written out for"):
             model.written_out(5)
-        assert way_of(model) is _split
+    for model in models[:5]:
+        with pytest.raises(CannotTakeApart, match="has a hook, or a forward that was replaced"):
+            way_of(model)
+    assert way_of(models[5]) is side_by_side
 
 
-def test_a_hook_that_is_added_later_is_called():
+def test_a_hook_that_is_added_later_ends_it():
     model, parts = network(), [[random_tensor(size, 4, 20)] for size in (2, 3)]
-    plain = torch.cat(forward_parts(model, parts, StatisticsGate(), 2))
+    call = ModelCall(model, count=5)
+    plain = torch.cat(forward_apart(call, parts, StatisticsGate(), 2))
     handle = model.register_forward_hook(lambda module, inputs, output: 2 * output)
-    doubled = torch.cat(forward_parts(model, parts, StatisticsGate(), 2))
-    assert same([doubled], [2 * plain])
+    with pytest.raises(CannotTakeApart, match="has a hook"):
+        forward_apart(call, parts, StatisticsGate(), 2)
     handle.remove()
-    assert same([torch.cat(forward_parts(model, parts, StatisticsGate(), 2))], [plain])
+    assert same([torch.cat(forward_apart(call, parts, StatisticsGate(), 2))], [plain])
 
 
 def test_chains_step_aside_under_autocast():
     model = network().float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert way_of(model, torch.float32) is not _as_chain
-    assert way_of(model, torch.float32) is _as_chain
+        assert way_of(model, torch.float32) is not as_chain
+    assert way_of(model, torch.float32) is as_chain

@@ -8,13 +8,15 @@ import torch.nn.functional as F
 from fixtures.networks import build_network
 from fixtures.sequences import random_sequences
 
-from priorbench import attribute_and_predict, input_x_gradient
+from priorbench import attribute_and_predict as attribute_either_way
+from priorbench import input_x_gradient
 from priorbench.components import registry
 
 ARCHITECTURES = sorted(registry.components("architecture"))
 
 
 sequences = partial(random_sequences, length=80)
+attribute_and_predict = partial(attribute_either_way, split=True)
 
 
 def network(name: str = "three-conv") -> torch.nn.Module:

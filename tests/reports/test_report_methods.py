@@ -19,8 +19,8 @@ from priorbench.reports._shared.citations import (
 from priorbench.reports.environment import Environment
 from priorbench.reports.methods import Methods
 
-from priorbench.attribution.differentiable import METHODS
 from priorbench.attribution.explainers import EXPLAINERS
+from priorbench.attribution.methods import METHODS
 from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape
 from priorbench.results.finished_run import load_run

@@ -76,8 +76,8 @@ def _meanings(kind: str, name: str) -> Iterator[Details]:
         component = COMPONENTS[kind]
         yield _of_class(component, name, registry.load(component, name))
     elif kind == "attributions":
-        from priorbench.attribution.differentiable import METHODS
         from priorbench.attribution.explainers import EXPLAINERS
+        from priorbench.attribution.methods import METHODS
 
         if name in METHODS:
             yield _of_class("attribution that penalties see", name, METHODS[name])

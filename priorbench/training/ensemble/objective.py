@@ -12,19 +12,15 @@ from typing import Any
 
 import torch
 
-from priorbench.attribution.differentiable import AttributionMethod, twice_differentiable
+from priorbench.attribution.methods import AttributionMethod
 from priorbench.autograd.output_trees import join_trees, map_tensors
 from priorbench.autograd.statistics_gate import StatisticsGate
+from priorbench.autograd.twice_differentiable import TwiceDifferentiable
 from priorbench.components.architecture import Precision
-from priorbench.components.prior import Attribution, Prior
+from priorbench.components.prior import Attribution, Prior, require_one_per_example
 from priorbench.components.task import Batch, Task
 from priorbench.seeds import RandomStreams
-from priorbench.training.objective import (
-    Regularisation,
-    in_float32,
-    in_precision,
-    require_one_per_example,
-)
+from priorbench.training.objective import Regularisation, in_float32, in_precision
 
 from .stacked_networks import CannotStack, StackedNetworks
 
@@ -94,21 +90,23 @@ class EnsembleObjective:
             for prior, weights in self._due("penalty", elapsed, batch)
         }
         masks = [mask for mask, _ in masked.values()]
-        applies = torch.stack(masks).any(dim=0) if masks else None
-        if applies is not None and bool(applies.any()):
+        applies = torch.stack(masks).any(dim=0) if masks else batch.label.new_zeros((count, 0))
+        # the only time in a step that the host waits for the device
+        numbers = torch.stack([mask.sum(dim=1) for mask in (applies, *masks)]).tolist()
+        most, size = max(numbers[0]), applies.shape[1]
+        if most:
             before = self.members.generators.draws
-            with (
-                in_precision(self.precision, applies.device),
-                twice_differentiable(self.members.template, needed=True),
-            ):
-                attributed = _attribute(self.members, self.task, batch, applies, self._reader())
-            if self.members.generators.draws > before and not bool(applies.all()):
+            with in_precision(self.precision, applies.device), TwiceDifferentiable():
+                attributed = _attribute(
+                    self.members, self.task, batch, (applies, most), self._reader()
+                )
+            if self.members.generators.draws > before and min(numbers[0]) < size:
                 raise CannotStack(
                     "dropout draws in another order where some examples only are attributed"
                 )
             output = attributed.output
-            for prior, (mask, weights) in masked.items():
-                penalty = penalty + weights * attributed.mean_penalty(prior, mask, batch)
+            for (prior, (mask, weights)), own in zip(masked.items(), numbers[1:], strict=True):
+                penalty = penalty + weights * attributed.mean_penalty(prior, (mask, own), batch)
         else:
             inputs = [batch.sequence, *self.task.inputs(batch)]
             apart = [torch.unflatten(value, 0, (count, -1)) for value in inputs]
@@ -174,22 +172,23 @@ class _Reader:
     seeds: Sequence[int]
 
     def points(
-        self, sequence: torch.Tensor, chosen: torch.Tensor
+        self, sequence: torch.Tensor, places: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Return where gradients are taken, or None for the inputs themselves.
 
         Args:
             sequence: (M, B, 4, L) inputs.
-            chosen: (M, B) bool, P chosen examples of each network.
+            places: (M, P) int64, the examples of each network that are attributed.
 
         Returns:
             K points on the path to each chosen example (M, K, P, 4, L), and input - reference
             (M, P, 4, L).
         """
         paths = []
-        for member_sequence, mask, seed in zip(sequence, chosen, self.seeds, strict=True):
-            generator = torch.Generator().manual_seed(seed) if self.method.draws else None
-            path = self.method.path(member_sequence, mask, generator)
+        for member_sequence, rows, seed in zip(sequence, places, self.seeds, strict=True):
+            draws = self.method.draws
+            generator = torch.Generator(sequence.device).manual_seed(seed) if draws else None
+            path = self.method.path(member_sequence, rows, generator)
             if path is None:
                 return None
             paths.append(path)
@@ -213,34 +212,47 @@ class _Attributed:
     attribution: Attribution
     places: torch.Tensor
 
-    def mean_penalty(self, prior: Prior, applies: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Return the mean penalty (M,) over a prior's examples (M, B); 0 where there are none."""
+    def mean_penalty(
+        self, prior: Prior, own: tuple[torch.Tensor, Sequence[int]], batch: Batch
+    ) -> torch.Tensor:
+        """Return the mean penalty (M,) over a prior's examples; 0 where there are none.
+
+        The examples are a mask (M, B), which comes with the number of each network's.
+        """
+        applies, numbers = own
         members, size = applies.shape
-        if not bool(applies.any()):
+        if not any(numbers):
             return batch.sequence.new_zeros(members)
         mask = applies.gather(1, self.places).flatten()
-        rows = (self.places + size * torch.arange(members, device=mask.device)[:, None]).flatten()
-        attribution = self.attribution.select(mask)
-        values = prior.penalty(attribution, batch.select(rows[mask]))
+        at = torch.argsort(~mask, stable=True)[: sum(numbers)]
+        first = size * torch.arange(members, device=mask.device)[:, None]
+        attribution = self.attribution.select(at)
+        values = prior.penalty(attribution, batch.select((self.places + first).flatten()[at]))
         require_one_per_example(values, attribution)
-        owner = torch.arange(members, device=mask.device).repeat_interleave(self.places.shape[1])
-        sums = values.new_zeros(members).index_add(0, owner[mask], values)
+        owner = torch.div(at, self.places.shape[1], rounding_mode="floor")
+        sums = values.new_zeros(members).index_add(0, owner, values)
         return sums / applies.sum(dim=1).clamp(min=1)
 
 
 def _attribute(
-    members: StackedNetworks, task: Task, batch: Batch, applies: torch.Tensor, reader: _Reader
+    members: StackedNetworks,
+    task: Task,
+    batch: Batch,
+    chosen: tuple[torch.Tensor, int],
+    reader: _Reader,
 ) -> _Attributed:
-    """Run a forward pass that attributes the examples (M, B) that priors apply to, or more."""
+    """Run a forward pass that attributes the examples that priors apply to, or more.
+
+    The examples are a mask (M, B), which comes with the largest number of a network's.
+    """
+    applies, most = chosen
     count, size = applies.shape
-    most = int(applies.sum(dim=1).max())
     first = torch.argsort(~applies, dim=1, stable=True)
     places = first[:, :most].sort(dim=1).values
-    chosen = torch.zeros_like(applies).scatter(1, places, True)
     inputs = [
         torch.unflatten(value, 0, (count, size)) for value in (batch.sequence, *task.inputs(batch))
     ]
-    path = reader.points(inputs[0].detach(), chosen)
+    path = reader.points(inputs[0].detach(), places)
     if path is None:
         rest = first[:, most:]
         attributed = [_rows(value, places) for value in inputs]

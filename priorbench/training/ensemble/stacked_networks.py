@@ -12,10 +12,12 @@ import torch.nn.functional as F
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
-from priorbench.autograd.forward import Arguments, Way, choose_way
 from priorbench.autograd.generators import forked_generators
+from priorbench.autograd.model_call import ModelCall
 from priorbench.autograd.run_layers import WithinVmap
-from priorbench.autograd.split_batch import SplitBatch
+from priorbench.autograd.split.routes import choose_route
+from priorbench.autograd.split.split_batch import SplitBatch
+from priorbench.autograd.split.ways import Arguments, CannotTakeApart, Way, in_one_tensor
 from priorbench.autograd.statistics_gate import StatisticsGate
 from priorbench.components.prior import Prior
 
@@ -83,14 +85,25 @@ class StackedNetworks:
         template: network of the same form, with the weights that the first began with.
     """
 
-    def __init__(self, models: Sequence[torch.nn.Module], generators: MemberGenerators) -> None:
+    def __init__(
+        self,
+        models: Sequence[torch.nn.Module],
+        generators: MemberGenerators,
+        *,
+        apart: bool = True,
+    ) -> None:
         """Copy the parameters and buffers of networks in training mode, on one device.
+
+        Args:
+            models: the networks.
+            generators: generators of their own random draws.
+            apart: whether a batch may go through them in parts, as their architecture says.
 
         Raises:
             CannotStack: if they differ in form.
         """
         self.template = copy.deepcopy(models[0])
-        self.generators = generators
+        self.generators, self.apart = generators, apart
         named = [*self.template.named_parameters(), *self.template.named_buffers()]
         if {name for name, _ in named} != set(self.template.state_dict()):
             raise CannotStack("the networks share parameters, or keep more than tensors")
@@ -113,7 +126,7 @@ class StackedNetworks:
         self.template.train(mode)
 
     def forward(self, parts: Sequence[Arguments], gate: StatisticsGate, examples: int) -> list[Any]:
-        """Return what ``autograd.forward_parts`` returns for each network.
+        """Return the output of every network for groups of examples that share batch statistics.
 
         Arguments and outputs have a first dimension M. The gate must be made for M members.
         """
@@ -160,13 +173,20 @@ class StackedNetworks:
 
     def _way(self, parts: Sequence[Arguments], examples: int) -> Way:
         """Return how a network alone would take its batch, tried with the template's weights."""
+        if not self.apart:
+            return in_one_tensor
         alone = [[value[0] for value in arguments] for arguments in parts]
         if len(alone) == 1:
             # the ways of a divided batch are the faster ones
             half = len(alone[0][0]) // 2
             alone = [[v[:half] for v in alone[0]], [v[half:] for v in alone[0]]]
             examples = 2
-        return choose_way(self.template, alone, examples)
+        call = ModelCall(self.template, alone[0][1:], count=len(alone[0][0]))
+        try:
+            route = choose_route(call, alone, examples)
+        except CannotTakeApart:
+            return in_one_tensor
+        return in_one_tensor if route is None else route.way
 
     def _mapped(
         self,

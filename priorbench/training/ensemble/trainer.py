@@ -76,7 +76,9 @@ class Ensemble:
             with self.generators.of(place):
                 adapted = training.regularisation.adapt(model)
                 self.models.append(adapted.to(common.device).train())
-        self.members = StackedNetworks(self.models, self.generators)
+        self.members = StackedNetworks(
+            self.models, self.generators, apart=trainings[0].regularisation.apart
+        )
         self.optimiser = Adam(self.members.parameters.values(), common.schedule.learning_rate)
         self.objective = EnsembleObjective(
             self.members, common.task, trainings, precision=common.schedule.precision

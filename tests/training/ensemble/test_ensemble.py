@@ -450,7 +450,7 @@ class TestTraining:
         prior, method = Batchwise(), load_attribution("input-x-gradient")
         parts = [
             MemberTraining(
-                Regularisation(prior.parts(weight, "binary"), method),
+                Regularisation(prior.parts(weight, "binary"), method, apart=True),
                 RandomStreams(0, ("binary", "simulated"), seed),
             )
             for seed, weight in zip(seeds, (50.0, 20.0), strict=True)

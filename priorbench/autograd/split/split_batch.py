@@ -13,13 +13,12 @@ from typing import Any
 import optree
 import torch
 import torch.nn.functional as F
-from torch.overrides import TorchFunctionMode
 
-from .batch_norm import BatchNorm, RunningStatistics, normalise
-from .layers import Tensors
-from .output_trees import map_leaves
-from .run_layers import LayerWithParameters, run
-from .statistics_gate import StatisticsGate
+from priorbench.autograd.batch_norm import BatchNorm, RunningStatistics
+from priorbench.autograd.layers import Tensors
+from priorbench.autograd.output_trees import map_leaves
+from priorbench.autograd.run_layers import LayerWithParameters, run
+from priorbench.autograd.statistics_gate import StatisticsGate
 
 
 class CannotSplit(AttributeError):
@@ -159,64 +158,3 @@ def _batch_norm(  # noqa: PLR0917 (the signature of torch)
     return batch.like(
         run([LayerWithParameters(layer, (weight, bias))], batch.gate, batch.parts).parts
     )
-
-
-class GatedBatchNorm(TorchFunctionMode):
-    """Batch norm in training mode of batches in one tensor, with a gate to its statistics.
-
-    Attributes:
-        gate: the gate.
-        statistics: mean and variance of every call so far in a pass of examples; in a pass of path
-            points, those that are still to be used.
-    """
-
-    def __init__(self, gate: StatisticsGate, statistics: Sequence[Tensors] | None = None) -> None:
-        """Prepare a pass of examples or, if statistics are given, one of path points.
-
-        Args:
-            gate: the gate to the batch statistics.
-            statistics: mean and variance of every call in the pass of examples.
-        """
-        super().__init__()
-        self.gate, self.statistics = gate, list(statistics or [])
-        self._has_examples = statistics is None
-
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Replace batch norm, under either of its names."""
-        options = dict(kwargs or {})
-        if function is torch.batch_norm:  # the same by position, in another order
-            value, weight, bias, mean, variance, training, momentum, eps, *_ = args
-            function = F.batch_norm
-            args = (value, mean, variance, weight, bias, training, momentum, eps)
-            options = {}
-        if function is not F.batch_norm:
-            return function(*args, **options)
-        return self._batch_norm(*args, **options)
-
-    def _batch_norm(  # noqa: PLR0917 (the signature of torch)
-        self,
-        input: torch.Tensor,
-        running_mean: torch.Tensor | None,
-        running_var: torch.Tensor | None,
-        weight: torch.Tensor | None = None,
-        bias: torch.Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> torch.Tensor:
-        if not training:
-            return F.batch_norm(
-                input, running_mean, running_var, weight, bias, False, momentum, eps
-            )
-        if not self._has_examples:
-            return normalise(input, self.statistics.pop(0), (weight, bias), eps)
-        layer = BatchNorm(eps, len(input), RunningStatistics(running_mean, running_var, momentum))
-        output = run([LayerWithParameters(layer, (weight, bias))], self.gate, [input])
-        self.statistics.append(output.statistics)
-        return output.parts[0]

@@ -1,0 +1,208 @@
+"""Which way groups of examples go through a model: tried once, remembered, tried again on change.
+
+A model qualifies if it treats examples one by one, batch norm aside, and if a pass leaves nothing
+behind but buffers. Of the ways that give the outputs, gradients and buffers of one tensor the
+fastest is taken.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from priorbench.autograd.layer_chain import LayerChain
+from priorbench.autograd.model_call import ModelCall
+from priorbench.autograd.module_state import ModuleState
+from priorbench.autograd.statistics_gate import StatisticsGate
+
+from .signature import examine
+from .trial import Outcome, try_way
+from .ways import (
+    Arguments,
+    CannotTakeApart,
+    Way,
+    as_chain,
+    in_one_tensor,
+    one_by_one,
+    side_by_side,
+)
+
+_MOST_ROUTES = 16
+"""largest number of routes that are remembered for a model"""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way that was tried.
+
+    Attributes:
+        way: the way.
+        buffers: buffers of the model that a pass changes.
+    """
+
+    way: Way
+    buffers: Sequence[torch.Tensor] = ()
+
+    @contextmanager
+    def undone_on_failure(self) -> Iterator[None]:
+        """Restore the buffers if the block raises an error."""
+        before = [(buffer, buffer.clone()) for buffer in self.buffers]
+        try:
+            yield
+        except Exception:
+            for buffer, value in before:
+                buffer.data.copy_(value)
+            raise
+
+
+@dataclass
+class _Memory:
+    """What is remembered of a model.
+
+    Attributes:
+        routes: route, or why there is none, by what was seen of the model and its arguments.
+        passing: attributes, by the module's id and name, that every pass changes.
+    """
+
+    routes: OrderedDict[Hashable, Route | str] = field(default_factory=OrderedDict)
+    passing: set[tuple[int, str]] = field(default_factory=set)
+
+
+_memories: WeakKeyDictionary[torch.nn.Module, _Memory] = WeakKeyDictionary()
+
+
+def forward_apart(
+    call: ModelCall, parts: Sequence[Arguments], gate: StatisticsGate, examples: int
+) -> list[Any] | None:
+    """Return a model's output for groups of examples that share batch statistics.
+
+    A route that was remembered and now fails is forgotten, its traces undone, and another is
+    chosen.
+
+    Args:
+        call: call of a module whose examples are coupled by batch norm only.
+        parts: the sequence and the call's rows, for each group.
+        gate: the gate to the batch statistics.
+        examples: number of groups, the first ones, that hold examples and make the batch
+            statistics; the others hold path points.
+
+    Returns:
+        the output of each group: tensors with one row per example, also within lists, tuples
+        and dictionaries; None if this batch must be taken in one tensor.
+
+    Raises:
+        CannotTakeApart: if all batches must be taken in one tensor.
+    """
+    route = choose_route(call, parts, examples)
+    if route is None:
+        return None
+    try:
+        with route.undone_on_failure():
+            return route.way(call.taking_rows, parts, gate, examples)
+    except Exception:
+        # something has changed that is not seen from outside; if the model itself is at fault,
+        # its pass in one tensor will say so
+        _memories.pop(call.model, None)  # type: ignore[call-overload]
+    try:
+        route = choose_route(call, parts, examples)
+    except CannotTakeApart:
+        return None
+    return None if route is None else route.way(call.taking_rows, parts, gate, examples)
+
+
+def choose_route(call: ModelCall, parts: Sequence[Arguments], examples: int) -> Route | None:
+    """Return the fastest way that gives what one tensor gives; tried once and remembered.
+
+    The ways, from the fastest to the slowest, are the written-out derivatives of a
+    :class:`LayerChain`, groups side by side, and groups one by one. Arguments and errors are those
+    of :func:`forward_apart`; None if nothing can be said from this batch.
+    """
+    memory = _Memory()
+    if isinstance(call.model, torch.nn.Module):
+        memory = _memories.setdefault(call.model, memory)
+    key = _key(call, parts, examples, memory)
+    # a module may squeeze a batch of one, and the first pass of a lazy one makes it what it is
+    if any(len(arguments[0]) < 2 for arguments in parts) or _is_lazy(call.model):
+        return None
+    known = memory.routes.get(key)
+    if known is None:
+        known = _tried(call, parts, examples, memory)
+        key = _key(call, parts, examples, memory)
+        memory.routes[key] = known
+        while len(memory.routes) > _MOST_ROUTES:
+            memory.routes.popitem(last=False)
+    if isinstance(known, str):
+        raise CannotTakeApart(known)
+    return known
+
+
+def _key(call: ModelCall, parts: Sequence[Arguments], examples: int, memory: _Memory) -> Hashable:
+    """Return what decides the route; CannotTakeApart if there can be none."""
+    seen = examine(call.model, memory.passing)
+    if seen.refusal:
+        raise CannotTakeApart(seen.refusal)
+    sequence = parts[0][0]
+    kind = sequence.device.type
+    casts = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind)
+    given = (sequence.dtype, sequence.device, sequence.dim(), casts, examples, len(parts))
+    return seen.key, call.form, given
+
+
+def _is_lazy(model: Any) -> bool:
+    return any(map(torch.nn.parameter.is_lazy, [*model.parameters(), *model.buffers()]))
+
+
+def _tried(
+    call: ModelCall, parts: Sequence[Arguments], examples: int, memory: _Memory
+) -> Route | str:
+    """Return the first way that gives what one tensor gives, or why there is none."""
+    modules = list(call.model.modules())  # type: ignore[attr-defined]
+    state = ModuleState(modules)
+    try:
+        expected = try_way(in_one_tensor, call, parts, examples)
+        changed = state.changed_attribute()
+        if changed is not None:
+            memory.passing.add((id(changed.module), changed.name))
+            return f"a pass changes {changed}, which is no buffer"
+        buffers = state.changed_buffers()
+        casts = torch.is_autocast_enabled(parts[0][0].device.type)
+        for way in _candidates(call, casts=casts):
+            state.restore()
+            if _agrees(way, expected, call, parts, examples):
+                return Route(way, buffers)
+    except CannotTakeApart as reason:
+        return str(reason)
+    finally:
+        state.restore()
+    return "its examples, in parts, do not have the outputs, gradients and buffers of one tensor"
+
+
+def _candidates(call: ModelCall, *, casts: bool) -> list[Way]:
+    model: Any = call.taking_rows
+    norms = [m for m in call.model.modules() if isinstance(m, _BatchNorm)]  # type: ignore[attr-defined]
+    coupled = any(norm.training or norm.running_mean is None for norm in norms)
+    # what autocast does to a function, it would not do to a derivative that is written out
+    chains = isinstance(model, LayerChain) and not casts
+    return [
+        *([as_chain] if chains else []),
+        side_by_side,
+        *([] if coupled else [one_by_one]),
+    ]
+
+
+def _agrees(
+    way: Way, expected: Outcome, call: ModelCall, parts: Sequence[Arguments], examples: int
+) -> bool:
+    try:
+        return try_way(way, call, parts, examples).agrees(expected)
+    except Exception:
+        # a module may fail on a batch in parts anywhere and in any way; if it is at fault itself,
+        # it failed on one tensor too, and that error was shown
+        return False

@@ -1,0 +1,108 @@
+"""A way through a model tried once: its outputs, buffers and gradients, compared with another's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from priorbench.autograd.generators import forked_generators
+from priorbench.autograd.model_call import ModelCall
+from priorbench.autograd.output_trees import map_leaves, tensors_in
+from priorbench.autograd.statistics_gate import StatisticsGate
+
+from .ways import Arguments, Way
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a way gave.
+
+    Attributes:
+        values: outputs and buffers.
+        others: what the outputs hold beside tensors.
+        slopes: the gradient by the input, if there is one.
+    """
+
+    values: Sequence[torch.Tensor]
+    others: Sequence[Any]
+    slopes: Sequence[torch.Tensor]
+
+    def agrees(self, other: Outcome) -> bool:
+        """Return whether both ways gave the same."""
+        if len(self.values) != len(other.values) or len(self.slopes) != len(other.slopes):
+            return False
+        same = all(map(_close, other.values, self.values)) and self.others == other.others
+        return same and all(map(_similar, other.slopes, self.slopes))
+
+
+def try_way(way: Way, call: ModelCall, parts: Sequence[Arguments], examples: int) -> Outcome:
+    """Go a way once, without dropout, as masks would differ; the caller restores the modules."""
+    sequence, gate = parts[0][0], StatisticsGate()
+    # copies, so that a module that changes its input in place changes only them
+    copies = [[value.detach().clone() for value in arguments] for arguments in parts]
+    leaf = copies[0 if examples == len(parts) else examples][0].requires_grad_()
+    model: Any = call.model
+    with _NoDropout(), forked_generators(sequence.device):
+        outputs = way(call.taking_rows, copies, gate, examples)
+    total, slope = _total(outputs, sequence.device), None
+    if total.requires_grad:
+        with gate.closed():
+            slope = torch.autograd.grad(total, leaf, allow_unused=True)[0]
+    buffers = [buffer.clone() for buffer in model.buffers()]
+    others: list[Any] = []
+    map_leaves(lambda v: None if isinstance(v, torch.Tensor) else others.append(v), outputs)
+    return Outcome([*tensors_in(outputs), *buffers], others, [] if slope is None else [slope])
+
+
+def _total(outputs: Any, device: torch.device) -> torch.Tensor:
+    """Return a sum in which no two numbers of an output have the same weight."""
+    total = torch.zeros((), device=device)
+    for value in tensors_in(outputs):
+        if value.requires_grad and value.is_floating_point():
+            weight = torch.linspace(1, 2, value[0].numel(), device=device).to(value)
+            total = total + (value * weight.view_as(value[0])).sum()
+    return total
+
+
+def _close(expected: torch.Tensor, value: torch.Tensor) -> bool:
+    if expected.shape != value.shape:
+        return False
+    if not expected.is_floating_point():
+        return bool(torch.equal(expected, value))
+    size = float(expected.detach().abs().max()) if expected.numel() else 0.0
+    tolerance = torch.finfo(expected.dtype).eps ** 0.5 * size
+    return bool(torch.allclose(expected, value, rtol=0, atol=tolerance, equal_nan=True))
+
+
+def _similar(expected: torch.Tensor, slope: torch.Tensor) -> bool:
+    """Compare within a hundredth: rounding may flip a rectifier or the choice of a maximum."""
+    return float((expected - slope).norm()) <= 0.01 * float(expected.norm())
+
+
+_DROPOUTS = {
+    F.dropout,
+    F.dropout1d,
+    F.dropout2d,
+    F.dropout3d,
+    F.alpha_dropout,
+    F.feature_alpha_dropout,
+    torch.dropout,
+}
+
+
+class _NoDropout(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if function in _DROPOUTS:
+            return args[0] if args else (kwargs or {})["input"]
+        return function(*args, **(kwargs or {}))

@@ -1,0 +1,109 @@
+"""No example has a mean penalty of 0, and what is kept of one step serves every other."""
+
+import pytest
+import torch
+from fixtures.priors import VARIANTS
+from fixtures.sequences import random_sequences
+from torch._subclasses import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from priorbench import Attribution, Batch, UserError, load_prior
+from priorbench.components.prior_bases import kept
+
+PENALTIES = [spec for spec in VARIANTS if load_prior(spec).overrides("penalty")]
+
+
+def of_no_example(length, dtype=torch.float32):
+    gradient = torch.zeros(0, 4, length, dtype=dtype).requires_grad_()
+    return gradient, Attribution(gradient, gradient.sum(dim=1))
+
+
+@pytest.mark.parametrize("length", [50, 600])
+@pytest.mark.parametrize("spec", PENALTIES)
+def test_no_example_has_no_penalty_and_a_mean_of_zero(spec, length):
+    prior, batch = load_prior(spec), Batch(torch.zeros(0, 4, length), torch.zeros(0))
+    gradient, attribution = of_no_example(length)
+    values = prior.penalty(attribution, batch)
+    assert values.shape == (0,)
+    assert values.dtype == torch.float32
+    mean = prior.mean_penalty(attribution, batch)
+    assert mean.shape == ()
+    assert mean.item() == 0
+    for value in (values.sum(), mean):
+        (slope,) = torch.autograd.grad(value, gradient, retain_graph=True)
+        assert slope.shape == (0, 4, length)
+
+
+@pytest.mark.parametrize("spec", PENALTIES)
+def test_the_mean_is_that_of_the_examples(spec):
+    x = random_sequences(5, 50, dtype=torch.float32)
+    gradient = torch.randn(5, 4, 50, generator=torch.Generator().manual_seed(0))
+    attribution = Attribution(gradient, (gradient * x).sum(1))
+    batch, prior = Batch(x, torch.ones(5)), load_prior(spec)
+    expected = prior.penalty(attribution, batch).mean()
+    assert torch.equal(prior.mean_penalty(attribution, batch), expected)
+
+
+def test_a_hook_that_a_prior_lacks_says_how_it_acts():
+    _, attribution = of_no_example(50)
+    batch = Batch(torch.zeros(0, 4, 50), torch.zeros(0))
+    with pytest.raises(UserError, match="Dropout has no penalty: it acts through adapt"):
+        load_prior("dropout").penalty(attribution, batch)
+    with pytest.raises(UserError, match="NoPrior has no penalty: it does nothing"):
+        load_prior("none").penalty(attribution, batch)
+    with pytest.raises(UserError, match="Fourier has no adapt: it acts through penalty"):
+        load_prior("fourier").adapt(torch.nn.Identity(), 1.0)
+
+
+def penalty_of(spec, gradient):
+    attribution = Attribution(gradient, gradient.sum(dim=1))
+    batch = Batch(torch.zeros(gradient.shape), torch.zeros(len(gradient)))
+    return load_prior(spec).penalty(attribution, batch)
+
+
+# lengths that nothing else is tested at, so that constants are new
+@pytest.mark.parametrize(
+    ("spec", "length"),
+    [("fourier", 71), ("fourier:boundary=taper", 73), ("l1:smooth_sigma=3", 457), ("gini", 79)],
+)
+@pytest.mark.parametrize("first", ["fake", "traced", "functional", "inference", "vmap"])
+def test_constants_that_are_kept_stand_for_nothing_else(spec, length, first):
+    length += 101 * ["fake", "traced", "functional", "inference", "vmap"].index(first)
+    gradient = torch.randn(2, 4, length, generator=torch.Generator().manual_seed(0))
+    if first == "fake":
+        with FakeTensorMode() as mode:
+            penalty_of(spec, mode.from_tensor(gradient))
+    if first == "traced":
+        graph = make_fx(lambda value: penalty_of(spec, value), tracing_mode="fake")(gradient)
+    if first == "functional":
+        torch.func.functionalize(lambda value: penalty_of(spec, value))(gradient)
+    if first == "inference":
+        with torch.inference_mode():
+            penalty_of(spec, gradient.clone())
+    if first == "vmap":
+        torch.func.vmap(lambda value: penalty_of(spec, value))(gradient[None])
+    gradient.requires_grad_()
+    value = penalty_of(spec, gradient)
+    assert type(value) is torch.Tensor
+    value.sum().backward()
+    if first == "traced":
+        assert torch.allclose(graph(gradient), value)
+    with FakeTensorMode() as mode:
+        penalty_of(spec, mode.from_tensor(gradient.detach()))
+
+
+def test_constants_are_kept_once_and_not_without_end():
+    calls = []
+
+    @kept
+    def number(value):
+        calls.append(value)
+        return torch.full((), value)
+
+    for _ in range(2):
+        assert [int(number(value)) for value in range(3)] == [0, 1, 2]
+    assert calls == [0, 1, 2]
+    for value in range(40):
+        number(value)
+    number(0)
+    assert calls.count(0) == 2
