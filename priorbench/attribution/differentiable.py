@@ -112,7 +112,7 @@ def attribute_and_predict(
             the sequence, or if ``split`` would change what the model gives or shows; the message
             says why.
     """
-    _check_sequence(sequence, layout)
+    check_sequence(sequence, layout)
     reading = Reading(target, method or InputXGradient(), generator, create_graph, layout)
     call = ModelCall(model, args, kwargs, count=len(sequence))
     if not split:
@@ -139,7 +139,8 @@ def _run(
     return way(call, sequence, _chosen(applies, sequence), reading)
 
 
-def _check_sequence(sequence: torch.Tensor, layout: Layout) -> None:
+def check_sequence(sequence: torch.Tensor, layout: Layout) -> None:
+    """Raise ValueError unless a sequence is floating, of the shape that a layout names."""
     if layout not in ("B4L", "BL4"):
         raise ValueError(f"layout is {layout!r}, wanted 'B4L' or 'BL4'")
     bases, wanted = (1, "(B, 4, L)") if layout == "B4L" else (2, "(B, L, 4)")
@@ -217,7 +218,7 @@ def _function(
         create_graph: bool = True,
         layout: Layout = "B4L",
     ) -> Attribution:
-        _check_sequence(sequence, layout)
+        check_sequence(sequence, layout)
         call = ModelCall(model, args, kwargs, count=len(sequence))
         return _run(call, sequence, None, Reading(target, method, generator, create_graph, layout))[
             1
