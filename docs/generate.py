@@ -17,12 +17,6 @@ from priorbench.metrics import METRICS
 
 HERE = Path(__file__).parent
 _SHARED = (Penalty, GradientPrior, AttributionPrior)
-_ACTS = {
-    "penalty": "a penalty on attributions",
-    "parameter_penalty": "a penalty on the network's weights",
-    "adapt": "a change of the network",
-    "augment": "a change of the training input",
-}
 _HEAD = """\
 # Priors
 
@@ -82,7 +76,7 @@ def _about(cls: type) -> str:
 
 
 def _row(name: str, prior: Prior, prices: dict[str, dict[str, str]]) -> str:
-    hooks = ", ".join(_ACTS[hook] for hook in HOOKS if prior.overrides(hook))
+    hooks = ", ".join(HOOKS[hook] for hook in HOOKS if prior.overrides(hook))
     scale_free = ("yes" if prior.scale_free else "no") if prior.overrides("penalty") else ""
     price = prices.get(name)
     measured = ["not measured"] * 3
