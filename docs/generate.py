@@ -5,7 +5,12 @@ from __future__ import annotations
 import csv
 import inspect
 import re
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from api_page import api_page
 
 from priorbench import Prior, load_prior
 from priorbench.attribution.explainers import EXPLAINERS
@@ -223,7 +228,11 @@ that were trained before. The first is what reports show at first sight; every m
 localisation, stability, faithfulness and smoothness is computed for each. By default gradient x
 input, and DeepLIFT/SHAP too at standard and paper scale.
 """
-PAGES = {"priors.md": priors_page, "metrics.md": metrics_page}
+PAGES = {
+    "priors.md": priors_page,
+    "metrics.md": metrics_page,
+    "api.md": lambda: api_page(_prose),
+}
 
 
 def main() -> None:
