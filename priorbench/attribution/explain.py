@@ -148,8 +148,8 @@ def _references(
     each = references.dim() == 3
     wanted = (sequence.shape[1:],) if each else (sequence.shape[:1], sequence.shape[1:])
     shape = references.shape
-    found = (shape[1:],) if each else (shape[:1], shape[2:])
-    if references.dim() not in (3, 4) or found != wanted or not references.shape[-3]:
+    given = (shape[1:],) if each else (shape[:1], shape[2:])
+    if references.dim() not in (3, 4) or given != wanted or not references.shape[-3]:
         bases = "4, L" if layout == "B4L" else "L, 4"
         raise ValueError(
             f"references has shape {tuple(shape)}, wanted (R, {bases}) or (k, R, {bases}) beside "

@@ -159,9 +159,9 @@ class _Trial:
             # whatever a user's model raises is theirs to mend
             raise UserError(f"the model does not take {shape}: {_first_line(error)}") from error
         if not isinstance(scalars, torch.Tensor) or scalars.shape != shape[:1]:
-            found = getattr(scalars, "shape", type(scalars).__name__)
-            found = tuple(found) if isinstance(found, torch.Size) else found
-            raise UserError(f"target gives {found}, wanted ({shape[0]},): one scalar per example")
+            kind = getattr(scalars, "shape", type(scalars).__name__)
+            kind = tuple(kind) if isinstance(kind, torch.Size) else kind
+            raise UserError(f"target gives {kind}, wanted ({shape[0]},): one scalar per example")
         own = dict.fromkeys(p for m in self.modules for p in m.parameters(recurse=False))
         self.parameters = [p for p in own if p.requires_grad]
         if not self.parameters or not scalars.requires_grad:

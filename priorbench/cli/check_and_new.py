@@ -30,17 +30,22 @@ def check(
     Example: priorbench check my_prior.py
 
     Args:
-        prior: File that defines a prior, or a prior as in `run`. Example: my_prior.py, or
-            fourier:boundary=reflect
+        prior: File that defines a prior, or a prior as in `run`. Default: none, with --model.
+            Example: my_prior.py, or fourier:boundary=reflect
+
+    What is compared:
         model: Model to check instead of a prior: module and function that makes it, found in the
             working directory too. Default: none. Example: my_models:make_model
+        plugin: Python file that defines a prior of your own; may be given several times. Default:
+            none. Example: my_prior.py
 
-    Data:
+    How it is measured:
         length: Length in bp of the random sequences that the model is given. Default: 1000.
         batch: Number of sequences in a batch, of which half are attributed. Default: 32.
         target: What is attributed: a column of the model's output, or a function of its module
             from the output to one number per sequence. Default: the function `target` of the
             module or the model, or else 0. Example: 3
+        json: Print JSON, with the keys of docs/json.md. Default: off.
     """
     if (prior is None) == (model is None):
         raise UserError("name a prior, such as fourier, or --model module:factory, one of both")
@@ -49,21 +54,21 @@ def check(
         return _check_prior(prior, plugin, as_json=json)
     from priorbench.authoring.user_model import check_user_model
 
-    found = check_user_model(model, length=length, batch=batch, target=target)
+    results = check_user_model(model, length=length, batch=batch, target=target)
     if json:
         keys = ("name", "outcome", "price", "detail")
-        rows = [{key: getattr(each, key) for key in keys} for each in found.findings]
-        print_json({"model": model, "seconds": found.seconds, "findings": rows})
+        rows = [{key: getattr(each, key) for key in keys} for each in results.findings]
+        print_json({"model": model, "seconds": results.seconds, "findings": rows})
     else:
         lines = [
             (f.name, _MARKS[f.outcome], "" if f.price is None else f"{f.price:.2f} ×", f.detail)
-            for f in found.findings
+            for f in results.findings
         ]
-        title = f"{model}: a step without a prior takes {1000 * found.seconds:.3g} ms"
+        title = f"{model}: a step without a prior takes {1000 * results.seconds:.3g} ms"
         _print_table(("way or trait", "", "step", "what was seen"), lines, title)
-    if not found.usable:
+    if not results.usable:
         print_message(f"{model}: not fit to be trained with an attribution prior")
-    return 0 if found.usable else 1
+    return 0 if results.usable else 1
 
 
 _MARKS = {
