@@ -5,7 +5,12 @@ from __future__ import annotations
 import csv
 import inspect
 import re
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from api_page import api_page
 
 from priorbench import Prior, load_prior
 from priorbench.attribution.explainers import EXPLAINERS
@@ -17,12 +22,6 @@ from priorbench.metrics import METRICS
 
 HERE = Path(__file__).parent
 _SHARED = (Penalty, GradientPrior, AttributionPrior)
-_ACTS = {
-    "penalty": "a penalty on attributions",
-    "parameter_penalty": "a penalty on the network's weights",
-    "adapt": "a change of the network",
-    "augment": "a change of the training input",
-}
 _HEAD = """\
 # Priors
 
@@ -82,7 +81,7 @@ def _about(cls: type) -> str:
 
 
 def _row(name: str, prior: Prior, prices: dict[str, dict[str, str]]) -> str:
-    hooks = ", ".join(_ACTS[hook] for hook in HOOKS if prior.overrides(hook))
+    hooks = ", ".join(HOOKS[hook] for hook in HOOKS if prior.overrides(hook))
     scale_free = ("yes" if prior.scale_free else "no") if prior.overrides("penalty") else ""
     price = prices.get(name)
     measured = ["not measured"] * 3
@@ -229,7 +228,11 @@ that were trained before. The first is what reports show at first sight; every m
 localisation, stability, faithfulness and smoothness is computed for each. By default gradient x
 input, and DeepLIFT/SHAP too at standard and paper scale.
 """
-PAGES = {"priors.md": priors_page, "metrics.md": metrics_page}
+PAGES = {
+    "priors.md": priors_page,
+    "metrics.md": metrics_page,
+    "api.md": lambda: api_page(_prose),
+}
 
 
 def main() -> None:

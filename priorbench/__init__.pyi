@@ -7,6 +7,9 @@ from .attribution.differentiable import input_x_gradient as input_x_gradient
 from .attribution.differentiable import integrated_gradients as integrated_gradients
 from .attribution.differentiable import load_attribution as load_attribution
 from .attribution.differentiable import simplex_gradient as simplex_gradient
+from .attribution.explain import explain as explain
+from .attribution.explainers.subject import Explanation as Explanation
+from .attribution.model_check import check_model as check_model
 from .components.architecture import Architecture as Architecture
 from .components.metric import Metric as Metric
 from .components.metric import TrialArrays as TrialArrays

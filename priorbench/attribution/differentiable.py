@@ -113,7 +113,7 @@ def attribute_and_predict(
             the sequence, or if ``split`` would change what the model gives or shows; the message
             says why.
     """
-    _check_sequence(sequence, layout)
+    check_sequence(sequence, layout)
     if method is not None and not isinstance(method, AttributionMethod):
         raise ValueError(f"method is a {type(method).__name__}, wanted what load_attribution gives")
     reading = Reading(target, method or InputXGradient(), generator, create_graph, layout)
@@ -142,7 +142,8 @@ def _run(
     return way(call, sequence, _chosen(applies, sequence), reading)
 
 
-def _check_sequence(sequence: torch.Tensor, layout: Layout) -> None:
+def check_sequence(sequence: torch.Tensor, layout: Layout) -> None:
+    """Raise ValueError unless a sequence is floating, of the shape that a layout names."""
     if layout not in ("B4L", "BL4"):
         raise ValueError(f"layout is {layout!r}, wanted 'B4L' or 'BL4'")
     bases, wanted = (1, "(B, 4, L)") if layout == "B4L" else (2, "(B, L, 4)")
@@ -229,7 +230,7 @@ def _function(
         create_graph: bool = True,
         layout: Layout = "B4L",
     ) -> Attribution:
-        _check_sequence(sequence, layout)
+        check_sequence(sequence, layout)
         call = ModelCall(model, args, kwargs, count=len(sequence))
         return _run(call, sequence, None, Reading(target, method, generator, create_graph, layout))[
             1

@@ -1,7 +1,8 @@
-"""The commands `check` and `new`: for authors of priors."""
+"""The commands `check` and `new`: for authors of priors, and for models of one's own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,21 +10,78 @@ from priorbench.errors import UserError
 
 from .console import print_message
 from .options import add_plugins
+from .output.as_json import print_json
 
 
-def check(prior: str, *, plugin: list[Path] | None = None) -> int:
-    """Check that a prior keeps its contract; exit status 1 if it does not.
+def check(
+    prior: str | None = None,
+    *,
+    model: str | None = None,
+    length: int = 1000,
+    batch: int = 32,
+    target: str | None = None,
+    plugin: list[Path] | None = None,
+    json: bool = False,
+) -> int:
+    """Check that a prior keeps its contract, or what a model of yours allows and at what price.
+
+    Exit status 1 if a prior does not keep it, or a model cannot be trained with one.
 
     Example: priorbench check my_prior.py
 
     Args:
-        prior: File that defines a prior, or a prior as in `run`. Example: my_prior.py, or
-            fourier:boundary=reflect
-    """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+        prior: File that defines a prior, or a prior as in `run`. Default: none, with --model.
+            Example: my_prior.py, or fourier:boundary=reflect
 
+    What is compared:
+        model: Model to check instead of a prior: module and function that makes it, found in the
+            working directory too. Default: none. Example: my_models:make_model
+        plugin: Python file that defines a prior of your own; may be given several times. Default:
+            none. Example: my_prior.py
+
+    How it is measured:
+        length: Length in bp of the random sequences that the model is given. Default: 1000.
+        batch: Number of sequences in a batch, of which half are attributed. Default: 32.
+        target: What is attributed: a column of the model's output, or a function of its module
+            from the output to one number per sequence. Default: the function `target` of the
+            module or the model, or else 0. Example: 3
+        json: Print JSON, with the keys of docs/json.md. Default: off.
+    """
+    if (prior is None) == (model is None):
+        raise UserError("name a prior, such as fourier, or --model module:factory, one of both")
+    if model is None:
+        assert prior is not None
+        return _check_prior(prior, plugin, as_json=json)
+    from priorbench.authoring.user_model import check_user_model
+
+    results = check_user_model(model, length=length, batch=batch, target=target)
+    if json:
+        keys = ("name", "outcome", "price", "detail")
+        rows = [{key: getattr(each, key) for key in keys} for each in results.findings]
+        print_json({"model": model, "seconds": results.seconds, "findings": rows})
+    else:
+        lines = [
+            (f.name, _MARKS[f.outcome], "" if f.price is None else f"{f.price:.2f} ×", f.detail)
+            for f in results.findings
+        ]
+        title = f"{model}: a step without a prior takes {1000 * results.seconds:.3g} ms"
+        _print_table(("way or trait", "", "step", "what was seen"), lines, title)
+    if not results.usable:
+        print_message(f"{model}: not fit to be trained with an attribution prior")
+    return 0 if results.usable else 1
+
+
+_MARKS = {
+    "passed": "ok",
+    "failed": "FAILED",
+    "not applicable": "-",
+    "ok": "ok",
+    "note": "note",
+    "refused": "refused",
+}
+
+
+def _check_prior(prior: str, plugin: list[Path] | None, *, as_json: bool) -> int:
     from priorbench.authoring.prior_checks import check_prior
     from priorbench.components.registry import add_plugin, components
 
@@ -33,16 +91,28 @@ def check(prior: str, *, plugin: list[Path] | None = None) -> int:
         spec = add_plugin(Path(prior)).name
         if spec not in components("prior"):
             raise UserError(f"{prior}: defines a task; checks are for priors")
-    table = Table("check", "", "what was seen", title=spec, title_justify="left")
-    marks = {"passed": "ok", "failed": "FAILED", "not applicable": "-"}
     results = list(check_prior(spec))
-    for result in results:
-        table.add_row(Text(result.check), marks[result.outcome], Text(result.detail))
-    Console().print(table)
+    if as_json:
+        rows = [{"name": r.check, "outcome": r.outcome, "detail": r.detail} for r in results]
+        print_json({"prior": spec, "findings": rows})
+    else:
+        lines = [(r.check, _MARKS[r.outcome], r.detail) for r in results]
+        _print_table(("check", "", "what was seen"), lines, spec)
     failed = sum(result.outcome == "failed" for result in results)
     if failed:
         print_message(f"{spec}: {failed} of {len(results)} checks failed")
     return 1 if failed else 0
+
+
+def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*heads, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
 
 
 def new(kind: Literal["prior"], name: str) -> None:

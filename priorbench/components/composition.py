@@ -67,6 +67,10 @@ class Composition(Prior):
     def _attributions(self) -> list[str]:
         return sorted({prior.sees for prior in self._penalties()})
 
+    @property
+    def _called(self) -> str:
+        return "+".join(part.spec for part in self.summands)
+
     def _penalties(self) -> list[Prior]:
         return [part.prior for part in self.summands if part.prior.overrides("penalty")]
 
@@ -117,6 +121,12 @@ class Composition(Prior):
     def _acting(self, hook: str, weight: float = 1.0) -> list[WeightedPrior]:
         return [part for part in self.parts(weight, ANY_TASK) if hook in part.hooks]
 
+    def _required(self, hook: str, weight: float = 1.0) -> list[WeightedPrior]:
+        """Return the summands that act through a hook; UserError if none has it."""
+        if not self.overrides(hook):
+            raise self._lacking(hook)
+        return self._acting(hook, weight)
+
     def applies(self, batch: Batch, task: Task) -> torch.Tensor:
         """Return (B,) bool, the examples that any of the penalties applies to."""
         masks = [part.prior.applies(batch, task) for part in self._acting("penalty")]
@@ -124,19 +134,19 @@ class Composition(Prior):
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """Return the (B,) weighted sum of the summands' penalties."""
-        acting = self._acting("penalty")
+        acting = self._required("penalty")
         terms = [part.weight * part.prior.penalty(attribution, batch) for part in acting]
         return sum(terms, attribution.observed.new_zeros(len(attribution.observed)))
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """Return the () weighted sum of the summands' penalties on parameters."""
-        acting = self._acting("parameter_penalty")
+        acting = self._required("parameter_penalty")
         terms = [part.weight * part.prior.parameter_penalty(model) for part in acting]
         return sum(terms, next(model.parameters()).new_zeros(()))
 
     def adapt(self, model: torch.nn.Module, weight: float) -> torch.nn.Module:
         """Return the model, changed by every summand in turn."""
-        for part in self._acting("adapt", weight):
+        for part in self._required("adapt", weight):
             model = part.prior.adapt(model, part.weight)
         return model
 
@@ -144,6 +154,6 @@ class Composition(Prior):
         self, sequence: torch.Tensor, weight: float, generator: torch.Generator
     ) -> torch.Tensor:
         """Return the (B, 4, L) input, changed by every summand in turn."""
-        for part in self._acting("augment", weight):
+        for part in self._required("augment", weight):
             sequence = part.prior.augment(sequence, part.weight, generator)
         return sequence

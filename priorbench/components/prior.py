@@ -15,8 +15,15 @@ if TYPE_CHECKING:  # listing what there is must not wait for torch
 
     from .task import Batch, Task
 
-HOOKS = ("penalty", "parameter_penalty", "adapt", "augment")
-"""names of the methods through which a prior acts"""
+HOOKS = {
+    "penalty": "a penalty on attributions",
+    "parameter_penalty": "a penalty on the network's weights",
+    "adapt": "a change of the network",
+    "augment": "a change of the training input",
+}
+"""names of the methods through which a prior acts, and what each is"""
+_FILES = ("priorbench.priors.", "priorbench_plugin_")
+"""what the names of modules that define a prior begin with"""
 
 
 @dataclass(frozen=True)
@@ -74,10 +81,11 @@ class PriorQueries:
 
         Raises:
             ValueError: if the penalty is not one value per example.
+            UserError: if the prior has no penalty; says how it acts.
         """
-        if not len(attribution.observed):
-            return attribution.observed.sum() + attribution.gradient.sum()
         prior = cast("Prior", self)
+        if not len(attribution.observed) and self.overrides("penalty"):
+            return attribution.observed.sum() + attribution.gradient.sum()
         values = prior.penalty(attribution, batch)
         require_one_per_example(values, attribution)
         return values.mean()
@@ -135,9 +143,16 @@ class Prior(PriorQueries, ABC):
         raise self._lacking("augment")
 
     def _lacking(self, hook: str) -> UserError:
-        own = ", ".join(hooks_of(type(self)))
-        acts = f"it acts through {own}" if own else "it does nothing"
-        return UserError(f"the prior {type(self).__name__} has no {hook}: {acts}")
+        own = [f"{name}, {HOOKS[name]}" for name in HOOKS if self.overrides(name)]
+        acts = f"it acts through {' and '.join(own)}" if own else "it does nothing"
+        return UserError(f"the prior {self._called!r} has no {hook}: {acts}")
+
+    @property
+    def _called(self) -> str:
+        """Name by which a spec calls the prior, or its class, if no file is named like it."""
+        cls = type(self)
+        names = [cls.__module__.removeprefix(f) for f in _FILES if cls.__module__.startswith(f)]
+        return names[0].replace("_", "-") if names else cls.__name__
 
     def applies(self, batch: Batch, task: Task) -> torch.Tensor:
         """Return (B,) bool, the examples whose attribution is penalised: by default the task's."""

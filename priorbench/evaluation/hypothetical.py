@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from priorbench.attribution.explainers import EXPLAINERS, ExplainedModel, load_explainer
+from priorbench.attribution.explainers import EXPLAINERS, load_explainer
+from priorbench.attribution.explainers.subject import ExplainedModel
 from priorbench.components import specs
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
@@ -38,5 +39,5 @@ def explain_every_base(
     subject = ExplainedModel(model, task.target, batch.sequence, task.inputs(batch))
     hypothetical = load_explainer(spec).explain(subject, every_base=True).hypothetical
     assert hypothetical is not None
-    values: NDArray[np.float32] = hypothetical.numpy()
+    values: NDArray[np.float32] = hypothetical.float().cpu().numpy()
     return values

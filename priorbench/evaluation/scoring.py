@@ -27,7 +27,7 @@ SCORES_ARRAYS = (
 )
 """the code that scores a trial's stored arrays"""
 EXPLAINS_MODELS = (
-    "attribution/explainers.py",
+    "attribution/explainers",
     "evaluation/measure.py",
     "evaluation/model_probe.py",
     "evaluation/stored_arrays.py",
@@ -37,7 +37,7 @@ EXPLAINS_MODELS = (
 )
 """the code that explains trained models and probes them"""
 DISCOVERS_MOTIFS = (
-    "attribution/explainers.py",
+    "attribution/explainers",
     "evaluation/hypothetical.py",
     "evaluation/modisco.py",
     "evaluation/stored_arrays.py",

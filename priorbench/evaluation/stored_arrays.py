@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from priorbench.attribution.explainers import ExplainedModel, Explanation, load_explainer
+from priorbench.attribution.explainers import load_explainer
+from priorbench.attribution.explainers.subject import ExplainedModel, Explanation
 from priorbench.components.metric import TrialArrays
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
@@ -58,7 +59,7 @@ def pack_explanation(spec: str, explanation: Explanation) -> dict[str, NDArray[A
     Attributions may be tiny, so that float16 alone would lose them. Their sums, for which float16
     is too coarse, are stored beside the sums that they should have.
     """
-    attribution = explanation.attribution.numpy()
+    attribution = explanation.attribution.float().cpu().numpy()
     size = np.abs(attribution).max(initial=0)
     scale = np.float32(size if np.isfinite(size) else 0)
     fraction = attribution / scale if scale > 0 else attribution
@@ -67,8 +68,8 @@ def pack_explanation(spec: str, explanation: Explanation) -> dict[str, NDArray[A
         f"{_SCALE}.{spec}": np.asarray(scale),
     }
     if explanation.expected is not None:
-        total = explanation.attribution.double().sum(dim=1).numpy()
-        packed[f"{_SUMS}.{spec}"] = np.stack([total, explanation.expected.double().numpy()])
+        total = explanation.attribution.double().sum(dim=1).cpu().numpy()
+        packed[f"{_SUMS}.{spec}"] = np.stack([total, explanation.expected.double().cpu().numpy()])
     return packed
 
 

@@ -8,7 +8,9 @@ from fixtures.networks import WeightedSum, build_network
 from fixtures.sequences import random_sequences
 
 from priorbench import UserError
-from priorbench.attribution.explainers import EXPLAINERS, ExplainedModel, load_explainer, shuffled
+from priorbench.attribution.explainers import EXPLAINERS, load_explainer
+from priorbench.attribution.explainers.deep_lift import shuffled
+from priorbench.attribution.explainers.subject import ExplainedModel
 from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape
 
@@ -122,10 +124,10 @@ def test_deep_lift_of_profiles_adds_up_with_the_weights_of_the_sequence():
 
 
 def test_chunks_change_nothing(monkeypatch):
-    from priorbench.attribution import explainers
+    from priorbench.attribution.explainers import subject
 
     whole = {name: of_linear(name)[2].attribution for name in EXPLAINERS}
-    monkeypatch.setattr(explainers, "_BASES_AT_ONCE", 60)
+    monkeypatch.setattr(subject, "BASES_AT_ONCE", 60)
     for name, attribution in whole.items():
         assert torch.allclose(of_linear(name)[2].attribution, attribution, atol=1e-5), name
 

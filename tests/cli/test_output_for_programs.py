@@ -29,6 +29,10 @@ CALLS = {
     "list": [[], ["metrics"], ["studies"], ["priors"]],
     "show": [["fourier"], ["edges"], ["auroc"], ["deep-lift-shap"], ["neurips2020"]],
     "validate": [[str(ROOT / "studies" / "default.toml"), "--scale", "smoke"]],
+    "check": [
+        ["dropout"],
+        ["--length", "80", "--batch", "6", "--model", "fixtures.networks:build_network"],
+    ],
 }
 """arguments with which each command has something to print"""
 EVERY = [

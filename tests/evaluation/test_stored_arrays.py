@@ -5,7 +5,7 @@ import pytest
 import torch
 from fixtures.networks import CPU, build_network
 
-from priorbench.attribution.explainers import Explanation
+from priorbench.attribution.explainers.subject import Explanation
 from priorbench.components import registry
 from priorbench.evaluation.measure import write_arrays
 from priorbench.evaluation.stored_arrays import (

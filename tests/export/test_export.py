@@ -12,7 +12,7 @@ import pyBigWig
 import pytest
 
 from priorbench import UserError
-from priorbench.attribution.explainers import Explanation
+from priorbench.attribution.explainers.subject import Explanation
 from priorbench.cli.app import main
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.data.codes import TEST, TRAIN

@@ -7,7 +7,8 @@ from fixtures.sequences import random_sequences
 from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from priorbench import Attribution, Batch, UserError, load_prior
+from priorbench import Attribution, Batch, Prior, UserError, load_prior
+from priorbench.components import registry
 from priorbench.components.prior_bases import kept
 
 PENALTIES = [spec for spec in VARIANTS if load_prior(spec).overrides("penalty")]
@@ -44,15 +45,55 @@ def test_the_mean_is_that_of_the_examples(spec):
     assert torch.equal(prior.mean_penalty(attribution, batch), expected)
 
 
-def test_a_hook_that_a_prior_lacks_says_how_it_acts():
+def calls(prior):
+    """Each hook, called on nothing."""
     _, attribution = of_no_example(50)
     batch = Batch(torch.zeros(0, 4, 50), torch.zeros(0))
-    with pytest.raises(UserError, match="Dropout has no penalty: it acts through adapt"):
-        load_prior("dropout").penalty(attribution, batch)
-    with pytest.raises(UserError, match="NoPrior has no penalty: it does nothing"):
-        load_prior("none").penalty(attribution, batch)
-    with pytest.raises(UserError, match="Fourier has no adapt: it acts through penalty"):
-        load_prior("fourier").adapt(torch.nn.Identity(), 1.0)
+    return {
+        "penalty": lambda: prior.penalty(attribution, batch),
+        "parameter_penalty": lambda: prior.parameter_penalty(torch.nn.Linear(2, 1)),
+        "adapt": lambda: prior.adapt(torch.nn.Identity(), 1.0),
+        "augment": lambda: prior.augment(batch.sequence, 1.0, torch.Generator()),
+    }
+
+
+ACTS = {
+    "dropout": "adapt, a change of the network",
+    "exponential": "adapt, a change of the network",
+    "input-noise": "augment, a change of the training input",
+    "weight-l1": "parameter_penalty, a penalty on the network's weights",
+    "weight-l2": "parameter_penalty, a penalty on the network's weights",
+    "fourier": "penalty, a penalty on attributions",
+}
+
+
+@pytest.mark.parametrize("name", [*registry.components("prior"), "dropout+weight-l2"])
+def test_a_hook_that_a_prior_lacks_says_how_it_acts(name):
+    prior = load_prior(name)
+    for hook, call in calls(prior).items():
+        if prior.overrides(hook):
+            continue
+        acts = "it acts through " if prior.acts else "it does nothing"
+        with pytest.raises(UserError) as error:
+            call()
+        assert str(error.value).startswith(f"the prior {name!r} has no {hook}: {acts}")
+        assert ACTS.get(name, "") in str(error.value)
+    if not prior.overrides("penalty"):
+        _, attribution = of_no_example(50)
+        with pytest.raises(UserError, match="has no penalty"):
+            prior.mean_penalty(attribution, Batch(torch.zeros(0, 4, 50), torch.zeros(0)))
+
+
+def test_a_prior_of_no_file_is_called_by_its_class():
+    class Own(Prior):
+        pass
+
+    with pytest.raises(UserError, match="the prior 'Own' has no penalty: it does nothing"):
+        calls(Own())["penalty"]()
+    both = "adapt, a change of the network and parameter_penalty"
+    with pytest.raises(UserError, match=r"'dropout\+weight-l2' has no penalty: it acts through"):
+        calls(load_prior("dropout+weight-l2"))["penalty"]()
+    assert both
 
 
 def penalty_of(spec, gradient):
@@ -88,8 +129,9 @@ def test_constants_that_are_kept_stand_for_nothing_else(spec, length, first):
     value.sum().backward()
     if first == "traced":
         assert torch.allclose(graph(gradient), value)
+    plain = gradient.detach()
     with FakeTensorMode() as mode:
-        penalty_of(spec, mode.from_tensor(gradient.detach()))
+        penalty_of(spec, mode.from_tensor(plain))
 
 
 def test_constants_are_kept_once_and_not_without_end():

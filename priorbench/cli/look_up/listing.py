@@ -46,11 +46,11 @@ def _attributions() -> list[dict[str, Any]]:
     trained, scored = (
         {
             specs.kebab(name.removesuffix("Explainer")): texts
-            for path in source_code.engine_files(f"attribution/{module}.py")
+            for path in source_code.engine_files(f"attribution/{place}")
             for name, texts in source_code.class_texts(path).items()
             if "summary" in texts
         }
-        for module in ("differentiable", "explainers")
+        for place in ("methods.py", "explainers")
     )
     texts = scored | trained
     return [
