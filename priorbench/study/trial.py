@@ -16,7 +16,6 @@ from priorbench.components import registry, source_code
 from priorbench.components.architecture import Precision, Scale
 
 DECIDES_TRIALS = (
-    "attribution/differentiable.py",
     "attribution/methods.py",
     "attribution/passes.py",
     "autograd",
