@@ -58,6 +58,8 @@ def test_narrowpeak_with_more_columns_is_told_by_its_name(tmp_path: Path) -> Non
         ("\tname\t7\t+\t100\t201\t0,0,0\t2\t10,20,\t0,80", 7),  # BED12
         ("\tname\t0\t.\t3.5\t-1\t-1", 3.5),  # broadPeak
         ("\tname\tnan\t.\tx\ty\tz", 0),
+        ("\tname\t7\t.\t110\t180\t0\t2\t1,1\t0,100\t5.5\t3\t2", 7),  # gappedPeak
+        ("\tname\t7\t+\t110\t180\t.\t10", 7),
     ],
 )
 def test_other_tables_have_the_midpoint(tmp_path: Path, columns: str, strength: float) -> None:
@@ -65,6 +67,18 @@ def test_other_tables_have_the_midpoint(tmp_path: Path, columns: str, strength: 
     assert intervals.center.tolist() == [150]
     assert intervals.strength.tolist() == [strength]
     assert not notes
+
+
+@pytest.mark.parametrize("missing", [".", "NA", "nan", "-1", "inf"])
+def test_summits_count_where_signal_p_or_q_is_missing(tmp_path: Path, missing: str) -> None:
+    values = ["2.5", "3.5", "4.5"]
+    for column in range(3):
+        some = "\t".join([*values[:column], missing, *values[column + 1 :]])
+        intervals, _ = read(tmp_path, f"chr1\t100\t201\tname\t9\t.\t{some}\t7\n")
+        assert intervals.center.tolist() == [107]
+    all_missing = "\t".join([missing] * 3)
+    intervals, _ = read(tmp_path, f"chr1\t100\t201\tname\t9\t.\t{all_missing}\t7\n")
+    assert intervals.center.tolist() == [107]
 
 
 def test_columns_beyond_bed3_are_ignored(tmp_path: Path) -> None:
@@ -103,6 +117,30 @@ def test_tables_of_macs_count_from_1(tmp_path: Path) -> None:
     broad = head + "pileup\t-log10(pvalue)\tfold_enrichment\t-log10(qvalue)\tname\n"
     intervals, _ = read(tmp_path, broad + "c\t101\t201\t101\t9\t5\t4\t3\tp1\n")
     assert intervals.center.tolist() == [150]
+
+
+def test_ranges_of_bioconductor_count_from_1(tmp_path: Path) -> None:
+    intervals, notes = read(
+        tmp_path, "seqnames\tstart\tend\twidth\tstrand\nc\t101\t201\t101\t-\nc\t1\t9\t9\t*\n"
+    )
+    assert (intervals.start.tolist(), intervals.end.tolist()) == ([100, 0], [201, 9])
+    assert intervals.strand.tolist() == ["-", "*"]
+    assert notes == ["Read x.bed as ranges of Bioconductor, which count from 1."]
+
+
+@pytest.mark.parametrize(
+    ("line", "columns"),
+    [
+        ("chr1-1\tchr1\t100\t200\t+\t12.5\n", "3 and 4"),  # HOMER
+        ("chr1\tx\tpeak\t100\t200\t.\t+\t.\tID=1\n", "4 and 5"),  # GFF
+        ("1 chr1 100 200\n", "3 and 4"),  # row names of R
+    ],
+)
+def test_tables_with_other_columns_are_refused_with_where_the_places_are(
+    tmp_path: Path, line: str, columns: str
+) -> None:
+    with pytest.raises(UserError, match=f"columns {columns} look like start and end"):
+        read(tmp_path, 2 * line)
 
 
 def test_intervals_of_no_base_are_dropped_and_counted(tmp_path: Path) -> None:

@@ -96,7 +96,9 @@ def test_sites_on_either_strand_and_in_pairs_are_of_their_motif(
 ) -> None:
     notes = Notes()
     read = load(path, f"seqName\tsequence\tembeddings\tt\na\tACGTACGTAC\t{embeddings}\t1\n", notes)
-    found = zip(read.embedded.start.tolist(), read.embedded.end.tolist(), read.motif.tolist())
+    found = zip(
+        read.embedded.start.tolist(), read.embedded.end.tolist(), read.motif.tolist(), strict=True
+    )
     assert list(found) == sites
     assert not notes.sentences
 
