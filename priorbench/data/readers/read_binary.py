@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.doubts.labels import doubt_drawn_negatives
-from priorbench.data.formats.bed import Intervals, read_bed, within
+from priorbench.data.formats.bed import Intervals, read_bed
 from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
+from priorbench.data.formats.overlaps import within
 from priorbench.data.formats.peaks import MERGE_WINDOWS, MERGED, check_names, merge_peaks, on_genome
 
 from .attributed_rows import attribute_rows
@@ -127,7 +128,8 @@ def _read_genome(
         label = np.repeat([1, 0], [len(positives), len(negatives)])
         screening = screen(genome, windows, length, both_strands=both_strands)
         usable = screening.usable
-        shuffler = Shuffler(generator, both_strands=both_strands)
+        given = np.unique(screening.digest)
+        shuffler = Shuffler(generator, given, both_strands=both_strands)
         for number in (1, 0):
             mine = label == number
             here = mine & usable
@@ -223,7 +225,7 @@ def _write(
     for part, codes in parts:
         result, kept = codes, np.ones(len(part), dtype=bool)
         if shuffler is not None:
-            result, kept = shuffler.negatives(codes)
+            result, kept = shuffler.negatives(codes, part.split)
         class_writer.add(result[kept], label, part.split[kept])
         written.append(kept)
     return np.concatenate(written)

@@ -190,6 +190,17 @@ def _leak(arrays: dict[str, Any]) -> None:
     arrays["sequence"][200:220, 4:] = arrays["sequence"][:20, :-4]
 
 
+def _short_repeats_leak(arrays: dict[str, Any]) -> None:
+    arrays["sequence"] = arrays["sequence"][:, :14]
+    arrays["sequence"][200:220] = 3 - arrays["sequence"][:20, ::-1]
+
+
+def _repeats_of_simple_sequence_leak(arrays: dict[str, Any]) -> None:
+    row = np.arange(20)[:, None]
+    runs = np.where(np.arange(60) < 10 + 2 * row, row % 4, (row + 1) % 4).astype(np.uint8)
+    arrays["sequence"][200:220] = arrays["sequence"][:20] = runs
+
+
 def _training_is_small(arrays: dict[str, Any]) -> None:
     arrays["split"][:50] = 2
 
@@ -207,6 +218,8 @@ SEQUENCE_DOUBTS: list[tuple[Change, str]] = [
     (_gc_tells, "The GC content alone tells positives from negatives with auROC 0."),
     (_n_tells, "The share of N alone tells positives from negatives with auROC 0.67"),
     (_leak, "20 of the 100 test sequences, 20.0%, are near-identical to sequences of training"),
+    (_short_repeats_leak, "20 of the 100 test sequences, 20.0%, are near-identical"),
+    (_repeats_of_simple_sequence_leak, "20 of the 100 test sequences, 20.0%, are near-identical"),
     (_training_is_small, "Training has 50 sequences, fewer than the 150 of test"),
     (_few_positives, "Only 19 positives for test"),
 ]

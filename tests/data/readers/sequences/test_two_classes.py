@@ -24,6 +24,7 @@ from fixtures.two_classes import (
 
 from priorbench.data.codes import DECOY, MOTIF, TEST
 from priorbench.data.formats import fasta
+from priorbench.data.sequence_hashes import sequence_digests
 from priorbench.errors import UserError
 
 
@@ -60,7 +61,9 @@ def test_shuffled_negatives_share_the_split_of_their_positive(tmp_path: Path) ->
     assert dataset.split[~positive].tolist() == dataset.split[positive].tolist()[:300]
     notes = " ".join(dataset.meta["notes"])
     assert "Negatives are the positives with their bases shuffled" in notes
-    assert "Dropped 2 negatives: shuffling the positive gives no other sequence." in notes
+    assert (
+        "Dropped 2 negatives: shuffling the positive gives no sequence that is not among" in notes
+    )
     assert read(toml).digest == dataset.digest
     assert sequences(read(toml, seed=1)) != sequences(dataset)
 
@@ -73,6 +76,27 @@ def test_shuffles_do_not_depend_on_chunks(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(fasta, "_CHUNK_BYTES", 100)
     dataset = read(toml)
     assert set(zip(sequences(dataset), labels(dataset).tolist(), strict=True)) == first
+
+
+@pytest.mark.parametrize("both", [True, False])
+@pytest.mark.parametrize("held_out", [True, False])
+def test_shuffles_of_short_sequences_leak_into_no_other_split(
+    tmp_path: Path, held_out: bool, both: bool
+) -> None:
+    texts = random_texts(900, 3, length=8)
+    keys = {"positives": write_fasta(tmp_path / "p.fa", texts[:700]), "negatives": "shuffle"}
+    if held_out:
+        keys["test_positives"] = write_fasta(tmp_path / "t.fa", texts[700:])
+    dataset = read(write_toml(tmp_path, **keys), both=both)
+    written = dataset.columns["sequence"].take(np.arange(len(dataset.split)))
+    digests, positive = sequence_digests(written, both_strands=both), labels(dataset) == 1
+    assert not np.isin(digests[~positive], digests[positive]).any()
+    for split in range(3):
+        shuffled = ~positive & (dataset.split == split)
+        assert shuffled.any()
+        assert not np.isin(digests[shuffled], digests[dataset.split != split]).any()
+    dropped = [n for n in dataset.meta["notes"] if n.startswith("Dropped") and "negatives" in n]
+    assert positive.sum() - (~positive).sum() == sum(int(note.split()[1]) for note in dropped)
 
 
 def test_a_test_file_of_positives_alone_is_shuffled_too(tmp_path: Path) -> None:
