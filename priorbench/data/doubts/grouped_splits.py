@@ -85,8 +85,8 @@ def find_relatives(
     if 2 * relatives.for_training > len(names):
         raise UserError(
             f"{source}: {relatives.for_training:,} of {len(names):,} sequences are near-identical "
-            "to one another or overlap in a chain, so that no split keeps them apart; give fewer "
-            "of each locus, or windows that overlap less"
+            f"or overlap in groups of more than {LARGEST_SHARE:.0%} of all, which is too many for "
+            "splits that are apart; give more groups, fewer of each, or windows that overlap less"
         )
     return relatives
 
@@ -130,7 +130,7 @@ def _sentences(sizes: NDArray[np.int64], large: NDArray[np.int64], named: bool) 
     ]
     if len(large):
         sentences.append(
-            f"{len(large):,} of these groups, with {int(large.sum()):,} sequences, are for "
-            f"training: each has more than {LARGEST_SHARE:.0%} of all sequences."
+            f"Kept for training: {len(large):,} groups of such sequences, {int(large.sum()):,} in "
+            f"all, as each has more than {LARGEST_SHARE:.0%} of the data."
         )
     return sentences

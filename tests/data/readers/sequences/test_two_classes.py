@@ -193,6 +193,20 @@ def test_identical_positives_are_told(tmp_path: Path, pair: dict[str, str], coun
         read(write_toml(tmp_path, **pair))
 
 
+def test_a_class_of_few_large_groups_is_refused_with_its_reason(tmp_path: Path) -> None:
+    variants = [
+        text[:place] + "ACGTA"["ACGT".index(text[place]) + 1] + text[place + 1 :]
+        for text in random_texts(8, 5, length=60)
+        for place in range(5, 55)
+    ]
+    negatives = write_fasta(tmp_path / "n.fa", random_texts(400, 6, length=60))
+    toml = write_toml(
+        tmp_path, positives=write_fasta(tmp_path / "p.fa", variants), negatives=negatives
+    )
+    with pytest.raises(UserError, match=r"no positives left .*Kept for training: 8 groups"):
+        read(toml)
+
+
 def site_lines(places: list[tuple[str, int, int]]) -> str:
     return "".join(f"{name}\t{start}\t{end}\n" for name, start, end in places)
 
@@ -200,7 +214,7 @@ def site_lines(places: list[tuple[str, int, int]]) -> str:
 @pytest.mark.parametrize("length", [LENGTH, 25, 37])
 def test_sites_lie_on_records(tmp_path: Path, pair: dict[str, str], length: int) -> None:
     places = [(f"r{n}", n % 20, n % 20 + 10) for n in range(400)]
-    extra = [("gone", 1, 5), ("r7", 28, 33), ("r8", 40, 50)]
+    extra = [("gone", 1, 5), ("r7", 28, 33), ("r8", 40, 50), ("r9", -5, 5)]
     (tmp_path / "s.bed").write_text(site_lines([*places, *extra]))
     dataset = read(write_toml(tmp_path, **pair, sites="s.bed", length=length, fit="centre"))
     assert dataset.truth is not None
@@ -212,7 +226,7 @@ def test_sites_lie_on_records(tmp_path: Path, pair: dict[str, str], length: int)
         assert np.flatnonzero(truth == MOTIF).tolist() == wanted
     notes = " ".join(dataset.meta["notes"])
     assert "Dropped 1 sites of s.bed: no positive of that name." in notes
-    assert "Dropped 2 sites of s.bed: beyond the end of the record." in notes
+    assert "Dropped 3 sites of s.bed: outside the record." in notes
     both = len(dataset.truth) + len(for_tuning(tmp_path / "data.toml").attributed)
     assert f"Known sites of s.bed are in {both} of the {both} attributed" in notes
 
@@ -223,7 +237,7 @@ def test_sites_that_name_no_record_or_two(tmp_path: Path, pair: dict[str, str]) 
     with pytest.raises(UserError, match=r"s\.bed: line 1: no record of the positives is called"):
         read(toml)
     (tmp_path / "s.bed").write_text(site_lines([("r1", 31, 35)]))
-    with pytest.raises(UserError, match=r"line 1: ends behind record 'r1', which has 30 bases"):
+    with pytest.raises(UserError, match=r"line 1: 31-35 is outside record 'r1', which has 30 b"):
         read(toml)
     (tmp_path / "s.bed").write_text(site_lines([("r9999", 1, 5), ("r1", 1, 5)]))
     tests = {
