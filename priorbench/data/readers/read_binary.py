@@ -48,8 +48,8 @@ def read_binary(
 
     Records of FASTA files are split by a hash of the sequence, so that repeats never straddle
     splits; windows of a genome by region. Where there is one strand only, intervals must have
-    one, and windows of the minus strand are read on it. Memory grows by a few bytes a sequence
-    only.
+    one, and windows of the minus strand are read on it. Of a sequence its name and its hashes are
+    kept in memory.
 
     Args:
         writer: takes sequences, labels (1 for positives, 0 for negatives) and splits, the
@@ -128,6 +128,9 @@ def _read_genome(
         label = np.repeat([1, 0], [len(positives), len(negatives)])
         screening = screen(genome, windows, length, both_strands=both_strands)
         usable = screening.usable
+        if data.negatives is None:
+            wanted, drawn = (windows.split[usable & (label == number)] for number in (1, 0))
+            doubt_drawn_negatives(wanted, drawn, notes)
         given = np.unique(screening.digest)
         shuffler = Shuffler(generator, given, both_strands=both_strands)
         for number in (1, 0):
@@ -198,7 +201,6 @@ def _drawn(
         covered=place.covered,
     )
     negatives = drawn.windows
-    doubt_drawn_negatives(positives.split, negatives.split, notes)
     class_writer.writer.negative_weights = drawn.weights
     notes.say(
         f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the genome, "
