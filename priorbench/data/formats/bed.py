@@ -155,6 +155,8 @@ class _Table:
         header_line: the header's line.
         empty: intervals of no base.
         moved: summits outside their peak.
+        absolute: those among them that lie inside it as places on the chromosome.
+        headers: lines that repeat the header, as in files that were put behind one another.
     """
 
     path: Path
@@ -166,6 +168,8 @@ class _Table:
     header_line: int = 0
     empty: int = 0
     moved: int = 0
+    absolute: int = 0
+    headers: int = 0
     _kind: str = ""
 
     def __post_init__(self) -> None:
@@ -183,9 +187,13 @@ class _Table:
                 f"{len(fields)} column(s), wanted at least 3 (chromosome, start, end), split by "
                 "tabs or blanks"
             )
-        if not (self.chroms or self.header or self.empty) and not any(map(is_number, fields[1:3])):
+        first = not (self.chroms or self.header or self.empty)
+        if first and not any(map(is_number, fields[1:3])) and not _columns_meant(fields):
             self.header, self.header_line = fields, number
             self._kind = _COUNTED_FROM_ONE.get(tuple(field.strip('"') for field in fields[:4]), "")
+            return
+        if fields == self.header:
+            self.headers += 1
             return
         try:
             start, end = _integer(fields[1], "start"), _integer(fields[2], "end")
@@ -212,6 +220,7 @@ class _Table:
             summit = (end - start) // 2
         elif summit >= end - start:
             self.moved += 1
+            self.absolute += start <= summit < end
             summit = end - start - 1
         # one text for each name, not one for each line; only + and - are a strand
         self.chroms.append(sys.intern(fields[0].strip()))
@@ -235,18 +244,30 @@ class _Table:
         return _integer(fields[self.header.index(_MACS_SUMMIT)], _MACS_SUMMIT) - 1
 
     def report(self, notes: Notes) -> None:
-        """Say what was dropped or changed."""
+        """Say what was dropped or changed; UserError if most summits are no offsets."""
         name = self.path.name
+        if 2 * self.absolute > len(self.chroms):
+            raise UserError(
+                f"{self.path}: {self.absolute:,} of {len(self.chroms):,} summits (column 10) are "
+                "places on the chromosome; write them counted from the start of their peak"
+            )
         if self._kind:
             notes.say(f"Read {name} as {self._kind} from 1.")
         elif self.header:
             notes.say(f"Skipped line {self.header_line:,} of {name}, a header.")
+        if self.headers:
+            notes.say(f"Skipped {self.headers:,} further lines of {name} that repeat its header.")
         if self.empty:
             notes.say(f"Dropped {self.empty:,} intervals of {name} that have no base.")
         if self.moved:
             notes.say(
                 f"Moved {self.moved:,} summits of {name} to the last base of their peak, which "
                 "they were behind."
+            )
+        if 2 * self.moved > len(self.chroms):
+            notes.warn(
+                f"{self.moved:,} of {len(self.chroms):,} summits of {name} are outside their peak: "
+                "is column 10 the offset of the summit?"
             )
 
 

@@ -39,6 +39,22 @@ def test_summits_outside_their_peak_are_moved_and_counted(tmp_path: Path) -> Non
     ]
 
 
+def test_summits_that_count_from_the_chromosome_are_refused(tmp_path: Path) -> None:
+    lines = [f"chr1\t{at}\t{at + 90}\t.\t0\t.\t1\t1\t1\t{at + 20}\n" for at in (100, 200, 300)]
+    with pytest.raises(UserError, match=r"x\.bed: 3 of 3 summits \(column 10\) are places on the"):
+        read(tmp_path, "".join(lines))
+    few, _ = read(tmp_path, "".join([*lines[:1], PEAK.format(7), PEAK.format(8)]))
+    assert few.center.tolist() == [189, 107, 108]
+
+
+def test_most_summits_outside_their_peak_are_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "x.bed").write_text("".join(map(PEAK.format, (1, 5000, 5001))))
+    notes = Notes()
+    read_bed(tmp_path / "x.bed", notes)
+    (warning,) = notes.warnings
+    assert warning.startswith("2 of 3 summits of x.bed are outside their peak")
+
+
 def test_narrowpeak_with_more_columns_is_told_by_its_name(tmp_path: Path) -> None:
     line = PEAK.format(7)[:-1] + "\tmore\n"
     assert read(tmp_path, line)[0].center.tolist() == [150]
@@ -116,6 +132,12 @@ def test_tables_of_macs_count_from_1(tmp_path: Path) -> None:
     broad = head + "pileup\t-log10(pvalue)\tfold_enrichment\t-log10(qvalue)\tname\n"
     intervals, _ = read(tmp_path, broad + "c\t101\t201\t101\t9\t5\t4\t3\tp1\n")
     assert intervals.center.tolist() == [150]
+
+
+def test_files_put_behind_one_another_repeat_their_header(tmp_path: Path) -> None:
+    intervals, notes = read(tmp_path, 3 * "chr\tstart\tend\tlength\nc\t101\t201\t101\n")
+    assert intervals.start.tolist() == [100] * 3
+    assert notes[1:] == ["Skipped 2 further lines of x.bed that repeat its header."]
 
 
 def test_ranges_of_bioconductor_count_from_1(tmp_path: Path) -> None:
