@@ -31,7 +31,7 @@ _LARGEST = 1 << 53
 """bp up to which a number with a decimal point or an exponent is exact; no genome is as long"""
 _DISPLAY = ("track", "browser")
 """first words of lines for genome browsers"""
-_COUNTED_FROM_ONE = {
+_COUNTED_FROM_ONE: dict[tuple[str, ...], str] = {
     ("chr", "start", "end", "length"): "a table of MACS, which counts",
     ("seqnames", "start", "end", "width"): "ranges of Bioconductor, which count",
 }

@@ -52,8 +52,8 @@ def parse_regions(texts: Iterable[str], *, key: str, path: Path) -> tuple[Region
         UserError: a text is not a region, or regions overlap one another.
     """
     regions = tuple(_parse_region(text, f"{path}: {key}") for text in texts)
-    for one, other in _overlaps(regions):
-        raise UserError(f"{path}: {key}: {one} and {other} overlap; merge them")
+    for region, other in _overlaps(regions):
+        raise UserError(f"{path}: {key}: {region} and {other} overlap; merge them")
     return regions
 
 
@@ -101,8 +101,8 @@ def check_apart(valid: Sequence[Region], test: Sequence[Region], *, path: Path) 
     The regions of either are apart from each other.
     """
     # those of one split are apart, so that each pair is of both
-    for one, other in _overlaps([*valid, *test]):
+    for region, other in _overlaps([*valid, *test]):
         raise UserError(
-            f"{path}: valid_regions {one} and test_regions {other} overlap; "
+            f"{path}: valid_regions {region} and test_regions {other} overlap; "
             "the splits must be apart"
         )

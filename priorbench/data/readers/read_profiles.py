@@ -130,7 +130,7 @@ def _fit_scales(
             notes.warn(
                 *(
                     f"{words}; loss and weights were made for counts: give them, or set "
-                    "signal_scale, the reads that a value of 1 stands for"
+                    "signal_scale, the reads that a value of 1 stands for."
                     for words in doubtful
                 )
             )
