@@ -36,7 +36,7 @@ _COUNTED_FROM_ONE: dict[tuple[str, ...], str] = {
     ("seqnames", "start", "end", "width"): "ranges of Bioconductor, which count",
 }
 """first names of the columns of tables that count from 1, and what they are in a note"""
-_MACS_SUMMIT = "abs_summit"
+_MACS_SUMMIT, _MACS_OFFSET = "abs_summit", "summit"
 _NO_VALUE = (".", "NA", "NaN", "nan", "")
 """what programs write for a value that there is none of"""
 
@@ -213,7 +213,7 @@ class _Table:
         with_signal = _has_signal(fields)
         summit = -1
         if self._kind:
-            summit = self._summit_of_macs(fields) - start
+            summit = self._summit_of_macs(fields, start)
         elif with_signal and (len(fields) == _NARROWPEAK_COLUMNS or self._named_narrowpeak):
             summit = _summit(fields)
         if summit < 0:
@@ -237,11 +237,17 @@ class _Table:
             return 5
         return self.header.index("strand") if "strand" in self.header else -1
 
-    def _summit_of_macs(self, fields: Sequence[str]) -> int:
-        """Return the summit of a line of MACS, from 0 on the chromosome, -1 for none."""
-        if _MACS_SUMMIT not in self.header[: len(fields)]:
-            return -1
-        return _integer(fields[self.header.index(_MACS_SUMMIT)], _MACS_SUMMIT) - 1
+    def _summit_of_macs(self, fields: Sequence[str], start: int) -> int:
+        """Return the offset of the summit in a line of MACS, -1 for none.
+
+        Version 1.4 writes the offset itself, later ones the place on the chromosome, from 1.
+        """
+        header = self.header[: len(fields)]
+        if _MACS_SUMMIT in header:
+            return _integer(fields[header.index(_MACS_SUMMIT)], _MACS_SUMMIT) - 1 - start
+        if _MACS_OFFSET in header:
+            return _integer(fields[header.index(_MACS_OFFSET)], _MACS_OFFSET)
+        return -1
 
     def report(self, notes: Notes) -> None:
         """Say what was dropped or changed; UserError if most summits are no offsets."""

@@ -101,9 +101,9 @@ PROFILE_DOUBTS: list[tuple[Change, str]] = [
     (_strand_without_reads, "Reads of the minus strand have no read in any window"),
     (_split_without_reads, "Reads of the plus strand have no read in any window for validation"),
     (_few_windows_with_reads, "200 of 300 windows have no read"),
-    (_one_strand_twice, "Reads of the plus strand and Reads of the minus strand are the same"),
-    (_one_control_twice, "Controls of the plus strand and Controls of the minus strand are"),
-    (_signal_as_control, "Reads of the plus strand and Controls of the plus strand are the same"),
+    (_one_strand_twice, "Reads of the plus strand and reads of the minus strand are the same"),
+    (_one_control_twice, "Controls of the plus strand and controls of the minus strand are"),
+    (_signal_as_control, "Reads of the plus strand and controls of the plus strand are the same"),
     (_few_windows, "Only 10 windows for validation"),
 ]
 

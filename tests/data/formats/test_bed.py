@@ -129,6 +129,9 @@ def test_tables_of_macs_count_from_1(tmp_path: Path) -> None:
     assert (intervals.start.tolist(), intervals.end.tolist()) == ([100], [201])
     assert (intervals.center.tolist(), intervals.strand.tolist()) == ([107], [""])
     assert notes == ["Read x.bed as a table of MACS, which counts from 1."]
+    older = head + "summit\ttags\t-10*log10(pvalue)\tfold_enrichment\tFDR(%)\n"
+    intervals, _ = read(tmp_path, older + "c\t101\t201\t101\t7\t9\t50\t4\t3\n")
+    assert (intervals.center.tolist(), intervals.strength.tolist()) == ([107], [50])
     broad = head + "pileup\t-log10(pvalue)\tfold_enrichment\t-log10(qvalue)\tname\n"
     intervals, _ = read(tmp_path, broad + "c\t101\t201\t101\t9\t5\t4\t3\tp1\n")
     assert intervals.center.tolist() == [150]
