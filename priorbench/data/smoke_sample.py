@@ -10,15 +10,17 @@ from .dataset_writer import DatasetWriter
 
 SMOKE_SIZES = (400, 100, 200)
 """sequences for training, validation and test, as many as tasks simulate at scale smoke"""
+_FEWEST = 5
+"""members of each class that a split keeps if it has them: with one or two nothing can be scored"""
 _CHUNK = 8192
 
 
 def sample_written(writer: DatasetWriter, generator: np.random.Generator) -> None:
     """Keep a sample of what a reader has written, with a note.
 
-    Each class has its share of a split, and a class that is there has at least one sequence. A
-    class of several outputs is the rarest output that is positive. Sequences that are attributed go
-    first: they are a random part of those that may be.
+    Each class has its share of a split, and a class that is there has at least one sequence, and
+    five where there is room. A class of several outputs is the rarest output that is positive.
+    Sequences that are attributed go first: they are a random part of those that may be.
 
     Args:
         writer: the writer of the dataset.
@@ -69,12 +71,14 @@ def _classes(label: NDArray[np.float32], *, with_classes: bool) -> NDArray[np.in
 def _stratified(
     rows: NDArray[np.int64], classes: NDArray[np.int64], key: NDArray[np.float64], size: int
 ) -> NDArray[np.int64]:
-    """Return up to ``size`` rows, of each class its share and at least one, small keys first."""
+    """Return up to ``size`` rows, of each class its share and a few, small keys first."""
     order = np.lexsort((key, classes))
     sizes = np.bincount(classes)
     within = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     # by the share of their class that is taken when a row is: all classes are passed alike
     share = np.empty(len(rows))
     share[order] = within / np.repeat(np.maximum(sizes, 1), sizes)
+    share[order[within < _FEWEST]] = 0
+    share[order[within == 0]] = -1
     chosen: NDArray[np.int64] = rows[np.lexsort((key, share))[:size]]
     return chosen

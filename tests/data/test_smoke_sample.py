@@ -85,6 +85,20 @@ def test_the_rarest_output_keeps_a_positive(tmp_path: Path, split: np.ndarray) -
         assert kept[dataset.split == number].any(axis=0).all()
 
 
+@pytest.mark.parametrize("members", [1, 3, 5, 40])
+def test_a_rare_class_keeps_enough_to_be_scored(
+    tmp_path: Path, split: np.ndarray, members: int
+) -> None:
+    split = np.repeat(split, 20)
+    label = np.zeros(len(split), dtype=np.float32)
+    for number in range(3):
+        label[np.flatnonzero(split == number)[:members]] = 1
+    dataset = sampled(tmp_path / "d", label, split)
+    assert np.bincount(dataset.split).tolist() == list(SMOKE_SIZES)
+    kept = np.bincount(dataset.split, dataset.columns["label"].take(np.arange(700)))
+    assert (kept == min(members, 5)).all()
+
+
 def test_the_seed_decides_and_small_data_stay_whole(tmp_path: Path, split: np.ndarray) -> None:
     label = (np.arange(5000) % 2).astype(np.float32)
     digests = [

@@ -19,7 +19,7 @@ from priorbench.errors import UserError
 from priorbench.machine.caches import cache_folder
 
 from .places import overlapping_names
-from .relatives import families, mixed, united
+from .relatives import families, mixed, neighbours, united
 
 LARGEST_SHARE = 0.05
 """share of all sequences up to which a group's split is drawn; a larger one is for training, since
@@ -33,12 +33,14 @@ class Relatives:
     """Sequences that must stay in one split, by their hashes.
 
     Attributes:
+        every: (n,) uint64 ascending hashes of all sequences that were looked at.
         known: (k,) uint64 ascending hashes of the sequences that have relatives.
         deciding: (k,) uint64 hash that decides the split of each, one for a group.
         for_training: number of sequences whose groups are too large for another split.
         sentences: notes on them.
     """
 
+    every: NDArray[np.uint64]
     known: NDArray[np.uint64]
     deciding: NDArray[np.uint64]
     for_training: int
@@ -75,7 +77,7 @@ def find_relatives(
             stream.write(np.ascontiguousarray(codes).data)
         stream.flush()
         if len(names) < 2:
-            return Relatives(NO_DIGESTS, NO_DIGESTS, 0, [])
+            return Relatives(np.concatenate(digests), NO_DIGESTS, NO_DIGESTS, 0, [])
         stored = np.memmap(stream, dtype=np.uint8, mode="r", shape=(len(names), length))
         near = families(stored, both_strands=both_strands)
         del stored
@@ -83,8 +85,8 @@ def find_relatives(
     if 2 * relatives.for_training > len(names):
         raise UserError(
             f"{source}: {relatives.for_training:,} of {len(names):,} sequences are near-identical "
-            "to one another or overlap in a chain, so that no split keeps them apart; give fewer "
-            "of each locus, or windows that overlap less"
+            f"or overlap in groups of more than {LARGEST_SHARE:.0%} of all, which is too many for "
+            "splits that are apart; give more groups, fewer of each, or windows that overlap less"
         )
     return relatives
 
@@ -93,7 +95,8 @@ def _grouped(
     digests: NDArray[np.uint64], near: NDArray[np.int64], overlaps: NDArray[np.int64]
 ) -> Relatives:
     """Return relatives, given (n,) hashes, (n,) families and (2, k) pairs that overlap by name."""
-    same = [_neighbours(column) for column in (digests, near)]
+    every = np.unique(digests)
+    same = [neighbours(column) for column in (digests, near)]
     pairs = np.concatenate([*same, overlaps], axis=1)
     group = united(len(digests), *pairs)
     order = np.lexsort((digests, group))
@@ -109,14 +112,7 @@ def _grouped(
     known, index = np.unique(digests[member], return_index=True)
     sentences = _sentences(sizes[related], sizes[large], bool(overlaps.shape[1]))
     decided = np.repeat(deciding, sizes)[member][index]
-    return Relatives(known, decided, int(sizes[large].sum()), sentences)
-
-
-def _neighbours(column: NDArray[np.uint64] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (2, k) pairs that chain the rows of equal values."""
-    order = np.argsort(column, kind="stable")
-    same = column[order[:-1]] == column[order[1:]]
-    return np.stack([order[:-1][same], order[1:][same]]).astype(np.int64)
+    return Relatives(every, known, decided, int(sizes[large].sum()), sentences)
 
 
 def _sentences(sizes: NDArray[np.int64], large: NDArray[np.int64], named: bool) -> list[str]:
@@ -134,7 +130,7 @@ def _sentences(sizes: NDArray[np.int64], large: NDArray[np.int64], named: bool) 
     ]
     if len(large):
         sentences.append(
-            f"{len(large):,} of these groups, with {int(large.sum()):,} sequences, are for "
-            f"training: each has more than {LARGEST_SHARE:.0%} of all sequences."
+            f"Kept for training: {len(large):,} groups of such sequences, {int(large.sum()):,} in "
+            f"all, as each has more than {LARGEST_SHARE:.0%} of the data."
         )
     return sentences

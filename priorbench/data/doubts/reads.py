@@ -48,8 +48,8 @@ def doubt_reads(
     for this, other in sorted(same):
         if this not in empty and other not in empty:
             notes.warn(
-                f"{_title(*this, tracks)} and {_title(*other, tracks)} are the same in every "
-                "window: is one file given twice?"
+                f"{_title(*this, tracks)} and {_title(*other, tracks).lower()} are the same in "
+                "every window: is one file given twice?"
             )
     if without > len(split) / 2 and not empty:
         notes.warn(f"{without:,} of {len(split):,} windows have no read: do peaks and reads match?")

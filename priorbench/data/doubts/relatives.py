@@ -21,8 +21,8 @@ from scipy.sparse.csgraph import connected_components
 from priorbench.encoding import N_CODE, reverse_complement
 
 LEAST_SHARED = 20
-"""telling bases that near-identical sequences share at least: shorter sequences have no relatives
-but their repeats"""
+"""telling bases that near-identical sequences share at least: shorter sequences have no relatives,
+and repeats are found by their hashes"""
 _SEED = 16
 _STRETCH = 8
 _SEEDS_OF_A_SEQUENCE = 16
@@ -70,6 +70,13 @@ def united(count: int, first: _Rows, second: _Rows) -> _Rows:
     """Return the (count,) number of the group of each item, given pairs that belong together."""
     pairs = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(count, count))
     return np.asarray(connected_components(pairs, directed=False)[1], dtype=np.int64)
+
+
+def neighbours(column: NDArray[np.uint64] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (2, k) pairs that chain the rows of equal values."""
+    order = np.argsort(column, kind="stable")
+    same = column[order[:-1]] == column[order[1:]]
+    return np.stack([order[:-1][same], order[1:][same]]).astype(np.int64)
 
 
 def constant_columns(codes: _Codes) -> _Bools:

@@ -14,7 +14,7 @@ from priorbench.data.sequence_hashes import NO_DIGESTS, sequence_digests
 from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
 
-from .relatives import constant_columns, families, row_chunks
+from .relatives import constant_columns, families, neighbours, row_chunks, united
 
 _TELLS = 0.75
 """auROC of the GC content alone from which it is said"""
@@ -129,6 +129,10 @@ def doubt_splits(
     They are kept: which sequences a given split holds is not for a reader to change.
     """
     family = families(codes, both_strands=both_strands)
+    # repeats without a telling base, or of short sequences, have no seed in common
+    digests = [sequence_digests(part, both_strands=both_strands) for _, part in row_chunks(codes)]
+    repeats = neighbours(np.concatenate([NO_DIGESTS, *digests]))
+    family = united(len(family), *np.concatenate([neighbours(family), repeats], axis=1))
     count = int(family.max(initial=0)) + 1
     present = np.zeros((len(SPLITS), count), dtype=bool)
     for number in range(len(SPLITS)):

@@ -25,12 +25,20 @@ from .notes import Notes
 _NARROWPEAK_COLUMNS = 10
 _SCORE, _SIGNAL = 4, 6
 """columns, from 0, of a BED file's score and of a narrowPeak's signal"""
+_NO_COLOUR = ("0", ".")
+"""what stands in column 9 of a BED file without colours"""
 _LARGEST = 1 << 53
 """bp up to which a number with a decimal point or an exponent is exact; no genome is as long"""
 _DISPLAY = ("track", "browser")
 """first words of lines for genome browsers"""
-_MACS_HEADER = ["chr", "start", "end", "length"]
-_MACS_SUMMIT = "abs_summit"
+_COUNTED_FROM_ONE: dict[tuple[str, ...], str] = {
+    ("chr", "start", "end", "length"): "a table of MACS, which counts",
+    ("seqnames", "start", "end", "width"): "ranges of Bioconductor, which count",
+}
+"""first names of the columns of tables that count from 1, and what they are in a note"""
+_MACS_SUMMIT, _MACS_OFFSET = "abs_summit", "summit"
+_NO_VALUE = (".", "NA", "NaN", "nan", "")
+"""what programs write for a value that there is none of"""
 
 
 @dataclass(frozen=True)
@@ -91,8 +99,9 @@ def read_bed(path: Path, notes: Notes) -> Intervals:
 
     Lines that are empty or start with ``#``, ``track`` or ``browser`` are skipped, and a header
     before the first interval. A file of exactly ten columns, or one named narrowPeak of more, is
-    read as narrowPeak, whose tenth column is the summit's offset; a table of MACS (.xls), which
-    counts from 1, is told by its header. Starts and ends may lie beyond the chromosome.
+    read as narrowPeak, whose tenth column is the summit's offset; tables of MACS (.xls) and ranges
+    of Bioconductor, which count from 1, are told by their header. Starts and ends may lie beyond
+    the chromosome.
 
     Args:
         path: the file.
@@ -146,6 +155,8 @@ class _Table:
         header_line: the header's line.
         empty: intervals of no base.
         moved: summits outside their peak.
+        absolute: those among them that lie inside it as places on the chromosome.
+        headers: lines that repeat the header, as in files that were put behind one another.
     """
 
     path: Path
@@ -157,7 +168,9 @@ class _Table:
     header_line: int = 0
     empty: int = 0
     moved: int = 0
-    _of_macs: bool = False
+    absolute: int = 0
+    headers: int = 0
+    _kind: str = ""
 
     def __post_init__(self) -> None:
         """Look at the file's name."""
@@ -174,12 +187,19 @@ class _Table:
                 f"{len(fields)} column(s), wanted at least 3 (chromosome, start, end), split by "
                 "tabs or blanks"
             )
-        if not (self.chroms or self.header or self.empty) and not any(map(is_number, fields[1:3])):
+        first = not (self.chroms or self.header or self.empty)
+        if first and not any(map(is_number, fields[1:3])) and not _columns_meant(fields):
             self.header, self.header_line = fields, number
-            self._of_macs = fields[:4] == _MACS_HEADER
+            self._kind = _COUNTED_FROM_ONE.get(tuple(field.strip('"') for field in fields[:4]), "")
             return
-        start, end = _integer(fields[1], "start"), _integer(fields[2], "end")
-        start -= self._of_macs  # counted from 1 there
+        if fields == self.header:
+            self.headers += 1
+            return
+        try:
+            start, end = _integer(fields[1], "start"), _integer(fields[2], "end")
+        except UserError as error:
+            raise UserError(f"{error}{_columns_meant(fields)}") from None
+        start -= bool(self._kind)  # counted from 1 there
         if start > end:
             raise UserError(f"start {start} is behind end {end}; swap the two")
         if start == end:
@@ -192,41 +212,68 @@ class _Table:
             )
         with_signal = _has_signal(fields)
         summit = -1
-        if self._of_macs:
-            summit = self._summit_of_macs(fields) - start
+        if self._kind:
+            summit = self._summit_of_macs(fields, start)
         elif with_signal and (len(fields) == _NARROWPEAK_COLUMNS or self._named_narrowpeak):
             summit = _summit(fields)
         if summit < 0:
             summit = (end - start) // 2
         elif summit >= end - start:
             self.moved += 1
+            self.absolute += start <= summit < end
             summit = end - start - 1
         # one text for each name, not one for each line; only + and - are a strand
         self.chroms.append(sys.intern(fields[0].strip()))
-        stranded = len(fields) > 5 and not self._of_macs
-        self.strands.append(sys.intern(fields[5][:LONGEST_NAME]) if stranded else "")
+        column = self._strand_column()
+        strand = fields[column] if 0 <= column < len(fields) else ""
+        self.strands.append(sys.intern(strand[:LONGEST_NAME]))
         self.rows.extend((start, end, start + summit, number))
+        with_signal = with_signal and is_number(fields[_SIGNAL])
         self.strengths.append(_number(fields, _SIGNAL if with_signal else _SCORE))
 
-    def _summit_of_macs(self, fields: Sequence[str]) -> int:
-        """Return the summit of a line of MACS, from 0 on the chromosome, -1 for none."""
-        if _MACS_SUMMIT not in self.header[: len(fields)]:
-            return -1
-        return _integer(fields[self.header.index(_MACS_SUMMIT)], _MACS_SUMMIT) - 1
+    def _strand_column(self) -> int:
+        """Return the column of the strand, from 0, -1 where there is none."""
+        if not self._kind:
+            return 5
+        return self.header.index("strand") if "strand" in self.header else -1
+
+    def _summit_of_macs(self, fields: Sequence[str], start: int) -> int:
+        """Return the offset of the summit in a line of MACS, -1 for none.
+
+        Version 1.4 writes the offset itself, later ones the place on the chromosome, from 1.
+        """
+        header = self.header[: len(fields)]
+        if _MACS_SUMMIT in header:
+            return _integer(fields[header.index(_MACS_SUMMIT)], _MACS_SUMMIT) - 1 - start
+        if _MACS_OFFSET in header:
+            return _integer(fields[header.index(_MACS_OFFSET)], _MACS_OFFSET)
+        return -1
 
     def report(self, notes: Notes) -> None:
-        """Say what was dropped or changed."""
+        """Say what was dropped or changed; UserError if most summits are no offsets."""
         name = self.path.name
-        if self.header[:4] == _MACS_HEADER:
-            notes.say(f"Read {name} as a table of MACS, which counts from 1.")
+        if 2 * self.absolute > len(self.chroms):
+            raise UserError(
+                f"{self.path}: {self.absolute:,} of {len(self.chroms):,} summits (column 10) are "
+                "places on the chromosome; write them counted from the start of their peak"
+            )
+        if self._kind:
+            notes.say(f"Read {name} as {self._kind} from 1.")
         elif self.header:
             notes.say(f"Skipped line {self.header_line:,} of {name}, a header.")
+        if self.headers:
+            notes.say(f"Skipped {self.headers:,} further lines of {name} that repeat its header.")
         if self.empty:
             notes.say(f"Dropped {self.empty:,} intervals of {name} that have no base.")
         if self.moved:
             notes.say(
                 f"Moved {self.moved:,} summits of {name} to the last base of their peak, which "
                 "they were behind."
+            )
+        if 2 * self.moved > len(self.chroms):
+            notes.warn(
+                f"{self.moved:,} of {len(self.chroms):,} summits of {name} are outside their peak: "
+                "is column 10 the offset of the summit?"
             )
 
 
@@ -237,8 +284,27 @@ def _has_signal(fields: Sequence[str]) -> bool:
     """
     if len(fields) < _NARROWPEAK_COLUMNS - 1:
         return False
-    thick = fields[6] == fields[1] and fields[7] in fields[1:3]
-    return not thick and all(map(is_number, fields[6:9]))
+    start, end, thick_start, thick_end = (fields[column] for column in (1, 2, 6, 7))
+    if all(map(str.isdecimal, (start, end, thick_start, thick_end))):
+        inside = int(start) <= int(thick_start) <= int(thick_end) <= int(end)
+        if inside and (thick_start == start or fields[8] in _NO_COLOUR):
+            return False
+    return all(field in _NO_VALUE or is_number(field) for field in fields[6:9])
+
+
+def _columns_meant(fields: Sequence[str]) -> str:
+    """Return which columns of a line look like start and end, where these are not the usual ones.
+
+    HOMER has a name before the chromosome, GFF two columns behind it.
+    """
+    whole = [field.isdecimal() for field in fields]
+    for column in range(2, len(fields) - 1):
+        if whole[column] and whole[column + 1]:
+            return (
+                f"; columns {column + 1} and {column + 2} look like start and end: write a BED "
+                "file, chromosome, start and end first, counted from 0"
+            )
+    return ""
 
 
 def _summit(fields: Sequence[str]) -> int:
@@ -273,53 +339,3 @@ def _integer(text: str, column: str) -> int:
     if "," in text and text.replace(",", "").isdecimal():
         fix = f"write {text.replace(',', '')}, without separators"
     raise UserError(f"{column} {text!r} is not an integer; {fix}")
-
-
-def within(
-    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, intervals: Intervals
-) -> NDArray[np.bool_]:
-    """Return (k,) bool: whether each window of ``length`` bp lies within intervals, without a gap.
-
-    Intervals that overlap or touch count as one.
-    """
-    place, begin, end = on_one_line(chrom, start, length, intervals)
-    if not len(begin):
-        return np.zeros(len(place), dtype=bool)
-    begin, end = joined(begin, end)
-    index = np.searchsorted(begin, place, side="right") - 1
-    return (index >= 0) & (place + length <= end[index])
-
-
-def on_one_line(
-    chrom: NDArray[np.str_], start: NDArray[np.int64], length: int, intervals: Intervals
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return places, and starts and ends of intervals, with all chromosomes put behind one another.
-
-    One search then serves all chromosomes, of which a draft genome has thousands.
-
-    Args:
-        chrom: (k,) str.
-        start: (k,) int64 first bases of windows on them.
-        length: window in bp.
-        intervals: n intervals.
-
-    Returns:
-        (k,), (n,) and (n,) int64; what overlaps or touches there does so on its chromosome.
-    """
-    _, number = np.unique(np.concatenate([chrom, intervals.chrom]), return_inverse=True)
-    ends = np.concatenate([start, start + length, intervals.start, intervals.end, [0]])
-    # places lie on either side of 0: a window may begin before the chromosome
-    shift = number.astype(np.int64) * (2 * int(np.abs(ends).max()) + 2)
-    here = shift[len(chrom) :]
-    return start + shift[: len(chrom)], intervals.start + here, intervals.end + here
-
-
-def joined(
-    begin: NDArray[np.int64], end: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return ascending starts and ends of intervals; those that overlap or touch become one."""
-    order = np.argsort(begin, kind="stable")
-    begin, end = begin[order], np.maximum.accumulate(end[order])
-    # a gap: the next begins behind the end of all before it
-    first = np.flatnonzero(np.r_[True, begin[1:] > end[:-1]])
-    return begin[first], end[np.r_[first[1:], len(end)] - 1]

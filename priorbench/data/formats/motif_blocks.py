@@ -174,8 +174,8 @@ def _with_heads(lines: Sequence[str]) -> Iterator[MotifBlock]:
             of_homer = len(fields) > 2 and is_number(fields[2])
             name = " ".join((fields[1] if of_homer else line[1:]).split())
             block = MotifBlock(name, number, may_be_turned=not of_homer)
-        elif line and not line.startswith("#"):
+        elif (words := line.translate(_BRACKETS).split()) and not line.startswith("#"):
             block = block or MotifBlock("", number, may_be_turned=True)
-            block.add(number, line.translate(_BRACKETS).split())
+            block.add(number, words)
     if block is not None:
         yield block

@@ -30,6 +30,10 @@ class Notes:
         self.warn(*other.warnings)
 
     def dropped_so_far(self) -> str:
-        """Return what was dropped, in brackets, for the error that nothing is left; or nothing."""
-        dropped = [note.removesuffix(".") for note in self.sentences if note.startswith("Dropped")]
+        """Return what was dropped or kept in training, in brackets, for the error of too few left.
+
+        It is empty if nothing was.
+        """
+        telling = ("Dropped", "Kept for training")
+        dropped = [note.removesuffix(".") for note in self.sentences if note.startswith(telling)]
         return f" ({'; '.join(dropped)})" if dropped else ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,11 +52,34 @@ def parse_regions(texts: Iterable[str], *, key: str, path: Path) -> tuple[Region
         UserError: a text is not a region, or regions overlap one another.
     """
     regions = tuple(_parse_region(text, f"{path}: {key}") for text in texts)
-    for position, region in enumerate(regions):
-        for other in regions[:position]:
-            if region.overlaps(other):
-                raise UserError(f"{path}: {key}: {other} and {region} overlap; merge them")
+    for region, other in _overlaps(regions):
+        raise UserError(f"{path}: {key}: {region} and {other} overlap; merge them")
     return regions
+
+
+def _overlaps(regions: Sequence[Region]) -> Iterator[tuple[Region, Region]]:
+    """Yield regions that share a base with one before them on the chromosome, and that one.
+
+    Pairs are in the order of the regions that are given, of which there may be thousands.
+    """
+    order = sorted(range(len(regions)), key=lambda n: (regions[n].chrom, regions[n].start))
+    furthest = None
+    for number in order:
+        here = regions[number]
+        if furthest is not None and here.overlaps(regions[furthest]):
+            first, second = sorted((furthest, number))
+            yield regions[first], regions[second]
+        if (
+            furthest is None
+            or here.chrom != regions[furthest].chrom
+            or _end(here) > _end(regions[furthest])
+        ):
+            furthest = number
+
+
+def _end(region: Region) -> float:
+    """Return a region's end, infinity for that of the chromosome."""
+    return math.inf if region.end is None else region.end
 
 
 def _parse_region(text: str, where: str) -> Region:
@@ -72,11 +96,13 @@ def _parse_region(text: str, where: str) -> Region:
 
 
 def check_apart(valid: Sequence[Region], test: Sequence[Region], *, path: Path) -> None:
-    """Raise UserError, naming the data file, if a validation and a test region share a base."""
-    for region in valid:
-        for other in test:
-            if region.overlaps(other):
-                raise UserError(
-                    f"{path}: valid_regions {region} and test_regions {other} overlap; "
-                    "the splits must be apart"
-                )
+    """Raise UserError, naming the data file, if a validation and a test region share a base.
+
+    The regions of either are apart from each other.
+    """
+    # those of one split are apart, so that each pair is of both
+    for region, other in _overlaps([*valid, *test]):
+        raise UserError(
+            f"{path}: valid_regions {region} and test_regions {other} overlap; "
+            "the splits must be apart"
+        )

@@ -130,14 +130,16 @@ class RecordSites:
             UserError: none does.
         """
         sites, length = self._sites, self._length[self._number]
-        beyond = (length >= 0) & (sites.end > length)
+        outside = (sites.end > length) | (sites.start < 0)
+        beyond = (length >= 0) & outside
         minus = (length >= 0) & ~beyond & (sites.strand == "-")
         keep = (length >= 0) & ~beyond & ~minus
         if not (keep | minus).any():
             row = int(np.argmax(beyond)) if beyond.any() else 0
             name = str(sites.chrom[row])[:40]
             problem = (
-                f"ends behind record {name!r}, which has {length[row]:,} bases"
+                f"{sites.start[row]}-{sites.end[row]} is outside record {name!r}, which has "
+                f"{length[row]:,} bases"
                 if beyond.any()
                 else f"no record of the positives is called {name!r}"
             )
@@ -148,7 +150,7 @@ class RecordSites:
             )
         reasons = {
             "no positive of that name": length < 0,
-            "beyond the end of the record": beyond,
+            "outside the record": beyond,
             "on the minus strand, and a record of RNA has one strand": minus,
         }
         for reason, mask in reasons.items():

@@ -158,14 +158,16 @@ class Screening:
         unknown: (k,) bool, whether more than a tenth of a window is N.
         leaking: (k,) bool, whether the sequence of a window is in a later split too; repeats in
             the genome put the same sequence into regions far apart.
+        digest: (k,) uint64 hash of the sequence of every window.
     """
 
     unknown: NDArray[np.bool_]
     leaking: NDArray[np.bool_]
+    digest: NDArray[np.uint64]
 
     def select(self, index: NDArray[np.bool_]) -> Screening:
         """Return the result for the windows at ``index``, (k,) bool."""
-        return Screening(self.unknown[index], self.leaking[index])
+        return Screening(self.unknown[index], self.leaking[index], self.digest[index])
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -187,5 +189,6 @@ def screen(genome: Genome, windows: Windows, length: int, *, both_strands: bool)
         digests.append(sequence_digests(codes, both_strands=both_strands))
         unknown.append((codes == N_CODE).mean(axis=1) > MAX_N_SHARE)
     too_many_n = np.concatenate(unknown)
-    leaking = in_later_split(np.concatenate(digests), windows.split)
-    return Screening(too_many_n, leaking & ~too_many_n)
+    digest = np.concatenate(digests)
+    leaking = in_later_split(digest, windows.split)
+    return Screening(too_many_n, leaking & ~too_many_n, digest)

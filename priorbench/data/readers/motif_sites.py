@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import BACKGROUND, MOTIF, NEUTRAL
 from priorbench.data.dataset_writer import DatasetWriter
-from priorbench.data.formats.bed import Intervals, joined, on_one_line
+from priorbench.data.formats.bed import Intervals
 from priorbench.data.formats.motifs import bits, read_motifs
 from priorbench.data.formats.notes import Notes
+from priorbench.data.formats.overlaps import joined, on_one_line
 from priorbench.data.simulation import NEUTRAL_BELOW
 from priorbench.errors import UserError
 

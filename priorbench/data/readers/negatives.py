@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, VALID
-from priorbench.data.formats.bed import Intervals, within
+from priorbench.data.formats.bed import Intervals
 from priorbench.data.formats.by_name import rows_by_name
 from priorbench.data.formats.genomes.genome import Genome
+from priorbench.data.formats.overlaps import within
 from priorbench.encoding import decode
 from priorbench.machine.caches import cache_folder
 

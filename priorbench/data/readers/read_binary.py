@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from priorbench.data.doubts.labels import doubt_drawn_negatives
-from priorbench.data.formats.bed import Intervals, read_bed, within
+from priorbench.data.formats.bed import Intervals, read_bed
 from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
+from priorbench.data.formats.overlaps import within
 from priorbench.data.formats.peaks import MERGE_WINDOWS, MERGED, check_names, merge_peaks, on_genome
 
 from .attributed_rows import attribute_rows
@@ -47,8 +48,8 @@ def read_binary(
 
     Records of FASTA files are split by a hash of the sequence, so that repeats never straddle
     splits; windows of a genome by region. Where there is one strand only, intervals must have
-    one, and windows of the minus strand are read on it. Memory grows by a few bytes a sequence
-    only.
+    one, and windows of the minus strand are read on it. Of a sequence its name and its hashes are
+    kept in memory.
 
     Args:
         writer: takes sequences, labels (1 for positives, 0 for negatives) and splits, the
@@ -127,7 +128,11 @@ def _read_genome(
         label = np.repeat([1, 0], [len(positives), len(negatives)])
         screening = screen(genome, windows, length, both_strands=both_strands)
         usable = screening.usable
-        shuffler = Shuffler(generator, both_strands=both_strands)
+        if data.negatives is None:
+            wanted, drawn = (windows.split[usable & (label == number)] for number in (1, 0))
+            doubt_drawn_negatives(wanted, drawn, notes)
+        given = np.unique(screening.digest)
+        shuffler = Shuffler(generator, given, both_strands=both_strands)
         for number in (1, 0):
             mine = label == number
             here = mine & usable
@@ -196,7 +201,6 @@ def _drawn(
         covered=place.covered,
     )
     negatives = drawn.windows
-    doubt_drawn_negatives(positives.split, negatives.split, notes)
     class_writer.writer.negative_weights = drawn.weights
     notes.say(
         f"Drew {len(negatives):,} negatives for {len(positives):,} positives from the genome, "
@@ -223,7 +227,7 @@ def _write(
     for part, codes in parts:
         result, kept = codes, np.ones(len(part), dtype=bool)
         if shuffler is not None:
-            result, kept = shuffler.negatives(codes)
+            result, kept = shuffler.negatives(codes, part.split)
         class_writer.add(result[kept], label, part.split[kept])
         written.append(kept)
     return np.concatenate(written)

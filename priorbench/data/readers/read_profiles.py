@@ -9,9 +9,10 @@ import numpy as np
 
 from priorbench.data.codes import SPLITS
 from priorbench.data.dataset_writer import MOST_ATTRIBUTED, DatasetWriter
-from priorbench.data.formats.bed import read_bed, within
+from priorbench.data.formats.bed import read_bed
 from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
+from priorbench.data.formats.overlaps import within
 from priorbench.data.formats.peaks import MERGE_WINDOWS, MERGED, check_names, merge_peaks, on_genome
 from priorbench.data.formats.tracks.signal import Signal
 from priorbench.data.mean_profile import MeanProfile
@@ -129,7 +130,7 @@ def _fit_scales(
             notes.warn(
                 *(
                     f"{words}; loss and weights were made for counts: give them, or set "
-                    "signal_scale, the reads that a value of 1 stands for"
+                    "signal_scale, the reads that a value of 1 stands for."
                     for words in doubtful
                 )
             )

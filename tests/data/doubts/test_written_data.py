@@ -101,9 +101,9 @@ PROFILE_DOUBTS: list[tuple[Change, str]] = [
     (_strand_without_reads, "Reads of the minus strand have no read in any window"),
     (_split_without_reads, "Reads of the plus strand have no read in any window for validation"),
     (_few_windows_with_reads, "200 of 300 windows have no read"),
-    (_one_strand_twice, "Reads of the plus strand and Reads of the minus strand are the same"),
-    (_one_control_twice, "Controls of the plus strand and Controls of the minus strand are"),
-    (_signal_as_control, "Reads of the plus strand and Controls of the plus strand are the same"),
+    (_one_strand_twice, "Reads of the plus strand and reads of the minus strand are the same"),
+    (_one_control_twice, "Controls of the plus strand and controls of the minus strand are"),
+    (_signal_as_control, "Reads of the plus strand and controls of the plus strand are the same"),
     (_few_windows, "Only 10 windows for validation"),
 ]
 
@@ -190,6 +190,17 @@ def _leak(arrays: dict[str, Any]) -> None:
     arrays["sequence"][200:220, 4:] = arrays["sequence"][:20, :-4]
 
 
+def _short_repeats_leak(arrays: dict[str, Any]) -> None:
+    arrays["sequence"] = arrays["sequence"][:, :14]
+    arrays["sequence"][200:220] = 3 - arrays["sequence"][:20, ::-1]
+
+
+def _repeats_of_simple_sequence_leak(arrays: dict[str, Any]) -> None:
+    row = np.arange(20)[:, None]
+    runs = np.where(np.arange(60) < 10 + 2 * row, row % 4, (row + 1) % 4).astype(np.uint8)
+    arrays["sequence"][200:220] = arrays["sequence"][:20] = runs
+
+
 def _training_is_small(arrays: dict[str, Any]) -> None:
     arrays["split"][:50] = 2
 
@@ -207,6 +218,8 @@ SEQUENCE_DOUBTS: list[tuple[Change, str]] = [
     (_gc_tells, "The GC content alone tells positives from negatives with auROC 0."),
     (_n_tells, "The share of N alone tells positives from negatives with auROC 0.67"),
     (_leak, "20 of the 100 test sequences, 20.0%, are near-identical to sequences of training"),
+    (_short_repeats_leak, "20 of the 100 test sequences, 20.0%, are near-identical"),
+    (_repeats_of_simple_sequence_leak, "20 of the 100 test sequences, 20.0%, are near-identical"),
     (_training_is_small, "Training has 50 sequences, fewer than the 150 of test"),
     (_few_positives, "Only 19 positives for test"),
 ]

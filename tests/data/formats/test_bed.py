@@ -6,12 +6,11 @@ import gzip
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from priorbench.data.formats.bed import Intervals, read_bed, within
+from priorbench.data.formats.bed import Intervals, read_bed
 from priorbench.data.formats.notes import Notes
 from priorbench.errors import UserError
 
@@ -40,6 +39,22 @@ def test_summits_outside_their_peak_are_moved_and_counted(tmp_path: Path) -> Non
     ]
 
 
+def test_summits_that_count_from_the_chromosome_are_refused(tmp_path: Path) -> None:
+    lines = [f"chr1\t{at}\t{at + 90}\t.\t0\t.\t1\t1\t1\t{at + 20}\n" for at in (100, 200, 300)]
+    with pytest.raises(UserError, match=r"x\.bed: 3 of 3 summits \(column 10\) are places on the"):
+        read(tmp_path, "".join(lines))
+    few, _ = read(tmp_path, "".join([*lines[:1], PEAK.format(7), PEAK.format(8)]))
+    assert few.center.tolist() == [189, 107, 108]
+
+
+def test_most_summits_outside_their_peak_are_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "x.bed").write_text("".join(map(PEAK.format, (1, 5000, 5001))))
+    notes = Notes()
+    read_bed(tmp_path / "x.bed", notes)
+    (warning,) = notes.warnings
+    assert warning.startswith("2 of 3 summits of x.bed are outside their peak")
+
+
 def test_narrowpeak_with_more_columns_is_told_by_its_name(tmp_path: Path) -> None:
     line = PEAK.format(7)[:-1] + "\tmore\n"
     assert read(tmp_path, line)[0].center.tolist() == [150]
@@ -58,6 +73,8 @@ def test_narrowpeak_with_more_columns_is_told_by_its_name(tmp_path: Path) -> Non
         ("\tname\t7\t+\t100\t201\t0,0,0\t2\t10,20,\t0,80", 7),  # BED12
         ("\tname\t0\t.\t3.5\t-1\t-1", 3.5),  # broadPeak
         ("\tname\tnan\t.\tx\ty\tz", 0),
+        ("\tname\t7\t.\t110\t180\t0\t2\t1,1\t0,100\t5.5\t3\t2", 7),  # gappedPeak
+        ("\tname\t7\t+\t110\t180\t.\t10", 7),
     ],
 )
 def test_other_tables_have_the_midpoint(tmp_path: Path, columns: str, strength: float) -> None:
@@ -65,6 +82,18 @@ def test_other_tables_have_the_midpoint(tmp_path: Path, columns: str, strength: 
     assert intervals.center.tolist() == [150]
     assert intervals.strength.tolist() == [strength]
     assert not notes
+
+
+@pytest.mark.parametrize("missing", [".", "NA", "nan", "-1", "inf"])
+def test_summits_count_where_signal_p_or_q_is_missing(tmp_path: Path, missing: str) -> None:
+    values = ["2.5", "3.5", "4.5"]
+    for column in range(3):
+        some = "\t".join([*values[:column], missing, *values[column + 1 :]])
+        intervals, _ = read(tmp_path, f"chr1\t100\t201\tname\t9\t.\t{some}\t7\n")
+        assert intervals.center.tolist() == [107]
+    all_missing = "\t".join([missing] * 3)
+    intervals, _ = read(tmp_path, f"chr1\t100\t201\tname\t9\t.\t{all_missing}\t7\n")
+    assert intervals.center.tolist() == [107]
 
 
 def test_columns_beyond_bed3_are_ignored(tmp_path: Path) -> None:
@@ -100,9 +129,42 @@ def test_tables_of_macs_count_from_1(tmp_path: Path) -> None:
     assert (intervals.start.tolist(), intervals.end.tolist()) == ([100], [201])
     assert (intervals.center.tolist(), intervals.strand.tolist()) == ([107], [""])
     assert notes == ["Read x.bed as a table of MACS, which counts from 1."]
+    older = head + "summit\ttags\t-10*log10(pvalue)\tfold_enrichment\tFDR(%)\n"
+    intervals, _ = read(tmp_path, older + "c\t101\t201\t101\t7\t9\t50\t4\t3\n")
+    assert (intervals.center.tolist(), intervals.strength.tolist()) == ([107], [50])
     broad = head + "pileup\t-log10(pvalue)\tfold_enrichment\t-log10(qvalue)\tname\n"
     intervals, _ = read(tmp_path, broad + "c\t101\t201\t101\t9\t5\t4\t3\tp1\n")
     assert intervals.center.tolist() == [150]
+
+
+def test_files_put_behind_one_another_repeat_their_header(tmp_path: Path) -> None:
+    intervals, notes = read(tmp_path, 3 * "chr\tstart\tend\tlength\nc\t101\t201\t101\n")
+    assert intervals.start.tolist() == [100] * 3
+    assert notes[1:] == ["Skipped 2 further lines of x.bed that repeat its header."]
+
+
+def test_ranges_of_bioconductor_count_from_1(tmp_path: Path) -> None:
+    intervals, notes = read(
+        tmp_path, "seqnames\tstart\tend\twidth\tstrand\nc\t101\t201\t101\t-\nc\t1\t9\t9\t*\n"
+    )
+    assert (intervals.start.tolist(), intervals.end.tolist()) == ([100, 0], [201, 9])
+    assert intervals.strand.tolist() == ["-", "*"]
+    assert notes == ["Read x.bed as ranges of Bioconductor, which count from 1."]
+
+
+@pytest.mark.parametrize(
+    ("line", "columns"),
+    [
+        ("chr1-1\tchr1\t100\t200\t+\t12.5\n", "3 and 4"),  # HOMER
+        ("chr1\tx\tpeak\t100\t200\t.\t+\t.\tID=1\n", "4 and 5"),  # GFF
+        ("1 chr1 100 200\n", "3 and 4"),  # row names of R
+    ],
+)
+def test_tables_with_other_columns_are_refused_with_where_the_places_are(
+    tmp_path: Path, line: str, columns: str
+) -> None:
+    with pytest.raises(UserError, match=f"columns {columns} look like start and end"):
+        read(tmp_path, 2 * line)
 
 
 def test_intervals_of_no_base_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -196,23 +258,3 @@ def test_damaged_files_lose_nothing_in_silence(tmp_path: Path, data: st.DataObje
         intervals, notes = read(tmp_path, text)
         said = any(note.startswith(("Dropped", "Skipped")) for note in notes)
         assert len(intervals) == records or said
-
-
-@pytest.mark.parametrize("length", [1, 3, 7])
-def test_windows_within_intervals_are_those_whose_bases_all_are(
-    tmp_path: Path, length: int
-) -> None:
-    generator = np.random.default_rng(0)
-    for _ in range(20):
-        start = generator.integers(0, 60, 8)
-        end = start + generator.integers(1, 15, 8)
-        lines = [f"a\t{s}\t{e}\n" for s, e in zip(start, end, strict=True)]
-        (tmp_path / "c.bed").write_text("".join(lines))
-        covered = np.zeros(80, dtype=bool)
-        for s, e in zip(start, end, strict=True):
-            covered[s:e] = True
-        places = np.arange(-5, 70)
-        chrom = np.where(places % 10 == 9, "b", "a")  # b has no interval
-        inside = within(chrom, places, length, read_bed(tmp_path / "c.bed", Notes()))
-        expected = [p >= 0 and covered[p : p + length].all() and p % 10 != 9 for p in places]
-        assert inside.tolist() == expected

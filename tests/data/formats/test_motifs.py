@@ -112,6 +112,16 @@ def test_every_format_gives_the_same_matrix(tmp_path: Path, kind: str) -> None:
     np.testing.assert_allclose(matrix, MATRIX, atol=1e-5)
 
 
+@pytest.mark.parametrize("mark", ["[", "[ ]", "|", ":", ">", "//", "#"])
+@pytest.mark.parametrize("kind", FILES)
+def test_lines_of_marks_alone_give_motifs_or_one_line(tmp_path: Path, kind: str, mark: str) -> None:
+    lines = FILES[kind][0].splitlines()
+    for place in range(len(lines) + 1):
+        text = "\n".join([*lines[:place], mark, *lines[place:]])
+        with suppress(UserError):
+            assert read(tmp_path, text)[0]
+
+
 def test_columns_in_another_order_are_put_in_order(tmp_path: Path) -> None:
     turned = rows(MATRIX[::-1])
     text = HEAD.replace("= ACGT", "= TGCA") + of_meme().replace(rows(), turned)

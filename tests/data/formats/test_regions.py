@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from priorbench.data.formats.regions import Region, check_apart, parse_regions
@@ -34,3 +35,25 @@ def test_overlap_between_splits() -> None:
     with pytest.raises(UserError, match="valid_regions chr1:0-10 and test_regions chr1:9-20"):
         check_apart([Region("chr1", 0, 10)], [Region("chr1", 9, 20)], path=TOML)
     check_apart([Region("chr1", 0, 10)], [Region("chr1", 10, 20), Region("chr2")], path=TOML)
+
+
+def test_overlaps_are_found_wherever_they_are_in_the_list() -> None:
+    generator = np.random.default_rng(0)
+    seen = set()
+    for _ in range(300):
+        starts = generator.integers(0, 100, 4).tolist()
+        ends = [
+            start + int(size)
+            for start, size in zip(starts, generator.integers(1, 30, 4), strict=True)
+        ]
+        texts = [f"c{n % 2}:{s}-{e}" for n, (s, e) in enumerate(zip(starts, ends, strict=True))]
+        regions = [parse_regions([text], key="k", path=TOML)[0] for text in texts]
+        pairs = [(a, b) for n, b in enumerate(regions) for a in regions[:n] if a.overlaps(b)]
+        seen.add(bool(pairs))
+        if not pairs:
+            parse_regions(texts, key="k", path=TOML)
+            continue
+        with pytest.raises(UserError) as caught:
+            parse_regions(texts, key="k", path=TOML)
+        assert any(f"{a} and {b} overlap" in str(caught.value) for a, b in pairs)
+    assert seen == {True, False}

@@ -133,7 +133,10 @@ def test_without_windows_nothing_is_screened(tmp_path: Path) -> None:
 
 def test_notes_say_how_many_windows_cannot_be_used_and_why() -> None:
     unknown, leaking = np.arange(6) < 2, np.arange(6) == 4
-    screening, notes = Screening(unknown, leaking), Notes()
+    screening, notes = (
+        Screening(unknown, leaking, np.arange(len(unknown), dtype=np.uint64)),
+        Notes(),
+    )
     note_unusable(notes, "positives", screening)
     assert notes.sentences == [
         "Dropped 2 positives: more than 10% N.",

@@ -365,6 +365,9 @@ def test_windows_of_unknown_bases_are_dropped(tmp_path: Path) -> None:
     dataset = read(write_toml(tmp_path, **keys))
     assert "Dropped 12 positives: more than 10% N." in dataset.meta["notes"]
     assert int(labels(dataset).sum()) == 57 - 12
+    # what is dropped needs no negative
+    assert len(dataset.split) == 2 * (57 - 12)
+    assert not dataset.meta["warnings"]
 
 
 def test_repeats_in_the_genome_do_not_leak(tmp_path: Path) -> None:

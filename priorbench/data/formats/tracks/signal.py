@@ -76,12 +76,13 @@ class Signal:
             for file, survey in zip(self._files, surveys, strict=True):
                 survey.add(values := file.values(name, first, end))
                 if survey.least < 0 < survey.most:
-                    sign = 1 if (values > 0).any() else -1
-                    place = first + int(np.argmin(values * sign))
+                    negative = bool((values < 0).any())
+                    place = int(values.argmin() if negative else values.argmax())
+                    kinds = ("negative", "positive") if negative else ("positive", "negative")
                     raise UserError(
-                        f"{file.path}: {name}:{place} holds a negative value "
-                        f"({values.min():g}), others are positive; write reads of either strand as "
-                        "positive numbers"
+                        f"{file.path}: {name}:{first + place} holds a {kinds[0]} value "
+                        f"({values[place]:g}), others are {kinds[1]}; write reads of either strand "
+                        "as positive numbers"
                     )
         units, doubtful = find_units(surveys), []
         for track, (survey, unit) in enumerate(zip(surveys, units, strict=True)):

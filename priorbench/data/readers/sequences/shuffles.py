@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from priorbench.data.formats.notes import Notes
-from priorbench.data.sequence_hashes import sequence_digests
+from priorbench.data.sequence_hashes import NO_DIGESTS, among, sequence_digests
 from priorbench.encoding import N_CODE, one_hot
 
 _TRIES = 10
@@ -23,37 +23,67 @@ class Shuffler:
     by which padded sequences could be told from their shuffles.
     """
 
-    def __init__(self, generator: np.random.Generator, *, both_strands: bool) -> None:
-        """Draw from a generator; a reverse complement may count as the same sequence."""
-        self._generator, self._both_strands = generator, both_strands
-        self._unchanged = 0
+    def __init__(
+        self,
+        generator: np.random.Generator,
+        given: NDArray[np.uint64] = NO_DIGESTS,
+        *,
+        both_strands: bool,
+    ) -> None:
+        """Draw from a generator.
 
-    def negatives(self, codes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        Args:
+            generator: draws the shuffles.
+            given: ascending hashes of the given sequences, which no shuffle may equal.
+            both_strands: whether a reverse complement counts as the same sequence.
+        """
+        self._generator, self._given, self._both_strands = generator, given, both_strands
+        self._drawn, self._split_of = NO_DIGESTS, np.empty(0, dtype=np.uint8)
+        self._unchanged = self._repeated = 0
+
+    def negatives(
+        self, codes: NDArray[np.uint8], split: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Shuffle sequences.
 
         What comes out depends on the state of the generator, not on how many come at once.
 
         Args:
             codes: (k, L) uint8.
+            split: (k,) uint8 split of each, for which its shuffle is.
 
         Returns:
-            (k, L) uint8 shuffles, and (k,) bool: whether each is another sequence than its source;
-            the others are counted.
+            (k, L) uint8 shuffles, and (k,) bool: whether each is another sequence than all that
+            were given and than all shuffles before it of another split; the others are counted.
         """
         seeds = self._generator.integers(2**31, size=(len(codes), _TRIES))
         before = sequence_digests(codes, both_strands=self._both_strands)
+        after = before.copy()
         result = codes.copy()
         same = np.arange(len(codes))
         for column in seeds.T:
             if not len(same):
                 break
             result[same] = _shuffle(codes[same], column[same])
-            digests = sequence_digests(result[same], both_strands=self._both_strands)
-            same = same[digests == before[same]]
+            after[same] = sequence_digests(result[same], both_strands=self._both_strands)
+            same = same[(after[same] == before[same]) | among(after[same], self._given)]
         changed = np.ones(len(codes), dtype=bool)
         changed[same] = False
         self._unchanged += len(same)
+        fresh = self._of_their_split(after[changed], split[changed])
+        self._repeated += int((~fresh).sum())
+        changed[changed] = fresh
         return result, changed
+
+    def _of_their_split(
+        self, digests: NDArray[np.uint64], split: NDArray[np.uint8]
+    ) -> NDArray[np.bool_]:
+        """Return (k,) bool: whether the first shuffle that is the same was for the same split."""
+        every = np.concatenate([self._drawn, digests])
+        self._drawn, first, place = np.unique(every, return_index=True, return_inverse=True)
+        self._split_of = np.concatenate([self._split_of, split])[first]
+        fresh: NDArray[np.bool_] = self._split_of[place[len(every) - len(digests) :]] == split
+        return fresh
 
     def tell(self, notes: Notes) -> None:
         """Add notes on where the negatives came from, and on those that there are none for."""
@@ -63,7 +93,12 @@ class Shuffler:
         )
         if self._unchanged:
             notes.say(
-                f"Dropped {self._unchanged:,} negatives: shuffling the positive gives no other "
+                f"Dropped {self._unchanged:,} negatives: shuffling the positive gives no sequence "
+                "that is not among the given ones."
+            )
+        if self._repeated:
+            notes.say(
+                f"Dropped {self._repeated:,} negatives: another split has the same shuffled "
                 "sequence."
             )
 

@@ -124,8 +124,7 @@ class _PairReader:
         both_strands: bool,
     ) -> None:
         self._writer, self._data, self._sites = class_writer, data, sites
-        self._both = both_strands
-        self._shuffler = Shuffler(generator, both_strands=both_strands)
+        self._both, self._generator = both_strands, generator
         self.length = data.length
         self._kept: dict[int, list[NDArray[np.uint64]]] = {0: [NO_DIGESTS], 1: [NO_DIGESTS]}
 
@@ -144,6 +143,8 @@ class _PairReader:
     def read(self) -> None:
         """Write all sequences and note what was dropped."""
         notes, held_out = self._writer.notes, self._files(held_out=True)
+        relatives = self._relatives()
+        shuffler = Shuffler(self._generator, relatives.every, both_strands=self._both)
         tested = [NO_DIGESTS]
         for path, label in held_out:
             for records in self._records(path, label):
@@ -152,9 +153,8 @@ class _PairReader:
                 split = np.full(len(records), TEST, dtype=np.uint8)
                 self._writer.add(records.codes, label, split, records)
                 if label == 1 and self._data.test_negatives is None:
-                    self._add_shuffled(records.codes, split)
+                    self._add_shuffled(shuffler, records.codes, split)
         forbidden = np.unique(np.concatenate(tested))
-        relatives = self._relatives()
         for path, label in self._files(held_out=False):
             leaked = 0
             for records in self._records(path, label):
@@ -166,7 +166,7 @@ class _PairReader:
                 self._writer.add(kept.codes, label, split, kept)
                 self._kept[label].append(digests[fresh])
                 if label == 1 and self._data.negatives == SHUFFLE:
-                    self._add_shuffled(kept.codes, split)
+                    self._add_shuffled(shuffler, kept.codes, split)
             if leaked:
                 same = "same sequence or its reverse complement" if self._both else "same sequence"
                 notes.say(
@@ -174,7 +174,7 @@ class _PairReader:
                     "is in the test files."
                 )
         if self._data.negatives == SHUFFLE:
-            self._shuffler.tell(notes)
+            shuffler.tell(notes)
         _note_repeats(notes, *(np.concatenate(self._kept[label]) for label in (1, 0)))
         for path, label in self._files(held_out=False):
             _check_variety(path, np.concatenate(self._kept[label]), relatives, test=not held_out)
@@ -213,9 +213,11 @@ class _PairReader:
         if unknown:
             notes.say(f"Dropped {unknown:,} sequences of {path.name}: all N.")
 
-    def _add_shuffled(self, codes: NDArray[np.uint8], split: NDArray[np.uint8]) -> None:
+    def _add_shuffled(
+        self, shuffler: Shuffler, codes: NDArray[np.uint8], split: NDArray[np.uint8]
+    ) -> None:
         """Write a shuffle of each positive as a negative of the same split."""
-        negatives, changed = self._shuffler.negatives(codes)
+        negatives, changed = shuffler.negatives(codes, split)
         self._writer.add(negatives[changed], 0, split[changed])
 
 

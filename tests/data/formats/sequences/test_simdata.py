@@ -81,6 +81,28 @@ def test_tables_that_cannot_be_used(path: Path, text: str, message: str) -> None
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("embeddings", "sites"),
+    [
+        ("pos-0_revComp-GATA_disc1-ACGT", [(0, 4, "GATA_disc1")]),
+        ("pos-4_GATA_disc1-score_7.31-ACGT", [(4, 8, "GATA_disc1")]),
+        ("pos-4_revComp-GATA_disc1-score_-0.5-ACGT", [(4, 8, "GATA_disc1")]),
+        ("pos-0_x-y-ACG-Gap2-revComp-TAL-CGTA", [(0, 3, "x-y"), (5, 9, "TAL")]),
+        ("pos-0_AC-Gap0-GT-Gap1-CGT", [(0, 2, "AC"), (2, 4, "GT"), (5, 8, "CGT")]),
+    ],
+)
+def test_sites_on_either_strand_and_in_pairs_are_of_their_motif(
+    path: Path, embeddings: str, sites: list[tuple[int, int, str]]
+) -> None:
+    notes = Notes()
+    read = load(path, f"seqName\tsequence\tembeddings\tt\na\tACGTACGTAC\t{embeddings}\t1\n", notes)
+    found = zip(
+        read.embedded.start.tolist(), read.embedded.end.tolist(), read.motif.tolist(), strict=True
+    )
+    assert list(found) == sites
+    assert not notes.sentences
+
+
 def test_what_is_left_out_is_counted(path: Path) -> None:
     notes = Notes()
     text = TABLE.replace("pos-0", "pos-1") + "d\t\t\t1\t1\n\n"

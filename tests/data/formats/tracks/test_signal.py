@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
@@ -138,6 +139,25 @@ def test_values_of_either_sign_are_refused(tmp_path: Path, genome) -> None:
     path = write(tmp_path / "x.bw", np.where(np.arange(SIZE) == 70, -3.0, COUNTS))
     with pytest.raises(UserError, match=r"x\.bw: chr1:70 holds a negative value \(-3\), others"):
         read([path], genome)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((2, 5, -3), "chr3:30 holds a negative value (-3), others are positive"),
+        ((2, -4, 5), "chr2:30 holds a negative value (-4), others are positive"),
+        ((-2, 5, 1), "chr2:30 holds a positive value (5), others are negative"),
+    ],
+)
+def test_the_place_of_the_other_sign_is_named(
+    tmp_path: Path, genome, values: tuple[float, ...], words: str
+) -> None:
+    names = ["chr1", "chr2", "chr3"]
+    with pyBigWig.open(str(tmp_path / "x.bw"), "w") as file:
+        file.addHeader([(name, SIZE) for name in names], maxZooms=0)
+        file.addEntries(names, [30] * 3, ends=[31] * 3, values=[float(value) for value in values])
+    with pytest.raises(UserError, match=re.escape(words)):
+        read([tmp_path / "x.bw"], genome, names)
 
 
 def test_no_reads_at_all(tmp_path: Path, genome) -> None:

@@ -24,6 +24,7 @@ from fixtures.two_classes import (
 
 from priorbench.data.codes import DECOY, MOTIF, TEST
 from priorbench.data.formats import fasta
+from priorbench.data.sequence_hashes import sequence_digests
 from priorbench.errors import UserError
 
 
@@ -60,7 +61,9 @@ def test_shuffled_negatives_share_the_split_of_their_positive(tmp_path: Path) ->
     assert dataset.split[~positive].tolist() == dataset.split[positive].tolist()[:300]
     notes = " ".join(dataset.meta["notes"])
     assert "Negatives are the positives with their bases shuffled" in notes
-    assert "Dropped 2 negatives: shuffling the positive gives no other sequence." in notes
+    assert (
+        "Dropped 2 negatives: shuffling the positive gives no sequence that is not among" in notes
+    )
     assert read(toml).digest == dataset.digest
     assert sequences(read(toml, seed=1)) != sequences(dataset)
 
@@ -73,6 +76,27 @@ def test_shuffles_do_not_depend_on_chunks(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(fasta, "_CHUNK_BYTES", 100)
     dataset = read(toml)
     assert set(zip(sequences(dataset), labels(dataset).tolist(), strict=True)) == first
+
+
+@pytest.mark.parametrize("both", [True, False])
+@pytest.mark.parametrize("held_out", [True, False])
+def test_shuffles_of_short_sequences_leak_into_no_other_split(
+    tmp_path: Path, held_out: bool, both: bool
+) -> None:
+    texts = random_texts(900, 3, length=8)
+    keys = {"positives": write_fasta(tmp_path / "p.fa", texts[:700]), "negatives": "shuffle"}
+    if held_out:
+        keys["test_positives"] = write_fasta(tmp_path / "t.fa", texts[700:])
+    dataset = read(write_toml(tmp_path, **keys), both=both)
+    written = dataset.columns["sequence"].take(np.arange(len(dataset.split)))
+    digests, positive = sequence_digests(written, both_strands=both), labels(dataset) == 1
+    assert not np.isin(digests[~positive], digests[positive]).any()
+    for split in range(3):
+        shuffled = ~positive & (dataset.split == split)
+        assert shuffled.any()
+        assert not np.isin(digests[shuffled], digests[dataset.split != split]).any()
+    dropped = [n for n in dataset.meta["notes"] if n.startswith("Dropped") and "negatives" in n]
+    assert positive.sum() - (~positive).sum() == sum(int(note.split()[1]) for note in dropped)
 
 
 def test_a_test_file_of_positives_alone_is_shuffled_too(tmp_path: Path) -> None:
@@ -169,6 +193,20 @@ def test_identical_positives_are_told(tmp_path: Path, pair: dict[str, str], coun
         read(write_toml(tmp_path, **pair))
 
 
+def test_a_class_of_few_large_groups_is_refused_with_its_reason(tmp_path: Path) -> None:
+    variants = [
+        text[:place] + "ACGTA"["ACGT".index(text[place]) + 1] + text[place + 1 :]
+        for text in random_texts(8, 5, length=60)
+        for place in range(5, 55)
+    ]
+    negatives = write_fasta(tmp_path / "n.fa", random_texts(400, 6, length=60))
+    toml = write_toml(
+        tmp_path, positives=write_fasta(tmp_path / "p.fa", variants), negatives=negatives
+    )
+    with pytest.raises(UserError, match=r"no positives left .*Kept for training: 8 groups"):
+        read(toml)
+
+
 def site_lines(places: list[tuple[str, int, int]]) -> str:
     return "".join(f"{name}\t{start}\t{end}\n" for name, start, end in places)
 
@@ -176,7 +214,7 @@ def site_lines(places: list[tuple[str, int, int]]) -> str:
 @pytest.mark.parametrize("length", [LENGTH, 25, 37])
 def test_sites_lie_on_records(tmp_path: Path, pair: dict[str, str], length: int) -> None:
     places = [(f"r{n}", n % 20, n % 20 + 10) for n in range(400)]
-    extra = [("gone", 1, 5), ("r7", 28, 33), ("r8", 40, 50)]
+    extra = [("gone", 1, 5), ("r7", 28, 33), ("r8", 40, 50), ("r9", -5, 5)]
     (tmp_path / "s.bed").write_text(site_lines([*places, *extra]))
     dataset = read(write_toml(tmp_path, **pair, sites="s.bed", length=length, fit="centre"))
     assert dataset.truth is not None
@@ -188,7 +226,7 @@ def test_sites_lie_on_records(tmp_path: Path, pair: dict[str, str], length: int)
         assert np.flatnonzero(truth == MOTIF).tolist() == wanted
     notes = " ".join(dataset.meta["notes"])
     assert "Dropped 1 sites of s.bed: no positive of that name." in notes
-    assert "Dropped 2 sites of s.bed: beyond the end of the record." in notes
+    assert "Dropped 3 sites of s.bed: outside the record." in notes
     both = len(dataset.truth) + len(for_tuning(tmp_path / "data.toml").attributed)
     assert f"Known sites of s.bed are in {both} of the {both} attributed" in notes
 
@@ -199,7 +237,7 @@ def test_sites_that_name_no_record_or_two(tmp_path: Path, pair: dict[str, str]) 
     with pytest.raises(UserError, match=r"s\.bed: line 1: no record of the positives is called"):
         read(toml)
     (tmp_path / "s.bed").write_text(site_lines([("r1", 31, 35)]))
-    with pytest.raises(UserError, match=r"line 1: ends behind record 'r1', which has 30 bases"):
+    with pytest.raises(UserError, match=r"line 1: 31-35 is outside record 'r1', which has 30 b"):
         read(toml)
     (tmp_path / "s.bed").write_text(site_lines([("r9999", 1, 5), ("r1", 1, 5)]))
     tests = {
