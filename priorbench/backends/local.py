@@ -228,7 +228,10 @@ def _take(back: deque[Group], source: Iterator[Group]) -> Group | None:
 
 
 def _begin_worker(driver: int) -> None:
-    """Let this worker end soon after its driver, and leave nothing behind when it is killed."""
+    """Let this worker end with its driver and not before, and leave nothing behind when killed."""
+    # the tracker of semaphores unblocks SIGINT in the driver, so that workers may begin with it
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     # bars of progress would lock each other by a semaphore of the system
     tqdm.set_lock(threading.RLock())
     _die_with(driver)
