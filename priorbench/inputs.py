@@ -34,10 +34,10 @@ _WANTED = {
     "finite_number": "a finite number",
     "string_too_short": "a text that is not empty",
     "too_short": "a list that is not empty",
-    "greater_than": "a number above {gt:g}",
-    "greater_than_equal": "a number that is at least {ge:g}",
-    "less_than": "a number below {lt:g}",
-    "less_than_equal": "a number that is at most {le:g}",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number that is at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number that is at most {le}",
     "int_parsing_size": "a smaller number",
 }
 """what is wanted instead, by pydantic's type of error"""
@@ -57,7 +57,8 @@ def problem_of_file(path: Path) -> str:
         return "is a folder; give a file"
     if not stat.S_ISREG(mode):
         return "is no file that can be read more than once; copy it to a file"
-    return "" if os.access(path, os.R_OK) else "cannot be read (Permission denied)"
+    closed = "cannot be read (Permission denied); give yourself the right to read it"
+    return "" if os.access(path, os.R_OK) else closed
 
 
 def _reason(error: Exception) -> str:
@@ -99,8 +100,10 @@ def parse_toml(text: str, *, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise UserError(f"{where}: not valid TOML: lists or tables are nested too deep") from None
-    except ValueError as error:  # tomllib's own, or Python's of a number of many digits
+    except tomllib.TOMLDecodeError as error:
         raise UserError(f"{where}: not valid TOML: {' '.join(str(error).split())}") from None
+    except ValueError:  # Python's own, of a number with thousands of digits
+        raise UserError(f"{where}: has a number of too many digits; give a smaller one") from None
 
 
 def checked(model: type[M], values: Mapping[str, Any], *, where: str, options: bool = False) -> M:
@@ -190,8 +193,14 @@ def wanted(problem: ErrorDetails) -> str:
         return str(context["error"])
     if problem["type"] == "literal_error":
         return f"give {context['expected'].replace(chr(39), '')}"
+    limits = {name: _limit(value) for name, value in context.items()}
     # a kind that is not among them names itself
-    return f"give {_WANTED.get(problem['type'], problem['type']).format(**context)}"
+    return f"give {_WANTED.get(problem['type'], problem['type']).format(**limits)}"
+
+
+def _limit(value: Any) -> str:
+    """Return a bound as text, a whole number with all its digits."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _shown(value: Any) -> str:
