@@ -144,7 +144,9 @@ def _line(
     fix = " or ".join(dict.fromkeys(wanted(each) for each in (first, *others)))
     fix = fix.replace(" or give ", " or ")
     if options:
-        return f"--{key.replace('_', '-')} {_shown(value)}: {fix}"
+        option, *inner = [part for part, _ in known if part.startswith(".")]
+        at = f" {''.join(inner).removeprefix('.')} =" if inner else ""
+        return f"--{option.removeprefix('.').replace('_', '-')}{at} {_shown(value)}: {fix}"
     return f"{key} = {_shown(value)}: {fix}" if key else fix
 
 
@@ -216,6 +218,11 @@ def check_text(text: str) -> str:
     if not text.isprintable():
         raise ValueError("has a character that cannot be printed; write it in one line")
     return text
+
+
+def joined_text(text: str) -> str:
+    """Return a text of one or several lines in one; raise ValueError if it is none."""
+    return check_text(" ".join(text.split()))
 
 
 def check_name(name: str) -> str:
