@@ -5,10 +5,12 @@ from __future__ import annotations
 from inspect import Parameter, signature
 
 import pytest
+from fixtures.runs import run_smoke
 
 from priorbench import UserError
 from priorbench.cli.app import _COMMANDS, execute_command
 from priorbench.errors import in_one_line
+from priorbench.storage.run_directory import RunDirectory
 
 COMMANDS = {name: command for part in _COMMANDS.values() for name, command in part.items()}
 NOT_OURS = (
@@ -98,3 +100,12 @@ def test_a_very_long_value_does_not_hide_what_is_wrong():
     line = line_of("show", "x" * 100_000)
     assert len(line) < 1000
     assert "`priorbench list` lists all" in line
+
+
+@pytest.mark.parametrize("command", ["run", "score"])
+def test_a_folder_that_is_in_use_names_no_option_that_a_command_lacks(command, tmp_path):
+    root = tmp_path / "x"
+    run_smoke(root, "--seeds", "1")
+    with RunDirectory(root).lock():
+        line = line_of(command, str(root))
+    assert line == f"{root}: another priorbench run is using this folder; wait for it to end"
