@@ -22,6 +22,8 @@ _MOST_NAMED = 12
 _MOST_SUGGESTED = 3
 _GOOD = 0.7
 """likeness, from 0 to 1, of names of which one may be a slip of the other"""
+_LONG_WORD = re.compile(r"(\S{200})\S{600,}(\S{200})")
+"""a word that would hide the rest of a message; a path of a thousand letters is shown as it is"""
 
 
 class UserError(Exception):
@@ -29,8 +31,11 @@ class UserError(Exception):
 
 
 def in_one_line(text: str) -> str:
-    """Return a message without line breaks, and with what a terminal would obey escaped."""
-    joined = " ".join(text.splitlines())
+    """Return a message without line breaks, and with what a terminal would obey escaped.
+
+    The middle of a very long word is left out.
+    """
+    joined = _LONG_WORD.sub(r"\1...\2", " ".join(text.splitlines()))
     # a byte that is no text, as in the name of a file, is printed as it is
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], joined)
 

@@ -34,10 +34,10 @@ _WANTED = {
     "finite_number": "a finite number",
     "string_too_short": "a text that is not empty",
     "too_short": "a list that is not empty",
-    "greater_than": "a number above {gt:g}",
-    "greater_than_equal": "a number that is at least {ge:g}",
-    "less_than": "a number below {lt:g}",
-    "less_than_equal": "a number that is at most {le:g}",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number that is at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number that is at most {le}",
     "int_parsing_size": "a smaller number",
 }
 """what is wanted instead, by pydantic's type of error"""
@@ -57,7 +57,8 @@ def problem_of_file(path: Path) -> str:
         return "is a folder; give a file"
     if not stat.S_ISREG(mode):
         return "is no file that can be read more than once; copy it to a file"
-    return "" if os.access(path, os.R_OK) else "cannot be read (Permission denied)"
+    closed = "cannot be read (Permission denied); give yourself the right to read it"
+    return "" if os.access(path, os.R_OK) else closed
 
 
 def _reason(error: Exception) -> str:
@@ -99,8 +100,10 @@ def parse_toml(text: str, *, where: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise UserError(f"{where}: not valid TOML: lists or tables are nested too deep") from None
-    except ValueError as error:  # tomllib's own, or Python's of a number of many digits
+    except tomllib.TOMLDecodeError as error:
         raise UserError(f"{where}: not valid TOML: {' '.join(str(error).split())}") from None
+    except ValueError:  # Python's own, of a number with thousands of digits
+        raise UserError(f"{where}: has a number of too many digits; give a smaller one") from None
 
 
 def checked(model: type[M], values: Mapping[str, Any], *, where: str, options: bool = False) -> M:
@@ -141,7 +144,9 @@ def _line(
     fix = " or ".join(dict.fromkeys(wanted(each) for each in (first, *others)))
     fix = fix.replace(" or give ", " or ")
     if options:
-        return f"--{key.replace('_', '-')} {_shown(value)}: {fix}"
+        option, *inner = [part for part, _ in known if part.startswith(".")]
+        at = f" {''.join(inner).removeprefix('.')} =" if inner else ""
+        return f"--{option.removeprefix('.').replace('_', '-')}{at} {_shown(value)}: {fix}"
     return f"{key} = {_shown(value)}: {fix}" if key else fix
 
 
@@ -190,8 +195,14 @@ def wanted(problem: ErrorDetails) -> str:
         return str(context["error"])
     if problem["type"] == "literal_error":
         return f"give {context['expected'].replace(chr(39), '')}"
+    limits = {name: _limit(value) for name, value in context.items()}
     # a kind that is not among them names itself
-    return f"give {_WANTED.get(problem['type'], problem['type']).format(**context)}"
+    return f"give {_WANTED.get(problem['type'], problem['type']).format(**limits)}"
+
+
+def _limit(value: Any) -> str:
+    """Return a bound as text, a whole number with all its digits."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _shown(value: Any) -> str:
@@ -207,6 +218,11 @@ def check_text(text: str) -> str:
     if not text.isprintable():
         raise ValueError("has a character that cannot be printed; write it in one line")
     return text
+
+
+def joined_text(text: str) -> str:
+    """Return a text of one or several lines in one; raise ValueError if it is none."""
+    return check_text(" ".join(text.split()))
 
 
 def check_name(name: str) -> str:

@@ -140,7 +140,7 @@ def test_every_key_of_a_list_of_downloads(tmp_path, where, key, wrong):
         (b"\xff\xfe\x00", r"not a text file in UTF-8 \(byte 1\)"),
         (b"x = ", "not valid TOML"),
         (b"x = " + b"[" * 100_000, "not valid TOML: lists or tables are nested too deep"),
-        (b"x = " + b"9" * 10_000, "not valid TOML"),
+        (b"x = " + b"9" * 10_000, "has a number of too many digits; give a smaller one"),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path, load, contents, message):
@@ -166,7 +166,9 @@ def test_a_pipe_and_a_file_without_rights_are_no_input(tmp_path, monkeypatch):
     assert "copy it to a file" in problem_of_file(tmp_path / "pipe")
     (tmp_path / "closed").touch()
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert problem_of_file(tmp_path / "closed") == "cannot be read (Permission denied)"
+    assert problem_of_file(tmp_path / "closed") == (
+        "cannot be read (Permission denied); give yourself the right to read it"
+    )
 
 
 COMMANDS = {name: c for part in command_line._COMMANDS.values() for name, c in part.items()}

@@ -53,8 +53,8 @@ SHORT = {"jobs": "-j"}
 """short forms of options, beside -h"""
 _FOLDERS = ("directory", "folder", "out", "to", "run")
 """parameters that name folders"""
-_PAGES = ("report",)
-"""commands whose --out names a file"""
+_PAGES = (("report", "out"),)
+"""commands, and parameters of theirs that name files"""
 _PARSER = GoogleParser([Section(title, title, SectionType.MULTIPLE) for title in _HEADINGS])
 
 
@@ -78,10 +78,10 @@ def add_help(command: Callable[..., Any]) -> str:
         settings["autocompletion"] = COMPLETED.get(
             (command.__name__, name), COMPLETED_EVERYWHERE.get(name)
         )
-        if name in _FOLDERS and command.__name__ not in _PAGES:
-            settings["callback"] = _refuse_file
-        elif name == "out":
+        if (command.__name__, name) in _PAGES:
             settings["callback"] = _refuse_folder
+        elif name in _FOLDERS:
+            settings["callback"] = _refuse_file
         if parameter.kind is parameter.KEYWORD_ONLY:
             short, names = SHORT.get(name), []
             if short or parameter.default is False:
@@ -95,11 +95,12 @@ def add_help(command: Callable[..., Any]) -> str:
     return docstrings[1].description or ""
 
 
-def _refuse_file(path: Any) -> Any:
-    """Return what names a folder; raise UserError if it names a file."""
-    if path is not None and Path(path).is_file():
-        raise UserError(f"{path}: is a file; name a folder")
-    return path
+def _refuse_file(value: Any) -> Any:
+    """Return what names a folder, or several; raise UserError if it names a file."""
+    for path in value if isinstance(value, (list, tuple)) else [value]:
+        if path is not None and Path(path).is_file():
+            raise UserError(f"{path}: is a file; name a folder")
+    return value
 
 
 def _refuse_folder(path: Path | None) -> Path | None:

@@ -72,7 +72,8 @@ def _split_weight(part: str, spec: str) -> tuple[str, float | None]:
             raise UserError(f"{spec!r}: has several weights; write one, {written[0]}=WEIGHT")
     text = head + colon + "=".join(written)
     if not text:
-        raise UserError(f"{spec!r}: nothing stands beside the +")
+        place = "beside the +" if "+" in spec else "before the ="
+        raise UserError(f"{spec!r}: nothing stands {place}; write a name there")
     return text, weight
 
 

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
-_LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-"""files of a container's limit and use"""
+_CONTAINER = Path("/sys/fs/cgroup")
+"""folder of a container's limit and use"""
 
 
 def memory_at_hand() -> int:
@@ -18,10 +18,23 @@ def memory_at_hand() -> int:
         free = int(match[1]) * 1024 if match else _all_there_are()
     except OSError:
         free = _all_there_are()
-    try:  # a container's files; their cache is given back when it is needed, and may count twice
-        return min(free, int(_LIMIT.read_text()) - int(_USED.read_text()))
+    return min(free, _left_in_container(free))
+
+
+def _left_in_container(free: int) -> int:
+    """Return how many bytes the container of this process may still take; ``free`` if it has none.
+
+    Files that were read stay in memory and count as used, but are given back when it is needed: a
+    container that has read much would seem full.
+    """
+    try:
+        left = int((_CONTAINER / "memory.max").read_text())
+        left -= int((_CONTAINER / "memory.current").read_text())
+        use = (_CONTAINER / "memory.stat").read_text()
+        left += sum(map(int, re.findall(r"^(?:in)?active_file (\d+)$", use, re.MULTILINE)))
     except (OSError, ValueError):
         return free
+    return max(left, 0)
 
 
 def _all_there_are() -> int:

@@ -25,6 +25,7 @@ _NO_PLACE = {
     errno.ENOENT: "nothing can be made here",
     errno.ENOTDIR: "a file stands in the place of a folder",
     errno.EEXIST: "is a file; name a folder",
+    errno.ENAMETOOLONG: "the name is too long",
 }
 """what is wrong with a place to write to, where the system's own words name no place"""
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)

@@ -291,8 +291,7 @@ class RunDirectory:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(
-                    f"{self.root}: another priorbench run is using this folder; wait for it, "
-                    "or choose another --out"
+                    f"{self.root}: another priorbench run is using this folder; wait for it to end"
                 ) from None
             except OSError as error:
                 raise UserError(

@@ -14,12 +14,13 @@ from priorbench.components.task import Task
 from priorbench.data.dataset import check_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.doubts.written_data import doubt_written
-from priorbench.data.readers.data_file import DataFile, load_data_file
+from priorbench.data.readers.data_file import DataFile, is_data, load_data_file
 from priorbench.data.smoke_sample import sample_written
 from priorbench.errors import UserError
+from priorbench.inputs import read_toml
 from priorbench.storage.files import slug
 from priorbench.storage.run_directory import RunDirectory
-from priorbench.storage.sealed_files import DamagedFile
+from priorbench.storage.sealed_files import DamagedFile, command_on
 
 from .recorded_study import recorded_facts
 from .study import Study
@@ -68,15 +69,28 @@ def sources(study: Study) -> list[DataSource]:
     every = []
     served = set()
     for path in study.data:
+        _refuse_study(path)
         data = load_data_file(path)
         tasks = [spec for spec in study.tasks if specs.name_of(spec) == data.task]
         served.update(tasks)
         every += [DataSource(spec, data.name, data) for spec in tasks or [_task_of(data)]]
     every += [DataSource(spec, SIMULATED, None) for spec in study.tasks if spec not in served]
+    for path, count in Counter(study.data).items():
+        if count > 1:
+            raise UserError(f"{path}: is given twice as data; give it once")
     for (task, name), count in Counter((source.task, source.name) for source in every).items():
         if count > 1:
             raise UserError(f"two datasets of task {task!r} are called {name!r}; set `name` in one")
     return every
+
+
+def _refuse_study(path: Path) -> None:
+    """Raise UserError if a file that is given as data is a study."""
+    table = read_toml(path)
+    if not is_data(table) and table.keys() & (Study.model_fields.keys() - {"name"}):
+        raise UserError(
+            f"{path}: is a study, not a data file; {command_on(path, 'run')} carries it out"
+        )
 
 
 def _task_of(data: DataFile) -> str:

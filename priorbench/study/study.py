@@ -22,7 +22,7 @@ from pydantic import (
 from priorbench.components.architecture import Precision, Scale
 from priorbench.data.readers.data_file import DATA_KEYS
 from priorbench.errors import UserError, unknown
-from priorbench.inputs import check_name, check_path, check_text, checked, read_toml
+from priorbench.inputs import check_name, check_path, check_text, checked, joined_text, read_toml
 from priorbench.storage.sealed_files import (
     FORMAT,
     DamagedFile,
@@ -119,7 +119,7 @@ class Study(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, strict=True)
 
     name: Annotated[str, AfterValidator(check_name)] = "study"
-    question: Annotated[str, AfterValidator(check_text)] = ""
+    question: Annotated[str, AfterValidator(joined_text)] = ""
     priors: Annotated[list[_Spec], Field(min_length=1)] = ["none"]
     tasks: list[_Spec] = []
     architectures: list[_Spec] = []

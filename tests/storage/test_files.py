@@ -138,6 +138,8 @@ def test_the_folder_above_is_named_where_it_could_not_be_made():
     alone = FileNotFoundError(errno.ENOENT, "gone", "x")
     assert explain(alone, "--out") == "x: nothing can be made here; choose another --out"
     assert explain(alone) == "x: gone"
+    long = OSError(errno.ENAMETOOLONG, "File name too long", "x")
+    assert explain(long, "--to") == "x: the name is too long; choose another --to"
     assert "place of a folder" in explain(NotADirectoryError(errno.ENOTDIR, "no", "x/y"), "--to")
 
 
