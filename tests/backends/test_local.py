@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import time
 from concurrent.futures import Future
@@ -228,3 +229,12 @@ def test_a_worker_that_dies_while_it_starts_loses_nothing(tmp_path, pool, monkey
     monkeypatch.setattr(local.ProcessPoolExecutor, "submit", submit)
     outcomes = list(open_local(2).run(single_jobs(tmp_path, 4), RunDirectory(tmp_path)))
     assert [outcome.status for outcome in outcomes] == ["done"] * 4
+
+
+def test_a_worker_that_alone_is_told_to_end_goes_on():
+    pool = ProcessPoolExecutor(1, initializer=_begin_worker, initargs=(os.getpid(),))
+    try:
+        for number in (signal.SIGINT, signal.SIGHUP):
+            assert pool.submit(signal.raise_signal, number).result() is None
+    finally:
+        pool.shutdown(kill_workers=True)
