@@ -17,8 +17,10 @@ def generator():
 
 @pytest.mark.parametrize("name", list(generator().PAGES))
 def test_generated_pages_are_not_stale(name):
-    page = (DOCS / name).read_text(encoding="utf-8")
-    assert page == generator().PAGES[name](), f"docs/{name} is stale: run `make docs`"
+    page = (DOCS / name).read_text(encoding="utf-8").splitlines()
+    made = generator().PAGES[name]().splitlines()
+    differing = [pair for pair in zip(page, made, strict=False) if pair[0] != pair[1]][:3]
+    assert page == made, f"docs/{name} is stale, run `make docs`: {differing}"
 
 
 def test_every_option_of_every_prior_is_described():
