@@ -1,4 +1,4 @@
-"""A small sample of a user's data, for a first run that takes less than a minute."""
+"""A small sample of a user's data, for a first run that takes about a minute."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from .dataset_writer import DatasetWriter
 
 SMOKE_SIZES = (400, 100, 200)
 """sequences for training, validation and test, as many as tasks simulate at scale smoke"""
+_BASES = 200
+"""bp of a window up to which so many are taken: of longer ones fewer, since time grows with bases"""
+_SMALLEST = 50
+"""sequences that a split keeps however long they are"""
 _FEWEST = 5
 """members of each class that a split keeps if it has them: with one or two nothing can be scored"""
 _CHUNK = 8192
@@ -18,7 +22,7 @@ _CHUNK = 8192
 def sample_written(writer: DatasetWriter, generator: np.random.Generator) -> None:
     """Keep a sample of what a reader has written, with a note.
 
-    Each class has its share of a split, and a class that is there has at least one sequence, and
+    Each class has its share of a split, which is smaller where windows are long, and a class that is there has at least one sequence, and
     five where there is room. A class of several outputs is the rarest output that is positive.
     Sequences that are attributed go first: they are a random part of those that may be.
 
@@ -31,7 +35,9 @@ def sample_written(writer: DatasetWriter, generator: np.random.Generator) -> Non
     key = generator.random(len(split))
     key[writer.attributed] -= 1
     kept = []
-    for number, size in enumerate(SMOKE_SIZES):
+    length = writer.written("sequence").shape[1]
+    for number, most in enumerate(SMOKE_SIZES):
+        size = min(most, max(_SMALLEST, most * _BASES // length))
         rows = np.flatnonzero(split == number)
         kept.append(_stratified(rows, classes[rows], key[rows], size))
     rows = np.sort(np.concatenate(kept))

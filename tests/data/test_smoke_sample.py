@@ -110,3 +110,16 @@ def test_the_seed_decides_and_small_data_stay_whole(tmp_path: Path, split: np.nd
     small = sampled(tmp_path / "small", label[rows], split[rows])
     assert len(small.split) == len(rows)
     assert not small.meta["notes"]
+
+
+@pytest.mark.parametrize(("length", "sizes"), [(200, SMOKE_SIZES), (500, (160, 50, 80))])
+def test_of_long_windows_fewer_are_taken(
+    tmp_path: Path, split: np.ndarray, length: int, sizes: tuple[int, int, int]
+) -> None:
+    with DatasetWriter(tmp_path / "d") as writer:
+        codes = np.zeros((len(split), length), dtype=np.uint8)
+        writer.append(codes, np.ones(len(split), dtype=np.float32), split)
+        writer.attribute(np.flatnonzero(split == 2)[:10])
+        sample_written(writer, np.random.default_rng(0))
+        writer.finish()
+    assert tuple(np.bincount(load_dataset(tmp_path / "d").split).tolist()) == sizes
