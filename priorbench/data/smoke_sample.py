@@ -11,7 +11,7 @@ from .dataset_writer import DatasetWriter
 SMOKE_SIZES = (400, 100, 200)
 """sequences for training, validation and test, as many as tasks simulate at scale smoke"""
 _BASES = 200
-"""bp of a window up to which so many are taken: of longer ones fewer, since time grows with bases"""
+"""bp of a window up to which so many are taken; of longer ones fewer, as time grows with bases"""
 _SMALLEST = 50
 """sequences that a split keeps however long they are"""
 _FEWEST = 5
@@ -22,8 +22,9 @@ _CHUNK = 8192
 def sample_written(writer: DatasetWriter, generator: np.random.Generator) -> None:
     """Keep a sample of what a reader has written, with a note.
 
-    Each class has its share of a split, which is smaller where windows are long, and a class that is there has at least one sequence, and
+    Each class has its share of a split, and a class that is there has at least one sequence, and
     five where there is room. A class of several outputs is the rarest output that is positive.
+    Fewer windows are taken where they are long.
     Sequences that are attributed go first: they are a random part of those that may be.
 
     Args:
