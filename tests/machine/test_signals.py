@@ -14,10 +14,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PRELUDE = """
 import os, signal, sys, time
 from priorbench.machine import signals
-signal.signal(signal.SIGINT, signal.default_int_handler)
 def tell(number):
     os.kill(os.getpid(), number)
 """
+# tests that a shell starts in the background, or nohup, have their children ignore signals
+LISTENING = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+)
 LINE = "priorbench: farewell\n"
 PIPES = {"capture_output": True, "text": True}
 
@@ -25,7 +29,7 @@ PIPES = {"capture_output": True, "text": True}
 def ended(body: str, number: int) -> subprocess.CompletedProcess[str]:
     """How a program ends whose block is the body; N in it is the number of a signal."""
     lines = "".join(f"    {line}\n" for line in body.strip().splitlines())
-    program = f"{PRELUDE}\nN = {int(number)}\nwith signals.ends_in_one_line('farewell'):\n{lines}"
+    program = f"{LISTENING}{PRELUDE}\nN = {int(number)}\nwith signals.ends_in_one_line('farewell'):\n{lines}"
     command = [sys.executable, "-c", program]
     return subprocess.run(command, check=False, timeout=60, **PIPES)
 
@@ -89,7 +93,7 @@ def test_without_a_signal_nothing_changes():
 def test_signals_that_are_ignored_stay_so():
     body = "tell(N)\nprint('reached')"
     program = f"signal.signal({int(signal.SIGHUP)}, signal.SIG_IGN)"
-    command = f"import signal; {program}; exec({PRELUDE!r}); N = {int(signal.SIGHUP)}\n"
+    command = f"{LISTENING}{program}; exec({PRELUDE!r}); N = {int(signal.SIGHUP)}\n"
     command += "with signals.ends_in_one_line('farewell'):\n    tell(N)\n    print('reached')"
     done = subprocess.run([sys.executable, "-c", command], check=False, **PIPES)
     assert (done.returncode, done.stdout, done.stderr) == (0, "reached\n", ""), body
@@ -126,8 +130,7 @@ def test_while_modules_are_imported(tmp_path, arguments, line, number):
     # a module of the same name that comes first is told to end while it is imported
     (tmp_path / "typer.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
     where = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    prelude = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    program = f"{prelude}sys.argv[1:] = {arguments}; from priorbench.__main__ import main; main()"
+    program = f"{LISTENING}import sys; sys.argv[1:] = {arguments}; from priorbench.__main__ import main; main()"
     started = time.monotonic()
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=where, cwd=tmp_path, check=False, **PIPES)
