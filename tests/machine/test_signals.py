@@ -29,7 +29,8 @@ PIPES = {"capture_output": True, "text": True}
 def ended(body: str, number: int) -> subprocess.CompletedProcess[str]:
     """How a program ends whose block is the body; N in it is the number of a signal."""
     lines = "".join(f"    {line}\n" for line in body.strip().splitlines())
-    program = f"{LISTENING}{PRELUDE}\nN = {int(number)}\nwith signals.ends_in_one_line('farewell'):\n{lines}"
+    program = f"{LISTENING}{PRELUDE}\nN = {int(number)}\n"
+    program += f"with signals.ends_in_one_line('farewell'):\n{lines}"
     command = [sys.executable, "-c", program]
     return subprocess.run(command, check=False, timeout=60, **PIPES)
 
@@ -130,7 +131,8 @@ def test_while_modules_are_imported(tmp_path, arguments, line, number):
     # a module of the same name that comes first is told to end while it is imported
     (tmp_path / "typer.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
     where = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    program = f"{LISTENING}import sys; sys.argv[1:] = {arguments}; from priorbench.__main__ import main; main()"
+    program = f"{LISTENING}import sys; sys.argv[1:] = {arguments}; "
+    program += "from priorbench.__main__ import main; main()"
     started = time.monotonic()
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=where, cwd=tmp_path, check=False, **PIPES)
