@@ -147,7 +147,7 @@ def _read_genome(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where on a genome negatives may lie.
+    """A genome with what limits the places of negatives on it.
 
     Attributes:
         genome: the genome.
