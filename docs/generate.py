@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from api_page import api_page
+from published import page as published_page
 
 from priorbench import Prior, load_prior
 from priorbench.attribution.explainers import EXPLAINERS
@@ -232,6 +233,7 @@ PAGES = {
     "priors.md": priors_page,
     "metrics.md": metrics_page,
     "api.md": lambda: api_page(_prose),
+    "published.md": published_page,
 }
 
 
