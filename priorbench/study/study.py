@@ -31,6 +31,7 @@ from priorbench.storage.sealed_files import (
     of_other_version,
 )
 
+from .published import PublishedValue
 from .tuning_rule import MOST_WEIGHTS, choose_seeds
 
 BASELINE = "none"
@@ -110,6 +111,8 @@ class Study(BaseModel):
         fetch: name of the list of downloads that its data come from (``priorbench fetch``); such a
             study needs data.
         minutes: expected time of a run on one core, by scale.
+        published: published values that results are shown beside
+            (:class:`~priorbench.study.published.PublishedValue`); they change nothing else.
         root_seed: seed from which all randomness is derived.
         device: ``auto`` takes a GPU where there is one.
         precision: ``bf16`` runs the networks in bfloat16 in training, where torch's autocast does;
@@ -144,6 +147,7 @@ class Study(BaseModel):
     plugins: list[_File] = []
     fetch: Annotated[str, AfterValidator(check_text)] = ""
     minutes: dict[Scale, Annotated[float, Field(gt=0)]] = {}
+    published: list[PublishedValue] = []
     root_seed: _Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float32"
@@ -274,7 +278,7 @@ MEASURED = ("attributions", "discovery")
 """keys that say what is measured of trained models, which may change later"""
 CHOOSING = ("tuning_rule",)
 """keys that say which of the tried weights is chosen; a change needs no further tuning trial"""
-ABOUT = ("question", "minutes")
+ABOUT = ("question", "minutes", "published")
 """keys that only describe a study"""
 RECORDED = ("chosen_architectures",)
 """keys that the program writes once it has chosen"""
