@@ -1,6 +1,6 @@
 """Published values beside ours: does a published mean lie in our interval?
 
-`study/published.py` says what was published; `results/` writes the table.
+`study/keys/published.py` says what was published; `results/` writes the table.
 """
 
 from __future__ import annotations
@@ -110,9 +110,9 @@ def published_line(table: pd.DataFrame) -> str:
     """Return how many published means lie in our intervals, in a sentence; "" for no values."""
     if table.empty:
         return ""
-    told = table[~table["verdict"].isin([NO_VERDICT, NOT_RUN])]
-    inside = int((told["verdict"] == AGREES).sum())
-    rest = len(table) - len(told)
-    lie = "lies" if len(told) == 1 else "lie"
+    known = table[~table["verdict"].isin([NO_VERDICT, NOT_RUN])]
+    inside = int((known["verdict"] == AGREES).sum())
+    rest = len(table) - len(known)
+    lie = "lies" if len(known) == 1 else "lie"
     further = f"; of {rest} more nothing can be said" if rest else ""
-    return f"{inside} of {counted(len(told), 'published mean')} {lie} in our 95% interval{further}"
+    return f"{inside} of {counted(len(known), 'published mean')} {lie} in our 95% interval{further}"

@@ -13,9 +13,9 @@ from priorbench.errors import UserError, unknown
 
 from .data_sources import sources
 from .declared import check_margins, resolve_primary
+from .keys.published import resolve_published
 from .network_choice import may_choose, normal_names
 from .prior_weights import resolve_grids, resolve_weights
-from .published import resolve_published
 from .study import BASELINE, Study
 
 _EXPLAINERS: dict[Scale, list[str]] = {

@@ -31,7 +31,7 @@ from priorbench.storage.sealed_files import (
     of_other_version,
 )
 
-from .published import PublishedValue
+from .keys.published import PublishedValue
 from .tuning_rule import MOST_WEIGHTS, choose_seeds
 
 BASELINE = "none"
@@ -112,7 +112,7 @@ class Study(BaseModel):
             study needs data.
         minutes: expected time of a run on one core, by scale.
         published: published values that results are shown beside
-            (:class:`~priorbench.study.published.PublishedValue`); they change nothing else.
+            (:class:`~priorbench.study.keys.published.PublishedValue`); they change nothing else.
         root_seed: seed from which all randomness is derived.
         device: ``auto`` takes a GPU where there is one.
         precision: ``bf16`` runs the networks in bfloat16 in training, where torch's autocast does;

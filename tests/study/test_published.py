@@ -6,7 +6,7 @@ import pytest
 
 from priorbench import UserError
 from priorbench.storage.run_directory import RunDirectory
-from priorbench.study.published import resolve_published
+from priorbench.study.keys.published import resolve_published
 from priorbench.study.recorded_study import record_study, recorded_study
 from priorbench.study.resolve import resolve
 from priorbench.study.study import Study, first_difference, load_study, make_study

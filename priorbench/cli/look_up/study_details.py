@@ -11,7 +11,7 @@ from priorbench.components.specs import name_of
 from .listing import builtin_studies
 
 if TYPE_CHECKING:  # the list of studies must not wait for what checks them
-    from priorbench.study.published import PublishedValue
+    from priorbench.study.keys.published import PublishedValue
 
 
 def published_facts(values: Sequence[PublishedValue]) -> list[str]:
