@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from priorbench.components.metric import Metric, TrialArrays
 
-from .definition import define
+from .tools.definition import define
 
 FREQUENCY_LIMIT = 0.15
 """largest frequency that counts as low, in cycles per base: bin 150 of 1,000 bp (Tseng, Shrikumar &

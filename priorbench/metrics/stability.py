@@ -18,7 +18,6 @@ from scipy.stats import rankdata
 from priorbench.components.metric import Metric
 from priorbench.statistics.rounding import constant
 
-from .definition import define
 from .seed_agreement import (
     Attributions,
     Similarity,
@@ -27,6 +26,7 @@ from .seed_agreement import (
     corrected_agreement,
     jaccard_sums,
 )
+from .tools.definition import define
 
 if TYPE_CHECKING:
     from priorbench.components.metric import Probe

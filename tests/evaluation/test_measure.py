@@ -17,7 +17,7 @@ from priorbench.evaluation.measure import (
 )
 from priorbench.evaluation.stored_arrays import stored_attribution
 from priorbench.execution.score_again import needs_scoring
-from priorbench.metrics.motif_set import MotifSet
+from priorbench.metrics.tools.motif_set import MotifSet
 from priorbench.study.study import Measurements
 
 
@@ -59,7 +59,7 @@ from fixtures.networks import CPU, build_network
 from priorbench.components import registry
 from priorbench.evaluation import measure
 from priorbench.evaluation.modisco import pack_motifs
-from priorbench.metrics.motif_set import FoundMotif, MotifSet
+from priorbench.metrics.tools.motif_set import FoundMotif, MotifSet
 from priorbench.study.study import Measurements
 
 assert numba.config.NUMBA_NUM_THREADS == 2
