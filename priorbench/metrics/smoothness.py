@@ -71,7 +71,12 @@ def entropy(arrays: TrialArrays) -> float:
     return _mean(_entropy(_shares(arrays)) / np.log(length))
 
 
-@_metric("entropy-published", "entropy as published", unit="nats")
+@_metric(
+    "entropy-published",
+    "entropy as published",
+    unit="nats",
+    published="Tseng, Shrikumar & Kundaje, NeurIPS 2020",
+)
 def published_entropy(arrays: TrialArrays) -> float:
     """Entropy in nats of p_i, proportional to |a_i| + 0.001, mean over sequences, as published.
 

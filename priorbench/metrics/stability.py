@@ -235,6 +235,7 @@ _SIGNS = Similarity(_scaled_signs)
 @_seeds(
     "seed-jaccard-published",
     "continuous Jaccard similarity as published, each position normalised by itself",
+    published="Tseng, Shrikumar & Kundaje, NeurIPS 2020",
 )
 def published_jaccard_agreement(attributions: Attributions) -> Track:
     """Mean over sequences and positions of s_i min(|a_i|, |b_i|) / max(|a_i|, |b_i|), as published.

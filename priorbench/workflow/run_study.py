@@ -308,7 +308,7 @@ def _with_earlier_measurements(
     if old is None:
         return study
     earlier = old.get("attributions", [])
-    asked = {key: bool(old.get(key)) for key in ("discovery", "keep_hypothetical")}
+    switches = {key: bool(old.get(key)) for key in ("discovery", "keep_hypothetical")}
     if earlier and earlier[0] != study.attributions[0]:
         raise UserError(
             f"{root}: primary metrics are those of attribution {earlier[0]!r} there, and of "
@@ -316,12 +316,12 @@ def _with_earlier_measurements(
         )
     attributions = list(dict.fromkeys([*earlier, *study.attributions]))
     more = [spec for spec in attributions if spec not in study.attributions]
-    if asked["discovery"]:
+    if switches["discovery"]:
         require_modisco()  # else every trial would fail
-    more += [key.replace("_", "-") for key in asked if asked[key] and not getattr(study, key)]
+    more += [key.replace("_", "-") for key in switches if switches[key] and not getattr(study, key)]
     if more:
-        console.say(f"as asked of this folder before, scored too: {', '.join(more)}")
-    kept = {key: value or getattr(study, key) for key, value in asked.items()}
+        console.say(f"as switches of this folder before, scored too: {', '.join(more)}")
+    kept = {key: value or getattr(study, key) for key, value in switches.items()}
     return study.model_copy(update={"attributions": attributions, **kept})
 
 

@@ -30,7 +30,6 @@ _metric = partial(
     axis="localisation",
     higher_is_better=True,
     scope="trial",
-    perfect=1.0,
     published=_PAPER,
 )
 

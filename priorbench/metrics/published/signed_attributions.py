@@ -29,9 +29,8 @@ _PAPER_2021 = "Koo & Ploenzke, Nature Machine Intelligence 2021"
 _PAPER_2023 = "Majdandzic et al., Genome Biology 2023"
 
 METRICS: list[Metric] = []
-_metric = partial(
-    define, METRICS, axis="localisation", higher_is_better=True, scope="trial", perfect=1.0
-)
+# the right attribution of a base that the motif does not want is negative, so that it is not 1
+_metric = partial(define, METRICS, axis="localisation", higher_is_better=True, scope="trial")
 _Ranked = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]
 """(M, L) scores, relevant positions, and positions that count"""
 
