@@ -320,7 +320,7 @@ def _with_earlier_measurements(
         require_modisco()  # else every trial would fail
     more += [key.replace("_", "-") for key in switches if switches[key] and not getattr(study, key)]
     if more:
-        console.say(f"as switches of this folder before, scored too: {', '.join(more)}")
+        console.say(f"as asked of this folder before, scored too: {', '.join(more)}")
     kept = {key: value or getattr(study, key) for key, value in switches.items()}
     return study.model_copy(update={"attributions": attributions, **kept})
 

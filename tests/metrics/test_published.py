@@ -22,7 +22,7 @@ from priorbench.metrics import METRICS
 from priorbench.metrics.published.every_base import centred, kept_runs, kmer_divergence
 from priorbench.metrics.published.instance_windows import window_scores
 from priorbench.metrics.published.signed_attributions import information
-from priorbench.metrics.tools.rankings import average_precision, roc_area
+from priorbench.metrics.tools.rankings import PooledRanking, average_precision, roc_area
 from priorbench.study.declared import DeclaredClaims
 
 HERE = Path(__file__).parent
@@ -173,6 +173,29 @@ def test_signed_and_pooled_scores_agree_with_scikit_learn(year, ties):
     assert pooled == pytest.approx(areas(relevant[counted], attribution[counted]))
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("levels", [2, 5, 0])
+def test_one_list_of_scores_has_the_areas_of_one_row(seed, levels):
+    generator = np.random.default_rng(seed)
+    values = generator.standard_normal((1, 80))
+    values = np.round(levels * values) if levels else values
+    relevant = generator.random((1, 80)) < 0.2
+    ranking = PooledRanking(values[relevant], values[~relevant])
+    area = roc_area(values, relevant, np.ones_like(relevant))
+    assert ranking.roc_area() == pytest.approx(area[0])
+    for trapezoid in (False, True):
+        wanted = average_precision(values, relevant, trapezoid=trapezoid)[0]
+        assert ranking.average_precision(trapezoid=trapezoid) == pytest.approx(wanted)
+
+
+def test_a_list_without_one_class_has_no_areas():
+    some, none = np.ones(3), np.empty(0)
+    assert np.isnan(PooledRanking(some, none).roc_area())
+    assert np.isnan(PooledRanking(none, some).roc_area())
+    assert np.isnan(PooledRanking(none, some).average_precision())
+    assert PooledRanking(some, none).average_precision() == 1
+
+
 def test_a_negative_attribution_ranks_last():
     matrices = np.full((1, 4, 4), 0.25, dtype=np.float32)
     matrices[0, :, 0] = (0.97, 0.01, 0.01, 0.01)
@@ -311,12 +334,9 @@ def test_tal_gata_scores_as_published(talgata):
                 attribution.astype(np.float64), truth == BACKGROUND, mine
             )
             assert (len(inside), len(outside)) == (numbers["positives"], numbers["negatives"])
-            values = np.concatenate([inside, outside])[None]
-            positive = (np.arange(values.size) < len(inside))[None]
-            wanted = numbers[name]
-            area = roc_area(values, positive, np.ones_like(positive))
-            assert area == pytest.approx(wanted["auroc"], abs=1e-6)
-            assert average_precision(values, positive) == pytest.approx(wanted["auprc"], abs=1e-6)
+            ranking, wanted = PooledRanking(inside, outside), numbers[name]
+            assert ranking.roc_area() == pytest.approx(wanted["auroc"], abs=1e-6)
+            assert ranking.average_precision() == pytest.approx(wanted["auprc"], abs=1e-6)
     for name, attribution in scores.items():
         arrays = trial(attribution, truth=truth, instances=table)
         for area in ("auroc", "auprc"):

@@ -19,7 +19,7 @@ from priorbench.data.codes import BACKGROUND
 from priorbench.data.instances import END, NUMBER, ROW, START
 
 from ..tools.definition import define
-from ..tools.rankings import average_precision, mean_of_defined, roc_area
+from ..tools.rankings import PooledRanking, mean_of_defined
 
 _PAPER = "Shrikumar, Prakash & Kundaje, Bioinformatics 2019"
 
@@ -63,8 +63,8 @@ def window_scores(
     return total[row[whole], start[whole]], total[empty]
 
 
-def _by_motif(arrays: TrialArrays) -> list[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
-    """Return (1, n) scores of windows and whether each is an instance, for each motif."""
+def _by_motif(arrays: TrialArrays) -> list[PooledRanking]:
+    """Return the ranking of each motif's instances among windows without a motif."""
     if arrays.instances is None or arrays.truth is None:
         return []
     attribution, table = arrays.attribution.astype(np.float64), arrays.instances
@@ -73,12 +73,10 @@ def _by_motif(arrays: TrialArrays) -> list[tuple[NDArray[np.float64], NDArray[np
     # a motif's positions may be neutral, and a site may have been written over
     for row, start, end in table[:, [ROW, START, END]].tolist():
         free[row, max(start, 0) : min(end, length)] = False
-    lists = []
-    for number in np.unique(table[:, NUMBER]):
-        inside, outside = window_scores(attribution, free, table[table[:, NUMBER] == number])
-        positive = np.arange(len(inside) + len(outside)) < len(inside)
-        lists.append((np.concatenate([inside, outside])[None], positive[None]))
-    return lists
+    return [
+        PooledRanking(*window_scores(attribution, free, table[table[:, NUMBER] == number]))
+        for number in np.unique(table[:, NUMBER])
+    ]
 
 
 @_metric(
@@ -87,8 +85,7 @@ def _by_motif(arrays: TrialArrays) -> list[tuple[NDArray[np.float64], NDArray[np
 )
 def instance_auroc(arrays: TrialArrays) -> float:
     """Mean over motifs of the area under the ROC curve of window sums of a, ties counting half."""
-    areas = [roc_area(score, yes, np.ones_like(yes)) for score, yes in _by_motif(arrays)]
-    return mean_of_defined(np.array(areas))
+    return mean_of_defined(np.array([ranking.roc_area() for ranking in _by_motif(arrays)]))
 
 
 @_metric("instance-auprc", "average precision of the same")
@@ -97,4 +94,4 @@ def instance_auprc(arrays: TrialArrays) -> float:
 
     The sum over distinct sums t of (R_t - R_{t+}) P_t, without interpolation.
     """
-    return mean_of_defined(np.array([average_precision(*windows) for windows in _by_motif(arrays)]))
+    return mean_of_defined(np.array([ranking.average_precision() for ranking in _by_motif(arrays)]))

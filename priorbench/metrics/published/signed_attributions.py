@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from priorbench.components.metric import Metric, TrialArrays
 
 from ..tools.definition import define
-from ..tools.rankings import average_precision, mean_of_defined, roc_area
+from ..tools.rankings import PooledRanking, average_precision, mean_of_defined, roc_area
 
 _CUT_2021, _CUT_2023 = 0.01, 0.1
 """bits above which a position is relevant"""
@@ -60,12 +60,12 @@ def _of_2023(arrays: TrialArrays) -> _Ranked | None:
     return arrays.attribution.astype(np.float64), relevant, counted
 
 
-def _pooled(ranked: _Ranked | None) -> _Ranked | None:
-    """Return the positions of all sequences as those of one."""
+def _pooled(ranked: _Ranked | None) -> PooledRanking | None:
+    """Return the ranking of the positions that count of all sequences together."""
     if ranked is None:
         return None
     score, relevant, counted = ranked
-    return score.reshape(1, -1), relevant.reshape(1, -1), counted.reshape(1, -1)
+    return PooledRanking(score[relevant], score[counted & ~relevant])
 
 
 def _roc(ranked: _Ranked | None) -> float:
@@ -115,7 +115,8 @@ def pooled_auroc_2021(arrays: TrialArrays) -> float:
 
     Sequences with larger attributions count for more.
     """
-    return _roc(_pooled(_of_2021(arrays)))
+    ranking = _pooled(_of_2021(arrays))
+    return float("nan") if ranking is None else ranking.roc_area()
 
 
 @_metric(
@@ -125,7 +126,8 @@ def pooled_auroc_2021(arrays: TrialArrays) -> float:
 )
 def pooled_auprc_2021(arrays: TrialArrays) -> float:
     """Area under precision against recall over all positions of all sequences, by the trapezoid."""
-    return _precision_recall(_pooled(_of_2021(arrays)))
+    ranking = _pooled(_of_2021(arrays))
+    return float("nan") if ranking is None else ranking.average_precision(trapezoid=True)
 
 
 @_metric(
@@ -162,7 +164,8 @@ def signed_auprc_2023(arrays: TrialArrays) -> float:
 )
 def pooled_auroc_2023(arrays: TrialArrays) -> float:
     """Area under the ROC curve of a over the positions that count of all sequences."""
-    return _roc(_pooled(_of_2023(arrays)))
+    ranking = _pooled(_of_2023(arrays))
+    return float("nan") if ranking is None else ranking.roc_area()
 
 
 @_metric(
@@ -172,4 +175,5 @@ def pooled_auroc_2023(arrays: TrialArrays) -> float:
 )
 def pooled_auprc_2023(arrays: TrialArrays) -> float:
     """Area under precision against recall over the positions that count, by the trapezoid."""
-    return _precision_recall(_pooled(_of_2023(arrays)))
+    ranking = _pooled(_of_2023(arrays))
+    return float("nan") if ranking is None else ranking.average_precision(trapezoid=True)

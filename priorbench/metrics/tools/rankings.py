@@ -105,6 +105,43 @@ def _precision_before(
     return np.where(last >= 0, known, 1.0)
 
 
+class PooledRanking:
+    """Areas under the curves of one list of scores, of which few are of what is looked for.
+
+    Only the scores are sorted, not their places, so that a list may have millions.
+    """
+
+    def __init__(self, relevant: NDArray[np.floating], others: NDArray[np.floating]) -> None:
+        """Sort the (k,) scores of what is looked for and the (n,) scores of all else."""
+        ours, theirs = np.sort(relevant), np.sort(others)
+        self._score, self._count = np.unique(ours, return_counts=True)
+        self._sizes = len(ours), len(theirs)
+        # how many are above each distinct relevant score, and how many as high at least
+        self._above = [len(x) - np.searchsorted(x, self._score, "right") for x in (ours, theirs)]
+        self._at_least = [len(x) - np.searchsorted(x, self._score, "left") for x in (ours, theirs)]
+
+    def roc_area(self) -> float:
+        """Return the area under the ROC curve, ties counting one half; NaN if a class is empty."""
+        if not all(self._sizes):
+            return float("nan")
+        larger = (self._above[1] + self._at_least[1]) / 2
+        return float(1 - (self._count * larger).sum() / (self._sizes[0] * self._sizes[1]))
+
+    def average_precision(self, *, trapezoid: bool = False) -> float:
+        """Return the average precision, or the area by the trapezoid; NaN without a relevant one.
+
+        Both are those of the function :func:`average_precision`.
+        """
+        if not self._sizes[0]:
+            return float("nan")
+        precision = self._at_least[0] / (self._at_least[0] + self._at_least[1])
+        if trapezoid:
+            before = self._above[0] + self._above[1]
+            earlier = np.where(before > 0, self._above[0] / np.maximum(before, 1), 1.0)
+            precision = (precision + earlier) / 2
+        return float((self._count * precision).sum() / self._sizes[0])
+
+
 def mean_of_defined(scores: NDArray[np.float64]) -> float:
     """Return the mean of the scores that are defined; NaN if there are none."""
     return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
