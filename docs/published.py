@@ -66,16 +66,24 @@ def _held(held: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             if entry["topic"] == topic:
                 theirs = entry.get("theirs") or _numbers_in(entry["file"], entry["key"])
                 file, _, name = entry["test"].partition("::")
-                test = f"`pytest {file} -k {name}`"
+                given = f"{entry['environment']} " if "environment" in entry else ""
+                test = f"`{given}pytest {file} -k {name}`"
                 ours = f"agrees within {entry['within']}"
                 yield _row(entry["what"], entry["source"], theirs, ours, test)
         yield "\n"
 
 
 def _numbers_in(file: str, key: str) -> str:
-    """Return the numbers under a key in the cases of a fixture, as text."""
-    cases = json.loads((HERE.parent / file).read_text(encoding="utf-8"))
-    return f"{counted(len(cases), 'case')}: {', '.join(f'{case[key]:.6g}' for case in cases)}"
+    """Return the numbers under a key of a fixture, or of each of its cases, as text."""
+    values = json.loads((HERE.parent / file).read_text(encoding="utf-8"))
+    if isinstance(values, list):
+        values = [case[key] for case in values]
+    else:
+        for part in key.split("."):
+            values = values[part]
+    if not isinstance(values, list):
+        return f"{values:.6g}"
+    return f"{counted(len(values), 'case')}: {', '.join(f'{value:.6g}' for value in values)}"
 
 
 def agreement(theirs: Mapping[str, float], ours: Mapping[str, float]) -> str:

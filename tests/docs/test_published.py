@@ -19,7 +19,10 @@ ENTRIES = module().entries()
 
 def test_every_entry_has_the_keys_that_its_kind_needs_and_no_others():
     needed = {
-        "held": ({"topic", "what", "source", "within", "test"}, {"file", "key", "theirs"}),
+        "held": (
+            {"topic", "what", "source", "within", "test"},
+            {"file", "key", "theirs", "environment"},
+        ),
         "measured": ({"topic", "what", "source", "theirs"}, {"read", "ours", "command", "note"}),
         "studies": ({"run", "title"}, {"words", "of"}),
         "context": ({"what", "source", "theirs", "why"}, set()),

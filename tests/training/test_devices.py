@@ -3,6 +3,7 @@
 import pytest
 import torch
 from fixtures.devices import META, Watched, meta_as_device
+from fixtures.priors import BAND_PASS
 from fixtures.networks import build_network, regularisation
 from fixtures.priors import VARIANTS
 
@@ -84,8 +85,9 @@ def target(output):
 
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize("attribution", METHODS)
-def test_a_loop_of_ones_own(attribution, split):
-    model, prior = build_network("three-conv").to(META), load_prior("fourier")
+@pytest.mark.parametrize("spec", ["fourier", BAND_PASS, "off-simplex:form=published"])
+def test_a_loop_of_ones_own(attribution, split, spec):
+    model, prior = build_network("three-conv").to(META), load_prior(spec)
     batch = batch_of("binary", 80)
     with meta_as_device(), Watched(CHOSEN) as watched:
         method, generator = load_attribution(attribution), torch.Generator(META)
