@@ -60,7 +60,7 @@ def test_filters_that_are_motifs_match_and_others_do_not(simulated):
 
 @pytest.mark.parametrize(("both_strands", "share"), [(True, 1.0), (False, 0.5)])
 def test_the_other_strand_counts_where_there_is_one(both_strands, share):
-    motif = motif_from_consensus("m", "CCATTTACAAAG", 0.9).matrix.T
+    motif = motif_from_consensus("m", "AAAAAAGGGGGG", 0.9).matrix.T
     filters = FirstFilters([motif, motif[::-1, ::-1]], both_strands)
     assert filter_matches(filters, {"m": motif}) == share
 
