@@ -21,12 +21,13 @@ RANDOM, ORACLE, PERFECT = "random", "oracle", "perfect"
 where that depends on the data"""
 SCORES_ARRAYS = (
     "components/metric.py",
+    "evaluation/first_filters.py",
     "evaluation/scoring.py",
     "metrics",
     "statistics/agreement.py",
     "statistics/rounding.py",
 )
-"""the code that scores a trial's stored arrays"""
+"""the code that scores a trial's stored arrays, and its network's filters"""
 EXPLAINS_MODELS = (
     "attribution/explainers",
     "evaluation/measure.py",

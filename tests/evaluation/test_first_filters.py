@@ -3,15 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from fixtures.networks import CPU, WeightedSum, build_network
 
 from priorbench.components import registry
+from priorbench.data.simulation import motif_from_consensus
 from priorbench.encoding import one_hot
 from priorbench.evaluation.first_filters import filter_matrices
 from priorbench.evaluation.measure import TrainedModel, measure
 from priorbench.evaluation.scoring import score_filters
-from priorbench.metrics.published.filters import FirstFilters
+from priorbench.metrics.published.filters import FirstFilters, filter_matches
 from priorbench.study.study import Measurements
 
 
@@ -49,12 +51,18 @@ def test_filters_that_are_motifs_match_and_others_do_not(simulated):
     sequence = one_hot(simulated.codes(simulated.attributed), CPU)
     matrices = filter_matrices(layer, sequence)
     assert score_filters(FirstFilters(matrices, True), simulated) == {"filter-matches": 2 / 6}
-    assert score_filters(FirstFilters(matrices, False), simulated) == {"filter-matches": 1 / 6}
     unknown = replace(simulated, meta={**simulated.meta, "motifs": {}})
     for filters, dataset in ((matrices, unknown), ([], simulated)):
         scores = score_filters(FirstFilters(filters, True), dataset)
         assert np.isnan(scores["filter-matches"])
     assert score_filters(FirstFilters([None], True), simulated) == {"filter-matches": 0}
+
+
+@pytest.mark.parametrize(("both_strands", "share"), [(True, 1.0), (False, 0.5)])
+def test_the_other_strand_counts_where_there_is_one(both_strands, share):
+    motif = motif_from_consensus("m", "AAAAAAGGGGGG", 0.9).matrix.T
+    filters = FirstFilters([motif, motif[::-1, ::-1]], both_strands)
+    assert filter_matches(filters, {"m": motif}) == share
 
 
 def test_the_filters_of_a_trial_are_scored_whatever_explains_it(simulated):
