@@ -17,7 +17,7 @@ from priorbench.backends.local import LocalEngine
 from priorbench.cli import app as command_line
 from priorbench.cli.app import execute_command
 from priorbench.components import registry, specs
-from priorbench.data.download_list import DataText, Download, DownloadList, load_list
+from priorbench.data.downloads.listing import DataText, Download, DownloadList, load_list
 from priorbench.data.readers.data_file import DataFile, load_data_file
 from priorbench.errors import in_one_line
 from priorbench.inputs import problem_of_file
@@ -91,7 +91,8 @@ def test_every_key_of_a_study(tmp_path, key, wrong):
     if line is ACCEPTED:
         kept = getattr(load_study(path), key)
         assert type(WRONG[wrong]) in (str, int, float, bool), kept
-        assert isinstance(WRONG[wrong], bool) == (key == "discovery")
+        switches = ("discovery", "keep_hypothetical")
+        assert isinstance(WRONG[wrong], bool) == (key in switches)
     else:
         assert line.startswith(f"{path}: {key}")
 

@@ -29,6 +29,12 @@ class TrialArrays:
             None where the method promises nothing.
         negative_weight: how many possible negatives each negative stands for; 1 where none
             were left out.
+        codes: (M, L) uint8 attributed sequences, or None where scores need no bases.
+        instances: (K, 5) int64 instances of motifs (``priorbench.data.instances``), whose rows are
+            places among the M sequences, or None if unknown.
+        matrices: (M, 4, L) float32 probabilities that the sequences were drawn from, 1/4 outside
+            motifs, or None if unknown.
+        hypothetical: (M, 4, L) float32 attribution of all four bases, or None unless it was kept.
     """
 
     prediction: Mapping[str, NDArray[np.float32]]
@@ -39,6 +45,10 @@ class TrialArrays:
     costs: Mapping[str, float]
     sums: NDArray[np.float64] | None = None
     negative_weight: float = 1.0
+    codes: NDArray[np.uint8] | None = None
+    instances: NDArray[np.int64] | None = None
+    matrices: NDArray[np.float32] | None = None
+    hypothetical: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,7 @@ class Metric:
                 every two; a trial's value is its mean agreement with the other seeds, with 64 of
                 them where there are more;
             ``model``: (Probe) -> value, from further outputs of the trained model;
+            ``filters``: (FirstFilters, known motifs by name) -> value of the first layer's filters;
             ``motifs``: (MotifSet, known motifs by name) -> value of the discovered motifs;
             ``motif-sets``: (MotifSets of S trials) -> (S, S) agreement of every two;
             ``arm``: (MotifSets of S trials) -> (S,) values, which only hold together;
@@ -64,11 +75,15 @@ class Metric:
             A value of NaN means that the score is not defined there.
         function: pure function of arrays; its docstring has the formula and the source.
         floor: value for a model that knows nothing, where it follows from the formula: for metrics
-            of the scope ``model``, and of discovered motifs. None where it is measured.
+            of the scopes ``model`` and ``filters``, and of discovered motifs. None where it is
+            measured.
         perfect: value of a perfect prediction or attribution, where it follows from the formula;
             None where it is unknown or unbounded.
         main: whether reports show the metric at first sight.
         loss: whether the metric is a loss above 0, of which a share may be declared as a margin.
+        published: the paper whose definition the value follows to the letter; "" for a score of
+            this program's own. A published form is tested only where it is declared as primary.
+        every_base: whether the value needs the attribution of all four bases.
     """
 
     name: str
@@ -76,12 +91,14 @@ class Metric:
     unit: str
     higher_is_better: bool | None
     summary: str
-    scope: Literal["trial", "seeds", "model", "motifs", "motif-sets", "arm", "baseline"]
+    scope: Literal["trial", "seeds", "model", "filters", "motifs", "motif-sets", "arm", "baseline"]
     function: Callable[..., Any]
     floor: float | None = None
     perfect: float | None = None
     main: bool = False
     loss: bool = False
+    published: str = ""
+    every_base: bool = False
 
     @property
     def of_attribution(self) -> bool:

@@ -13,19 +13,21 @@ from priorbench.metrics import METRICS
 from priorbench.statistics.agreement import leave_one_out
 
 if TYPE_CHECKING:
-    from priorbench.metrics.motif_set import MotifSet
+    from priorbench.metrics.published.filters import FirstFilters
+    from priorbench.metrics.tools.motif_set import MotifSet
 
 RANDOM, ORACLE, PERFECT = "random", "oracle", "perfect"
 """names of the reference rows: floor and ceiling of a score, and what a prediction scores at best
 where that depends on the data"""
 SCORES_ARRAYS = (
     "components/metric.py",
+    "evaluation/first_filters.py",
     "evaluation/scoring.py",
     "metrics",
     "statistics/agreement.py",
     "statistics/rounding.py",
 )
-"""the code that scores a trial's stored arrays"""
+"""the code that scores a trial's stored arrays, and its network's filters"""
 EXPLAINS_MODELS = (
     "attribution/explainers",
     "evaluation/measure.py",
@@ -41,7 +43,7 @@ DISCOVERS_MOTIFS = (
     "evaluation/hypothetical.py",
     "evaluation/modisco.py",
     "evaluation/stored_arrays.py",
-    "metrics/motif_set.py",
+    "metrics/tools/motif_set.py",
 )
 """the code that discovers motifs in attributions"""
 
@@ -86,6 +88,11 @@ def score_attribution(arrays: TrialArrays) -> dict[str, float]:
 def score_model(probe: Probe) -> dict[str, float]:
     """Return the score of every metric that probes the trained model."""
     return _scores("model", probe)
+
+
+def score_filters(filters: FirstFilters, dataset: Dataset) -> dict[str, float]:
+    """Return the score of every metric of the filters of a network's first layer."""
+    return _scores("filters", filters, dataset.motifs)
 
 
 def score_motifs(motifs: MotifSet, dataset: Dataset) -> dict[str, float]:

@@ -31,6 +31,7 @@ from priorbench.storage.sealed_files import (
     of_other_version,
 )
 
+from .keys.published import PublishedValue
 from .tuning_rule import MOST_WEIGHTS, choose_seeds
 
 BASELINE = "none"
@@ -57,10 +58,12 @@ class Measurements:
     Attributes:
         attributions: normalised specs of the attributions.
         discovery: whether motifs are looked for in the attributions.
+        keep_hypothetical: whether attributions of all four bases are kept in the trial.
     """
 
     attributions: Sequence[str]
     discovery: bool = False
+    keep_hypothetical: bool = False
 
 
 class Study(BaseModel):
@@ -94,6 +97,9 @@ class Study(BaseModel):
         attributions: specs of the attributions that are scored, the first of them at first sight;
             empty for gradient x input, and DeepLIFT/SHAP too at standard and paper scale.
         discovery: whether motifs are looked for in the attributions, by TF-MoDISco.
+        keep_hypothetical: whether attributions of all four bases, (M, 4, L) float32, are kept in
+            trials that count, for the scores that need them; they take eight times the room of
+            attributions.
         primary: the one metric of every axis that is not exploratory, by axis for all tasks, or by
             task and axis; "" for none. Defaults are in ``priorbench.study.declared``.
         skill_margins: the smallest loss that matters by axis, for claims that a prior costs
@@ -110,6 +116,8 @@ class Study(BaseModel):
         fetch: name of the list of downloads that its data come from (``priorbench fetch``); such a
             study needs data.
         minutes: expected time of a run on one core, by scale.
+        published: published values that results are shown beside
+            (:class:`~priorbench.study.keys.published.PublishedValue`); they change nothing else.
         root_seed: seed from which all randomness is derived.
         device: ``auto`` takes a GPU where there is one.
         precision: ``bf16`` runs the networks in bfloat16 in training, where torch's autocast does;
@@ -134,6 +142,7 @@ class Study(BaseModel):
     train_attribution: _Spec = "input-x-gradient"
     attributions: list[_Spec] = []
     discovery: bool = False
+    keep_hypothetical: bool = False
     primary: dict[str, str | dict[str, str]] = {}
     skill_margins: dict[str, Annotated[float, Field(gt=0, lt=1)]] = SKILL_MARGINS
     margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
@@ -144,6 +153,7 @@ class Study(BaseModel):
     plugins: list[_File] = []
     fetch: Annotated[str, AfterValidator(check_text)] = ""
     minutes: dict[Scale, Annotated[float, Field(gt=0)]] = {}
+    published: list[PublishedValue] = []
     root_seed: _Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float32"
@@ -188,7 +198,7 @@ class Study(BaseModel):
     @property
     def measurements(self) -> Measurements:
         """What is measured of the study's trained models."""
-        return Measurements(self.attributions, self.discovery)
+        return Measurements(self.attributions, self.discovery, self.keep_hypothetical)
 
     def to_toml(self) -> str:
         """Return every option as TOML, the contents of ``study.toml`` in the run directory."""
@@ -270,11 +280,11 @@ def make_study(values: Mapping[str, Any], *, where: str) -> Study:
     return checked(Study, values, where=where, options=where == COMMAND_LINE)
 
 
-MEASURED = ("attributions", "discovery")
+MEASURED = ("attributions", "discovery", "keep_hypothetical")
 """keys that say what is measured of trained models, which may change later"""
 CHOOSING = ("tuning_rule",)
 """keys that say which of the tried weights is chosen; a change needs no further tuning trial"""
-ABOUT = ("question", "minutes")
+ABOUT = ("question", "minutes", "published")
 """keys that only describe a study"""
 RECORDED = ("chosen_architectures",)
 """keys that the program writes once it has chosen"""

@@ -25,6 +25,7 @@ _LABELS = {
     "primary": "primary metrics",
     "skill_margins": "smallest loss that matters, as a share of the range of a score",
     "margins": "smallest loss that matters, in units of the metric",
+    "published": "published values that results are shown beside",
     "trials_by_dataset": "trials for each dataset",
     "minutes": "minutes on one core",
     "command": "run it with",
@@ -109,6 +110,7 @@ def _of_metric(name: str) -> Details:
     about = inspect.cleandoc(metric.function.__doc__ or "").partition("\nArgs:")[0].strip()
     facts = {"axis": metric.axis, "better": _BETTER[metric.higher_is_better]}
     facts |= {"unit": metric.unit} if metric.unit else {}
+    facts |= {"published": metric.published} if metric.published else {}
     return Details(name, "metric", metric.summary, about, facts=facts)
 
 
