@@ -83,6 +83,7 @@ class Profile(Task):
     architecture: ClassVar[str] = "bpnet"
     epochs: ClassVar[float] = 2.0
     reverse_complement: ClassVar[bool] = True
+    labels_are_classes: ClassVar[bool] = False
     metrics: ClassVar[tuple[str, ...]] = (
         "profile-nll",
         "profile-jsd",

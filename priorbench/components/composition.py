@@ -17,6 +17,8 @@ from .task import Batch, Task
 if TYPE_CHECKING:
     import torch
 
+    from .prior_bases import LossOfInput
+
 ANY_TASK = "*"
 
 
@@ -138,6 +140,12 @@ class Composition(Prior):
         terms = [part.weight * part.prior.penalty(attribution, batch) for part in acting]
         return sum(terms, attribution.observed.new_zeros(len(attribution.observed)))
 
+    def loss_penalty(self, loss: LossOfInput) -> torch.Tensor:
+        """Return the () weighted sum of the summands' penalties on the loss."""
+        acting = self._required("loss_penalty")
+        terms = [part.weight * part.prior.loss_penalty(loss) for part in acting]
+        return sum(terms, loss.losses.new_zeros(()))
+
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """Return the () weighted sum of the summands' penalties on parameters."""
         acting = self._required("parameter_penalty")
@@ -157,3 +165,14 @@ class Composition(Prior):
         for part in self._required("augment", weight):
             sequence = part.prior.augment(sequence, part.weight, generator)
         return sequence
+
+    def change_examples(self, batch: Batch, weight: float, generator: torch.Generator) -> Batch:
+        """Return the examples, changed by every summand in turn."""
+        for part in self._required("change_examples", weight):
+            batch = part.prior.change_examples(batch, part.weight, generator)
+        return batch
+
+    def check_task(self, task: Task) -> None:
+        """Raise UserError, with the reason, if a summand cannot act in a task."""
+        for part in self.summands:
+            part.prior.check_task(task)

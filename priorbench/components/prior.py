@@ -13,15 +13,20 @@ from priorbench.errors import UserError
 if TYPE_CHECKING:  # listing what there is must not wait for torch
     import torch
 
+    from .prior_bases import LossOfInput
     from .task import Batch, Task
 
 HOOKS = {
     "penalty": "a penalty on attributions",
+    "loss_penalty": "a penalty on the loss as a function of the input",
     "parameter_penalty": "a penalty on the network's weights",
     "adapt": "a change of the network",
     "augment": "a change of the training input",
+    "change_examples": "a change of the training examples, labels included",
 }
 """names of the methods through which a prior acts, and what each is"""
+ALONE = ("loss_penalty",)
+"""names of hooks that several networks trained at once do not provide"""
 _FILES = ("priorbench.priors.", "priorbench_plugin_")
 """what the names of modules that define a prior begin with"""
 
@@ -100,7 +105,7 @@ class PriorQueries:
 
 @dataclass(frozen=True)
 class Prior(PriorQueries, ABC):
-    """Base class of priors, which override at least one of the four hooks.
+    """Base class of priors, which override at least one of the hooks.
 
     A prior is a frozen dataclass whose fields are its options, with units in the docstring. The
     weight (lambda) is not among them: it belongs to the trial, so that every prior can be tuned
@@ -124,6 +129,10 @@ class Prior(PriorQueries, ABC):
         """Return the (B,) penalty of each example; all are examples that the prior applies to."""
         raise self._lacking("penalty")
 
+    def loss_penalty(self, loss: LossOfInput) -> torch.Tensor:
+        """Return the () penalty on the prediction loss as a function of the input."""
+        raise self._lacking("loss_penalty")
+
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """Return the () penalty on the model's parameters."""
         raise self._lacking("parameter_penalty")
@@ -141,6 +150,16 @@ class Prior(PriorQueries, ABC):
     ) -> torch.Tensor:
         """Return the (B, 4, L) training input, changed with strength ``weight``."""
         raise self._lacking("augment")
+
+    def change_examples(self, batch: Batch, weight: float, generator: torch.Generator) -> Batch:
+        """Return the B training examples, changed with strength ``weight``, labels included.
+
+        Which examples a penalty applies to is decided by the labels before the change.
+        """
+        raise self._lacking("change_examples")
+
+    def check_task(self, task: Task) -> None:
+        """Raise UserError, with the reason, if the prior cannot act in a task."""
 
     def _lacking(self, hook: str) -> UserError:
         own = [f"{name}, {HOOKS[name]}" for name in HOOKS if self.overrides(name)]

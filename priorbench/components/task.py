@@ -66,6 +66,8 @@ class Task(ABC):
     """factor of the scale's number of epochs that a training may take"""
     reverse_complement: ClassVar[bool]
     """whether the reverse complement is the same molecule (DNA: yes; RNA: no)"""
+    labels_are_classes: ClassVar[bool] = True
+    """whether labels are 0 and 1, and the loss takes what lies between; tracks of reads are not"""
     motif_length_option: ClassVar[str] = ""
     """name of the option that is a motif's length in bp; "" where there is none"""
     metrics: ClassVar[tuple[str, ...]]

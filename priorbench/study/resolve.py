@@ -64,6 +64,8 @@ def resolve(study: Study, device: str) -> Study:
     for spec in priors:
         for task in tasks:
             _refuse_blind(spec, task, seen_by(spec, named))
+        for source in sources(named):
+            _refuse_task(spec, source.task)
     check_margins(study)
     weights = resolve_weights(study, priors, tasks)
     choices: dict[str, Any] = {
@@ -160,6 +162,13 @@ def _refuse_blind(spec: str, task: str, attribution: str) -> None:
                 f"prior {spec!r}: its penalty is constant for the training attribution "
                 f"{attribution}; choose another of the two"
             )
+
+
+def _refuse_task(spec: str, task: str) -> None:
+    try:
+        registry.load_prior(spec).check_task(registry.build("task", task))
+    except UserError as error:
+        raise UserError(f"prior {spec!r} cannot act in task {task}: {error}") from None
 
 
 def _baseline(study: Study, priors: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +13,10 @@ from priorbench.attribution.methods import AttributionMethod
 from priorbench.attribution.passes import Chosen, Reading, attribute, attribute_apart
 from priorbench.autograd.model_call import ModelCall
 from priorbench.autograd.output_trees import map_tensors
+from priorbench.autograd.twice_differentiable import TwiceDifferentiable
 from priorbench.components.architecture import Precision
 from priorbench.components.prior import Attribution, WeightedPrior
+from priorbench.components.prior_bases import LossOfInput
 from priorbench.components.task import Batch, Task
 from priorbench.seeds import RandomStreams
 
@@ -43,6 +46,23 @@ class Regularisation:
         return model
 
 
+def changes_examples(regularisation: Regularisation) -> bool:
+    """Return whether priors change the training examples."""
+    return bool(regularisation.through("augment") or regularisation.through("change_examples"))
+
+
+def change_examples(
+    regularisation: Regularisation, batch: Batch, generator: torch.Generator
+) -> Batch:
+    """Return training examples as the priors change them: first the input, then labels too."""
+    for part in regularisation.through("augment"):
+        changed = part.prior.augment(batch.sequence, part.weight, generator)
+        batch = Batch(changed, batch.label, batch.arrays)
+    for part in regularisation.through("change_examples"):
+        batch = part.prior.change_examples(batch, part.weight, generator)
+    return batch
+
+
 class Objective:
     """The losses of one training, step after step."""
 
@@ -70,7 +90,8 @@ class Objective:
         self.method, self.apart = regularisation.method, regularisation.apart
         self.attributing = regularisation.through("penalty")
         self.shrinking = regularisation.through("parameter_penalty")
-        self.augmenting = regularisation.through("augment")
+        self.regularisation = regularisation
+        self.probing = regularisation.through("loss_penalty")
         self.device = next(model.parameters()).device
         self.noise = torch.Generator(self.device).manual_seed(streams.derive("augment"))
         self.steps = 0
@@ -85,30 +106,45 @@ class Objective:
         Returns:
             mean prediction loss (), and the term () that the priors add to it, weights included.
         """
-        for part in self.augmenting:
-            changed = part.prior.augment(batch.sequence, part.weight, self.noise)
-            batch = Batch(changed, batch.label, batch.arrays)
+        changed = change_examples(self.regularisation, batch, self.noise)
+        # priors choose examples by the labels before the change
+        labelled, batch = Batch(changed.sequence, batch.label, batch.arrays), changed
+        probing = self._due(self.probing, elapsed)
+        if probing:
+            sequence = batch.sequence.detach().requires_grad_()
+            batch = Batch(sequence, batch.label, batch.arrays)
         penalty = batch.sequence.new_zeros(())
         masked = [
-            (part.prior.applies(batch, self.task), part)
+            (part.prior.applies(labelled, self.task), part)
             for part in self._due(self.attributing, elapsed)
         ]
         chosen, counts = _chosen([mask for mask, _ in masked])
         with in_precision(self.precision, batch.sequence.device):
             if chosen is None:
-                output = forward(self.model, self.task, batch)
+                with TwiceDifferentiable(needed=bool(probing)):
+                    output = forward(self.model, self.task, batch)
             else:
                 output, attribution = self._attribute(batch, chosen)
         if chosen is not None:
-            attributed = batch.select(chosen.rows)
+            attributed = labelled.select(chosen.rows)
             for (mask, part), count in zip(masked, counts, strict=True):
                 own = mask.index_select(0, chosen.rows), count
                 penalty = penalty + _mean_penalty(part, attribution, attributed, own)
-        output = in_float32(output)
+        losses = self.task.prediction_loss(in_float32(output), batch)
+        for part in probing:
+            loss = LossOfInput(batch.sequence, losses, partial(self._losses_at, batch))
+            penalty = penalty + part.weight * part.prior.loss_penalty(loss)
         for part in self._due(self.shrinking, elapsed):
             penalty = penalty + part.weight * part.prior.parameter_penalty(self.model)
         self.steps += 1
-        return self.task.prediction_loss(output, batch).mean(), penalty
+        return losses.mean(), penalty
+
+    def _losses_at(self, batch: Batch, sequence: torch.Tensor) -> torch.Tensor:
+        """Return the (B,) prediction losses of a batch's examples at another input."""
+        moved = Batch(sequence, batch.label, batch.arrays)
+        with in_precision(self.precision, sequence.device):
+            output = forward(self.model, self.task, moved)
+        return self.task.prediction_loss(in_float32(output), moved)
 
     def _attribute(self, batch: Batch, chosen: Chosen) -> tuple[Any, Attribution]:
         """Return the output for a batch, and the attributions of the examples chosen."""

@@ -10,6 +10,7 @@ from fixtures.priors import VARIANTS
 
 from priorbench import (
     AttributionPrior,
+    Batch,
     GradientPrior,
     Prior,
     UserError,
@@ -36,9 +37,11 @@ def test_a_prior_with_a_hook_is_checked_for_it():
         assert outcomes["has a price"] == "passed"
         for hook, check in {
             "penalty": "differentiates",
+            "loss_penalty": "penalises the loss",
             "parameter_penalty": "penalises parameters",
             "adapt": "keeps initial weights",
             "augment": "changes input",
+            "change_examples": "changes the examples",
         }.items():
             assert (outcomes[check] == "passed") == prior.overrides(hook), (name, hook)
 
@@ -89,6 +92,25 @@ BROKEN = {
         broken(penalty=lambda a, g, b: (a - a.mean(0)).sum(1) / a.std(0).sum())
     ],
     "repeats_itself": [broken(penalty=lambda a, g, b: a.mean(1) * next(calls))],
+    "penalises_the_loss": [
+        broken(base=Prior, loss_penalty=lambda self, loss: loss.losses),
+        broken(base=Prior, loss_penalty=lambda self, loss: loss.losses.sum() / 0),
+    ],
+    "changes_the_examples": [
+        broken(base=Prior, change_examples=lambda self, b, w, g: b.select(torch.tensor([0]))),
+        broken(
+            base=Prior,
+            change_examples=lambda self, b, w, g: Batch(b.sequence, torch.rand_like(b.label)),
+        ),
+        broken(
+            base=Prior,
+            change_examples=lambda self, b, w, g: Batch(b.sequence / 0, b.label),
+        ),
+        broken(
+            base=Prior,
+            change_examples=lambda self, b, w, g: Batch(b.sequence, b.label.float().half()),
+        ),
+    ],
     "has_one_value_per_example": [
         broken(penalty=lambda a, g, b: None),
         broken(penalty=lambda a, g, b: a.mean(1) * torch.rand(())),
@@ -229,7 +251,7 @@ def test_where_the_first_checks_fail_the_others_are_not_run(tmp_path):
     results = list(check_prior("scalar"))
     failed = [result.check for result in results if result.outcome == "failed"]
     assert failed == ["is plain data", "has one value per example"]
-    assert sum("not run: 'is plain data' failed" in result.detail for result in results) == 17
+    assert sum("not run: 'is plain data' failed" in result.detail for result in results) == 19
 
 
 def test_the_price_of_memory_is_that_of_a_usual_step():

@@ -51,9 +51,11 @@ def calls(prior):
     batch = Batch(torch.zeros(0, 4, 50), torch.zeros(0))
     return {
         "penalty": lambda: prior.penalty(attribution, batch),
+        "loss_penalty": lambda: prior.loss_penalty(None),
         "parameter_penalty": lambda: prior.parameter_penalty(torch.nn.Linear(2, 1)),
         "adapt": lambda: prior.adapt(torch.nn.Identity(), 1.0),
         "augment": lambda: prior.augment(batch.sequence, 1.0, torch.Generator()),
+        "change_examples": lambda: prior.change_examples(batch, 1.0, torch.Generator()),
     }
 
 

@@ -14,6 +14,7 @@ from fixtures.networks import CPU, build_network, regularisation
 from fixtures.sequences import random_sequences
 
 from priorbench import Batch, Prior, load_attribution
+from priorbench.components import prior as prior_module
 from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape
 from priorbench.data.codes import TRAIN
@@ -131,7 +132,14 @@ def test_every_attribution(attribution, architecture):
     assert_same_as_alone(parts, batches, architecture=architecture)
 
 
-@pytest.mark.parametrize("name", sorted(registry.components("prior")))
+ALONE = [
+    name
+    for name in registry.components("prior")
+    if any(map(registry.load_prior(name).overrides, prior_module.ALONE))
+]
+
+
+@pytest.mark.parametrize("name", sorted({*registry.components("prior")} - {*ALONE}))
 def test_every_prior(name):
     parts = [part(name, seed) for seed in range(3)]
     assert_same_as_alone(parts, [examples(seed, 5 + seed) for seed in range(3)])
@@ -144,12 +152,22 @@ def test_every_prior(name):
         ("tv:every=2", "tv"),
         ("tv:schedule=warm-up", "tv:schedule=deflate:schedule_speed=2"),
         ("fourier+input-noise", "fourier=0+input-noise"),
+        ("fourier+label-smoothing+mixup", "fourier+evoaug"),
         ("l1:sign=signed", "l1:examples=all"),
     ],
 )
 def test_members_with_other_options_schedules_and_weights(priors):
     parts = [part(prior, seed) for seed, prior in enumerate(priors)]
     assert_same_as_alone(parts, [examples(seed, 4 + seed) for seed in range(2)], steps=3)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_prior_that_acts_through_what_members_lack_is_refused(name):
+    parts = [part(name, seed) for seed in range(2)]
+    models = [network("three-conv", NetworkShape(LENGTH), own) for own in parts]
+    members = StackedNetworks(models, MemberGenerators(CPU, range(2)))
+    with pytest.raises(CannotStack, match="trained alone"):
+        EnsembleObjective(members, TASK, parts)
 
 
 def test_a_member_of_weight_0():
