@@ -30,6 +30,7 @@ from .check_tools import (
     CheckResult,
     NotApplicable,
     TrainingStep,
+    arrays_for,
     gradients,
     kept_for_backward,
     network,
@@ -202,8 +203,10 @@ def leaves_arguments_alone(prior: Prior) -> str:
         gradient, sequence = gradients(3, 50), sequences(3, 50)
         values = (gradient, (gradient * sequence).sum(dim=1), sequence, torch.ones(3))
         kept = [value.clone() for value in values]
-        prior.penalty(Attribution(*values[:2]), Batch(*values[2:]))
-        _refuse_changed(kept, values, "penalty")
+        arrays = arrays_for(prior, sequence, gradient)
+        kept += [value.clone() for value in arrays.values()]
+        prior.penalty(Attribution(*values[:2]), Batch(*values[2:], arrays))
+        _refuse_changed(kept, (*values, *arrays.values()), "penalty")
     if prior.overrides("parameter_penalty"):
         model = network()
         kept = [parameter.detach().clone() for parameter in model.parameters()]

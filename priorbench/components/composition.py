@@ -91,6 +91,11 @@ class Composition(Prior):
         return any(part.prior.overrides(hook) for part in self.summands)
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of all arrays that penalties of the summands read."""
+        return tuple(sorted({name for part in self.summands for name in part.prior.needs}))
+
+    @property
     def scale_free(self) -> bool:
         """Whether all summands that penalise attributions are scale-free."""
         return all(prior.scale_free for prior in self._penalties())

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from priorbench.data.codes import CHANNEL
 from priorbench.errors import UserError
 
 if TYPE_CHECKING:  # listing what there is must not wait for torch
@@ -27,6 +28,11 @@ HOOKS = {
 """names of the methods through which a prior acts, and what each is"""
 ALONE = ("loss_penalty",)
 """names of hooks that several networks trained at once do not provide"""
+COMPUTED = {
+    "reverse-complement": "attributions of the other strand",
+    "target": "the scalars that are attributed",
+}
+"""names of further arrays that a step can compute for a penalty, and what each is"""
 _FILES = ("priorbench.priors.", "priorbench_plugin_")
 """what the names of modules that define a prior begin with"""
 
@@ -76,6 +82,29 @@ class PriorQueries:
     def overrides(self, hook: str) -> bool:
         """Return whether the prior acts through the hook of that name."""
         return hook in hooks_of(cast("type[Prior]", type(self)))
+
+    @property
+    def channels(self) -> list[str]:
+        """Names of the per-position channels that the penalty reads."""
+        return [n.removeprefix(CHANNEL) for n in self.needs if n.startswith(CHANNEL)]
+
+    @property
+    def alone(self) -> str:
+        """Reason why networks with the prior cannot train several at once, or ""."""
+        reasons = [HOOKS[hook] for hook in ALONE if self.overrides(hook)]
+        reasons += [what for name, what in COMPUTED.items() if name in self.needs]
+        return " and ".join(reasons)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of further arrays that the penalty reads from its batch; none by default.
+
+        A name is that of a channel of the dataset, ``channel:NAME``, (B, 1, L) float; or
+        ``reverse-complement``, the (B, L) attributions of the other strand, turned so that
+        positions agree; or ``target``, the (B,) scalars that are attributed. The last two can be
+        differentiated.
+        """
+        return ()
 
     def mean_penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """Return the () mean penalty of examples; 0, with gradients of 0, if there are none.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable, Sequence
 
 from priorbench.components import registry, specs
-from priorbench.components.prior import ALONE, Prior
+from priorbench.components.prior import Prior
 from priorbench.study.trial import Trial
 
 
@@ -20,7 +20,7 @@ def group_trials(trials: Sequence[Trial], most: int) -> list[list[Trial]]:
     if most == 1:
         return [[trial] for trial in trials]
     names = {spec: shared_names(spec) for spec in {trial.prior for trial in trials}}
-    alone = {spec for spec in names if any(map(registry.load_prior(spec).overrides, ALONE))}
+    alone = {spec for spec in names if registry.load_prior(spec).alone}
     groups: dict[Hashable, list[Trial]] = {}
     for trial in trials:
         own = trial.id if trial.prior in alone else ensemble_key(trial, names[trial.prior])

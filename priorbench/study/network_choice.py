@@ -75,6 +75,18 @@ def require_fit(spec: str, task: Task, dataset: Dataset, scale: Scale) -> None:
     registry.build("architecture", spec).build(task.network_shape_of(dataset), scale)
 
 
+def require_channels(spec: str, key: str, dataset: Dataset) -> None:
+    """Raise UserError unless a dataset, named by its key, has every channel that a prior reads."""
+    for name in registry.load_prior(spec).channels:
+        if name not in dataset.channels:
+            offered = ", ".join(dataset.channels) or "none"
+            raise UserError(
+                f"prior {spec!r} reads the channel {name!r}, and {key} has no such channel (it has "
+                f"{offered}); name one in [channels] of the data file, or write the simulated task "
+                "with channels=motif"
+            )
+
+
 def fitting_networks(task: Task, dataset: Dataset, scale: Scale) -> NetworkCandidates:
     """Return the installed networks by whether they fit a task and its data.
 

@@ -21,6 +21,7 @@ from .network_choice import (
     is_chosen,
     named_networks,
     recorded_network,
+    require_channels,
     require_fit,
 )
 from .recorded_study import planned_rows, recorded_facts, recorded_study
@@ -111,6 +112,8 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
         if dataset.meta["warnings"]:
             warnings[key] = list(dataset.meta["warnings"])
         task: Task = registry.build("task", source.task)
+        for prior in study.priors:
+            require_channels(prior, key, dataset)
         if is_chosen(study, source):
             candidates[key] = fitting_networks(task, dataset, study.scale)
             recorded_network(study, key, candidates[key].fitting)  # refuses what does not fit

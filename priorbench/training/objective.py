@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -126,7 +126,10 @@ class Objective:
             else:
                 output, attribution = self._attribute(batch, chosen)
         if chosen is not None:
+            needs = {name for _, part in masked for name in part.prior.needs}
+            computed = self._computed(needs, batch, chosen, output)
             attributed = labelled.select(chosen.rows)
+            attributed = replace(attributed, arrays={**attributed.arrays, **computed})
             for (mask, part), count in zip(masked, counts, strict=True):
                 own = mask.index_select(0, chosen.rows), count
                 penalty = penalty + _mean_penalty(part, attribution, attributed, own)
@@ -138,6 +141,19 @@ class Objective:
             penalty = penalty + part.weight * part.prior.parameter_penalty(self.model)
         self.steps += 1
         return losses.mean(), penalty
+
+    def _computed(
+        self, needs: Collection[str], batch: Batch, chosen: Chosen, output: Any
+    ) -> dict[str, torch.Tensor]:
+        """Return what penalties read of the attributed examples beside their attributions."""
+        arrays = {}
+        if "target" in needs:
+            arrays["target"] = self.task.target(in_float32(output))[chosen.rows]
+        if "reverse-complement" in needs:
+            with in_precision(self.precision, batch.sequence.device):
+                _, other = self._attribute(turned(batch), chosen)
+            arrays["reverse-complement"] = other.observed.flip(1)
+        return arrays
 
     def _losses_at(self, batch: Batch, sequence: torch.Tensor) -> torch.Tensor:
         """Return the (B,) prediction losses of a batch's examples at another input."""
@@ -179,6 +195,16 @@ def in_precision(precision: Precision, device: torch.device) -> torch.autocast:
 def in_float32(output: Any) -> Any:
     """Return a model's output in float32 or finer, for its losses."""
     return map_tensors(lambda v: v.float() if v.dtype == torch.bfloat16 else v, output)
+
+
+def turned(batch: Batch) -> Batch:
+    """Return the examples as their reverse complements, tracks along the window turned too."""
+    arrays = {
+        name: values.flip(1, 2) if values.dim() == 3 else values
+        for name, values in batch.arrays.items()
+    }
+    # A C G T upside down is T G C A
+    return Batch(batch.sequence.flip(1, 2), batch.label, arrays)
 
 
 def forward(model: torch.nn.Module, task: Task, batch: Batch) -> Any:

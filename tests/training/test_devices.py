@@ -36,7 +36,8 @@ PROFILE = NetworkShape(120, 2, 40, 1)
 def batch_of(task, length):
     sequence = torch.zeros(COUNT, 4, length, device=META)
     if task != "profile":
-        return Batch(sequence, torch.zeros(COUNT, device=META))
+        channel = torch.zeros(COUNT, 1, length, device=META)
+        return Batch(sequence, torch.zeros(COUNT, device=META), {"channel:motif": channel})
     reads, controls = torch.zeros(COUNT, 2, 40), torch.zeros(COUNT, 1, 40)
     arrays = {"reads": reads.to(META), "controls": controls.to(META)}
     return Batch(sequence, torch.zeros(COUNT, 2, device=META), arrays)

@@ -16,13 +16,7 @@ from priorbench.attribution.methods import AttributionMethod
 from priorbench.autograd.output_trees import join_trees, map_tensors
 from priorbench.autograd.statistics_gate import StatisticsGate
 from priorbench.components.architecture import Precision
-from priorbench.components.prior import (
-    ALONE,
-    HOOKS,
-    Attribution,
-    Prior,
-    require_one_per_example,
-)
+from priorbench.components.prior import Attribution, Prior, require_one_per_example
 from priorbench.components.task import Batch, Task
 from priorbench.seeds import RandomStreams
 from priorbench.training.objective import (
@@ -70,11 +64,12 @@ class EnsembleObjective:
             precision: precision of their forward pass.
 
         Raises:
-            CannotStack: if a prior acts through a hook that is for networks trained alone.
+            CannotStack: if a prior acts through what is for networks trained alone.
         """
-        for hook in ALONE:
-            if any(training.regularisation.through(hook) for training in trainings):
-                raise CannotStack(f"{HOOKS[hook]} is for networks that are trained alone")
+        parts = [part for training in trainings for part in training.regularisation.parts]
+        for part in parts:
+            if part.weight and part.prior.alone:
+                raise CannotStack(f"{part.prior.alone}: for networks that are trained alone only")
         self.precision = precision
         self.members, self.task, self.trainings = members, task, list(trainings)
         self.method = trainings[0].regularisation.method

@@ -14,7 +14,6 @@ from fixtures.networks import CPU, build_network, regularisation
 from fixtures.sequences import random_sequences
 
 from priorbench import Batch, Prior, load_attribution
-from priorbench.components import prior as prior_module
 from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape
 from priorbench.data.codes import TRAIN
@@ -51,7 +50,8 @@ def network(architecture: str, form: NetworkShape, own: MemberTraining) -> torch
 def examples(seed: int, positives: int, size: int = SIZE) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     label = (torch.randperm(size, generator=generator) < positives).double()
-    return Batch(random_sequences(size, LENGTH, seed=seed), label)
+    sequence = random_sequences(size, LENGTH, seed=seed)
+    return Batch(sequence, label, {"channel:motif": sequence[:, 1:2] + sequence[:, 2:3]})
 
 
 def joined(batches: list[Batch]) -> Batch:
@@ -132,11 +132,7 @@ def test_every_attribution(attribution, architecture):
     assert_same_as_alone(parts, batches, architecture=architecture)
 
 
-ALONE = [
-    name
-    for name in registry.components("prior")
-    if any(map(registry.load_prior(name).overrides, prior_module.ALONE))
-]
+ALONE = [name for name in registry.components("prior") if registry.load_prior(name).alone]
 
 
 @pytest.mark.parametrize("name", sorted({*registry.components("prior")} - {*ALONE}))
@@ -166,7 +162,7 @@ def test_a_prior_that_acts_through_what_members_lack_is_refused(name):
     parts = [part(name, seed) for seed in range(2)]
     models = [network("three-conv", NetworkShape(LENGTH), own) for own in parts]
     members = StackedNetworks(models, MemberGenerators(CPU, range(2)))
-    with pytest.raises(CannotStack, match="trained alone"):
+    with pytest.raises(CannotStack, match="trained alone only"):
         EnsembleObjective(members, TASK, parts)
 
 
