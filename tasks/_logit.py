@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -83,9 +83,16 @@ class SimulatedTask(Task):
 
 @dataclass(frozen=True)
 class LogitTask(SimulatedTask):
-    """Positives against negatives, cross-entropy, attribution of the logit."""
+    """Positives against negatives, cross-entropy, attribution of the logit or of the probability.
+
+    Attributes:
+        attributed: what is attributed and penalised: the ``logit``, or the ``probability``, its
+            sigmoid, whose gradient is small where the network is sure.
+    """
 
     architecture: ClassVar[str] = "three-conv"
+
+    attributed: Literal["logit", "probability"] = "logit"
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """Write the user's positives and negatives."""
@@ -98,6 +105,11 @@ class LogitTask(SimulatedTask):
     def target(self, output: torch.Tensor) -> torch.Tensor:
         """Return the (B,) logit."""
         return output[:, 0]
+
+    @property
+    def link(self) -> torch.nn.Module | None:
+        """The sigmoid where the probability is attributed."""
+        return torch.nn.Sigmoid() if self.attributed == "probability" else None
 
     def predictions(self, output: torch.Tensor, batch: Batch) -> Mapping[str, torch.Tensor]:
         """Return ``logit``: (B,)."""

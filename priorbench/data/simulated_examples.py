@@ -36,6 +36,7 @@ def write_examples(
     positive: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
     *,
     chunk: int,
+    attributed: int = MOST_ATTRIBUTED,
 ) -> None:
     """Write simulated examples chunk by chunk, with their motifs and the first ones to attribute.
 
@@ -47,11 +48,12 @@ def write_examples(
         draw: function of a number of examples and their split that draws them.
         positive: function of labels that gives (N,) bool, the examples that may be attributed.
         chunk: number of examples that are drawn at once.
+        attributed: largest number of examples of a split that are attributed.
     """
     rows, truth, oracle = [], [], []
     margin = writer.margin
     for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
-        left = 0 if split == TRAIN else MOST_ATTRIBUTED
+        left = 0 if split == TRAIN else attributed
         for start in range(0, size, chunk):
             count, first = min(chunk, size - start), writer.rows
             drawn = draw(count, split)

@@ -173,5 +173,14 @@ def _changes(subject: ExplainedModel, references: torch.Tensor) -> torch.Tensor:
             for slope, (own, value) in zip(slopes, pairs, strict=True):
                 if slope is not None:
                     change += (slope * (own - value)).flatten(1).sum(dim=1)
-            changes.append(change)
+            changes.append(change if subject.link is None else _linked(subject, output, change))
     return torch.stack(changes, dim=1)
+
+
+@torch.no_grad()
+def _linked(subject: ExplainedModel, output: Any, change: torch.Tensor) -> torch.Tensor:
+    """Return (k,) the change of the link's value where that of the target is known."""
+    assert subject.link is not None
+    own = subject.target(output)
+    value: torch.Tensor = subject.link(own) - subject.link(own - change)
+    return value
