@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .codes import TEST, TRAIN, VALID
 from .dataset_writer import MOST_ATTRIBUTED, DatasetWriter
+from .instances import instance_table
 from .simulation import Planted
 
 
@@ -51,6 +52,7 @@ def write_examples(
         attributed: largest number of examples of a split that are attributed.
     """
     rows, truth, oracle = [], [], []
+    instances: list[tuple[int, int, int, str, int]] = []
     margin = writer.margin
     for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
         left = 0 if split == TRAIN else attributed
@@ -66,4 +68,16 @@ def write_examples(
             rows.append(first + chosen)
             truth.append(planted.codes[chosen, window])
             oracle.append(planted.oracle[chosen, window])
-    writer.attribute(np.concatenate(rows), np.concatenate(truth), np.concatenate(oracle))
+            kept = set(chosen.tolist())
+            instances += [
+                (first + row, begin - margin, end - margin, name, strand)
+                for row, begin, end, name, strand in planted.instances
+                if row in kept
+            ]
+    names = list(writer.motifs)
+    writer.attribute(
+        np.concatenate(rows),
+        np.concatenate(truth),
+        np.concatenate(oracle),
+        instances=instance_table(instances, names),
+    )
