@@ -1,7 +1,7 @@
 """Count matrices that the motif grammar plants, from JASPAR CORE vertebrates.
 
-Source: JASPAR (Mathelier et al., Nucleic Acids Research 2016), in the versions of the set that Koo &
-Ploenzke (Nature Machine Intelligence 2021) drew from. Counts are facts about binding sites.
+Source: JASPAR (Mathelier et al., Nucleic Acids Research 2016), in the versions of the set that
+Koo & Ploenzke (Nature Machine Intelligence 2021) drew from. Counts are facts about binding sites.
 """
 
 from __future__ import annotations
@@ -9,31 +9,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-CORE = tuple("SP1 Gabpa CEBPB MAX YY1".split())
+CORE = ("SP1", "Gabpa", "CEBPB", "MAX", "YY1")
 """motifs of positives"""
-REMOVED = tuple(
-    """
+_REMOVED = """
 JUN(var.2) Nkx2-5 Alx4 SMAD2::SMAD3::SMAD4 HMBOX1 ZEB1 JUND(var.2) FOXP3 IRF1 FOXP2 ALX3 Atoh1
 NEUROD2 DMRT3 POU2F2 Arnt LHX9 MEIS1 HNF1A MLXIPL HOXD13 MZF1(var.2) Nkx3-1 Hoxd9 ZBED1 Pitx1
 Gata4 CUX1 DLX6 Gfi1 Nr2e3 RFX2 MTF1 SPI1 Ahr::Arnt ZNF410 MYF6 ONECUT3 POU3F1 HEY1 HOXB13 SRY
 Pou5f1::Sox2 NR4A2 Rxra Sox2 HOXC13 Tcfl5 GSC BHLHE40
-""".split()
-)
-"""further motifs of negatives, in the order of the draw, where those that look like core motifs were
-removed"""
-KEPT = tuple(
-    """
+"""
+REMOVED = tuple(_REMOVED.split())
+"""further motifs of negatives, in the order of the draw, without those that look like core motifs"""
+_KEPT = """
 HOXD13 Arnt Ahr::Arnt Hoxd9 MLX MLXIPL MYF6 NEUROD2 Gfi1 HNF1A Pitx1 IRF1 MZF1(var.2) Nkx2-5 Vdr
 ZIC3 LHX9 SPI1 SRF SRY VENTX ZEB1 Nkx3-1 ZBED1 ZNF410 CUX1 Pou5f1::Sox2 Sox2 ONECUT3 ETV3 ETV5
 NR4A2 NFIC PLAG1 Nr2e3 Atoh1 BHLHE40 POU3F1 E2F6 Gata4 JUN(var.2) JUND(var.2) MEIS1 HEY1 POU2F2
 TCF4 SMAD2::SMAD3::SMAD4 Rxra CEBPG FOXP2
-""".split()
-)
+"""
+KEPT = tuple(_KEPT.split())
 """the same without that, in the order of the published code"""
 
 
 def probabilities(name: str) -> NDArray[np.float64]:
-    """Return the (width, 4) probabilities of A C G T of a motif: shares of counts, some of them 0."""
+    """Return the (width, 4) probabilities of A C G T of a motif: shares of counts."""
     counts = _COUNTS[name]
     return np.ascontiguousarray((counts / counts.sum(axis=0)).T)
 

@@ -81,7 +81,7 @@ class SimulatedTask(Task):
         return {"logit": np.broadcast_to(odds, (len(dataset.scored_rows), *label.shape[1:]))}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LogitTask(SimulatedTask):
     """Positives against negatives, cross-entropy, attribution of the logit or of the probability.
 

@@ -166,7 +166,9 @@ def _published(others: tuple[str, ...]) -> _Drawn:
     """Draw the published sequences, every number in the published order."""
     state = np.random.RandomState(_SEED)
     state.permutation(_MATRICES_OF_SOURCE)  # which chose the further motifs
-    drawn = [_sequence(pool, _LENGTH, state) for pool in _pools(others) for _ in range(_OF_EACH_CLASS)]
+    drawn = [
+        _sequence(pool, _LENGTH, state) for pool in _pools(others) for _ in range(_OF_EACH_CLASS)
+    ]
     labels = np.repeat(np.array([1, 0], dtype=np.float32), _OF_EACH_CLASS)
     order = state.permutation(2 * _OF_EACH_CLASS)
     return _Drawn(labels, [d[0] for d in drawn], [d[1] for d in drawn], order)

@@ -1,4 +1,4 @@
-"""CNN-local (Koo & Ploenzke 2021): one wide pool, so that the first layer must know whole motifs."""
+"""CNN-local (Koo & Ploenzke 2021): a wide pool, so that the first layer must know whole motifs."""
 
 from __future__ import annotations
 

@@ -11,7 +11,16 @@ from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
 from .finished_run import Run
 
-_TRAINED = ("scale", "root_seed", "device", "digest", "code", "train_attribution", "precision")
+_TRAINED = (
+    "scale",
+    "root_seed",
+    "device",
+    "digest",
+    "code",
+    "train_attribution",
+    "precision",
+    "schedule",
+)
 _SCORED = ("scored_by", "probed_by")
 """fields of records in which trials of one arm must be alike, beside the weight"""
 _DECLARED = (

@@ -212,6 +212,7 @@ def _with_trials(plan: Plan, stage: str, arms: Sequence[Sequence[tuple[str, floa
                 digest=setting.digest,
                 code=code_digest(task=task, architecture=architecture, prior=prior, digest=digest),
                 precision=study.precision,
+                schedule=study.schedule.text,
             )
             for prior, weight in of_setting
         ]
