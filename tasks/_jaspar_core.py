@@ -18,7 +18,7 @@ Gata4 CUX1 DLX6 Gfi1 Nr2e3 RFX2 MTF1 SPI1 Ahr::Arnt ZNF410 MYF6 ONECUT3 POU3F1 H
 Pou5f1::Sox2 NR4A2 Rxra Sox2 HOXC13 Tcfl5 GSC BHLHE40
 """
 REMOVED = tuple(_REMOVED.split())
-"""further motifs of negatives, in the order of the draw, without those that look like core motifs"""
+"""further motifs of negatives, in the order of the draw, without look-alikes of core motifs"""
 _KEPT = """
 HOXD13 Arnt Ahr::Arnt Hoxd9 MLX MLXIPL MYF6 NEUROD2 Gfi1 HNF1A Pitx1 IRF1 MZF1(var.2) Nkx2-5 Vdr
 ZIC3 LHX9 SPI1 SRF SRY VENTX ZEB1 Nkx3-1 ZBED1 ZNF410 CUX1 Pou5f1::Sox2 Sox2 ONECUT3 ETV3 ETV5

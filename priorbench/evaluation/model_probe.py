@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from priorbench.attribution.explainers.deep_lift import shuffled
 from priorbench.attribution.explainers.mutagenesis import InSilicoMutagenesisExplainer
+from priorbench.attribution.explainers.shuffles import shuffled
 from priorbench.attribution.explainers.subject import ExplainedModel, Explainer
 from priorbench.components.architecture import Scale
 from priorbench.components.task import Task

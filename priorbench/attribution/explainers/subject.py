@@ -140,6 +140,16 @@ class Explainer(ABC):
     needs_bases: ClassVar[bool] = False
     """whether sequences must be one-hot, N aside"""
 
+    @property
+    def draws_whole_bases(self) -> bool:
+        """Whether sequences must be one-hot, N aside, for it to draw references of its own."""
+        return False
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether its attributions promise a sum: the change of the target against references."""
+        return type(self).takes_references
+
     @abstractmethod
     def explain(self, subject: ExplainedModel, *, every_base: bool = False) -> Explanation:
         """Return the attributions of all sequences; the same for the same sequences.
