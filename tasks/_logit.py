@@ -95,11 +95,18 @@ class SimulatedTask(Task):
         return {"logit": np.broadcast_to(odds, (len(dataset.scored_rows), *label.shape[1:]))}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LogitTask(SimulatedTask):
-    """Positives against negatives, cross-entropy, attribution of the logit."""
+    """Positives against negatives, cross-entropy, attribution of the logit or of the probability.
+
+    Attributes:
+        attributed: what is attributed and penalised: the ``logit``, or the ``probability``, its
+            sigmoid, whose gradient is small where the network is sure.
+    """
 
     architecture: ClassVar[str] = "three-conv"
+
+    attributed: Literal["logit", "probability"] = "logit"
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """Write the user's positives and negatives."""
@@ -112,6 +119,11 @@ class LogitTask(SimulatedTask):
     def target(self, output: torch.Tensor) -> torch.Tensor:
         """Return the (B,) logit."""
         return output[:, 0]
+
+    @property
+    def link(self) -> torch.nn.Module | None:
+        """The sigmoid where the probability is attributed."""
+        return torch.nn.Sigmoid() if self.attributed == "probability" else None
 
     def predictions(self, output: torch.Tensor, batch: Batch) -> Mapping[str, torch.Tensor]:
         """Return ``logit``: (B,)."""

@@ -17,7 +17,7 @@ from priorbench.backends.local import LocalEngine
 from priorbench.cli import app as command_line
 from priorbench.cli.app import execute_command
 from priorbench.components import registry, specs
-from priorbench.data.download_list import DataText, Download, DownloadList, load_list
+from priorbench.data.downloads.listing import DataText, Download, DownloadList, load_list
 from priorbench.data.readers.data_file import DataFile, load_data_file
 from priorbench.errors import in_one_line
 from priorbench.inputs import problem_of_file

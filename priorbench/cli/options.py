@@ -196,7 +196,7 @@ def find_data(paths: Sequence[Path]) -> list[Path]:
     Raises:
         UserError: if a folder holds no TOML file.
     """
-    from priorbench.data.download_list import CHECKSUMS  # which imports what downloading needs
+    from priorbench.data.downloads.listing import CHECKSUMS  # which imports what downloading needs
 
     data_files: list[Path] = []
     for path in paths:

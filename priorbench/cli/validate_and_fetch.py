@@ -50,8 +50,8 @@ def fetch(name: str, *, to: Path, only: str | None = None, dry_run: bool = False
             Default: all of them. Example: FILE,OTHER-FILE
         dry_run: Print what would be downloaded, and download nothing. Default: off.
     """
-    from priorbench.data import download
-    from priorbench.data.download_list import CHECKSUMS, load_list
+    from priorbench.data.downloads import fetch as download
+    from priorbench.data.downloads.listing import CHECKSUMS, load_list
 
     downloads = load_list(name)
     names = read_names("only", only)

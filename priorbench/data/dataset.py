@@ -16,6 +16,10 @@ digests:
 ``attributed.npy``      (M,) int64 rows of the validation and test splits that are attributed
 ``truth.npy``           (M, L) uint8 position codes, where the truth is known
 ``oracle.npy``          (M, L) float32 attribution of an oracle, where the truth is known
+``instance.npy``        (K, 5) int64, where it is known which motif lies where in attributed rows:
+                        row, start, end (excluded, in the window without its margin), number of the
+                        motif (``instance_motifs`` in meta.json, which begin with ``motifs``), and
+                        1 or -1 for its strand; decoys are none
 ``place.npy``           (N, 3) int64 number of the chromosome (``chromosomes`` in meta.json), first
                         base of the window, and 1 or -1 for its strand, where they are known
 ======================  ==========================================================
@@ -37,6 +41,7 @@ from priorbench.storage.sealed_files import DamagedFile, check_listed, read_seal
 
 from .codes import CHANNEL, CHANNEL_FILE, SPLITS, TEST, TRAIN
 from .dataset_writer import META
+from .instances import InstanceTable
 
 _SHARE_SEED = 0
 _KEEP_MAPPED_BYTES = 64 << 20
@@ -67,7 +72,7 @@ def load_dataset(
         for path in (directory / name for name in sorted(listed))
     }
     in_memory = {}
-    for name in ("split", "attributed", "truth", "oracle", "place"):
+    for name in ("split", "attributed", "truth", "oracle", "instance", "place"):
         if name in paths:
             path = paths.pop(name)
             _check_once(path, listed)
@@ -78,6 +83,9 @@ def load_dataset(
     for name in ("attributed", "truth", "oracle"):
         if name in in_memory:
             in_memory[name] = in_memory[name][of_split]
+    if "instance" in in_memory:
+        table = in_memory["instance"]
+        in_memory["instance"] = table[in_memory["split"][table[:, 0]] == scored]
     return Dataset(meta, columns, **in_memory, scored=scored, train_share=train_share)
 
 
@@ -119,6 +127,7 @@ class Dataset:
         attributed: (M,) int64 rows of the scored split that are attributed.
         truth: (M, L) uint8 position codes of these rows, or None if unknown.
         oracle: (M, L) float32 attribution of an oracle, or None if unknown.
+        instance: (K, 5) int64 instances of motifs in these rows, or None if unknown.
         place: (N, 3) int64 places of the windows on a genome, or None if unknown.
         scored: ``TEST``, or ``VALID`` for trials that only choose a weight.
         train_share: share of the training rows that are used.
@@ -130,6 +139,7 @@ class Dataset:
     attributed: NDArray[np.int64]
     truth: NDArray[np.uint8] | None = None
     oracle: NDArray[np.float32] | None = None
+    instance: NDArray[np.int64] | None = None
     place: NDArray[np.int64] | None = None
     scored: int = TEST
     train_share: float = 1.0
@@ -148,6 +158,30 @@ class Dataset:
     def motifs(self) -> dict[str, NDArray[np.float64]]:
         """True motifs, (4, width) probabilities of A C G T by name; none where they are unknown."""
         return {name: np.array(matrix) for name, matrix in self.meta.get("motifs", {}).items()}
+
+    @property
+    def instance_motifs(self) -> tuple[str, ...]:
+        """Names of the motifs that ``instance`` numbers."""
+        return tuple(self.meta.get("instance_motifs", ()))
+
+    def instances(self) -> InstanceTable | None:
+        """Return the instances with their row's place among the attributed, None if unknown."""
+        if self.instance is None:
+            return None
+        rows = self.instance.copy()
+        rows[:, 0] = np.searchsorted(self.attributed, rows[:, 0])
+        return InstanceTable(rows, self.instance_motifs)
+
+    def true_matrices(self) -> NDArray[np.float32] | None:
+        """Return the (M, 4, L) float32 matrices that attributed rows were drawn from.
+
+        A position of an instance has the probabilities of A C G T of its motif's matrix, on its
+        strand; everything else has 1/4. None where instances, or the matrix of one, are unknown.
+        """
+        table = self.instances()
+        if table is None:
+            return None
+        return table.true_matrices(self.motifs, len(self.attributed), self.length)
 
     @property
     def database(self) -> dict[str, NDArray[np.float64]]:

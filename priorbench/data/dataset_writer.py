@@ -20,6 +20,7 @@ from priorbench.storage.sealed_files import digests_of, sync_folder, write_seale
 
 from .codes import CHANNEL, CHANNEL_FILE
 from .formats.notes import Notes
+from .instances import InstanceTable
 
 META = "meta.json"
 """file of a dataset that describes it, and lists the digests of the others"""
@@ -57,6 +58,7 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
         self.notes = Notes()
         self.motifs: dict[str, NDArray[np.float64]] = {}
         self._database: dict[str, NDArray[np.float64]] = {}
+        self._instance_motifs: tuple[str, ...] = ()
 
     def append(
         self,
@@ -118,6 +120,11 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
             for name in ("attributed", "truth", "oracle"):
                 if name in self._whole:
                     self._whole[name] = self._whole[name][kept]
+            if "instance" in self._whole:
+                table = self._whole["instance"]
+                table = table[np.isin(table[:, 0], rows)]
+                table[:, 0] = np.searchsorted(rows, table[:, 0])
+                self._whole["instance"] = table
             self._whole["attributed"] = np.searchsorted(rows, self._whole["attributed"])
 
     @property
@@ -131,6 +138,8 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
         rows: NDArray[np.int64],
         truth: NDArray[np.uint8] | None = None,
         oracle: NDArray[np.float32] | None = None,
+        *,
+        instances: InstanceTable | None = None,
     ) -> None:
         """Name the rows to attribute and, where known, the truth about them.
 
@@ -139,8 +148,16 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
                 the test split.
             truth: (M, L) uint8 position codes.
             oracle: (M, L) float32 attribution that an oracle would give.
+            instances: where which motif lies in these rows; they need a ``truth``.
+
+        Raises:
+            ValueError: an instance is in another row, or lies outside the window.
         """
         arrays = {"attributed": rows, "truth": truth, "oracle": oracle}
+        if instances is not None and truth is not None:
+            instances.check(rows, truth.shape[1])
+            arrays["instance"] = instances.rows
+            self._instance_motifs = instances.motifs
         self._whole |= {name: array for name, array in arrays.items() if array is not None}
 
     def add_motifs(
@@ -195,6 +212,7 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
             "negative_weights": self.negative_weights,
             "motifs": _as_lists(self.motifs),
             "database": _as_lists(self._database),
+            "instance_motifs": list(self._instance_motifs),
             **meta,
             "digest": digest[:16],
             "notes": self.notes.sentences,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .codes import CHANNEL, MOTIF, NEUTRAL, TEST, TRAIN, VALID
 from .dataset_writer import MOST_ATTRIBUTED, DatasetWriter
+from .instances import instance_table
 from .simulation import Planted
 
 
@@ -37,6 +38,7 @@ def write_examples(
     *,
     chunk: int,
     motif_channel: bool = False,
+    attributed: int = MOST_ATTRIBUTED,
 ) -> None:
     """Write simulated examples chunk by chunk, with their motifs and the first ones to attribute.
 
@@ -49,11 +51,13 @@ def write_examples(
         positive: function of labels that gives (N,) bool, the examples that may be attributed.
         chunk: number of examples that are drawn at once.
         motif_channel: whether the channel ``motif`` is written, 1 inside motifs and 0 outside.
+        attributed: largest number of examples of a split that are attributed.
     """
     rows, truth, oracle = [], [], []
+    instances: list[tuple[int, int, int, str, int]] = []
     margin = writer.margin
     for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
-        left = 0 if split == TRAIN else MOST_ATTRIBUTED
+        left = 0 if split == TRAIN else attributed
         for start in range(0, size, chunk):
             count, first = min(chunk, size - start), writer.rows
             drawn = draw(count, split)
@@ -70,4 +74,16 @@ def write_examples(
             rows.append(first + chosen)
             truth.append(planted.codes[chosen, window])
             oracle.append(planted.oracle[chosen, window])
-    writer.attribute(np.concatenate(rows), np.concatenate(truth), np.concatenate(oracle))
+            kept = set(chosen.tolist())
+            instances += [
+                (first + row, begin - margin, end - margin, name, strand)
+                for row, begin, end, name, strand in planted.instances
+                if row in kept
+            ]
+    names = list(writer.motifs)
+    writer.attribute(
+        np.concatenate(rows),
+        np.concatenate(truth),
+        np.concatenate(oracle),
+        instances=instance_table(instances, names),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,19 +133,22 @@ class Instances:
         codes: (k, width) uint8 bases, in the order in which they are written.
         weight: (k, width) float32 log-odds of these bases.
         kinds: (k, width) uint8 position codes.
+        minus: (k,) bool, those on the other strand; None if all are on the sequence's own.
     """
 
     motif: Motif
     codes: NDArray[np.uint8]
     weight: NDArray[np.float32]
     kinds: NDArray[np.uint8]
+    minus: NDArray[np.bool_] | None = None
 
     def turned(self, flip: NDArray[np.bool_]) -> Instances:
         """Return a copy with the instances at (k,) bool ``flip`` on the other strand."""
         codes, weight, kinds = self.codes.copy(), self.weight.copy(), self.kinds.copy()
         codes[flip] = reverse_complement(codes[flip])
         weight[flip], kinds[flip] = weight[flip][:, ::-1], kinds[flip][:, ::-1]
-        return Instances(self.motif, codes, weight, kinds)
+        minus = flip if self.minus is None else self.minus ^ flip
+        return Instances(self.motif, codes, weight, kinds, minus)
 
     def scrambled(self, chosen: NDArray[np.bool_], generator: np.random.Generator) -> Instances:
         """Return a copy with the bases of those at (k,) bool ``chosen`` in a random order.
@@ -155,7 +158,7 @@ class Instances:
         codes, kinds = self.codes.copy(), self.kinds.copy()
         codes[chosen] = generator.permuted(codes[chosen], axis=1)
         kinds[chosen] = BACKGROUND
-        return Instances(self.motif, codes, self.weight, kinds)
+        return replace(self, codes=codes, kinds=kinds)
 
 
 def make_instances(
@@ -163,10 +166,15 @@ def make_instances(
 ) -> Instances:
     """Draw ``count`` instances; positions of a MOTIF with too little information are NEUTRAL."""
     codes = draw_instances(motif, count, generator)
-    kinds = np.full(codes.shape, code, dtype=np.uint8)
+    return Instances(motif, codes, weights_of(motif, codes), kinds_of(motif, count, code))
+
+
+def kinds_of(motif: Motif, count: int, code: int) -> NDArray[np.uint8]:
+    """Return the (count, width) uint8 position codes of instances of a motif."""
+    kinds = np.full((count, motif.width), code, dtype=np.uint8)
     if code == MOTIF:
         kinds[:, motif.information() < NEUTRAL_BELOW] = NEUTRAL
-    return Instances(motif, codes, weights_of(motif, codes), kinds)
+    return kinds
 
 
 def draw_instances(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
@@ -215,6 +223,8 @@ class Planted:
         oracle: (N, L) float32 natural log-odds of the planted base at motif positions, else 0.
         occupied: (N, L) bool, positions that are taken.
         motifs: the motifs that were planted, by name, decoys left out.
+        instances: row, start, end (excluded), name of the motif and strand (1 or -1) of every
+            instance of these motifs, in the order in which they were planted.
     """
 
     sequences: NDArray[np.uint8]
@@ -222,6 +232,7 @@ class Planted:
     oracle: NDArray[np.float32]
     occupied: NDArray[np.bool_]
     motifs: dict[str, Motif] = field(default_factory=dict)
+    instances: list[tuple[int, int, int, str, int]] = field(default_factory=list)
 
 
 def nothing_planted(sequences: NDArray[np.uint8]) -> Planted:
@@ -321,7 +332,10 @@ def write_instance(planted: Planted, at: tuple[int, int], instances: Instances, 
     silent = np.isin(kinds, (BACKGROUND, NEUTRAL, DECOY))
     planted.oracle[row, place] = np.where(silent, 0, instances.weight[index])
     if (kinds == MOTIF).any():
-        planted.motifs[instances.motif.name] = instances.motif
+        motif, minus = instances.motif, instances.minus
+        planted.motifs[motif.name] = motif
+        strand = -1 if minus is not None and minus[index] else 1
+        planted.instances.append((row, start, place.stop, motif.name, strand))
 
 
 def free_start(occupied: NDArray[np.bool_], width: int, generator: np.random.Generator) -> int:

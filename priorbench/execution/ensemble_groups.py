@@ -42,7 +42,7 @@ def ensemble_key(trial: Trial, names: tuple[str, ...] | None) -> Hashable:
     """Return what trials that train at once must have in common; names are the shared ones."""
     return (
         *(trial.setting, trial.stage, trial.scale),
-        *(trial.train_attribution, trial.device, trial.precision),
+        *(trial.train_attribution, trial.device, trial.precision, trial.schedule),
         names or (trial.prior, trial.weight),
     )
 

@@ -55,7 +55,7 @@ def _train_and_evaluate(job: Job, folder: Path) -> dict[str, Any]:
         parts.task,
         parts.regularisation,
         parts.dataset,
-        schedule=schedule_of(parts.task, job.trial.scale, job.trial.precision),
+        schedule=schedule_of(parts.task, job.trial.scale, job.trial.precision, job.trial.schedule),
         streams=parts.streams,
         device=device,
     )
@@ -81,7 +81,7 @@ def evaluate(
         ],
         "best_epoch": trained.best_epoch,
         "divergence": trained.divergence,
-        "history": [dataclasses.asdict(epoch) for epoch in trained.history],
+        "history": [epoch.as_record() for epoch in trained.history],
         "initial_weights": trained.initial_weights,
         "batch_order": [epoch.order for epoch in trained.history],
         "costs": {**dataclasses.asdict(price), "epochs_to_best": trained.best_epoch + 1},
@@ -117,7 +117,7 @@ def write_record(job: Job, folder: Path, record: Mapping[str, Any], seconds: flo
     """Write the record.json of a trial that has ended after so many seconds of wall time."""
     finished = {
         "trial": job.trial.id,
-        **dataclasses.asdict(job.trial),
+        **job.trial.as_record(),
         **record,
         "seconds": round(seconds, 3),
         "host": platform.node(),

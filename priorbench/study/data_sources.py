@@ -31,6 +31,7 @@ DECIDES_DATA = (
     "data/dataset_writer.py",
     "data/doubts",
     "data/formats",
+    "data/instances.py",
     "data/mean_profile.py",
     "data/readers",
     "data/sequence_hashes.py",

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from priorbench.components import registry
-from priorbench.components.architecture import Scale
+from priorbench.components.architecture import Architecture, Scale
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
 from priorbench.errors import UserError
@@ -94,7 +94,8 @@ def fitting_networks(task: Task, dataset: Dataset, scale: Scale) -> NetworkCandi
         UserError: if none fits; it is the refusal of the task's default.
     """
     refused: dict[str, str] = {}
-    names = [task.architecture, *registry.components("architecture")]
+    free = [name for name in registry.components("architecture") if _may_be_chosen(name)]
+    names = [task.architecture, *free]
     every = list(dict.fromkeys(registry.normal_spec("architecture", name) for name in names))
     for spec in every:
         try:
@@ -104,6 +105,11 @@ def fitting_networks(task: Task, dataset: Dataset, scale: Scale) -> NetworkCandi
     if len(refused) == len(every):
         raise UserError(refused[every[0]])
     return NetworkCandidates([spec for spec in every if spec not in refused], refused)
+
+
+def _may_be_chosen(name: str) -> bool:
+    architecture: Architecture = registry.build("architecture", name)
+    return type(architecture).chosen_freely
 
 
 def recorded_network(study: Study, key: str, fitting: Sequence[str]) -> str:

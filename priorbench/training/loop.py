@@ -8,16 +8,20 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
+from torch.nn.modules.conv import _ConvNd
 
 from priorbench.autograd.generators import forked_generators
 from priorbench.components.task import Batch, Task
 from priorbench.data.codes import VALID
 from priorbench.data.dataset import Dataset
+from priorbench.metrics.prediction import mean_auroc
+from priorbench.schedule_table import Monitor
 from priorbench.seeds import RandomStreams
 
 from .adam import Adam
@@ -39,6 +43,8 @@ class Epoch:
         seconds_per_step: mean over the steps, validation left out: processor time on CPU, wall
             time on a GPU.
         order: hash of the order, strands and shifts of the examples.
+        validation_auroc: area under the ROC curve of the validation data, where it is monitored.
+        learning_rate: learning rate of the steps, where it may fall.
     """
 
     training_loss: float
@@ -46,6 +52,19 @@ class Epoch:
     validation_loss: float
     seconds_per_step: float
     order: str
+    validation_auroc: float | None = None
+    learning_rate: float | None = None
+
+    def as_record(self) -> dict[str, float | str]:
+        """Return what a trial's record says of the epoch."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+    def merit(self, monitor: Monitor) -> float:
+        """Return what must rise for an epoch to be better."""
+        if monitor == "loss":
+            return -self.validation_loss
+        assert self.validation_auroc is not None
+        return self.validation_auroc
 
 
 @dataclass(frozen=True)
@@ -53,9 +72,10 @@ class Fit:
     """A trained model and the history of its training.
 
     Attributes:
-        model: the model with the weights of the best epoch, in eval mode.
+        model: the model with the weights of the epoch that is kept, in eval mode.
         history: one entry an epoch.
-        best_epoch: index of the epoch with the lowest validation prediction loss.
+        best_epoch: index of that epoch: the one with the lowest validation prediction loss, or the
+            highest monitored value; or the last one, where the schedule keeps that.
         initial_weights: hash of the weights before the first step.
         divergence: the reason why training stopped early with a loss that is not finite, or "".
     """
@@ -81,6 +101,15 @@ def weights_hash(model: torch.nn.Module) -> str:
     for parameter in model.parameters():
         digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def shrunk_weights(model: torch.nn.Module) -> list[str]:
+    """Return the names of the weights of convolutions and dense layers."""
+    return [
+        f"{path}.weight".removeprefix(".")
+        for path, module in model.named_modules()
+        if isinstance(module, (_ConvNd, torch.nn.Linear))
+    ]
 
 
 def mean_prediction_loss(
@@ -123,14 +152,28 @@ def mean_step_time(steps: Iterator[torch.Tensor], device: torch.device, *, most:
     return (clock(device) - started) / count if count else first
 
 
+class _Waiting:
+    """How many epochs in a row have not improved a value that should rise."""
+
+    def __init__(self, min_delta: float) -> None:
+        self.waited = 0
+        self._min_delta, self._best = min_delta, -math.inf
+
+    def add(self, merit: float) -> None:
+        improved = merit > self._best + self._min_delta
+        self._best = merit if improved else self._best
+        self.waited = 0 if improved else self.waited + 1
+
+
 class TrainingProgress:
     """The epochs of a training so far, the best of them, and whether there is another.
 
     Attributes:
         schedule: the schedule of the training.
         history: the epochs so far.
-        best_epoch: index of the epoch with the lowest validation prediction loss; -1 before it.
+        best_epoch: index of the epoch that is kept; -1 before it.
         best_state: weights and buffers after that epoch; None before it.
+        learning_rate: learning rate of the next epoch.
         divergence: the reason why training stopped early with a loss that is not finite, or "".
     """
 
@@ -140,7 +183,9 @@ class TrainingProgress:
         self.history: list[Epoch] = []
         self.best_epoch, self.best_state = -1, None
         self.divergence = ""
-        self._reference, self._waited = float("inf"), 0
+        self.learning_rate = schedule.learning_rate
+        self._stop = _Waiting(schedule.min_delta)
+        self._plateau = _Waiting(schedule.plateau.min_delta if schedule.plateau else 0)
 
     best_state: Mapping[str, Any] | None
 
@@ -148,7 +193,9 @@ class TrainingProgress:
     def is_over(self) -> bool:
         """Whether there is no further epoch."""
         longest, patience = self.schedule.epochs, self.schedule.patience
-        return bool(self.divergence) or (len(self.history) >= longest or self._waited >= patience)
+        return bool(self.divergence) or (
+            len(self.history) >= longest or self._stop.waited >= patience
+        )
 
     def add(self, epoch: Epoch, state: Callable[[], Mapping[str, Any]]) -> None:
         """Add an epoch that has just ended.
@@ -162,12 +209,19 @@ class TrainingProgress:
         if not all(map(math.isfinite, losses)):
             self.divergence = f"loss is not finite in epoch {len(self.history)}"
             return
-        best = self.best_epoch
-        if best < 0 or epoch.validation_loss < self.history[best].validation_loss:
+        best, merit = self.best_epoch, epoch.merit(self.schedule.monitor)
+        if (
+            best < 0
+            or self.schedule.keep == "last"
+            or merit > self.history[best].merit(self.schedule.monitor)
+        ):
             self.best_epoch, self.best_state = len(self.history) - 1, state()
-        improved = epoch.validation_loss < self._reference - self.schedule.min_delta
-        self._reference = epoch.validation_loss if improved else self._reference
-        self._waited = 0 if improved else self._waited + 1
+        self._stop.add(merit)
+        self._plateau.add(merit)
+        plateau = self.schedule.plateau
+        if plateau is not None and self._plateau.waited >= plateau.patience:
+            self.learning_rate = max(self.learning_rate * plateau.factor, plateau.smallest)
+            self._plateau.waited = 0
 
     def fit(self, model: torch.nn.Module, initial_weights: str) -> Fit:
         """Return the result, with the best weights in the model."""
@@ -198,6 +252,7 @@ class Trainer:
         self.schedule = schedule
         self.device = next(model.parameters()).device
         self.batches = batches(dataset, schedule)
+        self._shrunk = shrunk_weights(model)
         self.optimiser = Adam(model.parameters(), schedule.learning_rate)
         self.objective = Objective(
             model, task, regularisation, streams, precision=schedule.precision
@@ -206,6 +261,9 @@ class Trainer:
     def step(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Take one optimiser step; return the losses before it, detached."""
         prediction, penalty = self.objective.losses(batch, elapsed)
+        if self.schedule.l2:
+            weights = map(self.model.get_parameter, self._shrunk)
+            penalty = penalty + self.schedule.l2 * sum(w.square().sum() for w in weights)
         self.optimiser.zero_grad()
         (prediction + penalty).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
@@ -236,7 +294,26 @@ class Trainer:
         self.model.eval()
         validation = mean_prediction_loss(self.model, self.task, self.dataset, VALID, self.device)
         prediction, penalty = (total / steps).tolist()
-        return Epoch(prediction, penalty, validation, seconds, order.digest)
+        return Epoch(
+            prediction,
+            penalty,
+            validation,
+            seconds,
+            order.digest,
+            self._validation_auroc() if self.schedule.monitor == "auroc" else None,
+            self.optimiser.learning_rate if self.schedule.plateau else None,
+        )
+
+    @torch.no_grad()
+    def _validation_auroc(self) -> float:
+        """Return the area under the ROC curve of the validation data; the model is in eval mode."""
+        rows, logits = self.dataset.rows(VALID), []
+        for start in range(0, len(rows), _EVALUATION_BATCH):
+            part = rows[start : start + _EVALUATION_BATCH]
+            batch = load_batch(self.dataset, part, self.device)
+            output = forward(self.model, self.task, batch)
+            logits.append(self.task.predictions(output, batch)["logit"].float().cpu().numpy())
+        return mean_auroc(self.dataset.columns["label"].take(rows), np.concatenate(logits))
 
 
 def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -261,7 +338,8 @@ def fit(
     """Train a model under priors; keep the epoch with the best validation prediction loss.
 
     Loss of a step: mean prediction loss + sum over the priors of weight * strength * (mean
-    attribution penalty over the examples that the prior applies to + parameter penalty).
+    attribution penalty over the examples that the prior applies to + parameter penalty). The
+    schedule may add a sum of squares, monitor another value, and keep the last epoch.
 
     Args:
         model: network with fresh weights, not yet adapted by a prior.
@@ -280,6 +358,7 @@ def fit(
             model.to(device), task, regularisation, dataset, schedule=schedule, streams=streams
         )
         while not progress.is_over:
+            trainer.optimiser.learning_rate = progress.learning_rate
             epoch = trainer.epoch(len(progress.history))
             progress.add(epoch, lambda: _copied(model.state_dict()))
     return progress.fit(model, initial)

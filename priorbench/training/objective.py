@@ -167,7 +167,7 @@ class Objective:
         sequence = batch.sequence
         call = ModelCall(self.model, self.task.inputs(batch), count=len(sequence))
         references = self._references() if self.method.draws else None
-        reading = Reading(self.task.target, self.method, references)
+        reading = Reading(self.task.explained, self.method, references)
         # a network that a prior has changed by hooks, for instance, is not taken apart
         take = attribute_apart if self.apart else attribute
         return take(call, sequence, chosen, reading)

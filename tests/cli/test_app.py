@@ -15,7 +15,7 @@ from priorbench import UserError
 from priorbench.cli import options
 from priorbench.cli.app import execute_command
 from priorbench.components import registry
-from priorbench.data.download_list import CHECKSUMS
+from priorbench.data.downloads.listing import CHECKSUMS
 from priorbench.study.resolve import resolve
 
 BROKEN = """

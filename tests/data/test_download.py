@@ -17,16 +17,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from priorbench.data.download import fetch
-from priorbench.data.download_list import (
+from priorbench.data.downloads.fetch import fetch
+from priorbench.data.downloads.listing import (
     CHECKSUMS,
     Download,
     DownloadList,
     known_lists,
     load_list,
 )
+from priorbench.data.downloads.transfer import _as_safe
 from priorbench.data.readers.data_file import DataFile
-from priorbench.data.transfer import _as_safe
 from priorbench.errors import UserError
 
 CONTENT = bytes(range(256)) * 2000
@@ -447,7 +447,7 @@ def test_servers_that_answer_nonsense(
 
 
 def test_a_server_that_stops(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("priorbench.data.transfer._TIMEOUT", (5, 0.2))
+    monkeypatch.setattr("priorbench.data.downloads.transfer._TIMEOUT", (5, 0.2))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

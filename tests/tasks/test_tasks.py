@@ -83,6 +83,29 @@ def _knows_its_motifs(dataset, spec):
     assert scores[RANDOM].get("auroc", 0.5) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("spec", [*VARIANTS, "profile", "profile:controls=true:jitter=0"])
+def test_instances_are_where_the_truth_is_and_their_matrices_give_the_oracle(spec, tmp_path):
+    final = simulate(tmp_path / "data", spec)
+    for dataset in (final, load_dataset(tmp_path / "data", VALID)):
+        assert dataset.instance_motifs[: len(dataset.motifs)] == tuple(dataset.motifs)
+        covered = np.zeros(dataset.truth.shape, dtype=bool)
+        for row, start, end, *_ in dataset.instances().rows.tolist():
+            assert not covered[row, start:end].any()
+            covered[row, start:end] = True
+        relevant = np.isin(dataset.truth, (MOTIF, SUBOPTIMAL))
+        assert covered[relevant].all()
+        assert np.isin(dataset.truth[covered], (MOTIF, SUBOPTIMAL, NEUTRAL)).all()
+        matrices = dataset.true_matrices()
+        assert np.allclose(matrices.sum(axis=1), 1, atol=1e-5)
+        assert (matrices == 0.25).all(axis=1)[~covered].all()
+        codes = dataset.codes(dataset.attributed)
+        odds = np.log(np.take_along_axis(matrices, codes[:, None], axis=1)[:, 0] / 0.25)
+        # several outputs may want the same motif
+        times = dataset.oracle[relevant] / odds[relevant]
+        assert np.allclose(times, times.round(), atol=1e-3)
+        assert (times.round() >= 1).all()
+
+
 def composition(sequences, taken):
     """Shares of neighbouring bases outside the motifs."""
     pairs = 4 * sequences[:, :-1].astype(int) + sequences[:, 1:]

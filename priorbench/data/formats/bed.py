@@ -9,7 +9,7 @@ import math
 import sys
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from .fasta import open_bytes
 from .notes import Notes
 
 _NARROWPEAK_COLUMNS = 10
-_SCORE, _SIGNAL = 4, 6
-"""columns, from 0, of a BED file's score and of a narrowPeak's signal"""
+_NAME, _SCORE, _SIGNAL = 3, 4, 6
+"""columns, from 0, of a BED file's name and score, and of a narrowPeak's signal"""
 _NO_COLOUR = ("0", ".")
 """what stands in column 9 of a BED file without colours"""
 _LARGEST = 1 << 53
@@ -54,6 +54,8 @@ class Intervals:
         strand: (n,) str sixth column, "" where there is none.
         line: (n,) int64 line numbers, from 1.
         strength: (n,) float64 signal of a narrowPeak, else the score, 0 where there is none.
+        name: (n,) str fourth column, "" where there is none, a dot, or names were not asked for.
+        turned: (n,) bool, whether the strand in the file is "-", even where strands do not count.
     """
 
     path: Path
@@ -64,6 +66,8 @@ class Intervals:
     strand: NDArray[np.str_]
     line: NDArray[np.int64]
     strength: NDArray[np.float64]
+    name: NDArray[Any]
+    turned: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """Return the number of intervals."""
@@ -71,7 +75,7 @@ class Intervals:
 
     def select(self, index: NDArray[Any]) -> Intervals:
         """Return the intervals at ``index``: bool or int64."""
-        names = ("chrom", "start", "end", "center", "strand", "line", "strength")
+        names = [field.name for field in fields(self) if field.name != "path"]
         return replace(self, **{name: getattr(self, name)[index] for name in names})
 
     def unstranded(self) -> Intervals:
@@ -94,7 +98,7 @@ class Intervals:
         return self.select(np.delete(np.arange(len(self)), unstranded))
 
 
-def read_bed(path: Path, notes: Notes) -> Intervals:
+def read_bed(path: Path, notes: Notes, *, named: bool = False) -> Intervals:
     """Read BED3 to narrowPeak or a table of MACS, plain or gzip, columns split by tabs or blanks.
 
     Lines that are empty or start with ``#``, ``track`` or ``browser`` are skipped, and a header
@@ -107,13 +111,14 @@ def read_bed(path: Path, notes: Notes) -> Intervals:
         path: the file.
         notes: takes what was dropped or changed: a header, intervals of no base, and summits
             outside their peak, which are moved to its last base.
+        named: whether names are kept; each peak has one of its own, which would take memory.
 
     Raises:
         UserError: a line has fewer than three columns, coordinates that are no integers or in the
             wrong order, or a summit that is none, or the file has no intervals or is too large;
             names file, line and value.
     """
-    table = _Table(path)
+    table = _Table(path, named)
     with open_bytes(path) as stream:
         for number, raw in enumerate(lines(stream, path), start=1):
             if b"\0" in raw:
@@ -133,15 +138,18 @@ def read_bed(path: Path, notes: Notes) -> Intervals:
         raise UserError(f"{path}: no intervals{empty}; give a BED file with at least one line")
     table.report(notes)
     start, end, center, line_number = np.array(table.rows, dtype=np.int64).reshape(-1, 4).T
+    strand = np.array(table.strands)
     return Intervals(
         path,
         np.array(table.chroms),
         start,
         end,
         center,
-        np.array(table.strands),
+        strand,
         line_number,
         np.array(table.strengths),
+        np.array(table.names, dtype=object),
+        strand == "-",
     )
 
 
@@ -151,6 +159,7 @@ class _Table:
 
     Attributes:
         path: the file.
+        named: whether names are kept.
         header: the fields of its header, empty before one is met.
         header_line: the header's line.
         empty: intervals of no base.
@@ -160,8 +169,10 @@ class _Table:
     """
 
     path: Path
+    named: bool = False
     chroms: list[str] = field(default_factory=list)
     strands: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     rows: array[int] = field(default_factory=lambda: array("q"))
     strengths: array[float] = field(default_factory=lambda: array("d"))
     header: list[str] = field(default_factory=list)
@@ -227,6 +238,10 @@ class _Table:
         column = self._strand_column()
         strand = fields[column] if 0 <= column < len(fields) else ""
         self.strands.append(sys.intern(strand[:LONGEST_NAME]))
+        # ranges of Bioconductor have the width there, tables of MACS the length
+        has_name = not self._kind and len(fields) > _NAME and fields[_NAME] not in _NO_VALUE
+        named = self.named and has_name
+        self.names.append(sys.intern(fields[_NAME].strip()[:LONGEST_NAME]) if named else "")
         self.rows.extend((start, end, start + summit, number))
         with_signal = with_signal and is_number(fields[_SIGNAL])
         self.strengths.append(_number(fields, _SIGNAL if with_signal else _SCORE))

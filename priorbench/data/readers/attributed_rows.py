@@ -17,7 +17,7 @@ from priorbench.errors import UserError
 
 from .data_file import DataFile
 from .genome_windows import Windows
-from .motif_sites import P_VALUE, mark_sites, scan_motifs
+from .motif_sites import P_VALUE, find_sites, mark_sites, named_instances, scan_motifs
 
 
 def draw_attributed(
@@ -61,28 +61,28 @@ def attribute_rows(
         decoys: motifs that are there but do not count as true, where sites are known.
         windows: (M,) windows of these rows on the genome, or the records, of the sites.
     """
-    by_chance = 0.0
+    by_chance, instances = 0.0, None
+    count, length = codes.shape
     if data.motifs is not None:
         threshold = P_VALUE if data.motif_p_value is None else data.motif_p_value
         known = scan_motifs(
             data.motifs, codes, writer.notes, both_strands=both_strands, threshold=threshold
         )
         source, truth, oracle = data.motifs, known.truth, known.oracle
-        length = codes.shape[1]
         widths = {name: matrix.shape[1] for name, matrix in writer.motifs.items()}
         doubt_motifs(widths, length, threshold, writer.notes)
         by_chance = chance_of_site(widths.values(), length, threshold, both_strands=both_strands)
     elif sites is not None and windows is not None:
-        source, truth, oracle = sites.path, mark_sites(sites, windows, codes.shape[1]), None
+        found = find_sites(sites, windows, length)
+        source, truth, oracle = sites.path, mark_sites(found, count, length), None
+        instances = named_instances(sites, found, rows, writer.notes)
         if decoys is not None:
-            other = (mark_sites(decoys, windows, codes.shape[1]) != BACKGROUND) & (
-                truth == BACKGROUND
-            )
-            truth = np.where(other, DECOY, truth).astype(np.uint8)
+            others = mark_sites(find_sites(decoys, windows, length), count, length)
+            truth[(others != BACKGROUND) & (truth == BACKGROUND)] = DECOY
     else:
         writer.attribute(rows)
         return
-    writer.attribute(rows, truth, oracle)
+    writer.attribute(rows, truth, oracle, instances=instances)
     doubt_truth(truth, source.name, writer.notes, by_chance=by_chance)
     known_here = (truth != BACKGROUND) & (truth != DECOY)
     writer.notes.say(

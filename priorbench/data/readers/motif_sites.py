@@ -13,7 +13,8 @@ from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.formats.bed import Intervals
 from priorbench.data.formats.motifs import bits, read_motifs
 from priorbench.data.formats.notes import Notes
-from priorbench.data.formats.overlaps import joined, on_one_line
+from priorbench.data.formats.overlaps import on_one_line
+from priorbench.data.instances import InstanceTable
 from priorbench.data.simulation import NEUTRAL_BELOW
 from priorbench.errors import UserError
 
@@ -130,35 +131,93 @@ def scan_motifs(
     return KnownSites(truth.astype(np.uint8), score)
 
 
-def mark_sites(sites: Intervals, windows: Windows, length: int) -> NDArray[np.uint8]:
-    """Mark where known sites lie in genomic windows.
+@dataclass(frozen=True)
+class SitesInWindows:
+    """Pairs of a window and a site that share a base, in the order of the windows.
+
+    Attributes:
+        window: (K,) int64 number of the window.
+        site: (K,) int64 number of the site.
+        start: (K,) int64 first base of the site along the strand of the window; negative where it
+            begins before the window.
+        end: (K,) int64 end of the site, excluded; it may lie behind that of the window.
+        strand: (K,) int64, 1 where the site is written on the strand of the window, else -1.
+    """
+
+    window: NDArray[np.int64]
+    site: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    strand: NDArray[np.int64]
+
+
+def find_sites(sites: Intervals, windows: Windows, length: int) -> SitesInWindows:
+    """Find the known sites in genomic windows.
 
     Args:
         sites: known sites; those of strand "+" or "-" count on their own strand only.
         windows: (M,) windows.
         length: window in bp.
+    """
+    place, begin, end = on_one_line(windows.chrom, windows.start, length, sites)
+    order = np.argsort(begin, kind="stable")
+    widest = int((end - begin).max(initial=0))
+    first = np.searchsorted(begin[order], place - widest, side="right")
+    count = np.searchsorted(begin[order], place + length, side="left") - first
+    window = np.repeat(np.arange(len(windows)), count)
+    site = order[np.arange(len(window)) - np.repeat(np.cumsum(count) - count - first, count)]
+    minus, strand = windows.minus[window], sites.strand[site]
+    here = (end[site] > place[window]) & (strand != np.where(minus, "+", "-"))
+    window, site, minus = window[here], site[here], minus[here]
+    from_start, to_end = begin[site] - place[window], end[site] - place[window]
+    return SitesInWindows(
+        window,
+        site,
+        np.where(minus, length - to_end, from_start),
+        np.where(minus, length - from_start, to_end),
+        np.where(minus == sites.turned[site], 1, -1),
+    )
 
-    Returns:
-        (M, length) uint8 along the strand of the window, ``MOTIF`` on a site and ``BACKGROUND``
-        elsewhere.
+
+def mark_sites(found: SitesInWindows, count: int, length: int) -> NDArray[np.uint8]:
+    """Return (count, length) uint8: ``MOTIF`` on a site, ``BACKGROUND`` elsewhere.
+
+    Args:
+        found: the sites in the windows.
+        count: number of windows.
+        length: window in bp.
     """
     # 1 where a site begins, -1 behind its end: the running sum says where sites are
-    borders = np.zeros((len(windows), length + 1), dtype=np.int32)
-    for minus, other in ((False, "-"), (True, "+")):
-        rows = np.flatnonzero(windows.minus == minus)
-        here = sites.select(sites.strand != other)
-        place, begin, end = on_one_line(windows.chrom[rows], windows.start[rows], length, here)
-        if not len(begin):
-            continue
-        begin, end = joined(begin, end)
-        first = np.searchsorted(end, place, side="right")
-        count = np.maximum(np.searchsorted(begin, place + length, side="left") - first, 0)
-        window = np.repeat(np.arange(len(rows)), count)
-        site = np.arange(len(window)) - np.repeat(np.cumsum(count) - count - first, count)
-        where = (rows[window], np.maximum(begin[site] - place[window], 0))
-        np.add.at(borders, where, 1)
-        np.add.at(borders, (rows[window], np.minimum(end[site] - place[window], length)), -1)
+    borders = np.zeros((count, length + 1), dtype=np.int32)
+    np.add.at(borders, (found.window, np.maximum(found.start, 0)), 1)
+    np.add.at(borders, (found.window, np.minimum(found.end, length)), -1)
     covered = np.cumsum(borders[:, :length], axis=1) > 0
-    truth = np.where(covered, MOTIF, BACKGROUND).astype(np.uint8)
-    truth[windows.minus] = truth[windows.minus, ::-1]
-    return truth
+    return np.where(covered, MOTIF, BACKGROUND).astype(np.uint8)
+
+
+def named_instances(
+    sites: Intervals, found: SitesInWindows, rows: NDArray[np.int64], notes: Notes
+) -> InstanceTable | None:
+    """Return the sites in windows as instances of the motifs that they are named by.
+
+    None if a site has no name, or names are of single sites rather than of motifs: of fewer than
+    two sites each on average.
+
+    Args:
+        sites: known sites.
+        found: those in the windows.
+        rows: (M,) int64 rows of the windows in the dataset.
+        notes: take why there are none.
+    """
+    names, number = np.unique(sites.name, return_inverse=True)
+    if "" in names:
+        return None
+    if 2 * len(names) > len(sites):
+        notes.say(
+            f"The {len(names):,} names in {sites.path.name} are those of single sites, so they "
+            "are not taken for names of motifs."
+        )
+        return None
+    of_found = number[found.site]
+    table = np.stack([rows[found.window], found.start, found.end, of_found, found.strand], axis=1)
+    return InstanceTable(table.astype(np.int64), tuple(names.tolist()))

@@ -64,7 +64,7 @@ def read_binary(
     """
     class_writer = ClassWriter(writer, generator, attributed_at_most)
     record_motifs(writer, data)
-    sites = None if data.sites is None else read_bed(data.sites, writer.notes)
+    sites = None if data.sites is None else read_bed(data.sites, writer.notes, named=True)
     if both_strands and sites is not None:
         sites = sites.unstranded()
     windows = decoys = None

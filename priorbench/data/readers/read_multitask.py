@@ -161,7 +161,7 @@ def _labelled(writer: DatasetWriter, data: DataFile, *, both_strands: bool) -> _
 
     named = None
     if data.sites is not None:
-        sites = read_bed(data.sites, writer.notes)
+        sites = read_bed(data.sites, writer.notes, named=True)
         named = RecordSites(sites.unstranded() if both_strands else sites)
     return _Source(fasta, labels, read_labels(labels), records, writer.notes, named)
 

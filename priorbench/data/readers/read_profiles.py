@@ -66,7 +66,7 @@ def read_profiles(
     controls = [path for path in (data.control_plus, data.control_minus) if path is not None]
     record_motifs(writer, data)
     notes = writer.notes
-    sites = None if data.sites is None else read_bed(data.sites, notes).unstranded()
+    sites = None if data.sites is None else read_bed(data.sites, notes, named=True).unstranded()
     covered = None if data.covered is None else read_bed(data.covered, notes)
     peaks = read_bed(peaks_path, notes).unstranded()
     profile = round(length * _PROFILE_SHARE)

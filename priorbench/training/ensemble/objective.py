@@ -301,7 +301,7 @@ def _attribute(
 
 
 def _gradient(task: Task, output: Any, points: torch.Tensor, gate: StatisticsGate) -> torch.Tensor:
-    scalars = task.target(flat_rows(output))
+    scalars = task.explained(flat_rows(output))
     with gate.closed():
         return torch.autograd.grad(scalars.sum(), points, retain_graph=True, create_graph=True)[0]
 

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from priorbench.data.codes import MOTIF, NEUTRAL
-from priorbench.data.formats.bed import read_bed
+from priorbench.data.formats.bed import Intervals, read_bed
 from priorbench.data.formats.notes import Notes
 from priorbench.data.readers.genome_windows import Windows
-from priorbench.data.readers.motif_sites import mark_sites, scan_motifs
+from priorbench.data.readers.motif_sites import find_sites, mark_sites, named_instances, scan_motifs
 from priorbench.encoding import encode, reverse_complement
 from priorbench.errors import UserError
 
@@ -124,11 +124,15 @@ def test_motif_longer_than_the_window(path: Path) -> None:
         scan_motifs(path, np.zeros((1, 9), dtype=np.uint8), Notes(), both_strands=True)
 
 
+def marked(sites: Intervals, windows: Windows, length: int) -> NDArray[np.uint8]:
+    return mark_sites(find_sites(sites, windows, length), len(windows), length)
+
+
 def test_bed_sites_inside_windows(tmp_path: Path) -> None:
     bed = tmp_path / "s.bed"
     bed.write_text("c1\t8\t12\nc1\t18\t25\nc2\t0\t100\nc1\t30\t40\n")
     windows = _windows(["c1", "c1", "c3"], [10, 40, 0])
-    truth = mark_sites(read_bed(bed, Notes()), windows, 10)
+    truth = marked(read_bed(bed, Notes()), windows, 10)
     assert np.flatnonzero(truth[0]).tolist() == [0, 1, 8, 9]
     assert not truth[1:].any()
 
@@ -160,7 +164,7 @@ def test_many_sites_and_windows_agree_with_a_plain_loop(tmp_path: Path) -> None:
                     first, last = start[site] - windows.start[row], end[site] - windows.start[row]
                     expected[row, max(first, 0) : max(last, 0)] = True
         expected[windows.minus] = expected[windows.minus, ::-1]
-        truth = mark_sites(read_bed(tmp_path / "s.bed", Notes()).select(mine), windows, 100)
+        truth = marked(read_bed(tmp_path / "s.bed", Notes()).select(mine), windows, 100)
         np.testing.assert_array_equal(truth == MOTIF, expected)
 
 
@@ -183,8 +187,41 @@ def test_sites_of_a_strand_count_in_windows_of_that_strand(tmp_path: Path) -> No
     bed = tmp_path / "s.bed"
     bed.write_text("c\t11\t13\ta\t0\t+\nc\t14\t15\tb\t0\t-\nc\t16\t17\td\t0\t.\n")
     windows = _windows(["c", "c"], [10, 10], [False, True])
-    truth = mark_sites(read_bed(bed, Notes()), windows, 10)
+    truth = marked(read_bed(bed, Notes()), windows, 10)
     assert np.flatnonzero(truth[0]).tolist() == [1, 2, 6]
     assert np.flatnonzero(truth[1]).tolist() == [3, 5]  # from the other end
-    both = mark_sites(read_bed(bed, Notes()).unstranded(), windows, 10)
+    both = marked(read_bed(bed, Notes()).unstranded(), windows, 10)
     assert np.flatnonzero(both[0]).tolist() == [1, 2, 4, 6]
+
+
+def test_named_sites_become_instances_along_the_strand_of_the_window(tmp_path: Path) -> None:
+    bed = tmp_path / "s.bed"
+    bed.write_text("c\t8\t12\tM\t0\t+\nc\t14\t17\tK\t0\t-\nc\t15\t19\tM\t0\t-\nd\t1\t2\tK\n")
+    sites = read_bed(bed, Notes(), named=True).unstranded()
+    windows = _windows(["c", "x", "c"], [10, 10, 10], [False, False, True])
+    found = find_sites(sites, windows, 10)
+    table = named_instances(sites, found, np.array([4, 5, 9]), Notes())
+    assert table is not None
+    assert table.motifs == ("K", "M")
+    assert sorted(table.rows.tolist()) == [
+        [4, -2, 2, 1, 1],
+        [4, 4, 7, 0, -1],
+        [4, 5, 9, 1, -1],
+        [9, 1, 5, 1, 1],
+        [9, 3, 6, 0, 1],
+        [9, 8, 12, 1, -1],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [("c\t1\t5\tx1\nc\t7\t9\tx2\nc\t8\t9\tx2\n", True), ("c\t1\t5\tM\nc\t7\t9\n", False)],
+)
+def test_names_of_single_sites_and_sites_without_a_name_are_no_motifs(
+    tmp_path: Path, lines: str, *, said: bool
+) -> None:
+    (tmp_path / "s.bed").write_text(lines)
+    sites, notes = read_bed(tmp_path / "s.bed", Notes(), named=True), Notes()
+    found = find_sites(sites, _windows(["c"], [0]), 10)
+    assert named_instances(sites, found, np.array([0]), notes) is None
+    assert bool(notes.sentences) == said

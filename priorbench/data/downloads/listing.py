@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from priorbench.errors import unknown
 from priorbench.inputs import checked, parse_toml, read_text
 
+_FOLDER = "priorbench.data.downloads"
+"""package of the lists that come with the program"""
 CHECKSUMS = "checksums.toml"
 """name of the file of checksums that were recorded"""
 PART, MARK = ".part", ".part.version"
@@ -124,7 +126,7 @@ class DownloadList(BaseModel):
 
 def known_lists() -> list[str]:
     """Return the names of the lists that come with the program."""
-    folder = files("priorbench.data").joinpath("downloads")
+    folder = files(_FOLDER)
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
@@ -135,7 +137,7 @@ def load_list(name: str) -> DownloadList:
         UserError: there is no such list, or it cannot be used; names the file and the key.
     """
     if name in known_lists():
-        text = files("priorbench.data").joinpath("downloads", f"{name}.toml").read_text("utf-8")
+        text = files(_FOLDER).joinpath(f"{name}.toml").read_text("utf-8")
     elif Path(name).suffix == ".toml":
         text = read_text(Path(name))
     else:

@@ -15,7 +15,7 @@ import tomli_w
 from priorbench.errors import UserError, unknown
 from priorbench.storage.files import write_text, writing
 
-from .download_list import CHECKSUM, CHECKSUMS, DownloadList
+from .listing import CHECKSUM, CHECKSUMS, DownloadList
 from .transfer import Progress, download_file
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from priorbench.errors import UserError
 
-from .download_list import CHECKSUM, MARK, PART, Download
+from .listing import CHECKSUM, MARK, PART, Download
 
 if TYPE_CHECKING:
     import requests
