@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 
 from priorbench import Prior, Task, UserError
+from priorbench.components.prior import FinalPhase
 
 _Change = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 _CHANGED = 3 / 4
@@ -36,6 +37,8 @@ class EvoAug(Prior):
         reverse_complement: probability of the reverse complement.
         noise: standard deviation of normal noise that is added to the one-hot input.
         most: number of different changes of a sequence.
+        fine_tuning: share of the epochs, at their end, in which the best network so far is trained
+            on the sequences as they are, at a tenth of the learning rate; 0 for none.
     """
 
     summary: ClassVar[str] = "changes sequences as evolution does, with probability = weight"
@@ -50,6 +53,7 @@ class EvoAug(Prior):
     reverse_complement: float = 0.0
     noise: float = 0.2
     most: int = 2
+    fine_tuning: float = 0.25
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
@@ -59,6 +63,8 @@ class EvoAug(Prior):
         for name, largest in (("mutation", _CHANGED), ("reverse_complement", 1.0)):
             if not 0 <= getattr(self, name) <= largest:
                 raise UserError(f"{name} {getattr(self, name):g} is not between 0 and {largest:g}")
+        if not 0 <= self.fine_tuning < 1:
+            raise UserError(f"fine_tuning {self.fine_tuning:g} is not at least 0 and below 1")
         kinds = len(list(self._changes()))
         if not 1 <= self.most <= kinds:
             raise UserError(
@@ -99,6 +105,12 @@ class EvoAug(Prior):
         ):
             if size:
                 yield partial(change, size)
+
+    def final_phase(self, weight: float) -> FinalPhase | None:
+        """Return the phase of training on the sequences as they are."""
+        if not self.fine_tuning:
+            return None
+        return FinalPhase(self.fine_tuning, learning_rate=0.1, rests=True)
 
     def check_task(self, task: Task) -> None:
         """Raise UserError if bases would move away from their tracks, or strands mean something."""

@@ -96,7 +96,12 @@ def arrays_for(
     strong = (sequence[:, 1] + sequence[:, 2]).detach()  # C and G change places
     observed = (gradient * sequence).sum(dim=1)
     neighbours = observed.roll(1, 1) + observed.roll(-1, 1)
-    known = {"target": strong.mean(dim=1), "reverse-complement": neighbours}
+    known = {
+        "target": strong.mean(dim=1),
+        "reverse-complement": neighbours,
+        "teachers:label": strong.mean(dim=1),
+        "teachers:attribution": strong.roll(1, 1) + strong.roll(-1, 1),
+    }
     channels = {f"{CHANNEL}{name}": strong[:, None] for name in prior.channels}
     return {**channels, **{name: known[name] for name in COMPUTED if name in prior.needs}}
 
@@ -154,7 +159,8 @@ class TrainingStep:
         parts = self.prior.parts(weight_of(self.prior), TASK)
         regularisation = Regularisation(parts, InputXGradient(), apart=True)
         model = regularisation.adapt(network(self.length, self.scale))
-        return Objective(model, task, regularisation, _STREAMS)
+        teachers = [network(self.length, self.scale) for _ in range(regularisation.teachers)]
+        return Objective(model, task, regularisation, _STREAMS, teachers=teachers)
 
     def take(self, objective: Objective) -> list[torch.Tensor]:
         """Return the losses of the next step and the gradients of all parameters."""

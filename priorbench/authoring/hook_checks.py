@@ -9,7 +9,17 @@ from priorbench.components.prior_bases import LossOfInput
 from priorbench.components.task import Batch
 from priorbench.training.loop import seeded_torch, weights_hash
 
-from .check_tools import LENGTH, MIXED, CheckFailed, network, require_hook, sequences, weight_of
+from .check_tools import (
+    LENGTH,
+    MIXED,
+    CheckFailed,
+    NotApplicable,
+    arrays_for,
+    network,
+    require_hook,
+    sequences,
+    weight_of,
+)
 
 
 def keeps_initial_weights(prior: Prior) -> str:
@@ -89,7 +99,8 @@ def changes_the_examples(prior: Prior) -> str:
     """Check shapes and dtypes of changed examples, and that draws come from the generator."""
     require_hook(prior, "change_examples")
     for dtype in (torch.float32, torch.float64):
-        batch = Batch(sequences(3, 50, dtype), torch.tensor([1.0, 0.0, 1.0], dtype=dtype))
+        sequence, label = sequences(3, 50, dtype), torch.tensor([1.0, 0.0, 1.0], dtype=dtype)
+        batch = Batch(sequence, label, arrays_for(prior, sequence, sequence))
         first, second = (
             prior.change_examples(batch, weight_of(prior), torch.Generator().manual_seed(3))
             for _ in range(2)
@@ -107,3 +118,28 @@ def changes_the_examples(prior: Prior) -> str:
             if not torch.isfinite(new).all():
                 raise CheckFailed(f"change_examples gives a {name} that is not finite")
     return "same shapes, same draw from the same generator"
+
+
+def averages_weights(prior: Prior) -> str:
+    """Check that the shares of weights in their average lie between 0 and 1, and are not all 0."""
+    require_hook(prior, "average_share")
+    weight, per_epoch = weight_of(prior), 5
+    shares = [prior.average_share(weight, step, per_epoch) for step in range(1, 4 * per_epoch + 1)]
+    if not all(0 <= share <= 1 for share in shares):
+        raise CheckFailed("average_share is not between 0 and 1")
+    if not any(shares):
+        raise CheckFailed("average_share is 0 in the first four epochs: nothing is averaged")
+    return f"{shares[per_epoch - 1]:.3g} after the first epoch, {shares[-1]:.3g} after the fourth"
+
+
+def asks_for_a_final_phase(prior: Prior) -> str:
+    """Check that a share of the epochs and a learning rate are asked for."""
+    require_hook(prior, "final_phase")
+    phase = prior.final_phase(weight_of(prior))
+    if phase is None:
+        raise NotApplicable("asks for none, with these options")
+    if not 0 < phase.share < 1:
+        raise CheckFailed(f"the last phase has a share of {phase.share:g}, not between 0 and 1")
+    if not phase.learning_rate > 0:
+        raise CheckFailed("the learning rate of the last phase is not above 0")
+    return f"{phase.share:.0%} of the epochs, learning rate x {phase.learning_rate:g}"

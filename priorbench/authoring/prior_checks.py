@@ -42,6 +42,8 @@ from .check_tools import (
     weight_of,
 )
 from .hook_checks import (
+    asks_for_a_final_phase,
+    averages_weights,
     changes_input,
     changes_the_examples,
     keeps_initial_weights,
@@ -218,7 +220,8 @@ def leaves_arguments_alone(prior: Prior) -> str:
         prior.augment(sequence, weight_of(prior), torch.Generator().manual_seed(0))
         _refuse_changed(kept, (sequence,), "augment")
     if prior.overrides("change_examples"):
-        batch = Batch(sequences(3, 50), torch.tensor([1.0, 0.0, 1.0]))
+        sequence, label = sequences(3, 50), torch.tensor([1.0, 0.0, 1.0])
+        batch = Batch(sequence, label, arrays_for(prior, sequence, sequence))
         kept = [batch.sequence.clone(), batch.label.clone()]
         prior.change_examples(batch, weight_of(prior), torch.Generator().manual_seed(0))
         _refuse_changed(kept, (batch.sequence, batch.label), "change_examples")
@@ -400,6 +403,8 @@ CHECKS: tuple[Check, ...] = (
     penalises_parameters,
     changes_input,
     changes_the_examples,
+    averages_weights,
+    asks_for_a_final_phase,
     keeps_initial_weights,
     trains,
     trains_without_positives,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from priorbench.errors import UserError
 
-from .prior import Attribution, Prior, WeightedPrior
+from .prior import Attribution, FinalPhase, Prior, WeightedPrior
 from .task import Batch, Task
 
 if TYPE_CHECKING:
@@ -20,6 +20,20 @@ if TYPE_CHECKING:
     from .prior_bases import LossOfInput
 
 ANY_TASK = "*"
+
+
+def longest_final_phase(parts: Sequence[WeightedPrior]) -> FinalPhase | None:
+    """Return the last phase of training of several priors, by share; None if none asks for one.
+
+    The smallest factor of the learning rate counts.
+    """
+    acting = [part for part in parts if "final_phase" in part.hooks]
+    asked = [part.prior.final_phase(part.weight) for part in acting]
+    phases = [phase for phase in asked if phase is not None]
+    if not phases:
+        return None
+    rate = min(phase.learning_rate for phase in phases)
+    return FinalPhase(max(phase.share for phase in phases), rate)
 
 
 @dataclass(frozen=True)
@@ -176,6 +190,22 @@ class Composition(Prior):
         for part in self._required("change_examples", weight):
             batch = part.prior.change_examples(batch, part.weight, generator)
         return batch
+
+    def average_share(self, weight: float, step: int, steps_per_epoch: int) -> float:
+        """Return the smallest share that a summand says."""
+        return min(
+            part.prior.average_share(part.weight, step, steps_per_epoch)
+            for part in self._required("average_share", weight)
+        )
+
+    def final_phase(self, weight: float) -> FinalPhase | None:
+        """Return the longest phase that a summand asks for; None if none does."""
+        return longest_final_phase(self._required("final_phase", weight))
+
+    @property
+    def teachers(self) -> int:
+        """Number of networks that are trained first: the largest of the summands'."""
+        return max((part.prior.teachers for part in self.summands), default=0)
 
     def check_task(self, task: Task) -> None:
         """Raise UserError, with the reason, if a summand cannot act in a task."""

@@ -15,10 +15,13 @@ from priorbench.autograd.model_call import ModelCall
 from priorbench.autograd.output_trees import map_tensors
 from priorbench.autograd.twice_differentiable import TwiceDifferentiable
 from priorbench.components.architecture import Precision
-from priorbench.components.prior import Attribution, WeightedPrior
+from priorbench.components.composition import longest_final_phase
+from priorbench.components.prior import Attribution, FinalPhase, WeightedPrior
 from priorbench.components.prior_bases import LossOfInput
 from priorbench.components.task import Batch, Task
 from priorbench.seeds import RandomStreams
+
+from .teachers import Teachers
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,20 @@ class Regularisation:
         """Return the parts that act through the hook of that name."""
         return [part for part in self.parts if hook in part.hooks]
 
+    @property
+    def final_phase(self) -> FinalPhase | None:
+        """The last phase of training that the parts ask for; None if none does."""
+        return longest_final_phase(self.parts)
+
+    def in_final_phase(self) -> Regularisation:
+        """Return what acts in the last phase."""
+        return replace(self, parts=[part for part in self.parts if not _rests(part)])
+
+    @property
+    def teachers(self) -> int:
+        """Number of networks that are trained first."""
+        return max((part.prior.teachers for part in self.parts if part.weight), default=0)
+
     def adapt(self, model: torch.nn.Module) -> torch.nn.Module:
         """Return the model as changed by the parts, one after the other."""
         for part in self.through("adapt"):
@@ -52,15 +69,28 @@ def changes_examples(regularisation: Regularisation) -> bool:
 
 
 def change_examples(
-    regularisation: Regularisation, batch: Batch, generator: torch.Generator
+    regularisation: Regularisation,
+    batch: Batch,
+    generator: torch.Generator,
+    teachers: Teachers | None = None,
 ) -> Batch:
     """Return training examples as the priors change them: first the input, then labels too."""
     for part in regularisation.through("augment"):
         changed = part.prior.augment(batch.sequence, part.weight, generator)
         batch = Batch(changed, batch.label, batch.arrays)
-    for part in regularisation.through("change_examples"):
+    changing = regularisation.through("change_examples")
+    if teachers is not None and any("teachers:label" in part.prior.needs for part in changing):
+        arrays = {**batch.arrays, "teachers:label": teachers.labels(batch)}
+        batch = Batch(batch.sequence, batch.label, arrays)
+    for part in changing:
         batch = part.prior.change_examples(batch, part.weight, generator)
     return batch
+
+
+def _rests(part: WeightedPrior) -> bool:
+    """Return whether a prior does nothing in the last phase, which it asked for."""
+    phase = part.prior.final_phase(part.weight) if "final_phase" in part.hooks else None
+    return phase is not None and phase.rests
 
 
 class Objective:
@@ -74,6 +104,7 @@ class Objective:
         streams: RandomStreams,
         *,
         precision: Precision = "float32",
+        teachers: Sequence[torch.nn.Module] = (),
     ) -> None:
         """Start at step 0.
 
@@ -84,17 +115,25 @@ class Objective:
             regularisation: priors and their weights.
             streams: random streams for references and the priors' own draws.
             precision: precision of the model's forward pass.
+            teachers: networks that were trained first, in eval mode on the same device.
         """
         self.precision = precision
         self.model, self.task, self.streams = model, task, streams
         self.method, self.apart = regularisation.method, regularisation.apart
-        self.attributing = regularisation.through("penalty")
-        self.shrinking = regularisation.through("parameter_penalty")
-        self.regularisation = regularisation
-        self.probing = regularisation.through("loss_penalty")
+        self.regularise(regularisation)
+        self.teachers: Teachers | None = None
+        if teachers:
+            self.teachers = Teachers(teachers, task, self.method, apart=self.apart)
         self.device = next(model.parameters()).device
         self.noise = torch.Generator(self.device).manual_seed(streams.derive("augment"))
         self.steps = 0
+
+    def regularise(self, regularisation: Regularisation) -> None:
+        """Take the penalties and changes of a regularisation from now on."""
+        self.regularisation = regularisation
+        self.attributing = regularisation.through("penalty")
+        self.shrinking = regularisation.through("parameter_penalty")
+        self.probing = regularisation.through("loss_penalty")
 
     def losses(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the losses of the next step.
@@ -106,7 +145,7 @@ class Objective:
         Returns:
             mean prediction loss (), and the term () that the priors add to it, weights included.
         """
-        changed = change_examples(self.regularisation, batch, self.noise)
+        changed = change_examples(self.regularisation, batch, self.noise, self.teachers)
         # priors choose examples by the labels before the change
         labelled, batch = Batch(changed.sequence, batch.label, batch.arrays), changed
         probing = self._due(self.probing, elapsed)
@@ -153,6 +192,10 @@ class Objective:
             with in_precision(self.precision, batch.sequence.device):
                 _, other = self._attribute(turned(batch), chosen)
             arrays["reverse-complement"] = other.observed.flip(1)
+        if "teachers:attribution" in needs and self.teachers is not None:
+            references = self._references() if self.method.draws else None
+            found = self.teachers.attributions(batch, chosen, references)
+            arrays["teachers:attribution"] = found
         return arrays
 
     def _losses_at(self, batch: Batch, sequence: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,7 @@ from priorbench import (
 from priorbench.authoring import prior_checks
 from priorbench.authoring.prior_checks import CHECKS, check_prior, run_check
 from priorbench.components import registry
+from priorbench.components.prior import FinalPhase
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,8 @@ def test_a_prior_with_a_hook_is_checked_for_it():
             "adapt": "keeps initial weights",
             "augment": "changes input",
             "change_examples": "changes the examples",
+            "average_share": "averages weights",
+            "final_phase": "asks for a final phase",
         }.items():
             assert (outcomes[check] == "passed") == prior.overrides(hook), (name, hook)
 
@@ -95,6 +98,14 @@ BROKEN = {
     "penalises_the_loss": [
         broken(base=Prior, loss_penalty=lambda self, loss: loss.losses),
         broken(base=Prior, loss_penalty=lambda self, loss: loss.losses.sum() / 0),
+    ],
+    "averages_weights": [
+        broken(base=Prior, average_share=lambda self, weight, step, per_epoch: 2.0),
+        broken(base=Prior, average_share=lambda self, weight, step, per_epoch: 0.0),
+    ],
+    "asks_for_a_final_phase": [
+        broken(base=Prior, final_phase=lambda self, weight: FinalPhase(1.0)),
+        broken(base=Prior, final_phase=lambda self, weight: FinalPhase(0.5, learning_rate=0.0)),
     ],
     "changes_the_examples": [
         broken(base=Prior, change_examples=lambda self, b, w, g: b.select(torch.tensor([0]))),
@@ -251,7 +262,7 @@ def test_where_the_first_checks_fail_the_others_are_not_run(tmp_path):
     results = list(check_prior("scalar"))
     failed = [result.check for result in results if result.outcome == "failed"]
     assert failed == ["is plain data", "has one value per example"]
-    assert sum("not run: 'is plain data' failed" in result.detail for result in results) == 19
+    assert sum("not run: 'is plain data' failed" in result.detail for result in results) == 21
 
 
 def test_the_price_of_memory_is_that_of_a_usual_step():

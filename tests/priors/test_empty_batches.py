@@ -58,6 +58,8 @@ def calls(prior):
         "parameter_penalty": lambda: prior.parameter_penalty(torch.nn.Linear(2, 1)),
         "adapt": lambda: prior.adapt(torch.nn.Identity(), 1.0),
         "augment": lambda: prior.augment(batch.sequence, 1.0, torch.Generator()),
+        "average_share": lambda: prior.average_share(0.5, 1, 1),
+        "final_phase": lambda: prior.final_phase(0.5),
         "change_examples": lambda: prior.change_examples(batch, 1.0, torch.Generator()),
     }
 

@@ -43,7 +43,16 @@ def train(
     streams = RandomStreams(0, ("binary", "simulated"), seed)
     model = build_network(seed=streams.derive("init"))
     added = regularisation(prior, weight, attribution)
-    return fit(model, task, added, simulated, schedule=schedule, streams=streams, device=CPU)
+    return fit(
+        model,
+        task,
+        added,
+        simulated,
+        schedule=schedule,
+        streams=streams,
+        device=CPU,
+        teachers=[build_network(seed=number) for number in range(added.teachers)],
+    )
 
 
 @pytest.fixture(scope="module")

@@ -20,14 +20,8 @@ from priorbench.data.codes import VALID
 from priorbench.data.dataset import Dataset
 from priorbench.training.adam import Adam
 from priorbench.training.batches import EpochOrder, batches, epoch_order, load_batch
-from priorbench.training.loop import (
-    Epoch,
-    Fit,
-    TrainingProgress,
-    clock,
-    shrunk_weights,
-    weights_hash,
-)
+from priorbench.training.loop import clock, shrunk_weights, weights_hash
+from priorbench.training.progress import Epoch, Fit, TrainingProgress
 from priorbench.training.schedules import Schedule
 
 from .objective import EnsembleObjective, MemberTraining, flat_rows

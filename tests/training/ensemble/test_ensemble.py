@@ -148,7 +148,7 @@ def test_every_prior(name):
         ("tv:every=2", "tv"),
         ("tv:schedule=warm-up", "tv:schedule=deflate:schedule_speed=2"),
         ("fourier+input-noise", "fourier=0+input-noise"),
-        ("fourier+label-smoothing+mixup", "fourier+evoaug"),
+        ("fourier+label-smoothing", "fourier+mixup"),
         ("l1:sign=signed", "l1:examples=all"),
     ],
 )
