@@ -80,6 +80,12 @@ class Composition(Prior):
                 "same train_attribution in each of them"
             )
 
+        averaging = [p.spec for p in self.summands if p.prior.overrides("average_share")]
+        if len(averaging) > 1:
+            raise UserError(
+                f"{' and '.join(averaging)} each average the weights; leave all but one out"
+            )
+
     def _attributions(self) -> list[str]:
         return sorted({prior.sees for prior in self._penalties()})
 
