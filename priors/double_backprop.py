@@ -25,7 +25,7 @@ class DoubleBackprop(Penalty):
     citation: ClassVar[str] = (
         "Drucker & LeCun, IEEE Transactions on Neural Networks 1992; Ross & Doshi-Velez, AAAI 2018"
     )
-    default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}
+    default_weights: ClassVar[Mapping[str, float]] = {"*": 0.01}
 
     def loss_penalty(self, loss: LossOfInput) -> torch.Tensor:
         """Return the penalty (), in squared units of the loss."""
