@@ -49,7 +49,7 @@ def _minutes(study: Study, scale: Scale) -> float:
     total = 0.0
     for spec in study.tasks:
         task = registry.build("task", spec)
-        schedule = schedule_of(task, scale)
+        schedule = schedule_of(task, scale, table=study.schedule.text)
         steps = schedule.epochs * max(1, round(_size(spec, scale)[1] / schedule.batch_size))
         files = PUBLIC[split_spec(spec)[0]][2] if study.fetch else 1
         for architecture in named_networks(study, task):

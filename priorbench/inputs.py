@@ -183,7 +183,8 @@ def _keys_beside(problem: ErrorDetails, model: type[BaseModel]) -> list[str]:
     fields = model.model_fields
     for step in problem["loc"][:-1]:
         if isinstance(step, str) and step in fields:
-            inner = getattr(fields[step].annotation, "__args__", ())
+            kind: Any = fields[step].annotation
+            inner = getattr(kind, "__args__", (kind,))
             fields = next((t.model_fields for t in inner if hasattr(t, "model_fields")), fields)
     return list(fields)
 

@@ -45,6 +45,10 @@ class RandomStreams:
     scope: tuple[str, ...]
     seed: int
 
+    def of_teacher(self, number: int) -> RandomStreams:
+        """Return the streams of a network that is trained first, the same for every prior."""
+        return RandomStreams(self.root, (*self.scope, "teacher", str(number)), self.seed)
+
     def derive(self, purpose: str, *more: int) -> int:
         """Return a 63-bit seed for one purpose, and for numbers such as an epoch's."""
         return derive(self.root, *self.scope, self.seed, purpose, *more)

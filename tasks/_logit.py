@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,9 +24,14 @@ from priorbench.data.simulated_examples import SimulatedExamples, write_examples
 _CHUNK = 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SimulatedTask(Task):
-    """A task of 0/1 labels whose sequences are drawn chunk by chunk; a subclass says how."""
+    """A task of 0/1 labels whose sequences are drawn chunk by chunk; a subclass says how.
+
+    Attributes:
+        channels: channel that simulated data offer to priors: ``motif``, 1 inside the planted
+            motifs, or none; users' data have their own.
+    """
 
     reverse_complement: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = (
@@ -43,6 +48,8 @@ class SimulatedTask(Task):
         "standard": (200, 20000, 4000, 4000),
         "paper": (1000, 50000, 10000, 10000),
     }
+
+    channels: Literal["none", "motif"] = "none"
 
     @abstractmethod
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:
@@ -69,7 +76,14 @@ class SimulatedTask(Task):
         def draw(count: int, split: int) -> SimulatedExamples:
             return self.draw(count, length, generator)
 
-        write_examples(writer, sizes, draw, self.positive, chunk=_CHUNK)
+        write_examples(
+            writer,
+            sizes,
+            draw,
+            self.positive,
+            chunk=_CHUNK,
+            motif_channel=self.channels == "motif",
+        )
 
     def chance(self, dataset: Dataset) -> Mapping[str, NDArray[np.float32]]:
         """Return ``logit``: (N, ...) the log-odds of the shares of positives in training."""
@@ -81,11 +95,18 @@ class SimulatedTask(Task):
         return {"logit": np.broadcast_to(odds, (len(dataset.scored_rows), *label.shape[1:]))}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LogitTask(SimulatedTask):
-    """Positives against negatives, cross-entropy, attribution of the logit."""
+    """Positives against negatives, cross-entropy, attribution of the logit or of the probability.
+
+    Attributes:
+        attributed: what is attributed and penalised: the ``logit``, or the ``probability``, its
+            sigmoid, whose gradient is small where the network is sure.
+    """
 
     architecture: ClassVar[str] = "three-conv"
+
+    attributed: Literal["logit", "probability"] = "logit"
 
     def read(self, writer: DatasetWriter, data: DataFile, generator: np.random.Generator) -> None:
         """Write the user's positives and negatives."""
@@ -98,6 +119,11 @@ class LogitTask(SimulatedTask):
     def target(self, output: torch.Tensor) -> torch.Tensor:
         """Return the (B,) logit."""
         return output[:, 0]
+
+    @property
+    def link(self) -> torch.nn.Module | None:
+        """The sigmoid where the probability is attributed."""
+        return torch.nn.Sigmoid() if self.attributed == "probability" else None
 
     def predictions(self, output: torch.Tensor, batch: Batch) -> Mapping[str, torch.Tensor]:
         """Return ``logit``: (B,)."""

@@ -76,6 +76,8 @@ class Profile(Task):
             profile, so that it only has to learn what is special about a sequence. Meant for few
             peaks, all centred in the same way; what all of them share is no longer attributed
             to the sequence.
+        channels: channel that simulated data offer to priors: ``motif``, 1 inside the planted
+            motifs, or none; users' data have their own.
     """
 
     summary: ClassVar[str] = "stranded read profiles at base resolution, and their counts"
@@ -83,6 +85,7 @@ class Profile(Task):
     architecture: ClassVar[str] = "bpnet"
     epochs: ClassVar[float] = 2.0
     reverse_complement: ClassVar[bool] = True
+    labels_are_classes: ClassVar[bool] = False
     metrics: ClassVar[tuple[str, ...]] = (
         "profile-nll",
         "profile-jsd",
@@ -96,6 +99,7 @@ class Profile(Task):
     controls: bool = False
     jitter: int = 8
     mean_profile: bool = False
+    channels: Literal["none", "motif"] = "none"
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
@@ -121,7 +125,14 @@ class Profile(Task):
             return drawn
 
         writer.margin = self.jitter
-        write_examples(writer, sizes, draw, lambda labels: np.ones(len(labels), bool), chunk=_CHUNK)
+        write_examples(
+            writer,
+            sizes,
+            draw,
+            lambda labels: np.ones(len(labels), bool),
+            chunk=_CHUNK,
+            motif_channel=self.channels == "motif",
+        )
         self._share(writer, mean)
 
     def _draw(

@@ -10,6 +10,8 @@ import torch
 from priorbench.components.architecture import NetworkShape, Scale
 from priorbench.errors import UserError
 
+from ._activations import Activation, activation_module
+
 
 def refuse_profiles(name: str, shape: NetworkShape) -> None:
     """Raise UserError if the task requires profiles, which a network of numbers cannot predict."""
@@ -56,15 +58,22 @@ class Pooled:
 
 
 def pooled_layers(
-    name: str, shape: NetworkShape, scale: Scale, sizes: Pooled, *, batch_norm: bool
+    named: tuple[str, Activation],
+    shape: NetworkShape,
+    scale: Scale,
+    sizes: Pooled,
+    *,
+    batch_norm: bool,
 ) -> list[torch.nn.Module]:
     """Return convolution, (batch norm,) rectifier and pooling, repeated; then the dense layers.
 
-    The rest of the window beyond the last whole pool is pooled too, so that every base counts.
+    The rest of the window beyond the last whole pool is pooled too, so that every base counts. The
+    network comes by name, with the activation after its first convolution.
 
     Raises:
         UserError: if the window is shorter than one pooled position.
     """
+    name, first = named
     shortest = math.prod(sizes.pools)
     if shape.length < shortest:
         raise UserError(
@@ -73,10 +82,11 @@ def pooled_layers(
         )
     layers: list[torch.nn.Module] = []
     channels, length = 4, shape.length
-    for filters, width, pool in zip(sizes.filters, sizes.widths, sizes.pools, strict=True):
+    for number, filters in enumerate(sizes.filters):
+        width, pool = sizes.widths[number], sizes.pools[number]
         convolution = torch.nn.Conv1d(channels, filters, width, padding="same")
         layers += with_batch_norm(convolution) if batch_norm else [convolution]
-        layers.append(torch.nn.ReLU())
+        layers.append(activation_module("relu" if number else first))
         layers += [torch.nn.MaxPool1d(pool, ceil_mode=True)] if pool > 1 else []
         channels, length = filters, math.ceil(length / pool)
     layers.append(torch.nn.Flatten())

@@ -10,6 +10,7 @@ import torch
 from priorbench.autograd.layer_chain import LayerChain
 from priorbench.components.architecture import Architecture, NetworkShape, Scale
 
+from ._activations import Activation
 from ._shared import Pooled, pooled_layers, refuse_profiles
 
 _SIZES: dict[Scale, Pooled] = {
@@ -25,13 +26,19 @@ class Basset(Architecture):
     """Padded convolutions, batch norm, rectifier and max-pooling, three times; dense layers.
 
     The published dropout is left out: dropout is a prior here.
+
+    Attributes:
+        activation: activation after the first convolution; the others are rectifiers, as published.
     """
 
     summary: ClassVar[str] = "three pooled convolutions with batch norm, two dense layers"
     citation: ClassVar[str] = "Kelley, Snoek & Rinn, Genome Research 2016"
     examples_apart: ClassVar[bool] = True
 
+    activation: Activation = "relu"
+
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """Build the network; UserError for profiles or a window that is too short."""
         refuse_profiles("basset", shape)
-        return LayerChain(*pooled_layers("basset", shape, scale, _SIZES[scale], batch_norm=True))
+        named = "basset", self.activation
+        return LayerChain(*pooled_layers(named, shape, scale, _SIZES[scale], batch_norm=True))

@@ -10,6 +10,7 @@ import torch
 from priorbench.components.architecture import Architecture, NetworkShape, Scale
 from priorbench.errors import UserError
 
+from ._activations import Activation, activation_module
 from ._shared import remedy
 
 
@@ -37,11 +38,16 @@ class BpNet(Architecture):
     with the control tracks; log counts come from the mean of the tower's positions and the log of
     the controls' total. An offset is added to the logits, as ChromBPNet adds its bias model
     (Pampari et al. 2024). Numbers come from the mean of the positions.
+
+    Attributes:
+        activation: activation after the first convolution; all others are rectifiers, as published.
     """
 
     summary: ClassVar[str] = "dilated residual convolutions; profile and count heads, or numbers"
     citation: ClassVar[str] = "Avsec et al., Nature Genetics 2021"
     examples_apart: ClassVar[bool] = True
+
+    activation: Activation = "relu"
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """Build the network; UserError for a window that is too short."""
@@ -54,7 +60,7 @@ class BpNet(Architecture):
                 f"sequences of {shape.length} bp are too short for architecture bpnet at scale "
                 f"{scale}: {what} needs at least {needed} bp; {remedy(scale)}"
             )
-        tower = _Tower(sizes)
+        tower = _Tower(sizes, self.activation)
         return (
             _ProfileNet(tower, sizes, shape) if shape.profile else _NumberNet(tower, sizes, shape)
         )
@@ -63,10 +69,10 @@ class BpNet(Architecture):
 class _Tower(torch.nn.Module):
     """The convolutions, from (B, 4, L) to (B, filters, L - lost)."""
 
-    def __init__(self, sizes: _BpNetSizes) -> None:
+    def __init__(self, sizes: _BpNetSizes, activation: Activation) -> None:
         super().__init__()
         self.first = torch.nn.Conv1d(4, sizes.filters, sizes.first)
-        self.activation = torch.nn.ReLU()
+        self.activation = activation_module(activation)
         self.dilated = torch.nn.ModuleList(
             torch.nn.Conv1d(sizes.filters, sizes.filters, 3, dilation=2**layer)
             for layer in range(sizes.dilated)

@@ -10,6 +10,7 @@ import torch
 from priorbench.components.architecture import Architecture, NetworkShape, Scale
 from priorbench.errors import UserError
 
+from ._activations import Activation, activation_module
 from ._shared import refuse_profiles, remedy, with_batch_norm
 
 
@@ -37,6 +38,7 @@ class DeepBind(Architecture):
 
     Attributes:
         batch_norm: whether batch norm precedes the rectifier of the convolution; not published.
+        activation: activation after the convolution; a rectifier, as published, by default.
     """
 
     summary: ClassVar[str] = "one convolution, maximum and mean over the window, one dense layer"
@@ -44,6 +46,7 @@ class DeepBind(Architecture):
     examples_apart: ClassVar[bool] = True
 
     batch_norm: bool = True
+    activation: Activation = "relu"
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """Build the network; UserError for profiles or a window that is too short."""
@@ -57,7 +60,7 @@ class DeepBind(Architecture):
         convolution = torch.nn.Conv1d(4, sizes.filters, sizes.width, padding="same")
         return torch.nn.Sequential(
             *(with_batch_norm(convolution) if self.batch_norm else [convolution]),
-            torch.nn.ReLU(),
+            activation_module(self.activation),
             _MaximumAndMean(shape.length),
             torch.nn.Linear(2 * sizes.filters, sizes.hidden),
             torch.nn.ReLU(),

@@ -9,6 +9,7 @@ import torch
 
 from priorbench.components.architecture import Architecture, NetworkShape, Scale
 
+from ._activations import Activation
 from ._shared import Pooled, pooled_layers, refuse_profiles
 
 _SIZES: dict[Scale, Pooled] = {
@@ -25,15 +26,21 @@ class DeepSea(Architecture):
 
     The width is 9 where the published one is 8, so that padding is the same on both sides. The
     published dropout is left out: dropout is a prior here.
+
+    Attributes:
+        activation: activation after the first convolution; the others are rectifiers, as published.
     """
 
     summary: ClassVar[str] = "three convolutions of width 9, pooled twice, one dense layer"
     citation: ClassVar[str] = "Zhou & Troyanskaya, Nature Methods 2015"
     examples_apart: ClassVar[bool] = True
 
+    activation: Activation = "relu"
+
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """Build the network; UserError for profiles or a window that is too short."""
         refuse_profiles("deepsea", shape)
+        named = "deepsea", self.activation
         return torch.nn.Sequential(
-            *pooled_layers("deepsea", shape, scale, _SIZES[scale], batch_norm=False)
+            *pooled_layers(named, shape, scale, _SIZES[scale], batch_norm=False)
         )

@@ -12,6 +12,7 @@ from priorbench.autograd.layer_chain import LayerChain
 from priorbench.components.architecture import Architecture, NetworkShape, Scale
 from priorbench.errors import UserError
 
+from ._activations import Activation, activation_module
 from ._shared import refuse_profiles, remedy, with_batch_norm
 
 
@@ -39,6 +40,7 @@ class ThreeConv(Architecture):
 
     Attributes:
         batch_norm: whether batch norm precedes every rectifier, as published.
+        activation: activation after the first convolution; the others are rectifiers, as published.
     """
 
     summary: ClassVar[str] = "three convolutions, max-pool, two dense layers (the paper's)"
@@ -46,6 +48,7 @@ class ThreeConv(Architecture):
     examples_apart: ClassVar[bool] = True
 
     batch_norm: bool = True
+    activation: Activation = "relu"
 
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:
         """Build the network; UserError for profiles or a window that is too short."""
@@ -60,8 +63,9 @@ class ThreeConv(Architecture):
             )
         layers: list[torch.nn.Module] = []
         channels = 4
-        for width in sizes.widths:
-            layers += self._activated(torch.nn.Conv1d(channels, sizes.filters, width))
+        for number, width in enumerate(sizes.widths):
+            convolution = torch.nn.Conv1d(channels, sizes.filters, width)
+            layers += self._activated(convolution, "relu" if number else self.activation)
             channels = sizes.filters
         layers += [torch.nn.MaxPool1d(sizes.pool, ceil_mode=True), torch.nn.Flatten()]
         channels *= math.ceil(after / sizes.pool)
@@ -71,5 +75,8 @@ class ThreeConv(Architecture):
         layers.append(torch.nn.Linear(channels, shape.outputs))
         return LayerChain(*layers) if self.batch_norm else torch.nn.Sequential(*layers)
 
-    def _activated(self, layer: torch.nn.Conv1d | torch.nn.Linear) -> list[torch.nn.Module]:
-        return [*(with_batch_norm(layer) if self.batch_norm else [layer]), torch.nn.ReLU()]
+    def _activated(
+        self, layer: torch.nn.Conv1d | torch.nn.Linear, name: Activation = "relu"
+    ) -> list[torch.nn.Module]:
+        normed = with_batch_norm(layer) if self.batch_norm else [layer]
+        return [*normed, activation_module(name)]

@@ -63,7 +63,8 @@ def explain(
         references: (R, 4, L) sequences to compare each with, or (k, R, 4, L) of its own, in the
             layout of the sequences. Left out: dinucleotide shuffles of each sequence for
             DeepLIFT/SHAP, the other sequences for expected gradients, zeros for integrated
-            gradients, of which ``reference=uniform`` takes 0.25 of each base.
+            gradients, of which ``reference=uniform`` takes 0.25 of each base, and
+            ``reference=shuffled`` the sequence with its positions in a random order.
         seed: seed of shuffles and samples.
         args: further arguments of the model, such as control tracks. Tensors with a row per
             example, also in lists, tuples and dictionaries, go with their examples.
@@ -168,7 +169,7 @@ def _check_method(
 ) -> None:
     if references is not None and not explainer.takes_references:
         raise ValueError(f"references: method {method!r} compares with none; leave them out")
-    shuffles = explainer.takes_references and references is None and hasattr(explainer, "shuffles")
+    shuffles = references is None and explainer.draws_whole_bases
     if not (shuffles or explainer.needs_bases):
         return
     known = ((sequence == 0) | (sequence == 1)).all(dim=1) & (sequence.sum(dim=1) <= 1)
@@ -198,9 +199,9 @@ def _of_nothing(sequence: torch.Tensor, explainer: Explainer) -> Explanation:
     none = sequence.new_zeros(0)
     return Explanation(
         sequence.sum(dim=1),
-        none if explainer.takes_references else None,
+        none if explainer.adds_up else None,
         sequence.clone() if explainer.every_base else None,
-        none if explainer.takes_references else None,
+        none if explainer.adds_up else None,
     )
 
 

@@ -14,8 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from priorbench.attribution.methods import InputXGradient
 from priorbench.components import registry
 from priorbench.components.architecture import Architecture, NetworkShape, Scale
-from priorbench.components.prior import Attribution, Prior
+from priorbench.components.prior import COMPUTED, Attribution, Prior
 from priorbench.components.task import Batch, Task
+from priorbench.data.codes import CHANNEL
 from priorbench.errors import UserError
 from priorbench.seeds import RandomStreams
 from priorbench.training.loop import seeded_torch
@@ -81,10 +82,28 @@ def require_hook(prior: Prior, hook: str) -> None:
 def penalty_of(prior: Prior, gradient: torch.Tensor, sequence: torch.Tensor) -> torch.Tensor:
     """Return the (B,) penalty of gradient x input, all examples positive."""
     attribution = Attribution(gradient, (gradient * sequence).sum(dim=1))
-    value: object = prior.penalty(attribution, Batch(sequence, sequence.new_ones(len(sequence))))
+    label, arrays = sequence.new_ones(len(sequence)), arrays_for(prior, sequence, gradient)
+    value: object = prior.penalty(attribution, Batch(sequence, label, arrays))
     if not isinstance(value, torch.Tensor):
         raise CheckFailed(f"penalty returns a {type(value).__name__}, wanted a tensor (B,)")
     return value
+
+
+def arrays_for(
+    prior: Prior, sequence: torch.Tensor, gradient: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Return the arrays that a prior's penalty needs, made so that both strands agree."""
+    strong = (sequence[:, 1] + sequence[:, 2]).detach()  # C and G change places
+    observed = (gradient * sequence).sum(dim=1)
+    neighbours = observed.roll(1, 1) + observed.roll(-1, 1)
+    known = {
+        "target": strong.mean(dim=1),
+        "reverse-complement": neighbours,
+        "teachers:label": strong.mean(dim=1),
+        "teachers:attribution": strong.roll(1, 1) + strong.roll(-1, 1),
+    }
+    channels = {f"{CHANNEL}{name}": strong[:, None] for name in prior.channels}
+    return {**channels, **{name: known[name] for name in COMPUTED if name in prior.needs}}
 
 
 def sequences(count: int, length: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -129,7 +148,10 @@ class TrainingStep:
     @cached_property
     def batch(self) -> Batch:
         """Examples of every step."""
-        return Batch(sequences(len(self.labels), self.length), torch.tensor(self.labels))
+        sequence = sequences(len(self.labels), self.length)
+        arrays = arrays_for(self.prior, sequence, sequence)
+        channels = {name: value for name, value in arrays.items() if name.startswith(CHANNEL)}
+        return Batch(sequence, torch.tensor(self.labels), channels)
 
     def start(self) -> Objective:
         """Return the losses of a new network, changed by the prior."""
@@ -137,7 +159,8 @@ class TrainingStep:
         parts = self.prior.parts(weight_of(self.prior), TASK)
         regularisation = Regularisation(parts, InputXGradient(), apart=True)
         model = regularisation.adapt(network(self.length, self.scale))
-        return Objective(model, task, regularisation, _STREAMS)
+        teachers = [network(self.length, self.scale) for _ in range(regularisation.teachers)]
+        return Objective(model, task, regularisation, _STREAMS, teachers=teachers)
 
     def take(self, objective: Objective) -> list[torch.Tensor]:
         """Return the losses of the next step and the gradients of all parameters."""

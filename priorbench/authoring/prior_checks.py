@@ -20,10 +20,9 @@ from priorbench.components.prior import Attribution, Prior
 from priorbench.components.task import Batch
 from priorbench.errors import UserError
 from priorbench.study.tuning_rule import weight_grid
-from priorbench.training.loop import seeded_torch, weights_hash
+from priorbench.training.loop import seeded_torch
 
 from .check_tools import (
-    LENGTH,
     MIXED,
     TASK,
     AllocatedBytes,
@@ -31,6 +30,7 @@ from .check_tools import (
     CheckResult,
     NotApplicable,
     TrainingStep,
+    arrays_for,
     gradients,
     kept_for_backward,
     network,
@@ -40,6 +40,15 @@ from .check_tools import (
     run_check,
     sequences,
     weight_of,
+)
+from .hook_checks import (
+    asks_for_a_final_phase,
+    averages_weights,
+    changes_input,
+    changes_the_examples,
+    keeps_initial_weights,
+    penalises_parameters,
+    penalises_the_loss,
 )
 
 _LENGTHS = (50, 101, 1000, 5000)
@@ -98,25 +107,6 @@ def is_plain_data(prior: Prior) -> str:
     if copy.copy(prior) != prior:  # by the same protocol as pickling
         raise CheckFailed("a copy is not equal: options must be plain values")
     return ", ".join(field.name for field in dataclasses.fields(prior)) or "no options"
-
-
-def keeps_initial_weights(prior: Prior) -> str:
-    """Check that the network starts from the weights of every other prior: trials are paired."""
-    require_hook(prior, "adapt")
-    with seeded_torch(1, torch.device("cpu")):
-        model = network()
-        before, outputs = weights_hash(model), model(sequences(3, LENGTH)).shape
-        adapted = prior.adapt(model, weight_of(prior))
-        if weights_hash(adapted) != before:
-            raise CheckFailed(
-                "adapt changes the initial weights, so that comparisons are not paired"
-            )
-        if adapted(sequences(3, LENGTH)).shape != outputs:
-            raise CheckFailed("adapt changes the shape of the output")
-        adapted.eval()
-        if not torch.equal(adapted(sequences(3, LENGTH)), adapted(sequences(3, LENGTH))):
-            raise CheckFailed("the adapted network is random in evaluation mode")
-    return "same weights, same output shape"
 
 
 def trains(prior: Prior) -> str:
@@ -215,8 +205,10 @@ def leaves_arguments_alone(prior: Prior) -> str:
         gradient, sequence = gradients(3, 50), sequences(3, 50)
         values = (gradient, (gradient * sequence).sum(dim=1), sequence, torch.ones(3))
         kept = [value.clone() for value in values]
-        prior.penalty(Attribution(*values[:2]), Batch(*values[2:]))
-        _refuse_changed(kept, values, "penalty")
+        arrays = arrays_for(prior, sequence, gradient)
+        kept += [value.clone() for value in arrays.values()]
+        prior.penalty(Attribution(*values[:2]), Batch(*values[2:], arrays))
+        _refuse_changed(kept, (*values, *arrays.values()), "penalty")
     if prior.overrides("parameter_penalty"):
         model = network()
         kept = [parameter.detach().clone() for parameter in model.parameters()]
@@ -227,6 +219,12 @@ def leaves_arguments_alone(prior: Prior) -> str:
         kept = [sequence.clone()]
         prior.augment(sequence, weight_of(prior), torch.Generator().manual_seed(0))
         _refuse_changed(kept, (sequence,), "augment")
+    if prior.overrides("change_examples"):
+        sequence, label = sequences(3, 50), torch.tensor([1.0, 0.0, 1.0])
+        batch = Batch(sequence, label, arrays_for(prior, sequence, sequence))
+        kept = [batch.sequence.clone(), batch.label.clone()]
+        prior.change_examples(batch, weight_of(prior), torch.Generator().manual_seed(0))
+        _refuse_changed(kept, (batch.sequence, batch.label), "change_examples")
     return "same bits after the call"
 
 
@@ -365,40 +363,6 @@ def _bytes_of_penalty(prior: Prior, count: int, length: int) -> int:
     return int(allocated.bytes)
 
 
-def penalises_parameters(prior: Prior) -> str:
-    """Check that the penalty on parameters is one finite number with a gradient."""
-    require_hook(prior, "parameter_penalty")
-    model = network(spec="three-conv")
-    value = prior.parameter_penalty(model)
-    if value.shape != ():
-        raise CheckFailed(f"parameter_penalty has shape {tuple(value.shape)}, wanted ()")
-    if not value.requires_grad:
-        raise CheckFailed("parameter_penalty has no gradient")
-    learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    slopes = torch.autograd.grad(value, learnt, materialize_grads=True)
-    if not all(torch.isfinite(tensor).all() for tensor in (value, *slopes)):
-        raise CheckFailed("parameter_penalty or its gradient is not finite")
-    return f"{value.item():.3g} on a small network"
-
-
-def changes_input(prior: Prior) -> str:
-    """Check shape and dtype of the changed input, and that draws come from the generator."""
-    require_hook(prior, "augment")
-    for dtype in (torch.float32, torch.float64):
-        sequence = sequences(3, 50, dtype)
-        weight = weight_of(prior)
-        draws = [
-            prior.augment(sequence, weight, torch.Generator().manual_seed(3)) for _ in range(2)
-        ]
-        if draws[0].shape != sequence.shape or draws[0].dtype != dtype:
-            raise CheckFailed("augment changes the shape or the dtype of the sequence")
-        if not torch.equal(*draws):
-            raise CheckFailed("augment differs for the same generator: draw from nothing else")
-        if not torch.isfinite(draws[0]).all():
-            raise CheckFailed("augment gives input that is not finite")
-    return "same shape, same draw from the same generator"
-
-
 def has_a_price(prior: Prior) -> str:
     """Return time and memory of a training step over those of ``none``; this never fails."""
     priors = (registry.load_prior("none"), prior)
@@ -435,8 +399,12 @@ CHECKS: tuple[Check, ...] = (
     ignores_strand,
     maps_over_models,
     needs_linear_memory,
+    penalises_the_loss,
     penalises_parameters,
     changes_input,
+    changes_the_examples,
+    averages_weights,
+    asks_for_a_final_phase,
     keeps_initial_weights,
     trains,
     trains_without_positives,

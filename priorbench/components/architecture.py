@@ -50,6 +50,9 @@ class Architecture(ABC):
     examples_apart: ClassVar[bool] = False
     """whether a batch may go through the network in parts: it treats examples one by one, batch
     norm aside, and keeps nothing of a pass but buffers"""
+    chosen_freely: ClassVar[bool] = True
+    """whether the program may choose it (``auto``); one that stands for a publication is trained
+    only where it is named"""
 
     @abstractmethod
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:

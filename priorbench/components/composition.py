@@ -11,13 +11,29 @@ from typing import TYPE_CHECKING, ClassVar
 
 from priorbench.errors import UserError
 
-from .prior import Attribution, Prior, WeightedPrior
+from .prior import Attribution, FinalPhase, Prior, WeightedPrior
 from .task import Batch, Task
 
 if TYPE_CHECKING:
     import torch
 
+    from .prior_bases import LossOfInput
+
 ANY_TASK = "*"
+
+
+def longest_final_phase(parts: Sequence[WeightedPrior]) -> FinalPhase | None:
+    """Return the last phase of training of several priors, by share; None if none asks for one.
+
+    The smallest factor of the learning rate counts.
+    """
+    acting = [part for part in parts if "final_phase" in part.hooks]
+    asked = [part.prior.final_phase(part.weight) for part in acting]
+    phases = [phase for phase in asked if phase is not None]
+    if not phases:
+        return None
+    rate = min(phase.learning_rate for phase in phases)
+    return FinalPhase(max(phase.share for phase in phases), rate)
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,12 @@ class Composition(Prior):
                 "same train_attribution in each of them"
             )
 
+        averaging = [p.spec for p in self.summands if p.prior.overrides("average_share")]
+        if len(averaging) > 1:
+            raise UserError(
+                f"{' and '.join(averaging)} each average the weights; leave all but one out"
+            )
+
     def _attributions(self) -> list[str]:
         return sorted({prior.sees for prior in self._penalties()})
 
@@ -87,6 +109,11 @@ class Composition(Prior):
     def overrides(self, hook: str) -> bool:
         """Return whether a summand acts through the hook of that name."""
         return any(part.prior.overrides(hook) for part in self.summands)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of all arrays that penalties of the summands read."""
+        return tuple(sorted({name for part in self.summands for name in part.prior.needs}))
 
     @property
     def scale_free(self) -> bool:
@@ -138,6 +165,12 @@ class Composition(Prior):
         terms = [part.weight * part.prior.penalty(attribution, batch) for part in acting]
         return sum(terms, attribution.observed.new_zeros(len(attribution.observed)))
 
+    def loss_penalty(self, loss: LossOfInput) -> torch.Tensor:
+        """Return the () weighted sum of the summands' penalties on the loss."""
+        acting = self._required("loss_penalty")
+        terms = [part.weight * part.prior.loss_penalty(loss) for part in acting]
+        return sum(terms, loss.losses.new_zeros(()))
+
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """Return the () weighted sum of the summands' penalties on parameters."""
         acting = self._required("parameter_penalty")
@@ -157,3 +190,30 @@ class Composition(Prior):
         for part in self._required("augment", weight):
             sequence = part.prior.augment(sequence, part.weight, generator)
         return sequence
+
+    def change_examples(self, batch: Batch, weight: float, generator: torch.Generator) -> Batch:
+        """Return the examples, changed by every summand in turn."""
+        for part in self._required("change_examples", weight):
+            batch = part.prior.change_examples(batch, part.weight, generator)
+        return batch
+
+    def average_share(self, weight: float, step: int, steps_per_epoch: int) -> float:
+        """Return the smallest share that a summand says."""
+        return min(
+            part.prior.average_share(part.weight, step, steps_per_epoch)
+            for part in self._required("average_share", weight)
+        )
+
+    def final_phase(self, weight: float) -> FinalPhase | None:
+        """Return the longest phase that a summand asks for; None if none does."""
+        return longest_final_phase(self._required("final_phase", weight))
+
+    @property
+    def teachers(self) -> int:
+        """Number of networks that are trained first: the largest of the summands'."""
+        return max((part.prior.teachers for part in self.summands), default=0)
+
+    def check_task(self, task: Task) -> None:
+        """Raise UserError, with the reason, if a summand cannot act in a task."""
+        for part in self.summands:
+            part.prior.check_task(task)

@@ -8,20 +8,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from priorbench.data.codes import CHANNEL
 from priorbench.errors import UserError
 
 if TYPE_CHECKING:  # listing what there is must not wait for torch
     import torch
 
+    from .prior_bases import LossOfInput
     from .task import Batch, Task
 
 HOOKS = {
     "penalty": "a penalty on attributions",
+    "loss_penalty": "a penalty on the loss as a function of the input",
     "parameter_penalty": "a penalty on the network's weights",
     "adapt": "a change of the network",
     "augment": "a change of the training input",
+    "change_examples": "a change of the training examples, labels included",
+    "average_share": "an average of the network's weights",
+    "final_phase": "a last phase of training",
 }
 """names of the methods through which a prior acts, and what each is"""
+ALONE = ("loss_penalty", "average_share", "final_phase")
+"""names of hooks that several networks trained at once do not provide"""
+COMPUTED = {
+    "reverse-complement": "attributions of the other strand",
+    "target": "the scalars that are attributed",
+    "teachers:label": "the mean prediction of the teachers",
+    "teachers:attribution": "the mean attribution of the teachers",
+}
+"""names of further arrays that a step can compute for a penalty, and what each is"""
 _FILES = ("priorbench.priors.", "priorbench_plugin_")
 """what the names of modules that define a prior begin with"""
 
@@ -44,6 +59,21 @@ class Attribution:
     def select(self, index: torch.Tensor) -> Attribution:
         """Return the attributions of the examples at ``index``, (k,) int64 or (B,) bool."""
         return Attribution(self.gradient[index], self.observed[index])
+
+
+@dataclass(frozen=True)
+class FinalPhase:
+    """The last phase of a training, with its own optimiser and its own wait for an improvement.
+
+    Attributes:
+        share: share of the epochs that are kept for it, above 0 and below 1, one epoch at least.
+        learning_rate: factor of the learning rate.
+        rests: whether the prior that asks for the phase does nothing in it.
+    """
+
+    share: float
+    learning_rate: float = 1.0
+    rests: bool = False
 
 
 def hooks_of(cls: type[Prior]) -> list[str]:
@@ -71,6 +101,37 @@ class PriorQueries:
     def overrides(self, hook: str) -> bool:
         """Return whether the prior acts through the hook of that name."""
         return hook in hooks_of(cast("type[Prior]", type(self)))
+
+    @property
+    def channels(self) -> list[str]:
+        """Names of the per-position channels that the penalty reads."""
+        return [n.removeprefix(CHANNEL) for n in self.needs if n.startswith(CHANNEL)]
+
+    @property
+    def alone(self) -> str:
+        """Reason why networks with the prior cannot train several at once, or ""."""
+        reasons = [HOOKS[hook] for hook in ALONE if self.overrides(hook)]
+        reasons += [what for name, what in COMPUTED.items() if name in self.needs]
+        return " and ".join(reasons)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of further arrays that the penalty reads from its batch; none by default.
+
+        A name is that of a channel of the dataset, ``channel:NAME``, (B, 1, L) float; or
+        ``reverse-complement``, the (B, L) attributions of the other strand, turned so that
+        positions agree; or ``target``, the (B,) scalars that are attributed. These two can be
+        differentiated. Of the teachers, other networks that were trained on the same data without
+        a prior, ``teachers:label`` has the mean prediction in the form of the labels, for
+        ``change_examples`` too, and ``teachers:attribution`` the (B, L) mean of their
+        attributions, each of length 1.
+        """
+        return ()
+
+    @property
+    def teachers(self) -> int:
+        """Number of other networks that are trained first, on the same data without a prior."""
+        return 0
 
     def mean_penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
         """Return the () mean penalty of examples; 0, with gradients of 0, if there are none.
@@ -100,7 +161,7 @@ class PriorQueries:
 
 @dataclass(frozen=True)
 class Prior(PriorQueries, ABC):
-    """Base class of priors, which override at least one of the four hooks.
+    """Base class of priors, which override at least one of the hooks.
 
     A prior is a frozen dataclass whose fields are its options, with units in the docstring. The
     weight (lambda) is not among them: it belongs to the trial, so that every prior can be tuned
@@ -124,6 +185,10 @@ class Prior(PriorQueries, ABC):
         """Return the (B,) penalty of each example; all are examples that the prior applies to."""
         raise self._lacking("penalty")
 
+    def loss_penalty(self, loss: LossOfInput) -> torch.Tensor:
+        """Return the () penalty on the prediction loss as a function of the input."""
+        raise self._lacking("loss_penalty")
+
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """Return the () penalty on the model's parameters."""
         raise self._lacking("parameter_penalty")
@@ -141,6 +206,37 @@ class Prior(PriorQueries, ABC):
     ) -> torch.Tensor:
         """Return the (B, 4, L) training input, changed with strength ``weight``."""
         raise self._lacking("augment")
+
+    def change_examples(self, batch: Batch, weight: float, generator: torch.Generator) -> Batch:
+        """Return the B training examples, changed with strength ``weight``, labels included.
+
+        Which examples a penalty applies to is decided by the labels before the change.
+        """
+        raise self._lacking("change_examples")
+
+    def average_share(self, weight: float, step: int, steps_per_epoch: int) -> float:
+        """Return the share that the weights after a step have in their average so far, 0 to 1.
+
+        The average is what is validated after each epoch and what is kept, with statistics of
+        batch norm that are taken of the training data; the network is trained on as it is.
+
+        Args:
+            weight: strength of the prior.
+            step: number of steps since the average began, from 1: since the final phase did if
+                the prior has one, else since training did.
+            steps_per_epoch: number of steps in an epoch.
+        """
+        raise self._lacking("average_share")
+
+    def final_phase(self, weight: float) -> FinalPhase | None:
+        """Return the last phase of training that the prior asks for; None for none.
+
+        It begins with the best weights when the epochs before it are over.
+        """
+        raise self._lacking("final_phase")
+
+    def check_task(self, task: Task) -> None:
+        """Raise UserError, with the reason, if the prior cannot act in a task."""
 
     def _lacking(self, hook: str) -> UserError:
         own = [f"{name}, {HOOKS[name]}" for name in HOOKS if self.overrides(name)]

@@ -14,8 +14,8 @@ from priorbench.errors import UserError, unknown
 T = TypeVar("T")
 _MOST_SHOWN = 60
 """letters of a value that are shown"""
-TRAINING_OPTIONS = ("train_share", "train_epochs")
-"""options of every task that decide neither its data nor what a seed draws"""
+TRAINING_OPTIONS = ("train_share", "train_epochs", "attributed")
+"""options of tasks that decide neither their data nor what a seed draws"""
 _LARGEST = 2**31 - 1
 """largest whole number of an option"""
 _BOOLEANS = {"true": True, "false": False}

@@ -66,6 +66,8 @@ class Task(ABC):
     """factor of the scale's number of epochs that a training may take"""
     reverse_complement: ClassVar[bool]
     """whether the reverse complement is the same molecule (DNA: yes; RNA: no)"""
+    labels_are_classes: ClassVar[bool] = True
+    """whether labels are 0 and 1, and the loss takes what lies between; tracks of reads are not"""
     motif_length_option: ClassVar[str] = ""
     """name of the option that is a motif's length in bp; "" where there is none"""
     metrics: ClassVar[tuple[str, ...]]
@@ -119,7 +121,26 @@ class Task(ABC):
 
     @abstractmethod
     def target(self, output: Any) -> torch.Tensor:
-        """Return the (B,) scalar of each example whose gradient is the attribution."""
+        """Return the (B,) scalar of each example whose gradient is the attribution.
+
+        Where there is a :attr:`link`, the link of this scalar is attributed instead.
+        """
+
+    @property
+    def link(self) -> torch.nn.Module | None:
+        """Elementwise function of the target that is attributed; None for the target itself.
+
+        It is a module, so that DeepLIFT has a rule for it.
+        """
+        return None
+
+    def explained(self, output: Any) -> torch.Tensor:
+        """Return the (B,) scalar that is attributed: the target, or the link of it."""
+        link, target = self.link, self.target(output)
+        if link is None:
+            return target
+        value: torch.Tensor = link(target)
+        return value
 
     @abstractmethod
     def predictions(self, output: Any, batch: Batch) -> Mapping[str, torch.Tensor]:

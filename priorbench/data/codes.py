@@ -17,3 +17,8 @@ WHERE = ("start", "end", "both", "middle", "both-middle", "anywhere")
 """places of a window's motifs; datasets store the index, so new places come last"""
 NOWHERE = 255
 """the value that stands for the index in windows without a motif"""
+
+CHANNEL = "channel:"
+"""what the names of arrays begin with that hold a value for every position, for priors to read"""
+CHANNEL_FILE = "channel."
+"""the same in the names of files, where some systems allow no colon"""

@@ -11,6 +11,8 @@ digests:
                         those of shape (N, tracks, bp) are float32 tracks along the middle of the
                         window (counts are stored as small integers), which are shifted and turned
                         with the sequence, the order of the tracks too (plus, minus)
+``channel.NAME.npy``    (N, 1, L) a value for every position, which priors may read as the array
+                        ``channel:NAME``, shifted and turned with the sequence
 ``attributed.npy``      (M,) int64 rows of the validation and test splits that are attributed
 ``truth.npy``           (M, L) uint8 position codes, where the truth is known
 ``oracle.npy``          (M, L) float32 attribution of an oracle, where the truth is known
@@ -37,7 +39,7 @@ from numpy.typing import NDArray
 
 from priorbench.storage.sealed_files import DamagedFile, check_listed, read_sealed
 
-from .codes import SPLITS, TEST, TRAIN
+from .codes import CHANNEL, CHANNEL_FILE, SPLITS, TEST, TRAIN
 from .dataset_writer import META
 from .instances import InstanceTable
 
@@ -65,7 +67,10 @@ def load_dataset(
     """
     meta = read_sealed(directory / META)
     listed: Mapping[str, Sequence[str]] = meta["files"]
-    paths = {path.stem: path for path in (directory / name for name in sorted(listed))}
+    paths = {
+        path.stem.replace(CHANNEL_FILE, CHANNEL): path
+        for path in (directory / name for name in sorted(listed))
+    }
     in_memory = {}
     for name in ("split", "attributed", "truth", "oracle", "instance", "place"):
         if name in paths:
@@ -194,6 +199,11 @@ class Dataset:
         shapes = {name: column.shape[1:] for name, column in self.columns.items()}
         tracks = {name: shape for name, shape in shapes.items() if len(shape) == 2}
         return shapes | {name: (n, bp - 2 * self.margin) for name, (n, bp) in tracks.items()}
+
+    @property
+    def channels(self) -> list[str]:
+        """Names of the per-position channels that priors may read."""
+        return [n.removeprefix(CHANNEL) for n in self.columns if n.startswith(CHANNEL)]
 
     @property
     def digest(self) -> str:

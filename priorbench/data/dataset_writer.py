@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from priorbench.storage.files import writing
 from priorbench.storage.sealed_files import digests_of, sync_folder, write_sealed
 
+from .codes import CHANNEL, CHANNEL_FILE
 from .formats.notes import Notes
 from .instances import InstanceTable
 
@@ -72,17 +73,21 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
             sequence: (k, L) uint8 codes.
             label: (k,) or (k, outputs) float32.
             split: (k,) uint8, ``TRAIN``, ``VALID`` or ``TEST``.
-            arrays: further arrays of k rows, the same names in every call.
+            arrays: further arrays of k rows, the same names in every call; a channel, such as
+                ``channel:motif``, is (k, 1, L) float32.
         """
         arrays |= {"sequence": sequence, "label": label, "split": split}
         for name, rows in arrays.items():
             if name not in self._columns:
-                path, shape = self._partial / f"{name}.npy", rows.shape[1:]
+                path, shape = self._path(name), rows.shape[1:]
                 track = rows.ndim == 3 and rows.dtype == np.float32
                 column = TrackWriter(path, shape) if track else NpyWriter(path, shape, rows.dtype)
                 self._columns[name] = column
-            with writing(self._partial / f"{name}.npy"):
+            with writing(self._path(name)):
                 self._columns[name].append(rows)
+
+    def _path(self, name: str) -> Path:
+        return self._partial / f"{name.replace(CHANNEL, CHANNEL_FILE)}.npy"
 
     @property
     def rows(self) -> int:
@@ -96,7 +101,7 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
 
     def written(self, name: str) -> NDArray[Any]:
         """Return what was appended of an array so far, mapped; tracks may be small integers."""
-        with writing(self._partial / f"{name}.npy"):
+        with writing(self._path(name)):
             return self._columns[name].so_far()
 
     def keep(self, rows: NDArray[np.int64]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .codes import TEST, TRAIN, VALID
+from .codes import CHANNEL, MOTIF, NEUTRAL, TEST, TRAIN, VALID
 from .dataset_writer import MOST_ATTRIBUTED, DatasetWriter
 from .instances import instance_table
 from .simulation import Planted
@@ -37,6 +37,8 @@ def write_examples(
     positive: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
     *,
     chunk: int,
+    motif_channel: bool = False,
+    attributed: int = MOST_ATTRIBUTED,
 ) -> None:
     """Write simulated examples chunk by chunk, with their motifs and the first ones to attribute.
 
@@ -48,19 +50,25 @@ def write_examples(
         draw: function of a number of examples and their split that draws them.
         positive: function of labels that gives (N,) bool, the examples that may be attributed.
         chunk: number of examples that are drawn at once.
+        motif_channel: whether the channel ``motif`` is written, 1 inside motifs and 0 outside.
+        attributed: largest number of examples of a split that are attributed.
     """
     rows, truth, oracle = [], [], []
     instances: list[tuple[int, int, int, str, int]] = []
     margin = writer.margin
     for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
-        left = 0 if split == TRAIN else MOST_ATTRIBUTED
+        left = 0 if split == TRAIN else attributed
         for start in range(0, size, chunk):
             count, first = min(chunk, size - start), writer.rows
             drawn = draw(count, split)
             planted, splits = drawn.planted, np.full(count, split, dtype=np.uint8)
             window = slice(margin, planted.sequences.shape[1] - margin)
             writer.add_motifs({m.name: m.matrix.T for m in planted.motifs.values()})
-            writer.append(planted.sequences, drawn.labels, splits, **drawn.arrays)
+            arrays = dict(drawn.arrays)
+            if motif_channel:
+                inside = np.isin(planted.codes, (MOTIF, NEUTRAL))[:, None]
+                arrays[f"{CHANNEL}motif"] = inside.astype(np.float32)
+            writer.append(planted.sequences, drawn.labels, splits, **arrays)
             chosen = np.flatnonzero(positive(drawn.labels))[:left]
             left -= len(chosen)
             rows.append(first + chosen)

@@ -166,10 +166,15 @@ def make_instances(
 ) -> Instances:
     """Draw ``count`` instances; positions of a MOTIF with too little information are NEUTRAL."""
     codes = draw_instances(motif, count, generator)
-    kinds = np.full(codes.shape, code, dtype=np.uint8)
+    return Instances(motif, codes, weights_of(motif, codes), kinds_of(motif, count, code))
+
+
+def kinds_of(motif: Motif, count: int, code: int) -> NDArray[np.uint8]:
+    """Return the (count, width) uint8 position codes of instances of a motif."""
+    kinds = np.full((count, motif.width), code, dtype=np.uint8)
     if code == MOTIF:
         kinds[:, motif.information() < NEUTRAL_BELOW] = NEUTRAL
-    return Instances(motif, codes, weights_of(motif, codes), kinds)
+    return kinds
 
 
 def draw_instances(motif: Motif, count: int, generator: np.random.Generator) -> NDArray[np.uint8]:

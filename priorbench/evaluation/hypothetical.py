@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from priorbench.attribution.explainers import EXPLAINERS, load_explainer
-from priorbench.attribution.explainers.subject import ExplainedModel
 from priorbench.components import specs
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
 from priorbench.training.batches import load_batch
+
+from .stored_arrays import explained_model
 
 WITHOUT = "does not depend on the observed base, so that it has no hypothetical contributions"
 """what is said of an attribution that has none"""
@@ -36,7 +37,7 @@ def explain_every_base(
     The model is in eval mode, on the device; the attribution of the spec must have them.
     """
     batch = load_batch(dataset, dataset.attributed, device)
-    subject = ExplainedModel(model, task.target, batch.sequence, task.inputs(batch))
+    subject = explained_model(model, task, batch)
     hypothetical = load_explainer(spec).explain(subject, every_base=True).hypothetical
     assert hypothetical is not None
     values: NDArray[np.float32] = hypothetical.float().cpu().numpy()

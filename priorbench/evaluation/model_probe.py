@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from priorbench.attribution.explainers.deep_lift import shuffled
 from priorbench.attribution.explainers.mutagenesis import InSilicoMutagenesisExplainer
+from priorbench.attribution.explainers.shuffles import shuffled
 from priorbench.attribution.explainers.subject import ExplainedModel, Explainer
 from priorbench.components.architecture import Scale
 from priorbench.components.task import Task
@@ -21,6 +21,8 @@ from priorbench.data.dataset import Dataset
 from priorbench.encoding import one_hot
 from priorbench.training.batches import load_batch
 from priorbench.training.loop import seeded_torch
+
+from .stored_arrays import explained_model
 
 _MOST_SEQUENCES = 100
 """largest number of sequences that are probed"""
@@ -68,7 +70,7 @@ class ProbedModel:
     def _subject(self, model: torch.nn.Module, *, turned: bool = False) -> ExplainedModel:
         flip = np.full(len(self.rows), turned)
         batch = load_batch(self.dataset, self.rows, self.device, flip=flip)
-        return ExplainedModel(model, self.task.target, batch.sequence, self.task.inputs(batch))
+        return explained_model(model, self.task, batch)
 
     @cached_property
     def turned(self) -> ExplainedModel:
@@ -99,9 +101,7 @@ class ProbedModel:
                 for parameter in module.parameters(recurse=False):
                     order = torch.randperm(parameter.numel(), device=parameter.device)
                     parameter.data = parameter.data.flatten()[order].view_as(parameter)
-        return ExplainedModel(
-            model.eval(), self.task.target, self.subject.sequence, self.subject.args
-        )
+        return replace(self.subject, model=model.eval())
 
     def mutated(self, codes: NDArray[np.uint8]) -> ExplainedModel:
         """Return the sequences with some bases changed; ``codes`` is (k, L) uint8."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from priorbench.attribution.explainers import load_explainer
 from priorbench.attribution.explainers.subject import ExplainedModel, Explanation
 from priorbench.components.metric import TrialArrays
-from priorbench.components.task import Task
+from priorbench.components.task import Batch, Task
 from priorbench.data.dataset import Dataset
 from priorbench.training.batches import load_batch
 from priorbench.training.objective import forward
@@ -45,8 +45,12 @@ def explain(
     The model is in eval mode, on the device.
     """
     batch = load_batch(dataset, dataset.attributed, device)
-    subject = ExplainedModel(model, task.target, batch.sequence, task.inputs(batch))
-    return load_explainer(spec).explain(subject)
+    return load_explainer(spec).explain(explained_model(model, task, batch))
+
+
+def explained_model(model: torch.nn.Module, task: Task, batch: Batch) -> ExplainedModel:
+    """Return a model in eval mode with what the task attributes of a batch."""
+    return ExplainedModel(model, task.target, batch.sequence, task.inputs(batch), link=task.link)
 
 
 def pack_predictions(prediction: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:

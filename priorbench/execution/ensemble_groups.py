@@ -13,15 +13,18 @@ from priorbench.study.trial import Trial
 def group_trials(trials: Sequence[Trial], most: int) -> list[list[Trial]]:
     """Group trials that differ in their seed, weight and options of the prior only.
 
+    Trials of a prior that acts through what networks trained at once do not provide stay alone.
     A group of more than ``most`` is split into parts of almost equal size. Groups come in the order
     of their first trials.
     """
     if most == 1:
         return [[trial] for trial in trials]
     names = {spec: shared_names(spec) for spec in {trial.prior for trial in trials}}
+    alone = {spec for spec in names if registry.load_prior(spec).alone}
     groups: dict[Hashable, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault(ensemble_key(trial, names[trial.prior]), []).append(trial)
+        own = trial.id if trial.prior in alone else ensemble_key(trial, names[trial.prior])
+        groups.setdefault(own, []).append(trial)
     return [part for group in groups.values() for part in _split(group, most)]
 
 
@@ -39,7 +42,7 @@ def ensemble_key(trial: Trial, names: tuple[str, ...] | None) -> Hashable:
     """Return what trials that train at once must have in common; names are the shared ones."""
     return (
         *(trial.setting, trial.stage, trial.scale),
-        *(trial.train_attribution, trial.device, trial.precision),
+        *(trial.train_attribution, trial.device, trial.precision, trial.schedule),
         names or (trial.prior, trial.weight),
     )
 

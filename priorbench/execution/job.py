@@ -78,9 +78,10 @@ class TrialParts:
             ),
         )
 
-    def model(self) -> torch.nn.Module:
-        """Build the network with its initial weights."""
-        with seeded_torch(self.streams.derive("init"), torch.device("cpu")):
+    def model(self, streams: RandomStreams | None = None) -> torch.nn.Module:
+        """Build the network with its initial weights, by the trial's random streams or others."""
+        streams = streams or self.streams
+        with seeded_torch(streams.derive("init"), torch.device("cpu")):
             return self.architecture.build(
                 self.task.network_shape_of(self.dataset), self.job.trial.scale
             )

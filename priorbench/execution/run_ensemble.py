@@ -109,7 +109,7 @@ def _train_at_once(jobs: Sequence[Job], left: list[Job]) -> None:
         refuse_changed_code(job.trial)
     run, trial, task = RunDirectory(jobs[0].run), jobs[0].trial, parts[0].task
     device = claim_device(trial.device, jobs[0].run)
-    schedule = schedule_of(task, trial.scale, trial.precision)
+    schedule = schedule_of(task, trial.scale, trial.precision, trial.schedule)
     common = CommonTraining(task, parts[0].dataset, schedule, device)
     with ExitStack() as stack:
         folders = [stack.enter_context(run.in_progress(job.trial.id)) for job in jobs]

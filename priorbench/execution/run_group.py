@@ -107,7 +107,7 @@ def give_up(job: Job, reason: str, traceback: str = "") -> TrialOutcome:
         return _unscored(job, reason)
     run = RunDirectory(job.run)
     with run.new_trial(job.trial.id) as folder:
-        record = {"trial": job.trial.id, **dataclasses.asdict(job.trial)}
+        record = {"trial": job.trial.id, **job.trial.as_record()}
         record |= {"status": FAILED, "reason": reason, "traceback": traceback}
         run.seal_trial(folder, record)
     return TrialOutcome(job.trial.id, FAILED, reason)

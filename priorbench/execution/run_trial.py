@@ -10,7 +10,8 @@ import dataclasses
 import platform
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from safetensors.torch import save_file
 
 from priorbench.components import registry, specs
 from priorbench.evaluation.measure import measure, write_arrays
+from priorbench.seeds import RandomStreams
 from priorbench.storage.files import is_disk_error, writing
 from priorbench.storage.run_directory import ARRAYS, COLLAPSED, DONE, FAILED, MODEL, RunDirectory
 from priorbench.study.trial import Trial, code_digest
-from priorbench.training.loop import Fit, fit
+from priorbench.training.loop import fit
+from priorbench.training.progress import Fit
 from priorbench.training.schedules import schedule_of
 
 from .devices import claim_device
@@ -50,16 +53,33 @@ def _train_and_evaluate(job: Job, folder: Path) -> dict[str, Any]:
     parts = TrialParts.of(job)
     refuse_changed_code(job.trial)
     device = claim_device(job.trial.device, job.run)
-    trained = fit(
-        parts.model(),
+    numbers = range(parts.regularisation.teachers)
+    teachers = [_fitted(parts, device, parts.streams.of_teacher(number)) for number in numbers]
+    for number, teacher in enumerate(teachers):
+        if teacher.best_epoch < 0:
+            raise RuntimeError(f"teacher {number + 1}: {teacher.divergence}")
+    trained = _fitted(parts, device, teachers=[teacher.model for teacher in teachers])
+    return evaluate(parts, trained, folder, device, price_of_training(trained, device, teachers))
+
+
+def _fitted(
+    parts: TrialParts,
+    device: torch.device,
+    other: RandomStreams | None = None,
+    teachers: Sequence[torch.nn.Module] = (),
+) -> Fit:
+    """Train a trial's network, or another by other random streams, without a prior."""
+    trial = parts.job.trial
+    return fit(
+        parts.model(other),
         parts.task,
-        parts.regularisation,
+        replace(parts.regularisation, parts=[]) if other else parts.regularisation,
         parts.dataset,
-        schedule=schedule_of(parts.task, job.trial.scale, job.trial.precision),
-        streams=parts.streams,
+        schedule=schedule_of(parts.task, trial.scale, trial.precision, trial.schedule),
+        streams=other or parts.streams,
         device=device,
+        teachers=teachers,
     )
-    return evaluate(parts, trained, folder, device, price_of_training(trained, device))
 
 
 def refuse_changed_code(trial: Trial) -> None:
@@ -81,7 +101,7 @@ def evaluate(
         ],
         "best_epoch": trained.best_epoch,
         "divergence": trained.divergence,
-        "history": [dataclasses.asdict(epoch) for epoch in trained.history],
+        "history": [epoch.as_record() for epoch in trained.history],
         "initial_weights": trained.initial_weights,
         "batch_order": [epoch.order for epoch in trained.history],
         "costs": {**dataclasses.asdict(price), "epochs_to_best": trained.best_epoch + 1},
@@ -117,7 +137,7 @@ def write_record(job: Job, folder: Path, record: Mapping[str, Any], seconds: flo
     """Write the record.json of a trial that has ended after so many seconds of wall time."""
     finished = {
         "trial": job.trial.id,
-        **dataclasses.asdict(job.trial),
+        **job.trial.as_record(),
         **record,
         "seconds": round(seconds, 3),
         "host": platform.node(),

@@ -7,13 +7,15 @@ train at once share their time, so each is timed alone before, over a few steps 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from priorbench.training.batches import epoch_order
-from priorbench.training.loop import Fit, Trainer, mean_step_time, seeded_torch
+from priorbench.training.loop import Trainer, mean_step_time, seeded_torch
+from priorbench.training.progress import Fit
 from priorbench.training.schedules import Schedule
 
 from .job import TrialParts
@@ -37,9 +39,16 @@ class TrainingPrice:
     peak_memory_mib: float
 
 
-def price_of_training(trained: Fit, device: torch.device) -> TrainingPrice:
-    """Return the price of a training that has just ended: the median epoch's seconds per step."""
+def price_of_training(
+    trained: Fit, device: torch.device, teachers: Sequence[Fit] = ()
+) -> TrainingPrice:
+    """Return the price of a training that has just ended: the median epoch's seconds per step.
+
+    The time of teachers, which were trained first, is shared out among its steps.
+    """
     seconds = float(np.median([epoch.seconds_per_step for epoch in trained.history]))
+    first = sum(epoch.seconds_per_step for teacher in teachers for epoch in teacher.history)
+    seconds += first / len(trained.history)  # every epoch has the same number of steps
     return TrainingPrice(seconds, peak_memory_mib(device))
 
 

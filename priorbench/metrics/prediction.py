@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from priorbench.components.metric import Metric, TrialArrays
@@ -23,13 +24,16 @@ _metric = partial(
 
 
 def _mean_over_outputs(arrays: TrialArrays, score: Callable[[Any, Any], float]) -> float:
+    return _mean_score(arrays.label, arrays.prediction["logit"], score)
+
+
+def _mean_score(label: Any, logit: Any, score: Callable[[Any, Any], float]) -> float:
     """Return the mean of a score of labels and logits over the outputs; NaN if there is none.
 
     Outputs that lack a class in the test examples are left out.
     """
-    count = len(arrays.label)
-    labels = arrays.label.reshape(count, -1).T
-    logits = arrays.prediction["logit"].reshape(count, -1).T
+    count = len(label)
+    labels, logits = label.reshape(count, -1).T, logit.reshape(count, -1).T
     scores = [
         score(label, logit)
         for label, logit in zip(labels, logits, strict=True)
@@ -44,9 +48,14 @@ def auroc(arrays: TrialArrays) -> float:
 
     NaN if every output lacks a class.
     """
+    return mean_auroc(arrays.label, arrays.prediction["logit"])
+
+
+def mean_auroc(label: NDArray[Any], logit: NDArray[Any]) -> float:
+    """Return the area under the ROC curve of (N, ...) labels and logits, mean over outputs."""
     from sklearn.metrics import roc_auc_score
 
-    return _mean_over_outputs(arrays, roc_auc_score)
+    return _mean_score(label, logit, roc_auc_score)
 
 
 @_metric("auprc", "average precision", main=True)

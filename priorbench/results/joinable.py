@@ -11,7 +11,16 @@ from priorbench.study.trial import EVALUATE, SETTING_COLUMNS
 
 from .finished_run import Run
 
-_TRAINED = ("scale", "root_seed", "device", "digest", "code", "train_attribution", "precision")
+_TRAINED = (
+    "scale",
+    "root_seed",
+    "device",
+    "digest",
+    "code",
+    "train_attribution",
+    "precision",
+    "schedule",
+)
 _SCORED = ("scored_by", "probed_by")
 """fields of records in which trials of one arm must be alike, beside the weight"""
 _DECLARED = (
@@ -54,7 +63,7 @@ def _facts(run: Run) -> Iterator[tuple[str, Any, str]]:
         alike = dict.fromkeys(_TRAINED, APART)
         alike |= dict.fromkeys(_SCORED if record["status"] == DONE else (), _RENEW)
         for key, remedy in alike.items():
-            if key in record:
-                yield f"{key} of {arm}", record[key], remedy
+            if key in record or key == "schedule":  # which most studies leave to the scale
+                yield f"{key} of {arm}", record.get(key, ""), remedy
         if record["stage"] == EVALUATE:
             yield f"the trial of {arm} with seed {record['seed']}", trial, APART

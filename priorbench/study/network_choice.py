@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from priorbench.components import registry
-from priorbench.components.architecture import Scale
+from priorbench.components.architecture import Architecture, Scale
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
 from priorbench.errors import UserError
@@ -75,6 +75,18 @@ def require_fit(spec: str, task: Task, dataset: Dataset, scale: Scale) -> None:
     registry.build("architecture", spec).build(task.network_shape_of(dataset), scale)
 
 
+def require_channels(spec: str, key: str, dataset: Dataset) -> None:
+    """Raise UserError unless a dataset, named by its key, has every channel that a prior reads."""
+    for name in registry.load_prior(spec).channels:
+        if name not in dataset.channels:
+            offered = ", ".join(dataset.channels) or "none"
+            raise UserError(
+                f"prior {spec!r} reads the channel {name!r}, and {key} has no such channel (it has "
+                f"{offered}); name one in [channels] of the data file, or write the simulated task "
+                "with channels=motif"
+            )
+
+
 def fitting_networks(task: Task, dataset: Dataset, scale: Scale) -> NetworkCandidates:
     """Return the installed networks by whether they fit a task and its data.
 
@@ -82,7 +94,8 @@ def fitting_networks(task: Task, dataset: Dataset, scale: Scale) -> NetworkCandi
         UserError: if none fits; it is the refusal of the task's default.
     """
     refused: dict[str, str] = {}
-    names = [task.architecture, *registry.components("architecture")]
+    free = [name for name in registry.components("architecture") if _may_be_chosen(name)]
+    names = [task.architecture, *free]
     every = list(dict.fromkeys(registry.normal_spec("architecture", name) for name in names))
     for spec in every:
         try:
@@ -92,6 +105,11 @@ def fitting_networks(task: Task, dataset: Dataset, scale: Scale) -> NetworkCandi
     if len(refused) == len(every):
         raise UserError(refused[every[0]])
     return NetworkCandidates([spec for spec in every if spec not in refused], refused)
+
+
+def _may_be_chosen(name: str) -> bool:
+    architecture: Architecture = registry.build("architecture", name)
+    return type(architecture).chosen_freely
 
 
 def recorded_network(study: Study, key: str, fitting: Sequence[str]) -> str:

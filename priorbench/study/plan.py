@@ -21,6 +21,7 @@ from .network_choice import (
     is_chosen,
     named_networks,
     recorded_network,
+    require_channels,
     require_fit,
 )
 from .recorded_study import planned_rows, recorded_facts, recorded_study
@@ -116,6 +117,8 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
         if dataset.meta["warnings"]:
             warnings[key] = list(dataset.meta["warnings"])
         task: Task = registry.build("task", source.task)
+        for prior in study.priors:
+            require_channels(prior, key, dataset)
         if is_chosen(study, source):
             candidates[key] = fitting_networks(task, dataset, study.scale)
             recorded_network(study, key, candidates[key].fitting)  # refuses what does not fit
@@ -191,9 +194,10 @@ def with_evaluation(plan: Plan, chosen: Mapping[tuple[SettingKey, str], float]) 
 def _with_trials(plan: Plan, stage: str, arms: Sequence[Sequence[tuple[str, float]]]) -> Plan:
     """Return the plan with the trials of a stage, from the priors and weights of each setting.
 
-    All arms of a seed come before the next seed: an interrupted study is paired as far as it got.
+    All arms of a seed, in all settings, come before the next seed: an interrupted study is paired
+    as far as it got.
     """
-    study, trials = plan.study, list(plan.trials)
+    study, of_first_seed = plan.study, list[Trial]()
     seeds = study.seed_list if stage == EVALUATE else study.tuning_seed_list
     if stage == SELECT:
         seeds = seeds[:1]
@@ -201,7 +205,7 @@ def _with_trials(plan: Plan, stage: str, arms: Sequence[Sequence[tuple[str, floa
     digest, sees = cache(source_code.component_digest), cache(partial(seen_by, study=study))
     for setting, of_setting in zip(plan.settings, arms, strict=True):
         task, dataset, architecture = setting.key
-        of_first_seed = [
+        of_first_seed += [
             Trial(
                 task=task,
                 dataset=dataset,
@@ -217,11 +221,12 @@ def _with_trials(plan: Plan, stage: str, arms: Sequence[Sequence[tuple[str, floa
                 digest=setting.digest,
                 code=code_digest(task=task, architecture=architecture, prior=prior, digest=digest),
                 precision=study.precision,
+                schedule=study.schedule.text,
             )
             for prior, weight in of_setting
         ]
-        trials += [replace(trial, seed=seed) for seed in seeds for trial in of_first_seed]
-    return replace(plan, trials=trials)
+    trials = [replace(trial, seed=seed) for seed in seeds for trial in of_first_seed]
+    return replace(plan, trials=[*plan.trials, *trials])
 
 
 def read_plan(

@@ -9,6 +9,7 @@ from typing import Any
 
 from priorbench.components import registry, specs
 from priorbench.components.architecture import Scale
+from priorbench.components.task import Task
 from priorbench.errors import UserError, unknown
 
 from .data_sources import sources
@@ -65,7 +66,10 @@ def resolve(study: Study, device: str) -> Study:
     for spec in priors:
         for task in tasks:
             _refuse_blind(spec, task, seen_by(spec, named))
+        for source in sources(named):
+            _refuse_task(spec, source.task)
     check_margins(study)
+    _refuse_monitor(study, tasks)
     weights = resolve_weights(study, priors, tasks)
     choices: dict[str, Any] = {
         "weights": weights,
@@ -161,6 +165,23 @@ def _refuse_blind(spec: str, task: str, attribution: str) -> None:
             raise UserError(
                 f"prior {spec!r}: its penalty is constant for the training attribution "
                 f"{attribution}; choose another of the two"
+            )
+
+
+def _refuse_task(spec: str, task: str) -> None:
+    try:
+        registry.load_prior(spec).check_task(registry.build("task", task))
+    except UserError as error:
+        raise UserError(f"prior {spec!r} cannot act in task {task}: {error}") from None
+
+
+def _refuse_monitor(study: Study, tasks: Sequence[str]) -> None:
+    monitor = study.schedule.monitor
+    for name in tasks:
+        task: Task = registry.build("task", name)
+        if monitor not in (None, "loss") and monitor not in task.metrics:
+            raise UserError(
+                f"schedule: monitor {monitor!r} is no metric of task {name!r}; monitor the loss"
             )
 
 

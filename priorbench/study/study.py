@@ -23,6 +23,7 @@ from priorbench.components.architecture import Precision, Scale
 from priorbench.data.readers.data_file import DATA_KEYS
 from priorbench.errors import UserError, unknown
 from priorbench.inputs import check_name, check_path, check_text, checked, joined_text, read_toml
+from priorbench.schedule_table import ScheduleTable
 from priorbench.storage.sealed_files import (
     FORMAT,
     DamagedFile,
@@ -118,6 +119,8 @@ class Study(BaseModel):
         minutes: expected time of a run on one core, by scale.
         published: published values that results are shown beside
             (:class:`~priorbench.study.keys.published.PublishedValue`); they change nothing else.
+        schedule: training hyper-parameters in place of the scale's, as a table ``[schedule]``
+            (``schedule_table``), the same for all priors; empty for the scale's.
         root_seed: seed from which all randomness is derived.
         device: ``auto`` takes a GPU where there is one.
         precision: ``bf16`` runs the networks in bfloat16 in training, where torch's autocast does;
@@ -154,6 +157,7 @@ class Study(BaseModel):
     fetch: Annotated[str, AfterValidator(check_text)] = ""
     minutes: dict[Scale, Annotated[float, Field(gt=0)]] = {}
     published: list[PublishedValue] = []
+    schedule: ScheduleTable = ScheduleTable()
     root_seed: _Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float32"
@@ -290,7 +294,7 @@ RECORDED = ("chosen_architectures",)
 """keys that the program writes once it has chosen"""
 DECIDES_CHOICE = (
     *("architectures", "tasks", "data", "scale", "root_seed"),
-    *("tuning_seeds", "precision", "plugins"),
+    *("tuning_seeds", "precision", "plugins", "schedule"),
 )
 """keys whose change may make another network the best, so that a recorded choice does not hold"""
 

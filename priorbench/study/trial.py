@@ -70,6 +70,7 @@ class Trial:
         digest: hash of the dataset's contents.
         code: hash of the code and the library versions that compute the result.
         precision: number format of the network's forward pass in training.
+        schedule: the study's schedule of training as text; "" for the scale's.
     """
 
     task: str
@@ -86,18 +87,25 @@ class Trial:
     digest: str
     code: str
     precision: Precision = "float32"
+    schedule: str = ""
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Return the trial that a record is about."""
-        return cls(**{field.name: record[field.name] for field in dataclasses.fields(cls)})
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: record[name] for name in names if name != "schedule" or name in record})
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what a record says of the trial; a schedule only where the study gave one."""
+        record = dataclasses.asdict(self)
+        if not self.schedule:
+            del record["schedule"]
+        return record
 
     @cached_property
     def id(self) -> str:
-        """16 hexadecimal digits, the hash of all fields."""
-        return hash_of(
-            {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        )
+        """16 hexadecimal digits, the hash of all that a record says of the trial."""
+        return hash_of(self.as_record())
 
     @property
     def arm(self) -> tuple[str, str, str, str, float, str]:

@@ -4,67 +4,31 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
+from torch.nn.modules.conv import _ConvNd
 
 from priorbench.autograd.generators import forked_generators
 from priorbench.components.task import Batch, Task
-from priorbench.data.codes import VALID
+from priorbench.data.codes import TRAIN, VALID
 from priorbench.data.dataset import Dataset
+from priorbench.metrics.prediction import mean_auroc
 from priorbench.seeds import RandomStreams
 
 from .adam import Adam
 from .batches import EpochOrder, batches, epoch_order, load_batch
 from .objective import Objective, Regularisation, forward
+from .progress import Epoch, Fit, TrainingProgress
 from .schedules import Schedule
+from .weight_average import WeightAverage
 
 _EVALUATION_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the training data.
-
-    Attributes:
-        training_loss: mean prediction loss of the steps, in the task's unit.
-        penalty: mean of the terms that the priors added to the loss of the steps, weights included.
-        validation_loss: mean prediction loss of the validation data, in eval mode.
-        seconds_per_step: mean over the steps, validation left out: processor time on CPU, wall
-            time on a GPU.
-        order: hash of the order, strands and shifts of the examples.
-    """
-
-    training_loss: float
-    penalty: float
-    validation_loss: float
-    seconds_per_step: float
-    order: str
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A trained model and the history of its training.
-
-    Attributes:
-        model: the model with the weights of the best epoch, in eval mode.
-        history: one entry an epoch.
-        best_epoch: index of the epoch with the lowest validation prediction loss.
-        initial_weights: hash of the weights before the first step.
-        divergence: the reason why training stopped early with a loss that is not finite, or "".
-    """
-
-    model: torch.nn.Module
-    history: Sequence[Epoch]
-    best_epoch: int
-    initial_weights: str
-    divergence: str
 
 
 @contextmanager
@@ -81,6 +45,15 @@ def weights_hash(model: torch.nn.Module) -> str:
     for parameter in model.parameters():
         digest.update(parameter.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def shrunk_weights(model: torch.nn.Module) -> list[str]:
+    """Return the names of the weights of convolutions and dense layers."""
+    return [
+        f"{path}.weight".removeprefix(".")
+        for path, module in model.named_modules()
+        if isinstance(module, (_ConvNd, torch.nn.Linear))
+    ]
 
 
 def mean_prediction_loss(
@@ -123,59 +96,6 @@ def mean_step_time(steps: Iterator[torch.Tensor], device: torch.device, *, most:
     return (clock(device) - started) / count if count else first
 
 
-class TrainingProgress:
-    """The epochs of a training so far, the best of them, and whether there is another.
-
-    Attributes:
-        schedule: the schedule of the training.
-        history: the epochs so far.
-        best_epoch: index of the epoch with the lowest validation prediction loss; -1 before it.
-        best_state: weights and buffers after that epoch; None before it.
-        divergence: the reason why training stopped early with a loss that is not finite, or "".
-    """
-
-    def __init__(self, schedule: Schedule) -> None:
-        """Start before the first epoch."""
-        self.schedule = schedule
-        self.history: list[Epoch] = []
-        self.best_epoch, self.best_state = -1, None
-        self.divergence = ""
-        self._reference, self._waited = float("inf"), 0
-
-    best_state: Mapping[str, Any] | None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether there is no further epoch."""
-        longest, patience = self.schedule.epochs, self.schedule.patience
-        return bool(self.divergence) or (len(self.history) >= longest or self._waited >= patience)
-
-    def add(self, epoch: Epoch, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Add an epoch that has just ended.
-
-        Args:
-            epoch: the epoch.
-            state: function that returns a copy of the weights and buffers.
-        """
-        self.history.append(epoch)
-        losses = (epoch.training_loss, epoch.penalty, epoch.validation_loss)
-        if not all(map(math.isfinite, losses)):
-            self.divergence = f"loss is not finite in epoch {len(self.history)}"
-            return
-        best = self.best_epoch
-        if best < 0 or epoch.validation_loss < self.history[best].validation_loss:
-            self.best_epoch, self.best_state = len(self.history) - 1, state()
-        improved = epoch.validation_loss < self._reference - self.schedule.min_delta
-        self._reference = epoch.validation_loss if improved else self._reference
-        self._waited = 0 if improved else self._waited + 1
-
-    def fit(self, model: torch.nn.Module, initial_weights: str) -> Fit:
-        """Return the result, with the best weights in the model."""
-        if self.best_state is not None:
-            model.load_state_dict(dict(self.best_state))
-        return Fit(model.eval(), self.history, self.best_epoch, initial_weights, self.divergence)
-
-
 class Trainer:
     """One training in progress."""
 
@@ -188,6 +108,7 @@ class Trainer:
         *,
         schedule: Schedule,
         streams: RandomStreams,
+        teachers: Sequence[torch.nn.Module] = (),
     ) -> None:
         """Start before the first step.
 
@@ -198,18 +119,41 @@ class Trainer:
         self.schedule = schedule
         self.device = next(model.parameters()).device
         self.batches = batches(dataset, schedule)
+        self._shrunk = shrunk_weights(model)
         self.optimiser = Adam(model.parameters(), schedule.learning_rate)
         self.objective = Objective(
-            model, task, regularisation, streams, precision=schedule.precision
+            model, task, regularisation, streams, precision=schedule.precision, teachers=teachers
         )
+        self.final = False
+        averaging = regularisation.through("average_share")
+        per_epoch = len(self.batches)
+        self._averages = [WeightAverage(model, part, per_epoch) for part in averaging]
 
     def step(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Take one optimiser step; return the losses before it, detached."""
         prediction, penalty = self.objective.losses(batch, elapsed)
+        if self.schedule.l2:
+            weights = map(self.model.get_parameter, self._shrunk)
+            penalty = penalty + self.schedule.l2 * sum(w.square().sum() for w in weights)
         self.optimiser.zero_grad()
         (prediction + penalty).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
+        for average in self._acting_averages():
+            average.step()
         return prediction.detach(), penalty.detach()
+
+    def _acting_averages(self) -> list[WeightAverage]:
+        """Return the averages of the present phase: those of a final phase wait for it."""
+        return [average for average in self._averages if self.final or not average.waits]
+
+    def begin_final_phase(self, state: Mapping[str, Any]) -> None:
+        """Go on from weights and buffers with a new optimiser and what acts in the last phase."""
+        self.final = True
+        self.model.load_state_dict(dict(state))
+        self.optimiser = Adam(self.model.parameters(), self.schedule.learning_rate)
+        self.objective.regularise(self.objective.regularisation.in_final_phase())
+        for average in self._averages:
+            average.restart()
 
     def steps(self, number: int, order: EpochOrder) -> Iterator[torch.Tensor]:
         """Take the steps of an epoch; yield the losses (2,) of each."""
@@ -224,19 +168,53 @@ class Trainer:
             )
             yield torch.stack(self.step(batch, number + done / len(self.batches)))
 
-    def epoch(self, number: int) -> Epoch:
-        """Train for one epoch, then measure the validation prediction loss."""
+    def epoch(self, number: int, progress: TrainingProgress) -> None:
+        """Train for one epoch, then add what it has come to, with validation data, to a progress.
+
+        Where a prior averages the weights, the average is what is validated and kept.
+        """
         order = epoch_order(self.dataset, self.task, self.streams, number)
         steps = len(self.batches)
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
         started = clock(self.device)
         for losses in self.steps(number, order):
             total += losses
-        seconds = (clock(self.device) - started) / steps
-        self.model.eval()
-        validation = mean_prediction_loss(self.model, self.task, self.dataset, VALID, self.device)
-        prediction, penalty = (total / steps).tolist()
-        return Epoch(prediction, penalty, validation, seconds, order.digest)
+        with ExitStack() as stack:
+            for average in self._acting_averages()[:1]:
+                stack.enter_context(average.applied(self._training_batches, self._forward))
+            seconds = (clock(self.device) - started) / steps
+            prediction, penalty = (total / steps).tolist()
+            self.model.eval()
+            epoch = Epoch(
+                prediction,
+                penalty,
+                mean_prediction_loss(self.model, self.task, self.dataset, VALID, self.device),
+                seconds,
+                order.digest,
+                self._validation_auroc() if self.schedule.monitor == "auroc" else None,
+                self.optimiser.learning_rate if self.schedule.plateau else None,
+            )
+            progress.add(epoch, lambda: _copied(self.model.state_dict()))
+
+    def _training_batches(self) -> Iterator[Batch]:
+        rows = self.dataset.rows(TRAIN)
+        size = self.schedule.batch_size
+        for start in range(0, len(rows), size):
+            yield load_batch(self.dataset, rows[start : start + size], self.device)
+
+    def _forward(self, batch: Batch) -> Any:
+        return forward(self.model, self.task, batch)
+
+    @torch.no_grad()
+    def _validation_auroc(self) -> float:
+        """Return the area under the ROC curve of the validation data; the model is in eval mode."""
+        rows, logits = self.dataset.rows(VALID), []
+        for start in range(0, len(rows), _EVALUATION_BATCH):
+            part = rows[start : start + _EVALUATION_BATCH]
+            batch = load_batch(self.dataset, part, self.device)
+            output = forward(self.model, self.task, batch)
+            logits.append(self.task.predictions(output, batch)["logit"].float().cpu().numpy())
+        return mean_auroc(self.dataset.columns["label"].take(rows), np.concatenate(logits))
 
 
 def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,11 +235,13 @@ def fit(
     schedule: Schedule,
     streams: RandomStreams,
     device: torch.device,
+    teachers: Sequence[torch.nn.Module] = (),
 ) -> Fit:
     """Train a model under priors; keep the epoch with the best validation prediction loss.
 
     Loss of a step: mean prediction loss + sum over the priors of weight * strength * (mean
-    attribution penalty over the examples that the prior applies to + parameter penalty).
+    attribution penalty over the examples that the prior applies to + parameter penalty). The
+    schedule may add a sum of squares, monitor another value, and keep the last epoch.
 
     Args:
         model: network with fresh weights, not yet adapted by a prior.
@@ -271,15 +251,24 @@ def fit(
         schedule: training hyper-parameters, the same for every prior.
         streams: random streams for batch order, references and the priors' own draws.
         device: device on which to train.
+        teachers: networks that were trained first, for priors that learn from them.
     """
     initial = weights_hash(model)
-    progress = TrainingProgress(schedule)
+    progress = TrainingProgress(schedule, regularisation.final_phase)
     with seeded_torch(streams.derive("prior"), device):
         model = regularisation.adapt(model)
         trainer = Trainer(
-            model.to(device), task, regularisation, dataset, schedule=schedule, streams=streams
+            model.to(device),
+            task,
+            regularisation,
+            dataset,
+            schedule=schedule,
+            streams=streams,
+            teachers=teachers,
         )
         while not progress.is_over:
-            epoch = trainer.epoch(len(progress.history))
-            progress.add(epoch, lambda: _copied(model.state_dict()))
+            if progress.final and not trainer.final and progress.best_state is not None:
+                trainer.begin_final_phase(progress.best_state)
+            trainer.optimiser.learning_rate = progress.learning_rate
+            trainer.epoch(len(progress.history), progress)
     return progress.fit(model, initial)

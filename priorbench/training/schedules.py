@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from priorbench.components.architecture import Precision, Scale
 from priorbench.components.task import Task
+from priorbench.schedule_table import Keep, Monitor, Plateau, ScheduleTable
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,13 @@ class Schedule:
         batch_size: examples per step.
         learning_rate: learning rate of Adam.
         patience: number of epochs in a row without improvement after which training stops.
-        min_delta: smallest improvement of the validation prediction loss that counts.
+        min_delta: smallest improvement of the monitored value that counts.
         precision: precision of the networks' forward pass.
+        monitor: what must improve in validation data, the prediction ``loss`` or ``auroc``.
+        keep: the weights that are kept, those of the ``best`` epoch or of the ``last``.
+        l2: factor of the sum of squares of the weights of convolutions and dense layers in the
+            loss.
+        plateau: when the learning rate falls; None for never.
     """
 
     epochs: int
@@ -27,6 +33,10 @@ class Schedule:
     patience: int = 3
     min_delta: float = 1e-3
     precision: Precision = "float32"
+    monitor: Monitor = "loss"
+    keep: Keep = "best"
+    l2: float = 0.0
+    plateau: Plateau | None = None
 
 
 SCHEDULES: dict[Scale, Schedule] = {
@@ -37,12 +47,21 @@ SCHEDULES: dict[Scale, Schedule] = {
 }
 
 
-def schedule_of(task: Task, scale: Scale, precision: Precision = "float32") -> Schedule:
-    """Return the scale's schedule, its epochs and patience multiplied by the task's factors."""
+def schedule_of(
+    task: Task, scale: Scale, precision: Precision = "float32", table: str = ""
+) -> Schedule:
+    """Return the scale's schedule, its epochs and patience multiplied by the task's factors.
+
+    What the text of a study's table gives takes the place of the scale's; epochs that it gives are
+    multiplied by the option ``train_epochs`` only, not by the factor of the task's kind.
+    """
     schedule, factor = SCHEDULES[scale], task.train_epochs
+    given = ScheduleTable.from_text(table)
+    usual = {"epochs": round(schedule.epochs * type(task).epochs)}
+    schedule = replace(schedule, **usual | {key: getattr(given, key) for key in given.model_dump()})
     return replace(
         schedule,
-        epochs=max(1, round(schedule.epochs * type(task).epochs * factor)),
+        epochs=max(1, round(schedule.epochs * factor)),
         patience=max(1, round(schedule.patience * factor)),
         precision=precision,
     )

@@ -19,6 +19,7 @@ from priorbench.components.task import Task
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset
 from priorbench.results.finished_run import Run
+from priorbench.schedule_table import ScheduleTable
 from priorbench.storage.run_directory import DONE
 from priorbench.study.data_sources import SIMULATED
 from priorbench.study.trial import EVALUATE, SELECT
@@ -201,7 +202,12 @@ def trainings_of(run: Run) -> list[TrainingMethods]:
         spec = key.rpartition("/")[0]
         task = built_task(spec)
         if task is not None:
-            schedule = schedule_of(task, run.study["scale"], run.study["precision"])
+            schedule = schedule_of(
+                task,
+                run.study["scale"],
+                run.study["precision"],
+                ScheduleTable(**run.study.get("schedule", {})).text,
+            )
             key_of_group = (schedule, type(task).reverse_complement, dataset.margin)
             groups.setdefault(key_of_group, []).append(spec)
     return [

@@ -11,7 +11,7 @@ from fixtures.sequences import random_sequences
 
 from priorbench import UserError, explain
 from priorbench.attribution.explainers import EXPLAINERS
-from priorbench.attribution.explainers.deep_lift import shuffled
+from priorbench.attribution.explainers.shuffles import shuffled
 
 METHODS = sorted(EXPLAINERS)
 WITH_REFERENCES = [name for name in METHODS if EXPLAINERS[name].takes_references]

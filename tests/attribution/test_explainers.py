@@ -9,7 +9,7 @@ from fixtures.sequences import random_sequences
 
 from priorbench import UserError
 from priorbench.attribution.explainers import EXPLAINERS, load_explainer
-from priorbench.attribution.explainers.deep_lift import shuffled
+from priorbench.attribution.explainers.shuffles import shuffled
 from priorbench.attribution.explainers.subject import ExplainedModel
 from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape

@@ -10,6 +10,7 @@ from fixtures.priors import VARIANTS
 
 from priorbench import (
     AttributionPrior,
+    Batch,
     GradientPrior,
     Prior,
     UserError,
@@ -18,6 +19,7 @@ from priorbench import (
 from priorbench.authoring import prior_checks
 from priorbench.authoring.prior_checks import CHECKS, check_prior, run_check
 from priorbench.components import registry
+from priorbench.components.prior import FinalPhase
 
 
 @pytest.mark.parametrize(
@@ -36,9 +38,13 @@ def test_a_prior_with_a_hook_is_checked_for_it():
         assert outcomes["has a price"] == "passed"
         for hook, check in {
             "penalty": "differentiates",
+            "loss_penalty": "penalises the loss",
             "parameter_penalty": "penalises parameters",
             "adapt": "keeps initial weights",
             "augment": "changes input",
+            "change_examples": "changes the examples",
+            "average_share": "averages weights",
+            "final_phase": "asks for a final phase",
         }.items():
             assert (outcomes[check] == "passed") == prior.overrides(hook), (name, hook)
 
@@ -89,6 +95,33 @@ BROKEN = {
         broken(penalty=lambda a, g, b: (a - a.mean(0)).sum(1) / a.std(0).sum())
     ],
     "repeats_itself": [broken(penalty=lambda a, g, b: a.mean(1) * next(calls))],
+    "penalises_the_loss": [
+        broken(base=Prior, loss_penalty=lambda self, loss: loss.losses),
+        broken(base=Prior, loss_penalty=lambda self, loss: loss.losses.sum() / 0),
+    ],
+    "averages_weights": [
+        broken(base=Prior, average_share=lambda self, weight, step, per_epoch: 2.0),
+        broken(base=Prior, average_share=lambda self, weight, step, per_epoch: 0.0),
+    ],
+    "asks_for_a_final_phase": [
+        broken(base=Prior, final_phase=lambda self, weight: FinalPhase(1.0)),
+        broken(base=Prior, final_phase=lambda self, weight: FinalPhase(0.5, learning_rate=0.0)),
+    ],
+    "changes_the_examples": [
+        broken(base=Prior, change_examples=lambda self, b, w, g: b.select(torch.tensor([0]))),
+        broken(
+            base=Prior,
+            change_examples=lambda self, b, w, g: Batch(b.sequence, torch.rand_like(b.label)),
+        ),
+        broken(
+            base=Prior,
+            change_examples=lambda self, b, w, g: Batch(b.sequence / 0, b.label),
+        ),
+        broken(
+            base=Prior,
+            change_examples=lambda self, b, w, g: Batch(b.sequence, b.label.float().half()),
+        ),
+    ],
     "has_one_value_per_example": [
         broken(penalty=lambda a, g, b: None),
         broken(penalty=lambda a, g, b: a.mean(1) * torch.rand(())),
@@ -229,7 +262,7 @@ def test_where_the_first_checks_fail_the_others_are_not_run(tmp_path):
     results = list(check_prior("scalar"))
     failed = [result.check for result in results if result.outcome == "failed"]
     assert failed == ["is plain data", "has one value per example"]
-    assert sum("not run: 'is plain data' failed" in result.detail for result in results) == 17
+    assert sum("not run: 'is plain data' failed" in result.detail for result in results) == 21
 
 
 def test_the_price_of_memory_is_that_of_a_usual_step():

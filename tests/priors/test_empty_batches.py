@@ -8,6 +8,7 @@ from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from priorbench import Attribution, Batch, Prior, UserError, load_prior
+from priorbench.authoring.check_tools import arrays_for
 from priorbench.components import registry
 from priorbench.components.prior_bases import kept
 
@@ -22,8 +23,9 @@ def of_no_example(length, dtype=torch.float32):
 @pytest.mark.parametrize("length", [50, 600])
 @pytest.mark.parametrize("spec", PENALTIES)
 def test_no_example_has_no_penalty_and_a_mean_of_zero(spec, length):
-    prior, batch = load_prior(spec), Batch(torch.zeros(0, 4, length), torch.zeros(0))
+    prior, sequence = load_prior(spec), torch.zeros(0, 4, length)
     gradient, attribution = of_no_example(length)
+    batch = Batch(sequence, torch.zeros(0), arrays_for(prior, sequence, gradient))
     values = prior.penalty(attribution, batch)
     assert values.shape == (0,)
     assert values.dtype == torch.float32
@@ -40,7 +42,8 @@ def test_the_mean_is_that_of_the_examples(spec):
     x = random_sequences(5, 50, dtype=torch.float32)
     gradient = torch.randn(5, 4, 50, generator=torch.Generator().manual_seed(0))
     attribution = Attribution(gradient, (gradient * x).sum(1))
-    batch, prior = Batch(x, torch.ones(5)), load_prior(spec)
+    prior = load_prior(spec)
+    batch = Batch(x, torch.ones(5), arrays_for(prior, x, gradient))
     expected = prior.penalty(attribution, batch).mean()
     assert torch.equal(prior.mean_penalty(attribution, batch), expected)
 
@@ -51,9 +54,13 @@ def calls(prior):
     batch = Batch(torch.zeros(0, 4, 50), torch.zeros(0))
     return {
         "penalty": lambda: prior.penalty(attribution, batch),
+        "loss_penalty": lambda: prior.loss_penalty(None),
         "parameter_penalty": lambda: prior.parameter_penalty(torch.nn.Linear(2, 1)),
         "adapt": lambda: prior.adapt(torch.nn.Identity(), 1.0),
         "augment": lambda: prior.augment(batch.sequence, 1.0, torch.Generator()),
+        "average_share": lambda: prior.average_share(0.5, 1, 1),
+        "final_phase": lambda: prior.final_phase(0.5),
+        "change_examples": lambda: prior.change_examples(batch, 1.0, torch.Generator()),
     }
 
 

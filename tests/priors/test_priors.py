@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from priorbench import Attribution, Batch, UserError, load_prior
+from priorbench.authoring.check_tools import arrays_for
 from priorbench.components import registry
 
 REFERENCE = json.loads((Path(__file__).parent / "fourier_reference.json").read_text())
@@ -26,7 +27,9 @@ def attribution(observed: torch.Tensor) -> Attribution:
 
 
 def penalty(spec: str, observed: torch.Tensor) -> torch.Tensor:
-    return load_prior(spec).penalty(attribution(observed), batch(*observed.shape))
+    prior, given, examples = load_prior(spec), attribution(observed), batch(*observed.shape)
+    arrays = arrays_for(prior, examples.sequence, given.gradient)
+    return prior.penalty(given, Batch(examples.sequence, examples.label, arrays))
 
 
 @pytest.mark.parametrize("case", REFERENCE, ids=lambda c: f"{c['kind']}-{c['length']}")

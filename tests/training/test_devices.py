@@ -36,7 +36,8 @@ PROFILE = NetworkShape(120, 2, 40, 1)
 def batch_of(task, length):
     sequence = torch.zeros(COUNT, 4, length, device=META)
     if task != "profile":
-        return Batch(sequence, torch.zeros(COUNT, device=META))
+        channel = torch.zeros(COUNT, 1, length, device=META)
+        return Batch(sequence, torch.zeros(COUNT, device=META), {"channel:motif": channel})
     reads, controls = torch.zeros(COUNT, 2, 40), torch.zeros(COUNT, 1, 40)
     arrays = {"reads": reads.to(META), "controls": controls.to(META)}
     return Batch(sequence, torch.zeros(COUNT, 2, device=META), arrays)
@@ -48,9 +49,11 @@ def step(prior, attribution, architecture, task="binary", length=80):
     added = regularisation(load_prior(prior), attribution=attribution, task=task)
     model = added.adapt(build_network(architecture, shape)).to(META)
     loss = registry.build("task", task)
+    teachers = [build_network(architecture, shape).to(META) for _ in range(added.teachers)]
     batch = batch_of(task, shape.length)
     with meta_as_device(), Watched(CHOSEN) as watched:
-        objective = Objective(model, loss, added, RandomStreams(0, ("devices",), 0))
+        streams = RandomStreams(0, ("devices",), 0)
+        objective = Objective(model, loss, added, streams, teachers=teachers)
         optimiser = Adam(model.parameters(), 1e-3)
         # constants are made, and the way of a batch is tried, in the first steps
         for _ in range(3):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from fixtures.datasets import simulate
 from fixtures.networks import CPU, build_network, regularisation
 
 from priorbench import (
@@ -42,12 +43,26 @@ def train(
     streams = RandomStreams(0, ("binary", "simulated"), seed)
     model = build_network(seed=streams.derive("init"))
     added = regularisation(prior, weight, attribution)
-    return fit(model, task, added, simulated, schedule=schedule, streams=streams, device=CPU)
+    return fit(
+        model,
+        task,
+        added,
+        simulated,
+        schedule=schedule,
+        streams=streams,
+        device=CPU,
+        teachers=[build_network(seed=number) for number in range(added.teachers)],
+    )
+
+
+@pytest.fixture(scope="module")
+def with_channel(tmp_path_factory):
+    return simulate(tmp_path_factory.mktemp("data") / "binary", "binary:channels=motif")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_prior_sees_the_same_weights_and_order(simulated, name):
-    baseline, trained = train(simulated, "none"), train(simulated, name)
+def test_every_prior_sees_the_same_weights_and_order(with_channel, name):
+    baseline, trained = train(with_channel, "none"), train(with_channel, name)
     assert trained.initial_weights == baseline.initial_weights
     assert [e.order for e in trained.history] == [e.order for e in baseline.history]
     weights = torch.cat([p.flatten() for p in trained.model.parameters()])

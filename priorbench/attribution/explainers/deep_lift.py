@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from priorbench.attribution import differentiable
 from priorbench.autograd.output_trees import tensors_in
 
+from .shuffles import shuffled, shuffled_positions
 from .subject import (
     BASES_AT_ONCE,
     ExplainedModel,
@@ -27,18 +28,24 @@ from .tangermeme_model import TangermemeModel
 
 @dataclass(frozen=True)
 class DeepLiftShapExplainer(Explainer):
-    """DeepLIFT multipliers times x - r, mean over dinucleotide-shuffled sequences r.
+    """DeepLIFT multipliers times x - r, mean over shuffled sequences r.
 
     Computed by tangermeme. Adds up to the mean of f(x) - f(r), if tangermeme has a rule for every
     non-linear module of the network. Where the target weights outputs by something that is held
     fixed (as the profile's does), f(r) is taken with the weights of x. Hypothetical
     contributions are the multipliers times another base less r, as tangermeme computes them.
 
+    With ``bases=observed`` it is what shap's arrays give once they are multiplied by the sequence:
+    mean over r of m_b (1 - r_b) at the observed base b, without what the reference's base
+    contributes where that is another. It adds up to nothing.
+
     Attributes:
         shuffles: number of references per sequence.
+        shuffle: what is shuffled, ``dinucleotides`` or single ``positions``.
+        bases: whose contributions count, those of ``all`` bases or of the ``observed`` one.
     """
 
-    summary: ClassVar[str] = "DeepLIFT/SHAP with dinucleotide-shuffled references"
+    summary: ClassVar[str] = "DeepLIFT/SHAP with shuffled references"
     citation: ClassVar[str] = (
         "Shrikumar, Greenside & Kundaje, ICML 2017; Lundberg & Lee, NeurIPS 2017; "
         "tangermeme (Schreiber 2025)"
@@ -47,6 +54,18 @@ class DeepLiftShapExplainer(Explainer):
     takes_references: ClassVar[bool] = True
 
     shuffles: int = 20
+    shuffle: Literal["dinucleotides", "positions"] = "dinucleotides"
+    bases: Literal["all", "observed"] = "all"
+
+    @property
+    def draws_whole_bases(self) -> bool:
+        """Whether what it shuffles must be one-hot, N aside."""
+        return self.shuffle == "dinucleotides"
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether its attributions promise a sum."""
+        return self.bases == "all"
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
@@ -63,7 +82,8 @@ class DeepLiftShapExplainer(Explainer):
             done += len(seeds)
             references = part.references
             if references is None:
-                references = part.facing(shuffled(part.sources, self.shuffles, seeds))
+                draw = shuffled if self.draws_whole_bases else shuffled_positions
+                references = part.facing(draw(part.sources, self.shuffles, seeds))
             model = TangermemeModel(part)
             with warnings.catch_warnings(), _unpooling():
                 _ignore_tangermeme()  # convergence is measured below, and N is allowed
@@ -79,33 +99,28 @@ class DeepLiftShapExplainer(Explainer):
                     dtype=part.sequence.dtype,
                     device=part.sequence.device,
                 ).to(part.sequence)
-            every = from_reference(multipliers, references).mean(dim=1)
-            observed = (every * part.sequence).sum(dim=1)
-            change = _changes(part, references)
-            total = ((part.sequence[:, None] - references) * multipliers).sum(dim=(2, 3))
-            error = relative_error(total - change, change, part.values(part.sequence))
-            every_wanted = every if every_base else None
-            parts.append(Explanation(observed, change.mean(dim=1), every_wanted, error))
+            parts.append(self._explanation(part, references, multipliers, every_base=every_base))
         return joined(parts)
 
-
-def shuffled(sequence: torch.Tensor, count: int, seeds: Sequence[int]) -> torch.Tensor:
-    """Return dinucleotide shuffles of sequences.
-
-    Args:
-        sequence: (k, 4, L) one-hot float.
-        count: number of shuffles of each sequence.
-        seeds: a seed for each sequence.
-
-    Returns:
-        (k, count, 4, L) on the sequences' device and of their dtype; first and last base stay.
-    """
-    from tangermeme.ersatz import dinucleotide_shuffle
-
-    shuffles: torch.Tensor = dinucleotide_shuffle(
-        sequence.cpu(), n=count, random_state=list(seeds), allow_N=True
-    )
-    return shuffles.to(sequence)
+    def _explanation(
+        self,
+        part: ExplainedModel,
+        references: torch.Tensor,
+        multipliers: torch.Tensor,
+        *,
+        every_base: bool,
+    ) -> Explanation:
+        """Return the mean over (k, R, 4, L) references of what their multipliers say."""
+        if not self.adds_up:
+            every = ((1 - references) * multipliers).mean(dim=1)
+            observed = (every * part.sequence).sum(dim=1)
+            return Explanation(observed, None, every if every_base else None)
+        every = from_reference(multipliers, references).mean(dim=1)
+        observed = (every * part.sequence).sum(dim=1)
+        change = _changes(part, references)
+        total = ((part.sequence[:, None] - references) * multipliers).sum(dim=(2, 3))
+        error = relative_error(total - change, change, part.values(part.sequence))
+        return Explanation(observed, change.mean(dim=1), every if every_base else None, error)
 
 
 def _ignore_tangermeme() -> None:
@@ -173,5 +188,14 @@ def _changes(subject: ExplainedModel, references: torch.Tensor) -> torch.Tensor:
             for slope, (own, value) in zip(slopes, pairs, strict=True):
                 if slope is not None:
                     change += (slope * (own - value)).flatten(1).sum(dim=1)
-            changes.append(change)
+            changes.append(change if subject.link is None else _linked(subject, output, change))
     return torch.stack(changes, dim=1)
+
+
+@torch.no_grad()
+def _linked(subject: ExplainedModel, output: Any, change: torch.Tensor) -> torch.Tensor:
+    """Return (k,) the change of the link's value where that of the target is known."""
+    assert subject.link is not None
+    own = subject.target(output)
+    value: torch.Tensor = subject.link(own) - subject.link(own - change)
+    return value

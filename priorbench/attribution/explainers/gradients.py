@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
 
 from priorbench.attribution import differentiable
+from priorbench.errors import UserError
 
+from .shuffles import shuffled_positions
 from .subject import (
     ExplainedModel,
     Explainer,
@@ -78,9 +80,19 @@ class IntegratedGradientsExplainer(Explainer):
     Adds up to f(x) - f(r), but for the error of the midpoint rule. Hypothetical contributions are
     those of another base with the same mean gradient G: G_ib - sum_c r_ic G_ic.
 
+    Koo & Ploenzke (Nature Machine Intelligence 2021) score
+    ``reference=shuffled:steps=20:points=left:factor=input``, which adds up to nothing: with
+    ``factor=input`` x takes the place of x - r before the sum, and hypothetical contributions are
+    the mean gradient.
+
     Attributes:
         steps: K, the number of points on the path.
-        reference: r, all ``zero`` or ``uniform`` over the four bases (0.25 each).
+        reference: r, all ``zero``, ``uniform`` over the four bases (0.25 each), or ``shuffled``,
+            the sequence with its positions in a random order.
+        shuffles: number of shuffled references per sequence, over which the mean is taken.
+        points: where on the K parts of the path: in the ``middle``, or at the ``left`` end, so that
+            the first point is the reference.
+        factor: what the mean gradient is multiplied by, the ``difference`` or the ``input``.
     """
 
     summary: ClassVar[str] = "integrated gradients, by the midpoint rule"
@@ -89,34 +101,71 @@ class IntegratedGradientsExplainer(Explainer):
     takes_references: ClassVar[bool] = True
 
     steps: int = 32
-    reference: Literal["zero", "uniform"] = "zero"
+    reference: Literal["zero", "uniform", "shuffled"] = "zero"
+    shuffles: int = 10
+    points: Literal["middle", "left"] = "middle"
+    factor: Literal["difference", "input"] = "difference"
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
         differentiable.check_draws("steps", self.steps)
+        differentiable.check_draws("shuffles", self.shuffles)
+        if self.shuffles != type(self).shuffles and self.reference != "shuffled":
+            raise UserError(f"shuffles {self.shuffles} needs reference=shuffled")
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether its attributions promise a sum."""
+        return self.factor == "difference"
 
     def explain(self, subject: ExplainedModel, *, every_base: bool = False) -> Explanation:
-        """Return the sum over the points of the path; the mean over references, if some are given.
+        """Return the sum over the points of the path; the mean over references, if there are some.
 
         Their paths are one after the other.
         """
-        return joined([self._explain(part, every_base=every_base) for part in subject.chunks()])
+        parts, done = [], subject.seed
+        for part in subject.chunks():
+            seeds = range(done, done + len(part.sequence))
+            done = seeds.stop
+            references = self._references(part, seeds)
+            read = self._explain if self.adds_up else self._mean_gradient
+            parts.append(read(part, references, every_base=every_base))
+        return joined(parts)
 
-    def _explain(self, part: ExplainedModel, *, every_base: bool) -> Explanation:
+    def _mean_gradient(
+        self, part: ExplainedModel, references: Sequence[torch.Tensor], *, every_base: bool
+    ) -> Explanation:
+        """Return the mean gradient of all paths times the sequences."""
+        mean = torch.stack([self._on_path(part, r) for r in references]).mean(dim=0)
+        observed = (mean * part.sequence).sum(dim=1)
+        return Explanation(observed, None, mean if every_base else None)
+
+    def _on_path(self, part: ExplainedModel, reference: torch.Tensor) -> torch.Tensor:
+        """Return the mean gradient (k, 4, L) on the path from a reference."""
+        difference = part.sequence - reference
+        total = torch.zeros_like(difference)
+        first = 0.5 if self.points == "middle" else 0.0
+        for step in range(self.steps):
+            total += part.gradient(reference + (step + first) / self.steps * difference)
+        return total / self.steps
+
+    def _explain(
+        self, part: ExplainedModel, references: Sequence[torch.Tensor], *, every_base: bool
+    ) -> Explanation:
         own, sums = part.values(part.sequence), _Sums(part, every_base=every_base)
-        for reference in self._references(part):
-            difference = part.sequence - reference
-            total = torch.zeros_like(difference)
-            for step in range(self.steps):
-                total += part.gradient(reference + (step + 0.5) / self.steps * difference)
-            sums.add(total / self.steps, reference, own - part.values(reference))
+        for reference in references:
+            gradient = self._on_path(part, reference)
+            sums.add(gradient, reference, own - part.values(reference))
         explanation = sums.explanation()
         missing, change = torch.stack(sums.missing, dim=1), torch.stack(sums.changes, dim=1)
         return replace(explanation, error=relative_error(missing, change, own))
 
-    def _references(self, part: ExplainedModel) -> Iterable[torch.Tensor]:
+    def _references(self, part: ExplainedModel, seeds: Sequence[int]) -> Sequence[torch.Tensor]:
         if part.references is not None:
             return part.references.unbind(dim=1)
+        if self.reference == "shuffled":
+            drawn = shuffled_positions(part.sources, self.shuffles, seeds)
+            return part.facing(drawn).unbind(dim=1)
         return [torch.full_like(part.sequence, 0.25 if self.reference == "uniform" else 0)]
 
 

@@ -34,6 +34,8 @@ class ExplainedModel:
         references: (k, R, 4, L) references of each sequence, in place of those that explainers
             draw; None for theirs.
         seed: seed of what explainers draw.
+        link: elementwise module that is applied to the target, and whose value is explained; None
+            for the target itself.
     """
 
     model: Callable[..., Any]
@@ -44,6 +46,12 @@ class ExplainedModel:
     turned: bool = False
     references: torch.Tensor | None = None
     seed: int = 0
+    link: torch.nn.Module | None = None
+
+    def scalars(self, output: Any) -> torch.Tensor:
+        """Return the (B,) values that are explained of a model's output."""
+        value = self.target(output)
+        return value if self.link is None else self.link(value)
 
     def at(self, rows: torch.Tensor) -> ExplainedModel:
         """Return the same for the sequences at ``rows``, (n,) int64."""
@@ -75,13 +83,12 @@ class ExplainedModel:
     def values(self, sequence: torch.Tensor) -> torch.Tensor:
         """Return the target (k,) of other sequences, (k, 4, L), with the arguments of these."""
         with torch.no_grad():
-            value: torch.Tensor = self.target(self.model(sequence, *self.args))
-        return value
+            return self.scalars(self.model(sequence, *self.args))
 
     def gradient(self, sequence: torch.Tensor) -> torch.Tensor:
         """Return the gradient (k, 4, L) at other sequences, with the arguments of these."""
         attribution = differentiable.input_x_gradient(
-            self.model, sequence, self.target, args=self.args, create_graph=False
+            self.model, sequence, self.scalars, args=self.args, create_graph=False
         )
         return attribution.gradient.detach()
 
@@ -132,6 +139,16 @@ class Explainer(ABC):
     """whether it compares sequences with references, which may be given"""
     needs_bases: ClassVar[bool] = False
     """whether sequences must be one-hot, N aside"""
+
+    @property
+    def draws_whole_bases(self) -> bool:
+        """Whether sequences must be one-hot, N aside, for it to draw references of its own."""
+        return False
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether its attributions promise a sum: the change of the target against references."""
+        return type(self).takes_references
 
     @abstractmethod
     def explain(self, subject: ExplainedModel, *, every_base: bool = False) -> Explanation:

@@ -20,7 +20,8 @@ class TangermemeModel(torch.nn.Module):
         """Hold the model, in eval mode, and all its modules, to which tangermeme adds hooks."""
         super().__init__()
         self.subject = subject
-        self.parts = torch.nn.ModuleList(modules_of(subject.model))
+        link = [] if subject.link is None else [subject.link]
+        self.parts = torch.nn.ModuleList([*modules_of(subject.model), *link])
         self.training = False
 
     @property
@@ -33,4 +34,4 @@ class TangermemeModel(torch.nn.Module):
         """Return the target (B, 1) of sequences, with the arguments of those at the rows."""
         rows = rows.round().long() if rows.is_floating_point() else rows.long()
         args = [value.index_select(0, rows) for value in self.subject.args]
-        return self.subject.target(self.subject.model(sequence, *args))[:, None]
+        return self.subject.scalars(self.subject.model(sequence, *args))[:, None]

@@ -44,6 +44,7 @@ def study_facts(name: str) -> dict[str, Any]:
         "attributions": study.attributions,
         "seeds": study.seed_list,
         "scale": study.scale,
+        "schedule": study.schedule.model_dump(mode="json"),
         "primary": primary,
         "skill_margins": study.skill_margins,
         "margins": study.margins,

@@ -12,8 +12,8 @@ from priorbench.components.architecture import Precision
 from priorbench.components.task import Batch
 from priorbench.data.codes import VALID
 from priorbench.training.batches import epoch_order, load_batch
-from priorbench.training.loop import Fit
 from priorbench.training.objective import Objective, forward
+from priorbench.training.progress import Fit
 
 from .objective import EnsembleObjective, MemberTraining
 from .stacked_networks import CannotStack

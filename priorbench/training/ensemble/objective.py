@@ -19,7 +19,13 @@ from priorbench.components.architecture import Precision
 from priorbench.components.prior import Attribution, Prior, require_one_per_example
 from priorbench.components.task import Batch, Task
 from priorbench.seeds import RandomStreams
-from priorbench.training.objective import Regularisation, in_float32, in_precision
+from priorbench.training.objective import (
+    Regularisation,
+    change_examples,
+    changes_examples,
+    in_float32,
+    in_precision,
+)
 
 from .stacked_networks import CannotStack, StackedNetworks
 
@@ -56,7 +62,14 @@ class EnsembleObjective:
                 apply to.
             trainings: priors and random streams of each network.
             precision: precision of their forward pass.
+
+        Raises:
+            CannotStack: if a prior acts through what is for networks trained alone.
         """
+        parts = [part for training in trainings for part in training.regularisation.parts]
+        for part in parts:
+            if part.weight and part.prior.alone:
+                raise CannotStack(f"{part.prior.alone}: for networks that are trained alone only")
         self.precision = precision
         self.members, self.task, self.trainings = members, task, list(trainings)
         self.method = trainings[0].regularisation.method
@@ -82,10 +95,12 @@ class EnsembleObjective:
             included.
         """
         count = len(self.members)
-        batch = self._augmented(batch)
+        loaded, batch = batch, self._changed(batch)
+        # priors choose examples by the labels before the change
+        labelled = Batch(batch.sequence, loaded.label, loaded.arrays)
         penalty = batch.sequence.new_zeros(count)
         masked = {
-            prior: (self._applies(prior, weights, batch), weights)
+            prior: (self._applies(prior, weights, labelled), weights)
             for prior, weights in self._due("penalty", elapsed, batch)
         }
         masks = [mask for mask, _ in masked.values()]
@@ -105,7 +120,7 @@ class EnsembleObjective:
                 )
             output = attributed.output
             for (prior, (mask, weights)), own in zip(masked.items(), numbers[1:], strict=True):
-                penalty = penalty + weights * attributed.mean_penalty(prior, (mask, own), batch)
+                penalty = penalty + weights * attributed.mean_penalty(prior, (mask, own), labelled)
         else:
             inputs = [batch.sequence, *self.task.inputs(batch)]
             apart = [torch.unflatten(value, 0, (count, -1)) for value in inputs]
@@ -122,18 +137,24 @@ class EnsembleObjective:
         prediction = torch.unflatten(self.task.prediction_loss(output, batch), 0, (count, -1))
         return prediction.mean(dim=1), penalty
 
-    def _augmented(self, batch: Batch) -> Batch:
+    def _changed(self, batch: Batch) -> Batch:
         """Return every network's examples, changed by its own priors."""
-        augmenting = [training.regularisation.through("augment") for training in self.trainings]
-        if not any(augmenting):
+        members = [training.regularisation for training in self.trainings]
+        if not any(map(changes_examples, members)):
             return batch
-        changed = []
-        sequences = torch.unflatten(batch.sequence, 0, (len(augmenting), -1))
-        for parts, generator, sequence in zip(augmenting, self.noise, sequences, strict=True):
-            for part in parts:
-                sequence = part.prior.augment(sequence, part.weight, generator)  # noqa: PLW2901
-            changed.append(sequence)
-        return Batch(torch.cat(changed), batch.label, batch.arrays)
+        every = torch.arange(len(batch.label), device=batch.label.device)
+        changed = [
+            change_examples(own, batch.select(rows), generator)
+            for own, rows, generator in zip(
+                members, every.chunk(len(members)), self.noise, strict=True
+            )
+        ]
+        arrays = {name: torch.cat([each.arrays[name] for each in changed]) for name in batch.arrays}
+        return Batch(
+            torch.cat([each.sequence for each in changed]),
+            torch.cat([each.label for each in changed]),
+            arrays,
+        )
 
     def _due(self, hook: str, elapsed: float, batch: Batch) -> Iterator[tuple[Prior, torch.Tensor]]:
         """Yield the different priors that act at this step, with each network's weight (M,)."""
@@ -280,7 +301,7 @@ def _attribute(
 
 
 def _gradient(task: Task, output: Any, points: torch.Tensor, gate: StatisticsGate) -> torch.Tensor:
-    scalars = task.target(flat_rows(output))
+    scalars = task.explained(flat_rows(output))
     with gate.closed():
         return torch.autograd.grad(scalars.sum(), points, retain_graph=True, create_graph=True)[0]
 

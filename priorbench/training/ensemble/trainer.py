@@ -20,7 +20,8 @@ from priorbench.data.codes import VALID
 from priorbench.data.dataset import Dataset
 from priorbench.training.adam import Adam
 from priorbench.training.batches import EpochOrder, batches, epoch_order, load_batch
-from priorbench.training.loop import Epoch, Fit, TrainingProgress, clock, weights_hash
+from priorbench.training.loop import clock, shrunk_weights, weights_hash
+from priorbench.training.progress import Epoch, Fit, TrainingProgress
 from priorbench.training.schedules import Schedule
 
 from .objective import EnsembleObjective, MemberTraining, flat_rows
@@ -67,6 +68,10 @@ class Ensemble:
         methods = {training.regularisation.method for training in trainings}
         if len(methods) > 1:
             raise CannotStack("their penalties see different attributions")
+        if common.schedule.plateau is not None:
+            raise CannotStack("their learning rates fall at different epochs")
+        if common.schedule.monitor != "loss":
+            raise CannotStack(f"{common.schedule.monitor} is monitored in trainings alone only")
         self.common, self.trainings = common, list(trainings)
         self.initial_weights = [weights_hash(model) for model in models]
         seeds = [training.streams.derive("prior") for training in trainings]
@@ -84,6 +89,7 @@ class Ensemble:
             self.members, common.task, trainings, precision=common.schedule.precision
         )
         self.batches = batches(common.dataset, common.schedule)
+        self._shrunk = shrunk_weights(self.models[0])
         self.progress = [TrainingProgress(common.schedule) for _ in trainings]
         self.present = list(range(len(trainings)))
         self.epochs = 0
@@ -154,6 +160,10 @@ class Ensemble:
     def _step(self, batch: Batch, elapsed: float) -> torch.Tensor:
         """Take one optimiser step; return prediction losses and penalties (2, M) before it."""
         prediction, penalty = self.objective.losses(batch, elapsed)
+        if self.common.schedule.l2:
+            weights = [self.members.parameters[name] for name in self._shrunk]
+            squares = sum(weight.square().flatten(1).sum(dim=1) for weight in weights)
+            penalty = penalty + self.common.schedule.l2 * squares
         self.optimiser.zero_grad()
         (prediction + penalty).sum().backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()

@@ -50,7 +50,8 @@ def network(architecture: str, form: NetworkShape, own: MemberTraining) -> torch
 def examples(seed: int, positives: int, size: int = SIZE) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     label = (torch.randperm(size, generator=generator) < positives).double()
-    return Batch(random_sequences(size, LENGTH, seed=seed), label)
+    sequence = random_sequences(size, LENGTH, seed=seed)
+    return Batch(sequence, label, {"channel:motif": sequence[:, 1:2] + sequence[:, 2:3]})
 
 
 def joined(batches: list[Batch]) -> Batch:
@@ -131,7 +132,10 @@ def test_every_attribution(attribution, architecture):
     assert_same_as_alone(parts, batches, architecture=architecture)
 
 
-@pytest.mark.parametrize("name", sorted(registry.components("prior")))
+ALONE = [name for name in registry.components("prior") if registry.load_prior(name).alone]
+
+
+@pytest.mark.parametrize("name", sorted({*registry.components("prior")} - {*ALONE}))
 def test_every_prior(name):
     parts = [part(name, seed) for seed in range(3)]
     assert_same_as_alone(parts, [examples(seed, 5 + seed) for seed in range(3)])
@@ -144,12 +148,22 @@ def test_every_prior(name):
         ("tv:every=2", "tv"),
         ("tv:schedule=warm-up", "tv:schedule=deflate:schedule_speed=2"),
         ("fourier+input-noise", "fourier=0+input-noise"),
+        ("fourier+label-smoothing", "fourier+mixup"),
         ("l1:sign=signed", "l1:examples=all"),
     ],
 )
 def test_members_with_other_options_schedules_and_weights(priors):
     parts = [part(prior, seed) for seed, prior in enumerate(priors)]
     assert_same_as_alone(parts, [examples(seed, 4 + seed) for seed in range(2)], steps=3)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_prior_that_acts_through_what_members_lack_is_refused(name):
+    parts = [part(name, seed) for seed in range(2)]
+    models = [network("three-conv", NetworkShape(LENGTH), own) for own in parts]
+    members = StackedNetworks(models, MemberGenerators(CPU, range(2)))
+    with pytest.raises(CannotStack, match="trained alone only"):
+        EnsembleObjective(members, TASK, parts)
 
 
 def test_a_member_of_weight_0():
