@@ -6,7 +6,9 @@ import csv
 import inspect
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -162,8 +164,13 @@ corrected for chance. The random attribution has both signs: one that is never n
 noise), which only corrected agreement takes away. *Perfect* is the best value there is, where it
 follows from the formula. Axes are never mixed into one number.
 
-| metric | axis | better | main | what it says |
-|---|---|---|---|---|
+A metric with a paper in the column *published form* is computed to the letter as the paper does, so
+that numbers can be held against it; the others are this program's own. Published forms are never
+primary and in no family of tests, unless a study declares one in `primary`. Those of attributions
+of all four bases are computed where these are kept (`--keep-hypothetical`).
+
+| metric | axis | better | main | published form | what it says |
+|---|---|---|---|---|---|
 """
 _AXES = {
     "prediction": "How well the model predicts the test examples.",
@@ -187,31 +194,44 @@ _SCOPES = {
 }
 
 
+def _about_axis(about: str, modules: Sequence[ModuleType | None]) -> list[str]:
+    """Return what is said of an axis, then of each module of published forms on it."""
+    docs = [inspect.cleandoc((module and module.__doc__) or "") for module in modules]
+    published = [
+        doc
+        for module, doc in zip(modules, docs, strict=True)
+        if module and ".published." in module.__name__
+    ]
+    return [_prose(about or docs[0]), *map(_prose, published)]
+
+
 def metrics_page() -> str:
     """Return the text of docs/metrics.md."""
     better = {True: "higher", False: "lower", None: "shown only"}
     bar = "\\|"
     rows = [
         f"| [`{m.name}`](#{m.name}) | {m.axis} | {better[m.higher_is_better]} | "
-        f"{'yes' if m.main else ''} | {m.summary.replace('|', bar)} |\n"
+        f"{'yes' if m.main else ''} | {m.published} | {m.summary.replace('|', bar)} |\n"
         for m in METRICS.values()
     ]
     lines = [_METRICS_HEAD + "".join(rows)]
     for axis, about in _AXES.items():
         members = [metric for metric in METRICS.values() if metric.axis == axis]
-        module = inspect.getmodule(members[0].function)
-        text = about or inspect.cleandoc((module and module.__doc__) or "")
-        lines += [f"## {axis.capitalize()}", "", _prose(text), ""]
+        modules = dict.fromkeys(inspect.getmodule(metric.function) for metric in members)
+        lines += [f"## {axis.capitalize()}", ""]
+        lines += [line for text in _about_axis(about, list(modules)) for line in (text, "")]
         for metric in members:
             doc = inspect.cleandoc(metric.function.__doc__ or "").partition("\nArgs:")[0].strip()
             unit = f" Unit: {metric.unit}." if metric.unit else ""
             perfect = "" if metric.perfect is None else f" Perfect: {metric.perfect:g}."
+            source = f" Published form: {metric.published}." if metric.published else ""
             scope = (
                 f"Computed {_SCOPES[metric.scope]}."
                 if metric.scope != "seeds"
                 else (f"Computed for {_SCOPES[metric.scope]}.")
             )
-            lines += [f"### {metric.name}", "", _prose(doc), "", f"{scope}{unit}{perfect}", ""]
+            facts = f"{scope}{unit}{perfect}{source}"
+            lines += [f"### {metric.name}", "", _prose(doc), "", facts, ""]
     lines += [_EXPLAINERS_HEAD]
     for name, explainer in EXPLAINERS.items():
         lines += [f"### {name}", "", _about(explainer), "", f"Source: {explainer.citation}.", ""]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from priorbench import Section
 from priorbench.evaluation.motif_recovery import BestMatch, MotifRecovery, best_matches, recovered
-from priorbench.metrics.motif_set import FoundMotif, MotifSet
+from priorbench.metrics.tools.motif_set import FoundMotif, MotifSet
 from priorbench.number_text import MISSING, exact_p
 from priorbench.results.finished_run import Run
 from priorbench.storage.run_directory import DONE

@@ -35,6 +35,7 @@ def run(
     scale: Scale | None = None,
     attributions: str | None = None,
     discovery: bool = False,
+    keep_hypothetical: bool = False,
     report: bool = True,
     out: Path | None = None,
     jobs: Annotated[int | None, {"min": 1, "max": MOST_AT_ONCE}] = None,
@@ -119,6 +120,7 @@ def run(
         "attributions": options.read_names("attributions", attributions),
         "baseline": baseline,
         "discovery": discovery or None,
+        "keep_hypothetical": keep_hypothetical or None,
         "data": [options.as_text(path) for path in options.find_data(data or [])],
         "plugins": [options.as_text(path.resolve()) for path in plugin or []],
         "root_seed": root_seed,
@@ -161,6 +163,7 @@ def score(
     *,
     attributions: str | None = None,
     discovery: bool = False,
+    keep_hypothetical: bool = False,
     report: bool = True,
     jobs: Annotated[int | None, {"min": 1, "max": MOST_AT_ONCE}] = None,
     backend: Literal["loky", "dask", "ray"] = "loky",
@@ -183,7 +186,9 @@ def score(
 
     outcome = score_run(
         directory,
-        Measurements(options.read_names("attributions", attributions), discovery),
+        Measurements(
+            options.read_names("attributions", attributions), discovery, keep_hypothetical
+        ),
         placement=RunPlacement(backend, scheduler, jobs),
         console=RunConsole(print_message, trial_progress),
     )

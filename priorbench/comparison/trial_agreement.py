@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from priorbench.components.metric import Metric
 from priorbench.metrics import METRICS
-from priorbench.metrics.motif_set import NOTHING_FOUND, MotifSet
+from priorbench.metrics.tools.motif_set import NOTHING_FOUND, MotifSet
 from priorbench.statistics.agreement import leave_one_out
 from priorbench.storage.run_directory import DONE
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -29,6 +29,12 @@ class TrialArrays:
             None where the method promises nothing.
         negative_weight: how many possible negatives each negative stands for; 1 where none
             were left out.
+        codes: (M, L) uint8 attributed sequences, or None where scores need no bases.
+        instances: (K, 5) int64 instances of motifs (``priorbench.data.instances``), whose rows are
+            places among the M sequences, or None if unknown.
+        matrices: (M, 4, L) float32 probabilities that the sequences were drawn from, 1/4 outside
+            motifs, or None if unknown.
+        hypothetical: (M, 4, L) float32 attribution of all four bases, or None unless it was kept.
     """
 
     prediction: Mapping[str, NDArray[np.float32]]
@@ -39,6 +45,10 @@ class TrialArrays:
     costs: Mapping[str, float]
     sums: NDArray[np.float64] | None = None
     negative_weight: float = 1.0
+    codes: NDArray[np.uint8] | None = None
+    instances: NDArray[np.int64] | None = None
+    matrices: NDArray[np.float32] | None = None
+    hypothetical: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,9 @@ class Metric:
             None where it is unknown or unbounded.
         main: whether reports show the metric at first sight.
         loss: whether the metric is a loss above 0, of which a share may be declared as a margin.
+        published: the paper whose definition the value follows to the letter; "" for a score of
+            this program's own. A published form is tested only where it is declared as primary.
+        every_base: whether the value needs the attribution of all four bases.
     """
 
     name: str
@@ -82,6 +95,8 @@ class Metric:
     perfect: float | None = None
     main: bool = False
     loss: bool = False
+    published: str = ""
+    every_base: bool = False
 
     @property
     def of_attribution(self) -> bool:
@@ -129,6 +144,16 @@ class Probe(Protocol):
     @property
     def mutagenesis(self) -> NDArray[np.float64]:
         """(k, L) in-silico mutagenesis."""
+
+    @property
+    def motifs(self) -> Mapping[str, NDArray[np.float64]]:
+        """True motifs, (4, width) by name; none where they are unknown."""
+
+    def filter_matrices(self) -> Sequence[NDArray[np.float64] | None]:
+        """Return the (4, width) frequencies of bases that each filter of the first layer wants.
+
+        None for a filter that responds nowhere; nothing if the model begins in another way.
+        """
 
     def of_reverse_complement(self) -> NDArray[np.float64]:
         """Return the (k, L) attribution of the reverse complements, turned back."""

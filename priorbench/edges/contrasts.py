@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.metrics.localisation import average_precision
+from priorbench.metrics.tools.rankings import average_precision
 
 from .motif_places import PlacedSequences
 from .penalty_effects import NEAR

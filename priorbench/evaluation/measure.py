@@ -27,11 +27,14 @@ from .modisco import discover, pack_motifs, unpack_motifs
 from .stored_arrays import (
     attributions_in,
     explain,
+    hypothetical_in,
     pack_explanation,
+    pack_hypothetical,
     pack_predictions,
     predict,
     predictions_in,
     stored_attribution,
+    stored_hypothetical,
     unpack,
 )
 
@@ -84,6 +87,7 @@ class Measurement:
             "scored_by": scoring.metrics_digest(),
             "probed_by": scoring.probes_digest(),
             "discovered_by": scoring.discovery_digest(),
+            "kept_hypothetical": hypothetical_in(self.arrays),
         }
 
 
@@ -112,8 +116,7 @@ def measure(
     reason = next(filter(None, reasons), "")
     if any("not finite" in text for text in reasons):
         return Measurement(arrays, reason, {}, [])
-    if measurements.discovery:
-        arrays |= _discover_missing(trained, arrays, measurements.attributions)
+    arrays |= _read_every_base(trained, arrays, measurements)
     threads = torch.get_num_threads()
     metrics = score_stored(arrays, measurements.attributions, task, dataset)
     # where motifs are matched, numba's threads become torch's too, one for each core
@@ -125,17 +128,29 @@ def measure(
     return Measurement(arrays, reason, metrics, _flags(metrics, measurements))
 
 
-def _discover_missing(
-    trained: TrainedModel, arrays: Mapping[str, NDArray[Any]], attributions: Sequence[str]
+def _read_every_base(
+    trained: TrainedModel, arrays: Mapping[str, NDArray[Any]], measurements: Measurements
 ) -> dict[str, NDArray[Any]]:
-    """Return the motifs of the attributions that have not been searched for motifs, packed."""
+    """Return what is missing of attributions of all four bases, packed.
+
+    These are the hypothetical contributions themselves, where they are to be kept, and the motifs
+    that are discovered in them.
+    """
     task, dataset = trained.task, trained.dataset
     both = type(task).reverse_complement
     packed: dict[str, NDArray[Any]] = {}
-    for spec in with_every_base(attributions):
-        if unpack_motifs(arrays, spec, both_strands=both) is None:
-            codes = dataset.codes(dataset.attributed)
+    for spec in with_every_base(measurements.attributions):
+        every_base = stored_hypothetical(arrays, spec)
+        keep = measurements.keep_hypothetical and every_base is None
+        search = measurements.discovery and unpack_motifs(arrays, spec, both_strands=both) is None
+        if not keep and not search:
+            continue
+        if every_base is None:
             every_base = explain_every_base(trained.model, task, dataset, trained.device, spec)
+        if keep:
+            packed |= pack_hypothetical(spec, every_base)
+        if search:
+            codes = dataset.codes(dataset.attributed)
             packed |= pack_motifs(spec, discover(codes, every_base, both_strands=both))
     return packed
 
@@ -182,11 +197,20 @@ def _flags(metrics: Mapping[str, Mapping[str, float]], measurements: Measurement
         for spec, scores in metrics.items()
         if (error := scores.get("completeness-error", 0.0)) > _LARGE_ERROR
     ]
-    searched = with_every_base(measurements.attributions)
-    return missed + [
-        f"{spec}: {WITHOUT}, and no motifs are looked for in it"
+    without = [
+        spec
         for spec in measurements.attributions
-        if measurements.discovery and spec not in searched
+        if spec not in with_every_base(measurements.attributions)
+    ]
+    wanted = {
+        "no motifs are looked for in it": measurements.discovery,
+        "none are kept": measurements.keep_hypothetical,
+    }
+    return missed + [
+        f"{spec}: {WITHOUT}, and {what}"
+        for what, asked_for in wanted.items()
+        for spec in without
+        if asked_for
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.metrics.motif_set import FoundMotif, MotifSet
+from priorbench.metrics.tools.motif_set import FoundMotif, MotifSet
 
 _MATRIX, _SIZE = "motif_matrix", "motif_size"
 _WINDOW_DNA, _WINDOW_RNA, _FLANK = 21, 11, 10

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.metrics.motif_set import MotifSet
-from priorbench.metrics.motifs import Q_VALUE, match_q
+from priorbench.metrics.tools.motif_matching import Q_VALUE, match_q
+from priorbench.metrics.tools.motif_set import MotifSet
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from priorbench.study.trial import hash_of
 from . import scoring
 from .network_free import search_motifs
 from .scoring import ORACLE, RANDOM, score_attribution, score_predictions, score_seeds
+from .stored_arrays import known_motifs
 
 SCORES_WITHOUT_NETWORK = (
     "evaluation/network_free.py",
@@ -27,6 +29,7 @@ SCORES_WITHOUT_NETWORK = (
     "evaluation/reference_scores.py",
 )
 """the code that computes references"""
+_BASES_SEED = 1
 _FLOOR_DRAWS = 5
 """number of random attributions whose scores are averaged"""
 Scores = Mapping[str, Mapping[str, float]]
@@ -76,17 +79,21 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
     oracle is the same under every seed.
     """
     generator = np.random.default_rng(0)
-    result = {RANDOM: _noise(dataset, generator)}
+    known = known_motifs(dataset)
+    result = {RANDOM: _noise(dataset, generator, known)}
     predictions = {RANDOM: task.chance(dataset), **task.references(dataset, generator)}
     for name, search in search_motifs(dataset, task).items():
-        result[name] = _of_attribution(dataset, search.attribution)
+        result[name] = _of_attribution(dataset, search.attribution, known)
         if search.logit is not None:
             predictions[name] = {"logit": search.logit}
     for name, prediction in predictions.items():
         scores = score_predictions(_predicted(dataset, prediction), task.metrics)
         result[name] = {**result.get(name, {}), **scores}
     if dataset.oracle is not None and dataset.truth is not None:
-        result[ORACLE] = _of_attribution(dataset, dataset.oracle) | _of_itself(dataset.oracle)
+        matrices = known["matrices"]
+        every_base = None if matrices is None else matrices - np.float32(0.25)
+        scores = _of_attribution(dataset, dataset.oracle, known, every_base)
+        result[ORACLE] = scores | _of_itself(dataset.oracle)
     return result
 
 
@@ -114,11 +121,23 @@ def _floors(*scopes: str) -> dict[str, float]:
     }
 
 
-def _noise(dataset: Dataset, generator: np.random.Generator) -> dict[str, float]:
+def _noise(
+    dataset: Dataset, generator: np.random.Generator, known: Mapping[str, Any]
+) -> dict[str, float]:
     """Return the scores of random attributions, each a mean over the draws."""
-    shape = (len(dataset.attributed), dataset.length)
-    noise = [generator.standard_normal(shape, dtype=np.float32) for _ in range(_FLOOR_DRAWS)]
-    alone, across = [_of_attribution(dataset, draw) for draw in noise], score_seeds(noise)
+    count, length = len(dataset.attributed), dataset.length
+    noise = [
+        generator.standard_normal((count, length), dtype=np.float32) for _ in range(_FLOOR_DRAWS)
+    ]
+    # bases have a stream of their own, so that what is drawn besides stays as it is
+    bases = np.random.default_rng(_BASES_SEED)
+    alone = [
+        _of_attribution(
+            dataset, draw, known, bases.standard_normal((count, 4, length), dtype=np.float32)
+        )
+        for draw in noise
+    ]
+    across = score_seeds(noise)
     means = {
         name: float(np.mean([scores[name] for scores in draws]))
         for draws in (alone, across)
@@ -127,10 +146,25 @@ def _noise(dataset: Dataset, generator: np.random.Generator) -> dict[str, float]
     return means | _floors("model")
 
 
-def _of_attribution(dataset: Dataset, attribution: NDArray[np.float32]) -> dict[str, float]:
-    empty = np.empty(0, dtype=np.float32)
-    arrays = TrialArrays({}, empty, attribution, dataset.truth, dataset.oracle, {})
-    return score_attribution(arrays)
+def _of_attribution(
+    dataset: Dataset,
+    attribution: NDArray[np.float32],
+    known: Mapping[str, Any],
+    every_base: NDArray[np.float32] | None = None,
+) -> dict[str, float]:
+    """Return the scores of an attribution, and of one of all four bases where there is one."""
+    return score_attribution(
+        TrialArrays(
+            {},
+            np.empty(0, dtype=np.float32),
+            attribution,
+            dataset.truth,
+            dataset.oracle,
+            {},
+            hypothetical=every_base,
+            **known,
+        )
+    )
 
 
 def _predicted(dataset: Dataset, prediction: Mapping[str, NDArray[np.float32]]) -> TrialArrays:

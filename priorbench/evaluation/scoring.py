@@ -13,7 +13,7 @@ from priorbench.metrics import METRICS
 from priorbench.statistics.agreement import leave_one_out
 
 if TYPE_CHECKING:
-    from priorbench.metrics.motif_set import MotifSet
+    from priorbench.metrics.tools.motif_set import MotifSet
 
 RANDOM, ORACLE, PERFECT = "random", "oracle", "perfect"
 """names of the reference rows: floor and ceiling of a score, and what a prediction scores at best
@@ -32,7 +32,9 @@ EXPLAINS_MODELS = (
     "evaluation/model_probe.py",
     "evaluation/stored_arrays.py",
     "metrics/faithfulness.py",
+    "metrics/published/filters.py",
     "metrics/stability.py",
+    "metrics/tools/motif_matching.py",
     "statistics/rounding.py",
 )
 """the code that explains trained models and probes them"""
@@ -41,7 +43,7 @@ DISCOVERS_MOTIFS = (
     "evaluation/hypothetical.py",
     "evaluation/modisco.py",
     "evaluation/stored_arrays.py",
-    "metrics/motif_set.py",
+    "metrics/tools/motif_set.py",
 )
 """the code that discovers motifs in attributions"""
 

@@ -20,6 +20,7 @@ from priorbench.training.objective import forward
 
 _BATCH = 256
 _PREDICTION, _ATTRIBUTION, _SCALE, _SUMS = "prediction", "attribution", "scale", "sums"
+_HYPOTHETICAL = "hypothetical"
 
 
 def predict(
@@ -77,6 +78,28 @@ def pack_explanation(spec: str, explanation: Explanation) -> dict[str, NDArray[A
     return packed
 
 
+def pack_hypothetical(spec: str, hypothetical: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """Return (M, 4, L) hypothetical contributions of an attribution as they are stored."""
+    return {f"{_HYPOTHETICAL}.{spec}": hypothetical}
+
+
+def stored_hypothetical(
+    stored: Mapping[str, NDArray[Any]], spec: str
+) -> NDArray[np.float32] | None:
+    """Return the (M, 4, L) float32 hypothetical contributions, None if they were not kept."""
+    return stored.get(f"{_HYPOTHETICAL}.{spec}")
+
+
+def hypothetical_in(stored: Mapping[str, NDArray[Any]]) -> list[str]:
+    """Return the specs of the attributions whose hypothetical contributions are stored."""
+    return list(_of_kind(stored, _HYPOTHETICAL))
+
+
+def without_hypothetical(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return stored arrays without hypothetical contributions, which other code computed."""
+    return {name: a for name, a in stored.items() if name.partition(".")[0] != _HYPOTHETICAL}
+
+
 def read_arrays(contents: bytes) -> dict[str, NDArray[Any]]:
     """Return the arrays of an ``arrays.npz``, whose contents were checked before."""
     with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
@@ -118,4 +141,16 @@ def unpack(
         costs,
         sums=stored.get(f"{_SUMS}.{spec}"),
         negative_weight=dataset.negative_weight,
+        hypothetical=stored_hypothetical(stored, spec),
+        **known_motifs(dataset),
     )
+
+
+def known_motifs(dataset: Dataset) -> dict[str, Any]:
+    """Return ``codes``, ``instances`` and ``matrices`` of the attributed rows, for TrialArrays."""
+    table = dataset.instances()
+    return {
+        "codes": dataset.codes(dataset.attributed),
+        "instances": None if table is None else table.rows,
+        "matrices": dataset.true_matrices(),
+    }

@@ -10,7 +10,7 @@ from priorbench.evaluation import scoring
 from priorbench.evaluation.hypothetical import with_every_base
 from priorbench.evaluation.measure import measure, write_arrays
 from priorbench.evaluation.modisco import without_motifs
-from priorbench.evaluation.stored_arrays import read_arrays
+from priorbench.evaluation.stored_arrays import read_arrays, without_hypothetical
 from priorbench.metrics import METRICS
 from priorbench.storage.run_directory import ARRAYS, COLLAPSED, DONE, RunDirectory
 from priorbench.study.study import Measurements
@@ -32,9 +32,13 @@ def needs_scoring(record: Mapping[str, Any], measurements: Measurements) -> bool
         or not set(specs) <= set(metrics)
     ):
         return True
+    every_base = set(with_every_base(specs))
     current = record.get("discovered_by") == scoring.discovery_digest()
-    discovered = current and all("motifs-found" in metrics[spec] for spec in with_every_base(specs))
-    return measurements.discovery and not discovered
+    discovered = current and all("motifs-found" in metrics[spec] for spec in every_base)
+    kept = current and every_base <= set(record.get("kept_hypothetical", ()))
+    return (measurements.discovery and not discovered) or (
+        measurements.keep_hypothetical and not kept
+    )
 
 
 def score_again(job: Job) -> None:
@@ -62,7 +66,7 @@ def score_again(job: Job) -> None:
     }
     stored = read_arrays(run.read_file(trial, ARRAYS)) if current else {}
     if record.get("discovered_by") != scoring.discovery_digest():
-        stored = without_motifs(stored)
+        stored = without_hypothetical(without_motifs(stored))
     measured = measure(trained, job.measurements, stored, known)
     new = run.trial(trial) / f".{ARRAYS}.new"
     write_arrays(new, measured.arrays)

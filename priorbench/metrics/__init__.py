@@ -10,8 +10,11 @@ from priorbench.components.metric import Metric
 from priorbench.errors import unknown
 
 from . import cost, faithfulness, localisation, motifs, prediction, profile, smoothness, stability
+from .published import every_base, filters, instance_windows, signed_attributions
 
-_MODULES = (prediction, profile, localisation, stability, motifs, faithfulness, smoothness, cost)
+_PUBLISHED = (signed_attributions, instance_windows, every_base, filters)
+_OWN = (prediction, profile, localisation, stability, motifs, faithfulness, smoothness, cost)
+_MODULES = (prediction, profile, localisation, *_PUBLISHED, *_OWN[3:])
 METRICS: dict[str, Metric] = {m.name: m for module in _MODULES for m in module.METRICS}
 
 

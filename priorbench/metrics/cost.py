@@ -7,7 +7,7 @@ from functools import partial
 
 from priorbench.components.metric import Metric
 
-from .definition import define
+from .tools.definition import define
 
 METRICS: list[Metric] = []
 _metric = partial(define, METRICS, axis="cost", higher_is_better=False, scope="baseline", main=True)

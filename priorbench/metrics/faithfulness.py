@@ -10,9 +10,9 @@ from scipy.stats import rankdata
 
 from priorbench.components.metric import Metric, TrialArrays
 
-from .definition import define
 from .seed_agreement import Track
 from .stability import centred, cosine
+from .tools.definition import define
 
 if TYPE_CHECKING:
     from priorbench.components.metric import Probe

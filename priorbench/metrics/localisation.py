@@ -13,12 +13,12 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from priorbench.components.metric import Metric, TrialArrays
 from priorbench.data.codes import BACKGROUND, DECOY, MOTIF, NEUTRAL, SUBOPTIMAL
 
-from .definition import define
+from .tools.definition import define
+from .tools.rankings import average_precision, mean_of_defined, roc_area, share_at_top
 
 MOTIFS = (MOTIF, SUBOPTIMAL)
 """position codes that an attribution should find"""
@@ -29,64 +29,6 @@ METRICS: list[Metric] = []
 _metric = partial(
     define, METRICS, axis="localisation", higher_is_better=True, scope="trial", perfect=1.0
 )
-
-
-def average_precision(
-    score: NDArray[np.floating], relevant: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return the average precision of every row, tied scores taken together.
-
-    It is the sum over distinct scores t of (R_t - R_{t+}) P_t, as scikit-learn defines it; a
-    constant score gets the share of relevant positions.
-
-    Args:
-        score: (M, L), higher means more relevant.
-        relevant: (M, L) bool.
-
-    Returns:
-        (M,) float64; NaN where a row has nothing relevant.
-    """
-    order = np.argsort(-score, axis=1, kind="stable")
-    ranked = np.take_along_axis(score, order, axis=1)
-    hits = np.take_along_axis(relevant, order, axis=1).cumsum(axis=1)
-    length = score.shape[1]
-    last_of_tie = np.ones(score.shape, dtype=bool)
-    last_of_tie[:, :-1] = ranked[:, :-1] != ranked[:, 1:]
-    precision = hits / np.arange(1, length + 1)
-    at_ends = np.where(last_of_tie, hits, 0)
-    before = np.zeros_like(at_ends)
-    before[:, 1:] = np.maximum.accumulate(at_ends, axis=1)[:, :-1]
-    gained = np.where(last_of_tie, hits - before, 0)
-    total = relevant.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        result: NDArray[np.float64] = (gained * precision).sum(axis=1) / np.where(
-            total > 0, total, np.nan
-        )
-    return result
-
-
-def share_at_top(
-    score: NDArray[np.floating], relevant: NDArray[np.bool_], count: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return the share of relevant positions among the top ones of every row.
-
-    Where scores are tied, it is the mean over all orders of them.
-
-    Args:
-        score: (M, L), higher means more relevant.
-        relevant: (M, L) bool.
-        count: (M,) number of the top positions, at least 1.
-
-    Returns:
-        (M,) float64.
-    """
-    rows = np.arange(len(score))
-    cut = -np.sort(-score, axis=1)[rows, count - 1][:, None]
-    above, tied = score > cut, score == cut
-    left = count - above.sum(axis=1)
-    share = (tied & relevant).sum(axis=1) / tied.sum(axis=1)
-    top: NDArray[np.float64] = ((above & relevant).sum(axis=1) + left * share) / count
-    return top
 
 
 def _sequences_with_motif(
@@ -105,11 +47,6 @@ def _sequences_with_motif(
     return size[known], truth[known], relevant[known]
 
 
-def _mean(scores: NDArray[np.float64]) -> float:
-    """Return the mean of the scores that are defined; NaN if there are none."""
-    return float(np.nanmean(scores)) if len(scores) else float("nan")
-
-
 @_metric(
     "motif-auprc",
     "average precision of |attribution| against motif positions, mean over sequences",
@@ -122,7 +59,7 @@ def motif_auprc(arrays: TrialArrays) -> float:
     and R precision and recall of the positions at or above t.
     """
     size, _, relevant = _sequences_with_motif(arrays)
-    return _mean(average_precision(size, relevant))
+    return mean_of_defined(average_precision(size, relevant))
 
 
 @_metric("motif-auroc", "area under the ROC curve of the same")
@@ -133,13 +70,7 @@ def motif_auroc(arrays: TrialArrays) -> float:
     half (Mann & Whitney 1947).
     """
     size, truth, relevant = _sequences_with_motif(arrays)
-    neutral = truth == NEUTRAL
-    # neutral positions have the lowest ranks, so that they shift all other ranks alike
-    ranks = rankdata(size, axis=1)
-    inside, outside = relevant.sum(axis=1), (~neutral & ~relevant).sum(axis=1)
-    least = inside * neutral.sum(axis=1) + inside * (inside + 1) / 2
-    pairs = np.where(outside > 0, inside * outside, np.nan)
-    return _mean(((ranks * relevant).sum(axis=1) - least) / pairs)
+    return mean_of_defined(roc_area(size, relevant, truth != NEUTRAL))
 
 
 @_metric(
@@ -157,7 +88,7 @@ def mass_enrichment(arrays: TrialArrays) -> float:
     total = (size * counts).sum(axis=1)
     expected = relevant.sum(axis=1) / counts.sum(axis=1)
     share = (size * relevant).sum(axis=1) / np.where(total > 0, total, 1)
-    return _mean(np.where(total > 0, share / expected, 1.0))
+    return mean_of_defined(np.where(total > 0, share / expected, 1.0))
 
 
 @_metric("rank-accuracy", "share of motif positions among as many of the largest |attribution|")
@@ -168,7 +99,7 @@ def rank_accuracy(arrays: TrialArrays) -> float:
     accuracy' of Arras, Osman & Samek (2022).
     """
     size, _, relevant = _sequences_with_motif(arrays)
-    return _mean(share_at_top(size, relevant, relevant.sum(axis=1)))
+    return mean_of_defined(share_at_top(size, relevant, relevant.sum(axis=1)))
 
 
 @_metric(
@@ -184,7 +115,7 @@ def enrichment_at_ten(arrays: TrialArrays) -> float:
     size, truth, relevant = _sequences_with_motif(arrays)
     counts = (truth != NEUTRAL).sum(axis=1)
     expected = relevant.sum(axis=1) / counts
-    return _mean(share_at_top(size, relevant, np.minimum(_TOP, counts)) / expected)
+    return mean_of_defined(share_at_top(size, relevant, np.minimum(_TOP, counts)) / expected)
 
 
 @_metric(
@@ -199,7 +130,7 @@ def decoy_precision(arrays: TrialArrays) -> float:
     decoys = truth == DECOY
     both = decoys.any(axis=1)
     size = np.where(relevant | decoys, size, -1.0)
-    return _mean(average_precision(size[both], relevant[both]))
+    return mean_of_defined(average_precision(size[both], relevant[both]))
 
 
 @_metric(

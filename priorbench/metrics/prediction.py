@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from priorbench.components.metric import Metric, TrialArrays
 
-from .definition import define
+from .tools.definition import define
 
 _BINS = 15
 

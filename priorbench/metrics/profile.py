@@ -9,7 +9,7 @@ import numpy as np
 from priorbench.components.metric import Metric, TrialArrays
 from priorbench.statistics.rounding import constant
 
-from .definition import define
+from .tools.definition import define
 
 METRICS: list[Metric] = []
 _metric = partial(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from priorbench.components.metric import Metric, TrialArrays
 
-from .definition import define
+from .tools.definition import define
 
 FREQUENCY_LIMIT = 0.15
 """largest frequency that counts as low, in cycles per base: bin 150 of 1,000 bp (Tseng, Shrikumar &
@@ -71,7 +71,12 @@ def entropy(arrays: TrialArrays) -> float:
     return _mean(_entropy(_shares(arrays)) / np.log(length))
 
 
-@_metric("entropy-published", "entropy as published", unit="nats")
+@_metric(
+    "entropy-published",
+    "entropy as published",
+    unit="nats",
+    published="Tseng, Shrikumar & Kundaje, NeurIPS 2020",
+)
 def published_entropy(arrays: TrialArrays) -> float:
     """Entropy in nats of p_i, proportional to |a_i| + 0.001, mean over sequences, as published.
 

@@ -18,7 +18,6 @@ from scipy.stats import rankdata
 from priorbench.components.metric import Metric
 from priorbench.statistics.rounding import constant
 
-from .definition import define
 from .seed_agreement import (
     Attributions,
     Similarity,
@@ -27,6 +26,7 @@ from .seed_agreement import (
     corrected_agreement,
     jaccard_sums,
 )
+from .tools.definition import define
 
 if TYPE_CHECKING:
     from priorbench.components.metric import Probe
@@ -235,6 +235,7 @@ _SIGNS = Similarity(_scaled_signs)
 @_seeds(
     "seed-jaccard-published",
     "continuous Jaccard similarity as published, each position normalised by itself",
+    published="Tseng, Shrikumar & Kundaje, NeurIPS 2020",
 )
 def published_jaccard_agreement(attributions: Attributions) -> Track:
     """Mean over sequences and positions of s_i min(|a_i|, |b_i|) / max(|a_i|, |b_i|), as published.

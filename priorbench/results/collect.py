@@ -28,7 +28,7 @@ from priorbench.components.metric import Metric
 from priorbench.evaluation import scoring
 from priorbench.evaluation.reference_scores import discovery_floors, stored_references
 from priorbench.metrics import METRICS
-from priorbench.metrics.motif_set import NOTHING_FOUND
+from priorbench.metrics.tools.motif_set import NOTHING_FOUND
 from priorbench.storage.files import json_text
 from priorbench.storage.run_directory import DONE, RunDirectory
 from priorbench.study.declared import DeclaredClaims, claims_of
@@ -248,8 +248,15 @@ def _references(plan: Plan, say: Callable[[str], None]) -> _References:
         scores = stored_references(plan.datasets[f"{setting[0]}/{setting[1]}"], setting[0], say)
         if plan.study.discovery:
             scores[scoring.RANDOM] |= discovery_floors()
+        if not plan.study.keep_hypothetical:
+            scores = {name: _without_every_base(of_name) for name, of_name in scores.items()}
         references[setting] = scores
     return references
+
+
+def _without_every_base(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return the scores but those of attributions of all four bases, which no trial has kept."""
+    return {name: value for name, value in scores.items() if not METRICS[name].every_base}
 
 
 def _reference_rows(references: _References) -> list[Row]:

@@ -26,7 +26,7 @@ from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.errors import UserError
 from priorbench.evaluation import scoring
 from priorbench.evaluation.stored_arrays import attributions_in, unpack
-from priorbench.metrics.motif_set import MotifSet
+from priorbench.metrics.tools.motif_set import MotifSet
 from priorbench.number_text import counted
 from priorbench.storage.run_directory import DONE, RunDirectory
 from priorbench.storage.sealed_files import DamagedFile, command_on

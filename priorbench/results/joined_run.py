@@ -23,7 +23,7 @@ from priorbench.components.metric import TrialArrays
 from priorbench.errors import UserError
 from priorbench.evaluation.scoring import score_seeds
 from priorbench.metrics import METRICS
-from priorbench.metrics.motif_set import MotifSet
+from priorbench.metrics.tools.motif_set import MotifSet
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS
 
@@ -167,7 +167,8 @@ def _study(runs: Sequence[Run]) -> dict[str, Any]:
     study["primary"] = _union(run.study["primary"] for run in runs)
     common = set.intersection(*(set(run.attributions) for run in runs))
     study["attributions"] = [spec for spec in runs[0].attributions if spec in common]
-    study["discovery"] = any(run.study["discovery"] for run in runs)
+    for key in ("discovery", "keep_hypothetical"):
+        study[key] = any(run.study.get(key, False) for run in runs)
     study["tune"] = max(run.study["tune"] for run in runs)
     return study
 

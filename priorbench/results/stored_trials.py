@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from priorbench.components import registry
 from priorbench.evaluation.modisco import unpack_motifs
 from priorbench.evaluation.stored_arrays import read_arrays, stored_attribution
-from priorbench.metrics.motif_set import MotifSet
+from priorbench.metrics.tools.motif_set import MotifSet
 from priorbench.storage.run_directory import ARRAYS, RunDirectory
 
 

@@ -79,6 +79,9 @@ class DeclaredClaims:
         if metric.higher_is_better is None or metric.axis in UNJUDGED:
             return ""
         declared = self.primary.get(name_of(task), {}).get(metric.axis) == metric.name
+        if metric.published and not declared:
+            # forms of others' scores are shown beside ours, and would only cost the family power
+            return ""
         main = not metric.of_attribution or attribution == self.attribution
         kept = ALL not in self.changed and metric.name not in self.changed
         return PRIMARY if declared and main and kept else EXPLORATORY

@@ -80,9 +80,14 @@ class Plan:
     candidates: Mapping[str, NetworkCandidates] = field(default_factory=dict)
 
     def measurements(self, trial: Trial) -> Measurements:
-        """Return what is measured of a trial; no rule that chooses looks at discovered motifs."""
+        """Return what is measured of a trial.
+
+        No rule that chooses looks at discovered motifs, or at attributions of all four bases.
+        """
         measurements = self.study.measurements
-        return measurements if trial.stage == EVALUATE else replace(measurements, discovery=False)
+        if trial.stage == EVALUATE:
+            return measurements
+        return Measurements(measurements.attributions)
 
     def of_stage(self, stage: str) -> Plan:
         """Return the same plan with the trials of one stage only."""
@@ -244,7 +249,11 @@ def read_plan(
     more = more or Measurements(())
     attributions = scored_attributions(study, more.attributions)
     study = study.model_copy(
-        update={"attributions": attributions, "discovery": study.discovery or more.discovery}
+        update={
+            "attributions": attributions,
+            "discovery": study.discovery or more.discovery,
+            "keep_hypothetical": study.keep_hypothetical or more.keep_hypothetical,
+        }
     )
     facts = recorded_facts(run)
     ids = [row["trial"] for row in planned_rows(run)]

@@ -58,10 +58,12 @@ class Measurements:
     Attributes:
         attributions: normalised specs of the attributions.
         discovery: whether motifs are looked for in the attributions.
+        keep_hypothetical: whether attributions of all four bases are kept in the trial.
     """
 
     attributions: Sequence[str]
     discovery: bool = False
+    keep_hypothetical: bool = False
 
 
 class Study(BaseModel):
@@ -95,6 +97,9 @@ class Study(BaseModel):
         attributions: specs of the attributions that are scored, the first of them at first sight;
             empty for gradient x input, and DeepLIFT/SHAP too at standard and paper scale.
         discovery: whether motifs are looked for in the attributions, by TF-MoDISco.
+        keep_hypothetical: whether attributions of all four bases, (M, 4, L) float32, are kept in
+            trials that count, for the scores that need them; they take eight times the room of
+            attributions.
         primary: the one metric of every axis that is not exploratory, by axis for all tasks, or by
             task and axis; "" for none. Defaults are in ``priorbench.study.declared``.
         skill_margins: the smallest loss that matters by axis, for claims that a prior costs
@@ -137,6 +142,7 @@ class Study(BaseModel):
     train_attribution: _Spec = "input-x-gradient"
     attributions: list[_Spec] = []
     discovery: bool = False
+    keep_hypothetical: bool = False
     primary: dict[str, str | dict[str, str]] = {}
     skill_margins: dict[str, Annotated[float, Field(gt=0, lt=1)]] = SKILL_MARGINS
     margins: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
@@ -192,7 +198,7 @@ class Study(BaseModel):
     @property
     def measurements(self) -> Measurements:
         """What is measured of the study's trained models."""
-        return Measurements(self.attributions, self.discovery)
+        return Measurements(self.attributions, self.discovery, self.keep_hypothetical)
 
     def to_toml(self) -> str:
         """Return every option as TOML, the contents of ``study.toml`` in the run directory."""
@@ -274,7 +280,7 @@ def make_study(values: Mapping[str, Any], *, where: str) -> Study:
     return checked(Study, values, where=where, options=where == COMMAND_LINE)
 
 
-MEASURED = ("attributions", "discovery")
+MEASURED = ("attributions", "discovery", "keep_hypothetical")
 """keys that say what is measured of trained models, which may change later"""
 CHOOSING = ("tuning_rule",)
 """keys that say which of the tried weights is chosen; a change needs no further tuning trial"""

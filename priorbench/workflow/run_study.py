@@ -299,7 +299,7 @@ def _recorded_study(run: RunDirectory, study: Study) -> dict[str, Any] | None:
 def _with_earlier_measurements(
     old: Mapping[str, Any] | None, study: Study, root: Path, console: RunConsole
 ) -> Study:
-    """Return the study with the attributions and discovery that its folder was measured by before.
+    """Return the study with all that its folder was measured by before.
 
     Raises:
         UserError: if the main attribution, by which primary metrics were declared, is another one,
@@ -307,7 +307,8 @@ def _with_earlier_measurements(
     """
     if old is None:
         return study
-    earlier, discovery = old.get("attributions", []), bool(old.get("discovery", False))
+    earlier = old.get("attributions", [])
+    switches = {key: bool(old.get(key)) for key in ("discovery", "keep_hypothetical")}
     if earlier and earlier[0] != study.attributions[0]:
         raise UserError(
             f"{root}: primary metrics are those of attribution {earlier[0]!r} there, and of "
@@ -315,14 +316,13 @@ def _with_earlier_measurements(
         )
     attributions = list(dict.fromkeys([*earlier, *study.attributions]))
     more = [spec for spec in attributions if spec not in study.attributions]
-    if discovery and not study.discovery:
+    if switches["discovery"]:
         require_modisco()  # else every trial would fail
-        more.append("discovery")
+    more += [key.replace("_", "-") for key in switches if switches[key] and not getattr(study, key)]
     if more:
         console.say(f"as asked of this folder before, scored too: {', '.join(more)}")
-    return study.model_copy(
-        update={"attributions": attributions, "discovery": discovery or study.discovery}
-    )
+    kept = {key: value or getattr(study, key) for key, value in switches.items()}
+    return study.model_copy(update={"attributions": attributions, **kept})
 
 
 @contextmanager

@@ -111,6 +111,29 @@ def test_only_what_other_code_scored_is_scored_again(copied, capsys):
     assert before != (copied / "results.csv").read_text()
 
 
+def test_attributions_of_all_four_bases_can_be_kept_without_training(copied, capsys):
+    models = {path: path.read_bytes() for path in copied.glob("trials/*/model.safetensors")}
+    before = pd.read_csv(copied / "results.csv", keep_default_na=False)
+    assert "kmer-consistency" not in set(before["metric"])
+    assert score(copied, "--keep-hypothetical") == 0
+    rows = pd.read_csv(copied / "results.csv", keep_default_na=False)
+    added = rows[~rows["metric"].isin(before["metric"])]
+    assert set(added["metric"]) == {"matrix-cosine", "matrix-cosine-centred", "kmer-consistency"}
+    assert set(added.loc[added["stage"] == "reference", "prior"]) == {"random", "oracle"}
+    oracle = added[(added["prior"] == "oracle") & (added["metric"] == "matrix-cosine")]
+    assert oracle["value"].astype(float).tolist() == [pytest.approx(1)]
+    rest = rows[rows["metric"].isin(before["metric"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest, before)
+    assert models == {path: path.read_bytes() for path in copied.glob("trials/*/model.safetensors")}
+    capsys.readouterr()
+    assert score(copied) == 0  # what was kept stays
+    assert "0 to score" in capsys.readouterr().err
+    assert run_smoke(copied, *STUDY) == 0
+    said = capsys.readouterr().err
+    assert "as asked of this folder before, scored too: keep-hypothetical" in said
+    assert pd.read_csv(copied / "results.csv", keep_default_na=False).equals(rows)
+
+
 def test_discovery_can_be_added(copied, capsys):
     pytest.importorskip("modiscolite")
     assert score(copied, "--discovery") == 0

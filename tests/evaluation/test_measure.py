@@ -17,7 +17,7 @@ from priorbench.evaluation.measure import (
 )
 from priorbench.evaluation.stored_arrays import stored_attribution
 from priorbench.execution.score_again import needs_scoring
-from priorbench.metrics.motif_set import MotifSet
+from priorbench.metrics.tools.motif_set import MotifSet
 from priorbench.study.study import Measurements
 
 
@@ -59,7 +59,7 @@ from fixtures.networks import CPU, build_network
 from priorbench.components import registry
 from priorbench.evaluation import measure
 from priorbench.evaluation.modisco import pack_motifs
-from priorbench.metrics.motif_set import FoundMotif, MotifSet
+from priorbench.metrics.tools.motif_set import FoundMotif, MotifSet
 from priorbench.study.study import Measurements
 
 assert numba.config.NUMBA_NUM_THREADS == 2
@@ -129,3 +129,29 @@ def test_motifs_are_not_looked_for_where_there_are_no_hypothetical_contributions
     ]
     record = {"status": "done", **measured.as_record()}
     assert not needs_scoring(record, Measurements(names, discovery=True))
+
+
+def test_attributions_of_all_four_bases_are_kept_where_they_are_asked_for(simulated):
+    task, names = registry.build("task", "binary"), ["gradient", "input-x-gradient"]
+    trained = measure.TrainedModel(build_network().eval(), task, simulated, "smoke", CPU)
+    without = measure.measure(trained, Measurements(names))
+    wanted = Measurements(names, keep_hypothetical=True)
+    kept = measure.measure(trained, wanted)
+    assert set(kept.arrays) - set(without.arrays) == {"hypothetical.input-x-gradient"}
+    every_base = kept.arrays["hypothetical.input-x-gradient"]
+    assert every_base.shape == (len(simulated.attributed), 4, simulated.length)
+    assert every_base.dtype == np.float32
+    for spec, scores in kept.metrics.items():
+        for name, value in scores.items():
+            before = without.metrics[spec][name]
+            if name in ("matrix-cosine", "matrix-cosine-centred", "kmer-consistency"):
+                assert np.isnan(before)
+                assert np.isfinite(value) == (spec == "input-x-gradient")
+            else:
+                np.testing.assert_equal(value, before)
+    assert any("gradient: does not depend" in f and "none are kept" in f for f in kept.flags)
+    records = [{"status": "done", **m.as_record()} for m in (without, kept)]
+    assert [needs_scoring(record, wanted) for record in records] == [True, False]
+    assert not any(needs_scoring(record, Measurements(names)) for record in records)
+    again = measure.measure(trained, wanted, kept.arrays)
+    assert again.arrays["hypothetical.input-x-gradient"] is every_base

@@ -8,8 +8,8 @@ from priorbench.evaluation import modisco
 from priorbench.evaluation.modisco import pack_motifs, unpack_motifs
 from priorbench.evaluation.scoring import score_motif_sets
 from priorbench.metrics import METRICS
-from priorbench.metrics.motif_set import FoundMotif, MotifSet
-from priorbench.metrics.motifs import match_p, match_q
+from priorbench.metrics.tools.motif_matching import match_p, match_q
+from priorbench.metrics.tools.motif_set import FoundMotif, MotifSet
 from priorbench.study.resolve import require_modisco
 
 LETTERS = "ACGT"

@@ -13,7 +13,7 @@ from priorbench.reports.motifs import Motifs, chosen_seed, discovered, informati
 
 from priorbench.evaluation.modisco import pack_motifs
 from priorbench.evaluation.motif_recovery import best_matches, recovered
-from priorbench.metrics.motif_set import NOTHING_FOUND, FoundMotif, MotifSet
+from priorbench.metrics.tools.motif_set import NOTHING_FOUND, FoundMotif, MotifSet
 from priorbench.results.finished_run import load_run
 
 

@@ -14,7 +14,6 @@ from priorbench.components import registry
 from priorbench.evaluation.reference_scores import reference_scores
 from priorbench.evaluation.scoring import score_seeds
 from priorbench.metrics import METRICS, get_metric
-from priorbench.metrics.localisation import average_precision, share_at_top
 from priorbench.metrics.stability import (
     CORRECTED,
     cosine_agreement,
@@ -23,6 +22,7 @@ from priorbench.metrics.stability import (
     spearman_agreement,
     top_overlap,
 )
+from priorbench.metrics.tools.rankings import average_precision, share_at_top
 from priorbench.statistics.agreement import are_partners
 
 

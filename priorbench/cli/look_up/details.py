@@ -109,6 +109,7 @@ def _of_metric(name: str) -> Details:
     about = inspect.cleandoc(metric.function.__doc__ or "").partition("\nArgs:")[0].strip()
     facts = {"axis": metric.axis, "better": _BETTER[metric.higher_is_better]}
     facts |= {"unit": metric.unit} if metric.unit else {}
+    facts |= {"published": metric.published} if metric.published else {}
     return Details(name, "metric", metric.summary, about, facts=facts)
 
 

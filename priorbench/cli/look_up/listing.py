@@ -32,9 +32,12 @@ def _metrics() -> list[dict[str, Any]]:
     return [
         {
             "name": metric.name,
-            "summary": metric.summary + (" (optimised-for)" if metric.optimised_for else ""),
+            "summary": metric.summary
+            + (" (optimised-for)" if metric.optimised_for else "")
+            + (f" (published form: {metric.published})" if metric.published else ""),
             "axis": metric.axis,
             "unit": metric.unit,
+            "published": metric.published,
             "higher_is_better": metric.higher_is_better,
         }
         for metric in METRICS.values()

@@ -73,9 +73,9 @@ def attribute_rows(
         doubt_motifs(widths, length, threshold, writer.notes)
         by_chance = chance_of_site(widths.values(), length, threshold, both_strands=both_strands)
     elif sites is not None and windows is not None:
-        found = find_sites(sites, windows, length)
-        source, truth, oracle = sites.path, mark_sites(found, count, length), None
-        instances = named_instances(sites, found, rows, writer.notes)
+        in_windows = find_sites(sites, windows, length)
+        source, truth, oracle = sites.path, mark_sites(in_windows, count, length), None
+        instances = named_instances(sites, in_windows, rows, writer.notes)
         if decoys is not None:
             others = mark_sites(find_sites(decoys, windows, length), count, length)
             truth[(others != BACKGROUND) & (truth == BACKGROUND)] = DECOY

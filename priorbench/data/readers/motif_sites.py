@@ -179,24 +179,24 @@ def find_sites(sites: Intervals, windows: Windows, length: int) -> SitesInWindow
     )
 
 
-def mark_sites(found: SitesInWindows, count: int, length: int) -> NDArray[np.uint8]:
+def mark_sites(in_windows: SitesInWindows, count: int, length: int) -> NDArray[np.uint8]:
     """Return (count, length) uint8: ``MOTIF`` on a site, ``BACKGROUND`` elsewhere.
 
     Args:
-        found: the sites in the windows.
+        in_windows: the sites in the windows.
         count: number of windows.
         length: window in bp.
     """
     # 1 where a site begins, -1 behind its end: the running sum says where sites are
     borders = np.zeros((count, length + 1), dtype=np.int32)
-    np.add.at(borders, (found.window, np.maximum(found.start, 0)), 1)
-    np.add.at(borders, (found.window, np.minimum(found.end, length)), -1)
+    np.add.at(borders, (in_windows.window, np.maximum(in_windows.start, 0)), 1)
+    np.add.at(borders, (in_windows.window, np.minimum(in_windows.end, length)), -1)
     covered = np.cumsum(borders[:, :length], axis=1) > 0
     return np.where(covered, MOTIF, BACKGROUND).astype(np.uint8)
 
 
 def named_instances(
-    sites: Intervals, found: SitesInWindows, rows: NDArray[np.int64], notes: Notes
+    sites: Intervals, in_windows: SitesInWindows, rows: NDArray[np.int64], notes: Notes
 ) -> InstanceTable | None:
     """Return the sites in windows as instances of the motifs that they are named by.
 
@@ -205,7 +205,7 @@ def named_instances(
 
     Args:
         sites: known sites.
-        found: those in the windows.
+        in_windows: those in the windows.
         rows: (M,) int64 rows of the windows in the dataset.
         notes: take why there are none.
     """
@@ -218,6 +218,9 @@ def named_instances(
             "are not taken for names of motifs."
         )
         return None
-    of_found = number[found.site]
-    table = np.stack([rows[found.window], found.start, found.end, of_found, found.strand], axis=1)
+    of_found = number[in_windows.site]
+    table = np.stack(
+        [rows[in_windows.window], in_windows.start, in_windows.end, of_found, in_windows.strand],
+        axis=1,
+    )
     return InstanceTable(table.astype(np.int64), tuple(names.tolist()))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from priorbench.components.metric import TrialArrays
 from priorbench.data.codes import NEUTRAL
 from priorbench.data.dataset import Dataset
-from priorbench.metrics.localisation import MOTIFS, average_precision
+from priorbench.metrics.localisation import MOTIFS
+from priorbench.metrics.tools.rankings import average_precision
 from priorbench.number_text import counted, fixed, listed
 from priorbench.results.finished_run import Run
 

@@ -63,7 +63,9 @@ class _SimulatedTable:
     owners: list[str] = field(default_factory=list)
     motifs: list[str] = field(default_factory=list)
     turned: list[bool] = field(default_factory=list)
+    embeddings: int = 0
     misplaced: int = 0
+    first_misplaced: str = ""
     empty: int = 0
 
 
@@ -85,15 +87,17 @@ def read_simdata(
         source: the data file, for messages.
 
     Raises:
-        UserError: the table cannot be used, or most embeddings are not where it says.
+        UserError: the table cannot be used, or an embedding is not where it says: the truth would
+            be wrong.
     """
     table = _read_table(path)
     if not table.texts:
         raise UserError(f"{path}: no sequences below the names of the columns; add a line each")
-    if table.misplaced > len(table.motifs):
+    if table.misplaced:
         raise UserError(
-            f"{path}: {table.misplaced:,} of {table.misplaced + len(table.motifs):,} embeddings "
-            "are not in the sequence at their position; pos- counts from 0"
+            f"{path}: {table.first_misplaced} is not in the sequence at its position, nor are "
+            f"{table.misplaced - 1:,} more of {table.embeddings:,} embeddings; pos- counts from 0, "
+            "and letters are those of the sequence, on either strand"
         )
     encoder = SequenceEncoder(path, length, fit=fit)
     names = list(table.names)
@@ -106,10 +110,10 @@ def read_simdata(
             lengths[len(text)] = count + 1, first
         raise lengths_error({path: lengths}, length, source) from None
     encoder.tell(notes)
-    if table.misplaced:
+    if table.motifs:
         notes.say(
-            f"Dropped {table.misplaced:,} embeddings of {path.name}: not in the sequence at their "
-            "position."
+            f"All {len(table.motifs):,} embedded motifs of {path.name} are in their sequence at "
+            "their position."
         )
     if table.empty:
         notes.say(f"Dropped {table.empty:,} records of {path.name}: no sequence.")
@@ -190,8 +194,11 @@ def _add_row(table: _SimulatedTable, row: dict[str, str], number: int, where: st
             raise UserError(
                 f"{where}: embedding {embedding[:60]!r} is not pos-START_MOTIF-SEQUENCE"
             )
+        table.embeddings += 1
         if any(text[x.start : x.end].upper() != x.letters.upper() for x in sites):
             table.misplaced += 1
+            line = where.rpartition(": ")[2]
+            table.first_misplaced = table.first_misplaced or f"{line}: {embedding.strip()[:60]!r}"
             continue
         for site in sites:
             table.places.extend((site.start, site.end, number))

@@ -73,7 +73,17 @@ def test_sequences_labels_and_embeddings(path: Path, separator: str, end: str) -
             "record 'odd' has 2 bases, but 2 of 3 sequences have 4",
         ),
         (TABLE.replace("pos-4_", "4:"), "line 2: embedding '4:GATA_disc1-ACGT' is not pos-START"),
-        (TABLE.replace("pos-4", "pos-3").replace("pos-0", "pos-1"), "2 of 3 embeddings are not in"),
+        (
+            TABLE.replace("pos-0", "pos-1"),
+            "x.simdata: line 2: 'pos-1_x-y-ACG' is not in the sequence at its position, nor are 0 "
+            "more of 3 embeddings",
+        ),
+        (TABLE.replace("_TGACT", "_TGACG"), "line 4: 'pos-5_TGACG' is not in"),
+        (TABLE.replace("pos-5", "pos-6"), "line 4: 'pos-6_TGACT' is not in"),
+        (
+            TABLE.replace("pos-4", "pos-3").replace("pos-0", "pos-1"),
+            "line 2: 'pos-3_GATA_disc1-ACGT' is not in the sequence at its position, nor are 1 ",
+        ),
     ],
 )
 def test_tables_that_cannot_be_used(path: Path, text: str, message: str) -> None:
@@ -107,16 +117,16 @@ def test_sites_on_either_strand_and_in_pairs_are_of_their_motif(
     assert read.embedded.turned.tolist() == [
         "revComp" in part for part in re.split(r"Gap\d", embeddings)
     ]
-    assert not notes.sentences
+    assert notes.sentences == [
+        f"All {1 + embeddings.count('Gap')} embedded motifs of x.simdata are in their sequence at "
+        "their position."
+    ]
 
 
 def test_what_is_left_out_is_counted(path: Path) -> None:
     notes = Notes()
-    text = TABLE.replace("pos-0", "pos-1") + "d\t\t\t1\t1\n\n"
+    text = TABLE + "d\t\t\t1\t1\n\n"
     assert len(load(path, text, notes).records) == 3
-    assert "Dropped 1 embeddings of x.simdata: not in the sequence at their position." in (
-        notes.sentences
-    )
     assert "Dropped 1 records of x.simdata: no sequence." in notes.sentences
 
 

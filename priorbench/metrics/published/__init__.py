@@ -1,0 +1,3 @@
+"""Scores as papers define them, to the letter, so that numbers can be held against theirs; what is
+judged by default is in the modules beside this folder.
+"""
