@@ -40,7 +40,8 @@ from priorbench.training.loop import fit
 from priorbench.training.schedules import schedule_of
 
 TASKS = sorted(registry.components("task"))
-PLANTED = [name for name in TASKS if name != "profile"]  # which has test_profile.py
+# those that have test_profile.py and test_motif_grammar.py
+PLANTED = [name for name in TASKS if name not in ("profile", "motif-grammar")]
 VARIANTS = [
     *PLANTED,
     "binary:copies=1:co_factors=1",
@@ -51,6 +52,7 @@ VARIANTS = [
     "syntax:wrong_spacing=0.5",
     "edges:where=both:distance=3",
     "multitask:outputs=3:output=2",
+    "motif-grammar:draw_from=seed",
 ]
 
 
