@@ -118,7 +118,8 @@ def composition(sequences, taken):
     return np.array(counts)
 
 
-@pytest.mark.parametrize("spec", VARIANTS)
+# negatives of the motif grammar hold motifs of their own, which are background
+@pytest.mark.parametrize("spec", [spec for spec in VARIANTS if "grammar" not in spec])
 def test_what_does_not_see_motifs_cannot_beat_chance(spec):
     task = task_of(spec)
     drawn = task.draw(3000, 100, np.random.default_rng(3))
