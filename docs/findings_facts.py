@@ -68,7 +68,7 @@ def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, 
     packages = run.environment["packages"]
     return {
         "question": run.study["question"],
-        "command": _command(run.environment["command"]),
+        "command": portable_command(run.environment["command"]),
         "date": datetime.date.fromtimestamp((root / "results.csv").stat().st_mtime).isoformat(),
         "scale": run.study["scale"],
         "seeds": len(run.study["seeds"]),
@@ -77,7 +77,7 @@ def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, 
         "minutes": round(sum(r["seconds"] for r in run.records.values()) / 60, 1),
         "packages": {name: packages[name] for name in ("priorbench", "torch")},
         "compared": _compared(run, comparisons),
-        "trends": _rounded(_trends(run)),
+        "trends": plain_rows(_trends(run)),
         "prices": _prices(run),
         "references": _references(run),
         "explained": _explained(run),
@@ -86,7 +86,7 @@ def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, 
     }
 
 
-def _command(text: str) -> str:
+def portable_command(text: str) -> str:
     """Return a command without the place of its folder and its number of workers."""
     words, kept = shlex.split(text), []
     while words:
@@ -101,7 +101,7 @@ def _command(text: str) -> str:
     return shlex.join(kept)
 
 
-def _rounded(table: pd.DataFrame) -> list[dict[str, Any]]:
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return rows as plain values: numbers with four digits, None for what is missing."""
     return [
         {str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")
@@ -132,7 +132,7 @@ def _compared(run: Run, comparisons: Sequence[Mapping[str, Any]]) -> list[dict[s
         elif comparison["baseline"] != "none":
             table = table[table["prior"] != "none"]
         tables.append(table[list(_COMPARED)])
-    return _rounded(pd.concat(tables, ignore_index=True))
+    return plain_rows(pd.concat(tables, ignore_index=True))
 
 
 def _primary_pairs(run: Run, claims: DeclaredClaims) -> list[PairedRuns]:
@@ -164,7 +164,7 @@ def _references(run: Run) -> list[dict[str, Any]]:
     primary = set(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "metric"])
     rows = run.results[(run.results["stage"] == REFERENCE) & run.results["metric"].isin(primary)]
     rows = rows.drop_duplicates([*SETTING_COLUMNS, "prior", "metric"])
-    return _rounded(rows[[*SETTING_COLUMNS, "prior", "metric", "value"]])
+    return plain_rows(rows[[*SETTING_COLUMNS, "prior", "metric", "value"]])
 
 
 def _explained(run: Run) -> list[dict[str, Any]]:
@@ -176,7 +176,7 @@ def _explained(run: Run) -> list[dict[str, Any]]:
         run.comparisons["metric"].isin(main)
         & run.comparisons["axis"].isin(["localisation", "stability", "faithfulness"])
     ]
-    return _rounded(rows[[*_COMPARED, "attribution"]])
+    return plain_rows(rows[[*_COMPARED, "attribution"]])
 
 
 def _edges(run: Run) -> dict[str, Any]:
@@ -190,8 +190,8 @@ def _edges(run: Run) -> dict[str, Any]:
     table = trained_table(trained)
     return {
         "length": length,
-        "effects": _rounded(summary_table(effects)),
-        "trained": _rounded(table.dropna(axis=1, how="all")),
+        "effects": plain_rows(summary_table(effects)),
+        "trained": plain_rows(table.dropna(axis=1, how="all")),
         "conclusions": [
             {
                 "default": conclusion.default,
@@ -210,4 +210,4 @@ def _weights(run: Run) -> list[dict[str, Any]]:
     if run.tuning.empty:
         return []
     chosen = run.tuning[run.tuning["chosen"].astype(bool)]
-    return _rounded(chosen[[*SETTING_COLUMNS, "prior", "weight", "edge"]])
+    return plain_rows(chosen[[*SETTING_COLUMNS, "prior", "weight", "edge"]])

@@ -13,6 +13,7 @@ from types import ModuleType
 sys.path.insert(0, str(Path(__file__).parent))
 
 from api_page import api_page
+from published import page as published_page
 
 from priorbench import Prior, load_prior
 from priorbench.attribution.explainers import EXPLAINERS
@@ -252,6 +253,7 @@ PAGES = {
     "priors.md": priors_page,
     "metrics.md": metrics_page,
     "api.md": lambda: api_page(_prose),
+    "published.md": published_page,
 }
 
 

@@ -1,4 +1,4 @@
-"""The Fourier prior: attributions should have little high-frequency content."""
+"""The Fourier prior: attributions should have frequencies of motifs, and few others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ import torch
 from priorbench import Attribution, AttributionPrior, Batch, UserError
 from priorbench.components.prior_bases import constant, kept, smooth, unit
 
+_SHORTEST = 2
+"""shortest period in bp that neighbouring positions can show"""
+_ROUNDING = 16
+"""deviation from the mean, in units of the dtype's precision, up to which a track is constant"""
+
 
 @dataclass(frozen=True)
 class Fourier(AttributionPrior):
-    """Share of the attribution's spectrum that is not at low frequency.
+    """Share of the attribution's spectrum that is not at low frequency, or not in a band.
 
     With m(f) the magnitudes of the real FFT of the smoothed attribution at the frequencies f of
     its bins, divided by their sum over all bins, and F the limit (rounded to 1 / L), the penalty is
@@ -25,6 +30,24 @@ class Fourier(AttributionPrior):
     The zero frequency counts in the sum but has no weight, so its share counts as penalty. A
     zero attribution has penalty 1 and gradient 0.
 
+    The prior's authors train with a band-pass since 2026 (bioRxiv 2026.02.05.703637, windows of
+    350 bp):
+
+        fourier:shortest_motif=6:longest_motif=20:zero_frequency=dropped:softness=5:smooth_sigma=0
+
+    Its band is chosen in bp: the periods from the width of the shortest motif that is expected to
+    that of the longest. In bins of 1 / L it goes from L // longest + 1 to L // shortest, and w
+    declines on both sides of it. The authors read the probability of the true base, which is never
+    negative; here the attribution is read, as the option ``sign`` says.
+
+    With ``zero_frequency=dropped`` the magnitudes are divided by the sum over f > 0, so that the
+    mean of the track costs nothing. Otherwise a track that is never negative cannot reach penalty
+    0: it would need a mean of 0. In exchange, the penalty says nothing of how much attribution
+    there is: in a window without a motif the faint rest is judged by its shape alone, and counts as
+    fully as a motif in another window. A track that is the same everywhere, up to rounding, has no
+    such shape: its penalty is 1 and its gradient 0, as for a zero attribution. (The published code
+    adds 1e-8 to the sum instead, which would depend on the scale.)
+
     Attributes:
         boundary: the continuation of the window beyond its ends: ``periodic``, the other end, as
             published; ``reflect``, the mirror image, so that nothing wraps around and nothing
@@ -32,11 +55,18 @@ class Fourier(AttributionPrior):
             ``taper``, the other end, after a Tukey window has faded both ends.
         frequency_limit: the cut, in cycles per base; 0.15 is the paper's bin 150 of 1,000 bp.
         softness: exponent of the weights' decline past the cut, counted in bins of 1 / L; 0 is a
-            hard cut (the published code writes None).
+            hard cut (the published code writes None; 5 for the band).
         taper_share: share of the window that fades, half of it at either end, if
             ``boundary=taper``.
         smooth_sigma: standard deviation of the Gaussian smoothing in bp, 3 as published; beyond
-            the ends it reads zeros, or the mirror image if ``boundary=reflect``.
+            the ends it reads zeros, or the mirror image if ``boundary=reflect``. The band-pass form
+            was published without smoothing, 0.
+        shortest_motif: width in bp of the shortest motif, whose frequency is the cut instead of
+            ``frequency_limit``; 0 to use that.
+        longest_motif: width in bp of the longest motif: lower frequencies count less, like those
+            past the cut; 0 for no lower cut.
+        zero_frequency: ``kept`` in the sum of all magnitudes, as published in 2020, or
+            ``dropped``, as published in 2026.
     """
 
     summary: ClassVar[str] = "penalises the share of high frequencies in the attribution"
@@ -50,6 +80,9 @@ class Fourier(AttributionPrior):
     softness: float = 0.2
     taper_share: float = 0.25
     smooth_sigma: float = 3.0
+    shortest_motif: int = 0
+    longest_motif: int = 0
+    zero_frequency: Literal["kept", "dropped"] = "kept"
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
@@ -62,22 +95,43 @@ class Fourier(AttributionPrior):
             raise UserError(f"softness {self.softness:g} is negative; use 0 for a hard cut")
         if not 0 < self.taper_share <= 1:
             raise UserError(f"taper_share {self.taper_share:g} is not above 0 and at most 1")
+        if self.shortest_motif and self.shortest_motif < _SHORTEST:
+            raise UserError(
+                f"shortest_motif {self.shortest_motif} is below {_SHORTEST} bp, the shortest "
+                "period that there is; use 0 for frequency_limit"
+            )
+        if self.longest_motif and (self.cut is None or self.longest_motif <= self.cut):
+            cut = "no period" if self.cut is None else f"periods from {self.cut:.3g} bp"
+            raise UserError(
+                f"longest_motif {self.longest_motif} leaves no band: the upper cut lets {cut} "
+                "through; give more, or a smaller shortest_motif"
+            )
 
     @property
     def cut(self) -> float | None:
-        """Return 1 / frequency_limit, in bp; None for a limit of 0."""
+        """Return the shortest period in bp that has weight 1; None for a frequency limit of 0."""
+        if self.shortest_motif:
+            return self.shortest_motif
         return 1 / self.frequency_limit if self.frequency_limit else None
 
     def penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
-        """Return the penalty (B,) of each example, between 0 and 1."""
+        """Return the penalty (B,) of each example, between 0 and 1.
+
+        Raises:
+            UserError: if the window has no frequency in the band.
+        """
         track = unit(self.raw_track(attribution), 1)
         if not len(track):  # some libraries do not transform nothing
             return track.sum(dim=1)
         extended = self.extended(track)
-        spectrum = torch.fft.rfft(extended, dim=1).abs()
+        first = 0
+        if self.zero_frequency == "dropped":
+            extended, first = _around_mean(extended), 1
+        spectrum = torch.fft.rfft(extended, dim=1).abs()[:, first:]
         total = spectrum.sum(dim=1, keepdim=True)
         share = spectrum / total.masked_fill(total == 0, 1)
-        weights = _weights(self, (track.shape[1], extended.shape[1]), share.dtype, share.device)
+        lengths = (track.shape[1], extended.shape[1])
+        weights = _weights(self, lengths, share.dtype, share.device)[first:]
         low: torch.Tensor = (share * weights).sum(dim=1)
         return 1 - low
 
@@ -101,9 +155,39 @@ class Fourier(AttributionPrior):
         Args:
             length: length of the window in bp.
             extended: length of the transformed track in bp.
+
+        Raises:
+            UserError: if the window has no frequency in the band.
         """
         lengths = (length, extended)
         return _weights(self, lengths, torch.float64, torch.device("cpu")).clone()
+
+    def band(self, length: int) -> tuple[int, int]:
+        """Return the first and last frequency with weight 1, in bins of 1 / length; 0 has none.
+
+        Raises:
+            UserError: if the window has no frequency between them.
+        """
+        first = length // self.longest_motif + 1 if self.longest_motif else 0
+        last = (
+            length // self.shortest_motif
+            if self.shortest_motif
+            else round(self.frequency_limit * length)
+        )
+        if first > last:
+            raise UserError(
+                f"a window of {length} bp has no frequency above that of longest_motif "
+                f"{self.longest_motif} bp and up to the cut of {self.cut:.3g} bp; give motifs that "
+                "differ more in width"
+            )
+        return first, last
+
+
+def _around_mean(track: torch.Tensor) -> torch.Tensor:
+    """Return the track less its mean, and 0 where all of the rest is rounding."""
+    rest = track - track.mean(dim=1, keepdim=True)
+    size, level = (values.detach().abs().amax(dim=1, keepdim=True) for values in (rest, track))
+    return torch.where(size <= _ROUNDING * torch.finfo(track.dtype).eps * level, 0.0, rest)
 
 
 @kept
@@ -114,7 +198,8 @@ def _weights(
     length, extended = lengths
     # in units of 1 / length: whole numbers, or halves where the track was extended
     frequency = np.arange(extended // 2 + 1) * (length / extended)
-    beyond = np.maximum(frequency - round(prior.frequency_limit * length), 0)
+    first, last = prior.band(length)
+    beyond = np.maximum(np.maximum(frequency - last, first - frequency), 0)
     decline = 1 / (1 + beyond**prior.softness) if prior.softness else np.zeros_like(beyond)
     weights = np.where(beyond == 0, 1.0, decline)
     weights[0] = 0

@@ -278,6 +278,7 @@ NOT_DECIDING_TRIALS = (
     "metrics/",
     "statistics/agreement.py",
     "storage/",
+    "study/keys/",
     "study/study.py",
     "study/trial.py",
     "study/tuning_rule.py",

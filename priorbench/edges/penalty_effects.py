@@ -87,8 +87,12 @@ class PenaltyEffects:
 
     @property
     def scale(self) -> float:
-        """Penalty of noise minus that of one motif; the effects are in shares of it."""
-        return self.noise - self.centre
+        """What separates noise from one motif, above 0; the effects are in shares of it.
+
+        Most priors let one motif cost less than noise. A band-pass may not: the half-sine is
+        mostly below its band, and noise within it.
+        """
+        return abs(self.noise - self.centre)
 
     @property
     def end_cost(self) -> float:

@@ -119,7 +119,7 @@ def summary_table(effects: Effects) -> pd.DataFrame:
         {
             "prior": prior,
             "length": penalty.length,
-            "noise_less_motif": penalty.scale,
+            "noise_less_motif": penalty.noise - penalty.centre,
             "end_cost": penalty.end_cost,
             "wrap_gain": penalty.wrap_gain,
             "jump_cost": penalty.jump_cost,

@@ -26,6 +26,10 @@ _IN_LATEX = {
         *("dataset", "prior", "metric", "n", "difference", "ci_low", "ci_high"),
         *("p_adjusted", "verdict"),
     ],
+    "published": [
+        *("dataset", "prior", "metric", "published_mean", "published_sd", "n", "mean"),
+        *("ci_low", "ci_high", "verdict"),
+    ],
 }
 """columns that fit a page, beside those that vary in the run"""
 
@@ -59,6 +63,8 @@ def means_table(results: pd.DataFrame) -> pd.DataFrame:
 def export_tables(run: Run, folder: Path, kind: str) -> list[Path]:
     """Write results, comparisons and means; LaTeX leaves the long results out.
 
+    Published values are written beside ours where the study names any.
+
     Args:
         run: a finished run.
         folder: folder to write to; it is made if it is missing.
@@ -74,9 +80,12 @@ def export_tables(run: Run, folder: Path, kind: str) -> list[Path]:
         )
     results = run.results
     tables = {"comparisons": run.comparisons, "means": means_table(results), "results": results}
+    if not run.published.empty:
+        tables["published"] = run.published
     folder.mkdir(parents=True, exist_ok=True)
     ending = "tex" if kind == "latex" else kind
-    paths = [folder / f"{name}.{ending}" for name in (_IN_LATEX if kind == "latex" else tables)]
+    names = [name for name in (_IN_LATEX if kind == "latex" else tables) if name in tables]
+    paths = [folder / f"{name}.{ending}" for name in names]
     for path in paths:
         with writing(path):
             _WRITERS[kind](tables[path.stem], path)

@@ -22,6 +22,7 @@ from priorbench.answer.run_answer import RunAnswer, answer_run
 from priorbench.comparison.option_trends import task_options, trends
 from priorbench.comparison.over_datasets import compare_across
 from priorbench.comparison.paired_runs import paired_runs
+from priorbench.comparison.published_values import published_line, published_table
 from priorbench.comparison.trial_agreement import agreement_of
 from priorbench.comparison.within_dataset import compare_pairs
 from priorbench.components.metric import Metric
@@ -63,11 +64,12 @@ class Collected:
 
 
 def write_results(plan: Plan, run: RunDirectory, say: Callable[[str], None]) -> Collected:
-    """Write results.csv, comparisons.csv and answer.json; across.csv and trends.csv with any rows.
+    """Write results.csv, comparisons.csv and answer.json, and other tables that have any rows.
 
-    across.csv is for several settings, trends.csv for several values of an option of a task. All
-    carry the digest of the records that they were made of. ``say`` is called with lines about
-    reference scores that had to be computed again.
+    across.csv is for several settings, trends.csv for several values of an option of a task,
+    published.csv for a study that names published values. All carry the digest of the records that
+    they were made of. ``say`` is called with lines about reference scores that had to be computed
+    again, and about published values.
 
     Raises:
         DamagedFile: if a file of a trial is not as it was written.
@@ -85,6 +87,10 @@ def write_results(plan: Plan, run: RunDirectory, say: Callable[[str], None]) -> 
     comparisons = compare_pairs(pairs, claims)
     options = {spec: task_options(spec) for spec in dict.fromkeys(tasks.values())}
     across, swept = compare_across(pairs, claims), trends(pairs, options, claims)
+    study = plan.study.model_dump(mode="json")
+    published = published_table(study["published"], results)
+    if line := published_line(published):
+        say(line)
     chosen = plan.study.chosen_architectures
     networks = network_sentences(results, scores.histories, claims, chosen)
     answer = answer_run(
@@ -101,6 +107,7 @@ def write_results(plan: Plan, run: RunDirectory, say: Callable[[str], None]) -> 
             "comparisons.csv": as_csv(comparisons),
             "across.csv": None if across.empty else as_csv(across),
             "trends.csv": None if swept.empty else as_csv(swept),
+            "published.csv": None if published.empty else as_csv(published),
             ANSWER_FILE: json_text(answer.to_json()),
         },
         made_of=digest_of_results(run, results),

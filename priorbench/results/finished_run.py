@@ -19,6 +19,7 @@ from priorbench.answer.network_check import network_sentences
 from priorbench.answer.run_answer import RunAnswer, answer_run
 from priorbench.comparison.option_trends import TREND_COLUMNS
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS
+from priorbench.comparison.published_values import published_table
 from priorbench.comparison.trial_agreement import Agreement, agreement_of
 from priorbench.components.metric import TrialArrays
 from priorbench.data.codes import SCORED_ON
@@ -140,6 +141,11 @@ class Run:
         return trial_motifs(self.directory, trial, spec, task)
 
     @cached_property
+    def published(self) -> pd.DataFrame:
+        """Published values of the study beside ours, as published.csv has them."""
+        return published_table(self.study.get("published", []), self.results)
+
+    @cached_property
     def answer(self) -> RunAnswer:
         """What may be concluded."""
         histories = {trial: record.get("history", []) for trial, record in self.records.items()}
@@ -185,7 +191,7 @@ class Run:
         return agreement_of(self.results, attribution, self.motifs)
 
 
-TABLES = ("results.csv", "comparisons.csv", "across.csv", "trends.csv")
+TABLES = ("results.csv", "comparisons.csv", "across.csv", "trends.csv", "published.csv")
 """tables that are made of the records of trials"""
 
 

@@ -167,6 +167,8 @@ def _study(runs: Sequence[Run]) -> dict[str, Any]:
     study["primary"] = _union(run.study["primary"] for run in runs)
     common = set.intersection(*(set(run.attributions) for run in runs))
     study["attributions"] = [spec for spec in runs[0].attributions if spec in common]
+    said = [value for run in runs for value in run.study.get("published", [])]
+    study["published"] = [value for i, value in enumerate(said) if value not in said[:i]]
     for key in ("discovery", "keep_hypothetical"):
         study[key] = any(run.study.get(key, False) for run in runs)
     study["tune"] = max(run.study["tune"] for run in runs)

@@ -14,6 +14,7 @@ from priorbench.errors import UserError, unknown
 
 from .data_sources import sources
 from .declared import check_margins, resolve_primary
+from .keys.published import resolve_published
 from .network_choice import may_choose, normal_names
 from .prior_weights import resolve_grids, resolve_weights
 from .study import BASELINE, Study
@@ -73,6 +74,7 @@ def resolve(study: Study, device: str) -> Study:
         "grids": resolve_grids(study, weights),
         "primary": resolve_primary(study, tasks),
         "baseline": _baseline(study, priors),
+        "published": resolve_published(study.published, attributions),
     }
     if study.tune:
         choices["tuning_seeds"] = study.tuning_seed_list

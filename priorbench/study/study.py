@@ -32,6 +32,7 @@ from priorbench.storage.sealed_files import (
     of_other_version,
 )
 
+from .keys.published import PublishedValue
 from .tuning_rule import MOST_WEIGHTS, choose_seeds
 
 BASELINE = "none"
@@ -118,6 +119,8 @@ class Study(BaseModel):
         minutes: expected time of a run on one core, by scale.
         schedule: training hyper-parameters in place of the scale's, as a table ``[schedule]``
             (``schedule_table``), the same for all priors; empty for the scale's.
+        published: published values that results are shown beside
+            (:class:`~priorbench.study.keys.published.PublishedValue`); they change nothing else.
         root_seed: seed from which all randomness is derived.
         device: ``auto`` takes a GPU where there is one.
         precision: ``bf16`` runs the networks in bfloat16 in training, where torch's autocast does;
@@ -154,6 +157,7 @@ class Study(BaseModel):
     fetch: Annotated[str, AfterValidator(check_text)] = ""
     minutes: dict[Scale, Annotated[float, Field(gt=0)]] = {}
     schedule: ScheduleTable = ScheduleTable()
+    published: list[PublishedValue] = []
     root_seed: _Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float32"
@@ -284,7 +288,7 @@ MEASURED = ("attributions", "discovery", "keep_hypothetical")
 """keys that say what is measured of trained models, which may change later"""
 CHOOSING = ("tuning_rule",)
 """keys that say which of the tried weights is chosen; a change needs no further tuning trial"""
-ABOUT = ("question", "minutes")
+ABOUT = ("question", "minutes", "published")
 """keys that only describe a study"""
 RECORDED = ("chosen_architectures",)
 """keys that the program writes once it has chosen"""

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from fixtures.priors import BAND_PASS
 
 from priorbench import UserError, load_prior
+from priorbench.components.registry import normal_spec
 from priorbench.edges.penalty_effects import (
     BOUNDARIES,
     NEAR,
@@ -16,6 +18,7 @@ from priorbench.edges.penalty_effects import (
     penalty_effects,
     pushes,
 )
+from priorbench.edges.summary import conclusions, summary_table
 
 LENGTH = 96
 PERIODIC, REFLECT, ZERO, TAPER, TV = BOUNDARIES
@@ -134,6 +137,34 @@ def test_long_windows_are_sampled_and_keep_their_ends():
     assert penalty.start[: 2 * WIDTH].tolist() == list(range(2 * WIDTH))
     assert penalty.start[-1] == 3000 - WIDTH
     assert len(gradient_effects(load_prior(TV), 61).ramp_push) == 61
+
+
+def test_shares_keep_their_sign_where_a_band_pass_prefers_noise_to_a_motif():
+    smoothed = BAND_PASS.replace("smooth_sigma=0", "smooth_sigma=3")
+    penalty = penalty_effects(load_prior(smoothed), LENGTH)
+    assert penalty.noise < penalty.centre
+    assert penalty.lone[0] > penalty.centre  # smoothing with zeros cuts the motif off
+    assert penalty.end_cost == pytest.approx(
+        (penalty.lone[[0, -1]].mean() - penalty.centre) / (penalty.centre - penalty.noise)
+    )
+    table = summary_table({smoothed: (penalty, gradient_effects(load_prior(smoothed), LENGTH))})
+    assert table["noise_less_motif"].item() == pytest.approx(penalty.noise - penalty.centre)
+
+
+def test_a_band_pass_is_examined_like_the_other_forms():
+    specs = [BAND_PASS, *(f"{BAND_PASS}:boundary={name}" for name in ("reflect", "zero"))]
+    specs = [normal_spec("prior", spec) for spec in specs]
+    effects = effects_of([(spec, load_prior(spec)) for spec in specs], LENGTH)
+    (conclusion,) = conclusions(effects, [])
+    assert conclusion.default == specs[0]
+    assert set(conclusion.boundaries) == set(specs)
+    periodic, _, zero = (effects[spec][0] for spec in specs)
+    assert periodic.wrap_gain > 0.1  # the ends meet
+    assert abs(zero.wrap_gain) < periodic.wrap_gain / 10
+    np.testing.assert_allclose(periodic.lone, periodic.lone[0], rtol=1e-9)  # nothing is smoothed
+    # a window of one value has no shape
+    for effect in (periodic, effects[specs[1]][0]):
+        assert effect.ramp[0] == effect.tent[0] == 1
 
 
 def test_bad_input():

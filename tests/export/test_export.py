@@ -221,6 +221,17 @@ def test_csv_reads_back(run, tmp_path):
     ]
 
 
+def test_published_values_are_tables_too(run, tmp_path):
+    full = dataclasses.replace(run, results=results())
+    value = {"metric": "auroc", "mean": 0.4, "source": "a paper", "read": "printed"}
+    value |= {"attribution": "", "task": "", "dataset": "", "architecture": "", "prior": "none"}
+    held = dataclasses.replace(full, study={**full.study, "published": [value]})
+    for kind, name in (("csv", "published.csv"), ("latex", "published.tex")):
+        paths = {path.name: path for path in export_tables(held, tmp_path, kind)}
+        assert "0.4" in paths[name].read_text(encoding="utf-8")
+        assert name not in {path.name for path in export_tables(full, tmp_path / "t", kind)}
+
+
 def test_parquet_says_what_it_needs(run, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"needs pyarrow.*priorbench\[parquet\]"):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fixtures.priors import VARIANTS
+from fixtures.priors import BAND_PASS, VARIANTS
 from fixtures.sequences import random_sequences
 from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -105,7 +105,13 @@ def penalty_of(spec, gradient):
 # lengths that nothing else is tested at, so that constants are new
 @pytest.mark.parametrize(
     ("spec", "length"),
-    [("fourier", 71), ("fourier:boundary=taper", 73), ("l1:smooth_sigma=3", 457), ("gini", 79)],
+    [
+        ("fourier", 71),
+        ("fourier:boundary=taper", 73),
+        (BAND_PASS, 83),
+        ("l1:smooth_sigma=3", 457),
+        ("gini", 79),
+    ],
 )
 @pytest.mark.parametrize("first", ["fake", "traced", "functional", "inference", "vmap"])
 def test_constants_that_are_kept_stand_for_nothing_else(spec, length, first):

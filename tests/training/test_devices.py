@@ -4,7 +4,7 @@ import pytest
 import torch
 from fixtures.devices import META, Watched, meta_as_device
 from fixtures.networks import build_network, regularisation
-from fixtures.priors import VARIANTS
+from fixtures.priors import BAND_PASS, VARIANTS
 
 from priorbench import (
     Batch,
@@ -85,7 +85,7 @@ def target(output):
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize("attribution", METHODS)
 def test_a_loop_of_ones_own(attribution, split):
-    model, prior = build_network("three-conv").to(META), load_prior("fourier")
+    model = build_network("three-conv").to(META)
     batch = batch_of("binary", 80)
     with meta_as_device(), Watched(CHOSEN) as watched:
         method, generator = load_attribution(attribution), torch.Generator(META)
@@ -104,7 +104,8 @@ def test_a_loop_of_ones_own(attribution, split):
             assert len(watched.waits) == waits
             assert not watched.copies
         rows = batch.select(torch.arange(CHOSEN, device=META))
-        prior.mean_penalty(attributions, rows).backward()
+        for spec in ("fourier", BAND_PASS, "off-simplex:form=published"):
+            load_prior(spec).mean_penalty(attributions, rows).backward(retain_graph=True)
 
 
 def test_functions_that_attribute_everything_wait_for_nothing():

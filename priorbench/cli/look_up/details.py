@@ -25,6 +25,7 @@ _LABELS = {
     "primary": "primary metrics",
     "skill_margins": "smallest loss that matters, as a share of the range of a score",
     "margins": "smallest loss that matters, in units of the metric",
+    "published": "published values that results are shown beside",
     "trials_by_dataset": "trials for each dataset",
     "minutes": "minutes on one core",
     "command": "run it with",

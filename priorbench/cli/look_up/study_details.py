@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from priorbench.components.specs import name_of
 
 from .listing import builtin_studies
+
+if TYPE_CHECKING:  # the list of studies must not wait for what checks them
+    from priorbench.study.keys.published import PublishedValue
+
+
+def published_facts(values: Sequence[PublishedValue]) -> list[str]:
+    """Return how many values were published of each metric, and where, in words."""
+    counts = Counter((value.metric, value.source) for value in values)
+    return [f"{count} of {metric} ({source})" for (metric, source), count in counts.items()]
 
 
 def study_facts(name: str) -> dict[str, Any]:
@@ -37,6 +48,7 @@ def study_facts(name: str) -> dict[str, Any]:
         "primary": primary,
         "skill_margins": study.skill_margins,
         "margins": study.margins,
+        "published": published_facts(study.published),
         "trials_by_dataset" if data else "trials": trials,
         "minutes": study.minutes,
         "command": f"priorbench run {name}{' --data DIR' if data else ''}",

@@ -118,7 +118,7 @@ def _description(panel: Panel) -> str:
 def penalty_panels(effects: Effects) -> Iterator[Panel]:
     """Yield figures of the penalties' values."""
     penalties = {prior: penalty for prior, (penalty, _) in effects.items()}
-    unit = "share of (noise − motif)"
+    unit = "share of |noise − motif|"
     yield Panel(
         "position",
         "One motif, by its position",
