@@ -37,7 +37,7 @@ def write_examples(
     positive: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
     *,
     chunk: int,
-    attributed: int = MOST_ATTRIBUTED,
+    attributed: int | None = None,
 ) -> None:
     """Write simulated examples chunk by chunk, with their motifs and the first ones to attribute.
 
@@ -49,13 +49,14 @@ def write_examples(
         draw: function of a number of examples and their split that draws them.
         positive: function of labels that gives (N,) bool, the examples that may be attributed.
         chunk: number of examples that are drawn at once.
-        attributed: largest number of examples of a split that are attributed.
+        attributed: largest number of examples of a split that are attributed; the writer's by
+            default.
     """
     rows, truth, oracle = [], [], []
     instances: list[tuple[int, int, int, str, int]] = []
     margin = writer.margin
     for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
-        left = 0 if split == TRAIN else attributed
+        left = 0 if split == TRAIN else (attributed or MOST_ATTRIBUTED)
         for start in range(0, size, chunk):
             count, first = min(chunk, size - start), writer.rows
             drawn = draw(count, split)
