@@ -6,6 +6,9 @@ import json
 import pytest
 
 from priorbench.schedule_table import ScheduleTable
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.study.plan import make_plan
+from priorbench.study.resolve import resolve
 from priorbench.study.study import Study, first_difference, make_study
 from priorbench.study.trial import Trial, hash_of
 
@@ -43,6 +46,28 @@ def test_a_schedule_makes_another_trial_and_is_recorded():
     record = json.loads(json.dumps(given[0].as_record()))
     assert record["schedule"] == '{"epochs": 5}'
     assert Trial.from_record(record) == given[0]
+
+
+def test_a_seed_is_trained_in_all_settings_before_the_next_one(tmp_path):
+    study = make_study(
+        {
+            "scale": "smoke",
+            "seeds": 2,
+            "priors": ["l1"],
+            "architectures": ["three-conv", "koo-local"],
+            "schedule": {"epochs": 1},
+        },
+        where="s.toml",
+    )
+    plan = make_plan(resolve(study, "cpu"), RunDirectory(tmp_path), lambda line: None)
+    order = [(trial.seed, trial.architecture, trial.prior) for trial in plan.trials]
+    assert order == [
+        (seed, network, prior)
+        for seed in (0, 1)
+        for network in ("three-conv", "koo-local")
+        for prior in ("none", "l1")
+    ]
+    assert {trial.schedule for trial in plan.trials} == {'{"epochs": 1}'}
 
 
 def test_studies_that_differ_in_their_schedule_are_not_the_same():
