@@ -161,8 +161,8 @@ class TestTraining:
         page = html.unescape(words(Methods().render(study(run, schedule=table))))
         assert (
             "at most 50 epochs, ended after 7 epochs in a row in which the area under the ROC "
-            "curve of the validation data did not rise; the learning rate was multiplied by 0.2, down to "
-            "1e-07 at most, after 5 epochs in a row" in page
+            "curve of the validation data did not rise; the learning rate was multiplied by 0.2, "
+            "down to 1e-07 at most, after 5 epochs in a row" in page
         )
         assert "1e-06 times the sum of squares of the weights" in page
         assert "The weights that were kept are those of the last epoch" in page
