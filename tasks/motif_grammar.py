@@ -23,7 +23,6 @@ from priorbench.data.simulation import (
     weights_of,
     write_instance,
 )
-from priorbench.encoding import reverse_complement
 
 from ._jaspar_core import CORE, KEPT, REMOVED, probabilities
 from ._logit import LogitTask, alternate
@@ -139,7 +138,7 @@ def _mark(planted: Planted, at: tuple[int, int], number: int) -> None:
     motif, flip = _core_motifs()[number // 2], np.array([number % 2 == 1])
     row, start = at
     codes = planted.sequences[None, row, start : start + motif.width]
-    forward = reverse_complement(codes) if flip[0] else codes
+    forward = 3 - codes[:, ::-1] if flip[0] else codes
     kinds = kinds_of(motif, 1, MOTIF)
     instance = Instances(motif, forward, weights_of(motif, forward), kinds).turned(flip)
     write_instance(planted, at, instance, 0)

@@ -30,7 +30,7 @@ class _Elementwise(torch.nn.Module):
     elementwise: ClassVar[bool] = True
 
 
-class Exponential(_Elementwise):
+class ExpActivation(_Elementwise):
     """exp(x)."""
 
     def forward(self, value: torch.Tensor) -> torch.Tensor:
@@ -80,7 +80,7 @@ class LogReLU(_Elementwise):
 
 _MODULES: Mapping[str, Callable[[], torch.nn.Module]] = {
     "relu": torch.nn.ReLU,
-    "exponential": Exponential,
+    "exponential": ExpActivation,
     "sigmoid": torch.nn.Sigmoid,
     "tanh": torch.nn.Tanh,
     "softplus": torch.nn.Softplus,

@@ -151,20 +151,17 @@ def load_prior(spec: str) -> Prior:
     """Return a prior for use in any training loop.
 
     A spec is ``fourier``, with options ``fourier:softness=0.3``, or several priors at once, with or
-    without their weights, ``fourier=1+weight-l2=1e-5``.
+    without their weights, ``fourier=1+weight-l2=1e-5``. One prior with its weight, ``fourier=1``,
+    is a composition too, so that several weights of a prior can be compared.
 
     Raises:
         UserError: if a name or option is unknown, with a did-you-mean, or a composition makes no
             sense.
     """
     written = specs.split_composition(spec)
-    if len(written) > 1:
-        return _compose(spec, written)
     text, weight = written[0]
-    if weight is not None:
-        raise UserError(
-            f"{spec!r}: the weight of a single prior is written --weights {text}={weight:g}"
-        )
+    if len(written) > 1 or weight is not None:
+        return _compose(spec, written)
     prior: Prior = _build_single("prior", text)
     return prior
 

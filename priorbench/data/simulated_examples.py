@@ -38,7 +38,7 @@ def write_examples(
     *,
     chunk: int,
     motif_channel: bool = False,
-    attributed: int = MOST_ATTRIBUTED,
+    attributed: int | None = None,
 ) -> None:
     """Write simulated examples chunk by chunk, with their motifs and the first ones to attribute.
 
@@ -51,13 +51,14 @@ def write_examples(
         positive: function of labels that gives (N,) bool, the examples that may be attributed.
         chunk: number of examples that are drawn at once.
         motif_channel: whether the channel ``motif`` is written, 1 inside motifs and 0 outside.
-        attributed: largest number of examples of a split that are attributed.
+        attributed: largest number of examples of a split that are attributed; the writer's by
+            default.
     """
     rows, truth, oracle = [], [], []
     instances: list[tuple[int, int, int, str, int]] = []
     margin = writer.margin
     for split, size in zip((TRAIN, VALID, TEST), sizes, strict=True):
-        left = 0 if split == TRAIN else attributed
+        left = 0 if split == TRAIN else (attributed or MOST_ATTRIBUTED)
         for start in range(0, size, chunk):
             count, first = min(chunk, size - start), writer.rows
             drawn = draw(count, split)

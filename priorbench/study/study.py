@@ -117,10 +117,10 @@ class Study(BaseModel):
         fetch: name of the list of downloads that its data come from (``priorbench fetch``); such a
             study needs data.
         minutes: expected time of a run on one core, by scale.
-        published: published values that results are shown beside
-            (:class:`~priorbench.study.keys.published.PublishedValue`); they change nothing else.
         schedule: training hyper-parameters in place of the scale's, as a table ``[schedule]``
             (``schedule_table``), the same for all priors; empty for the scale's.
+        published: published values that results are shown beside
+            (:class:`~priorbench.study.keys.published.PublishedValue`); they change nothing else.
         root_seed: seed from which all randomness is derived.
         device: ``auto`` takes a GPU where there is one.
         precision: ``bf16`` runs the networks in bfloat16 in training, where torch's autocast does;
@@ -156,8 +156,8 @@ class Study(BaseModel):
     plugins: list[_File] = []
     fetch: Annotated[str, AfterValidator(check_text)] = ""
     minutes: dict[Scale, Annotated[float, Field(gt=0)]] = {}
-    published: list[PublishedValue] = []
     schedule: ScheduleTable = ScheduleTable()
+    published: list[PublishedValue] = []
     root_seed: _Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float32"

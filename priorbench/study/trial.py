@@ -34,6 +34,7 @@ DECIDES_TRIALS = (
     "execution/run_ensemble.py",
     "execution/run_trial.py",
     "execution/training_price.py",
+    "schedule_table.py",
     "seeds.py",
     "statistics/rounding.py",
     "training",

@@ -14,7 +14,7 @@ import torch
 from priorbench import UserError
 from priorbench.components import docstrings, registry
 from priorbench.components.architecture import Architecture, NetworkShape, Scale
-from priorbench.components.specs import split_spec
+from priorbench.components.specs import TRAINING_OPTIONS, split_spec
 from priorbench.components.task import Task
 from priorbench.data.codes import TEST, TRAIN, VALID
 from priorbench.data.dataset import Dataset
@@ -171,7 +171,7 @@ def tasks_of(run: Run, data: Sequence[DatasetMethods]) -> list[CitedComponent]:
 
 def _options_sentence(task: Task) -> str:
     """Return a sentence with the values of a task's own options; "" if it has none."""
-    shared = {field.name for field in dataclasses.fields(Task)}
+    shared = {*(field.name for field in dataclasses.fields(Task)), *TRAINING_OPTIONS}
     own = [f"{key} {value}" for key, value in dataclasses.asdict(task).items() if key not in shared]
     return f" Options: {', '.join(own)}." if own else ""
 

@@ -174,7 +174,7 @@ def test_the_attribution_that_penalties_see_decides_the_trial(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--priors", "fourier=1"], "written --weights fourier=1"),
+        (["--priors", "fourier=much"], "write fourier=WEIGHT, a number"),
         (["--priors", "fourier+none"], "'none' adds nothing"),
         (["--priors", "fourier", "--weights", "fourier=1,fourier=2"], "'fourier' twice"),
         (["--priors", "fourier+dropout", "--weights", "fourier+dropout=10"], "not a probability"),

@@ -64,14 +64,23 @@ def test_specs_of_compositions_are_normalised(written, normal):
         ("fourier=much+tv", "write fourier=WEIGHT, a number"),
         ("fourier=1+dropout=1.5", "not a probability"),
         ("fourier=-1+tv", "not a finite number"),
-        ("fourier=1", "written --weights fourier=1"),
         ("furier+tv", "did you mean 'fourier'"),
-        ("fourier:softness=0.3=0.5", "written --weights fourier:softness=0.3=0.5"),
+        ("fourier:softness=0.3=much", "write fourier:softness=WEIGHT, a number"),
+        ("none=1", "'none' adds nothing"),
+        ("dropout=1.5", "not a probability"),
     ],
 )
 def test_compositions_that_make_no_sense_are_refused(spec, message):
     with pytest.raises(UserError, match=message.replace("+", r"\+")):
         load_prior(spec)
+
+
+def test_one_prior_with_its_weight_is_a_composition_so_that_weights_can_be_compared():
+    weak, strong = load_prior("l1=1e-3"), load_prior("l1=0.1")
+    assert [part.weight for part in weak.parts(1.0, "binary")] == [1e-3]
+    assert [part.weight for part in strong.parts(2.0, "binary")] == [0.2]
+    assert registry.normal_spec("prior", "l1=1e-3") == "l1=0.001"
+    assert registry.names_in("prior", "l1=1e-3") == ["l1"]
 
 
 def test_parts_have_their_own_weight_or_the_default_times_the_weight_of_the_whole():

@@ -103,4 +103,5 @@ def test_every_study_that_can_be_run_here_has_a_section_of_its_findings():
     told = {section["run"] for section in findings().sections()}
     studies = {row["name"] for row in listing("studies")}
     assert told <= studies
-    assert studies - told <= {"neurips2020"}  # its data cannot be had here
+    # data of the first cannot be had here, and docs/published.md tells of the others
+    assert studies - told <= {"neurips2020", "koo-ploenzke-2021", "off-simplex-2023"}

@@ -145,6 +145,32 @@ class TestTraining:
         page = words(Methods().render(study(run, precision="bf16")))
         assert "networks ran in bfloat16 in training" in page
 
+    def test_a_schedule_of_the_studys_own(self, run):
+        usual = words(Methods().render(run))
+        assert "epoch with the lowest prediction loss on validation data" in usual
+        assert "the study's own" not in html.unescape(usual)
+        table = {
+            "epochs": 50,
+            "patience": 7,
+            "min_delta": 0.0,
+            "monitor": "auroc",
+            "keep": "last",
+            "l2": 1e-6,
+            "plateau": {"factor": 0.2, "patience": 5, "smallest": 1e-7},
+        }
+        page = html.unescape(words(Methods().render(study(run, schedule=table))))
+        assert (
+            "at most 50 epochs, ended after 7 epochs in a row in which the area under the ROC "
+            "curve of the validation data did not rise; the learning rate was multiplied by 0.2, "
+            "down to 1e-07 at most, after 5 epochs in a row" in page
+        )
+        assert "1e-06 times the sum of squares of the weights" in page
+        assert "The weights that were kept are those of the last epoch" in page
+        assert "same for every prior, and is the study's own." in page
+        best = {"monitor": "auroc"}
+        page = html.unescape(words(Methods().render(study(run, schedule=best))))
+        assert "epoch with the largest area under the ROC curve of validation data" in page
+
 
 class TestText:
     def test_has_the_numbers_of_the_run(self, run):

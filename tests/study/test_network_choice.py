@@ -36,7 +36,9 @@ from priorbench.study.trial import EVALUATE, SELECT, TUNE
 from priorbench.workflow.run_status import read_status
 from priorbench.workflow.validate_file import as_text, validate_file
 
-EVERY = sorted(registry.components("architecture"))
+NAMED_ONLY = ["koo-dist", "koo-local"]
+"""networks that stand for a publication"""
+EVERY = sorted(set(registry.components("architecture")) - set(NAMED_ONLY))
 OPTIONS = ["--priors", "l1", "--seeds", "1"]
 
 
