@@ -81,12 +81,15 @@ class Sequences:
 class RecordRows:
     """Collects the places of rows that are records of files while these are written."""
 
-    def __init__(self) -> None:
-        """Begin without a row."""
+    def __init__(self, *, wanted: bool) -> None:
+        """Begin without a row; where places are not wanted, no name is kept in memory."""
+        self._wanted = wanted
         self._parts: list[RowPlaces] = []
 
     def add(self, count: int, records: Records | None) -> None:
         """Add rows, and the records that they are; None for rows that were made of others."""
+        if not self._wanted:
+            return
         if records is None:
             nothing = np.zeros(count, dtype=np.int64)
             part = RowPlaces(np.full(count, "", dtype=object), nothing, nothing, nothing > 0)
@@ -101,15 +104,19 @@ class RecordRows:
         return RowPlaces(*map(np.concatenate, zip(*columns, strict=True)))
 
 
-def on_chromosomes(windows: Windows, known: NDArray[np.bool_], genome: Genome) -> RowPlaces:
+def on_chromosomes(
+    windows: Windows, genome: Genome, known: NDArray[np.bool_] | None = None
+) -> RowPlaces:
     """Return the places of rows that are windows of a genome.
 
     Args:
         windows: n windows, in the order of the rows.
-        known: (n,) bool; False for rows that only were made of their window.
         genome: the genome.
+        known: (n,) bool; False for rows that only were made of their window. None if none was.
     """
     names, number = np.unique(windows.chrom, return_inverse=True)
     size = np.array([genome.lengths[name] for name in names.tolist()], dtype=np.int64)[number]
+    if known is not None:
+        size[~known] = 0
     shared = names.astype(object)[number]  # one text a chromosome
-    return RowPlaces(shared, windows.start, np.where(known, size, 0), windows.minus)
+    return RowPlaces(shared, windows.start, size, windows.minus)
