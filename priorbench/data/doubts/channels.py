@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,33 +33,34 @@ class ChannelFacts:
     most: float
 
 
-def count_channel(chunks: Iterable[NDArray[np.float32]]) -> ChannelFacts:
+def count_channel(chunks: Iterable[NDArray[Any]]) -> ChannelFacts:
     """Return what a channel holds, from its values in chunks of any shape; zeros if it has none."""
     present, total, positions = 0, 0.0, 0
     least, most = math.inf, -math.inf
-    for values in chunks:
+    for values in (chunk for chunk in chunks if chunk.size):
         present += int(np.count_nonzero(values))
         total += float(values.sum(dtype=np.float64))
         positions += values.size
-        least = min(least, float(values.min(initial=math.inf)))
-        most = max(most, float(values.max(initial=-math.inf)))
+        least = min(least, float(values.min()))
+        most = max(most, float(values.max()))
     if not positions:
         return ChannelFacts(0.0, 0.0, 0.0, 0.0)
-    return ChannelFacts(present / positions, total / positions, least, most)
+    # no value is said to be -0
+    return ChannelFacts(present / positions, total / positions, least + 0.0, most + 0.0)
 
 
 def doubt_channels(
-    channels: dict[str, NDArray[np.float32]], split: NDArray[np.uint8], notes: Notes
+    channels: Mapping[str, NDArray[Any]], split: NDArray[np.uint8], notes: Notes
 ) -> None:
     """Say what channels hold, and warn of those that have one value everywhere, or in a split.
 
     Args:
-        channels: (n, 1, L) by name, in memory or mapped.
+        channels: (n, 1, L) by name, in memory or mapped; numbers of any kind.
         split: (n,) uint8.
         notes: take sentences and warnings.
     """
     for name, values in channels.items():
-        facts = count_channel(_parts(values, split < len(SPLITS)))
+        facts = count_channel(_parts(values, np.ones(len(split), dtype=bool)))
         title = f"Channel {name!r}"
         if facts.least == facts.most == 0:
             notes.warn(
