@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from priorbench.autograd.generators import forked_generators
-from priorbench.autograd.model_call import ModelCall, modules_of, uncompiled
+from priorbench.autograd.model_call import ModelCall, modules_of, uncompiled, without_communication
 from priorbench.autograd.module_state import ModuleState
 from priorbench.errors import UserError
 
@@ -87,7 +87,7 @@ def explain(
     if not len(sequence):
         return _of_nothing(plain, explainer)
     with torch.inference_mode(False), _evaluating(model, sequence.device), uncompiled(model):
-        call = ModelCall(model, args, kwargs, count=len(sequence)).beside()
+        call = ModelCall(model, args, kwargs, count=len(sequence))
         if torch.is_inference(sequence):
             call, plain = call.mapped(torch.clone), plain.clone()
             references = None if references is None else references.clone()
@@ -188,7 +188,7 @@ def _evaluating(model: Callable[..., Any], device: torch.device) -> Iterator[Non
     try:
         for module in modules:
             module.training = False
-        with forked_generators(device):
+        with forked_generators(device), without_communication(modules):
             yield
     finally:
         state.restore()

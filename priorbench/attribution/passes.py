@@ -15,7 +15,14 @@ from typing import Any, Generic, Literal, TypeVar
 
 import torch
 
-from priorbench.autograd.model_call import ModelCall, modules_of, uncompiled
+from priorbench.autograd.batch_norm_nodes import BatchNormNodes
+from priorbench.autograd.model_call import (
+    ModelCall,
+    modules_of,
+    uncompiled,
+    warn_of_scripts,
+    without_communication,
+)
 from priorbench.autograd.module_state import ModuleState
 from priorbench.autograd.output_trees import join_trees, map_tensors
 from priorbench.autograd.split.routes import forward_apart, require_apart
@@ -101,13 +108,18 @@ class Reading(Generic[Output]):
         scalars: torch.Tensor,
         points: torch.Tensor,
         gate: StatisticsGate,
+        *,
         mask: torch.Tensor | None = None,
+        model: Callable[..., Any] | None = None,
     ) -> torch.Tensor:
-        """Return the gradient of the scalars, or those of a mask, by the points; bases first."""
+        """Return the gradient of the scalars, or those of a mask, by the points; bases first.
+
+        A warning names a model whose scripts do not hold the statistics of batch norm fixed.
+        """
         weights = torch.ones_like(scalars) if mask is None else mask.to(scalars)
         gradient = None
         if scalars.requires_grad:
-            with gate.closed():
+            with gate.closed(), _nodes(scalars, self.create_graph, model).statistics_held():
                 # the caller may want to differentiate the output too
                 (gradient,) = torch.autograd.grad(
                     scalars,
@@ -131,6 +143,24 @@ class Reading(Generic[Output]):
         gradient = scalars[:0].to(sequence)[:, None, None].expand(0, *shape)
         gradient = gradient if self.create_graph else gradient.detach()
         return self.method.read(gradient, gradient.detach())
+
+
+def _nodes(scalars: torch.Tensor, twice: bool, model: Callable[..., Any] | None) -> BatchNormNodes:
+    """Return batch norm that was not seen when it was called; ValueError for what cannot be."""
+    nodes = BatchNormNodes(scalars)
+    if nodes.synchronised:
+        raise ValueError(
+            "the model has SyncBatchNorm over several processes, which has no second derivative "
+            "and whose statistics cannot be held fixed: use BatchNorm"
+        )
+    if nodes.compiled and twice:
+        raise ValueError(
+            "the model calls a function that torch.compile made, which has no second derivative: "
+            "pass a model that calls the original"
+        )
+    if nodes.scripted and model is not None:
+        warn_of_scripts(model)
+    return nodes
 
 
 _Where = tuple[Chosen, Path | None]
@@ -198,16 +228,17 @@ def _at_inputs(
         points = sequence.detach().requires_grad_()
         given = points.clone()  # a model may change its input in place
     gate = StatisticsGate()
-    with GatedBatchNorm(gate, needed=reading.create_graph):
+    with GatedBatchNorm(gate, chosen.size, needed=reading.create_graph):
         output: Output = call(given, *call.rows)
     scalars = reading.scalars(output, chosen.size)
     if not len(chosen.rows):
         return output, reading.nothing(scalars, sequence)
     difference = reading.bases_first(points.detach())
     if chosen.everything:
-        gradient = reading.gradient(scalars, points, gate)
+        gradient = reading.gradient(scalars, points, gate, model=call.model)
     else:
-        whole = reading.gradient(scalars, points, gate, chosen.mask)
+        mask = chosen.mask
+        whole = reading.gradient(scalars, points, gate, mask=mask, model=call.model)
         gradient = whole.index_select(0, chosen.rows)
         difference = difference.index_select(0, chosen.rows)
     return output, reading.method.read(gradient, difference)
@@ -257,16 +288,23 @@ def _on_path(
     chosen, path = where
     gate = StatisticsGate()
     given = sequence if sequence.requires_grad else sequence.clone()  # it may be changed in place
-    with GatedBatchNorm(gate, needed=reading.create_graph) as norms:
+    with GatedBatchNorm(gate, chosen.size, needed=reading.create_graph) as norms:
         output: Output = call(given, *call.rows)
     if not len(chosen.rows):
         return output, reading.nothing(reading.scalars(output, chosen.size), sequence)
     points, rows = path_points(call, chosen, path, reading)
-    state = ModuleState(modules_of(call.model))
-    with GatedBatchNorm(gate, norms.statistics, needed=reading.create_graph):
-        at_points = call.beside()(points.clone(), *rows)
+    modules = modules_of(call.model)
+    state = ModuleState(modules)
+    with norms.at_points(), without_communication(modules):
+        at_points = call(points.clone(), *rows)
     state.restore()
-    gradient = reading.gradient(reading.scalars(at_points, len(points)), points, gate)
+    scalars = reading.scalars(at_points, len(points))
+    if scalars.requires_grad and BatchNormNodes(scalars).kernels:
+        raise ValueError(
+            "the model calls batch norm below torch.nn.functional.batch_norm, which normalises "
+            "points of a path by their own statistics: call that function"
+        )
+    gradient = reading.gradient(scalars, points, gate, model=call.model)
     return output, read_on_path(gradient, path, reading)
 
 

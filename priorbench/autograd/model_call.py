@@ -9,15 +9,23 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import SimpleNamespace
+from itertools import islice
+from types import ModuleType, NoneType, SimpleNamespace
 from typing import Any
 from weakref import WeakSet
 
 import optree
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
-_DEPTH = 3
+from .module_state import own_attributes
+
+_DEPTH = 5
 """how far modules are looked for in what a callable refers to"""
+_MOST = 1000
+"""largest number of things that are looked at in one of them, or at one distance"""
+_NO_HOLDERS = (type, ModuleType, torch.Tensor, str, bytes, int, float, complex, NoneType)
+"""classes of what is not looked into"""
 _warned: WeakSet[Any] = WeakSet()
 
 
@@ -78,18 +86,6 @@ class ModelCall:
         other.rows = [other._leaves[place] for place in self._places]
         return other
 
-    def beside(self) -> ModelCall:
-        """Return the call for inputs of a pass beside that of the batch.
-
-        A module that ``DistributedDataParallel`` wraps is called itself: the wrapper allows one
-        pass a step.
-        """
-        if not isinstance(self.model, torch.nn.parallel.DistributedDataParallel):
-            return self
-        other = copy.copy(self)
-        other.model = self.model.module
-        return other
-
 
 def _has_rows(leaf: Any, count: int) -> bool:
     return isinstance(leaf, torch.Tensor) and leaf.dim() > 0 and leaf.shape[0] == count
@@ -97,36 +93,47 @@ def _has_rows(leaf: Any, count: int) -> bool:
 
 def modules_of(model: Callable[..., Any]) -> list[torch.nn.Module]:
     """Return the modules that a callable is, holds or refers to, and all modules within them."""
-    roots = [thing for thing in _reached(model, _DEPTH) if isinstance(thing, torch.nn.Module)]
+    roots = [thing for thing in _reached([model]) if isinstance(thing, torch.nn.Module)]
     return list(dict.fromkeys(module for root in roots for module in root.modules()))
 
 
-def _reached(thing: Any, depth: int) -> Iterator[Any]:
-    """Yield modules and functions: the callable itself, and what it refers to."""
+def _reached(things: Sequence[Any]) -> list[Any]:
+    """Return the things and what they refer to, the nearest first; modules are not looked into."""
+    found: dict[int, Any] = {}
+    for _ in range(_DEPTH):
+        new = {id(t): t for t in things if not isinstance(t, _NO_HOLDERS) and id(t) not in found}
+        found |= new
+        things = [other for thing in new.values() for other in _referred(thing)][:_MOST]
+    return list(found.values())
+
+
+def _referred(thing: Any) -> list[Any]:
+    """Return what a thing holds, or what a function's code may name."""
     if isinstance(thing, torch.nn.Module):
-        yield thing
-        return
-    if depth == 0 or not callable(thing) or isinstance(thing, type):
-        return
-    yield thing
+        return []
+    if inspect.isfunction(thing):
+        return [] if _is_of_torch(thing) else _named(thing)
+    if inspect.ismethod(thing):
+        return [thing.__self__, thing.__func__]
     if isinstance(thing, functools.partial):
-        others = [thing.func, *thing.args, *thing.keywords.values()]
-    elif inspect.ismethod(thing):
-        owner = thing.__self__
-        others = [owner, thing.__func__, *getattr(owner, "__dict__", {}).values()]
-    elif inspect.isfunction(thing):
-        others = _referred(thing)
-    else:
-        others = [*getattr(thing, "__dict__", {}).values()]
-    for other in others:
-        yield from _reached(other, depth - 1)
+        return [thing.func, *thing.args, *thing.keywords.values()]
+    held = thing if isinstance(thing, Mapping | list | tuple) else getattr(thing, "__dict__", {})
+    return [*islice(held.values() if isinstance(held, Mapping) else held, _MOST)]
 
 
-def _referred(function: Any) -> list[Any]:
+def _is_of_torch(thing: Any) -> bool:
+    return str(getattr(thing, "__module__", "")).partition(".")[0] == "torch"
+
+
+def _named(function: Any) -> list[Any]:
     """Return what a function's code may name: closed-over and global values."""
     cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-    known = function.__globals__
-    return [*cells, *(known[name] for name in function.__code__.co_names if name in known)]
+    codes, names = [function.__code__], []
+    for code in codes:  # that of functions within it, too
+        names += code.co_names
+        codes += [other for other in code.co_consts if inspect.iscode(other)]
+    known, attributes = function.__globals__, function.__dict__.values()
+    return [*cells, *(known[name] for name in names if name in known), *attributes]
 
 
 def _is_filled(cell: Any) -> bool:
@@ -134,6 +141,14 @@ def _is_filled(cell: Any) -> bool:
         return cell.cell_contents is not None
     except ValueError:  # a name that has no value yet
         return False
+
+
+def _functions_of(modules: Sequence[torch.nn.Module]) -> list[Any]:
+    """Return functions that modules hold, and methods of their classes."""
+    own = [value for module in modules for value in own_attributes(vars(module)).values()]
+    classes = dict.fromkeys(cls for kind in set(map(type, modules)) for cls in kind.__mro__)
+    methods = [v for cls in classes if not _is_of_torch(cls) for v in vars(cls).values()]
+    return [thing for thing in [*own, *methods] if inspect.isroutine(thing) or is_compiled(thing)]
 
 
 def is_compiled(thing: Any) -> bool:
@@ -149,20 +164,43 @@ def is_compiled(thing: Any) -> bool:
 
 
 @contextmanager
+def without_communication(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
+    """Let ``DistributedDataParallel`` wrappers do nothing of their own within the block.
+
+    They allow one pass a step, and other processes might not take part in another.
+    """
+    wrappers: list[Any] = [m for m in modules if isinstance(m, DistributedDataParallel)]
+    names = ("require_forward_param_sync", "require_backward_grad_sync")
+    before = [(wrapper, name, getattr(wrapper, name)) for wrapper in wrappers for name in names]
+    for wrapper, name, _ in before:
+        setattr(wrapper, name, False)
+    try:
+        yield
+    finally:
+        for wrapper, name, value in before:
+            setattr(wrapper, name, value)
+
+
+def compiled_things(model: Callable[..., Any]) -> list[Any]:
+    """Return the compiled modules and functions that a model is, holds or refers to."""
+    if "torch._dynamo" not in sys.modules:
+        return []
+    modules = modules_of(model)
+    things = [*_reached([model]), *modules, *_reached(_functions_of(modules))]
+    return [thing for thing in things if is_compiled(thing)]
+
+
+@contextmanager
 def uncompiled(model: Callable[..., Any]) -> Iterator[None]:
     """Run the originals of compiled modules and functions within the block, in this thread only.
 
     Compiled models have no second derivatives. There is one warning for each.
     """
-    compiled: list[Any] = []
-    if "torch._dynamo" in sys.modules:
-        things = [*_reached(model, _DEPTH), *modules_of(model)]
-        compiled = [thing for thing in things if is_compiled(thing)]
+    compiled = compiled_things(model)
     if not compiled:
         yield
         return
-    if compiled[0] not in _warned:
-        _warned.add(compiled[0])
+    if _is_first(compiled[0]):
         warnings.warn(
             "the model is compiled, and torch.compile gives no second derivatives: attributions "
             "are taken of the original, at its speed",
@@ -175,3 +213,23 @@ def uncompiled(model: Callable[..., Any]) -> Iterator[None]:
     context.fake_mode = SimpleNamespace(in_kernel_invocation=True, shape_env=None)  # type: ignore[assignment]
     with tracing(context):
         yield
+
+
+def warn_of_scripts(model: Callable[..., Any]) -> None:
+    """Warn once of a model with ``torch.jit`` scripts that take the statistics of a batch."""
+    scripts: list[Any] = [m for m in modules_of(model) if isinstance(m, torch.jit.ScriptModule)]
+    norms = [m for m in scripts if m.training and "aten::batch_norm" in str(m.inlined_graph)]
+    if norms and _is_first(norms[0]):
+        warnings.warn(
+            "the model has batch norm in a torch.jit script, through which gradients pass into the "
+            "statistics of the batch: pass the original for attributions that hold them fixed",
+            stacklevel=2,
+        )
+
+
+def _is_first(thing: Any) -> bool:
+    """Return whether nothing was asked of the thing before."""
+    if thing in _warned:
+        return False
+    _warned.add(thing)
+    return True

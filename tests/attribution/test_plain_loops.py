@@ -179,6 +179,25 @@ def test_points_of_a_path_leave_no_trace_on_modules():
         assert torch.allclose(mine, theirs)
 
 
+class Loop:
+    """A training loop that is no module, and holds a model."""
+
+    def __init__(self):
+        self.parts = {"model": built(Counting)}
+
+    def attribute(self, x):
+        method = load_attribution("integrated-gradients:steps=3")
+        return attribute_and_predict(
+            lambda value: self.parts["model"](value) * 2, x, HALF, target, method=method
+        )
+
+
+def test_a_model_is_found_behind_a_function_that_names_its_holder():
+    loop = Loop()
+    loop.attribute(sequences())
+    assert loop.parts["model"].passes == 1
+
+
 # 4: compiled models
 
 
@@ -186,6 +205,70 @@ def test_points_of_a_path_leave_no_trace_on_modules():
 def forget_compiled():
     yield
     torch._dynamo.reset()
+
+
+def _doubling(value):
+    return value.sigmoid() * 2
+
+
+_doubled = torch.compile(_doubling, backend="aot_eager")
+
+
+class Calling(torch.nn.Module):
+    """Calls compiled functions: one that its code names, a method, and one that it holds."""
+
+    def __init__(self, whole, kind):
+        super().__init__()
+        self.whole, self.kind = whole, kind
+        self.own = torch.compile(self.plain, backend="aot_eager")
+
+    def plain(self, x):
+        return self.whole(x).sigmoid() * 2
+
+    method = torch.compile(plain, backend="aot_eager")
+
+    def forward(self, x):
+        if self.kind == "named":
+            return _doubled(self.whole(x))
+        return self.method(x) if self.kind == "method" else self.own(x)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # within torch.compile
+@pytest.mark.parametrize("kind", ["named", "method", "own", "forward"])
+def test_compiled_functions_within_a_model_are_run_as_the_originals(kind, forget_compiled):
+    model, x = Calling(built(), kind), sequences()
+    if kind == "forward":
+        model = built()
+        model.forward = torch.compile(model.forward, backend="aot_eager")
+    model(x)
+
+    def loop():
+        for chosen in (3, 8, 1, 0):
+            _, attribution = attribute_and_predict(model, x, torch.arange(8) < chosen, target)
+            attribution.observed.square().sum().backward()
+
+    with pytest.warns(UserWarning, match="the model is compiled"):
+        loop()
+    with pytest.raises(ValueError, match="split=True does not suit this model"):
+        attribute_and_predict(model, x, HALF, target, split=True)
+
+
+class Hiding:
+    """Keeps a compiled model where it is not looked for."""
+
+    __slots__ = ("hidden",)
+
+    def __init__(self):
+        self.hidden = torch.compile(built(), backend="aot_eager")
+
+    def __call__(self, x):
+        return self.hidden(x)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # within torch.compile
+def test_a_compiled_function_that_is_not_found_is_named_as_the_reason(forget_compiled):
+    with pytest.raises(ValueError, match="calls a function that torch"):
+        attribute_and_predict(Hiding(), sequences(), HALF, target)
 
 
 class Holding(torch.nn.Module):
