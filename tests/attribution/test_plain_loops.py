@@ -265,7 +265,7 @@ class Hiding:
         return self.hidden(x)
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute")  # within torch.compile
+@pytest.mark.filterwarnings("ignore")  # of torch.compile
 def test_a_compiled_function_that_is_not_found_is_named_as_the_reason(forget_compiled):
     with pytest.raises(ValueError, match="calls a function that torch"):
         attribute_and_predict(Hiding(), sequences(), HALF, target)
