@@ -10,7 +10,13 @@ from typing import Any
 import torch
 
 from priorbench.autograd.generators import forked_generators
-from priorbench.autograd.model_call import ModelCall, modules_of, uncompiled, without_communication
+from priorbench.autograd.model_call import (
+    ModelCall,
+    modules_of,
+    require_callable,
+    uncompiled,
+    without_communication,
+)
 from priorbench.autograd.module_state import ModuleState
 from priorbench.errors import UserError
 
@@ -80,6 +86,8 @@ def explain(
         UserError: if the method or an option of it is unknown; the message suggests the nearest.
     """
     check_sequence(sequence, layout)
+    require_callable("model", model, "a module or another callable of modules")
+    require_callable("target", target, "a function from the model's output to (k,)")
     explainer = _explainer(method)
     plain = _bases_first(sequence.detach(), layout)
     references = _references(references, sequence, layout)

@@ -96,10 +96,11 @@ class Reading(Generic[Output]):
     def scalars(self, output: Output, count: int) -> torch.Tensor:
         """Return the (count,) scalars; ValueError for another shape, or for constants."""
         scalars = self.target(output)
-        if not isinstance(scalars, torch.Tensor) or scalars.shape != (count,):
-            shape = tuple(scalars.shape) if isinstance(scalars, torch.Tensor) else type(scalars)
+        kind, shape = getattr(scalars, "dtype", type(scalars)), getattr(scalars, "shape", ())
+        if not isinstance(scalars, torch.Tensor) or shape != (count,) or not kind.is_floating_point:
             raise ValueError(
-                f"target gives shape {shape}, wanted ({count},): one scalar per example"
+                f"target gives {kind} of shape {tuple(shape)}, wanted floating ({count},): one "
+                "scalar per example"
             )
         return scalars
 
@@ -132,6 +133,11 @@ class Reading(Generic[Output]):
         if gradient is None:
             raise ValueError("target gives scalars that do not depend on the sequence")
         return self.bases_first(gradient)
+
+    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
+        """Return the attribution from a gradient (k, 4, L) and input - reference."""
+        kept = difference if self.create_graph else difference.detach()
+        return self.method.read(gradient, kept)
 
     def bases_first(self, values: torch.Tensor) -> torch.Tensor:
         """Return (..., 4, L) from the sequence's layout, or the other way round."""
@@ -206,8 +212,9 @@ def attribute_apart(
 
 
 def _path(sequence: torch.Tensor, chosen: Chosen, reading: Reading[Any]) -> Path | None:
-    plain = reading.bases_first(sequence.detach())
-    return reading.method.path(plain, chosen.rows, reading.generator)
+    with torch.enable_grad():  # a sequence may be differentiated by, too
+        plain = reading.bases_first(sequence)
+        return reading.method.path(plain, chosen.rows, reading.generator)
 
 
 def _whole(
@@ -223,17 +230,14 @@ def _whole(
 def _at_inputs(
     call: ModelCall, sequence: torch.Tensor, chosen: Chosen, reading: Reading[Output]
 ) -> tuple[Output, Attribution]:
-    points = given = sequence
-    if not sequence.requires_grad:
-        points = sequence.detach().requires_grad_()
-        given = points.clone()  # a model may change its input in place
+    points = _differentiable(sequence)
     gate = StatisticsGate()
     with GatedBatchNorm(gate, chosen.size, needed=reading.create_graph):
-        output: Output = call(given, *call.rows)
+        output: Output = call(points.clone(), *call.rows)  # it may be changed in place
     scalars = reading.scalars(output, chosen.size)
     if not len(chosen.rows):
         return output, reading.nothing(scalars, sequence)
-    difference = reading.bases_first(points.detach())
+    difference = reading.bases_first(sequence)
     if chosen.everything:
         gradient = reading.gradient(scalars, points, gate, model=call.model)
     else:
@@ -241,7 +245,7 @@ def _at_inputs(
         whole = reading.gradient(scalars, points, gate, mask=mask, model=call.model)
         gradient = whole.index_select(0, chosen.rows)
         difference = difference.index_select(0, chosen.rows)
-    return output, reading.method.read(gradient, difference)
+    return output, reading.read(gradient, difference)
 
 
 def _apart_at_inputs(
@@ -251,16 +255,14 @@ def _apart_at_inputs(
     chosen, _ = where
     inputs, rows = [sequence, *call.rows], (chosen.rows, chosen.others)
     attributed, rest = ([value.index_select(0, at) for value in inputs] for at in rows)
-    # a leaf, unless the caller differentiates by the sequence too
-    points = attributed[0]
-    if not points.requires_grad:
-        points = attributed[0] = points.detach().requires_grad_()
+    difference = attributed[0]
+    points = attributed[0] = _differentiable(difference)
     gate = StatisticsGate(None if sequence.requires_grad else points)
     outputs = forward_apart(call, [attributed, rest], gate, 2, twice=reading.create_graph)
     if outputs is None:
         return None
     gradient = reading.gradient(reading.scalars(outputs[0], len(points)), points, gate)
-    attribution = reading.method.read(gradient, reading.bases_first(points.detach()))
+    attribution = reading.read(gradient, reading.bases_first(difference))
     back = torch.argsort(torch.cat(rows))
     joined: Output = map_tensors(lambda value: value[back], join_trees(outputs[0], outputs[1], 0))
     return joined, attribution
@@ -273,7 +275,7 @@ def _apart_on_path(
     chosen, path = where
     assert path is not None
     points, rows = path_points(call, chosen, path, reading)
-    gate = StatisticsGate(points)
+    gate = StatisticsGate(None if sequence.requires_grad else points)
     parts = [[sequence, *call.rows], [points, *rows]]
     outputs = forward_apart(call, parts, gate, 1, twice=reading.create_graph)
     if outputs is None:
@@ -287,9 +289,8 @@ def _on_path(
 ) -> tuple[Output, Attribution]:
     chosen, path = where
     gate = StatisticsGate()
-    given = sequence if sequence.requires_grad else sequence.clone()  # it may be changed in place
     with GatedBatchNorm(gate, chosen.size, needed=reading.create_graph) as norms:
-        output: Output = call(given, *call.rows)
+        output: Output = call(sequence.clone(), *call.rows)  # it may be changed in place
     if not len(chosen.rows):
         return output, reading.nothing(reading.scalars(output, chosen.size), sequence)
     points, rows = path_points(call, chosen, path, reading)
@@ -308,23 +309,28 @@ def _on_path(
     return output, read_on_path(gradient, path, reading)
 
 
+def _differentiable(values: torch.Tensor) -> torch.Tensor:
+    """Return a leaf, unless the caller differentiates by the values too."""
+    return values if values.requires_grad else values.detach().requires_grad_()
+
+
 def path_points(
     call: ModelCall, chosen: Chosen, path: Path, reading: Reading[Any]
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return the points of all paths in one tensor, a leaf, and the rows that go with them."""
+    """Return the points of all paths in one tensor, and the rows that go with them."""
     count = len(path.points)
-    points = reading.bases_first(path.points).flatten(0, 1).detach()
+    points = _differentiable(reading.bases_first(path.points).flatten(0, 1))
     rows = [
         value.index_select(0, chosen.rows).repeat(count, *[1] * (value.dim() - 1))
         for value in call.rows
     ]
     if len(points) == 1:  # a module may squeeze a batch of one
         points, rows = torch.cat([points, points]), [torch.cat([v, v]) for v in rows]
-    return points.requires_grad_(), rows
+    return points, rows
 
 
 def read_on_path(gradient: torch.Tensor, path: Path, reading: Reading[Any]) -> Attribution:
     """Return the attributions from the gradients (P, 4, L) at all points."""
     count, examples = path.points.shape[:2]
     mean = gradient[: count * examples].view_as(path.points).mean(dim=0)
-    return reading.method.read(mean, path.difference)
+    return reading.read(mean, path.difference)

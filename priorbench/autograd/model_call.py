@@ -48,11 +48,15 @@ class ModelCall:
         *,
         count: int,
     ) -> None:
-        """Hold the call of a model for ``count`` examples; ValueError if ``args`` is one tensor."""
-        if isinstance(args, torch.Tensor):
+        """Hold the call of a model for ``count`` examples; ValueError for what is no call."""
+        require_callable("model", model, "a module or another callable")
+        if isinstance(args, str) or not isinstance(args, Sequence):
+            kind = "tensor" if isinstance(args, torch.Tensor) else type(args).__name__
             raise ValueError(
-                "args is a tensor, wanted a sequence of arguments, such as (controls,)"
+                f"args is a {kind}, wanted a sequence of arguments, such as (controls,)"
             )
+        if kwargs is not None and not isinstance(kwargs, Mapping):
+            raise ValueError(f"kwargs is a {type(kwargs).__name__}, wanted arguments by name")
         self.model = model
         call: Any = (tuple(args), dict(kwargs or {}))
         self._leaves, self._form = optree.tree_flatten(call, none_is_leaf=True)
@@ -87,6 +91,12 @@ class ModelCall:
         return other
 
 
+def require_callable(name: str, thing: Any, wanted: str) -> None:
+    """Raise ValueError, with the name of an argument, unless it can be called."""
+    if not callable(thing):
+        raise ValueError(f"{name} is a {type(thing).__name__}, wanted {wanted}")
+
+
 def _has_rows(leaf: Any, count: int) -> bool:
     return isinstance(leaf, torch.Tensor) and leaf.dim() > 0 and leaf.shape[0] == count
 
@@ -112,7 +122,7 @@ def _referred(thing: Any) -> list[Any]:
     if isinstance(thing, torch.nn.Module):
         return []
     if inspect.isfunction(thing):
-        return [] if _is_of_torch(thing) else _named(thing)
+        return _named(thing)
     if inspect.ismethod(thing):
         return [thing.__self__, thing.__func__]
     if isinstance(thing, functools.partial):
@@ -128,7 +138,7 @@ def _is_of_torch(thing: Any) -> bool:
 def _named(function: Any) -> list[Any]:
     """Return what a function's code may name: closed-over and global values."""
     cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-    codes, names = [function.__code__], []
+    codes, names = [] if _is_of_torch(function) else [function.__code__], []
     for code in codes:  # that of functions within it, too
         names += code.co_names
         codes += [other for other in code.co_consts if inspect.iscode(other)]

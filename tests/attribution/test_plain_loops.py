@@ -591,3 +591,62 @@ def test_results_have_the_dtype_of_the_input(dtype):
         expected_gradients(model, x, target, seeded()),
     ):
         assert attribution.observed.dtype == attribution.gradient.dtype == dtype
+
+
+# sequences that are themselves computed
+
+
+class Doubling(torch.nn.Module):
+    """Changes its input in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = built().eval()
+
+    def forward(self, x):
+        return self.inner(x.mul_(2))
+
+
+@pytest.mark.parametrize("leaf", [True, False])
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("shares", [None, [0.25, 0.75]], ids=["inputs", "path"])
+def test_a_penalty_reaches_the_sequence(shares, split, leaf):
+    model, slopes = built().eval(), []
+    method = None if shares is None else load_attribution("integrated-gradients:steps=2")
+    for by_hand in (False, True):
+        x = sequences().requires_grad_()
+        given = x if leaf else x * 1
+        if by_hand:
+            gradients = []
+            for share in shares or [1.0]:
+                points = share * given
+                chosen = target(model(points))[HALF].sum()
+                gradients += torch.autograd.grad(chosen, points, create_graph=True)
+            gradient = (sum(gradients) / len(gradients))[HALF]
+            observed = (gradient * given[HALF]).sum(1)
+        else:
+            _, attribution = attribute_and_predict(
+                model, given, HALF, target, method=method, split=split
+            )
+            gradient, observed = attribution.gradient, attribution.observed
+        (gradient.square().sum() + observed.square().sum()).backward()
+        slopes.append(x.grad)
+    assert slopes[1].abs().max() > 0
+    assert torch.allclose(*slopes, atol=1e-12)
+
+
+def test_a_computed_sequence_may_be_changed_in_place():
+    model, x = Doubling(), sequences()
+    _, expected = attribute_and_predict(model, x, HALF, target)
+    _, attribution = attribute_and_predict(model, x.clone().requires_grad_() * 1, HALF, target)
+    assert torch.allclose(attribution.gradient, expected.gradient)
+
+
+def test_attributions_without_a_graph_have_none_by_the_sequence_either():
+    x = sequences().requires_grad_()
+    for method in (None, load_attribution("integrated-gradients:steps=2")):
+        output, attribution = attribute_and_predict(
+            built(), x, HALF, target, method=method, create_graph=False
+        )
+        assert not attribution.observed.requires_grad
+        assert output.requires_grad

@@ -337,7 +337,7 @@ def test_trying_leaves_no_trace():
     random = torch.get_rng_state()
     x = sequences()
     kept = x.clone()
-    with pytest.raises(ValueError, match="target gives shape"):
+    with pytest.raises(ValueError, match="target gives torch"):
         attribute_and_predict(model, x, HALF, lambda out: out, split=True)
     after = model.state_dict()
     plain = torch.nn.Sequential(made(), torch.nn.Dropout(0.5)).double()
