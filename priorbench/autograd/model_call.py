@@ -166,6 +166,8 @@ def is_compiled(thing: Any) -> bool:
     if "torch._dynamo" not in sys.modules:
         return False
     attributes = getattr(thing, "__dict__", {})
+    if "_torchdynamo_disable" in attributes:  # torch.compiler.disable, which torch itself uses
+        return False
     return (
         "_torchdynamo_orig_callable" in attributes
         or attributes.get("_compiled_call_impl") is not None

@@ -253,6 +253,14 @@ def test_compiled_functions_within_a_model_are_run_as_the_originals(kind, forget
         attribute_and_predict(model, x, HALF, target, split=True)
 
 
+def test_a_function_that_is_not_to_be_compiled_is_not_compiled():
+    model = built()
+    model.forward = torch.compiler.disable(model.forward)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attribute_and_predict(model, sequences(), HALF, target)
+
+
 class Hiding:
     """Keeps a compiled model where it is not looked for."""
 

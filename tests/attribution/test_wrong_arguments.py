@@ -44,7 +44,7 @@ WRONG = {
     "text": ({"method": "gradient"}, "method is a str, wanted what load_attribution gives"),
     "column": (
         {"target": lambda output: output},
-        r"target gives torch.float64 of shape \(6, 1\), wanted floating \(6,\)",
+        r"target gives torch.float64 of shape \(\d, 1\), wanted floating \(\d,\)",
     ),
     "number": ({"target": lambda output: 0.5}, r"target gives <class 'float'>.*wanted floating"),
     "complex": (
