@@ -72,8 +72,9 @@ class ModelCall:
 
     @property
     def form(self) -> tuple[Any, ...]:
-        """What two calls have in common that differ in numbers only; it can be hashed."""
-        return self._form, tuple(self._places), tuple([value.dtype for value in self.rows])
+        """What two calls have in common that differ in tensors and fractions; it can be hashed."""
+        chosen = [v if isinstance(v, int | str) else type(v) for v in self._leaves]
+        return self._form, tuple(chosen), tuple(self._places), tuple([v.dtype for v in self.rows])
 
     def __call__(self, sequence: Any, *rows: Any) -> Any:
         """Call the model, with other tensors in place of ``rows``."""

@@ -89,12 +89,18 @@ def _examine_one(module: torch.nn.Module, passing: Passing) -> Examined:
 
 
 def _key(value: Any) -> Hashable:
-    """Return what an attribute is compared by: numbers and text by value, objects by identity."""
+    """Return what an attribute is compared by: numbers and text by value, others by identity.
+
+    Of an object, such as a configuration, the numbers and texts in its own attributes count too.
+    """
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, list | tuple):
         return tuple(map(_key, value))
     if isinstance(value, Mapping):
         return tuple([(_key(name), _key(item)) for name, item in value.items()])
-    return value if type(value) in _PLAIN else id(value)
+    held = () if isinstance(value, type) else getattr(value, "__dict__", {}).items()
+    return id(value), tuple([pair for pair in held if type(pair[1]) in _PLAIN])
 
 
 _PLAIN = {bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device}
