@@ -14,7 +14,7 @@ import torch
 
 from priorbench.components import specs
 from priorbench.components.prior import Attribution
-from priorbench.errors import UserError, unknown
+from priorbench.errors import UserError
 
 _MOST_DRAWS = 1000
 """largest number of points or references of one example, each of which costs a pass"""
@@ -188,7 +188,4 @@ def load_attribution(spec: str) -> AttributionMethod:
     Raises:
         UserError: if a name or option is unknown; the message suggests the nearest.
     """
-    name = specs.name_of(spec)
-    if name not in METHODS:
-        raise unknown("attribution", name, METHODS)
-    return specs.build("attribution", METHODS[name], spec)
+    return specs.build_one_of("attribution", METHODS, spec)

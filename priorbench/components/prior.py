@@ -6,7 +6,7 @@ import math
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, NoReturn, cast
 
 from priorbench.errors import UserError
 
@@ -60,6 +60,23 @@ def require_one_per_example(penalty: torch.Tensor, attribution: Attribution) -> 
         )
 
 
+@dataclass(frozen=True)
+class _NoBatch:
+    """The place of a batch that is not given, for penalties that do not read it.
+
+    Attributes:
+        called: name of the prior.
+    """
+
+    called: str
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise UserError(
+            f"the penalty of {self.called!r} reads {name!r} of the batch: write "
+            "mean_penalty(attribution, batch)"
+        )
+
+
 class PriorQueries:
     """Questions that the engine asks of a prior; authors of priors need not read them."""
 
@@ -72,21 +89,24 @@ class PriorQueries:
         """Return whether the prior acts through the hook of that name."""
         return hook in hooks_of(cast("type[Prior]", type(self)))
 
-    def mean_penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+    def mean_penalty(self, attribution: Attribution, batch: Batch | None = None) -> torch.Tensor:
         """Return the () mean penalty of examples; 0, with gradients of 0, if there are none.
 
         Args:
             attribution: attributions of k examples.
-            batch: the same k examples.
+            batch: the same k examples, for priors of one's own whose penalty reads more than
+                attributions; those that come with priorbench do not.
 
         Raises:
             ValueError: if the penalty is not one value per example.
-            UserError: if the prior has no penalty; says how it acts.
+            UserError: if the prior has no penalty, which says how it acts; or if its penalty reads
+                a batch that is not given.
         """
         prior = cast("Prior", self)
         if not len(attribution.observed) and self.overrides("penalty"):
             return attribution.observed.sum() + attribution.gradient.sum()
-        values = prior.penalty(attribution, batch)
+        given = cast("Batch", _NoBatch(prior._called)) if batch is None else batch
+        values = prior.penalty(attribution, given)
         require_one_per_example(values, attribution)
         return values.mean()
 
