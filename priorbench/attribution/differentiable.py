@@ -79,17 +79,19 @@ def attribute_and_predict(
 
     Args:
         model: module, or any other callable, that is called with ``sequence``, ``args`` and
-            ``kwargs``. Examples may be coupled by batch norm only, whose statistics are not held
-            fixed within a ``torch.jit`` script.
-        sequence: (B, 4, L) one-hot, floating; or (B, L, 4), with ``layout="BL4"``.
+            ``kwargs``. Examples may be coupled by batch norm only; within a ``torch.jit`` script
+            its statistics are not held fixed, of which there is a warning.
+        sequence: (B, 4, L) one-hot, floating; or (B, L, 4), with ``layout="BL4"``. One that is
+            itself computed, with gradients, gets those of a penalty too.
         applies: (B,) bool, the examples to attribute, of which there may be none; or (k,) int64,
-            their rows, each of them once.
+            their rows, each of them once (on a GPU that is not checked).
         target: function from the model's output to one scalar per example, (B,). For a path it is
             given the output at its points, as many rows as there are points.
         method: attribution method; gradient x input if left out.
         args: further arguments of the model, such as control tracks. Tensors with a row per
             example, also in lists, tuples and dictionaries, go with their examples to the points of
-            a path; everything else is passed on.
+            a path; everything else is passed on. A tensor of another kind whose first dimension
+            happens to be B is no argument but part of the model: close over it.
         kwargs: further arguments of the model by keyword, of which the same is true.
         generator: generator of methods that draw; on the sequence's device, or what it draws is
             copied there.
@@ -100,8 +102,9 @@ def attribute_and_predict(
             second differentiation. It is for modules that treat examples one by one and keep
             nothing of a pass but buffers: the model then sees the parts, or an object that stands
             for both. Whether it gives the numbers of the whole batch is tried on the first batch,
-            and again when the model changes. Batches of which all or none are chosen, or a single
-            one is or is not, are taken whole.
+            and again when the model changes. Random draws within the model, such as those of
+            dropout, are other ones than in one tensor. Batches of which all or none are chosen, or
+            a single one is or is not, are taken whole.
 
     Returns:
         the model's output, and the Attribution of the k chosen examples, in the order of the batch
@@ -110,8 +113,8 @@ def attribute_and_predict(
 
     Raises:
         ValueError: if an argument has the wrong shape or dtype, if the target does not depend on
-            the sequence, or if ``split`` would change what the model gives or shows; the message
-            says why.
+            the sequence, if the model has ``SyncBatchNorm`` over several processes, or if
+            ``split`` would change what the model gives or shows; the message says why.
     """
     check_sequence(sequence, layout)
     if method is not None and not isinstance(method, AttributionMethod):

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from priorbench.autograd.generators import forked_generators
 from priorbench.autograd.model_call import (
     ModelCall,
     modules_of,
@@ -17,7 +16,7 @@ from priorbench.autograd.model_call import (
     uncompiled,
     without_communication,
 )
-from priorbench.autograd.module_state import ModuleState
+from priorbench.autograd.module_state import ModuleState, forked_generators
 from priorbench.errors import UserError
 
 from .differentiable import check_sequence

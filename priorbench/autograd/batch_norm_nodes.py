@@ -1,4 +1,4 @@
-"""Batch norm that was not seen when it was called, found in the graph that autograd recorded.
+"""Batch norm that was not seen when it was called, reached in the graph that autograd recorded.
 
 Kernels that are called below ``torch.nn.functional`` (``torch.native_batch_norm``, ``torch.ops``,
 a ``torch.jit`` trace, ``torch.vmap``) leave nodes, and hooks on these hold statistics fixed.
@@ -37,12 +37,12 @@ class BatchNormNodes:
         """Walk through the graph behind values."""
         self.kernels: list[Any] = []
         self.scripted = self.compiled = self.synchronised = False
-        found, waiting = set(), [values.grad_fn]
+        reached, waiting = set(), [values.grad_fn]
         while waiting:
             node: Any = waiting.pop()
-            if node is None or node in found:
+            if node is None or node in reached:
                 continue
-            found.add(node)
+            reached.add(node)
             waiting += [before for before, _ in node.next_functions]
             name = type(node).__name__
             name = node.name() if name == _NAMELESS else name

@@ -110,12 +110,14 @@ def modules_of(model: Callable[..., Any]) -> list[torch.nn.Module]:
 
 def _reached(things: Sequence[Any]) -> list[Any]:
     """Return the things and what they refer to, the nearest first; modules are not looked into."""
-    found: dict[int, Any] = {}
+    by_id: dict[int, Any] = {}
     for _ in range(_DEPTH):
-        new = {id(t): t for t in things if not isinstance(t, _NO_HOLDERS) and id(t) not in found}
-        found |= new
+        new = {
+            id(t): t for t in things if not isinstance(t, _NO_HOLDERS) and id(t) not in by_id
+        }
+        by_id |= new
         things = [other for thing in new.values() for other in _referred(thing)][:_MOST]
-    return list(found.values())
+    return list(by_id.values())
 
 
 def _referred(thing: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from priorbench.autograd.generators import forked_generators
+from priorbench.autograd.module_state import forked_generators
 from priorbench.components.task import Batch, Task
 from priorbench.data.codes import VALID
 from priorbench.data.dataset import Dataset

@@ -326,7 +326,7 @@ class Sized(Own):
 def test_a_refusal_names_what_cannot_be_split():
     model = Sized()
     model.norm = torch.nn.BatchNorm1d(3)  # couples parts, so that they cannot go one by one
-    with pytest.raises(ValueError, match=r"side by side, CannotSplit: 'shape' is not defined"):
+    with pytest.raises(ValueError, match=r"side by side, 'shape' is not defined"):
         agree(model)
 
 

@@ -27,6 +27,7 @@ from priorbench.autograd.twice_differentiable import TwiceDifferentiable
 from priorbench.errors import in_one_line
 
 from .signature import examine
+from .split_batch import CannotSplit
 from .trial import Outcome, Watched, try_way
 from .ways import (
     Arguments,
@@ -260,6 +261,8 @@ def _difference(
     """Return what a way does not give as it should, or why it fails; "" if all is as expected."""
     try:
         return try_way(way, call, parts, examples).difference(expected)
+    except CannotSplit as error:
+        return str(error)
     except Exception as error:
         # a module may fail on a batch in parts anywhere and in any way; if it is at fault itself,
         # it failed on one tensor too, and that error was shown

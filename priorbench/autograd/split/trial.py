@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from priorbench.autograd.generators import forked_generators
 from priorbench.autograd.model_call import ModelCall
+from priorbench.autograd.module_state import forked_generators
 from priorbench.autograd.output_trees import map_leaves, tensors_in
 from priorbench.autograd.statistics_gate import StatisticsGate
 
