@@ -112,9 +112,7 @@ def _reached(things: Sequence[Any]) -> list[Any]:
     """Return the things and what they refer to, the nearest first; modules are not looked into."""
     by_id: dict[int, Any] = {}
     for _ in range(_DEPTH):
-        new = {
-            id(t): t for t in things if not isinstance(t, _NO_HOLDERS) and id(t) not in by_id
-        }
+        new = {id(t): t for t in things if not isinstance(t, _NO_HOLDERS) and id(t) not in by_id}
         by_id |= new
         things = [other for thing in new.values() for other in _referred(thing)][:_MOST]
     return list(by_id.values())

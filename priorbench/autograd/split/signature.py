@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Set
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch.nn.modules import module as module_hooks
@@ -94,7 +94,7 @@ def _key(value: Any) -> Hashable:
     Of an object, such as a configuration, the numbers and texts in its own attributes count too.
     """
     if type(value) in _PLAIN:
-        return value
+        return cast("Hashable", value)
     if isinstance(value, list | tuple):
         return tuple(map(_key, value))
     if isinstance(value, Mapping):

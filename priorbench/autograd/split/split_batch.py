@@ -8,7 +8,7 @@ have no share in them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import optree
 import torch
@@ -137,7 +137,7 @@ def _on_each_part(
 
 def _batch_norm(call: BatchNormCall) -> SplitBatch:
     """``torch.nn.functional.batch_norm`` with the statistics of all examples together."""
-    batch: Any = call.input
+    batch = cast("SplitBatch", call.input)
     if not call.training:
         return batch.like([F.batch_norm(*call._replace(input=part)) for part in batch.parts])
     rows = sum(part.shape[0] for part in batch.parts[: batch.examples])
