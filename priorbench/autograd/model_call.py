@@ -137,14 +137,16 @@ def _is_of_torch(thing: Any) -> bool:
 
 
 def _named(function: Any) -> list[Any]:
-    """Return what a function's code may name: closed-over and global values."""
+    """Return what a function's code may name: closed-over, global and default values."""
     cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
     codes, names = [] if _is_of_torch(function) else [function.__code__], []
     for code in codes:  # that of functions within it, too
         names += code.co_names
         codes += [other for other in code.co_consts if inspect.iscode(other)]
-    known, attributes = function.__globals__, function.__dict__.values()
-    return [*cells, *(known[name] for name in names if name in known), *attributes]
+    known = function.__globals__
+    given = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    attributes = function.__dict__.values()
+    return [*cells, *given, *(known[name] for name in names if name in known), *attributes]
 
 
 def _is_filled(cell: Any) -> bool:

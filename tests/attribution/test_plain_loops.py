@@ -198,6 +198,17 @@ def test_a_model_is_found_behind_a_function_that_names_its_holder():
     assert loop.parts["model"].passes == 1
 
 
+def test_a_model_is_found_among_the_defaults_of_a_function():
+    model, method = built(Counting), load_attribution("integrated-gradients:steps=3")
+    positional = [
+        lambda value, model=model: model(value),
+        lambda value, *, model=model: model(value),
+    ]
+    for passes, call in enumerate(positional, 1):
+        attribute_and_predict(call, sequences(), HALF, target, method=method)
+        assert model.passes == passes
+
+
 # 4: compiled models
 
 
