@@ -6,7 +6,7 @@ import math
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, NoReturn, cast
 
 from priorbench.data.codes import CHANNEL
 from priorbench.errors import UserError
@@ -90,6 +90,23 @@ def require_one_per_example(penalty: torch.Tensor, attribution: Attribution) -> 
         )
 
 
+@dataclass(frozen=True)
+class _NoBatch:
+    """The place of a batch that is not given, for penalties that do not read it.
+
+    Attributes:
+        called: name of the prior.
+    """
+
+    called: str
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise UserError(
+            f"the penalty of {self.called!r} reads {name!r} of the batch: write "
+            "mean_penalty(attribution, batch)"
+        )
+
+
 class PriorQueries:
     """Questions that the engine asks of a prior; authors of priors need not read them."""
 
@@ -133,21 +150,30 @@ class PriorQueries:
         """Number of other networks that are trained first, on the same data without a prior."""
         return 0
 
-    def mean_penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+    def mean_penalty(self, attribution: Attribution, batch: Batch | None = None) -> torch.Tensor:
         """Return the () mean penalty of examples; 0, with gradients of 0, if there are none.
 
         Args:
             attribution: attributions of k examples.
-            batch: the same k examples.
+            batch: the same k examples, for priors whose penalty reads more than attributions:
+                the arrays that ``needs`` names, or what a prior of one's own reads.
 
         Raises:
             ValueError: if the penalty is not one value per example.
-            UserError: if the prior has no penalty; says how it acts.
+            UserError: if the prior has no penalty, which says how it acts; or if its penalty reads
+                a batch that is not given.
         """
         prior = cast("Prior", self)
         if not len(attribution.observed) and self.overrides("penalty"):
             return attribution.observed.sum() + attribution.gradient.sum()
-        values = prior.penalty(attribution, batch)
+        for name in self.needs if batch is not None else ():
+            if name not in batch.arrays:
+                raise UserError(
+                    f"the penalty of {prior._called!r} reads the array {name!r} of the batch, which "
+                    f"has {', '.join(batch.arrays) or 'none'}"
+                )
+        given = cast("Batch", _NoBatch(prior._called)) if batch is None else batch
+        values = prior.penalty(attribution, given)
         require_one_per_example(values, attribution)
         return values.mean()
 

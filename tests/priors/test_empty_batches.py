@@ -46,6 +46,21 @@ def test_the_mean_is_that_of_the_examples(spec):
     batch = Batch(x, torch.ones(5), arrays_for(prior, x, gradient))
     expected = prior.penalty(attribution, batch).mean()
     assert torch.equal(prior.mean_penalty(attribution, batch), expected)
+    assert torch.equal(prior.mean_penalty(attribution), expected)
+
+
+class Reading(Prior):
+    def penalty(self, attribution, batch):
+        return attribution.observed.sum(dim=1) * batch.label
+
+
+def test_a_penalty_that_reads_the_batch_asks_for_it():
+    gradient = torch.ones(2, 4, 5)
+    attribution = Attribution(gradient, gradient.sum(dim=1))
+    with pytest.raises(UserError, match="penalty of 'Reading' reads 'label' of the batch"):
+        Reading().mean_penalty(attribution)
+    batch = Batch(gradient, torch.tensor([1.0, 0.0]))
+    assert Reading().mean_penalty(attribution, batch) == 10
 
 
 def calls(prior):
