@@ -143,7 +143,7 @@ def _noise(
         for draws in (alone, across)
         for name in draws[0]
     }
-    return means | _floors("model", "filters")
+    return means | _floors("model", *(["filters"] if dataset.motifs else []))
 
 
 def _of_attribution(
