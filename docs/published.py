@@ -147,7 +147,7 @@ def _study(study: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         f"{'lies' if agreeing == 1 else 'lie'} in our 95% interval; {len(rows) - len(ran)} "
         f"further cannot. Source: {listed(sources)}.\n\n"
     )
-    columns = [name for name in _PLACES if len({str(row[name]) for row in rows}) > 1]
+    columns = [name for name in _PLACES if _varies(rows, name)]
     heads = [_PLACES[name] for name in columns]
     yield _row(*heads, "theirs", "ours", "in the interval?")
     yield "|---" * (len(columns) + 3) + "|\n"
@@ -157,7 +157,7 @@ def _study(study: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
         yield _row(*cells, _theirs(theirs), _our_cell(row), row["words"])
     yield (
         f"\n`{facts['command']}`, {facts['date']}: scale {facts['scale']}; "
-        f"{facts['minutes']:.0f} minutes on one core.\n\n"
+        f"{counted(round(facts['minutes']), 'minute')} on one core.\n\n"
     )
 
 
@@ -171,6 +171,14 @@ _PLACES = {
     "metric": "metric",
 }
 """columns that say what a published value is of, with their heads; those that vary are shown"""
+
+
+def _varies(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Return whether a column tells rows apart; a weight, whether it does for one prior."""
+    if name != "weight":
+        return len({row[name] for row in rows} - {"", None}) > 1
+    weights = {(row["prior"], row["weight"]) for row in rows}
+    return len(weights) > len({row["prior"] for row in rows})
 
 
 def _our_cell(row: Mapping[str, Any]) -> str:

@@ -267,6 +267,7 @@ NOT_DECIDING_TRIALS = (
     "data/simulation.py",
     "errors.py",
     "inputs.py",
+    "evaluation/first_filters.py",
     "evaluation/hypothetical.py",
     "evaluation/measure.py",
     "evaluation/model_probe.py",

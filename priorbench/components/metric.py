@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -67,6 +67,7 @@ class Metric:
                 every two; a trial's value is its mean agreement with the other seeds, with 64 of
                 them where there are more;
             ``model``: (Probe) -> value, from further outputs of the trained model;
+            ``filters``: (FirstFilters, known motifs by name) -> value of the first layer's filters;
             ``motifs``: (MotifSet, known motifs by name) -> value of the discovered motifs;
             ``motif-sets``: (MotifSets of S trials) -> (S, S) agreement of every two;
             ``arm``: (MotifSets of S trials) -> (S,) values, which only hold together;
@@ -74,7 +75,8 @@ class Metric:
             A value of NaN means that the score is not defined there.
         function: pure function of arrays; its docstring has the formula and the source.
         floor: value for a model that knows nothing, where it follows from the formula: for metrics
-            of the scope ``model``, and of discovered motifs. None where it is measured.
+            of the scopes ``model`` and ``filters``, and of discovered motifs. None where it is
+            measured.
         perfect: value of a perfect prediction or attribution, where it follows from the formula;
             None where it is unknown or unbounded.
         main: whether reports show the metric at first sight.
@@ -89,7 +91,7 @@ class Metric:
     unit: str
     higher_is_better: bool | None
     summary: str
-    scope: Literal["trial", "seeds", "model", "motifs", "motif-sets", "arm", "baseline"]
+    scope: Literal["trial", "seeds", "model", "filters", "motifs", "motif-sets", "arm", "baseline"]
     function: Callable[..., Any]
     floor: float | None = None
     perfect: float | None = None
@@ -144,16 +146,6 @@ class Probe(Protocol):
     @property
     def mutagenesis(self) -> NDArray[np.float64]:
         """(k, L) in-silico mutagenesis."""
-
-    @property
-    def motifs(self) -> Mapping[str, NDArray[np.float64]]:
-        """True motifs, (4, width) by name; none where they are unknown."""
-
-    def filter_matrices(self) -> Sequence[NDArray[np.float64] | None]:
-        """Return the (4, width) frequencies of bases that each filter of the first layer wants.
-
-        None for a filter that responds nowhere; nothing if the model begins in another way.
-        """
 
     def of_reverse_complement(self) -> NDArray[np.float64]:
         """Return the (k, L) attribution of the reverse complements, turned back."""

@@ -17,10 +17,13 @@ from priorbench.attribution.explainers import load_explainer
 from priorbench.components.architecture import Scale
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
+from priorbench.encoding import one_hot
+from priorbench.metrics.published.filters import FirstFilters
 from priorbench.storage.files import writing
 from priorbench.study.study import Measurements
 
 from . import scoring
+from .first_filters import filter_matrices
 from .hypothetical import WITHOUT, explain_every_base, with_every_base
 from .model_probe import ModelProbe, ProbedModel, probed_places
 from .modisco import discover, pack_motifs, unpack_motifs
@@ -119,12 +122,13 @@ def measure(
     arrays |= _read_every_base(trained, arrays, measurements)
     threads = torch.get_num_threads()
     metrics = score_stored(arrays, measurements.attributions, task, dataset)
+    of_filters = _filter_scores(trained)
     # where motifs are matched, numba's threads become torch's too, one for each core
     torch.set_num_threads(threads)
     unprobed = [spec for spec in measurements.attributions if spec not in known]
     probe_scores = {**known, **_probe_scores(trained, arrays, unprobed)}
     for spec in measurements.attributions:
-        metrics[spec] |= probe_scores[spec]
+        metrics[spec] |= {**probe_scores[spec], **of_filters}
     return Measurement(arrays, reason, metrics, _flags(metrics, measurements))
 
 
@@ -153,6 +157,15 @@ def _read_every_base(
             codes = dataset.codes(dataset.attributed)
             packed |= pack_motifs(spec, discover(codes, every_base, both_strands=both))
     return packed
+
+
+def _filter_scores(trained: TrainedModel) -> dict[str, float]:
+    """Return the scores of the first layer's filters, which no attribution changes."""
+    dataset = trained.dataset
+    rows = dataset.attributed[probed_places(dataset, trained.scale)]
+    matrices = filter_matrices(trained.model, one_hot(dataset.codes(rows), trained.device))
+    both_strands = type(trained.task).reverse_complement
+    return scoring.score_filters(FirstFilters(matrices, both_strands), dataset)
 
 
 def _probe_scores(

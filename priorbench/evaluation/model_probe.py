@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -73,11 +73,6 @@ class ProbedModel:
         return explained_model(model, self.task, batch)
 
     @cached_property
-    def filters(self) -> list[NDArray[np.float64] | None]:
-        """Frequencies of bases that each filter of the first layer responds to."""
-        return filter_matrices(self.model, self.subject.sequence)
-
-    @cached_property
     def turned(self) -> ExplainedModel:
         """The reverse complements, whose references are those of the sequences, turned."""
         subject = self._subject(self.model, turned=True)
@@ -138,18 +133,6 @@ class ModelProbe:
         """(k, L) in-silico mutagenesis."""
         return self.probed.mutagenesis
 
-    @property
-    def motifs(self) -> Mapping[str, NDArray[np.float64]]:
-        """True motifs, (4, width) by name; none where they are unknown."""
-        return self.probed.dataset.motifs
-
-    def filter_matrices(self) -> Sequence[NDArray[np.float64] | None]:
-        """Return the (4, width) frequencies of bases that each filter of the first layer wants.
-
-        None for a filter that responds nowhere; nothing if the model begins in another way.
-        """
-        return self.probed.filters
-
     @cached_property
     def own(self) -> Track:
         """(k, L) attribution of the sequences, whose references are drawn among these k only.
@@ -203,42 +186,6 @@ class ModelProbe:
 
     def _explain(self, subject: ExplainedModel) -> Track:
         return as_track(self.explainer.explain(subject).attribution)
-
-
-def filter_matrices(
-    model: torch.nn.Module, sequence: torch.Tensor
-) -> list[NDArray[np.float64] | None]:
-    """Return the (4, width) frequencies of bases where each filter of the first layer responds.
-
-    They are of the windows in which the response of the first convolution, without its bias, is
-    above half its largest (Koo & Ploenzke 2021; Alipanahi et al. 2015). None for a filter that is
-    positive nowhere. The list is empty if the first layer with weights is no plain convolution of
-    four channels, or is wider than the sequences.
-
-    Args:
-        model: the model.
-        sequence: (k, 4, L) one-hot.
-    """
-    layers = (m for m in model.modules() if next(m.parameters(recurse=False), None) is not None)
-    first = next(layers, None)
-    if not isinstance(first, torch.nn.Conv1d) or first.in_channels != 4 or first.dilation != (1,):
-        return []
-    width = first.kernel_size[0]
-    if width > sequence.shape[2]:
-        return []
-    with torch.no_grad():
-        response = torch.nn.functional.conv1d(sequence.float(), first.weight.float())
-        largest = response.amax(dim=(0, 2))
-        active = response > largest[:, None] / 2
-    windows = sequence.unfold(2, width, 1)
-    matrices: list[NDArray[np.float64] | None] = []
-    for number in range(first.out_channels):
-        row, place = torch.nonzero(active[:, number], as_tuple=True)
-        counts = windows[row, :, place].sum(dim=0).double().cpu().numpy()
-        total = counts.sum(axis=0)
-        known = largest[number] > 0 and (total > 0).all()
-        matrices.append(counts / total if known else None)
-    return matrices
 
 
 def as_track(values: torch.Tensor) -> Track:

@@ -143,7 +143,7 @@ def _noise(
         for draws in (alone, across)
         for name in draws[0]
     }
-    return means | _floors("model")
+    return means | _floors("model", "filters")
 
 
 def _of_attribution(

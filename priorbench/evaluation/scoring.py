@@ -13,6 +13,7 @@ from priorbench.metrics import METRICS
 from priorbench.statistics.agreement import leave_one_out
 
 if TYPE_CHECKING:
+    from priorbench.metrics.published.filters import FirstFilters
     from priorbench.metrics.tools.motif_set import MotifSet
 
 RANDOM, ORACLE, PERFECT = "random", "oracle", "perfect"
@@ -20,21 +21,20 @@ RANDOM, ORACLE, PERFECT = "random", "oracle", "perfect"
 where that depends on the data"""
 SCORES_ARRAYS = (
     "components/metric.py",
+    "evaluation/first_filters.py",
     "evaluation/scoring.py",
     "metrics",
     "statistics/agreement.py",
     "statistics/rounding.py",
 )
-"""the code that scores a trial's stored arrays"""
+"""the code that scores a trial's stored arrays, and its network's filters"""
 EXPLAINS_MODELS = (
     "attribution/explainers",
     "evaluation/measure.py",
     "evaluation/model_probe.py",
     "evaluation/stored_arrays.py",
     "metrics/faithfulness.py",
-    "metrics/published/filters.py",
     "metrics/stability.py",
-    "metrics/tools/motif_matching.py",
     "statistics/rounding.py",
 )
 """the code that explains trained models and probes them"""
@@ -88,6 +88,11 @@ def score_attribution(arrays: TrialArrays) -> dict[str, float]:
 def score_model(probe: Probe) -> dict[str, float]:
     """Return the score of every metric that probes the trained model."""
     return _scores("model", probe)
+
+
+def score_filters(filters: FirstFilters, dataset: Dataset) -> dict[str, float]:
+    """Return the score of every metric of the filters of a network's first layer."""
+    return _scores("filters", filters, dataset.motifs)
 
 
 def score_motifs(motifs: MotifSet, dataset: Dataset) -> dict[str, float]:

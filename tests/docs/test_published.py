@@ -31,7 +31,7 @@ def test_every_entry_has_the_keys_that_its_kind_needs_and_no_others():
     for kind, entries in ENTRIES.items():
         required, more = needed[kind]
         for entry in entries:
-            assert required <= set(entry) <= required | more, entry["what"]
+            assert required <= set(entry) <= required | more, entry
 
 
 @pytest.mark.parametrize("entry", ENTRIES["held"], ids=lambda entry: entry["test"])

@@ -1,7 +1,5 @@
 """Metrics that probe a trained model, on models whose scores are known."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,12 +10,7 @@ from priorbench.attribution.explainers import EXPLAINERS, load_explainer
 from priorbench.components import registry
 from priorbench.data.codes import BACKGROUND
 from priorbench.evaluation.measure import TrainedModel, measure, score_stored
-from priorbench.evaluation.model_probe import (
-    ModelProbe,
-    ProbedModel,
-    filter_matrices,
-    probed_places,
-)
+from priorbench.evaluation.model_probe import ModelProbe, ProbedModel, probed_places
 from priorbench.metrics import METRICS
 from priorbench.study.study import Measurements
 
@@ -244,43 +237,3 @@ def test_attributions_that_are_not_finite_collapse_a_trial(simulated):
     measurement = measure(trained, Measurements(["input-x-gradient"]))
     assert measurement.reason == "a prediction is not finite"
     assert measurement.metrics == {}
-
-
-def first_layer(weight, **more):
-    """A network that begins with a convolution of these (filters, 4, width) weights."""
-    layer = torch.nn.Conv1d(4, len(weight), weight.shape[2], **more)
-    layer.weight.data = torch.as_tensor(weight, dtype=torch.float32)
-    layer.bias.data += 100.0  # which says nothing about what a filter responds to
-    return torch.nn.Sequential(layer, torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(1))
-
-
-def test_a_filter_wants_the_bases_of_the_windows_it_responds_to():
-    codes = np.array([[0, 1, 2, 3, 0, 1, 2, 0, 3, 3, 3, 3]])
-    sequence = torch.as_tensor(np.eye(4)[codes].transpose(0, 2, 1), dtype=torch.float32)
-    weight = np.zeros((3, 4, 3))
-    weight[0, [1, 2], [0, 1]] = 1.0  # CG, twice there, then T or A
-    weight[1] = -1.0  # never above 0
-    weight[2, 0, 1] = 1.0
-    cg, silent, adenine = filter_matrices(first_layer(weight), sequence)
-    assert cg.T.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0], [0.5, 0, 0, 0.5]]
-    assert silent is None
-    assert adenine[:, 1].tolist() == [1, 0, 0, 0]
-    wide = np.zeros((1, 4, 13))
-    assert filter_matrices(first_layer(wide), sequence) == []
-    assert filter_matrices(first_layer(weight, dilation=2), sequence) == []
-    assert filter_matrices(WeightedSum(12), sequence) == []
-
-
-def test_filters_that_are_motifs_match_and_others_do_not(simulated):
-    motif = simulated.motifs["target"]
-    matching = np.log(motif / 0.25)
-    others = np.zeros((3, *motif.shape))
-    others[0, 0] = others[1, 3] = others[2, 1] = 1.0  # runs of one base
-    turned = matching[::-1, ::-1]
-    probe = probe_of(
-        simulated, first_layer(np.stack([matching, turned, *others, -np.ones(motif.shape)]))
-    )
-    assert ask("filter-matches", probe) == pytest.approx(2 / 6)
-    assert np.isnan(ask("filter-matches", probe_of(simulated, WeightedSum(simulated.length))))
-    unknown = replace(simulated, meta={**simulated.meta, "motifs": {}})
-    assert np.isnan(ask("filter-matches", probe_of(unknown, first_layer(others))))

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-from priorbench.components.metric import Metric, Probe
+from priorbench.components.metric import Metric
 
 from ..tools.definition import define
-from ..tools.motif_matching import Q_VALUE, match_q
+from ..tools.motif_matching import Q_VALUE, Matrix, match_q
 
 METRICS: list[Metric] = []
-_metric = partial(define, METRICS, axis="localisation", higher_is_better=True, scope="model")
+_metric = partial(define, METRICS, axis="localisation", higher_is_better=True, scope="filters")
+
+
+@dataclass(frozen=True)
+class FirstFilters:
+    """The filters of a network's first layer.
+
+    Attributes:
+        matrices: (4, width) frequencies of the bases that each filter responds to, None for one
+            that responds nowhere; none at all if the network does not begin with a convolution.
+        both_strands: whether a motif and its reverse complement are the same.
+    """
+
+    matrices: Sequence[Matrix | None]
+    both_strands: bool
 
 
 @_metric(
@@ -20,7 +36,7 @@ _metric = partial(define, METRICS, axis="localisation", higher_is_better=True, s
     perfect=1.0,
     published="Koo & Ploenzke, Nature Machine Intelligence 2021",
 )
-def filter_matches(probe: Probe) -> float:
+def filter_matches(filters: FirstFilters, known: Mapping[str, Matrix]) -> float:
     """Share of the first convolution's filters whose matrix matches a true motif by TOMTOM.
 
     A filter's matrix has the frequencies of bases in the windows of the probed sequences where its
@@ -29,10 +45,8 @@ def filter_matches(probe: Probe) -> float:
     q below 0.1 against a database. A filter that responds nowhere matches nothing. By chance 5% of
     filters match. NaN where no motif is known, or the network does not begin with a convolution.
     """
-    motifs = list(probe.motifs.values())
-    filters = probe.filter_matrices()
-    if not motifs or not filters:
+    if not known or not filters.matrices:
         return float("nan")
-    responding = [matrix for matrix in filters if matrix is not None]
-    q = match_q(responding, motifs, both_strands=type(probe.task).reverse_complement)
-    return float((q <= Q_VALUE).any(axis=1).sum() / len(filters))
+    responding = [matrix for matrix in filters.matrices if matrix is not None]
+    q = match_q(responding, list(known.values()), both_strands=filters.both_strands)
+    return float((q <= Q_VALUE).any(axis=1).sum() / len(filters.matrices))

@@ -1,0 +1,74 @@
+"""What the filters of a first layer respond to, and whether these are motifs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from fixtures.networks import CPU, WeightedSum, build_network
+
+from priorbench.components import registry
+from priorbench.data.simulation import motif_from_consensus
+from priorbench.encoding import one_hot
+from priorbench.evaluation.first_filters import filter_matrices
+from priorbench.evaluation.measure import TrainedModel, measure
+from priorbench.evaluation.scoring import score_filters
+from priorbench.metrics.published.filters import FirstFilters, filter_matches
+from priorbench.study.study import Measurements
+
+
+def first_layer(weight, **more):
+    """A network that begins with a convolution of these (filters, 4, width) weights."""
+    layer = torch.nn.Conv1d(4, len(weight), weight.shape[2], **more)
+    layer.weight.data = torch.as_tensor(weight, dtype=torch.float32)
+    layer.bias.data += 100.0  # which says nothing about what a filter responds to
+    return torch.nn.Sequential(layer, torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(1))
+
+
+def test_a_filter_wants_the_bases_of_the_windows_it_responds_to():
+    codes = np.array([[0, 1, 2, 3, 0, 1, 2, 0, 3, 3, 3, 3]])
+    sequence = torch.as_tensor(np.eye(4)[codes].transpose(0, 2, 1), dtype=torch.float32)
+    weight = np.zeros((3, 4, 3))
+    weight[0, [1, 2], [0, 1]] = 1.0  # CG, twice there, then T or A
+    weight[1] = -1.0  # never above 0
+    weight[2, 0, 1] = 1.0
+    cg, silent, adenine = filter_matrices(first_layer(weight), sequence)
+    assert cg.T.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0], [0.5, 0, 0, 0.5]]
+    assert silent is None
+    assert adenine[:, 1].tolist() == [1, 0, 0, 0]
+    wide = np.zeros((1, 4, 13))
+    assert filter_matrices(first_layer(wide), sequence) == []
+    assert filter_matrices(first_layer(weight, dilation=2), sequence) == []
+    assert filter_matrices(WeightedSum(12), sequence) == []
+
+
+def test_filters_that_are_motifs_match_and_others_do_not(simulated):
+    motif = simulated.motifs["target"]
+    matching = np.log(motif / 0.25)
+    others = np.zeros((3, *motif.shape))
+    others[0, 0] = others[1, 3] = others[2, 1] = 1.0  # runs of one base
+    layer = first_layer(np.stack([matching, matching[::-1, ::-1], *others, -np.ones(motif.shape)]))
+    sequence = one_hot(simulated.codes(simulated.attributed), CPU)
+    matrices = filter_matrices(layer, sequence)
+    assert score_filters(FirstFilters(matrices, True), simulated) == {"filter-matches": 2 / 6}
+    unknown = replace(simulated, meta={**simulated.meta, "motifs": {}})
+    for filters, dataset in ((matrices, unknown), ([], simulated)):
+        scores = score_filters(FirstFilters(filters, True), dataset)
+        assert np.isnan(scores["filter-matches"])
+    assert score_filters(FirstFilters([None], True), simulated) == {"filter-matches": 0}
+
+
+@pytest.mark.parametrize(("both_strands", "share"), [(True, 1.0), (False, 0.5)])
+def test_the_other_strand_counts_where_there_is_one(both_strands, share):
+    motif = motif_from_consensus("m", "AAAAAAGGGGGG", 0.9).matrix.T
+    filters = FirstFilters([motif, motif[::-1, ::-1]], both_strands)
+    assert filter_matches(filters, {"m": motif}) == share
+
+
+def test_the_filters_of_a_trial_are_scored_whatever_explains_it(simulated):
+    task, names = registry.build("task", "binary"), ["gradient", "input-x-gradient"]
+    trained = TrainedModel(build_network().eval(), task, simulated, "smoke", CPU)
+    scores = measure(trained, Measurements(names)).metrics
+    values = [scores[name]["filter-matches"] for name in names]
+    assert values[0] == values[1]
+    assert 0 <= values[0] <= 1
