@@ -11,32 +11,14 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn, cast
 from priorbench.data.codes import CHANNEL
 from priorbench.errors import UserError
 
+from .hooks import ALONE, COMPUTED, HOOKS
+
 if TYPE_CHECKING:  # listing what there is must not wait for torch
     import torch
 
-    from .prior_bases import LossOfInput
+    from .hooks import FinalPhase, LossOfInput
     from .task import Batch, Task
 
-HOOKS = {
-    "penalty": "a penalty on attributions",
-    "loss_penalty": "a penalty on the loss as a function of the input",
-    "parameter_penalty": "a penalty on the network's weights",
-    "adapt": "a change of the network",
-    "augment": "a change of the training input",
-    "change_examples": "a change of the training examples, labels included",
-    "average_share": "an average of the network's weights",
-    "final_phase": "a last phase of training",
-}
-"""names of the methods through which a prior acts, and what each is"""
-ALONE = ("loss_penalty", "average_share", "final_phase")
-"""names of hooks that several networks trained at once do not provide"""
-COMPUTED = {
-    "reverse-complement": "attributions of the other strand",
-    "target": "the scalars that are attributed",
-    "teachers:label": "the mean prediction of the teachers",
-    "teachers:attribution": "the mean attribution of the teachers",
-}
-"""names of further arrays that a step can compute for a penalty, and what each is"""
 _FILES = ("priorbench.priors.", "priorbench_plugin_")
 """what the names of modules that define a prior begin with"""
 
@@ -59,21 +41,6 @@ class Attribution:
     def select(self, index: torch.Tensor) -> Attribution:
         """Return the attributions of the examples at ``index``, (k,) int64 or (B,) bool."""
         return Attribution(self.gradient[index], self.observed[index])
-
-
-@dataclass(frozen=True)
-class FinalPhase:
-    """The last phase of a training, with its own optimiser and its own wait for an improvement.
-
-    Attributes:
-        share: share of the epochs that are kept for it, above 0 and below 1, one epoch at least.
-        learning_rate: factor of the learning rate.
-        rests: whether the prior that asks for the phase does nothing in it.
-    """
-
-    share: float
-    learning_rate: float = 1.0
-    rests: bool = False
 
 
 def hooks_of(cls: type[Prior]) -> list[str]:
@@ -166,11 +133,11 @@ class PriorQueries:
         prior = cast("Prior", self)
         if not len(attribution.observed) and self.overrides("penalty"):
             return attribution.observed.sum() + attribution.gradient.sum()
-        for name in self.needs if batch is not None else ():
-            if name not in batch.arrays:
+        for name in self.needs if batch is not None and self.overrides("penalty") else ():
+            if batch is not None and name not in batch.arrays:
                 raise UserError(
-                    f"the penalty of {prior._called!r} reads the array {name!r} of the batch, which "
-                    f"has {', '.join(batch.arrays) or 'none'}"
+                    f"the penalty of {prior._called!r} reads the array {name!r} of the batch, "
+                    f"which has {', '.join(batch.arrays) or 'none'}"
                 )
         given = cast("Batch", _NoBatch(prior._called)) if batch is None else batch
         values = prior.penalty(attribution, given)

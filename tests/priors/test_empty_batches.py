@@ -46,7 +46,19 @@ def test_the_mean_is_that_of_the_examples(spec):
     batch = Batch(x, torch.ones(5), arrays_for(prior, x, gradient))
     expected = prior.penalty(attribution, batch).mean()
     assert torch.equal(prior.mean_penalty(attribution, batch), expected)
-    assert torch.equal(prior.mean_penalty(attribution), expected)
+    if not prior.needs:
+        assert torch.equal(prior.mean_penalty(attribution), expected)
+
+
+@pytest.mark.parametrize("spec", [spec for spec in PENALTIES if load_prior(spec).needs])
+def test_arrays_that_a_penalty_reads_are_asked_for_by_name(spec):
+    prior = load_prior(spec)
+    x = random_sequences(2, 50, dtype=torch.float32)
+    attribution = Attribution(x, x.sum(dim=1))
+    with pytest.raises(UserError, match="reads 'arrays' of the batch"):
+        prior.mean_penalty(attribution)
+    with pytest.raises(UserError, match=f"reads the array '{prior.needs[0]}' of the batch, which"):
+        prior.mean_penalty(attribution, Batch(x, torch.ones(2), {"reads": x}))
 
 
 class Reading(Prior):

@@ -8,7 +8,7 @@ from fixtures.sequences import random_sequences
 
 from priorbench import Batch, UserError, load_prior
 from priorbench.components import registry
-from priorbench.components.prior_bases import LossOfInput
+from priorbench.components.hooks import LossOfInput
 from priorbench.seeds import RandomStreams
 from priorbench.study.resolve import resolve
 from priorbench.study.study import Study
