@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.components import registry, source_code, specs
+from priorbench.components import registry, specs
 from priorbench.components.metric import TrialArrays
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.metrics import METRICS
 from priorbench.metrics.stability import CORRECTED
+from priorbench.storage import source_code
 from priorbench.storage.sealed_files import DamagedFile, read_sealed, write_sealed
 from priorbench.study.trial import hash_of
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from priorbench import seeds
-from priorbench.components import registry, source_code, specs
+from priorbench import seeds, source_code
+from priorbench.components import registry, specs
 from priorbench.components.task import Task
 from priorbench.data.dataset import check_dataset
 from priorbench.data.dataset_writer import DatasetWriter

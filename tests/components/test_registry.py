@@ -6,8 +6,8 @@ import textwrap
 
 import pytest
 
-from priorbench import Prior, UserError, load_prior
-from priorbench.components import registry, source_code, specs
+from priorbench import Prior, UserError, load_prior, source_code
+from priorbench.components import registry, specs
 
 PLUGIN = """
     from dataclasses import dataclass
