@@ -6,8 +6,9 @@ import textwrap
 
 import pytest
 
-from priorbench import Prior, UserError, load_prior, source_code
+from priorbench import Prior, UserError, load_prior
 from priorbench.components import registry, specs
+from priorbench.storage import source_code
 
 PLUGIN = """
     from dataclasses import dataclass

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from fixtures.runs import SMOKE, records, run_smoke
 
-from priorbench import UserError, source_code
+from priorbench import UserError
 from priorbench.cli.app import execute_command
+from priorbench.storage import source_code
 from priorbench.storage.run_directory import RunDirectory
 
 PLUGIN = """
