@@ -12,11 +12,12 @@ import pytest
 import torch
 from fixtures.datasets import channel_of, read_data
 
-from priorbench.data.codes import CHANNEL
+from priorbench.data.codes import CHANNEL, VALID
 from priorbench.data.simulation import markov_background
 from priorbench.encoding import decode
 from priorbench.errors import UserError
 from priorbench.training.batches import load_batch
+from priorbench.workflow.validate_file import count_dataset
 
 LENGTHS = {"chr1": 6000, "chr2": 3000, "chr3": 3000, "chr4": 2000}
 SPLITS = {"valid_regions": ["chr2"], "test_regions": ["chr3"]}
@@ -31,7 +32,13 @@ def folder(tmp_path, monkeypatch):
     texts = {name: decode(markov_background(1, n, random)[0]) for name, n in LENGTHS.items()}
     text = "".join(f">{name}\n{letters}\n" for name, letters in texts.items())
     (tmp_path / "g.fa.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
-    places = [(chrom, start) for chrom, n in LENGTHS.items() for start in range(75, n - 75, 41)]
+    places = [
+        (chrom, start)
+        for chrom, n in LENGTHS.items()
+        # the first and the last are those of windows that touch the ends of the chromosome
+        for start in [30, 57, *range(75, n - 75, 41), n - 57, n - 30]
+        if not 700 < start < 1300  # room for negatives
+    ]
     lines = [
         f"{chrom}\t{start}\t{start + 1}\tx\t0\t{'+-'[int(random.integers(2))]}\n"
         for chrom, start in random.permutation(np.array(places, dtype=object)).tolist()
@@ -104,6 +111,7 @@ def test_intervals_by_brute_force(folder, task, seed):
     np.testing.assert_allclose(channel_of(dataset, "score"), np.nan_to_num(scores), rtol=1e-6)
     assert np.array_equal(channel_of(dataset, "inside"), ~np.isnan(scores))
     assert (dataset.place[:, 2] == -1).any() == (task == "rbp")
+    assert {0, LENGTHS["chr2"] - 60} <= set(dataset.place[:, 1].tolist())
     notes = " ".join(dataset.meta["notes"])
     assert "x.bed has no interval on 1 of 4 chromosomes with windows (chr4)" in notes
     assert "intervals of x.bed on 1 chromosomes that g.fa.gz lacks (chrX)" in notes
@@ -143,6 +151,7 @@ def test_profiles_shift_and_turn_channels_with_their_windows(folder):
     write_bigwig(folder / "x.bw", values)
     dataset = read_data(folder, "profile:jitter=7", **PROFILE, channels={"x": "x.bw"})
     assert dataset.margin == 7
+    assert {0, LENGTHS["chr1"] - 114} <= set((dataset.place[:, 1] - 7).tolist())
     wanted = np.nan_to_num(expected(dataset, values, margin=7))
     assert np.array_equal(channel_of(dataset, "x"), wanted)
     rows = np.arange(0, len(dataset.split), 5)
@@ -153,6 +162,18 @@ def test_profiles_shift_and_turn_channels_with_their_windows(folder):
     for at, row in enumerate(rows):
         window = wanted[row, 7 + shift[at] : 107 + shift[at]]
         assert np.array_equal(found[at, 0], window[::-1] if flip[at] else window)
+
+
+def test_facts_of_profiles_leave_margins_and_channels_apart(folder):
+    values = random_values(2)
+    write_bigwig(folder / "x.bw", values)
+    dataset = read_data(folder, "profile:jitter=7", **PROFILE, channels={"x": "x.bw"})
+    facts = count_dataset("profile/x", dataset).splits["validation"]
+    wanted = np.nan_to_num(expected(dataset, values))[dataset.split == VALID]
+    assert list(facts.reads) == ["reads"]
+    assert facts.channels["x"].share == pytest.approx((wanted != 0).mean())
+    assert facts.channels["x"].mean == pytest.approx(wanted.mean(), abs=1e-6)
+    assert (facts.channels["x"].least, facts.channels["x"].most) == (wanted.min(), wanted.max())
 
 
 def test_channels_change_nothing_else(folder):
