@@ -25,6 +25,8 @@ from priorbench.inputs import (
     read_toml,
 )
 
+from .channels.channel_table import ChannelTable, resolved
+
 _Text = Annotated[str, Field(min_length=1, strict=True), AfterValidator(check_name)]
 _Regions = Annotated[tuple[_Text, ...], Field(min_length=1)]
 
@@ -149,6 +151,8 @@ class DataFile(BaseModel):
         motif_p_value: p below which a match of a matrix counts as a site; 1e-4 if left out.
         database: file of the same formats, with the matrices by which discovered motifs are named.
         sites: BED of known sites, on the genome or on the records of FASTA files.
+        channels: files with a value for every position, which priors may read, by the name of the
+            channel.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -182,6 +186,13 @@ class DataFile(BaseModel):
     motif_p_value: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
     database: Path | None = None
     sites: Path | None = None
+    channels: ChannelTable | None = None
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _resolve_channels(cls, value: Any, info: ValidationInfo) -> Any:
+        """Resolve the paths of channels against the folder of the data file."""
+        return resolved(value, info.data["source"].parent)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -211,7 +222,9 @@ class DataFile(BaseModel):
 
     def paths(self) -> dict[str, Path]:
         """Return every file that is named, by its key; all of them exist."""
-        return {key: value for key, value in self.entries().items() if isinstance(value, Path)}
+        paths = {key: value for key, value in self.entries().items() if isinstance(value, Path)}
+        channels = (self.channels or {}).items()
+        return paths | {f"channels.{name}": entry.file for name, entry in channels}
 
     def genome_peaks_length(self) -> tuple[Path, Path, int]:
         """Return genome, peaks and window in bp; UserError if one of them is missing."""
