@@ -96,13 +96,13 @@ def require_every_base(wanted: Measurements) -> None:
     """Raise UserError if all four bases are asked for, and no attribution is of all of them."""
     from priorbench.attribution.explainers import EXPLAINERS  # waits for torch
 
-    asked_for = {
-        "--discovery: TF-MoDISco compares": wanted.discovery,
-        "--keep-hypothetical: it keeps the attributions of": wanted.keep_hypothetical,
-    }
-    if any(EXPLAINERS[specs.name_of(spec)].every_base for spec in wanted.attributions):
-        return
-    for purpose in (purpose for purpose, asked in asked_for.items() if asked):
+    purpose = ""
+    if wanted.keep_hypothetical:
+        purpose = "--keep-hypothetical: it keeps attributions of"
+    if wanted.discovery:
+        purpose = "--discovery: TF-MoDISco compares"
+    there = any(EXPLAINERS[specs.name_of(spec)].every_base for spec in wanted.attributions)
+    if purpose and not there:
         raise UserError(
             f"{purpose} all four bases, and attribution {wanted.attributions[0]} does not depend "
             "on the observed one; add another, such as input-x-gradient"
