@@ -88,6 +88,11 @@ class VariantTable:
         return self.place[:, ELEMENT]
 
     @property
+    def ref(self) -> NDArray[np.int64]:
+        """(V,) int64 code of the element's own base."""
+        return self.place[:, REF]
+
+    @property
     def effect(self) -> NDArray[np.float64]:
         """(V,) measured effects."""
         return self.measured[:, EFFECT]
