@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.components.metric import Metric, VariantEffects
-from priorbench.data.variants import VariantTable
-from priorbench.metrics.function import pearson, spearman
+from priorbench.data.variants import VariantTable, strong_effects
+from priorbench.metrics.function import POOLED, pearson, spearman
 from priorbench.number_text import MISSING, fixed
 from priorbench.results.finished_run import Run
 from priorbench.storage.run_directory import DONE
@@ -70,9 +70,14 @@ def _setting(run: Run, setting: ComparedSetting) -> Markup:
         elements=_element_rows(known, variants, shown),
         of_elements=(len(shown), len(set(variants.element.tolist()))),
         priors=list(known),
-        metrics=_metrics(setting),
-        rows=_rows(setting),
-        references=_reference_rows(setting),
+        tables=[
+            {
+                "metrics": metrics,
+                "rows": _rows(setting, metrics),
+                "references": _reference_rows(setting, metrics),
+            }
+            for metrics in _groups(setting)
+        ],
     )
 
 
@@ -86,7 +91,7 @@ def _mean_effects(run: Run, setting: ComparedSetting, prior: str) -> VariantEffe
         return None
     mean = np.mean([effects.predicted for effects in every], axis=0)
     first = every[0]
-    return VariantEffects(first.measured, mean, first.element, first.weight, first.strong)
+    return VariantEffects(first.measured, mean, first.element, first.weight, first.confidence)
 
 
 def _shown_elements(variants: VariantTable) -> list[int]:
@@ -96,11 +101,17 @@ def _shown_elements(variants: VariantTable) -> list[int]:
     return sorted(number for number in most.tolist() if counts[number])
 
 
-def _metrics(setting: ComparedSetting) -> list[Metric]:
-    return [metric for metric in setting.all_metrics if metric.axis == "function"]
+def _groups(setting: ComparedSetting) -> list[list[Metric]]:
+    """Return the metrics of a table each: one kind of effects, averaged in one way."""
+    groups: dict[tuple[str, bool], list[Metric]] = {}
+    for metric in setting.all_metrics:
+        if metric.axis == "function":
+            key = (metric.scope, metric.name.endswith(POOLED))
+            groups.setdefault(key, []).append(metric)
+    return list(groups.values())
 
 
-def _rows(setting: ComparedSetting) -> list[Mapping[str, Any]]:
+def _rows(setting: ComparedSetting, metrics: Sequence[Metric]) -> list[Mapping[str, Any]]:
     """Return the means of every prior with their paired differences, metric by metric."""
     return [
         {
@@ -110,16 +121,15 @@ def _rows(setting: ComparedSetting) -> list[Mapping[str, Any]]:
                     "mean": fixed(setting.arm(prior, metric).mean, _PLACES),
                     **difference_cells(setting.comparison(prior, metric), _PLACES),
                 }
-                for metric in _metrics(setting)
+                for metric in metrics
             ],
         }
         for prior in setting.priors
     ]
 
 
-def _reference_rows(setting: ComparedSetting) -> list[Mapping[str, Any]]:
+def _reference_rows(setting: ComparedSetting, metrics: Sequence[Metric]) -> list[Mapping[str, Any]]:
     """Return the scores of what needs no network."""
-    metrics = _metrics(setting)
     rows = setting.references[setting.references["metric"].isin([m.name for m in metrics])]
     return [
         {
@@ -166,7 +176,7 @@ def _draw(mean: VariantEffects, variants: VariantTable, shown: Sequence[int], ti
         for axes, number in zip(grid.flat, shown, strict=False):
             effects = mean.at(variants.element == number)
             r = fixed(pearson(effects), 2)
-            _panel(axes, effects, f"{variants.names[number]}  r {r}")
+            _panel(axes, effects, f"{variants.names[number]}: r {r}")
             words.append(f"{variants.names[number]} {r if r != MISSING else 'unknown'}")
         for axes in list(grid.flat)[len(shown) :]:
             axes.axis("off")
@@ -183,8 +193,9 @@ def _panel(axes: Axes, effects: VariantEffects, title: str) -> None:
     """Draw the variants of an element, the strong effects in front."""
     axes.axhline(0, color=LINE, linewidth=0.8, zorder=0)
     axes.axvline(0, color=LINE, linewidth=0.8, zorder=0)
-    for strong, colour, size in ((False, SOFT, 2.0), (True, BLUE, 4.0)):
-        part = effects.at(effects.strong == strong)
+    strong = strong_effects(effects.measured, effects.confidence)
+    for chosen, colour, size in ((~strong, SOFT, 2.0), (strong, BLUE, 4.0)):
+        part = effects.at(chosen)
         # thousands of marks: as an image they are small
         axes.scatter(
             part.measured,

@@ -190,5 +190,5 @@ def with_measured(variants: VariantTable, predicted: NDArray[np.floating]) -> Va
         predicted.astype(np.float64),
         variants.element,
         variants.weight,
-        variants.strong,
+        variants.confidence,
     )

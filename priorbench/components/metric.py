@@ -60,14 +60,14 @@ class VariantEffects:
         predicted: (V,) float64 effects that a model predicts, or that an attribution tells of.
         element: (V,) int64 number of the element that each variant is of.
         weight: (V,) float64 weights of the variants, at least 0.
-        strong: (V,) bool, the measured effects that are strong.
+        confidence: (V,) float64 confidence in the measured effects, 0 to 1, or NaN if unknown.
     """
 
     measured: NDArray[np.float64]
     predicted: NDArray[np.float64]
     element: NDArray[np.int64]
     weight: NDArray[np.float64]
-    strong: NDArray[np.bool_]
+    confidence: NDArray[np.float64]
 
     def elements(self) -> Iterator[VariantEffects]:
         """Yield the effects of one element after the other, in the order of their numbers."""
@@ -81,7 +81,7 @@ class VariantEffects:
             self.predicted[chosen],
             self.element[chosen],
             self.weight[chosen],
-            self.strong[chosen],
+            self.confidence[chosen],
         )
 
 

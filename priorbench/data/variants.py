@@ -19,9 +19,30 @@ EFFECT, WEIGHT, CONFIDENCE = range(3)
 VARIANT_ARRAYS = ("element", "variant", "variant_measured")
 """arrays of a dataset that hold variants: no rows of examples, and not part of its digest"""
 CONFIDENT = 0.1
-"""confidence from which on an effect is strong"""
+"""confidence from which on an effect counts as established"""
 STRONG_SHARE = 0.1
-"""share of an element's effects that are strong where nothing is said of their confidence"""
+"""share of effects that are strong where nothing is said of their confidence"""
+
+
+def strong_effects(
+    measured: NDArray[np.float64], confidence: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return the (V,) bool effects that are strong: those of the largest size in a list.
+
+    There are as many of them as have a confidence of .1 or more, or a tenth where some confidence
+    is unknown, and all that are as large as the smallest of these; an effect of 0 is none.
+
+    Args:
+        measured: (V,) measured effects.
+        confidence: (V,) confidence in each, 0 to 1 or NaN.
+    """
+    known = bool(np.isfinite(confidence).all())
+    share = STRONG_SHARE * len(measured)
+    count = int((confidence >= CONFIDENT).sum() if known else np.ceil(share))
+    size = np.abs(measured)
+    if not count:
+        return np.zeros(len(size), dtype=bool)
+    return (size >= np.sort(size)[-count]) & (size > 0)
 
 
 @dataclass(frozen=True)
@@ -98,26 +119,22 @@ class VariantTable:
         return self.measured[:, EFFECT]
 
     @property
+    def confidence(self) -> NDArray[np.float64]:
+        """(V,) confidence in the effects, 0 to 1, or NaN where it is unknown."""
+        return self.measured[:, CONFIDENCE]
+
+    @property
     def weight(self) -> NDArray[np.float64]:
         """(V,) weights, at least 0."""
         return self.measured[:, WEIGHT]
 
     @cached_property
     def strong(self) -> NDArray[np.bool_]:
-        """(V,) bool, the effects that are strong.
-
-        They have a confidence of .1 or more, where the confidence is known; else they are those of
-        an element whose size is at least its 90% quantile there, and not 0.
-        """
-        confidence = self.measured[:, CONFIDENCE]
-        if np.isfinite(confidence).all():
-            return confidence >= CONFIDENT
+        """(V,) bool, the effects that are strong among those of their element."""
         strong = np.zeros(len(self.place), dtype=bool)
         for number in range(len(self.names)):
             own = self.element == number
-            if own.any():
-                size = np.abs(self.effect[own])
-                strong[own] = (size >= np.quantile(size, 1 - STRONG_SHARE)) & (size > 0)
+            strong[own] = strong_effects(self.effect[own], self.confidence[own])
         return strong
 
     def placed(self, length: int) -> PlacedVariants:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from priorbench.components.metric import Metric, VariantEffects
+from priorbench.data.variants import strong_effects
 
 from .tools.definition import define
 from .tools.rankings import mean_of_defined
@@ -26,6 +27,8 @@ from .tools.rankings import mean_of_defined
 _FEWEST = 3
 """variants without which a correlation is not defined: two always agree or disagree"""
 _ATTRIBUTED = "of attributed effects"
+POOLED = "-pooled"
+"""end of the names of scores of all variants as one list"""
 
 METRICS: list[Metric] = []
 Score = Callable[[VariantEffects], float]
@@ -41,7 +44,7 @@ def _metric(name: str, summary: str, *, main: bool = False) -> Callable[[Score],
         ):
             for last, function, more in (
                 ("", _over_elements(score), ""),
-                ("-pooled", _pooled(score), ", all elements together"),
+                (POOLED, _pooled(score), ", all elements together"),
             ):
                 define(
                     METRICS,
@@ -118,10 +121,11 @@ def _correlation(
 def sign(effects: VariantEffects) -> float:
     """Share of strong e whose sign p has, weighted by w; a p of 0 is half right.
 
-    Effects are strong if their confidence is .1 or more; where no confidence is known, those of an
-    element whose size is at least the 90% quantile there. NaN without a strong effect.
+    Strong are those of the largest size: as many as have a confidence of .1 or more, or a tenth
+    where no confidence is known. NaN without a strong effect.
     """
-    strong = effects.at(effects.strong & (effects.measured != 0) & (effects.weight > 0))
+    counted = effects.at(effects.weight > 0)
+    strong = counted.at(strong_effects(counted.measured, counted.confidence))
     if not len(strong.weight) or not np.isfinite(strong.predicted).all():
         return float("nan")
     right = (1 + np.sign(strong.predicted) * np.sign(strong.measured)) / 2
@@ -132,15 +136,14 @@ def sign(effects: VariantEffects) -> float:
 def auprc(effects: VariantEffects) -> float:
     """Average precision of the strong among all effects, ordered by |p| and weighted by w.
 
-    Effects are strong as for `variant-sign`. The floor is about their share. It is 1 only for
-    predictions under which all strong effects are larger than the others. NaN without a strong
+    Effects are strong as for `variant-sign`. The floor is about their share. NaN without a strong
     effect, or where all are strong.
     """
     from sklearn.metrics import average_precision_score
 
     counted = effects.at(effects.weight > 0)
-    some = counted.strong.any() and not counted.strong.all()
-    if not some or not np.isfinite(counted.predicted).all():
+    strong = strong_effects(counted.measured, counted.confidence)
+    if not strong.any() or strong.all() or not np.isfinite(counted.predicted).all():
         return float("nan")
     size = np.abs(counted.predicted)
-    return float(average_precision_score(counted.strong, size, sample_weight=counted.weight))
+    return float(average_precision_score(strong, size, sample_weight=counted.weight))

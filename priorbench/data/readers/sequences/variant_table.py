@@ -219,7 +219,11 @@ def _tell(notes: Notes, table: VariantTable, disregarded: int, name: str) -> Non
     """Add notes on the variants that were read."""
     counts = np.bincount(table.element, minlength=len(table.names))
     known = bool(np.isfinite(table.measured[:, 2]).all())
-    rule = f"a confidence of {CONFIDENT:g} or more" if known else "a tenth of each element's"
+    rule = (
+        f"the largest, as many as have a confidence of {CONFIDENT:g} or more"
+        if known
+        else "the largest tenth of each element"
+    )
     notes.say(
         f"{name}: measured effects of {len(table.place):,} variants of "
         f"{counted(int((counts > 0).sum()), 'element')} of {table.lengths[counts > 0].min():,} to "
