@@ -17,7 +17,6 @@ from priorbench.data.formats.sequences.encoder import concatenated
 from priorbench.data.variants import CONFIDENT, VariantTable
 from priorbench.encoding import BASES, N_CODE
 from priorbench.errors import UserError
-from priorbench.number_text import counted
 
 from ..data_file import DataFile
 from .label_table import table_rows
@@ -92,7 +91,7 @@ def read_variants(writer: DatasetWriter, data: DataFile) -> None:
     place, measured = _read_effects(kept, elements)
     if len(place) < _FEWEST:
         raise UserError(
-            f"{data.variants}: {counted(len(place), 'variant')} to score by; give {_FEWEST} or more"
+            f"{data.variants}: {len(place)} variants to score by; give {_FEWEST} or more"
         )
     order = np.lexsort(place.T[::-1])
     table = VariantTable(
@@ -226,15 +225,15 @@ def _tell(notes: Notes, table: VariantTable, disregarded: int, name: str) -> Non
     )
     notes.say(
         f"{name}: measured effects of {len(table.place):,} variants of "
-        f"{counted(int((counts > 0).sum()), 'element')} of {table.lengths[counts > 0].min():,} to "
+        f"{int((counts > 0).sum()):,} elements of {table.lengths[counts > 0].min():,} to "
         f"{table.lengths[counts > 0].max():,} bp; {int(table.strong.sum()):,} are strong ({rule})."
     )
     if disregarded:
-        notes.say(f"Dropped {counted(disregarded, 'variant')} of {name}: to be disregarded.")
+        notes.say(f"Dropped {disregarded:,} variants of {name}: to be disregarded.")
     few = [n for n, c in zip(table.names, counts, strict=True) if c < _FEWEST]
     if few:
         notes.say(
-            f"{counted(len(few), 'element')} of {name} with fewer than {_FEWEST} variants: "
+            f"Elements of {name} with fewer than {_FEWEST} variants ({len(few):,}): "
             f"{', '.join(few[:_FEWEST])}{' and others' if len(few) > _FEWEST else ''}; scores of "
             "single elements leave them out."
         )

@@ -69,7 +69,7 @@ def test_variants_are_those_of_the_table_in_the_order_of_the_elements(tmp_path):
     text = "effects.tsv: measured effects of 4 variants of 2 elements of 4 to 6 bp; 2 are strong"
     assert any(note.startswith(text) for note in notes)
     assert any("IUPAC" in note for note in notes)
-    assert any("2 elements of effects.tsv with fewer than 3 variants" in note for note in notes)
+    assert any("Elements of effects.tsv with fewer than 3 variants (2)" in note for note in notes)
 
 
 def test_columns_have_any_order_and_further_ones_are_ignored(tmp_path):
@@ -84,7 +84,7 @@ def test_columns_have_any_order_and_further_ones_are_ignored(tmp_path):
     assert table.weight.tolist() == [0, 2, 10]
     assert table.confidence.tolist() == [0.05, 0.3, 1]
     assert table.strong.tolist() == [True, False, True]  # the largest of each element
-    assert "Dropped 1 variant of effects.tsv: to be disregarded." in notes
+    assert "Dropped 1 variants of effects.tsv: to be disregarded." in notes
 
 
 @pytest.mark.parametrize(
