@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module, util
 
 import measuring as m
 import torch
@@ -13,9 +14,30 @@ COUNT = 64
 
 
 def library(*, quick: bool = False) -> Iterator[m.Row]:
-    """Time a step of the paper's network, half of the batch chosen, over a plain one."""
+    """Time a step, half of the batch chosen, over a plain one: the paper's network, and others'."""
     scale, length = ("quick", 120) if quick else ("paper", 1000)
     _, batch = m.random_batch("binary", COUNT, length)
+    for batch_norm in (False, True):
+        yield _row(
+            f"{scale}, {'with' if batch_norm else 'without'} batch norm",
+            partial(m.three_conv, length, scale, batch_norm=batch_norm),
+            batch,
+            "" if batch_norm else 1.5,
+            quick=quick,
+        )
+    if util.find_spec("bpnetlite") is not None:
+        _, batch = m.random_batch("binary", 8 if quick else COUNT, 2 * length + 114)
+        yield _row("bpnet-lite's BPNet", partial(_bpnet, quick), batch, 1.65, quick=quick)
+
+
+def _row(
+    name: str,
+    build: Callable[[], torch.nn.Module],
+    batch: Batch,
+    goal: float | str,
+    *,
+    quick: bool,
+) -> m.Row:
     prior = load_prior("fourier")
     losses: dict[str, Callable[[torch.nn.Module], torch.Tensor]] = {
         "plain": lambda model: _prediction(model(batch.sequence), batch),
@@ -24,20 +46,42 @@ def library(*, quick: bool = False) -> Iterator[m.Row]:
         "default": lambda model: _of_library(model, prior, batch, split=False),
         "split=True": lambda model: _of_library(model, prior, batch, split=True),
     }
-    for batch_norm in (False, True):
-        ways = {}
-        for name, loss in losses.items():
-            model = m.three_conv(length, scale, batch_norm=batch_norm)
-            optimiser = torch.optim.Adam(model.parameters())
-            ways[name] = m.optimised(partial(loss, model), optimiser)
-        seconds = m.in_turns(ways, 3 if quick else 9)
-        yield {
-            "network": f"{scale}, {'with' if batch_norm else 'without'} batch norm",
-            **{f"{name} / plain": seconds[name] / seconds["plain"] for name in list(ways)[1:]},
-            "default / by hand": seconds["default"] / seconds["by hand"],
-            "goal": 1.05,
-            "goal of split": "" if batch_norm else 1.5,
-        }
+    ways = {}
+    for way, loss in losses.items():
+        model = build()
+        optimiser = torch.optim.Adam(model.parameters())
+        ways[way] = m.optimised(partial(loss, model), optimiser)
+    seconds = m.in_turns(ways, 3 if quick else 9)
+    return {
+        "network": name,
+        **{f"{way} / plain": seconds[way] / seconds["plain"] for way in list(ways)[1:]},
+        "default / by hand": seconds["default"] / seconds["by hand"],
+        "goal": 1.05,
+        "goal of split": goal,
+    }
+
+
+class _Scalar(torch.nn.Module):
+    """A profile network's one scalar per example: centred logits, weighted by probabilities."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        profile, counts = self.network(sequence)
+        logits = profile.flatten(start_dim=1)
+        logits = logits - logits.mean(dim=1, keepdim=True)
+        weights = logits.softmax(dim=1).detach()
+        return (logits * weights).sum(dim=1, keepdim=True) + counts
+
+
+def _bpnet(quick: bool) -> torch.nn.Module:
+    """Return the network with the defaults of its authors; it is no dependency."""
+    network: torch.nn.Module = import_module("bpnetlite").BPNet(
+        n_filters=16 if quick else 64, n_outputs=2, n_control_tracks=0, trimming=57, verbose=False
+    )
+    return _Scalar(network)
 
 
 def _target(output: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ from priorbench import Prior, load_prior
 from priorbench.attribution.explainers import EXPLAINERS
 from priorbench.attribution.methods import METHODS
 from priorbench.components import docstrings, registry
-from priorbench.components.prior import HOOKS
+from priorbench.components.hooks import HOOKS
 from priorbench.components.prior_bases import AttributionPrior, GradientPrior, Penalty
 from priorbench.metrics import METRICS
 

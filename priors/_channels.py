@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 
 from priorbench import Batch
-from priorbench.data.codes import CHANNEL
+
+_CHANNEL = "channel:"
+"""what the names of a batch's channels begin with"""
 
 
 def channel_of(batch: Batch, name: str, *, moved: bool) -> torch.Tensor:
     """Return the (B, L) values of a channel, moved by half of the window if that is asked for."""
-    channel = batch.arrays[f"{CHANNEL}{name}"].squeeze(1)
+    channel = batch.arrays[f"{_CHANNEL}{name}"].squeeze(1)
     return channel.roll(channel.shape[1] // 2, 1) if moved else channel
 
 

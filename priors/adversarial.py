@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 
 from priorbench import Penalty, UserError
-from priorbench.components.prior_bases import LossOfInput
+from priorbench.components.hooks import LossOfInput
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from priorbench import Penalty
-from priorbench.components.prior_bases import LossOfInput
+from priorbench.components.hooks import LossOfInput
 
 
 @dataclass(frozen=True)

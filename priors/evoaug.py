@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 
 from priorbench import Prior, Task, UserError
-from priorbench.components.prior import FinalPhase
+from priorbench.components.hooks import FinalPhase
 
 _Change = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 _CHANGED = 3 / 4
@@ -81,9 +81,7 @@ class EvoAug(Prior):
                 f"evoaug: changes of up to {longest} bp do not fit into {sequence.shape[2]} bp"
             )
         changes = list(self._changes())
-        draws = torch.rand(
-            len(changes) + 1, len(sequence), device=sequence.device, generator=generator
-        )
+        draws = _uniform((len(changes) + 1, len(sequence)), sequence, generator)
         # the changes with the smallest draws are the ones that a sequence gets
         smallest = draws[:-1].argsort(dim=0).argsort(dim=0) < self.most
         chosen = smallest & (draws[-1] < weight)
@@ -140,7 +138,7 @@ class EvoAug(Prior):
 def _delete(longest: float, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     length, at = x.shape[2], _positions(x)
     size = _whole(x, longest, generator)
-    start = (_uniform(x, generator) * (length - size + 1)).long()
+    start = (_of_each(x, generator) * (length - size + 1)).long()
     kept = at - size // 2  # place in what is left
     source = torch.where(kept < start, kept, kept + size)
     return _taken(x, source, (kept >= 0) & (kept < length - size), generator)
@@ -149,7 +147,7 @@ def _delete(longest: float, x: torch.Tensor, generator: torch.Generator) -> torc
 def _insert(longest: float, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     length, at = x.shape[2], _positions(x)
     size = _whole(x, longest, generator)
-    start = (_uniform(x, generator) * (length + 1)).long()
+    start = (_of_each(x, generator) * (length + 1)).long()
     place = at + size // 2  # in the longer sequence
     source = torch.where(place < start, place, place - size)
     return _taken(x, source, (place < start) | (place >= start + size), generator)
@@ -164,14 +162,14 @@ def _translocate(longest: float, x: torch.Tensor, generator: torch.Generator) ->
 def _invert(longest: float, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     length, at = x.shape[2], _positions(x)
     size = _whole(x, longest, generator)
-    start = (_uniform(x, generator) * (length - size + 1)).long()
+    start = (_of_each(x, generator) * (length - size + 1)).long()
     inside = (at >= start) & (at < start + size)
     turned = _gathered(x.flip(1), torch.where(inside, 2 * start + size - 1 - at, at))
     return torch.where(inside[:, None], turned, x)
 
 
 def _mutate(share: float, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    place = torch.rand(x.shape[0], x.shape[2], device=x.device, generator=generator)
+    place = _uniform((x.shape[0], x.shape[2]), x, generator)
     present = x.sum(dim=1) != 0  # an unknown base stays unknown
     return torch.where(
         ((place < share / _CHANGED) & present)[:, None], _random_bases(x, generator), x
@@ -180,7 +178,7 @@ def _mutate(share: float, x: torch.Tensor, generator: torch.Generator) -> torch.
 
 def _turn(probability: float, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     # A C G T upside down is T G C A
-    return torch.where((_uniform(x, generator) < probability)[..., None], x.flip(1, 2), x)
+    return torch.where((_of_each(x, generator) < probability)[..., None], x.flip(1, 2), x)
 
 
 def _add_noise(deviation: float, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -192,14 +190,19 @@ def _positions(x: torch.Tensor) -> torch.Tensor:
     return torch.arange(x.shape[2], device=x.device)[None]
 
 
-def _uniform(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Draw a (B, 1) number from 0 to 1 for every sequence; 1 is never drawn."""
-    return torch.rand(len(x), 1, device=x.device, generator=generator)
+def _uniform(shape: tuple[int, int], x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Draw float32 numbers from 0 to 1, on the device of x; 1 is never drawn."""
+    return torch.empty(shape, device=x.device).uniform_(generator=generator)
+
+
+def _of_each(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Draw a (B, 1) number from 0 to 1 for every sequence."""
+    return _uniform((len(x), 1), x, generator)
 
 
 def _whole(x: torch.Tensor, most: float, generator: torch.Generator) -> torch.Tensor:
     """Draw a (B, 1) whole number from 0 to ``most`` for every sequence."""
-    return (_uniform(x, generator) * (int(most) + 1)).long()
+    return (_of_each(x, generator) * (int(most) + 1)).long()
 
 
 def _random_bases(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from priorbench import Prior, UserError
-from priorbench.components.prior import FinalPhase
+from priorbench.components.hooks import FinalPhase
 
 
 @dataclass(frozen=True)

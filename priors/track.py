@@ -62,6 +62,6 @@ class Track(AttributionPrior):
             wanted = share_of(channel.clamp(min=0))
             mass = unit(track.abs(), 1)
             # where there is no attribution at all, any positive number keeps the logarithm finite
-            found = share_of(mass + _FLOOR * mass.mean(dim=1, keepdim=True).masked_fill(~known, 1))
-            value = (torch.xlogy(wanted, wanted) - wanted * found.log()).sum(dim=1)
+            share = share_of(mass + _FLOOR * mass.mean(dim=1, keepdim=True).masked_fill(~known, 1))
+            value = (torch.xlogy(wanted, wanted) - wanted * share.log()).sum(dim=1)
         return torch.where(known.squeeze(1), value, torch.zeros_like(value))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fixtures.places import ENGINE, LONGEST_FIRST, ROOT, TESTS
 
-from priorbench.components import source_code
+from priorbench.storage import source_code
 from priorbench.study import data_sources, trial
 
 CONTENT = ("priors", "tasks", "reports")
@@ -255,7 +255,7 @@ NOT_DECIDING_TRIALS = (
     "components/metric.py",
     "components/registry.py",
     "components/section.py",
-    "components/source_code.py",
+    "storage/source_code.py",
     "components/specs.py",
     "data/dataset_writer.py",
     "data/doubts/",

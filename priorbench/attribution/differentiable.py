@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from priorbench.autograd.model_call import ModelCall
+from priorbench.autograd.model_call import ModelCall, require_callable
 from priorbench.autograd.split.ways import CannotTakeApart
 from priorbench.components import specs
 from priorbench.components.prior import Attribution
@@ -79,17 +79,19 @@ def attribute_and_predict(
 
     Args:
         model: module, or any other callable, that is called with ``sequence``, ``args`` and
-            ``kwargs``. Examples may be coupled by batch norm only, whose statistics are not held
-            fixed within a ``torch.jit`` script.
-        sequence: (B, 4, L) one-hot, floating; or (B, L, 4), with ``layout="BL4"``.
+            ``kwargs``. Examples may be coupled by batch norm only; within a ``torch.jit`` script
+            its statistics are not held fixed, of which there is a warning.
+        sequence: (B, 4, L) one-hot, floating; or (B, L, 4), with ``layout="BL4"``. One that is
+            itself computed, with gradients, gets those of a penalty too.
         applies: (B,) bool, the examples to attribute, of which there may be none; or (k,) int64,
-            their rows, each of them once.
+            their rows, each of them once (on a GPU that is not checked).
         target: function from the model's output to one scalar per example, (B,). For a path it is
             given the output at its points, as many rows as there are points.
         method: attribution method; gradient x input if left out.
         args: further arguments of the model, such as control tracks. Tensors with a row per
             example, also in lists, tuples and dictionaries, go with their examples to the points of
-            a path; everything else is passed on.
+            a path; everything else is passed on. A tensor of another kind whose first dimension
+            happens to be B is no argument but part of the model: close over it.
         kwargs: further arguments of the model by keyword, of which the same is true.
         generator: generator of methods that draw; on the sequence's device, or what it draws is
             copied there.
@@ -100,8 +102,9 @@ def attribute_and_predict(
             second differentiation. It is for modules that treat examples one by one and keep
             nothing of a pass but buffers: the model then sees the parts, or an object that stands
             for both. Whether it gives the numbers of the whole batch is tried on the first batch,
-            and again when the model changes. Batches of which all or none are chosen, or a single
-            one is or is not, are taken whole.
+            and again when the model changes. Random draws within the model, such as those of
+            dropout, are other ones than in one tensor. Batches of which all or none are chosen, or
+            a single one is or is not, are taken whole.
 
     Returns:
         the model's output, and the Attribution of the k chosen examples, in the order of the batch
@@ -110,13 +113,13 @@ def attribute_and_predict(
 
     Raises:
         ValueError: if an argument has the wrong shape or dtype, if the target does not depend on
-            the sequence, or if ``split`` would change what the model gives or shows; the message
-            says why.
+            the sequence, if the model has ``SyncBatchNorm`` over several processes, or if
+            ``split`` would change what the model gives or shows; the message says why.
     """
     check_sequence(sequence, layout)
     if method is not None and not isinstance(method, AttributionMethod):
         raise ValueError(f"method is a {type(method).__name__}, wanted what load_attribution gives")
-    reading = Reading(target, method or InputXGradient(), generator, create_graph, layout)
+    reading = _reading(target, method or InputXGradient(), generator, create_graph, layout)
     call = ModelCall(model, args, kwargs, count=len(sequence))
     if not split:
         return _run(call, sequence, applies, reading)
@@ -142,8 +145,23 @@ def _run(
     return way(call, sequence, _chosen(applies, sequence), reading)
 
 
+def _reading(
+    target: Callable[[Output], torch.Tensor],
+    method: AttributionMethod,
+    generator: torch.Generator | None,
+    create_graph: bool,
+    layout: Layout,
+) -> Reading[Output]:
+    require_callable("target", target, "a function from the model's output to (B,)")
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator is a {type(generator).__name__}, wanted a torch.Generator")
+    return Reading(target, method, generator, create_graph, layout)
+
+
 def check_sequence(sequence: torch.Tensor, layout: Layout) -> None:
     """Raise ValueError unless a sequence is floating, of the shape that a layout names."""
+    if not isinstance(sequence, torch.Tensor):
+        raise ValueError(f"sequence is a {type(sequence).__name__}, wanted a tensor")
     if layout not in ("B4L", "BL4"):
         raise ValueError(f"layout is {layout!r}, wanted 'B4L' or 'BL4'")
     bases, wanted = (1, "(B, 4, L)") if layout == "B4L" else (2, "(B, L, 4)")
@@ -164,18 +182,28 @@ def _chosen(applies: torch.Tensor | None, sequence: torch.Tensor) -> Chosen:
         chosen = Chosen.where(applies, int(applies.sum()))
         return chosen.to(sequence.device)
     if applies.dtype == torch.int64 and applies.dim() == 1:
-        if len(applies) == count and not torch.equal(
-            applies.sort()[0], torch.arange(count).to(applies)
-        ):
-            raise ValueError(
-                f"applies is torch.int64 of shape ({count},), but not each row once: a mask, such "
-                "as label == 1, is bool"
-            )
+        _check_rows(applies, count)
         return Chosen(count, applies.to(sequence.device))
     raise ValueError(
         f"applies is {applies.dtype} of shape {tuple(applies.shape)}, wanted bool ({count},), or "
         "int64 (k,) of rows"
     )
+
+
+def _check_rows(rows: torch.Tensor, count: int) -> None:
+    """Raise ValueError for other rows than some of a batch; those on a GPU are believed.
+
+    Labels, which are as many as there are examples, are told apart from rows there, too.
+    """
+    if rows.device.type != "cpu" and len(rows) != count:
+        return
+    ordered = rows.sort()[0].tolist()
+    if len(set(ordered)) < len(ordered) or (ordered and not 0 <= ordered[0] <= ordered[-1] < count):
+        hint = ": a mask, such as label == 1, is bool" if len(rows) == count else ""
+        raise ValueError(
+            f"applies is torch.int64 of shape ({len(rows)},), but not rows of a batch of {count}, "
+            f"each once{hint}"
+        )
 
 
 class AttributionFunction(Protocol):
@@ -231,10 +259,9 @@ def _function(
         layout: Layout = "B4L",
     ) -> Attribution:
         check_sequence(sequence, layout)
+        reading = _reading(target, method, generator, create_graph, layout)
         call = ModelCall(model, args, kwargs, count=len(sequence))
-        return _run(call, sequence, None, Reading(target, method, generator, create_graph, layout))[
-            1
-        ]
+        return _run(call, sequence, None, reading)[1]
 
     name = specs.kebab(type(method).__name__).replace("-", "_")
     attribute_all.__name__ = attribute_all.__qualname__ = name

@@ -9,9 +9,14 @@ from typing import Any
 
 import torch
 
-from priorbench.autograd.generators import forked_generators
-from priorbench.autograd.model_call import ModelCall, modules_of, uncompiled
-from priorbench.autograd.module_state import ModuleState
+from priorbench.autograd.model_call import (
+    ModelCall,
+    modules_of,
+    require_callable,
+    uncompiled,
+    without_communication,
+)
+from priorbench.autograd.module_state import ModuleState, forked_generators
 from priorbench.errors import UserError
 
 from .differentiable import check_sequence
@@ -81,6 +86,8 @@ def explain(
         UserError: if the method or an option of it is unknown; the message suggests the nearest.
     """
     check_sequence(sequence, layout)
+    require_callable("model", model, "a module or another callable of modules")
+    require_callable("target", target, "a function from the model's output to (k,)")
     explainer = _explainer(method)
     plain = _bases_first(sequence.detach(), layout)
     references = _references(references, sequence, layout)
@@ -88,7 +95,7 @@ def explain(
     if not len(sequence):
         return _of_nothing(plain, explainer)
     with torch.inference_mode(False), _evaluating(model, sequence.device), uncompiled(model):
-        call = ModelCall(model, args, kwargs, count=len(sequence)).beside()
+        call = ModelCall(model, args, kwargs, count=len(sequence))
         if torch.is_inference(sequence):
             call, plain = call.mapped(torch.clone), plain.clone()
             references = None if references is None else references.clone()
@@ -189,7 +196,7 @@ def _evaluating(model: Callable[..., Any], device: torch.device) -> Iterator[Non
     try:
         for module in modules:
             module.training = False
-        with forked_generators(device):
+        with forked_generators(device), without_communication(modules):
             yield
     finally:
         state.restore()

@@ -14,7 +14,7 @@ import torch
 
 from priorbench.components import specs
 from priorbench.components.prior import Attribution
-from priorbench.errors import UserError, unknown
+from priorbench.errors import UserError
 
 _MOST_DRAWS = 1000
 """largest number of points or references of one example, each of which costs a pass"""
@@ -125,7 +125,7 @@ class ExpectedGradients(_TimesDifference):
     ) -> Path:
         """Return one point between each example and another one; ValueError without a generator."""
         if generator is None:
-            raise ValueError("expected gradients draw references: pass a torch.Generator")
+            raise ValueError("generator is None: expected gradients draw, pass a torch.Generator")
         # drawn for the whole batch, so that an example's draw is the same whichever are chosen
         count, device = len(sequence), generator.device
         shift = torch.randint(1, max(count, 2), (count,), generator=generator, device=device)
@@ -171,7 +171,7 @@ class IntegratedGradients(_TimesDifference):
 
 def check_draws(name: str, value: int) -> None:
     """Raise UserError unless an option that multiplies the cost is within its range."""
-    if not 1 <= value <= _MOST_DRAWS:
+    if not isinstance(value, int) or not 1 <= value <= _MOST_DRAWS:
         raise UserError(f"{name} {value} is not a whole number from 1 to {_MOST_DRAWS}")
 
 
@@ -188,7 +188,4 @@ def load_attribution(spec: str) -> AttributionMethod:
     Raises:
         UserError: if a name or option is unknown; the message suggests the nearest.
     """
-    name = specs.name_of(spec)
-    if name not in METHODS:
-        raise unknown("attribution", name, METHODS)
-    return specs.build("attribution", METHODS[name], spec)
+    return specs.build_one_of("attribution", METHODS, spec)

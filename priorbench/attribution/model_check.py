@@ -14,15 +14,14 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from priorbench.autograd.generators import forked_generators
 from priorbench.autograd.layer_chain import is_changed
 from priorbench.autograd.model_call import ModelCall, modules_of
-from priorbench.autograd.module_state import ModuleState
+from priorbench.autograd.module_state import ModuleState, forked_generators
 from priorbench.errors import UserError
 from priorbench.number_text import counted
 
 from .differentiable import attribute_and_predict, check_sequence
-from .passes import Output
+from .passes import Layout, Output
 
 _REFUSED = "split=True does not suit this model: "
 _FEWEST = 4
@@ -77,6 +76,7 @@ def check_model(
     *,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
+    layout: Layout = "B4L",
     repeats: int = 5,
 ) -> ModelCheck:
     """Try on one batch which ways to train with attributions a model allows, and what each costs.
@@ -86,10 +86,12 @@ def check_model(
 
     Args:
         model: module or other callable, as in :func:`attribute_and_predict`.
-        sequence: (B, 4, L) one-hot, floating, at least 4 examples.
+        sequence: (B, 4, L) one-hot, floating, or (B, L, 4), with ``layout="BL4"``; at least 4
+            examples.
         target: function from the model's output to one scalar per example, (B,).
         args: further arguments of the model.
         kwargs: further arguments of the model by keyword.
+        layout: order of the sequence's dimensions, ``B4L`` or ``BL4``.
         repeats: number of steps of each way that are timed; the price is the median.
 
     Returns:
@@ -102,11 +104,13 @@ def check_model(
             is nothing to train.
         ValueError: if the sequence has the wrong shape or dtype.
     """
-    check_sequence(sequence, "B4L")
+    check_sequence(sequence, layout)
     if len(sequence) < _FEWEST:
         raise ValueError(f"sequence has {len(sequence)} examples, wanted at least {_FEWEST}")
     call = ModelCall(model, args, kwargs, count=len(sequence))
-    trial = _Trial(call, sequence.detach(), target, tuple(args), dict(kwargs or {}))
+    if any(v.is_meta for m in modules_of(model) for v in [*m.parameters(), *m.buffers()]):
+        raise UserError("the model is on torch's meta device, where tensors have no numbers")
+    trial = _Trial(call, sequence.detach(), target, layout, tuple(args), dict(kwargs or {}))
     with torch.enable_grad(), forked_generators(sequence.device):
         if any(isinstance(module, LazyModuleMixin) for module in trial.modules):
             trial.first_pass()  # which makes it what it is
@@ -124,8 +128,9 @@ class _Trial:
 
     Attributes:
         call: call of the model.
-        sequence: (B, 4, L) the batch.
+        sequence: (B, 4, L), or in another layout, the batch.
         target: function from the model's output to (B,).
+        layout: order of the sequence's dimensions.
         args: further arguments.
         kwargs: further arguments by keyword.
         parameters: what is trained.
@@ -134,6 +139,7 @@ class _Trial:
     call: ModelCall
     sequence: torch.Tensor
     target: Callable[[Any], torch.Tensor]
+    layout: Layout
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     parameters: list[torch.nn.Parameter] = field(default_factory=list)
@@ -180,6 +186,7 @@ class _Trial:
             self.target,
             args=self.args,
             kwargs=self.kwargs,
+            layout=self.layout,
             split=split,
         )
         return self._loss(output) + attribution.observed.square().mean()

@@ -15,7 +15,14 @@ from typing import Any, Generic, Literal, TypeVar
 
 import torch
 
-from priorbench.autograd.model_call import ModelCall, modules_of, uncompiled
+from priorbench.autograd.batch_norm_nodes import BatchNormNodes
+from priorbench.autograd.model_call import (
+    ModelCall,
+    modules_of,
+    uncompiled,
+    warn_of_scripts,
+    without_communication,
+)
 from priorbench.autograd.module_state import ModuleState
 from priorbench.autograd.output_trees import join_trees, map_tensors
 from priorbench.autograd.split.routes import forward_apart, require_apart
@@ -89,10 +96,11 @@ class Reading(Generic[Output]):
     def scalars(self, output: Output, count: int) -> torch.Tensor:
         """Return the (count,) scalars; ValueError for another shape, or for constants."""
         scalars = self.target(output)
-        if not isinstance(scalars, torch.Tensor) or scalars.shape != (count,):
-            shape = tuple(scalars.shape) if isinstance(scalars, torch.Tensor) else type(scalars)
+        kind, shape = getattr(scalars, "dtype", type(scalars)), getattr(scalars, "shape", ())
+        if not isinstance(scalars, torch.Tensor) or shape != (count,) or not kind.is_floating_point:
             raise ValueError(
-                f"target gives shape {shape}, wanted ({count},): one scalar per example"
+                f"target gives {kind} of shape {tuple(shape)}, wanted floating ({count},): one "
+                "scalar per example"
             )
         return scalars
 
@@ -101,13 +109,18 @@ class Reading(Generic[Output]):
         scalars: torch.Tensor,
         points: torch.Tensor,
         gate: StatisticsGate,
+        *,
         mask: torch.Tensor | None = None,
+        model: Callable[..., Any] | None = None,
     ) -> torch.Tensor:
-        """Return the gradient of the scalars, or those of a mask, by the points; bases first."""
+        """Return the gradient of the scalars, or those of a mask, by the points; bases first.
+
+        A warning names a model whose scripts do not hold the statistics of batch norm fixed.
+        """
         weights = torch.ones_like(scalars) if mask is None else mask.to(scalars)
         gradient = None
         if scalars.requires_grad:
-            with gate.closed():
+            with gate.closed(), _nodes(scalars, self.create_graph, model).statistics_held():
                 # the caller may want to differentiate the output too
                 (gradient,) = torch.autograd.grad(
                     scalars,
@@ -121,6 +134,11 @@ class Reading(Generic[Output]):
             raise ValueError("target gives scalars that do not depend on the sequence")
         return self.bases_first(gradient)
 
+    def read(self, gradient: torch.Tensor, difference: torch.Tensor) -> Attribution:
+        """Return the attribution from a gradient (k, 4, L) and input - reference."""
+        kept = difference if self.create_graph else difference.detach()
+        return self.method.read(gradient, kept)
+
     def bases_first(self, values: torch.Tensor) -> torch.Tensor:
         """Return (..., 4, L) from the sequence's layout, or the other way round."""
         return values if self.layout == "B4L" else values.transpose(-2, -1)
@@ -131,6 +149,24 @@ class Reading(Generic[Output]):
         gradient = scalars[:0].to(sequence)[:, None, None].expand(0, *shape)
         gradient = gradient if self.create_graph else gradient.detach()
         return self.method.read(gradient, gradient.detach())
+
+
+def _nodes(scalars: torch.Tensor, twice: bool, model: Callable[..., Any] | None) -> BatchNormNodes:
+    """Return batch norm that was not seen when it was called; ValueError for what cannot be."""
+    nodes = BatchNormNodes(scalars)
+    if nodes.synchronised:
+        raise ValueError(
+            "the model has SyncBatchNorm over several processes, which has no second derivative "
+            "and whose statistics cannot be held fixed: use BatchNorm"
+        )
+    if nodes.compiled and twice:
+        raise ValueError(
+            "the model calls a function that torch.compile made, which has no second derivative: "
+            "pass a model that calls the original"
+        )
+    if nodes.scripted and model is not None:
+        warn_of_scripts(model)
+    return nodes
 
 
 _Where = tuple[Chosen, Path | None]
@@ -176,8 +212,9 @@ def attribute_apart(
 
 
 def _path(sequence: torch.Tensor, chosen: Chosen, reading: Reading[Any]) -> Path | None:
-    plain = reading.bases_first(sequence.detach())
-    return reading.method.path(plain, chosen.rows, reading.generator)
+    with torch.enable_grad():  # a sequence may be differentiated by, too
+        plain = reading.bases_first(sequence)
+        return reading.method.path(plain, chosen.rows, reading.generator)
 
 
 def _whole(
@@ -193,24 +230,22 @@ def _whole(
 def _at_inputs(
     call: ModelCall, sequence: torch.Tensor, chosen: Chosen, reading: Reading[Output]
 ) -> tuple[Output, Attribution]:
-    points = given = sequence
-    if not sequence.requires_grad:
-        points = sequence.detach().requires_grad_()
-        given = points.clone()  # a model may change its input in place
+    points = _differentiable(sequence)
     gate = StatisticsGate()
-    with GatedBatchNorm(gate, needed=reading.create_graph):
-        output: Output = call(given, *call.rows)
+    with GatedBatchNorm(gate, chosen.size, needed=reading.create_graph):
+        output: Output = call(points.clone(), *call.rows)  # it may be changed in place
     scalars = reading.scalars(output, chosen.size)
     if not len(chosen.rows):
         return output, reading.nothing(scalars, sequence)
-    difference = reading.bases_first(points.detach())
+    difference = reading.bases_first(sequence)
     if chosen.everything:
-        gradient = reading.gradient(scalars, points, gate)
+        gradient = reading.gradient(scalars, points, gate, model=call.model)
     else:
-        whole = reading.gradient(scalars, points, gate, chosen.mask)
+        mask = chosen.mask
+        whole = reading.gradient(scalars, points, gate, mask=mask, model=call.model)
         gradient = whole.index_select(0, chosen.rows)
         difference = difference.index_select(0, chosen.rows)
-    return output, reading.method.read(gradient, difference)
+    return output, reading.read(gradient, difference)
 
 
 def _apart_at_inputs(
@@ -220,16 +255,14 @@ def _apart_at_inputs(
     chosen, _ = where
     inputs, rows = [sequence, *call.rows], (chosen.rows, chosen.others)
     attributed, rest = ([value.index_select(0, at) for value in inputs] for at in rows)
-    # a leaf, unless the caller differentiates by the sequence too
-    points = attributed[0]
-    if not points.requires_grad:
-        points = attributed[0] = points.detach().requires_grad_()
+    difference = attributed[0]
+    points = attributed[0] = _differentiable(difference)
     gate = StatisticsGate(None if sequence.requires_grad else points)
     outputs = forward_apart(call, [attributed, rest], gate, 2, twice=reading.create_graph)
     if outputs is None:
         return None
     gradient = reading.gradient(reading.scalars(outputs[0], len(points)), points, gate)
-    attribution = reading.method.read(gradient, reading.bases_first(points.detach()))
+    attribution = reading.read(gradient, reading.bases_first(difference))
     back = torch.argsort(torch.cat(rows))
     joined: Output = map_tensors(lambda value: value[back], join_trees(outputs[0], outputs[1], 0))
     return joined, attribution
@@ -242,7 +275,7 @@ def _apart_on_path(
     chosen, path = where
     assert path is not None
     points, rows = path_points(call, chosen, path, reading)
-    gate = StatisticsGate(points)
+    gate = StatisticsGate(None if sequence.requires_grad else points)
     parts = [[sequence, *call.rows], [points, *rows]]
     outputs = forward_apart(call, parts, gate, 1, twice=reading.create_graph)
     if outputs is None:
@@ -256,37 +289,48 @@ def _on_path(
 ) -> tuple[Output, Attribution]:
     chosen, path = where
     gate = StatisticsGate()
-    given = sequence if sequence.requires_grad else sequence.clone()  # it may be changed in place
-    with GatedBatchNorm(gate, needed=reading.create_graph) as norms:
-        output: Output = call(given, *call.rows)
+    with GatedBatchNorm(gate, chosen.size, needed=reading.create_graph) as norms:
+        output: Output = call(sequence.clone(), *call.rows)  # it may be changed in place
     if not len(chosen.rows):
         return output, reading.nothing(reading.scalars(output, chosen.size), sequence)
     points, rows = path_points(call, chosen, path, reading)
-    state = ModuleState(modules_of(call.model))
-    with GatedBatchNorm(gate, norms.statistics, needed=reading.create_graph):
-        at_points = call.beside()(points.clone(), *rows)
+    modules = modules_of(call.model)
+    state = ModuleState(modules)
+    with norms.at_points(), without_communication(modules):
+        at_points = call(points.clone(), *rows)
     state.restore()
-    gradient = reading.gradient(reading.scalars(at_points, len(points)), points, gate)
+    scalars = reading.scalars(at_points, len(points))
+    if scalars.requires_grad and BatchNormNodes(scalars).kernels:
+        raise ValueError(
+            "the model calls batch norm below torch.nn.functional.batch_norm, which normalises "
+            "points of a path by their own statistics: call that function"
+        )
+    gradient = reading.gradient(scalars, points, gate, model=call.model)
     return output, read_on_path(gradient, path, reading)
+
+
+def _differentiable(values: torch.Tensor) -> torch.Tensor:
+    """Return a leaf, unless the caller differentiates by the values too."""
+    return values if values.requires_grad else values.detach().requires_grad_()
 
 
 def path_points(
     call: ModelCall, chosen: Chosen, path: Path, reading: Reading[Any]
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return the points of all paths in one tensor, a leaf, and the rows that go with them."""
+    """Return the points of all paths in one tensor, and the rows that go with them."""
     count = len(path.points)
-    points = reading.bases_first(path.points).flatten(0, 1).detach()
+    points = _differentiable(reading.bases_first(path.points).flatten(0, 1))
     rows = [
         value.index_select(0, chosen.rows).repeat(count, *[1] * (value.dim() - 1))
         for value in call.rows
     ]
     if len(points) == 1:  # a module may squeeze a batch of one
         points, rows = torch.cat([points, points]), [torch.cat([v, v]) for v in rows]
-    return points.requires_grad_(), rows
+    return points, rows
 
 
 def read_on_path(gradient: torch.Tensor, path: Path, reading: Reading[Any]) -> Attribution:
     """Return the attributions from the gradients (P, 4, L) at all points."""
     count, examples = path.points.shape[:2]
     mean = gradient[: count * examples].view_as(path.points).mean(dim=0)
-    return reading.method.read(mean, path.difference)
+    return reading.read(mean, path.difference)

@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from priorbench.attribution.methods import InputXGradient
 from priorbench.components import registry
 from priorbench.components.architecture import Architecture, NetworkShape, Scale
-from priorbench.components.prior import COMPUTED, Attribution, Prior
+from priorbench.components.hooks import COMPUTED
+from priorbench.components.prior import Attribution, Prior
 from priorbench.components.task import Batch, Task
 from priorbench.data.codes import CHANNEL
 from priorbench.errors import UserError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from priorbench.components.hooks import LossOfInput
 from priorbench.components.prior import Prior
-from priorbench.components.prior_bases import LossOfInput
 from priorbench.components.task import Batch
 from priorbench.training.loop import seeded_torch, weights_hash
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from priorbench.attribution.model_check import ModelCheck, check_model
+from priorbench.attribution.passes import Layout
 from priorbench.autograd.output_trees import tensors_in
 from priorbench.errors import UserError, in_one_line, unknown
 
@@ -22,7 +23,9 @@ _MOST = 10_000_000
 """largest number of bases of a batch"""
 
 
-def check_user_model(name: str, *, length: int, batch: int, target: str | None) -> ModelCheck:
+def check_user_model(
+    name: str, *, length: int, batch: int, target: str | None, layout: Layout = "B4L"
+) -> ModelCheck:
     """Check the model that a factory makes, on random sequences.
 
     What the user's code prints goes to standard error.
@@ -35,6 +38,7 @@ def check_user_model(name: str, *, length: int, batch: int, target: str | None) 
         target: column of the output that is attributed, or a function of the module from the
             output to (B,). None for the function ``target`` of the module or the method of the
             model, or else the first column.
+        layout: order of the dimensions of the sequences that the model takes.
 
     Raises:
         UserError: if there is no such model, or it does not take the sequences.
@@ -48,7 +52,9 @@ def check_user_model(name: str, *, length: int, batch: int, target: str | None) 
         module, model = _load(name)
         scalars = _target(target, module, model)
         kind = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
-        return check_model(model, sequences(batch, length).to(kind), scalars)
+        given = sequences(batch, length).to(kind)
+        given = given if layout == "B4L" else given.transpose(1, 2).contiguous()
+        return check_model(model, given, scalars, layout=layout)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 
@@ -139,8 +139,10 @@ class BatchNorm(Layer):
         """
         value, (weight, bias), (mean, variance) = saved.value, saved.parameters, saved.statistics
         inverse, needed = self._inverse(variance), [True, weight is not None, bias is not None]
+        # the kernel wants the weight as fine as the statistics
+        exact = None if weight is None else weight.to(inverse.dtype)
         by_input, *by_affine = torch.ops.aten.native_batch_norm_backward(
-            gradient, value, weight, None, None, mean, inverse, True, self.eps, needed
+            gradient, value, exact, None, None, mean, inverse, True, self.eps, needed
         )
         by_mean, by_variance = by_statistics
         count = value.numel() // value.shape[1]
@@ -183,6 +185,30 @@ class BatchNorm(Layer):
         scale = self._scale(variance, saved.parameters)
         by_variance = by_scale * scale / (-2 * (variance + self.eps))
         return None if weight is None else by_scale * self._inverse(variance), by_variance
+
+
+class BatchNormCall(NamedTuple):
+    """The arguments of ``torch.nn.functional.batch_norm``."""
+
+    input: torch.Tensor
+    running_mean: torch.Tensor | None
+    running_var: torch.Tensor | None
+    weight: torch.Tensor | None = None
+    bias: torch.Tensor | None = None
+    training: bool = False
+    momentum: float = 0.1
+    eps: float = 1e-5
+
+    @property
+    def parameters(self) -> Parameters:
+        """Weight and bias."""
+        return self.weight, self.bias
+
+    def layer(self, example_rows: int, *, tracked: bool = True) -> BatchNorm:
+        """Return what the call does in training mode; ``tracked`` updates running statistics."""
+        mean, variance = (self.running_mean, self.running_var) if tracked else (None, None)
+        running = RunningStatistics(mean, variance, self.momentum)
+        return BatchNorm(self.eps, example_rows, running)
 
 
 def normalise(

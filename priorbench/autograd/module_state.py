@@ -1,8 +1,9 @@
-"""What a pass through a model may change: attributes and buffers of its modules."""
+"""What a pass through a model may change: its modules' attributes and buffers, and generators."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,3 +111,8 @@ def holds_tensor(value: Any) -> bool:
     if isinstance(value, list | tuple | set):
         return any(map(holds_tensor, value))
     return isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter)
+
+
+def forked_generators(device: torch.device) -> AbstractContextManager[Any]:
+    """Restore at the end of the block the generators that modules on a device draw from."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])

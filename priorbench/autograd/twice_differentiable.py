@@ -11,19 +11,22 @@ from contextlib import AbstractContextManager
 from functools import partial
 from threading import Lock
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import torch
 import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from .batch_norm import BatchNorm, RunningStatistics, normalise
+from .batch_norm import BatchNormCall, normalise
 from .model_call import modules_of
 from .run_layers import LayerWithParameters, run
 from .statistics_gate import StatisticsGate
 
 _Function = Callable[..., Any]
+_Statistics = Sequence[tuple[Callable[[], Any], Sequence[torch.Tensor]]]
+"""function that returns a tensor of the layer, if it is there still, and mean and variance of every
+call of batch norm"""
 _WHOLE_PROCESS = Lock()
 _prepared: WeakSet[Any] = WeakSet()
 """checkpoints (``torch.utils.checkpoint``) whose second run is prepared"""
@@ -171,14 +174,17 @@ class GatedBatchNorm(TwiceDifferentiable):
 
     Attributes:
         gate: the gate.
-        statistics: mean and variance of every call so far in a pass of examples; in a pass of path
-            points, those that are still to be used.
+        rows: number of examples. What makes one row of several examples, as instance norm and
+            norms of weights do, has statistics of another kind and is left as it is.
+        statistics: layer, mean and variance of every call so far in a pass of examples; in a pass
+            of path points, those that are still to be used.
     """
 
     def __init__(
         self,
         gate: StatisticsGate,
-        statistics: Sequence[Sequence[torch.Tensor]] | None = None,
+        rows: int,
+        statistics: _Statistics | None = None,
         *,
         needed: bool = True,
     ) -> None:
@@ -186,12 +192,13 @@ class GatedBatchNorm(TwiceDifferentiable):
 
         Args:
             gate: the gate to the batch statistics.
-            statistics: mean and variance of every call in the pass of examples.
+            rows: number of examples.
+            statistics: layer, mean and variance of every call in the pass of examples.
             needed: whether attention and recurrent layers are replaced too.
         """
         super().__init__(needed=needed)
-        self.gate, self.statistics = gate, list(statistics or [])
-        self._has_examples = statistics is None
+        self.gate, self.rows, self.statistics = gate, rows, list(statistics or [])
+        self._has_examples, self._tracked = statistics is None, True
 
     def replacement(self, function: _Function) -> _Function | None:
         """Replace batch norm too, under either of its names."""
@@ -204,47 +211,62 @@ class GatedBatchNorm(TwiceDifferentiable):
     def again(self) -> Callable[[], TorchFunctionMode]:
         """Return what makes a mode that begins with the next call's statistics, and tracks none."""
         if self._has_examples:
-            return partial(_Untracked, self.gate, needed=self.needed)
-        return partial(GatedBatchNorm, self.gate, list(self.statistics), needed=self.needed)
+            return self._untracked
+        return partial(
+            GatedBatchNorm, self.gate, self.rows, list(self.statistics), needed=self.needed
+        )
 
-    def _direct_batch_norm(self, *args: Any) -> torch.Tensor:
-        """``torch.batch_norm``: the same by position, in another order."""
-        value, weight, bias, mean, variance, training, momentum, eps, *_ = args
-        return self._batch_norm(value, mean, variance, weight, bias, training, momentum, eps)
+    def at_points(self) -> GatedBatchNorm:
+        """Return the mode of a pass of path points, which takes this one's statistics."""
+        return GatedBatchNorm(self.gate, self.rows, self.statistics, needed=self.needed)
 
-    def _batch_norm(  # noqa: PLR0917 (the signature of torch)
+    def _untracked(self) -> GatedBatchNorm:
+        """Return the mode of examples that have had their share in the running statistics."""
+        mode = GatedBatchNorm(self.gate, self.rows, needed=self.needed)
+        mode._tracked = False
+        return mode
+
+    def _direct_batch_norm(  # noqa: PLR0917 (the signature of torch)
         self,
         input: torch.Tensor,
+        weight: torch.Tensor | None,
+        bias: torch.Tensor | None,
         running_mean: torch.Tensor | None,
         running_var: torch.Tensor | None,
-        weight: torch.Tensor | None = None,
-        bias: torch.Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
+        training: bool,
+        momentum: float,
+        eps: float,
+        cudnn_enabled: bool,
     ) -> torch.Tensor:
-        if not training:
-            return F.batch_norm(
-                input, running_mean, running_var, weight, bias, False, momentum, eps
-            )
+        """``torch.batch_norm``: the same in another order."""
+        statistics = (running_mean, running_var)
+        return self._batch_norm(input, *statistics, weight, bias, training, momentum, eps)
+
+    def _batch_norm(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        call = BatchNormCall(*args, **kwargs)
+        transformed = torch._C._functorch.peek_interpreter_stack() is not None
+        foreign = len(call.input) == 1 < self.rows or (transformed and not self.gate.members)
+        if foreign or not call.training:
+            return F.batch_norm(*call)
+        layer = call.weight if call.running_mean is None else call.running_mean
         if not self._has_examples:
-            return normalise(input, self.statistics.pop(0), (weight, bias), eps)
-        running = self._running(running_mean, running_var, momentum)
-        layer = BatchNorm(eps, len(input), running)
-        output = run([LayerWithParameters(layer, (weight, bias))], self.gate, [input])
-        self.statistics.append(output.statistics)
+            return normalise(call.input, self._next(layer), call.parameters, call.eps)
+        norm = call.layer(len(call.input), tracked=self._tracked)
+        output = run([LayerWithParameters(norm, call.parameters)], self.gate, [call.input])
+        known = layer is not None and not transformed
+        self.statistics.append((ref(layer) if known else _unknown, output.statistics))
         return output.parts[0]
 
-    def _running(
-        self, mean: torch.Tensor | None, variance: torch.Tensor | None, momentum: float
-    ) -> RunningStatistics:
-        return RunningStatistics(mean, variance, momentum)
+    def _next(self, layer: torch.Tensor | None) -> Sequence[torch.Tensor]:
+        """Return the layer's next statistics; those of a layer that is not known, in order."""
+        for place, (known, _) in enumerate(self.statistics):
+            if known() is layer or known() is None:
+                return self.statistics.pop(place)[1]
+        raise ValueError(
+            "a batch norm that was not called for the batch is called at points of a path: a model "
+            "that leaves out layers at random suits no attribution along a path"
+        )
 
 
-class _Untracked(GatedBatchNorm):
-    """Batch norm of examples that have had their share in the running statistics."""
-
-    def _running(
-        self, mean: torch.Tensor | None, variance: torch.Tensor | None, momentum: float
-    ) -> RunningStatistics:
-        return RunningStatistics(None, None, momentum)
+def _unknown() -> None:
+    """Return no layer."""

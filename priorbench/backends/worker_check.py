@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from priorbench.components import registry, source_code
+from priorbench.components import registry
+from priorbench.storage import source_code
 from priorbench.storage.files import write_json
 from priorbench.storage.run_directory import RunDirectory
 

@@ -20,6 +20,7 @@ def check(
     length: int = 1000,
     batch: int = 32,
     target: str | None = None,
+    layout: Literal["B4L", "BL4"] = "B4L",
     plugin: list[Path] | None = None,
     json: bool = False,
 ) -> int:
@@ -45,6 +46,8 @@ def check(
         target: What is attributed: a column of the model's output, or a function of its module
             from the output to one number per sequence. Default: the function `target` of the
             module or the model, or else 0. Example: 3
+        layout: Order of dimensions of the sequences that the model takes: examples, bases,
+            positions; or bases last. Default: B4L.
         json: Print JSON, with the keys of docs/json.md. Default: off.
     """
     if (prior is None) == (model is None):
@@ -54,7 +57,7 @@ def check(
         return _check_prior(prior, plugin, as_json=json)
     from priorbench.authoring.user_model import check_user_model
 
-    results = check_user_model(model, length=length, batch=batch, target=target)
+    results = check_user_model(model, length=length, batch=batch, target=target, layout=layout)
     if json:
         keys = ("name", "outcome", "price", "detail")
         rows = [{key: getattr(each, key) for key in keys} for each in results.findings]

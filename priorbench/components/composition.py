@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from priorbench.errors import UserError
 
-from .prior import Attribution, FinalPhase, Prior, WeightedPrior
+from .hooks import FinalPhase
+from .prior import Attribution, Prior, WeightedPrior
 from .task import Batch, Task
 
 if TYPE_CHECKING:
     import torch
 
-    from .prior_bases import LossOfInput
+    from .hooks import LossOfInput
 
 ANY_TASK = "*"
 
@@ -28,8 +29,8 @@ def longest_final_phase(parts: Sequence[WeightedPrior]) -> FinalPhase | None:
     The smallest factor of the learning rate counts.
     """
     acting = [part for part in parts if "final_phase" in part.hooks]
-    asked = [part.prior.final_phase(part.weight) for part in acting]
-    phases = [phase for phase in asked if phase is not None]
+    every = [part.prior.final_phase(part.weight) for part in acting]
+    phases = [phase for phase in every if phase is not None]
     if not phases:
         return None
     rate = min(phase.learning_rate for phase in phases)

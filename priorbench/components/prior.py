@@ -6,37 +6,19 @@ import math
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, NoReturn, cast
 
 from priorbench.data.codes import CHANNEL
 from priorbench.errors import UserError
 
+from .hooks import ALONE, COMPUTED, HOOKS
+
 if TYPE_CHECKING:  # listing what there is must not wait for torch
     import torch
 
-    from .prior_bases import LossOfInput
+    from .hooks import FinalPhase, LossOfInput
     from .task import Batch, Task
 
-HOOKS = {
-    "penalty": "a penalty on attributions",
-    "loss_penalty": "a penalty on the loss as a function of the input",
-    "parameter_penalty": "a penalty on the network's weights",
-    "adapt": "a change of the network",
-    "augment": "a change of the training input",
-    "change_examples": "a change of the training examples, labels included",
-    "average_share": "an average of the network's weights",
-    "final_phase": "a last phase of training",
-}
-"""names of the methods through which a prior acts, and what each is"""
-ALONE = ("loss_penalty", "average_share", "final_phase")
-"""names of hooks that several networks trained at once do not provide"""
-COMPUTED = {
-    "reverse-complement": "attributions of the other strand",
-    "target": "the scalars that are attributed",
-    "teachers:label": "the mean prediction of the teachers",
-    "teachers:attribution": "the mean attribution of the teachers",
-}
-"""names of further arrays that a step can compute for a penalty, and what each is"""
 _FILES = ("priorbench.priors.", "priorbench_plugin_")
 """what the names of modules that define a prior begin with"""
 
@@ -61,21 +43,6 @@ class Attribution:
         return Attribution(self.gradient[index], self.observed[index])
 
 
-@dataclass(frozen=True)
-class FinalPhase:
-    """The last phase of a training, with its own optimiser and its own wait for an improvement.
-
-    Attributes:
-        share: share of the epochs that are kept for it, above 0 and below 1, one epoch at least.
-        learning_rate: factor of the learning rate.
-        rests: whether the prior that asks for the phase does nothing in it.
-    """
-
-    share: float
-    learning_rate: float = 1.0
-    rests: bool = False
-
-
 def hooks_of(cls: type[Prior]) -> list[str]:
     """Return the hooks that a class of priors overrides."""
     return [hook for hook in HOOKS if getattr(cls, hook) is not getattr(Prior, hook)]
@@ -87,6 +54,23 @@ def require_one_per_example(penalty: torch.Tensor, attribution: Attribution) -> 
     if penalty.shape != expected:
         raise ValueError(
             f"penalty has shape {tuple(penalty.shape)}, wanted {expected}: one per example"
+        )
+
+
+@dataclass(frozen=True)
+class _NoBatch:
+    """The place of a batch that is not given, for penalties that do not read it.
+
+    Attributes:
+        called: name of the prior.
+    """
+
+    called: str
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise UserError(
+            f"the penalty of {self.called!r} reads {name!r} of the batch: write "
+            "mean_penalty(attribution, batch)"
         )
 
 
@@ -133,21 +117,30 @@ class PriorQueries:
         """Number of other networks that are trained first, on the same data without a prior."""
         return 0
 
-    def mean_penalty(self, attribution: Attribution, batch: Batch) -> torch.Tensor:
+    def mean_penalty(self, attribution: Attribution, batch: Batch | None = None) -> torch.Tensor:
         """Return the () mean penalty of examples; 0, with gradients of 0, if there are none.
 
         Args:
             attribution: attributions of k examples.
-            batch: the same k examples.
+            batch: the same k examples, for priors whose penalty reads more than attributions:
+                the arrays that ``needs`` names, or what a prior of one's own reads.
 
         Raises:
             ValueError: if the penalty is not one value per example.
-            UserError: if the prior has no penalty; says how it acts.
+            UserError: if the prior has no penalty, which says how it acts; or if its penalty reads
+                a batch that is not given.
         """
         prior = cast("Prior", self)
         if not len(attribution.observed) and self.overrides("penalty"):
             return attribution.observed.sum() + attribution.gradient.sum()
-        values = prior.penalty(attribution, batch)
+        for name in self.needs if batch is not None and self.overrides("penalty") else ():
+            if batch is not None and name not in batch.arrays:
+                raise UserError(
+                    f"the penalty of {prior._called!r} reads the array {name!r} of the batch, "
+                    f"which has {', '.join(batch.arrays) or 'none'}"
+                )
+        given = cast("Batch", _NoBatch(prior._called)) if batch is None else batch
+        values = prior.penalty(attribution, given)
         require_one_per_example(values, attribution)
         return values.mean()
 

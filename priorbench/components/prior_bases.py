@@ -30,34 +30,6 @@ _SHORT = 400
 
 
 @dataclass(frozen=True)
-class LossOfInput:
-    """The prediction loss of a training step as a function of the input.
-
-    Attributes:
-        sequence: (B, 4, L) input of the step, a tensor that the losses can be differentiated by.
-        losses: (B,) prediction losses of its examples there.
-        at: function of another input, (B, 4, L) in the order of the examples, that returns the (B,)
-            losses there. The network is in training mode: batch norm takes the statistics of this
-            input, and dropout draws anew.
-    """
-
-    sequence: torch.Tensor
-    losses: torch.Tensor
-    at: Callable[[torch.Tensor], torch.Tensor]
-
-    def gradient(self, *, create_graph: bool) -> torch.Tensor:
-        """Return the (B, 4, L) gradient of the sum of the losses by the input.
-
-        Args:
-            create_graph: whether the result can be differentiated by the network's weights.
-        """
-        (gradient,) = torch.autograd.grad(
-            self.losses.sum(), self.sequence, create_graph=create_graph, retain_graph=True
-        )
-        return gradient
-
-
-@dataclass(frozen=True)
 class Penalty(Prior):
     """Base class of priors that add a penalty to the loss.
 

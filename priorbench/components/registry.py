@@ -21,13 +21,14 @@ from typing import Any
 
 from priorbench.errors import UserError, unknown
 from priorbench.inputs import problem_of_file
+from priorbench.storage.source_code import class_texts
 
 from . import specs
 from .architecture import Architecture
 from .composition import Composition, Summand
-from .prior import HOOKS, Prior, hooks_of
+from .hooks import HOOKS
+from .prior import Prior, hooks_of
 from .section import Section
-from .source_code import class_texts
 from .task import Task
 
 CONTRACTS: dict[str, type] = {

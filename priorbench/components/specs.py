@@ -6,7 +6,7 @@ import dataclasses
 import math
 import re
 import typing
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from priorbench.errors import UserError, unknown
@@ -113,6 +113,18 @@ def number(value: float) -> str:
 def kebab(name: str) -> str:
     """Return ``ClassName`` as ``class-name``."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+def build_one_of(kind: str, known: Mapping[str, type[T]], spec: str) -> T:
+    """Return an instance of the class that a spec names, with its options.
+
+    Raises:
+        UserError: if the name or an option is unknown; the message suggests the nearest.
+    """
+    name = name_of(spec)
+    if name not in known:
+        raise unknown(kind, name, known)
+    return build(kind, known[name], spec)
 
 
 def build(kind: str, cls: type[T], spec: str) -> T:

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.attribution.variant_effects import effects_of, with_measured
-from priorbench.components import registry, source_code, specs
+from priorbench.components import registry, specs
 from priorbench.components.metric import TrialArrays
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.data.variants import VariantTable
 from priorbench.metrics import METRICS
 from priorbench.metrics.stability import CORRECTED
+from priorbench.storage import source_code
 from priorbench.storage.sealed_files import DamagedFile, read_sealed, write_sealed
 from priorbench.study.trial import hash_of
 
@@ -184,7 +185,7 @@ def _noise(
         for draws in (alone, across)
         for name in draws[0]
     }
-    return means | _floors("model", "filters")
+    return means | _floors("model", *(["filters"] if dataset.motifs else []))
 
 
 def _of_attribution(

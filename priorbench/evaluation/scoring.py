@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from priorbench.components import source_code
 from priorbench.components.metric import Probe, TrialArrays, VariantEffects
 from priorbench.data.dataset import Dataset
 from priorbench.metrics import METRICS
 from priorbench.statistics.agreement import leave_one_out
+from priorbench.storage import source_code
 
 if TYPE_CHECKING:
     from priorbench.metrics.published.filters import FirstFilters

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from priorbench.components.metric import Metric, TrialArrays
 from priorbench.data.codes import BACKGROUND, DECOY, MOTIF, NEUTRAL, SUBOPTIMAL
+from priorbench.data.instances import END, ROW, START
 
 from .tools.definition import define
 from .tools.rankings import average_precision, mean_of_defined, roc_area, share_at_top
@@ -184,3 +185,45 @@ def _share(
     mass = (np.abs(track) * within).sum(axis=1)
     share: NDArray[np.float64] = (track * mutated).sum(axis=1) / np.where(mass > 0, mass, 1)
     return share
+
+
+@_metric(
+    "rule-satisfaction",
+    "share of sequences whose signed attributions satisfy the rule that made the label",
+)
+def rule_satisfaction(arrays: TrialArrays) -> float:
+    """Share of the sequences with true motifs that meet every condition of the rule.
+
+    The rule of a positive is that all of its motifs are there, and that a base of low affinity is
+    one: the attributions of every instance add up to more than 0, bases of low affinity left out,
+    and those are below 0. Instances whose oracle does not speak for the motif, as they were drawn
+    with many wrong bases, are left out. Random signs meet c conditions in a share of 2 ** -c of
+    the sequences. NaN where instances or the oracle are unknown, and for attributions without a
+    sign.
+    """
+    if arrays.truth is None or arrays.oracle is None or arrays.instances is None:
+        return float("nan")
+    if not (arrays.attribution < 0).any():
+        return float("nan")
+    low = arrays.truth == SUBOPTIMAL
+    own, oracle = (
+        np.where(low, 0, track).astype(np.float64).cumsum(axis=1)
+        for track in (arrays.attribution, arrays.oracle)
+    )
+    length = own.shape[1]
+    row, start, end = arrays.instances[:, ROW], arrays.instances[:, START], arrays.instances[:, END]
+    start, end = start.clip(0, length), end.clip(0, length)
+
+    def sums(track: NDArray[np.float64]) -> NDArray[np.float64]:
+        before = np.pad(track, ((0, 0), (1, 0)))
+        total: NDArray[np.float64] = before[row, end] - before[row, start]
+        return total
+
+    expected = sums(oracle) > 0
+    known = np.zeros(len(own), dtype=bool)
+    known[row[expected]] = True
+    if not known.any():
+        return float("nan")
+    met = ~(low & (arrays.attribution >= 0)).any(axis=1)
+    met[row[expected & ~(sums(own) > 0)]] = False
+    return float(met[known].mean())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from priorbench import seeds
-from priorbench.components import registry, source_code, specs
+from priorbench.components import registry, specs
 from priorbench.components.task import Task
 from priorbench.data.dataset import check_dataset
 from priorbench.data.dataset_writer import DatasetWriter
@@ -19,6 +19,7 @@ from priorbench.data.readers.sequences.variant_table import read_variants
 from priorbench.data.smoke_sample import sample_written
 from priorbench.errors import UserError
 from priorbench.inputs import read_toml
+from priorbench.storage import source_code
 from priorbench.storage.files import slug
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import DamagedFile, command_on

@@ -8,9 +8,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import cast
 
-from priorbench.components import registry, source_code, specs
+from priorbench.components import registry, specs
 from priorbench.components.task import Task
 from priorbench.data.dataset import load_dataset
+from priorbench.storage import source_code
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import DamagedFile
 

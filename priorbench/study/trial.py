@@ -12,8 +12,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from priorbench.components import registry, source_code
+from priorbench.components import registry
 from priorbench.components.architecture import Precision, Scale
+from priorbench.storage import source_code
 
 DECIDES_TRIALS = (
     "attribution/methods.py",
@@ -21,6 +22,7 @@ DECIDES_TRIALS = (
     "autograd",
     "components/architecture.py",
     "components/composition.py",
+    "components/hooks.py",
     "components/prior.py",
     "components/prior_bases.py",
     "components/task.py",

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn.modules.conv import _ConvNd
 
-from priorbench.autograd.generators import forked_generators
+from priorbench.autograd.module_state import forked_generators
 from priorbench.components.task import Batch, Task
 from priorbench.data.codes import TRAIN, VALID
 from priorbench.data.dataset import Dataset

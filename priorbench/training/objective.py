@@ -16,8 +16,8 @@ from priorbench.autograd.output_trees import map_tensors
 from priorbench.autograd.twice_differentiable import TwiceDifferentiable
 from priorbench.components.architecture import Precision
 from priorbench.components.composition import longest_final_phase
-from priorbench.components.prior import Attribution, FinalPhase, WeightedPrior
-from priorbench.components.prior_bases import LossOfInput
+from priorbench.components.hooks import FinalPhase, LossOfInput
+from priorbench.components.prior import Attribution, WeightedPrior
 from priorbench.components.task import Batch, Task
 from priorbench.seeds import RandomStreams
 
@@ -194,8 +194,8 @@ class Objective:
             arrays["reverse-complement"] = other.observed.flip(1)
         if "teachers:attribution" in needs and self.teachers is not None:
             references = self._references() if self.method.draws else None
-            found = self.teachers.attributions(batch, chosen, references)
-            arrays["teachers:attribution"] = found
+            tracks = self.teachers.attributions(batch, chosen, references)
+            arrays["teachers:attribution"] = tracks
         return arrays
 
     def _losses_at(self, batch: Batch, sequence: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from priorbench.components.prior import FinalPhase
+from priorbench.components.hooks import FinalPhase
 from priorbench.schedule_table import Monitor
 
 from .schedules import Schedule

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from priorbench.components import registry, source_code
+from priorbench.components import registry
 from priorbench.number_text import listed
+from priorbench.storage import source_code
 from priorbench.study.data_sources import DECIDES_DATA, fingerprint
 from priorbench.study.plan import Setting
 from priorbench.study.study import Study

@@ -62,9 +62,9 @@ def steps(rank, folder):
     )
     for number, (norm, unused, spec) in enumerate(CASES):
         model = DistributedDataParallel(built(norm), find_unused_parameters=unused)
-        for _ in range(2):
+        for call in (model, lambda value, model=model: model(value)):
             model.zero_grad()
-            loss_of(model, rank, spec).backward()
+            loss_of(call, rank, spec).backward()
         if rank == 0:
             torch.save([p.grad for p in model.parameters()], f"{folder}/{number}.pt")
         del model

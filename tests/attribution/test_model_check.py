@@ -195,6 +195,15 @@ def coupled():
     net.forward = lambda x: net.head(net.conv(x - x.mean(dim=0)).tanh().mean(dim=2))
     return net
 constant = 3
+def meta():
+    with torch.device("meta"):
+        return Net()
+class Last(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = Net()
+    def forward(self, sequence):
+        return self.net(sequence.transpose(1, 2))
 """
 
 
@@ -229,6 +238,11 @@ def test_the_command_prints_a_table_or_json(nets, capsys):
     assert "not fit" in capsys.readouterr().err
 
 
+def test_a_model_that_takes_bases_last_is_checked(nets, capsys):
+    assert execute_command(["check", "--model", f"{nets}:Last", *SMALL, "--layout", "BL4"]) == 0
+    assert "default" in capsys.readouterr().out
+
+
 def test_the_checks_of_a_prior_are_printed_as_json(capsys):
     assert execute_command(["check", "dropout", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -248,6 +262,8 @@ def test_the_checks_of_a_prior_are_printed_as_json(capsys):
         ("{}:number", [], r"number\(\) returns a int, wanted a torch.nn.Module"),
         ("{}:constant", [], "constant is a int; name a function"),
         ("{}:narrow", [], r"the model does not take \(6, 4, 40\): RuntimeError"),
+        ("{}:meta", [], "the model is on torch's meta device, where tensors have no numbers"),
+        ("{}:Last", [], r"the model does not take \(6, 4, 40\): RuntimeError"),
         ("{}:Net", ["--target", "2"], "--target 2: the output has columns 0 to 1"),
         ("{}:Net", ["--target", "third"], "unknown function of module"),
         ("{}:Net", ["--target", "constant"], "--target constant: is no function"),

@@ -179,6 +179,36 @@ def test_points_of_a_path_leave_no_trace_on_modules():
         assert torch.allclose(mine, theirs)
 
 
+class Loop:
+    """A training loop that is no module, and holds a model."""
+
+    def __init__(self):
+        self.parts = {"model": built(Counting)}
+
+    def attribute(self, x):
+        method = load_attribution("integrated-gradients:steps=3")
+        return attribute_and_predict(
+            lambda value: self.parts["model"](value) * 2, x, HALF, target, method=method
+        )
+
+
+def test_a_model_is_found_behind_a_function_that_names_its_holder():
+    loop = Loop()
+    loop.attribute(sequences())
+    assert loop.parts["model"].passes == 1
+
+
+def test_a_model_is_found_among_the_defaults_of_a_function():
+    model, method = built(Counting), load_attribution("integrated-gradients:steps=3")
+    positional = [
+        lambda value, model=model: model(value),
+        lambda value, *, model=model: model(value),
+    ]
+    for passes, call in enumerate(positional, 1):
+        attribute_and_predict(call, sequences(), HALF, target, method=method)
+        assert model.passes == passes
+
+
 # 4: compiled models
 
 
@@ -186,6 +216,78 @@ def test_points_of_a_path_leave_no_trace_on_modules():
 def forget_compiled():
     yield
     torch._dynamo.reset()
+
+
+def _doubling(value):
+    return value.sigmoid() * 2
+
+
+_doubled = torch.compile(_doubling, backend="aot_eager")
+
+
+class Calling(torch.nn.Module):
+    """Calls compiled functions: one that its code names, a method, and one that it holds."""
+
+    def __init__(self, whole, kind):
+        super().__init__()
+        self.whole, self.kind = whole, kind
+        self.own = torch.compile(self.plain, backend="aot_eager")
+
+    def plain(self, x):
+        return self.whole(x).sigmoid() * 2
+
+    method = torch.compile(plain, backend="aot_eager")
+
+    def forward(self, x):
+        if self.kind == "named":
+            return _doubled(self.whole(x))
+        return self.method(x) if self.kind == "method" else self.own(x)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # within torch.compile
+@pytest.mark.parametrize("kind", ["named", "method", "own", "forward"])
+def test_compiled_functions_within_a_model_are_run_as_the_originals(kind, forget_compiled):
+    model, x = Calling(built(), kind), sequences()
+    if kind == "forward":
+        model = built()
+        model.forward = torch.compile(model.forward, backend="aot_eager")
+    model(x)
+
+    def loop():
+        for chosen in (3, 8, 1, 0):
+            _, attribution = attribute_and_predict(model, x, torch.arange(8) < chosen, target)
+            attribution.observed.square().sum().backward()
+
+    with pytest.warns(UserWarning, match="the model is compiled"):
+        loop()
+    with pytest.raises(ValueError, match="split=True does not suit this model"):
+        attribute_and_predict(model, x, HALF, target, split=True)
+
+
+def test_a_function_that_is_not_to_be_compiled_is_not_compiled():
+    model = built()
+    model.forward = torch.compiler.disable(model.forward)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attribute_and_predict(model, sequences(), HALF, target)
+
+
+class Hiding:
+    """Keeps a compiled model where it is not looked for."""
+
+    __slots__ = ("hidden",)
+
+    def __init__(self):
+        self.hidden = torch.compile(built(), backend="aot_eager")
+
+    def __call__(self, x):
+        return self.hidden(x)
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch.compile
+def test_a_compiled_function_that_is_not_found_is_named_as_the_reason(forget_compiled):
+    with pytest.raises(ValueError, match="calls a function that torch"):
+        attribute_and_predict(Hiding(), sequences(), HALF, target)
 
 
 class Holding(torch.nn.Module):
@@ -508,3 +610,62 @@ def test_results_have_the_dtype_of_the_input(dtype):
         expected_gradients(model, x, target, seeded()),
     ):
         assert attribution.observed.dtype == attribution.gradient.dtype == dtype
+
+
+# sequences that are themselves computed
+
+
+class Doubling(torch.nn.Module):
+    """Changes its input in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = built().eval()
+
+    def forward(self, x):
+        return self.inner(x.mul_(2))
+
+
+@pytest.mark.parametrize("leaf", [True, False])
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("shares", [None, [0.25, 0.75]], ids=["inputs", "path"])
+def test_a_penalty_reaches_the_sequence(shares, split, leaf):
+    model, slopes = built().eval(), []
+    method = None if shares is None else load_attribution("integrated-gradients:steps=2")
+    for by_hand in (False, True):
+        x = sequences().requires_grad_()
+        given = x if leaf else x * 1
+        if by_hand:
+            gradients = []
+            for share in shares or [1.0]:
+                points = share * given
+                chosen = target(model(points))[HALF].sum()
+                gradients += torch.autograd.grad(chosen, points, create_graph=True)
+            gradient = (sum(gradients) / len(gradients))[HALF]
+            observed = (gradient * given[HALF]).sum(1)
+        else:
+            _, attribution = attribute_and_predict(
+                model, given, HALF, target, method=method, split=split
+            )
+            gradient, observed = attribution.gradient, attribution.observed
+        (gradient.square().sum() + observed.square().sum()).backward()
+        slopes.append(x.grad)
+    assert slopes[1].abs().max() > 0
+    assert torch.allclose(*slopes, atol=1e-12)
+
+
+def test_a_computed_sequence_may_be_changed_in_place():
+    model, x = Doubling(), sequences()
+    _, expected = attribute_and_predict(model, x, HALF, target)
+    _, attribution = attribute_and_predict(model, x.clone().requires_grad_() * 1, HALF, target)
+    assert torch.allclose(attribution.gradient, expected.gradient)
+
+
+def test_attributions_without_a_graph_have_none_by_the_sequence_either():
+    x = sequences().requires_grad_()
+    for method in (None, load_attribution("integrated-gradients:steps=2")):
+        output, attribution = attribute_and_predict(
+            built(), x, HALF, target, method=method, create_graph=False
+        )
+        assert not attribution.observed.requires_grad
+        assert output.requires_grad

@@ -1,6 +1,7 @@
 """``split=True``: refused where it changes what a model gives or shows, chosen anew on change."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -236,13 +237,13 @@ class Branching(Own):
     def __init__(self, box):
         super().__init__()
         self.norm = torch.nn.BatchNorm1d(3).double()
-        self.box = box
+        self.read = lambda: box
 
     def between(self, h):
         h = self.norm(h)
-        if self.box.sized:
+        if self.read().sized:
             return h.view(h.shape[0], -1).tanh()
-        if self.box.broken:
+        if self.read().broken:
             raise RuntimeError("on purpose")
         return h.exp() if self.sized else h.tanh()
 
@@ -256,6 +257,90 @@ def test_a_branch_by_an_attribute_is_seen():
     assert agree(model)
     model.sized = True
     assert agree(model)
+
+
+class Configured(Own):
+    """Does what a configuration, or an argument, says."""
+
+    def __init__(self):
+        super().__init__()
+        self.options = SimpleNamespace(mixing=False)
+
+    def forward(self, x, mixing=False):
+        h = self.conv(x)
+        h = h - h.mean(0, keepdim=True) if mixing or self.options.mixing else h
+        return self.head(h.tanh().flatten(1))
+
+
+def test_a_configuration_that_changes_is_seen():
+    model = Configured()
+    assert agree(model)
+    model.options.mixing = True
+    with pytest.raises(ValueError, match="side by side, other numbers; one by one, other numbers"):
+        agree(model)
+    model.options.mixing = False
+    assert agree(model, kwargs={"mixing": False})
+    with pytest.raises(ValueError, match="its examples, in parts"):
+        agree(model, kwargs={"mixing": True})
+
+
+class Coupled(Own):
+    """Couples examples in some batches only."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def between(self, h):
+        if self.kind == "branch":
+            return h.tanh() if (h > 1e6).any() else h
+        if self.kind == "any":
+            return h if bool((h.flatten(1).amax(1) > 1e6)[0]) else h.tanh()
+        largest = 1e6 if self.kind == "clipped" else 1e-6
+        return h * (largest / h.norm()).clamp(max=1)
+
+
+@pytest.mark.parametrize("kind", ["branch", "any", "clipped"])
+def test_what_may_couple_examples_in_other_batches_is_refused(kind):
+    wanted = "'(any|norm|__getitem__)' makes one number of its examples"
+    with pytest.raises(ValueError, match=wanted):
+        agree(Coupled(kind))
+
+
+class Reads(Own):
+    def between(self, h):
+        assert torch.allclose(h, h)
+        return h.tanh()
+
+
+def test_what_reads_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"depends on numbers of the batch \(allclose\)"):
+        agree(Reads())
+
+
+class Sized(Own):
+    def between(self, h):
+        return h.view(h.shape[0], 3, 36).tanh()
+
+
+def test_a_refusal_names_what_cannot_be_split():
+    model = Sized()
+    model.norm = torch.nn.BatchNorm1d(3)  # couples parts, so that they cannot go one by one
+    with pytest.raises(ValueError, match=r"side by side, 'shape' is not defined"):
+        agree(model)
+
+
+def test_a_model_that_is_tried_all_the_time_is_warned_of():
+    model = Own()
+
+    def loop():
+        for step in range(20):
+            model.step = step
+            attribute_and_predict(model, sequences(), HALF, target, split=True)
+
+    with pytest.warns(UserWarning, match="has tried this model 17 times") as said:
+        loop()
+    assert len(said) == 1
 
 
 def test_a_route_that_fails_is_undone_and_another_taken():
@@ -337,7 +422,7 @@ def test_trying_leaves_no_trace():
     random = torch.get_rng_state()
     x = sequences()
     kept = x.clone()
-    with pytest.raises(ValueError, match="target gives shape"):
+    with pytest.raises(ValueError, match="target gives torch"):
         attribute_and_predict(model, x, HALF, lambda out: out, split=True)
     after = model.state_dict()
     plain = torch.nn.Sequential(made(), torch.nn.Dropout(0.5)).double()

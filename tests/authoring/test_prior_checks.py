@@ -19,7 +19,7 @@ from priorbench import (
 from priorbench.authoring import prior_checks
 from priorbench.authoring.prior_checks import CHECKS, check_prior, run_check
 from priorbench.components import registry
-from priorbench.components.prior import FinalPhase
+from priorbench.components.hooks import FinalPhase
 
 
 @pytest.mark.parametrize(

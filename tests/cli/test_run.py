@@ -72,6 +72,7 @@ MEASURED = {
     for name, metric in METRICS.items()
     if metric.scope in ("trial", "seeds", "model", "filters", "baseline")
     and name not in NOT_DEFINED
+    and not metric.every_base  # which nobody asked to keep
     and (metric.axis != "prediction" or name in registry.build("task", "binary").metrics)
 }
 

@@ -7,7 +7,8 @@ import textwrap
 import pytest
 
 from priorbench import Prior, UserError, load_prior
-from priorbench.components import registry, source_code, specs
+from priorbench.components import registry, specs
+from priorbench.storage import source_code
 
 PLUGIN = """
     from dataclasses import dataclass

@@ -46,6 +46,33 @@ def test_the_mean_is_that_of_the_examples(spec):
     batch = Batch(x, torch.ones(5), arrays_for(prior, x, gradient))
     expected = prior.penalty(attribution, batch).mean()
     assert torch.equal(prior.mean_penalty(attribution, batch), expected)
+    if not prior.needs:
+        assert torch.equal(prior.mean_penalty(attribution), expected)
+
+
+@pytest.mark.parametrize("spec", [spec for spec in PENALTIES if load_prior(spec).needs])
+def test_arrays_that_a_penalty_reads_are_asked_for_by_name(spec):
+    prior = load_prior(spec)
+    x = random_sequences(2, 50, dtype=torch.float32)
+    attribution = Attribution(x, x.sum(dim=1))
+    with pytest.raises(UserError, match="reads 'arrays' of the batch"):
+        prior.mean_penalty(attribution)
+    with pytest.raises(UserError, match=f"reads the array '{prior.needs[0]}' of the batch, which"):
+        prior.mean_penalty(attribution, Batch(x, torch.ones(2), {"reads": x}))
+
+
+class Reading(Prior):
+    def penalty(self, attribution, batch):
+        return attribution.observed.sum(dim=1) * batch.label
+
+
+def test_a_penalty_that_reads_the_batch_asks_for_it():
+    gradient = torch.ones(2, 4, 5)
+    attribution = Attribution(gradient, gradient.sum(dim=1))
+    with pytest.raises(UserError, match="penalty of 'Reading' reads 'label' of the batch"):
+        Reading().mean_penalty(attribution)
+    batch = Batch(gradient, torch.tensor([1.0, 0.0]))
+    assert Reading().mean_penalty(attribution, batch) == 10
 
 
 def calls(prior):

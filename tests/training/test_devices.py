@@ -22,6 +22,8 @@ from priorbench.components import registry
 from priorbench.components.architecture import NetworkShape
 from priorbench.seeds import RandomStreams
 from priorbench.training.adam import Adam
+from priorbench.training.ensemble.objective import EnsembleObjective, MemberTraining
+from priorbench.training.ensemble.stacked_networks import MemberGenerators, StackedNetworks
 from priorbench.training.objective import Objective
 
 COUNT, CHOSEN = 8, 4
@@ -79,6 +81,40 @@ def test_every_training_attribution_and_architecture(attribution, architecture):
 @pytest.mark.parametrize("attribution", METHODS)
 def test_profiles(attribution):
     assert len(step("fourier", attribution, "bpnet", "profile")) <= 1
+
+
+def joint_step(priors, attribution, architecture, task="binary"):
+    """Take three steps of networks that train at once; return the waits of the last one."""
+    shape = PROFILE if task == "profile" else NetworkShape(80)
+    loss, trainings, models = registry.build("task", task), [], []
+    for seed, prior in enumerate(priors):
+        added = regularisation(load_prior(prior), attribution=attribution, task=task)
+        trainings.append(MemberTraining(added, RandomStreams(seed, ("devices",), 0)))
+        models.append(added.adapt(build_network(architecture, shape, seed=seed)).to(META))
+    single = batch_of(task, shape.length)
+    batch = single.select(torch.arange(COUNT, device=META).repeat(len(priors)))
+    with meta_as_device(), Watched(CHOSEN) as watched:
+        members = StackedNetworks(models, MemberGenerators(META, range(len(priors))))
+        objective = EnsembleObjective(members, loss, trainings)
+        optimiser = Adam(members.parameters.values(), 1e-3)
+        for _ in range(3):
+            watched.waits.clear(), watched.copies.clear()
+            optimiser.zero_grad()
+            sum(objective.losses(batch, 1.0)).sum().backward()
+            optimiser.step()
+    assert not watched.copies
+    return watched.waits
+
+
+@pytest.mark.parametrize("attribution", METHODS)
+@pytest.mark.parametrize("architecture", ["three-conv", "three-conv:batch_norm=false"])
+def test_networks_that_train_at_once(attribution, architecture):
+    priors = ["fourier:schedule=warm-up", "l1", "weight-l2", "none"]
+    assert len(joint_step(priors, attribution, architecture)) <= 1
+
+
+def test_networks_for_profiles_that_train_at_once():
+    assert len(joint_step(["fourier", "none"], "input-x-gradient", "bpnet", "profile")) <= 1
 
 
 def target(output):

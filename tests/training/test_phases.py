@@ -12,7 +12,7 @@ from priorbench import Prior, UserError, load_prior
 from priorbench.attribution.methods import load_attribution
 from priorbench.attribution.passes import Chosen
 from priorbench.components import registry
-from priorbench.components.prior import FinalPhase
+from priorbench.components.hooks import FinalPhase
 from priorbench.data.codes import TRAIN
 from priorbench.execution.training_price import price_of_training
 from priorbench.seeds import RandomStreams

@@ -13,7 +13,7 @@ from fixtures.runs import SMOKE, records, run_smoke
 
 from priorbench import UserError
 from priorbench.cli.app import execute_command
-from priorbench.components import source_code
+from priorbench.storage import source_code
 from priorbench.storage.run_directory import RunDirectory
 
 PLUGIN = """

@@ -9,7 +9,6 @@ only, so that all models that are compared are explained with the same reference
 from __future__ import annotations
 
 from priorbench.components import specs
-from priorbench.errors import unknown
 
 from .deep_lift import DeepLiftShapExplainer
 from .gradients import (
@@ -43,7 +42,4 @@ def load_explainer(spec: str) -> Explainer:
     Raises:
         UserError: if a name or option is unknown; the message suggests the nearest.
     """
-    name = specs.name_of(spec)
-    if name not in EXPLAINERS:
-        raise unknown("attribution", name, EXPLAINERS)
-    return specs.build("attribution", EXPLAINERS[name], spec)
+    return specs.build_one_of("attribution", EXPLAINERS, spec)

@@ -7,10 +7,12 @@ fastest is taken.
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,9 +24,11 @@ from priorbench.autograd.model_call import ModelCall
 from priorbench.autograd.module_state import ModuleState
 from priorbench.autograd.statistics_gate import StatisticsGate
 from priorbench.autograd.twice_differentiable import TwiceDifferentiable
+from priorbench.errors import in_one_line
 
 from .signature import examine
-from .trial import Outcome, try_way
+from .split_batch import CannotSplit
+from .trial import Outcome, Watched, try_way
 from .ways import (
     Arguments,
     CannotTakeApart,
@@ -70,10 +74,12 @@ class _Memory:
     Attributes:
         routes: route, or why there is none, by what was seen of the model and its arguments.
         passing: attributes, by the module's id and name, that every pass changes.
+        has_warned: whether there was a warning of too many trials.
     """
 
     routes: OrderedDict[Hashable, Route | str] = field(default_factory=OrderedDict)
     passing: set[tuple[int, str]] = field(default_factory=set)
+    has_warned: bool = False
 
 
 _memories: WeakKeyDictionary[torch.nn.Module, _Memory] = WeakKeyDictionary()
@@ -145,8 +151,16 @@ def choose_route(call: ModelCall, parts: Sequence[Arguments], examples: int) -> 
             known = _tried(call, parts, examples, memory)
         key = _key(call, parts, examples, memory)
         memory.routes[key] = known
-        while len(memory.routes) > _MOST_ROUTES:
+        if len(memory.routes) > _MOST_ROUTES:
             memory.routes.popitem(last=False)
+            if not memory.has_warned:
+                memory.has_warned = True
+                warnings.warn(
+                    f"split=True has tried this model {_MOST_ROUTES + 1} times, as something had "
+                    "changed on it or in its arguments each time; a trial takes several passes, so "
+                    "leave it off if that goes on",
+                    stacklevel=2,
+                )
     if isinstance(known, str):
         raise CannotTakeApart(known)
     return known
@@ -190,23 +204,42 @@ def _tried(
     """Return the first way that gives what one tensor gives, or why there is none."""
     modules = list(call.model.modules())  # type: ignore[attr-defined]
     state = ModuleState(modules)
+    watched = Watched(call.taking_rows)
     try:
-        expected = try_way(in_one_tensor, call, parts, examples)
+        expected = try_way(partial(_watching, watched), call, parts, examples)
         changed = state.changed_attribute()
         if changed is not None:
             memory.passing.add((id(changed.module), changed.name))
             return f"a pass changes {changed}, which is no buffer"
-        buffers = state.changed_buffers()
+        if watched.finding:
+            return watched.finding
+        buffers, reasons = state.changed_buffers(), []
         casts = torch.is_autocast_enabled(parts[0][0].device.type)
         for way in _candidates(call, casts=casts):
             state.restore()
-            if _agrees(way, expected, call, parts, examples):
+            reason = _difference(way, expected, call, parts, examples)
+            if not reason:
                 return Route(way, buffers)
+            reasons.append(f"{way.__name__.replace('_', ' ')}, {reason}")
     except CannotTakeApart as reason:
         return str(reason)
     finally:
         state.restore()
-    return "its examples, in parts, do not have the outputs, gradients and buffers of one tensor"
+    return (
+        "its examples, in parts, do not have the outputs, gradients and buffers of one tensor: "
+        + "; ".join(reasons)
+    )
+
+
+def _watching(
+    watched: Watched,
+    model: Callable[..., Any],
+    parts: Sequence[Arguments],
+    gate: StatisticsGate,
+    examples: int,
+) -> list[Any]:
+    """Take all in one tensor, and watch what is done with it."""
+    return in_one_tensor(watched, parts, gate, examples)
 
 
 def _candidates(call: ModelCall, *, casts: bool) -> list[Way]:
@@ -222,12 +255,15 @@ def _candidates(call: ModelCall, *, casts: bool) -> list[Way]:
     ]
 
 
-def _agrees(
+def _difference(
     way: Way, expected: Outcome, call: ModelCall, parts: Sequence[Arguments], examples: int
-) -> bool:
+) -> str:
+    """Return what a way does not give as it should, or why it fails; "" if all is as expected."""
     try:
-        return try_way(way, call, parts, examples).agrees(expected)
-    except Exception:
+        return try_way(way, call, parts, examples).difference(expected)
+    except CannotSplit as error:
+        return str(error)
+    except Exception as error:
         # a module may fail on a batch in parts anywhere and in any way; if it is at fault itself,
         # it failed on one tensor too, and that error was shown
-        return False
+        return in_one_line(f"{type(error).__name__}: {error}")

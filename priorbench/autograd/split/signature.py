@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Set
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch.nn.modules import module as module_hooks
 
 from priorbench.autograd.layer_chain import is_changed
-from priorbench.autograd.model_call import is_compiled
+from priorbench.autograd.model_call import compiled_things
 from priorbench.autograd.module_state import OF_TORCH, holds_tensor
 
 Passing = Set[tuple[int, str]]
@@ -38,6 +38,8 @@ def examine(model: Callable[..., Any], passing: Passing) -> Examined:
         return Examined(None, f"a {type(model).__name__} is no torch.nn.Module")
     if any(getattr(module_hooks, name) for name in _GLOBAL_HOOKS):
         return Examined(None, "there are hooks on every module")
+    if compiled_things(model):
+        return Examined(None, "it is compiled")
     keys = []
     for module in model.modules():
         key, refusal = _examine_one(module, passing)
@@ -60,8 +62,8 @@ def _examine_one(module: torch.nn.Module, passing: Passing) -> Examined:
     kind = type(module)
     if kind.__name__ in _WRAPPERS:
         return Examined(None, f"{kind.__name__} wraps it")
-    if is_compiled(module) or isinstance(module, torch.jit.ScriptModule):
-        return Examined(None, "it is compiled")
+    if isinstance(module, torch.jit.ScriptModule):
+        return Examined(None, "it is a script of torch.jit")
     if is_changed(module):
         return Examined(None, f"its {kind.__name__} has a hook, or a forward that was replaced")
     place, attributes = id(module), []
@@ -87,12 +89,18 @@ def _examine_one(module: torch.nn.Module, passing: Passing) -> Examined:
 
 
 def _key(value: Any) -> Hashable:
-    """Return what an attribute is compared by: numbers and text by value, objects by identity."""
+    """Return what an attribute is compared by: numbers and text by value, others by identity.
+
+    Of an object, such as a configuration, the numbers and texts in its own attributes count too.
+    """
+    if type(value) in _PLAIN:
+        return cast("Hashable", value)
     if isinstance(value, list | tuple):
         return tuple(map(_key, value))
     if isinstance(value, Mapping):
         return tuple([(_key(name), _key(item)) for name, item in value.items()])
-    return value if type(value) in _PLAIN else id(value)
+    held = () if isinstance(value, type) else getattr(value, "__dict__", {}).items()
+    return id(value), tuple([pair for pair in held if type(pair[1]) in _PLAIN])
 
 
 _PLAIN = {bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device}

@@ -8,13 +8,13 @@ have no share in them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import optree
 import torch
 import torch.nn.functional as F
 
-from priorbench.autograd.batch_norm import BatchNorm, RunningStatistics
+from priorbench.autograd.batch_norm import BatchNormCall
 from priorbench.autograd.layers import Tensors
 from priorbench.autograd.output_trees import map_leaves
 from priorbench.autograd.run_layers import LayerWithParameters, run
@@ -86,7 +86,7 @@ class SplitBatch:
         if function is torch.batch_norm:
             raise CannotSplit("torch.batch_norm is called directly")
         if function is F.batch_norm:
-            return _batch_norm(*args, **(kwargs or {}))
+            return _batch_norm(BatchNormCall(*args, **(kwargs or {})))
         return _on_each_part(function, args, kwargs or {})
 
 
@@ -135,26 +135,11 @@ def _on_each_part(
     raise CannotSplit(f"{getattr(function, '__name__', function)!r} gives no tensor of examples")
 
 
-def _batch_norm(  # noqa: PLR0917 (the signature of torch)
-    batch: SplitBatch,
-    running_mean: torch.Tensor | None,
-    running_var: torch.Tensor | None,
-    weight: torch.Tensor | None = None,
-    bias: torch.Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> SplitBatch:
+def _batch_norm(call: BatchNormCall) -> SplitBatch:
     """``torch.nn.functional.batch_norm`` with the statistics of all examples together."""
-    if not training:
-        return batch.like(
-            [
-                F.batch_norm(p, running_mean, running_var, weight, bias, False, momentum, eps)
-                for p in batch.parts
-            ]
-        )
+    batch = cast("SplitBatch", call.input)
+    if not call.training:
+        return batch.like([F.batch_norm(*call._replace(input=part)) for part in batch.parts])
     rows = sum(part.shape[0] for part in batch.parts[: batch.examples])
-    layer = BatchNorm(eps, rows, RunningStatistics(running_mean, running_var, momentum))
-    return batch.like(
-        run([LayerWithParameters(layer, (weight, bias))], batch.gate, batch.parts).parts
-    )
+    layer = LayerWithParameters(call.layer(rows), call.parameters)
+    return batch.like(run([layer], batch.gate, batch.parts).parts)

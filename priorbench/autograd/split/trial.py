@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from priorbench.autograd.generators import forked_generators
 from priorbench.autograd.model_call import ModelCall
+from priorbench.autograd.module_state import forked_generators
 from priorbench.autograd.output_trees import map_leaves, tensors_in
 from priorbench.autograd.statistics_gate import StatisticsGate
 
@@ -32,12 +32,17 @@ class Outcome:
     others: Sequence[Any]
     slopes: Sequence[torch.Tensor]
 
-    def agrees(self, other: Outcome) -> bool:
-        """Return whether both ways gave the same."""
-        if len(self.values) != len(other.values) or len(self.slopes) != len(other.slopes):
-            return False
-        same = all(map(_close, other.values, self.values)) and self.others == other.others
-        return same and all(map(_similar, other.slopes, self.slopes))
+    def difference(self, other: Outcome) -> str:
+        """Return what is not the same, in words; "" where both ways gave the same."""
+        if len(self.values) != len(other.values) or self.others != other.others:
+            return "other outputs"
+        if not all(map(_close, other.values, self.values)):
+            return "other numbers"
+        if len(self.slopes) != len(other.slopes) or not all(
+            map(_similar, other.slopes, self.slopes)
+        ):
+            return "other gradients"
+        return ""
 
 
 def try_way(way: Way, call: ModelCall, parts: Sequence[Arguments], examples: int) -> Outcome:
@@ -84,6 +89,65 @@ def _similar(expected: torch.Tensor, slope: torch.Tensor) -> bool:
     return float((expected - slope).norm()) <= 0.01 * float(expected.norm())
 
 
+class Watched:
+    """A model whose pass is watched for what no number of a single batch need show.
+
+    A course that depends on numbers, and one number of several examples, such as a norm to clip by,
+    may agree in one batch and not in the next.
+
+    Attributes:
+        model: the module.
+        finding: what was seen first, as the end of a sentence; "" if nothing was.
+    """
+
+    def __init__(self, model: Callable[..., Any]) -> None:
+        """Watch a module, or a call of one."""
+        self.model = getattr(model, "model", model)
+        self.finding = ""
+        self._called = model
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the model."""
+        with _Watch(self, arguments):
+            return self._called(*arguments)
+
+
+class _Watch(TorchFunctionMode):
+    def __init__(self, watched: Watched, examples: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self.watched = watched
+        # held, so that no other tensor has the identity of one that is gone
+        self._of_examples = {id(value): value for value in examples}
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        given: Any = (args, dict(kwargs or {}))
+        if any(id(value) in self._of_examples for value in tensors_in(given)):
+            # whole numbers, such as lengths, are mostly of how a batch is arranged
+            made = [v for v in tensors_in(result) if v.is_floating_point() or v.dtype == torch.bool]
+            self._of_examples |= {id(value): value for value in made}
+            name = getattr(function, "__name__", function)
+            if not self.watched.finding and function in _READS:
+                self.watched.finding = f"its course depends on numbers of the batch ({name})"
+            elif not self.watched.finding and any(value.dim() == 0 for value in made):
+                self.watched.finding = f"{name!r} makes one number of its examples"
+        return result
+
+
+_READS = {
+    *[getattr(torch.Tensor, f"__{name}__") for name in ("bool", "int", "float", "index", "array")],
+    *[getattr(torch.Tensor, name) for name in ("item", "tolist", "numpy", "equal", "allclose")],
+    torch.equal,
+    torch.allclose,
+    torch.is_nonzero,
+}
+"""functions that give Python numbers of a tensor"""
 _DROPOUTS = {
     F.dropout,
     F.dropout1d,

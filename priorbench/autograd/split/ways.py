@@ -67,7 +67,7 @@ def in_one_tensor(
 ) -> list[Any]:
     """Take all examples in one tensor; then the path points, which leave no trace in buffers."""
     sizes = [len(arguments[0]) for arguments in parts]
-    with GatedBatchNorm(gate) as norms:
+    with GatedBatchNorm(gate, sum(sizes[:examples])) as norms:
         output = model(*map(torch.cat, zip(*parts[:examples], strict=True)))
     outputs = _cut(output, sizes[:examples], sum(sizes[:examples]))
     if examples == len(parts):
@@ -78,7 +78,7 @@ def in_one_tensor(
     module: Any = getattr(model, "model", model)  # behind a ModelCall
     buffers = list(module.buffers())
     before = [buffer.clone() for buffer in buffers]
-    with GatedBatchNorm(gate, norms.statistics):
+    with norms.at_points():
         output = model(*points)
     for buffer, value in zip(buffers, before, strict=True):
         # autograd does not notice, as in torch's batch norm; vmap has no .data

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Callable
 from typing import get_args
 
-from priorbench.components import source_code
 from priorbench.errors import UserError
+from priorbench.storage import source_code
 
 from .listing import Kind, listing
 

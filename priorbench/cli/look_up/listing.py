@@ -7,7 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from priorbench.components import registry, source_code, specs
+from priorbench.components import registry, specs
+from priorbench.storage import source_code
 
 Kind = Literal["priors", "tasks", "architectures", "attributions", "metrics", "studies"]
 COMPONENTS = {"priors": "prior", "tasks": "task", "architectures": "architecture"}

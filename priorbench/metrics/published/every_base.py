@@ -99,8 +99,9 @@ def kmer_consistency(arrays: TrialArrays) -> float:
     over bases exceeds the 90% quantile of their sequence; a run of them is lengthened by two bases
     on its right, runs that then share a position are one, and those of 6 bases or more count. The
     value is sum p ln(p / w), with p the frequencies of 6-mers in them and w those in all sequences.
-    Higher is more consistent: the same words everywhere. Few 6-mers are far from w by chance, which
-    the random attribution shows. NaN where no run is long enough.
+    Higher is more consistent: the same words everywhere. Few 6-mers are far from w by chance, so
+    that the random attribution, whose runs are short, may score above a network: values compare
+    only where about as many 6-mers are kept. NaN where no run is long enough.
     """
     if arrays.hypothetical is None or arrays.codes is None:
         return float("nan")

@@ -6,7 +6,7 @@ such examples than others attribute further examples, which no penalty is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,7 @@ class EnsembleObjective:
         seeds = [training.streams.derive("augment") for training in trainings]
         self.noise = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         self.steps = 0
+        self._constants: dict[Hashable, torch.Tensor] = {}
 
     def keep(self, index: Sequence[int]) -> None:
         """Keep these networks only."""
@@ -101,7 +102,7 @@ class EnsembleObjective:
         penalty = batch.sequence.new_zeros(count)
         masked = {
             prior: (self._applies(prior, weights, labelled), weights)
-            for prior, weights in self._due("penalty", elapsed, batch)
+            for prior, weights, _ in self._due("penalty", elapsed, batch.sequence)
         }
         masks = [mask for mask, _ in masked.values()]
         applies = torch.stack(masks).any(dim=0) if masks else batch.label.new_zeros((count, 0))
@@ -128,9 +129,8 @@ class EnsembleObjective:
             with in_precision(self.precision, batch.sequence.device):
                 output = flat_rows(self.members.forward([apart], gate, 1)[0])
         output = in_float32(output)
-        for prior, weights in self._due("parameter_penalty", elapsed, batch):
+        for prior, weights, places in self._due("parameter_penalty", elapsed, batch.sequence):
             # only networks that have the prior: the gradient of a root at 0 is not finite
-            places = weights.nonzero().squeeze(1)
             values = self.members.parameter_penalty(prior, places)
             penalty = penalty.index_add(0, places, weights[places] * values)
         self.steps += 1
@@ -156,17 +156,34 @@ class EnsembleObjective:
             arrays,
         )
 
-    def _due(self, hook: str, elapsed: float, batch: Batch) -> Iterator[tuple[Prior, torch.Tensor]]:
-        """Yield the different priors that act at this step, with each network's weight (M,)."""
+    def _due(
+        self, hook: str, elapsed: float, like: torch.Tensor
+    ) -> Iterator[tuple[Prior, torch.Tensor, torch.Tensor]]:
+        """Yield the different priors that act at this step.
+
+        With each come its weight (M,) in every network, of the dtype of ``like``, and the places
+        (k,) int64 of those networks that have it.
+        """
         by_prior: dict[Prior, list[float]] = {}
         for place, training in enumerate(self.trainings):
             for part in training.regularisation.through(hook):
-                weight = part.weight * part.prior.strength(elapsed, self.steps)
                 weights = by_prior.setdefault(part.prior, [0.0] * len(self.trainings))
-                weights[place] += weight
+                weights[place] += float(part.weight)
         for prior, weights in by_prior.items():
-            if any(weights):
-                yield prior, batch.sequence.new_tensor(weights)
+            strength = prior.strength(elapsed, self.steps)
+            if any(weights) and strength:
+                places = [place for place, weight in enumerate(weights) if weight]
+                scaled = strength * self._constant(weights)  # in float64, as networks alone do
+                yield prior, scaled.to(like.dtype), self._constant(places)
+
+    def _constant(self, values: Sequence[float]) -> torch.Tensor:
+        """Return numbers on the device, to which they are copied once."""
+        key = (type(values[0]), *values)
+        if key not in self._constants:
+            device, kind = self.members.generators.device, type(values[0])
+            dtype = torch.float64 if kind is float else torch.int64
+            self._constants[key] = torch.tensor(values, dtype=dtype, device=device)
+        return self._constants[key]
 
     def _applies(self, prior: Prior, weights: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the mask (M, B) of a prior's examples in the networks that have the prior."""

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
-from priorbench.autograd.generators import forked_generators
 from priorbench.autograd.model_call import ModelCall
+from priorbench.autograd.module_state import forked_generators
 from priorbench.autograd.run_layers import WithinVmap
 from priorbench.autograd.split.routes import choose_route
 from priorbench.autograd.split.split_batch import SplitBatch
