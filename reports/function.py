@@ -142,7 +142,7 @@ def _reference_rows(setting: ComparedSetting, metrics: Sequence[Metric]) -> list
 
 def _element_rows(
     effects: Mapping[str, VariantEffects], variants: VariantTable, shown: Sequence[int]
-) -> list[Mapping[str, Any]]:
+) -> list[dict[str, Any]]:
     """Return the rank correlation of each element under every prior."""
     rows = []
     for number in shown:

@@ -42,7 +42,8 @@ def strong_effects(
     size = np.abs(measured)
     if not count:
         return np.zeros(len(size), dtype=bool)
-    return (size >= np.sort(size)[-count]) & (size > 0)
+    strong: NDArray[np.bool_] = (size >= np.sort(size)[-count]) & (size > 0)
+    return strong
 
 
 @dataclass(frozen=True)
