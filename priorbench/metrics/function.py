@@ -4,7 +4,7 @@ Each metric comes in four forms. The effect of a variant is the change of the pr
 logit, the sum of the logits of several outputs, or the log counts of a profile) from the element's
 own base to the other; in names with `attribution` it is the difference of the two bases'
 hypothetical contributions instead, in the sequence without the variant. Scores are means over
-elements; in names with `pooled` all variants are one list, so that differences between elements
+elements of three variants or more; in names with `pooled` all variants are one list, so that differences between elements
 count. Only data with `variants` have them. e is a measured effect, p a predicted one, w the weight
 of the variant, which is 1 unless the table gives one. The floor is what measured effects score that
 are shuffled within their elements.
@@ -62,10 +62,13 @@ def _metric(name: str, summary: str, *, main: bool = False) -> Callable[[Score],
 
 
 def _over_elements(score: Score) -> Score:
-    """Return the mean of a score over the elements where it is defined."""
+    """Return the mean of a score over the elements of three variants or more that have it."""
 
     def over_elements(effects: VariantEffects) -> float:
-        return mean_of_defined(np.array([score(each) for each in effects.elements()]))
+        every = effects.elements()
+        return mean_of_defined(
+            np.array([score(each) for each in every if len(each.measured) >= _FEWEST])
+        )
 
     over_elements.__doc__ = f"Mean over elements. {score.__doc__}"
     return over_elements

@@ -106,6 +106,7 @@ def test_what_is_not_defined_is_left_out():
     given = effects(measured, [1, 2, 3, 1, 2, 3, 2, 1], element=element)
     # equal measurements and two variants alone tell nothing
     assert score("variant-pearson", given) == pytest.approx(1)
+    assert score("variant-sign", given) == score("variant-sign", given.at(given.element < 2)) == 1
     constant = effects(measured, np.ones(8), element=element)
     assert score("variant-pearson", constant) == 0
     weak = effects([0.1, 0.2, 0.3], [1, 2, 3])
