@@ -4,10 +4,10 @@ Each metric comes in four forms. The effect of a variant is the change of the pr
 logit, the sum of the logits of several outputs, or the log counts of a profile) from the element's
 own base to the other; in names with `attribution` it is the difference of the two bases'
 hypothetical contributions instead, in the sequence without the variant. Scores are means over
-elements of three variants or more; in names with `pooled` all variants are one list, so that differences between elements
-count. Only data with `variants` have them. e is a measured effect, p a predicted one, w the weight
-of the variant, which is 1 unless the table gives one. The floor is what measured effects score that
-are shuffled within their elements.
+elements of three variants or more; in names with `pooled` all variants are one list, so that
+differences between elements count. Only data with `variants` have them. e is a measured effect, p a
+predicted one, w the weight of the variant, which is 1 unless the table gives one. The floor is what
+measured effects score that are shuffled within their elements.
 """
 
 from __future__ import annotations
