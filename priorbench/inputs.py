@@ -183,10 +183,17 @@ def _keys_beside(problem: ErrorDetails, model: type[BaseModel]) -> list[str]:
     fields = model.model_fields
     for step in problem["loc"][:-1]:
         if isinstance(step, str) and step in fields:
-            kind: Any = fields[step].annotation
-            inner = getattr(kind, "__args__", (kind,))
-            fields = next((t.model_fields for t in inner if hasattr(t, "model_fields")), fields)
+            inner = _models_in(fields[step].annotation)
+            fields = next((model.model_fields for model in inner), fields)
     return list(fields)
+
+
+def _models_in(kind: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that a type is made of, such as those of the values of a table."""
+    if hasattr(kind, "model_fields"):
+        yield kind
+    for part in getattr(kind, "__args__", ()):
+        yield from _models_in(part)
 
 
 def wanted(problem: ErrorDetails) -> str:

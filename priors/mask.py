@@ -29,7 +29,7 @@ class Mask(GradientPrior):
     Attributes:
         channel: name of the channel.
         forbidden: where attribution is forbidden: ``outside``, f = 1 - channel, or ``inside`` of
-            what the channel marks, f = channel.
+            what the channel marks, f = channel; values below 0 count as 0, those above 1 as 1.
         form: formula.
         moved: whether the channel is moved by half of the window, its end to its front: a control,
             which knows nothing and should not help.
@@ -73,4 +73,5 @@ class Mask(GradientPrior):
         return value
 
     def _forbidden(self, channel: torch.Tensor) -> torch.Tensor:
+        channel = channel.clamp(0, 1)
         return channel if self.forbidden == "inside" else 1 - channel

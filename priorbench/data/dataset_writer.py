@@ -80,13 +80,20 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
         """
         arrays |= {"sequence": sequence, "label": label, "split": split}
         for name, rows in arrays.items():
-            if name not in self._columns:
-                path, shape = self._path(name), rows.shape[1:]
-                track = rows.ndim == 3 and rows.dtype == np.float32
-                column = TrackWriter(path, shape) if track else NpyWriter(path, shape, rows.dtype)
-                self._columns[name] = column
-            with writing(self._path(name)):
-                self._columns[name].append(rows)
+            self.extend(name, rows)
+
+    def extend(self, name: str, rows: NDArray[Any]) -> None:
+        """Append (k, ...) rows to one array only, which the writer of the dataset completes.
+
+        An array (N, tracks, bp) of float32 is stored in small integers where these hold it.
+        """
+        if name not in self._columns:
+            path, shape = self._path(name), rows.shape[1:]
+            track = rows.ndim == 3 and rows.dtype == np.float32
+            column = TrackWriter(path, shape) if track else NpyWriter(path, shape, rows.dtype)
+            self._columns[name] = column
+        with writing(self._path(name)):
+            self._columns[name].append(rows)
 
     def _path(self, name: str) -> Path:
         return self._partial / f"{name.replace(CHANNEL, CHANNEL_FILE)}.npy"
@@ -98,8 +105,14 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
 
     @property
     def tracks(self) -> list[str]:
-        """Names of the arrays that are tracks along the window."""
-        return [name for name, array in self._columns.items() if isinstance(array, TrackWriter)]
+        """Names of the arrays that are tracks of a signal along the window."""
+        tracks = [name for name, array in self._columns.items() if isinstance(array, TrackWriter)]
+        return [name for name in tracks if not name.startswith(CHANNEL)]
+
+    @property
+    def channels(self) -> list[str]:
+        """Names of the per-position channels that priors may read."""
+        return [name.removeprefix(CHANNEL) for name in self._columns if name.startswith(CHANNEL)]
 
     def written(self, name: str) -> NDArray[Any]:
         """Return what was appended of an array so far, mapped; tracks may be small integers."""

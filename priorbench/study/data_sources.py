@@ -140,6 +140,7 @@ def encode(source: DataSource, study: Study, run: RunDirectory, say: Callable[[s
         else:
             read_variants(writer, source.data)
             task.read(writer, source.data, generator)
+            _require_channels_read(source.data, writer)
             doubt_written(writer, source.data.source, both_strands=task.reverse_complement)
             if study.scale == "smoke":
                 stream = seeds.generator(study.root_seed, written, source.name, "sample")
@@ -151,6 +152,16 @@ def encode(source: DataSource, study: Study, run: RunDirectory, say: Callable[[s
             "another --out"
         )
     return folder
+
+
+def _require_channels_read(data: DataFile, writer: DatasetWriter) -> None:
+    """Raise UserError if the task of a data file, which may be a plug-in's, read no channels."""
+    for name in data.channels or {}:
+        if name not in writer.channels:
+            raise UserError(
+                f"{data.source}: channels.{name}: task {data.task!r} reads no channels; remove the "
+                "table, or have its `read` call one of priorbench.data.readers"
+            )
 
 
 def dataset_folder(source: DataSource, study: Study, run: RunDirectory) -> Path:

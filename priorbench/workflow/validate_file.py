@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.components.architecture import Scale
-from priorbench.data.codes import SPLITS
+from priorbench.data.codes import CHANNEL, SPLITS
 from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.data.doubts.channels import ChannelFacts, count_channel
 from priorbench.data.readers.data_file import is_data
 from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
@@ -43,6 +44,7 @@ class SplitFacts:
         chromosomes: number of windows by chromosome; empty where places are not known.
         reads: mean number of reads in a window for each track, by array.
         empty: number of windows without a read.
+        channels: what each channel for priors holds, by name.
     """
 
     sequences: int
@@ -52,6 +54,7 @@ class SplitFacts:
     chromosomes: Mapping[str, int]
     reads: Mapping[str, Sequence[float]]
     empty: int
+    channels: Mapping[str, ChannelFacts]
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,8 @@ def count_dataset(name: str, dataset: Dataset) -> DatasetFacts:
 
 
 def _count_split(dataset: Dataset, rows: NDArray[np.int64]) -> SplitFacts:
-    tracks = [name for name, column in dataset.columns.items() if len(column.shape) == 3]
+    along = [name for name, column in dataset.columns.items() if len(column.shape) == 3]
+    tracks = [name for name in along if not name.startswith(CHANNEL)]
     classes = not tracks
     outputs = int(np.prod(dataset.columns["label"].shape[1:], initial=1))
     positives = np.zeros(outputs, dtype=np.int64)
@@ -183,7 +187,13 @@ def _count_split(dataset: Dataset, rows: NDArray[np.int64]) -> SplitFacts:
         chromosomes=_chromosomes(dataset, rows),
         reads={name: (total / max(len(rows), 1)).tolist() for name, total in reads.items()},
         empty=empty,
+        channels={name: _count_channel(dataset, name, rows) for name in dataset.channels},
     )
+
+
+def _count_channel(dataset: Dataset, name: str, rows: NDArray[np.int64]) -> ChannelFacts:
+    parts = (rows[begin : begin + _CHUNK] for begin in range(0, len(rows), _CHUNK))
+    return count_channel(_without_margin(dataset, f"{CHANNEL}{name}", part) for part in parts)
 
 
 def _without_margin(dataset: Dataset, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -253,6 +263,12 @@ def _table(facts: DatasetFacts) -> list[str]:
             rows.append((label, [f"{s.reads[array][track]:,.1f}" for s in splits]))
     if first.reads:
         rows.append(("windows without reads", [f"{s.empty:,}" for s in splits]))
+    for name in first.channels:
+        facts_of = [s.channels[name] for s in splits]
+        rows.append((f"channel {name}, positions not 0", [f"{c.share:.1%}" for c in facts_of]))
+        rows.append((f"channel {name}, mean", [f"{c.mean:.4g}" for c in facts_of]))
+        range_of = [f"{c.least:.4g} to {c.most:.4g}" for c in facts_of]
+        rows.append((f"channel {name}, range", range_of))
     label_width = max(len(label) for label, _ in rows)
     widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(facts.splits))]
     table = [

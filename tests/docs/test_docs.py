@@ -38,7 +38,7 @@ def sequences(count, length):
 
 def test_the_code_of_the_page_on_own_loops_trains():
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "own-loop.md").read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     torch.manual_seed(0)
     sequence, label = sequences(6, 100), torch.tensor([1.0, 0, 1, 1, 0, 0])
     controls = torch.rand(3, 2, 60, generator=torch.Generator().manual_seed(1))
@@ -46,6 +46,7 @@ def test_the_code_of_the_page_on_own_loops_trains():
     names = {
         "loader": [(sequence, label), (sequence, 1 - label)],
         "profile_loader": [(sequences(3, 60), controls, reads)] * 2,
+        "footprint_loader": [(sequence, label, (sequence[:, 0] == 1).float())] * 2,
     }
     before = None
     for block in blocks:
@@ -64,8 +65,9 @@ def test_the_code_of_the_page_on_own_loops_trains():
 
 def test_batches_without_positives_go_through_every_loop():
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "own-loop.md").read_text(), re.DOTALL)
-    names = {"loader": [(sequences(6, 100), torch.zeros(6))]}
-    for block in (*blocks[:2], blocks[3]):
+    sequence, label = sequences(6, 100), torch.zeros(6)
+    names = {"loader": [(sequence, label)], "footprint_loader": [(sequence, label, sequence[:, 0])]}
+    for block in (*blocks[:2], *blocks[3:]):
         exec(block, names)
         assert torch.isfinite(names["loss"])
 

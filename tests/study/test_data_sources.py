@@ -6,7 +6,11 @@ import pytest
 
 from priorbench import UserError
 from priorbench.cli.app import execute_command
-from priorbench.study.data_sources import sources
+from priorbench.components import registry
+from priorbench.data.readers.data_file import load_data_file
+from priorbench.storage.run_directory import RunDirectory
+from priorbench.study.data_sources import encode, fingerprint, sources
+from priorbench.study.resolve import resolve
 from priorbench.study.study import Study, load_study
 
 DATA = 'task = "binary"\npositives = "x.fa"\nnegatives = "x.fa"\n'
@@ -71,3 +75,26 @@ def test_a_wrong_value_names_its_option(arguments, line):
     with pytest.raises(UserError) as caught:
         execute_command(["run", *arguments])
     assert line in str(caught.value)
+
+
+def test_a_channel_is_part_of_the_data(data_file):
+    plain = fingerprint(load_data_file(data_file))
+    (data_file.parent / "c.bed").write_text("r0 0 5\n")
+    data_file.write_text(DATA + '[channels]\nc = "c.bed"\n')
+    with_channel = fingerprint(load_data_file(data_file))
+    (data_file.parent / "c.bed").write_text("r0 0 55\n")
+    changed = fingerprint(load_data_file(data_file))
+    data_file.write_text(DATA + '[channels]\nd = "c.bed"\n')
+    renamed = fingerprint(load_data_file(data_file))
+    every = [plain, with_channel, changed, renamed]
+    assert all(one != other for n, one in enumerate(every) for other in every[:n])
+
+
+def test_a_task_that_reads_no_channels_says_so(data_file, tmp_path, monkeypatch):
+    (tmp_path / "c.bed").write_text("r0 0 5\n")
+    data_file.write_text(DATA + '[channels]\nc = "c.bed"\n')
+    study = resolve(Study(data=[data_file]), "cpu")
+    task = type(registry.build("task", "binary"))
+    monkeypatch.setattr(task, "read", lambda *_: None)
+    with pytest.raises(UserError, match=r"x.toml: channels.c: task 'binary' reads no channels"):
+        encode(sources(study)[0], study, RunDirectory(tmp_path / "out"), lambda line: None)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from priorbench.data.codes import CHANNEL
 from priorbench.data.dataset_writer import DatasetWriter
 
+from .channels import doubt_channels
 from .labels import count_labels, doubt_labels
 from .reads import doubt_reads
 from .sequences import doubt_sequences, doubt_splits
@@ -32,3 +34,6 @@ def doubt_written(writer: DatasetWriter, source: Path, *, both_strands: bool) ->
     doubt_splits(codes, split, writer.notes, both_strands=both_strands)
     if tracks:
         doubt_reads(tracks, split, writer.notes)
+    doubt_channels(
+        {name: writer.written(f"{CHANNEL}{name}") for name in writer.channels}, split, writer.notes
+    )

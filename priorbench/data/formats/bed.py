@@ -29,6 +29,8 @@ _NO_COLOUR = ("0", ".")
 """what stands in column 9 of a BED file without colours"""
 _LARGEST = 1 << 53
 """bp up to which a number with a decimal point or an exponent is exact; no genome is as long"""
+_LARGEST_SCORE = 1e38
+"""magnitude below which a number fits into 32 bits"""
 _DISPLAY = ("track", "browser")
 """first words of lines for genome browsers"""
 _COUNTED_FROM_ONE: dict[tuple[str, ...], str] = {
@@ -98,7 +100,7 @@ class Intervals:
         return self.select(np.delete(np.arange(len(self)), unstranded))
 
 
-def read_bed(path: Path, notes: Notes, *, named: bool = False) -> Intervals:
+def read_bed(path: Path, notes: Notes, *, named: bool = False, scored: bool = False) -> Intervals:
     """Read BED3 to narrowPeak or a table of MACS, plain or gzip, columns split by tabs or blanks.
 
     Lines that are empty or start with ``#``, ``track`` or ``browser`` are skipped, and a header
@@ -112,13 +114,15 @@ def read_bed(path: Path, notes: Notes, *, named: bool = False) -> Intervals:
         notes: takes what was dropped or changed: a header, intervals of no base, and summits
             outside their peak, which are moved to its last base.
         named: whether names are kept; each peak has one of its own, which would take memory.
+        scored: whether every interval must have a score, column 5, or 4 of a bedGraph, which has
+            no more; it is then the ``strength``.
 
     Raises:
         UserError: a line has fewer than three columns, coordinates that are no integers or in the
             wrong order, or a summit that is none, or the file has no intervals or is too large;
             names file, line and value.
     """
-    table = _Table(path, named)
+    table = _Table(path, named, scored)
     with open_bytes(path) as stream:
         for number, raw in enumerate(lines(stream, path), start=1):
             if b"\0" in raw:
@@ -160,6 +164,7 @@ class _Table:
     Attributes:
         path: the file.
         named: whether names are kept.
+        scored: whether every interval must have a score.
         header: the fields of its header, empty before one is met.
         header_line: the header's line.
         empty: intervals of no base.
@@ -170,6 +175,7 @@ class _Table:
 
     path: Path
     named: bool = False
+    scored: bool = False
     chroms: list[str] = field(default_factory=list)
     strands: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -243,8 +249,23 @@ class _Table:
         named = self.named and has_name
         self.names.append(sys.intern(fields[_NAME].strip()[:LONGEST_NAME]) if named else "")
         self.rows.extend((start, end, start + summit, number))
-        with_signal = with_signal and is_number(fields[_SIGNAL])
-        self.strengths.append(_number(fields, _SIGNAL if with_signal else _SCORE))
+        self.strengths.append(self._strength(fields, with_signal=with_signal))
+
+    def _strength(self, fields: Sequence[str], *, with_signal: bool) -> float:
+        """Return the strength of the interval in a line; UserError if a score must be there."""
+        if not self.scored:
+            with_signal = with_signal and is_number(fields[_SIGNAL])
+            return _number(fields, _SIGNAL if with_signal else _SCORE)
+        if self._kind:
+            raise UserError(f"a score is needed, and this is {self._kind} from 1; write a BED file")
+        column = _NAME if len(fields) == _NAME + 1 else _SCORE
+        text = fields[column] if column < len(fields) else ""
+        if not is_number(text) or not abs(float(text)) < _LARGEST_SCORE:  # NaN is not below either
+            raise UserError(
+                f"score (column {min(column, len(fields)) + 1}) is {text!r}, not a number; write "
+                "one in column 5 of every line, or in column 4 of a bedGraph"
+            )
+        return float(text)
 
     def _strand_column(self) -> int:
         """Return the column of the strand, from 0, -1 where there is none."""

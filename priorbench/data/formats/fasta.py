@@ -126,13 +126,21 @@ def lengths_in(path: Path) -> dict[int, tuple[int, str]]:
     Arguments and errors are those of :func:`read_named`; letters are not looked at.
     """
     lengths: dict[int, tuple[int, str]] = {}
-    with open_bytes(path) as stream:
-        for record in _split_records(stream, path):
-            length = len(_letters(record).translate(None, _WHITESPACE))
-            count, name = lengths.get(length, (0, _name(record)))
-            lengths[length] = count + 1, name
+    for name, letters in read_letters(path):
+        count, first = lengths.get(len(letters), (0, name))
+        lengths[len(letters)] = count + 1, first
     lengths.pop(0, None)  # left out by all who read
     return lengths
+
+
+def read_letters(path: Path) -> Generator[tuple[str, bytes], None, None]:
+    """Yield the name and the letters of every record of a FASTA file, whatever letters these are.
+
+    Layout and errors are those of :func:`read_named`; letters are not looked at.
+    """
+    with open_bytes(path) as stream:
+        for record in _split_records(stream, path):
+            yield _name(record), _letters(record).translate(None, _WHITESPACE)
 
 
 def _batches(records: Iterator[bytes], most: int) -> Iterator[list[bytes]]:

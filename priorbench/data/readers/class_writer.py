@@ -14,6 +14,7 @@ from priorbench.data.formats.sequences.encoder import Records
 from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
 
+from .channels.row_places import RecordRows
 from .genome_windows import Windows, concatenate
 
 CLASSES = ("negatives", "positives")
@@ -29,12 +30,14 @@ class ClassWriter:
     Attributes:
         writer: the writer of the dataset.
         notes: what the user should know.
+        rows: where the sequences lie, those that are records; nothing is collected by default.
     """
 
     def __init__(self, writer: DatasetWriter, generator: np.random.Generator, at_most: int) -> None:
         """Hand sequences to ``writer``; draw at most ``at_most`` positives of a split."""
         self.writer = writer
         self.notes = Notes()
+        self.rows = RecordRows(wanted=False)
         # streams of their own: other draws must not move the samples
         streams = zip((TEST, VALID), generator.spawn(2), strict=True)
         self._samples = {split: _Sample(stream, at_most) for split, stream in streams}
@@ -57,6 +60,7 @@ class ClassWriter:
             return
         first = self.writer.rows
         self.writer.append(codes, np.full(len(codes), label, dtype=np.float32), split)
+        self.rows.add(len(codes), records)
         self._length = codes.shape[1]
         self._counts[:, label] += np.bincount(split, minlength=len(SPLITS))
         gc = np.count_nonzero((codes == 1) | (codes == 2))

@@ -25,6 +25,8 @@ from priorbench.inputs import (
     read_toml,
 )
 
+from .channels.channel_table import ChannelTable, resolved
+
 _Text = Annotated[str, Field(min_length=1, strict=True), AfterValidator(check_name)]
 _Regions = Annotated[tuple[_Text, ...], Field(min_length=1)]
 
@@ -152,6 +154,8 @@ class DataFile(BaseModel):
         sites: BED of known sites, on the genome or on the records of FASTA files.
         variants: tab-separated table of single-base variants whose effects were measured.
         elements: FASTA of the sequences that the variants are of.
+        channels: files with a value for every position, which priors may read, by the name of the
+            channel.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -187,6 +191,13 @@ class DataFile(BaseModel):
     sites: Path | None = None
     variants: Path | None = None
     elements: Path | None = None
+    channels: ChannelTable | None = None
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _resolve_channels(cls, value: Any, info: ValidationInfo) -> Any:
+        """Resolve the paths of channels against the folder of the data file."""
+        return resolved(value, info.data["source"].parent)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -216,7 +227,9 @@ class DataFile(BaseModel):
 
     def paths(self) -> dict[str, Path]:
         """Return every file that is named, by its key; all of them exist."""
-        return {key: value for key, value in self.entries().items() if isinstance(value, Path)}
+        paths = {key: value for key, value in self.entries().items() if isinstance(value, Path)}
+        channels = (self.channels or {}).items()
+        return paths | {f"channels.{name}": entry.file for name, entry in channels}
 
     def genome_peaks_length(self) -> tuple[Path, Path, int]:
         """Return genome, peaks and window in bp; UserError if one of them is missing."""

@@ -18,6 +18,8 @@ from priorbench.data.formats.overlaps import within
 from priorbench.data.formats.peaks import MERGE_WINDOWS, MERGED, check_names, merge_peaks, on_genome
 
 from .attributed_rows import attribute_rows
+from .channels.row_places import RecordRows, on_chromosomes
+from .channels.write_channels import Channels
 from .class_writer import CLASSES, ClassWriter
 from .data_file import SHUFFLE, DataFile
 from .genome_splits import Segment, segments_of
@@ -64,18 +66,24 @@ def read_binary(
     """
     class_writer = ClassWriter(writer, generator, attributed_at_most)
     record_motifs(writer, data)
+    channels = Channels(data, writer.notes, both_strands=both_strands)
+    class_writer.rows = RecordRows(wanted=bool(channels) and data.genome is None)
     sites = None if data.sites is None else read_bed(data.sites, writer.notes, named=True)
     if both_strands and sites is not None:
         sites = sites.unstranded()
     windows = decoys = None
     if data.genome is not None:
-        windows = _read_genome(class_writer, data, generator, sites, both_strands=both_strands)
+        windows = _read_genome(
+            class_writer, data, generator, sites, channels, both_strands=both_strands
+        )
         writer.locate(windows.chrom, windows.start, windows.minus)
     elif data.simdata is not None:
         sites, decoys = read_simulated(class_writer, data, data.simdata, both_strands=both_strands)
     else:
         sites = read_fasta_files(class_writer, data, generator, sites, both_strands=both_strands)
     class_writer.check(data.source)
+    if channels and data.genome is None:
+        channels.write(writer, class_writer.rows.places())
     writer.notes.say(*class_writer.summary())
     writer.notes.warn(*class_writer.notes.warnings)
     rows, codes = class_writer.sample()
@@ -97,6 +105,7 @@ def _read_genome(
     data: DataFile,
     generator: np.random.Generator,
     sites: Intervals | None,
+    channels: Channels,
     *,
     both_strands: bool,
 ) -> Windows:
@@ -142,7 +151,10 @@ def _read_genome(
             note_unusable(notes, CLASSES[number], screening.select(mine))
             if change is not None:
                 change.tell(notes)
-    return windows.select(usable)
+        windows, label = windows.select(usable), label[usable]
+        known = (label == 1) | (data.negatives != SHUFFLE)
+        channels.write(class_writer.writer, on_chromosomes(windows, genome, known), genome)
+    return windows
 
 
 @dataclass(frozen=True)

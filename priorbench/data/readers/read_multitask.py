@@ -23,6 +23,8 @@ from priorbench.encoding import N_CODE
 from priorbench.errors import UserError
 
 from .attributed_rows import RecordSites, attribute_rows, draw_attributed
+from .channels.row_places import RecordRows
+from .channels.write_channels import Channels
 from .data_file import DataFile
 from .genome_windows import Windows
 from .motif_sites import record_motifs
@@ -57,6 +59,7 @@ def read_multitask(
         UserError: the input cannot be used, or leaves a split empty.
     """
     record_motifs(writer, data)
+    channels = Channels(data, writer.notes, both_strands=both_strands)
     if data.simdata is None:
         source = _labelled(writer, data, both_strands=both_strands)
     else:
@@ -84,7 +87,10 @@ def read_multitask(
     if not (eligible & (split == TEST)).any():
         raise UserError(f"{data.source}: no test sequence has a positive label to attribute")
     chosen = draw_attributed(split, eligible, generator, attributed_at_most)
-    attributed = _write(writer, source, values, split, keep=keep, chosen=chosen)
+    places = RecordRows(wanted=bool(channels))
+    attributed = _write(writer, source, values, split, keep=keep, chosen=chosen, places=places)
+    if channels:
+        channels.write(writer, places.places())
     rows = np.searchsorted(np.flatnonzero(keep), chosen)
     zeros = np.zeros(len(rows), dtype=np.uint8)
     attribute_rows(
@@ -220,13 +226,15 @@ def _write(
     *,
     keep: NDArray[np.bool_],
     chosen: NDArray[np.int64],
+    places: RecordRows,
 ) -> Records:
-    """Append the records to keep with labels and split; return the chosen."""
+    """Append the records to keep with labels, split and place; return the chosen."""
     first, attributed = 0, []
     for records in source.records(None):
         here = slice(first, first + len(records))
         kept = keep[here]
         writer.append(records.codes[kept], values[here][kept], split[here][kept])
+        places.add(int(kept.sum()), records.select(kept))
         inside = chosen[(chosen >= first) & (chosen < here.stop)] - first
         attributed.append(records.select(inside))
         first = here.stop

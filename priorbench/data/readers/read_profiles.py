@@ -19,6 +19,8 @@ from priorbench.data.mean_profile import MeanProfile
 from priorbench.errors import UserError
 
 from .attributed_rows import attribute_rows, draw_attributed
+from .channels.row_places import on_chromosomes
+from .channels.write_channels import Channels
 from .data_file import DataFile
 from .genome_splits import segments_of
 from .genome_windows import Windows, chunks, note_overlapping, place_windows, screen
@@ -66,6 +68,7 @@ def read_profiles(
     controls = [path for path in (data.control_plus, data.control_minus) if path is not None]
     record_motifs(writer, data)
     notes = writer.notes
+    channels = Channels(data, notes, both_strands=True)
     sites = None if data.sites is None else read_bed(data.sites, notes, named=True).unstranded()
     covered = None if data.covered is None else read_bed(data.covered, notes)
     peaks = read_bed(peaks_path, notes).unstranded()
@@ -76,13 +79,14 @@ def read_profiles(
         notes.add(genome.notes)
         writer.chromosome_sizes = dict(genome.lengths)
         check_names([covered, sites], genome, notes)
-        peaks = on_genome(peaks, genome, notes)
-        peaks = merge_peaks(peaks, data.merge_peaks or MERGED, length, notes)
+        peaks = merge_peaks(
+            on_genome(peaks, genome, notes), data.merge_peaks or MERGED, length, notes
+        )
         chroms = list(dict.fromkeys(peaks.chrom.tolist()))
         tracks = {"reads": stack.enter_context(closing(Signal(strands, genome, chroms, notes)))}
         if controls:
-            of_controls = Signal(controls, genome, chroms, notes)
-            tracks["controls"] = stack.enter_context(closing(of_controls))
+            of_controls = closing(Signal(controls, genome, chroms, notes))
+            tracks["controls"] = stack.enter_context(of_controls)
         segments = segments_of(data, genome, peaks, notes)
         windows, dropped = place_windows(peaks, genome, segments, length + 2 * margin)
         if covered is not None:
@@ -96,36 +100,48 @@ def read_profiles(
         windows = windows.select(screening.usable)
         # neighbours are read at once
         windows = windows.select(np.lexsort((windows.start, windows.chrom)))
-        for number, name in enumerate(SPLITS):
-            if not (windows.split == number).any():
-                raise UserError(
-                    f"{data.source}: no windows left for {name}; give more peaks, or other regions"
-                    f"{notes.dropped_so_far()}"
-                )
+        _require_windows(windows, data, notes)
         note_overlapping(notes, windows.moved(margin), length, peaks_path, MERGE_WINDOWS)
-        reach = windows.moved((length - profile) // 2)
-        _fit_scales(notes, tracks, reach, profile + 2 * margin, data.signal_scale)
-        mean = _write(writer, genome, tracks, windows, (length, profile, margin))
+        sizes = (length, profile, margin)
+        _fit_scales(notes, tracks, windows, sizes, data.signal_scale)
+        mean = _write(writer, genome, tracks, windows, sizes)
+        channels.write(writer, on_chromosomes(windows, genome), genome)
         windows = windows.moved(margin)
         writer.locate(windows.chrom, windows.start, windows.minus)
-        everywhere = np.ones(len(windows), dtype=bool)
-        rows = draw_attributed(windows.split, everywhere, generator, attributed_at_most)
+        every = np.ones(len(windows), dtype=bool)
+        rows = draw_attributed(windows.split, every, generator, attributed_at_most)
         attributed = windows.select(rows)
         codes = genome.windows(attributed.chrom, attributed.start, length)
     attribute_rows(writer, data, rows, codes, both_strands=True, sites=sites, windows=attributed)
     return mean
 
 
+def _require_windows(windows: Windows, data: DataFile, notes: Notes) -> None:
+    """Raise UserError, naming the data file, if a split has no window."""
+    for number, name in enumerate(SPLITS):
+        if not (windows.split == number).any():
+            raise UserError(
+                f"{data.source}: no windows left for {name}; give more peaks, or other regions"
+                f"{notes.dropped_so_far()}"
+            )
+
+
 def _fit_scales(
-    notes: Notes, tracks: Mapping[str, Signal], windows: Windows, length: int, scale: float | None
+    notes: Notes,
+    tracks: Mapping[str, Signal],
+    windows: Windows,
+    sizes: tuple[int, int, int],
+    scale: float | None,
 ) -> None:
     """Choose how values are read as counts, and note which are none; the scale is of reads alone.
 
-    The windows, of ``length`` bp, are those of profiles with their margins.
+    The windows include their margins; the sizes are those of window, profile and margin in bp.
     """
+    length, profile, margin = sizes
+    reach = windows.moved((length - profile) // 2)
     for name, signal in tracks.items():
         factor = scale if name == "reads" else None
-        doubtful = signal.fit_scale(windows.chrom, windows.start, length, factor)
+        doubtful = signal.fit_scale(reach.chrom, reach.start, profile + 2 * margin, factor)
         if name == "reads" and doubtful:
             notes.warn(
                 *(

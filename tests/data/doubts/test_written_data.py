@@ -301,3 +301,40 @@ def test_fewer_negatives_than_positives() -> None:
     doubt_drawn_negatives(positives, positives[:-1], notes)
     (warning,) = notes.warnings
     assert warning.startswith("Only 9 negatives could be drawn for the 10 positives of test")
+
+
+def channel(change: Callable[[np.ndarray], None]) -> dict[str, Any]:
+    """Two classes with a channel, as a change leaves it."""
+    values = (np.random.default_rng(3).random((COUNT, 1, 60)) < 0.25).astype(np.float32)
+    change(values)
+    return {**classes(), "channel:c": values}
+
+
+def test_a_channel_is_described(tmp_path: Path) -> None:
+    arrays = channel(lambda values: values.__imul__(-2))
+    notes = doubts(tmp_path, arrays)
+    share = (arrays["channel:c"] != 0).mean()
+    assert not notes.warnings
+    assert notes.sentences[-1] == (
+        f"Channel 'c' is not 0 at {share:.1%} of positions; mean {-2 * share:.4g}, from -2 to 0."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (lambda values: values.fill(0), "Channel 'c' is 0 at every position of every window: "),
+        (lambda values: values.fill(2.5), "Channel 'c' is 2.5 everywhere, which tells a prior"),
+        (lambda v: v[100:200].fill(0), "Channel 'c' is 0 at every position for validation."),
+        (lambda v: v[200:].fill(7), "Channel 'c' is 7 at every position for test."),
+    ],
+)
+def test_a_channel_that_says_nothing(tmp_path: Path, change: Any, warning: str) -> None:
+    (found,) = doubts(tmp_path, channel(change)).warnings
+    assert found.startswith(warning)
+
+
+def test_a_channel_is_no_signal(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path / "data") as writer:
+        writer.append(**channel(lambda values: None))
+        assert (writer.tracks, writer.channels) == ([], ["c"])

@@ -111,6 +111,29 @@ def test_paths_are_relative_to_the_file(folder: Path, monkeypatch: pytest.Monkey
         (GENOME.replace("length = 100", ""), "'length' is missing"),
         (GENOME + 'valid_regions = ["a"]', "'valid_regions' is given without 'test_regions'"),
         (GENOME + 'sites = "s.bed"\nmotifs = "m.meme"', "'motifs' and 'sites' are given together"),
+        (PAIR + 'channels = "s.bed"', "channels = 's.bed': give a table, such as .channels. with"),
+        (PAIR + "[channels]\n", "channels = a table: name a channel below it"),
+        (PAIR + "[channels]\na = 5", "channels = a table: a: give the path of a file, in quotes"),
+        (PAIR + "[channels]\na = {}", "a: give the path of a file, in quotes, or a table such as"),
+        (PAIR + '[channels]\na = ""', "channels = a table: a: give the path of a file, in quotes"),
+        (PAIR + '[channels]\na = "gone.bed"', "channels.a: .*gone.bed: no such file; check the"),
+        (PAIR + '[channels]\na = "."', "channels.a: .*: is a folder; give a file"),
+        (
+            PAIR + '[channels]\na = {file = "s.bed", value = "signal"}',
+            "channels.a.value = 'signal': give inside or score",
+        ),
+        (
+            PAIR + '[channels]\na = {file = "s.bed", valeu = "score"}',
+            "channels.a: unknown key 'valeu'; did you mean 'value'",
+        ),
+        *(
+            (PAIR + f'[channels]\n"{name}" = "s.bed"', "is the name of a channel; begin it with a")
+            for name in ("", "a.b", "a b", "1a", "a:b", "a=b", "a+b", "-a", "a" * 61, "ä")
+        ),
+        (
+            PAIR + '[channels]\na = "s.bed"\nA = "s.bed"',
+            "a and A differ in upper and lower case only; rename one",
+        ),
     ],
 )
 def test_errors_are_one_line_that_names_file_and_key(folder: Path, text: str, message: str) -> None:
@@ -132,3 +155,16 @@ def test_other_tasks_keep_their_keys(folder: Path) -> None:
     text = GENOME.replace("binary", "profile") + 'plus = "plus.bw"\nminus = "plus.bw"\n'
     assert load(folder, text).plus == folder / "plus.bw"
     assert load(folder, PAIR.replace("binary", "a-plug-in")).task == "a-plug-in"
+
+
+def test_channels_are_files_or_tables(folder: Path) -> None:
+    table = '[channels]\nmotif = "s.bed"\nphylo-P_2 = {file = "x.bed", value = "score"}\n'
+    data = load(folder, PAIR + table)
+    assert data.channels is not None
+    assert {n: (c.file, c.value) for n, c in data.channels.items()} == {
+        "motif": (folder / "s.bed", "inside"),
+        "phylo-P_2": (folder / "x.bed", "score"),
+    }
+    paths = {key: path.name for key, path in data.paths().items()}
+    assert paths["channels.motif"] == "s.bed"
+    assert paths["channels.phylo-P_2"] == "x.bed"

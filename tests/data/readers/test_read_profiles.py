@@ -122,7 +122,7 @@ def test_unstranded_signal_and_windows_that_are_not_covered(folder):
         ({"plus": None, "minus": None}, "give plus and minus, or signal"),
         ({"signal": "plus.bw"}, "give plus and minus, or signal"),
         ({"plus": "short.bw"}, "short.bw: chr1 has 5000 bp there and 6000"),
-        ({"plus": "none.bw"}, r"none.bw: has none of the peaks' chromosomes"),
+        ({"plus": "none.bw"}, r"none.bw: has none of the chromosomes with windows"),
         ({"minus": "both.bw"}, r"both.bw: chr2:\d+ holds a negative value \(-3\)"),
         ({"minus": "nan.bw"}, r"nan.bw: chr\d:\d+ holds a value that is not a number"),
         ({"plus": "inf.bw"}, r"inf.bw: chr\d:\d+ holds an infinite value"),

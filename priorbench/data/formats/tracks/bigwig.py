@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.errors import UserError
 
@@ -22,14 +21,35 @@ _STDERR = 2
 _NAMES_SHOWN = 3
 
 
+class SequenceLengths(Protocol):
+    """A genome, or other named sequences, with their lengths."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """Bases of every sequence by name."""
+
+
 class BigWigFile:
     """A bigWig of one track, opened for random access.
 
     Attributes:
         path: the file.
+        lengths: bases of every chromosome that it lists, by name.
     """
 
-    def __init__(self, path: Path, genome: Genome, chroms: list[str], notes: Notes) -> None:
+    def __init__(
+        self,
+        path: Path,
+        genome: SequenceLengths,
+        chroms: list[str],
+        notes: Notes,
+        *,
+        counts: bool = True,
+    ) -> None:
         """Open and check the file.
 
         Args:
@@ -37,33 +57,36 @@ class BigWigFile:
             genome: the genome it belongs to.
             chroms: chromosomes that will be read.
             notes: takes the chromosomes that the file does not list, which are read as 0.
+            counts: whether values are counts of reads, which are numbers; an entry of other values
+                that is no number is read as 0, like a gap.
 
         Raises:
             UserError: the file is no bigWig, has none of the chromosomes, has them under another
                 name or has one in another length.
         """
         self.path = path
-        self._may_hold_nan = check_header(path)
-        self._file, self._lengths = _open(path)
+        self._counts = counts
+        self._may_hold_nan = check_header(path) and counts
+        self._file, self.lengths = _open(path)
         for chrom in chroms:
-            if self._lengths.get(chrom, genome.lengths[chrom]) != genome.lengths[chrom]:
+            if self.lengths.get(chrom, genome.lengths[chrom]) != genome.lengths[chrom]:
                 raise UserError(
-                    f"{path}: {chrom} has {self._lengths[chrom]} bp there and "
+                    f"{path}: {chrom} has {self.lengths[chrom]} bp there and "
                     f"{genome.lengths[chrom]} in {genome.path}; is this the right genome build?"
                 )
-        self._report_missing([chrom for chrom in chroms if chrom not in self._lengths], notes)
-        if not any(chrom in self._lengths for chrom in chroms):
+        self._report_missing([chrom for chrom in chroms if chrom not in self.lengths], notes)
+        if not any(chrom in self.lengths for chrom in chroms):
             raise UserError(
-                f"{path}: has none of the peaks' chromosomes, such as {chroms[0]!r} (it has "
-                f"{', '.join(list(self._lengths)[:5]) or 'none at all'}); give the signal that "
-                "belongs to the genome"
+                f"{path}: has none of the chromosomes with windows, such as {chroms[0]!r} (it has "
+                f"{', '.join(list(self.lengths)[:5]) or 'none at all'}); give the track that "
+                "belongs to the sequences"
             )
 
     def _report_missing(self, missing: list[str], notes: Notes) -> None:
         """Note chromosomes without data; UserError if one of them has another name there."""
         for chrom in missing:
             other = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
-            if other in self._lengths:
+            if other in self.lengths:
                 raise UserError(
                     f"{self.path}: chromosome {chrom!r} is called {other!r} there; write the names "
                     "of the genome"
@@ -71,7 +94,7 @@ class BigWigFile:
         if missing:
             more = ", ..." if len(missing) > _NAMES_SHOWN else ""
             notes.say(
-                f"{self.path.name} has no data on {len(missing):,} chromosomes with peaks "
+                f"{self.path.name} has no data on {len(missing):,} chromosomes with windows "
                 f"({', '.join(missing[:_NAMES_SHOWN])}{more}): they are read as 0."
             )
 
@@ -81,7 +104,7 @@ class BigWigFile:
         Raises:
             UserError: a value is infinite or not a number, or the file is damaged there.
         """
-        if chrom not in self._lengths:
+        if chrom not in self.lengths:
             return np.zeros(end - begin, dtype=np.float32)
         try:
             with _quiet():
@@ -97,8 +120,8 @@ class BigWigFile:
         infinite = np.flatnonzero(np.isinf(values))
         if len(infinite):
             raise UserError(
-                f"{self.path}: {chrom}:{begin + infinite[0]} holds an infinite value; write counts "
-                "of reads"
+                f"{self.path}: {chrom}:{begin + infinite[0]} holds an infinite value; write "
+                f"{'counts of reads' if self._counts else 'finite values'}"
             )
         if not len(values):  # of a file without an entry
             return np.zeros(end - begin, dtype=np.float32)

@@ -27,6 +27,11 @@ whether it is a leaf, 0, and its names"""
 _NAMES_MAGIC, _VALUE_BYTES = 0x78CA8C91, 8
 
 
+def is_binary_track(head: bytes) -> bool:
+    """Return whether the first bytes of a file are those of a bigWig, or of a bigBed."""
+    return head.startswith((_MAGIC, _MAGIC[::-1], _BIGBED, _BIGBED[::-1]))
+
+
 def check_header(path: Path) -> bool:
     """Check that a file is a whole bigWig as far as its header tells.
 

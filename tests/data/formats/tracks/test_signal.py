@@ -86,7 +86,7 @@ def test_a_chromosome_without_data_is_zeros(tmp_path: Path, genome) -> None:
     values, notes, _ = read([path], genome, ["chr2", "chr1", "chr3"])
     assert np.array_equal(values[0], np.r_[np.zeros(SIZE), COUNTS, np.zeros(SIZE)])
     assert notes.sentences == [
-        "x.bw has no data on 2 chromosomes with peaks (chr2, chr3): they are read as 0."
+        "x.bw has no data on 2 chromosomes with windows (chr2, chr3): they are read as 0."
     ]
 
 
@@ -227,7 +227,7 @@ def named(chrom: str, size: int = SIZE):
         (in_the_middle, "damaged or truncated: chr1:0-3000 cannot be read"),
         (with_damaged_names, "a damaged bigWig; fetch or write"),
         (named("1"), "chromosome 'chr1' is called '1' there"),
-        (named("c9"), r"has none of the peaks' chromosomes, such as 'chr1' \(it has c9\)"),
+        (named("c9"), r"has none of the chromosomes with windows, such as 'chr1' \(it has c9\)"),
         (named("chr1", SIZE + 1), "chr1 has 3001 bp there and 3000 in .*genome build"),
     ],
 )
