@@ -178,6 +178,7 @@ _AXES = {
     "localisation": "",
     "stability": "",
     "faithfulness": "",
+    "function": "",
     "smoothness": "What priors optimise: shown, never ranked.",
     "cost": "What a trial costs; of the trial and the paired trial without a prior.",
 }
@@ -193,6 +194,8 @@ _SCOPES = {
     "motif-sets": "every two seeds' discovered motifs; a trial's value is its mean agreement with "
     "the others",
     "arm": "from the discovered motifs of all seeds together",
+    "variants": "by asking the trained model for the effects of the dataset's variants",
+    "attributed-variants": "from hypothetical contributions at the dataset's variants",
     "baseline": "from what was measured in training",
 }
 

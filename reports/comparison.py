@@ -25,14 +25,20 @@ from ._shared.tests_table import INTERVAL_METHODS, chances, difference_cells, re
 
 _REFERENCES = {  # role and meaning by name
     ORACLE: ("ceiling", "the known motif itself as attribution"),
-    RANDOM: ("floor", "a random attribution; a predictor that knows only averages"),
+    RANDOM: (
+        "floor",
+        "a random attribution; a predictor that knows only averages; of variants, shuffled effects",
+    ),
     MOTIF_SCAN: (
         "no network",
         "the known matrices, scanned (where their matches are the truth, located by construction)",
     ),
     KMERS: ("no network", "logistic regression on enriched gapped k-mers"),
     SHUFFLED: ("floor of profiles", "the observed reads with their positions shuffled"),
-    REPLICATE: ("replicate", "one half of the reads as prediction of the other"),
+    REPLICATE: (
+        "replicate",
+        "one half of the reads as prediction of the other; of variants, another measurement",
+    ),
     PERFECT: (
         "ceiling of profiles",
         "the observed reads' own shares as their prediction, which no model reaches",

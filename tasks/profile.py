@@ -212,6 +212,12 @@ class Profile(Task):
         profile: torch.Tensor = (centred * weights.detach()).sum(dim=(1, 2))
         return profile
 
+    def activity(self, output: Any) -> torch.Tensor:
+        """Return the (B,) predicted log counts, summed over strands, whatever is attributed."""
+        _, log_counts = output
+        counts: torch.Tensor = log_counts.sum(dim=1)
+        return counts
+
     def predictions(self, output: Any, batch: Batch) -> Mapping[str, torch.Tensor]:
         """Return scores of every example's profile, (B,), and ``log_counts``, (B, strands)."""
         logits, log_counts = output

@@ -251,6 +251,7 @@ NOT_DECIDING_TRIALS = (
     "architectures/",
     "attribution/differentiable.py",
     "attribution/explainers/",
+    "attribution/variant_effects.py",
     "components/metric.py",
     "components/registry.py",
     "components/section.py",
@@ -265,6 +266,7 @@ NOT_DECIDING_TRIALS = (
     "data/sequence_hashes.py",
     "data/simulated_examples.py",
     "data/simulation.py",
+    "data/variants.py",
     "errors.py",
     "inputs.py",
     "evaluation/first_filters.py",
@@ -358,6 +360,7 @@ def test_an_edit_encodes_data_anew_where_it_reads_or_simulates_them_and_nowhere_
     inside = [n.removeprefix(f"{FACADE}.") for n in used if n.startswith(f"{FACADE}.data.")]
     starts = [name for name in inside if name != "data.dataset"]
     starts += ["data.doubts.written_data", "data.smoke_sample"]
+    starts += ["data.readers.sequences.variant_table"]
     deciding = reached(*starts, "data.dataset_writer", "seeds")
     deciding -= {"errors.py", "inputs.py", "machine/caches.py"}
     # how a file reaches the disk changes nothing in it

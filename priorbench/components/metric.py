@@ -52,6 +52,40 @@ class TrialArrays:
 
 
 @dataclass(frozen=True)
+class VariantEffects:
+    """Effects of V variants: those that an experiment measured, and those of a model.
+
+    Attributes:
+        measured: (V,) float64 measured effects.
+        predicted: (V,) float64 effects that a model predicts, or that an attribution tells of.
+        element: (V,) int64 number of the element that each variant is of.
+        weight: (V,) float64 weights of the variants, at least 0.
+        confidence: (V,) float64 confidence in the measured effects, 0 to 1, or NaN if unknown.
+    """
+
+    measured: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    element: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+
+    def elements(self) -> Iterator[VariantEffects]:
+        """Yield the effects of one element after the other, in the order of their numbers."""
+        for number in sorted(set(self.element.tolist())):
+            yield self.at(self.element == number)
+
+    def at(self, chosen: NDArray[np.bool_]) -> VariantEffects:
+        """Return the effects of some variants, (V,) bool."""
+        return VariantEffects(
+            self.measured[chosen],
+            self.predicted[chosen],
+            self.element[chosen],
+            self.weight[chosen],
+            self.confidence[chosen],
+        )
+
+
+@dataclass(frozen=True)
 class Metric:
     """A score.
 
@@ -71,6 +105,8 @@ class Metric:
             ``motifs``: (MotifSet, known motifs by name) -> value of the discovered motifs;
             ``motif-sets``: (MotifSets of S trials) -> (S, S) agreement of every two;
             ``arm``: (MotifSets of S trials) -> (S,) values, which only hold together;
+            ``variants``: (VariantEffects) -> value of the effects that the model predicts;
+            ``attributed-variants``: (VariantEffects) -> value of those that an attribution tells;
             ``baseline``: (costs, costs of the paired baseline trial) -> value.
             A value of NaN means that the score is not defined there.
         function: pure function of arrays; its docstring has the formula and the source.
@@ -91,7 +127,18 @@ class Metric:
     unit: str
     higher_is_better: bool | None
     summary: str
-    scope: Literal["trial", "seeds", "model", "filters", "motifs", "motif-sets", "arm", "baseline"]
+    scope: Literal[
+        "trial",
+        "seeds",
+        "model",
+        "filters",
+        "motifs",
+        "motif-sets",
+        "arm",
+        "variants",
+        "attributed-variants",
+        "baseline",
+    ]
     function: Callable[..., Any]
     floor: float | None = None
     perfect: float | None = None
@@ -103,7 +150,7 @@ class Metric:
     @property
     def of_attribution(self) -> bool:
         """Whether the metric depends on how the trained model is explained."""
-        return self.axis not in ("prediction", "cost")
+        return self.axis not in ("prediction", "cost") and self.scope != "variants"
 
     @property
     def of_pairs(self) -> bool:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # listing what there is must not wait for torch
     from priorbench.data.dataset_writer import DatasetWriter
     from priorbench.data.readers.data_file import DataFile
 
-Axis = Literal["prediction", "localisation", "stability", "faithfulness", "smoothness", "cost"]
+Axis = Literal[
+    "prediction", "localisation", "stability", "faithfulness", "function", "smoothness", "cost"
+]
 """kinds of quality that metrics measure"""
 MOST_EPOCHS = 100
 """largest factor by which a task may prolong training"""
@@ -133,6 +135,14 @@ class Task(ABC):
         It is a module, so that DeepLIFT has a rule for it.
         """
         return None
+
+    def activity(self, output: Any) -> torch.Tensor:
+        """Return the (B,) scalar whose change is the predicted effect of a variant.
+
+        By default it is the target, without a link: of several outputs their sum, or the one that
+        is attributed.
+        """
+        return self.target(output)
 
     def explained(self, output: Any) -> torch.Tensor:
         """Return the (B,) scalar that is attributed: the target, or the link of it."""

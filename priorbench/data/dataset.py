@@ -20,6 +20,11 @@ digests:
                         row, start, end (excluded, in the window without its margin), number of the
                         motif (``instance_motifs`` in meta.json, which begin with ``motifs``), and
                         1 or -1 for its strand; decoys are none
+``variant.npy``         (V, 4) int64 variants of elements whose effects were measured, none of them
+                        examples; ``variant_measured.npy`` (V, 3) float64 and ``element.npy`` (E, W)
+                        uint8 go with it (``data/variants.py``; ``elements`` in meta.json has the
+                        elements' names and lengths). They have a digest of their own there,
+                        ``variants``, as they decide scores and no training
 ``place.npy``           (N, 3) int64 number of the chromosome (``chromosomes`` in meta.json), first
                         base of the window, and 1 or -1 for its strand, where they are known
 ======================  ==========================================================
@@ -42,6 +47,7 @@ from priorbench.storage.sealed_files import DamagedFile, check_listed, read_seal
 from .codes import CHANNEL, CHANNEL_FILE, SPLITS, TEST, TRAIN
 from .dataset_writer import META
 from .instances import InstanceTable
+from .variants import VARIANT_ARRAYS, VariantTable
 
 _SHARE_SEED = 0
 _KEEP_MAPPED_BYTES = 64 << 20
@@ -72,11 +78,15 @@ def load_dataset(
         for path in (directory / name for name in sorted(listed))
     }
     in_memory = {}
-    for name in ("split", "attributed", "truth", "oracle", "instance", "place"):
+    for name in ("split", "attributed", "truth", "oracle", "instance", "place", *VARIANT_ARRAYS):
         if name in paths:
             path = paths.pop(name)
             _check_once(path, listed)
             in_memory[name] = np.load(path, allow_pickle=False)
+    of_variants = {name: in_memory.pop(name) for name in VARIANT_ARRAYS if name in in_memory}
+    variants = None
+    if of_variants and scored == TEST:  # what chooses must not look at them
+        variants = VariantTable.from_arrays(of_variants, meta["elements"])
     columns = {name: SharedRows(path, {} if trusted else listed) for name, path in paths.items()}
     # rows of the other split, and what is known about them, are not handed out
     of_split = in_memory["split"][in_memory["attributed"]] == scored
@@ -86,7 +96,9 @@ def load_dataset(
     if "instance" in in_memory:
         table = in_memory["instance"]
         in_memory["instance"] = table[in_memory["split"][table[:, 0]] == scored]
-    return Dataset(meta, columns, **in_memory, scored=scored, train_share=train_share)
+    return Dataset(
+        meta, columns, **in_memory, variants=variants, scored=scored, train_share=train_share
+    )
 
 
 def check_dataset(directory: Path) -> str:
@@ -129,6 +141,8 @@ class Dataset:
         oracle: (M, L) float32 attribution of an oracle, or None if unknown.
         instance: (K, 5) int64 instances of motifs in these rows, or None if unknown.
         place: (N, 3) int64 places of the windows on a genome, or None if unknown.
+        variants: measured effects of variants, or None where there are none, or only the validation
+            split is scored.
         scored: ``TEST``, or ``VALID`` for trials that only choose a weight.
         train_share: share of the training rows that are used.
     """
@@ -141,6 +155,7 @@ class Dataset:
     oracle: NDArray[np.float32] | None = None
     instance: NDArray[np.int64] | None = None
     place: NDArray[np.int64] | None = None
+    variants: VariantTable | None = None
     scored: int = TEST
     train_share: float = 1.0
 
@@ -204,6 +219,11 @@ class Dataset:
     def channels(self) -> list[str]:
         """Names of the per-position channels that priors may read."""
         return [n.removeprefix(CHANNEL) for n in self.columns if n.startswith(CHANNEL)]
+
+    @property
+    def variants_digest(self) -> str:
+        """Hash of the variants that are stored with it; "" where there are none."""
+        return str(self.meta.get("variants", ""))
 
     @property
     def digest(self) -> str:

@@ -21,6 +21,7 @@ from priorbench.storage.sealed_files import digests_of, sync_folder, write_seale
 from .codes import CHANNEL, CHANNEL_FILE
 from .formats.notes import Notes
 from .instances import InstanceTable
+from .variants import VARIANT_ARRAYS, VariantTable
 
 META = "meta.json"
 """file of a dataset that describes it, and lists the digests of the others"""
@@ -59,6 +60,7 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
         self.motifs: dict[str, NDArray[np.float64]] = {}
         self._database: dict[str, NDArray[np.float64]] = {}
         self._instance_motifs: tuple[str, ...] = ()
+        self._elements: dict[str, int] = {}
 
     def append(
         self,
@@ -185,6 +187,11 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
         known = self._database if as_database else self.motifs
         known |= motifs
 
+    def add_variants(self, table: VariantTable) -> None:
+        """Store measured effects of variants, which are no examples and decide no training."""
+        self._whole |= table.as_arrays()
+        self._elements = dict(zip(table.names, table.lengths.tolist(), strict=True))
+
     def share(self, name: str, array: NDArray[Any]) -> None:
         """Add an array that is the same for every example.
 
@@ -217,7 +224,11 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
                 np.save(self._partial / f"{name}.npy", array, allow_pickle=False)
             contents = repr((array.shape, array.dtype.str)).encode() + array.tobytes()
             hashes[name] = hashlib.sha256(contents).hexdigest()
-        digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+        # what trials are scored by afterwards is no part of what decides them
+        of_variants = {name: hashes.pop(name) for name in VARIANT_ARRAYS if name in hashes}
+        if of_variants:
+            named = [self._elements, of_variants]
+            meta |= {"elements": self._elements, "variants": _digest_of(named)}
         record = {
             "margin": self.margin,
             "chromosomes": self.chromosomes,
@@ -227,7 +238,7 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
             "database": _as_lists(self._database),
             "instance_motifs": list(self._instance_motifs),
             **meta,
-            "digest": digest[:16],
+            "digest": _digest_of(hashes),
             "notes": self.notes.sentences,
             "warnings": self.notes.warnings,
         }
@@ -246,6 +257,11 @@ class DatasetWriter(AbstractContextManager["DatasetWriter"]):
         for column in self._columns.values():
             column.abandon()
         shutil.rmtree(self._partial, ignore_errors=True)
+
+
+def _digest_of(contents: Any) -> str:
+    """Return 16 hexadecimal digits, a hash of what JSON can hold."""
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _as_lists(motifs: Mapping[str, NDArray[np.float64]]) -> dict[str, list[list[float]]]:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from priorbench.attribution.explainers import load_explainer
+from priorbench.attribution.variant_effects import measure_effects, stored_effects
 from priorbench.components.architecture import Scale
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset
@@ -75,12 +76,14 @@ class Measurement:
         reason: why the trial counts as collapsed, or "".
         metrics: value by metric, by the spec of the attribution; "" for metrics of none.
         flags: warnings about attributions, one sentence each.
+        variants: hash of what decides the stored effects of variants; "" where there are none.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     reason: str
     metrics: Mapping[str, Mapping[str, float]]
     flags: Sequence[str]
+    variants: str = ""
 
     def as_record(self) -> dict[str, Any]:
         """Return the part of record.json that says what was measured, and by which code."""
@@ -91,6 +94,7 @@ class Measurement:
             "probed_by": scoring.probes_digest(),
             "discovered_by": scoring.discovery_digest(),
             "kept_hypothetical": hypothetical_in(self.arrays),
+            **({"variants": self.variants} if self.variants else {}),
         }
 
 
@@ -120,6 +124,14 @@ def measure(
     if any("not finite" in text for text in reasons):
         return Measurement(arrays, reason, {}, [])
     arrays |= _read_every_base(trained, arrays, measurements)
+    arrays |= measure_effects(
+        trained.model,
+        task,
+        dataset,
+        trained.device,
+        attributions=measurements.attributions,
+        stored=arrays,
+    )
     threads = torch.get_num_threads()
     metrics = score_stored(arrays, measurements.attributions, task, dataset)
     # filters are compared with motifs as discovered ones are, by what takes long to compile
@@ -130,7 +142,8 @@ def measure(
     probe_scores = {**known, **_probe_scores(trained, arrays, unprobed)}
     for spec in measurements.attributions:
         metrics[spec] |= {**probe_scores[spec], **of_filters}
-    return Measurement(arrays, reason, metrics, _flags(metrics, measurements))
+    variants = scoring.effects_digest(dataset.variants_digest if dataset.variants else "")
+    return Measurement(arrays, reason, metrics, _flags(metrics, measurements), variants)
 
 
 def _read_every_base(
@@ -198,7 +211,11 @@ def score_stored(
         of_trial = unpack(arrays, spec, dataset, {})
         if not scores:
             scores[""] = scoring.score_predictions(of_trial, task.metrics)
+            effects = stored_effects(arrays, "", dataset.variants)
+            scores[""] |= scoring.score_effects(effects, attributed=False)
         scores[spec] = scoring.score_attribution(of_trial)
+        effects = stored_effects(arrays, spec, dataset.variants)
+        scores[spec] |= scoring.score_effects(effects, attributed=True)
         motifs = unpack_motifs(arrays, spec, both_strands=type(task).reverse_complement)
         if motifs is not None:
             scores[spec] |= scoring.score_motifs(motifs, dataset)

@@ -49,10 +49,13 @@ class MotifSearch:
         logit: logits of the scored rows, in the shape of the task's ``predictions``, or None where
             labels are not 0 and 1.
         attribution: (M, L) float32 attribution of the attributed sequences.
+        activity: function of (k, L) codes that gives the (k,) value which is attributed: the task's
+            target, or the sum of the motifs' occupancies where nothing was fitted.
     """
 
     logit: NDArray[np.float32] | None
     attribution: NDArray[np.float32]
+    activity: Callable[[Codes], NDArray[np.float64]]
 
 
 def search_motifs(dataset: Dataset, task: Task) -> dict[str, MotifSearch]:
@@ -93,14 +96,19 @@ def motif_scan(
     both = type(task).reverse_complement
     tracks = _occupancy_tracks(dataset.codes(dataset.attributed), tables, both_strands=both)
     if not labelled:
-        return MotifSearch(None, tracks.sum(axis=0).astype(np.float32))
+        summed = tracks.sum(axis=0).astype(np.float32)
+        return MotifSearch(None, summed, lambda codes: _occupancy(codes, tables, both).sum(axis=1))
 
     def features(codes: Codes) -> sparse.csr_array:
         return sparse.csr_array(_occupancy(codes, tables, both))
 
     model = _fit(dataset, features)
     attribution = np.tensordot(model.of_target(task), tracks, axes=1)
-    return MotifSearch(_test_logits(dataset, model, features), attribution.astype(np.float32))
+    return MotifSearch(
+        _test_logits(dataset, model, features),
+        attribution.astype(np.float32),
+        lambda codes: features(codes) @ model.of_target(task),
+    )
 
 
 def _log_odds(motif: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -172,14 +180,19 @@ def gapped_kmers(dataset: Dataset, task: Task) -> MotifSearch:
     features = partial(_kmer_counts, both_strands=both)
     model = _fit(dataset, features)
     codes = dataset.codes(dataset.attributed)
-    weights = model.of_target(task) / (2 * _HALF)
+    of_target = model.of_target(task)
+    weights = of_target / (2 * _HALF)
     track = np.zeros(codes.shape)
     for gap in range(_GAPS):
         pair = _pairs(codes, gap, both)
         value = np.where(pair >= 0, weights[gap * _FEATURES + np.maximum(pair, 0)], 0.0)
         for offset in [*range(_HALF), *range(_HALF + gap, 2 * _HALF + gap)]:
             track[:, offset : offset + value.shape[1]] += value
-    return MotifSearch(_test_logits(dataset, model, features), track.astype(np.float32))
+    return MotifSearch(
+        _test_logits(dataset, model, features),
+        track.astype(np.float32),
+        lambda codes: features(codes) @ of_target,
+    )
 
 
 def _pairs(codes: Codes, gap: int, both_strands: bool) -> NDArray[np.int64]:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from priorbench.attribution.variant_effects import effects_of, with_measured
 from priorbench.components import registry, specs
 from priorbench.components.metric import TrialArrays
 from priorbench.components.task import Task
 from priorbench.data.dataset import Dataset, load_dataset
+from priorbench.data.variants import VariantTable
 from priorbench.metrics import METRICS
 from priorbench.metrics.stability import CORRECTED
 from priorbench.storage import source_code
@@ -20,17 +22,28 @@ from priorbench.storage.sealed_files import DamagedFile, read_sealed, write_seal
 from priorbench.study.trial import hash_of
 
 from . import scoring
-from .network_free import search_motifs
-from .scoring import ORACLE, RANDOM, score_attribution, score_predictions, score_seeds
+from .network_free import MotifSearch, search_motifs
+from .profile_scores import REPLICATE
+from .scoring import (
+    ORACLE,
+    RANDOM,
+    score_attribution,
+    score_effects,
+    score_predictions,
+    score_seeds,
+)
 from .stored_arrays import known_motifs
 
 SCORES_WITHOUT_NETWORK = (
+    *scoring.PREDICTS_EFFECTS,
     "evaluation/network_free.py",
     "evaluation/profile_scores.py",
     "evaluation/reference_scores.py",
 )
 """the code that computes references"""
-_BASES_SEED = 1
+_BASES_SEED, _EFFECTS_SEED = 1, 2
+_EFFECT_DRAWS = 20
+"""number of shuffles of measured effects whose scores are averaged: they cost nothing"""
 _FLOOR_DRAWS = 5
 """number of random attributions whose scores are averaged"""
 Scores = Mapping[str, Mapping[str, float]]
@@ -77,13 +90,16 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
     Chance predicts the share of the labels for every example; its attribution is Gaussian noise,
     five independent draws, whose scores are averaged. The task's own ``references`` are scored on
     prediction alone. Motif search uses no network (:mod:`priorbench.evaluation.network_free`). The
-    oracle is the same under every seed.
+    oracle is the same under every seed. Where there are variants, chance predicts their measured
+    effects, shuffled within elements, motif search the change of what it predicts, and a replicate,
+    where elements were measured twice, the effect in the other measurement.
     """
     generator = np.random.default_rng(0)
     known = known_motifs(dataset)
     result = {RANDOM: _noise(dataset, generator, known)}
     predictions = {RANDOM: task.chance(dataset), **task.references(dataset, generator)}
-    for name, search in search_motifs(dataset, task).items():
+    searches = search_motifs(dataset, task)
+    for name, search in searches.items():
         result[name] = _of_attribution(dataset, search.attribution, known)
         if search.logit is not None:
             predictions[name] = {"logit": search.logit}
@@ -95,6 +111,31 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
         every_base = None if matrices is None else matrices - np.float32(0.25)
         scores = _of_attribution(dataset, dataset.oracle, known, every_base)
         result[ORACLE] = scores | _of_itself(dataset.oracle)
+    if dataset.variants is not None:
+        for name, scores in _of_variants(dataset.variants, dataset.length, searches).items():
+            result[name] = {**result.get(name, {}), **scores}
+    return result
+
+
+def _of_variants(
+    variants: VariantTable, length: int, searches: Mapping[str, MotifSearch]
+) -> dict[str, dict[str, float]]:
+    """Return the scores of effects that no network predicts, by name."""
+    generator = np.random.default_rng(_EFFECTS_SEED)
+    draws = [with_measured(variants, variants.shuffled(generator)) for _ in range(_EFFECT_DRAWS)]
+    scores = [
+        score_effects(draw, attributed=False) | score_effects(draw, attributed=True)
+        for draw in draws
+    ]
+    result = {RANDOM: {name: float(np.mean([s[name] for s in scores])) for name in scores[0]}}
+    placed = variants.placed(length)
+    for name, search in searches.items():
+        effects = with_measured(variants, effects_of(search.activity, placed))
+        result[name] = score_effects(effects, attributed=False)
+    twice = np.isfinite(again := variants.replicate())
+    if twice.any():
+        effects = with_measured(variants, again).at(twice)
+        result[REPLICATE] = score_effects(effects, attributed=False)
     return result
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from priorbench.components.metric import Probe, TrialArrays
+from priorbench.components.metric import Probe, TrialArrays, VariantEffects
 from priorbench.data.dataset import Dataset
 from priorbench.metrics import METRICS
 from priorbench.statistics.agreement import leave_one_out
@@ -38,6 +38,8 @@ EXPLAINS_MODELS = (
     "statistics/rounding.py",
 )
 """the code that explains trained models and probes them"""
+PREDICTS_EFFECTS = ("attribution/variant_effects.py", "data/variants.py")
+"""the code that asks trained models for the effects of variants"""
 DISCOVERS_MOTIFS = (
     "attribution/explainers",
     "evaluation/hypothetical.py",
@@ -66,6 +68,15 @@ def discovery_digest() -> str:
     return source_code.code_hash(*DISCOVERS_MOTIFS)
 
 
+def effects_digest(variants: str) -> str:
+    """Return a hash of what decides the effects of variants that are stored, the model aside.
+
+    Args:
+        variants: hash of the dataset's variants; the result is "" where that is, as it has none.
+    """
+    return f"{variants}-{source_code.code_hash(*PREDICTS_EFFECTS)}" if variants else ""
+
+
 def _scores(scope: str, *arguments: Any) -> dict[str, float]:
     """Return the score of every metric of a scope, by name."""
     return {m.name: m.function(*arguments) for m in METRICS.values() if m.scope == scope}
@@ -83,6 +94,18 @@ def score_attribution(arrays: TrialArrays) -> dict[str, float]:
         for metric in METRICS.values()
         if metric.scope == "trial" and metric.of_attribution
     }
+
+
+def score_effects(effects: VariantEffects | None, *, attributed: bool) -> dict[str, float]:
+    """Return the score of every metric of the effects of variants; none without effects.
+
+    Args:
+        effects: the effects, None where there are none.
+        attributed: whether an attribution tells of them; else the model predicts them.
+    """
+    if effects is None:
+        return {}
+    return _scores("attributed-variants" if attributed else "variants", effects)
 
 
 def score_model(probe: Probe) -> dict[str, float]:

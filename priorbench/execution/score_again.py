@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from priorbench.attribution.variant_effects import without_effects
 from priorbench.components import registry
 from priorbench.evaluation import scoring
 from priorbench.evaluation.hypothetical import with_every_base
@@ -29,6 +30,7 @@ def needs_scoring(record: Mapping[str, Any], measurements: Measurements) -> bool
     if (
         record.get("scored_by") != scoring.metrics_digest()
         or record.get("probed_by") != scoring.probes_digest()
+        or record.get("variants", "") != scoring.effects_digest(measurements.variants)
         or not set(specs) <= set(metrics)
     ):
         return True
@@ -67,11 +69,14 @@ def score_again(job: Job) -> None:
     stored = read_arrays(run.read_file(trial, ARRAYS)) if current else {}
     if record.get("discovered_by") != scoring.discovery_digest():
         stored = without_hypothetical(without_motifs(stored))
+    if record.get("variants", "") != scoring.effects_digest(job.measurements.variants):
+        stored = without_effects(stored)
     measured = measure(trained, job.measurements, stored, known)
     new = run.trial(trial) / f".{ARRAYS}.new"
     write_arrays(new, measured.arrays)
     run.replace_file(trial, ARRAYS, new)
     reason = record.get("divergence", "") or measured.reason
     status = COLLAPSED if reason else DONE
+    record.pop("variants", None)  # a dataset may have none any more
     record |= {"status": status, "reason": reason, **measured.as_record()}
     run.seal_trial(run.trial(trial), record)

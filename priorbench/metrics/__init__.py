@@ -9,11 +9,24 @@ from __future__ import annotations
 from priorbench.components.metric import Metric
 from priorbench.errors import unknown
 
-from . import cost, faithfulness, localisation, motifs, prediction, profile, smoothness, stability
+from . import (
+    cost,
+    faithfulness,
+    function,
+    localisation,
+    motifs,
+    prediction,
+    profile,
+    smoothness,
+    stability,
+)
 from .published import every_base, filters, instance_windows, signed_attributions
 
 _PUBLISHED = (signed_attributions, instance_windows, every_base, filters)
-_OWN = (prediction, profile, localisation, stability, motifs, faithfulness, smoothness, cost)
+_OWN = (
+    *(prediction, profile, localisation, stability, motifs, faithfulness, function),
+    *(smoothness, cost),
+)
 _MODULES = (prediction, profile, localisation, *_PUBLISHED, *_OWN[3:])
 METRICS: dict[str, Metric] = {m.name: m for module in _MODULES for m in module.METRICS}
 

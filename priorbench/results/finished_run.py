@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from priorbench.answer.network_check import network_sentences
 from priorbench.answer.run_answer import RunAnswer, answer_run
+from priorbench.attribution.variant_effects import stored_effects
 from priorbench.comparison.option_trends import TREND_COLUMNS
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS
 from priorbench.comparison.published_values import published_table
 from priorbench.comparison.trial_agreement import Agreement, agreement_of
-from priorbench.components.metric import TrialArrays
+from priorbench.components.metric import TrialArrays, VariantEffects
 from priorbench.data.codes import SCORED_ON
 from priorbench.data.dataset import Dataset, load_dataset
 from priorbench.errors import UserError
@@ -129,6 +130,19 @@ class Run:
         if dataset.scored != scored:
             dataset = load_dataset(self.root / self.environment["datasets"][key], scored)
         return unpack(stored, spec, dataset, record.get("costs", {}))
+
+    def effects(self, trial: str, attribution: str = "") -> VariantEffects | None:
+        """Return the effects of variants beside the measured ones; None where there are none.
+
+        Args:
+            trial: id of the trial.
+            attribution: spec of the attribution that tells of them; "" for what is predicted.
+        """
+        if not has_arrays(self.directory, trial):
+            return None
+        record = self.records[trial]
+        variants = self.datasets[f"{record['task']}/{record['dataset']}"].variants
+        return stored_effects(trial_arrays(self.directory, trial), attribution, variants)
 
     def motifs(self, trial: str, attribution: str = "") -> MotifSet | None:
         """Return the motifs in a trial's attributions, or None if nobody has looked for them.

@@ -56,6 +56,7 @@ def _facts(run: Run) -> Iterator[tuple[str, Any, str]]:
         yield f"primary of task {task}", declared, APART
     for key, dataset in run.datasets.items():
         yield f"the digest of the data {key}", dataset.digest, APART
+        yield f"the digest of the variants of {key}", dataset.variants_digest, APART
     for trial, record in run.records.items():
         arm = " · ".join(str(record[key]) for key in (*SETTING_COLUMNS, "prior"))
         if record["stage"] == EVALUATE:

@@ -19,7 +19,7 @@ from priorbench.comparison.option_trends import trends
 from priorbench.comparison.over_datasets import ACROSS_COLUMNS, compare_across
 from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS, compare_pairs
-from priorbench.components.metric import TrialArrays
+from priorbench.components.metric import TrialArrays, VariantEffects
 from priorbench.errors import UserError
 from priorbench.evaluation.scoring import score_seeds
 from priorbench.metrics import METRICS
@@ -88,6 +88,10 @@ class JoinedRun(Run):
     def arrays(self, trial: str, attribution: str = "") -> TrialArrays | None:
         """Return what a trial left behind, from the first run that has it."""
         return self._owner[trial].arrays(trial, attribution or self.attributions[0])
+
+    def effects(self, trial: str, attribution: str = "") -> VariantEffects | None:
+        """Return a trial's effects of variants, from the first run that has the trial."""
+        return self._owner[trial].effects(trial, attribution)
 
     def motifs(self, trial: str, attribution: str = "") -> MotifSet | None:
         """Return the motifs in a trial's attributions, from the first run that has the trial."""

@@ -15,6 +15,7 @@ from priorbench.data.dataset import check_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.data.doubts.written_data import doubt_written
 from priorbench.data.readers.data_file import DataFile, is_data, load_data_file
+from priorbench.data.readers.sequences.variant_table import read_variants
 from priorbench.data.smoke_sample import sample_written
 from priorbench.errors import UserError
 from priorbench.inputs import read_toml
@@ -39,6 +40,7 @@ DECIDES_DATA = (
     "data/simulated_examples.py",
     "data/simulation.py",
     "data/smoke_sample.py",
+    "data/variants.py",
     "encoding.py",
     "seeds.py",
 )
@@ -136,6 +138,7 @@ def encode(source: DataSource, study: Study, run: RunDirectory, say: Callable[[s
         if source.data is None:
             task.simulate(writer, study.scale, generator)
         else:
+            read_variants(writer, source.data)
             task.read(writer, source.data, generator)
             _require_channels_read(source.data, writer)
             doubt_written(writer, source.data.source, both_strands=task.reverse_complement)

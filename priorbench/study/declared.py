@@ -23,6 +23,8 @@ PRIMARY, EXPLORATORY = "primary", "exploratory"
 """families of tests: of the metrics that were declared, and of all others"""
 CLAIMED: tuple[Axis, ...] = ("prediction", "localisation", "stability", "faithfulness")
 """axes with a primary metric unless the study says otherwise; costs are measured, not claimed"""
+CLAIMABLE: tuple[Axis, ...] = (*CLAIMED, "function")
+"""axes of which a study may claim something; few datasets have variants, so that a study says so"""
 
 
 UNJUDGED = ("cost", "smoothness")
@@ -183,8 +185,8 @@ def _check_primary(task: Task, name: str, axis: str, metric: str) -> None:
 def check_margins(study: Study) -> None:
     """Raise UserError if a margin is for an unknown metric or axis, or cannot be what is meant."""
     for axis in study.skill_margins:
-        if axis not in CLAIMED:
-            raise UserError(f"skill_margins: {unknown('axis', axis, CLAIMED)}")
+        if axis not in CLAIMABLE:
+            raise UserError(f"skill_margins: {unknown('axis', axis, CLAIMABLE)}")
     for name, margin in study.margins.items():
         if name not in METRICS:
             raise UserError(f"margins: {unknown('metric', name, METRICS)}")

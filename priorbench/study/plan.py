@@ -71,6 +71,7 @@ class Plan:
             network that fits, until the network is chosen.
         candidates: the networks among which one is chosen, by dataset; those of other datasets
             are named.
+        variants: hash of the variants of each dataset that has any.
     """
 
     study: Study
@@ -80,15 +81,18 @@ class Plan:
     warnings: dict[str, list[str]]
     settings: Sequence[Setting] = ()
     candidates: Mapping[str, NetworkCandidates] = field(default_factory=dict)
+    variants: Mapping[str, str] = field(default_factory=dict)
 
     def measurements(self, trial: Trial) -> Measurements:
         """Return what is measured of a trial.
 
-        No rule that chooses looks at discovered motifs, or at attributions of all four bases.
+        No rule that chooses looks at discovered motifs, at attributions of all four bases, or at
+        variants.
         """
         measurements = self.study.measurements
         if trial.stage == EVALUATE:
-            return measurements
+            variants = self.variants.get(f"{trial.task}/{trial.dataset}", "")
+            return replace(measurements, variants=variants)
         return Measurements(measurements.attributions)
 
     def of_stage(self, stage: str) -> Plan:
@@ -110,11 +114,14 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
     notes: dict[str, list[str]] = {}
     warnings: dict[str, list[str]] = {}
     candidates: dict[str, NetworkCandidates] = {}
+    variants: dict[str, str] = {}
     for source in sources(study):
         folder = encode(source, study, run, say)
         dataset = load_dataset(folder)
         key = f"{source.task}/{source.name}"
         datasets[key], notes[key] = folder, list(dataset.meta["notes"])
+        if dataset.variants_digest:
+            variants[key] = dataset.variants_digest
         if dataset.meta["warnings"]:
             warnings[key] = list(dataset.meta["warnings"])
         task: Task = registry.build("task", source.task)
@@ -129,7 +136,7 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
             for network in networks:
                 require_fit(network, task, dataset, study.scale)
         settings += [Setting(source, network, dataset.digest) for network in networks]
-    plan = Plan(study, [], datasets, notes, warnings, settings, candidates)
+    plan = Plan(study, [], datasets, notes, warnings, settings, candidates, variants)
     return _with_selection(plan) if candidates else with_networks(plan, {})
 
 
@@ -266,4 +273,5 @@ def read_plan(
         Trial.from_record(record) for _, record in run.records(ids, on_damage) if record is not None
     ]
     datasets = {name: run.root / folder for name, folder in facts["datasets"].items()}
-    return Plan(study, trials, datasets, facts["notes"], facts.get("warnings", {}))
+    warnings, variants = facts.get("warnings", {}), facts.get("variants", {})
+    return Plan(study, trials, datasets, facts["notes"], warnings, variants=variants)

@@ -60,11 +60,13 @@ class Measurements:
         attributions: normalised specs of the attributions.
         discovery: whether motifs are looked for in the attributions and in first layers' filters.
         keep_hypothetical: whether attributions of all four bases are kept in the trial.
+        variants: hash of the variants whose effects are asked for; "" for none.
     """
 
     attributions: Sequence[str]
     discovery: bool = False
     keep_hypothetical: bool = False
+    variants: str = ""
 
 
 class Study(BaseModel):

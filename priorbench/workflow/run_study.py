@@ -182,6 +182,7 @@ def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
         "decided_by": deciding_facts(plan.study, plan.settings),
         "notes": plan.notes,
         "warnings": plan.warnings,
+        **({"variants": plan.variants} if plan.variants else {}),
         "priors": priors,
         "tasks": {
             spec: {

@@ -25,6 +25,7 @@ from priorbench.results.finished_run import load_run
 from priorbench.results.joined_run import join
 from priorbench.statistics.families.looks import level_of_look
 from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import read_sealed, write_sealed
 from priorbench.study.sealed_claims import Look, record_look
 from priorbench.study.trial import EVALUATE
 
@@ -287,6 +288,12 @@ class TestRefused:
     def test_other_data_of_the_same_name(self, make):
         first, second = make("a", ("none",), (0,)), make("b", ("none",), (1,), length=50)
         assert "the digest of the data binary/simulated is" in self.refusal(first, second)
+
+    def test_the_same_data_with_variants(self, make):
+        first, second = make("a", ("none",), (0,)), make("b", ("none",), (1,))
+        path = next(second.glob("**/meta.json"))
+        write_sealed(path, {**read_sealed(path), "variants": "of these"})
+        assert "the digest of the variants of binary/simulated is ''" in self.refusal(first, second)
 
     @pytest.mark.parametrize(
         ("old", "new", "message"),

@@ -52,6 +52,7 @@ _PAIRS = (
     ("valid_regions", "test_regions"),
     ("plus", "minus"),
     ("control_plus", "control_minus"),
+    ("variants", "elements"),
 )
 """keys of which one makes no sense without the other"""
 _NEEDED = (
@@ -151,6 +152,8 @@ class DataFile(BaseModel):
         motif_p_value: p below which a match of a matrix counts as a site; 1e-4 if left out.
         database: file of the same formats, with the matrices by which discovered motifs are named.
         sites: BED of known sites, on the genome or on the records of FASTA files.
+        variants: tab-separated table of single-base variants whose effects were measured.
+        elements: FASTA of the sequences that the variants are of.
         channels: files with a value for every position, which priors may read, by the name of the
             channel.
     """
@@ -186,6 +189,8 @@ class DataFile(BaseModel):
     motif_p_value: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
     database: Path | None = None
     sites: Path | None = None
+    variants: Path | None = None
+    elements: Path | None = None
     channels: ChannelTable | None = None
 
     @field_validator("channels", mode="before")

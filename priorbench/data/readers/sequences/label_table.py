@@ -43,7 +43,7 @@ def read_labels(path: Path) -> LabelTable:
     Raises:
         UserError: the table cannot be used; names the file, the line and the value.
     """
-    table = _rows(path)
+    table = table_rows(path)
     header = table[0].removeprefix("\ufeff").split("\t") if table else []
     if not header or header[0] != "id" or len(header) < 2:
         raise UserError(
@@ -78,11 +78,14 @@ def read_labels(path: Path) -> LabelTable:
     return LabelTable(row, values, split if first == 2 else None, names)
 
 
-def _rows(path: Path) -> list[str]:
+def table_rows(path: Path) -> list[str]:
     """Return the lines of a table, all with as many tabs as the first, less empty ones at its end.
 
     That comes before anything is made of them: one line of many columns and many lines of few
     would stand for more labels than there is memory.
+
+    Raises:
+        UserError: the file cannot be read, or a line has another number of columns than the first.
     """
     with open_bytes(path) as stream:
         rows = [
