@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -68,8 +69,8 @@ def statistics_of(model, dataset, name):
     layers = list(model)
     first = next(i for i, layer in enumerate(layers) if isinstance(layer, torch.nn.BatchNorm1d))
     rows, means = dataset.rows(TRAIN), []
-    for start in range(0, len(rows), LONG.batch_size):
-        batch = load_batch(dataset, rows[start : start + LONG.batch_size], CPU)
+    for part in np.array_split(rows, round(len(rows) / LONG.batch_size)):
+        batch = load_batch(dataset, part, CPU)
         with torch.no_grad():
             means.append(torch.nn.Sequential(*layers[:first])(batch.sequence).mean(dim=(0, 2)))
     return torch.stack(means).mean(dim=0)
@@ -90,6 +91,14 @@ class TestSwa:
         expected = statistics_of(trained.model, simulated, first)
         torch.testing.assert_close(first.running_mean, expected, rtol=1e-4, atol=1e-6)
         assert first.momentum == 0.1
+
+    def test_no_batch_of_the_statistics_is_short(self, simulated):
+        # one example over a whole batch: batch norm of dense layers takes no batch of one
+        size = len(simulated.rows(TRAIN)) - 1
+        trained = train(simulated, "swa", 0.5, schedule=replace(LONG, epochs=2, batch_size=size))
+        assert trained.best_epoch == 1
+        norms = [m for m in trained.model if isinstance(m, torch.nn.BatchNorm1d)]
+        assert {int(norm.num_batches_tracked) for norm in norms} == {1}
 
     def test_the_phase_before_is_that_of_none(self, simulated):
         none, averaged = train(simulated, "none"), train(simulated, "swa", 0.5)
