@@ -80,6 +80,7 @@ class TestSwa:
     def test_the_mean_of_the_last_epochs_is_kept(self, simulated):
         trained = train(simulated, "swa", 0.5)
         assert len(trained.history) == 4
+        assert trained.final_epochs == 2
         steps = weights_by_step(simulated, 4, restart=2)
         expected = mean([steps[2][-1], steps[3][-1]])
         for found, wanted in zip(trained.model.parameters(), expected, strict=True):
@@ -264,6 +265,11 @@ class TestTeachers:
         price = price_of_training(fitted(2.0, 4), CPU, [fitted(1.0, 6), fitted(3.0, 2)])
         # 12 seconds a step's place in an epoch, over the 4 epochs of the student
         assert price.seconds_per_step == pytest.approx(2.0 + 12 / 4)
+
+    def test_a_last_phase_has_its_share_of_the_price(self):
+        history = [replace(epoch(1.0), seconds_per_step=s) for s in (1.0, 9.0, 1.0, 5.0, 5.0)]
+        price = price_of_training(Fit(torch.nn.Identity(), history, 0, "", "", 2), CPU)
+        assert price.seconds_per_step == pytest.approx((3 * 1.0 + 2 * 5.0) / 5)
 
     def test_how_many_is_bounded(self):
         for name in ("distillation", "consensus"):
