@@ -271,6 +271,28 @@ class TestTeachers:
         price = price_of_training(Fit(torch.nn.Identity(), history, 0, "", "", 2), CPU)
         assert price.seconds_per_step == pytest.approx((3 * 1.0 + 2 * 5.0) / 5)
 
+    def test_a_penalty_may_read_their_labels(self, simulated):
+        model = self.networks(1)
+        given = []
+
+        @dataclass(frozen=True)
+        class Watching(Prior):
+            summary = citation = "for a test"
+            needs = ("teachers:label",)
+
+            def penalty(self, attribution, batch):
+                given.append((batch.sequence, batch.arrays["teachers:label"]))
+                return attribution.observed.square().mean(dim=1)
+
+        train(simulated, Watching(), 1.0, schedule=replace(LONG, epochs=1), teachers=model)
+        for sequence, labels in given:
+            torch.testing.assert_close(labels, model[0](sequence)[:, 0].sigmoid())
+
+    def test_as_many_for_all_that_learn_from_them(self):
+        load_prior("distillation:members=3+consensus:members=3")
+        with pytest.raises(UserError, match="different numbers of networks"):
+            load_prior("distillation:members=3+consensus")
+
     def test_how_many_is_bounded(self):
         for name in ("distillation", "consensus"):
             with pytest.raises(UserError, match="members 0 is not between 1 and 50"):
