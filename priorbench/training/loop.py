@@ -239,8 +239,9 @@ def fit(
     """Train a model under priors; keep the epoch with the best validation prediction loss.
 
     Loss of a step: mean prediction loss + sum over the priors of weight * strength * (mean
-    attribution penalty over the examples that the prior applies to + parameter penalty). The
-    schedule may add a sum of squares, monitor another value, and keep the last epoch.
+    attribution penalty over the examples that the prior applies to + penalty on the loss +
+    parameter penalty). Where a prior averages the weights, the average is kept. The schedule may
+    add a sum of squares, monitor another value, and keep the last epoch.
 
     Args:
         model: network with fresh weights, not yet adapted by a prior.

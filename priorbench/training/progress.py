@@ -23,8 +23,8 @@ class Epoch:
         training_loss: mean prediction loss of the steps, in the task's unit.
         penalty: mean of the terms that the priors added to the loss of the steps, weights included.
         validation_loss: mean prediction loss of the validation data, in eval mode.
-        seconds_per_step: mean over the steps, validation left out: processor time on CPU, wall
-            time on a GPU.
+        seconds_per_step: mean over the steps, validation left out, statistics of averaged weights
+            included: processor time on CPU, wall time on a GPU.
         order: hash of the order, strands and shifts of the examples.
         validation_auroc: area under the ROC curve of the validation data, where it is monitored.
         learning_rate: learning rate of the steps, where it may fall.
