@@ -188,7 +188,8 @@ _SCOPES = {
     "model": "by asking the trained model about some of the attributed sequences, evenly spaced: "
     "as many as have 2,000 bases together at smoke, 5,000 at quick and 20,000 at larger scale, at "
     "most 100",
-    "filters": "from the first layer's weights and the sequences that the model is asked about",
+    "filters": "with `--discovery`, from the first layer's weights and the sequences that the "
+    "model is asked about",
     "motifs": "from the motifs that `--discovery` found in the stored attributions",
     "motif-sets": "every two seeds' discovered motifs; a trial's value is its mean agreement with "
     "the others",

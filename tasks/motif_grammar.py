@@ -50,7 +50,8 @@ class MotifGrammar(LogitTask):
     negatives draw from a pool of 55, so that they may hold core motifs too. The 14,000, 2,000 and
     4,000 sequences of 200 bp are the published ones: drawn with NumPy's legacy generator and the
     published seed, whatever the study's root seed, in the published order; smaller scales take the
-    first of each part. The first 500 positives of a part are attributed.
+    first of each part. The first 500 positives of a part are attributed, of one's own draws
+    1,000.
 
     Strands are not turned at random in training, as they are not in the published one. The prior
     applies to positives.

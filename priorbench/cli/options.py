@@ -32,8 +32,8 @@ Args:
         run's study. Example: dropout
 
 How it is measured:
-    discovery: Look for motifs in the attributions with TF-MoDISco. Default: off, unless the study
-        asks for it.
+    discovery: Look for motifs in the attributions with TF-MoDISco, and in the first layer's
+        filters. Default: off, unless the study asks for it.
     keep_hypothetical: Keep attributions of all four bases, eight times the room of attributions,
         and compute the scores that need them. Default: off, unless the study asks for it.
     report: Write report.html into the run directory, or do not. Default: --report.

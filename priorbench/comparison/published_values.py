@@ -113,6 +113,8 @@ def published_line(table: pd.DataFrame) -> str:
     known = table[~table["verdict"].isin([NO_VERDICT, NOT_RUN])]
     inside = int((known["verdict"] == AGREES).sum())
     rest = len(table) - len(known)
+    if known.empty:
+        return f"of {counted(rest, 'published mean')} nothing can be said"
     lie = "lies" if len(known) == 1 else "lie"
     further = f"; of {rest} more nothing can be said" if rest else ""
     return f"{inside} of {counted(len(known), 'published mean')} {lie} in our 95% interval{further}"

@@ -134,7 +134,8 @@ def measure(
     )
     threads = torch.get_num_threads()
     metrics = score_stored(arrays, measurements.attributions, task, dataset)
-    of_filters = _filter_scores(trained)
+    # filters are compared with motifs as discovered ones are, by what takes long to compile
+    of_filters = _filter_scores(trained) if measurements.discovery else {}
     # where motifs are matched, numba's threads become torch's too, one for each core
     torch.set_num_threads(threads)
     unprobed = [spec for spec in measurements.attributions if spec not in known]

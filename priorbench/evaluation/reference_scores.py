@@ -151,8 +151,8 @@ def _of_itself(oracle: NDArray[np.float32]) -> dict[str, float]:
 
 
 def discovery_floors() -> dict[str, float]:
-    """Return the scores of trials in whose attributions no motif is discovered."""
-    return _floors("motifs", "motif-sets", "arm")
+    """Return the scores of trials in which nothing is a motif, attributions or filters."""
+    return _floors("motifs", "motif-sets", "arm", "filters")
 
 
 def _floors(*scopes: str) -> dict[str, float]:
@@ -185,7 +185,7 @@ def _noise(
         for draws in (alone, across)
         for name in draws[0]
     }
-    return means | _floors("model", *(["filters"] if dataset.motifs else []))
+    return means | _floors("model")
 
 
 def _of_attribution(

@@ -26,7 +26,7 @@ from .network_choice import (
     require_fit,
 )
 from .recorded_study import planned_rows, recorded_facts, recorded_study
-from .resolve import require_modisco, scored_attributions, seen_by
+from .resolve import require_every_base, require_modisco, scored_attributions, seen_by
 from .study import BASELINE, STUDY_FILE, Measurements, Study, make_study
 from .trial import EVALUATE, SELECT, TUNE, SettingKey, Trial, code_digest
 
@@ -259,6 +259,7 @@ def read_plan(
         require_modisco()
     more = more or Measurements(())
     attributions = scored_attributions(study, more.attributions)
+    require_every_base(replace(more, attributions=attributions))
     study = study.model_copy(
         update={
             "attributions": attributions,

@@ -17,7 +17,7 @@ from .declared import check_margins, resolve_primary
 from .keys.published import resolve_published
 from .network_choice import may_choose, normal_names
 from .prior_weights import resolve_grids, resolve_weights
-from .study import BASELINE, Study
+from .study import BASELINE, Measurements, Study
 
 _EXPLAINERS: dict[Scale, list[str]] = {
     "smoke": ["input-x-gradient"],
@@ -48,7 +48,7 @@ def resolve(study: Study, device: str) -> Study:
     attributions = scored_attributions(study)
     if study.discovery:
         require_modisco()
-        _refuse_without_motifs(attributions)
+    require_every_base(Measurements(attributions, study.discovery, study.keep_hypothetical))
     named = study.model_copy(
         update={
             "priors": priors,
@@ -92,14 +92,20 @@ def require_modisco() -> None:
         )
 
 
-def _refuse_without_motifs(attributions: Sequence[str]) -> None:
-    """Raise UserError if there is no attribution in which TF-MoDISco could look for motifs."""
+def require_every_base(wanted: Measurements) -> None:
+    """Raise UserError if all four bases are asked for, and no attribution is of all of them."""
     from priorbench.attribution.explainers import EXPLAINERS  # waits for torch
 
-    if not any(EXPLAINERS[specs.name_of(spec)].every_base for spec in attributions):
+    purpose = ""
+    if wanted.keep_hypothetical:
+        purpose = "--keep-hypothetical: it keeps attributions of"
+    if wanted.discovery:
+        purpose = "--discovery: TF-MoDISco compares"
+    there = any(EXPLAINERS[specs.name_of(spec)].every_base for spec in wanted.attributions)
+    if purpose and not there:
         raise UserError(
-            f"--discovery: TF-MoDISco compares all four bases, and attribution {attributions[0]} "
-            "does not depend on the observed one; add another, such as input-x-gradient"
+            f"{purpose} all four bases, and attribution {wanted.attributions[0]} does not depend "
+            "on the observed one; add another, such as input-x-gradient"
         )
 
 

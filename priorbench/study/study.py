@@ -58,7 +58,7 @@ class Measurements:
 
     Attributes:
         attributions: normalised specs of the attributions.
-        discovery: whether motifs are looked for in the attributions.
+        discovery: whether motifs are looked for in the attributions and in first layers' filters.
         keep_hypothetical: whether attributions of all four bases are kept in the trial.
         variants: hash of the variants whose effects are asked for; "" for none.
     """
@@ -99,7 +99,8 @@ class Study(BaseModel):
         train_attribution: spec of the attribution that penalties see in training.
         attributions: specs of the attributions that are scored, the first of them at first sight;
             empty for gradient x input, and DeepLIFT/SHAP too at standard and paper scale.
-        discovery: whether motifs are looked for in the attributions, by TF-MoDISco.
+        discovery: whether motifs are looked for in the attributions, by TF-MoDISco, and in the
+            filters of first layers.
         keep_hypothetical: whether attributions of all four bases, (M, 4, L) float32, are kept in
             trials that count, for the scores that need them; they take eight times the room of
             attributions.

@@ -149,7 +149,9 @@ class TrainingProgress:
         self._plateau.add(merit)
         plateau = self.schedule.plateau
         if plateau is not None and self._plateau.waited >= plateau.patience:
-            self.learning_rate = max(self.learning_rate * plateau.factor, plateau.smallest)
+            # a rate that is below the smallest already stays where it is
+            smallest = min(plateau.smallest, self.learning_rate)
+            self.learning_rate = max(self.learning_rate * plateau.factor, smallest)
             self._plateau.waited = 0
         if self._phase_is_over and self._last_epochs and not self.final:
             self._begin_final_phase()

@@ -133,4 +133,7 @@ def test_the_line_counts_what_can_be_told():
     assert published_line(table([VALUE], rows(OURS))) == (
         "1 of 1 published mean lies in our 95% interval"
     )
+    assert published_line(table([VALUE], rows(OURS[:1]))) == (
+        "of 1 published mean nothing can be said"
+    )
     assert published_line(table([], rows(OURS))) == ""

@@ -10,10 +10,14 @@ from fixtures.networks import CPU, WeightedSum, build_network
 from priorbench.components import registry
 from priorbench.data.simulation import motif_from_consensus
 from priorbench.encoding import one_hot
+from priorbench.evaluation import measure as measure_module
 from priorbench.evaluation.first_filters import filter_matrices
 from priorbench.evaluation.measure import TrainedModel, measure
-from priorbench.evaluation.scoring import score_filters
+from priorbench.evaluation.reference_scores import discovery_floors, reference_scores
+from priorbench.evaluation.scoring import RANDOM, score_filters
+from priorbench.metrics import METRICS
 from priorbench.metrics.published.filters import FirstFilters, filter_matches
+from priorbench.metrics.tools.motif_set import MotifSet
 from priorbench.study.study import Measurements
 
 
@@ -65,10 +69,32 @@ def test_the_other_strand_counts_where_there_is_one(both_strands, share):
     assert filter_matches(filters, {"m": motif}) == share
 
 
-def test_the_filters_of_a_trial_are_scored_whatever_explains_it(simulated):
+def test_the_filters_of_a_trial_are_scored_whatever_explains_it(simulated, monkeypatch):
+    monkeypatch.setattr(measure_module, "discover", lambda *_, both_strands: MotifSet((), True))
     task, names = registry.build("task", "binary"), ["gradient", "input-x-gradient"]
     trained = TrainedModel(build_network().eval(), task, simulated, "smoke", CPU)
-    scores = measure(trained, Measurements(names)).metrics
+    scores = measure(trained, Measurements(names, discovery=True)).metrics
     values = [scores[name]["filter-matches"] for name in names]
     assert values[0] == values[1]
     assert 0 <= values[0] <= 1
+
+
+def test_filters_are_compared_with_motifs_only_where_motifs_are_looked_for(simulated, monkeypatch):
+    # what compares them takes most of a minute to compile, once on every machine
+    monkeypatch.setattr("priorbench.metrics.published.filters.match_q", None)
+    task, name = registry.build("task", "binary"), "input-x-gradient"
+    trained = TrainedModel(build_network().eval(), task, simulated, "smoke", CPU)
+    assert "filter-matches" not in measure(trained, Measurements([name])).metrics[name]
+    references = reference_scores(simulated, task)
+    assert "filter-matches" not in references[RANDOM]
+    assert discovery_floors()["filter-matches"] == 0
+
+
+def test_filters_of_networks_that_were_not_trained_match_nothing(simulated):
+    sequence = one_hot(simulated.codes(simulated.attributed), CPU)
+    shares = []
+    for seed in range(5):
+        torch.manual_seed(seed)
+        matrices = filter_matrices(build_network(), sequence)
+        shares.append(filter_matches(FirstFilters(matrices, True), simulated.motifs))
+    assert np.mean(shares) == pytest.approx(METRICS["filter-matches"].floor, abs=0.02)

@@ -93,6 +93,14 @@ def epochs_of(values, schedule):
     return progress
 
 
+@pytest.mark.parametrize(("smallest", "last"), [(1.0, 1e-3), (1e-3, 1e-3), (5e-4, 5e-4)])
+def test_a_plateau_never_raises_the_learning_rate(smallest, last):
+    table = {**PUBLISHED, "plateau": {"factor": 0.2, "patience": 2, "smallest": smallest}}
+    schedule = schedule_of(TASK, "paper", table=ScheduleTable(**table).text)
+    rates = [epoch.learning_rate for epoch in epochs_of([0.5] * 10, schedule).history]
+    assert (rates[0], rates[-1]) == (1e-3, last)
+
+
 def by_keras(values, table):
     """Epochs run and learning rates of Keras' EarlyStopping and ReduceLROnPlateau."""
     rate, rates = 1e-3, []
@@ -105,7 +113,8 @@ def by_keras(values, table):
         else:
             plateau_wait += 1
             if plateau_wait >= table["plateau"]["patience"]:
-                rate = max(rate * table["plateau"]["factor"], table["plateau"]["smallest"])
+                if rate > table["plateau"]["smallest"]:
+                    rate = max(rate * table["plateau"]["factor"], table["plateau"]["smallest"])
                 plateau_wait = 0
         if value > stop_best:
             stop_best, stop_wait = value, 0

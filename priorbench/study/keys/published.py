@@ -21,7 +21,16 @@ from priorbench.inputs import check_name, check_text, joined_text
 from priorbench.metrics import METRICS
 
 _Spec = Annotated[str, AfterValidator(check_text)]
-_Words = Annotated[str, Field(min_length=1), AfterValidator(joined_text)]
+
+
+def _some_words(text: str) -> str:
+    words = joined_text(text)
+    if not words:
+        raise ValueError("is blank; give some words")
+    return words
+
+
+_Words = Annotated[str, AfterValidator(_some_words)]
 
 
 class PublishedValue(BaseModel):

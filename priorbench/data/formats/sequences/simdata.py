@@ -95,9 +95,9 @@ def read_simdata(
         raise UserError(f"{path}: no sequences below the names of the columns; add a line each")
     if table.misplaced:
         raise UserError(
-            f"{path}: {table.first_misplaced} is not in the sequence at its position, nor are "
-            f"{table.misplaced - 1:,} more of {table.embeddings:,} embeddings; pos- counts from 0, "
-            "and letters are those of the sequence, on either strand"
+            f"{path}: {table.first_misplaced} is not in the sequence at its position (misplaced: "
+            f"{table.misplaced:,} of {table.embeddings:,} embeddings); pos- counts from 0, and "
+            "letters are those of the sequence, on either strand"
         )
     encoder = SequenceEncoder(path, length, fit=fit)
     names = list(table.names)

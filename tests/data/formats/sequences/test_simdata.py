@@ -75,14 +75,15 @@ def test_sequences_labels_and_embeddings(path: Path, separator: str, end: str) -
         (TABLE.replace("pos-4_", "4:"), "line 2: embedding '4:GATA_disc1-ACGT' is not pos-START"),
         (
             TABLE.replace("pos-0", "pos-1"),
-            "x.simdata: line 2: 'pos-1_x-y-ACG' is not in the sequence at its position, nor are 0 "
-            "more of 3 embeddings",
+            "x.simdata: line 2: 'pos-1_x-y-ACG' is not in the sequence at its position "
+            r"\(misplaced: 1 of 3 embeddings\)",
         ),
         (TABLE.replace("_TGACT", "_TGACG"), "line 4: 'pos-5_TGACG' is not in"),
         (TABLE.replace("pos-5", "pos-6"), "line 4: 'pos-6_TGACT' is not in"),
         (
             TABLE.replace("pos-4", "pos-3").replace("pos-0", "pos-1"),
-            "line 2: 'pos-3_GATA_disc1-ACGT' is not in the sequence at its position, nor are 1 ",
+            "line 2: 'pos-3_GATA_disc1-ACGT' is not in the sequence at its position "
+            r"\(misplaced: 2 of 3 embeddings\)",
         ),
     ],
 )
