@@ -18,6 +18,7 @@ from priorbench.components.task import Batch, Task
 from priorbench.data.dataset import Dataset
 from priorbench.data.variants import PlacedVariants, VariantTable
 from priorbench.encoding import one_hot
+from priorbench.statistics.rounding import SINGLE
 
 from .explainers import load_explainer
 from .explainers.subject import BASES_AT_ONCE, ExplainedModel
@@ -57,6 +58,8 @@ def effects_of(
 ) -> NDArray[np.float32]:
     """Return the (V,) float32 change of a function of sequences by every variant.
 
+    A change that float32 rounds to is 0.
+
     Args:
         function: function of (k, L) uint8 codes that gives (k,) values.
         placed: the windows of the variants.
@@ -66,7 +69,10 @@ def effects_of(
     reference = np.concatenate(parts)
     count = len(placed.window)
     changed = np.concatenate([function(placed.changed(part)) for part in _parts(count, step)])
-    effects: NDArray[np.float32] = (changed - reference[placed.window]).astype(np.float32)
+    unchanged = reference[placed.window]
+    effects: NDArray[np.float32] = (changed - unchanged).astype(np.float32)
+    # what only rounds otherwise has no effect, and no direction
+    effects[np.abs(effects) <= SINGLE * np.maximum(np.abs(changed), np.abs(unchanged))] = 0
     return effects
 
 

@@ -38,7 +38,11 @@ EXPLAINS_MODELS = (
     "statistics/rounding.py",
 )
 """the code that explains trained models and probes them"""
-PREDICTS_EFFECTS = ("attribution/variant_effects.py", "data/variants.py")
+PREDICTS_EFFECTS = (
+    "attribution/variant_effects.py",
+    "data/variants.py",
+    "statistics/rounding.py",
+)
 """the code that asks trained models for the effects of variants"""
 DISCOVERS_MOTIFS = (
     "attribution/explainers",

@@ -20,6 +20,7 @@ from scipy.stats import rankdata
 
 from priorbench.components.metric import Metric, VariantEffects
 from priorbench.data.variants import strong_effects
+from priorbench.statistics.rounding import constant
 
 from .tools.definition import define
 from .tools.rankings import mean_of_defined
@@ -88,7 +89,8 @@ def _pooled(score: Score) -> Score:
 def pearson(effects: VariantEffects) -> float:
     """Pearson's correlation of p and e, weighted by w.
 
-    0 where all p are equal; NaN with fewer than three variants, or where all e are equal.
+    0 where all p are equal up to 1e-6 of their size, as float32 rounds; NaN with fewer than three
+    variants, or where all e are.
     """
     return _correlation(effects.predicted, effects.measured, effects.weight)
 
@@ -97,10 +99,18 @@ def pearson(effects: VariantEffects) -> float:
 def spearman(effects: VariantEffects) -> float:
     """Pearson's correlation of the ranks of p and e, weighted by w; tied values share a rank.
 
-    0 where all p are equal; NaN with fewer than three variants, or where all e are equal.
+    0 where all p are equal up to 1e-6 of their size, as float32 rounds; NaN with fewer than three
+    variants, or where all e are.
     """
-    ranks = rankdata(effects.predicted), rankdata(effects.measured)
-    return _correlation(*ranks, effects.weight)
+    counted = effects.at(effects.weight > 0)
+    if len(counted.weight) < _FEWEST or not np.isfinite(counted.predicted).all():
+        return float("nan")
+    return _correlation(_ranks(counted.predicted), _ranks(counted.measured), counted.weight)
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (V,) ranks of values, all 0 where these differ by rounding only."""
+    return np.zeros(len(values)) if constant(values, 0).all() else rankdata(values)
 
 
 def _correlation(
@@ -109,9 +119,9 @@ def _correlation(
     """Return the weighted correlation of two (V,) arrays."""
     counted = weight > 0
     predicted, measured, weight = predicted[counted], measured[counted], weight[counted]
-    if len(weight) < _FEWEST or np.ptp(measured) == 0 or not np.isfinite(predicted).all():
+    if len(weight) < _FEWEST or constant(measured, 0).all() or not np.isfinite(predicted).all():
         return float("nan")
-    if np.ptp(predicted) == 0:
+    if constant(predicted, 0).all():
         return 0.0
     share = weight / weight.sum()
     # tiny predictions have tinier squares, which float64 cannot hold

@@ -117,6 +117,14 @@ def test_elements_longer_than_the_window_are_seen_around_the_variant(simulated):
     assert effects[variant] == pytest.approx(pair[1] - pair[0], abs=1e-5)
 
 
+def test_what_only_rounds_otherwise_has_no_effect(with_variants):
+    class Deaf(torch.nn.Module):
+        def forward(self, sequence):
+            return 3 + 1e-6 * sequence[:, 0].sum(dim=1, keepdim=True)
+
+    assert not predicted_effects(Deaf(), TASK, with_variants, CPU).any()
+
+
 def load_logits(model, dataset, codes):
     with torch.no_grad():
         return model(neutral_batch(dataset, codes, CPU).sequence)[:, 0].numpy()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from priorbench.components.metric import TrialArrays
+from priorbench.components.metric import TrialArrays, VariantEffects
 from priorbench.evaluation.profile_scores import profile_scores
 from priorbench.metrics import METRICS
 from priorbench.statistics.rounding import constant
@@ -53,6 +54,17 @@ def of_random_weights(first: np.ndarray, second: np.ndarray) -> float:
     return METRICS["randomised-similarity"].function(probe)
 
 
+def of_variants(name: str, measured: np.ndarray, predicted: np.ndarray) -> float:
+    one, none = np.ones(len(measured)), np.zeros(len(measured), dtype=int)
+    return METRICS[name].function(VariantEffects(measured, predicted, none, one, one))
+
+
+VARIANTS = [
+    f"{effects}-{name}{form}"
+    for effects in ("variant", "variant-attribution")
+    for name in ("pearson", "spearman")
+    for form in ("", "-pooled")
+]
 # the score of (data or attribution, prediction or attribution), and what constant data score
 CORRELATIONS = {
     "count-pearson": (lambda a, b: counts(a[:, 0], b[:, 0]), np.nan),
@@ -65,6 +77,10 @@ CORRELATIONS = {
     ),
     "mutagenesis-correlation": (lambda a, b: of_mutagenesis(a[:, 0], b[:, 0]), 0),
     "randomised-similarity": (lambda a, b: of_random_weights(a[:, 0], b[:, 0]), 0),
+    **{
+        name: (partial(lambda name, a, b: of_variants(name, a[0, 0], b[0, 0]), name), np.nan)
+        for name in VARIANTS
+    },
 }
 
 
