@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # listing what there is must not wait for torch
+    import torch
 
 BASES = "ACGT"
 N_CODE = 4
@@ -38,18 +42,22 @@ def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def one_hot(
-    codes: NDArray[np.uint8], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    codes: NDArray[np.uint8],
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
     """Return the one-hot encoding of codes, computed on the device.
 
     Args:
         codes: (batch, length) uint8, 0 to 4.
         device: device of the result; one byte a base is sent there.
-        dtype: a floating dtype.
+        dtype: a floating dtype; None for float32.
 
     Returns:
         (batch, 4, length), rows A C G T; N is an all-zero column.
     """
+    import torch
+
     on_device = torch.from_numpy(np.ascontiguousarray(codes)).to(device)
     bases = torch.arange(4, dtype=torch.uint8, device=on_device.device)
-    return (on_device[:, None, :] == bases[None, :, None]).to(dtype)
+    return (on_device[:, None, :] == bases[None, :, None]).to(dtype or torch.float32)

@@ -55,7 +55,8 @@ class Adversarial(Penalty):
 def _mutated(sequence: torch.Tensor, gradient: torch.Tensor, share: float) -> torch.Tensor:
     """Return the (B, 4, L) one-hot input with the bases that raise the loss most.
 
-    At least one position of every sequence is changed; positions without a base never are.
+    At least one position of every sequence is changed where a base raises the loss; positions
+    without a base never are.
     """
     gain, base = gradient.max(dim=1)
     gain = gain - (gradient * sequence).sum(dim=1)

@@ -17,7 +17,8 @@ class Distillation(Prior):
 
     The teachers are trained on the same data, with the same schedule and other seeds, without a
     prior; the time for it belongs to the price. Teachers see every example as the student
-    does, turned, moved and changed by other priors. With one teacher and weight 1 the student is
+    does, turned, moved and with the input as other priors change it; of a mixture, its two parts,
+    whose predictions are mixed. With one teacher and weight 1 the student is
     fitted to that network's predictions. The publication predicts the spread of the teachers too,
     for which a network needs an output more.
 

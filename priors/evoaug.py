@@ -110,10 +110,15 @@ class EvoAug(Prior):
             return None
         return FinalPhase(self.fine_tuning, learning_rate=0.1, rests=True)
 
+    @property
+    def moves_bases(self) -> bool:
+        """Whether a change other than mutations and noise may be drawn."""
+        lengths = (self.deletion, self.insertion, self.translocation, self.inversion)
+        return any(lengths) or self.reverse_complement > 0
+
     def check_task(self, task: Task) -> None:
         """Raise UserError if bases would move away from their tracks, or strands mean something."""
-        moves = self.deletion or self.insertion or self.translocation or self.inversion
-        if not task.labels_are_classes and (moves or self.reverse_complement):
+        if not task.labels_are_classes and self.moves_bases:
             raise UserError(
                 "evoaug: reads would no longer lie where their bases are; write deletion=0, "
                 "insertion=0 and translocation=0, and leave inversion and reverse_complement out"

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from priorbench import Attribution, Batch, GradientPrior
+from priorbench import Attribution, Batch, GradientPrior, Task, UserError
 from priorbench.components.prior_bases import at_least_float32, unit
 
 from ._channels import channel_of, share_of
@@ -71,6 +71,18 @@ class Mask(GradientPrior):
             slope = 1 - 2 * torch.sigmoid(batch.arrays["target"].to(value.dtype))
             value = slope.square() * value
         return value
+
+    def check_task(self, task: Task) -> None:
+        """Raise UserError unless the target is log-odds, and attributed itself, where form asks."""
+        if self.form != "log-probabilities":
+            return
+        if not task.labels_are_classes:
+            raise UserError("mask: form=log-probabilities is for tasks whose labels are classes")
+        if task.link is not None:
+            raise UserError(
+                "mask: form=log-probabilities takes attributions of the logit; write "
+                "attributed=logit, or another form"
+            )
 
     def _forbidden(self, channel: torch.Tensor) -> torch.Tensor:
         channel = channel.clamp(0, 1)

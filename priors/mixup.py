@@ -17,7 +17,8 @@ class Mixup(Prior):
 
     The share s is drawn for every example from a Beta distribution whose parameters are both the
     weight, and the larger of s and 1 - s is taken, so that an example stays the larger part of
-    its mixture; penalties on attributions apply to mixtures whose larger part they would apply to.
+    its mixture; penalties on attributions apply to mixtures whose larger part they would apply to,
+    and read the channels of that part.
     """
 
     summary: ClassVar[str] = "trains on mixtures of two examples and of their labels"

@@ -27,10 +27,18 @@ class SpectralNorm(Penalty):
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:
         """Return the penalty (); UserError for a model without such weights."""
         terms = [
-            torch.linalg.matrix_norm(parameter.flatten(1), ord=2).square()
+            _largest_singular_value(parameter.flatten(1)).square()
             for parameter in model.parameters()
             if parameter.dim() > 1
         ]
         if not terms:
             raise UserError("the model has no weights of more than one dimension to penalise")
         return torch.stack(terms).sum() / 2
+
+
+def _largest_singular_value(matrix: torch.Tensor) -> torch.Tensor:
+    """Return the largest singular value (), NaN for a matrix that is not finite."""
+    # torch raises an error for such a matrix, where the training only diverges
+    finite = matrix.isfinite().all()
+    value = torch.linalg.matrix_norm(torch.where(finite, matrix, 0.0), ord=2)
+    return torch.where(finite, value, torch.nan)

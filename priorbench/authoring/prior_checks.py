@@ -83,7 +83,10 @@ def can_be_tuned(prior: Prior) -> str:
         raise NotApplicable(f"no default weight for {TASK}") from None
     if not default:
         raise NotApplicable("its default weight is 0")
-    weights = weight_grid(default, 5, prior.weight_bound(TASK))
+    bound = prior.weight_bound(TASK)
+    if default >= bound:
+        raise NotApplicable("its default weight is the largest that there is")
+    weights = weight_grid(default, 5, bound)
     for weight in weights:
         try:
             for part in prior.parts(weight, TASK):

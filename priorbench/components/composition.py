@@ -73,7 +73,7 @@ class Composition(Prior):
     summands: tuple[Summand, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse summands whose penalties see different attributions."""
+        """Refuse summands that contradict each other."""
         if len(attributions := self._attributions()) > 1:
             raise UserError(
                 f"the penalties of {'+'.join(part.spec for part in self.summands)!r} see different "
@@ -85,6 +85,18 @@ class Composition(Prior):
         if len(averaging) > 1:
             raise UserError(
                 f"{' and '.join(averaging)} each average the weights; leave all but one out"
+            )
+        moving = [part.spec for part in self.summands if part.prior.moves_bases]
+        reading = [part.spec for part in self.summands if part.prior.channels]
+        if moving and reading:
+            raise UserError(
+                f"{reading[0]!r} reads a channel, which no longer lies where its bases are after "
+                f"{moving[0]!r} has moved them; leave one of them out"
+            )
+        if len({part.prior.teachers for part in self.summands} - {0}) > 1:
+            raise UserError(
+                f"the summands of {self._called!r} learn from different numbers of networks; write "
+                "the same members in each of them"
             )
 
     def _attributions(self) -> list[str]:
@@ -211,7 +223,7 @@ class Composition(Prior):
 
     @property
     def teachers(self) -> int:
-        """Number of networks that are trained first: the largest of the summands'."""
+        """Number of networks that are trained first, the same for all summands that learn."""
         return max((part.prior.teachers for part in self.summands), default=0)
 
     def check_task(self, task: Task) -> None:

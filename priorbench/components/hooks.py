@@ -36,7 +36,8 @@ class FinalPhase:
     """The last phase of a training, with its own optimiser and its own wait for an improvement.
 
     Attributes:
-        share: share of the epochs that are kept for it, above 0 and below 1, one epoch at least.
+        share: share of the epochs that are kept for it, above 0 and below 1: one epoch at least,
+            and none where training has one epoch only.
         learning_rate: factor of the learning rate.
         rests: whether the prior that asks for the phase does nothing in it.
     """

@@ -92,6 +92,11 @@ class PriorQueries:
         return [n.removeprefix(CHANNEL) for n in self.needs if n.startswith(CHANNEL)]
 
     @property
+    def moves_bases(self) -> bool:
+        """Whether the prior changes where bases lie in the window, so that channels do not fit."""
+        return False
+
+    @property
     def alone(self) -> str:
         """Reason why networks with the prior cannot train several at once, or ""."""
         reasons = [HOOKS[hook] for hook in ALONE if self.overrides(hook)]
@@ -215,8 +220,8 @@ class Prior(PriorQueries, ABC):
 
         Args:
             weight: strength of the prior.
-            step: number of steps since the average began, from 1: since the final phase did if
-                the prior has one, else since training did.
+            step: number of steps since the average began, from 1: it begins with training, unless
+                the prior has a final phase, and anew with a final phase, whoever asks for it.
             steps_per_epoch: number of steps in an epoch.
         """
         raise self._lacking("average_share")

@@ -44,9 +44,13 @@ def price_of_training(
 ) -> TrainingPrice:
     """Return the price of a training that has just ended: the median epoch's seconds per step.
 
-    The time of teachers, which were trained first, is shared out among its steps.
+    A last phase, whose steps cost more or less than those before it, has a median of its own, which
+    counts by its share of the epochs. The time of teachers, which were trained first, is shared
+    out among the steps.
     """
-    seconds = float(np.median([epoch.seconds_per_step for epoch in trained.history]))
+    times = np.array([epoch.seconds_per_step for epoch in trained.history])
+    phases = [part for part in np.split(times, [len(times) - trained.final_epochs]) if len(part)]
+    seconds = float(sum(np.median(part) * len(part) for part in phases) / len(times))
     first = sum(epoch.seconds_per_step for teacher in teachers for epoch in teacher.history)
     seconds += first / len(trained.history)  # every epoch has the same number of steps
     return TrainingPrice(seconds, peak_memory_mib(device))

@@ -82,7 +82,13 @@ def _checked_grid(spec: str, grid: Sequence[float], count: int) -> list[float]:
 def _grid_around(spec: str, prior: Prior, task: str, weight: float, count: int) -> list[float]:
     if not weight:
         raise UserError(f"prior {spec!r}: its weight is 0, and no grid lies around it; give grids")
-    return weight_grid(weight, count, prior.weight_bound(task))
+    bound = prior.weight_bound(task)
+    if weight >= bound:
+        raise UserError(
+            f"prior {spec!r}: its weight {weight:g} is the largest that there is, and no grid lies "
+            "around it; give grids"
+        )
+    return weight_grid(weight, count, bound)
 
 
 def _by_spec(key: str, written: Mapping[str, T], priors: Collection[str]) -> dict[str, T]:

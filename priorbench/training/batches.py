@@ -106,7 +106,11 @@ def epoch_order(dataset: Dataset, task: Task, streams: RandomStreams, epoch: int
 
 def batches(dataset: Dataset, schedule: Schedule) -> list[NDArray[np.int64]]:
     """Return the places, in an epoch's order, of the examples of each step."""
-    count = dataset.epoch_rows
+    return parts_of(dataset.epoch_rows, schedule)
+
+
+def parts_of(count: int, schedule: Schedule) -> list[NDArray[np.int64]]:
+    """Return the places of so many examples in batches of about the schedule's size."""
     steps = max(1, round(count / schedule.batch_size))
     # parts of almost equal size: a short last batch would upset batch norm
     return np.array_split(np.arange(count), steps)

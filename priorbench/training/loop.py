@@ -22,7 +22,7 @@ from priorbench.metrics.prediction import mean_auroc
 from priorbench.seeds import RandomStreams
 
 from .adam import Adam
-from .batches import EpochOrder, batches, epoch_order, load_batch
+from .batches import EpochOrder, batches, epoch_order, load_batch, parts_of
 from .objective import Objective, Regularisation, forward
 from .progress import Epoch, Fit, TrainingProgress
 from .schedules import Schedule
@@ -198,9 +198,8 @@ class Trainer:
 
     def _training_batches(self) -> Iterator[Batch]:
         rows = self.dataset.rows(TRAIN)
-        size = self.schedule.batch_size
-        for start in range(0, len(rows), size):
-            yield load_batch(self.dataset, rows[start : start + size], self.device)
+        for part in parts_of(len(rows), self.schedule):
+            yield load_batch(self.dataset, rows[part], self.device)
 
     def _forward(self, batch: Batch) -> Any:
         return forward(self.model, self.task, batch)
@@ -240,8 +239,9 @@ def fit(
     """Train a model under priors; keep the epoch with the best validation prediction loss.
 
     Loss of a step: mean prediction loss + sum over the priors of weight * strength * (mean
-    attribution penalty over the examples that the prior applies to + parameter penalty). The
-    schedule may add a sum of squares, monitor another value, and keep the last epoch.
+    attribution penalty over the examples that the prior applies to + penalty on the loss +
+    parameter penalty). Where a prior averages the weights, the average is kept. The schedule may
+    add a sum of squares, monitor another value, and keep the last epoch.
 
     Args:
         model: network with fresh weights, not yet adapted by a prior.

@@ -196,6 +196,8 @@ class Objective:
             references = self._references() if self.method.draws else None
             tracks = self.teachers.attributions(batch, chosen, references)
             arrays["teachers:attribution"] = tracks
+        if "teachers:label" in needs and self.teachers is not None:
+            arrays["teachers:label"] = self.teachers.labels(batch)[chosen.rows]
         return arrays
 
     def _losses_at(self, batch: Batch, sequence: torch.Tensor) -> torch.Tensor:

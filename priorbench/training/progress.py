@@ -23,8 +23,8 @@ class Epoch:
         training_loss: mean prediction loss of the steps, in the task's unit.
         penalty: mean of the terms that the priors added to the loss of the steps, weights included.
         validation_loss: mean prediction loss of the validation data, in eval mode.
-        seconds_per_step: mean over the steps, validation left out: processor time on CPU, wall
-            time on a GPU.
+        seconds_per_step: mean over the steps, validation left out, statistics of averaged weights
+            included: processor time on CPU, wall time on a GPU.
         order: hash of the order, strands and shifts of the examples.
         validation_auroc: area under the ROC curve of the validation data, where it is monitored.
         learning_rate: learning rate of the steps, where it may fall.
@@ -61,6 +61,7 @@ class Fit:
             highest monitored value; or the last one, where the schedule keeps that.
         initial_weights: hash of the weights before the first step.
         divergence: the reason why training stopped early with a loss that is not finite, or "".
+        final_epochs: number of epochs of the last phase, at the end of the history.
     """
 
     model: torch.nn.Module
@@ -68,6 +69,7 @@ class Fit:
     best_epoch: int
     initial_weights: str
     divergence: str
+    final_epochs: int = 0
 
 
 class _Waiting:
@@ -103,6 +105,7 @@ class TrainingProgress:
         last = round(final_phase.share * schedule.epochs) if final_phase else 0
         self._last_epochs = min(max(last, 1), schedule.epochs - 1) if final_phase else 0
         self._limit = schedule.epochs - self._last_epochs
+        self._before = 0  # epochs before the last phase
         self.history: list[Epoch] = []
         self.best_epoch, self.best_state = -1, None
         self.divergence = ""
@@ -158,7 +161,8 @@ class TrainingProgress:
 
     def _begin_final_phase(self) -> None:
         assert self._final_phase is not None
-        self.final, self._limit = True, len(self.history) + self._last_epochs
+        self.final, self._before = True, len(self.history)
+        self._limit = self._before + self._last_epochs
         self.learning_rate *= self._final_phase.learning_rate
         self._wait()
 
@@ -166,4 +170,11 @@ class TrainingProgress:
         """Return the result, with the best weights in the model."""
         if self.best_state is not None:
             model.load_state_dict(dict(self.best_state))
-        return Fit(model.eval(), self.history, self.best_epoch, initial_weights, self.divergence)
+        return Fit(
+            model.eval(),
+            self.history,
+            self.best_epoch,
+            initial_weights,
+            self.divergence,
+            len(self.history) - self._before if self.final else 0,
+        )

@@ -214,6 +214,12 @@ def test_a_reason_replaces_vmap():
     assert (result.outcome, result.detail) == ("not applicable", "looks at values")
 
 
+def test_no_grid_lies_around_the_largest_weight():
+    result = run_check(prior_checks.can_be_tuned, registry.load_prior("distillation=1+l2"))
+    assert result.outcome == "not applicable"
+    assert "the largest that there is" in result.detail
+
+
 def test_gradient_priors_see_all_four_bases():
     prior = broken(base=GradientPrior, penalty=lambda a, g, b: g.square().sum((1, 2)))
     outcomes = {c.__name__: run_check(c, prior).outcome for c in CHECKS}

@@ -35,6 +35,19 @@ class TestGroups:
         mixed = [self.trial("tv+dropout", 0), self.trial("tv=2+dropout", 0)]
         assert len(group_trials(mixed, 100)) == 2
 
+    @pytest.mark.parametrize(
+        ("prior", "sizes"),
+        [
+            *((name, [1, 1, 1]) for name in ("swa", "ema", "evoaug", "distillation", "consensus")),
+            *((name, [1, 1, 1]) for name in ("double-backprop", "fourier+adversarial")),
+            *((name, [1, 1, 1]) for name in ("strand-consistency", "mask:form=log-probabilities")),
+            *((name, [3]) for name in ("mixup", "label-smoothing", "spectral-norm", "mask")),
+        ],
+    )
+    def test_priors_that_need_more_than_a_step_stay_alone(self, prior, sizes):
+        trials = [self.trial(prior, seed) for seed in range(3)]
+        assert [len(group) for group in group_trials(trials, 100)] == sizes
+
     def test_a_prior_without_a_weight_for_any_task(self, tmp_path):
         plugin = tmp_path / "mine.py"
         plugin.write_text(

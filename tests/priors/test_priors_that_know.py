@@ -175,6 +175,27 @@ def test_a_step_gives_penalties_the_target():
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("task", "problem"),
+    [("profile", "labels are classes"), ("binary:attributed=probability", "of the logit")],
+)
+def test_log_probabilities_need_log_odds(task, problem):
+    study = Study(priors=["none", "mask:form=log-probabilities"], tasks=[f"{task}:channels=motif"])
+    with pytest.raises(UserError, match=problem):
+        resolve(study, "cpu")
+
+
+@pytest.mark.parametrize("option", ["deletion", "inversion", "reverse_complement"])
+def test_a_channel_is_not_read_where_bases_have_moved_away_from_it(option):
+    still = "evoaug:deletion=0:insertion=0:translocation=0"
+    load_prior(f"mask+{still}")
+    load_prior("fourier+evoaug")
+    moving = still.replace("deletion=0", "deletion=1") if option == "deletion" else still
+    moving += "" if option == "deletion" else f":{option}=1"
+    with pytest.raises(UserError, match="no longer lies where its bases are"):
+        load_prior(f"mask+{moving}")
+
+
 def test_strand_consistency_is_refused_for_rna():
     with pytest.raises(UserError, match="another molecule"):
         resolve(Study(priors=["none", "strand-consistency"], tasks=["rbp"]), "cpu")

@@ -182,6 +182,13 @@ def test_spectral_norm():
         load_prior("spectral-norm").parameter_penalty(torch.nn.BatchNorm1d(3))
 
 
+def test_the_spectral_norm_of_diverged_weights_is_not_a_number():
+    model = torch.nn.Sequential(torch.nn.Conv1d(4, 6, 5), torch.nn.Linear(6, 3))
+    with torch.no_grad():
+        model[1].weight.fill_(torch.nan)
+    assert load_prior("spectral-norm").parameter_penalty(model).isnan()
+
+
 NONE = {"deletion": 0, "insertion": 0, "translocation": 0, "mutation": 0, "noise": 0}
 
 

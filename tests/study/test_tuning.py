@@ -244,6 +244,7 @@ def test_what_chooses_a_weight_cannot_see_the_test_split(tmp_path):
         ({"tune": 2, "grids": {"exponential": [1.0, 2.0]}}, "has no strength to tune"),
         ({"tune": 2, "grids": {"fourier": {"binry": [1.0, 2.0]}}}, "did you mean 'binary'"),
         ({"tune": 2, "weights": {"fourier": 0.0}}, "its weight is 0"),
+        ({"tune": 2, "weights": {"evoaug": 1.0}}, "'evoaug': its weight 1 is the largest"),
         ({"tune": -1}, "tune = -1"),
         ({"tune": 99}, "tune = 99"),
         ({"tuning_rule": "best"}, "tuning_rule = 'best'"),
@@ -251,7 +252,7 @@ def test_what_chooses_a_weight_cannot_see_the_test_split(tmp_path):
     ],
 )
 def test_wrong_tuning_is_one_line(given, message):
-    priors = ["fourier", "dropout", "exponential"]
+    priors = ["fourier", "dropout", "exponential", "evoaug"]
     with pytest.raises(UserError) as caught:
         resolve(make_study({"priors": priors, **given}, where="here"), "cpu")
     assert message in str(caught.value)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -68,8 +69,8 @@ def statistics_of(model, dataset, name):
     layers = list(model)
     first = next(i for i, layer in enumerate(layers) if isinstance(layer, torch.nn.BatchNorm1d))
     rows, means = dataset.rows(TRAIN), []
-    for start in range(0, len(rows), LONG.batch_size):
-        batch = load_batch(dataset, rows[start : start + LONG.batch_size], CPU)
+    for part in np.array_split(rows, round(len(rows) / LONG.batch_size)):
+        batch = load_batch(dataset, part, CPU)
         with torch.no_grad():
             means.append(torch.nn.Sequential(*layers[:first])(batch.sequence).mean(dim=(0, 2)))
     return torch.stack(means).mean(dim=0)
@@ -79,6 +80,7 @@ class TestSwa:
     def test_the_mean_of_the_last_epochs_is_kept(self, simulated):
         trained = train(simulated, "swa", 0.5)
         assert len(trained.history) == 4
+        assert trained.final_epochs == 2
         steps = weights_by_step(simulated, 4, restart=2)
         expected = mean([steps[2][-1], steps[3][-1]])
         for found, wanted in zip(trained.model.parameters(), expected, strict=True):
@@ -90,6 +92,14 @@ class TestSwa:
         expected = statistics_of(trained.model, simulated, first)
         torch.testing.assert_close(first.running_mean, expected, rtol=1e-4, atol=1e-6)
         assert first.momentum == 0.1
+
+    def test_no_batch_of_the_statistics_is_short(self, simulated):
+        # one example over a whole batch: batch norm of dense layers takes no batch of one
+        size = len(simulated.rows(TRAIN)) - 1
+        trained = train(simulated, "swa", 0.5, schedule=replace(LONG, epochs=2, batch_size=size))
+        assert trained.best_epoch == 1
+        norms = [m for m in trained.model if isinstance(m, torch.nn.BatchNorm1d)]
+        assert {int(norm.num_batches_tracked) for norm in norms} == {1}
 
     def test_the_phase_before_is_that_of_none(self, simulated):
         none, averaged = train(simulated, "none"), train(simulated, "swa", 0.5)
@@ -255,6 +265,33 @@ class TestTeachers:
         price = price_of_training(fitted(2.0, 4), CPU, [fitted(1.0, 6), fitted(3.0, 2)])
         # 12 seconds a step's place in an epoch, over the 4 epochs of the student
         assert price.seconds_per_step == pytest.approx(2.0 + 12 / 4)
+
+    def test_a_last_phase_has_its_share_of_the_price(self):
+        history = [replace(epoch(1.0), seconds_per_step=s) for s in (1.0, 9.0, 1.0, 5.0, 5.0)]
+        price = price_of_training(Fit(torch.nn.Identity(), history, 0, "", "", 2), CPU)
+        assert price.seconds_per_step == pytest.approx((3 * 1.0 + 2 * 5.0) / 5)
+
+    def test_a_penalty_may_read_their_labels(self, simulated):
+        model = self.networks(1)
+        given = []
+
+        @dataclass(frozen=True)
+        class Watching(Prior):
+            summary = citation = "for a test"
+            needs = ("teachers:label",)
+
+            def penalty(self, attribution, batch):
+                given.append((batch.sequence, batch.arrays["teachers:label"]))
+                return attribution.observed.square().mean(dim=1)
+
+        train(simulated, Watching(), 1.0, schedule=replace(LONG, epochs=1), teachers=model)
+        for sequence, labels in given:
+            torch.testing.assert_close(labels, model[0](sequence)[:, 0].sigmoid())
+
+    def test_as_many_for_all_that_learn_from_them(self):
+        load_prior("distillation:members=3+consensus:members=3")
+        with pytest.raises(UserError, match="different numbers of networks"):
+            load_prior("distillation:members=3+consensus")
 
     def test_how_many_is_bounded(self):
         for name in ("distillation", "consensus"):
