@@ -26,7 +26,7 @@ class Consensus(AttributionPrior):
     """
 
     summary: ClassVar[str] = "penalises attributions that differ from those of other networks"
-    citation: ClassVar[str] = "priorbench; distilled attributions: Zagoruyko & Komodakis, ICLR 2017"
+    citation: ClassVar[str] = "Zagoruyko & Komodakis, ICLR 2017"
     scale_free: ClassVar[bool] = True
     reverse_complement_invariant: ClassVar[bool] = True
     default_weights: ClassVar[Mapping[str, float]] = {"*": 0.3}

@@ -27,7 +27,9 @@ class Distillation(Prior):
     """
 
     summary: ClassVar[str] = "moves labels to the mean prediction of other networks by the weight"
-    citation: ClassVar[str] = "Zhou, Rizzo & Koo, bioRxiv 2024 (DEGU); Hinton et al., arXiv 2015"
+    citation: ClassVar[str] = (
+        "Zhou et al., npj Artificial Intelligence 2026; Hinton et al. 2015, arXiv:1503.02531"
+    )
     default_weights: ClassVar[Mapping[str, float]] = {"*": 0.9}
 
     members: int = 5

@@ -21,7 +21,7 @@ class SpectralNorm(Penalty):
     """
 
     summary: ClassVar[str] = "penalises the squared spectral norm of every layer's weights"
-    citation: ClassVar[str] = "Yoshida & Miyato, arXiv:1705.10941, 2017"
+    citation: ClassVar[str] = "Yoshida & Miyato 2017, arXiv:1705.10941"
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1e-2}
 
     def parameter_penalty(self, model: torch.nn.Module) -> torch.Tensor:

@@ -23,7 +23,7 @@ class StrandConsistency(AttributionPrior):
     """
 
     summary: ClassVar[str] = "penalises attributions that differ between the strands"
-    citation: ClassVar[str] = "priorbench; the symmetry: Shrikumar et al., bioRxiv 2017"
+    citation: ClassVar[str] = "Shrikumar, Greenside & Kundaje, bioRxiv 2017"
     scale_free: ClassVar[bool] = True
     reverse_complement_invariant: ClassVar[bool] = True
     default_weights: ClassVar[Mapping[str, float]] = {"*": 0.3}

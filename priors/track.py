@@ -37,7 +37,7 @@ class Track(AttributionPrior):
     """
 
     summary: ClassVar[str] = "penalises the distance of the attribution from a channel of the data"
-    citation: ClassVar[str] = "priorbench; the idea of a target for attributions: Ross et al. 2017"
+    citation: ClassVar[str] = "Ross, Hughes & Doshi-Velez, IJCAI 2017"
     scale_free: ClassVar[bool] = True
     reverse_complement_invariant: ClassVar[bool] = True
     default_weights: ClassVar[Mapping[str, float]] = {"*": 1.0}

@@ -32,6 +32,25 @@ POOLED = "-pooled"
 """end of the names of scores of all variants as one list"""
 
 METRICS: list[Metric] = []
+NAMES = (
+    "variant-pearson",
+    "variant-pearson-pooled",
+    "variant-attribution-pearson",
+    "variant-attribution-pearson-pooled",
+    "variant-spearman",
+    "variant-spearman-pooled",
+    "variant-attribution-spearman",
+    "variant-attribution-spearman-pooled",
+    "variant-sign",
+    "variant-sign-pooled",
+    "variant-attribution-sign",
+    "variant-attribution-sign-pooled",
+    "variant-auprc",
+    "variant-auprc-pooled",
+    "variant-attribution-auprc",
+    "variant-attribution-auprc-pooled",
+)
+"""names of the metrics, as programs read them that must not wait for imports"""
 Score = Callable[[VariantEffects], float]
 
 

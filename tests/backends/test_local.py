@@ -98,7 +98,7 @@ class TestHandingOut:
         assert pool.executors[0].killed
 
     def test_no_more_workers_than_jobs(self, pool, tmp_path):
-        ends = list(open_local(64).run(single_jobs(tmp_path, 3), RunDirectory(tmp_path)))
+        ends = list(open_local(16).run(single_jobs(tmp_path, 3), RunDirectory(tmp_path)))
         assert len(ends) == 3
         assert pool.executors[0].workers == 3
         assert not pool.executors[0].killed

@@ -12,6 +12,7 @@ from fixtures.run_directories import seal_again
 from fixtures.runs import records, run_smoke
 
 from priorbench import UserError
+from priorbench.authoring.prior_checks import CHECKS
 from priorbench.cli import options
 from priorbench.cli.app import execute_command
 from priorbench.components import registry
@@ -86,7 +87,7 @@ def test_check_says_what_is_broken_and_fails(folder, capsys):
     printed = capsys.readouterr()
     assert "FAILED" in printed.out
     assert "value is not finite: zero" in " ".join(printed.out.replace("│", " ").split())
-    assert "1 of 20 checks failed" in printed.err
+    assert f"1 of {len(CHECKS)} checks failed" in printed.err
 
 
 def test_check_refuses_what_is_no_prior(folder):

@@ -70,7 +70,7 @@ NOT_DEFINED = {"auprc-corrected", "completeness-error", "suboptimal-sign", "subo
 MEASURED = {
     name
     for name, metric in METRICS.items()
-    if metric.scope in ("trial", "seeds", "model", "filters", "baseline")
+    if metric.scope in ("trial", "seeds", "model", "baseline")
     and name not in NOT_DEFINED
     and not metric.every_base  # which nobody asked to keep
     and (metric.axis != "prediction" or name in registry.build("task", "binary").metrics)

@@ -310,7 +310,9 @@ class TestFacts:
         run = type("Run", (), {"datasets": {f"{key}/simulated": None}})
         data = [type("Data", (), {"task": key, "source": methods_text.SIMULATION})]
         (task,) = methods_text.tasks_of(run, data)
-        assert task.summary.endswith("Options: fidelity 0.9, copies 2, co_factors 0, gc_shift 0.0.")
+        assert task.summary.endswith(
+            "Options: channels none, fidelity 0.9, copies 2, co_factors 0, gc_shift 0.0."
+        )
 
     def test_networks_are_counted_as_they_are_built(self):
         from priorbench.reports._shared.methods_text import _network

@@ -37,6 +37,7 @@ KINDS = [
     *(RECORD, "trials/*/arrays.npz", "trials/*/model.safetensors"),
     *("data/*/meta.json", "data/*/references-*.json"),
     *(f"data/*/{name}.npy" for name in ("attributed", "label", "oracle", "sequence", "split")),
+    "data/*/instance.npy",
     "data/*/truth.npy",
 ]
 """a pattern for each kind of file; of several that match, the first is damaged"""

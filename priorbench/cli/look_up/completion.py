@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 from priorbench.errors import UserError
@@ -44,11 +44,31 @@ def names_of(kind: Kind) -> list[str]:
 
 
 def metric_names() -> list[str]:
-    """Return the names of all metrics, read from their decorators: importing them takes seconds."""
+    """Return the names of all metrics, read from the code: importing them takes seconds.
+
+    A module lists them in a tuple ``NAMES``, or has each as the first argument of a decorator.
+    """
+    modules = [
+        ast.parse(path.read_text(encoding="utf-8")).body
+        for path in source_code.engine_files("metrics")
+    ]
+    return [name for body in modules for name in _listed(body) or _decorating(body)]
+
+
+def _listed(body: Sequence[ast.stmt]) -> list[str]:
+    return [
+        _text(name)
+        for node in body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)
+        if [target.id for target in node.targets if isinstance(target, ast.Name)] == ["NAMES"]
+        for name in node.value.elts
+    ]
+
+
+def _decorating(body: Sequence[ast.stmt]) -> list[str]:
     return [
         name
-        for path in source_code.engine_files("metrics")
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for node in body
         if isinstance(node, ast.FunctionDef)
         for call in node.decorator_list
         if isinstance(call, ast.Call) and call.args and (name := _text(call.args[0]))

@@ -18,7 +18,6 @@ from pydantic import (
 from priorbench.components import registry, specs
 from priorbench.errors import UserError, unknown
 from priorbench.inputs import check_name, check_text, joined_text
-from priorbench.metrics import METRICS
 
 _Spec = Annotated[str, AfterValidator(check_text)]
 
@@ -109,6 +108,8 @@ def _place(value: PublishedValue) -> dict[str, Any]:
 
 
 def _normal(value: PublishedValue, attributions: Sequence[str]) -> PublishedValue:
+    from priorbench.metrics import METRICS  # waits for SciPy
+
     if value.metric not in METRICS:
         raise UserError(unknown("metric", value.metric, METRICS))
     attribution = _attribution(value, attributions)
@@ -122,6 +123,7 @@ def _normal(value: PublishedValue, attributions: Sequence[str]) -> PublishedValu
 
 def _attribution(value: PublishedValue, attributions: Sequence[str]) -> str:
     from priorbench.attribution.explainers import load_explainer  # waits for torch
+    from priorbench.metrics import METRICS
 
     if not METRICS[value.metric].of_attribution:
         if value.attribution:
