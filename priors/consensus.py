@@ -9,8 +9,10 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from priorbench import Attribution, AttributionPrior, Batch, UserError
+from priorbench import Attribution, AttributionPrior, Batch
 from priorbench.components.prior_bases import unit
+
+from ._teachers import check_members
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,7 @@ class Consensus(AttributionPrior):
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
         super().__post_init__()
-        if not 1 <= self.members <= 50:
-            raise UserError(f"members {self.members} is not between 1 and 50")
+        check_members(self.members)
 
     @property
     def teachers(self) -> int:

@@ -10,6 +10,8 @@ import torch
 
 from priorbench import Batch, Prior, Task, UserError
 
+from ._teachers import check_members
+
 
 @dataclass(frozen=True)
 class Distillation(Prior):
@@ -36,8 +38,7 @@ class Distillation(Prior):
 
     def __post_init__(self) -> None:
         """Refuse options outside their range."""
-        if not 1 <= self.members <= 50:
-            raise UserError(f"members {self.members} is not between 1 and 50")
+        check_members(self.members)
 
     @property
     def teachers(self) -> int:

@@ -89,38 +89,16 @@ class PriorQueries:
     @property
     def channels(self) -> list[str]:
         """Names of the per-position channels that the penalty reads."""
-        return [n.removeprefix(CHANNEL) for n in self.needs if n.startswith(CHANNEL)]
-
-    @property
-    def moves_bases(self) -> bool:
-        """Whether the prior changes where bases lie in the window, so that channels do not fit."""
-        return False
+        needs = cast("Prior", self).needs
+        return [name.removeprefix(CHANNEL) for name in needs if name.startswith(CHANNEL)]
 
     @property
     def alone(self) -> str:
         """Reason why networks with the prior cannot train several at once, or ""."""
         reasons = [HOOKS[hook] for hook in ALONE if self.overrides(hook)]
-        reasons += [what for name, what in COMPUTED.items() if name in self.needs]
+        needs = cast("Prior", self).needs
+        reasons += [what for name, what in COMPUTED.items() if name in needs]
         return " and ".join(reasons)
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of further arrays that the penalty reads from its batch; none by default.
-
-        A name is that of a channel of the dataset, ``channel:NAME``, (B, 1, L) float; or
-        ``reverse-complement``, the (B, L) attributions of the other strand, turned so that
-        positions agree; or ``target``, the (B,) scalars that are attributed. These two can be
-        differentiated. Of the teachers, other networks that were trained on the same data without
-        a prior, ``teachers:label`` has the mean prediction in the form of the labels, for
-        ``change_examples`` too, and ``teachers:attribution`` the (B, L) mean of their
-        attributions, each of length 1.
-        """
-        return ()
-
-    @property
-    def teachers(self) -> int:
-        """Number of other networks that are trained first, on the same data without a prior."""
-        return 0
 
     def mean_penalty(self, attribution: Attribution, batch: Batch | None = None) -> torch.Tensor:
         """Return the () mean penalty of examples; 0, with gradients of 0, if there are none.
@@ -138,7 +116,7 @@ class PriorQueries:
         prior = cast("Prior", self)
         if not len(attribution.observed) and self.overrides("penalty"):
             return attribution.observed.sum() + attribution.gradient.sum()
-        for name in self.needs if batch is not None and self.overrides("penalty") else ():
+        for name in prior.needs if batch is not None and self.overrides("penalty") else ():
             if batch is not None and name not in batch.arrays:
                 raise UserError(
                     f"the penalty of {prior._called!r} reads the array {name!r} of the batch, "
@@ -235,6 +213,30 @@ class Prior(PriorQueries, ABC):
 
     def check_task(self, task: Task) -> None:
         """Raise UserError, with the reason, if the prior cannot act in a task."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of further arrays that the penalty reads from its batch; none by default.
+
+        A name is that of a channel of the dataset, ``channel:NAME``, (B, 1, L) float; or
+        ``reverse-complement``, the (B, L) attributions of the other strand, turned so that
+        positions agree; or ``target``, the (B,) scalars that are attributed. These two can be
+        differentiated. Of the teachers, other networks that were trained on the same data without
+        a prior, ``teachers:label`` has the mean prediction in the form of the labels, for
+        ``change_examples`` too, and ``teachers:attribution`` the (B, L) mean of their
+        attributions, each of length 1.
+        """
+        return ()
+
+    @property
+    def teachers(self) -> int:
+        """Number of other networks that are trained first, on the same data without a prior."""
+        return 0
+
+    @property
+    def moves_bases(self) -> bool:
+        """Whether the prior changes where bases lie in the window, so that channels do not fit."""
+        return False
 
     def _lacking(self, hook: str) -> UserError:
         own = [f"{name}, {HOOKS[name]}" for name in HOOKS if self.overrides(name)]

@@ -102,6 +102,7 @@ def evaluate(
         "best_epoch": trained.best_epoch,
         "divergence": trained.divergence,
         "history": [epoch.as_record() for epoch in trained.history],
+        **({"final_epochs": trained.final_epochs} if trained.final_epochs else {}),
         "initial_weights": trained.initial_weights,
         "batch_order": [epoch.order for epoch in trained.history],
         "costs": {**dataclasses.asdict(price), "epochs_to_best": trained.best_epoch + 1},

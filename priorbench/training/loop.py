@@ -125,9 +125,9 @@ class Trainer:
             model, task, regularisation, streams, precision=schedule.precision, teachers=teachers
         )
         self.final = False
-        averaging = regularisation.through("average_share")
-        per_epoch = len(self.batches)
-        self._averages = [WeightAverage(model, part, per_epoch) for part in averaging]
+        self._average: WeightAverage | None = None
+        for part in regularisation.through("average_share"):  # a sum of priors has one at most
+            self._average = WeightAverage(model, part, len(self.batches))
 
     def step(self, batch: Batch, elapsed: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Take one optimiser step; return the losses before it, detached."""
@@ -138,13 +138,15 @@ class Trainer:
         self.optimiser.zero_grad()
         (prediction + penalty).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
-        for average in self._acting_averages():
+        average = self._acting_average()
+        if average is not None:
             average.step()
         return prediction.detach(), penalty.detach()
 
-    def _acting_averages(self) -> list[WeightAverage]:
-        """Return the averages of the present phase: those of a final phase wait for it."""
-        return [average for average in self._averages if self.final or not average.waits]
+    def _acting_average(self) -> WeightAverage | None:
+        """Return the average of the weights; None if there is none, or it waits for its phase."""
+        average = self._average
+        return average if average is not None and (self.final or not average.waits) else None
 
     def begin_final_phase(self, state: Mapping[str, Any]) -> None:
         """Go on from weights and buffers with a new optimiser and what acts in the last phase."""
@@ -152,8 +154,8 @@ class Trainer:
         self.model.load_state_dict(dict(state))
         self.optimiser = Adam(self.model.parameters(), self.schedule.learning_rate)
         self.objective.regularise(self.objective.regularisation.in_final_phase())
-        for average in self._averages:
-            average.restart()
+        if self._average is not None:
+            self._average.restart()
 
     def steps(self, number: int, order: EpochOrder) -> Iterator[torch.Tensor]:
         """Take the steps of an epoch; yield the losses (2,) of each."""
@@ -180,7 +182,8 @@ class Trainer:
         for losses in self.steps(number, order):
             total += losses
         with ExitStack() as stack:
-            for average in self._acting_averages()[:1]:
+            average = self._acting_average()
+            if average is not None:
                 stack.enter_context(average.applied(self._training_batches, self._forward))
             seconds = (clock(self.device) - started) / steps
             prediction, penalty = (total / steps).tolist()

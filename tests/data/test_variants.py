@@ -1,4 +1,4 @@
-"""Where variants are seen, which of their effects are strong, and what they are compared with."""
+"""Windows of variants, effects that count as strong, and what effects are compared with."""
 
 import numpy as np
 import pytest

@@ -19,6 +19,7 @@ from ..tools.rankings import mean_of_defined
 _QUANTILE = 0.9
 """share of a sequence's positions that are below the cutoff"""
 _K = 6
+"""length in bp of the words that are counted"""
 _EXTENSION = 2
 """bases by which a run of kept positions is lengthened on its right"""
 

@@ -1,4 +1,4 @@
-"""Where the rows of a dataset lie: on records of files, or on the chromosomes of a genome."""
+"""Places of the rows of a dataset: on records of files, or on the chromosomes of a genome."""
 
 from __future__ import annotations
 
