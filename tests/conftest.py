@@ -15,6 +15,7 @@ from fixtures.datasets import simulate
 from fixtures.places import LONGEST_FIRST, TESTS
 from fixtures.runs import in_processes, in_this_process
 
+from priorbench.autograd.split import routes
 from priorbench.components import registry
 from priorbench.data.dataset import Dataset
 
@@ -34,6 +35,14 @@ def pytest_collection_finish():
 @pytest.fixture(scope="session", autouse=True)
 def _trials_in_this_process():
     with in_this_process():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parts_of_small_batches():
+    """Take batches of a few examples apart, which gain nothing by it, as if they were large."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routes, "FEWEST_NUMBERS", 0)
         yield
 
 

@@ -103,8 +103,9 @@ def attribute_and_predict(
             nothing of a pass but buffers: the model then sees the parts, or an object that stands
             for both. Whether it gives the numbers of the whole batch is tried on the first batch,
             and again when the model changes. Random draws within the model, such as those of
-            dropout, are other ones than in one tensor. Batches of which all or none are chosen, or
-            a single one is or is not, are taken whole.
+            dropout, are other ones than in one tensor. Batches that gain nothing are taken whole:
+            those of which all or none are chosen, or a single one is or is not, the points of a
+            path, and, on a CPU, those too small to be faster in parts.
 
     Returns:
         the model's output, and the Attribution of the k chosen examples, in the order of the batch

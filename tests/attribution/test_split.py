@@ -11,7 +11,9 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from priorbench import attribute_and_predict, load_attribution
 from priorbench.autograd.split import routes
+from priorbench.autograd.split.split_batch import SplitBatch
 
+MEASURED = routes.FEWEST_NUMBERS
 HALF = torch.arange(8) % 2 == 0
 
 
@@ -341,6 +343,32 @@ def test_a_model_that_is_tried_all_the_time_is_warned_of():
     with pytest.warns(UserWarning, match="has tried this model 17 times") as said:
         loop()
     assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "method", "apart"),
+    [
+        (8, "input-x-gradient", False),
+        (1000, "input-x-gradient", True),
+        (1000, "integrated-gradients:steps=2", False),
+    ],
+)
+def test_batches_that_gain_nothing_by_it_are_taken_whole(monkeypatch, count, method, apart):
+    monkeypatch.setattr(routes, "FEWEST_NUMBERS", MEASURED)
+    seen = []
+
+    class Seeing(Own):
+        def between(self, h):
+            seen.append(type(h))
+            return h.sigmoid()
+
+    model = Seeing()
+    x, half = sequences(count), torch.arange(count) % 2 == 0
+    for _ in range(2):
+        del seen[:]
+        attribute_and_predict(model, x, half, target, method=load_attribution(method), split=True)
+    # the second time nothing is tried
+    assert set(seen) == {SplitBatch if apart else torch.Tensor}
 
 
 def test_a_route_that_fails_is_undone_and_another_taken():

@@ -41,6 +41,9 @@ from .ways import (
 
 _MOST_ROUTES = 16
 """largest number of routes that are remembered for a model"""
+FEWEST_NUMBERS = 25_000
+"""fewest numbers that an operator of a model must be spared, on average, for parts to be no slower
+than one tensor on a CPU, as each operator is called twice; measured in docs/performance.md"""
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,27 @@ class Route:
     Attributes:
         way: the way.
         buffers: buffers of the model that a pass changes.
+        numbers: mean of the numbers that an operator of the model makes for each number of a
+            sequence.
     """
 
     way: Way
     buffers: Sequence[torch.Tensor] = ()
+    numbers: float = 0.0
+
+    def pays(self, parts: Sequence[Arguments], examples: int) -> bool:
+        """Return whether parts are expected to be no slower than one tensor.
+
+        It follows from shapes alone, so that the same call goes the same way every time. Points of
+        a path are attributed in either case, and their parts gain nothing. Other devices than a
+        CPU have not been measured: there, examples are taken apart whenever that is asked for.
+        """
+        if self.way is as_chain:
+            return True
+        if examples < len(parts):
+            return not FEWEST_NUMBERS
+        rest = parts[-1][0]
+        return rest.device.type != "cpu" or self.numbers * rest.numel() >= FEWEST_NUMBERS
 
     @contextmanager
     def undone_on_failure(self) -> Iterator[None]:
@@ -108,13 +128,13 @@ def forward_apart(
 
     Returns:
         the output of each group: tensors with one row per example, also within lists, tuples
-        and dictionaries; None if this batch must be taken in one tensor.
+        and dictionaries; None if this batch must be taken in one tensor, or loses nothing by it.
 
     Raises:
         CannotTakeApart: if all batches must be taken in one tensor.
     """
     route = choose_route(call, parts, examples)
-    if route is None:
+    if route is None or not route.pays(parts, examples):
         return None
     try:
         with route.undone_on_failure(), TwiceDifferentiable(needed=twice):
@@ -127,7 +147,7 @@ def forward_apart(
         route = choose_route(call, parts, examples)
     except CannotTakeApart:
         return None
-    if route is None:
+    if route is None or not route.pays(parts, examples):
         return None
     with TwiceDifferentiable(needed=twice):
         return route.way(call.taking_rows, parts, gate, examples)
@@ -219,7 +239,7 @@ def _tried(
             state.restore()
             reason = _difference(way, expected, call, parts, examples)
             if not reason:
-                return Route(way, buffers)
+                return Route(way, buffers, watched.numbers_for_each_given)
             reasons.append(f"{way.__name__.replace('_', ' ')}, {reason}")
     except CannotTakeApart as reason:
         return str(reason)

@@ -98,18 +98,32 @@ class Watched:
     Attributes:
         model: the module.
         finding: what was seen first, as the end of a sentence; "" if nothing was.
+        operators: number of operators that made tensors of the examples.
+        made: numbers in all of these tensors.
+        given: numbers in the sequences of all calls.
+        calls: number of calls.
     """
 
     def __init__(self, model: Callable[..., Any]) -> None:
         """Watch a module, or a call of one."""
         self.model = getattr(model, "model", model)
         self.finding = ""
+        self.operators = self.made = self.given = self.calls = 0
         self._called = model
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the model."""
+        self.calls += 1
+        self.given += arguments[0].numel()
         with _Watch(self, arguments):
             return self._called(*arguments)
+
+    @property
+    def numbers_for_each_given(self) -> float:
+        """Mean of the numbers that an operator makes for each number of a sequence."""
+        if not self.operators or not self.given:
+            return 0.0
+        return self.made / self.operators / (self.given / self.calls)
 
 
 class _Watch(TorchFunctionMode):
@@ -132,6 +146,8 @@ class _Watch(TorchFunctionMode):
             # whole numbers, such as lengths, are mostly of how a batch is arranged
             made = [v for v in tensors_in(result) if v.is_floating_point() or v.dtype == torch.bool]
             self._of_examples |= {id(value): value for value in made}
+            self.watched.operators += bool(made)
+            self.watched.made += sum(value.numel() for value in made)
             name = getattr(function, "__name__", function)
             if not self.watched.finding and function in _READS:
                 self.watched.finding = f"its course depends on numbers of the batch ({name})"
