@@ -15,7 +15,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 import torch
 
-from priorbench.autograd.batch_norm_nodes import BatchNormNodes
+from priorbench.autograd.functions.batch_norm_nodes import BatchNormNodes
+from priorbench.autograd.functions.twice_differentiable import GatedBatchNorm
 from priorbench.autograd.model_call import (
     ModelCall,
     modules_of,
@@ -28,7 +29,6 @@ from priorbench.autograd.output_trees import join_trees, map_tensors
 from priorbench.autograd.split.routes import forward_apart, require_apart
 from priorbench.autograd.split.ways import CannotTakeApart
 from priorbench.autograd.statistics_gate import StatisticsGate
-from priorbench.autograd.twice_differentiable import GatedBatchNorm
 from priorbench.components.prior import Attribution
 
 from .methods import AttributionMethod, Path

@@ -11,9 +11,9 @@ import torch
 
 from priorbench.attribution.methods import AttributionMethod
 from priorbench.attribution.passes import Chosen, Reading, attribute, attribute_apart
+from priorbench.autograd.functions.twice_differentiable import TwiceDifferentiable
 from priorbench.autograd.model_call import ModelCall
 from priorbench.autograd.output_trees import map_tensors
-from priorbench.autograd.twice_differentiable import TwiceDifferentiable
 from priorbench.components.architecture import Precision
 from priorbench.components.composition import longest_final_phase
 from priorbench.components.hooks import FinalPhase, LossOfInput

@@ -19,11 +19,11 @@ from weakref import WeakKeyDictionary
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from priorbench.autograd.functions.twice_differentiable import TwiceDifferentiable
 from priorbench.autograd.layer_chain import LayerChain
 from priorbench.autograd.model_call import ModelCall
 from priorbench.autograd.module_state import ModuleState
 from priorbench.autograd.statistics_gate import StatisticsGate
-from priorbench.autograd.twice_differentiable import TwiceDifferentiable
 from priorbench.errors import in_one_line
 
 from .signature import examine
@@ -137,7 +137,7 @@ def forward_apart(
     if route is None or not route.pays(parts, examples):
         return None
     try:
-        with route.undone_on_failure(), TwiceDifferentiable(needed=twice):
+        with route.undone_on_failure(), TwiceDifferentiable(gate, needed=twice):
             return route.way(call.taking_rows, parts, gate, examples)
     except Exception:
         # something has changed that is not seen from outside; if the model itself is at fault,
@@ -149,7 +149,7 @@ def forward_apart(
         return None
     if route is None or not route.pays(parts, examples):
         return None
-    with TwiceDifferentiable(needed=twice):
+    with TwiceDifferentiable(gate, needed=twice):
         return route.way(call.taking_rows, parts, gate, examples)
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
+from priorbench.autograd.functions.twice_differentiable import GatedBatchNorm
 from priorbench.autograd.layer_chain import LayerChain
 from priorbench.autograd.output_trees import map_tensors, tensors_in
 from priorbench.autograd.run_layers import run
 from priorbench.autograd.statistics_gate import StatisticsGate
-from priorbench.autograd.twice_differentiable import GatedBatchNorm
 
 from .split_batch import SplitBatch, part_of
 

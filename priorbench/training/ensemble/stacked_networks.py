@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
+from priorbench.autograd.functions.twice_differentiable import TwiceDifferentiable
 from priorbench.autograd.model_call import ModelCall
 from priorbench.autograd.module_state import forked_generators
 from priorbench.autograd.run_layers import WithinVmap
@@ -19,7 +20,6 @@ from priorbench.autograd.split.routes import choose_route
 from priorbench.autograd.split.split_batch import SplitBatch
 from priorbench.autograd.split.ways import Arguments, CannotTakeApart, Way, in_one_tensor
 from priorbench.autograd.statistics_gate import StatisticsGate
-from priorbench.autograd.twice_differentiable import TwiceDifferentiable
 from priorbench.components.prior import Prior
 
 
