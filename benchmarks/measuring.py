@@ -4,14 +4,18 @@ import math
 import resource
 import statistics
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
 from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from optree import tree_leaves
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from priorbench import Attribution, Batch, Prior, Task, load_attribution, load_prior
 from priorbench.components import registry
@@ -21,6 +25,7 @@ from priorbench.encoding import one_hot
 from priorbench.seeds import RandomStreams
 from priorbench.training.adam import Adam
 from priorbench.training.objective import Objective, Regularisation
+from priorbench.training.weight_average import WeightAverage
 
 READS = 1000
 """positions of a window that reads are predicted for"""
@@ -40,6 +45,49 @@ def in_turns(ways: Mapping[Any, Callable[[], object]], rounds: int) -> dict[Any,
             times[name].append(time.process_time() - started)
     # the first call warms up
     return {name: statistics.median(seconds[1:]) for name, seconds in times.items()}
+
+
+class Memory(TorchDispatchMode):
+    """The memory of tensors that are made within a block, and the most that there was at once.
+
+    What kernels need for themselves is not seen, so that the number is the same on every machine.
+
+    Attributes:
+        bytes: size of the tensors that are there now.
+        peak: largest size so far, in bytes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self._add(tensor.untyped_storage())
+        return result
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key not in self._known:
+            self._known.add(key)
+            self.bytes += storage.nbytes()
+            self.peak = max(self.peak, self.bytes)
+            weakref.finalize(storage, self._remove, key, storage.nbytes())
+
+    def _remove(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.bytes -= size
+
+
+def peak_memory(step: Step) -> int:
+    """Return the bytes that the tensors of a step have at most, the second time it is taken."""
+    step()
+    with Memory() as memory:
+        step()
+    return memory.peak
 
 
 def in_new_process(work: Callable[..., Iterator[None]], *arguments: object) -> Row:
@@ -70,7 +118,9 @@ def random_batch(task: str, count: int, length: int) -> tuple[NetworkShape, Batc
         outputs = registry.build("task", task).outputs
         label = torch.arange(count * outputs).reshape(count, outputs) % 3 == 0
         return NetworkShape(length, outputs), Batch(sequence, label.float())
-    return NetworkShape(length), Batch(sequence, (torch.arange(count) % 2 == 0).float())
+    label, motif = (torch.arange(count) % 2 == 0).float(), torch.zeros(count, length)
+    motif[:, length // 2 : length // 2 + 10] = 1
+    return NetworkShape(length), Batch(sequence, label, {"channel:motif": motif})
 
 
 def three_conv(length: int, scale: Scale = "paper", *, batch_norm: bool = True) -> torch.nn.Module:
@@ -88,10 +138,21 @@ def regularised(prior: str, task: str, attribution: str = "input-x-gradient") ->
 
 
 def suite_step(network: torch.nn.Module, task: Task, added: Regularisation, batch: Batch) -> Step:
-    """Return a training step as the suite takes it."""
-    network = added.adapt(network)
-    objective = Objective(network, task, added, RandomStreams(0, ("benchmark",), 0))
-    return optimised(lambda: sum(objective.losses(batch, 1.0)), Adam(network.parameters(), 1e-3))
+    """Return a training step as the suite takes it; teachers have the network's first weights."""
+    teachers = [deepcopy(network) for _ in range(added.teachers)]
+    network, streams = added.adapt(network), RandomStreams(0, ("benchmark",), 0)
+    objective = Objective(network, task, added, streams, teachers=teachers)
+    optimiser = Adam(network.parameters(), 1e-3)
+    plain = optimised(lambda: sum(objective.losses(batch, 1.0)), optimiser)
+    averages = [WeightAverage(network, part, 1) for part in added.through("average_share")]
+
+    def step() -> torch.Tensor:
+        loss = plain()
+        for average in averages:
+            average.step()
+        return loss
+
+    return step
 
 
 def optimised(loss: Step, optimiser: Adam | torch.optim.Optimizer) -> Step:

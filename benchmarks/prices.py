@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from measuring import Row, binary_step, in_turns, random_batch, three_conv
+from measuring import Row, binary_step, in_turns, peak_memory, random_batch, three_conv
 
-from priorbench import Attribution, load_prior
+from priorbench import Attribution, Batch, load_prior
 from priorbench.components import registry
 
 LENGTH, ROUNDS = 1000, 5
@@ -16,7 +16,7 @@ TABLE = Path(__file__).parent.parent / "docs" / "prior-prices.csv"
 
 
 def prices(*, quick: bool = False, write: bool = False) -> Iterator[Row]:
-    """Time every prior's penalty alone and its step, over a plain step (docs/prior-prices.csv)."""
+    """Measure every prior's penalty, step and memory over a plain step (docs/prior-prices.csv)."""
     rows, rounds = [], 1 if quick else ROUNDS
     for prior in registry.components("prior"):
         ways = product((prior, "none"), (False, True))
@@ -24,7 +24,9 @@ def prices(*, quick: bool = False, write: bool = False) -> Iterator[Row]:
         times, alone = in_turns(steps, rounds), in_turns({prior: _penalty(prior)}, 5 * rounds)
         plain, normed = (times["none", batch_norm] for batch_norm in (False, True))
         row = {"prior": prior, "penalty": alone[prior] / plain, "step": times[prior, False] / plain}
-        rows.append({**row, "step_batch_norm": times[prior, True] / normed})
+        row["step_batch_norm"] = times[prior, True] / normed
+        memory = [peak_memory(steps[name, True]) for name in (prior, "none")]
+        rows.append({**row, "memory": memory[0] / memory[1]})
         yield rows[-1]
     if write and not quick:
         table = pd.DataFrame(rows)
@@ -36,13 +38,15 @@ def _penalty(spec: str) -> Callable[[], None]:
     """Return the penalty and its gradient alone, given attributions of half the batch."""
     prior, (_, batch) = load_prior(spec), random_batch("binary", 32, LENGTH)
     gradient = torch.randn(batch.sequence.shape, requires_grad=True)
+    computed = {name: torch.rand(32, LENGTH) for name in prior.needs if name not in batch.arrays}
+    given = Batch(batch.sequence, batch.label, {**batch.arrays, **computed})
     network = three_conv(LENGTH)
     matrices = [parameter for parameter in network.parameters() if parameter.dim() > 1]
 
     def run() -> None:
         if prior.overrides("penalty"):
             observed = (gradient * batch.sequence).sum(dim=1)
-            value = prior.penalty(Attribution(gradient, observed), batch).mean()
+            value = prior.penalty(Attribution(gradient, observed), given).mean()
             torch.autograd.grad(value, gradient)
         if prior.overrides("parameter_penalty"):
             torch.autograd.grad(prior.parameter_penalty(network), matrices)

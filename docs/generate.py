@@ -87,10 +87,10 @@ def _row(name: str, prior: Prior, prices: dict[str, dict[str, str]]) -> str:
     hooks = ", ".join(HOOKS[hook] for hook in HOOKS if prior.overrides(hook))
     scale_free = ("yes" if prior.scale_free else "no") if prior.overrides("penalty") else ""
     price = prices.get(name)
-    measured = ["not measured"] * 3
+    measured = ["not measured"] * 4
     if price:
         alone = f"{100 * float(price['penalty']):.1f} %" if prior.overrides("penalty") else ""
-        measured = [alone, f"{price['step']} ×", f"{price['step_batch_norm']} ×"]
+        measured = [alone, *(f"{price[of]} ×" for of in ("step", "step_batch_norm", "memory"))]
     link = f"[`{name}`](#{name})"
     cells = [
         link,
