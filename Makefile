@@ -40,6 +40,7 @@ bench: $(VENV)/.installed-dev
 
 # on a machine with a GPU
 bench-gpu: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/bench.py devices
 	$(BIN)/python benchmarks/bench.py gpu
 
 # about fifteen minutes on two cores

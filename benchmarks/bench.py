@@ -18,7 +18,7 @@ SPEED = (
     "report",
     "bookkeeping",
 )
-TOPICS = (*SPEED, "minutes", "verdicts", "calibration", "gpu")
+TOPICS = (*SPEED, "minutes", "verdicts", "calibration", "devices", "gpu")
 
 
 def printed(topic: Callable[..., Iterator[dict[str, object]]]) -> Callable[..., None]:

@@ -11,7 +11,9 @@ import torch
 from fixtures.places import BENCHMARKS
 
 sys.path.insert(0, str(BENCHMARKS))
+import devices
 import gpu
+import typer
 
 PROBLEMS = [gpu.Problem(task, "smoke", torch.device("cpu")) for task in gpu.LENGTHS]
 
@@ -89,10 +91,33 @@ def test_out_of_memory_is_a_row_of_the_table(monkeypatch):
     assert row["ms a step"] == "no memory"
 
 
-def test_without_a_gpu_it_says_so_in_a_line():
+def test_steps_on_a_device_are_compared_with_those_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(devices, "set_torch", lambda: None)
+    own, cases = devices.step, list(devices.cases())
+    assert {case[1] for case in cases} >= {"none", "fourier", "distillation"}
+    assert {"bpnet", "deepsea"} <= {case[3] for case in cases}
+    monkeypatch.setattr(devices, "cases", lambda: [*cases[:1], *["left out"] * 8, cases[1]])
+    rows = list(devices.devices(quick=True))
+    assert [row["agrees"] for row in rows] == ["yes", "yes"]
+    calls = itertools.count()
+
+    def wrong(case, device, seed=0):
+        loss, slopes = own(case, device, seed)
+        return (loss, slopes * 1.001) if next(calls) % 3 == 2 else (loss, slopes)
+
+    monkeypatch.setattr(devices, "step", wrong)
+    monkeypatch.setattr(devices, "cases", lambda: cases[:1])
+    compared = devices.devices(quick=True)
+    assert next(compared)["agrees"] == "NO"
+    with pytest.raises(typer.Exit):
+        next(compared)
+
+
+@pytest.mark.parametrize("topic", ["gpu", "devices"])
+def test_without_a_gpu_it_says_so_in_a_line(topic):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    command = [sys.executable, str(BENCHMARKS / "bench.py"), "gpu"]
+    command = [sys.executable, str(BENCHMARKS / "bench.py"), topic]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("torch finds no GPU here")
