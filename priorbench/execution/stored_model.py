@@ -14,14 +14,11 @@ from priorbench.data.dataset import load_dataset
 from priorbench.errors import UserError
 from priorbench.evaluation.measure import TrainedModel
 from priorbench.storage.run_directory import MODEL, RunDirectory
+from priorbench.study.keys.networks import GIVEN
 from priorbench.training.loop import seeded_torch
 from priorbench.user_models.network import load_network
 
 from .job import Job, TrialParts
-
-GIVEN = "given"
-"""key of the record of a trial whose network was trained elsewhere: what builds it (``model``,
-``folder``, ``layout``), and the ``file`` of its weights with its ``sha256``"""
 
 
 def stored_model(job: Job, run: RunDirectory, device: torch.device) -> TrainedModel:

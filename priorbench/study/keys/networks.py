@@ -7,6 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
+GIVEN = "given"
+"""key of the record of a trial whose network was trained elsewhere: what builds it (the fields of
+:class:`UserNetworks`), and the ``file`` of its weights with its ``sha256``"""
+
 
 class UserNetworks(BaseModel):
     """A table ``[networks]`` of a study that the program writes for networks trained elsewhere.
