@@ -103,10 +103,12 @@ def resolve_networks(study: Study, device: str) -> Study:
     if study.discovery:
         require_modisco()
     require_every_base(Measurements(attributions, study.discovery, study.keep_hypothetical))
+    folder = Path(study.networks.folder).resolve()
     named = study.model_copy(
         update={
             "tasks": _normalised("task", study.tasks),
             "architectures": [study.networks.architecture],
+            "networks": study.networks.model_copy(update={"folder": str(folder)}),
             "attributions": attributions,
             "device": device,
             "data": [path.resolve() for path in study.data],

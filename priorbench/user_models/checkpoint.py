@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from priorbench.errors import UserError
 
@@ -79,9 +79,7 @@ def put_state(model: torch.nn.Module, state: State) -> None:
     shapes = [
         f"{name} {tuple(value.shape)} (the model's: {tuple(own[name].shape)})"
         for name, value in state.items()
-        if name in own
-        and not isinstance(own[name], UninitializedTensorMixin)
-        and own[name].shape != value.shape
+        if name in own and not is_lazy(own[name]) and own[name].shape != value.shape
     ]
     if shapes:
         raise UserError(f"does not fit the model: {_named(shapes)}")

@@ -81,7 +81,7 @@ def check_output(
     except Exception as error:  # whatever a user's model raises is theirs to mend
         raise UserError(f"the model does not take {given}: {told(error)}") from error
     count = len(sequence)
-    wanted = [(count, shape.outputs)]
+    wanted: list[tuple[int, ...]] = [(count, shape.outputs)]
     text = f"{wanted[0]}, a logit for each output"
     if shape.profile:
         wanted = [(count, shape.outputs, shape.profile), (count, shape.outputs)]

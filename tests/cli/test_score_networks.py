@@ -10,6 +10,7 @@ import pytest
 import torch
 from cli.test_variants import write_data
 from fixtures.networks import build_network
+from fixtures.places import DOCS
 from fixtures.runs import records, run_smoke
 from safetensors.torch import load_file, save_file
 
@@ -356,3 +357,22 @@ def test_wrong_shapes_of_outputs_are_one_line(tmp_path):
     with pytest.raises(UserError, match=r"on binary/simulated: the model returns \(64, 3\)"):
         given(tmp_path / "run", folder, model="fixtures.user_networks:wide")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_code_of_the_page_on_running_scores_networks(tmp_path, monkeypatch, capsys):
+    page = (DOCS / "running.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    write_data(tmp_path, variants=False).rename(tmp_path / "my.toml")
+    (tmp_path / "my_models.py").write_text("from fixtures.user_networks import of_shape\n")
+    networks(tmp_path / "models", "plain", "fourier", shape=NetworkShape(40))
+    monkeypatch.chdir(tmp_path)
+    block = block.replace("my_models:make_model", "my_models:of_shape")
+    exec(block.replace("*.pt", "*.safetensors"), {})
+    root, *lines = capsys.readouterr().out.splitlines()
+    assert root.startswith("runs/my_models.of_shape_my-")
+    assert any("`plain`" in line for line in lines)
+    assert load_run(tmp_path / root).study["networks"]["folder"] == str(tmp_path)
+    # from another folder, what builds them is still found
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert score(tmp_path / root, "--attributions", "gradient", "--jobs", "1", "--no-report") == 0

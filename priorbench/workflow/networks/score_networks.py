@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ from ..run_study import RunConsole, RunOutcome
 from ..score_run import score_stored
 from .given_networks import NetworkReader, earlier_trials, joined_trials, tell_pairs, trials_of
 
+_HERE = RunPlacement()
+_QUIET = RunConsole(lambda line: None, lambda trials: nullcontext(lambda ended: None))
 ELSEWHERE = "networks trained elsewhere"
 """the place that warnings about them name"""
 _UNKNOWN = (
@@ -59,8 +62,8 @@ def score_networks(
     weights: Sequence[str],
     out: Path | None = None,
     *,
-    placement: RunPlacement,
-    console: RunConsole,
+    placement: RunPlacement = _HERE,
+    console: RunConsole = _QUIET,
     command: str = "",
 ) -> RunOutcome:
     """Score networks that were trained elsewhere, and compare their groups.
@@ -74,7 +77,7 @@ def score_networks(
         weights: files of weights, as in ``user_models.weight_files``.
         out: the run directory; None for ``runs/NAME-HASH``, the same for the same data and model.
         placement: where models are scored.
-        console: where messages and progress go.
+        console: where messages and progress go; nowhere unless it is given.
         command: command line that repeats this, to be recorded.
 
     Raises:
