@@ -39,7 +39,8 @@ def resolve(study: Study, device: str) -> Study:
     if study.networks.model:
         raise UserError(
             f"study {study.name!r} is of networks that were trained elsewhere, and trains none; "
-            "`priorbench score DIR` scores them, and with --weights more of them"
+            "`priorbench score DIR` scores them, and with --weights reads more of them, and those "
+            "that are damaged again"
         )
     registry.use_plugins(study.plugins)
     if study.fetch and not study.data:

@@ -135,8 +135,8 @@ def _parts(path: Path) -> tuple[str, str | None]:
         (path.stem, folder.name, _IN_FILE),
         (folder.name, folder.parent.name, _IN_FOLDER),
     ):
-        found = [*_WORD.finditer(name)] or [*other.finditer(name)]
-        if found:
-            rest = name[: found[-1].start()] + name[found[-1].end() :]
-            return re.sub(r"[-_. ]{2,}", "_", rest).strip("-_. ") or above, found[-1][1]
+        numbers = [*_WORD.finditer(name)] or [*other.finditer(name)]
+        if numbers:
+            rest = name[: numbers[-1].start()] + name[numbers[-1].end() :]
+            return re.sub(r"[-_. ]{2,}", "_", rest).strip("-_. ") or above, numbers[-1][1]
     return path.stem, None

@@ -175,6 +175,26 @@ def test_further_measurements_and_networks_are_added(ours, tmp_path, capsys):
     pd.testing.assert_series_equal(rows_of(out), rows_of(ours / "run"))
 
 
+def test_what_is_lost_or_damaged_is_read_again_from_its_file(ours, copied):
+    before = {path: path.read_bytes() for path in copied.glob("*.csv")}
+    by_name = {f"{r['prior']}:{r['seed']}": trial for trial, r in records(copied).items()}
+    shutil.rmtree(copied / "trials" / by_name["none:0"])
+    with (copied / "trials" / by_name["l2:1"] / "model.safetensors").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(UserError, match="with their --weights reads them again"):
+        score(copied)
+    weights = ("--weights", ours / "none_seed0.pt")
+    with pytest.raises(UserError, match="what was stored of l2:1 is missing or damaged; give its"):
+        score(copied, *weights)
+    assert {path: path.read_bytes() for path in copied.glob("*.csv")} == before
+    assert score(copied, *weights, "--weights", ours / "l2_seed1.pt", "--no-report") == 0
+    assert {path: path.read_bytes() for path in copied.glob("*.csv")} == before
+    (copied / "plan.csv").write_text("nothing")
+    (copied / "study.toml").write_text("nothing")
+    assert score(copied, *weights, "--no-report") == 0
+    assert {path: path.read_bytes() for path in copied.glob("*.csv")} == before
+
+
 def test_other_networks_data_or_code_are_not_mixed_into_a_run(ours, copied, tmp_path, monkeypatch):
     before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
     other = networks(tmp_path / "other", "none")

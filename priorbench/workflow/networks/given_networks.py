@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from priorbench.components.task import Task
 from priorbench.data.codes import SCORED_ON
 from priorbench.data.dataset import load_dataset
 from priorbench.errors import UserError
+from priorbench.number_text import listed
 from priorbench.storage.files import writing
 from priorbench.storage.run_directory import DONE, MODEL, RunDirectory
-from priorbench.storage.sealed_files import digest_of
+from priorbench.storage.sealed_files import DamagedFile, digest_of
 from priorbench.study.keys.networks import GIVEN, UserNetworks
 from priorbench.study.plan import Plan, Setting
 from priorbench.study.recorded_study import planned_rows
@@ -29,6 +31,8 @@ from priorbench.user_models.checkpoint import digest_of_state, put_state, read_s
 from priorbench.user_models.factory import Factory, load_factory, of_user
 from priorbench.user_models.network import UserNetwork, build_network, check_output
 from priorbench.user_models.weight_files import WeightsFile
+
+from ..run_history import scored_trials
 
 _CALLED_WITH = 64
 """most test sequences that a network is tried on"""
@@ -156,10 +160,10 @@ def _refuse_copies(networks: Sequence[GivenNetwork]) -> None:
 def trials_of(networks: Sequence[GivenNetwork], plan: Plan, code: str) -> dict[Trial, WeightsFile]:
     """Return the trials of networks in all settings of a plan, with the file of each.
 
-    All groups of a number come before the next number. ``code`` is the hash of what builds them.
+    ``code`` is the hash of what builds them.
     """
     study, trials = plan.study, dict[Trial, WeightsFile]()
-    for network in sorted(networks, key=lambda network: network.file.number):
+    for network in networks:
         for setting in plan.settings:
             task, dataset, architecture = setting.key
             trial = Trial(
@@ -184,15 +188,40 @@ def trials_of(networks: Sequence[GivenNetwork], plan: Plan, code: str) -> dict[T
 
 def earlier_trials(run: RunDirectory) -> list[Trial]:
     """Return the trials of a run that have been stored, those that are damaged left out."""
-    ids = [row["trial"] for row in planned_rows(run)]
-    records = run.records(ids, lambda problem: None)
-    return [Trial.from_record(record) for _, record in records if record is not None]
+    trials = []
+    ids = [path.name for path in run.trials.glob("[!.]*")]  # plan.csv may be damaged
+    for trial_id, record in run.records(sorted(ids), lambda problem: None):
+        if record is not None:
+            with contextlib.suppress(DamagedFile):
+                run.check_files(trial_id)
+                trials.append(Trial.from_record(record))
+    return trials
+
+
+def refuse_lost(run: RunDirectory, trials: Sequence[Trial]) -> None:
+    """Raise UserError if trials that were scored are damaged or gone, and not given again.
+
+    Args:
+        run: the run directory.
+        trials: the trials that it is to hold.
+    """
+    try:
+        gone = scored_trials(run) - {trial.id for trial in trials}
+        lost = [row for row in planned_rows(run) if row["trial"] in gone]
+    except DamagedFile:  # which is said, and written again
+        return
+    if lost:
+        names = listed(list(dict.fromkeys(f"{row['prior']}:{row['seed']}" for row in lost)))
+        raise UserError(
+            f"{run.root}: what was stored of {names} is missing or damaged; give its --weights "
+            "again too"
+        )
 
 
 def joined_trials(
-    earlier: Sequence[Trial], given: Mapping[Trial, WeightsFile], root: Path
+    earlier: Sequence[Trial], given: Mapping[Trial, WeightsFile], plan: Plan, root: Path
 ) -> list[Trial]:
-    """Return the trials of a run with those that are added to it, ordered by their numbers.
+    """Return the trials of a run with those that are added to it, number by number.
 
     Raises:
         UserError: if a number of a group is of another network there, the data or the code that
@@ -220,7 +249,11 @@ def joined_trials(
                 f"{root}: numbers {first.seed} and {trial.seed} of group {trial.prior!r} would be "
                 "the same network; give it once"
             )
-    return sorted(there.values(), key=lambda trial: trial.seed)
+    settings, groups = [setting.key for setting in plan.settings], plan.study.priors
+    return sorted(
+        there.values(),
+        key=lambda t: (t.seed, settings.index(t.setting), groups.index(t.prior)),
+    )
 
 
 def tell_pairs(trials: Sequence[Trial], groups: Sequence[str], say: Callable[[str], None]) -> None:
@@ -229,10 +262,10 @@ def tell_pairs(trials: Sequence[Trial], groups: Sequence[str], say: Callable[[st
     say("; ".join(f"{group}: {_numbers(numbers[group])}" for group in groups))
     first = groups[0]
     for group in groups[1:]:
-        for one, other in ((first, group), (group, first)):
-            if alone := numbers[one] - numbers[other]:
+        for ours, theirs in ((first, group), (group, first)):
+            if alone := numbers[ours] - numbers[theirs]:
                 say(
-                    f"{one}: no partner in {other} for {_numbers(alone)}, which "
+                    f"{ours}: no partner in {theirs} for {_numbers(alone)}, which "
                     f"{'is' if len(alone) == 1 else 'are'} scored and not compared"
                 )
     alike: dict[str, dict[str, None]] = {}

@@ -15,7 +15,7 @@ from priorbench.backends.environment import environment
 from priorbench.backends.open import running_engine
 from priorbench.data.dataset import load_dataset
 from priorbench.errors import UserError
-from priorbench.number_text import counted
+from priorbench.number_text import counted, listed
 from priorbench.storage.files import slug
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.study.data_sources import sources
@@ -42,7 +42,14 @@ from ..run_history import look_back
 from ..run_name import named
 from ..run_study import RunConsole, RunOutcome
 from ..score_run import score_stored
-from .given_networks import NetworkReader, earlier_trials, joined_trials, tell_pairs, trials_of
+from .given_networks import (
+    NetworkReader,
+    earlier_trials,
+    joined_trials,
+    refuse_lost,
+    tell_pairs,
+    trials_of,
+)
 
 _HERE = RunPlacement()
 _QUIET = RunConsole(lambda line: None, lambda trials: nullcontext(lambda ended: None))
@@ -104,7 +111,9 @@ def score_networks(
             plan = _data_plan(resolved, run, console)
             given = trials_of(reader.check(plan, files), plan, reader.code)
             earlier = earlier_trials(run) if recorded else []
-            trials = joined_trials(earlier, given, run.root)
+            trials = joined_trials(earlier, given, plan, run.root)
+            if recorded:
+                refuse_lost(run, trials)
             plan = _with_warnings(replace(plan, trials=trials), reader)
             _tell(plan, run, console)
             facts = {
@@ -192,11 +201,11 @@ def _data_plan(study: Study, run: RunDirectory, console: RunConsole) -> Plan:
 def _with_warnings(plan: Plan, reader: NetworkReader) -> Plan:
     """Return the plan with what makes comparisons of networks trained elsewhere doubtful."""
     lines = [_UNKNOWN]
-    lines += [
-        f"on {key} all outputs that were tried lie between 0 and 1, and are read as logits; if "
-        "they are probabilities, leave the sigmoid out of the model"
-        for key in reader.probabilities
-    ]
+    if reader.probabilities:
+        lines.append(
+            f"on {listed(reader.probabilities)} all outputs that were tried lie between 0 and 1, "
+            "and are read as logits; if they are probabilities, leave the sigmoid out of the model"
+        )
     return replace(plan, warnings={**plan.warnings, ELSEWHERE: lines})
 
 
