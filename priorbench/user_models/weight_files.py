@@ -106,8 +106,8 @@ def _paths(place: str, text: str) -> list[Path]:
                 "'FOLDER/*/best.pt' looks further down"
             )
     elif glob.has_magic(place) and not path.exists():
-        paths = [Path(found) for found in glob.glob(str(path), recursive=True)]
-        paths = [found for found in paths if found.is_file()]
+        paths = [Path(name) for name in glob.glob(str(path), recursive=True)]
+        paths = [file for file in paths if file.is_file()]
         if not paths:
             raise UserError(f"--weights {text!r}: no file is called so; check the pattern")
     else:

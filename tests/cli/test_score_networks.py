@@ -8,10 +8,10 @@ import sys
 import pandas as pd
 import pytest
 import torch
-from cli.test_variants import write_data
 from fixtures.networks import build_network
 from fixtures.places import DOCS
 from fixtures.runs import records, run_smoke
+from fixtures.variants import write_data
 from safetensors.torch import load_file, save_file
 
 from priorbench import UserError
