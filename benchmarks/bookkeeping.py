@@ -22,8 +22,8 @@ from priorbench.study.resolve import resolve
 from priorbench.study.sealed_claims import seal_claims
 from priorbench.study.study import Study, load_study
 from priorbench.workflow.changed_code import deciding_facts
+from priorbench.workflow.run_folder import write_plan
 from priorbench.workflow.run_status import read_status
-from priorbench.workflow.run_study import write_plan
 
 PRIORS = ["none", "fourier", "tv", "gini", "l1", "l2", "weight-l1", "weight-l2", "dropout"]
 PRIORS += ["input-noise"]

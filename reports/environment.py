@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from priorbench import Section
 from priorbench.results.finished_run import Run
+from priorbench.study.keys.networks import trained_elsewhere
 
 from ._shared.page import render
 
@@ -44,6 +45,7 @@ def _of_run(run: Run, label: str) -> Markup:
     return render(
         "environment",
         label=label,
+        elsewhere=trained_elsewhere(run.study),
         again=f"priorbench run {shlex.quote(str(path))}",
         command=run.environment.get("command", ""),
         study=path.read_text(encoding="utf-8"),

@@ -13,6 +13,7 @@ from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
 from priorbench.components.metric import Metric
 from priorbench.number_text import decimals_for, fixed
 from priorbench.results.finished_run import Run
+from priorbench.study.keys.networks import trained_elsewhere
 
 from ._shared.page import render
 from ._shared.settings import ComparedSetting, settings_of
@@ -47,7 +48,7 @@ def _matrices(run: Run, by_attribution: Mapping[str, ComparedSetting]) -> Markup
         setting=first,
         attributions=list(by_attribution),
         matrices=[{"metric": metric, "rows": _rows(by_attribution, metric)} for metric in metrics],
-        trained=str(run.study["train_attribution"]),
+        trained="" if trained_elsewhere(run.study) else str(run.study["train_attribution"]),
         correction=CORRECTIONS_IN_WORDS[run.claims.correction],
     )
 

@@ -15,6 +15,7 @@ from priorbench.statistics.families.looks import LOOKS_RULE
 from priorbench.statistics.families.multiplicity import JOINT
 from priorbench.statistics.signflip import EXACT_UP_TO
 from priorbench.study.declared import PRIMARY
+from priorbench.study.keys.networks import trained_elsewhere
 from priorbench.study.trial import EVALUATE
 
 from ._shared import methods_text
@@ -48,6 +49,7 @@ class Methods(Section):
             "methods_tested",
             study=run.study,
             several=several,
+            elsewhere=trained_elsewhere(run.study),
             priors=run.study["priors"][1:],
             counts=methods_text.trial_counts_of(run),
             cite=works.cite,
@@ -66,6 +68,7 @@ class Methods(Section):
 def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
     """Return what is said of every run by itself: data, networks, training, weights."""
     data, networks = methods_text.data_of(run), methods_text.networks_of(run)
+    groups = described_priors(run, settings_of(run))
     notes = run.environment.get("notes", {})
     text = render(
         "methods_made",
@@ -79,7 +82,9 @@ def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
         epochs=methods_text.epochs_of(run),
         ensembles=methods_text.ensembles_of(run),
         counts=methods_text.trial_counts_of(run),
-        priors=described_priors(run, settings_of(run))[1:],
+        elsewhere=trained_elsewhere(run.study),
+        groups=groups,
+        priors=groups[1:],
         penalised=methods_text.penalised_attributions_of(run),
         attributions=methods_text.scored_attributions_of(run),
         version=priorbench.__version__,

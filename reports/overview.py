@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from priorbench import Section
 from priorbench.results.finished_run import Run
+from priorbench.study.keys.networks import GIVEN
 from priorbench.study.trial import SELECT
 
 from ._shared.page import render
@@ -30,6 +31,7 @@ class Overview(Section):
             priors=described_priors(run, settings_of(run)),
             statuses=_statuses(run),
             pending=run.planned - len(run.records),
+            elsewhere=_files(run),
             tuning=sum(record["stage"] == "tune" for record in run.records.values()),
             choosing=sum(record["stage"] == SELECT for record in run.records.values()),
         )
@@ -46,6 +48,16 @@ def _row(label: str, run: Run) -> dict[str, Any]:
         "scale": run.study["scale"],
         "trials": len(run.records),
     }
+
+
+def _files(run: Run) -> list[dict[str, Any]]:
+    """Return the files of networks that were trained elsewhere, each once."""
+    files = {
+        (record["prior"], record["seed"]): record[GIVEN]
+        for record in run.records.values()
+        if GIVEN in record
+    }
+    return [{"group": group, "number": number, **given} for (group, number), given in files.items()]
 
 
 def _statuses(run: Run) -> Counter[str]:

@@ -388,8 +388,9 @@ def test_content_has_no_global_random_state():
 
 
 def test_nothing_is_unpickled():
+    safe = 'torch.load(path, map_location="cpu", weights_only=True)'  # tensors, and no code
     for path in [*content_files(), *ENGINE.rglob("*.py")]:
-        text = path.read_text()
+        text = path.read_text().replace(safe, "")
         for call in ("pickle.load", "torch.load", "allow_pickle=True", "joblib.load"):
             assert call not in text, f"{path}: {call}"
 

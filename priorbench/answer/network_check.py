@@ -174,6 +174,8 @@ def network_sentences(
         claims: what was declared.
         chosen: datasets, ``task/dataset``, whose network was chosen.
     """
+    if claims.elsewhere:  # no other network is to be tried
+        chosen = set(results["task"] + "/" + results["dataset"])
     findings = check_networks(
         results,
         histories=histories,

@@ -125,7 +125,10 @@ def answer_run(
             failures=failures,
             withheld=changed_axes(claims, [task]),
         )
-        sentences = [*_reach(advice, claims, len(by_setting)), *advice_sentences(advice)]
+        sentences = [
+            *_reach(advice, claims, len(by_setting)),
+            *advice_sentences(advice, elsewhere=claims.elsewhere),
+        ]
         network = tuple(networks.get(setting, ()))
         answers.append(Answer(setting, advice, network, tuple(sentences), failures))
     together = None
@@ -138,7 +141,7 @@ def answer_run(
             failures=failures,
             withheld=changed_axes(claims, evaluated["task"].astype(str).unique()),
         )
-        sentences = advice_sentences(advice, "seed over all datasets")
+        sentences = advice_sentences(advice, "seed over all datasets", elsewhere=claims.elsewhere)
         network = tuple(f"{a.title}: {line}" for a in answers for line in a.network)
         together = Answer(None, advice, network, tuple(sentences), failures)
     doubts = [f"Warning, {name}: {line}" for name, lines in warnings.items() for line in lines]

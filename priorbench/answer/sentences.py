@@ -27,24 +27,27 @@ from .standing import (
 )
 
 
-def advice_sentences(advice: Advice, unit: str = "seed") -> list[str]:
+def advice_sentences(advice: Advice, unit: str = "seed", *, elsewhere: bool = False) -> list[str]:
     """Return the sentences about one setting, or about all of them, the advice first.
 
     Args:
         advice: the advice.
         unit: what a pair is: a seed, or a seed over all datasets.
+        elsewhere: whether the networks were trained elsewhere, of which nothing is advised.
     """
     if not any(standing.results for standing in advice.standings):
+        first = "No answer: " if elsewhere else f"Train with `{advice.baseline}`: "
         if any(standing.withheld for standing in advice.standings):
-            return [
-                f"Train with `{advice.baseline}`: no verdict counts, as what is claimed is not "
-                "what was declared."
-            ]
+            return [f"{first}no verdict counts, as what is claimed is not what was declared."]
         return [
-            f"Train with `{advice.baseline}`: nothing was compared, as no primary metric has a "
-            "value in every paired trial."
+            f"{first}nothing was compared, as no primary metric has a value in every paired trial."
         ]
-    sentences = [*_headline(advice), *advice.partial, *_how_sure(advice, unit), *_leads(advice)]
+    sentences = [
+        *_headline(advice, elsewhere=elsewhere),
+        *advice.partial,
+        *_how_sure(advice, unit),
+        *_leads(advice),
+    ]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -82,24 +85,33 @@ def reach_sentence(seeds: int, tests: int, claims: DeclaredClaims, settings: int
         return ""
     least = f"its smallest adjusted p is {p_value(smallest)}" if seeds > 1 else "it has no test"
     where = "this study" if settings == 1 else "one setting alone"
+    ask = f"`--seeds {max(fewest, 8)}` finds"
+    if claims.elsewhere:
+        ask = f"{max(fewest, 8)} pairs of networks find"
     return (
         f"With {counted(seeds, 'seed')} {where} cannot show that any prior is better or worse, "
         f"whatever the data: {least}, and the level is {level_text(claims.level)}. {fewest} seeds "
-        f"are the fewest that can, and `--seeds {max(fewest, 8)}` finds large effects."
+        f"are the fewest that can, and {ask} large effects."
     )
 
 
-def _headline(advice: Advice) -> Iterator[str]:
+def _headline(advice: Advice, *, elsewhere: bool) -> Iterator[str]:
     advised = advice.advised
     if advised is not None:
+        yield _better(advice, advised, elsewhere=elsewhere)
         yield from _case(advice, advised)
         return
     trade_offs = [s for s in advice.standings if s.kind == TRADE_OFF]
     if trade_offs:
-        yield f"Stay with `{advice.baseline}`, unless you can pay for a trade-off."
+        if not elsewhere:
+            yield f"Stay with `{advice.baseline}`, unless you can pay for a trade-off."
         yield from (_trade_off(standing) for standing in trade_offs)
     else:
-        yield f"No prior is advised: train with `{advice.baseline}`."
+        yield (
+            f"No group is shown to be better than `{advice.baseline}` at no loss."
+            if elsewhere
+            else f"No prior is advised: train with `{advice.baseline}`."
+        )
     unsafe = [s for s in advice.standings if s.kind == OPEN and s.gains]
     yield from (_unsafe(standing) for standing in unsafe)
     yield from _harmful(advice)
@@ -118,11 +130,16 @@ def _headline(advice: Advice) -> Iterator[str]:
         yield f"Open, which is no evidence that there is no difference: {listed(rest)}."
 
 
-def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
-    """Yield what speaks for the advised prior, what it costs, and what it is not told from."""
+def _better(advice: Advice, advised: PriorStanding, *, elsewhere: bool) -> str:
     how = ", provisionally" if advice.basis == PROVISIONAL else ""
     axes = listed(list(dict.fromkeys(result.axis for result in advised.gains)))
-    yield f"Train with `{advice.prior}`{how}: it is better than `{advice.baseline}` on {axes}."
+    if elsewhere:
+        return f"`{advice.prior}` is better than `{advice.baseline}` on {axes}{how}."
+    return f"Train with `{advice.prior}`{how}: it is better than `{advice.baseline}` on {axes}."
+
+
+def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
+    """Yield what speaks for the advised prior, what it costs, and what it is not told from."""
     if advice.basis == ADVISED:
         yield (
             "A loss as large as the margin is excluded on every axis "

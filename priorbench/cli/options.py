@@ -17,7 +17,7 @@ from .look_up.completion import COMPLETED, COMPLETED_EVERYWHERE
 from .look_up.listing import builtin_studies
 
 if TYPE_CHECKING:
-    from priorbench.study.study import Study
+    from priorbench.study.study import Measurements, Study
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
 _MOST_SEEDS = 10_000
@@ -288,3 +288,42 @@ def read_study(name: str | None, changes: dict[str, Any]) -> tuple[Study, Path |
         if "data" in changes and "tasks" not in changes:
             values["tasks"] = []
     return make_study(values, where=COMMAND_LINE), folder
+
+
+def read_networks(directory: Path | None, values: dict[str, Any], more: Measurements) -> Study:
+    """Return the study of networks that were trained elsewhere.
+
+    Args:
+        directory: run directory to which networks are added; None for the options alone.
+        values: what options say, by the field of ``Study``, or of its ``networks``.
+        more: what is measured beside what the directory has.
+
+    Raises:
+        UserError: if there is no such run, or it trained its networks.
+    """
+    from priorbench.study.study import COMMAND_LINE, make_study
+
+    measured = {"discovery": more.discovery, "keep_hypothetical": more.keep_hypothetical}
+    if directory is not None:
+        study = recorded_in(str(directory))
+        if study is None:
+            raise UserError(f"{directory}: is no run directory; leave it out, with --model")
+        if not study.networks.model:
+            raise UserError(
+                f"{directory}: its networks were trained there, and --weights adds none to them; "
+                "leave it out, with --model"
+            )
+        fields = study.model_dump(mode="json")
+        fields["attributions"] = list(dict.fromkeys([*study.attributions, *more.attributions]))
+        fields |= {key: value or fields[key] for key, value in measured.items()}
+        return make_study(fields, where=str(directory))
+    kept = {
+        key: values[key] for key in ("plugins", "tasks", "data", "scale", "root_seed", "device")
+    }
+    networks = {"model": values["model"], "folder": as_text(Path.cwd())}
+    networks |= {"layout": values["layout"]} if values["layout"] else {}
+    fields = {key: value for key, value in kept.items() if value not in (None, [])} | measured
+    return make_study(
+        {**fields, "networks": networks, "name": "", "attributions": list(more.attributions)},
+        where=COMMAND_LINE,
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from priorbench.components.architecture import Precision, Scale
+from priorbench.errors import UserError
 
 from . import options
 from .console import print_answer, print_message, trial_progress
@@ -159,41 +160,130 @@ def run(
 
 
 def score(
-    directory: Path,
+    directory: Path | None = None,
     *,
+    model: str | None = None,
+    weights: list[str] | None = None,
+    layout: Literal["B4L", "BL4"] | None = None,
+    plugin: list[Path] | None = None,
+    tasks: str | None = None,
+    data: list[Path] | None = None,
+    scale: Scale | None = None,
+    root_seed: int | None = None,
     attributions: str | None = None,
     discovery: bool = False,
     keep_hypothetical: bool = False,
     report: bool = True,
+    out: Path | None = None,
     jobs: Annotated[int | None, {"min": 1, "max": MOST_AT_ONCE}] = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
     backend: Literal["loky", "dask", "ray"] = "loky",
     scheduler: str | None = None,
 ) -> int:
-    """Score a run's trained models where a score is missing or outdated.
+    """Score a run's trained models where a score is missing, or networks trained elsewhere.
 
-    Nothing is trained.
+    Nothing is trained. With --model, --weights and data the networks in files of weights are
+    scored, their groups are compared, and a run directory is written.
 
     Example: priorbench score runs/default-1a2b3c4d --attributions deep-lift-shap
 
+    Args:
+        directory: Run directory, as `run` or `score` wrote it; with --weights, one of networks
+            trained elsewhere, to which more are added. Default: none, with --model. Example:
+            runs/default-1a2b3c4d
+
+    What is compared:
+        model: What builds networks that were trained elsewhere: module and function, found in the
+            working directory too; the function is given the sizes that it needs by name (length,
+            outputs, profile, controls, or shape, which has all of them). Default: none. Example:
+            my_models:make_model
+        weights: Weights of such networks, as GROUP=FILE or FILE; a folder or a quoted pattern
+            stands for several files, and may be given several times. The first group is the
+            baseline; networks are paired by the number in their names (seed, fold), or by that of
+            GROUP:NUMBER=FILE. Default: none. Example: 'fourier=models/fourier_*.pt'
+        layout: Order of dimensions of the sequences that the model takes: examples, bases,
+            positions (B4L), or examples, positions, bases (BL4). Default: B4L.
+        plugin: Python file that defines a task of your own; may be given several times. Default:
+            none. Example: my_task.py
+
+    Data:
+        tasks: Tasks that the networks are scored on, simulated unless a data file serves them,
+            separated by commas. Default: those of --data. Example: binary:attributed=probability
+        data: Data of your own, of which the test data are used: a TOML file that describes them,
+            or a folder of such files; may be given several times. Default: none. Example: my.toml
+        scale: Size of simulated data, and number of sequences that networks are probed with.
+            Default: quick.
+        root_seed: Number that simulated data are derived from. Default: 0. Example: 1
+
     How it is measured:
-        attributions: Attributions to score beside those of the run, separated by commas. Default:
-            none. Example: deep-lift-shap
+        attributions: Attributions to score, of a run beside those that it has, separated by
+            commas. Default: of networks trained elsewhere as in `run`, of a run none more. Example:
+            deep-lift-shap
+
+    Where it runs:
+        out: Run directory of networks trained elsewhere; they are added to those that it holds.
+            Default: runs/NAME-HASH, the same for the same model and data. Example: runs/mine
+        device: Processor that networks trained elsewhere are scored on; auto takes a GPU where
+            there is one. Default: auto.
     """
     from priorbench.backends.base import RunPlacement
     from priorbench.study.study import Measurements
     from priorbench.workflow.run_study import RunConsole
     from priorbench.workflow.score_run import score_run
 
-    outcome = score_run(
-        directory,
-        Measurements(
-            options.read_names("attributions", attributions), discovery, keep_hypothetical
-        ),
-        placement=RunPlacement(backend, scheduler, jobs),
-        console=RunConsole(print_message, trial_progress),
+    values: dict[str, Any] = {
+        "model": model,
+        "layout": layout,
+        "plugin": plugin,
+        "tasks": tasks,
+        "data": data,
+        "scale": scale,
+        "root-seed": root_seed,
+        "out": out,
+        "device": device,
+    }
+    _refuse_mixed(directory, weights, [f"--{key}" for key, value in values.items() if value])
+    more = Measurements(
+        options.read_names("attributions", attributions), discovery, keep_hypothetical
     )
+    placement = RunPlacement(backend, scheduler, jobs)
+    console = RunConsole(print_message, trial_progress)
+    if directory is not None and not weights:
+        outcome = score_run(directory, more, placement=placement, console=console)
+    else:
+        from priorbench.backends.environment import command_line
+        from priorbench.workflow.networks.score_networks import score_networks
+
+        values |= {
+            "plugins": [options.as_text(path.resolve()) for path in plugin or []],
+            "data": [options.as_text(path) for path in options.find_data(data or [])],
+            "tasks": options.read_names("tasks", tasks),
+            "root_seed": root_seed,
+        }
+        outcome = score_networks(
+            options.read_networks(directory, values, more),
+            weights or [],
+            out or directory,
+            placement=placement,
+            console=console,
+            command=command_line(),
+        )
     print_outcome(outcome, report=report)
     return 1 if outcome.unscored else 0
+
+
+def _refuse_mixed(directory: Path | None, weights: list[str] | None, given: list[str]) -> None:
+    """Raise UserError if options of networks trained elsewhere are incomplete, or not of a run."""
+    if directory is not None and given:
+        also = "--weights adds to it" if "--model" in given else "a run keeps what it has"
+        raise UserError(f"{given[0]}: does not go with a run directory; {also}")
+    if directory is None and "--model" not in given:
+        raise UserError(
+            "DIRECTORY: is missing; name a run directory, or --model and --weights of networks "
+            "that were trained elsewhere"
+        )
+    if directory is None and not weights:
+        raise UserError("--weights: is missing; name files of weights, such as GROUP=FILE")
 
 
 def print_outcome(outcome: RunOutcome, *, report: bool) -> None:

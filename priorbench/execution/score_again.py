@@ -17,7 +17,7 @@ from priorbench.storage.run_directory import ARRAYS, COLLAPSED, DONE, RunDirecto
 from priorbench.study.study import Measurements
 
 from .devices import claim_device
-from .job import Job, TrialParts
+from .job import Job
 from .process_state import set_torch
 from .stored_model import stored_model
 
@@ -57,8 +57,7 @@ def score_again(job: Job) -> None:
     record = run.record(trial)
     assert record is not None
     registry.use_plugins(job.plugins)
-    parts = TrialParts.of(job)
-    trained = stored_model(parts, run, claim_device(job.trial.device, job.run))
+    trained = stored_model(job, run, claim_device(job.trial.device, job.run))
     current = record["probed_by"] == scoring.probes_digest()
     probing = {metric.name for metric in METRICS.values() if metric.scope == "model"}
     known = {

@@ -13,7 +13,7 @@ from priorbench.data.dataset import Dataset
 from priorbench.encoding import BASES
 from priorbench.errors import UserError
 from priorbench.evaluation.hypothetical import WITHOUT, explain_every_base, with_every_base
-from priorbench.execution.job import Job, TrialParts
+from priorbench.execution.job import Job
 from priorbench.execution.run_trial import in_one_line
 from priorbench.execution.stored_model import stored_model
 from priorbench.results.finished_run import Run
@@ -69,7 +69,7 @@ def every_base(run: Run, trial: str, attribution: str) -> NDArray[np.float32]:
     job = Job(Trial.from_record(record), folder, plugins, run.root, measured)
     try:
         registry.use_plugins(plugins)
-        trained = stored_model(TrialParts.of(job), run.directory, torch.device("cpu"))
+        trained = stored_model(job, run.directory, torch.device("cpu"))
         values = explain_every_base(
             trained.model, trained.task, trained.dataset, trained.device, attribution
         )

@@ -17,6 +17,7 @@ from priorbench.statistics.equivalence import Margin
 from priorbench.statistics.families.looks import level_of_look
 from priorbench.statistics.families.multiplicity import BENJAMINI_HOCHBERG, JOINT
 
+from .keys.networks import trained_elsewhere
 from .study import BASELINE, SKILL_MARGINS, Study
 
 PRIMARY, EXPLORATORY = "primary", "exploratory"
@@ -49,6 +50,7 @@ class DeclaredClaims:
         sealed: whether the claims were stored with a digest before the first trial.
         changed: sentences that say what differs from what was declared before training, by metric,
             or by ALL: such metrics are exploratory.
+        elsewhere: whether the networks were trained elsewhere, so that nothing is to be trained.
     """
 
     primary: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class DeclaredClaims:
     look: int = 1
     sealed: bool = True
     changed: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: bool = False
 
     @property
     def level(self) -> float:
@@ -127,6 +130,7 @@ def claims_of(study: Mapping[str, Any], baseline: str = "") -> DeclaredClaims:
         baseline or study["baseline"],
         study["correction"],
         changed=changed if other else {},
+        elsewhere=trained_elsewhere(study),
     )
 
 

@@ -110,20 +110,11 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
         UserError: if the data cannot be used.
     """
     settings: list[Setting] = []
-    datasets: dict[str, Path] = {}
-    notes: dict[str, list[str]] = {}
-    warnings: dict[str, list[str]] = {}
     candidates: dict[str, NetworkCandidates] = {}
-    variants: dict[str, str] = {}
+    plan = data_plan(study, run, say)
     for source in sources(study):
-        folder = encode(source, study, run, say)
-        dataset = load_dataset(folder)
         key = f"{source.task}/{source.name}"
-        datasets[key], notes[key] = folder, list(dataset.meta["notes"])
-        if dataset.variants_digest:
-            variants[key] = dataset.variants_digest
-        if dataset.meta["warnings"]:
-            warnings[key] = list(dataset.meta["warnings"])
+        dataset = load_dataset(plan.datasets[key])
         task: Task = registry.build("task", source.task)
         for prior in study.priors:
             require_channels(prior, key, dataset)
@@ -136,8 +127,29 @@ def make_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Pl
             for network in networks:
                 require_fit(network, task, dataset, study.scale)
         settings += [Setting(source, network, dataset.digest) for network in networks]
-    plan = Plan(study, [], datasets, notes, warnings, settings, candidates, variants)
+    plan = replace(plan, settings=settings, candidates=candidates)
     return _with_selection(plan) if candidates else with_networks(plan, {})
+
+
+def data_plan(study: Study, run: RunDirectory, say: Callable[[str], None]) -> Plan:
+    """Encode the datasets of a study, and return a plan with them and without settings.
+
+    Arguments and errors are those of :func:`make_plan`.
+    """
+    datasets: dict[str, Path] = {}
+    notes: dict[str, list[str]] = {}
+    warnings: dict[str, list[str]] = {}
+    variants: dict[str, str] = {}
+    for source in sources(study):
+        folder = encode(source, study, run, say)
+        dataset = load_dataset(folder)
+        key = f"{source.task}/{source.name}"
+        datasets[key], notes[key] = folder, list(dataset.meta["notes"])
+        if dataset.variants_digest:
+            variants[key] = dataset.variants_digest
+        if dataset.meta["warnings"]:
+            warnings[key] = list(dataset.meta["warnings"])
+    return Plan(study, [], datasets, notes, warnings, variants=variants)
 
 
 def _with_selection(plan: Plan) -> Plan:

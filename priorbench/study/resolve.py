@@ -36,6 +36,12 @@ def resolve(study: Study, device: str) -> Study:
     Raises:
         UserError: if a name or option is unknown, or a weight makes no sense.
     """
+    if study.networks.model:
+        raise UserError(
+            f"study {study.name!r} is of networks that were trained elsewhere, and trains none; "
+            "`priorbench score DIR` scores them, and with --weights reads more of them, and those "
+            "that are damaged again"
+        )
     registry.use_plugins(study.plugins)
     if study.fetch and not study.data:
         raise UserError(
@@ -81,6 +87,38 @@ def resolve(study: Study, device: str) -> Study:
     if study.tune:
         choices["tuning_seeds"] = study.tuning_seed_list
     return named.model_copy(update=choices)
+
+
+def resolve_networks(study: Study, device: str) -> Study:
+    """Return a study of networks that were trained elsewhere, as :func:`resolve` does others.
+
+    Its priors are the names of groups, the first of which is the baseline.
+
+    Raises:
+        UserError: if no data are named, or a name or option is unknown.
+    """
+    registry.use_plugins(study.plugins)
+    if not (study.data or study.tasks):
+        raise UserError("no data to score networks on; name some: --data FILE, or --tasks TASK")
+    attributions = scored_attributions(study)
+    if study.discovery:
+        require_modisco()
+    require_every_base(Measurements(attributions, study.discovery, study.keep_hypothetical))
+    folder = Path(study.networks.folder).resolve()
+    named = study.model_copy(
+        update={
+            "tasks": _normalised("task", study.tasks),
+            "architectures": [study.networks.architecture],
+            "networks": study.networks.model_copy(update={"folder": str(folder)}),
+            "attributions": attributions,
+            "device": device,
+            "data": [path.resolve() for path in study.data],
+            "plugins": [path.resolve() for path in study.plugins],
+            "baseline": study.priors[0],
+        }
+    )
+    tasks = list(dict.fromkeys(specs.name_of(source.task) for source in sources(named)))
+    return named.model_copy(update={"primary": resolve_primary(named, tasks)})
 
 
 def require_modisco() -> None:

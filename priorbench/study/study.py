@@ -32,6 +32,7 @@ from priorbench.storage.sealed_files import (
     of_other_version,
 )
 
+from .keys.networks import UserNetworks
 from .keys.published import PublishedValue
 from .tuning_rule import MOST_WEIGHTS, choose_seeds
 
@@ -124,6 +125,8 @@ class Study(BaseModel):
             (``schedule_table``), the same for all priors; empty for the scale's.
         published: published values that results are shown beside
             (:class:`~priorbench.study.keys.published.PublishedValue`); they change nothing else.
+        networks: what builds the networks of a run that scores those that were trained elsewhere.
+            The program writes it; such a run cannot train.
         root_seed: seed from which all randomness is derived.
         device: ``auto`` takes a GPU where there is one.
         precision: ``bf16`` runs the networks in bfloat16 in training, where torch's autocast does;
@@ -161,6 +164,7 @@ class Study(BaseModel):
     minutes: dict[Scale, Annotated[float, Field(gt=0)]] = {}
     schedule: ScheduleTable = ScheduleTable()
     published: list[PublishedValue] = []
+    networks: UserNetworks = UserNetworks()
     root_seed: _Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Precision = "float32"
@@ -293,8 +297,8 @@ CHOOSING = ("tuning_rule",)
 """keys that say which of the tried weights is chosen; a change needs no further tuning trial"""
 ABOUT = ("question", "minutes", "published")
 """keys that only describe a study"""
-RECORDED = ("chosen_architectures",)
-"""keys that the program writes once it has chosen"""
+RECORDED = ("chosen_architectures", "networks")
+"""keys that the program writes: what it has chosen, and where networks are from"""
 DECIDES_CHOICE = (
     *("architectures", "tasks", "data", "scale", "root_seed"),
     *("tuning_seeds", "precision", "plugins", "schedule"),

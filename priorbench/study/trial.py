@@ -47,6 +47,8 @@ SELECT, TUNE, EVALUATE = "select", "tune", "evaluate"
 """stages: trials that only choose a network, or a weight, and trials that count"""
 REFERENCE = "reference"
 """stands for the stage in rows of results.csv without a trial: scores of chance and the oracle"""
+_OPTIONAL = ("schedule", "network")
+"""fields that most trials lack, and that their records leave out"""
 SettingKey = tuple[str, str, str]
 """what names a setting: spec of the task, name of the dataset, spec of the architecture"""
 SETTING_COLUMNS = ["task", "dataset", "architecture"]
@@ -74,6 +76,8 @@ class Trial:
         code: hash of the code and the library versions that compute the result.
         precision: number format of the network's forward pass in training.
         schedule: the study's schedule of training as text; "" for the scale's.
+        network: hash of the weights of a network that was trained elsewhere, whose group stands in
+            the place of the prior; "" for a training of ours.
     """
 
     task: str
@@ -91,19 +95,19 @@ class Trial:
     code: str
     precision: Precision = "float32"
     schedule: str = ""
+    network: str = ""
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Return the trial that a record is about."""
         names = [field.name for field in dataclasses.fields(cls)]
-        return cls(**{name: record[name] for name in names if name != "schedule" or name in record})
+        kept = [name for name in names if name not in _OPTIONAL or name in record]
+        return cls(**{name: record[name] for name in kept})
 
     def as_record(self) -> dict[str, Any]:
-        """Return what a record says of the trial; a schedule only where the study gave one."""
+        """Return what a record says of the trial; of what most trials lack, only what is given."""
         record = dataclasses.asdict(self)
-        if not self.schedule:
-            del record["schedule"]
-        return record
+        return {key: value for key, value in record.items() if value or key not in _OPTIONAL}
 
     @cached_property
     def id(self) -> str:

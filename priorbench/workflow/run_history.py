@@ -95,8 +95,10 @@ def outdated_lines(run: RunDirectory, done: Sequence[Mapping[str, str]]) -> list
         done: rows of plan.csv whose trials are done.
     """
     try:
-        before = recorded_facts(run)["decided_by"]
         study = make_study(recorded_study(run), where=str(run.root))
+        if study.networks.model:  # nothing is trained here
+            return []
+        before = recorded_facts(run)["decided_by"]
         registry.use_plugins(study.plugins)
         by_key = {(source.task, source.name): source for source in sources(study)}
         keys = dict.fromkeys((row["task"], row["dataset"], row["architecture"]) for row in done)

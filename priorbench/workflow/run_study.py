@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +15,7 @@ from priorbench.backends.base import RunPlacement, Workforce
 from priorbench.backends.environment import environment
 from priorbench.backends.open import running_engine
 from priorbench.backends.run_pending import TrialEnded, pending_trials, run_pending
-from priorbench.comparison.option_trends import task_options
 from priorbench.components import registry
-from priorbench.errors import UserError
 from priorbench.results.chosen_networks import (
     NETWORKS_FILE,
     choose_networks,
@@ -37,31 +31,28 @@ from priorbench.results.chosen_weights import (
 from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv
 from priorbench.storage.run_directory import RunDirectory
-from priorbench.storage.sealed_files import MANIFEST, DamagedFile
+from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.plan import Plan, make_plan, with_evaluation, with_networks
-from priorbench.study.recorded_study import PLAN_FILE, record_study, study_to_continue
-from priorbench.study.resolve import require_modisco, resolve
-from priorbench.study.sealed_claims import (
-    CLAIMS_FILE,
-    seal_claims,
-    upcoming_claims,
-)
-from priorbench.study.study import (
-    ABOUT,
-    CHOOSING,
-    MEASURED,
-    RECORDED,
-    Study,
-    first_difference,
-)
+from priorbench.study.recorded_study import record_study
+from priorbench.study.resolve import resolve
+from priorbench.study.sealed_claims import seal_claims, upcoming_claims
+from priorbench.study.study import Study
 from priorbench.study.trial import EVALUATE, SELECT, TUNE, Trial, hash_of
 
 from .changed_code import deciding_facts
+from .run_folder import (
+    cleared_if_refused,
+    data_facts,
+    identity_of,
+    recorded_there,
+    refuse_other,
+    with_earlier_measurements,
+    write_plan,
+)
 from .run_history import RunHistory, look_back, shortened
 from .run_name import folder_name, named
 
-PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
 _CALLED = {SELECT: "trials that choose a network", TUNE: "tuning trials", EVALUATE: "trials"}
 """what the trials of each stage are called"""
 
@@ -122,11 +113,12 @@ def run_study(
         console.say(f"device: {device.summary}")
         resolved = named(resolve(study, device.kind))
         run = RunDirectory(
-            out or Path("runs") / f"{folder_name(resolved)}-{hash_of(_identity(resolved))[:8]}"
+            out or Path("runs") / f"{folder_name(resolved)}-{hash_of(identity_of(resolved))[:8]}"
         )
-        recorded = _recorded_study(run, resolved)
-        resolved = _with_earlier_measurements(recorded, resolved, run.root, console)
-        with _cleared_if_refused(run.root), run.lock():
+        recorded = recorded_there(run)
+        refuse_other(run.root, recorded, resolved)
+        resolved = with_earlier_measurements(recorded, resolved, run.root, console.say)
+        with cleared_if_refused(run.root), run.lock():
             run.manifest.clear_leftovers()
             history = look_back(run, console.say) if recorded else None
             plan = make_plan(resolved, run, console.say)
@@ -139,7 +131,13 @@ def run_study(
             if recorded is None:
                 seal_claims(run.root, claims)
             facts = {**environment(device.kind, device.slots), **engine.facts()}
-            facts |= _plan_facts(plan, run, command)
+            facts |= {
+                "command": command,
+                "decided_by": deciding_facts(plan.study, plan.settings),
+                # a plug-in is known to the study that ran it, not to every reader of its report
+                "priors": {spec: registry.prior_facts(spec) for spec in plan.study.priors},
+                **data_facts(plan, run),
+            }
             record_study(run, resolved, facts)
             _say_reach(plan, run, claims, console)
             stages = _Stages(run, workforce, console, history, facts["decided_by"])
@@ -166,32 +164,6 @@ def _say_reach(plan: Plan, run: RunDirectory, claims: DeclaredClaims, console: R
         spreads=earlier_spreads(run),
     ):
         console.say(line)
-
-
-def _plan_facts(plan: Plan, run: RunDirectory, command: str) -> dict[str, Any]:
-    """Return what environment.json says of a plan."""
-    # a plug-in is known to the study that ran it, not to every reader of its report
-    priors = {spec: registry.prior_facts(spec) for spec in plan.study.priors}
-    tasks = dict.fromkeys(setting.source.task for setting in plan.settings)
-    return {
-        "command": command,
-        "datasets": {
-            name: str(folder.relative_to(run.root)) for name, folder in plan.datasets.items()
-        },
-        "digests": {plan.datasets[s.data_key].name: s.digest for s in plan.settings},
-        "decided_by": deciding_facts(plan.study, plan.settings),
-        "notes": plan.notes,
-        "warnings": plan.warnings,
-        **({"variants": plan.variants} if plan.variants else {}),
-        "priors": priors,
-        "tasks": {
-            spec: {
-                "options": task_options(spec),
-                "motif_length_option": type(registry.build("task", spec)).motif_length_option,
-            }
-            for spec in tasks
-        },
-    }
 
 
 @dataclass(frozen=True)
@@ -267,88 +239,3 @@ def _tune(plan: Plan, stages: _Stages) -> Plan:
     for line in choice_lines(choices):
         stages.console.say(line)
     return with_evaluation(plan, chosen_weights(choices))
-
-
-def _identity(study: Study) -> dict[str, Any]:
-    """Return the fields of a study that make it another one where they differ."""
-    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT, *RECORDED})
-
-
-def _recorded_study(run: RunDirectory, study: Study) -> dict[str, Any] | None:
-    """Return the fields of the study that a folder holds, None if it holds none yet.
-
-    Raises:
-        UserError: if that is another study, nobody can tell which, or the files are not a run's.
-    """
-    root, recorded = run.root, study_to_continue(run)
-    if recorded is None:
-        # what a process leaves that dies before it has recorded the study
-        known = {"data", MANIFEST, CLAIMS_FILE}
-        names = {path.name for path in root.iterdir()} if root.is_dir() else set()
-        others = {name for name in names - known if not name.startswith(".")}
-        if others or (root.exists() and not root.is_dir()):
-            raise UserError(f"{root}: is not empty and not a run; choose another --out")
-        return None
-    difference = first_difference(recorded, _identity(study))
-    if difference:
-        shown = f"`priorbench compare {root} --baseline` shows another baseline, or "
-        hint = shown if difference.startswith("baseline ") else ""
-        raise UserError(f"{root}: holds another study: {difference}; {hint}choose another --out")
-    return recorded
-
-
-def _with_earlier_measurements(
-    old: Mapping[str, Any] | None, study: Study, root: Path, console: RunConsole
-) -> Study:
-    """Return the study with all that its folder was measured by before.
-
-    Raises:
-        UserError: if the main attribution, by which primary metrics were declared, is another one,
-            or TF-MoDISco is not installed any more.
-    """
-    if old is None:
-        return study
-    earlier = old.get("attributions", [])
-    switches = {key: bool(old.get(key)) for key in ("discovery", "keep_hypothetical")}
-    if earlier and earlier[0] != study.attributions[0]:
-        raise UserError(
-            f"{root}: primary metrics are those of attribution {earlier[0]!r} there, and of "
-            f"{study.attributions[0]!r} here; name {earlier[0]!r} first, or choose another --out"
-        )
-    attributions = list(dict.fromkeys([*earlier, *study.attributions]))
-    more = [spec for spec in attributions if spec not in study.attributions]
-    if switches["discovery"]:
-        require_modisco()  # else every trial would fail
-    more += [key.replace("_", "-") for key in switches if switches[key] and not getattr(study, key)]
-    if more:
-        console.say(f"as asked of this folder before, scored too: {', '.join(more)}")
-    kept = {key: value or getattr(study, key) for key, value in switches.items()}
-    return study.model_copy(update={"attributions": attributions, **kept})
-
-
-@contextmanager
-def _cleared_if_refused(root: Path) -> Iterator[None]:
-    """Remove a run directory that has only begun if the input turns out to be unusable."""
-    existed, empty = root.exists(), not root.exists() or not any(root.iterdir())
-    try:
-        yield
-    except (UserError, OSError):
-        if empty and not (root / "study.toml").exists():
-            shutil.rmtree(root / "data", ignore_errors=True)
-            (root / ".lock").unlink(missing_ok=True)
-            if not existed:
-                with suppress(OSError):  # the first error says more
-                    root.rmdir()
-        raise
-
-
-def write_plan(plan: Plan, run: RunDirectory) -> None:
-    """Write plan.csv, which lists all trials in the order in which they are run."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(PLAN_COLUMNS)
-    for t in plan.trials:
-        writer.writerow(
-            [t.id, t.stage, t.task, t.dataset, t.architecture, t.prior, t.weight, t.seed]
-        )
-    run.manifest.write({PLAN_FILE: buffer.getvalue()})

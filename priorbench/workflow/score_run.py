@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from priorbench.backends.base import RunPlacement, Workforce
+from priorbench.backends.base import Engine, RunPlacement, Workforce
 from priorbench.backends.open import running_engine
 from priorbench.backends.run_pending import TrialEnded, pending_trials, run_pending
 from priorbench.data.dataset import check_dataset
@@ -45,35 +45,41 @@ def score_run(
             running in the folder, or trials that had been scored are gone: tables never shrink.
         DamagedFile: if a file that tables are made of is not as it was written.
     """
-    started = time.monotonic()
     run = RunDirectory(root)
     require_run(run)
-    unscored = 0
     with running_engine(placement, console.say) as engine, run.lock():
-        plan = _plan_of_all(run, more)
-        for folder in plan.datasets.values():
-            check_dataset(folder)
-        workforce = Workforce(engine, engine.device(plan.study.device))
-        for name in (*TABLES, ANSWER_FILE, TUNING_FILE):
-            _say_damaged(run, name, console)
-        pending = pending_trials(plan, run)
-        todo = [item for item in pending if item.score_only]  # the others failed
-        trained = len(plan.trials) - len(pending) + len(todo)
-        console.say(f"{trained} trained trials, {len(todo)} to score, in {root}")
-        with console.progress([item.trial for item in todo]) as ended:
+        return score_stored(run, more, engine, console)
 
-            def count(event: TrialEnded) -> None:
-                nonlocal unscored
-                unscored += event.outcome.status == FAILED
-                ended(event)
 
-            run_pending(plan, run, todo, workforce=workforce, on_ended=count)
-        record_study(run, plan.study)
-        if plan.study.tune:
-            _choose_again(plan, run, console)
-        collected = write_results(plan, run, console.say)
+def score_stored(
+    run: RunDirectory, more: Measurements, engine: Engine, console: RunConsole
+) -> RunOutcome:
+    """Score the trained models of a run whose lock is held, as :func:`score_run` does."""
+    started, unscored = time.monotonic(), 0
+    plan = _plan_of_all(run, more)
+    for folder in plan.datasets.values():
+        check_dataset(folder)
+    workforce = Workforce(engine, engine.device(plan.study.device))
+    for name in (*TABLES, ANSWER_FILE, TUNING_FILE):
+        _say_damaged(run, name, console)
+    pending = pending_trials(plan, run)
+    todo = [item for item in pending if item.score_only]  # the others failed
+    trained = len(plan.trials) - len(pending) + len(todo)
+    console.say(f"{trained} trained trials, {len(todo)} to score, in {run.root}")
+    with console.progress([item.trial for item in todo]) as ended:
+
+        def count(event: TrialEnded) -> None:
+            nonlocal unscored
+            unscored += event.outcome.status == FAILED
+            ended(event)
+
+        run_pending(plan, run, todo, workforce=workforce, on_ended=count)
+    record_study(run, plan.study)
+    if plan.study.tune:
+        _choose_again(plan, run, console)
+    collected = write_results(plan, run, console.say)
     seconds = time.monotonic() - started
-    return RunOutcome(root, collected.statuses, seconds, collected.answer, unscored)
+    return RunOutcome(run.root, collected.statuses, seconds, collected.answer, unscored)
 
 
 def _plan_of_all(run: RunDirectory, more: Measurements) -> Plan:
@@ -91,10 +97,12 @@ def _plan_of_all(run: RunDirectory, more: Measurements) -> Plan:
         shown = names[:_MOST_NAMED]
         more_names = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
         are = "is" if len(names) == 1 else "are"
+        remedy = f"{command_on(run.root)} trains them again"
+        if plan.study.networks.model:
+            remedy = f"{command_on(run.root, 'score')} with their --weights reads them again"
         raise UserError(
             f"{counted(len(names), 'trial')} of {len(names) + len(plan.trials)} {are} missing or "
-            f"damaged ({', '.join(shown)}{more_names}); {command_on(run.root)} trains them "
-            "again; nothing was written"
+            f"damaged ({', '.join(shown)}{more_names}); {remedy}; nothing was written"
         )
     return plan
 

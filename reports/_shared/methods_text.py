@@ -22,6 +22,7 @@ from priorbench.results.finished_run import Run
 from priorbench.schedule_table import ScheduleTable
 from priorbench.storage.run_directory import DONE
 from priorbench.study.data_sources import SIMULATED
+from priorbench.study.keys.networks import trained_elsewhere
 from priorbench.study.trial import EVALUATE, SELECT
 from priorbench.training.schedules import Schedule, schedule_of
 
@@ -196,7 +197,9 @@ def task_text(text: str, *, simulated: bool) -> str:
 
 
 def trainings_of(run: Run) -> list[TrainingMethods]:
-    """Return how tasks were trained, tasks trained alike together; unknown tasks are left out."""
+    """Return how tasks were trained, tasks trained alike together; what is unknown is left out."""
+    if trained_elsewhere(run.study):
+        return []
     groups: dict[tuple[Schedule, bool, int], list[str]] = {}
     for key, dataset in run.datasets.items():
         spec = key.rpartition("/")[0]
@@ -270,6 +273,8 @@ def penalised_attributions_of(run: Run) -> list[CitedComponent]:
     from priorbench.attribution.methods import load_attribution
 
     usual = str(run.study["train_attribution"])
+    if trained_elsewhere(run.study):
+        return []
     specs = dict.fromkeys(r.get("train_attribution", usual) for r in run.records.values())
     attributions = {spec: load_attribution(spec) for spec in specs or [usual]}
     return [CitedComponent(spec, a.summary, a.citation) for spec, a in attributions.items()]

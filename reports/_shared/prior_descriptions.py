@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from priorbench.results.finished_run import Run
+from priorbench.study.keys.networks import trained_elsewhere
 from priorbench.study.study import BASELINE
 
 from .settings import ComparedSetting
@@ -19,7 +20,8 @@ class DescribedPrior:
     Attributes:
         spec: spec, as in the study.
         weights: its weight; one for each task or dataset where they differ; the names and weights
-            of the parts of a composition; empty for the baseline.
+            of the parts of a composition; empty for the baseline, and for groups of networks
+            that were trained elsewhere.
         summary: what the prior does.
         citation: works that it comes from.
         statuses: number of its evaluation trials by how they ended.
@@ -38,7 +40,7 @@ def described_priors(run: Run, settings: Sequence[ComparedSetting]) -> list[Desc
     return [
         DescribedPrior(
             spec,
-            _parts(run, spec) or _weights(spec, settings),
+            [] if trained_elsewhere(run.study) else _parts(run, spec) or _weights(spec, settings),
             described.get(spec, {}).get("summary", ""),
             described.get(spec, {}).get("citation", ""),
             Counter(

@@ -131,6 +131,8 @@ class ComparedSetting:
     def weight(self, prior: str) -> str:
         """Return a prior's weight as text; all its weights where there are several."""
         weights = self.rows.loc[self.rows["prior"] == prior, "weight"].unique()
+        if not weights.any():  # what has none, as a network that was trained elsewhere
+            return ""
         times = "× " if len(split_composition(prior)) > 1 else ""
         return ", ".join(f"{times}{float(weight):g}" for weight in weights)
 

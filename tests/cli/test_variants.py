@@ -4,45 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures.runs import records, run_smoke
+from fixtures.variants import write_data
 
 from priorbench.cli.app import execute_command
-from priorbench.encoding import BASES, decode
 from priorbench.results.finished_run import load_run
 from priorbench.study.trial import EVALUATE
 
 PRIORS = ["--priors", "none,l2", "--architectures", "deepbind"]
 FORMS = ("", "-pooled")
-
-
-def write_data(folder, *, variants=True, seed=0):
-    """A data file of two classes, told apart by a word, perhaps with variants of two elements."""
-    generator = np.random.default_rng(0)
-    for name, word in (("pos", "TGACTCA"), ("neg", "TGTCACA")):
-        codes = generator.integers(0, 4, (160, 40)).astype(np.uint8)
-        texts = [decode(row) for row in codes]
-        records_ = [f">{name}{i}\n{t[:16]}{word}{t[23:]}\n" for i, t in enumerate(texts)]
-        (folder / f"{name}.fa").write_text("".join(records_))
-    keys = 'task = "binary"\npositives = "pos.fa"\nnegatives = "neg.fa"\n'
-    if variants:
-        keys += 'variants = "effects.tsv"\nelements = "elements.fa"\n'
-        write_variants(folder, np.random.default_rng(seed))
-    (folder / "data.toml").write_text(keys)
-    return folder / "data.toml"
-
-
-def write_variants(folder, generator):
-    lines = ["element\tposition\tref\talt\teffect"]
-    elements = {}
-    for name, length in (("short", 30), ("long", 60)):
-        text = decode(generator.integers(0, 4, length).astype(np.uint8))
-        elements[name] = f"{text[:10]}TGACTCA{text[17:]}"
-        for position, ref in enumerate(elements[name]):
-            for alt in set(BASES) - {ref}:
-                effect = generator.normal() - 3 * (10 <= position < 17)
-                lines.append(f"{name}\t{position}\t{ref}\t{alt}\t{effect:.3f}")
-    (folder / "effects.tsv").write_text("\n".join(lines) + "\n")
-    fasta = "".join(f">{name}\n{text}\n" for name, text in elements.items())
-    (folder / "elements.fa").write_text(fasta)
 
 
 def function_rows(out):

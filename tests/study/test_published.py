@@ -10,7 +10,7 @@ from priorbench.study.keys.published import resolve_published
 from priorbench.study.recorded_study import record_study, recorded_study
 from priorbench.study.resolve import resolve
 from priorbench.study.study import Study, first_difference, load_study, make_study
-from priorbench.workflow.run_study import _identity
+from priorbench.workflow.run_folder import identity_of
 
 VALUE = {"metric": "motif-auprc", "mean": 0.8, "source": "a paper, table 2", "read": "printed"}
 TOML = """
@@ -126,6 +126,6 @@ def test_what_is_recorded_is_read_back(tmp_path):
 
 def test_published_values_make_no_other_study():
     plain, held = (resolve(study(*values), "cpu") for values in ((), (VALUE,)))
-    assert _identity(plain) == _identity(held)
+    assert identity_of(plain) == identity_of(held)
     assert first_difference(plain.model_dump(mode="json"), held.model_dump(mode="json")) == ""
     assert Study().published == []
