@@ -51,12 +51,12 @@ _COLUMNS = (
 _PRICES = """
 *Scale-free*: shrinking all attributions does not lower the penalty. *Penalty alone*: the price of
 the penalty and its gradient, given the attributions; *step*: the whole training step, which pays
-for the attributions too; *memory*: the most that the tensors of a step take at once, with batch norm.
-All in units of a step without the prior, on the paper's binary network (1,000 bp, 64 sequences, half of
-them positive, one thread). The steps of `distillation` and `consensus` ask their teachers; that these are
-trained first comes on top, as many trainings as there are teachers. `python benchmarks/bench.py prices
---write` measures them again; two such runs differ by up to a tenth in time, and not in memory. These are
-of 30 November 2026.
+for the attributions too; *memory*: the most that the tensors of a step take at once, with batch
+norm. All in units of a step without the prior, on the paper's binary network (1,000 bp, 64
+sequences, half of them positive, one thread). The steps of `distillation` and `consensus` ask their
+teachers; that these are trained first comes on top, as many trainings as there are teachers.
+`python benchmarks/bench.py prices --write` measures them again; two such runs differ by up to a
+tenth in time, and not in memory. These are of 30 November 2026.
 """
 _ATTRIBUTIONS = """
 ## What a penalty sees

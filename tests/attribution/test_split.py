@@ -345,30 +345,75 @@ def test_a_model_that_is_tried_all_the_time_is_warned_of():
     assert len(said) == 1
 
 
-@pytest.mark.parametrize(
-    ("count", "method", "apart"),
-    [
-        (8, "input-x-gradient", False),
-        (1000, "input-x-gradient", True),
-        (1000, "integrated-gradients:steps=2", False),
-    ],
-)
-def test_batches_that_gain_nothing_by_it_are_taken_whole(monkeypatch, count, method, apart):
-    monkeypatch.setattr(routes, "FEWEST_NUMBERS", MEASURED)
+def seeing(width=1):
+    """A model whose layers note what they are given, and the notes."""
     seen = []
 
     class Seeing(Own):
         def between(self, h):
             seen.append(type(h))
-            return h.sigmoid()
+            return h.repeat(1, width, 1).sigmoid().sin().cos()[:, :3]
 
-    model = Seeing()
-    x, half = sequences(count), torch.arange(count) % 2 == 0
-    for _ in range(2):
-        del seen[:]
-        attribute_and_predict(model, x, half, target, method=load_attribution(method), split=True)
-    # the second time nothing is tried
-    assert set(seen) == {SplitBatch if apart else torch.Tensor}
+    return Seeing(), seen
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "method", "apart"),
+    [
+        (8, 1, "input-x-gradient", False),
+        (200, 1, "input-x-gradient", False),
+        (200, 20, "input-x-gradient", True),
+        (2000, 1, "input-x-gradient", True),
+        (2000, 1, "integrated-gradients:steps=2", False),
+    ],
+)
+def test_batches_that_gain_nothing_by_it_are_taken_whole(monkeypatch, count, width, method, apart):
+    monkeypatch.setattr(routes, "FEWEST_NUMBERS", MEASURED)
+    (model, seen), x = seeing(width), sequences(count)
+    half = torch.arange(count) % 2 == 0
+    assert agree(model, x, half, method=load_attribution(method))
+    seen.clear()
+    attribute_and_predict(model, x, half, target, method=load_attribution(method), split=True)
+    assert set(seen) == {SplitBatch if apart else torch.Tensor}  # nothing is tried any more
+
+
+def test_the_same_call_goes_the_same_way_whatever_came_before(monkeypatch):
+    monkeypatch.setattr(routes, "FEWEST_NUMBERS", MEASURED)
+
+    seen = []
+
+    class Squared(Own):
+        """A model whose operators make numbers by the square of the length."""
+
+        def forward(self, x):
+            seen.append(type(x))
+            x = x * self.head.bias
+            return torch.matmul(x.transpose(1, 2), x).sin().mean(dim=2).cos()[:, :1]
+
+    ways = []
+    for lengths in ((10, 100), (300, 100)):
+        model = Squared()
+        for length in lengths:
+            x = random_sequences(60, length, seed=1, dtype=torch.float64)
+            half = torch.arange(60) % 2 == 0
+            attribute_and_predict(model, x, half, target, split=True)
+            seen.clear()
+            attribute_and_predict(model, x, half, target, split=True)
+        ways.append(set(seen))
+    assert ways == [{SplitBatch}] * 2
+
+
+def test_an_attribute_named_model_is_the_models_own_affair():
+    class Named(Own):
+        def __init__(self, model):
+            super().__init__()
+            self.norm, self.model = torch.nn.BatchNorm1d(3).double(), model
+
+        def between(self, h):
+            return self.norm(h).tanh()
+
+    for model in ("bpnet", torch.nn.Identity()):
+        assert agree(Named(model), method=load_attribution("integrated-gradients:steps=2"))
 
 
 def test_a_route_that_fails_is_undone_and_another_taken():

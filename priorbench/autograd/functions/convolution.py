@@ -1,37 +1,39 @@
 """Convolutions whose gradient by the input is differentiated once more by the usual kernels.
 
-Torch differentiates it by a convolution whose kernel is as long as the sequence, which takes up to
-three times as long as the gradient by the weight, which it is.
+Torch differentiates it by a convolution whose kernel is as long as the sequence, which is slow where
+the convolution's own kernel is short or dilated; it is a gradient by the weight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import index
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-
-from priorbench.autograd.statistics_gate import StatisticsGate
+from torch.autograd import forward_ad
 
 _aten: Any = torch.ops.aten
 _Gradients = tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]
-_Size = int | Sequence[int]
+_Size = int | list[int] | tuple[int, ...]
 CONVOLUTIONS = {F.conv1d: 1, F.conv2d: 2}
 """functions of torch that are replaced, and along how many dimensions they go"""
+FEWEST_PRODUCTS, _LONGEST_KERNEL = 30_000_000, 5
+"""fewest products of a convolution that is replaced, and its longest kernel if it is not dilated:
+others gain nothing, or less than it takes to call this; measured in docs/performance.md"""
+_runs: Callable[[Any], bool] | None = getattr(torch._C, "_will_engine_execute_node", None)
 
 
-def replace_convolution(
-    function: Callable[..., torch.Tensor], gate: StatisticsGate
-) -> Callable[..., torch.Tensor]:
+def replace_convolution(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """Return what is called in place of a convolution of torch.
 
-    Those whose weight is no parameter, as where norms of weights make it, go by torch's own, and so
-    do those within ``torch.func`` and autocast.
+    Small convolutions go by torch's own, and so do those of long kernels without dilation, those
+    whose weight is no parameter, as where norms of weights make it, and those within
+    ``torch.func``, forward differentiation, autocast and function modes of the caller.
 
     Args:
         function: one of ``CONVOLUTIONS``.
-        gate: gate that is closed while attributions are taken, which need no gradients of weights.
     """
     dimensions = CONVOLUTIONS[function]
 
@@ -44,12 +46,14 @@ def replace_convolution(
         dilation: _Size = 1,
         groups: int = 1,
     ) -> torch.Tensor:
-        padded = _padding(padding, stride, dilation, weight)
-        if padded is None or not _suits(input, weight, bias, dimensions):
+        padded = None
+        if _suits(input, weight, bias, dimensions) and _gains(input, weight, dilation):
+            padded = _padding(padding, stride, dilation, weight)
+        if padded is None:
             return function(input, weight, bias, stride, padding, dilation, groups)
         steps, zeros, gaps = (_per_dimension(n, dimensions) for n in (stride, padded, dilation))
-        form = _Form(steps, zeros, gaps, groups)
-        result: torch.Tensor = _Convolution.apply(input, weight, bias, form, gate)  # type: ignore[no-untyped-call]
+        form = _Form(steps, zeros, gaps, index(groups))
+        result: torch.Tensor = _Convolution.apply(input, weight, bias, form)  # type: ignore[no-untyped-call]
         return result
 
     return convolve
@@ -97,33 +101,49 @@ class _Convolution(torch.autograd.Function):
     """The convolution itself."""
 
     @staticmethod
-    def forward(  # noqa: PLR0917 (a context, and what it is applied to)
+    def forward(
         ctx: Any,
         value: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
         form: _Form,
-        gate: StatisticsGate,
     ) -> torch.Tensor:
         ctx.save_for_backward(value, weight)
-        ctx.form, ctx.gate = form, gate
+        ctx.form = form
         return form.convolve(value, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
         (gradient,), (value, weight) = gradients, ctx.saved_tensors
-        by_value, by_weight, by_bias = ctx.needs_input_grad[:3]
-        if not ctx.gate.is_open:  # an attribution: weights are constants
-            by_weight = by_bias = False
+        by_value, *by_parameters = needed = _asked_for(ctx)
         if not torch.is_grad_enabled():
-            needed = (by_value, by_weight, by_bias)
-            return *ctx.form.gradients(gradient, value, weight, needed), None, None
+            return *ctx.form.gradients(gradient, value, weight, needed), None
         result = [None, None, None]
-        if by_weight or by_bias:
-            result = list(ctx.form.gradients(gradient, value, weight, (False, by_weight, by_bias)))
+        if any(by_parameters):
+            result = list(ctx.form.gradients(gradient, value, weight, (False, *by_parameters)))
         if by_value:
             result[0] = _ValueGradient.apply(gradient, weight, value, ctx.form)  # type: ignore[no-untyped-call]
-        return *result, None, None
+        return *result, None
+
+
+def _asked_for(ctx: Any) -> list[bool]:
+    """Return whether gradients by value, weight and bias are asked for in this pass.
+
+    An attribution asks for none of weights, which torch's own nodes find out in the same way.
+    """
+    nodes = [node for node, _ in ctx.next_functions]
+    nodes += [None] * (3 - len(nodes))  # a bias that is None has no entry
+    pairs = zip(ctx.needs_input_grad[:3], nodes, strict=True)
+    return [needed and node is not None and _will_run(node) for needed, node in pairs]
+
+
+def _will_run(node: Any) -> bool:
+    if _runs is None:
+        return True
+    try:
+        return _runs(node)
+    except RuntimeError:  # a leaf that torch.autograd.grad itself was asked for
+        return True
 
 
 class _ValueGradient(torch.autograd.Function):
@@ -151,21 +171,34 @@ class _ValueGradient(torch.autograd.Function):
 def _suits(
     value: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, dimensions: int
 ) -> bool:
+    parameters = [weight] if bias is None else [weight, bias]
     return (
-        torch.is_grad_enabled()
-        and weight.is_leaf
-        and (bias is None or bias.is_leaf)
-        and type(value) is torch.Tensor
+        type(value) is torch.Tensor
+        and all(type(p) in (torch.Tensor, torch.nn.Parameter) and p.is_leaf for p in parameters)
         and value.dim() == dimensions + 2
         and value.dtype == weight.dtype
         and value.is_floating_point()
-        and not torch.is_autocast_enabled(value.device.type)
+        and torch.is_grad_enabled()
+        and not _is_cast(value.device.type)
         and torch._C._functorch.peek_interpreter_stack() is None
+        and forward_ad._current_level < 0
+        and not torch._C._len_torch_function_stack()
     )
 
 
+def _gains(value: torch.Tensor, weight: torch.Tensor, dilation: _Size) -> bool:
+    """Return whether a convolution is large enough, and of a kind that torch is slow with."""
+    kernel = weight.shape[2:]
+    slow = max(kernel) <= _LONGEST_KERNEL or max(_per_dimension(dilation, len(kernel))) > 1
+    return slow and weight.numel() * value[:, 0].numel() >= FEWEST_PRODUCTS
+
+
+def _is_cast(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
 def _per_dimension(size: _Size, dimensions: int) -> list[int]:
-    sizes = [size] if isinstance(size, int) else list(size)
+    sizes = [index(n) for n in size] if isinstance(size, list | tuple) else [index(size)]
     return sizes * dimensions if len(sizes) == 1 else sizes
 
 

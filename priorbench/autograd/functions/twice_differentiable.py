@@ -40,29 +40,24 @@ class TwiceDifferentiable(TorchFunctionMode):
 
     Attention is computed by softmax and products, as torch's own ``math`` kernel does. On CUDA,
     recurrent layers go without cuDNN, whose switch is the whole process's: it is off while such a
-    layer is called, by one thread at a time. Convolutions have a faster second derivative.
+    layer is called, by one thread at a time. Large convolutions have a faster second derivative.
 
     Attributes:
-        gate: gate that is closed while attributions are taken; None to leave convolutions.
         needed: whether anything is replaced.
     """
 
-    def __init__(self, gate: StatisticsGate | None = None, *, needed: bool = True) -> None:
+    def __init__(self, *, needed: bool = True) -> None:
         """Prepare a block."""
         super().__init__()
-        self.gate, self.needed = gate, needed
+        self.needed = needed
 
     def replacement(self, function: _Function) -> _Function | None:
         """Return what is called in place of a torch function; None to leave it."""
-        if not self.needed:
-            return None
-        if self.gate is not None and function in CONVOLUTIONS:
-            return replace_convolution(function, self.gate)
-        return _REPLACED.get(function)
+        return _REPLACED.get(function) if self.needed else None
 
     def again(self) -> Callable[[], TorchFunctionMode]:
         """Return what makes a mode for a checkpoint that is run again from here."""
-        return partial(TwiceDifferentiable, self.gate, needed=self.needed)
+        return partial(TwiceDifferentiable, needed=self.needed)
 
     def __torch_function__(
         self,
@@ -173,6 +168,7 @@ _REPLACED: Mapping[_Function, _Function] = {
         function: _without_cudnn(function)
         for function in (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
     },
+    **{function: replace_convolution(function) for function in CONVOLUTIONS},
 }
 
 
@@ -203,9 +199,8 @@ class GatedBatchNorm(TwiceDifferentiable):
             statistics: layer, mean and variance of every call in the pass of examples.
             needed: whether attention and recurrent layers are replaced too.
         """
-        super().__init__(gate, needed=needed)
-        self.gate: StatisticsGate = gate
-        self.rows, self.statistics = rows, list(statistics or [])
+        super().__init__(needed=needed)
+        self.gate, self.rows, self.statistics = gate, rows, list(statistics or [])
         self._has_examples, self._tracked = statistics is None, True
 
     def replacement(self, function: _Function) -> _Function | None:

@@ -28,7 +28,7 @@ from priorbench.errors import in_one_line
 
 from .signature import examine
 from .split_batch import CannotSplit
-from .trial import Outcome, Watched, try_way
+from .trial import Outcome, Watched, mean_numbers, try_way
 from .ways import (
     Arguments,
     CannotTakeApart,
@@ -41,6 +41,8 @@ from .ways import (
 
 _MOST_ROUTES = 16
 """largest number of routes that are remembered for a model"""
+_MOST_LENGTHS = 1000
+"""largest number of lengths of sequences that are remembered for a model"""
 FEWEST_NUMBERS = 25_000
 """fewest numbers that an operator of a model must be spared, on average, for parts to be no slower
 than one tensor on a CPU, as each operator is called twice; measured in docs/performance.md"""
@@ -53,27 +55,13 @@ class Route:
     Attributes:
         way: the way.
         buffers: buffers of the model that a pass changes.
-        numbers: mean of the numbers that an operator of the model makes for each number of a
-            sequence.
+        numbers: by the shape of an example, how many numbers an operator of the model makes of it
+            on average.
     """
 
     way: Way
     buffers: Sequence[torch.Tensor] = ()
-    numbers: float = 0.0
-
-    def pays(self, parts: Sequence[Arguments], examples: int) -> bool:
-        """Return whether parts are expected to be no slower than one tensor.
-
-        It follows from shapes alone, so that the same call goes the same way every time. Points of
-        a path are attributed in either case, and their parts gain nothing. Other devices than a
-        CPU have not been measured: there, examples are taken apart whenever that is asked for.
-        """
-        if self.way is as_chain:
-            return True
-        if examples < len(parts):
-            return not FEWEST_NUMBERS
-        rest = parts[-1][0]
-        return rest.device.type != "cpu" or self.numbers * rest.numel() >= FEWEST_NUMBERS
+    numbers: dict[torch.Size, float] = field(default_factory=dict)
 
     @contextmanager
     def undone_on_failure(self) -> Iterator[None]:
@@ -134,10 +122,10 @@ def forward_apart(
         CannotTakeApart: if all batches must be taken in one tensor.
     """
     route = choose_route(call, parts, examples)
-    if route is None or not route.pays(parts, examples):
+    if route is None or not _pays(route, call, parts, examples):
         return None
     try:
-        with route.undone_on_failure(), TwiceDifferentiable(gate, needed=twice):
+        with route.undone_on_failure(), TwiceDifferentiable(needed=twice):
             return route.way(call.taking_rows, parts, gate, examples)
     except Exception:
         # something has changed that is not seen from outside; if the model itself is at fault,
@@ -147,10 +135,32 @@ def forward_apart(
         route = choose_route(call, parts, examples)
     except CannotTakeApart:
         return None
-    if route is None or not route.pays(parts, examples):
+    if route is None or not _pays(route, call, parts, examples):
         return None
-    with TwiceDifferentiable(gate, needed=twice):
+    with TwiceDifferentiable(needed=twice):
         return route.way(call.taking_rows, parts, gate, examples)
+
+
+def _pays(route: Route, call: ModelCall, parts: Sequence[Arguments], examples: int) -> bool:
+    """Return whether parts are expected to be no slower than one tensor.
+
+    It follows from the model and from shapes, so that the same call goes the same way every time.
+    Points of a path are attributed in either case, and their parts gain nothing. Other devices than
+    a CPU have not been measured: there, examples are taken apart whenever that is asked for.
+    """
+    if route.way is as_chain:
+        return True
+    rest = parts[-1]
+    if examples < len(parts):
+        return False
+    if rest[0].device.type != "cpu":
+        return True
+    shape = rest[0].shape[1:]
+    if shape not in route.numbers:
+        if len(route.numbers) >= _MOST_LENGTHS:
+            route.numbers.clear()
+        route.numbers[shape] = mean_numbers(call, rest)
+    return route.numbers[shape] * len(rest[0]) >= FEWEST_NUMBERS
 
 
 def choose_route(call: ModelCall, parts: Sequence[Arguments], examples: int) -> Route | None:
@@ -239,7 +249,7 @@ def _tried(
             state.restore()
             reason = _difference(way, expected, call, parts, examples)
             if not reason:
-                return Route(way, buffers, watched.numbers_for_each_given)
+                return Route(way, buffers)
             reasons.append(f"{way.__name__.replace('_', ' ')}, {reason}")
     except CannotTakeApart as reason:
         return str(reason)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from priorbench.autograd.model_call import ModelCall
-from priorbench.autograd.module_state import forked_generators
+from priorbench.autograd.module_state import ModuleState, forked_generators
 from priorbench.autograd.output_trees import map_leaves, tensors_in
 from priorbench.autograd.statistics_gate import StatisticsGate
 
@@ -100,30 +100,36 @@ class Watched:
         finding: what was seen first, as the end of a sentence; "" if nothing was.
         operators: number of operators that made tensors of the examples.
         made: numbers in all of these tensors.
-        given: numbers in the sequences of all calls.
-        calls: number of calls.
     """
 
     def __init__(self, model: Callable[..., Any]) -> None:
         """Watch a module, or a call of one."""
-        self.model = getattr(model, "model", model)
+        # else behind a ModelCall; a module may have an attribute of that name
+        self.model: Any = model if isinstance(model, torch.nn.Module) else model.model  # type: ignore[attr-defined]
         self.finding = ""
-        self.operators = self.made = self.given = self.calls = 0
+        self.operators = self.made = 0
         self._called = model
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the model."""
-        self.calls += 1
-        self.given += arguments[0].numel()
         with _Watch(self, arguments):
             return self._called(*arguments)
 
-    @property
-    def numbers_for_each_given(self) -> float:
-        """Mean of the numbers that an operator makes for each number of a sequence."""
-        if not self.operators or not self.given:
-            return 0.0
-        return self.made / self.operators / (self.given / self.calls)
+
+def mean_numbers(call: ModelCall, arguments: Arguments) -> float:
+    """Return how many numbers an operator of a model makes on average of an example.
+
+    A pass of two examples is watched, and leaves nothing on the modules.
+    """
+    model: Any = call.model
+    state, rows = ModuleState(list(model.modules())), [value.detach()[:2] for value in arguments]
+    watched = Watched(call.taking_rows)
+    try:
+        with torch.no_grad(), forked_generators(rows[0].device):
+            watched(*(value.clone() for value in rows))
+    finally:
+        state.restore()
+    return watched.made / max(watched.operators, 1) / len(rows[0])
 
 
 class _Watch(TorchFunctionMode):

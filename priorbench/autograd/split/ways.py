@@ -75,7 +75,8 @@ def in_one_tensor(
     points = list(map(torch.cat, zip(*parts[examples:], strict=True)))
     if len(points[0]) == 1:
         points = [torch.cat([value, value]) for value in points]  # else a module may squeeze it
-    module: Any = getattr(model, "model", model)  # behind a ModelCall
+    # else behind a ModelCall; a module may have an attribute of that name
+    module: Any = model if isinstance(model, torch.nn.Module) else model.model  # type: ignore[attr-defined]
     buffers = list(module.buffers())
     before = [buffer.clone() for buffer in buffers]
     with norms.at_points():
