@@ -1,7 +1,7 @@
 """Convolutions whose gradient by the input is differentiated once more by the usual kernels.
 
-Torch differentiates it by a convolution whose kernel is as long as the sequence, which is slow where
-the convolution's own kernel is short or dilated; it is a gradient by the weight.
+Torch differentiates it by a convolution whose kernel is as long as the sequence, which is slow
+where the convolution's own kernel is short or dilated; it is a gradient by the weight.
 """
 
 from __future__ import annotations

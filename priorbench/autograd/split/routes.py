@@ -43,7 +43,7 @@ _MOST_ROUTES = 16
 """largest number of routes that are remembered for a model"""
 _MOST_LENGTHS = 1000
 """largest number of lengths of sequences that are remembered for a model"""
-FEWEST_NUMBERS = 25_000
+FEWEST_NUMBERS = 40_000
 """fewest numbers that an operator of a model must be spared, on average, for parts to be no slower
 than one tensor on a CPU, as each operator is called twice; measured in docs/performance.md"""
 
