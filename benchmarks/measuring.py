@@ -40,9 +40,9 @@ def in_turns(ways: Mapping[Any, Callable[[], object]], rounds: int) -> dict[Any,
     times: dict[Any, list[float]] = {name: [] for name in ways}
     for _ in range(rounds + 1):
         for name, way in ways.items():
-            started = time.thread_time()
+            started = time.process_time()
             way()
-            times[name].append(time.thread_time() - started)
+            times[name].append(time.process_time() - started)
     # the first call warms up
     return {name: statistics.median(seconds[1:]) for name, seconds in times.items()}
 
@@ -100,9 +100,9 @@ def _timed(work: Callable[..., Iterator[None]], arguments: tuple[object, ...]) -
     torch.set_num_threads(1)
     parts = work(*arguments)
     next(parts)
-    processor, wall = time.thread_time(), time.perf_counter()
+    processor, wall = time.process_time(), time.perf_counter()
     next(parts, None)
-    processor, wall = time.thread_time() - processor, time.perf_counter() - wall
+    processor, wall = time.process_time() - processor, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"processor s": processor, "wall s": wall, "peak GiB": peak}
 
