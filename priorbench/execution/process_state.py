@@ -37,8 +37,8 @@ def prepare_process() -> None:
 def set_torch() -> None:
     """Let torch use one thread, give the same bits every time, and keep float32 where it is set."""
     torch.set_num_threads(1)
-    # what torch.use_deterministic_algorithms does, which loads the compiler for it: half of the time
-    # in which a worker starts
+    # as torch.use_deterministic_algorithms does, which loads the compiler for it: a third of the
+    # time in which a worker starts
     torch.set_deterministic_debug_mode("error")
     # torch lets convolutions on a GPU round their factors to 10 bits (TF32)
     torch.backends.cudnn.allow_tf32 = False

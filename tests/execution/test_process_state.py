@@ -26,8 +26,8 @@ print("torch._dynamo" in sys.modules, torch.are_deterministic_algorithms_enabled
 
 @pytest.fixture(scope="module")
 def prepared():
-    done = subprocess.run([sys.executable, "-c", _WORKER], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-c", _WORKER]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout.split()
 
 
