@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -65,6 +65,8 @@ class BatchNorm(Layer):
     eps: float
     example_rows: int
     running: RunningStatistics
+    _known: dict[str, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
+    """what the passes of a step read several times of the statistics, without history"""
 
     @property
     def state(self) -> Parameters:
@@ -91,6 +93,7 @@ class BatchNorm(Layer):
         centred = exact - _along(mean, value)
         examples = centred.narrow(0, 0, self.example_rows)
         variance = (examples * examples).mean(dims)
+        self._known.clear()
         first_pass = not torch.is_grad_enabled()  # a second one is there to be differentiated
         if first_pass:
             self.running.update(mean, variance, count)
@@ -168,11 +171,21 @@ class BatchNorm(Layer):
         return self.input_gradient(gradient, saved), by_parameters, (by_mean, by_variance)
 
     def _inverse(self, variance: torch.Tensor) -> torch.Tensor:
-        return torch.rsqrt(variance + self.eps)
+        return self._once("inverse", lambda: torch.rsqrt(variance + self.eps))
 
     def _scale(self, variance: torch.Tensor, parameters: Parameters) -> torch.Tensor:
         weight = parameters[0]
-        return self._inverse(variance) if weight is None else self._inverse(variance) * weight
+        if weight is None:
+            return self._inverse(variance)
+        return self._once("scale", lambda: self._inverse(variance) * weight)
+
+    def _once(self, name: str, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Return a value of the last forward pass, computed once unless autograd follows it."""
+        if torch.is_grad_enabled():
+            return compute()
+        if name not in self._known:
+            self._known[name] = compute()
+        return self._known[name]
 
     def _through_scale(
         self, by_scale: torch.Tensor, saved: SavedLayer

@@ -6,6 +6,7 @@ import math
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NoReturn, cast
 
 from priorbench.data.codes import CHANNEL
@@ -326,7 +327,7 @@ class WeightedPrior:
     prior: Prior
     weight: float
 
-    @property
+    @cached_property
     def hooks(self) -> frozenset[str]:
         """Hooks through which the prior acts; none at weight 0."""
         return frozenset(filter(self.prior.overrides, HOOKS)) if self.weight else frozenset()

@@ -19,12 +19,17 @@ _NEEDED_BY_SCORING = (
     "tangermeme.ersatz",
     "tangermeme.saturation_mutagenesis",
 )
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""numbers of options of mallopt, from malloc.h of the GNU C library"""
+_LARGEST_KEPT = 32 * 2**20
+"""bytes up to which a block is kept for the next one: the most that the library allows"""
 _NO_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 def prepare_process() -> None:
     """Settle all that must not depend on what this process did before the trial."""
     set_torch()
+    _keep_memory()
     _load_once()
     forget_peak_memory()
 
@@ -32,11 +37,26 @@ def prepare_process() -> None:
 def set_torch() -> None:
     """Let torch use one thread, give the same bits every time, and keep float32 where it is set."""
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    # as torch.use_deterministic_algorithms does, which loads the compiler for it: a third of the
+    # time in which a worker starts
+    torch.set_deterministic_debug_mode("error")
     # torch lets convolutions on a GPU round their factors to 10 bits (TF32)
     torch.backends.cudnn.allow_tf32 = False
     # nothing here reads memory that nothing was written to, and filling it takes time at every call
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@cache
+def _keep_memory() -> None:
+    """Let the process keep what a step of training frees, for the next step.
+
+    The GNU C library hands it back to the system and asks for it again, page by page, which takes
+    up to a quarter of a step; when it does so depends on what was loaded before.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # there is no such library
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
+        library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @cache

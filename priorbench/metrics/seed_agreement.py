@@ -107,14 +107,10 @@ def jaccard_sums(first: Sequence[Track], second: Sequence[Track]) -> Track:
     wanted = are_partners(count)
     np.fill_diagonal(wanted, True)
     pairs = np.argwhere(np.triu(wanted))
-    total = np.zeros(len(pairs))
-    for row in range(len(first[0])):
-        _compiled()(
-            np.stack([track[row] for track in first]),
-            np.stack([track[row] for track in second]),
-            pairs,
-            total,
-        )
+    total, add = np.zeros(len(pairs)), _compiled()
+    # a sequence at a time, its trials one behind the other
+    for of_sequence in zip(np.stack(first, axis=1), np.stack(second, axis=1), strict=True):
+        add(*of_sequence, pairs, total)
     result = np.full((count, count), np.nan)
     result[pairs[:, 0], pairs[:, 1]] = result[pairs[:, 1], pairs[:, 0]] = total
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -160,7 +161,7 @@ class Objective:
         chosen, counts = _chosen([mask for mask, _ in masked])
         with in_precision(self.precision, batch.sequence.device):
             if chosen is None:
-                with TwiceDifferentiable(needed=bool(probing)):
+                with TwiceDifferentiable() if probing else nullcontext():
                     output = forward(self.model, self.task, batch)
             else:
                 output, attribution = self._attribute(batch, chosen)

@@ -140,11 +140,12 @@ def _unpooling() -> Iterator[None]:
     if not torch.are_deterministic_algorithms_enabled():
         yield
         return
-    torch.use_deterministic_algorithms(False)
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("default")
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode(mode)
 
 
 def _rules(model: torch.nn.Module) -> dict[type, Any]:
