@@ -3,26 +3,33 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+TEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test kills lint types bench bench-gpu calibrate docs findings wheel clean
+.PHONY: run test test-all kills lint types bench bench-gpu calibrate docs findings wheel clean
 
-# The stamp is newer than what it depends on, so that a second `make run` does not reinstall.
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "priorbench needs Python 3.11 or newer")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps are newer than what they depend on, so that a second `make run` does not reinstall.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
-	touch $@
+	touch $(VENV)/.installed $@
 
 run: $(VENV)/.installed
 	$(BIN)/priorbench run
 
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(TEST)
+
+# every case of what `make test` samples, about an hour on two cores
+test-all: $(VENV)/.installed-dev
+	PRIORBENCH_TESTS=all PRIORBENCH_DAMAGE=all PRIORBENCH_KILLS=40 $(TEST)
 
 # forty commands killed at random moments, about ten minutes on two cores
 kills: $(VENV)/.installed-dev

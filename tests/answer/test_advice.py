@@ -19,6 +19,7 @@ from fixtures.comparison_rows import (
     rows,
     table,
 )
+from fixtures.places import EVERYTHING
 from fixtures.result_tables import answer_to, result_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -213,7 +214,7 @@ def check(alone, few, many, names):
 class TestCompany:
     """Arms that are added to a study never turn a trade-off into advice."""
 
-    @settings(deadline=None, max_examples=60)
+    @settings(deadline=None, max_examples=60 if EVERYTHING else 20)
     @given(
         st.integers(0, 2**32 - 1),
         st.integers(1, 3),
@@ -231,7 +232,7 @@ class TestCompany:
         alone = {name: advice([name]) for name in names}
         check(alone, advice(names), advice([*names, *added]), names)
 
-    @settings(deadline=None, max_examples=12)
+    @settings(deadline=None, max_examples=12 if EVERYTHING else 5)
     @given(st.integers(0, 2**32 - 1), st.integers(1, 2), st.integers(1, 2))
     def test_over_several_settings(self, seed, count, extra):
         names, added, first = company(seed, count, extra, (8,))

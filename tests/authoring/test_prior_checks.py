@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import pytest
@@ -17,6 +18,7 @@ from priorbench import (
     load_prior,
 )
 from priorbench.authoring import prior_checks
+from priorbench.authoring.check_tools import MIXED
 from priorbench.authoring.prior_checks import CHECKS, check_prior, run_check
 from priorbench.components import registry
 from priorbench.components.hooks import FinalPhase
@@ -27,26 +29,52 @@ from priorbench.components.hooks import FinalPhase
 )
 @pytest.mark.parametrize("spec", VARIANTS)
 def test_every_prior_conforms(spec, check):
-    result = run_check(check, load_prior(spec))
+    result = result_of(spec, check)
     assert result.outcome != "failed", result.detail
 
 
+@cache
+def result_of(spec, check):
+    return run_check(check, load_prior(spec))
+
+
+CHECK_OF_HOOK = {
+    "penalty": prior_checks.differentiates,
+    "loss_penalty": prior_checks.penalises_the_loss,
+    "parameter_penalty": prior_checks.penalises_parameters,
+    "adapt": prior_checks.keeps_initial_weights,
+    "augment": prior_checks.changes_input,
+    "change_examples": prior_checks.changes_the_examples,
+    "average_share": prior_checks.averages_weights,
+    "final_phase": prior_checks.asks_for_a_final_phase,
+}
+
+
 def test_a_prior_with_a_hook_is_checked_for_it():
+    hooks = set()
     for name in registry.components("prior"):
         prior = load_prior(name)
-        outcomes = {f.check: f.outcome for f in check_prior(name)}
-        assert outcomes["has a price"] == "passed"
-        for hook, check in {
-            "penalty": "differentiates",
-            "loss_penalty": "penalises the loss",
-            "parameter_penalty": "penalises parameters",
-            "adapt": "keeps initial weights",
-            "augment": "changes input",
-            "change_examples": "changes the examples",
-            "average_share": "averages weights",
-            "final_phase": "asks for a final phase",
-        }.items():
-            assert (outcomes[check] == "passed") == prior.overrides(hook), (name, hook)
+        for hook, check in CHECK_OF_HOOK.items():
+            passed = result_of(name, check).outcome == "passed"
+            assert passed == prior.overrides(hook), (name, hook)
+            hooks |= {hook} if passed else set()
+    assert hooks == CHECK_OF_HOOK.keys()
+    for name in ("none", "fourier"):
+        results = list(check_prior(name))
+        assert [result.check for result in results] == [label(check) for check in CHECKS]
+        assert not [result for result in results if result.outcome == "failed"]
+
+
+def test_every_prior_has_a_price(monkeypatch):
+    # of steps on few and short sequences
+    step = prior_checks.TrainingStep
+    monkeypatch.setattr(prior_checks, "TrainingStep", lambda prior, *_: step(prior, MIXED))
+    for name in registry.components("prior"):
+        assert run_check(prior_checks.has_a_price, load_prior(name)).outcome == "passed", name
+
+
+def label(check):
+    return check.__name__.replace("_", " ")
 
 
 TEXTS = {"summary": "for a test", "citation": "none"}

@@ -8,7 +8,7 @@ from fixtures.runs import in_processes, records, results_without_times, run_smok
 
 from priorbench.cli.app import execute_command
 
-STUDY = ("--priors", "fourier", "--seeds", "1", "--tasks", "binary,rbp")
+STUDY = ("--priors", "fourier+dropout", "--seeds", "1", "--tasks", "binary,rbp")
 TUNED = (*STUDY, "--tune", "1", "--tuning-seeds", "1")
 
 

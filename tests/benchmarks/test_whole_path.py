@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.places import BENCHMARKS
+from fixtures.places import BENCHMARKS, EVERYTHING
 
 from priorbench.answer.standing import ADVISED, PROVISIONAL
 from priorbench.metrics import METRICS
@@ -17,7 +17,7 @@ from simulated import bounds, rates, whole_path
 from simulated.laws import HEAVY, SKEWED, SYMMETRIC, TIES, UNEQUAL
 from simulated.whole_path import AXES, GAINS, HARM, LOSSES, NOTHING, STABILITY, StudyKind
 
-STUDIES = 60
+STUDIES = 60 if EVERYTHING else 30
 
 
 def one_study(kind, *, described=False):

@@ -1,6 +1,7 @@
 """Commands that are killed at random moments lose nothing, and say so in a line.
 
-A few moments by default; PRIORBENCH_KILLS=40 (`make kills`) tries more.
+One run is killed by default, as Ctrl-C does it; PRIORBENCH_KILLS=40 (`make kills`) tries other
+commands, signals and moments. `storage/test_damage.py` ends each command at its writes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,7 @@ from fixtures.runs import PATIENCE, SMOKE, TIMED, records, results_without_times
 
 from priorbench.storage.run_directory import RunDirectory
 
-KILLS = int(os.environ.get("PRIORBENCH_KILLS", "3"))
+KILLS = int(os.environ.get("PRIORBENCH_KILLS", "1"))
 CLOCKED = ("seconds", "seconds_per_step", "costs", "sha256", *TIMED)
 TARGETS = ("group", "driver", "worker")
 HOW = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
@@ -73,19 +76,21 @@ def timeless(value):
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory) -> dict[str, tuple[Path, object, float]]:
-    """The folder to begin with, what must be in it in the end, and the seconds, by command."""
+def expected(tmp_path_factory) -> Callable[[str], tuple[Path, object, float]]:
+    """What a command begins with, what must be there in the end, and the seconds that it takes."""
     root = tmp_path_factory.mktemp("expected")
-    cases = {}
-    before = root / "nothing"
-    for command in ("run", "score", "report"):
-        out = root / command
-        if before.exists():
+    earlier = {"run": "nothing", "score": "run", "report": "score"}
+
+    @cache
+    def undisturbed(command: str) -> tuple[Path, object, float]:
+        before, out = root / earlier[command], root / command
+        if earlier[command] in earlier:
+            undisturbed(earlier[command])
             shutil.copytree(before, out)
         seconds = to_its_end(command_in(command, out))
-        cases[command] = (before, contents(out), seconds)
-        before = out
-    return cases
+        return before, contents(out), seconds
+
+    return undisturbed
 
 
 def kill(driver: int, target: str, how: signal.Signals) -> bool:
@@ -124,7 +129,7 @@ def ended(pids: list[int]) -> None:
 
 @pytest.mark.parametrize(("command", "target", "how", "share"), moments())
 def test_nothing_is_lost(command, target, how, share, expected, tmp_path):
-    before, wanted, seconds = expected[command]
+    before, wanted, seconds = expected(command)
     out, left_before = tmp_path / "out", semaphores()
     if before.exists():
         shutil.copytree(before, out)

@@ -157,13 +157,3 @@ def test_a_file_whose_name_is_no_text_is_refused_at_once(tmp_path, monkeypatch, 
     with pytest.raises(UserError, match=r"no UTF-8, which study.toml needs"):
         execute_command(["run", option, name])
     assert os.listdir(tmp_path) == [name]
-
-
-def test_a_run_goes_well_in_a_folder_whose_name_is_no_text(tmp_path):
-    run = tmp_path / os.fsdecode(b"caf\xe9")
-    arguments = ["run", *SMOKE, "--priors", "l1", "--seeds", "1", "--report", "--out", str(run)]
-    done = subprocess.run([*PROGRAM, *arguments], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        os.fsencode(run / name) for name in ("results.csv", "report.html")
-    ]

@@ -105,7 +105,7 @@ def test_a_very_long_value_does_not_hide_what_is_wrong():
 @pytest.mark.parametrize("command", ["run", "score"])
 def test_a_folder_that_is_in_use_names_no_option_that_a_command_lacks(command, tmp_path):
     root = tmp_path / "x"
-    run_smoke(root, "--seeds", "1")
+    run_smoke(root, "--priors", "l1", "--seeds", "1")
     with RunDirectory(root).lock():
         line = line_of(command, str(root))
     assert line == f"{root}: another priorbench run is using this folder; wait for it to end"

@@ -213,7 +213,7 @@ def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
     )
     out = tmp_path / "out"
     arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "3"]
-    assert run_smoke(out, *arguments, "--jobs", "2", "--ensemble", "3") == 0
+    assert run_smoke(out, *arguments, "--ensemble", "3") == 0
     assert "one by one" not in capsys.readouterr().err
     assert [record["ensemble"] for record in records(out).values()] == [3] * 6
 

@@ -275,11 +275,37 @@ class DiedError(BaseException):
     """Stands for the end of a process, which no code of the run handles."""
 
 
-@pytest.mark.parametrize("after", range(1, 12))
+def run_small(out):
+    return run_smoke(out, "--priors", "l2", "--seeds", "1")
+
+
+def score_more(out):
+    return execute_command(["score", str(out), "--attributions", "gradient", QUIET])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> dict[str, Path]:
+    """A small run that nobody ended early, and a copy in which one attribution more is scored."""
+    root = tmp_path_factory.mktemp("whole")
+    with in_this_process():
+        assert run_small(root / "run") == 0
+        assert score_more(shutil.copytree(root / "run", root / "score")) == 0
+    return {"run": root / "run", "score": root / "score"}
+
+
+WRITES = {"run": (run_small, 11), "score": (score_more, 7)}
+"""commands that write a run, and the writes at which they are ended"""
+
+
+@pytest.mark.parametrize(
+    ("command", "after"), [(c, n + 1) for c, (_, most) in WRITES.items() for n in range(most)]
+)
 def test_a_process_that_dies_at_any_write_leaves_a_run_that_goes_on(
-    tmp_path, monkeypatch, capsys, after
+    whole, tmp_path, monkeypatch, capsys, command, after
 ):
-    out, study = tmp_path / "out", ("--priors", "l2", "--seeds", "1")
+    out, (begin, _) = tmp_path / "out", WRITES[command]
+    if command == "score":
+        shutil.copytree(whole["run"], out)
     count = itertools.count(1)
     put = os.replace
 
@@ -292,14 +318,12 @@ def test_a_process_that_dies_at_any_write_leaves_a_run_that_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr("priorbench.storage.files.os.replace", dying)
         with pytest.raises(DiedError):
-            run_smoke(out, *study)
+            begin(out)
     capsys.readouterr()
-    assert run_smoke(out, *study) == 0
+    assert begin(out) == 0
     assert "Traceback" not in capsys.readouterr().err
-    whole = tmp_path / "whole"
-    assert run_smoke(whole, *study) == 0
-    assert results_without_times(out) == results_without_times(whole)
-    assert (out / "claims.json").read_bytes() == (whole / "claims.json").read_bytes()
+    assert results_without_times(out) == results_without_times(whole[command])
+    assert (out / "claims.json").read_bytes() == (whole[command] / "claims.json").read_bytes()
     assert execute_command(["compare", str(out), "--metric", "auroc"]) == 0
 
 

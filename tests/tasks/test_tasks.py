@@ -1,6 +1,8 @@
 """Every task keeps its contract: truth, floor and ceiling, bytes, losses; and what each plants."""
 
 import hashlib
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,18 +62,29 @@ def task_of(spec: str) -> Task:
     return registry.build("task", spec)
 
 
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory):
+    """Return the folder of a task's data, simulated when they are first asked for."""
+
+    @cache
+    def folder(spec: str) -> Path:
+        data = tmp_path_factory.mktemp("simulated") / "data"
+        simulate(data, spec)
+        return data
+
+    return folder
+
+
 @pytest.mark.parametrize("spec", [*VARIANTS, "profile", "profile:controls=true:jitter=0"])
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(spec, tmp_path):
-    digests = [
-        simulate(tmp_path / str(i), spec, seed=seed).digest for i, seed in enumerate((0, 0, 1))
-    ]
-    assert digests[0] == digests[1] != digests[2]
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(spec, folder_of, tmp_path):
+    again, other = (simulate(tmp_path / str(seed), spec, seed=seed).digest for seed in (0, 1))
+    assert load_dataset(folder_of(spec)).digest == again != other
 
 
 @pytest.mark.parametrize("spec", [*VARIANTS, "profile"])
-def test_the_oracle_localises_and_a_random_attribution_is_at_its_floor(spec, tmp_path):
-    final = simulate(tmp_path / "data", spec)
-    for dataset, split in ((final, TEST), (load_dataset(tmp_path / "data", VALID), VALID)):
+def test_the_oracle_localises_and_a_random_attribution_is_at_its_floor(spec, folder_of):
+    for split in (TEST, VALID):
+        dataset = load_dataset(folder_of(spec), split)
         _knows_its_motifs(dataset, spec)
         assert (dataset.split[dataset.attributed] == split).all()
 
@@ -86,9 +99,9 @@ def _knows_its_motifs(dataset, spec):
 
 
 @pytest.mark.parametrize("spec", [*VARIANTS, "profile", "profile:controls=true:jitter=0"])
-def test_instances_are_where_the_truth_is_and_their_matrices_give_the_oracle(spec, tmp_path):
-    final = simulate(tmp_path / "data", spec)
-    for dataset in (final, load_dataset(tmp_path / "data", VALID)):
+def test_instances_are_where_the_truth_is_and_their_matrices_give_the_oracle(spec, folder_of):
+    for split in (TEST, VALID):
+        dataset = load_dataset(folder_of(spec), split)
         assert dataset.instance_motifs[: len(dataset.motifs)] == tuple(dataset.motifs)
         covered = np.zeros(dataset.truth.shape, dtype=bool)
         for row, start, end, *_ in dataset.instances().rows.tolist():
@@ -187,8 +200,8 @@ def test_a_shift_of_gc_is_seen_without_motifs():
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_network_learns_the_task_a_little(name, tmp_path):
-    task, dataset = task_of(name), simulate(tmp_path / "data", name)
+def test_a_network_learns_the_task_a_little(name, folder_of):
+    task, dataset = task_of(name), load_dataset(folder_of(name))
     model = build_network(task.architecture, task.network_shape_of(dataset))
     training = fit(
         model,
@@ -205,8 +218,8 @@ def test_a_network_learns_the_task_a_little(name, tmp_path):
 
 
 @pytest.mark.parametrize("spec", VARIANTS)
-def test_losses_targets_and_predictions_have_one_row_per_example(spec, tmp_path):
-    task, dataset = task_of(spec), simulate(tmp_path / "data", spec)
+def test_losses_targets_and_predictions_have_one_row_per_example(spec, folder_of):
+    task, dataset = task_of(spec), load_dataset(folder_of(spec))
     form = task.network_shape_of(dataset)
     rows = np.arange(7)
     label = torch.from_numpy(dataset.columns["label"].take(rows))

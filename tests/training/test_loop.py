@@ -60,9 +60,14 @@ def with_channel(tmp_path_factory):
     return simulate(tmp_path_factory.mktemp("data") / "binary", "binary:channels=motif")
 
 
+@pytest.fixture(scope="module")
+def baseline(with_channel):
+    return train(with_channel, "none")
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_prior_sees_the_same_weights_and_order(with_channel, name):
-    baseline, trained = train(with_channel, "none"), train(with_channel, name)
+def test_every_prior_sees_the_same_weights_and_order(with_channel, baseline, name):
+    trained = train(with_channel, name)
     assert trained.initial_weights == baseline.initial_weights
     assert [e.order for e in trained.history] == [e.order for e in baseline.history]
     weights = torch.cat([p.flatten() for p in trained.model.parameters()])
