@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test kills lint types bench bench-gpu calibrate docs findings wheel clean
+.PHONY: run test kills lint types bench bench-gpu calibrate docs findings site wheel clean
 
 # The stamp is newer than what it depends on, so that a second `make run` does not reinstall.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -16,6 +16,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(INSTALL) --editable '.[docs]'
 	touch $@
 
 run: $(VENV)/.installed
@@ -53,8 +57,15 @@ docs: $(VENV)/.installed-dev
 findings: $(VENV)/.installed-dev
 	$(BIN)/python docs/findings.py '$(RUNS)'
 
+# warnings, links to pages or anchors that are not there among them, are errors
+site: $(VENV)/.installed-docs
+	rm -rf build/site
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --fresh-env --quiet --jobs auto \
+		--doctree-dir build/doctrees docs build/site
+	@echo build/site/index.html
+
 wheel: $(VENV)/.installed-dev
-	rm -rf build dist
+	rm -rf build/lib build/bdist.* dist
 	$(BIN)/python -m build --outdir dist .
 
 clean:
