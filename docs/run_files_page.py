@@ -16,9 +16,9 @@ _TEXTS = Path(__file__).parent / "run-files.toml"
 _HEAD = """\
 # Files of a run
 
-Made from the code by `make docs`; do not edit. A run has a folder, `runs/NAME-HASH` or the one that
-`--out` names. Tables are CSV, which `pandas.read_csv` reads; a cell that says nothing is empty. Files
-that are read back are compared with the digests that were written with them ([damaged
+Made from the code by `make docs`; do not edit. A run has a folder, `runs/NAME-HASH` or the one
+that `--out` names. Tables are CSV, which `pandas.read_csv` reads; a cell that says nothing is
+empty. Files that are read back are compared with the digests that were written with them ([damaged
 files](how-to/resume.md)).
 
 | file | what it holds |

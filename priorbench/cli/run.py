@@ -80,8 +80,8 @@ def run(
             input-x-gradient. Example: expected-gradients
         root_seed: Number that all randomness is derived from, that of simulated data included.
             Default: the study's, or 0. Example: 1
-        plugin: Python file that defines a prior or a task of your own; may be given several times.
-            Default: the study's, or none. Example: my_prior.py
+        plugin: Python file that defines a prior, a task or a network of your own; may be given
+            several times. Default: the study's, or none. Example: my_prior.py
 
     Data:
         tasks: Tasks to learn, separated by commas, with options after colons; simulated unless a
