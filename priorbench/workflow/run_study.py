@@ -22,6 +22,7 @@ from priorbench.backends.run_pending import TrialEnded, pending_trials, run_pend
 from priorbench.comparison.option_trends import task_options
 from priorbench.components import registry
 from priorbench.errors import UserError
+from priorbench.export.training_log import LogKind, RunLog
 from priorbench.results.chosen_networks import (
     NETWORKS_FILE,
     choose_networks,
@@ -93,10 +94,12 @@ class RunConsole:
         say: function that is called with a line.
         progress: function that is called with the trials to be run; a context manager, whose value
             is called with every trial that has ended.
+        log: what the losses of trials are handed on to, None for nothing.
     """
 
     say: Callable[[str], None]
     progress: Callable[[Sequence[Trial]], Any]
+    log: LogKind | None = None
 
 
 def run_study(
@@ -228,11 +231,16 @@ class _Stages:
             write_plan(plan, run)
         say(f"{len(part.trials)} {_CALLED[stage]}, {len(todo)} to run, in {run.root}")
         notes: Counter[str] = Counter()
+        log, waiting = RunLog(run, self.console.log), {item.trial.id for item in todo}
+        for trial in part.trials:
+            if trial.id not in waiting:
+                log.add(trial.id)
         with self.console.progress([item.trial for item in todo]) as ended:
 
             def note(event: TrialEnded) -> None:
                 if event.outcome.note:
                     notes[event.outcome.note] += 1
+                log.add(event.trial.id)
                 ended(event)
 
             run_pending(plan, run, todo, workforce=self.workforce, on_ended=note)

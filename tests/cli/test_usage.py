@@ -77,7 +77,8 @@ def test_a_slip_in_an_option_or_a_command_is_told():
         (["show"], "NAME: is missing; give it, as `priorbench show --help` shows"),
         (
             ["new"],
-            "KIND: is missing; give one of prior, task, architecture, metric, as `priorbench new --help` shows",
+            "KIND: is missing; give one of prior, task, architecture, metric, as `priorbench new "
+            "--help` shows",
         ),
         (
             ["export", "x"],
