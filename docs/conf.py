@@ -16,6 +16,7 @@ release = version = __version__
 extensions = ["myst_parser"]
 myst_heading_anchors = 4  # links such as metrics.md#auroc, and that they exist, as on a code host
 nitpicky = True
+smartquotes = False  # --option stays what is typed
 highlight_language = "none"  # of blocks that name no language: commands and what they print
 html_theme = "pydata_sphinx_theme"
 html_title = f"priorbench {release}"

@@ -143,7 +143,7 @@ def run(
     if FIRST_SEED in requested.seed_list:  # it may have chosen the network, and is evaluated now
         requested = requested.model_copy(update={"chosen_architectures": {}})
     if log:
-        from priorbench.export.training_log import require_log
+        from priorbench.results.training_log import require_log
 
         require_log(log)
     from priorbench.backends.base import RunPlacement

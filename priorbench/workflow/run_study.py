@@ -22,7 +22,6 @@ from priorbench.backends.run_pending import TrialEnded, pending_trials, run_pend
 from priorbench.comparison.option_trends import task_options
 from priorbench.components import registry
 from priorbench.errors import UserError
-from priorbench.export.training_log import LogKind, RunLog
 from priorbench.results.chosen_networks import (
     NETWORKS_FILE,
     choose_networks,
@@ -37,6 +36,7 @@ from priorbench.results.chosen_weights import (
 )
 from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv
+from priorbench.results.training_log import LogKind, RunLog
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import MANIFEST, DamagedFile
 from priorbench.study.declared import DeclaredClaims, claims_of

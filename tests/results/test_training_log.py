@@ -9,8 +9,8 @@ import pytest
 from fixtures.runs import records, run_smoke
 
 from priorbench import UserError
-from priorbench.export import training_log
-from priorbench.export.training_log import LOG_COLUMNS, LOSSES, RunLog, require_log
+from priorbench.results import training_log
+from priorbench.results.training_log import LOG_COLUMNS, LOSSES, RunLog, require_log
 from priorbench.storage.run_directory import RunDirectory
 
 TWO = ("--priors", "l1", "--seeds", "2")
