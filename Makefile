@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test test-all kills lint types bench bench-gpu calibrate docs findings wheel clean
+.PHONY: run test test-all kills lint types bench bench-gpu calibrate docs findings site wheel clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "priorbench needs Python 3.11 or newer")'
@@ -20,6 +20,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[dev]'
 	touch $(VENV)/.installed $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(INSTALL) --editable '.[docs]'
+	touch $@
 
 run: $(VENV)/.installed
 	$(BIN)/priorbench run
@@ -61,8 +65,15 @@ docs: $(VENV)/.installed-dev
 findings: $(VENV)/.installed-dev
 	$(BIN)/python docs/findings.py '$(RUNS)'
 
+# warnings, links to pages or anchors that are not there among them, are errors
+site: $(VENV)/.installed-docs
+	rm -rf build/site
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --fresh-env --quiet --jobs auto \
+		--doctree-dir build/doctrees docs build/site
+	@echo build/site/index.html
+
 wheel: $(VENV)/.installed-dev
-	rm -rf build dist
+	rm -rf build/lib build/bdist.* dist
 	$(BIN)/python -m build --outdir dist .
 
 clean:

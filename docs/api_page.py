@@ -18,8 +18,8 @@ _HEAD = """\
 # The library
 
 Made from the docstrings by `make docs`; do not edit. These are all names that `priorbench` exports;
-[own-loop.md](own-loop.md) shows whole training loops. The examples run in the tests, with these
-names:
+[loops of your own](how-to/own-loop.md) shows whole training loops. The examples run in the tests,
+with these names:
 
 ```python
 {setup}```

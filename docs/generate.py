@@ -13,7 +13,9 @@ from types import ModuleType
 sys.path.insert(0, str(Path(__file__).parent))
 
 from api_page import api_page
+from command_line_page import command_line_page
 from published import page as published_page
+from run_files_page import run_files_page
 
 from priorbench import Prior, load_prior
 from priorbench.attribution.explainers import EXPLAINERS
@@ -261,6 +263,8 @@ PAGES = {
     "priors.md": priors_page,
     "metrics.md": metrics_page,
     "api.md": lambda: api_page(_prose),
+    "command-line.md": command_line_page,
+    "run-files.md": run_files_page,
     "published.md": published_page,
 }
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from fixtures.places import ENGINE, LONGEST_FIRST, ROOT, TESTS
+from fixtures.places import DOCS, ENGINE, LONGEST_FIRST, ROOT, TESTS
 
 from priorbench.storage import source_code
 from priorbench.study import data_sources, trial
@@ -68,10 +68,10 @@ def imports(path: Path) -> frozenset[str]:
 
 
 def direction() -> list[list[str]]:
-    """The lines of CONTRIBUTING.md that say what may import what: folders and root modules."""
-    text = (ROOT / "CONTRIBUTING.md").read_text()
+    """The lines of docs/design.md that say what may import what: folders and root modules."""
+    text = (DOCS / "design.md").read_text()
     block = re.search(r"<!-- import direction -->\s*```\n(.*?)```", text, re.DOTALL)
-    assert block is not None, "CONTRIBUTING.md lacks the block on the import direction"
+    assert block is not None, "docs/design.md lacks the block on the import direction"
     return [re.split(r"\s{2,}", line)[0].split(" | ") for line in block[1].splitlines() if line]
 
 
@@ -83,11 +83,11 @@ def line_of(module: str) -> int:
     for place in places:
         if place in ranks:
             return ranks[place]
-    raise AssertionError(f"{module}: its folder is on no line of CONTRIBUTING.md")
+    raise AssertionError(f"{module}: its folder is on no line of docs/design.md")
 
 
 def place_of(module: str) -> str:
-    """The entry of CONTRIBUTING.md that an engine module belongs to."""
+    """The entry of docs/design.md that an engine module belongs to."""
     parts = module.split(".")[1:]
     known = {place for line in direction() for place in line}
     return next(
@@ -107,7 +107,7 @@ def engine_arrows():
 def test_every_line_of_the_direction_names_what_exists():
     for place in (place for line in direction() for place in line):
         exists = (ENGINE / place / "__init__.py").exists() or (ENGINE / f"{place}.py").exists()
-        assert exists, f"CONTRIBUTING.md names {place}, which does not exist"
+        assert exists, f"docs/design.md names {place}, which does not exist"
 
 
 @pytest.mark.parametrize("module", [m for m in engine_modules() if m != FACADE])

@@ -1,4 +1,4 @@
-"""The commands `check` and `new`: for authors of priors, and for models of one's own."""
+"""The commands `check` and `new`: for authors of components, and for models of one's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .output.as_json import print_json
 
 
 def check(
-    prior: str | None = None,
+    component: str | None = None,
     *,
     model: str | None = None,
     length: int = 1000,
@@ -24,21 +24,22 @@ def check(
     plugin: list[Path] | None = None,
     json: bool = False,
 ) -> int:
-    """Check that a prior keeps its contract, or what a model of yours allows and at what price.
+    """Check that a component keeps its contract, or what a model of yours allows and its price.
 
-    Exit status 1 if a prior does not keep it, or a model cannot be trained with one.
+    Exit status 1 if it does not keep it, or a model cannot be trained with a prior.
 
     Example: priorbench check my_prior.py
 
     Args:
-        prior: File that defines a prior, or a prior as in `run`. Default: none, with --model.
-            Example: my_prior.py, or fourier:boundary=reflect
+        component: File that defines a prior, a task, an architecture or a metric, or one of them by
+            name, with options as in `run`. Default: none, with --model. Example: my_prior.py, or
+            fourier:boundary=reflect
 
     What is compared:
         model: Model to check instead of a prior: module and function that makes it, found in the
             working directory too. Default: none. Example: my_models:make_model
-        plugin: Python file that defines a prior of your own; may be given several times. Default:
-            none. Example: my_prior.py
+        plugin: Python file that defines a prior, a task or a network of your own; may be given
+            several times. Default: none. Example: my_prior.py
 
     How it is measured:
         length: Length in bp of the random sequences that the model is given. Default: 1000.
@@ -50,11 +51,11 @@ def check(
             positions; or bases last. Default: B4L.
         json: Print JSON, with the keys of docs/json.md. Default: off.
     """
-    if (prior is None) == (model is None):
+    if (component is None) == (model is None):
         raise UserError("name a prior, such as fourier, or --model module:factory, one of both")
     if model is None:
-        assert prior is not None
-        return _check_prior(prior, plugin, as_json=json)
+        assert component is not None
+        return _check_component(component, plugin, as_json=json)
     from priorbench.authoring.user_model import check_user_model
 
     results = check_user_model(model, length=length, batch=batch, target=target, layout=layout)
@@ -84,26 +85,21 @@ _MARKS = {
 }
 
 
-def _check_prior(prior: str, plugin: list[Path] | None, *, as_json: bool) -> int:
-    from priorbench.authoring.prior_checks import check_prior
-    from priorbench.components.registry import add_plugin, components
+def _check_component(text: str, plugin: list[Path] | None, *, as_json: bool) -> int:
+    from priorbench.authoring.component_checks import check_component
 
     add_plugins(plugin)
-    spec = prior
-    if Path(prior).suffix == ".py" or Path(prior).is_file():
-        spec = add_plugin(Path(prior)).name
-        if spec not in components("prior"):
-            raise UserError(f"{prior}: defines a task; checks are for priors")
-    results = list(check_prior(spec))
+    checked = check_component(text)
+    results = list(checked.results)
     if as_json:
         rows = [{"name": r.check, "outcome": r.outcome, "detail": r.detail} for r in results]
-        print_json({"prior": spec, "findings": rows})
+        print_json({checked.kind: checked.name, "findings": rows})
     else:
         lines = [(r.check, _MARKS[r.outcome], r.detail) for r in results]
-        _print_table(("check", "", "what was seen"), lines, spec)
+        _print_table(("check", "", "what was seen"), lines, checked.name)
     failed = sum(result.outcome == "failed" for result in results)
     if failed:
-        print_message(f"{spec}: {failed} of {len(results)} checks failed")
+        print_message(f"{checked.name}: {failed} of {len(results)} checks failed")
     return 1 if failed else 0
 
 
@@ -118,8 +114,8 @@ def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], title: str
     Console().print(table)
 
 
-def new(kind: Literal["prior"], name: str) -> None:
-    """Write a file to start a prior from, which passes its checks as it is.
+def new(kind: Literal["prior", "task", "architecture", "metric"], name: str) -> None:
+    """Write a file to start a component from, which passes its checks as it is.
 
     Example: priorbench new prior my-prior
 
@@ -127,8 +123,8 @@ def new(kind: Literal["prior"], name: str) -> None:
         kind: Kind of component to write.
         name: Name of the component. Example: my-prior
     """
-    from priorbench.authoring.prior_template import new_prior
+    from priorbench.authoring.templates import write_new
 
-    path = {"prior": new_prior}[kind](name, Path())
+    path = write_new(kind, name, Path())
     print(path)
     print_message(f"next: priorbench check {path}")

@@ -24,8 +24,8 @@ _MOST_SEEDS = 10_000
 _SHARED = """
 Args:
     directory: Run directory, as `run` wrote it. Example: runs/default-1a2b3c4d
-    plugin: Python file that defines a prior or a task of your own; may be given several times.
-        Default: none. Example: my_prior.py
+    plugin: Python file that defines a prior, a task or a network of your own; may be given several
+        times. Default: none. Example: my_prior.py
     metric: Metric to look at, one of `priorbench list metrics`. Example: auroc
     json: Print JSON, with the keys of docs/json.md. Default: off.
     baseline: Prior of the run that the others are compared with. Default: the baseline of the

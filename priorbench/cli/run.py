@@ -38,6 +38,7 @@ def run(
     discovery: bool = False,
     keep_hypothetical: bool = False,
     report: bool = True,
+    log: Literal["csv", "tensorboard", "wandb"] | None = None,
     out: Path | None = None,
     jobs: Annotated[int | None, {"min": 1, "max": MOST_AT_ONCE}] = None,
     device: Literal["auto", "cpu", "cuda"] | None = None,
@@ -81,8 +82,8 @@ def run(
             input-x-gradient. Example: expected-gradients
         root_seed: Number that all randomness is derived from, that of simulated data included.
             Default: the study's, or 0. Example: 1
-        plugin: Python file that defines a prior or a task of your own; may be given several times.
-            Default: the study's, or none. Example: my_prior.py
+        plugin: Python file that defines a prior, a task or a network of your own; may be given
+            several times. Default: the study's, or none. Example: my_prior.py
 
     Data:
         tasks: Tasks to learn, separated by commas, with options after colons; simulated unless a
@@ -97,6 +98,9 @@ def run(
         attributions: Attributions of trained networks that are scored, separated by commas;
             reports show the first at first sight. Default: the study's, or input-x-gradient, with
             deep-lift-shap at standard and paper scale. Example: input-x-gradient,deep-lift-shap
+
+        log: What to hand the losses of every epoch on to, when a trial has ended: losses.csv in the
+            run directory, TensorBoard, or Weights & Biases. Default: none. Example: csv
 
     Where it runs:
         out: Run directory; a run in it goes on where it stopped. Default: runs/NAME-HASH, the same
@@ -139,6 +143,10 @@ def run(
         print_message(f"only {BASELINE} is trained, so nothing is compared; name --priors to do so")
     if FIRST_SEED in requested.seed_list:  # it may have chosen the network, and is evaluated now
         requested = requested.model_copy(update={"chosen_architectures": {}})
+    if log:
+        from priorbench.results.training_log import require_log
+
+        require_log(log)
     from priorbench.backends.base import RunPlacement
     from priorbench.backends.environment import command_line
     from priorbench.workflow.run_study import RunConsole, run_study
@@ -148,7 +156,7 @@ def run(
         out or folder,
         placement=RunPlacement(backend, scheduler, jobs, ensemble),
         command=command_line(),
-        console=RunConsole(print_message, trial_progress),
+        console=RunConsole(print_message, trial_progress, log),
     )
     print_outcome(outcome, report=report)
     if outcome.statuses.get("failed"):

@@ -27,6 +27,7 @@ from . import specs
 from .architecture import Architecture
 from .composition import Composition, Summand
 from .hooks import HOOKS
+from .metric import Metric
 from .prior import Prior, hooks_of
 from .section import Section
 from .task import Task
@@ -37,7 +38,8 @@ CONTRACTS: dict[str, type] = {
     "architecture": Architecture,
     "report": Section,
 }
-_PLUGIN_KINDS = ("prior", "task")
+PLUGIN_KINDS = ("prior", "task", "architecture")
+"""kinds of components that a plug-in file may define"""
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ def prior_facts(spec: str) -> dict[str, Any]:
 
 
 def add_plugin(path: Path) -> FoundComponent:
-    """Register the one prior (or task) that a file defines, under the file's name.
+    """Register the one prior, task or architecture that a file defines, under the file's name.
 
     Raises:
         UserError: if the file is missing, does not import, or defines none or several.
@@ -240,13 +242,13 @@ def add_plugin(path: Path) -> FoundComponent:
             f"plug-in {path}: {name!r} cannot be written in a list of priors; name the file with "
             "letters, digits and underscores"
         )
-    for kind in _PLUGIN_KINDS:
+    for kind in PLUGIN_KINDS:
         known = components(kind).get(name)
         if known is not None and known.path == path:
             return known
         if known is not None:
             raise UserError(f"plug-in {path}: {kind} {name!r} exists already; rename the file")
-    module = _import_file(path)
+    module = import_file(path)
     try:
         kind = _kind_defined(module)
     except UserError as error:
@@ -257,7 +259,12 @@ def add_plugin(path: Path) -> FoundComponent:
     return component
 
 
-def _import_file(path: Path) -> ModuleType:
+def import_file(path: Path) -> ModuleType:
+    """Import a file of the user's as a module of a made-up name.
+
+    Raises:
+        UserError: if it is no Python file, or does not import; the message is one line.
+    """
     name = f"priorbench_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -278,12 +285,16 @@ def _import_file(path: Path) -> ModuleType:
 
 def _kind_defined(module: ModuleType) -> str:
     """Return the kind of the one component that a plug-in defines, if it can be used."""
-    classes = _defined(module, _PLUGIN_KINDS)
+    classes = _defined(module, PLUGIN_KINDS)
+    if not classes and any(isinstance(value, Metric) for value in vars(module).values()):
+        raise UserError(
+            "defines a metric, which `priorbench check` takes; runs compute those of the program"
+        )
     if len(classes) != 1:
         names = ", ".join(cls.__name__ for _, cls in classes) or "none"
         raise UserError(
-            "must define exactly one subclass of priorbench.Prior (or of priorbench.Task), "
-            f"found {names}"
+            "must define exactly one subclass of priorbench.Prior (or of priorbench.Task, or of "
+            f"priorbench.Architecture), found {names}"
         )
     kind, cls = classes[0]
     if inspect.isabstract(cls):

@@ -117,7 +117,7 @@ class Study(BaseModel):
             worse, where weights are tuned.
         baseline: spec of the prior that all others are compared with.
         data: data files; paths are relative to the study's file.
-        plugins: files that define a prior or a task of the user's own.
+        plugins: files that define a prior, a task or an architecture of the user's own.
         fetch: name of the list of downloads that its data come from (``priorbench fetch``); such a
             study needs data.
         minutes: expected time of a run on one core, by scale.

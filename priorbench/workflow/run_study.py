@@ -30,6 +30,7 @@ from priorbench.results.chosen_weights import (
 )
 from priorbench.results.collect import write_results
 from priorbench.results.tables import as_csv
+from priorbench.results.training_log import LogKind, RunLog
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import DamagedFile
 from priorbench.study.declared import DeclaredClaims, claims_of
@@ -84,10 +85,12 @@ class RunConsole:
         say: function that is called with a line.
         progress: function that is called with the trials to be run; a context manager, whose value
             is called with every trial that has ended.
+        log: what the losses of trials are handed on to, None for nothing.
     """
 
     say: Callable[[str], None]
     progress: Callable[[Sequence[Trial]], Any]
+    log: LogKind | None = None
 
 
 def run_study(
@@ -200,11 +203,16 @@ class _Stages:
             write_plan(plan, run)
         say(f"{len(part.trials)} {_CALLED[stage]}, {len(todo)} to run, in {run.root}")
         notes: Counter[str] = Counter()
+        log, waiting = RunLog(run, self.console.log), {item.trial.id for item in todo}
+        for trial in part.trials:
+            if trial.id not in waiting:
+                log.add(trial.id)
         with self.console.progress([item.trial for item in todo]) as ended:
 
             def note(event: TrialEnded) -> None:
                 if event.outcome.note:
                     notes[event.outcome.note] += 1
+                log.add(event.trial.id)
                 ended(event)
 
             run_pending(plan, run, todo, workforce=self.workforce, on_ended=note)

@@ -75,7 +75,11 @@ def test_a_slip_in_an_option_or_a_command_is_told():
     [
         (["fetch", "x"], "--to: is missing; give it, as `priorbench fetch --help` shows"),
         (["show"], "NAME: is missing; give it, as `priorbench show --help` shows"),
-        (["new"], "KIND: is missing; give one of prior, as `priorbench new --help` shows"),
+        (
+            ["new"],
+            "KIND: is missing; give one of prior, task, architecture, metric, as `priorbench new "
+            "--help` shows",
+        ),
         (
             ["export", "x"],
             "--format: is missing; give one of csv, latex, parquet, bigwig, modisco, figures, as "

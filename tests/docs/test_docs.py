@@ -36,8 +36,24 @@ def sequences(count, length):
     return torch.eye(4)[codes].transpose(1, 2)
 
 
+def test_the_loops_of_the_tutorial_train():
+    text = (DOCS / "tutorial" / "your-loop.md").read_text(encoding="utf-8")
+    without, with_prior = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    torch.manual_seed(0)
+    names = {"loader": [(sequences(6, 40), torch.tensor([1.0, 0, 1, 1, 0, 0]))] * 2}
+    exec(without, names)
+    plain = names["loss"]
+    exec(with_prior, names)
+    assert torch.isfinite(plain)
+    assert torch.isfinite(names["loss"])
+    assert names["attribution"].observed.shape == (3, 40)
+    assert all(p.grad.abs().sum() > 0 for p in names["model"].parameters())
+
+
 def test_the_code_of_the_page_on_own_loops_trains():
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "own-loop.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (DOCS / "how-to/own-loop.md").read_text(), re.DOTALL
+    )
     assert len(blocks) == 5
     torch.manual_seed(0)
     sequence, label = sequences(6, 100), torch.tensor([1.0, 0, 1, 1, 0, 0])
@@ -64,7 +80,9 @@ def test_the_code_of_the_page_on_own_loops_trains():
 
 
 def test_batches_without_positives_go_through_every_loop():
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "own-loop.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (DOCS / "how-to/own-loop.md").read_text(), re.DOTALL
+    )
     sequence, label = sequences(6, 100), torch.zeros(6)
     names = {"loader": [(sequence, label)], "footprint_loader": [(sequence, label, sequence[:, 0])]}
     for block in (*blocks[:2], *blocks[3:]):

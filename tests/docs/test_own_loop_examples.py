@@ -1,4 +1,4 @@
-"""The examples of docs/own-loop-examples.md run, and train what they say they train."""
+"""The examples of docs/how-to/own-loop-examples.md run, and train what they say they train."""
 
 import copy
 import os
@@ -16,7 +16,7 @@ from fixtures.places import DOCS
 from fixtures.sequences import random_sequences
 from torch.utils.data import DataLoader, TensorDataset
 
-PAGE = (DOCS / "own-loop-examples.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "how-to/own-loop-examples.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## ([^\n]*)\n.*?```python\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL))
 PLAIN = SECTIONS["A plain loop"]
 LABELS = [1.0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 1]

@@ -87,7 +87,9 @@ def _text(node: ast.expr) -> str:
 COMPLETED: dict[tuple[str, str], Complete] = {
     ("run", "study"): _completion("studies", several=False),
     ("show", "name"): _completion(*get_args(Kind), several=False),
-    ("check", "prior"): _completion("priors", several=False),
+    ("check", "component"): _completion(
+        "priors", "tasks", "architectures", "metrics", several=False
+    ),
 }
 """completion of a parameter of one command"""
 COMPLETED_EVERYWHERE: dict[str, Complete] = {
