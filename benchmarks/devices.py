@@ -58,9 +58,9 @@ def step(
     return total.detach().cpu().double(), torch.cat(slopes).cpu().double()
 
 
-def difference(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Return the relative difference of two tensors."""
-    return float((one - other).norm() / one.norm())
+def difference(expected: torch.Tensor, value: torch.Tensor) -> float:
+    """Return the difference of a tensor to another, relative to the first."""
+    return float((expected - value).norm() / expected.norm())
 
 
 def devices(*, device: str = "cuda", quick: bool = False) -> Iterator[Row]:
