@@ -83,7 +83,7 @@ def called(name):
 
 def test_outputs_in_a_tuple_or_by_name_are_refused():
     for name, kind in (("Wrapped", "tuple"), ("Named", "dict")):
-        with pytest.raises(UserError, match=rf"returns a {kind} of \(12, 1\) for .* \(12, 1\), a l"):
+        with pytest.raises(UserError, match=rf"a {kind} of \(12, 1\) for .* \(12, 1\), a l"):
             called(name)
 
 

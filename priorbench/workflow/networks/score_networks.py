@@ -100,7 +100,9 @@ def score_networks(
         run = RunDirectory(out or _usual_folder(resolved))
         recorded = recorded_there(run)
         if recorded is not None:
-            resolved = _continued(recorded, resolved, run.root)
+            first, resolved = resolved.baseline, _continued(recorded, resolved, run.root)
+            if first != resolved.baseline:
+                console.say(f"the baseline is {resolved.baseline!r}, as in {run.root} before")
         resolved = with_earlier_measurements(recorded, resolved, run.root, console.say)
         resolved = named(resolved.model_copy(update={"name": ""}))
         with cleared_if_refused(run.root), run.lock():
