@@ -59,6 +59,7 @@ class TheAnswer(Section):
             rule=RULE,
             standings=STANDINGS,
             tuned=not run.tuning.empty,
+            elsewhere=run.claims.elsewhere,
         )
 
 

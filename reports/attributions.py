@@ -46,7 +46,12 @@ class Attributions(Section):
         ]
         if not parts:
             return ""
-        key = render("attributions_key", attribution=run.attributions[0], few=few)
+        key = render(
+            "attributions_key",
+            attribution=run.attributions[0],
+            few=few,
+            elsewhere=run.claims.elsewhere,
+        )
         return Markup("").join([key, *parts, not_drawn(settings)])
 
 

@@ -50,7 +50,7 @@ def _table(run: Run, setting: ComparedSetting) -> Markup:
             "prior": prior,
             "weight": setting.weight(prior) if prior != advice.baseline else "",
             "standing": standings.get(prior, ""),
-            "advised": prior == advice.prior,
+            "advised": prior == advice.prior and not run.claims.elsewhere,
             "cells": [_cell(setting, prior, metric, places[metric.name]) for metric in metrics],
             "prices": [_price(setting, prior, metric, places[metric.name]) for metric in prices],
             "ended": answer.failures.get(prior),

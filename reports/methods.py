@@ -58,6 +58,7 @@ class Methods(Section):
         return render(
             "methods",
             parts=parts,
+            elsewhere=run.claims.elsewhere,
             tested=tested,
             several=several,
             references=works.references,

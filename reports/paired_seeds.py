@@ -43,6 +43,7 @@ class PairedSeeds(Section):
             render(
                 "paired_seeds",
                 setting=setting,
+                elsewhere=run.claims.elsewhere,
                 few=few,
                 panels=[p for metric in _drawn(setting, few) if (p := _panel(setting, metric))],
                 seeds=list(zip(setting.seeds, _colours(setting), strict=True)),

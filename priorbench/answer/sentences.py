@@ -45,7 +45,7 @@ def advice_sentences(advice: Advice, unit: str = "seed", *, elsewhere: bool = Fa
     sentences = [
         *_headline(advice, elsewhere=elsewhere),
         *advice.partial,
-        *_how_sure(advice, unit),
+        *_how_sure(advice, unit.replace("seed", "network") if elsewhere else unit),
         *_leads(advice),
     ]
     return [sentence for sentence in sentences if sentence]
@@ -85,13 +85,13 @@ def reach_sentence(seeds: int, tests: int, claims: DeclaredClaims, settings: int
         return ""
     least = f"its smallest adjusted p is {p_value(smallest)}" if seeds > 1 else "it has no test"
     where = "this study" if settings == 1 else "one setting alone"
-    ask = f"`--seeds {max(fewest, 8)}` finds"
+    what, pair, ask = "prior", "seed", f"`--seeds {max(fewest, 8)}` finds"
     if claims.elsewhere:
-        ask = f"{max(fewest, 8)} pairs of networks find"
+        what, pair, ask = "group", "pair", f"{max(fewest, 8)} find"
     return (
-        f"With {counted(seeds, 'seed')} {where} cannot show that any prior is better or worse, "
-        f"whatever the data: {least}, and the level is {level_text(claims.level)}. {fewest} seeds "
-        f"are the fewest that can, and {ask} large effects."
+        f"With {counted(seeds, pair)} {where} cannot show that any {what} is better or worse, "
+        f"whatever the data: {least}, and the level is {level_text(claims.level)}. {fewest} "
+        f"{pair}s are the fewest that can, and {ask} large effects."
     )
 
 
@@ -99,7 +99,7 @@ def _headline(advice: Advice, *, elsewhere: bool) -> Iterator[str]:
     advised = advice.advised
     if advised is not None:
         yield _better(advice, advised, elsewhere=elsewhere)
-        yield from _case(advice, advised)
+        yield from _case(advice, advised, elsewhere=elsewhere)
         return
     trade_offs = [s for s in advice.standings if s.kind == TRADE_OFF]
     if trade_offs:
@@ -138,7 +138,7 @@ def _better(advice: Advice, advised: PriorStanding, *, elsewhere: bool) -> str:
     return f"Train with `{advice.prior}`{how}: it is better than `{advice.baseline}` on {axes}."
 
 
-def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
+def _case(advice: Advice, advised: PriorStanding, *, elsewhere: bool) -> Iterator[str]:
     """Yield what speaks for the advised prior, what it costs, and what it is not told from."""
     if advice.basis == ADVISED:
         yield (
@@ -165,7 +165,8 @@ def _case(advice: Advice, advised: PriorStanding) -> Iterator[str]:
         yield f"A training step takes {fixed(advised.price, 2)} times as long as with `none`."
     if advice.rivals:
         rivals = listed([f"`{rival}`" for rival in advice.rivals])
-        yield f"By verdicts {rivals} would do as well; priors are not tested against each other."
+        what = "groups" if elsewhere else "priors"
+        yield f"By verdicts {rivals} would do as well; {what} are not tested against each other."
     trade_offs = [s for s in advice.standings if s.kind == TRADE_OFF]
     yield from (_trade_off(standing) for standing in trade_offs)
     yield from _harmful(advice)

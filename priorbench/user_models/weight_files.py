@@ -22,9 +22,13 @@ _GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _NAMED = re.compile(rf"(?P<group>{_GROUP.pattern})(:(?P<number>\d+))?=(?P<place>.*)", re.DOTALL)
 _WORD = re.compile(r"(?:seed|fold|replicate|rep|run)[-_. ]?(\d+)", re.IGNORECASE)
 """a number whose meaning is written before it"""
-_IN_FILE = re.compile(r"(\d+)(?![A-Za-z0-9])")
+_IN_FILE = re.compile(r"(?<!\d)(?<!\d\.)(\d+)(?![A-Za-z0-9]|\.\d)")
 _IN_FOLDER = re.compile(r"(?:(?<=[-_. ])|^)(\d+)$")
 """other numbers in the name of a file, and in that of a folder, which may be a hash"""
+_COUNTED = re.compile(
+    r"(?:epochs?|(?<![a-z])ep|steps?|iter(?:ation)?s?|checkpoint|ckpt)[-_=. ]?$", re.IGNORECASE
+)
+"""what stands before a number that says how far a training had come, and not which one it was"""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,8 @@ def _read(text: str) -> Iterable[WeightsFile]:
         group, number = _parts(path)
         if number is None and len(paths) > 1:
             raise UserError(
-                f"--weights: {path} has no number in its name by which it is paired; write "
-                "GROUP:NUMBER=FILE"
+                f"--weights: {path} has no number in its name by which it is paired (one of an "
+                "epoch, a step or a checkpoint is none); write GROUP:NUMBER=FILE"
             )
         name = named["group"] if named else group
         if not _GROUP.fullmatch(name):
@@ -135,7 +139,8 @@ def _parts(path: Path) -> tuple[str, str | None]:
         (path.stem, folder.name, _IN_FILE),
         (folder.name, folder.parent.name, _IN_FOLDER),
     ):
-        numbers = [*_WORD.finditer(name)] or [*other.finditer(name)]
+        others = [n for n in other.finditer(name) if not _COUNTED.search(name[: n.start()])]
+        numbers = [*_WORD.finditer(name)] or others
         if numbers:
             rest = name[: numbers[-1].start()] + name[numbers[-1].end() :]
             return re.sub(r"[-_. ]{2,}", "_", rest).strip("-_. ") or above, numbers[-1][1]

@@ -165,6 +165,8 @@ def tasks_of(run: Run, data: Sequence[DatasetMethods]) -> list[CitedComponent]:
             tasks.append(CitedComponent(spec))
         else:
             text = task_text(docstrings.about(type(task)), simulated=simulated)
+            if trained_elsewhere(run.study):
+                text = re.sub(r"\s*The prior applies [^.]*\.", "", text)
             text += _options_sentence(task) if simulated else ""
             tasks.append(CitedComponent(spec, text, type(task).citation))
     return tasks

@@ -357,7 +357,8 @@ class TestAbout:
 
     @pytest.mark.parametrize("name", registry.components("task"))
     def test_every_task_says_whom_the_prior_applies_to(self, name):
-        (task,) = methods_text.tasks_of(type("Run", (), {"datasets": {f"{name}/x": None}}), [])
+        run = type("Run", (), {"datasets": {f"{name}/x": None}, "study": {}})
+        (task,) = methods_text.tasks_of(run, [])
         assert "The prior applies to" in task.summary
         assert "Simulated" not in task.summary
 

@@ -12,7 +12,7 @@ from priorbench import UserError
 from priorbench.components.architecture import NetworkShape
 from priorbench.user_models.factory import load_factory
 from priorbench.user_models.network import build_network as build_own
-from priorbench.user_models.network import check_output
+from priorbench.user_models.network import check_call, check_output
 
 one_hot = partial(random_sequences, dtype=torch.float32)
 
@@ -70,6 +70,57 @@ def test_outputs_of_another_shape_are_named():
     letters = build_own(factory("of_shape"), WINDOW, "BL4")
     with pytest.raises(UserError, match="the model does not take"):
         check_output(letters, sequence, [], WINDOW)
+
+
+def called(name):
+    """What a network's calls say, where it and one built anew have the same weights."""
+    with torch.random.fork_rng():
+        own, rebuilt = (build_own(factory(name), WINDOW, "B4L") for _ in range(2))
+    rebuilt.load_state_dict(own.state_dict())
+    check_output(own, one_hot(12, 80), [], WINDOW)
+    return check_call(own, rebuilt, one_hot(12, 80), [])
+
+
+def test_outputs_in_a_tuple_or_by_name_are_refused():
+    for name, kind in (("Wrapped", "tuple"), ("Named", "dict")):
+        with pytest.raises(UserError, match=rf"a {kind} of \(12, 1\) for .* \(12, 1\), a l"):
+            called(name)
+
+
+@pytest.mark.parametrize("name", ["of_shape", "Noisy", "Squeezed"])
+def test_calls_that_repeat_raise_no_doubt(name):
+    assert called(name) == []
+
+
+def test_a_squeezed_output_of_one_example_is_a_logit():
+    own = build_own(factory("Squeezed"), WINDOW, "B4L")
+    sequence = one_hot(3, 80)
+    assert own(sequence[:1]).shape == (1, 1)
+    torch.testing.assert_close(own(sequence[:1]), own(sequence)[:1])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Restless", "returns something else when it is called again"),
+        ("Crowded", "depends on the others of its batch"),
+    ],
+)
+def test_calls_that_differ_raise_a_doubt(name, message):
+    (doubt,) = called(name)
+    assert message in doubt
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Learning", r"a call of the model changes inner\.\S+, in eval mode too"),
+        ("Forgetful", "the weights do not hold all that the model computes with"),
+    ],
+)
+def test_calls_of_another_network_than_the_weights_are_refused(name, message):
+    with pytest.raises(UserError, match=message):
+        called(name)
 
 
 def test_probabilities_are_told_from_logits():

@@ -35,6 +35,13 @@ def found(*texts):
         ("base/seed4/best.pt", "base", 4),
         ("base_seed4/best.pt", "base", 4),
         ("net.pt", "net", 0),
+        # how far a training had come does not say which one it was, and no loss is a number
+        ("base/seed4/epoch=12-step=340.ckpt", "base", 4),
+        ("base/seed4/base_epoch40.pt", "base", 4),
+        ("base/seed4/best_0.93.pt", "base", 4),
+        ("base/4/checkpoint-500.pt", "base", 4),
+        ("tv_7_epoch_40.pt", "tv_epoch_40", 7),
+        ("deep.3.pt", "deep", 3),
         # the hash of a folder says nothing
         ("3fa9c12e7d/model.safetensors", "model", 0),
         ("v2/model.safetensors", "model", 0),
@@ -76,6 +83,7 @@ def test_files_of_a_group_stand_together_and_the_first_group_comes_first(folder)
         (["a_0.pt", "m/a_0.pt"], "both number 0 of group 'a'; write GROUP:NUMBER=FILE"),
         (["x=a_0.pt", "x:0=m/a_0.pt"], "both number 0 of group 'x'"),
         (["u/*.pt"], "has no number in its name"),
+        (["epochs"], "has no number in its name by which it is paired .one of an epoch"),
         (["x:1=u/*.pt"], "names 2 files"),
         (["ä_0.pt"], "makes no group"),
         (["x:99999999999999999999=a_0.pt"], "is too large"),
@@ -83,6 +91,7 @@ def test_files_of_a_group_stand_together_and_the_first_group_comes_first(folder)
 )
 def test_what_names_no_pair_is_refused(folder, texts, message):
     make(folder, "a_0.pt", "m/a_0.pt", "notes.txt", "u/one.pt", "u/two.pt", "ä_0.pt")
+    make(folder, "epochs/a_epoch1.pt", "epochs/a_epoch2.pt")
     (folder / "empty").mkdir()
     with pytest.raises(UserError, match=message) as error:
         find_weights(texts)

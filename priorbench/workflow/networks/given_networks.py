@@ -29,13 +29,18 @@ from priorbench.training.batches import load_batch
 from priorbench.training.loop import seeded_torch
 from priorbench.user_models.checkpoint import digest_of_state, put_state, read_state
 from priorbench.user_models.factory import Factory, load_factory, of_user
-from priorbench.user_models.network import UserNetwork, build_network, check_output
+from priorbench.user_models.network import UserNetwork, build_network, check_call, check_output
 from priorbench.user_models.weight_files import WeightsFile
 
 from ..run_history import scored_trials
 
 _CALLED_WITH = 64
 """most test sequences that a network is tried on"""
+
+_PROBABILITIES = (
+    "all outputs that were tried lie between 0 and 1, and are read as logits; if they are "
+    "probabilities, leave the sigmoid out of the model"
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,7 @@ class NetworkReader:
     Attributes:
         networks: what builds them.
         code: hash of the code that builds them.
-        probabilities: datasets, ``task/dataset``, on which all outputs that were tried lie between
-            0 and 1.
+        doubts: what makes the outputs of the networks doubtful, by dataset, ``task/dataset``.
     """
 
     def __init__(self, networks: UserNetworks) -> None:
@@ -67,15 +71,17 @@ class NetworkReader:
         with of_user(self._where):
             self._factory: Factory = load_factory(networks.model, Path(networks.folder))
             self.code = self._factory.code_digest()
-        self.probabilities: list[str] = []
+        self.doubts: dict[str, list[str]] = {}
 
-    def build(self, shape: NetworkShape, file: WeightsFile) -> UserNetwork:
+    def build(self, shape: NetworkShape, file: WeightsFile, seed: int = 0) -> UserNetwork:
         """Return a network of these sizes with the weights of a file, in eval mode, on the CPU.
+
+        What the weights do not hold starts from the random state of ``seed``.
 
         Raises:
             UserError: if it cannot be built, or the weights do not fit it.
         """
-        with of_user(self._where), seeded_torch(0, torch.device("cpu")):
+        with of_user(self._where), seeded_torch(seed, torch.device("cpu")):
             network = build_network(self._factory, shape, self.networks.layout)
         state = read_state(file.path)
         with of_user(f"--weights {file.path}"):
@@ -94,21 +100,31 @@ class NetworkReader:
             given = []
             for number, file in enumerate(files):
                 network = self.build(shape, file)
-                if number == 0:  # the others are built by the same code
-                    self._try(network, plan, setting, task)
                 given.append(GivenNetwork(file, digest_of_state(network.network.state_dict())))
+                if number == 0:  # the others are built by the same code
+                    rebuilt = self.build(shape, file, seed=1)
+                    self._try(network, rebuilt, plan, setting, task)
         _refuse_copies(given)
         return given
 
-    def _try(self, network: UserNetwork, plan: Plan, setting: Setting, task: Task) -> None:
+    def _try(
+        self,
+        network: UserNetwork,
+        rebuilt: UserNetwork,
+        plan: Plan,
+        setting: Setting,
+        task: Task,
+    ) -> None:
         """Call a network on some of the sequences that it is to be scored on."""
         dataset = load_dataset(plan.datasets[setting.data_key], SCORED_ON[EVALUATE])
         rows = dataset.scored_rows[:_CALLED_WITH]
         batch = load_batch(dataset, rows, torch.device("cpu"))
-        shape = task.network_shape_of(dataset)
+        shape, inputs, doubts = task.network_shape_of(dataset), task.inputs(batch), list[str]()
         with of_user(f"{self._where} on {setting.data_key}"):
-            if check_output(network, batch.sequence, task.inputs(batch), shape):
-                self.probabilities.append(setting.data_key)
+            if check_output(network, batch.sequence, inputs, shape):
+                doubts.append(_PROBABILITIES)
+            doubts += check_call(network, rebuilt, batch.sequence, inputs)
+        self.doubts[setting.data_key] = doubts
 
     def store(self, trial: Trial, file: WeightsFile, plan: Plan, run: RunDirectory) -> None:
         """Write the folder of a trial, whose scores are still missing.

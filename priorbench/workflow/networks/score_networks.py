@@ -100,7 +100,9 @@ def score_networks(
         run = RunDirectory(out or _usual_folder(resolved))
         recorded = recorded_there(run)
         if recorded is not None:
-            resolved = _continued(recorded, resolved, run.root)
+            first, resolved = resolved.baseline, _continued(recorded, resolved, run.root)
+            if first != resolved.baseline:
+                console.say(f"the baseline is {resolved.baseline!r}, as in {run.root} before")
         resolved = with_earlier_measurements(recorded, resolved, run.root, console.say)
         resolved = named(resolved.model_copy(update={"name": ""}))
         with cleared_if_refused(run.root), run.lock():
@@ -201,11 +203,9 @@ def _data_plan(study: Study, run: RunDirectory, console: RunConsole) -> Plan:
 def _with_warnings(plan: Plan, reader: NetworkReader) -> Plan:
     """Return the plan with what makes comparisons of networks trained elsewhere doubtful."""
     lines = [_UNKNOWN]
-    if reader.probabilities:
-        lines.append(
-            f"on {listed(reader.probabilities)} all outputs that were tried lie between 0 and 1, "
-            "and are read as logits; if they are probabilities, leave the sigmoid out of the model"
-        )
+    for doubt in dict.fromkeys(doubt for doubts in reader.doubts.values() for doubt in doubts):
+        places = [key for key, doubts in reader.doubts.items() if doubt in doubts]
+        lines.append(f"on {listed(places)} {doubt}")
     return replace(plan, warnings={**plan.warnings, ELSEWHERE: lines})
 
 
