@@ -44,6 +44,8 @@ def test_the_study_of_a_line_can_be_planned(line, monkeypatch):
         raise Read
 
     monkeypatch.setattr("priorbench.workflow.run_study.run_study", read_only)
+    if "--log wandb" in line:
+        pytest.importorskip("wandb")
     with pytest.raises(Read):
         execute_command(shlex.split(line, comments=True)[1:])
     (study,) = studies
