@@ -123,7 +123,7 @@ def test_every_study_that_can_be_run_here_has_a_section_of_its_findings():
     told = {section["run"] for section in findings().sections()}
     studies = {row["name"] for row in listing("studies")}
     assert told <= studies
-    # data of the first cannot be had here, docs/published.md tells of the next two, and the last two
-    # are still to be run
+    # data of the first cannot be had here, docs/published.md tells of the next two, and the last
+    # two are still to be run
     elsewhere = {"neurips2020", "koo-ploenzke-2021", "off-simplex-2023", "regularisers", "function"}
     assert studies - told <= elsewhere
