@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -62,6 +62,12 @@ class Route:
     way: Way
     buffers: Sequence[torch.Tensor] = ()
     numbers: dict[torch.Size, float] = field(default_factory=dict)
+
+    def differentiable(self, twice: bool) -> AbstractContextManager[Any]:
+        """Return the block in which the way is gone, for second derivatives or not."""
+        # derivatives that are written out call no function that is replaced
+        needed = twice and self.way is not as_chain
+        return TwiceDifferentiable() if needed else nullcontext()
 
     @contextmanager
     def undone_on_failure(self) -> Iterator[None]:
@@ -125,7 +131,7 @@ def forward_apart(
     if route is None or not _pays(route, call, parts, examples):
         return None
     try:
-        with route.undone_on_failure(), TwiceDifferentiable(needed=twice):
+        with route.undone_on_failure(), route.differentiable(twice):
             return route.way(call.taking_rows, parts, gate, examples)
     except Exception:
         # something has changed that is not seen from outside; if the model itself is at fault,
@@ -137,7 +143,7 @@ def forward_apart(
         return None
     if route is None or not _pays(route, call, parts, examples):
         return None
-    with TwiceDifferentiable(needed=twice):
+    with route.differentiable(twice):
         return route.way(call.taking_rows, parts, gate, examples)
 
 
@@ -172,11 +178,12 @@ def choose_route(call: ModelCall, parts: Sequence[Arguments], examples: int) -> 
     """
     memory = _memory(call)
     key = _key(call, parts, examples, memory)
-    # a module may squeeze a batch of one, and the first pass of a lazy one makes it what it is
-    if any(len(arguments[0]) < 2 for arguments in parts) or _is_lazy(call.model):
+    if any(len(arguments[0]) < 2 for arguments in parts):  # a module may squeeze a batch of one
         return None
     known = memory.routes.get(key)
     if known is None:
+        if _is_lazy(call.model):  # its first pass makes it what it is
+            return None
         with TwiceDifferentiable():
             known = _tried(call, parts, examples, memory)
         key = _key(call, parts, examples, memory)
