@@ -397,7 +397,7 @@ def test_wrong_shapes_of_outputs_are_one_line(tmp_path):
 
 
 def test_the_code_of_the_page_on_running_scores_networks(tmp_path, monkeypatch, capsys):
-    page = (DOCS / "running.md").read_text(encoding="utf-8")
+    page = (DOCS / "how-to/running.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     write_data(tmp_path, variants=False).rename(tmp_path / "my.toml")
     (tmp_path / "my_models.py").write_text("from fixtures.user_networks import of_shape\n")

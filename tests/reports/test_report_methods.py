@@ -307,7 +307,7 @@ class TestFacts:
 
     def test_options_of_simulated_tasks_are_told(self):
         key = "binary:fidelity=0.9"
-        run = type("Run", (), {"datasets": {f"{key}/simulated": None}})
+        run = type("Run", (), {"datasets": {f"{key}/simulated": None}, "study": {}})
         data = [type("Data", (), {"task": key, "source": methods_text.SIMULATION})]
         (task,) = methods_text.tasks_of(run, data)
         assert task.summary.endswith(
