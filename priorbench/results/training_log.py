@@ -31,7 +31,7 @@ LOG_FILE = "losses.csv"
 
 
 class TrainingLog(ABC):
-    """Where losses are handed on to; a subclass for each kind."""
+    """A place that the losses of trials are handed on to, with a subclass for each kind."""
 
     def __init__(self, root: Path) -> None:
         """Open the log of a run directory."""

@@ -1,11 +1,10 @@
 """The public names: few, each on docs/api.md with an example that runs, and typed."""
 
-import importlib.util
 import inspect
 import re
 
 import pytest
-from fixtures.places import DOCS
+from fixtures.places import DOCS, docs_program
 
 import priorbench
 
@@ -14,10 +13,7 @@ MOST_LINES = 3
 
 
 def module():
-    spec = importlib.util.spec_from_file_location("api_page", DOCS / "api_page.py")
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return docs_program("api_page")
 
 
 EXAMPLES = {

@@ -1,18 +1,14 @@
 """Pages under docs/ are up to date, and the code in them does what it says."""
 
-import importlib.util
 import re
 
 import pytest
 import torch
-from fixtures.places import DOCS
+from fixtures.places import DOCS, docs_program
 
 
 def generator():
-    spec = importlib.util.spec_from_file_location("generate_docs", DOCS / "generate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_program("generate")
 
 
 @pytest.mark.parametrize("name", list(generator().PAGES))
@@ -91,10 +87,7 @@ def test_batches_without_positives_go_through_every_loop():
 
 
 def findings():
-    spec = importlib.util.spec_from_file_location("findings", DOCS / "findings.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return docs_program("findings")
 
 
 def test_the_findings_say_what_their_facts_say():

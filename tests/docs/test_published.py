@@ -1,17 +1,13 @@
 """The page of published numbers says what its entries, its fixtures and its runs say."""
 
-import importlib.util
 import re
 
 import pytest
-from fixtures.places import DOCS, ROOT
+from fixtures.places import ROOT, docs_program
 
 
 def module():
-    spec = importlib.util.spec_from_file_location("published_page", DOCS / "published.py")
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return docs_program("published")
 
 
 ENTRIES = module().entries()

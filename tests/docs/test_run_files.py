@@ -1,17 +1,12 @@
 """The page of a run's files has every file that a run leaves, and every column."""
 
-import importlib.util
-
 import pandas as pd
 import pytest
-from fixtures.places import DOCS
+from fixtures.places import docs_program
 
 
 def module():
-    spec = importlib.util.spec_from_file_location("run_files_page", DOCS / "run_files_page.py")
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return docs_program("run_files_page")
 
 
 def test_meanings_are_of_columns_that_there_are():

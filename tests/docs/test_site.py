@@ -1,20 +1,16 @@
 """The site has every page, and links of pages lead somewhere, where the code is read too."""
 
-import importlib.util
 import re
 
 import pytest
-from fixtures.places import DOCS, ROOT
+from fixtures.places import DOCS, ROOT, docs_program
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def settings():
-    spec = importlib.util.spec_from_file_location("conf", DOCS / "conf.py")
-    module = importlib.util.module_from_spec(spec)
     pytest.importorskip("sphinx", reason="Sphinx is not installed")
-    spec.loader.exec_module(module)
-    return module
+    return docs_program("conf")
 
 
 def prose(path):
