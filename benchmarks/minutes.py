@@ -14,6 +14,7 @@ from typing import get_args
 import torch
 from measuring import Row, in_turns, random_batch, regularised, suite_step
 
+from priorbench import load_prior
 from priorbench.components import registry
 from priorbench.components.architecture import Scale
 from priorbench.components.specs import split_spec
@@ -56,8 +57,14 @@ def _minutes(study: Study, scale: Scale) -> float:
             for prior in study.priors:
                 training = (registry.data_spec(spec), architecture, prior, seen_by(prior, study))
                 seconds = _step_seconds(*training, scale)
-                total += files * len(study.seed_list) * steps * seconds
+                total += files * _trainings(study, prior) * steps * seconds
     return WITH_SCORING * total / 60
+
+
+def _trainings(study: Study, prior: str) -> int:
+    """Return how many trainings a setting has of a prior, those that choose its weight included."""
+    weights = study.tune if study.tune and load_prior(prior).has_strength else int(study.tune > 0)
+    return len(study.seed_list) + weights * len(study.tuning_seed_list)
 
 
 @cache

@@ -190,8 +190,8 @@ def score(
 ) -> int:
     """Score a run's trained models where a score is missing, or networks trained elsewhere.
 
-    Nothing is trained. With --model, --weights and data the networks in files of weights are
-    scored, their groups are compared, and a run directory is written.
+    Nothing is trained. With --model, --weights and data, networks in files of
+    weights are scored, their groups compared, and a run directory is written.
 
     Example: priorbench score runs/default-1a2b3c4d --attributions deep-lift-shap
 
