@@ -61,9 +61,10 @@ calibrate: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/generate.py
 
-# RUNS holds one finished run for each section of docs/findings.toml, in a folder of its name
+# RUNS holds one finished run for each section of docs/findings.toml and docs/real-data.toml, in a
+# folder of its name; without it the pages are written from the facts that are there
 findings: $(VENV)/.installed-dev
-	$(BIN)/python docs/findings.py '$(RUNS)'
+	$(BIN)/python docs/findings.py $(if $(RUNS),'$(RUNS)')
 
 # warnings, links to pages or anchors that are not there among them, are errors
 site: $(VENV)/.installed-docs

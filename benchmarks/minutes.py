@@ -18,7 +18,7 @@ from priorbench import load_prior
 from priorbench.components import registry
 from priorbench.components.architecture import Scale
 from priorbench.components.specs import split_spec
-from priorbench.study.network_choice import named_networks
+from priorbench.study.network_choice import AUTO, TASK_DEFAULT, named_networks
 from priorbench.study.resolve import resolve, seen_by
 from priorbench.study.study import Study, load_study
 from priorbench.training.schedules import schedule_of
@@ -37,7 +37,10 @@ def minutes(
     for path in paths[: 1 if quick else None]:
         study = load_study(path)
         tasks = study.tasks or (["binary", "profile"] if study.fetch else [])
-        resolved = resolve(study.model_copy(update={"tasks": tasks, "fetch": ""}), "cpu")
+        # of a study that chooses its network, the chosen one counts; which it will be is not known
+        networks = [TASK_DEFAULT] if AUTO in study.architectures else study.architectures
+        known = {"tasks": tasks, "fetch": "", "architectures": networks}
+        resolved = resolve(study.model_copy(update=known), "cpu")
         resolved = resolved.model_copy(update={"fetch": study.fetch})
         scales = ("paper",) if study.fetch else ("smoke",) if quick else get_args(Scale)
         times = {scale: float(f"{max(0.1, _minutes(resolved, scale)):.2g}") for scale in scales}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import shlex
 from collections import Counter
@@ -72,6 +73,8 @@ def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, 
         "date": datetime.date.fromtimestamp((root / "results.csv").stat().st_mtime).isoformat(),
         "scale": run.study["scale"],
         "seeds": len(run.study["seeds"]),
+        "correction": run.study["correction"],
+        "advice": _advice(root),
         "tuned": int(run.study["tune"]),
         "statuses": dict(sorted(statuses.items())),
         "minutes": round(sum(r["seconds"] for r in run.records.values()) / 60, 1),
@@ -86,8 +89,15 @@ def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, 
     }
 
 
+def _advice(root: Path) -> list[dict[str, str]]:
+    """Return the advice of the run's own answer, by setting."""
+    answer = json.loads((root / "answer.json").read_text(encoding="utf-8"))
+    kept = (*SETTING_COLUMNS, "advice", "basis")
+    return [{key: str(setting[key]) for key in kept} for setting in answer["settings"]]
+
+
 def portable_command(text: str) -> str:
-    """Return a command without the place of its folder and its number of workers."""
+    """Return a command without its folder, the folders of its files and its number of workers."""
     words, kept = shlex.split(text), []
     while words:
         word = words.pop(0)
@@ -97,7 +107,7 @@ def portable_command(text: str) -> str:
             "--no-report",
             "--report",
         ):
-            kept.append(word)
+            kept.append(Path(word).name if word.endswith((".toml", ".py")) else word)
     return shlex.join(kept)
 
 

@@ -90,33 +90,107 @@ def findings():
     return docs_program("findings")
 
 
-def test_the_findings_say_what_their_facts_say():
+def all_sections():
     module = findings()
-    page = (DOCS / "findings.md").read_text(encoding="utf-8")
-    assert page == module.page(), "docs/findings.md is stale: run `make findings RUNS=DIR`"
-    for section in module.sections():
-        assert (DOCS / "findings" / f"{section['run']}.svg").exists()
+    return [(page, section) for page in module.PAGES for section in module.sections(page)]
+
+
+def test_pages_of_evidence_say_what_their_facts_say():
+    module = findings()
+    for page in module.PAGES:
+        written = page.file.read_text(encoding="utf-8")
+        assert written == module.text_of(page), f"{page.file} is stale: run `make findings`"
+    first = (DOCS / "index.md").read_text(encoding="utf-8")
+    assert first == module.first_page(), "docs/index.md is stale: run `make findings`"
+    for page, section in all_sections():
+        assert (page.facts / f"{section['run']}.svg").exists()
         assert "/" not in section["facts"]["command"]  # no path of the machine it ran on
         if "words" in section:
             assert section["of"] == section["digest"], "its words were written for other facts"
 
 
+def test_the_first_page_answers_with_sections_that_are_declared():
+    module = findings()
+    declared = {s["run"]: s for page in module.PAGES for s in page.declared()["sections"]}
+    rows = module.tomllib.loads((DOCS / "answers.toml").read_text(encoding="utf-8"))["answers"]
+    assert {row["run"] for row in rows} <= set(declared)
+    assert len(rows) == 21
+    known = {section["run"] for _, section in all_sections()}
+    assert module.answers().count("\n") - 2 == sum(row["run"] in known for row in rows)
+
+
 def test_words_are_not_said_of_other_facts():
     module = findings()
-    one = module.sections()[0]
-    assert "surely not" in module._words({**one, "words": "surely not", "of": one["digest"]})
+    _, one = all_sections()[0]
+    said = {**one, "words": "surely not. Never", "phrase": "no", "why": "luck"}
+    current = {**said, "of": one["digest"]}
+    assert "surely not" in module._words(current)
+    assert module.phrase(current) == "no"
+    assert module.phrase({**current, "phrase": ""}) == "surely not"
     facts = {**one["facts"], "statuses": {"done": 1}}
     assert module.digest(facts) != one["digest"]
-    assert not module._words({**one, "words": "surely not", "of": module.digest(facts)})
+    other = {**said, "of": module.digest(facts)}
+    assert not module._words(other)
+    assert not module.phrase(other)
+
+
+def compared(prior, verdict, *, axis="prediction", difference=0.1, dataset="simulated"):
+    names = {"task": "binary", "dataset": dataset, "architecture": "three-conv"}
+    return {
+        **names,
+        "prior": prior,
+        "baseline": "none",
+        "metric": "auroc",
+        "axis": axis,
+        "difference": difference,
+        "verdict": verdict,
+    }
+
+
+def test_what_changed_since_an_earlier_run_is_said_once():
+    changes = docs_program("findings_changes")
+    words = {"holm": "Holm’s method"}
+    old = {"date": "2026-01-01", "seeds": 10}
+    before = [compared("tv", "inconclusive"), compared("l1", "better"), compared("l3", "worse")]
+    now = [compared("tv", "better"), compared("l1", "better"), compared("l2", "worse")]
+    facts = {"date": "2026-02-02", "seeds": 20, "compared": now}
+    since = changes.earlier_verdicts(facts, {**old, "compared": before})
+    text = changes.since_text(since, words)
+    assert text == (
+        "Against 2026-01-01 (10 seeds, Holm’s method): 1 of 2 verdicts are the same; "
+        "? inconclusive → ✓ better: `tv` on prediction."
+    )
+    # the same run, read again, keeps what it said
+    assert changes.earlier_verdicts(facts, {**facts, "since": since}) == since
+    assert changes.since_text({}, words) == ""
+
+
+def test_a_confirmation_counts_verdicts_and_signs():
+    changes = docs_program("findings_changes")
+    first = [compared("tv", "better"), compared("l1", "worse"), compared("l2", "inconclusive")]
+    second = [compared("tv", "better"), compared("l1", "inconclusive", difference=-0.1)]
+    names = {"binary simulated three-conv": "binary"}
+    again = {"seeds": 10, "command": "priorbench run x", "compared": second}
+    text = changes.confirmation_table({"compared": first}, again, names)
+    assert "1 of 2 established differences are established again, and 1 have the same" in text
+    assert "| binary | `l1` | prediction | +0.100 | −0.100 | ? inconclusive |" in text
+    none = changes.confirmation_table({"compared": first[2:]}, again, names)
+    assert none.startswith("No difference was established")
 
 
 def test_every_study_that_can_be_run_here_has_a_section_of_its_findings():
     from priorbench.cli.look_up.listing import listing
 
-    told = {section["run"] for section in findings().sections()}
+    told = {section["facts"]["command"].split()[2] for _, section in all_sections()}
     studies = {row["name"] for row in listing("studies")}
-    assert told <= studies
     # data of the first cannot be had here, docs/published.md tells of the next two, and the last
     # two are still to be run
-    elsewhere = {"neurips2020", "koo-ploenzke-2021", "off-simplex-2023", "regularisers", "function"}
+    elsewhere = {
+        "neurips2020",
+        "koo-ploenzke-2021",
+        "off-simplex-2023",
+        "regularisers",
+        "function",
+        "real-data",
+    }
     assert studies - told <= elsewhere

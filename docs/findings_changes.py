@@ -1,0 +1,111 @@
+"""What changed since an earlier run of a study, and what a run on other seeds confirms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from findings_figure import gain, setting_key
+from findings_tables import signed
+
+from priorbench.number_text import counted, fixed, listed
+
+Facts = Mapping[str, Any]
+Change = tuple[str, str]
+
+
+def earlier_verdicts(facts: Facts, earlier: Facts) -> dict[str, Any]:
+    """Return how the verdicts of a run differ from those of an earlier run of the same study.
+
+    Args:
+        facts: facts of the run that counts now.
+        earlier: facts of the run that they replace.
+
+    Returns:
+        ``date``, ``seeds`` and ``correction`` of the earlier run; ``common``, the number of
+        verdicts that both have (of a setting, prior, baseline and axis); and ``changed``, a row
+        for each that differs. An earlier run of the same date and number of seeds is the same run
+        read again: what it said of an earlier one is kept.
+    """
+    if (earlier["date"], earlier["seeds"]) == (facts["date"], facts["seeds"]):
+        return dict(earlier.get("since", {}))
+    before = {_place(row): row for row in earlier["compared"]}
+    common = [row for row in facts["compared"] if _place(row) in before]
+    return {
+        "date": earlier["date"],
+        "seeds": earlier["seeds"],
+        "correction": earlier.get("correction", "holm"),
+        "common": len(common),
+        "changed": [
+            {
+                "prior": row["prior"],
+                "baseline": row["baseline"],
+                "axis": row["axis"],
+                "before": before[_place(row)]["verdict"],
+                "now": row["verdict"],
+            }
+            for row in common
+            if before[_place(row)]["verdict"] != row["verdict"]
+        ],
+    }
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    return setting_key(row), row["prior"], row["baseline"], row["axis"]
+
+
+def since_text(since: Mapping[str, Any], corrections: Mapping[str, str]) -> str:
+    """Return the changes of a study's verdicts in a paragraph; "" where there is no earlier run."""
+    if not since:
+        return ""
+    changed = since["changed"]
+    by: dict[Change, list[Mapping[str, Any]]] = {}
+    for row in changed:
+        by.setdefault((row["before"], row["now"]), []).append(row)
+    same = since["common"] - len(changed)
+    texts = [f"{signed(old)} → {signed(new)}: {_listed(rows)}" for (old, new), rows in by.items()]
+    return (
+        f"Against {since['date']} ({counted(since['seeds'], 'seed')}, "
+        f"{corrections[since['correction']]}): {same} of {counted(since['common'], 'verdict')} "
+        f"are the same{'; ' if texts else ''}{'; '.join(texts)}."
+    )
+
+
+def _listed(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return priors and axes, each with a number where it stands for several settings."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        against = "" if row["baseline"] == "none" else f" against `{row['baseline']}`"
+        name = f"`{row['prior']}`{against} on {row['axis']}"
+        counts[name] = counts.get(name, 0) + 1
+    return listed([f"{name} ({n} times)" if n > 1 else name for name, n in counts.items()])
+
+
+def confirmation_table(facts: Facts, again: Facts, names: Mapping[str, str]) -> str:
+    """Return what another run, on seeds that chose nothing, says of established differences.
+
+    Args:
+        facts: facts of the first run.
+        again: facts of a run with other seeds.
+        names: names of the settings, by ``findings_figure.setting_key``.
+    """
+    rows = {_place(row): row for row in again["compared"]}
+    decided = [r for r in facts["compared"] if r["verdict"] in ("better", "worse")]
+    pairs = [(row, rows[_place(row)]) for row in decided if _place(row) in rows]
+    if not pairs:
+        return "No difference was established that seeds of another run could confirm.\n\n"
+    same = sum(first["verdict"] == second["verdict"] for first, second in pairs)
+    direction = sum(first["difference"] * second["difference"] > 0 for first, second in pairs)
+    lines = [
+        f"On {counted(again['seeds'], 'other seed')} (`{again['command']}`) {same} of "
+        f"{counted(len(pairs), 'established difference')} are established again, and {direction} "
+        "have the same sign:\n\n",
+        "| setting | prior | axis | first | again | verdict again |\n|---|---|---|---|---|---|\n",
+    ]
+    for first, second in pairs:
+        texts = (fixed(gain(row, "difference"), 3, signed=True) for row in (first, second))
+        lines.append(
+            f"| {names[setting_key(first)]} | `{first['prior']}` | {first['axis']} | "
+            f"{' | '.join(texts)} | {signed(second['verdict'])} |\n"
+        )
+    return "".join([*lines, "\n"])
