@@ -173,7 +173,8 @@ def _advice(facts: Mapping[str, Any]) -> str:
         f"`{name}`{f' in {count} of {len(advice)} settings' if len(advice) > 1 else ''}"
         for name, count in sorted(counts.items(), key=lambda item: -item[1])
     ]
-    return f"Advice of the run itself, to train with: {listed(texts)}." if texts else ""
+    together = f"`{facts['together']}` over all settings; " if facts.get("together") else ""
+    return f"The run itself advises to train with {together}{listed(texts)}." if texts else ""
 
 
 def _provenance(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:

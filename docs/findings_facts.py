@@ -74,7 +74,7 @@ def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, 
         "scale": run.study["scale"],
         "seeds": len(run.study["seeds"]),
         "correction": run.study["correction"],
-        "advice": _advice(root),
+        **_advice(root),
         "tuned": int(run.study["tune"]),
         "statuses": dict(sorted(statuses.items())),
         "minutes": round(sum(r["seconds"] for r in run.records.values()) / 60, 1),
@@ -89,11 +89,14 @@ def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, 
     }
 
 
-def _advice(root: Path) -> list[dict[str, str]]:
-    """Return the advice of the run's own answer, by setting."""
+def _advice(root: Path) -> dict[str, Any]:
+    """Return the advice of the run's own answer, for all settings together and by setting."""
     answer = json.loads((root / "answer.json").read_text(encoding="utf-8"))
     kept = (*SETTING_COLUMNS, "advice", "basis")
-    return [{key: str(setting[key]) for key in kept} for setting in answer["settings"]]
+    return {
+        "together": str(answer["together"]["advice"]) if answer["together"] else "",
+        "advice": [{key: str(setting[key]) for key in kept} for setting in answer["settings"]],
+    }
 
 
 def portable_command(text: str) -> str:
