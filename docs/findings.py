@@ -180,11 +180,13 @@ def _advice(facts: Mapping[str, Any]) -> str:
 def _provenance(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
     ended = ", ".join(f"{count:,} {status}" for status, count in facts["statuses"].items())
     tuned = f" {_weights(facts, names)}" if facts["weights"] else ""
+    networks = list(dict.fromkeys(row["architecture"] for row in facts["compared"]))
     correction = CORRECTIONS_IN_WORDS[facts.get("correction", "holm")]
     return (
         f"`{facts['command']}`, {facts['date']}: scale {facts['scale']}, "
-        f"{counted(facts['seeds'], 'seed')}; trials: {ended}; {facts['minutes']:.0f} minutes on "
-        f"one busy core. Correction: {correction}.{tuned} {_prices(facts)}."
+        f"{listed(networks)}, {counted(facts['seeds'], 'seed')}; trials: {ended}; "
+        f"{facts['minutes']:.0f} minutes on one busy core. "
+        f"Correction: {correction}.{tuned} {_prices(facts)}."
     )
 
 
@@ -212,14 +214,22 @@ def _weights(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
 def answers() -> str:
     """Return the table of answers of the first page, from answers.toml and the sections' facts."""
     known = {s["run"]: (page, s) for page in PAGES for s in sections(page)}
-    lines = ["| question | answer |\n|---|---|\n"]
+    lines = ["| question | answer | on what |\n|---|---|---|\n"]
     for row in tomllib.loads((HERE / "answers.toml").read_text(encoding="utf-8"))["answers"]:
         if row["run"] in known:
             page, section = known[row["run"]]
             link = f"{page.name}.md#{anchor(section)}"
             answer = _prices(section["facts"]) if row.get("prices") else phrase(section)
-            lines.append(f"| [{row.get('question') or _question(section)}]({link}) | {answer} |\n")
+            question = row.get("question") or _question(section)
+            lines.append(f"| [{question}]({link}) | {answer} | {_basis(section['facts'])} |\n")
     return "".join(lines)
+
+
+def _basis(facts: Mapping[str, Any]) -> str:
+    """Return what an answer rests on: data, settings, seeds and scale."""
+    settings = len({setting_key(row) for row in facts["compared"]})
+    data = listed(list(dict.fromkeys(row["dataset"] for row in facts["compared"])))
+    return f"{data}: {counted(settings, 'setting')}, {facts['seeds']} seeds, {facts['scale']} scale"
 
 
 def first_page() -> str:
