@@ -87,7 +87,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
             record_timing=False,
             coalesce_streams=True,
             resources={"metadata": {"path": str(work)}},
-            config=Config({"KernelManager": {"transport": "ipc"}}),
+            config=Config({"KernelManager": {"transport": "ipc", "ip": str(settings / "kernel")}}),
         )
         client.execute()
     _drop_what_changes(notebook)
