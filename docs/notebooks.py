@@ -47,7 +47,7 @@ c.InlineBackend.figure_formats = {"svg"}
 unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 c.InlineBackend.print_figure_kwargs = {"bbox_inches": "tight", "metadata": unsaid}
 """
-_NUMBER = re.compile(r"\d+(?:\.(\d+))?(?:e[-+]?\d+)?")
+_NUMBER = re.compile(r"(?<!\w)-?\d+(?:\.(\d+))?(?:e[-+]?\d+)?")
 _SECONDS = 600
 """longest time of a cell"""
 
@@ -143,14 +143,15 @@ def differences(stored: dict[str, Any], fresh: dict[str, Any]) -> Iterator[str]:
 
 def _same(stored: str, fresh: str) -> bool:
     """Return whether two texts have the same words, and numbers that are nearly the same."""
-    words = [_NUMBER.sub("0", text).replace("-0", "0").split() for text in (stored, fresh)]
-    numbers = [list(_NUMBER.finditer(text)) for text in (stored, fresh)]
-    return words[0] == words[1] and all(
-        math.isclose(
-            float(old[0]), float(new[0]), rel_tol=1e-3, abs_tol=1.5 * 10 ** -len(old[1] or "")
-        )
-        for old, new in zip(*numbers, strict=True)
-    )
+    words = [_NUMBER.sub("0", text).split() for text in (stored, fresh)]
+    numbers = zip(_NUMBER.finditer(stored), _NUMBER.finditer(fresh), strict=False)
+    return words[0] == words[1] and all(_near(old, new) for old, new in numbers)
+
+
+def _near(stored: re.Match[str], fresh: re.Match[str]) -> bool:
+    """Return whether numbers agree but for their last decimal, or to a thousandth."""
+    last = 1.5 * 10 ** -len(stored[1]) if stored[1] else 0
+    return math.isclose(float(stored[0]), float(fresh[0]), rel_tol=1e-3, abs_tol=last)
 
 
 def check(path: Path) -> list[str]:
