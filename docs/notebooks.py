@@ -98,7 +98,7 @@ def _drop_what_changes(notebook: nbformat.NotebookNode) -> None:
     """Leave of every output the text or the figure, and of the metadata what readers need."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
+        "language_info": {"name": "python", "pygments_lexer": "ipython3"},
         "machine": machine(),
     }
     for cell in notebook.cells:
