@@ -1,6 +1,5 @@
 """Notebooks hold what can be compared and nothing of the machine, and other output is noticed."""
 
-import ast
 import json
 import re
 import subprocess
@@ -8,7 +7,6 @@ import sys
 
 import pytest
 from fixtures.places import DOCS, docs_program
-from test_language import NO_NOUNS
 
 NOTEBOOKS = sorted((DOCS / "tutorial" / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 60_000
@@ -62,14 +60,6 @@ def test_every_cell_of_code_is_read_by_a_text(notebook):
     assert kinds[0] == kinds[-1] == "markdown"
     assert notebook["cells"][0]["source"][0].startswith("# ")
     assert any("assert " in "".join(cell["source"]) for cell in code_cells(notebook))
-
-
-def test_variables_of_the_code_are_nouns(notebook):
-    for cell in code_cells(notebook):
-        lines = "".join(cell["source"]).removeprefix("%%writefile window.py\n")
-        plain = re.sub(r"^!(.*\\\n)*.*$", "", lines, flags=re.MULTILINE)
-        names = [node for node in ast.walk(ast.parse(plain)) if isinstance(node, ast.Name)]
-        assert not {n.id for n in names if isinstance(n.ctx, ast.Store)} & NO_NOUNS
 
 
 def cells(*outputs):
