@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test test-all kills lint types bench bench-gpu calibrate docs findings site wheel clean
+.PHONY: run test test-all kills lint types bench bench-gpu calibrate docs findings notebooks site wheel clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "priorbench needs Python 3.11 or newer")'
@@ -66,8 +66,14 @@ docs: $(VENV)/.installed-dev
 findings: $(VENV)/.installed-dev
 	$(BIN)/python docs/findings.py $(if $(RUNS),'$(RUNS)')
 
-# warnings, links to pages or anchors that are not there among them, are errors
+# stores what the notebooks of the tutorial print now
+notebooks: $(VENV)/.installed-docs
+	$(BIN)/python docs/notebooks.py --write
+
+# Warnings, links to pages or anchors that are not there among them, are errors, and so are notebooks
+# that print something else than what is stored in them.
 site: $(VENV)/.installed-docs
+	$(BIN)/python docs/notebooks.py
 	rm -rf build/site
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --fresh-env --quiet --jobs auto \
 		--doctree-dir build/doctrees docs build/site

@@ -13,7 +13,8 @@ author = "The priorbench authors"
 project_copyright = author
 release = version = __version__
 
-extensions = ["myst_parser"]
+extensions = ["myst_nb"]  # Markdown as of myst_parser, and notebooks
+nb_execution_mode = "off"  # docs/notebooks.py has executed them
 myst_heading_anchors = 4  # links such as metrics.md#auroc, and that they exist, as on a code host
 nitpicky = True
 smartquotes = False  # --option stays what is typed
@@ -48,7 +49,14 @@ _PAGES = {
         "contributing/index",
         "changes",
     ],
-    "tutorial/index": ["first-run", "your-data", "your-prior", "your-loop"],
+    "tutorial/index": [
+        "first-run",
+        "your-data",
+        "your-prior",
+        "your-loop",
+        "notebooks/first-comparison",
+        "notebooks/own-prior",
+    ],
     "how-to/index": [
         "running",
         "clusters",

@@ -1,11 +1,15 @@
 """The site has every page, and links of pages lead somewhere, where the code is read too."""
 
+import json
 import re
 
 import pytest
 from fixtures.places import DOCS, ROOT, docs_program
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [
+    *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
+    *sorted([*DOCS.rglob("*.md"), *DOCS.rglob("*.ipynb")]),
+]
 
 
 def settings():
@@ -14,7 +18,11 @@ def settings():
 
 
 def prose(path):
-    return re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
+        text = "\n\n".join("".join(cell["source"]) for cell in cells)
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
 
 
 def anchors(path):
