@@ -59,10 +59,20 @@ def machine() -> dict[str, str]:
     import torch
 
     return {
-        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "processor": f"{_processor()}, used as {torch.backends.cpu.get_cpu_capability()}",
         "torch": torch.__version__.partition("+")[0],
         "numpy": numpy.__version__,
     }
+
+
+def _processor() -> str:
+    """Return the model of the processor, whose caches decide how sums are split."""
+    try:
+        known = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        known = ""
+    fields = dict(re.findall(r"^(vendor_id|cpu family|model)\s*: (.*)$", known, re.MULTILINE))
+    return " ".join([platform.machine(), *fields.values()])
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
