@@ -1,4 +1,4 @@
-"""The commands `report`, `export` and `publish`: a run as a page, as files, or on a site of runs."""
+"""The commands `report`, `export` and `publish`: a run as a page, as files, on a site of runs."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Runs as a site for others: what is kept of each, merged and checked; pages are drawn in reports."""
+"""Runs as a site: what is kept of each, merged and checked; its pages are drawn in reports."""

@@ -56,9 +56,8 @@ def _mark(root: Path) -> str:
     try:
         return str(read_sealed(root / MARK_FILE).get("kind"))
     except DamagedFile as problem:
-        raise DamagedFile(
-            problem.path, problem.problem, "publish its runs to another --to"
-        ) from None
+        remedy = "publish its runs to another --to"
+        raise DamagedFile(problem.path, problem.problem, remedy) from None
 
 
 def stored_entries(root: Path, besides: Collection[str] = ()) -> list[StoredEntry]:

@@ -65,9 +65,9 @@ class PortableText:
         """Return a text in which paths are the names of their files."""
         for place in self._order:
             if place in text:
-                known = re.compile(rf"(?<![\w/.~-]){re.escape(place)}(?![\w.~-])")
-                known = known if not place.endswith("/") else re.compile(re.escape(place))
-                text = known.sub(lambda _, name=self._texts[place]: name, text)
+                whole = "" if place.endswith("/") else r"(?![\w.~-])"
+                known = rf"(?<![\w/.~-]){re.escape(place)}{whole}"
+                text = re.sub(known, self._texts[place].replace("\\", r"\\"), text)
         return _PLACE.sub(lambda match: match["name"], text)
 
     def clean_value(self, value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,9 +70,8 @@ def publish_runs(
         raise UserError(f"{to}: has pages; leave --entries-only out, or choose another --to")
     groups = [_taken(path) for path in sources if is_published(path)]
     runs = [_finished(path) for path in sources if not is_published(path)]
-    groups += [
-        [_made(run, entries_only)] for run in (without_parts(runs) if apart else pooled(runs))
-    ]
+    runs = without_parts(runs) if apart else pooled(runs)
+    groups += [[_made(run, entries_only)] for run in runs]
     new = [stored for group in groups for stored in group]
     if not apart:
         _refuse_contradictions([], groups)
@@ -107,8 +106,8 @@ def _refuse_contradictions(
 def _write(folder: PublishedFolder, stored: Sequence[StoredEntry], *, with_pages: bool) -> None:
     entries = [s.entry for s in stored]
     pages = reports_package().site_pages(entries) if with_pages else None
-    for one_stored in stored:
-        folder.add(one_stored, pages.runs[one_stored.entry.name] if pages else None)
+    for each in stored:
+        folder.add(each, pages.runs[each.entry.name] if pages else None)
     if pages:
         folder.write_pages({TABLE_FILE: table_text(entries), PAGE_FILE: pages.index})
 

@@ -137,21 +137,18 @@ def _result(result: AxisResult | None, full: bool) -> dict[str, str]:
     numbers = {name: _number(getattr(result, name)) for name in ("gain", "low", "high", "margin")}
     places = decimals_for([numbers["gain"], numbers["margin"]])
     gain = fixed(numbers["gain"], places, signed=True)
-    cell = {
+    means = [_number(value) for value in (result.baseline, result.mean)]
+    digits = decimals_for(means)
+    return {
         "verdict": result.verdict,
         "text": remark(result.verdict) if result.verdict else "not tested",
         "gain": gain,
         "interval": interval(numbers["low"], numbers["high"], places),
         "metric": result.metric,
         "sort": "" if gain == MISSING else f"{numbers['gain']:.6g}",
+        "p": p_value(result.p) if full and result.p is not None else "",
+        "means": " → ".join(fixed(value, digits) for value in means) if full else "",
     }
-    if full:
-        digits = decimals_for([_number(result.baseline), _number(result.mean)])
-        cell["means"] = " → ".join(
-            fixed(_number(value), digits) for value in (result.baseline, result.mean)
-        )
-        cell["p"] = "" if result.p is None else p_value(result.p)
-    return cell
 
 
 def _number(value: float | None) -> float:
