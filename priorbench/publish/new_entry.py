@@ -39,6 +39,8 @@ _NOT_ASKED = ("name", "seeds", "device", "fetch", *MEASURED, *CHOOSING, *ABOUT, 
 """keys that may differ between runs of one study"""
 _MACHINE = ("python", "platform", "processor", "cores", "device", "gpus", "threads_per_worker")
 """keys of environment.json that say what a run's times depend on"""
+_SAID_BY_STUDY = ("scale", "root_seed", "digest", "train_attribution", "precision", "schedule")
+"""fields of trials that runs of one study have in common, or that data stand for"""
 _TOGETHER = "All settings together"
 
 
@@ -82,7 +84,9 @@ class RunToPublish:
         """What another run must have in common with it, by fact, as JSON gives it back."""
         facts: dict[str, Any] = {}
         for fact, value, _ in facts_to_share(self.run):
-            if not fact.startswith("the trial of "):  # which is a hash of the others
+            about = fact.partition(" of ")[0]
+            # a trial's id is a hash of the others
+            if about != "the trial" and about not in _SAID_BY_STUDY:
                 facts.setdefault(fact, value)
         plain: dict[str, Any] = json.loads(json.dumps(facts, default=str))
         return plain

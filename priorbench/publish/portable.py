@@ -16,10 +16,10 @@ from priorbench.study.keys.networks import GIVEN
 _OWN_OPTIONS = ("--out", "--jobs", "-j", "--backend", "--scheduler")
 """options of a command that decide where and how fast it runs, not what"""
 _SWITCHES = ("--no-report", "--report", "--debug")
-_PLACE = re.compile(r"(?<![\w/.<~-])/(?:[\w.@+~-]+/)+(?P<name>[\w.@+~-]*)")
+_PLACE = re.compile(r"(?<![\w/.<~+-])/(?:[\w.@+~-]+/)+(?P<name>[\w.@+~-]*)")
 """an absolute path whose names have no spaces"""
-_CODE = re.compile(r"(<(?:script|style)>.*?</(?:script|style)>)", re.DOTALL)
-"""parts of a page that are the same for every run"""
+_NO_TEXT = re.compile(r"(<(?:script|style)>.*?</(?:script|style)>|\"data:[^\"]*\")", re.DOTALL)
+"""parts of a page that no text of a run is in: its script, its style and its images"""
 
 
 def portable_command(text: str) -> str:
@@ -79,9 +79,9 @@ class PortableText:
         return self.clean(value) if isinstance(value, str) else value
 
     def clean_page(self, page: str) -> str:
-        """Return a report whose text is clean; its script and its style stay as they are."""
+        """Return a report whose text is clean; script, style and images stay as they are."""
         hosts = f", on {escape(', '.join(self._hosts))}</td>"
-        parts = _CODE.split(page.replace(hosts, "</td>") if self._hosts else page)
+        parts = _NO_TEXT.split(page.replace(hosts, "</td>") if self._hosts else page)
         return "".join(
             part if number % 2 else self._clean_markup(part) for number, part in enumerate(parts)
         )

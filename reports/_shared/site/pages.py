@@ -35,6 +35,9 @@ _FILES = {
     "claims.json": "what was declared before training",
 }
 """what files hold, without the ending .gz and the number of a run"""
+_NOTHING = Markup("")
+_WAIT = Markup('document.documentElement.classList.add("reading");')
+"""script that hides rows until the page is read, as a growing table is laid out again and again"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def site_pages(entries: Sequence[Entry]) -> SitePages:
     index = _page(
         "site_index",
         script,
+        _WAIT,
         rows=rows,
         axes=axes,
         runs=[
@@ -100,11 +104,17 @@ def _run_page(entry: Entry, entries: Iterable[Entry]) -> str:
     )
 
 
-def _page(template: str, script: Markup, **values: Any) -> str:
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    about = {"script": script, "digest": digest, "version": priorbench.__version__}
+def _page(template: str, script: Markup, early: Markup = _NOTHING, **values: Any) -> str:
+    scripts = {"script": script, "early": early}
+    # no other script runs, whatever texts of others hold
+    digests = [_digest(text) for text in scripts.values() if text]
+    about = {**scripts, "digests": digests, "version": priorbench.__version__}
     words = {"definitions": DEFINITIONS, "signs": SIGNS}
     return f"{render(template, **about, **words, **values)}\n"
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _axes(entries: Iterable[Entry]) -> list[str]:
