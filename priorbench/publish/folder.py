@@ -26,6 +26,10 @@ from .entry import ENTRY_FILE, PAGE_FILE, Entry, read_entry
 MARK_FILE, RUNS = "site.json", "runs"
 """the file by which a published folder is known; its folder of entries"""
 _KIND = "published runs"
+TABLE_FILE = "table.csv"
+"""the table over all entries"""
+_WRITTEN = (MARK_FILE, TABLE_FILE, PAGE_FILE, ENTRY_FILE)
+"""files that are replaced while others read them"""
 _ASIDE = ".new-"
 """how the names of folders begin that are being written, or removed"""
 
@@ -98,7 +102,8 @@ class PublishedFolder:
         self.root = root
         if root.exists() and not root.is_dir():
             raise UserError(f"{root}: is a file; name a folder")
-        there = root.exists() and any(name != ".lock" for name in os.listdir(root))
+        own = (".lock", f".{MARK_FILE}-")
+        there = root.exists() and any(not name.startswith(own) for name in os.listdir(root))
         if there and not is_published(root):
             raise UserError(f"{root}: is not empty and not a published folder; choose another --to")
 
@@ -115,9 +120,10 @@ class PublishedFolder:
     def opened(self) -> Iterator[None]:
         """Make the folder if it is not there, mark it, and keep other processes out of it."""
         with RunDirectory(self.root).lock():
-            (self.root / RUNS).mkdir(exist_ok=True)
+            # first of all, so that a folder that has only begun is known
             if not (self.root / MARK_FILE).exists():
                 write_sealed(self.root / MARK_FILE, {"kind": _KIND})
+            (self.root / RUNS).mkdir(exist_ok=True)
             self._clear()
             yield
             self._clear()
@@ -172,8 +178,13 @@ class PublishedFolder:
         shutil.rmtree(gone, ignore_errors=True)
 
     def _clear(self) -> None:
+        """Remove what processes were writing, or removing, when they died."""
         for path in (self.root / RUNS).glob(f"{_ASIDE}*"):
             shutil.rmtree(path, ignore_errors=True)
+        for path in [self.root, *(self.root / RUNS).iterdir()]:
+            for name in _WRITTEN:
+                for leftover in path.glob(f".{name}-*"):
+                    leftover.unlink(missing_ok=True)
 
 
 def _is_damaged(folder: Path) -> bool:

@@ -16,11 +16,10 @@ from priorbench.results.finished_run import load_run
 from priorbench.storage.sealed_files import command_on
 
 from .entry import PAGE_FILE, REPORT_FILE, Entry
-from .folder import PublishedFolder, StoredEntry, is_published, stored_entries
+from .folder import TABLE_FILE, PublishedFolder, StoredEntry, is_published, stored_entries
 from .new_entry import RunToPublish
 from .pooling import entries_without_parts, pooled, refuse_contradiction, without_parts
 
-TABLE_FILE = "table.csv"
 _RESULT = ("metric", "verdict", "gain", "low", "high", "margin", "p")
 _ROW = (
     *("task", "dataset", "architecture", "prior", "weight", "standing"),
@@ -87,7 +86,7 @@ def publish_runs(
         replaced = [s.entry.name for s in before if s.entry.name not in names]
         _write(folder, [stored[entry.name] for entry in kept], with_pages=not entries_only)
         folder.remove(replaced)
-    for line in _left_apart(kept, new):
+    for line in _beside_others(kept, new):
         say(line)
     return PublishedSite(tuple(kept), tuple(sorted(added)), tuple(replaced))
 
@@ -154,12 +153,16 @@ def _written(root: Path) -> float:
     return (root / "results.csv").stat().st_mtime
 
 
-def _left_apart(entries: Sequence[Entry], new: Iterable[StoredEntry]) -> Iterator[str]:
-    """Yield a line for each new entry that stands beside others of its study."""
+def _beside_others(entries: Sequence[Entry], new: Iterable[StoredEntry]) -> Iterator[str]:
+    """Yield a line for each new entry that others of its study are in the place of, or beside."""
     for stored in new:
         own = stored.entry
-        others = [e.name for e in entries if e.study == own.study and not e.covers(own)]
-        if others:
+        alike = [entry for entry in entries if entry.study == own.study]
+        others = [entry.name for entry in alike if not entry.covers(own)]
+        if own.name not in {entry.name for entry in alike}:
+            larger = next(entry.name for entry in alike if entry.covers(own))
+            yield f"{stored.label}: {larger} has all of its trials; it is left out"
+        elif others:
             yield (
                 f"{stored.label}: stands beside {', '.join(others)} of the same study; run "
                 "directories that are named in one command are pooled where they can be compared"
