@@ -64,12 +64,12 @@ def _mark(root: Path) -> str:
         raise DamagedFile(problem.path, problem.problem, remedy) from None
 
 
-def stored_entries(root: Path, besides: Collection[str] = ()) -> list[StoredEntry]:
+def stored_entries(root: Path, renewed: Collection[str] = ()) -> list[StoredEntry]:
     """Return the entries of a published folder by name, all checked.
 
     Args:
         root: the folder.
-        besides: names of entries that are to be written anew, and may be damaged.
+        renewed: names of entries that are to be written anew, and are left out where damaged.
 
     Raises:
         DamagedFile: if a file of one is not as it was written.
@@ -78,9 +78,12 @@ def stored_entries(root: Path, besides: Collection[str] = ()) -> list[StoredEntr
         names = sorted(os.listdir(root / RUNS))
     except FileNotFoundError:
         return []
-    shown = [name for name in names if not name.startswith(".") and name not in besides]
-    folders = [root / RUNS / name for name in shown]
-    return [StoredEntry(read_entry(path), path.name, path) for path in folders if path.is_dir()]
+    folders = [root / RUNS / name for name in names if not name.startswith(".")]
+    return [
+        StoredEntry(read_entry(path), path.name, path)
+        for path in folders
+        if path.is_dir() and not (path.name in renewed and _is_damaged(path))
+    ]
 
 
 class PublishedFolder:

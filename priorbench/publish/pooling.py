@@ -61,9 +61,10 @@ def refuse_contradiction(known: Sequence[Entry], label: str, entry: Entry) -> No
         label: what to call it.
         entry: the entry.
     """
-    for other in known:
-        if other.study != entry.study or entry.covers(other) or other.covers(entry):
-            continue
+    alike = [other for other in known if other.study == entry.study]
+    if any(entry.covers(other) or other.covers(entry) for other in alike):
+        return  # it is there already, beside whatever else is
+    for other in alike:
         for fact, value in entry.agreed.items():
             before: Any = other.agreed.get(fact, value)
             if before != value:

@@ -75,7 +75,7 @@ def publish_runs(
     if not apart:
         _refuse_contradictions([], groups)
     with folder.opened():
-        before = stored_entries(to, besides={stored.entry.name for stored in new})
+        before = stored_entries(to, renewed={stored.entry.name for stored in new})
         if not apart:
             _refuse_contradictions(before, groups)
         stored = {s.entry.name: s for s in [*before, *new]}

@@ -143,7 +143,7 @@ class TestPortable:
     def test_no_place_of_the_machine_is_published(self, run, site):
         facts = json.loads((run / "environment.json").read_text())
         facts["notes"] = {"binary/simulated": [f"{run}/data.fa: 2 of /home/me/x/y.fa.gz dropped"]}
-        facts["command"] = f"priorbench run --data {run}/my.toml --out {run} --jobs 3 --seeds 6"
+        facts["command"] = f"priorbench run --data '{run}/my.toml' --out '{run}' --jobs 3 --seeds 6"
         facts |= {"platform": platform.platform(), "cores": 2}
         (run / "environment.json").write_text(json.dumps(facts))
         edit(run / "study.toml", "data = []", f'data = ["{run}/my.toml"]')
