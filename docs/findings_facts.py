@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from priorbench.edges.summary import conclusions, summary_table, trained_table
 from priorbench.edges.trained_models import trained_edges
 from priorbench.errors import UserError
 from priorbench.metrics import METRICS
+from priorbench.publish.portable import portable_command
 from priorbench.results.finished_run import Run, load_run
 from priorbench.study.declared import PRIMARY, DeclaredClaims, claims_of
 from priorbench.study.trial import REFERENCE, SETTING_COLUMNS
@@ -42,8 +42,6 @@ _COMPARED = (
     "tests",
     "verdict",
 )
-_OWN_OPTIONS = ("--out", "--jobs", "--backend", "--scheduler")
-"""options of a command that decide where and how fast it runs, not what"""
 
 
 def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -84,21 +82,6 @@ def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, 
         "edges": _edges(run),
         "weights": _weights(run),
     }
-
-
-def portable_command(text: str) -> str:
-    """Return a command without the place of its folder and its number of workers."""
-    words, kept = shlex.split(text), []
-    while words:
-        word = words.pop(0)
-        if word in _OWN_OPTIONS:
-            words.pop(0)
-        elif not word.startswith(tuple(f"{name}=" for name in _OWN_OPTIONS)) and word not in (
-            "--no-report",
-            "--report",
-        ):
-            kept.append(word)
-    return shlex.join(kept)
 
 
 def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
