@@ -57,12 +57,12 @@ class RunToPublish:
     @cached_property
     def study(self) -> str:
         """Digest of what the study asks, wherever its files are."""
-        asked = {key: value for key, value in self.run.study.items() if key not in _NOT_ASKED}
+        content = {key: value for key, value in self.run.study.items() if key not in _NOT_ASKED}
         for key in ("data", "plugins"):
-            asked[key] = [str(path).rpartition("/")[2] for path in asked[key]]
+            content[key] = [str(path).rpartition("/")[2] for path in content[key]]
         given = self.run.study.get("networks") or {}
-        asked["networks"] = {key: value for key, value in given.items() if key != "folder"}
-        return hash_of(asked)
+        content["networks"] = {key: value for key, value in given.items() if key != "folder"}
+        return hash_of(content)
 
     @cached_property
     def trials(self) -> tuple[str, ...]:
