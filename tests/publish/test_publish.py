@@ -23,6 +23,7 @@ from priorbench.publish import folder as published_folder
 from priorbench.publish.entry import read_entry
 from priorbench.publish.folder import stored_entries
 from priorbench.storage.files import write_text
+from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import read_sealed, write_sealed
 
 
@@ -137,6 +138,17 @@ class TestFolder:
         report = (entries(site)[0] / "report.html").read_text()
         assert "priorbench report" in report
         assert str(run.parent) not in report
+
+    def test_a_run_of_the_baseline_alone_has_a_page_and_no_row(self, tmp_path, site):
+        publish(finished_run(tmp_path / "alone", ("none",)), "--to", site)
+        assert "No run here has a result yet." in (site / "index.html").read_text()
+        assert "nothing was compared" in (entries(site)[0] / "index.html").read_text()
+        assert broken_links(site) == []
+
+    def test_another_process_in_the_folder_is_waited_for_by_the_user(self, run, site):
+        publish(run, "--to", site)
+        with RunDirectory(site).lock():
+            assert "is using this folder" in refusal(run, "--to", site)
 
 
 class TestPortable:

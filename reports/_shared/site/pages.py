@@ -14,7 +14,7 @@ from markupsafe import Markup
 import priorbench
 from priorbench.answer.standing import STANDINGS
 from priorbench.components.task import Axis
-from priorbench.number_text import MISSING, counted, decimals_for, fixed, interval, p_value
+from priorbench.number_text import MISSING, decimals_for, fixed, interval, p_value
 from priorbench.publish.entry import REPORT_FILE, AxisResult, Entry, PriorInSetting
 from priorbench.statistics.families.verdicts import DEFINITIONS
 
@@ -167,8 +167,8 @@ def _number(value: float | None) -> float:
 
 def _headline(entry: Entry) -> str:
     """Return the first sentence of the answer, that over all settings where there are several."""
-    first = next((answer.sentences[0] for answer in entry.answers if answer.sentences), "")
-    return first or f"{counted(len(entry.answers), 'setting')}, and nothing was compared."
+    sentences = (answer.sentences[0] for answer in entry.answers if answer.sentences)
+    return next(sentences, "No trial left a score.")
 
 
 def _dates(entry: Entry) -> str:
