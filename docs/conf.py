@@ -4,7 +4,14 @@ The pages are plain Markdown, to be read where the code is too. What only the si
 of its pages, is said here.
 """
 
+import sys
+from pathlib import Path
+
 from sphinx.application import Sphinx
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import published_runs
 
 from priorbench import __version__
 
@@ -63,6 +70,7 @@ _PAGES = {
         "gpu",
         "resume",
         "containers",
+        "publishing",
         "own-loop",
         "own-loop-examples",
     ],
@@ -78,9 +86,17 @@ def _add_pages_below(app: Sphinx, name: str, source: list[str]) -> None:
     """Add the pages below a page to its text, which a code host would show as a block of code."""
     if name in _PAGES:
         below = "\n".join(_PAGES[name])
-        source[0] += f"\n```{{toctree}}\n:hidden:\n{below}\n```\n"
+        runs = published_runs.link() if name == "evidence" else ""
+        source[0] += f"{runs}\n```{{toctree}}\n:hidden:\n{below}\n```\n"
+
+
+def _write_runs(app: Sphinx, problem: Exception | None) -> None:
+    """Write the pages of published runs beside those of Sphinx."""
+    if problem is None and app.builder.name == "html":
+        published_runs.write(Path(app.outdir))
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what is done to every page when it is read."""
+    """Connect what is done to every page when it is read, and when all are written."""
     app.connect("source-read", _add_pages_below)
+    app.connect("build-finished", _write_runs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from priorbench.edges.summary import conclusions, summary_table, trained_table
 from priorbench.edges.trained_models import trained_edges
 from priorbench.errors import UserError
 from priorbench.metrics import METRICS
+from priorbench.publish.portable import portable_command
 from priorbench.results.finished_run import Run, load_run
 from priorbench.study.declared import PRIMARY, DeclaredClaims, claims_of
 from priorbench.study.trial import REFERENCE, SETTING_COLUMNS
@@ -43,8 +43,6 @@ _COMPARED = (
     "tests",
     "verdict",
 )
-_OWN_OPTIONS = ("--out", "--jobs", "--backend", "--scheduler")
-"""options of a command that decide where and how fast it runs, not what"""
 
 
 def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -97,21 +95,6 @@ def _advice(root: Path) -> dict[str, Any]:
         "together": str(answer["together"]["advice"]) if answer["together"] else "",
         "advice": [{key: str(setting[key]) for key in kept} for setting in answer["settings"]],
     }
-
-
-def portable_command(text: str) -> str:
-    """Return a command without its folder, the folders of its files and its number of workers."""
-    words, kept = shlex.split(text), []
-    while words:
-        word = words.pop(0)
-        if word in _OWN_OPTIONS:
-            words.pop(0)
-        elif not word.startswith(tuple(f"{name}=" for name in _OWN_OPTIONS)) and word not in (
-            "--no-report",
-            "--report",
-        ):
-            kept.append(Path(word).name if word.endswith((".toml", ".py")) else word)
-    return shlex.join(kept)
 
 
 def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:

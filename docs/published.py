@@ -18,9 +18,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from findings_facts import plain_rows, portable_command
+from findings_facts import plain_rows
 
 from priorbench.number_text import MISSING, counted, fixed, listed
+from priorbench.publish.portable import portable_command
 
 HERE = Path(__file__).parent
 FACTS = HERE / "published"

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from priorbench.answer.run_answer import RunAnswer
+    from priorbench.publish.entry import Entry
     from priorbench.results.finished_run import Run
+
+    from ._shared.site.pages import SitePages
 
 
 def write_report(directories: Sequence[Path], page: Path) -> RunAnswer:
@@ -72,3 +75,14 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
     from ._shared.figures.files import write
 
     return write(run, folder)
+
+
+def site_pages(entries: Sequence[Entry]) -> SitePages:
+    """Return the pages of a published folder: the table over all runs, and a page for each.
+
+    Args:
+        entries: the entries of the folder.
+    """
+    from ._shared.site.pages import site_pages as pages_of
+
+    return pages_of(entries)

@@ -24,7 +24,7 @@ from .console import print_message
 from .edges import edges
 from .look_up.list_and_show import list_components, show
 from .options import add_help
-from .report_and_export import export, report
+from .report_and_export import export, publish, report
 from .run import run, score
 from .status_and_runs import runs, status
 from .usage import refuse_nothing, refuse_options_as_values, usage_line
@@ -41,7 +41,13 @@ app = typer.Typer(
 )
 _COMMANDS: dict[str, dict[str, Callable[..., int | None]]] = {
     "Run a study": {"run": run, "runs": runs, "status": status, "score": score},
-    "Look at results": {"report": report, "compare": compare, "power": power, "export": export},
+    "Look at results": {
+        "report": report,
+        "compare": compare,
+        "power": power,
+        "export": export,
+        "publish": publish,
+    },
     "Look up and write components": {
         "list": list_components,
         "show": show,

@@ -1,4 +1,4 @@
-"""The commands `report` and `export`: a run as a page, or as files for other programs."""
+"""The commands `report`, `export` and `publish`: a run as a page, as files, on a site of runs."""
 
 from __future__ import annotations
 
@@ -58,3 +58,31 @@ def export(
         print_message(line)
     for path in written.paths:
         print(path)
+
+
+def publish(
+    directory: list[Path], *, to: Path, apart: bool = False, entries_only: bool = False
+) -> None:
+    """Publish runs to a folder: a table over all of them, and a page and the tables of each.
+
+    The pages work from a disk as well as from a server, and load nothing. Runs that the folder has
+    stay. Runs of one study are pooled, and refused where they cannot be compared.
+
+    Example: priorbench publish runs/default-1a2b3c4d --to site
+
+    Args:
+        directory: Run directories, or folders that others have published, all of whose runs are
+            taken over. Example: runs/default-1a2b3c4d
+        to: Folder to publish to, one that is empty or was published to before. Example: site
+        apart: Publish every run by itself, also those of one study. Default: off.
+        entries_only: Write what pages are made of, compressed, and no page, to keep it beside code.
+            Default: off.
+    """
+    from priorbench.publish.publish_runs import publish_runs
+
+    site = publish_runs(directory, to, apart=apart, entries_only=entries_only, say=print_message)
+    for name in site.replaced:
+        print_message(f"replaced: {name}")
+    for name in site.new:
+        print_message(f"new: {name}")
+    print(to if entries_only else to / "index.html")

@@ -32,11 +32,16 @@ APART, _RENEW = "report the two apart", "`priorbench score` brings both up to da
 """what the user can do about runs that do not agree"""
 
 
-def check_joinable(runs: Mapping[str, Run]) -> None:
-    """Raise UserError for the first thing that runs, named by label, do not agree on and must."""
+def check_joinable(runs: Mapping[str, Run], *, apart: str = APART) -> None:
+    """Raise UserError for the first thing that runs do not agree on and must.
+
+    Args:
+        runs: the runs by label.
+        apart: what the user can do about runs that are not of one kind.
+    """
     first: dict[str, tuple[Any, str]] = {}
     for label, run in runs.items():
-        for fact, value, remedy in _facts(run):
+        for fact, value, remedy in facts_to_share(run, apart):
             before, other = first.setdefault(fact, (value, label))
             if before != value:
                 raise UserError(
@@ -45,26 +50,31 @@ def check_joinable(runs: Mapping[str, Run]) -> None:
                 )
 
 
-def _facts(run: Run) -> Iterator[tuple[str, Any, str]]:
-    """Yield what runs must share: the name of each fact, its value, and what a user can do."""
+def facts_to_share(run: Run, apart: str = APART) -> Iterator[tuple[str, Any, str]]:
+    """Yield what runs must share: the name of each fact, its value, and what a user can do.
+
+    Args:
+        run: the run.
+        apart: what the user can do about runs that are not of one kind.
+    """
     for key in _DECLARED:
-        yield key, run.study[key], APART
-    yield "the attribution that primary metrics are read from", run.attributions[0], APART
+        yield key, run.study[key], apart
+    yield "the attribution that primary metrics are read from", run.attributions[0], apart
     if run.study["tune"]:
-        yield "tuning_rule", run.study["tuning_rule"], APART
+        yield "tuning_rule", run.study["tuning_rule"], apart
     for task, declared in run.study["primary"].items():
-        yield f"primary of task {task}", declared, APART
+        yield f"primary of task {task}", declared, apart
     for key, dataset in run.datasets.items():
-        yield f"the digest of the data {key}", dataset.digest, APART
-        yield f"the digest of the variants of {key}", dataset.variants_digest, APART
+        yield f"the digest of the data {key}", dataset.digest, apart
+        yield f"the digest of the variants of {key}", dataset.variants_digest, apart
     for trial, record in run.records.items():
         arm = " · ".join(str(record[key]) for key in (*SETTING_COLUMNS, "prior"))
         if record["stage"] == EVALUATE:
-            yield f"the weight of {arm}", record["weight"], APART
-        alike = dict.fromkeys(_TRAINED, APART)
+            yield f"the weight of {arm}", record["weight"], apart
+        alike = dict.fromkeys(_TRAINED, apart)
         alike |= dict.fromkeys(_SCORED if record["status"] == DONE else (), _RENEW)
         for key, remedy in alike.items():
             if key in record or key == "schedule":  # which most studies leave to the scale
                 yield f"{key} of {arm}", record.get(key, ""), remedy
         if record["stage"] == EVALUATE:
-            yield f"the trial of {arm} with seed {record['seed']}", trial, APART
+            yield f"the trial of {arm} with seed {record['seed']}", trial, apart

@@ -8,7 +8,7 @@ their trials, or on what they claim, cannot be pooled and are refused (`joinable
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,7 @@ from priorbench.evaluation.scoring import score_seeds
 from priorbench.metrics import METRICS
 from priorbench.metrics.tools.motif_set import MotifSet
 from priorbench.study.declared import DeclaredClaims, claims_of
+from priorbench.study.sealed_claims import claims_nothing, looks_at
 from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS
 
 from .chosen_weights import no_tuning
@@ -59,14 +60,15 @@ class JoinedRun(Run):
         """Return what the studies declared alike, at the look that joining them is.
 
         Where trials are pooled, seeds that no run had looked at together are one look more than the
-        runs have had.
+        runs have had. A run of so few seeds that nothing can be claimed has had none.
         """
         claims = [run.claims_against(baseline) for run in self.runs]
         looks = [part.look for part in claims]
+        spent = sum(map(_looks_spent, self.runs, looks, self._settings))
         pooled = len(set().union(*self._settings)) < sum(map(len, self._settings))
         seeds = set(self.study["seeds"])
         together = any(seeds <= set(run.study["seeds"]) for run in self.runs)
-        look = sum(looks) + 1 if pooled and not together else max(looks)
+        look = spent + 1 if pooled and not together else max(looks)
         return replace(
             claims_of(self.study, baseline),
             look=look,
@@ -102,8 +104,18 @@ class JoinedRun(Run):
         return {trial: run for run in reversed(self.runs) for trial in run.records}
 
 
-def join(runs: Sequence[Run]) -> Run:
+def _looks_spent(run: Run, look: int, settings: Collection[tuple[str, ...]]) -> int:
+    """Return how many looks at a run count, the number of its present one being known."""
+    seeds = len(run.study["seeds"])
+    return 0 if not looks_at(run.root) and claims_nothing(seeds, len(settings)) else look
+
+
+def join(runs: Sequence[Run], *, apart: str = APART) -> Run:
     """Join one run or more to one; return a single run as it is.
+
+    Args:
+        runs: the runs.
+        apart: what the user can do about runs that are not of one kind, for the error.
 
     Raises:
         UserError: if two runs do not agree; it names them, what they differ in, and both values.
@@ -111,7 +123,7 @@ def join(runs: Sequence[Run]) -> Run:
     if len(runs) == 1:
         return runs[0]
     labels = _labels(runs)
-    check_joinable(dict(zip(labels, runs, strict=True)))
+    check_joinable(dict(zip(labels, runs, strict=True)), apart=apart)
     study = _study(runs)
     joined = JoinedRun(
         root=runs[0].root,
@@ -122,7 +134,7 @@ def join(runs: Sequence[Run]) -> Run:
         planned=len({trial for run in runs for trial in run.planned_trials}),
         records=_union(run.records for run in runs),
         datasets=_union(run.datasets for run in runs),
-        tuning=_tuning(runs),
+        tuning=_tuning(runs, apart),
         across=pd.DataFrame(columns=ACROSS_COLUMNS),
         runs=runs,
         labels=labels,
@@ -185,7 +197,7 @@ def _environment(runs: Sequence[Run]) -> dict[str, Any]:
     return {key: _union(run.environment.get(key, {}) for run in runs) for key in keys}
 
 
-def _tuning(runs: Sequence[Run]) -> pd.DataFrame:
+def _tuning(runs: Sequence[Run], apart: str) -> pd.DataFrame:
     """Return the choices of all runs; raise UserError where two runs chose differently."""
     tables = [run.tuning for run in runs if not run.tuning.empty]
     if not tables:
@@ -194,7 +206,7 @@ def _tuning(runs: Sequence[Run]) -> pd.DataFrame:
     table = pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
     for row in table.loc[table.duplicated([*arm, "weight"]), arm].astype(str).to_numpy():
         where = " · ".join(row)
-        raise UserError(f"runs cannot be joined: {where} was tuned twice, in other ways; {APART}")
+        raise UserError(f"runs cannot be joined: {where} was tuned twice, in other ways; {apart}")
     return table
 
 

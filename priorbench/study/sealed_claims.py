@@ -117,6 +117,11 @@ def looks_at(root: Path) -> tuple[Look, ...]:
     return stored.looks if stored else ()
 
 
+def claims_nothing(seeds: int, settings: int) -> bool:
+    """Return whether a first look at so many seeds of so many settings can claim nothing at all."""
+    return smallest_p(seeds * settings) / 2 > level_of_look(1)
+
+
 def record_look(root: Path, look: Look) -> None:
     """Add a look at the results, unless an earlier one showed as much.
 
@@ -126,8 +131,7 @@ def record_look(root: Path, look: Look) -> None:
     stored = _read(root)
     if stored is None or any(known.covers(look) for known in stored.looks):
         return
-    nothing = smallest_p(len(look.seeds) * look.settings) / 2 > level_of_look(1)
-    if stored.looks or not nothing:
+    if stored.looks or not claims_nothing(len(look.seeds), look.settings):
         _write(root, replace(stored, looks=(*stored.looks, look)))
 
 

@@ -2,104 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import json
-import re
-import shutil
-import socket
-import subprocess
-import threading
 from pathlib import Path
 
 import pytest
+from fixtures.browser import CHROMIUM, Proxy, ask, browse, console
 from fixtures.run_directories import make_run
 from priorbench.reports import write_report
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt install chromium)")
-
-QUIET = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-default-apps", "--disable-extensions", "--metrics-recording-only"),
-    # what the browser itself asks for
-    "--disable-features=NetworkTimeServiceQuerying,OptimizationHints,MediaRouter,Translate",
-    "--disable-domain-reliability",
-)
-OWN_HOSTS = re.compile(
-    r"(/| )(www\.google|update\.googleapis|accounts\.google|clients2\.google"
-    r"|content-autofill\.googleapis|optimizationguide-pa\.googleapis|redirector\.gvt1)\.com[:/]"
-)
-"""whom the browser asks on its own account, whatever the page; none serves parts of pages"""
 PHONE = 390
-TOLD = re.compile(r'<pre id="told">([^<]*)</pre>')
-
-
-def browse(page: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """The page after its scripts ran, on stdout; what the browser logged, on stderr."""
-    profile = f"--user-data-dir={page.parent / 'profile'}"
-    return subprocess.run(
-        [str(CHROMIUM), *QUIET, profile, *options, "--dump-dom", page.as_uri()],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-
-
-def ask(page: Path, folder: Path, script: str, *options: str):
-    """What an async function body, run in the page, returns."""
-    # the page itself forbids every script but its own
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text())
-    hook = f"""<script>
-(async function () {{ {script} }})().catch(String).then(function (told) {{
-  var pre = document.createElement("pre");
-  pre.id = "told";
-  pre.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(told))));
-  document.body.appendChild(pre);
-}});
-</script>"""
-    hooked = folder / "asked.html"
-    hooked.write_text(text.replace("</body>", f"{hook}</body>"))
-    match = TOLD.search(browse(hooked, "--virtual-time-budget=60000", *options).stdout)
-    assert match, "the script did not end"
-    return json.loads(base64.b64decode(html.unescape(match[1])))
-
-
-def console(log: str) -> list[str]:
-    """Messages of a page's console in the browser's log."""
-    return [line for line in log.splitlines() if "CONSOLE" in line]
-
-
-class Proxy:
-    """Takes every connection and answers none; remembers what was asked for."""
-
-    def __init__(self) -> None:
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.asked: list[str] = []
-        threading.Thread(target=self._take, daemon=True).start()
-
-    @property
-    def option(self) -> str:
-        return f"--proxy-server=127.0.0.1:{self.server.getsockname()[1]}"
-
-    def _take(self) -> None:
-        while True:
-            try:
-                connection, _ = self.server.accept()
-            except OSError:  # closed
-                return
-            with connection:
-                self.asked.append(connection.recv(4096).decode("latin-1").split("\r\n")[0])
-
-    @property
-    def by_page(self) -> list[str]:
-        """Requests that are not the browser's own."""
-        return [line for line in self.asked if not OWN_HOSTS.search(line)]
-
-    def close(self) -> None:
-        self.server.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -30,8 +29,6 @@ from priorbench.study.sealed_claims import Look, record_look
 from priorbench.study.trial import EVALUATE
 
 NUMBERS = {"none": 0, "tv": 1, "l1": 2}
-THIRD_LOOK = replace(CLAIMS, look=3)
-"""claims of two runs, looked at once each, whose seeds were not looked at together"""
 
 
 def words(page):
@@ -129,13 +126,13 @@ class TestMoreSeeds:
         first, second = make("a", ("none", "tv"), (0, 1, 2)), make("b", ("none", "tv"), (3, 4))
         whole = load_run(make("whole", ("none", "tv"), range(5)))
         run = joined(first, second)
-        expected = compare(whole.results, whole.agreement(), THIRD_LOOK)
+        expected = compare(whole.results, whole.agreement(), CLAIMS)  # few seeds had no look
         pd.testing.assert_frame_equal(run.comparisons, expected, check_dtype=False)
         assert run.shared == 0
         assert run.study["seeds"] == [0, 1, 2, 3, 4]
 
     def test_are_one_look_more_than_the_runs_have_had(self, make):
-        first, second = make("a", ("none", "tv"), range(8)), make("b", ("none", "tv"), range(8, 12))
+        first, second = make("a", ("none", "tv"), range(8)), make("b", ("none", "tv"), range(8, 14))
         assert joined(first, second).claims.look == 3
         for count in (6, 7, 8):
             record_look(first, Look(tuple(range(count))))
@@ -143,6 +140,12 @@ class TestMoreSeeds:
         assert [part.claims.look for part in run.runs] == [3, 1]
         assert run.claims.look == 5
         assert set(run.comparisons["level"].dropna()) == {level_of_look(5)}
+
+    def test_are_the_first_look_where_each_run_had_too_few_to_claim_anything(self, make):
+        first, second = make("a", ("none", "tv"), range(4)), make("b", ("none", "tv"), range(4, 8))
+        assert joined(first, second).claims.look == 1
+        third = make("c", ("none", "tv"), range(8, 14))
+        assert joined(first, third).claims.look == 2
 
     def test_that_one_of_the_runs_has_all_of_are_no_further_look(self, make):
         first, second = make("a", ("none", "tv"), range(8)), make("b", ("none", "l1"), range(4))
