@@ -108,9 +108,7 @@ class RunToPublish:
             notes=tuple(answer["notes"]),
             answers=tuple(_answers(answer)),
             rows=tuple(_rows(answer, run.results)),
-            runs=tuple(
-                _run_of_entry(label, part, self.portable) for label, part in run.parts.items()
-            ),
+            runs=tuple(_run_of_entry(part, self.portable) for part in run.parts.values()),
             agreed=self.agreed,
             trials=self.trials,
             files={name: (hashlib.sha256(data).hexdigest(),) for name, data in files.items()},
@@ -168,12 +166,12 @@ def _own_files(run: Run, portable: PortableText) -> dict[str, bytes]:
     return files
 
 
-def _run_of_entry(label: str, run: Run, portable: PortableText) -> RunOfEntry:
+def _run_of_entry(run: Run, portable: PortableText) -> RunOfEntry:
     facts = portable.clean_value(run.environment)
     written = (run.root / "results.csv").stat().st_mtime
     command = portable_command(str(run.environment.get("command", "")))
     return RunOfEntry(
-        label=label,
+        label=run.root.name,
         command=portable.clean(command),
         date=datetime.date.fromtimestamp(written).isoformat(),
         seeds=tuple(run.study["seeds"]),
