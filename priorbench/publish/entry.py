@@ -23,7 +23,7 @@ _AGAIN = "publish its run again, or remove this folder"
 # names come from others: no folder, nothing hidden, nothing but what is written here
 _FileName = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.(csv|csv\.gz|json|toml)$|^report\.html$"),
+    StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.(csv|json|toml)(\.gz)?$|^report\.html$"),
 ]
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import getpass
 import gzip
+import io
 import json
 import os
 import platform
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +24,8 @@ from priorbench import UserError
 from priorbench.publish import folder as published_folder
 from priorbench.publish.entry import read_entry
 from priorbench.publish.folder import stored_entries
+from priorbench.publish.new_entry import RunToPublish
+from priorbench.results.finished_run import load_run
 from priorbench.storage.files import write_text
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import read_sealed, write_sealed
@@ -350,6 +354,7 @@ class TestEntriesOnly:
         assert not list(kept.rglob("*.html"))
         assert not (kept / "table.csv").exists()
         (entry,) = entries(kept)
+        assert {path.suffix for path in entry.iterdir()} == {".gz", ".json"}
         packed = gzip.decompress((entry / "results.csv.gz").read_bytes())
         assert packed == (run / "results.csv").read_bytes()
         publish(kept, "--to", site)
@@ -358,6 +363,18 @@ class TestEntriesOnly:
         publish(run, "--to", tmp_path / "other")
         tables = [(folder / "table.csv").read_text() for folder in (site, tmp_path / "other")]
         assert re.sub(r"-[0-9a-f]{8},", ",", tables[0]) == re.sub(r"-[0-9a-f]{8},", ",", tables[1])
+
+    def test_of_trials_that_tuned_have_primary_metrics(self, run):
+        loaded = load_run(run)
+        tuned = loaded.results.replace({"stage": {"evaluate": "tune"}})
+        tuned = tuned[tuned["stage"] == "tune"]
+        table = pd.concat([tuned, loaded.results])
+        files = RunToPublish(replace(loaded, results=table)).files(packed=True)
+        kept = pd.read_csv(io.BytesIO(gzip.decompress(files["results.csv.gz"])))
+        of_tuning = kept[kept["stage"] == "tune"]
+        assert set(of_tuning["metric"]) == {"auroc", "motif-auprc", "seed-cosine"}
+        assert len(kept) == len(of_tuning) + len(loaded.results)
+        assert set(of_tuning["trial"]) == set(tuned["trial"])
 
     def test_are_the_same_bytes_every_time(self, run, tmp_path):
         for name in ("x", "y"):
