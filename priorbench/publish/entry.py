@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -168,10 +169,10 @@ class Entry(_Part):
     trials: Annotated[tuple[str, ...], Field(min_length=1)]
     files: dict[_FileName, tuple[_Digest]]
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """Name of its folder, which is that of its contents: others have another one."""
-        return f"{slug(self.title)}-{hash_of([self.trials, self.files])[:8]}"
+        """Name of its folder, which is that of all its contents: others have another one."""
+        return f"{slug(self.title)}-{hash_of(self.model_dump(mode='json'))[:8]}"
 
     def covers(self, other: Entry) -> bool:
         """Return whether it is of the same study as another, and has all of its trials."""

@@ -68,8 +68,8 @@ def names(site):
 
 class TestFolder:
     def test_has_a_table_and_a_page_of_every_run(self, tmp_path, site, capsys):
-        first = finished_run(tmp_path / "a", ("none", "tv", "l1"))
-        second = finished_run(tmp_path / "b", ("none", "l1"), failed={("l1", 2)})
+        first = finished_run(tmp_path / "a", ("none", "tv", "l1"), name="first")
+        second = finished_run(tmp_path / "b", ("none", "l1"), failed={("l1", 2)}, name="second")
         publish(first, "--to", site)
         publish(second, "--to", site)
         assert capsys.readouterr().out == f"{site / 'index.html'}\n" * 2
@@ -223,6 +223,14 @@ class TestPooled:
         assert read_entry(entry).seeds == tuple(range(12))
         assert "Pooled from 2 runs" in (entry / "index.html").read_text()
 
+    @pytest.mark.parametrize("options", [(), ("--apart",)])
+    def test_a_run_that_another_one_has_all_of_is_named(self, tmp_path, site, capsys, options):
+        few = finished_run(tmp_path / "few", seeds=range(6))
+        publish(few, finished_run(tmp_path / "more", seeds=range(8)), "--to", site, *options)
+        assert len(entries(site)) == 1
+        text = f"{few}: another of these runs has all of its trials; it is left out"
+        assert text in capsys.readouterr().err
+
     def test_an_entry_has_no_trials_to_pool(self, tmp_path, site, capsys):
         publish(finished_run(tmp_path / "a", seeds=range(6)), "--to", site)
         (first,) = names(site)
@@ -314,6 +322,21 @@ class TestOfOthers:
             if path.name != "index.html":
                 assert (site / "runs" / name / path.name).read_bytes() == path.read_bytes()
         assert broken_links(site) == []
+
+    def test_an_entry_of_other_contents_never_takes_the_place_of_mine_in_silence(
+        self, run, tmp_path, site, capsys
+    ):
+        publish(run, "--to", site)
+        (mine,) = entries(site)
+        shutil.copytree(site, tmp_path / "theirs")
+        path = tmp_path / "theirs" / "runs" / mine.name / "entry.json"
+        contents = read_sealed(path)
+        contents["runs"][0]["command"] = "something else"
+        write_sealed(path, contents)
+        publish(tmp_path / "theirs", "--to", site)
+        assert f"replaced: {mine.name}" in capsys.readouterr().err
+        (new,) = entries(site)
+        assert new.name != mine.name
 
     @pytest.mark.parametrize("name", ["results.csv", "entry.json"])
     def test_what_is_not_as_it_was_written_is_refused(self, theirs, site, name):
