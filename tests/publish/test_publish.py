@@ -96,6 +96,21 @@ class TestFolder:
             assert (entry / name).read_bytes() == (run / name).read_bytes()
         assert set(read_entry(entry).files) < {path.name for path in entry.iterdir()}
 
+    def test_gains_are_positive_where_less_is_better_and_there_is_less(self, run):
+        loaded = load_run(run)
+        results = loaded.results.copy()
+        results.loc[results["metric"] == "auroc", "higher_is_better"] = False
+        made = RunToPublish(replace(loaded, results=results))
+        (row,) = made.entry(made.files(packed=False)).rows
+        (prediction,) = (result for result in row.results if result.axis == "prediction")
+        written = loaded.comparisons.query("metric == 'auroc'").iloc[0]
+        assert prediction.gain == -written["difference"] != 0
+        assert (prediction.low, prediction.high) == (-written["ci_high"], -written["ci_low"])
+        others = loaded.comparisons.query("metric != 'auroc'").set_index("metric")
+        for result in row.results:
+            if result.metric != "auroc":
+                assert result.gain == others.loc[result.metric, "difference"]
+
     def test_the_same_run_again_changes_nothing(self, run, site):
         publish(run, "--to", site)
         before = {path: path.stat().st_mtime_ns for path in site.rglob("*") if path.is_file()}
@@ -337,6 +352,13 @@ class TestOfOthers:
         assert f"replaced: {mine.name}" in capsys.readouterr().err
         (new,) = entries(site)
         assert new.name != mine.name
+
+    def test_a_lock_that_leads_elsewhere_empties_nothing(self, run, tmp_path, site):
+        (tmp_path / "mine").write_text("mine")
+        site.mkdir()
+        (site / ".lock").symlink_to(tmp_path / "mine")
+        publish(run, "--to", site)
+        assert (tmp_path / "mine").read_text() == "mine"
 
     @pytest.mark.parametrize("name", ["results.csv", "entry.json"])
     def test_what_is_not_as_it_was_written_is_refused(self, theirs, site, name):
