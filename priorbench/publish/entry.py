@@ -60,7 +60,7 @@ class AxisResult(_Part):
     low: float | None
     high: float | None
     margin: float | None
-    p: float | None
+    p: Annotated[float, Field(ge=0, le=1)] | None
 
 
 class PriorInSetting(_Part):

@@ -382,6 +382,15 @@ class TestOfOthers:
         write_sealed(path, {**read_sealed(path), key: value})
         assert f"{path}: is no entry of a published run" in refusal(theirs, "--to", site)
 
+    def test_a_p_that_is_no_probability_is_refused(self, theirs, site):
+        path = entries(theirs)[0] / "entry.json"
+        contents = read_sealed(path)
+        contents["rows"][0]["results"][0]["p"] = 1e300
+        write_sealed(path, contents)
+        assert "is no entry of a published run (rows.0.results.0.p)" in refusal(
+            theirs, "--to", site
+        )
+
     def test_a_damaged_entry_is_written_again_with_its_run(self, run, site):
         publish(run, "--to", site)
         path = entries(site)[0] / "comparisons.csv"
