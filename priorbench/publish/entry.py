@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +24,7 @@ _AGAIN = "publish its run again, or remove this folder"
 # names come from others: no folder, nothing hidden, nothing but what is written here
 _FileName = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.(csv|csv\.gz|json|toml)$|^report\.html$"),
+    StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.(csv|json|toml)(\.gz)?$|^report\.html$"),
 ]
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -59,7 +60,7 @@ class AxisResult(_Part):
     low: float | None
     high: float | None
     margin: float | None
-    p: float | None
+    p: Annotated[float, Field(ge=0, le=1)] | None
 
 
 class PriorInSetting(_Part):
@@ -168,10 +169,10 @@ class Entry(_Part):
     trials: Annotated[tuple[str, ...], Field(min_length=1)]
     files: dict[_FileName, tuple[_Digest]]
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """Name of its folder, which is that of its contents: others have another one."""
-        return f"{slug(self.title)}-{hash_of([self.trials, self.files])[:8]}"
+        """Name of its folder, which is that of all its contents: others have another one."""
+        return f"{slug(self.title)}-{hash_of(self.model_dump(mode='json'))[:8]}"
 
     def covers(self, other: Entry) -> bool:
         """Return whether it is of the same study as another, and has all of its trials."""

@@ -16,7 +16,6 @@ from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import (
     DamagedFile,
     read_sealed,
-    sealed_text,
     sync_folder,
     write_sealed,
 )
@@ -28,7 +27,7 @@ MARK_FILE, RUNS = "site.json", "runs"
 _KIND = "published runs"
 TABLE_FILE = "table.csv"
 """the table over all entries"""
-_WRITTEN = (MARK_FILE, TABLE_FILE, PAGE_FILE, ENTRY_FILE)
+_WRITTEN = (MARK_FILE, TABLE_FILE, PAGE_FILE)
 """files that are replaced while others read them"""
 _ASIDE = ".new-"
 """how the names of folders begin that are being written, or removed"""
@@ -141,7 +140,6 @@ class PublishedFolder:
         folder = self._folder(stored.entry)
         if folder != stored.folder:
             self._add_files(stored, folder)
-        _put(folder / ENTRY_FILE, sealed_text(stored.entry.model_dump(mode="json")))
         if page is not None:
             _put(folder / PAGE_FILE, page)
 

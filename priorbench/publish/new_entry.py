@@ -30,7 +30,7 @@ from priorbench.study.study import (
     RECORDED,
     STUDY_FILE,
 )
-from priorbench.study.trial import EVALUATE, SETTING_COLUMNS, hash_of
+from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS, hash_of
 
 from .entry import AxisResult, Entry, PriorInSetting, RunOfEntry, SettingAnswer
 from .portable import PortableText, portable_command
@@ -93,7 +93,7 @@ class RunToPublish:
 
     def entry(self, files: Mapping[str, bytes]) -> Entry:
         """Return the entry, beside which these files are."""
-        run, answer = self.run, json.loads(files[ANSWER_FILE])
+        run, answer = self.run, self._answer
         ended = Counter(r["status"] for r in run.records.values() if r["stage"] == EVALUATE)
         return Entry(
             title=str(run.study["name"]),
@@ -108,9 +108,7 @@ class RunToPublish:
             notes=tuple(answer["notes"]),
             answers=tuple(_answers(answer)),
             rows=tuple(_rows(answer, run.results)),
-            runs=tuple(
-                _run_of_entry(label, part, self.portable) for label, part in run.parts.items()
-            ),
+            runs=tuple(_run_of_entry(part, self.portable) for part in run.parts.values()),
             agreed=self.agreed,
             trials=self.trials,
             files={name: (hashlib.sha256(data).hexdigest(),) for name, data in files.items()},
@@ -120,28 +118,40 @@ class RunToPublish:
         """Return the files of an entry by name, the report aside.
 
         Args:
-            packed: whether tables are compressed.
+            packed: whether they are compressed, and of trials that only choose a network or a
+                weight have the scores in primary metrics alone.
         """
-        made = {ANSWER_FILE: json_text(self.portable.clean_value(self._answer())).encode()}
-        for name, table in self._tables().items():
-            made[f"{name}.gz" if packed else name] = (
-                gzip.compress(table, mtime=0) if packed else table
-            )
+        made = {ANSWER_FILE: json_text(self._answer).encode(), **self._tables()}
         for number, part in enumerate(self.run.parts.values(), start=1):
             for name, data in _own_files(part, self.portable).items():
                 stem, _, ending = name.partition(".")
                 made[name if number == 1 else f"{stem}-{number}.{ending}"] = data
+        if packed:
+            made["results.csv"] = as_csv(self._smaller_results()).encode()
+            made = {f"{name}.gz": gzip.compress(data, mtime=0) for name, data in made.items()}
         return dict(sorted(made.items()))
+
+    def _smaller_results(self) -> pd.DataFrame:
+        """Return results.csv without what takes most room and no comparison is made of."""
+        table, primary = self.run.results, self.run.study["primary"].values()
+        kept = {metric for metrics in primary for metric in metrics.values()}
+        smaller: pd.DataFrame = table[
+            table["stage"].isin([EVALUATE, REFERENCE]) | table["metric"].isin(kept)
+        ]
+        return smaller
 
     @property
     def _joined(self) -> bool:
         return len(self.run.parts) > 1
 
+    @cached_property
     def _answer(self) -> dict[str, Any]:
         if self._joined:
-            return self.run.answer.to_json()
-        answer: dict[str, Any] = json.loads(self.run.directory.manifest.read(ANSWER_FILE))
-        return answer
+            answer = self.run.answer.to_json()
+        else:
+            answer = json.loads(self.run.directory.manifest.read(ANSWER_FILE))
+        cleaned: dict[str, Any] = self.portable.clean_value(answer)
+        return cleaned
 
     def _tables(self) -> dict[str, bytes]:
         """Return the tables that have rows: those of the run, or made of pooled trials."""
@@ -168,12 +178,12 @@ def _own_files(run: Run, portable: PortableText) -> dict[str, bytes]:
     return files
 
 
-def _run_of_entry(label: str, run: Run, portable: PortableText) -> RunOfEntry:
+def _run_of_entry(run: Run, portable: PortableText) -> RunOfEntry:
     facts = portable.clean_value(run.environment)
     written = (run.root / "results.csv").stat().st_mtime
     command = portable_command(str(run.environment.get("command", "")))
     return RunOfEntry(
-        label=label,
+        label=run.root.name,
         command=portable.clean(command),
         date=datetime.date.fromtimestamp(written).isoformat(),
         seeds=tuple(run.study["seeds"]),

@@ -21,7 +21,7 @@ def pooled(runs: Sequence[RunToPublish]) -> list[RunToPublish]:
         UserError: if two runs of one study cannot be compared; it names them and the difference.
     """
     studies: dict[str, list[RunToPublish]] = {}
-    for run in without_parts(runs):
+    for run in runs:
         studies.setdefault(run.study, []).append(run)
     return [
         members[0]

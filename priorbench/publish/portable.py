@@ -53,9 +53,18 @@ class PortableText:
         """Note the places and machines that the runs name."""
         places = {path for run in runs for path in _places(run)}
         folders = {folder for path in places for folder in path.parents} | {Path.home(), Path.cwd()}
-        texts = {str(path): path.name for path in places | folders if len(path.parts) > 1}
-        # what is in a folder keeps its name; the longest first, as one may begin another
-        self._texts = {f"{folder}/": "" for folder in folders if len(folder.parts) > 2} | texts
+        folders = {folder for folder in folders - places if len(folder.parts) > 1}
+        # labels of runs have as many folders above as tell them apart, which may be a user's
+        labels = {label: part.root.name for run in runs for label, part in run.parts.items()}
+        self._texts = {
+            **{str(folder): folder.name for folder in folders},
+            **{f"{folder}/": "" for folder in folders},
+            **{label: name for label, name in labels.items() if label != name},
+            **{str(place): place.name for place in places},
+            # the name of a home is that of its user
+            **{str(home): "~" for home in (Path.home(), *filter(_is_home, folders))},
+        }
+        # the longest first, as one may begin another
         self._order = sorted(self._texts, key=len, reverse=True)
         self._hosts = sorted(
             {str(r["host"]) for run in runs for r in run.records.values() if r.get("host")}
@@ -65,10 +74,14 @@ class PortableText:
         """Return a text in which paths are the names of their files."""
         for place in self._order:
             if place in text:
-                whole = "" if place.endswith("/") else r"(?![\w.~-])"
-                known = rf"(?<![\w/.~-]){re.escape(place)}{whole}"
+                known = rf"(?<![\w/.~-]){re.escape(place)}{self._end(place)}"
                 text = re.sub(known, self._texts[place].replace("\\", r"\\"), text)
         return _PLACE.sub(lambda match: match["name"], text)
+
+    @staticmethod
+    def _end(place: str) -> str:
+        """Return a pattern of what follows a place: of what lies in a folder, the folders below."""
+        return r"(?:[\w.@+~-]+/)*" if place.endswith("/") else r"(?![\w.~-])"
 
     def clean_value(self, value: Any) -> Any:
         """Return a value of JSON all of whose texts are clean."""
@@ -92,6 +105,10 @@ class PortableText:
             if written != place and written in text:
                 text = text.replace(written, str(escape(self._texts[place])))
         return self.clean(text)
+
+
+def _is_home(folder: Path) -> bool:
+    return folder.parent in (Path("/home"), Path("/Users"))
 
 
 def _places(run: Run) -> Iterator[Path]:

@@ -69,8 +69,8 @@ def publish_runs(
         raise UserError(f"{to}: has pages; leave --entries-only out, or choose another --to")
     groups = [_taken(path) for path in sources if is_published(path)]
     runs = [_finished(path) for path in sources if not is_published(path)]
-    runs = without_parts(runs) if apart else pooled(runs)
-    groups += [[_made(run, entries_only)] for run in runs]
+    whole = without_parts(runs)
+    groups += [[_made(run, entries_only)] for run in (whole if apart else pooled(whole))]
     new = [stored for group in groups for stored in group]
     if not apart:
         _refuse_contradictions([], groups)
@@ -86,6 +86,9 @@ def publish_runs(
         replaced = [s.entry.name for s in before if s.entry.name not in names]
         _write(folder, [stored[entry.name] for entry in kept], with_pages=not entries_only)
         folder.remove(replaced)
+    for run in runs:
+        if run not in whole:
+            say(f"{run.run.root}: another of these runs has all of its trials; it is left out")
     for line in _beside_others(kept, new):
         say(line)
     return PublishedSite(tuple(kept), tuple(sorted(added)), tuple(replaced))

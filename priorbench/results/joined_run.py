@@ -59,22 +59,37 @@ class JoinedRun(Run):
     def claims_against(self, baseline: str) -> DeclaredClaims:
         """Return what the studies declared alike, at the look that joining them is.
 
-        Where trials are pooled, seeds that no run had looked at together are one look more than the
-        runs have had. A run of so few seeds that nothing can be claimed has had none.
+        Where trials are pooled, that is one look more than the runs have had, and one more for
+        every run that was, or could have been, joined before. A run of so few seeds that nothing
+        can be claimed has had none.
         """
         claims = [run.claims_against(baseline) for run in self.runs]
         looks = [part.look for part in claims]
         spent = sum(map(_looks_spent, self.runs, looks, self._settings))
-        pooled = len(set().union(*self._settings)) < sum(map(len, self._settings))
-        seeds = set(self.study["seeds"])
-        together = any(seeds <= set(run.study["seeds"]) for run in self.runs)
-        look = spent + 1 if pooled and not together else max(looks)
+        look = spent + self._pooling if self._pooling else max(looks)
         return replace(
             claims_of(self.study, baseline),
             look=look,
             sealed=all(part.sealed for part in claims),
             changed={key: text for part in claims for key, text in part.changed.items()},
         )
+
+    @cached_property
+    def _pooling(self) -> int:
+        """How many looks it takes to join the runs one by one, the largest first.
+
+        Nobody records such looks, so that each counts that can claim something: one at seeds that
+        no run of the setting had together.
+        """
+        pooled: dict[tuple[str, ...], set[int]] = {}
+        looks = 0
+        held = zip((set(run.study["seeds"]) for run in self.runs), self._settings, strict=True)
+        for seeds, settings in sorted(held, key=lambda own: -len(own[0]) * len(own[1])):
+            known = [pooled.get(setting, set()) for setting in settings]
+            meeting = any(before - seeds and seeds - before for before in known)
+            pooled |= {s: before | seeds for s, before in zip(settings, known, strict=True)}
+            looks += meeting and not claims_nothing(sum(map(len, pooled.values())), 1)
+        return looks
 
     @cached_property
     def _settings(self) -> Sequence[set[tuple[str, ...]]]:

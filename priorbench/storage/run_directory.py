@@ -286,7 +286,8 @@ class RunDirectory:
             UserError: another process is running in it, or its file system has no locks.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as file:
+        # nothing is written: in a folder of somebody else it may be a link to a file of the user's
+        with (self.root / ".lock").open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

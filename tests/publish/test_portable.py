@@ -1,10 +1,15 @@
 """Commands and texts without the places of a machine."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from fixtures.published import finished_run
 
+from priorbench.publish.new_entry import RunToPublish
 from priorbench.publish.portable import PortableText, portable_command
 from priorbench.results.finished_run import load_run
+from priorbench.results.joined_run import join
 
 
 @pytest.mark.parametrize(
@@ -55,3 +60,29 @@ def test_places_are_the_names_of_files(portable, tmp_path):
         "my own run/a": ["my own run/b", 1, None]
     }
     assert portable.clean_page(f"<code>{tmp_path}/a &amp; b</code>") == "<code>a &amp; b</code>"
+
+
+@pytest.mark.parametrize("home", ["/root", "/home/me", "/Users/me", "/data/people/me"])
+def test_homes_and_folders_beside_known_ones_are_no_names(tmp_path, monkeypatch, home):
+    monkeypatch.setattr(Path, "home", lambda: Path(home))
+    run = load_run(finished_run(tmp_path / "run"))
+    data = [f"{home}/my data/a.toml", "/data/lab/x/b.toml"]
+    portable = PortableText([replace(run, study={**run.study, "data": data})])
+    assert portable.clean(f"unpacked to {home}/.cache/priorbench/3f9.") == "unpacked to 3f9."
+    assert portable.clean(f"{home}/my data/x y.fa, {home}") == "x y.fa, ~"
+    assert portable.clean("/data/lab/you/c.fa and /data/you/d.fa") == "c.fa and d.fa"
+    assert portable.clean("/home/you/c.fa and /data/lab") == "c.fa and lab"
+
+
+def test_runs_of_one_name_do_not_say_whose_they_are(tmp_path):
+    roots = [tmp_path / user / "default" for user in ("me", "you")]
+    for root, seeds in zip(roots, (range(4), range(4, 8)), strict=True):
+        root.parent.mkdir()
+        finished_run(root, seeds=seeds)
+    joined = RunToPublish(join([load_run(root) for root in roots]))
+    assert joined.label == "me/default + you/default"
+    assert joined.portable.clean_page("<b>runs me/default and you/default</b>") == (
+        "<b>runs default and default</b>"
+    )
+    files = joined.files(packed=False)
+    assert [run.label for run in joined.entry(files).runs] == ["default", "default"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import getpass
 import gzip
+import io
 import json
 import os
 import platform
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +24,8 @@ from priorbench import UserError
 from priorbench.publish import folder as published_folder
 from priorbench.publish.entry import read_entry
 from priorbench.publish.folder import stored_entries
+from priorbench.publish.new_entry import RunToPublish
+from priorbench.results.finished_run import load_run
 from priorbench.storage.files import write_text
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import read_sealed, write_sealed
@@ -64,8 +68,8 @@ def names(site):
 
 class TestFolder:
     def test_has_a_table_and_a_page_of_every_run(self, tmp_path, site, capsys):
-        first = finished_run(tmp_path / "a", ("none", "tv", "l1"))
-        second = finished_run(tmp_path / "b", ("none", "l1"), failed={("l1", 2)})
+        first = finished_run(tmp_path / "a", ("none", "tv", "l1"), name="first")
+        second = finished_run(tmp_path / "b", ("none", "l1"), failed={("l1", 2)}, name="second")
         publish(first, "--to", site)
         publish(second, "--to", site)
         assert capsys.readouterr().out == f"{site / 'index.html'}\n" * 2
@@ -91,6 +95,21 @@ class TestFolder:
         for name in ("results.csv", "comparisons.csv"):
             assert (entry / name).read_bytes() == (run / name).read_bytes()
         assert set(read_entry(entry).files) < {path.name for path in entry.iterdir()}
+
+    def test_gains_are_positive_where_less_is_better_and_there_is_less(self, run):
+        loaded = load_run(run)
+        results = loaded.results.copy()
+        results.loc[results["metric"] == "auroc", "higher_is_better"] = False
+        made = RunToPublish(replace(loaded, results=results))
+        (row,) = made.entry(made.files(packed=False)).rows
+        (prediction,) = (result for result in row.results if result.axis == "prediction")
+        written = loaded.comparisons.query("metric == 'auroc'").iloc[0]
+        assert prediction.gain == -written["difference"] != 0
+        assert (prediction.low, prediction.high) == (-written["ci_high"], -written["ci_low"])
+        others = loaded.comparisons.query("metric != 'auroc'").set_index("metric")
+        for result in row.results:
+            if result.metric != "auroc":
+                assert result.gain == others.loc[result.metric, "difference"]
 
     def test_the_same_run_again_changes_nothing(self, run, site):
         publish(run, "--to", site)
@@ -219,6 +238,14 @@ class TestPooled:
         assert read_entry(entry).seeds == tuple(range(12))
         assert "Pooled from 2 runs" in (entry / "index.html").read_text()
 
+    @pytest.mark.parametrize("options", [(), ("--apart",)])
+    def test_a_run_that_another_one_has_all_of_is_named(self, tmp_path, site, capsys, options):
+        few = finished_run(tmp_path / "few", seeds=range(6))
+        publish(few, finished_run(tmp_path / "more", seeds=range(8)), "--to", site, *options)
+        assert len(entries(site)) == 1
+        text = f"{few}: another of these runs has all of its trials; it is left out"
+        assert text in capsys.readouterr().err
+
     def test_an_entry_has_no_trials_to_pool(self, tmp_path, site, capsys):
         publish(finished_run(tmp_path / "a", seeds=range(6)), "--to", site)
         (first,) = names(site)
@@ -311,6 +338,28 @@ class TestOfOthers:
                 assert (site / "runs" / name / path.name).read_bytes() == path.read_bytes()
         assert broken_links(site) == []
 
+    def test_an_entry_of_other_contents_never_takes_the_place_of_mine_in_silence(
+        self, run, tmp_path, site, capsys
+    ):
+        publish(run, "--to", site)
+        (mine,) = entries(site)
+        shutil.copytree(site, tmp_path / "theirs")
+        path = tmp_path / "theirs" / "runs" / mine.name / "entry.json"
+        contents = read_sealed(path)
+        contents["runs"][0]["command"] = "something else"
+        write_sealed(path, contents)
+        publish(tmp_path / "theirs", "--to", site)
+        assert f"replaced: {mine.name}" in capsys.readouterr().err
+        (new,) = entries(site)
+        assert new.name != mine.name
+
+    def test_a_lock_that_leads_elsewhere_empties_nothing(self, run, tmp_path, site):
+        (tmp_path / "mine").write_text("mine")
+        site.mkdir()
+        (site / ".lock").symlink_to(tmp_path / "mine")
+        publish(run, "--to", site)
+        assert (tmp_path / "mine").read_text() == "mine"
+
     @pytest.mark.parametrize("name", ["results.csv", "entry.json"])
     def test_what_is_not_as_it_was_written_is_refused(self, theirs, site, name):
         path = entries(theirs)[0] / name
@@ -333,6 +382,15 @@ class TestOfOthers:
         write_sealed(path, {**read_sealed(path), key: value})
         assert f"{path}: is no entry of a published run" in refusal(theirs, "--to", site)
 
+    def test_a_p_that_is_no_probability_is_refused(self, theirs, site):
+        path = entries(theirs)[0] / "entry.json"
+        contents = read_sealed(path)
+        contents["rows"][0]["results"][0]["p"] = 1e300
+        write_sealed(path, contents)
+        assert "is no entry of a published run (rows.0.results.0.p)" in refusal(
+            theirs, "--to", site
+        )
+
     def test_a_damaged_entry_is_written_again_with_its_run(self, run, site):
         publish(run, "--to", site)
         path = entries(site)[0] / "comparisons.csv"
@@ -350,6 +408,7 @@ class TestEntriesOnly:
         assert not list(kept.rglob("*.html"))
         assert not (kept / "table.csv").exists()
         (entry,) = entries(kept)
+        assert {path.suffix for path in entry.iterdir()} == {".gz", ".json"}
         packed = gzip.decompress((entry / "results.csv.gz").read_bytes())
         assert packed == (run / "results.csv").read_bytes()
         publish(kept, "--to", site)
@@ -358,6 +417,18 @@ class TestEntriesOnly:
         publish(run, "--to", tmp_path / "other")
         tables = [(folder / "table.csv").read_text() for folder in (site, tmp_path / "other")]
         assert re.sub(r"-[0-9a-f]{8},", ",", tables[0]) == re.sub(r"-[0-9a-f]{8},", ",", tables[1])
+
+    def test_of_trials_that_tuned_have_primary_metrics(self, run):
+        loaded = load_run(run)
+        tuned = loaded.results.replace({"stage": {"evaluate": "tune"}})
+        tuned = tuned[tuned["stage"] == "tune"]
+        table = pd.concat([tuned, loaded.results])
+        files = RunToPublish(replace(loaded, results=table)).files(packed=True)
+        kept = pd.read_csv(io.BytesIO(gzip.decompress(files["results.csv.gz"])))
+        of_tuning = kept[kept["stage"] == "tune"]
+        assert set(of_tuning["metric"]) == {"auroc", "motif-auprc", "seed-cosine"}
+        assert len(kept) == len(of_tuning) + len(loaded.results)
+        assert set(of_tuning["trial"]) == set(tuned["trial"])
 
     def test_are_the_same_bytes_every_time(self, run, tmp_path):
         for name in ("x", "y"):

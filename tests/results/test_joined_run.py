@@ -147,6 +147,32 @@ class TestMoreSeeds:
         third = make("c", ("none", "tv"), range(8, 14))
         assert joined(first, third).claims.look == 2
 
+    @pytest.mark.parametrize(
+        ("sizes", "look"),
+        [
+            ((2, 2), 1),  # nothing can be claimed of any
+            ((2, 2, 4), 2),  # the run of four and one of two may have been joined before
+            ((4, 4, 4), 2),
+            ((4, 4, 4, 4), 3),
+            ((5, 5), 3),
+            ((5, 5, 5), 5),
+            ((5, 1, 1), 3),
+            ((8, 8, 8), 5),
+        ],
+    )
+    def test_spend_a_look_for_each_join_that_nobody_recorded(self, make, sizes, look):
+        roots, first = [], 0
+        for size in sizes:
+            roots.append(make(f"from {first}", ("none", "tv"), range(first, first + size)))
+            first += size
+        assert joined(*roots).claims.look == look
+        assert joined(*reversed(roots)).claims.look == look
+
+    def test_that_another_setting_has_all_of_are_a_further_look(self, make):
+        first, second = make("a", ("none", "tv"), range(8)), make("b", ("none", "tv"), range(8, 16))
+        other = on_other_data(make("c", ("none", "tv"), range(16)))
+        assert joined(first, second, other).claims.look == 4
+
     def test_that_one_of_the_runs_has_all_of_are_no_further_look(self, make):
         first, second = make("a", ("none", "tv"), range(8)), make("b", ("none", "l1"), range(4))
         assert joined(first, second).claims.look == 1

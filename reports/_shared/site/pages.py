@@ -23,6 +23,7 @@ from ..settings import SIGNS, remark
 
 _FILES = {
     "results.csv": "every score of every trial",
+    "results.csv.gz": "every score of every trial that counts, and primary metrics of the others",
     "comparisons.csv": "every paired comparison with the baseline",
     "across.csv": "every prior and axis, over all settings",
     "trends.csv": "gains along an option of the task",
@@ -34,7 +35,7 @@ _FILES = {
     "environment.json": "versions, machine, digests of data and code",
     "claims.json": "what was declared before training",
 }
-"""what files hold, without the ending .gz and the number of a run"""
+"""what files hold, without the number of a run; without the ending .gz, unless it changes that"""
 _NOTHING = Markup("")
 _WAIT = Markup('document.documentElement.classList.add("reading");')
 """script that hides rows until the page is read, as a growing table is laid out again and again"""
@@ -178,6 +179,8 @@ def _dates(entry: Entry) -> str:
 
 def _about(name: str) -> str:
     """Return what a file holds; of one of several runs, also of which."""
+    if name in _FILES:
+        return _FILES[name]
     stem, _, ending = name.removesuffix(".gz").partition(".")
     word, dash, number = stem.rpartition("-")
     numbered = bool(dash) and number.isdigit()
