@@ -28,11 +28,22 @@ from findings_figure import draw, setting_key
 from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
 from priorbench.comparison.option_trends import swept_tasks, task_options
 from priorbench.components.specs import split_spec
-from priorbench.number_text import counted, listed
+from priorbench.number_text import MISSING, counted, listed
 from priorbench.study.trial import SETTING_COLUMNS
 
 HERE = Path(__file__).parent
 _USUAL = [{"baseline": "none"}]
+_RESULTS = (
+    "compared",
+    "trends",
+    "explained",
+    "edges",
+    "statuses",
+    "references",
+    "weights",
+    "prices",
+)
+"""facts that words are written for"""
 _ANSWERS = re.compile(r"(?<=<!-- answers -->\n).*?(?=<!-- end of answers -->)", re.DOTALL)
 Section = Mapping[str, Any]
 
@@ -83,7 +94,7 @@ def sections(page: EvidencePage) -> list[dict[str, Any]]:
 
 def digest(facts: Mapping[str, Any]) -> str:
     """Return eight hexadecimal digits of the results; date and running time do not count."""
-    results = {key: facts[key] for key in ("compared", "trends", "explained", "edges", "statuses")}
+    results = {key: facts[key] for key in _RESULTS}
     text = json.dumps(results, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -138,7 +149,8 @@ def _words(section: Section) -> str:
 def _section(page: EvidencePage, section: Section) -> str:
     facts, run = section["facts"], section["run"]
     names = tables.setting_names(facts["compared"])
-    lines = [f"## {section['title']}\n\n*{_question(section)}*\n\n"]
+    lines = [f"## {section['title']}\n\n*{_question(section)}* {section.get('about', '')}".rstrip()]
+    lines.append("\n\n")
     if _words(section):
         lines.append(f"{_words(section)}\n\n")
     lines += [f"![Gains and intervals]({page.name}/{run}.svg)\n\n"]
@@ -146,7 +158,7 @@ def _section(page: EvidencePage, section: Section) -> str:
     if section.get("references"):
         lines.append(tables.references(facts, names))
     more = tables.trend_table(facts) + tables.explained(facts) + tables.edges(facts)
-    lines += [more] if section.get("unfolded") else _folded(more)
+    lines += _folded(more)
     again = page.read(section["confirmed_by"]) if "confirmed_by" in section else None
     lines += [confirmation_table(facts, again, names)] if again else []
     closing = (_since(section), _advice(facts), _provenance(facts, names))
@@ -179,7 +191,7 @@ def _advice(facts: Mapping[str, Any]) -> str:
 
 def _provenance(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
     ended = ", ".join(f"{count:,} {status}" for status, count in facts["statuses"].items())
-    tuned = f" {_weights(facts, names)}" if facts["weights"] else ""
+    tuned = f" {_weights(facts, names) if facts['weights'] else 'Weights were not tuned.'}"
     networks = list(dict.fromkeys(row["architecture"] for row in facts["compared"]))
     correction = CORRECTIONS_IN_WORDS[facts.get("correction", "holm")]
     return (
@@ -216,20 +228,26 @@ def answers() -> str:
     known = {s["run"]: (page, s) for page in PAGES for s in sections(page)}
     lines = ["| question | answer | on what |\n|---|---|---|\n"]
     for row in tomllib.loads((HERE / "answers.toml").read_text(encoding="utf-8"))["answers"]:
-        if row["run"] in known:
-            page, section = known[row["run"]]
-            link = f"{page.name}.md#{anchor(section)}"
-            answer = _prices(section["facts"]) if row.get("prices") else phrase(section)
-            question = row.get("question") or _question(section)
-            lines.append(f"| [{question}]({link}) | {answer} | {_basis(section['facts'])} |\n")
+        if row["run"] not in known:
+            lines.append(f"| {row['question']} | not asked yet | {MISSING} |\n")
+            continue
+        page, section = known[row["run"]]
+        link = f"{page.name}.md#{anchor(section)}"
+        answer = _prices(section["facts"]) if row.get("prices") else phrase(section)
+        question = row.get("question") or _question(section)
+        lines.append(f"| [{question}]({link}) | {answer} | {_basis(section)} |\n")
     return "".join(lines)
 
 
-def _basis(facts: Mapping[str, Any]) -> str:
-    """Return what an answer rests on: data, settings, seeds and scale."""
+def _basis(section: Section) -> str:
+    """Return what an answer rests on: data, settings, seeds, scale and date."""
+    facts = section["facts"]
     settings = len({setting_key(row) for row in facts["compared"]})
-    data = listed(list(dict.fromkeys(row["dataset"] for row in facts["compared"])))
-    return f"{data}: {counted(settings, 'setting')}, {facts['seeds']} seeds, {facts['scale']} scale"
+    data = section.get("data") or listed(list({row["dataset"] for row in facts["compared"]}))
+    return (
+        f"{data}: {counted(settings, 'setting')}, {counted(facts['seeds'], 'seed')}, "
+        f"{facts['scale']} scale, {facts['date']}"
+    )
 
 
 def first_page() -> str:

@@ -24,10 +24,11 @@ def earlier_verdicts(facts: Facts, earlier: Facts) -> dict[str, Any]:
     Returns:
         ``date``, ``seeds`` and ``correction`` of the earlier run; ``common``, the number of
         verdicts that both have (of a setting, prior, baseline and axis); and ``changed``, a row
-        for each that differs. An earlier run of the same date and number of seeds is the same run
-        read again: what it said of an earlier one is kept.
+        for each that differs, and ``metrics`` that stand for an axis now and did not before. An
+        earlier run with the same comparisons is the same run read again: what it said of an
+        earlier one is kept.
     """
-    if (earlier["date"], earlier["seeds"]) == (facts["date"], facts["seeds"]):
+    if earlier["compared"] == facts["compared"]:
         return dict(earlier.get("since", {}))
     before = {_place(row): row for row in earlier["compared"]}
     common = [row for row in facts["compared"] if _place(row) in before]
@@ -36,6 +37,13 @@ def earlier_verdicts(facts: Facts, earlier: Facts) -> dict[str, Any]:
         "seeds": earlier["seeds"],
         "correction": earlier.get("correction", "holm"),
         "common": len(common),
+        "metrics": sorted(
+            {
+                (row["axis"], before[_place(row)]["metric"], row["metric"])
+                for row in common
+                if before[_place(row)]["metric"] != row["metric"]
+            }
+        ),
         "changed": [
             {
                 "prior": row["prior"],
@@ -64,10 +72,11 @@ def since_text(since: Mapping[str, Any], corrections: Mapping[str, str]) -> str:
         by.setdefault((row["before"], row["now"]), []).append(row)
     same = since["common"] - len(changed)
     texts = [f"{signed(old)} → {signed(new)}: {_listed(rows)}" for (old, new), rows in by.items()]
+    metrics = "".join(f", {axis} by {old}" for axis, old, _ in since.get("metrics", ()))
     return (
-        f"Against {since['date']} ({counted(since['seeds'], 'seed')}, "
-        f"{corrections[since['correction']]}): {same} of {counted(since['common'], 'verdict')} "
-        f"are the same{'; ' if texts else ''}{'; '.join(texts)}."
+        f"The version of {since['date']} ({counted(since['seeds'], 'seed')}, "
+        f"{corrections[since['correction']]}{metrics}) had {same} of "
+        f"{counted(since['common'], 'verdict')} alike{'; ' if texts else ''}{'; '.join(texts)}."
     )
 
 
@@ -93,19 +102,23 @@ def confirmation_table(facts: Facts, again: Facts, names: Mapping[str, str]) -> 
     decided = [r for r in facts["compared"] if r["verdict"] in ("better", "worse")]
     pairs = [(row, rows[_place(row)]) for row in decided if _place(row) in rows]
     if not pairs:
-        return "No difference was established that seeds of another run could confirm.\n\n"
+        why = "shares none with this run" if decided else "has nothing to confirm"
+        return f"No difference was confirmed: `{again['command']}` {why}.\n\n"
     same = sum(first["verdict"] == second["verdict"] for first, second in pairs)
     direction = sum(first["difference"] * second["difference"] > 0 for first, second in pairs)
     lines = [
-        f"On {counted(again['seeds'], 'other seed')} (`{again['command']}`) {same} of "
-        f"{counted(len(pairs), 'established difference')} are established again, and {direction} "
-        "have the same sign:\n\n",
-        "| setting | prior | axis | first | again | verdict again |\n|---|---|---|---|---|---|\n",
+        f"On {counted(again['seeds'], 'seed')} of `{again['command']}`, of "
+        f"{counted(len(pairs), 'established difference')} {same} with the same verdict and "
+        f"{direction} with the same sign:\n\n",
+        "| setting | prior | against | axis | first | again | verdict again |\n"
+        + "|---" * 7
+        + "|\n",
     ]
     for first, second in pairs:
         texts = (fixed(gain(row, "difference"), 3, signed=True) for row in (first, second))
         lines.append(
-            f"| {names[setting_key(first)]} | `{first['prior']}` | {first['axis']} | "
+            f"| {names[setting_key(first)]} | `{first['prior']}` | "
+            f"`{first['baseline']}` | {first['axis']} | "
             f"{' | '.join(texts)} | {signed(second['verdict'])} |\n"
         )
     return "".join([*lines, "\n"])

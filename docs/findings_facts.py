@@ -117,7 +117,7 @@ def _compared(run: Run, comparisons: Sequence[Mapping[str, Any]]) -> list[dict[s
     """Return primary comparisons with every baseline, corrected for all priors of the run."""
     tables = []
     for comparison in comparisons:
-        # every baseline that is asked about was named before the runs were looked at
+        # every baseline that a section asks about is one of its claims, with tests of its own
         claims = replace(claims_of(run.study, comparison["baseline"]), changed={})
         pairs = _primary_pairs(run, claims)
         table = compare_pairs(pairs, claims)

@@ -14,7 +14,7 @@ from priorbench.reports._shared.settings import SIGNS
 
 from priorbench.comparison.option_trends import task_options
 from priorbench.components.specs import split_spec
-from priorbench.number_text import MISSING, counted, decimals_for, fixed, listed, p_value, percent
+from priorbench.number_text import MISSING, counted, decimals_for, fixed, p_value, percent
 
 Facts = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -22,7 +22,6 @@ _ITSELF = ("mutagenesis-correlation", "in-silico-mutagenesis")
 """metric and attribution that compare mutagenesis with itself"""
 _NETWORK_FREE = ("random", "motif-scan", "gapped-kmers", "replicate", "oracle")
 """references beside networks, in the order of their columns"""
-_VERDICTS = ("better", "worse", "equivalent", "non-inferior", "inconclusive", "")
 
 
 def setting_names(rows: Sequence[Row]) -> dict[str, str]:
@@ -68,26 +67,9 @@ def compared(facts: Facts, comparison: Row) -> list[Row]:
     ]
 
 
-def verdicts(rows: Sequence[Row], settings: int) -> str:
-    """Return ``✓ better on localisation (2 of 3); ? inconclusive on stability (3 of 3)``."""
-    by_word: dict[str, list[str]] = {}
-    for axis in dict.fromkeys(row["axis"] for row in rows):
-        own = [row for row in rows if row["axis"] == axis]
-        for verdict in dict.fromkeys(row["verdict"] for row in own):
-            count = sum(row["verdict"] == verdict for row in own)
-            aside = f" ({count} of {settings})" if settings > 1 else f" ({_metric_gain(own[0])})"
-            by_word.setdefault(verdict, []).append(f"{axis}{aside}")
-    texts = [f"{signed(word)} on {listed(by_word[word])}" for word in _VERDICTS if word in by_word]
-    return "; ".join(texts)
-
-
 def signed(verdict: str) -> str:
     """Return a verdict behind its sign, such as ``✓ better``."""
     return f"{SIGNS.get(verdict, '')} {verdict or 'not tested'}".strip()
-
-
-def _metric_gain(row: Row) -> str:
-    return f"{row['metric']} {fixed(gain(row, 'difference'), 3, signed=True)}"
 
 
 def gains(facts: Facts, comparisons: Sequence[Row], names: Mapping[str, str]) -> str:
@@ -116,7 +98,7 @@ def _setting(
 ) -> Iterator[list[str]]:
     """Yield the cells of a setting's lines, first of its baseline, which is named as "" there."""
     if rows and own:
-        means = {row["axis"]: f"{row['metric']} {row['mean_baseline']:.3f}" for row in rows}
+        means = {row["axis"]: f"{row['metric']} {fixed(row['mean_baseline'], 3)}" for row in rows}
         yield ["", *_cells(means, axes)]
     for prior in dict.fromkeys(row["prior"] for row in rows):
         texts = {row["axis"]: _cell(row) for row in rows if row["prior"] == prior}
@@ -162,7 +144,7 @@ def trend_table(facts: Facts) -> str:
         cells = [
             f"`{row['prior']}`{at}",
             row["metric"],
-            fixed(change, max(3, decimals_for([row["change"]])), signed=True),
+            fixed(change, max(3, decimals_for([change])), signed=True),
             p_value(row["p_adjusted"]),
             row["verdict"],
         ]
@@ -218,7 +200,9 @@ def references(facts: Facts, names: Mapping[str, str]) -> str:
             own = {row["prior"]: row for row in here if row["metric"] == metric}
             values = [scores.get(column) for column in columns]
             values.append(next(iter(own.values()))["mean_baseline"])
-            values += [own[p]["mean_baseline"] + own[p]["difference"] for p in priors]
+            values += [
+                own[p]["mean_baseline"] + own[p]["difference"] if p in own else None for p in priors
+            ]
             texts = [MISSING if value is None else fixed(value, 3) for value in values]
             lines.append(_line([name, metric, *texts]))
     return "".join([*lines, "\n"]) if len(lines) > 3 else ""

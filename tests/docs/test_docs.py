@@ -116,7 +116,8 @@ def test_the_first_page_answers_with_sections_that_are_declared():
     assert {row["run"] for row in rows} <= set(declared)
     assert len(rows) == 21
     known = {section["run"] for _, section in all_sections()}
-    assert module.answers().count("\n") - 2 == sum(row["run"] in known for row in rows)
+    assert module.answers().count("\n") - 2 == len(rows)
+    assert module.answers().count("not asked yet") == sum(row["run"] not in known for row in rows)
 
 
 def test_words_are_not_said_of_other_facts():
@@ -157,11 +158,14 @@ def test_what_changed_since_an_earlier_run_is_said_once():
     since = changes.earlier_verdicts(facts, {**old, "compared": before})
     text = changes.since_text(since, words)
     assert text == (
-        "Against 2026-01-01 (10 seeds, Holm’s method): 1 of 2 verdicts are the same; "
+        "The version of 2026-01-01 (10 seeds, Holm’s method) had 1 of 2 verdicts alike; "
         "? inconclusive → ✓ better: `tv` on prediction."
     )
     # the same run, read again, keeps what it said
     assert changes.earlier_verdicts(facts, {**facts, "since": since}) == since
+    other = [{**row, "metric": "accuracy"} for row in before]
+    renamed = changes.earlier_verdicts(facts, {**old, "compared": other})
+    assert "(10 seeds, Holm’s method, prediction by accuracy)" in changes.since_text(renamed, words)
     assert changes.since_text({}, words) == ""
 
 
@@ -172,10 +176,12 @@ def test_a_confirmation_counts_verdicts_and_signs():
     names = {"binary simulated three-conv": "binary"}
     again = {"seeds": 10, "command": "priorbench run x", "compared": second}
     text = changes.confirmation_table({"compared": first}, again, names)
-    assert "1 of 2 established differences are established again, and 1 have the same" in text
-    assert "| binary | `l1` | prediction | +0.100 | −0.100 | ? inconclusive |" in text
+    assert "of 2 established differences 1 with the same verdict and 1 with the same sign" in text
+    assert "| binary | `l1` | `none` | prediction | +0.100 | −0.100 | ? inconclusive |" in text
     none = changes.confirmation_table({"compared": first[2:]}, again, names)
-    assert none.startswith("No difference was established")
+    assert "has nothing to confirm" in none
+    other = changes.confirmation_table({"compared": [compared("x", "worse")]}, again, names)
+    assert "shares none" in other
 
 
 def test_every_study_that_can_be_run_here_has_a_section_of_its_findings():
