@@ -145,7 +145,10 @@ def test_statistics_of_one_row_are_no_statistics_of_the_batch(call, method):
 
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_models_of_half_precision(dtype, split):
+def test_models_of_half_precision(dtype, split, monkeypatch):
+    # oneDNN's second derivative of a bfloat16 convolution is wrong on processors with AMX, in plain
+    # autograd, too: torch 2.13 on Xeon of the fourth generation and later
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
     x = random_sequences(COUNT, 20)
     grads = []
     for kind in (torch.float64, dtype):
