@@ -107,9 +107,9 @@ def confirmation_table(facts: Facts, again: Facts, names: Mapping[str, str]) -> 
     same = sum(first["verdict"] == second["verdict"] for first, second in pairs)
     direction = sum(first["difference"] * second["difference"] > 0 for first, second in pairs)
     lines = [
-        f"On {counted(again['seeds'], 'seed')} of `{again['command']}`, of "
-        f"{counted(len(pairs), 'established difference')} {same} with the same verdict and "
-        f"{direction} with the same sign:\n\n",
+        f"`{again['command']}` ({counted(again['seeds'], 'seed')}) gives {same} of "
+        f"{counted(len(pairs), 'established difference')} the same verdict and {direction} the same "
+        "sign:\n\n",
         "| setting | prior | against | axis | first | again | verdict again |\n"
         + "|---" * 7
         + "|\n",

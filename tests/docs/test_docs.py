@@ -176,7 +176,7 @@ def test_a_confirmation_counts_verdicts_and_signs():
     names = {"binary simulated three-conv": "binary"}
     again = {"seeds": 10, "command": "priorbench run x", "compared": second}
     text = changes.confirmation_table({"compared": first}, again, names)
-    assert "of 2 established differences 1 with the same verdict and 1 with the same sign" in text
+    assert "gives 1 of 2 established differences the same verdict and 1 the same sign" in text
     assert "| binary | `l1` | `none` | prediction | +0.100 | −0.100 | ? inconclusive |" in text
     none = changes.confirmation_table({"compared": first[2:]}, again, names)
     assert "has nothing to confirm" in none
