@@ -108,8 +108,8 @@ def confirmation_table(facts: Facts, again: Facts, names: Mapping[str, str]) -> 
     direction = sum(first["difference"] * second["difference"] > 0 for first, second in pairs)
     lines = [
         f"`{again['command']}` ({counted(again['seeds'], 'seed')}) gives {same} of "
-        f"{counted(len(pairs), 'established difference')} the same verdict and {direction} the same "
-        "sign:\n\n",
+        f"{counted(len(pairs), 'established difference')} the same verdict and {direction} the "
+        "same sign:\n\n",
         "| setting | prior | against | axis | first | again | verdict again |\n"
         + "|---" * 7
         + "|\n",
