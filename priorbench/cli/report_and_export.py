@@ -65,8 +65,9 @@ def publish(
 ) -> None:
     """Publish runs to a folder: a table over all of them, and a page and the tables of each.
 
-    The pages work from a disk as well as from a server, and load nothing. Runs that the folder has
-    stay. Runs of one study are pooled, and refused where they cannot be compared.
+    The pages work from a disk as well as from a server, and load nothing. Runs
+    that the folder has stay. Runs of one study are pooled, and refused where
+    they cannot be compared.
 
     Example: priorbench publish runs/default-1a2b3c4d --to site
 
