@@ -23,13 +23,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import findings_tables as tables
 from findings_changes import confirmation_table, earlier_verdicts, since_text
-from findings_figure import draw, setting_key
+from findings_figure import draw_section
+from findings_rows import setting_key, setting_names
 
 from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
-from priorbench.comparison.option_trends import swept_tasks, task_options
-from priorbench.components.specs import split_spec
 from priorbench.number_text import MISSING, counted, listed
-from priorbench.study.trial import SETTING_COLUMNS
 
 HERE = Path(__file__).parent
 _USUAL = [{"baseline": "none"}]
@@ -148,7 +146,7 @@ def _words(section: Section) -> str:
 
 def _section(page: EvidencePage, section: Section) -> str:
     facts, run = section["facts"], section["run"]
-    names = tables.setting_names(facts["compared"])
+    names = setting_names(facts["compared"])
     lines = [f"## {section['title']}\n\n*{_question(section)}* {section.get('about', '')}".rstrip()]
     lines.append("\n\n")
     if _words(section):
@@ -280,7 +278,7 @@ def gather(runs: Path, only: Sequence[str] = ()) -> Iterator[str]:
                 facts["since"] = earlier_verdicts(facts, earlier) if earlier else {}
                 text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
                 (page.facts / f"{name}.json").write_text(text, encoding="utf-8")
-                _draw(facts, asks[0], page.facts / f"{name}.svg")
+                draw_section(facts, asks[0], page.facts / f"{name}.svg")
                 yield f"{name}: {digest(facts)}"
 
 
@@ -289,34 +287,6 @@ def write() -> None:
     for page in PAGES:
         page.file.write_text(text_of(page), encoding="utf-8")
     (HERE / "index.md").write_text(first_page(), encoding="utf-8")
-
-
-def _draw(facts: Mapping[str, Any], comparison: Mapping[str, Any], path: Path) -> None:
-    rows = tables.compared(facts, comparison)
-    names = tables.setting_names(rows)
-    first = facts["trends"][0] if facts["trends"] else None
-    trends = [t for t in facts["trends"] if first and _sweep(t) == _sweep(first)]
-    if trends:
-        rows = list(_with_values(rows, trends[0]))
-    draw(rows, trends, names, path)
-
-
-def _sweep(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["option"], row["held"]
-
-
-def _with_values(
-    rows: Sequence[Mapping[str, Any]], trend: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a sweep, each with the value of its option."""
-    settings = [tuple(row[c] for c in SETTING_COLUMNS) for row in rows]
-    options = {setting[0]: task_options(setting[0]) for setting in settings}
-    for swept in swept_tasks(list(dict.fromkeys(settings)), options):
-        if (swept.option, swept.held) == _sweep(trend):
-            values = {spec: value for value, spec in swept.points}
-            for row in rows:
-                if row["task"] in values and split_spec(row["task"])[0] == swept.task:
-                    yield {**row, "value": values[row["task"]]}
 
 
 if __name__ == "__main__":

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from findings_figure import gain, setting_key
-from findings_tables import signed
+from findings_rows import gain, setting_key, signed
 
 from priorbench.number_text import counted, fixed, listed
 
@@ -96,7 +95,7 @@ def confirmation_table(facts: Facts, again: Facts, names: Mapping[str, str]) -> 
     Args:
         facts: facts of the first run.
         again: facts of a run with other seeds.
-        names: names of the settings, by ``findings_figure.setting_key``.
+        names: names of the settings, by ``findings_rows.setting_key``.
     """
     rows = {_place(row): row for row in again["compared"]}
     decided = [r for r in facts["compared"] if r["verdict"] in ("better", "worse")]

@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from findings_rows import Facts, Row, compared, gain, setting_key, setting_names
 from priorbench.reports._shared.figures.colours import INK, LINE, SOFT, looks
 from priorbench.reports._shared.figures.style import style
 
-from priorbench.metrics import METRICS
+from priorbench.comparison.option_trends import swept_tasks, task_options
+from priorbench.components.specs import split_spec
 from priorbench.study.trial import SETTING_COLUMNS
 
 _DECIDED = ("better", "worse")
 _PANEL, _LINE_HEIGHT, _ROW = 2.5, 2.3, 0.2  # inches
-Row = Mapping[str, Any]
 
 
-def gain(row: Row, column: str) -> float:
-    """Return a difference with the sign at which more is better; NaN where there is none."""
-    if row[column] is None:
-        return float("nan")
-    sign = -1.0 if METRICS[row["metric"]].higher_is_better is False else 1.0
-    return sign * float(row[column])
+def draw_section(facts: Facts, comparison: Row, path: Path) -> None:
+    """Write the figure of a section, along an option of a task where the run swept one.
+
+    Args:
+        facts: facts of the run.
+        comparison: baseline, and priors if not all are drawn.
+        path: file to write, which ends in .svg.
+    """
+    rows = compared(facts, comparison)
+    names = setting_names(rows)
+    first = facts["trends"][0] if facts["trends"] else None
+    trends = [t for t in facts["trends"] if first and _sweep(t) == _sweep(first)]
+    if trends:
+        rows = list(_with_values(rows, trends[0]))
+    _draw(rows, trends, names, path)
 
 
-def draw(rows: Sequence[Row], trends: Sequence[Row], names: Mapping[str, str], path: Path) -> None:
+def _sweep(row: Row) -> tuple[str, str]:
+    return row["option"], row["held"]
+
+
+def _with_values(rows: Sequence[Row], trend: Row) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a sweep, each with the value of its option."""
+    settings = [tuple(row[c] for c in SETTING_COLUMNS) for row in rows]
+    options = {setting[0]: task_options(setting[0]) for setting in settings}
+    for swept in swept_tasks(list(dict.fromkeys(settings)), options):
+        if (swept.option, swept.held) == _sweep(trend):
+            values = {spec: value for value, spec in swept.points}
+            for row in rows:
+                if row["task"] in values and split_spec(row["task"])[0] == swept.task:
+                    yield {**row, "value": values[row["task"]]}
+
+
+def _draw(rows: Sequence[Row], trends: Sequence[Row], names: Mapping[str, str], path: Path) -> None:
     """Write the figure as SVG, the same bytes every time.
 
     Args:
@@ -72,11 +98,6 @@ def draw(rows: Sequence[Row], trends: Sequence[Row], names: Mapping[str, str], p
                 unique.values(), unique.keys(), loc="outside upper center", ncols=4, fontsize=7.5
             )
         figure.savefig(path, facecolor="white", metadata={"Date": None})
-
-
-def setting_key(row: Row) -> str:
-    """Return task, dataset and architecture of a row, joined with spaces."""
-    return " ".join(row[column] for column in SETTING_COLUMNS)
 
 
 def _draw_forest(

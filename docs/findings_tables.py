@@ -5,71 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from findings_figure import gain, setting_key
+from findings_rows import Facts, Row, compared, gain, setting_key
 from priorbench.reports._shared.settings import SIGNS
 
-from priorbench.comparison.option_trends import task_options
-from priorbench.components.specs import split_spec
 from priorbench.number_text import MISSING, counted, decimals_for, fixed, p_value, percent
 
-Facts = Mapping[str, Any]
-Row = Mapping[str, Any]
 _ITSELF = ("mutagenesis-correlation", "in-silico-mutagenesis")
 """metric and attribution that compare mutagenesis with itself"""
 _NETWORK_FREE = ("random", "motif-scan", "gapped-kmers", "replicate", "oracle")
 """references beside networks, in the order of their columns"""
-
-
-def setting_names(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the shortest names that distinguish settings, by ``findings_figure.setting_key``."""
-    keys = {setting_key(row): row for row in rows}
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    names = {
-        "task": _task_names(tasks),
-        "dataset": {row["dataset"]: row["dataset"] for row in rows},
-        "architecture": {row["architecture"]: row["architecture"] for row in rows},
-    }
-    several = [column for column, known in names.items() if len(known) > 1]
-    return {
-        key: " · ".join(names[column][row[column]] for column in several) or str(row["task"])
-        for key, row in keys.items()
-    }
-
-
-def _task_names(specs: Sequence[str]) -> dict[str, str]:
-    """Return the name of every task, with the options in which tasks of that name differ."""
-    options = {spec: task_options(spec) for spec in specs}
-    names = {}
-    for spec in specs:
-        name = split_spec(spec)[0]
-        alike = [options[other] for other in specs if split_spec(other)[0] == name]
-        varying = [key for key in alike[0] if len({str(values[key]) for values in alike}) > 1]
-        texts = ", ".join(f"{key}={_number(options[spec][key])}" for key in varying)
-        names[spec] = f"{name} {texts}".strip()
-    return names
-
-
-def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def compared(facts: Facts, comparison: Row) -> list[Row]:
-    """Return the rows of a baseline and, if the comparison names any, of some priors."""
-    priors = comparison.get("priors")
-    return [
-        row
-        for row in facts["compared"]
-        if row["baseline"] == comparison["baseline"] and (not priors or row["prior"] in priors)
-    ]
-
-
-def signed(verdict: str) -> str:
-    """Return a verdict behind its sign, such as ``✓ better``."""
-    return f"{SIGNS.get(verdict, '')} {verdict or 'not tested'}".strip()
 
 
 def gains(facts: Facts, comparisons: Sequence[Row], names: Mapping[str, str]) -> str:

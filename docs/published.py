@@ -228,9 +228,7 @@ def facts_of(root: Path) -> dict[str, Any]:
 def main() -> None:
     """Take facts from the runs in the folders that are named, and write the page."""
     for folder in map(Path, sys.argv[1:]):
-        from priorbench.results.finished_run import load_run
-
-        name, facts = str(load_run(folder).study["name"]), facts_of(folder)
+        name, facts = folder.resolve().name, facts_of(folder)
         FACTS.mkdir(exist_ok=True)
         text = json.dumps(facts, indent=1, ensure_ascii=False)
         (FACTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
