@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 import findings_tables as tables
 from findings_changes import confirmation_table, earlier_verdicts, since_text
 from findings_figure import draw_section
+from findings_over_sets import FIGURE, draw_over_sets, over_sets_text
 from findings_rows import setting_key, setting_names
 
 from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
@@ -71,6 +70,10 @@ class EvidencePage:
         text = (HERE / f"{self.name}.toml").read_text(encoding="utf-8")
         return tomllib.loads(text)
 
+    def over_sets(self) -> dict[str, Any]:
+        """Return what it declares of all sets together; empty for a page without."""
+        return dict(self.declared().get("over_sets", {}))
+
     def read(self, run: str) -> dict[str, Any] | None:
         """Return the facts of a run; None if there are none yet."""
         path = self.facts / f"{run}.json"
@@ -101,8 +104,15 @@ def text_of(page: EvidencePage) -> str:
     """Return the text of a page, written from the facts."""
     known = sections(page)
     head = page.declared()["head"].format(machine=_machine(known))
-    parts = [head, _contents(known), *(_section(page, section) for section in known)]
+    parts = [head, _contents(known), over_sets_text(page.over_sets(), _sets(page, known))]
+    parts += [_section(page, section) for section in known]
     return "".join(parts).rstrip() + "\n"
+
+
+def _sets(page: EvidencePage, sections: Sequence[Section]) -> list[Section]:
+    """Return the sections of one study on several sets, with facts of new seeds as ``again``."""
+    sets = [section for section in sections if section.get("over_sets")]
+    return [{**s, "again": page.read(s.get("confirmed_by", ""))} for s in sets]
 
 
 def _machine(sections: Sequence[Section]) -> str:
@@ -273,7 +283,8 @@ def gather(runs: Path, only: Sequence[str] = ()) -> Iterator[str]:
                 if not (runs / name / "results.csv").exists():
                     yield f"{name}: no finished run in {runs}; the earlier facts stay"
                     continue
-                facts = facts_of(runs / name, asks)
+                gains = bool(section.get("over_sets")) and name == section["run"]
+                facts = facts_of(runs / name, asks, gains=gains)
                 earlier = page.read(name)
                 facts["since"] = earlier_verdicts(facts, earlier) if earlier else {}
                 text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
@@ -285,6 +296,8 @@ def gather(runs: Path, only: Sequence[str] = ()) -> Iterator[str]:
 def write() -> None:
     """Write the pages, and the answers on the first page."""
     for page in PAGES:
+        if page.over_sets():
+            draw_over_sets(_sets(page, sections(page)), page.facts / FIGURE)
         page.file.write_text(text_of(page), encoding="utf-8")
     (HERE / "index.md").write_text(first_page(), encoding="utf-8")
 

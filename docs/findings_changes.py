@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from findings_rows import gain, setting_key, signed
+from findings_rows import Facts, Row, gain, setting_key, signed
 
 from priorbench.number_text import counted, fixed, listed
 
-Facts = Mapping[str, Any]
 Change = tuple[str, str]
 
 
@@ -89,6 +88,16 @@ def _listed(rows: Sequence[Mapping[str, Any]]) -> str:
     return listed([f"{name} ({n} times)" if n > 1 else name for name, n in counts.items()])
 
 
+def confirmed(facts: Facts, again: Facts) -> list[tuple[Row, Row]]:
+    """Return the rows of established differences, each with that of a run on other seeds."""
+    rows = {_place(row): row for row in again["compared"]}
+    return [(row, rows[_place(row)]) for row in _decided(facts) if _place(row) in rows]
+
+
+def _decided(facts: Facts) -> list[Row]:
+    return [row for row in facts["compared"] if row["verdict"] in ("better", "worse")]
+
+
 def confirmation_table(facts: Facts, again: Facts, names: Mapping[str, str]) -> str:
     """Return what another run, on seeds that chose nothing, says of established differences.
 
@@ -97,11 +106,9 @@ def confirmation_table(facts: Facts, again: Facts, names: Mapping[str, str]) -> 
         again: facts of a run with other seeds.
         names: names of the settings, by ``findings_rows.setting_key``.
     """
-    rows = {_place(row): row for row in again["compared"]}
-    decided = [r for r in facts["compared"] if r["verdict"] in ("better", "worse")]
-    pairs = [(row, rows[_place(row)]) for row in decided if _place(row) in rows]
+    pairs = confirmed(facts, again)
     if not pairs:
-        why = "shares none with this run" if decided else "has nothing to confirm"
+        why = "shares none with this run" if _decided(facts) else "has nothing to confirm"
         return f"No difference was confirmed: `{again['command']}` {why}.\n\n"
     same = sum(first["verdict"] == second["verdict"] for first, second in pairs)
     direction = sum(first["difference"] * second["difference"] > 0 for first, second in pairs)

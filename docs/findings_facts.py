@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from priorbench.reports._shared.seed_gains import seed_gains
+from priorbench.reports._shared.settings import settings_of
 
 from priorbench.comparison.option_trends import task_options, trends
 from priorbench.comparison.paired_runs import PairedRuns, paired_runs
+from priorbench.comparison.skill import UNKNOWN_RANGE, score_ranges
 from priorbench.comparison.within_dataset import compare_pairs
 from priorbench.components.registry import load_prior
 from priorbench.edges.penalty_effects import effects_of
@@ -45,12 +48,15 @@ _COMPARED = (
 )
 
 
-def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def facts_of(
+    root: Path, comparisons: Sequence[Mapping[str, Any]], *, gains: bool = False
+) -> dict[str, Any]:
     """Return the facts of a finished run.
 
     Args:
         root: run directory.
         comparisons: comparisons, each with a ``baseline`` and, unless all are meant, ``priors``.
+        gains: whether to keep the gain of every seed, for figures over several sets.
 
     Raises:
         UserError: if the run is not finished, or lacks a prior of a comparison.
@@ -84,6 +90,7 @@ def facts_of(root: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, 
         "explained": _explained(run),
         "edges": _edges(run),
         "weights": _weights(run),
+        **({"gains": _gains(run)} if gains else {}),
     }
 
 
@@ -207,3 +214,21 @@ def _weights(run: Run) -> list[dict[str, Any]]:
         return []
     chosen = run.tuning[run.tuning["chosen"].astype(bool)]
     return plain_rows(chosen[[*SETTING_COLUMNS, "prior", "weight", "edge"]])
+
+
+def _gains(run: Run) -> list[dict[str, Any]]:
+    """Return the gain over the baseline of every seed, on primary metrics, and their ranges."""
+    return [
+        {
+            **dict(zip(SETTING_COLUMNS, key, strict=True)),
+            **{"prior": prior, "axis": metric.axis, "metric": metric.name},
+            "range": _plain(ranges.get((*key, metric.name), UNKNOWN_RANGE).width),
+            "gains": [_plain(gain) for gain in seed_gains(setting, prior, metric)],
+        }
+        for setting in settings_of(run)
+        for key in [(setting.task, setting.dataset, setting.architecture)]
+        for ranges in [score_ranges(setting.references)]
+        for metric in setting.all_metrics
+        if metric.name in setting.primary
+        for prior in setting.priors[1:]
+    ]

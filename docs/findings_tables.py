@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from findings_rows import Facts, Row, compared, gain, setting_key
 from priorbench.reports._shared.settings import SIGNS

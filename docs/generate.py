@@ -5,12 +5,9 @@ from __future__ import annotations
 import csv
 import inspect
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from api_page import api_page
 from command_line_page import command_line_page

@@ -16,8 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from findings_facts import plain_rows
 
 from priorbench.number_text import MISSING, counted, fixed, listed

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from priorbench.metrics import METRICS
 from priorbench.statistics.ranks import Ranking, rank_priors
+from priorbench.statistics.signflip import smallest_p
 from priorbench.study.declared import PRIMARY
 from priorbench.study.trial import SETTING_COLUMNS
 
@@ -38,6 +39,12 @@ class AxisRanking:
     priors: tuple[str, ...]
     datasets: int
     ranking: Ranking
+
+    @property
+    def smallest_p(self) -> float:
+        """Smallest adjusted p that a test of two priors over so many datasets can have."""
+        count = len(self.priors)
+        return min(1.0, smallest_p(self.datasets) * count * (count - 1) / 2)
 
 
 def rank_axes(comparisons: pd.DataFrame) -> list[AxisRanking]:

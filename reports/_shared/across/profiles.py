@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
@@ -14,11 +14,14 @@ from priorbench.metrics import METRICS
 from priorbench.number_text import fixed
 from priorbench.statistics.ranks import PerformanceProfile, performance_profile
 
-from .figures.colours import SOFT, Look, key_of, looks
-from .figures.style import pale_grid, style
-from .figures.svg import to_svg
-from .seed_gains import skill_gains
-from .settings import ComparedSetting
+from ..figures.colours import SOFT, Look, key_of, looks
+from ..figures.style import pale_grid, style
+from ..figures.svg import to_svg
+from ..seed_gains import skill_gains
+from ..settings import ComparedSetting
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _WIDTH, _HEIGHT = 3.7, 2.6  # inches
 _POINTS = 201
@@ -60,7 +63,7 @@ def profiles(settings: Sequence[ComparedSetting]) -> dict[str, Any]:
     drawn = [gains for gains in axes if gains.known]
     panels, bands = [], False
     for gains in drawn:
-        thresholds = _thresholds(gains)
+        thresholds = thresholds_of(gains.by_prior)
         curves = {p: performance_profile(g, thresholds) for p, g in gains.by_prior.items()}
         bands |= any(np.isfinite(curve.low).any() for curve in curves.values())
         svg = _figure(gains, thresholds, curves, shapes)
@@ -85,9 +88,15 @@ def _axes(settings: Sequence[ComparedSetting]) -> Iterator[_AxisGains]:
         yield _AxisGains(axis, list(dict.fromkeys(n for _, n in places)), len(places), by_prior)
 
 
-def _thresholds(gains: _AxisGains) -> NDArray[np.float64]:
-    """Return gains from the smallest to the largest, 0 among them, with room on either side."""
-    values = np.concatenate([v for of_prior in gains.by_prior.values() for v in of_prior])
+def thresholds_of(
+    gains: Mapping[str, Sequence[NDArray[np.float64]]],
+) -> NDArray[np.float64]:
+    """Return gains from the smallest to the largest, 0 among them, with room on either side.
+
+    Args:
+        gains: (n,) gains of every setting, by prior.
+    """
+    values = np.concatenate([v for of_prior in gains.values() for v in of_prior])
     low, high = min(values.min(), 0.0), max(values.max(), 0.0)
     room = 0.05 * (high - low) or 0.01
     return np.linspace(low - room, high + room, _POINTS)
@@ -104,25 +113,42 @@ def _figure(
     with style():
         figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         axes = figure.subplots()
-        axes.axvline(0, color=SOFT, linewidth=0.9)
-        for number, (prior, curve) in enumerate(curves.items()):
-            colour, marker = shapes[prior]
-            axes.fill_between(thresholds, curve.low, curve.high, color=colour, alpha=0.13, lw=0)
-            axes.plot(
-                thresholds,
-                curve.share,
-                label=prior,
-                color=colour,
-                linewidth=1.3,
-                marker=marker,
-                markersize=4,
-                markevery=(5 * number % _MARK_EVERY, _MARK_EVERY),
-            )
-        axes.set_ylim(-0.03, 1.03)
-        axes.set_xlabel("gain in skill, at least")
-        axes.set_ylabel("share of trials")
-        pale_grid(axes, "both")
+        draw_profile(axes, thresholds, curves, shapes)
         return to_svg(figure, _description(gains, curves, thresholds))
+
+
+def draw_profile(
+    axes: Axes,
+    thresholds: NDArray[np.float64],
+    curves: Mapping[str, PerformanceProfile],
+    shapes: Mapping[str, Look],
+) -> None:
+    """Draw the share of trials that gain so much or more, a curve with a band for each prior.
+
+    Args:
+        axes: axes of a figure in the style of the report.
+        thresholds: (n,) gains.
+        curves: the profiles at these gains, by prior.
+        shapes: colour and marker of each prior.
+    """
+    axes.axvline(0, color=SOFT, linewidth=0.9)
+    for number, (prior, curve) in enumerate(curves.items()):
+        colour, marker = shapes[prior]
+        axes.fill_between(thresholds, curve.low, curve.high, color=colour, alpha=0.13, lw=0)
+        axes.plot(
+            thresholds,
+            curve.share,
+            label=prior,
+            color=colour,
+            linewidth=1.3,
+            marker=marker,
+            markersize=4,
+            markevery=(5 * number % _MARK_EVERY, _MARK_EVERY),
+        )
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_xlabel("gain in skill, at least")
+    axes.set_ylabel("share of trials")
+    pale_grid(axes, "both")
 
 
 def _description(
