@@ -167,10 +167,11 @@ corrected for chance. The random attribution has both signs: one that is never n
 noise), which only corrected agreement takes away. *Perfect* is the best value there is, where it
 follows from the formula. Axes are never mixed into one number.
 
-A metric with a paper in the column *published form* is computed to the letter as the paper does, so
-that numbers can be held against it; the others are this program's own. Published forms are never
-primary and in no family of tests, unless a study declares one in `primary`. Those of attributions
-of all four bases are computed where these are kept (`--keep-hypothetical`).
+A metric with a paper in the column *published form* is computed as the paper does, or says below
+where it is not, so that numbers can be held against it; the others are this program's own.
+Published forms are never primary and in no family of tests, unless a study declares one in
+`primary`. Those of attributions of all four bases are computed where these are kept
+(`--keep-hypothetical`).
 
 | metric | axis | better | main | published form | what it says |
 |---|---|---|---|---|---|

@@ -18,6 +18,7 @@ from typing import Any
 
 from findings_facts import plain_rows
 
+from priorbench.comparison.published_values import AGREES, COMPARED
 from priorbench.number_text import MISSING, counted, fixed, listed
 from priorbench.publish.portable import portable_command
 
@@ -34,7 +35,9 @@ was tuned on them.
 *Agrees*, of a number that was measured over seeds: the published mean lies in our 95% interval of
 the mean (that of the sign-flip test from six seeds on, Student's below). The interval knows of our
 seeds alone, so that a published mean of few networks, or one that was read off a figure, may lie
-outside without a difference that means anything; its spread is given beside it.
+outside without a difference that means anything; its spread is given beside it. An interval of more
+than twice the published standard deviation to either side would agree with almost anything, and
+counts as wide. What was run at another scale than the published one is shown, and not compared.
 
 """
 
@@ -136,14 +139,17 @@ def _study(study: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield the section of a run whose study names published values."""
     rows = facts["rows"]
     sources = list(dict.fromkeys(f"{row['source']} ({row['read']})" for row in rows))
-    ran = [row for row in rows if row["verdict"] not in ("not run", "no interval")]
-    agreeing = sum(row["verdict"] == "agrees" for row in ran)
+    ran = [row for row in rows if row["verdict"] in COMPARED]
+    agreeing = [row for row in ran if row["verdict"] == AGREES]
+    wide = sum("wide" in row["words"] for row in agreeing)
+    little = f", {wide} of them in one too wide to say much" if wide else ""
     yield f"## {study['title']}\n\n"
     if study.get("words") and study.get("of") == digest(facts):
         yield f"{study['words'].strip()}\n\n"
     yield (
-        f"{agreeing} of {counted(len(ran), 'published mean')} that can be told "
-        f"{'lies' if agreeing == 1 else 'lie'} in our 95% interval; {len(rows) - len(ran)} "
+        f"{len(agreeing)} of {counted(len(ran), 'published mean')} that can be told "
+        f"{'lies' if len(agreeing) == 1 else 'lie'} in our 95% interval{little}; "
+        f"{len(rows) - len(ran)} "
         f"further cannot. Source: {listed(sources)}.\n\n"
     )
     columns = [name for name in _PLACES if _varies(rows, name)]
@@ -185,7 +191,8 @@ def _our_cell(row: Mapping[str, Any]) -> str:
         return MISSING
     ends = (row["ci_low"], row["ci_high"])
     at = f" [{fixed(ends[0], 4)}, {fixed(ends[1], 4)}]" if None not in ends else ""
-    return f"{fixed(row['mean'], 4)}{at} (n = {row['n']})"
+    sd = "" if row.get("sd") is None else f" ± {fixed(row['sd'], 4)}"
+    return f"{fixed(row['mean'], 4)}{sd}{at} (n = {row['n']})"
 
 
 def _context(context: Sequence[Mapping[str, Any]]) -> Iterator[str]:

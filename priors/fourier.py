@@ -41,12 +41,15 @@ class Fourier(AttributionPrior):
     negative; here the attribution is read, as the option ``sign`` says.
 
     With ``zero_frequency=dropped`` the magnitudes are divided by the sum over f > 0, so that the
-    mean of the track costs nothing. Otherwise a track that is never negative cannot reach penalty
-    0: it would need a mean of 0. In exchange, the penalty says nothing of how much attribution
-    there is: in a window without a motif the faint rest is judged by its shape alone, and counts as
-    fully as a motif in another window. A track that is the same everywhere, up to rounding, has no
-    such shape: its penalty is 1 and its gradient 0, as for a zero attribution. (The published code
-    adds 1e-8 to the sum instead, which would depend on the scale.)
+    mean of what is transformed costs nothing. Otherwise a track that is never negative cannot reach
+    penalty 0: it would need a mean of 0. In exchange, the penalty says nothing of how much
+    attribution there is: in a window without a motif the faint rest is judged by its shape alone,
+    and counts as fully as a motif in another window. What is the same everywhere, up to rounding,
+    has no such shape: its penalty is 1 and its gradient 0, as for a zero attribution. (The
+    published code adds 1e-8 to the sum instead, which would depend on the scale.) This is of the
+    track as it is transformed. Smoothing that reads zeros beyond the ends, ``zero`` and ``taper``
+    make slopes at the ends of a constant first, which count as shape; with ``reflect``, or
+    ``periodic`` and no smoothing, there are none.
 
     Attributes:
         boundary: the continuation of the window beyond its ends: ``periodic``, the other end, as

@@ -32,7 +32,9 @@ class OffSimplex(GradientPrior):
     Where the four gradients of a position are zero, its angle is 0; where they are equal, it is
     pi / 2; in both places the formula has no derivative, and 0 is taken, as for a window in which
     all angles are 0. (The published code, which writes the angle as an arcsine, gives no numbers
-    there.)
+    there.) The gradient is that of every prior here, in which the statistics of batch norm are held
+    fixed; the published training differentiates through them, so that of networks with batch norm
+    the published form is the loss of its gradients, not the same training.
 
     Attributes:
         form: ``mean`` over positions, in radians; or ``published``, the norm over positions, in

@@ -51,6 +51,7 @@ def _rows(table: pd.DataFrame) -> Iterator[Mapping[str, Any]]:
             "spread": ", ".join(filter(None, (spread, networks))),
             "ours": fixed(row["mean"], places),
             "interval": interval(row["ci_low"], row["ci_high"], places),
+            "own_spread": f"± {fixed(row['sd'], places)}" if row["sd"] >= 0 else "",
             "n": row["n"],
             "words": row["words"],
         }

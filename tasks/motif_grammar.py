@@ -95,7 +95,13 @@ class MotifGrammar(LogitTask):
 
         sizes = self.sizes[scale][1:]
         write_examples(
-            writer, sizes, first, self.positive, chunk=max(sizes), attributed=_ATTRIBUTED
+            writer,
+            sizes,
+            first,
+            self.positive,
+            chunk=max(sizes),
+            motif_channel=self.channels == "motif",
+            attributed=_ATTRIBUTED,
         )
 
     def draw(self, count: int, length: int, generator: np.random.Generator) -> SimulatedExamples:

@@ -48,7 +48,8 @@ def score_ranges(results: pd.DataFrame) -> Mapping[RangeKey, ScoreRange]:
     """Return the range of every score that the reference rows of results.csv know something of.
 
     The ceiling is what a perfect prediction scores on these data, where that was measured, then
-    what the oracle scores, then what the metric's formula says.
+    what the oracle scores, then what the metric's formula says. There is no range where chance
+    scores better than the ceiling.
     """
     rows = results[results["stage"] == REFERENCE].drop_duplicates([*_KEY, "prior"])
     known: dict[RangeKey, dict[str, float]] = {}
@@ -62,4 +63,7 @@ def _range(metric: Metric, values: Mapping[str, float]) -> ScoreRange:
     nothing = math.nan
     ceilings = (values.get(PERFECT, nothing), values.get(ORACLE, nothing), metric.perfect)
     ceiling = next((c for c in ceilings if c is not None and math.isfinite(c)), nothing)
-    return ScoreRange(values.get(RANDOM, nothing), ceiling)
+    floor = values.get(RANDOM, nothing)
+    if (ceiling < floor) if metric.higher_is_better else (ceiling > floor):
+        return UNKNOWN_RANGE  # chance scores better than what is known: the score has no such range
+    return ScoreRange(floor, ceiling)

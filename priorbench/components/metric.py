@@ -117,8 +117,9 @@ class Metric:
             None where it is unknown or unbounded.
         main: whether reports show the metric at first sight.
         loss: whether the metric is a loss above 0, of which a share may be declared as a margin.
-        published: the paper whose definition the value follows to the letter; "" for a score of
-            this program's own. A published form is tested only where it is declared as primary.
+        published: the paper that defines the value (its function says where it differs); "" for a
+            score of this program's own. A published form is tested only where it is declared as
+            primary.
         every_base: whether the value needs the attribution of all four bases.
     """
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+_PROBED = 8
+"""positions on which a layer is tried for whether it takes each by itself"""
 
 
 def filter_matrices(
@@ -12,24 +17,29 @@ def filter_matrices(
 ) -> list[NDArray[np.float64] | None]:
     """Return the (4, width) frequencies of bases where each filter of the first layer responds.
 
-    They are of the windows in which the response of the first convolution, without its bias, is
-    above half its largest (Koo & Ploenzke 2021; Alipanahi et al. 2015). None for a filter that is
-    positive nowhere. The list is empty if the first layer with weights is no plain convolution of
-    four channels, or is wider than the sequences.
+    They are of the windows in which the activation of the first layer is above half its largest
+    (Koo & Ploenzke 2021; Alipanahi et al. 2015): the first convolution, then the batch norm and the
+    activation that follow it in the order of the model's modules. An activation that is no module
+    is not known, and left out. None for a filter that is positive nowhere. The list is empty if the
+    first layer with weights is no plain convolution of four channels, or is wider than the
+    sequences.
 
     Args:
-        model: the model.
+        model: the model, in eval mode.
         sequence: (k, 4, L) one-hot.
     """
-    layers = (m for m in model.modules() if next(m.parameters(recurse=False), None) is not None)
-    first = next(layers, None)
+    leaves = (m for m in model.modules() if not any(True for _ in m.children()))
+    first = next((m for m in leaves if next(m.parameters(recurse=False), None) is not None), None)
     if not isinstance(first, torch.nn.Conv1d) or first.in_channels != 4 or first.dilation != (1,):
         return []
     width = first.kernel_size[0]
     if width > sequence.shape[2]:
         return []
     with torch.no_grad():
-        response = torch.nn.functional.conv1d(sequence.float(), first.weight.float())
+        # without padding, so that every response has a window of bases
+        response = torch.nn.functional.conv1d(sequence.to(first.weight), first.weight, first.bias)
+        for layer in _following(leaves, response):
+            response = layer(response)
         largest = response.amax(dim=(0, 2))
         active = response > largest[:, None] / 2
     windows = sequence.unfold(2, width, 1)
@@ -41,3 +51,29 @@ def filter_matrices(
         known = largest[number] > 0 and (total > 0).all()
         matrices.append(counts / total if known else None)
     return matrices
+
+
+def _following(
+    layers: Iterator[torch.nn.Module], response: torch.Tensor
+) -> Iterator[torch.nn.Module]:
+    """Yield the layers that treat every position by itself, up to the first that does not."""
+    probe = response[:2, :, :_PROBED]
+    for layer in layers:
+        if isinstance(layer, torch.nn.BatchNorm1d):
+            if layer.num_features != response.shape[1]:
+                return
+        elif any(True for _ in layer.parameters()) or not _by_position(layer, probe):
+            return
+        yield layer
+
+
+def _by_position(layer: torch.nn.Module, probe: torch.Tensor) -> bool:
+    """Return whether a layer without weights gives each position its own value."""
+    places = torch.arange(probe.shape[2])
+    apart = torch.cat([places[::2], places[1::2]])  # neighbours are none any more
+    try:
+        value, moved = layer(probe), layer(probe[:, :, apart])
+    except (RuntimeError, TypeError, ValueError, IndexError):
+        return False  # it wants another shape, or more inputs
+    alike = isinstance(value, torch.Tensor) and value.shape == probe.shape == moved.shape
+    return alike and torch.equal(value[:, :, apart], moved)

@@ -88,7 +88,7 @@ def write_results(plan: Plan, run: RunDirectory, say: Callable[[str], None]) -> 
     options = {spec: task_options(spec) for spec in dict.fromkeys(tasks.values())}
     across, swept = compare_across(pairs, claims), trends(pairs, options, claims)
     study = plan.study.model_dump(mode="json")
-    published = published_table(study["published"], results)
+    published = published_table(study["published"], results, study["scale"])
     if line := published_line(published):
         say(line)
     chosen = plan.study.chosen_architectures

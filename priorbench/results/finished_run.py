@@ -157,7 +157,7 @@ class Run:
     @cached_property
     def published(self) -> pd.DataFrame:
         """Published values of the study beside ours, as published.csv has them."""
-        return published_table(self.study.get("published", []), self.results)
+        return published_table(self.study.get("published", []), self.results, self.study["scale"])
 
     @cached_property
     def answer(self) -> RunAnswer:

@@ -31,9 +31,9 @@ def rows(values, *, prior="none", network="three-conv", metric="auroc", attribut
     ]
 
 
-def table(published, *results):
+def table(published, *results, scale="quick"):
     records = [row for part in results for row in part]
-    return published_table(published, pd.DataFrame(records, columns=RESULT_COLUMNS))
+    return published_table(published, pd.DataFrame(records, columns=RESULT_COLUMNS), scale)
 
 
 @pytest.mark.parametrize(
@@ -137,3 +137,51 @@ def test_the_line_counts_what_can_be_told():
         "of 1 published mean nothing can be said"
     )
     assert published_line(table([], rows(OURS))) == ""
+
+
+def test_an_interval_that_agrees_with_almost_anything_says_so():
+    wide = [0.7, 0.9]
+    made = table([{**VALUE, "mean": 0.8, "sd": 0.01, "n": 10}], rows(wide))
+    assert made["words"].tolist() == ["yes, but the interval is wide"]
+    assert made["sd"].tolist() == [pytest.approx(np.std(wide, ddof=1))]
+    assert published_line(made) == (
+        "1 of 1 published mean lies in our 95% interval, 1 of them in one too wide to say much"
+    )
+    unknown = table([{**VALUE, "mean": 0.8}], rows(wide))
+    assert unknown["words"].tolist() == ["yes"]
+
+
+def test_scores_that_are_all_alike_agree_up_to_rounding():
+    made = table([{**VALUE, "mean": 0.1 + 0.2}], rows([0.3] * 8))
+    assert made["verdict"].tolist() == ["agrees"]
+
+
+def test_a_value_of_another_scale_is_shown_and_not_compared():
+    value = {**VALUE, "scale": "paper"}
+    (small,) = table([value], rows(OURS), scale="quick").to_dict("records")
+    assert (small["verdict"], small["n"]) == ("other scale", 8)
+    assert small["words"] == "not compared: the published one is of scale paper"
+    made = table([value], rows(OURS), scale="quick")
+    assert published_line(made) == "of 1 published mean nothing can be said"
+    assert table([value], rows(OURS), scale="paper")["verdict"].tolist() == ["agrees"]
+
+
+@pytest.mark.parametrize(
+    ("prior", "weight", "found"),
+    [
+        ("fourier=0.3", None, True),
+        ("fourier", 0.3, True),
+        ("fourier=0.3", 1.0, True),
+        ("fourier=0.1", 3.0, True),
+        ("fourier", None, False),
+        ("fourier=0.2", None, False),
+        ("tv=0.3", None, False),
+    ],
+)
+@pytest.mark.parametrize("written", [("fourier=0.3", 1.0), ("fourier", 0.3)])
+def test_a_weight_may_stand_in_the_spec_or_beside_it(prior, weight, found, written):
+    value = {**VALUE, "prior": prior} | ({} if weight is None else {"weight": weight})
+    made = table([value], rows(OURS, prior=written[0], weight=written[1]))
+    # a prior without a weight is the one that was run under just this spec
+    wanted = found or (weight is None and prior == written[0])
+    assert (made["verdict"] == "not run").tolist() == [not wanted]

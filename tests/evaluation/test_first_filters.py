@@ -21,12 +21,13 @@ from priorbench.metrics.tools.motif_set import MotifSet
 from priorbench.study.study import Measurements
 
 
-def first_layer(weight, **more):
+def first_layer(weight, *following, **more):
     """A network that begins with a convolution of these (filters, 4, width) weights."""
-    layer = torch.nn.Conv1d(4, len(weight), weight.shape[2], **more)
+    layer = torch.nn.Conv1d(4, len(weight), weight.shape[2], bias=False, **more)
     layer.weight.data = torch.as_tensor(weight, dtype=torch.float32)
-    layer.bias.data += 100.0  # which says nothing about what a filter responds to
-    return torch.nn.Sequential(layer, torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(1))
+    following = following or (torch.nn.ReLU(),)
+    layers = (layer, *following, torch.nn.Flatten(), torch.nn.LazyLinear(1))
+    return torch.nn.Sequential(*layers).eval()
 
 
 def test_a_filter_wants_the_bases_of_the_windows_it_responds_to():
@@ -44,6 +45,32 @@ def test_a_filter_wants_the_bases_of_the_windows_it_responds_to():
     assert filter_matrices(first_layer(wide), sequence) == []
     assert filter_matrices(first_layer(weight, dilation=2), sequence) == []
     assert filter_matrices(WeightedSum(12), sequence) == []
+
+
+class Exponential(torch.nn.Module):
+    def forward(self, value):
+        return value.exp()
+
+
+def test_what_follows_the_first_convolution_decides_where_it_responds():
+    """Half the largest exponential leaves the best windows; a negative scale turns a filter."""
+    codes = np.array([[0, 1, 2, 3, 0, 1, 3, 0, 3, 3, 3, 3]])
+    sequence = torch.as_tensor(np.eye(4)[codes].transpose(0, 2, 1), dtype=torch.float32)
+    weight = np.zeros((1, 4, 2))
+    weight[0, [1, 2], [0, 1]] = 1.0  # CG: 2 once, and CT: 1 once
+    normed = torch.nn.BatchNorm1d(1)
+    normed.weight.data[:] = 3.0
+    pooled = torch.nn.MaxPool1d(3, stride=1, padding=1)  # which mixes positions
+    (linear,) = filter_matrices(first_layer(weight, torch.nn.Identity()), sequence)
+    (sharp,) = filter_matrices(first_layer(weight, normed, Exponential(), pooled), sequence)
+    assert linear.T.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
+    assert sharp.T.tolist() == linear.T.tolist()
+    weight[0, [1, 2], [0, 1]] = 0.1
+    (wide,) = filter_matrices(first_layer(weight, Exponential()), sequence)
+    assert (wide.sum(axis=1) > 0).sum() > 2  # e to such powers hardly differs
+    normed.weight.data[:] = -100.0
+    (turned,) = filter_matrices(first_layer(weight, normed, Exponential()), sequence)
+    assert turned[1, 0] < 1  # what it liked best comes last now
 
 
 def test_filters_that_are_motifs_match_and_others_do_not(simulated):

@@ -14,12 +14,6 @@ from priorbench.metrics.stability import CORRECTED
 UNKNOWN = {
     *("profile-nll", "mass-enrichment", "enrichment-at-10", "motif-best-match"),
     *("perturbation-gap", "seed-top-overlap-corrected"),
-    *(
-        f"{kind}-{area}-{year}"
-        for kind in ("signed", "pooled")
-        for area in ("auroc", "auprc")
-        for year in (2021, 2023)
-    ),
     *("instance-auroc", "instance-auprc", "kmer-consistency"),
     *("step-time-ratio", "peak-memory", "epochs-to-best"),
 }

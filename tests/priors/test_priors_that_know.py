@@ -28,6 +28,18 @@ def with_channel(request, tmp_path_factory):
     return simulate(tmp_path_factory.mktemp("data") / "d", spec)
 
 
+def tasks_with_channels():
+    """Names of the tasks that say they offer a channel."""
+    names = registry.components("task")
+    return [name for name in names if hasattr(registry.build("task", name), "channels")]
+
+
+@pytest.mark.parametrize("name", tasks_with_channels())
+def test_every_task_that_offers_a_channel_writes_it(name, tmp_path):
+    assert simulate(tmp_path / "without", name).channels == []
+    assert simulate(tmp_path / "with", f"{name}:channels=motif").channels == ["motif"]
+
+
 def test_simulated_tasks_offer_their_motifs(with_channel):
     assert with_channel.channels == ["motif"]
     batch = load_batch(with_channel, with_channel.attributed, CPU)

@@ -200,17 +200,24 @@ def named_instances(
 ) -> InstanceTable | None:
     """Return the sites in windows as instances of the motifs that they are named by.
 
-    None if a site has no name, or names are of single sites rather than of motifs: of fewer than
-    two sites each on average.
+    A site that is listed twice, or on both strands as a palindrome is, is one instance. None if a
+    site has no name, or names are of single sites rather than of motifs: of fewer than two sites
+    each on average.
 
     Args:
         sites: known sites.
         in_windows: those in the windows.
         rows: (M,) int64 rows of the windows in the dataset.
-        notes: take why there are none.
+        notes: take why there are none, and what was left out.
     """
     names, number = np.unique(sites.name, return_inverse=True)
     if "" in names:
+        unnamed = int((sites.name == "").sum())
+        if unnamed < len(sites):
+            notes.say(
+                f"{unnamed:,} of {len(sites):,} sites in {sites.path.name} have no name, so that "
+                "none is taken for an instance of a motif: name all of them."
+            )
         return None
     if 2 * len(names) > len(sites):
         notes.say(
@@ -223,4 +230,11 @@ def named_instances(
         [rows[in_windows.window], in_windows.start, in_windows.end, of_found, in_windows.strand],
         axis=1,
     )
-    return InstanceTable(table.astype(np.int64), tuple(names.tolist()))
+    # the first of each, in the order of the windows
+    _, first = np.unique(table[:, :4], axis=0, return_index=True)
+    if len(first) < len(table):
+        notes.say(
+            f"{len(table) - len(first):,} sites of {sites.path.name} in windows are there twice, "
+            "under one name; each counts once."
+        )
+    return InstanceTable(table[np.sort(first)].astype(np.int64), tuple(names.tolist()))

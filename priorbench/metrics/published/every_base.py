@@ -6,6 +6,7 @@ They need the hypothetical contributions of a trial, which are kept where they a
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -50,7 +51,9 @@ def _cosine(every_base: NDArray[np.float64], arrays: TrialArrays) -> float:
     sizes = [np.sqrt((values**2).sum(axis=(1, 2))) for values in (every_base, wanted)]
     product = sizes[0] * sizes[1]
     # an attribution that is zero everywhere says nothing; a sequence without a motif asks nothing
-    cosine = np.where(product > 0, dot / np.where(product > 0, product, 1), 0.0)
+    cosine = np.where(product == 0, 0.0, dot / np.where(product == 0, 1, product))
+    if not np.isfinite(every_base).all():
+        return float("nan")
     return mean_of_defined(np.where(sizes[1] > 0, cosine, np.nan))
 
 
@@ -121,7 +124,9 @@ def kmer_divergence(
         quantile: share of a sequence's positions that are not kept.
     """
     word, known = _words(codes, k)
-    inside = _word_starts(kept_runs(every_base, quantile), word.shape, k) & known
+    if not known.any():
+        return float("nan")
+    inside = _word_starts(kept_runs(every_base, codes < 4, quantile), word.shape, k) & known
     if not inside.any():
         return float("nan")
     p = np.bincount(word[inside], minlength=4**k) / inside.sum()
@@ -142,15 +147,26 @@ def _words(codes: NDArray[np.uint8], k: int) -> tuple[NDArray[np.int64], NDArray
     return np.where(known, word, 0), known
 
 
-def kept_runs(every_base: NDArray[np.floating], quantile: float) -> NDArray[np.int64]:
+def kept_runs(
+    every_base: NDArray[np.floating], known: NDArray[np.bool_], quantile: float
+) -> NDArray[np.int64]:
     """Return (R, 3) int64 rows, starts and ends of the runs of positions with large attributions.
 
     A sequence without attribution has none.
+
+    Args:
+        every_base: (M, 4, L) attributions of A C G T.
+        known: (M, L) bool, where there is a base and not an N; others are not ranked.
+        quantile: share of a sequence's known positions that are not kept.
     """
     size = np.sqrt((centred(every_base) ** 2).sum(axis=1))
     norm = np.sqrt((size**2).sum(axis=1, keepdims=True))
     size = size / np.where(norm > 0, norm, 1)
-    kept = size > np.quantile(size, quantile, axis=1, keepdims=True)
+    size = np.where(known, size, np.nan)  # where there is no base nothing is attributed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a sequence of N has no quantile
+        cutoff = np.nanquantile(size, quantile, axis=1, keepdims=True)
+    kept = size > cutoff
     edges = np.diff(np.pad(kept, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     row, start = np.nonzero(edges == 1)
     end = np.minimum(np.nonzero(edges == -1)[1] + _EXTENSION, kept.shape[1])

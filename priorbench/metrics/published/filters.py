@@ -40,12 +40,12 @@ def filter_matches(filters: FirstFilters, known: Mapping[str, Matrix]) -> float:
     """Share of the first convolution's filters whose matrix matches a true motif by TOMTOM.
 
     A filter's matrix has the frequencies of bases in the windows of the probed sequences where its
-    response, without bias, is above half its largest. It matches where q is at most 0.05, Benjamini
-    & Hochberg over the true motifs, against random matrices (see ``motif-recall``); the paper takes
-    q below 0.1 against a database. A filter that responds nowhere matches nothing. At most 5% of
-    filters would match by chance; those of networks that were not trained are seldom like
-    any motif, and 0 to 0.4% match. NaN where no motif is known, or the network does not begin with
-    a convolution.
+    activation, behind batch norm, is above half its largest (Koo & Ploenzke 2021). It matches where
+    q is at most 0.05, Benjamini & Hochberg over the true motifs, against random matrices (see
+    ``motif-recall``); the paper takes q below 0.1 against a database, so that shares do not compare
+    with its own. A filter that responds nowhere matches nothing. At most 5% of filters would match
+    by chance; those of networks that were not trained are seldom like any motif. NaN where no motif
+    is known, or the network does not begin with a convolution.
     """
     if not known or not filters.matrices:
         return float("nan")

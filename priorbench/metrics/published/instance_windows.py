@@ -2,9 +2,10 @@
 
 For each motif, the positives are its planted instances in all sequences, and the negatives are all
 windows of the same width that share no base with an instance of any motif, a decoy or a neutral
-position. A window's score is the sum of its signed attribution. All windows of all sequences are in
-one list for each motif; the value is the mean over motifs. Instances of another width than most of
-the motif's, or that reach beyond the window, are neither. NaN where instances are unknown.
+position, and hold no N. A window's score is the sum of its signed attribution. All windows of all
+sequences are in one list for each motif; the value is the mean over motifs. Instances of another
+width than most of the motif's, or that reach beyond the window, are neither. NaN where instances
+are unknown.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ def _by_motif(arrays: TrialArrays) -> list[PooledRanking]:
         return []
     attribution, table = arrays.attribution.astype(np.float64), arrays.instances
     free = arrays.truth == BACKGROUND
+    if arrays.codes is not None:
+        free &= arrays.codes < 4  # what was padded is no sequence without a motif
     length = free.shape[1]
     # a motif's positions may be neutral, and a site may have been written over
     for row, start, end in table[:, [ROW, START, END]].tolist():

@@ -5,8 +5,12 @@ outside motifs. Two protocols are in use. That of 2021 calls a position relevant
 0.01, and all others count against it. That of 2023 wants more than 0.1, and leaves out positions
 whose information is neither that large nor the least of the sequence. Areas are those of the
 curves through all distinct scores, by the trapezoid for precision and recall. Attributions keep
-their sign: a strong negative value ranks last. Sequences without a relevant position are left out;
-NaN where the matrices are unknown.
+their sign: a strong negative value ranks last. An attribution that is the same everywhere scores .5
+under the ROC curve, and by the trapezoid (1 + s) / 2 under the other, with s the share of relevant
+positions: more than noise, whose score is near s. A perfect one follows the information itself; the
+right contribution of a base that a motif does not want is negative, so that an oracle of
+contributions scores below 1. Sequences without a relevant position are left out; NaN where the
+matrices are unknown.
 """
 
 from __future__ import annotations
@@ -27,10 +31,12 @@ _SMALLEST = 1e-10
 """what is added to a probability before its logarithm is taken"""
 _PAPER_2021 = "Koo & Ploenzke, Nature Machine Intelligence 2021"
 _PAPER_2023 = "Majdandzic et al., Genome Biology 2023"
+_POOLED = "{}, pooled here".format
 
 METRICS: list[Metric] = []
-# the right attribution of a base that the motif does not want is negative, so that it is not 1
-_metric = partial(define, METRICS, axis="localisation", higher_is_better=True, scope="trial")
+_metric = partial(
+    define, METRICS, axis="localisation", higher_is_better=True, scope="trial", perfect=1.0
+)
 _Ranked = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]
 """(M, L) scores, relevant positions, and positions that count"""
 
@@ -65,6 +71,7 @@ def _pooled(ranked: _Ranked | None) -> PooledRanking | None:
     if ranked is None:
         return None
     score, relevant, counted = ranked
+    counted = counted & relevant.any(axis=1, keepdims=True)
     return PooledRanking(score[relevant], score[counted & ~relevant])
 
 
@@ -108,7 +115,7 @@ def signed_auprc_2021(arrays: TrialArrays) -> float:
 @_metric(
     "pooled-auroc-2021",
     "signed-auroc-2021 of the positions of all sequences in one list",
-    published=_PAPER_2021,
+    published=_POOLED(_PAPER_2021),
 )
 def pooled_auroc_2021(arrays: TrialArrays) -> float:
     """Area under the ROC curve of a over all positions of all sequences, not a mean over them.
@@ -122,7 +129,7 @@ def pooled_auroc_2021(arrays: TrialArrays) -> float:
 @_metric(
     "pooled-auprc-2021",
     "signed-auprc-2021 of the positions of all sequences in one list",
-    published=_PAPER_2021,
+    published=_POOLED(_PAPER_2021),
 )
 def pooled_auprc_2021(arrays: TrialArrays) -> float:
     """Area under precision against recall over all positions of all sequences, by the trapezoid."""
@@ -160,7 +167,7 @@ def signed_auprc_2023(arrays: TrialArrays) -> float:
 @_metric(
     "pooled-auroc-2023",
     "signed-auroc-2023 of the positions of all sequences in one list",
-    published=_PAPER_2023,
+    published=_POOLED(_PAPER_2023),
 )
 def pooled_auroc_2023(arrays: TrialArrays) -> float:
     """Area under the ROC curve of a over the positions that count of all sequences."""
@@ -171,7 +178,7 @@ def pooled_auroc_2023(arrays: TrialArrays) -> float:
 @_metric(
     "pooled-auprc-2023",
     "signed-auprc-2023 of the positions of all sequences in one list",
-    published=_PAPER_2023,
+    published=_POOLED(_PAPER_2023),
 )
 def pooled_auprc_2023(arrays: TrialArrays) -> float:
     """Area under precision against recall over the positions that count, by the trapezoid."""

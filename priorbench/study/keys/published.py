@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from priorbench.components import registry, specs
+from priorbench.components.architecture import Scale
 from priorbench.errors import UserError, unknown
 from priorbench.inputs import check_name, check_text, joined_text
 
@@ -53,6 +54,8 @@ class PublishedValue(BaseModel):
         architecture: spec of the architecture.
         prior: spec of the prior.
         weight: weight of the prior; left out for the one that it was run with.
+        scale: scale of the networks and data that it is of; left out where it is of any. A run of
+            another scale is not compared with it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -69,6 +72,7 @@ class PublishedValue(BaseModel):
     architecture: _Spec = ""
     prior: Annotated[str, Field(min_length=1), AfterValidator(check_text)] = "none"
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    scale: Scale | None = None
 
     @model_serializer(mode="wrap")
     def _known_only(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:

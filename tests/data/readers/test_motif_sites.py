@@ -215,13 +215,32 @@ def test_named_sites_become_instances_along_the_strand_of_the_window(tmp_path: P
 
 @pytest.mark.parametrize(
     ("lines", "said"),
-    [("c\t1\t5\tx1\nc\t7\t9\tx2\nc\t8\t9\tx2\n", True), ("c\t1\t5\tM\nc\t7\t9\n", False)],
+    [
+        ("c\t1\t5\tx1\nc\t7\t9\tx2\nc\t8\t9\tx2\n", "names of single sites"),
+        ("c\t1\t5\tM\nc\t7\t9\n", "1 of 2 sites in s.bed have no name"),
+        ("c\t1\t5\nc\t7\t9\n", ""),
+    ],
 )
 def test_names_of_single_sites_and_sites_without_a_name_are_no_motifs(
-    tmp_path: Path, lines: str, *, said: bool
+    tmp_path: Path, lines: str, said: str
 ) -> None:
     (tmp_path / "s.bed").write_text(lines)
     sites, notes = read_bed(tmp_path / "s.bed", Notes(), named=True), Notes()
     found = find_sites(sites, _windows(["c"], [0]), 10)
     assert named_instances(sites, found, np.array([0]), notes) is None
-    assert bool(notes.sentences) == said
+    assert bool(notes.sentences) == bool(said)
+    assert said.removeprefix("names ") in " ".join(notes.sentences)
+
+
+def test_a_site_that_is_listed_twice_or_on_both_strands_is_one_instance(tmp_path: Path) -> None:
+    (tmp_path / "s.bed").write_text(
+        "c\t1\t5\tM\t0\t+\nc\t1\t5\tM\t0\t-\nc\t1\t5\tM\t0\t+\nc\t7\t9\tM\t0\t+\nc\t1\t5\tK\nc\t6\t9\tK\n"
+    )
+    sites, notes = read_bed(tmp_path / "s.bed", Notes(), named=True), Notes()
+    table = named_instances(
+        sites, find_sites(sites, _windows(["c"], [0]), 10), np.array([0]), notes
+    )
+    assert table is not None
+    places = sorted((table.motifs[row[3]], row[1], row[2]) for row in table.rows.tolist())
+    assert places == [("K", 1, 5), ("K", 6, 9), ("M", 1, 5), ("M", 7, 9)]
+    assert "are there twice" in notes.sentences[0]

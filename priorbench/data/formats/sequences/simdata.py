@@ -176,7 +176,8 @@ def _rows(stream: Any, path: Path) -> Iterator[tuple[str, str]]:
 
 def _add_row(table: _SimulatedTable, row: dict[str, str], number: int, where: str) -> None:
     """Add a line of a table, which stands at ``where``."""
-    name, text = row[_NAME], row[_SEQUENCE].strip()
+    # without blanks inside, as sequences are read everywhere: positions count bases
+    name, text = row[_NAME], "".join(row[_SEQUENCE].split())
     if name in table.names:
         raise UserError(f"{where}: {_NAME} {name[:40]!r} occurs twice; names must differ")
     if not text:

@@ -124,6 +124,16 @@ def test_sites_on_either_strand_and_in_pairs_are_of_their_motif(
     ]
 
 
+def test_blanks_inside_a_sequence_move_no_site(path: Path) -> None:
+    """Positions count bases: a site is looked for, and kept, where blanks are left out."""
+    text = "seqName\tsequence\tembeddings\tt\na\tACG TACGTAA\t{}\t1\n"
+    read = load(path, text.format("pos-4_M1-ACGT"))
+    (start,), (end,) = read.embedded.start.tolist(), read.embedded.end.tolist()
+    assert decode(read.records.codes[0, start:end]) == "ACGT"
+    with pytest.raises(UserError, match="not in the sequence at its position"):
+        load(path, text.format("pos-4_M1-TACG"))
+
+
 def test_what_is_left_out_is_counted(path: Path) -> None:
     notes = Notes()
     text = TABLE + "d\t\t\t1\t1\n\n"
