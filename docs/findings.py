@@ -39,6 +39,8 @@ _RESULTS = (
     "references",
     "weights",
     "prices",
+    "advice",
+    "together",
 )
 """facts that words are written for"""
 _ANSWERS = re.compile(r"(?<=<!-- answers -->\n).*?(?=<!-- end of answers -->)", re.DOTALL)
@@ -89,14 +91,21 @@ def sections(page: EvidencePage) -> list[dict[str, Any]]:
     for section in page.declared()["sections"]:
         facts = page.read(section["run"])
         if facts is not None:
-            known.append({"asks": _USUAL, **section, "facts": facts, "digest": digest(facts)})
+            again = page.read(section["confirmed_by"]) if "confirmed_by" in section else None
+            more = {"facts": facts, "again": again, "digest": digest(facts, again)}
+            known.append({"asks": _USUAL, **section, **more})
     return known
 
 
-def digest(facts: Mapping[str, Any]) -> str:
-    """Return eight hexadecimal digits of the results; date and running time do not count."""
-    results = {key: facts[key] for key in _RESULTS}
-    text = json.dumps(results, sort_keys=True)
+def digest(facts: Mapping[str, Any], again: Mapping[str, Any] | None = None) -> str:
+    """Return eight hexadecimal digits of the results; date and running time do not count.
+
+    Args:
+        facts: facts of a run.
+        again: facts of the run on new seeds that confirms it.
+    """
+    runs = [facts, *([again] if again else [])]
+    text = json.dumps([{key: run.get(key) for key in _RESULTS} for run in runs], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -104,15 +113,14 @@ def text_of(page: EvidencePage) -> str:
     """Return the text of a page, written from the facts."""
     known = sections(page)
     head = page.declared()["head"].format(machine=_machine(known))
-    parts = [head, _contents(known), over_sets_text(page.over_sets(), _sets(page, known))]
+    parts = [head, _contents(known), over_sets_text(page.over_sets(), _sets(known))]
     parts += [_section(page, section) for section in known]
     return "".join(parts).rstrip() + "\n"
 
 
-def _sets(page: EvidencePage, sections: Sequence[Section]) -> list[Section]:
-    """Return the sections of one study on several sets, with facts of new seeds as ``again``."""
-    sets = [section for section in sections if section.get("over_sets")]
-    return [{**s, "again": page.read(s.get("confirmed_by", ""))} for s in sets]
+def _sets(sections: Sequence[Section]) -> list[Section]:
+    """Return the sections of one study on several sets."""
+    return [section for section in sections if section.get("over_sets")]
 
 
 def _machine(sections: Sequence[Section]) -> str:
@@ -167,9 +175,9 @@ def _section(page: EvidencePage, section: Section) -> str:
         lines.append(tables.references(facts, names))
     more = tables.trend_table(facts) + tables.explained(facts) + tables.edges(facts)
     lines += _folded(more)
-    again = page.read(section["confirmed_by"]) if "confirmed_by" in section else None
+    again = section["again"]
     lines += [confirmation_table(facts, again, names)] if again else []
-    closing = (_since(section), _advice(facts), _provenance(facts, names))
+    closing = (_since(section), _doubts(facts), _advice(facts), _provenance(facts, names))
     return "".join([*lines, *(f"{text}\n\n" for text in closing if text)])
 
 
@@ -183,6 +191,12 @@ def _since(section: Section) -> str:
     """Return how verdicts differ from the version before, and why, if that was said."""
     text = since_text(section["facts"].get("since", {}), CORRECTIONS_IN_WORDS)
     return f"{text} {_current(section, 'why')}".strip()
+
+
+def _doubts(facts: Mapping[str, Any]) -> str:
+    """Return what the run itself says against its networks and data."""
+    texts = [*facts.get("network", ()), *facts.get("warnings", ())]
+    return f"The run itself says: {' '.join(texts)}" if texts else ""
 
 
 def _advice(facts: Mapping[str, Any]) -> str:
@@ -206,7 +220,17 @@ def _provenance(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
         f"`{facts['command']}`, {facts['date']}: scale {facts['scale']}, "
         f"{listed(networks)}, {counted(facts['seeds'], 'seed')}; trials: {ended}; "
         f"{facts['minutes']:.0f} minutes on one busy core. "
-        f"Correction: {correction}.{tuned} {_prices(facts)}."
+        f"Correction: {correction}. {_intervals(facts)}{tuned} {_prices(facts)}."
+    )
+
+
+def _intervals(facts: Mapping[str, Any]) -> str:
+    """Return what the intervals of a section hold at once."""
+    if facts.get("correction", "holm") == "joint":
+        return f"Intervals are simultaneous, at {100 * (1 - facts['level']):.3g}%."
+    return (
+        "Intervals are of each difference alone, at 95%, so that one may leave out 0 beside a "
+        "verdict that nothing was shown; today's program gives simultaneous ones."
     )
 
 
@@ -241,7 +265,10 @@ def answers() -> str:
             continue
         page, section = known[row["run"]]
         link = f"{page.name}.md#{anchor(section)}"
-        answer = _prices(section["facts"]) if row.get("prices") else phrase(section)
+        answer = phrase(section)
+        if row.get("prices"):
+            scale = section["facts"]["scale"]
+            answer = f"{_prices(section['facts'])}, at {scale} scale; [at other sizes](priors.md)"
         question = row.get("question") or _question(section)
         lines.append(f"| [{question}]({link}) | {answer} | {_basis(section)} |\n")
     return "".join(lines)
@@ -276,7 +303,7 @@ def gather(runs: Path, only: Sequence[str] = ()) -> Iterator[str]:
     for page in PAGES:
         page.facts.mkdir(exist_ok=True)
         for section in page.declared()["sections"]:
-            asks = section.get("asks", _USUAL)
+            asks, read = section.get("asks", _USUAL), False
             for name in (section["run"], section.get("confirmed_by")):
                 if not name or (only and name not in only):
                     continue
@@ -290,14 +317,17 @@ def gather(runs: Path, only: Sequence[str] = ()) -> Iterator[str]:
                 text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
                 (page.facts / f"{name}.json").write_text(text, encoding="utf-8")
                 draw_section(facts, asks[0], page.facts / f"{name}.svg")
-                yield f"{name}: {digest(facts)}"
+                read = True
+            if read:
+                (known,) = (s for s in sections(page) if s["run"] == section["run"])
+                yield f"{section['run']}: {known['digest']}"
 
 
 def write() -> None:
     """Write the pages, and the answers on the first page."""
     for page in PAGES:
         if page.over_sets():
-            draw_over_sets(_sets(page, sections(page)), page.facts / FIGURE)
+            draw_over_sets(_sets(sections(page)), page.facts / FIGURE)
         page.file.write_text(text_of(page), encoding="utf-8")
     (HERE / "index.md").write_text(first_page(), encoding="utf-8")
 

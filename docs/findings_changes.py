@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,10 +24,10 @@ def earlier_verdicts(facts: Facts, earlier: Facts) -> dict[str, Any]:
         ``date``, ``seeds`` and ``correction`` of the earlier run; ``common``, the number of
         verdicts that both have (of a setting, prior, baseline and axis); and ``changed``, a row
         for each that differs, and ``metrics`` that stand for an axis now and did not before. An
-        earlier run with the same comparisons is the same run read again: what it said of an
-        earlier one is kept.
+        earlier run with the same comparisons, up to rounding, is the same run read again: what it
+        said of an earlier one is kept.
     """
-    if earlier["compared"] == facts["compared"]:
+    if _same_rows(earlier["compared"], facts["compared"]):
         return dict(earlier.get("since", {}))
     before = {_place(row): row for row in earlier["compared"]}
     common = [row for row in facts["compared"] if _place(row) in before]
@@ -54,6 +55,20 @@ def earlier_verdicts(facts: Facts, earlier: Facts) -> dict[str, Any]:
             if before[_place(row)]["verdict"] != row["verdict"]
         ],
     }
+
+
+def _same_rows(rows: Sequence[Row], others: Sequence[Row]) -> bool:
+    """Return whether rows are alike up to the rounding of the coarsest facts there were."""
+    return len(rows) == len(others) and all(
+        row.keys() == other.keys() and all(_alike(row[key], other[key]) for key in row)
+        for row, other in zip(rows, others, strict=True)
+    )
+
+
+def _alike(value: Any, other: Any) -> bool:
+    if isinstance(value, float) and isinstance(other, float):
+        return math.isclose(value, other, rel_tol=1e-3, abs_tol=1e-6)
+    return bool(value == other)
 
 
 def _place(row: Mapping[str, Any]) -> tuple[str, str, str, str]:

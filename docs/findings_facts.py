@@ -30,7 +30,7 @@ from priorbench.results.finished_run import Run, load_run
 from priorbench.study.declared import PRIMARY, DeclaredClaims, claims_of
 from priorbench.study.trial import REFERENCE, SETTING_COLUMNS
 
-_DIGITS = 4
+_DIGITS = 7  # more than any page shows, which rounds once
 _COMPARED = (
     *SETTING_COLUMNS,
     "prior",
@@ -78,7 +78,9 @@ def facts_of(
         "scale": run.study["scale"],
         "seeds": len(run.study["seeds"]),
         "correction": run.study["correction"],
+        "level": _plain(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "level"].min()),
         **_advice(root),
+        "warnings": [text for texts in run.environment["warnings"].values() for text in texts],
         "tuned": int(run.study["tune"]),
         "statuses": dict(sorted(statuses.items())),
         "minutes": round(sum(r["seconds"] for r in run.records.values()) / 60, 1),
@@ -95,17 +97,19 @@ def facts_of(
 
 
 def _advice(root: Path) -> dict[str, Any]:
-    """Return the advice of the run's own answer, for all settings together and by setting."""
+    """Return the advice of the run's own answer, and why networks may not be worth explaining."""
     answer = json.loads((root / "answer.json").read_text(encoding="utf-8"))
     kept = (*SETTING_COLUMNS, "advice", "basis")
+    doubts = [text for setting in answer["settings"] for text in setting["network"]]
     return {
         "together": str(answer["together"]["advice"]) if answer["together"] else "",
         "advice": [{key: str(setting[key]) for key in kept} for setting in answer["settings"]],
+        "network": list(dict.fromkeys(doubts)),
     }
 
 
 def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as plain values: numbers with four digits, None for what is missing."""
+    """Return rows as plain values: numbers with seven digits, None for what is missing."""
     return [
         {str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")
     ]
