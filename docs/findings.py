@@ -113,7 +113,7 @@ def text_of(page: EvidencePage) -> str:
     """Return the text of a page, written from the facts."""
     known = sections(page)
     head = page.declared()["head"].format(machine=_machine(known))
-    parts = [head, _contents(known), over_sets_text(page.over_sets(), _sets(known))]
+    parts = [head, _contents(known), over_sets_text(page.over_sets(), _sets(known), page.name)]
     parts += [_section(page, section) for section in known]
     return "".join(parts).rstrip() + "\n"
 

@@ -126,11 +126,15 @@ def confirmation_table(facts: Facts, again: Facts, names: Mapping[str, str]) -> 
         why = "shares none with this run" if _decided(facts) else "has nothing to confirm"
         return f"No difference was confirmed: `{again['command']}` {why}.\n\n"
     same = sum(first["verdict"] == second["verdict"] for first, second in pairs)
-    direction = sum(first["difference"] * second["difference"] > 0 for first, second in pairs)
+    direction = sum(
+        first["difference"] * (second["difference"] or 0) > 0 for first, second in pairs
+    )
+    left = len(_decided(facts)) - len(pairs)
+    missing = f"; {left} more {'is' if left == 1 else 'are'} not in it" if left else ""
     lines = [
         f"`{again['command']}` ({counted(again['seeds'], 'seed')}) gives {same} of "
         f"{counted(len(pairs), 'established difference')} the same verdict and {direction} the "
-        "same sign:\n\n",
+        f"same sign{missing}:\n\n",
         "| setting | prior | against | axis | first | again | verdict again |\n"
         + "|---" * 7
         + "|\n",
