@@ -178,6 +178,11 @@ def test_a_confirmation_counts_verdicts_and_signs():
     text = changes.confirmation_table({"compared": first}, again, names)
     assert "gives 1 of 2 established differences the same verdict and 1 the same sign" in text
     assert "| binary | `l1` | `none` | prediction | +0.100 | −0.100 | ? inconclusive |" in text
+    more = {"compared": [*first, compared("gini", "better")]}
+    unseen = changes.confirmation_table(more, again, names)
+    assert "and 1 the same sign; 1 more is not in it:" in unseen
+    second[0]["difference"] = None  # its trials failed
+    assert "and 0 the same sign" in changes.confirmation_table({"compared": first}, again, names)
     none = changes.confirmation_table({"compared": first[2:]}, again, names)
     assert "has nothing to confirm" in none
     other = changes.confirmation_table({"compared": [compared("x", "worse")]}, again, names)
