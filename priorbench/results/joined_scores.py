@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -16,9 +16,6 @@ from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS
 
 from .collect import RESULT_COLUMNS
 from .finished_run import Run
-
-if TYPE_CHECKING:
-    from .joined_run import JoinedRun
 
 
 def rows_of_all(runs: Sequence[Run], attributions: Sequence[str]) -> pd.DataFrame:
@@ -50,7 +47,7 @@ def _with_common_scores(table: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFram
     return kept.reset_index(drop=True)
 
 
-def with_agreement(joined: JoinedRun) -> pd.DataFrame:
+def with_agreement(joined: Run) -> pd.DataFrame:
     """Return the results with the agreement of seeds anew, where seeds of several runs meet."""
     table = joined.results
     of_arm = table["metric"].map(lambda name: METRICS[name].of_arm)
@@ -82,7 +79,7 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[order].reset_index(drop=True)
 
 
-def _agreement_rows(joined: JoinedRun, trials: pd.DataFrame, spec: str) -> list[dict[str, Any]]:
+def _agreement_rows(joined: Run, trials: pd.DataFrame, spec: str) -> list[dict[str, Any]]:
     """Make one row per trial of an arm and metric of agreement; NaN for trials that failed."""
     tracks = {
         trial: arrays.attribution
