@@ -141,7 +141,8 @@ def test_records_may_be_called_like_lines_for_browsers(
 
 
 @pytest.mark.parametrize(
-    "line", ["track", "track x", "track name = x", "track\tname=x y=1", "browser\tposition\tchr1:1-2"]
+    "line",
+    ["track", "track x", "track name = x", "track\tname=x y=1", "browser\tposition\tchr1:1-2"],
 )
 def test_lines_for_browsers_are_skipped_between_intervals(tmp_path: Path, line: str) -> None:
     intervals, notes = read(tmp_path, f"c\t0\t10\n{line}\nc\t20\t30\n")
