@@ -184,9 +184,10 @@ def edges(facts: Facts) -> str:
     left = counted(len(edges["trained"]) - len(decided), "other test")
     lines.append(f"\nThe {left} are inconclusive.\n")
     for row in edges["conclusions"]:
+        advised = f"`{row['advised']}`" if row["advised"] else "none, as effects have no scale"
         lines.append(
             f"\nOf the {row['tests']} tests of another boundary against `{row['default']}`, "
             f"{len(row['better'])} call it better and {len(row['worse'])} worse. Advised: "
-            f"`{row['advised']}`.\n"
+            f"{advised}.\n"
         )
     return "".join([*lines, "\n"])
