@@ -101,7 +101,9 @@ def _ours(value: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
     return {
         **{"n": len(well), "failed": failed},
         "mean": float(well.mean()) if len(well) else math.nan,
-        **{"ci_low": interval.low, "ci_high": interval.high, "interval": interval.method},
+        # scores of one arm: nothing is paired here
+        **{"ci_low": interval.low, "ci_high": interval.high},
+        "interval": interval.method.removeprefix("paired "),
         **{"verdict": verdict, "words": words},
     }
 
