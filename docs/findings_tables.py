@@ -103,10 +103,19 @@ def explained(facts: Facts) -> str:
     scored = list(dict.fromkeys(row["attribution"] for row in rows))
     lines = [
         "The same trained networks under other attributions, gain over `none` (exploratory, "
-        "Benjamini and Hochberg's method, but for the first):\n\n"
+        "Benjamini and Hochberg's method, but for columns called primary, whose tests are those "
+        "above):\n\n"
     ]
     for metric in dict.fromkeys(row["metric"] for row in rows):
-        lines += [_line([metric, *scored]), _line(["---"] * (len(scored) + 1))]
+        above = {
+            row["attribution"]
+            for row in rows
+            if row["metric"] == metric
+            and {key: value for key, value in row.items() if key != "attribution"}
+            in facts["compared"]
+        }
+        heads = [f"{spec} (primary)" if spec in above else spec for spec in scored]
+        lines += [_line([metric, *heads]), _line(["---"] * (len(scored) + 1))]
         own = {(r["prior"], r["attribution"]): r for r in rows if r["metric"] == metric}
         for prior in dict.fromkeys(prior for prior, _ in own):
             cells = [
@@ -184,9 +193,10 @@ def edges(facts: Facts) -> str:
     left = counted(len(edges["trained"]) - len(decided), "other test")
     lines.append(f"\nThe {left} are inconclusive.\n")
     for row in edges["conclusions"]:
+        advised = f"`{row['advised']}`" if row["advised"] else "none, as effects have no scale"
         lines.append(
             f"\nOf the {row['tests']} tests of another boundary against `{row['default']}`, "
             f"{len(row['better'])} call it better and {len(row['worse'])} worse. Advised: "
-            f"`{row['advised']}`.\n"
+            f"{advised}.\n"
         )
     return "".join([*lines, "\n"])

@@ -154,7 +154,9 @@ def _ours(value: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
         **{"n": len(well), "failed": failed},
         "mean": float(well.mean()) if len(well) else math.nan,
         "sd": float(well.std(ddof=1)) if len(well) > 1 else math.nan,
-        **{"ci_low": interval.low, "ci_high": interval.high, "interval": interval.method},
+        # scores of one arm: nothing is paired here
+        **{"ci_low": interval.low, "ci_high": interval.high},
+        "interval": interval.method.removeprefix("paired "),
         **{"verdict": verdict, "words": words},
     }
 

@@ -11,6 +11,7 @@ a half-sine of 12 bp.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,13 @@ SHORTEST = 4 * WIDTH
 """length of the shortest window in which ends and middle differ, in bp"""
 NEAR = WIDTH // 2
 """gaps up to which two motifs count as meeting, and the outermost positions, in bp"""
+SMALLEST_SCALE = 0.1
+"""share of the penalty's value that must separate noise from one motif for effects to have a scale
+
+All priors here but band-passes have half or more, in windows of 48 to 1,000 bp. A band-pass may
+have none: whether it prefers noise or the motif changes with its smoothing and the window. Below a
+tenth, what changes the penalty by half a percent would already be called notable.
+"""
 _FAINT = 0.01
 _EVERY = 200
 _ROWS = 256
@@ -89,10 +97,15 @@ class PenaltyEffects:
     def scale(self) -> float:
         """What separates noise from one motif, above 0; the effects are in shares of it.
 
+        NaN, as are the effects, where it is no more than SMALLEST_SCALE of the penalty: noise and
+        motif cost the same, and shares of next to nothing say nothing.
+
         Most priors let one motif cost less than noise. A band-pass may not: the half-sine is
         mostly below its band, and noise within it.
         """
-        return abs(self.noise - self.centre)
+        apart = abs(self.noise - self.centre)
+        size = max(abs(self.noise), abs(self.centre))
+        return apart if apart > SMALLEST_SCALE * size else math.nan
 
     @property
     def end_cost(self) -> float:
@@ -111,7 +124,7 @@ class PenaltyEffects:
 
     @property
     def largest(self) -> float:
-        """The largest of the three effects, whatever its sign."""
+        """The largest of the three effects, whatever its sign; NaN where they have no scale."""
         return max(abs(self.end_cost), abs(self.wrap_gain), abs(self.jump_cost))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,14 +32,17 @@ class EdgeConclusion:
     Attributes:
         default: spec of the prior whose boundary is the default, which is periodic for Fourier.
         boundaries: specs that differ from it in the boundary, itself included.
-        gentlest: spec of the boundary whose largest effect on the penalty is the smallest.
+        gentlest: spec of the boundary whose largest effect on the penalty is the smallest, of
+            those whose effects have a scale; the default where its own have none.
+        unscaled: boundaries whose effects have no scale, as noise and one motif cost the same.
         notable: whether the largest effect of the default reaches NOTABLE.
         tests: number of tests of a boundary against the default in trained models.
         seeds: largest number of paired seeds in those tests.
         reachable: whether so many seeds can give a significant difference at all.
         better: boundary and contrast of the tests that call a boundary better than the default.
         worse: boundary and contrast of the tests that call a boundary worse than the default.
-        advised: spec of the gentlest boundary that no test calls worse than the default.
+        advised: spec of the gentlest boundary that no test calls worse than the default; ""
+            where the default's effects have no scale.
         own: contrast and verdict of the tests that call the default different from the baseline.
         shared: items of ``own`` in which every boundary has the same verdict, so that it is not
             the boundary's doing.
@@ -47,6 +51,7 @@ class EdgeConclusion:
     default: str
     boundaries: Sequence[str]
     gentlest: str
+    unscaled: Sequence[str]
     notable: bool
     tests: int
     seeds: int
@@ -81,18 +86,22 @@ def _conclusion(
     for prior, contrast, verdict in rows[["prior", "contrast", "verdict"]].to_numpy():
         called.get(verdict, []).append((str(prior), str(contrast)))
     size = {spec: effects[spec][0].largest for spec in specs}
-    left = [spec for spec in specs if spec not in dict(called["worse"])]
+    scaled = [spec for spec in specs if math.isfinite(size[spec])]
+    if default not in scaled:  # there is nothing that another boundary could be gentler than
+        scaled = []
+    left = [spec for spec in scaled if spec not in dict(called["worse"])]
     return EdgeConclusion(
         default=default,
         boundaries=specs,
-        gentlest=min(specs, key=size.__getitem__),
+        gentlest=min(scaled, key=size.__getitem__, default=default),
+        unscaled=[spec for spec in specs if math.isnan(size[spec])],
         notable=size[default] >= NOTABLE,
         tests=len(rows),
         seeds=seeds,
         reachable=seeds > 1 and rows["prior"].nunique() * smallest_p(seeds) <= ALPHA,
         better=called["better"],
         worse=called["worse"],
-        advised=min(left, key=size.__getitem__),
+        advised=min(left, key=size.__getitem__, default=""),
         own=own,
         shared=shared,
     )

@@ -1,7 +1,7 @@
 """Hypothetical contributions of a trained model: what attributions would be of the other bases.
 
-They take four times the room of attributions and are not stored; the model is, which gives them
-again.
+They take four times the room of attributions and are stored only where a study keeps them
+(``--keep-hypothetical``); the model, which is stored too, gives them again.
 """
 
 from __future__ import annotations

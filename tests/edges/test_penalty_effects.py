@@ -1,5 +1,7 @@
 """Effects of the window's ends on penalties: closed forms, invariances, boundaries."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from fixtures.priors import BAND_PASS
@@ -10,6 +12,7 @@ from priorbench.edges.penalty_effects import (
     BOUNDARIES,
     NEAR,
     SHORTEST,
+    SMALLEST_SCALE,
     WIDTH,
     effects_of,
     gradient_effects,
@@ -165,6 +168,46 @@ def test_a_band_pass_is_examined_like_the_other_forms():
     # a window of one value has no shape
     for effect in (periodic, effects[specs[1]][0]):
         assert effect.ramp[0] == effect.tent[0] == 1
+
+
+def test_effects_have_no_scale_where_noise_and_motif_cost_the_same():
+    spec = normal_spec("prior", BAND_PASS.replace("smooth_sigma=0", "smooth_sigma=1"))
+    penalty = penalty_effects(load_prior(spec), SHORTEST)
+    assert abs(penalty.noise - penalty.centre) < SMALLEST_SCALE * penalty.centre
+    shares = [penalty.end_cost, penalty.wrap_gain, penalty.jump_cost, penalty.largest]
+    assert np.isnan([penalty.scale, *shares]).all()
+    # nothing at all is no scale either
+    nothing = dataclasses.replace(penalty, noise=0.0, lone=np.zeros_like(penalty.lone))
+    assert np.isnan(nothing.end_cost)
+
+
+@pytest.mark.parametrize("length", [SHORTEST, 120, 1000])
+def test_priors_other_than_band_passes_have_a_scale(length):
+    for spec in (*BOUNDARIES, "gini", "l1", "l2"):
+        penalty = penalty_effects(load_prior(spec), length)
+        costs = abs(penalty.noise), abs(penalty.centre)
+        assert penalty.scale > 4 * SMALLEST_SCALE * max(costs)
+
+
+def test_no_boundary_is_advised_by_effects_without_a_scale():
+    smoothed = BAND_PASS.replace("smooth_sigma=0", "smooth_sigma=1")
+    specs = [smoothed, *(f"{smoothed}:boundary={name}" for name in ("reflect", "zero"))]
+    specs = [normal_spec("prior", spec) for spec in specs]
+    effects = effects_of([(spec, load_prior(spec)) for spec in specs], SHORTEST)
+    (conclusion,) = conclusions(effects, [])
+    assert (conclusion.advised, conclusion.gentlest) == ("", specs[0])
+    assert not conclusion.notable
+    assert list(conclusion.unscaled) == specs
+
+
+def test_boundaries_whose_effects_have_no_scale_are_not_advised(effects):
+    (conclusion,) = conclusions(effects, [])
+    gentlest = effects[conclusion.gentlest]
+    flat = dataclasses.replace(gentlest[0], noise=gentlest[0].centre)
+    without = {**effects, conclusion.gentlest: (flat, gentlest[1])}
+    (other,) = conclusions(without, [])
+    assert list(other.unscaled) == [conclusion.gentlest]
+    assert other.gentlest == other.advised not in ("", conclusion.gentlest)
 
 
 def test_bad_input():

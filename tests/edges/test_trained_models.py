@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.priors import BAND_PASS
 from fixtures.runs import run_smoke
 
 from priorbench import UserError, load_prior
@@ -23,7 +24,7 @@ from priorbench.edges.contrasts import (
     sequence_scores,
 )
 from priorbench.edges.motif_places import sequences_of
-from priorbench.edges.penalty_effects import BOUNDARIES, NEAR, effects_of
+from priorbench.edges.penalty_effects import BOUNDARIES, NEAR, SHORTEST, effects_of
 from priorbench.edges.summary import conclusions, curve_tables, summary_table
 from priorbench.edges.tests_over_seeds import edge_table, pairs_of, without_boundary
 from priorbench.edges.trained_models import TrainedEdges, trained_edges
@@ -270,6 +271,26 @@ def test_the_command_writes_page_figures_and_tables(run, tmp_path, monkeypatch, 
     first = page
     assert command(*arguments, "--run", run, monkeypatch=monkeypatch) == 0
     assert (out / "edges.html").read_text() == first
+
+
+def test_the_page_says_where_effects_have_no_scale(tmp_path, monkeypatch, capsys):
+    spec = BAND_PASS.replace("smooth_sigma=0", "smooth_sigma=1")
+    priors = f"{spec},{spec}:boundary=reflect"
+    out = tmp_path / "out"
+    arguments = ("--length", SHORTEST, "--priors", priors, "--out", out)
+    assert command(*arguments, monkeypatch=monkeypatch) == 0
+    page = (out / "edges.html").read_text()
+    assert "noise and one motif cost about the same (0.472 and 0.475)" in page
+    assert "the penalty advises no other boundary" in page
+    assert "they have no scale (–)" in page
+    assert "%" not in re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", page, flags=re.DOTALL)
+    effects = pd.read_csv(out / "tables" / "effects.csv")
+    assert effects[["end_cost", "wrap_gain", "jump_cost"]].isna().all(axis=None)
+    assert effects["noise_less_motif"].notna().all()
+    # one alone
+    arguments = ("--length", SHORTEST, "--priors", spec, "--out", out)
+    assert command(*arguments, monkeypatch=monkeypatch) == 0
+    assert "have no scale, and the push" in (out / "edges.html").read_text()
 
 
 def test_figures_of_a_report_are_exported(run, tmp_path, monkeypatch, capsys):

@@ -19,8 +19,9 @@ import pytest
 from fixtures.published import broken_links, entries, finished_run, publish, write_answer
 from fixtures.run_directories import EVIL, seal_again
 from fixtures.runs import run_smoke
+from priorbench.reports import site_pages
 
-from priorbench import UserError
+from priorbench import UserError, load_prior
 from priorbench.publish import folder as published_folder
 from priorbench.publish.entry import read_entry
 from priorbench.publish.folder import stored_entries
@@ -168,6 +169,92 @@ class TestFolder:
         publish(run, "--to", site)
         with RunDirectory(site).lock():
             assert "is using this folder" in refusal(run, "--to", site)
+
+
+class TestTellingApart:
+    """What a reader sees of runs that are alike in all but seeds, weights or folder."""
+
+    def text(self, site):
+        """The pages without their tags."""
+        page = (site / "index.html").read_text()
+        return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page.split("<main")[1]))
+
+    def named(self, site):
+        """The names under which the index leads to the runs."""
+        listed = (site / "index.html").read_text().split('id="runs"')[1]
+        return re.findall(r'<a href="runs/[^"]*">([^<]*)</a>', listed)
+
+    def test_a_run_and_its_confirmation(self, tmp_path, site):
+        first = finished_run(tmp_path / "first", seeds=range(6))
+        second = finished_run(tmp_path / "confirmation", seeds=range(100, 106))
+        facts = json.loads((second / "environment.json").read_text())
+        facts["command"] = "priorbench run default --seeds 100-105 --weights tv=0.2"
+        (second / "environment.json").write_text(json.dumps(facts))
+        seal_again(second)
+        publish(first, "--to", site)
+        publish(second, "--to", site)
+        title = read_entry(entries(site)[0]).title
+        names = [f"{title} (confirmation)", f"{title} (first)"]
+        assert sorted(self.named(site)) == names
+        text = self.text(site)
+        assert f"{names[0]} seeds 100-105, weights given, scale " in text
+        assert f"{names[1]} seeds 0-5, " in text
+        assert f"{names[0]} , " in text  # in the list of runs
+        pages = {read_entry(path).runs[0].label: path / "index.html" for path in entries(site)}
+        page = pages["first"].read_text()
+        assert f'<h2 id="name">{names[1]}</h2>' in page
+        assert re.search(rf"{re.escape(names[0])}</a> \(seeds 100-105, weights given\)", page)
+        assert broken_links(site) == []
+
+    def test_a_name_that_is_not_shared_is_shown_alone(self, tmp_path, site):
+        first = finished_run(tmp_path / "a", name="first")
+        publish(first, finished_run(tmp_path / "b", ("none", "l1"), name="second"), "--to", site)
+        assert self.named(site) == ["first", "second"]
+
+    def test_folders_of_one_name_are_told_apart_by_their_digests(self, tmp_path, site):
+        roots = [tmp_path / user / "default" for user in ("me", "you")]
+        for root, seeds in zip(roots, (range(6), range(6, 12)), strict=True):
+            root.parent.mkdir()
+            publish(finished_run(root, seeds=seeds), "--to", site)
+        digests = [path.name.rpartition("-")[2] for path in entries(site)]
+        named = self.named(site)
+        assert len(set(named)) == 2
+        assert sorted(name.rpartition("(")[2] for name in named) == sorted(
+            f"{digest})" for digest in digests
+        )
+
+    def test_every_row_has_its_weight(self, run, site):
+        publish(run, "--to", site)
+        (entry,) = entries(site)
+        weight = read_entry(entry).rows[0].weight
+        assert weight is not None
+        assert f"<td>{weight:g}</td>" in (site / "index.html").read_text()
+
+    @pytest.mark.parametrize(
+        ("tuned", "command", "weight", "words"),
+        [
+            (5, "priorbench run default", 0.7, "weights tuned"),
+            (0, "priorbench run --weights=tv=1", 0.1, "weights given"),
+            (0, "priorbench run 'a --weights tv=1", 0.1, "weights given"),
+            (0, "priorbench run default", None, "default weights"),
+            (0, "priorbench run mine.toml", 0.7, "weights not tuned"),
+        ],
+    )
+    def test_where_weights_come_from(self, run, site, tuned, command, weight, words):
+        publish(run, "--to", site)
+        entry = read_entry(entries(site)[0])
+        weight = load_prior("tv").default_weight("binary") if weight is None else weight
+        rows = tuple(row.model_copy(update={"weight": weight}) for row in entry.rows)
+        runs = tuple(part.model_copy(update={"command": command}) for part in entry.runs)
+        entry = entry.model_copy(update={"tuned": tuned, "rows": rows, "runs": runs})
+        assert f"seeds 0-5, {words}, scale " in site_pages([entry]).index
+
+    def test_priors_that_this_program_lacks_are_said_to_be_untuned_alone(self, run, site):
+        publish(run, "--to", site)
+        entry = read_entry(entries(site)[0])
+        rows = tuple(row.model_copy(update={"prior": "theirs"}) for row in entry.rows)
+        assert "weights not tuned" in site_pages([entry.model_copy(update={"rows": rows})]).index
+        assert "weights not tuned" in site_pages([entry.model_copy(update={"rows": ()})]).index
 
 
 class TestPortable:

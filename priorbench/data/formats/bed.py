@@ -6,6 +6,7 @@ Coordinates are those of BED: counted from 0, the end excluded.
 from __future__ import annotations
 
 import math
+import re
 import sys
 from array import array
 from collections.abc import Sequence
@@ -31,8 +32,11 @@ _LARGEST = 1 << 53
 """bp up to which a number with a decimal point or an exponent is exact; no genome is as long"""
 _LARGEST_SCORE = 1e38
 """magnitude below which a number fits into 32 bits"""
-_DISPLAY = ("track", "browser")
-"""first words of lines for genome browsers"""
+_DISPLAY = re.compile(
+    r"track(\s+\w+\s*=|\s+[A-Za-z]\w*$|$)"
+    r"|browser(\s+(position|hide|dense|pack|squish|full|pix)(\s|$)|$)",
+)
+"""how lines for genome browsers begin; sequences may be called track or browser too"""
 _COUNTED_FROM_ONE: dict[tuple[str, ...], str] = {
     ("chr", "start", "end", "length"): "a table of MACS, which counts",
     ("seqnames", "start", "end", "width"): "ranges of Bioconductor, which count",
@@ -103,11 +107,11 @@ class Intervals:
 def read_bed(path: Path, notes: Notes, *, named: bool = False, scored: bool = False) -> Intervals:
     """Read BED3 to narrowPeak or a table of MACS, plain or gzip, columns split by tabs or blanks.
 
-    Lines that are empty or start with ``#``, ``track`` or ``browser`` are skipped, and a header
-    before the first interval. A file of exactly ten columns, or one named narrowPeak of more, is
-    read as narrowPeak, whose tenth column is the summit's offset; tables of MACS (.xls) and ranges
-    of Bioconductor, which count from 1, are told by their header. Starts and ends may lie beyond
-    the chromosome.
+    Lines that are empty, start with ``#``, or tell a genome browser what to draw (``track`` and
+    ``name=value``, ``browser`` and its words) are skipped, and a header before the first interval.
+    A file of exactly ten columns, or one named narrowPeak of more, is read as narrowPeak, whose
+    tenth column is the summit's offset; tables of MACS (.xls) and ranges of Bioconductor, which
+    count from 1, are told by their header. Starts and ends may lie beyond the chromosome.
 
     Args:
         path: the file.
@@ -128,11 +132,9 @@ def read_bed(path: Path, notes: Notes, *, named: bool = False, scored: bool = Fa
             if b"\0" in raw:
                 raise UserError(f"{path}: not a text file; give BED, plain or gzip")
             line = raw.decode("utf-8", errors="replace").strip()
-            if not line or line[0] == "#":
+            if not line or line[0] == "#" or _DISPLAY.match(line):
                 continue
             fields = line.split("\t") if "\t" in line else line.split()
-            if fields[0].startswith(_DISPLAY) and fields[0].split(" ")[0] in _DISPLAY:
-                continue
             try:
                 table.add(fields, number)
             except UserError as error:

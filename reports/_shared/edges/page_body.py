@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from ..settings import SIGNS
 from .figures import Line, draw, gradient_panels, key_of, lines_of, penalty_panels, trained_panels
 
 FOURIER = "fourier"
+_UNIT = " (percentages are of what separates noise from one motif)"
 
 
 def body(effects: Effects, trained: Sequence[TrainedEdges]) -> Markup:
@@ -42,6 +44,7 @@ def body(effects: Effects, trained: Sequence[TrainedEdges]) -> Markup:
         verdict=[_coded(text) for text in verdict(effects, trained)],
         key=key_of({prior: lines[prior] for prior in effects}),
         rows=_summary(effects),
+        unscaled=any(math.isnan(penalty.scale) for penalty, _ in effects.values()),
         levels=[
             {
                 "title": title,
@@ -125,14 +128,23 @@ def verdict(effects: Effects, trained: Sequence[TrainedEdges]) -> list[str]:
     return paragraphs + [_alone(spec, effects) for spec in alone]
 
 
-def _in_penalty(spec: str, effects: Effects) -> str:
+def _in_penalty(spec: str, effects: Effects, unit: str = _UNIT) -> str:
     penalty, gradient = effects[spec]
+    push = (
+        "the push on attribution at the end across from a motif is "
+        f"{fixed(gradient.far_push, 2, signed=True)}"
+    )
+    if math.isnan(penalty.scale):
+        costs = [penalty.noise, penalty.centre]
+        noise, motif = (fixed(cost, decimals_for(costs)) for cost in costs)
+        return (
+            f"noise and one motif cost about the same ({noise} and {motif}), so that effects of "
+            f"the ends on the penalty have no scale, and {push}"
+        )
     return (
         f"a motif at the very end costs {percent(penalty.end_cost)} against one in the middle, "
         f"two that meet across the ends gain {percent(penalty.wrap_gain)}, a jump in level "
-        f"between the ends moves the value by {percent(penalty.jump_cost)}, and the push on "
-        "attribution at the end across from a motif is "
-        f"{fixed(gradient.far_push, 2, signed=True)}"
+        f"between the ends moves the value by {percent(penalty.jump_cost)}{unit}, and {push}"
     )
 
 
@@ -140,14 +152,20 @@ def _paragraph(conclusion: EdgeConclusion, effects: Effects, ran: bool) -> str:
     default = conclusion.default
     length = effects[default][0].length
     others = [s for s in (conclusion.gentlest, *conclusion.boundaries) if s != default]
-    size = "real" if conclusion.notable else f"small (below {percent(NOTABLE).lstrip('+')})"
+    unit = _UNIT if default in conclusion.unscaled else ""  # the default's sentence has said it
     return (
-        f"At {length:,} bp, with `{default}`: {_in_penalty(default, effects)} (percentages are of "
-        f"what separates noise from one motif). With `{others[0]}`: "
-        f"{_in_penalty(others[0], effects)}. So the effect of the ends on the penalty of "
-        f"`{default}` is {size}. {_in_models(conclusion, ran)}{_against_none(conclusion)} "
-        f"{_advice(conclusion, effects)}"
+        f"At {length:,} bp, with `{default}`: {_in_penalty(default, effects)}. With "
+        f"`{others[0]}`: {_in_penalty(others[0], effects, unit)}. {_size(conclusion)} "
+        f"{_in_models(conclusion, ran)}{_against_none(conclusion)} {_advice(conclusion, effects)}"
     )
+
+
+def _size(conclusion: EdgeConclusion) -> str:
+    default = conclusion.default
+    if default in conclusion.unscaled:
+        return f"How large the effect of the ends on the penalty of `{default}` is, nobody can say."
+    size = "real" if conclusion.notable else f"small (below {percent(NOTABLE).lstrip('+')})"
+    return f"So the effect of the ends on the penalty of `{default}` is {size}."
 
 
 def _in_models(conclusion: EdgeConclusion, ran: bool) -> str:
@@ -193,13 +211,21 @@ def _against_none(conclusion: EdgeConclusion) -> str:
 
 
 def _advice(conclusion: EdgeConclusion, effects: Effects) -> str:
-    if conclusion.advised == conclusion.default:
-        return f"Keep `{conclusion.default}`: every gentler boundary does worse in trained models."
-    largest = percent(effects[conclusion.advised][0].largest).lstrip("+")
-    safe = " and no test calls it worse" if conclusion.tests and conclusion.reachable else ""
+    default, advised = conclusion.default, conclusion.advised
+    if not advised:
+        return f"So the penalty advises no other boundary than that of `{default}`."
+    if advised == default != conclusion.gentlest:
+        return f"Keep `{default}`: every gentler boundary does worse in trained models."
+    largest = percent(effects[advised][0].largest).lstrip("+")
+    tested = conclusion.tests and conclusion.reachable and advised != default
+    safe = " and no test calls it worse" if tested else ""
+    of = "all"
+    if conclusion.unscaled:
+        unscaled = listed([f"`{spec}`" for spec in conclusion.unscaled])
+        of = f"all but {unscaled}, whose effects have no scale"
     return (
-        f"Use `{conclusion.advised}`: its largest effect on the penalty is {largest}, the smallest "
-        f"of all{safe}."
+        f"{'Keep' if advised == default else 'Use'} `{advised}`: its largest effect on the penalty "
+        f"is {largest}, the smallest of {of}{safe}."
     )
 
 
@@ -211,7 +237,6 @@ def _coded(text: str) -> Markup:
 def _alone(spec: str, effects: Effects) -> str:
     penalty, _ = effects[spec]
     return (
-        f"At {penalty.length:,} bp, with `{spec}`: {_in_penalty(spec, effects)} (percentages are "
-        "of what separates noise from one motif). `priorbench edges --length "
-        f"{penalty.length}` compares it with other boundaries."
+        f"At {penalty.length:,} bp, with `{spec}`: {_in_penalty(spec, effects)}. `priorbench edges "
+        f"--length {penalty.length}` compares it with other boundaries."
     )

@@ -20,6 +20,7 @@ from priorbench.statistics.families.verdicts import DEFINITIONS
 
 from ..page import render
 from ..settings import SIGNS, remark
+from .run_words import compared, run_names, seeds_in_words, weights_in_words
 
 _FILES = {
     "results.csv": "every score of every trial",
@@ -56,12 +57,9 @@ class SitePages:
 
 def site_pages(entries: Sequence[Entry]) -> SitePages:
     """Return the pages about entries; each works alone, and loads nothing."""
-    axes = _axes(entries)
-    rows = [
-        {**_cells(row, axes), "entry": entry, "link": f"runs/{quote(entry.name)}/index.html"}
-        for entry in entries
-        for row in entry.rows
-    ]
+    axes, names = _axes(entries), run_names(entries)
+    runs = [_run(entry, names[entry.name]) for entry in entries]
+    rows = [{**_cells(row, axes), "run": run} for run in runs for row in run["entry"].rows]
     script = Markup("\n").join([render("script"), render("site_script")])
     index = _page(
         "site_index",
@@ -69,39 +67,51 @@ def site_pages(entries: Sequence[Entry]) -> SitePages:
         _WAIT,
         rows=rows,
         axes=axes,
-        runs=[
-            {
-                "entry": entry,
-                "link": f"runs/{quote(entry.name)}/index.html",
-                "headline": _headline(entry),
-                "dates": _dates(entry),
-                "trials": sum(entry.statuses.values()),
-            }
-            for entry in entries
-        ],
+        runs=runs,
         choices={
             name: sorted({getattr(row, name) for entry in entries for row in entry.rows})
             for name in ("prior", "task", "dataset", "architecture")
         },
     )
-    return SitePages(index, {entry.name: _run_page(entry, entries) for entry in entries})
+    return SitePages(index, {run["entry"].name: _run_page(run, runs) for run in runs})
 
 
-def _run_page(entry: Entry, entries: Iterable[Entry]) -> str:
-    others = [e for e in entries if e.study == entry.study and e.name != entry.name]
+def _run(entry: Entry, name: str) -> dict[str, Any]:
+    """Return what the pages say of a run in a line."""
+    return {
+        "entry": entry,
+        "name": name,
+        "link": f"runs/{quote(entry.name)}/index.html",
+        "headline": _headline(entry),
+        "dates": _dates(entry),
+        "seeds": seeds_in_words(entry.seeds),
+        "weights": weights_in_words(entry),
+        "compared": compared(entry),
+        "trials": sum(entry.statuses.values()),
+    }
+
+
+def _run_page(run: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> str:
+    entry: Entry = run["entry"]
+    others = [
+        {**other, "link": f"../{other['link'].removeprefix('runs/')}"}
+        for other in runs
+        if other["entry"].name != entry.name
+        and (other["entry"].study == entry.study or other["entry"].title == entry.title)
+    ]
     axes = _axes([entry])
     return _page(
         "site_run",
         render("script"),
         entry=entry,
-        dates=_dates(entry),
-        trials=sum(entry.statuses.values()),
+        run=run,
         axes=axes,
         rows=[_cells(row, axes, full=True) for row in entry.rows],
-        others=[(other.title, f"../{quote(other.name)}/index.html") for other in others],
+        others=others,
         report=REPORT_FILE if REPORT_FILE in entry.files else "",
         files=[(name, _about(name)) for name in entry.files if name != REPORT_FILE],
         standings=STANDINGS,
+        seeds_in_words=seeds_in_words,
     )
 
 

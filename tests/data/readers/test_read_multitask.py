@@ -187,6 +187,23 @@ def test_sequences_are_fitted_and_sites_move_with_them(tmp_path: Path) -> None:
     assert "Dropped 1 sites of s.bed: no positive of that name." in notes
 
 
+@pytest.mark.parametrize("record", ["track", "browser"])
+def test_sites_of_a_record_called_like_a_line_for_browsers_count(
+    tmp_path: Path, record: str
+) -> None:
+    toml = write(tmp_path, texts(40), labelled(40, split=True), "id\tsplit\tFOS\tJUN")
+    for name, old in (("windows.fa", ">w3 "), ("labels.tsv", "w3\t")):
+        text = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(text.replace(old, old.replace("w3", record)))
+    sites = [f"{record if i == 3 else f'w{i}'}\t5\t9\n" for i in range(40)]
+    (tmp_path / "s.bed").write_text(f"track name=sites\n{''.join(sites)}")
+    toml.write_text(TOML + 'sites = "s.bed"\n')
+    dataset, _ = read(toml)
+    assert dataset.truth is not None
+    assert 3 in dataset.attributed.tolist()
+    assert [np.flatnonzero(row).tolist() for row in dataset.truth] == [[5, 6, 7, 8]] * 10
+
+
 def test_simdata_gives_every_column_of_labels(tmp_path: Path) -> None:
     rows = ["seqName\tsequence\tembeddings\tFOS\tJUN"]
     for i, text in enumerate(texts(200)):
