@@ -15,6 +15,7 @@ from fixtures.runs import records, run_smoke
 from priorbench import UserError
 from priorbench.results import training_log
 from priorbench.results.logs.base import ABOUT, LOG_COLUMNS, LOSSES
+from priorbench.results.logs.csv_log import CsvLog
 from priorbench.results.logs.marked_logs import TensorboardLog, WandbLog
 from priorbench.results.training_log import RunLog, require_log
 from priorbench.storage.run_directory import RunDirectory
@@ -281,28 +282,37 @@ def test_a_run_of_wandb_is_found_again_by_its_folder_and_by_no_other(run_folder,
 
 
 @pytest.mark.parametrize("kind", ["csv", "tensorboard", "wandb"])
-@pytest.mark.parametrize("error", [RuntimeError("no\nlogin"), OSError(errno.ENOSPC, "full")])
-def test_a_log_that_fails_is_said_once_and_ends_no_run(kind, error, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("error", [RuntimeError("no\nlogin"), OSError(errno.ENOSPC, "no\nlogin")])
+@pytest.mark.parametrize("where", ["__init__", "write"])
+def test_a_log_that_fails_is_said_once(kind, error, where, run_folder, monkeypatch):
     calls = []
 
     def failing(*arguments, **options):
         calls.append(arguments)
         raise error
 
-    monkeypatch.setattr("priorbench.results.training_log.require_log", lambda kind: None)
-    monkeypatch.setattr(training_log._LOGS[kind].log, "write", failing)
-    monkeypatch.setattr(sys, "argv", ["priorbench", "run", "--debug"])
-    assert run_smoke(tmp_path / "out", *TWO, "--log", kind) == 0
-    captured = capsys.readouterr().err
-    (line,) = (line for line in captured.splitlines() if f"--log {kind}: " in line)
-    reason = "no login" if isinstance(error, RuntimeError) else "full"
-    assert reason in line
-    assert line.endswith(
-        "; the run goes on without it, and the same command hands on later what is missing"
-    )
+    (run_folder / "losses.csv").unlink()
+    monkeypatch.setattr(training_log._LOGS[kind].log, where, failing)
+    (line,) = hand_on(run_folder, kind)
+    assert line.startswith(f"--log {kind}: ")
+    assert "no login" in line
     assert len(calls) == 1
+
+
+def test_a_log_that_fails_ends_no_run_and_is_not_opened_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["priorbench", "run", "--debug"])
+
+    def failing(log, root):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(root / "losses.csv"))
+
+    monkeypatch.setattr(CsvLog, "__init__", failing)
+    out, tuned = tmp_path / "out", ("--tune", "2", "--tuning-seeds", "1")
+    assert run_smoke(out, *TWO, *tuned, "--log", "csv") == 0
+    captured = capsys.readouterr().err
+    (line,) = (line for line in captured.splitlines() if "--log csv: " in line)
+    assert "losses.csv: No space left on device; free some; the run goes on without it" in line
     assert "Traceback" in captured
-    assert len(records(tmp_path / "out")) == 4
+    assert {"tune", "evaluate"} == {record["stage"] for record in records(out).values()}
 
 
 def test_a_log_that_fails_shows_no_traceback_unless_asked(run_folder, writer, monkeypatch):
