@@ -76,7 +76,7 @@ def test_every_command_with_json_is_called_here_and_described():
 
 
 def texts_of_the_wheel():
-    """What an installed program says of itself: help of commands and their options, public names."""
+    """What an installed program says of itself: of commands, their options, and public names."""
     for name, command in COMMANDS.items():
         yield name, command.help or ""
         yield from ((f"{name} {p.name}", getattr(p, "help", None) or "") for p in command.params)
