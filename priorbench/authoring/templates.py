@@ -61,7 +61,7 @@ def _refuse_names_in_use(name: str, template: Template, function: str, cls: str)
     """Raise UserError if Python or the template uses the name of what the template defines."""
     for written in (function, cls):
         if keyword.iskeyword(written):
-            raise UserError(f"{name!r}: {written!r} is a word of Python's; choose another name")
+            raise UserError(f"{written!r} is a word of Python's; choose another name than {name!r}")
     defined = function if "function" in template.get_identifiers() else cls
     if hasattr(builtins, defined):
         raise UserError(f"{name!r} would hide {defined!r} of Python; choose another name")
