@@ -117,8 +117,8 @@ class RunLog:
                 kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
                 reason = f"{kind}{error}"
             self._say(
-                f"--log {self._kind}: {in_one_line(reason.rstrip('.'))}; the run goes on without it, and the "
-                "same command hands on later what is missing"
+                f"--log {self._kind}: {in_one_line(reason).rstrip('.')}; the run goes on without "
+                "it, and the same command hands on later what is missing"
             )
             if self._debug:
                 self._say(traceback.format_exc())
