@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bookkeeping import PRIORS, make_run
 from measuring import Row, in_new_process
-from priorbench.reports import write_report
 
+from priorbench.reports import write_report
 from priorbench.results.collect import write_results
 from priorbench.storage.run_directory import RunDirectory
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from priorbench.reports._shared.seed_gains import seed_gains
-from priorbench.reports._shared.settings import settings_of
 
 from priorbench.comparison.option_trends import task_options, trends
 from priorbench.comparison.paired_runs import PairedRuns, paired_runs
@@ -26,6 +24,8 @@ from priorbench.edges.trained_models import trained_edges
 from priorbench.errors import UserError
 from priorbench.metrics import METRICS
 from priorbench.publish.portable import portable_command
+from priorbench.reports._shared.seed_gains import seed_gains
+from priorbench.reports._shared.settings import settings_of
 from priorbench.results.finished_run import Run, load_run
 from priorbench.study.declared import PRIMARY, DeclaredClaims, claims_of
 from priorbench.study.trial import REFERENCE, SETTING_COLUMNS

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from findings_rows import Facts, Row, compared, gain, setting_key, setting_names
-from priorbench.reports._shared.figures.colours import INK, LINE, SOFT, looks
-from priorbench.reports._shared.figures.style import style
 
 from priorbench.comparison.option_trends import swept_tasks, task_options
 from priorbench.components.specs import split_spec
+from priorbench.reports._shared.figures.colours import INK, LINE, SOFT, looks
+from priorbench.reports._shared.figures.style import style
 from priorbench.study.trial import SETTING_COLUMNS
 
 _DECIDED = ("better", "worse")

@@ -14,14 +14,14 @@ import numpy as np
 from findings_changes import confirmed
 from findings_rows import Facts, Row, setting_key
 from numpy.typing import NDArray
+
+from priorbench.comparison.axis_ranks import AxisRanking
+from priorbench.number_text import MISSING, counted, listed
 from priorbench.reports._shared.across.profiles import draw_profile, thresholds_of
 from priorbench.reports._shared.across.ranks import draw_ranks
 from priorbench.reports._shared.figures.colours import INK, looks
 from priorbench.reports._shared.figures.style import style
 from priorbench.reports._shared.settings import SIGNS
-
-from priorbench.comparison.axis_ranks import AxisRanking
-from priorbench.number_text import MISSING, counted, listed
 from priorbench.statistics.families.verdicts import ALPHA
 from priorbench.statistics.ranks import performance_profile, rank_priors
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from priorbench.reports._shared.settings import SIGNS
-
 from priorbench.comparison.option_trends import task_options
 from priorbench.components.specs import split_spec
 from priorbench.metrics import METRICS
+from priorbench.reports._shared.settings import SIGNS
 from priorbench.study.trial import SETTING_COLUMNS
 
 Facts = Mapping[str, Any]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from findings_rows import Facts, Row, compared, gain, setting_key
-from priorbench.reports._shared.settings import SIGNS
 
 from priorbench.number_text import MISSING, counted, decimals_for, fixed, p_value, percent
+from priorbench.reports._shared.settings import SIGNS
 
 _ITSELF = ("mutagenesis-correlation", "in-silico-mutagenesis")
 """metric and attribution that compare mutagenesis with itself"""

@@ -52,10 +52,10 @@ def explain(
     The model is explained in evaluation mode, a few sequences at a time, and left as it was.
     Methods, with options after colons, are ``input-x-gradient``, ``gradient``,
     ``simplex-gradient``, ``integrated-gradients:steps=32``, ``expected-gradients:samples=32``,
-    ``deep-lift-shap:shuffles=20`` and ``in-silico-mutagenesis`` (docs/metrics.md has their
-    formulae). DeepLIFT/SHAP (Shrikumar, Greenside & Kundaje 2017; Lundberg & Lee 2017), by
-    tangermeme, has rules for modules, not for functions that forward calls; where attributions do
-    not add up to the change of the target there is a warning, and the result says of which
+    ``deep-lift-shap:shuffles=20`` and ``in-silico-mutagenesis`` (formulae are on the page "Metrics"
+    of the documentation). DeepLIFT/SHAP (Shrikumar, Greenside & Kundaje 2017; Lundberg & Lee 2017),
+    by tangermeme, has rules for modules, not for functions that forward calls; where attributions
+    do not add up to the change of the target there is a warning, and the result says of which
     sequences.
 
     Args:

@@ -20,7 +20,7 @@ from priorbench.storage.files import explain
 
 from .check_and_new import check, new
 from .compare_and_power import compare, power
-from .console import print_message
+from .console import print_message, wants_tracebacks
 from .edges import edges
 from .look_up.list_and_show import list_components, show
 from .options import add_help
@@ -108,7 +108,6 @@ class _Output(FileIO):
 def main() -> None:
     """Run the command line; errors of use and input are one line, exit status 2."""
     arguments = sys.argv[1:]
-    debug = "--debug" in arguments
     # a test may have put something else in its place
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout is sys.__stdout__:
         codecs.register_error("priorbench", _encoded)
@@ -124,7 +123,7 @@ def main() -> None:
             use_caches()
         exit_status = execute_command([argument for argument in arguments if argument != "--debug"])
     except (UserError, OSError) as error:
-        if debug or is_stopping():  # the caller says that it was interrupted
+        if wants_tracebacks() or is_stopping():  # the caller says that it was interrupted
             raise
         print_message(f"error: {in_one_line(str(error))}")
         exit_status = 2

@@ -49,7 +49,8 @@ def check(
             module or the model, or else 0. Example: 3
         layout: Order of dimensions of the sequences that the model takes: examples, bases,
             positions; or bases last. Default: B4L.
-        json: Print JSON, with the keys of docs/json.md. Default: off.
+        json: Print JSON, with the keys that the page "Output for programs" of the documentation
+            explains. Default: off.
     """
     if (component is None) == (model is None):
         raise UserError("name a prior, such as fourier, or --model module:factory, one of both")

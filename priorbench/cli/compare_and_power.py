@@ -57,7 +57,8 @@ def power(
     Args:
         effect: Difference that is to be shown, in units of the metric. Default: the observed
             difference, which is mostly too large. Example: 0.01
-        csv: Print CSV, with the columns that docs/json.md explains. Default: off.
+        csv: Print CSV, with the columns that the page "Output for programs" of the documentation
+            explains. Default: off.
     """
     _refuse_both(json=json, csv=csv)
     from priorbench.results.finished_run import load_run

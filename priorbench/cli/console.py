@@ -22,6 +22,11 @@ def print_message(line: str) -> None:
     print(f"priorbench: {line}", file=sys.stderr, flush=True)
 
 
+def wants_tracebacks() -> bool:
+    """Return whether the command line asks for tracebacks of errors."""
+    return "--debug" in sys.argv
+
+
 def print_answer(answer: RunAnswer) -> None:
     """Print the sentences of an answer to standard error, wrapped."""
     print(file=sys.stderr)

@@ -27,7 +27,8 @@ Args:
     plugin: Python file that defines a prior, a task or a network of your own; may be given several
         times. Default: none. Example: my_prior.py
     metric: Metric to look at, one of `priorbench list metrics`. Example: auroc
-    json: Print JSON, with the keys of docs/json.md. Default: off.
+    json: Print JSON, with the keys that the page "Output for programs" of the documentation
+        explains. Default: off.
     baseline: Prior of the run that the others are compared with. Default: the baseline of the
         run's study. Example: dropout
 

@@ -9,7 +9,7 @@ from priorbench.components.architecture import Precision, Scale
 from priorbench.errors import UserError
 
 from . import options
-from .console import print_answer, print_message, trial_progress
+from .console import print_answer, print_message, trial_progress, wants_tracebacks
 
 if TYPE_CHECKING:
     from priorbench.workflow.run_study import RunOutcome
@@ -156,7 +156,7 @@ def run(
         out or folder,
         placement=RunPlacement(backend, scheduler, jobs, ensemble),
         command=command_line(),
-        console=RunConsole(print_message, trial_progress, log),
+        console=RunConsole(print_message, trial_progress, log, wants_tracebacks()),
     )
     print_outcome(outcome, report=report)
     if outcome.statuses.get("failed"):

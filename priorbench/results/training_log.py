@@ -6,179 +6,124 @@ trained and whether alone or with others. Trials that had ended before are hande
 
 from __future__ import annotations
 
-import csv
 import importlib
 import importlib.util
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, NamedTuple
 
-from priorbench.errors import UserError
+from priorbench.errors import UserError, in_one_line
+from priorbench.storage.files import explain
 from priorbench.storage.run_directory import RunDirectory
+
+from .logs.base import LOSSES, TrainingLog
+from .logs.csv_log import CsvLog
+from .logs.marked_logs import TensorboardLog, WandbLog
 
 LogKind = Literal["csv", "tensorboard", "wandb"]
 """programs that losses are handed on to"""
-LOSSES = {
-    "prediction_loss": "training_loss",
-    "penalty": "penalty",
-    "validation_loss": "validation_loss",
+
+
+class _Kind(NamedTuple):
+    """What a kind of log is: its class, the package, and the module and name that it needs."""
+
+    log: type[TrainingLog]
+    package: str = ""
+    module: str = ""
+    needed: str = ""
+
+
+_LOGS: dict[LogKind, _Kind] = {
+    "csv": _Kind(CsvLog),
+    "tensorboard": _Kind(TensorboardLog, "tensorboard", "torch.utils.tensorboard", "SummaryWriter"),
+    "wandb": _Kind(WandbLog, "wandb", "wandb", "init"),
 }
-"""names under which losses are handed on, and those in the history of a record"""
-_ABOUT = ("stage", "task", "dataset", "architecture", "prior", "weight", "seed")
-LOG_COLUMNS = ["trial", *_ABOUT, "epoch", *LOSSES]
-LOG_FILE = "losses.csv"
-
-
-class TrainingLog(ABC):
-    """A place that the losses of trials are handed on to, with a subclass for each kind."""
-
-    def __init__(self, root: Path) -> None:
-        """Open the log of a run directory."""
-        self.root = root
-
-    @abstractmethod
-    def has(self, trial_id: str) -> bool:
-        """Return whether the losses of a trial were handed on before."""
-
-    @abstractmethod
-    def write(self, record: Mapping[str, Any], epochs: Sequence[Mapping[str, float]]) -> None:
-        """Hand on the losses of a trial.
-
-        Args:
-            record: the trial's record.
-            epochs: losses with the names of LOSSES, one mapping an epoch.
-        """
-
-
-class CsvLog(TrainingLog):
-    """A file losses.csv in the run directory, with a row for every epoch."""
-
-    def __init__(self, root: Path) -> None:
-        """Read which trials the file has."""
-        super().__init__(root)
-        self._path = root / LOG_FILE
-        self._known: set[str] = set()
-        if self._path.exists():
-            with self._path.open(newline="", encoding="utf-8") as file:
-                self._known = {row["trial"] for row in csv.DictReader(file)}
-        else:
-            self._append([LOG_COLUMNS])
-
-    def has(self, trial_id: str) -> bool:
-        """Return whether the file has rows of a trial."""
-        return trial_id in self._known
-
-    def write(self, record: Mapping[str, Any], epochs: Sequence[Mapping[str, float]]) -> None:
-        """Append a row for every epoch, in one write."""
-        about = [record["trial"], *(record[name] for name in _ABOUT)]
-        self._append([*about, number, *epoch.values()] for number, epoch in enumerate(epochs, 1))
-        self._known.add(record["trial"])
-
-    def _append(self, rows: Iterable[Sequence[Any]]) -> None:
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
-
-
-class TensorboardLog(TrainingLog):
-    """A folder for each trial under ``tensorboard`` in the run directory."""
-
-    def has(self, trial_id: str) -> bool:
-        """Return whether there is a folder of a trial."""
-        return any(self._folder.glob(f"*-{trial_id}"))
-
-    @property
-    def _folder(self) -> Path:
-        return self.root / "tensorboard"
-
-    def write(self, record: Mapping[str, Any], epochs: Sequence[Mapping[str, float]]) -> None:
-        """Write a curve for every loss."""
-        tensorboard = importlib.import_module("torch.utils.tensorboard")
-        with tensorboard.SummaryWriter(str(self._folder / _name(record))) as writer:
-            for number, epoch in enumerate(epochs, 1):
-                for name, value in epoch.items():
-                    writer.add_scalar(name, value, number)
-
-
-class WandbLog(TrainingLog):
-    """A run of Weights & Biases for each trial, in the project ``priorbench``.
-
-    Where it goes, or whether it stays on this machine, is for its own settings to say, such as the
-    variable WANDB_MODE.
-    """
-
-    def has(self, trial_id: str) -> bool:
-        """Return whether a file under ``wandb`` says that a trial was handed on."""
-        return self._mark(trial_id).exists()
-
-    def _mark(self, trial_id: str) -> Path:
-        return self.root / "wandb" / f"{trial_id}.sent"
-
-    def write(self, record: Mapping[str, Any], epochs: Sequence[Mapping[str, float]]) -> None:
-        """Log the epochs as steps of a run whose configuration is what was trained."""
-        wandb = importlib.import_module("wandb")
-        mark = self._mark(record["trial"])
-        mark.parent.mkdir(exist_ok=True)
-        run = wandb.init(
-            project="priorbench",
-            group=self.root.resolve().name,
-            name=_name(record),
-            id=record["trial"],
-            resume="allow",
-            dir=str(self.root),
-            config={name: record[name] for name in _ABOUT},
-        )
-        for number, epoch in enumerate(epochs, 1):
-            run.log(dict(epoch), step=number)
-        run.finish()
-        mark.touch()
-
-
-_LOGS: dict[LogKind, tuple[type[TrainingLog], str]] = {
-    "csv": (CsvLog, ""),
-    "tensorboard": (TensorboardLog, "tensorboard"),
-    "wandb": (WandbLog, "wandb"),
-}
-"""class of each kind, and the package that it needs"""
 
 
 def require_log(kind: LogKind) -> None:
-    """Raise UserError if the package that a kind of log needs is not installed."""
-    package = _LOGS[kind][1]
-    if package and importlib.util.find_spec(package) is None:
-        raise UserError(
-            f"--log {kind} needs the package {package}, which is not installed; "
-            f"`pip install 'priorbench[{package}]'` installs it, and --log csv needs none"
-        )
+    """Raise UserError if the package that a kind of log needs cannot be used."""
+    _, package, module, needed = _LOGS[kind]
+    if not package:
+        return
+    spec = importlib.util.find_spec(package)
+    problem = "which is not installed"
+    if spec is not None:
+        try:
+            if hasattr(importlib.import_module(module), needed):
+                return
+            reason = f"it has no {needed}"
+        except Exception as error:  # whatever a package raises while it is imported
+            reason = f"{type(error).__name__}: {in_one_line(str(error))}"
+        place = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
+        problem = f"and what is found by that name, {place}, cannot be used ({reason})"
+    raise UserError(
+        f"--log {kind} needs the package {package}, {problem}; "
+        f"`pip install 'priorbench[{package}]'` installs it, and --log csv needs none"
+    )
 
 
 class RunLog:
-    """The log of a run, which takes ids of trials; it does nothing if there is no log."""
+    """The log of a run, which takes ids of trials; it does nothing if there is no log.
 
-    def __init__(self, run: RunDirectory, kind: LogKind | None) -> None:
-        """Open the log of a kind; none of None."""
-        self._run = run
-        self._log = None if kind is None else _LOGS[kind][0](run.root)
+    A log that fails is said once, and ends no run: losses are in the records of trials.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        kind: LogKind | None,
+        say: Callable[[str], None],
+        *,
+        debug: bool = False,
+    ) -> None:
+        """Open the log of a kind; none of None.
+
+        Args:
+            run: the run directory.
+            kind: kind of log.
+            say: function that is called with a line if the log fails.
+            debug: whether the traceback is said too.
+        """
+        self._run, self._kind, self._say, self._debug = run, kind, say, debug
+        self._log: TrainingLog | None = None
+        if kind is not None:
+            with self._ending():
+                self._log = _LOGS[kind].log(run.root)
 
     def add(self, trial_id: str) -> None:
         """Hand on the losses of a trial that has ended, unless that was done before."""
-        if self._log is None or self._log.has(trial_id):
+        if self._log is None:
             return
         record = self._run.record(trial_id)
         history = [] if record is None else record.get("history", [])
-        if record is not None and history:
-            epochs = [{new: _number(e[old]) for new, old in LOSSES.items()} for e in history]
-            self._log.write(record, epochs)
+        if record is None or not history:
+            return
+        with self._ending():
+            if not self._log.has(trial_id, len(history)):
+                epochs = [{new: _number(e[old]) for new, old in LOSSES.items()} for e in history]
+                self._log.write(record, epochs)
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Close the log, and say why, if the block fails."""
+        try:
+            yield
+        except Exception as error:  # a package of others' may raise anything
+            self._log = None
+            if isinstance(error, OSError):
+                reason = explain(error)
+            else:
+                kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+                reason = f"{kind}{error}"
+            self._say(
+                f"--log {self._kind}: {in_one_line(reason).rstrip('.')}; the run goes on without "
+                "it, and the same command hands on later what is missing"
+            )
+            if self._debug:
+                self._say(traceback.format_exc())
 
 
 def _number(value: float | None) -> float:
     """Return a loss of a record, which has none for NaN and for what is beyond all bounds."""
     return float("nan") if value is None else float(value)
-
-
-def _name(record: Mapping[str, Any]) -> str:
-    """Return a name for people that ends in the trial's id, and that a folder may have."""
-    parts = (record["task"], record["dataset"], record["prior"], f"{record['weight']:g}")
-    words = "-".join([*parts, f"seed{record['seed']}"])
-    plain = "".join(letter if letter.isalnum() or letter in "-_.=+" else "-" for letter in words)
-    return f"{plain}-{record['trial']}"

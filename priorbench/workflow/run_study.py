@@ -86,11 +86,13 @@ class RunConsole:
         progress: function that is called with the trials to be run; a context manager, whose value
             is called with every trial that has ended.
         log: what the losses of trials are handed on to, None for nothing.
+        debug: whether the traceback is said of an error that does not end the run.
     """
 
     say: Callable[[str], None]
     progress: Callable[[Sequence[Trial]], Any]
     log: LogKind | None = None
+    debug: bool = False
 
 
 def run_study(
@@ -143,7 +145,8 @@ def run_study(
             }
             record_study(run, resolved, facts)
             _say_reach(plan, run, claims, console)
-            stages = _Stages(run, workforce, console, history, facts["decided_by"])
+            log = RunLog(run, console.log, console.say, debug=console.debug)
+            stages = _Stages(run, workforce, console, history, facts["decided_by"], log)
             if plan.candidates:
                 plan = _select(plan, stages)
             if resolved.tune:
@@ -179,6 +182,7 @@ class _Stages:
         console: where messages and progress go.
         history: what the run directory held before this call, None for a new one.
         decided_by: facts of :func:`deciding_facts` about the present code and data.
+        log: what the losses of trials are handed on to.
     """
 
     run_directory: RunDirectory
@@ -186,6 +190,7 @@ class _Stages:
     console: RunConsole
     history: RunHistory | None
     decided_by: Mapping[str, Any]
+    log: RunLog
 
     def run(self, plan: Plan, stage: str) -> None:
         """Write the plan and run the missing trials of one stage, and say how many they are."""
@@ -203,16 +208,16 @@ class _Stages:
             write_plan(plan, run)
         say(f"{len(part.trials)} {_CALLED[stage]}, {len(todo)} to run, in {run.root}")
         notes: Counter[str] = Counter()
-        log, waiting = RunLog(run, self.console.log), {item.trial.id for item in todo}
+        waiting = {item.trial.id for item in todo}
         for trial in part.trials:
             if trial.id not in waiting:
-                log.add(trial.id)
+                self.log.add(trial.id)
         with self.console.progress([item.trial for item in todo]) as ended:
 
             def note(event: TrialEnded) -> None:
                 if event.outcome.note:
                     notes[event.outcome.note] += 1
-                log.add(event.trial.id)
+                self.log.add(event.trial.id)
                 ended(event)
 
             run_pending(plan, run, todo, workforce=self.workforce, on_ended=note)

@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from fixtures.runs import run_smoke
-from priorbench.tasks.binary import Binary
 
 from priorbench import Metric, UserError
 from priorbench.authoring import metric_checks, task_checks
@@ -17,6 +16,7 @@ from priorbench.authoring.templates import write_new
 from priorbench.cli.app import execute_command
 from priorbench.components import registry
 from priorbench.metrics import METRICS
+from priorbench.tasks.binary import Binary
 
 # each of them is trained in tests/tasks
 TASK_CHECKS = [check for check in task_checks.CHECKS if check is not task_checks.can_be_learnt]

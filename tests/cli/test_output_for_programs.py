@@ -1,5 +1,6 @@
 """`--json` and `--csv`: every command that has them prints what docs/json.md says, and no more."""
 
+import inspect
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import typer
 from fixtures.places import DOCS, ROOT
 from fixtures.runs import run_smoke
 
+import priorbench
 from priorbench import UserError
 from priorbench.cli.app import app, execute_command
 from priorbench.comparison.seeds_needed import POWER_COLUMNS
@@ -68,6 +70,32 @@ def no_constant(name):
 def test_every_command_with_json_is_called_here_and_described():
     with_json = [name for name, c in COMMANDS.items() if "json" in {p.name for p in c.params}]
     assert sorted(CALLS) == sorted(with_json)
+    running = " ".join((DOCS / "how-to/running.md").read_text(encoding="utf-8").split())
+    (listed,) = re.findall(r"((?:`\w+`(?:, | and )?)+) have `--json`", running)
+    assert sorted(re.findall(r"\w+", listed.replace(" and ", " "))) == sorted(with_json)
+
+
+def texts_of_the_wheel():
+    """What an installed program says of itself: of commands, their options, and public names."""
+    for name, command in COMMANDS.items():
+        yield name, command.help or ""
+        yield from ((f"{name} {p.name}", getattr(p, "help", None) or "") for p in command.params)
+    for name in priorbench.__all__:
+        thing = getattr(priorbench, name)
+        yield name, inspect.getdoc(thing) or ""
+        if inspect.isclass(thing):
+            yield from ((f"{name}.{k}", inspect.getdoc(v) or "") for k, v in vars(thing).items())
+
+
+def test_no_help_names_a_page_of_the_source():
+    texts = dict(texts_of_the_wheel())
+    assert 'page "Output for programs"' in texts["runs json"]
+    pattern = re.compile(
+        r"\b(docs|tests|benchmarks)/|\b(priors|tasks|studies|reports|priorbench)/\w+\."
+    )
+    assert [name for name, text in texts.items() if pattern.search(text)] == []
+    assert PAGE.startswith("# Output for programs\n")
+    assert (DOCS / "metrics.md").read_text(encoding="utf-8").startswith("# Metrics\n")
     assert re.findall(r"^## (\w+)", PAGE, re.M) == list(CALLS)
 
 

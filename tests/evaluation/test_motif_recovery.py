@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import priorbench.reports.motifs as section
 import pytest
 from fixtures.run_directories import make_run, seal_again
-from priorbench.reports._shared.settings import settings_of
-from priorbench.reports.motifs import Motifs, chosen_seed, discovered, information
 
+import priorbench.reports.motifs as section
 from priorbench.evaluation.modisco import pack_motifs
 from priorbench.evaluation.motif_recovery import best_matches, recovered
 from priorbench.metrics.tools.motif_set import NOTHING_FOUND, FoundMotif, MotifSet
+from priorbench.reports._shared.settings import settings_of
+from priorbench.reports.motifs import Motifs, chosen_seed, discovered, information
 from priorbench.results.finished_run import load_run
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fixtures.browser import CHROMIUM, Proxy, ask, browse, console
 from fixtures.run_directories import make_run
+
 from priorbench.reports import write_report
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt install chromium)")

@@ -22,10 +22,6 @@ from fixtures.run_directories import (
     unrelated,
     write_tables,
 )
-from priorbench.reports import write_report
-from priorbench.reports._shared.settings import settings_of
-from priorbench.reports._shared.tests_table import reach
-from priorbench.reports.pareto import axes_of, points
 
 from priorbench import UserError
 from priorbench.comparison.over_datasets import compare_across
@@ -34,6 +30,10 @@ from priorbench.comparison.within_dataset import compare, compare_pairs
 from priorbench.components import registry
 from priorbench.metrics import METRICS
 from priorbench.number_text import decimals_for, exact_p, fixed, listed, p_value
+from priorbench.reports import write_report
+from priorbench.reports._shared.settings import settings_of
+from priorbench.reports._shared.tests_table import reach
+from priorbench.reports.pareto import axes_of, points
 from priorbench.results.finished_run import load_run
 from priorbench.statistics.families.verdicts import DEFINITIONS
 from priorbench.storage.run_directory import RunDirectory

@@ -9,20 +9,20 @@ from itertools import product
 from pathlib import Path
 
 import pandas as pd
-import priorbench.reports
 import pytest
 from fixtures.run_directories import CLAIMS, make_run, unrelated, write_tables
+
+import priorbench.reports
+from priorbench.comparison.over_datasets import compare_across
+from priorbench.comparison.paired_runs import paired_runs
+from priorbench.comparison.within_dataset import compare_pairs
+from priorbench.metrics import METRICS
 from priorbench.reports import write_figures, write_report
 from priorbench.reports._shared.figures.colours import BASE_COLOURS, INK, SEED_COLOURS, SOFT
 from priorbench.reports._shared.seed_gains import seed_gains, skill_gains
 from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.answer import TheAnswer
 from priorbench.reports.matrix import Matrix
-
-from priorbench.comparison.over_datasets import compare_across
-from priorbench.comparison.paired_runs import paired_runs
-from priorbench.comparison.within_dataset import compare_pairs
-from priorbench.metrics import METRICS
 from priorbench.results.finished_run import load_run
 from priorbench.storage.run_directory import RunDirectory
 

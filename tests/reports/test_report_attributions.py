@@ -10,6 +10,9 @@ from fixtures.run_directories import make_run, pack, seal_again
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+
+from priorbench.data.codes import MOTIF, NEUTRAL
+from priorbench.metrics import METRICS
 from priorbench.reports._shared.figures.svg import relative
 from priorbench.reports._shared.sequences.choice import (
     AGREEMENT,
@@ -26,9 +29,6 @@ from priorbench.reports._shared.sequences.choice import (
 from priorbench.reports._shared.sequences.examples import all_examples, typical_example
 from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.attributions import Attributions
-
-from priorbench.data.codes import MOTIF, NEUTRAL
-from priorbench.metrics import METRICS
 from priorbench.results.finished_run import load_run
 
 

@@ -9,6 +9,11 @@ import re
 import pandas as pd
 import pytest
 from fixtures.run_directories import make_run
+
+from priorbench.attribution.explainers import EXPLAINERS
+from priorbench.attribution.methods import METHODS
+from priorbench.components import registry
+from priorbench.components.architecture import NetworkShape
 from priorbench.reports._shared import methods_text
 from priorbench.reports._shared.citations import (
     REFERENCES,
@@ -18,11 +23,6 @@ from priorbench.reports._shared.citations import (
 )
 from priorbench.reports.environment import Environment
 from priorbench.reports.methods import Methods
-
-from priorbench.attribution.explainers import EXPLAINERS
-from priorbench.attribution.methods import METHODS
-from priorbench.components import registry
-from priorbench.components.architecture import NetworkShape
 from priorbench.results.finished_run import load_run
 
 

@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 from fixtures.run_directories import seal_again
 from fixtures.runs import run_smoke
-from priorbench.reports._shared.figures.colours import SEED_COLOURS
-from priorbench.reports._shared.option_curves import option_curve
-from priorbench.reports.sweeps import Sweeps, sweeps
 
 from priorbench import load_prior
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 from priorbench.components import registry
+from priorbench.reports._shared.figures.colours import SEED_COLOURS
+from priorbench.reports._shared.option_curves import option_curve
+from priorbench.reports.sweeps import Sweeps, sweeps
 from priorbench.results.collect import RESULT_COLUMNS
 from priorbench.results.finished_run import Run, load_run
 from priorbench.study.trial import SETTING_COLUMNS

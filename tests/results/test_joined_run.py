@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures.run_directories import CLAIMS, MEASURED, PRIMARY, make_run, seal_again, write_tables
+
+from priorbench import UserError
+from priorbench.answer.standing import OPEN
+from priorbench.comparison.within_dataset import compare
+from priorbench.metrics import METRICS
 from priorbench.reports import write_report
 from priorbench.reports._shared.settings import settings_of
 from priorbench.reports.comparison import Comparison
 from priorbench.reports.failures import Failures
 from priorbench.reports.methods import Methods
 from priorbench.reports.pareto import axes_of, points
-
-from priorbench import UserError
-from priorbench.answer.standing import OPEN
-from priorbench.comparison.within_dataset import compare
-from priorbench.metrics import METRICS
 from priorbench.results.finished_run import load_run
 from priorbench.results.joined_run import join
 from priorbench.statistics.families.looks import level_of_look

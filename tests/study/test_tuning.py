@@ -16,14 +16,14 @@ from fixtures.run_directories import seal_again
 from fixtures.runs import records, results_without_times, run_smoke
 from hypothesis import given
 from hypothesis import strategies as st
-from priorbench.reports._shared.settings import settings_of
-from priorbench.reports.tuning import _texts
 
 from priorbench import UserError, load_prior
 from priorbench.cli.app import execute_command
 from priorbench.data.codes import SCORED_ON, TEST, VALID
 from priorbench.data.dataset import load_dataset
 from priorbench.number_text import MISSING
+from priorbench.reports._shared.settings import settings_of
+from priorbench.reports.tuning import _texts
 from priorbench.results.chosen_weights import TUNING_COLUMNS
 from priorbench.results.finished_run import load_run
 from priorbench.study.resolve import resolve

@@ -1,0 +1,1 @@
+"""Places that losses are handed on to, one class each; when, and what if they fail, is outside."""
