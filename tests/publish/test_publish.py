@@ -19,13 +19,13 @@ import pytest
 from fixtures.published import broken_links, entries, finished_run, publish, write_answer
 from fixtures.run_directories import EVIL, seal_again
 from fixtures.runs import run_smoke
-from priorbench.reports import site_pages
 
 from priorbench import UserError, load_prior
 from priorbench.publish import folder as published_folder
 from priorbench.publish.entry import read_entry
 from priorbench.publish.folder import stored_entries
 from priorbench.publish.new_entry import RunToPublish
+from priorbench.reports import site_pages
 from priorbench.results.finished_run import load_run
 from priorbench.storage.files import write_text
 from priorbench.storage.run_directory import RunDirectory
