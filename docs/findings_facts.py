@@ -80,7 +80,7 @@ def facts_of(
         "correction": run.study["correction"],
         "level": _plain(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "level"].min()),
         **_advice(root),
-        "warnings": [text for texts in run.environment["warnings"].values() for text in texts],
+        "warnings": [t for texts in run.environment.get("warnings", {}).values() for t in texts],
         "tuned": int(run.study["tune"]),
         "statuses": dict(sorted(statuses.items())),
         "minutes": round(sum(r["seconds"] for r in run.records.values()) / 60, 1),

@@ -110,11 +110,13 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
         matrices = known["matrices"]
         every_base = None if matrices is None else matrices - np.float32(0.25)
         scores = _of_attribution(dataset, dataset.oracle, known, every_base)
-        # contributions are not what every published form calls perfect, but its formula is
+        # observed contributions are not what every published form calls perfect
         ceilings = {
             name: score
             for name, score in scores.items()
-            if not METRICS[name].published or METRICS[name].perfect is None
+            if METRICS[name].every_base
+            or not METRICS[name].published
+            or METRICS[name].perfect is None
         }
         result[ORACLE] = ceilings | _of_itself(dataset.oracle)
     if dataset.variants is not None:

@@ -251,16 +251,15 @@ class TestUnits:
         row = across(*tables, claims=claims).loc[(metric.axis, "a")]
         # without a range, the unit is all that there is
         assert row["metric"] == name
-        known = [
-            score_table(
-                {"none": BASE, "a": BASE},
-                name,
-                dataset=dataset,
-                references={"random": 9.0, "perfect": 0.0},
-            )
-            for dataset in ("x", "y")
-        ]
-        assert across(*known, claims=claims).loc[(metric.axis, "a")]["metric"] == SKILL
+        worst, best = (0.0, 9.0) if metric.higher_is_better else (9.0, 0.0)
+        for floor, ceiling, unit in ((worst, best, SKILL), (best, worst, name)):
+            # what chance does better than the ceiling has no range from one to the other
+            references = {"random": floor, "perfect": ceiling}
+            known = [
+                score_table({"none": BASE, "a": BASE}, name, dataset=d, references=references)
+                for d in ("x", "y")
+            ]
+            assert across(*known, claims=claims).loc[(metric.axis, "a")]["metric"] == unit
 
     def test_a_loss_without_a_range_stays_in_its_unit(self):
         row = across(*self.losses([None, None])).loc[("prediction", "a")]

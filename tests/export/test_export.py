@@ -70,7 +70,7 @@ def make_run(root: Path, attributions, **dataset) -> Run:
             np.savez(folder / "arrays.npz", **stored)
         RunDirectory(root).seal_trial(folder, {"trial": trial, **records[trial]})
     data = {"binary/mine": write_dataset(root / "data", **dataset)}
-    study = {"attributions": [SPEC], "priors": ["none"]}
+    study = {"attributions": [SPEC], "priors": ["none"], "scale": "smoke"}
     empty = pd.DataFrame(columns=RESULT_COLUMNS), pd.DataFrame(columns=COMPARISON_COLUMNS)
     return Run(root, study, {}, *empty, len(records), records, data)
 
