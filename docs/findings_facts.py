@@ -100,7 +100,12 @@ def _advice(root: Path) -> dict[str, Any]:
     """Return the advice of the run's own answer, and why networks may not be worth explaining."""
     answer = json.loads((root / "answer.json").read_text(encoding="utf-8"))
     kept = (*SETTING_COLUMNS, "advice", "basis")
-    doubts = [text for setting in answer["settings"] for text in setting["network"]]
+    several = len(answer["settings"]) > 1
+    doubts = [
+        f"On {setting['task']}, {setting['dataset']}: {text}" if several else text
+        for setting in answer["settings"]
+        for text in setting["network"]
+    ]
     return {
         "together": str(answer["together"]["advice"]) if answer["together"] else "",
         "advice": [{key: str(setting[key]) for key in kept} for setting in answer["settings"]],

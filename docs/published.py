@@ -146,12 +146,14 @@ def _study(study: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"## {study['title']}\n\n"
     if study.get("words") and study.get("of") == digest(facts):
         yield f"{study['words'].strip()}\n\n"
-    yield (
+    count = (
         f"{len(agreeing)} of {counted(len(ran), 'published mean')} that can be told "
         f"{'lies' if len(agreeing) == 1 else 'lie'} in our 95% interval{little}; "
-        f"{len(rows) - len(ran)} "
-        f"further cannot. Source: {listed(sources)}.\n\n"
+        f"{len(rows) - len(ran)} further cannot"
+        if ran
+        else f"Of {counted(len(rows), 'published mean')} nothing can be said"
     )
+    yield f"{count}. Source: {listed(sources)}.\n\n"
     columns = [name for name in _PLACES if _varies(rows, name)]
     heads = [_PLACES[name] for name in columns]
     yield _row(*heads, "theirs", "ours", "in the interval?")

@@ -108,7 +108,8 @@ def _of_arm(value: Mapping[str, Any], evaluated: pd.DataFrame) -> pd.Series:
     if "weight" in value or factor is not None:
         wanted = (1.0 if factor is None else factor) * value.get("weight", 1.0)
         known = {text: _split(text) for text in specs.unique()}
-        totals = [(known[t][1] or 1.0) * w for t, w in zip(specs, weights, strict=True)]
+        factors = {text: 1.0 if own is None else own for text, (_, own) in known.items()}
+        totals = [factors[text] * w for text, w in zip(specs, weights, strict=True)]
         alike = np.array([known[text][0] == spec for text in specs], dtype=bool)
         same |= alike & np.isclose(totals, wanted, rtol=_ROUNDING, atol=0)
     return same

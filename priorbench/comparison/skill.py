@@ -65,5 +65,5 @@ def _range(metric: Metric, values: Mapping[str, float]) -> ScoreRange:
     ceiling = next((c for c in ceilings if c is not None and math.isfinite(c)), nothing)
     floor = values.get(RANDOM, nothing)
     if (ceiling < floor) if metric.higher_is_better else (ceiling > floor):
-        return UNKNOWN_RANGE  # chance scores better than what is known: the score has no such range
+        return ScoreRange(floor, nothing)  # chance scores better: the score has no such range
     return ScoreRange(floor, ceiling)

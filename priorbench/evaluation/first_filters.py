@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,18 +20,21 @@ def filter_matrices(
 
     They are of the windows in which the activation of the first layer is above half its largest
     (Koo & Ploenzke 2021; Alipanahi et al. 2015): the first convolution, then the batch norm and the
-    activation that follow it in the order of the model's modules. An activation that is no module
-    is not known, and left out. None for a filter that is positive nowhere. The list is empty if the
-    first layer with weights is no plain convolution of four channels, or is wider than the
-    sequences.
+    activation that follow it in the order of the model's modules, as in eval mode. An activation
+    that is no module, or has weights, is not known, and left out. None for a filter that is
+    positive nowhere. The list is empty if the first layer with weights is no plain convolution of
+    four channels, or is wider than the sequences. The model stays as it is: copies of its layers
+    are applied.
 
     Args:
-        model: the model, in eval mode.
+        model: the model.
         sequence: (k, 4, L) one-hot.
     """
     leaves = (m for m in model.modules() if not any(True for _ in m.children()))
     first = next((m for m in leaves if next(m.parameters(recurse=False), None) is not None), None)
-    if not isinstance(first, torch.nn.Conv1d) or first.in_channels != 4 or first.dilation != (1,):
+    if not isinstance(first, torch.nn.Conv1d) or first.in_channels != 4:
+        return []
+    if first.dilation != (1,) or first.groups != 1:
         return []
     width = first.kernel_size[0]
     if width > sequence.shape[2]:
@@ -56,9 +60,13 @@ def filter_matrices(
 def _following(
     layers: Iterator[torch.nn.Module], response: torch.Tensor
 ) -> Iterator[torch.nn.Module]:
-    """Yield the layers that treat every position by itself, up to the first that does not."""
-    probe = response[:2, :, :_PROBED]
-    for layer in layers:
+    """Yield copies of the layers that treat positions alike, up to the first that does not."""
+    probe = response[:2, :, :_PROBED].clone()
+    for own in layers:
+        try:
+            layer = copy.deepcopy(own).eval()
+        except Exception:  # what a user's layer holds may not be copied
+            return
         if isinstance(layer, torch.nn.BatchNorm1d):
             if layer.num_features != response.shape[1]:
                 return
@@ -68,12 +76,13 @@ def _following(
 
 
 def _by_position(layer: torch.nn.Module, probe: torch.Tensor) -> bool:
-    """Return whether a layer without weights gives each position its own value."""
+    """Return whether a layer without weights gives moved positions the same values, moved."""
     places = torch.arange(probe.shape[2])
     apart = torch.cat([places[::2], places[1::2]])  # neighbours are none any more
     try:
-        value, moved = layer(probe), layer(probe[:, :, apart])
-    except (RuntimeError, TypeError, ValueError, IndexError):
-        return False  # it wants another shape, or more inputs
-    alike = isinstance(value, torch.Tensor) and value.shape == probe.shape == moved.shape
-    return alike and torch.equal(value[:, :, apart], moved)
+        # copies, as a layer may write in place
+        value, moved = layer(probe.clone()), layer(probe[:, :, apart].clone())
+        alike = value.shape == probe.shape == moved.shape
+        return alike and torch.equal(value[:, :, apart], moved)
+    except Exception:  # a user's layer that wants something else may raise anything
+        return False

@@ -156,6 +156,15 @@ def test_scores_that_are_all_alike_agree_up_to_rounding():
     assert made["verdict"].tolist() == ["agrees"]
 
 
+def test_a_weight_of_zero_is_a_weight():
+    ours = [*rows(OURS, prior="l1", weight=0.1), *rows(OURS, prior="l1=0", weight=1.0)]
+    verdicts = [
+        table([{**VALUE, "prior": prior, "weight": weight}], ours)["verdict"].tolist()
+        for prior, weight in (("l1", 1.0), ("l1", 0.0), ("l1", 0.1))
+    ]
+    assert verdicts == [["not run"], ["agrees"], ["agrees"]]
+
+
 def test_a_value_of_another_scale_is_shown_and_not_compared():
     value = {**VALUE, "scale": "paper"}
     (small,) = table([value], rows(OURS), scale="quick").to_dict("records")

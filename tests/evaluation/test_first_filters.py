@@ -73,6 +73,51 @@ def test_what_follows_the_first_convolution_decides_where_it_responds():
     assert turned[1, 0] < 1  # what it liked best comes last now
 
 
+class Wanting(torch.nn.Module):
+    """A layer that takes no tensor."""
+
+    def forward(self, value):
+        return value["sequence"]
+
+
+class Counting(torch.nn.Module):
+    """A layer that counts its calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, value):
+        self.calls += 1
+        return value
+
+
+@pytest.mark.parametrize("activation", [torch.nn.SiLU, torch.nn.Mish, torch.nn.Hardswish])
+def test_a_layer_that_writes_in_place_is_no_other(activation):
+    torch.manual_seed(0)
+    codes = np.random.default_rng(0).integers(0, 4, (6, 40))
+    sequence = torch.as_tensor(np.eye(4)[codes].transpose(0, 2, 1), dtype=torch.float32)
+    weight = np.random.default_rng(1).standard_normal((5, 4, 6))
+    apart = filter_matrices(first_layer(weight, activation()), sequence)
+    in_place = filter_matrices(first_layer(weight, activation(inplace=True)), sequence)
+    for one, other in zip(apart, in_place, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("layer", [Wanting(), Counting(), torch.nn.BatchNorm1d(3)])
+def test_layers_of_others_are_neither_changed_nor_in_the_way(layer):
+    weight = np.random.default_rng(1).standard_normal((3, 4, 6))
+    model = first_layer(weight, layer).train()
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    codes = np.random.default_rng(0).integers(0, 4, (6, 40))
+    sequence = torch.as_tensor(np.eye(4)[codes].transpose(0, 2, 1), dtype=torch.float32)
+    assert len(filter_matrices(model, sequence)) == 3
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+    grouped = torch.nn.Conv1d(4, 8, 7, groups=4)
+    assert filter_matrices(torch.nn.Sequential(grouped), sequence) == []
+
+
 def test_filters_that_are_motifs_match_and_others_do_not(simulated):
     motif = simulated.motifs["target"]
     matching = np.log(motif / 0.25)

@@ -56,17 +56,15 @@ class CsvLog(TrainingLog):
         """Yield the lines below the header with their cells, none for what is no whole row."""
         if not self._path.exists():
             return
-        try:
-            with self._path.open(encoding="utf-8") as file:
-                header = file.readline()
-                if not _HEADER.startswith(header):
-                    raise UserError(f"{self._path}: has another first line; move it away")
-                if header != _HEADER:
-                    yield header, []
-                for line in file:
-                    yield line, _cells(line)
-        except UnicodeDecodeError:
-            raise UserError(f"{self._path}: is no text in UTF-8; move it away") from None
+        # a letter that was cut makes its line no whole row
+        with self._path.open(encoding="utf-8", errors="replace") as file:
+            header = file.readline()
+            if not _HEADER.startswith(header):
+                raise UserError(f"{self._path}: has another first line; move it away")
+            if header != _HEADER:
+                yield header, []
+            for line in file:
+                yield line, _cells(line)
 
     def _rewrite(self, without: str = "") -> None:
         """Keep the whole rows of the trials but one."""

@@ -8,7 +8,7 @@ from functools import cache
 
 from priorbench import UserError
 from priorbench.components.registry import load_prior
-from priorbench.components.specs import split_spec
+from priorbench.components.specs import split_composition, split_spec
 from priorbench.number_text import counted, listed, ranges
 from priorbench.publish.entry import Entry
 
@@ -52,7 +52,8 @@ def weights_in_words(entry: Entry) -> str:
     """
     if entry.tuned:
         return "weights tuned"
-    if any(_gives_weights(run.command) for run in entry.runs):
+    written = any(_has_weight(row.prior) for row in entry.rows)
+    if written or any(_gives_weights(run.command) for run in entry.runs):
         return "weights given"
     weighted = [row for row in entry.rows if row.weight is not None]
     default = [_default_weight(row.prior, split_spec(row.task)[0]) for row in weighted]
@@ -61,8 +62,16 @@ def weights_in_words(entry: Entry) -> str:
     return "weights not tuned"
 
 
+def _has_weight(prior: str) -> bool:
+    try:
+        return any(weight is not None for _, weight in split_composition(prior))
+    except UserError:  # a spec of a program that writes them in another way
+        return False
+
+
 def _gives_weights(command: str) -> bool:
-    return any(word.partition("=")[0] == "--weights" for word in command.split())
+    words = command.split()
+    return "run" in words and any(word.partition("=")[0] == "--weights" for word in words)
 
 
 @cache
