@@ -183,6 +183,14 @@ def test_what_is_partial_in_a_csv_file_is_written_anew(run_folder, way):
     assert path.read_bytes() == before
 
 
+def test_a_line_that_was_cut_within_a_letter_is_written_anew(run_folder):
+    path = run_folder / "losses.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole + "0123456789abcdef,binary,日".encode()[:-1])
+    assert hand_on(run_folder, "csv") == []
+    assert path.read_bytes() == whole
+
+
 @pytest.mark.parametrize("data", [b"a,b\n1,2\n", b"\xff\xfe", b"trial\nx\n"])
 def test_a_file_of_another_kind_is_left_alone_and_said_by_the_command(data, run_folder, capsys):
     path = run_folder / "losses.csv"
