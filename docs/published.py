@@ -16,9 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from findings_facts import plain_rows
 
-from priorbench.comparison.published_values import AGREES, COMPARED
+from priorbench.comparison.published_values import published_line
 from priorbench.number_text import MISSING, counted, fixed, listed
 from priorbench.publish.portable import portable_command
 
@@ -139,21 +140,11 @@ def _study(study: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield the section of a run whose study names published values."""
     rows = facts["rows"]
     sources = list(dict.fromkeys(f"{row['source']} ({row['read']})" for row in rows))
-    ran = [row for row in rows if row["verdict"] in COMPARED]
-    agreeing = [row for row in ran if row["verdict"] == AGREES]
-    wide = sum("wide" in row["words"] for row in agreeing)
-    little = f", {wide} of them in one too wide to say much" if wide else ""
     yield f"## {study['title']}\n\n"
     if study.get("words") and study.get("of") == digest(facts):
         yield f"{study['words'].strip()}\n\n"
-    count = (
-        f"{len(agreeing)} of {counted(len(ran), 'published mean')} that can be told "
-        f"{'lies' if len(agreeing) == 1 else 'lie'} in our 95% interval{little}; "
-        f"{len(rows) - len(ran)} further cannot"
-        if ran
-        else f"Of {counted(len(rows), 'published mean')} nothing can be said"
-    )
-    yield f"{count}. Source: {listed(sources)}.\n\n"
+    line = published_line(pd.DataFrame(rows))
+    yield f"{line[0].upper()}{line[1:]}. Source: {listed(sources)}.\n\n"
     columns = [name for name in _PLACES if _varies(rows, name)]
     heads = [_PLACES[name] for name in columns]
     yield _row(*heads, "theirs", "ours", "in the interval?")

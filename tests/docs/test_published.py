@@ -81,7 +81,7 @@ def test_a_run_is_shown_row_by_row_and_its_words_only_with_their_facts():
     study = {"run": "x", "title": "Table 2", "words": "It agrees.", "of": module().digest(facts)}
     text = "".join(module()._study(study, facts))
     assert "It agrees." in text
-    assert "1 of 1 published mean that can be told lies in our 95% interval; 1 further" in text
+    assert "1 of 1 published mean lies in our 95% interval; of 1 more nothing can be said." in text
     assert "| prior | theirs | ours | in the interval? |" in text
     assert "| `none` | 0.9 ± 0.02 (n = 10) | 0.9100 [0.8900, 0.9300] (n = 8) | yes |" in text
     assert "| `fourier` | 0.9 ± 0.02 (n = 10) | – | not run |" in text
