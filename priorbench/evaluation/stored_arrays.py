@@ -59,18 +59,18 @@ def pack_predictions(prediction: Mapping[str, NDArray[np.float32]]) -> dict[str,
 
 
 def pack_explanation(spec: str, explanation: Explanation) -> dict[str, NDArray[Any]]:
-    """Return attributions as they are stored: in float16, as a fraction of their maximum.
+    """Return attributions as they are stored: in float16, as a fraction of each row's maximum.
 
-    Attributions may be tiny, so that float16 alone would lose them. Their sums, for which float16
-    is too coarse, are stored beside the sums that they should have.
+    Attributions may be tiny, so that float16 alone would lose them, and those of a saturated
+    output are tiny in some sequences only. Their sums, for which float16 is too coarse, are stored
+    beside the sums that they should have.
     """
     attribution = explanation.attribution.float().cpu().numpy()
-    size = np.abs(attribution).max(initial=0)
-    scale = np.float32(size if np.isfinite(size) else 0)
-    fraction = attribution / scale if scale > 0 else attribution
+    size = np.abs(attribution).max(axis=1, keepdims=True, initial=0)
+    scale = np.where(np.isfinite(size), size, 0).astype(np.float32)
     packed: dict[str, NDArray[Any]] = {
-        f"{_ATTRIBUTION}.{spec}": fraction.astype(np.float16),
-        f"{_SCALE}.{spec}": np.asarray(scale),
+        f"{_ATTRIBUTION}.{spec}": (attribution / np.where(scale > 0, scale, 1)).astype(np.float16),
+        f"{_SCALE}.{spec}": scale,
     }
     if explanation.expected is not None:
         total = explanation.attribution.double().sum(dim=1).cpu().numpy()

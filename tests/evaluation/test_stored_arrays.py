@@ -13,6 +13,7 @@ from priorbench.evaluation.stored_arrays import (
     pack_explanation,
     pack_predictions,
     read_arrays,
+    stored_attribution,
     unpack,
 )
 from priorbench.training.batches import load_batch
@@ -43,6 +44,20 @@ def test_packed_attributions_keep_three_digits_at_any_scale(simulated, tmp_path)
     assert arrays.sums[0] == pytest.approx(track.sum(axis=1, dtype=np.float64))
     assert arrays.attribution == pytest.approx(track, rel=1e-3, abs=1e-9)
     assert arrays.label.shape == arrays.prediction["logit"].shape
+
+
+def test_packed_attributions_keep_three_digits_in_every_row(simulated):
+    track = np.random.default_rng(0).normal(size=simulated.truth.shape).astype(np.float32)
+    track *= np.logspace(-30, 0, len(track), dtype=np.float32)[:, None]
+    track[3], track[5, 7] = 0, np.nan
+    packed = pack_explanation("gradient", Explanation(torch.from_numpy(track), None))
+    back = stored_attribution(packed, "gradient")
+    assert back.dtype == np.float32
+    assert not back[3].any()
+    assert np.isnan(back[5, 7])
+    finite = np.delete(np.arange(len(track)), 5)
+    largest = np.abs(track[finite]).max(axis=1, keepdims=True)
+    assert (np.abs(back[finite] - track[finite]) <= 5e-4 * largest).all()
 
 
 def test_nothing_is_stored_beside_the_arrays(tmp_path):
