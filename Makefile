@@ -59,21 +59,21 @@ calibrate: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py calibration --write
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/programs/generate.py
 
 # RUNS holds one finished run for each section of docs/findings.toml and docs/real-data.toml, in a
 # folder of its name; without it the pages are written from the facts that are there
 findings: $(VENV)/.installed-dev
-	$(BIN)/python docs/findings.py $(if $(RUNS),'$(RUNS)')
+	$(BIN)/python docs/programs/findings.py $(if $(RUNS),'$(RUNS)')
 
 # stores what the notebooks of the tutorial print now
 notebooks: $(VENV)/.installed-docs
-	$(BIN)/python docs/notebooks.py --write
+	$(BIN)/python docs/programs/notebooks.py --write
 
 # Warnings, links to pages or anchors that are not there among them, are errors, and so are notebooks
 # that print something else than what is stored in them.
 site: $(VENV)/.installed-docs
-	$(BIN)/python docs/notebooks.py
+	$(BIN)/python docs/programs/notebooks.py
 	rm -rf build/site
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --fresh-env --quiet --jobs auto \
 		--doctree-dir build/doctrees docs build/site

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "programs"))
 
 import published_runs
 
@@ -21,7 +21,7 @@ project_copyright = author
 release = version = __version__
 
 extensions = ["myst_nb"]  # Markdown as of myst_parser, and notebooks
-nb_execution_mode = "off"  # docs/notebooks.py has executed them
+nb_execution_mode = "off"  # docs/programs/notebooks.py has executed them
 myst_heading_anchors = 4  # links such as metrics.md#auroc, and that they exist, as on a code host
 nitpicky = True
 smartquotes = False  # --option stays what is typed

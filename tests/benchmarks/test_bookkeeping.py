@@ -4,11 +4,11 @@ import sys
 from collections import Counter
 
 import pytest
-from fixtures.places import BENCHMARKS, DOCS
+from fixtures.places import BENCHMARKS, PROGRAMS
 from fixtures.runs import process_state_kept
 
 sys.path.insert(0, str(BENCHMARKS))
-sys.path.insert(0, str(DOCS))
+sys.path.insert(0, str(PROGRAMS))
 import bookkeeping
 from findings_facts import facts_of
 

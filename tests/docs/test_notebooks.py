@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from fixtures.places import DOCS, docs_program
+from fixtures.places import DOCS, PROGRAMS, docs_program
 
 NOTEBOOKS = sorted((DOCS / "tutorial" / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 60_000
@@ -94,7 +94,7 @@ def test_an_output_that_is_missing_is_a_difference(program):
 
 
 def run(path, *options):
-    command = [sys.executable, str(DOCS / "notebooks.py"), *options, str(path)]
+    command = [sys.executable, str(PROGRAMS / "notebooks.py"), *options, str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 

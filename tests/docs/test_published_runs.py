@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from fixtures.places import docs_program
+from fixtures.places import docs_program, site_configuration
 from fixtures.published import broken_links, finished_run, publish
 
 
@@ -33,7 +33,7 @@ def test_without_runs_there_is_neither_page_nor_link(program, tmp_path, there):
 def test_the_page_on_evidence_has_the_link(program, monkeypatch):
     pytest.importorskip("sphinx", reason="Sphinx is not installed")
     monkeypatch.setattr(program, "link", lambda: "\nLINK\n")
-    conf = docs_program("conf")
+    conf = site_configuration()
     monkeypatch.setattr(conf, "published_runs", program)
     text = ["# Evidence\n"]
     conf._add_pages_below(None, "evidence", text)

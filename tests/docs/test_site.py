@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from fixtures.places import DOCS, ROOT, docs_program
+from fixtures.places import DOCS, ROOT, site_configuration
 
 PAGES = [
     *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
@@ -14,7 +14,7 @@ PAGES = [
 
 def settings():
     pytest.importorskip("sphinx", reason="Sphinx is not installed")
-    return docs_program("conf")
+    return site_configuration()
 
 
 def prose(path):

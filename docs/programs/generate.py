@@ -22,7 +22,7 @@ from priorbench.components.hooks import HOOKS
 from priorbench.components.prior_bases import AttributionPrior, GradientPrior, Penalty
 from priorbench.metrics import METRICS
 
-HERE = Path(__file__).parent
+DOCS = Path(__file__).resolve().parents[1]
 _SHARED = (Penalty, GradientPrior, AttributionPrior)
 _HEAD = """\
 # Priors
@@ -128,7 +128,7 @@ def _section(name: str, prior: Prior) -> list[str]:
 
 def priors_page() -> str:
     """Return the text of docs/priors.md."""
-    with (HERE / "prior-prices.csv").open(newline="") as file:
+    with (DOCS / "prior-prices.csv").open(newline="") as file:
         prices = {row["prior"]: row for row in csv.DictReader(file)}
     priors = {name: load_prior(name) for name in registry.components("prior")}
     lines = [_HEAD, "| " + " | ".join(_COLUMNS) + " |", "|---" * len(_COLUMNS) + "|"]
@@ -270,8 +270,8 @@ PAGES = {
 def main() -> None:
     """Write every page."""
     for name, page in PAGES.items():
-        (HERE / name).write_text(page(), encoding="utf-8")
-        print(HERE / name)
+        (DOCS / name).write_text(page(), encoding="utf-8")
+        print(DOCS / name)
 
 
 if __name__ == "__main__":

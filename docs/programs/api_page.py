@@ -11,7 +11,7 @@ from typing import Any
 
 import priorbench
 
-_EXAMPLES = Path(__file__).parent / "api.toml"
+_EXAMPLES = Path(__file__).resolve().parents[1] / "api.toml"
 _WIDTH = 88
 _SECTIONS = re.compile(r"^(Args|Returns|Raises|Attributes):\n", re.MULTILINE)
 _HEAD = """\

@@ -1,8 +1,8 @@
 """Write docs/published.md: what was published, and what this project gives for it.
 
 The page is made of docs/published.toml, of the fixtures that tests hold, and of the facts of runs
-in docs/published/. `python docs/published.py DIR...` takes these facts from finished runs whose
-study names published values, and writes the page; without a folder it writes the page alone.
+in docs/published/. `python docs/programs/published.py DIR...` takes these facts from finished runs
+whose study names published values, and writes the page; without a folder it writes the page alone.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from priorbench.comparison.published_values import published_line
 from priorbench.number_text import MISSING, counted, fixed, listed
 from priorbench.publish.portable import portable_command
 
-HERE = Path(__file__).parent
-FACTS = HERE / "published"
-PAGE = HERE / "published.md"
+DOCS = Path(__file__).resolve().parents[1]
+FACTS = DOCS / "published"
+PAGE = DOCS / "published.md"
 _HEAD = """\
 # Published numbers
 
@@ -45,7 +45,7 @@ counts as wide. What was run at another scale than the published one is shown, a
 
 def entries() -> dict[str, list[dict[str, Any]]]:
     """Return the contents of published.toml."""
-    return tomllib.loads((HERE / "published.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((DOCS / "published.toml").read_text(encoding="utf-8"))
 
 
 def page() -> str:
@@ -78,7 +78,7 @@ def _held(held: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _numbers_in(file: str, key: str) -> str:
     """Return the numbers under a key of a fixture, or of each of its cases, as text."""
-    values = json.loads((HERE.parent / file).read_text(encoding="utf-8"))
+    values = json.loads((DOCS.parent / file).read_text(encoding="utf-8"))
     if isinstance(values, list):
         values = [case[key] for case in values]
     else:

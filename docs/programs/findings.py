@@ -1,10 +1,11 @@
 """Write docs/findings.md and docs/real-data.md from run directories: `make findings RUNS=DIR`.
 
 DIR holds one run directory for each section of findings.toml and real-data.toml, of the section's
-name; sections without one keep their earlier facts. `python docs/findings.py DIR NAME...` reads the
-runs of some sections alone, and `python docs/findings.py` writes the pages from the facts that are
-there. These lie beside the pages, as docs/findings/NAME.json and docs/real-data/NAME.json; a test
-writes the pages again from them. The table of answers on the first page is made of them, too.
+name; sections without one keep their earlier facts. `python docs/programs/findings.py DIR NAME...`
+reads the runs of some sections alone, and `python docs/programs/findings.py` writes the pages from
+the facts that are there. These lie beside the pages, as docs/findings/NAME.json and
+docs/real-data/NAME.json; a test writes the pages again from them. The table of answers on the
+first page is made of them, too.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from findings_rows import setting_key, setting_names
 from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
 from priorbench.number_text import MISSING, counted, listed
 
-HERE = Path(__file__).parent
+DOCS = Path(__file__).resolve().parents[1]
 _USUAL = [{"baseline": "none"}]
 _RESULTS = (
     "compared",
@@ -60,16 +61,16 @@ class EvidencePage:
     @property
     def file(self) -> Path:
         """File of the page."""
-        return HERE / f"{self.name}.md"
+        return DOCS / f"{self.name}.md"
 
     @property
     def facts(self) -> Path:
         """Folder of its facts and figures."""
-        return HERE / self.name
+        return DOCS / self.name
 
     def declared(self) -> dict[str, Any]:
         """Return what its TOML file says."""
-        text = (HERE / f"{self.name}.toml").read_text(encoding="utf-8")
+        text = (DOCS / f"{self.name}.toml").read_text(encoding="utf-8")
         return tomllib.loads(text)
 
     def over_sets(self) -> dict[str, Any]:
@@ -259,7 +260,7 @@ def answers() -> str:
     """Return the table of answers of the first page, from answers.toml and the sections' facts."""
     known = {s["run"]: (page, s) for page in PAGES for s in sections(page)}
     lines = ["| question | answer | on what |\n|---|---|---|\n"]
-    for row in tomllib.loads((HERE / "answers.toml").read_text(encoding="utf-8"))["answers"]:
+    for row in tomllib.loads((DOCS / "answers.toml").read_text(encoding="utf-8"))["answers"]:
         if row["run"] not in known:
             lines.append(f"| {row['question']} | not asked yet | {MISSING} |\n")
             continue
@@ -287,7 +288,7 @@ def _basis(section: Section) -> str:
 
 def first_page() -> str:
     """Return the text of the first page, with the answers that the facts give."""
-    text = (HERE / "index.md").read_text(encoding="utf-8")
+    text = (DOCS / "index.md").read_text(encoding="utf-8")
     return _ANSWERS.sub(lambda _: answers(), text)
 
 
@@ -329,13 +330,15 @@ def write() -> None:
         if page.over_sets():
             draw_over_sets(_sets(sections(page)), page.facts / FIGURE)
         page.file.write_text(text_of(page), encoding="utf-8")
-    (HERE / "index.md").write_text(first_page(), encoding="utf-8")
+    (DOCS / "index.md").write_text(first_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         if not Path(sys.argv[1]).is_dir():
-            sys.exit("usage: python docs/findings.py [DIR [NAME...]], DIR a folder of runs")
+            sys.exit(
+                "usage: python docs/programs/findings.py [DIR [NAME...]], DIR a folder of runs"
+            )
         for line in gather(Path(sys.argv[1]), sys.argv[2:]):
             print(line)
     write()

@@ -10,7 +10,7 @@ from pathlib import Path
 from priorbench.publish.folder import stored_entries
 from priorbench.publish.publish_runs import publish_runs
 
-ENTRIES = Path(__file__).parent / "evidence-runs"
+ENTRIES = Path(__file__).resolve().parents[1] / "evidence-runs"
 RUNS = "runs"
 """folder of the site that has the pages"""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from priorbench.data import dataset
 
-_TEXTS = Path(__file__).parent / "run-files.toml"
+_TEXTS = Path(__file__).resolve().parents[1] / "run-files.toml"
 _HEAD = """\
 # Files of a run
 
