@@ -32,14 +32,15 @@ class OffSimplex(GradientPrior):
     Where the four gradients of a position are zero, its angle is 0; where they are equal, it is
     pi / 2; in both places the formula has no derivative, and 0 is taken, as for a window in which
     all angles are 0. (The published code, which writes the angle as an arcsine, gives no numbers
-    there.) The gradient is that of every prior here, in which the statistics of batch norm are held
-    fixed; the published training differentiates through them, so that of networks with batch norm
-    the published form is the loss of its gradients, not the same training.
+    there.)
 
     Attributes:
         form: ``mean`` over positions, in radians; or ``published``, the norm over positions, in
             degrees, with that code's value of pi. It grows with the root of the length, and
-            penalises all examples, as published, whatever ``examples`` says.
+            penalises all examples, as published, whatever ``examples`` says. Unless
+            ``train_attribution`` names another, it sees the gradient that the published training
+            penalises, which passes through the statistics of batch norm
+            (``gradient:through_statistics=true``), whatever the study's is.
     """
 
     summary: ClassVar[str] = "penalises the angle of the gradient to the simplex of bases"
@@ -54,6 +55,12 @@ class OffSimplex(GradientPrior):
     def default_weight(self, task: str) -> float:
         """Return 1e-4 for the published form, where its published curve of attributions peaks."""
         return 1e-4 if self.form == "published" else super().default_weight(task)
+
+    @property
+    def sees(self) -> str:
+        """Spec of the training attribution that the penalty sees; "" for the study's."""
+        own = "gradient:through_statistics=true" if self.form == "published" else ""
+        return super().sees or own
 
     def applies(self, batch: Batch, task: Task) -> torch.Tensor:
         """Return (B,) bool: all examples in the published form, else those of ``examples``."""

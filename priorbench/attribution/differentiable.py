@@ -6,6 +6,7 @@ mode, the gradient flags and gradients of its parameters; all follow the device 
 
 Where the model is in training mode, the statistics of batch norm are those of the batch and are
 held fixed: an attribution is the gradient of one example's target by that example's own input.
+Methods with the option ``through_statistics`` differentiate through them, as a plain loop does.
 """
 
 from __future__ import annotations

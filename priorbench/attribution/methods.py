@@ -42,6 +42,11 @@ class AttributionMethod(ABC):
     draws: ClassVar[bool] = False
     """whether it needs a generator"""
 
+    @property
+    def through_statistics(self) -> bool:
+        """Whether the gradient passes through the statistics of batch norm; else they are held."""
+        return False
+
     def path(
         self, sequence: torch.Tensor, rows: torch.Tensor, generator: torch.Generator | None
     ) -> Path | None:
@@ -76,7 +81,22 @@ class _TimesDifference(AttributionMethod):
 
 
 @dataclass(frozen=True)
-class InputXGradient(_TimesDifference):
+class _OfInputs(AttributionMethod):
+    """An attribution method that takes gradients at the inputs.
+
+    Points of a path have no share in the statistics of batch norm, those of the examples.
+
+    Attributes:
+        through_statistics: whether the gradient passes through the statistics of batch norm in
+            training, as a plain ``torch.autograd.grad`` has it: it is then that of the sum of all
+            attributed targets, to which every example of the batch contributes.
+    """
+
+    through_statistics: bool = False
+
+
+@dataclass(frozen=True)
+class InputXGradient(_TimesDifference, _OfInputs):
     """a_i = sum_b x_ib g_ib, the gradient at the observed base."""
 
     summary: ClassVar[str] = "gradient x input"
@@ -84,7 +104,7 @@ class InputXGradient(_TimesDifference):
 
 
 @dataclass(frozen=True)
-class Gradient(AttributionMethod):
+class Gradient(_OfInputs):
     """a_i = sum_b |g_ib|, over all four bases, whichever is observed; never negative."""
 
     summary: ClassVar[str] = "absolute gradient, summed over the four bases"
@@ -96,7 +116,7 @@ class Gradient(AttributionMethod):
 
 
 @dataclass(frozen=True)
-class SimplexGradient(AttributionMethod):
+class SimplexGradient(_OfInputs):
     """a_i = sum_b x_ib (g_ib - mean_b g_ib): without the component off the simplex of bases."""
 
     summary: ClassVar[str] = "gradient corrected to the simplex, x input"

@@ -9,6 +9,7 @@ differentiates only what is attributed (``autograd.split``).
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
@@ -16,7 +17,7 @@ from typing import Any, Generic, Literal, TypeVar
 import torch
 
 from priorbench.autograd.functions.batch_norm_nodes import BatchNormNodes
-from priorbench.autograd.functions.twice_differentiable import GatedBatchNorm
+from priorbench.autograd.functions.twice_differentiable import GatedBatchNorm, TwiceDifferentiable
 from priorbench.autograd.model_call import (
     ModelCall,
     modules_of,
@@ -115,12 +116,14 @@ class Reading(Generic[Output]):
     ) -> torch.Tensor:
         """Return the gradient of the scalars, or those of a mask, by the points; bases first.
 
-        A warning names a model whose scripts do not hold the statistics of batch norm fixed.
+        A warning names a model whose scripts do not hold the statistics of batch norm fixed, where
+        they are to be.
         """
         weights = torch.ones_like(scalars) if mask is None else mask.to(scalars)
-        gradient = None
+        through, gradient = self.method.through_statistics, None
         if scalars.requires_grad:
-            with gate.closed(), _nodes(scalars, self.create_graph, model).statistics_held():
+            nodes = _nodes(scalars, self.create_graph, None if through else model)
+            with gate.closed(), nullcontext() if through else nodes.statistics_held():
                 # the caller may want to differentiate the output too
                 (gradient,) = torch.autograd.grad(
                     scalars,
@@ -190,7 +193,8 @@ def attribute_apart(
 ) -> tuple[Output, Attribution]:
     """Do as :func:`attribute`, and differentiate only what is attributed, where that can be.
 
-    Batches that leave nothing to be gained are taken whole.
+    Batches that leave nothing to be gained are taken whole, as are gradients through the statistics
+    of batch norm, to which all examples contribute.
 
     Raises:
         CannotTakeApart: if the model must be given its batch in one tensor, and ``strict`` forbids
@@ -198,7 +202,8 @@ def attribute_apart(
     """
     path = _path(sequence, chosen, reading)
     result = None
-    if len(chosen.rows) and (path is not None or not chosen.everything):
+    whole = chosen.everything or reading.method.through_statistics
+    if len(chosen.rows) and (path is not None or not whole):
         take = _apart_at_inputs if path is None else _apart_on_path
         with torch.enable_grad():
             try:
@@ -231,8 +236,10 @@ def _at_inputs(
     call: ModelCall, sequence: torch.Tensor, chosen: Chosen, reading: Reading[Output]
 ) -> tuple[Output, Attribution]:
     points = _differentiable(sequence)
-    gate = StatisticsGate()
-    with GatedBatchNorm(gate, chosen.size, needed=reading.create_graph):
+    gate, twice = StatisticsGate(), reading.create_graph
+    mode = GatedBatchNorm(gate, chosen.size, needed=twice)
+    through = reading.method.through_statistics  # which torch's own batch norm provides for
+    with TwiceDifferentiable(needed=twice) if through else mode:
         output: Output = call(points.clone(), *call.rows)  # it may be changed in place
     scalars = reading.scalars(output, chosen.size)
     if not len(chosen.rows):

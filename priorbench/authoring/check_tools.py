@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from priorbench.attribution.methods import InputXGradient
+from priorbench.attribution.methods import load_attribution
 from priorbench.components import registry
 from priorbench.components.architecture import Architecture, NetworkShape, Scale
 from priorbench.components.hooks import COMPUTED
@@ -158,7 +158,8 @@ class TrainingStep:
         """Return the losses of a new network, changed by the prior."""
         task: Task = registry.build("task", TASK)
         parts = self.prior.parts(weight_of(self.prior), TASK)
-        regularisation = Regularisation(parts, InputXGradient(), apart=True)
+        method = load_attribution(self.prior.sees or "input-x-gradient")
+        regularisation = Regularisation(parts, method, apart=True)
         model = regularisation.adapt(network(self.length, self.scale))
         teachers = [network(self.length, self.scale) for _ in range(regularisation.teachers)]
         return Objective(model, task, regularisation, _STREAMS, teachers=teachers)

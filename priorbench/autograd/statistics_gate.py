@@ -12,8 +12,9 @@ class StatisticsGate:
     """The gate through which gradients pass into the statistics of batch norm.
 
     An attribution is the gradient of one example's output by that example's own input, with the
-    statistics of the batch held fixed, so the gate is closed while attributions are taken. The
-    training loss, penalty included, is differentiated through the statistics as usual.
+    statistics of the batch held fixed, so the gate is closed while attributions are taken, unless
+    their method differentiates through the statistics. The training loss, penalty included, is
+    differentiated through them as usual.
 
     Attributes:
         is_open: whether gradients pass into the statistics of the batch.

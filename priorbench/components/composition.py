@@ -140,7 +140,7 @@ class Composition(Prior):
 
     @property
     def sees(self) -> str:
-        """Name of the training attribution that all penalties see; "" for the study's."""
+        """Spec of the training attribution that all penalties see; "" for the study's."""
         return next(iter(self._attributions()), "")
 
     @property

@@ -311,7 +311,7 @@ class Prior(PriorQueries, ABC):
 
     @property
     def sees(self) -> str:
-        """Name of the training attribution that the penalty sees; "" for the study's."""
+        """Spec of the training attribution that the penalty sees; "" for the study's."""
         return ""
 
     @property

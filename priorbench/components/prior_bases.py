@@ -101,7 +101,7 @@ class GradientPrior(Penalty):
 
     @property
     def sees(self) -> str:
-        """Name of the training attribution that the penalty sees; "" for the study's."""
+        """Spec of the training attribution that the penalty sees; "" for the study's."""
         return "" if self.train_attribution == "study" else self.train_attribution
 
     def applies(self, batch: Batch, task: Task) -> torch.Tensor:

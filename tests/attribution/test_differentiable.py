@@ -228,6 +228,30 @@ def test_every_method_holds_the_statistics_of_the_batch_fixed(apart, spec):
 
 
 @BOTH_WAYS
+@pytest.mark.parametrize("count", [4, 6])
+@pytest.mark.parametrize("spec", ["input-x-gradient", "gradient", "simplex-gradient"])
+def test_a_gradient_through_the_statistics_is_that_of_plain_autograd(apart, count, spec):
+    x, chosen, plain = sequences(), torch.arange(6) < count, smooth_network()
+    points = x.clone().requires_grad_()
+    scalars = target(plain(points))[:count].sum()
+    (g,) = torch.autograd.grad(scalars, points, create_graph=True)
+    method = load_attribution(spec)
+    (method.read(g, x).observed[:count] ** 2).sum().backward()
+    for through in (True, False):
+        model = smooth_network()
+        written = f"{spec}:through_statistics={str(through).lower()}"
+        _, attribution = attribute(written, model, x, chosen, apart)
+        (attribution.observed**2).sum().backward()
+        same = torch.allclose(attribution.gradient, method.read(g, x).gradient[:count])
+        assert same == through
+        pairs = zip(plain.parameters(), model.parameters(), strict=True)
+        slopes = [(a.grad, b.grad) for a, b in pairs if a.grad is not None]
+        assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in slopes) == through
+        for a, b in zip(plain.buffers(), model.buffers(), strict=True):
+            assert torch.allclose(a, b)  # running statistics are updated once
+
+
+@BOTH_WAYS
 @pytest.mark.parametrize("spec", METHOD_SPECS)
 def test_penalties_can_be_differentiated_through_every_method(apart, spec):
     # against finite differences in one weight of the first layer, batch norm in training mode

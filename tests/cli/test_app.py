@@ -189,6 +189,10 @@ def test_the_attribution_that_penalties_see_decides_the_trial(tmp_path):
             ["--priors", "l1+off-simplex", "--train-attribution", "simplex-gradient"],
             r"its penalty is constant for the training attribution simplex-gradient",
         ),
+        (
+            ["--priors", "off-simplex:form=published+l1"],
+            r"attributions \(study, gradient:through_statistics=true\); write the same train_attr",
+        ),
     ],
 )
 def test_wrong_compositions_and_attributions_leave_nothing(tmp_path, arguments, message):
@@ -243,6 +247,17 @@ def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
     page = (out / "report.html").read_text()
     assert "Penalties on attributions were computed from <code>input-x-gradient</code>" in page
     assert "weight × 1" in page
+
+
+def test_a_published_training_is_run_and_described_as_such(tmp_path):
+    out, more = tmp_path / "out", ("--seeds", "2", "--ensemble", "2")
+    assert run_smoke(out, "--priors", "l1,off-simplex:form=published", *more) == 0
+    seen = {record["prior"]: record["train_attribution"] for record in records(out).values()}
+    assert seen["l1"] == "input-x-gradient"
+    assert seen["off-simplex:form=published"] == "gradient:through_statistics=true"
+    assert {record["ensemble"] for record in records(out).values()} == {2}
+    assert execute_command(["report", str(out)]) == 0
+    assert "held fixed, except where through_statistics=true" in (out / "report.html").read_text()
 
 
 def test_a_study_of_public_data_says_how_to_get_them(folder):

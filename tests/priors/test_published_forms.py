@@ -7,10 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fixtures.networks import build_network, regularisation
 from fixtures.priors import BAND_PASS
+from fixtures.sequences import random_sequences
 
 from priorbench import Attribution, Batch, UserError, load_prior
 from priorbench.components import registry
+from priorbench.components.architecture import NetworkShape
+from priorbench.seeds import RandomStreams
+from priorbench.training.objective import Objective
 
 
 def reference(name):
@@ -19,6 +24,7 @@ def reference(name):
 
 BANDS = reference("fourier_bandpass")
 ANGLES = reference("off_simplex_published")
+PUBLISHED = "off-simplex:form=published"
 
 
 def of_track(track):
@@ -175,6 +181,43 @@ def test_published_off_simplex_is_the_norm_of_the_angles_of_the_mean_form():
     mean = load_prior("off-simplex").penalty(attribution, examples)
     published = load_prior("off-simplex:form=published").penalty(attribution, examples)
     assert published.numpy() == pytest.approx(np.degrees(mean.numpy()), rel=1e-5)
+
+
+def test_published_off_simplex_is_trained_through_the_statistics_of_batch_norm():
+    # as in the published loop: the gradient of the summed probabilities, in training mode
+    prior, task = load_prior(PUBLISHED), registry.build("task", "binary:attributed=probability")
+    batch = Batch(random_sequences(4, 80), torch.tensor([1.0, 0.0, 1.0, 0.0]).double())
+
+    def start():
+        return build_network("three-conv", NetworkShape(80)).double().train()
+
+    plain, points = start(), batch.sequence.clone().requires_grad_()
+    total = plain(points)[:, 0].sigmoid().sum()
+    (gradient,) = torch.autograd.grad(total, points, create_graph=True)
+    expected = prior.penalty(Attribution(gradient, gradient[:, 0]), batch).mean()
+    slopes = torch.autograd.grad(expected, plain[0].weight)[0]
+    streams = RandomStreams(0, ("binary", "simulated"), 0)
+    for spec, same in ((PUBLISHED, True), (f"{PUBLISHED}:train_attribution=gradient", False)):
+        model, sees = start(), load_prior(spec).sees
+        objective = Objective(model, task, regularisation(spec, 1.0, sees), streams)
+        _, penalty = objective.losses(batch, elapsed=0.0)
+        (own,) = torch.autograd.grad(penalty, model[0].weight)
+        assert torch.allclose(penalty, expected, rtol=1e-9) == same
+        assert torch.allclose(own, slopes, rtol=1e-6, atol=1e-9 * slopes.abs().max()) == same
+
+
+@pytest.mark.parametrize(
+    ("spec", "sees"),
+    [
+        ("off-simplex", ""),
+        (PUBLISHED, "gradient:through_statistics=true"),
+        (f"{PUBLISHED}:train_attribution=expected-gradients", "expected-gradients"),
+        (f"{PUBLISHED}+dropout", "gradient:through_statistics=true"),
+        (f"{PUBLISHED}:train_attribution=gradient+l1:train_attribution=gradient", "gradient"),
+    ],
+)
+def test_published_off_simplex_sees_the_published_gradient_unless_told_otherwise(spec, sees):
+    assert load_prior(spec).sees == sees
 
 
 def test_published_off_simplex_penalises_all_examples():

@@ -7,6 +7,7 @@ such examples than others attribute further examples, which no penalty is given.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -298,7 +299,10 @@ def _attribute(
         others = [[_rows(value, rest) for value in inputs]] if most < size else []
         parts = [attributed, *others]
         outputs = members.forward(parts, gate, len(parts), twice=True)
-        gradient = _gradient(task, outputs[0], points, gate)
+        scalars, held = task.explained(flat_rows(outputs[0])), not reader.method.through_statistics
+        if not held:  # none of examples that no penalty is given
+            scalars = scalars * applies.gather(1, places).flatten()
+        gradient = _gradient(scalars, points, gate, held=held)
         attribution = reader.method.read(gradient.flatten(0, 1), points.detach().flatten(0, 1))
         back = torch.argsort(torch.cat([places, rest], dim=1), dim=1)
         joined = outputs[0] if len(outputs) == 1 else join_trees(outputs[0], outputs[1], 1)
@@ -311,15 +315,17 @@ def _attribute(
     more = [_rows(value, places) for value in inputs[1:]]
     path_points = [points, *(v.repeat(1, steps, *[1] * (v.dim() - 2)) for v in more)]
     output, at_points = members.forward([inputs, path_points], gate, 1, twice=True)
-    gradient = torch.unflatten(_gradient(task, at_points, points, gate), 1, (steps, most))
-    mean = gradient.mean(dim=1).flatten(0, 1)
+    gradient = _gradient(task.explained(flat_rows(at_points)), points, gate)
+    mean = torch.unflatten(gradient, 1, (steps, most)).mean(dim=1).flatten(0, 1)
     attribution = reader.method.read(mean, difference.flatten(0, 1))
     return _Attributed(flat_rows(output), attribution, places)
 
 
-def _gradient(task: Task, output: Any, points: torch.Tensor, gate: StatisticsGate) -> torch.Tensor:
-    scalars = task.explained(flat_rows(output))
-    with gate.closed():
+def _gradient(
+    scalars: torch.Tensor, points: torch.Tensor, gate: StatisticsGate, *, held: bool = True
+) -> torch.Tensor:
+    """Return the gradient by the points, for which batch statistics are held fixed or not."""
+    with gate.closed() if held else nullcontext():
         return torch.autograd.grad(scalars.sum(), points, retain_graph=True, create_graph=True)[0]
 
 

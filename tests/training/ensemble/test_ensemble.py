@@ -120,6 +120,7 @@ def test_every_network_of_numbers(architecture):
     [
         "gradient",
         "simplex-gradient",
+        "input-x-gradient:through_statistics=true",
         "expected-gradients",
         "integrated-gradients:steps=3",
         "integrated-gradients:steps=2:reference=uniform",
@@ -155,6 +156,12 @@ def test_every_prior(name):
 def test_members_with_other_options_schedules_and_weights(priors):
     parts = [part(prior, seed) for seed, prior in enumerate(priors)]
     assert_same_as_alone(parts, [examples(seed, 4 + seed) for seed in range(2)], steps=3)
+
+
+def test_the_published_off_simplex_prior():
+    name = "off-simplex:form=published"
+    parts = [part(name, seed, 1.0, registry.load_prior(name).sees) for seed in range(3)]
+    assert_same_as_alone(parts, [examples(seed, 5 + seed) for seed in range(3)])
 
 
 @pytest.mark.parametrize("name", ALONE)
