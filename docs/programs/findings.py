@@ -125,8 +125,11 @@ def _sets(sections: Sequence[Section]) -> list[Section]:
 
 
 def _machine(sections: Sequence[Section]) -> str:
-    trials = sum(sum(section["facts"]["statuses"].values()) for section in sections)
-    hours = sum(section["facts"]["minutes"] for section in sections) / 60
+    runs = [
+        facts for section in sections for facts in (section["facts"], section["again"]) if facts
+    ]
+    trials = sum(sum(facts["statuses"].values()) for facts in runs)
+    hours = sum(facts["minutes"] for facts in runs) / 60
     return f"{trials:,} trainings, {hours:.1f} hours on a core of a shared server"
 
 
@@ -293,7 +296,7 @@ def first_page() -> str:
 
 
 def gather(runs: Path, only: Sequence[str] = ()) -> Iterator[str]:
-    """Read facts from the folders that are there and draw their figures; yield a line for each.
+    """Read facts from the folders that are there; yield a line for each.
 
     Args:
         runs: folder that holds a run directory for each section.
@@ -317,7 +320,6 @@ def gather(runs: Path, only: Sequence[str] = ()) -> Iterator[str]:
                 facts["since"] = earlier_verdicts(facts, earlier) if earlier else {}
                 text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
                 (page.facts / f"{name}.json").write_text(text, encoding="utf-8")
-                draw_section(facts, asks[0], page.facts / f"{name}.svg")
                 read = True
             if read:
                 (known,) = (s for s in sections(page) if s["run"] == section["run"])
@@ -325,8 +327,10 @@ def gather(runs: Path, only: Sequence[str] = ()) -> Iterator[str]:
 
 
 def write() -> None:
-    """Write the pages, and the answers on the first page."""
+    """Write the pages with their figures, and the answers on the first page."""
     for page in PAGES:
+        for section in sections(page):
+            draw_section(section["facts"], section["asks"][0], page.facts / f"{section['run']}.svg")
         if page.over_sets():
             draw_over_sets(_sets(sections(page)), page.facts / FIGURE)
         page.file.write_text(text_of(page), encoding="utf-8")

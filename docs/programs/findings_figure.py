@@ -12,11 +12,13 @@ from findings_rows import Facts, Row, compared, gain, setting_key, setting_names
 from priorbench.comparison.option_trends import swept_tasks, task_options
 from priorbench.components.specs import split_spec
 from priorbench.reports._shared.figures.colours import INK, LINE, SOFT, looks
-from priorbench.reports._shared.figures.style import style
+from priorbench.reports._shared.figures.style import style, wrapped_spec
 from priorbench.study.trial import SETTING_COLUMNS
 
 _DECIDED = ("better", "worse")
 _PANEL, _LINE_HEIGHT, _ROW = 2.5, 2.3, 0.2  # inches
+_LONGEST_NAME, _LINE = 40, 0.7
+"""letters of a line of a name, and height of its further lines, in rows"""
 
 
 def draw_section(facts: Facts, comparison: Row, path: Path) -> None:
@@ -68,11 +70,9 @@ def _draw(rows: Sequence[Row], trends: Sequence[Row], names: Mapping[str, str], 
     priors = list(dict.fromkeys(row["prior"] for row in rows))
     sweep = trends[0] if trends else None
     with style(), matplotlib.rc_context({"svg.hashsalt": "priorbench"}):
-        height = (
-            _LINE_HEIGHT
-            if sweep
-            else 0.9 + _ROW * len({(setting_key(row), row["prior"]) for row in rows})
-        )
+        labels = dict.fromkeys(_label(row, names) for row in rows)
+        lines = sum(1 + _LINE * label.count("\n") for label in labels)
+        height = _LINE_HEIGHT if sweep else 0.9 + _ROW * lines
         figure = Figure(figsize=(_PANEL * len(names_of_axes), height + 0.5), layout="constrained")
         columns = figure.subplots(1, len(names_of_axes), sharey=not sweep, squeeze=False)[0]
         for axes, name in zip(columns, names_of_axes, strict=True):
@@ -104,8 +104,10 @@ def _draw_forest(
     axes: Any, rows: Sequence[Row], names: Mapping[str, str], priors: Sequence[str]
 ) -> None:
     """Draw a line for every setting and prior; a filled mark is an established difference."""
-    shapes, labels = looks(priors), []
-    for y, row in enumerate(rows):
+    shapes, labels = looks(priors), [_label(row, names) for row in rows]
+    heights = np.array([1 + _LINE * label.count("\n") for label in labels])
+    places = np.cumsum(heights) - heights / 2  # the middles of rows
+    for y, row in zip(places, rows, strict=True):
         colour, marker = shapes[row["prior"]]
         low, high = sorted((gain(row, "ci_low"), gain(row, "ci_high")))
         axes.hlines(y, low, high, color=colour, linewidth=1.2)
@@ -118,13 +120,17 @@ def _draw_forest(
             markerfacecolor=colour if row["verdict"] in _DECIDED else "white",
             linestyle="",
         )
-        name = names.get(setting_key(row), "")
-        labels.append(f"{name}  {row['prior']}" if len(names) > 1 else row["prior"])
     axes.axvline(0, color=SOFT, linewidth=0.9, zorder=0)
-    axes.set_yticks(range(len(rows)), labels, parse_math=False)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(places, labels, parse_math=False)
+    axes.set_ylim(heights.sum(), 0)
     axes.grid(axis="x", color=LINE, linewidth=0.5)
-    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="x", nbins=3)
+
+
+def _label(row: Row, names: Mapping[str, str]) -> str:
+    """Return what stands beside a row: its prior, and its setting where there are several."""
+    prior = wrapped_spec(row["prior"], _LONGEST_NAME)
+    return f"{names.get(setting_key(row), '')}  {prior}" if len(names) > 1 else prior
 
 
 def _draw_along_option(axes: Any, rows: Sequence[Row], sweep: Row, priors: Sequence[str]) -> None:

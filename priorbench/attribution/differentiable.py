@@ -106,7 +106,8 @@ def attribute_and_predict(
             and again when the model changes. Random draws within the model, such as those of
             dropout, are other ones than in one tensor. Batches that gain nothing are taken whole:
             those of which all or none are chosen, or a single one is or is not, the points of a
-            path, and, on a CPU, those too small to be faster in parts.
+            path, and, on a CPU, those too small to be faster in parts; so are all batches of a
+            method whose gradients pass through the statistics of batch norm.
 
     Returns:
         the model's output, and the Attribution of the k chosen examples, in the order of the batch

@@ -323,7 +323,7 @@ def _batch_norm(trial: _Trial) -> ModelFinding:
     if not batch:
         return ModelFinding("batch norm", "ok", "none takes the statistics of the batch")
     layers = counted(len(batch), "layer")
-    detail = f"statistics of the batch in {layers}; attributions hold them fixed"
+    detail = f"statistics of the batch in {layers}; attributions hold them fixed by default"
     return ModelFinding("batch norm", "note", detail)
 
 

@@ -9,7 +9,7 @@ differentiates only what is attributed (``autograd.split``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
@@ -123,7 +123,10 @@ class Reading(Generic[Output]):
         through, gradient = self.method.through_statistics, None
         if scalars.requires_grad:
             nodes = _nodes(scalars, self.create_graph, None if through else model)
-            with gate.closed(), nullcontext() if through else nodes.statistics_held():
+            with ExitStack() as held:
+                if not through:
+                    held.enter_context(gate.closed())
+                    held.enter_context(nodes.statistics_held())
                 # the caller may want to differentiate the output too
                 (gradient,) = torch.autograd.grad(
                     scalars,

@@ -262,7 +262,8 @@ def collapse_of_predictions(prediction: Mapping[str, NDArray[np.float32]]) -> st
 def collapse_of_attribution(attribution: NDArray[np.float32], spec: str) -> str:
     """Return why a trained model counts as collapsed, or "", from its (M, L) attributions.
 
-    It does if a value is not finite, or if more than half of the sequences have no attribution.
+    It does if a value is not finite, or if more than half of the sequences have no attribution at
+    all; those of a saturated output may be as small as they are.
     """
     if not np.isfinite(attribution).all():
         return f"an attribution is not finite ({spec})"

@@ -66,8 +66,8 @@ def pack_explanation(spec: str, explanation: Explanation) -> dict[str, NDArray[A
     beside the sums that they should have.
     """
     attribution = explanation.attribution.float().cpu().numpy()
-    size = np.abs(attribution).max(axis=1, keepdims=True, initial=0)
-    scale = np.where(np.isfinite(size), size, 0).astype(np.float32)
+    finite = np.where(np.isfinite(attribution), np.abs(attribution), 0)
+    scale = finite.max(axis=1, keepdims=True, initial=0)
     packed: dict[str, NDArray[Any]] = {
         f"{_ATTRIBUTION}.{spec}": (attribution / np.where(scale > 0, scale, 1)).astype(np.float16),
         f"{_SCALE}.{spec}": scale,

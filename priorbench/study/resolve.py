@@ -164,8 +164,13 @@ def scored_attributions(study: Study, more: Sequence[str] = ()) -> list[str]:
 
 
 def seen_by(prior: str, study: Study) -> str:
-    """Return the spec of the training attribution that a prior sees in a study of normal specs."""
-    return registry.load_prior(prior).sees or study.train_attribution
+    """Return the normal spec of the training attribution that a prior sees in a study.
+
+    Raises:
+        UserError: if the prior names an attribution or option that is unknown.
+    """
+    sees = registry.load_prior(prior).sees
+    return _train_attribution(sees, f"prior {prior!r}: ") if sees else study.train_attribution
 
 
 def _normalised(kind: str, written: Sequence[str]) -> list[str]:
@@ -194,13 +199,13 @@ def _refuse_unused(plugin: Path, priors: Sequence[str]) -> None:
         raise UserError(f"plug-in {plugin}: prior {name!r} is not among the priors; add it")
 
 
-def _train_attribution(spec: str) -> str:
+def _train_attribution(spec: str, where: str = "") -> str:
     from priorbench.attribution.methods import load_attribution  # waits for torch
 
     try:
         return specs.normalise(specs.name_of(spec), load_attribution(spec))
     except UserError as error:
-        raise UserError(f"train_attribution: {error}") from None
+        raise UserError(f"{where}train_attribution: {error}") from None
 
 
 def _refuse_blind(spec: str, task: str, attribution: str) -> None:

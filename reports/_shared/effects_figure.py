@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,7 @@ from priorbench.statistics.families.verdicts import BETTER, EQUIVALENT, NONINFER
 from priorbench.study.declared import CLAIMED
 
 from .figures.colours import BLUE, GRID, INK, LINE, SOFT, VERMILION
-from .figures.style import style
+from .figures.style import style, wrapped_spec
 from .figures.svg import to_svg
 from .settings import remark
 
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 4.2  # inches: on a phone a letter is hardly smaller than in print
 _ROW, _HEAD, _FOOT = 0.185, 0.42, 0.2
-_LONGEST_NAME = 22
+_LONGEST_NAME, _LINE = 24, 0.8
+"""letters of a line of a name, and height of its further lines, in rows"""
 _SHORT_OF_EDGE = 0.06
 """share of the axis that is left free beside what is drawn"""
 _MARKS = {
@@ -108,18 +108,18 @@ def _draw(
 ) -> Markup:
     from matplotlib.figure import Figure
 
-    names = {result.prior: _name(result.prior) for panel in panels for result in panel}
-    row = _ROW * max(name.count("\n") * 0.8 + 1 for name in names.values())
-    heights = [_HEAD + row * len(panel) for panel in panels]
+    names = [[wrapped_spec(r.prior, _LONGEST_NAME) for r in panel] for panel in panels]
+    rows = [np.array([1 + _LINE * name.count("\n") for name in panel]) for panel in names]
+    heights = [_HEAD + _ROW * float(heights.sum()) for heights in rows]
     with style():
         figure = Figure(figsize=(_WIDTH, sum(heights) + _FOOT), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.01, w_pad=0.02, hspace=0.02)  # type: ignore[call-arg, union-attr]
         columns = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for axes, panel in zip(columns, panels, strict=True):
-            _draw_panel(axes, panel, gains)
-            axes.set_yticks(
-                range(len(panel)), [names[result.prior] for result in panel], parse_math=False
-            )
+        for axes, panel, labels, own in zip(columns, panels, names, rows, strict=True):
+            places = np.cumsum(own) - own / 2  # the middles of rows
+            _draw_panel(axes, panel, gains, places)
+            axes.set_ylim(own.sum() + 0.1, -0.1)
+            axes.set_yticks(places, labels, parse_math=False)
         label = figure.supxlabel(
             f"gain over {baseline}: right of 0 is better", fontsize=8, color=SOFT, parse_math=False
         )
@@ -133,17 +133,18 @@ def _draw(
         return to_svg(figure, _description(panels, baseline, title))
 
 
-def _draw_panel(axes: Axes, panel: Sequence[PrimaryResult], gains: Gains) -> None:
+def _draw_panel(
+    axes: Axes, panel: Sequence[PrimaryResult], gains: Gains, places: NDArray[np.float64]
+) -> None:
     low, high = _limits(panel, gains)
     margin = max((r.margin for r in panel if math.isfinite(r.margin)), default=0.0)
     axes.axvspan(-margin, margin, color=GRID, lw=0, zorder=0)
     for edge in (-margin, margin) if margin else ():
         axes.axvline(edge, color=LINE, linewidth=0.8, zorder=0.5)
     axes.axvline(0, color=SOFT, linewidth=0.9, zorder=1)
-    for y, result in enumerate(panel):
-        _draw_row(axes, y, result, _points(result, gains), (low, high))
+    for y, result in zip(places, panel, strict=True):
+        _draw_row(axes, float(y), result, _points(result, gains), (low, high))
     axes.set_xlim(low, high)
-    axes.set_ylim(len(panel) - 0.4, -0.6)
     axes.set_title(_heading(panel[0]), loc="left", fontsize=9, color=INK, pad=3)
     axes.tick_params(length=0, labelsize=8)
     axes.tick_params(axis="y", labelsize=8.5, labelcolor=INK)
@@ -153,7 +154,7 @@ def _draw_panel(axes: Axes, panel: Sequence[PrimaryResult], gains: Gains) -> Non
 
 def _draw_row(
     axes: Axes,
-    y: int,
+    y: float,
     result: PrimaryResult,
     points: NDArray[np.float64] | None,
     limits: tuple[float, float],
@@ -189,13 +190,6 @@ def _limits(panel: Sequence[PrimaryResult], gains: Gains) -> tuple[float, float]
     finite = [value for value in drawn if math.isfinite(value)]
     room = _SHORT_OF_EDGE * (max(finite) - min(finite)) or 1.0
     return min(finite) - room, max(finite) + room
-
-
-def _name(spec: str) -> str:
-    """Return a spec on as many lines as a narrow figure needs."""
-    broken = spec.replace(":", " :").replace("+", " +")
-    lines = wrap(broken, _LONGEST_NAME, break_on_hyphens=False)
-    return "\n".join(line.replace(" :", ":").replace(" +", "+") for line in lines)
 
 
 def _heading(result: PrimaryResult) -> str:

@@ -17,7 +17,8 @@ from priorbench.cli import options
 from priorbench.cli.app import execute_command
 from priorbench.components import registry
 from priorbench.data.downloads.listing import CHECKSUMS
-from priorbench.study.resolve import resolve
+from priorbench.study.resolve import resolve, seen_by
+from priorbench.study.study import Study
 
 BROKEN = """
 from dataclasses import dataclass
@@ -223,6 +224,30 @@ def test_show_describes_options_inherited_ones_too(capsys, tmp_path):
     (tmp_path / "mine.py").write_text(BROKEN)
     assert execute_command(["show", "mine", "--plugin", str(tmp_path / "mine.py")]) == 0
     assert "turns a zero attribution into NaN" in capsys.readouterr().out
+
+
+SEEING = (
+    BROKEN.replace("class Broken", "class Seeing")
+    + """
+    @property
+    def sees(self):
+        return "gradient:through_statisticOPTION"
+"""
+)
+
+
+def test_what_a_prior_of_ones_own_sees_is_read_before_anything_is_trained(tmp_path):
+    plugin = tmp_path / "seeing.py"
+    plugin.write_text(SEEING.replace("OPTION", "=true"))
+    arguments = ["--plugin", str(plugin), "--priors", "seeing", "--seeds", "1"]
+    with pytest.raises(UserError, match=r"'seeing': .*unknown option .*'through_statistic';"):
+        run_smoke(tmp_path / "out", *arguments)
+    assert not (tmp_path / "out").exists()
+    registry.forget_plugins()
+    plugin.write_text(SEEING.replace("OPTION", "s=TRUE"))
+    study = resolve(Study(priors=["seeing"], plugins=[plugin]), "cpu")
+    assert seen_by("seeing", study) == "gradient:through_statistics=true"
+    registry.forget_plugins()
 
 
 def test_compositions_in_another_order_are_one_prior(tmp_path):

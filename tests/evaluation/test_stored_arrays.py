@@ -7,7 +7,7 @@ from fixtures.networks import CPU, build_network
 
 from priorbench.attribution.explainers.subject import Explanation
 from priorbench.components import registry
-from priorbench.evaluation.measure import write_arrays
+from priorbench.evaluation.measure import collapse_of_attribution, write_arrays
 from priorbench.evaluation.stored_arrays import (
     explain,
     pack_explanation,
@@ -49,15 +49,34 @@ def test_packed_attributions_keep_three_digits_at_any_scale(simulated, tmp_path)
 def test_packed_attributions_keep_three_digits_in_every_row(simulated):
     track = np.random.default_rng(0).normal(size=simulated.truth.shape).astype(np.float32)
     track *= np.logspace(-30, 0, len(track), dtype=np.float32)[:, None]
-    track[3], track[5, 7] = 0, np.nan
+    track[3], track[5, 7], track[6, 2] = 0, np.nan, np.inf
     packed = pack_explanation("gradient", Explanation(torch.from_numpy(track), None))
     back = stored_attribution(packed, "gradient")
     assert back.dtype == np.float32
     assert not back[3].any()
     assert np.isnan(back[5, 7])
-    finite = np.delete(np.arange(len(track)), 5)
-    largest = np.abs(track[finite]).max(axis=1, keepdims=True)
-    assert (np.abs(back[finite] - track[finite]) <= 5e-4 * largest).all()
+    assert np.isposinf(back[6, 2])
+    kept = np.isfinite(track)
+    track, back = np.where(kept, track, 0), np.where(kept, back, 0)
+    assert (np.abs(back - track) <= 5e-4 * np.abs(track).max(axis=1, keepdims=True)).all()
+
+
+def test_attributions_with_one_scale_for_all_rows_are_read_as_before():
+    fraction = np.array([[1, -0.5], [0.25, 0]], dtype=np.float16)
+    stored = {"attribution.gradient": fraction, "scale.gradient": np.asarray(np.float32(3))}
+    back = stored_attribution(stored, "gradient")
+    assert back.dtype == np.float32
+    assert back.tolist() == [[3, -1.5], [0.75, 0]]
+
+
+def test_a_saturated_output_does_not_make_a_trial_collapse():
+    track = np.ones((10, 4), np.float32)
+    track[:6] = 1e-12
+    packed = pack_explanation("gradient", Explanation(torch.from_numpy(track), None))
+    assert collapse_of_attribution(stored_attribution(packed, "gradient"), "gradient") == ""
+    track[:6] = 0
+    packed = pack_explanation("gradient", Explanation(torch.from_numpy(track), None))
+    assert "vanished" in collapse_of_attribution(stored_attribution(packed, "gradient"), "gradient")
 
 
 def test_nothing_is_stored_beside_the_arrays(tmp_path):

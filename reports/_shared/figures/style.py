@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TYPE_CHECKING, Literal
 
 from .colours import GRID, INK, LINE, SOFT
@@ -48,3 +49,10 @@ def pale_grid(axes: Axes, axis: Literal["both", "x", "y"] = "y") -> None:
 def spec_lines(spec: str) -> str:
     """Return a spec on several lines: one an option and one a part of a composition."""
     return spec.replace(":", "\n").replace("+", "\n+")
+
+
+def wrapped_spec(spec: str, width: int) -> str:
+    """Return a spec on as few lines of that many letters as it takes, broken between options."""
+    broken = spec.replace(":", " :").replace("+", " +")
+    lines = wrap(broken, width, break_on_hyphens=False)
+    return "\n".join(line.replace(" :", ":").replace(" +", "+") for line in lines)
