@@ -149,7 +149,7 @@ def _draw_panel(
     axes.tick_params(length=0, labelsize=8)
     axes.tick_params(axis="y", labelsize=8.5, labelcolor=INK)
     axes.spines["left"].set_visible(False)
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=4)
 
 
 def _draw_row(
