@@ -121,9 +121,10 @@ def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
         return
     import threading
-    from _thread import interrupt_main
 
-    again = threading.Timer(_AGAIN, interrupt_main, [_ending.number])
+    # sent, so that what the main thread sleeps in or waits for is cut short, too
+    main = threading.main_thread().ident
+    again = threading.Timer(_AGAIN, signal.pthread_kill, [main, _ending.number])
     again.daemon = True
     _ending.since = None
     again.start()

@@ -19,9 +19,14 @@ from pathlib import Path
 
 def class_texts(path: Path) -> dict[str, dict[str, str]]:
     """Return the literal ``summary`` and ``citation`` of the classes in a file, by class name."""
-    tree = ast.parse(_text(path))
+    return {name: dict(texts) for name, texts in _class_texts(_text(path)).items()}
+
+
+# everything that there is is listed for a name that is shown, and for one that is misspelt
+@lru_cache(maxsize=512)
+def _class_texts(text: str) -> dict[str, dict[str, str]]:
     by_class: dict[str, dict[str, str]] = {}
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.ClassDef):
             continue
         texts = by_class.setdefault(node.name, {})

@@ -46,8 +46,8 @@ def ended(body: str, number: int) -> subprocess.CompletedProcess[str]:
         "try:\n    tell(N)\nexcept BaseException:\n    sys.exit(3)",
         # impatience
         "try:\n    tell(N)\nfinally:\n    tell(N)\n    tell(signal.SIGTERM)",
-        # where no exception can be raised
-        "class Bad:\n    def __del__(self):\n        tell(N)\nBad()\ntime.sleep(10)",
+        # where no exception can be raised; the sleep, longer than the program may take, is cut short
+        "class Bad:\n    def __del__(self):\n        tell(N)\nBad()\ntime.sleep(100)",
     ],
 )
 def test_one_line_and_the_status_of_the_signal(body, number):
