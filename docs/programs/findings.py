@@ -212,7 +212,12 @@ def _advice(facts: Mapping[str, Any]) -> str:
         for name, count in sorted(counts.items(), key=lambda item: -item[1])
     ]
     together = f"`{facts['together']}` over all settings; " if facts.get("together") else ""
-    return f"The run itself advises to train with {together}{listed(texts)}." if texts else ""
+    said = (
+        f" Of all settings together it says: {' '.join(facts['said_together'])}"
+        if (facts.get("said_together"))
+        else ""
+    )
+    return f"The run itself advises to train with {together}{listed(texts)}.{said}" if texts else ""
 
 
 def _provenance(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:

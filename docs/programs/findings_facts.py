@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -79,7 +78,7 @@ def facts_of(
         "seeds": len(run.study["seeds"]),
         "correction": run.study["correction"],
         "level": _plain(run.comparisons.loc[run.comparisons["family"] == PRIMARY, "level"].min()),
-        **_advice(root),
+        **_advice(run),
         "warnings": [t for texts in run.environment.get("warnings", {}).values() for t in texts],
         "tuned": int(run.study["tune"]),
         "statuses": dict(sorted(statuses.items())),
@@ -96,9 +95,9 @@ def facts_of(
     }
 
 
-def _advice(root: Path) -> dict[str, Any]:
-    """Return the advice of the run's own answer, and why networks may not be worth explaining."""
-    answer = json.loads((root / "answer.json").read_text(encoding="utf-8"))
+def _advice(run: Run) -> dict[str, Any]:
+    """Return the advice of the run's answer, what it says of all settings, and its doubts."""
+    answer = run.answer.to_json()
     kept = (*SETTING_COLUMNS, "advice", "basis")
     several = len(answer["settings"]) > 1
     doubts = [
@@ -106,8 +105,11 @@ def _advice(root: Path) -> dict[str, Any]:
         for setting in answer["settings"]
         for text in setting["network"]
     ]
+    together = answer["together"] or {"advice": "", "sentences": []}
     return {
-        "together": str(answer["together"]["advice"]) if answer["together"] else "",
+        "together": str(together["advice"]),
+        # all but how sure this is, which the section says of all its numbers
+        "said_together": [str(text) for text in together["sentences"][:-1]],
         "advice": [{key: str(setting[key]) for key in kept} for setting in answer["settings"]],
         "network": list(dict.fromkeys(doubts)),
     }

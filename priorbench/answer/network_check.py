@@ -1,8 +1,9 @@
-"""Whether the networks that priors are compared on are worth explaining, by the baseline's trials.
+"""Whether the networks that priors are compared on are worth explaining, mostly by the baseline's.
 
 A network that predicts or localises worse than a regression without any network is explained in
-vain, whatever the prior; and one whose loss was still falling when training ended was not trained
-long enough to tell. `results/collect.py` makes the table before; the report says what is found.
+vain, whatever the prior; one whose loss was still falling when training ended was not trained
+long enough to tell; and where some seeds learn and others do not, with any prior, a mean is of two
+kinds of networks. `results/collect.py` makes the table before; the report says what is found.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ SMALLEST_SHARE = 0.01
 BY_DEFINITION = 0.99
 """share of the perfect score of localisation from which on a scan is what the sites were made by:
 on real data they are where known matrices match"""
+LEARNED_SHARE = 0.25
+"""share of what the best network of a setting gains over chance, below which one hardly predicts:
+far from the others, so that no network falls below it because it is a little worse"""
 ENOUGH_SEEDS = 0.5
 """share of the seeds in which the loss must still fall: one seed of several may be chance"""
 _WITHOUT_NETWORK = {
@@ -91,7 +95,7 @@ class WeakNetwork:
     def clause(self) -> str:
         """What it does no better, with its number."""
         mean = "" if self.finished == self.seeds else _finished(self.finished, self.seeds)
-        number = f"{_NAMES.get(self.metric, self.metric)} {_text(self.value)}{mean}"
+        number = f"{_name(self.metric)} {_text(self.value)}{mean}"
         return f"{_VERBS[self.axis]} {'no better' if self.is_at_chance else 'worse'} ({number})"
 
 
@@ -160,7 +164,39 @@ class NoNetwork:
         )
 
 
-NetworkFinding = WeakNetwork | UnfinishedTraining | NoNetwork
+@dataclass(frozen=True)
+class UnlearnedNetworks:
+    """Networks that hardly predict, in a setting where others of the same kind do.
+
+    Attributes:
+        setting: task, dataset, architecture.
+        metric: name of the primary metric of prediction.
+        bound: score from which on a network predicts, on the scale of the metric.
+        higher_is_better: whether networks that hardly predict score below the bound.
+        counts: networks that hardly predict, and trials that ended well, by prior; priors all of
+            whose networks predict are left out.
+    """
+
+    setting: SettingKey
+    metric: str
+    bound: float
+    higher_is_better: bool
+    counts: Mapping[str, tuple[int, int]]
+
+    @property
+    def sentence(self) -> str:
+        """The finding with its numbers, and what it means for the means."""
+        parts = [f"{few} of {all_} with `{prior}`" for prior, (few, all_) in self.counts.items()]
+        listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
+        side = "below" if self.higher_is_better else "above"
+        return (
+            f"Some networks of {self.setting[2]} hardly predict ({_name(self.metric)} {side} "
+            f"{_text(self.bound)}, a quarter of the way from chance to the best network), "
+            f"{listed}: a mean is of these and of networks that do."
+        )
+
+
+NetworkFinding = WeakNetwork | UnfinishedTraining | NoNetwork | UnlearnedNetworks
 
 
 def network_sentences(
@@ -208,7 +244,8 @@ def check_networks(
     For prediction and localisation, each by its primary metric, the mean of the baseline's
     finished trials is compared with chance and with the best method that needs no network. These
     are means without a test, as a network that is worth explaining should be better by far;
-    numbers that look alike to three digits count as equal. Then comes the training.
+    numbers that look alike to three digits count as equal. Then comes the training, and networks,
+    of any prior, that hardly predict where others do.
 
     Args:
         results: a table with the columns of results.csv.
@@ -219,7 +256,8 @@ def check_networks(
         chosen: datasets, ``task/dataset``, whose network was chosen (the keys of a study's
             ``chosen_architectures``); those with selection trials are known to be.
     """
-    trials = results[(results["stage"] == EVALUATE) & (results["prior"] == baseline)]
+    evaluated = results[results["stage"] == EVALUATE]
+    trials = evaluated[evaluated["prior"] == baseline]
     selected = results[results["stage"] == SELECT]
     tried = {*chosen, *(selected["task"] + "/" + selected["dataset"])}
     references = results[results["stage"] == REFERENCE]
@@ -242,6 +280,11 @@ def check_networks(
         if not (of_trials["status"] == DONE).any():
             findings.append(NoNetwork(setting, len(of_trials)))
         findings += _unfinished(setting, of_trials, histories)
+        metric = primary.get(name_of(task), {}).get("prediction", "")
+        everyone = evaluated[(evaluated[SETTING_COLUMNS] == list(setting)).all(axis=1)]
+        scored = everyone[everyone["metric"] == metric]
+        chance = _References.of(here[here["metric"] == metric]).chance
+        findings += _unlearned(setting, scored, baseline, chance)
     return findings
 
 
@@ -281,7 +324,7 @@ def _weaknesses(
     value = float(done["value"].mean())
     floor, methods = references.chance, references.without_network
     weaker_than = {}
-    if math.isfinite(floor) and (sign * value <= sign * floor or _text(value) == _text(floor)):
+    if _is_at_chance(value, floor, sign):
         weaker_than[RANDOM] = floor
     if definition.of_attribution and definition.perfect:
         most = BY_DEFINITION * definition.perfect
@@ -315,6 +358,32 @@ def _unfinished(
         yield UnfinishedTraining(setting, falling, len(known), len(trials))
 
 
+def _unlearned(
+    setting: SettingKey, rows: pd.DataFrame, baseline: str, chance: float
+) -> Iterator[UnlearnedNetworks]:
+    """Yield which priors have networks that hardly predict, where the baseline's mostly do."""
+    done = rows[(rows["status"] == DONE) & rows["value"].notna()]
+    if done.empty or not math.isfinite(chance):
+        return
+    metric = METRICS[str(done["metric"].iloc[0])]
+    if metric.higher_is_better is None:
+        return
+    sign = 1.0 if metric.higher_is_better else -1.0
+    # where the baseline is at chance, what the best of all networks gains may be chance, too
+    of_baseline = done.loc[done["prior"] == baseline, "value"]
+    if of_baseline.empty or _is_at_chance(float(of_baseline.mean()), chance, sign):
+        return
+    gains = sign * (done["value"] - chance)
+    bound = LEARNED_SHARE * gains.max()
+    counted = (gains < bound).groupby(done["prior"], sort=False).agg(["sum", "count"])
+    counts = {
+        str(row.Index): (int(row.sum), int(row.count)) for row in counted.itertuples() if row.sum
+    }
+    if counts:
+        score = chance + sign * float(bound)
+        yield UnlearnedNetworks(setting, metric.name, score, metric.higher_is_better, counts)
+
+
 def still_falling(history: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether the validation loss was still falling when training ended.
 
@@ -331,9 +400,20 @@ def still_falling(history: Sequence[Mapping[str, Any]]) -> bool:
     return bool(improvement > max(SMALLEST_SHARE * drop, Schedule.min_delta))
 
 
+def _is_at_chance(value: float, chance: float, sign: float) -> bool:
+    """Return whether a mean is no better than chance, or looks alike; not where none is known."""
+    return math.isfinite(chance) and (
+        sign * value <= sign * chance or _text(value) == _text(chance)
+    )
+
+
 def _finished(finished: int, seeds: int) -> str:
     runs = f"{finished} finished run{'' if finished == 1 else 's'}"
     return f", mean of {runs} of {seeds}" if finished > 1 else f", {runs} of {seeds}"
+
+
+def _name(metric: str) -> str:
+    return _NAMES.get(metric, metric)
 
 
 def _text(value: float) -> str:

@@ -24,9 +24,9 @@ def class_texts(path: Path) -> dict[str, dict[str, str]]:
 
 # everything that there is is listed for a name that is shown, and for one that is misspelt
 @lru_cache(maxsize=512)
-def _class_texts(text: str) -> dict[str, dict[str, str]]:
+def _class_texts(code: str) -> dict[str, dict[str, str]]:
     by_class: dict[str, dict[str, str]] = {}
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(ast.parse(code)):
         if not isinstance(node, ast.ClassDef):
             continue
         texts = by_class.setdefault(node.name, {})

@@ -10,6 +10,7 @@ import pytest
 from priorbench.answer.network_check import (
     NoNetwork,
     UnfinishedTraining,
+    UnlearnedNetworks,
     WeakNetwork,
     check_networks,
     network_sentences,
@@ -236,3 +237,60 @@ def test_training_that_ended_too_early_in_half_of_the_seeds_is_named():
     (finding,) = check(results, {**histories, trials[3]: None})
     assert "in 2 of 2 finished runs of 4" in finding.sentence
     assert check(results, {}) == []
+
+
+def of_priors(metric, by_prior, chance, **options):
+    tables = [table(metric, [], {"random": chance}, **options)]
+    tables += [table(metric, values, prior=prior, **options) for prior, values in by_prior.items()]
+    return pd.concat(tables, ignore_index=True)
+
+
+def test_networks_of_any_prior_that_hardly_predict_are_counted():
+    by_prior = {"none": [0.9, 0.7, 0.55], "tv": [0.8, 0.8, 0.61], "l1": [0.5, 0.599, 0.62]}
+    (finding,) = check(of_priors("auroc", by_prior, 0.5))
+    assert finding == UnlearnedNetworks(
+        SETTING, "auroc", pytest.approx(0.6), True, {"none": (1, 3), "l1": (2, 3)}
+    )
+    assert finding.sentence == (
+        "Some networks of three-conv hardly predict (auROC below .600, a quarter of the way from "
+        "chance to the best network), 1 of 3 with `none` and 2 of 3 with `l1`: a mean is of these "
+        "and of networks that do."
+    )
+    three = check(of_priors("auroc", by_prior | {"tv": [0.5, 0.8, 0.8]}, 0.5))[0].sentence
+    assert "1 of 3 with `none`, 1 of 3 with `tv` and 2 of 3 with `l1`" in three
+
+
+def test_networks_that_hardly_predict_are_so_where_lower_is_better():
+    setting = ("profile", "Oct4", "bpnet")
+    by_prior = {"none": [380.0, 390.0], "l1": [404.0, 400.0]}
+    (finding,) = check(of_priors("profile-nll", by_prior, 410.0, setting=setting))
+    assert (finding.bound, dict(finding.counts)) == (402.5, {"l1": (1, 2)})
+    assert "(profile-nll above 402, a quarter" in finding.sentence
+
+
+def test_networks_that_all_predict_or_none_are_not_counted():
+    assert check(of_priors("auroc", {"none": [0.9, 0.7], "l1": [0.61, 0.9]}, 0.5)) == []
+    # where the baseline is at chance, so may be the best
+    (weak,) = check(of_priors("auroc", {"none": [0.49, 0.51], "l1": [0.48, 0.53]}, 0.5))
+    assert isinstance(weak, WeakNetwork)
+    # trials that failed or collapsed are counted elsewhere, and chance must be known
+    results = of_priors("auroc", {"none": [0.9, 0.5]}, 0.5)
+    assert len(check(results)) == 1
+    assert check(results[results["stage"] != "reference"]) == []
+    results.loc[results["value"] == 0.5, "status"] = "collapsed"
+    assert check(results) == []
+    # by the primary metric of prediction only
+    assert check(of_priors("auprc", {"none": [0.9, 0.5]}, 0.5)) == []
+
+
+def test_settings_are_counted_apart():
+    other = ("binary", "SRF", "deepbind")
+    results = pd.concat(
+        [
+            of_priors("auroc", {"none": [0.9, 0.55]}, 0.5),
+            of_priors("auroc", {"none": [0.6, 0.55]}, 0.5, setting=other),
+        ],
+        ignore_index=True,
+    )
+    (finding,) = check(results)
+    assert finding.setting == SETTING
