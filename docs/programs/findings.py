@@ -44,6 +44,7 @@ _RESULTS = (
     "together",
 )
 """facts that words are written for"""
+_OPENED = "In full: what was shown and what was not, weights, correction, doubts"
 _ANSWERS = re.compile(r"(?<=<!-- answers -->\n).*?(?=<!-- end of answers -->)", re.DOTALL)
 Section = Mapping[str, Any]
 
@@ -167,28 +168,28 @@ def _words(section: Section) -> str:
 
 
 def _section(page: EvidencePage, section: Section) -> str:
-    facts, run = section["facts"], section["run"]
+    """Return question, answer, figure, tables and command; all else is for a reader to open."""
+    facts, run, again = section["facts"], section["run"], section["again"]
     names = setting_names(facts["compared"])
-    lines = [f"## {section['title']}\n\n*{_question(section)}* {section.get('about', '')}".rstrip()]
-    lines.append("\n\n")
-    if _words(section):
-        lines.append(f"{_words(section)}\n\n")
-    lines += [f"![Gains and intervals]({page.name}/{run}.svg)\n\n"]
-    lines += [tables.gains(facts, section["asks"], names)]
-    if section.get("references"):
-        lines.append(tables.references(facts, names))
-    more = tables.trend_table(facts) + tables.explained(facts) + tables.edges(facts)
-    lines += _folded(more)
-    again = section["again"]
-    lines += [confirmation_table(facts, again, names)] if again else []
-    closing = (_since(section), _doubts(facts), _advice(facts), _provenance(facts, names))
-    return "".join([*lines, *(f"{text}\n\n" for text in closing if text)])
-
-
-def _folded(more: str) -> Iterator[str]:
-    """Yield further tables, which a reader opens."""
-    if more:
-        yield f"<details><summary>Further tables</summary>\n\n{more}</details>\n\n"
+    parts = [
+        f"## {section['title']}",
+        f"*{_question(section)}* {section.get('about', '')}".rstrip(),
+        f"**Answer:** {phrase(section)}." if phrase(section) else "",
+        f"![Gains and intervals]({page.name}/{run}.svg)",
+        tables.gains(facts, section["asks"], names),
+        tables.references(facts, names) if section.get("references") else "",
+        confirmation_table(facts, again, names) if again else "",
+        _provenance(facts),
+        f"<details><summary>{_OPENED}</summary>",
+        _words(section),
+        _since(section),
+        _settings(facts, names),
+        _advice(facts),
+        _doubts(facts),
+        tables.trend_table(facts) + tables.explained(facts) + tables.edges(facts),
+        "</details>",
+    ]
+    return "".join(f"{part.strip()}\n\n" for part in parts if part)
 
 
 def _since(section: Section) -> str:
@@ -198,9 +199,10 @@ def _since(section: Section) -> str:
 
 
 def _doubts(facts: Mapping[str, Any]) -> str:
-    """Return what the run itself says against its networks and data."""
+    """Return what the run itself says against its networks and data, as a list."""
     texts = [*facts.get("network", ()), *facts.get("warnings", ())]
-    return f"The run itself says: {' '.join(texts)}" if texts else ""
+    lines = "\n".join(f"- {text}" for text in texts)
+    return f"The run itself says of its networks and data:\n\n{lines}" if texts else ""
 
 
 def _advice(facts: Mapping[str, Any]) -> str:
@@ -220,17 +222,21 @@ def _advice(facts: Mapping[str, Any]) -> str:
     return f"The run itself advises to train with {together}{listed(texts)}.{said}" if texts else ""
 
 
-def _provenance(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
+def _provenance(facts: Mapping[str, Any]) -> str:
     ended = ", ".join(f"{count:,} {status}" for status, count in facts["statuses"].items())
-    tuned = f" {_weights(facts, names) if facts['weights'] else 'Weights were not tuned.'}"
     networks = list(dict.fromkeys(row["architecture"] for row in facts["compared"]))
-    correction = CORRECTIONS_IN_WORDS[facts.get("correction", "holm")]
     return (
         f"`{facts['command']}`, {facts['date']}: scale {facts['scale']}, "
         f"{listed(networks)}, {counted(facts['seeds'], 'seed')}; trials: {ended}; "
-        f"{facts['minutes']:.0f} minutes on one busy core. "
-        f"Correction: {correction}. {_intervals(facts)}{tuned} {_prices(facts)}."
+        f"{facts['minutes']:.0f} minutes on one busy core."
     )
+
+
+def _settings(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return how results were corrected, which weights were used, and what a step costs."""
+    weights = _weights(facts, names) if facts["weights"] else "Weights were not tuned."
+    correction = CORRECTIONS_IN_WORDS[facts.get("correction", "holm")]
+    return f"Correction: {correction}. {_intervals(facts)} {weights} {_prices(facts)}."
 
 
 def _intervals(facts: Mapping[str, Any]) -> str:
