@@ -8,7 +8,7 @@ from collections import defaultdict
 import pytest
 from fixtures.places import DOCS, ROOT
 
-FOLDERS = ("priorbench", "priors", "tasks", "reports", "benchmarks")
+FOLDERS = ("priorbench", "priors", "tasks", "reports", "benchmarks", "docs/programs")
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 NOTEBOOKS = sorted(DOCS.rglob("*.ipynb"))
 NEEDS_A_NAME = re.compile(r"(Of|As|With|See|That|Those|Whom)\b")

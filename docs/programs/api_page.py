@@ -58,14 +58,14 @@ def signature(name: str, thing: Any) -> str:
     """Return how a function or a class is called, on one line if it is short."""
     if inspect.isclass(thing) and (inspect.isabstract(thing) or issubclass(thing, Exception)):
         return f"class {name}"
-    found = inspect.signature(thing)
+    called = inspect.signature(thing)
     parts, only = [], False
-    for parameter in found.parameters.values():
+    for parameter in called.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and not only:
             parts.append("*")
             only = True
         parts.append(_argument(parameter))
-    ends = "" if inspect.isclass(thing) else f" -> {_kind(found.return_annotation)}"
+    ends = "" if inspect.isclass(thing) else f" -> {_kind(called.return_annotation)}"
     line = f"{name}({', '.join(parts)}){ends}"
     if len(line) <= _WIDTH:
         return line
@@ -111,7 +111,7 @@ def _methods(thing: Any, prose: Callable[[str], str]) -> Iterator[str]:
         return
     own: dict[str, Any] = {}
     for base in thing.__mro__:
-        public = base is not thing and base.__name__ in priorbench.__all__
+        public = base is not thing and base.__name__ in dir(priorbench)
         if public or not base.__module__.startswith("priorbench"):
             break
         own |= {name: value for name, value in vars(base).items() if name not in own}

@@ -48,6 +48,7 @@ def command_line_page() -> str:
 
 def _section(info: CommandInfo) -> Iterator[str]:
     """Yield the lines on a command: how it is called, an example, and its parameters in tables."""
+    assert info.callback is not None  # as of every command that is registered
     parameters = inspect.signature(info.callback, eval_str=True).parameters.values()
     given = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
     words = [p.name.upper() if p.default is p.empty else f"[{p.name.upper()}]" for p in given]

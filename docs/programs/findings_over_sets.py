@@ -148,8 +148,8 @@ def axes_over_sets(sections: Sequence[Section]) -> list[AxisOverSets]:
     for section in sections:
         if "gains" not in section["facts"]:
             raise ValueError(f"{section['title']}: its facts hold no gains; read its run again")
-    found = (_axis_over_sets(axis, sections) for axis in _axes(sections))
-    return [over_axis for over_axis in found if over_axis is not None]
+    axes = (_axis_over_sets(axis, sections) for axis in _axes(sections))
+    return [over_axis for over_axis in axes if over_axis is not None]
 
 
 def _axis_over_sets(axis: str, sections: Sequence[Section]) -> AxisOverSets | None:

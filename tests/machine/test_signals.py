@@ -46,7 +46,7 @@ def ended(body: str, number: int) -> subprocess.CompletedProcess[str]:
         "try:\n    tell(N)\nexcept BaseException:\n    sys.exit(3)",
         # impatience
         "try:\n    tell(N)\nfinally:\n    tell(N)\n    tell(signal.SIGTERM)",
-        # where no exception can be raised; the sleep, longer than the program may take, is cut short
+        # where no exception can be raised; the sleep, which would take too long, is cut short
         "class Bad:\n    def __del__(self):\n        tell(N)\nBad()\ntime.sleep(100)",
     ],
 )
