@@ -214,11 +214,7 @@ def _advice(facts: Mapping[str, Any]) -> str:
         for name, count in sorted(counts.items(), key=lambda item: -item[1])
     ]
     together = f"`{facts['together']}` over all settings; " if facts.get("together") else ""
-    said = (
-        f" Of all settings together it says: {' '.join(facts['said_together'])}"
-        if (facts.get("said_together"))
-        else ""
-    )
+    said = " ".join(["", "In its words:", *facts["said"]]) if facts.get("said") else ""
     return f"The run itself advises to train with {together}{listed(texts)}.{said}" if texts else ""
 
 
@@ -262,12 +258,20 @@ def _weights(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
     texts = []
     for key, name in names.items():
         chosen = ", ".join(
-            f"{row['prior']} {row['weight']:g}{' (edge of its grid)' if row['edge'] else ''}"
+            f"{row['prior']} {row['weight']:g}{_reservation(row)}"
             for row in facts["weights"]
             if setting_key(row) == key
         )
         texts.append(f"{name}: {chosen}" if len(names) > 1 else chosen)
     return f"Weights chosen of {facts['tuned']} each, on other seeds: {'; '.join(texts)}."
+
+
+def _reservation(weight: Mapping[str, Any]) -> str:
+    """Return in brackets what speaks against a weight that was chosen; "" if nothing does."""
+    note = str(weight.get("note") or "")
+    few = note.startswith(("none qualifies", "the only one"))
+    texts = ["edge of its grid"] * bool(weight["edge"]) + [note] * few
+    return f" ({'; '.join(texts)})" if texts else ""
 
 
 def answers() -> str:

@@ -58,10 +58,11 @@ def earlier_verdicts(facts: Facts, earlier: Facts) -> dict[str, Any]:
 
 
 def _same_rows(rows: Sequence[Row], others: Sequence[Row]) -> bool:
-    """Return whether rows are alike up to the rounding of the coarsest facts there were."""
+    """Return whether rows are alike in what both say, up to the rounding of the coarsest facts."""
     return len(rows) == len(others) and all(
-        row.keys() == other.keys() and all(_alike(row[key], other[key]) for key in row)
+        _alike(row[key], other[key])
         for row, other in zip(rows, others, strict=True)
+        for key in row.keys() & other.keys()
     )
 
 
