@@ -48,6 +48,7 @@ def _table(setting: ComparedSetting) -> Markup:
 def _more(row: Mapping[str, Any], places: int) -> dict[str, Any]:
     return {
         "n": row["n"],
+        "better": row["seeds_better"],
         "effect": fixed(row["effect_size"], 2),
         "cliff": fixed(row["cliffs_delta"], 2),
         "improvement": fixed(row["improvement"], 2),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ def _compared(run: Run, comparisons: Sequence[Mapping[str, Any]]) -> list[dict[s
         claims = replace(claims_of(run.study, comparison["baseline"]), changed={})
         pairs = _primary_pairs(run, claims)
         table = compare_pairs(pairs, claims)
-        table = table[table["family"] == PRIMARY].assign(seeds_better=_seeds_better(pairs))
+        table = table[table["family"] == PRIMARY]
         priors = comparison.get("priors")
         if priors:
             table = table[table["prior"].isin(priors)]
@@ -147,18 +147,6 @@ def _compared(run: Run, comparisons: Sequence[Mapping[str, Any]]) -> list[dict[s
             table = table[table["prior"] != "none"]
         tables.append(table[list(_COMPARED)])
     return plain_rows(pd.concat(tables, ignore_index=True))
-
-
-def _seeds_better(pairs: Sequence[PairedRuns]) -> Callable[[pd.DataFrame], list[float]]:
-    """Return what counts, row by row of a table of comparisons, the seeds that gained."""
-    counts = {
-        (*pair.setting, pair.prior, pair.metric.name): int((pair.sign * pair.differences > 0).sum())
-        for pair in pairs
-    }
-    columns = [*SETTING_COLUMNS, "prior", "metric"]
-    return lambda table: [
-        counts.get(key, math.nan) for key in table[columns].itertuples(index=False, name=None)
-    ]
 
 
 def _primary_pairs(run: Run, claims: DeclaredClaims) -> list[PairedRuns]:
@@ -202,7 +190,7 @@ def _explained(run: Run) -> list[dict[str, Any]]:
         run.comparisons["metric"].isin(main)
         & run.comparisons["axis"].isin(["localisation", "stability", "faithfulness"])
     ]
-    return plain_rows(rows[[*(name for name in _COMPARED if name in rows), "attribution"]])
+    return plain_rows(rows[[*_COMPARED, "attribution"]])
 
 
 def _edges(run: Run) -> dict[str, Any]:

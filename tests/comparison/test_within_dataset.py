@@ -78,6 +78,14 @@ def test_lower_may_be_better():
     assert rows["verdict"]["a"] == "better"
 
 
+def test_seeds_on_which_a_prior_is_better_are_counted():
+    mixed = np.array([1, 1, 1, 1, 1, 1, -1, 0]) * 0.01
+    scores = {"none": BASE, "a": BASE + mixed}
+    assert by_prior(score_table(scores))["seeds_better"]["a"] == 6
+    assert by_prior(score_table(scores, "cross-entropy"))["seeds_better"]["a"] == 1
+    assert by_prior(score_table(scores, "high-frequency"))["seeds_better"]["a"] == 6
+
+
 def test_shown_metrics_are_not_judged():
     table = score_table({"none": BASE, "a": BASE - 0.1}, "high-frequency")
     rows = by_prior(table)
