@@ -156,6 +156,11 @@ def phrase(section: Section) -> str:
     return _current(section, "phrase") or _current(section, "words").partition(". ")[0]
 
 
+def _answer(section: Section) -> str:
+    """Return the answer in a few sentences, or in a phrase; "" if written for other facts."""
+    return _current(section, "answer") or phrase(section)
+
+
 def _current(section: Section, key: str) -> str:
     """Return prose on one line; "" if it was written for other facts."""
     current = section.get("of") == section["digest"]
@@ -174,7 +179,7 @@ def _section(page: EvidencePage, section: Section) -> str:
     parts = [
         f"## {section['title']}",
         f"*{_question(section)}* {section.get('about', '')}".rstrip(),
-        f"**Answer:** {phrase(section)}." if phrase(section) else "",
+        f"**Answer:** {_answer(section)}." if _answer(section) else "",
         f"![Gains and intervals]({page.name}/{run}.svg)",
         tables.gains(facts, section["asks"], names),
         tables.references(facts, names) if section.get("references") else "",

@@ -107,6 +107,7 @@ def test_pages_of_evidence_say_what_their_facts_say():
         assert "/" not in section["facts"]["command"]  # no path of the machine it ran on
         if "words" in section:
             assert section["of"] == section["digest"], "its words were written for other facts"
+        assert len(module.phrase(section)) < 350, "the first page wants a phrase"
 
 
 def test_the_first_page_answers_with_sections_that_are_declared():
@@ -126,13 +127,15 @@ def test_words_are_not_said_of_other_facts():
     said = {**one, "words": "surely not. Never", "phrase": "no", "why": "luck"}
     current = {**said, "of": one["digest"]}
     assert "surely not" in module._words(current)
-    assert module.phrase(current) == "no"
+    assert module.phrase(current) == module._answer(current) == "no"
+    assert module._answer({**current, "answer": "not at all"}) == "not at all"
     assert module.phrase({**current, "phrase": ""}) == "surely not"
     facts = {**one["facts"], "statuses": {"done": 1}}
     assert module.digest(facts) != one["digest"]
     other = {**said, "of": module.digest(facts)}
     assert not module._words(other)
     assert not module.phrase(other)
+    assert not module._answer({**other, "answer": "not at all"})
 
 
 def compared(prior, verdict, *, axis="prediction", difference=0.1, dataset="simulated"):
