@@ -124,7 +124,7 @@ def test_the_first_page_answers_with_sections_that_are_declared():
 def test_words_are_not_said_of_other_facts():
     module = findings()
     _, one = all_sections()[0]
-    said = {**one, "words": "surely not. Never", "phrase": "no", "why": "luck"}
+    said = {**one, "words": "surely not. Never", "phrase": "no", "answer": "", "why": "luck"}
     current = {**said, "of": one["digest"]}
     assert "surely not" in module._words(current)
     assert module.phrase(current) == module._answer(current) == "no"
