@@ -16,7 +16,7 @@ from priorbench.study.declared import PRIMARY
 
 from ._shared.page import render
 from ._shared.settings import SIGNS, ComparedSetting, settings_of
-from ._shared.tests_table import detectable_text, tested_rows
+from ._shared.tests_table import detectable_text, seeds_text, tested_rows
 
 
 class Primary(Section):
@@ -48,7 +48,7 @@ def _table(setting: ComparedSetting) -> Markup:
 def _more(row: Mapping[str, Any], places: int) -> dict[str, Any]:
     return {
         "n": row["n"],
-        "better": row["seeds_better"],
+        "seeds": seeds_text(row),
         "effect": fixed(row["effect_size"], 2),
         "cliff": fixed(row["cliffs_delta"], 2),
         "improvement": fixed(row["improvement"], 2),

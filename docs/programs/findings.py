@@ -44,7 +44,9 @@ _RESULTS = (
     "together",
 )
 """facts that words are written for"""
-_OPENED = "In full: what was shown and what was not, weights, correction, doubts"
+_TOLD = ("network", "said")
+"""what the run says of itself, which words may quote; earlier facts have none"""
+_OPENED = "what was shown and what was not, weights, correction, doubts"
 _ANSWERS = re.compile(r"(?<=<!-- answers -->\n).*?(?=<!-- end of answers -->)", re.DOTALL)
 Section = Mapping[str, Any]
 
@@ -107,7 +109,11 @@ def digest(facts: Mapping[str, Any], again: Mapping[str, Any] | None = None) -> 
         again: facts of the run on new seeds that confirms it.
     """
     runs = [facts, *([again] if again else [])]
-    text = json.dumps([{key: run.get(key) for key in _RESULTS} for run in runs], sort_keys=True)
+    told = [
+        {key: run.get(key) for key in _RESULTS} | {key: run[key] for key in _TOLD if key in run}
+        for run in runs
+    ]
+    text = json.dumps(told, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -183,15 +189,16 @@ def _section(page: EvidencePage, section: Section) -> str:
         f"![Gains and intervals]({page.name}/{run}.svg)",
         tables.gains(facts, section["asks"], names),
         tables.references(facts, names) if section.get("references") else "",
-        confirmation_table(facts, again, names) if again else "",
+        tables.trend_table(facts),
         _provenance(facts),
-        f"<details><summary>{_OPENED}</summary>",
+        confirmation_table(facts, again, names) if again else "",
+        f"<details><summary>{section['title']} in full: {_OPENED}</summary>",
         _words(section),
         _since(section),
         _settings(facts, names),
         _advice(facts),
         _doubts(facts),
-        tables.trend_table(facts) + tables.explained(facts) + tables.edges(facts),
+        tables.explained(facts) + tables.edges(facts),
         "</details>",
     ]
     return "".join(f"{part.strip()}\n\n" for part in parts if part)
@@ -219,8 +226,13 @@ def _advice(facts: Mapping[str, Any]) -> str:
         for name, count in sorted(counts.items(), key=lambda item: -item[1])
     ]
     together = f"`{facts['together']}` over all settings; " if facts.get("together") else ""
-    said = " ".join(["", "In its words:", *facts["said"]]) if facts.get("said") else ""
-    return f"The run itself advises to train with {together}{listed(texts)}.{said}" if texts else ""
+    said = "\n".join(f"> - {text}" for text in facts.get("said", ()))
+    return (
+        f"The run itself, which compares with none alone, advises to train with {together}"
+        f"{listed(texts)}.{' In its words:' if said else ''}\n\n{said}"
+        if texts
+        else ""
+    )
 
 
 def _provenance(facts: Mapping[str, Any]) -> str:
@@ -274,8 +286,8 @@ def _weights(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
 def _reservation(weight: Mapping[str, Any]) -> str:
     """Return in brackets what speaks against a weight that was chosen; "" if nothing does."""
     note = str(weight.get("note") or "")
-    few = note.startswith(("none qualifies", "the only one"))
-    texts = ["edge of its grid"] * bool(weight["edge"]) + [note] * few
+    texts = ["edge of its grid"] * bool(weight["edge"])
+    texts += [note] * (note not in ("", "the reference") and not note.startswith("best "))
     return f" ({'; '.join(texts)})" if texts else ""
 
 

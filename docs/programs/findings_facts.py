@@ -38,6 +38,7 @@ _COMPARED = (
     "axis",
     "n",
     "seeds_better",
+    "seeds_worse",
     "mean_baseline",
     "difference",
     "ci_low",
@@ -190,7 +191,7 @@ def _explained(run: Run) -> list[dict[str, Any]]:
         run.comparisons["metric"].isin(main)
         & run.comparisons["axis"].isin(["localisation", "stability", "faithfulness"])
     ]
-    return plain_rows(rows[[*_COMPARED, "attribution"]])
+    return plain_rows(rows[[*(name for name in _COMPARED if name in rows), "attribution"]])
 
 
 def _edges(run: Run) -> dict[str, Any]:

@@ -61,7 +61,8 @@ def _cell(row: Row) -> str:
     if row["ci_low"] is None:
         return text
     low, high = sorted(gain(row, end) for end in ("ci_low", "ci_high"))
-    seeds = f" {row['seeds_better']}/{row['n']}" if row.get("seeds_better") is not None else ""
+    counted_seeds = row.get("seeds_better") is not None
+    seeds = f" {row['seeds_better']}:{row['seeds_worse']}" if counted_seeds else ""
     return f"{text} [{fixed(low, 3)}, {fixed(high, 3)}]{seeds}".strip()
 
 

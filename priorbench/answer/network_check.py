@@ -2,8 +2,8 @@
 
 A network that predicts or localises worse than a regression without any network is explained in
 vain, whatever the prior; one whose loss was still falling when training ended was not trained
-long enough to tell; and where some seeds learn and others do not, with any prior, a mean is of two
-kinds of networks. `results/collect.py` makes the table before; the report says what is found.
+long enough to tell; and where some seeds learn and others do not, with any prior, a mean of both
+describes neither. `results/collect.py` makes the table before; the report says what is found.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from priorbench.comparison.skill import UNKNOWN_RANGE, RangeKey, ScoreRange, score_ranges
 from priorbench.components.specs import name_of
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.scoring import RANDOM
@@ -30,8 +31,13 @@ BY_DEFINITION = 0.99
 """share of the perfect score of localisation from which on a scan is what the sites were made by:
 on real data they are where known matrices match"""
 LEARNED_SHARE = 0.25
-"""share of what the best network of a setting gains over chance, below which one hardly predicts:
-far from the others, so that no network falls below it because it is a little worse"""
+"""share of what the baseline's networks gain over chance, below which one hardly predicts: far from
+them, so that none falls below it because it is a little worse"""
+REFERENCE_QUANTILE = 0.75
+"""quantile of the baseline's gains that stands for networks that predict: three of four may not"""
+LEAST_SKILL = 0.1
+"""share of the way from chance to a perfect prediction below which nobody predicts, and the best of
+several networks may be the luckiest"""
 ENOUGH_SEEDS = 0.5
 """share of the seeds in which the loss must still fall: one seed of several may be chance"""
 _WITHOUT_NETWORK = {
@@ -165,34 +171,56 @@ class NoNetwork:
 
 
 @dataclass(frozen=True)
+class Unlearned:
+    """How many networks of a prior hardly predict.
+
+    Attributes:
+        few: number of those.
+        finished: number of trials that ended well.
+        seeds: number of trials.
+    """
+
+    few: int
+    finished: int
+    seeds: int
+
+    @property
+    def text(self) -> str:
+        """The number of those that ended well, and of all where some did not."""
+        ended = "" if self.finished == self.seeds else f" finished of {self.seeds}"
+        return f"{self.few} of {self.finished}{ended}"
+
+
+@dataclass(frozen=True)
 class UnlearnedNetworks:
-    """Networks that hardly predict, in a setting where others of the same kind do.
+    """Networks that hardly predict, in a setting where networks of the baseline do.
 
     Attributes:
         setting: task, dataset, architecture.
         metric: name of the primary metric of prediction.
-        bound: score from which on a network predicts, on the scale of the metric.
+        bound: score that a network that predicts reaches, on the scale of the metric.
         higher_is_better: whether networks that hardly predict score below the bound.
-        counts: networks that hardly predict, and trials that ended well, by prior; priors all of
-            whose networks predict are left out.
+        counts: how many they are, by prior; priors all of whose networks predict are left out.
     """
 
     setting: SettingKey
     metric: str
     bound: float
     higher_is_better: bool
-    counts: Mapping[str, tuple[int, int]]
+    counts: Mapping[str, Unlearned]
 
     @property
     def sentence(self) -> str:
         """The finding with its numbers, and what it means for the means."""
-        parts = [f"{few} of {all_} with `{prior}`" for prior, (few, all_) in self.counts.items()]
+        parts = [f"{count.text} with `{prior}`" for prior, count in self.counts.items()]
         listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
         side = "below" if self.higher_is_better else "above"
+        mixed = any(count.few < count.finished for count in self.counts.values())
+        meaning = ": a mean of both kinds describes neither" if mixed else ""
         return (
             f"Some networks of {self.setting[2]} hardly predict ({_name(self.metric)} {side} "
-            f"{_text(self.bound)}, a quarter of the way from chance to the best network), "
-            f"{listed}: a mean is of these and of networks that do."
+            f"{_text(self.bound)}, a quarter of the way from chance to networks of the baseline "
+            f"that do), {listed}{meaning}."
         )
 
 
@@ -245,7 +273,7 @@ def check_networks(
     finished trials is compared with chance and with the best method that needs no network. These
     are means without a test, as a network that is worth explaining should be better by far;
     numbers that look alike to three digits count as equal. Then comes the training, and networks,
-    of any prior, that hardly predict where others do.
+    of any prior, that hardly predict where some of the baseline's do.
 
     Args:
         results: a table with the columns of results.csv.
@@ -283,8 +311,7 @@ def check_networks(
         metric = primary.get(name_of(task), {}).get("prediction", "")
         everyone = evaluated[(evaluated[SETTING_COLUMNS] == list(setting)).all(axis=1)]
         scored = everyone[everyone["metric"] == metric]
-        chance = _References.of(here[here["metric"] == metric]).chance
-        findings += _unlearned(setting, scored, baseline, chance)
+        findings += _unlearned(setting, scored, baseline, score_ranges(here))
     return findings
 
 
@@ -324,7 +351,7 @@ def _weaknesses(
     value = float(done["value"].mean())
     floor, methods = references.chance, references.without_network
     weaker_than = {}
-    if _is_at_chance(value, floor, sign):
+    if math.isfinite(floor) and (sign * value <= sign * floor or _text(value) == _text(floor)):
         weaker_than[RANDOM] = floor
     if definition.of_attribution and definition.perfect:
         most = BY_DEFINITION * definition.perfect
@@ -359,28 +386,38 @@ def _unfinished(
 
 
 def _unlearned(
-    setting: SettingKey, rows: pd.DataFrame, baseline: str, chance: float
+    setting: SettingKey,
+    rows: pd.DataFrame,
+    baseline: str,
+    ranges: Mapping[RangeKey, ScoreRange],
 ) -> Iterator[UnlearnedNetworks]:
-    """Yield which priors have networks that hardly predict, where the baseline's mostly do."""
+    """Yield which priors have networks that hardly predict, where networks of the baseline do.
+
+    The bound is the baseline's alone, so that what is said of a prior depends on no other.
+    """
+    rows = rows.reset_index(drop=True)
     done = rows[(rows["status"] == DONE) & rows["value"].notna()]
-    if done.empty or not math.isfinite(chance):
+    of_baseline = done.loc[done["prior"] == baseline, "value"]
+    if of_baseline.empty:
         return
     metric = METRICS[str(done["metric"].iloc[0])]
     if metric.higher_is_better is None:
         return
+    score_range = ranges.get((*setting, metric.name), UNKNOWN_RANGE)
     sign = 1.0 if metric.higher_is_better else -1.0
-    # where the baseline is at chance, what the best of all networks gains may be chance, too
-    of_baseline = done.loc[done["prior"] == baseline, "value"]
-    if of_baseline.empty or _is_at_chance(float(of_baseline.mean()), chance, sign):
+    gained = float((sign * (of_baseline - score_range.floor)).quantile(REFERENCE_QUANTILE))
+    if not gained / score_range.width >= LEAST_SKILL:  # nor where the range is unknown
         return
-    gains = sign * (done["value"] - chance)
-    bound = LEARNED_SHARE * gains.max()
-    counted = (gains < bound).groupby(done["prior"], sort=False).agg(["sum", "count"])
-    counts = {
-        str(row.Index): (int(row.sum), int(row.count)) for row in counted.itertuples() if row.sum
-    }
+    bound = LEARNED_SHARE * gained
+    # a network at the bound reaches it, however sums are rounded
+    hardly = sign * (done["value"] - score_range.floor) < (1 - 1e-9) * bound
+    counts = {}
+    for prior, of_prior in rows.groupby("prior", sort=False):
+        ended = hardly[hardly.index.isin(of_prior.index)]
+        if ended.any():
+            counts[str(prior)] = Unlearned(int(ended.sum()), len(ended), len(of_prior))
     if counts:
-        score = chance + sign * float(bound)
+        score = score_range.floor + sign * bound
         yield UnlearnedNetworks(setting, metric.name, score, metric.higher_is_better, counts)
 
 
@@ -398,13 +435,6 @@ def still_falling(history: Sequence[Mapping[str, Any]]) -> bool:
     last = losses[-1]
     improvement, drop = min(losses[:-1]) - last, losses[0] - last
     return bool(improvement > max(SMALLEST_SHARE * drop, Schedule.min_delta))
-
-
-def _is_at_chance(value: float, chance: float, sign: float) -> bool:
-    """Return whether a mean is no better than chance, or looks alike; not where none is known."""
-    return math.isfinite(chance) and (
-        sign * value <= sign * chance or _text(value) == _text(chance)
-    )
 
 
 def _finished(finished: int, seeds: int) -> str:

@@ -32,7 +32,8 @@ class Answer:
     Attributes:
         setting: task, dataset and architecture; None for all settings together.
         advice: the advice, with the standings of all priors.
-        network: sentences that say why the networks may not be worth explaining; mostly none.
+        network: sentences that speak against explaining the networks, or against a mean of them;
+            mostly none.
         sentences: the advice, what it rests on and what was not shown.
         failures: how many trials of each prior failed.
     """
@@ -141,7 +142,9 @@ def answer_run(
             failures=failures,
             withheld=changed_axes(claims, evaluated["task"].astype(str).unique()),
         )
-        sentences = advice_sentences(advice, "seed over all datasets", elsewhere=claims.elsewhere)
+        sentences = advice_sentences(
+            advice, "network over all settings", elsewhere=claims.elsewhere
+        )
         network = tuple(f"{a.title}: {line}" for a in answers for line in a.network)
         together = Answer(None, advice, network, tuple(sentences), failures)
     doubts = [f"Warning, {name}: {line}" for name, lines in warnings.items() for line in lines]

@@ -32,7 +32,7 @@ def advice_sentences(advice: Advice, unit: str = "seed", *, elsewhere: bool = Fa
 
     Args:
         advice: the advice.
-        unit: what a pair is: a seed, or a seed over all datasets.
+        unit: what a pair is of: a seed, or a network over all settings.
         elsewhere: whether the networks were trained elsewhere, of which nothing is advised.
     """
     if not any(standing.results for standing in advice.standings):

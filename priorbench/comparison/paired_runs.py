@@ -88,6 +88,14 @@ class PairedRuns:
         """(n,) differences, positive where the prior is better."""
         return self.sign * self.differences
 
+    @property
+    def seed_gains(self) -> NDArray[np.float64]:
+        """(n,) values less the baseline's, seed by seed, positive where the prior is better.
+
+        They are ``gain`` but for metrics of pairs of runs, whose pseudo-values are no seed's own.
+        """
+        return self.sign * without_rounding(self.baseline, self.values)
+
     def margin(self, claims: DeclaredClaims) -> Margin | None:
         """Return the smallest loss that matters here; None where none can be said."""
         return claims.margin(self.metric, self.score_range.floor, self.score_range.ceiling)

@@ -44,7 +44,8 @@ COMPARISON_COLUMNS = [
     *SKILL_COLUMNS,
     *GRADED_COLUMNS,
     *("p_t", "p_wilcoxon", "cliffs_delta", "improvement", "improvement_low", "improvement_high"),
-    *("correlation", "spread", "detectable", "seeds_better", "missing", "both_failed"),
+    *("correlation", "spread", "detectable", "seeds_better", "seeds_worse", "missing"),
+    "both_failed",
 ]
 _NAN = float("nan")
 _NO_INTERVAL = {
@@ -157,7 +158,8 @@ def _row(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, Any]:
         "spread": float(pairs.differences.std(ddof=1)) if several else _NAN,
         "detectable": _NAN,
         # a mean may be of seeds that gain and of a few that lose
-        "seeds_better": int((pairs.gain > 0).sum()),
+        "seeds_better": int((pairs.seed_gains > 0).sum()),
+        "seeds_worse": int((pairs.seed_gains < 0).sum()),
         "missing": " ".join(map(str, pairs.missing)),
         "both_failed": int(pairs.both_failed.sum()),
     }

@@ -115,6 +115,12 @@ def _handle(number: int, frame: FrameType | None) -> None:
         raise Stopped
 
 
+def _send_again(main: int, number: int) -> None:
+    """Send a signal once more, which cuts short what the main thread sleeps in or waits for."""
+    if signal.getsignal(number) is not signal.SIG_DFL:  # which would end the program at once
+        signal.pthread_kill(main, number)
+
+
 def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
     """Stop the program a little later if it was told to where an exception cannot be raised."""
     if not isinstance(unraisable.exc_value, Stopped):
@@ -122,9 +128,7 @@ def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
         return
     import threading
 
-    # sent, so that what the main thread sleeps in or waits for is cut short, too
-    main = threading.main_thread().ident
-    again = threading.Timer(_AGAIN, signal.pthread_kill, [main, _ending.number])
+    again = threading.Timer(_AGAIN, _send_again, [threading.main_thread().ident, _ending.number])
     again.daemon = True
     _ending.since = None
     again.start()

@@ -98,7 +98,7 @@ class SettingAnswer(_Part):
 
     Attributes:
         title: what it is about.
-        network: why the networks may not be worth explaining.
+        network: what speaks against explaining the networks, or against a mean of them.
         sentences: the advice, what it rests on, and what was not shown.
     """
 

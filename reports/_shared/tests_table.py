@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from priorbench.comparison.within_dataset import GRADED_COLUMNS
-from priorbench.number_text import decimals_for, fixed, interval, p_value
+from priorbench.number_text import MISSING, decimals_for, fixed, interval, p_value
 from priorbench.results.finished_run import Run
 from priorbench.statistics.power import ClaimKind, fewest_pairs, smallest_adjusted_p
 from priorbench.study.declared import PRIMARY
@@ -84,6 +84,12 @@ def chances(row: Mapping[str, Any]) -> str:
     if not all(map(math.isfinite, shares)):
         return ""
     return " · ".join(f"{100 * share:.0f}" for share in shares) + " %"
+
+
+def seeds_text(row: Mapping[str, Any]) -> str:
+    """Return on how many seeds a prior is better and worse; a dash where nobody has counted."""
+    counts = [row.get(name, math.nan) for name in ("seeds_better", "seeds_worse")]
+    return MISSING if any(map(math.isnan, counts)) else " : ".join(f"{n:.0f}" for n in counts)
 
 
 def detectable_text(size: float, places: int) -> str:

@@ -10,6 +10,7 @@ import pytest
 from priorbench.answer.network_check import (
     NoNetwork,
     UnfinishedTraining,
+    Unlearned,
     UnlearnedNetworks,
     WeakNetwork,
     check_networks,
@@ -246,51 +247,84 @@ def of_priors(metric, by_prior, chance, **options):
 
 
 def test_networks_of_any_prior_that_hardly_predict_are_counted():
-    by_prior = {"none": [0.9, 0.7, 0.55], "tv": [0.8, 0.8, 0.61], "l1": [0.5, 0.599, 0.62]}
+    by_prior = {"none": [0.9, 0.9, 0.9, 0.55], "tv": [0.8, 0.6, 0.61], "l1": [0.5, 0.599, 0.62]}
     (finding,) = check(of_priors("auroc", by_prior, 0.5))
     assert finding == UnlearnedNetworks(
-        SETTING, "auroc", pytest.approx(0.6), True, {"none": (1, 3), "l1": (2, 3)}
+        SETTING,
+        "auroc",
+        pytest.approx(0.6),
+        True,
+        {"none": Unlearned(1, 4, 4), "l1": Unlearned(2, 3, 3)},
     )
     assert finding.sentence == (
         "Some networks of three-conv hardly predict (auROC below .600, a quarter of the way from "
-        "chance to the best network), 1 of 3 with `none` and 2 of 3 with `l1`: a mean is of these "
-        "and of networks that do."
+        "chance to networks of the baseline that do), 1 of 4 with `none` and 2 of 3 with `l1`: a "
+        "mean of both kinds describes neither."
     )
     three = check(of_priors("auroc", by_prior | {"tv": [0.5, 0.8, 0.8]}, 0.5))[0].sentence
-    assert "1 of 3 with `none`, 1 of 3 with `tv` and 2 of 3 with `l1`" in three
+    assert "1 of 4 with `none`, 1 of 3 with `tv` and 2 of 3 with `l1`" in three
+
+
+def test_all_networks_of_a_prior_may_hardly_predict():
+    (finding,) = check(of_priors("auroc", {"none": [0.9, 0.9], "l1": [0.5, 0.5]}, 0.5))
+    assert finding.sentence.endswith("that do), 2 of 2 with `l1`.")
+
+
+def test_what_is_said_of_a_prior_depends_on_no_other():
+    by_prior = {"none": [0.62, 0.61, 0.6], "l1": [0.62, 0.61, 0.98], "tv": [0.61, 0.5, 0.62]}
+    (finding,) = check(of_priors("auroc", by_prior, 0.5))
+    assert finding.counts == {"tv": Unlearned(1, 3, 3)}
+    alone = {prior: by_prior[prior] for prior in ("none", "tv")}
+    assert check(of_priors("auroc", alone, 0.5)) == [finding]
 
 
 def test_networks_that_hardly_predict_are_so_where_lower_is_better():
     setting = ("profile", "Oct4", "bpnet")
-    by_prior = {"none": [380.0, 390.0], "l1": [404.0, 400.0]}
-    (finding,) = check(of_priors("profile-nll", by_prior, 410.0, setting=setting))
-    assert (finding.bound, dict(finding.counts)) == (402.5, {"l1": (1, 2)})
+    by_prior = {"none": [380.0, 380.0], "l1": [404.0, 400.0]}
+    results = of_priors("profile-nll", by_prior, 410.0, setting=setting)
+    assert check(results) == []  # nobody knows how far it is to a perfect prediction
+    perfect = table("profile-nll", [], {"perfect": 350.0}, setting=setting)
+    (finding,) = check(pd.concat([results, perfect], ignore_index=True))
+    assert (finding.bound, finding.counts) == (402.5, {"l1": Unlearned(1, 2, 2)})
     assert "(profile-nll above 402, a quarter" in finding.sentence
 
 
 def test_networks_that_all_predict_or_none_are_not_counted():
     assert check(of_priors("auroc", {"none": [0.9, 0.7], "l1": [0.61, 0.9]}, 0.5)) == []
-    # where the baseline is at chance, so may be the best
-    (weak,) = check(of_priors("auroc", {"none": [0.49, 0.51], "l1": [0.48, 0.53]}, 0.5))
+    # where the baseline does not predict, nor does the best of the others, or by chance
+    assert check(of_priors("auroc", {"none": [0.51, 0.54], "l1": [0.48, 0.53]}, 0.5)) == []
+    (weak,) = check(of_priors("auroc", {"none": [0.49, 0.51], "l1": [0.48, 0.9]}, 0.5))
     assert isinstance(weak, WeakNetwork)
-    # trials that failed or collapsed are counted elsewhere, and chance must be known
-    results = of_priors("auroc", {"none": [0.9, 0.5]}, 0.5)
+    # by the primary metric of prediction only, and where chance is known
+    assert check(of_priors("auprc", {"none": [0.9, 0.5]}, 0.5)) == []
+    results = of_priors("auroc", {"none": [0.9, 0.9, 0.5]}, 0.5)
     assert len(check(results)) == 1
     assert check(results[results["stage"] != "reference"]) == []
-    results.loc[results["value"] == 0.5, "status"] = "collapsed"
-    assert check(results) == []
-    # by the primary metric of prediction only
-    assert check(of_priors("auprc", {"none": [0.9, 0.5]}, 0.5)) == []
 
 
-def test_settings_are_counted_apart():
+def test_trials_that_failed_are_no_networks_that_hardly_predict():
+    results = of_priors("auroc", {"none": [0.9, 0.9, 0.5, 0.5], "l1": [0.5, 0.9]}, 0.5)
+    seeds = (results["prior"] == "none") & (results["seed"] == 3)
+    results.loc[seeds.fillna(False), "status"] = "collapsed"
+    (finding,) = check(results)
+    assert finding.counts == {"none": Unlearned(1, 3, 4), "l1": Unlearned(1, 2, 2)}
+    assert "1 of 3 finished of 4 with `none` and 1 of 2 with `l1`" in finding.sentence
+    of_none = (results["prior"] == "none") & (results["stage"] == "evaluate")
+    results.loc[of_none, "status"] = "failed"
+    assert check(results) == [NoNetwork(SETTING, 4)]
+
+
+def test_settings_are_counted_apart_and_told_after_the_training():
     other = ("binary", "SRF", "deepbind")
     results = pd.concat(
         [
-            of_priors("auroc", {"none": [0.9, 0.55]}, 0.5),
-            of_priors("auroc", {"none": [0.6, 0.55]}, 0.5, setting=other),
+            of_priors("auroc", {"none": [0.9, 0.9, 0.59]}, 0.5),
+            of_priors("auroc", {"none": [0.59, 0.59]}, 0.5, setting=other),
         ],
         ignore_index=True,
     )
-    (finding,) = check(results)
-    assert finding.setting == SETTING
+    falling = dict.fromkeys(results["trial"].dropna(), history(0.7, 0.6, 0.5))
+    claims = DeclaredClaims(PRIMARY, attribution=MAIN)
+    sentences = network_sentences(results, falling, claims, ())
+    assert [len(sentences[setting]) for setting in (SETTING, other)] == [2, 1]
+    assert "hardly predict" in sentences[SETTING][1]

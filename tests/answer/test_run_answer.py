@@ -130,7 +130,7 @@ class TestSeveralSettings:
         assert "task" not in stored["together"]
         assert stored["together"]["priors"][0]["seeds"] == 16
         assert answer.lines[0] == "All settings together:"
-        assert "16 paired seeds over all datasets" in " ".join(answer.lines)
+        assert "16 paired networks over all settings" in " ".join(answer.lines)
 
     def test_a_loss_in_one_of_them_is_named(self):
         tables = [

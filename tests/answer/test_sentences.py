@@ -137,12 +137,12 @@ class TestNotAdvised:
         good = [across_row("tv", "prediction", **SAFE), across_row("tv", "localisation", **BETTER)]
         within = (row("tv", "prediction", **WORSE),)
         text = " ".join(
-            advice_sentences(advice_across(*good, within=within), "seed over all datasets")
+            advice_sentences(advice_across(*good, within=within), "network over all settings")
         )
         assert (
             "; worse in binary · simulated · three-conv on prediction (auroc −0.300, margin 0.100)."
         ) in text
-        assert "How sure: 8 paired seeds over all datasets; 6 tests" in text
+        assert "How sure: 8 paired networks over all settings; 6 tests" in text
 
     def test_a_gain_whose_safety_is_open_says_why(self):
         text = text_of(*rows("tv", UNSURE, BETTER, SAFE))

@@ -78,12 +78,23 @@ def test_lower_may_be_better():
     assert rows["verdict"]["a"] == "better"
 
 
-def test_seeds_on_which_a_prior_is_better_are_counted():
+def counted_seeds(*arguments, **options):
+    rows = by_prior(score_table(*arguments, **options))
+    return rows[["seeds_better", "seeds_worse"]].to_dict("index")
+
+
+def test_seeds_on_which_a_prior_is_better_and_worse_are_counted():
     mixed = np.array([1, 1, 1, 1, 1, 1, -1, 0]) * 0.01
-    scores = {"none": BASE, "a": BASE + mixed}
-    assert by_prior(score_table(scores))["seeds_better"]["a"] == 6
-    assert by_prior(score_table(scores, "cross-entropy"))["seeds_better"]["a"] == 1
-    assert by_prior(score_table(scores, "high-frequency"))["seeds_better"]["a"] == 6
+    scores = {"none": BASE, "a": BASE + mixed, "b": BASE + 1e-16}
+    counts = counted_seeds(scores)
+    assert counts["a"] == {"seeds_better": 6, "seeds_worse": 1}
+    assert counts["b"] == {"seeds_better": 0, "seeds_worse": 0}  # nothing but rounding
+    assert counted_seeds(scores, "cross-entropy")["a"] == {"seeds_better": 1, "seeds_worse": 6}
+    assert counted_seeds(scores, "high-frequency")["a"] == {"seeds_better": 6, "seeds_worse": 1}
+    # one that failed counts as it does in the mean
+    failed = {("a", 0): "failed"}
+    counts = counted_seeds(scores, status=failed, references=chance(0.1))
+    assert counts["a"] == {"seeds_better": 5, "seeds_worse": 2}
 
 
 def test_shown_metrics_are_not_judged():
