@@ -107,6 +107,20 @@ def test_rows_of_an_agreement_are_ordered_by_arm_and_seed():
     assert calls == [([(arm, seed) for seed in seeds], SPEC) for arm, seeds in arms]
 
 
+def test_gains_of_seeds_in_agreement_are_their_own_and_no_pseudo_values():
+    means = {"none": [0.5, 0.5, 0.5, 0.5], "tv": [0.45, 0.49, 0.1, 0.5]}
+    table = pd.DataFrame(
+        [row(0, prior, seed, "done", "seed-cosine", 0.0) for prior in means for seed in range(4)]
+    ).astype({"seed": "Int64"})
+
+    def agreement(trials, metric, attribution):
+        return np.array(means[trials["prior"].iloc[0]])
+
+    (pairs,) = paired_runs(table, agreement, "none")
+    np.testing.assert_allclose(pairs.seed_gains, [-0.05, -0.01, -0.4, 0])
+    assert (pairs.gain > 0).any()  # what is tested of a seed that lost less than the others
+
+
 def test_seeds_on_which_both_failed():
     def rows(prior, statuses):
         return [

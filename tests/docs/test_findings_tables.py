@@ -34,3 +34,26 @@ def test_a_boundary_is_named_where_one_is_advised(tables, advised, text):
     shares = dict.fromkeys(("end_cost", "wrap_gain", "jump_cost"))
     facts = {"length": 48, "effects": [{"prior": "fourier", **shares}], "trained": []}
     assert text in tables.edges({"edges": {**facts, "conclusions": [conclusion]}})
+
+
+def test_seeds_stand_behind_an_interval_where_they_were_counted(tables):
+    counted = row("motif-auprc") | {"seeds_better": 7, "seeds_worse": 1}
+    assert tables._cell(counted) == "✓ +0.100 [0.050, 0.150] 7:1"
+    assert tables._cell(row("motif-auprc")) == "✓ +0.100 [0.050, 0.150]"
+
+
+@pytest.mark.parametrize(
+    ("edge", "note", "text"),
+    [
+        (False, "best motif-auprc of the 3 that qualify", ""),
+        (False, "the reference", ""),
+        (True, "best motif-auprc of the 3 that qualify", " (edge of its grid)"),
+        (True, "none qualifies: the smallest weight", " (edge of its grid; none qualifies: the"),
+        (False, "every weight failed: the smallest weight", " (every weight failed: the smallest"),
+    ],
+)
+def test_what_speaks_against_a_weight_is_told(edge, note, text):
+    told = docs_program("findings")._reservation({"edge": edge, "note": note})
+    assert told.startswith(text)
+    assert bool(told) == bool(text)
+    assert docs_program("findings")._reservation({"edge": edge}) == " (edge of its grid)" * edge

@@ -32,7 +32,7 @@ from priorbench.metrics import METRICS
 from priorbench.number_text import decimals_for, exact_p, fixed, listed, p_value
 from priorbench.reports import write_report
 from priorbench.reports._shared.settings import settings_of
-from priorbench.reports._shared.tests_table import reach
+from priorbench.reports._shared.tests_table import reach, seeds_text
 from priorbench.reports.pareto import axes_of, points
 from priorbench.results.finished_run import load_run
 from priorbench.statistics.families.verdicts import DEFINITIONS
@@ -408,3 +408,9 @@ class TestNumbers:
     def test_listed(self):
         assert listed(["a"]) == "a"
         assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_seeds_are_told_where_they_were_counted():
+    assert seeds_text({"seeds_better": 18, "seeds_worse": 2}) == "18 : 2"
+    # a table of before, or of others
+    assert seeds_text({}) == seeds_text({"seeds_better": float("nan")}) == "–"
