@@ -80,6 +80,10 @@ class EvidencePage:
         """Return what it declares of all sets together; empty for a page without."""
         return dict(self.declared().get("over_sets", {}))
 
+    def names(self) -> dict[str, str]:
+        """Return short names of priors with many options, by spec."""
+        return dict(self.declared().get("names", {}))
+
     def read(self, run: str) -> dict[str, Any] | None:
         """Return the facts of a run; None if there are none yet."""
         path = self.facts / f"{run}.json"
@@ -90,15 +94,32 @@ PAGES = (EvidencePage("findings"), EvidencePage("real-data"))
 
 
 def sections(page: EvidencePage) -> list[dict[str, Any]]:
-    """Return the sections of a page that have facts, each with ``facts`` and their ``digest``."""
-    known = []
+    """Return the sections of a page that have facts, each with ``facts`` and their ``digest``.
+
+    Facts have the short names of the page.
+    """
+    known, names = [], page.names()
     for section in page.declared()["sections"]:
         facts = page.read(section["run"])
         if facts is not None:
             again = page.read(section["confirmed_by"]) if "confirmed_by" in section else None
-            more = {"facts": facts, "again": again, "digest": digest(facts, again)}
+            more = {"facts": named(facts, names), "again": named(again, names)}
+            more["digest"] = digest(facts, again)
             known.append({"asks": _USUAL, **section, **more})
     return known
+
+
+def named(value: Any, names: Mapping[str, str]) -> Any:
+    """Return facts with the short names of priors, which stand for nothing in commands."""
+    if isinstance(value, Mapping):
+        return {key: named(of_key, names) for key, of_key in value.items()}
+    if isinstance(value, list):
+        return [named(item, names) for item in value]
+    if not isinstance(value, str):
+        return value
+    for spec, name in names.items():
+        value = name if value == spec else value.replace(f"`{spec}`", f"`{name}`")
+    return value
 
 
 def digest(facts: Mapping[str, Any], again: Mapping[str, Any] | None = None) -> str:
@@ -121,9 +142,20 @@ def text_of(page: EvidencePage) -> str:
     """Return the text of a page, written from the facts."""
     known = sections(page)
     head = page.declared()["head"].format(machine=_machine(known))
-    parts = [head, _contents(known), over_sets_text(page.over_sets(), _sets(known), page.name)]
+    parts = [
+        head,
+        _names(page),
+        _contents(known),
+        over_sets_text(page.over_sets(), _sets(known), page.name),
+    ]
     parts += [_section(page, section) for section in known]
     return "".join(parts).rstrip() + "\n"
+
+
+def _names(page: EvidencePage) -> str:
+    """Return what the short names of a page stand for."""
+    texts = [f"`{name}` is `{spec}`" for spec, name in page.names().items()]
+    return f"Short names: {'; '.join(texts)}.\n\n" if texts else ""
 
 
 def _sets(sections: Sequence[Section]) -> list[Section]:

@@ -132,9 +132,11 @@ def draw_profile(
         shapes: colour and marker of each prior.
     """
     axes.axvline(0, color=SOFT, linewidth=0.9)
+    # bands of many priors lie on each other
+    alpha = min(0.13, 0.5 / max(len(curves), 1))
     for number, (prior, curve) in enumerate(curves.items()):
         colour, marker = shapes[prior]
-        axes.fill_between(thresholds, curve.low, curve.high, color=colour, alpha=0.13, lw=0)
+        axes.fill_between(thresholds, curve.low, curve.high, color=colour, alpha=alpha, lw=0)
         axes.plot(
             thresholds,
             curve.share,
