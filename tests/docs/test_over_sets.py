@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from fixtures.places import DOCS, docs_program
 
+from priorbench.metrics import METRICS
+
 PRIORS = ("fourier", "tv")
 AXES = {"prediction": "auroc", "localisation": "motif-auprc"}
 
@@ -158,7 +160,7 @@ def test_the_figure_is_drawn_the_same_every_time_with_a_key(tmp_path):
 
 
 def test_gains_that_the_page_keeps_are_those_of_its_comparisons():
-    """The mean of the seeds is the difference that was tested, up to its rounding."""
+    """The mean of the seeds is the difference that was tested, up to its rounding and its sign."""
     for path in sorted((DOCS / "real-data").glob("*.json")):
         known = json.loads(path.read_text(encoding="utf-8"))
         tested = {
@@ -168,4 +170,5 @@ def test_gains_that_the_page_keeps_are_those_of_its_comparisons():
         }
         for row in known.get("gains", []):
             key = (row["dataset"], row["prior"], row["axis"])
-            assert np.mean(row["gains"]) == pytest.approx(tested[key], abs=2e-4), key
+            sign = -1 if METRICS[row["metric"]].higher_is_better is False else 1
+            assert sign * np.mean(row["gains"]) == pytest.approx(tested[key], abs=2e-4), key
