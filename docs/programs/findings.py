@@ -24,10 +24,10 @@ import findings_tables as tables
 from findings_changes import confirmation_table, earlier_verdicts, since_text
 from findings_figure import draw_section
 from findings_over_sets import FIGURE, draw_over_sets, over_sets_text
-from findings_rows import setting_key, setting_names
+from findings_rows import gain, setting_key, setting_names
 
 from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
-from priorbench.number_text import MISSING, counted, listed
+from priorbench.number_text import MISSING, counted, fixed, listed
 
 DOCS = Path(__file__).resolve().parents[1]
 _USUAL = [{"baseline": "none"}]
@@ -47,6 +47,7 @@ _RESULTS = (
 _TOLD = ("network", "said")
 """what the run says of itself, which words may quote; earlier facts have none"""
 _OPENED = "what was shown and what was not, weights, correction, doubts"
+_GLANCE = re.compile(r"(?<=<!-- glance -->\n).*?(?=<!-- end of glance -->)", re.DOTALL)
 _ANSWERS = re.compile(r"(?<=<!-- answers -->\n).*?(?=<!-- end of answers -->)", re.DOTALL)
 Section = Mapping[str, Any]
 
@@ -354,9 +355,52 @@ def _basis(section: Section) -> str:
 
 
 def first_page() -> str:
-    """Return the text of the first page, with the answers that the facts give."""
+    """Return the text of the first page, with the advice and the answers that the facts give."""
     text = (DOCS / "index.md").read_text(encoding="utf-8")
+    text = _GLANCE.sub(lambda _: glance(), text)
     return _ANSWERS.sub(lambda _: answers(), text)
+
+
+def glance() -> str:
+    """Return the table of what is advised for kinds of real data, from the facts."""
+    known = {s["run"]: (page, s) for page in PAGES for s in sections(page)}
+    lines = ["| data | train with | weight | time of a step | gains over none | on new seeds |\n"]
+    lines.append("|---" * 6 + "|\n")
+    for row in tomllib.loads((DOCS / "answers.toml").read_text(encoding="utf-8"))["glance"]:
+        page, section = known[row["run"]]
+        name = f"[{row['data']}]({page.name}.md#{anchor(section)})"
+        cells = _advised(section["facts"], section["again"])
+        lines.append(f"| {' | '.join([name, *cells])} |\n")
+    return "".join(lines)
+
+
+def _advised(facts: Mapping[str, Any], again: Mapping[str, Any] | None) -> list[str]:
+    """Return what the run of one setting advises, its weight, price and gains, and those again."""
+    if any("predicts no better" in text for text in facts["network"]):
+        return ["open: its networks predict no better than averages do", *[MISSING] * 4]
+    (advice,) = facts["advice"]
+    prior = advice["advice"]
+    weights = [row for row in facts["weights"] if row["prior"] == prior]
+    prices = [f"{row['ratio']:.2f} ×" for row in facts["prices"] if row["prior"] == prior]
+    return [
+        f"`{prior}`{'' if advice['basis'] == 'advised' else ', ' + advice['basis']}",
+        "".join(f"{row['weight']:g}{_reservation(row)}" for row in weights) or MISSING,
+        "".join(prices) or MISSING,
+        _established(facts, prior),
+        f"advised: `{again['advice'][0]['advice']}`; of `{prior}` {_established(again, prior)}"
+        if again
+        else "not asked",
+    ]
+
+
+def _established(facts: Mapping[str, Any], prior: str) -> str:
+    """Return the axes on which a prior is better than none, with the gains."""
+    gains = [
+        f"{row['axis']} {fixed(gain(row, 'difference'), 3, signed=True)}"
+        for row in facts["compared"]
+        if (row["prior"], row["baseline"], row["verdict"]) == (prior, "none", "better")
+    ]
+    return listed(gains) if gains else "nothing"
 
 
 def gather(runs: Path, only: Sequence[str] = ()) -> Iterator[str]:

@@ -121,6 +121,29 @@ def test_the_first_page_answers_with_sections_that_are_declared():
     assert module.answers().count("not asked yet") == sum(row["run"] not in known for row in rows)
 
 
+def test_the_first_page_says_what_runs_on_real_data_advise():
+    module = findings()
+    facts = {
+        "network": [],
+        "advice": [{"advice": "tv", "basis": "provisional"}],
+        "weights": [{"prior": "tv", "weight": 0.1, "edge": True, "note": ""}],
+        "prices": [{"prior": "tv", "ratio": 2.25}],
+        "compared": [
+            compared("tv", "better"),
+            compared("l1", "better"),
+            compared("tv", "worse"),
+        ],
+    }
+    cells = module._advised(facts, None)
+    assert cells[:3] == ["`tv`, provisional", "0.1 (edge of its grid)", "2.25 ×"]
+    assert cells[3:] == ["prediction +0.100", "not asked"]
+    again = {**facts, "advice": [{"advice": "none"}], "compared": [compared("tv", "equivalent")]}
+    assert module._advised(facts, again)[-1] == "advised: `none`; of `tv` nothing"
+    weak = {**facts, "network": ["x may not be worth explaining: it predicts no better (…)"]}
+    assert module._advised(weak, None)[0].startswith("open")
+    assert module.glance().count("\n") == 2 + 3
+
+
 def test_words_are_not_said_of_other_facts():
     module = findings()
     _, one = all_sections()[0]
