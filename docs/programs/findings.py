@@ -131,11 +131,11 @@ def digest(facts: Mapping[str, Any], again: Mapping[str, Any] | None = None) -> 
         again: facts of the run on new seeds that confirms it.
     """
     runs = [facts, *([again] if again else [])]
-    told = [
+    results = [
         {key: run.get(key) for key in _RESULTS} | {key: run[key] for key in _TOLD if key in run}
         for run in runs
     ]
-    text = json.dumps(told, sort_keys=True)
+    text = json.dumps(results, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
