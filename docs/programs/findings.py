@@ -387,7 +387,7 @@ def _advised(facts: Mapping[str, Any], again: Mapping[str, Any] | None) -> list[
         "".join(f"{row['weight']:g}{_reservation(row)}" for row in weights) or MISSING,
         "".join(prices) or MISSING,
         _established(facts, prior),
-        f"advised: `{again['advice'][0]['advice']}`; of `{prior}` {_established(again, prior)}"
+        f"advised: `{again['advice'][0]['advice']}`; `{prior}` again: {_established(again, prior)}"
         if again
         else "not asked",
     ]

@@ -138,7 +138,7 @@ def test_the_first_page_says_what_runs_on_real_data_advise():
     assert cells[:3] == ["`tv`, provisional", "0.1 (edge of its grid)", "2.25 ×"]
     assert cells[3:] == ["prediction +0.100", "not asked"]
     again = {**facts, "advice": [{"advice": "none"}], "compared": [compared("tv", "equivalent")]}
-    assert module._advised(facts, again)[-1] == "advised: `none`; of `tv` nothing"
+    assert module._advised(facts, again)[-1] == "advised: `none`; `tv` again: nothing"
     weak = {**facts, "network": ["x may not be worth explaining: it predicts no better (…)"]}
     assert module._advised(weak, None)[0].startswith("open")
     assert module.glance().count("\n") == 2 + 3
