@@ -20,6 +20,7 @@ from priorbench.components.specs import name_of
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
+from priorbench.number_text import listed
 from priorbench.storage.run_directory import DONE
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import EVALUATE, REFERENCE, SELECT, SETTING_COLUMNS, SettingKey
@@ -213,14 +214,13 @@ class UnlearnedNetworks:
     def sentence(self) -> str:
         """The finding with its numbers, and what it means for the means."""
         parts = [f"{count.text} with `{prior}`" for prior, count in self.counts.items()]
-        listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
         side = "below" if self.higher_is_better else "above"
         mixed = any(count.few < count.finished for count in self.counts.values())
         meaning = ": a mean of both kinds describes neither" if mixed else ""
         return (
             f"Some networks of {self.setting[2]} hardly predict ({_name(self.metric)} {side} "
             f"{_text(self.bound)}, a quarter of the way from chance to networks of the baseline "
-            f"that do), {listed}{meaning}."
+            f"that do), {listed(parts)}{meaning}."
         )
 
 
