@@ -32,8 +32,12 @@ PUBLIC = {"binary": (1000, 40_000, 4), "profile": (1346, 15_000, 3)}
 def minutes(
     studies: list[str] | None = None, *, quick: bool = False, write: bool = False
 ) -> Iterator[Row]:
-    """Estimate the minutes that studies take on one core (`minutes` in studies/*.toml)."""
+    """Estimate the minutes that studies take on one core (`minutes` in studies/*.toml).
+
+    What those about data of the user's own take depends on the data: theirs are measured.
+    """
     paths = [p for p in sorted(STUDIES.glob("*.toml")) if not studies or p.stem in studies]
+    paths = [path for path in paths if not load_study(path).own_data]
     for path in paths[: 1 if quick else None]:
         study = load_study(path)
         tasks = study.tasks or (["binary", "profile"] if study.fetch else [])

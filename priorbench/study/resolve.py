@@ -48,6 +48,11 @@ def resolve(study: Study, device: str) -> Study:
             f"study {study.name!r} is about public data: `priorbench fetch {study.fetch} --to "
             "DIR` downloads them, then add `--data DIR`"
         )
+    if study.own_data and not study.data:
+        raise UserError(
+            f"study {study.name!r} is about data of your own, and none are named; add "
+            "`--data FILE`, a data file, which `priorbench validate FILE` checks"
+        )
     priors = _normalised("prior", [BASELINE, *study.priors])
     for path in study.plugins:
         _refuse_unused(path, priors)

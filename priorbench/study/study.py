@@ -120,6 +120,7 @@ class Study(BaseModel):
         plugins: files that define a prior, a task or an architecture of the user's own.
         fetch: name of the list of downloads that its data come from (``priorbench fetch``); such a
             study needs data.
+        own_data: whether the study is about data of its user; such a study needs data, too.
         minutes: expected time of a run on one core, by scale.
         schedule: training hyper-parameters in place of the scale's, as a table ``[schedule]``
             (``schedule_table``), the same for all priors; empty for the scale's.
@@ -161,6 +162,7 @@ class Study(BaseModel):
     data: list[_File] = []
     plugins: list[_File] = []
     fetch: Annotated[str, AfterValidator(check_text)] = ""
+    own_data: bool = False
     minutes: dict[Scale, Annotated[float, Field(gt=0)]] = {}
     schedule: ScheduleTable = ScheduleTable()
     published: list[PublishedValue] = []

@@ -37,14 +37,31 @@ def test_a_study_says_what_it_compares_claims_and_takes(capsys):
     assert "`priorbench fetch neurips2020 --to DIR`" in fetched
     assert "priorbench run neurips2020 --data DIR" in fetched
     assert "trials for each dataset: 20" in fetched
+    assert "tuned" not in fetched
+    tuned = " ".join(shown(capsys, "regularisers").split())
+    assert "tuned: 5 weights of every prior, on seeds 1000, 1001, 1002;" in tuned
 
 
-@pytest.mark.parametrize("name", [n for n in builtin_studies() if n != "neurips2020"])
+STUDIES = {name: load_study(path) for name, path in builtin_studies().items()}
+NEED_DATA = [name for name, study in STUDIES.items() if study.fetch or study.own_data]
+
+
+@pytest.mark.parametrize("name", NEED_DATA)
+def test_a_study_that_needs_data_says_so_and_trains_nothing_without(name, tmp_path, capsys):
+    text = " ".join(shown(capsys, name).split())
+    assert "tasks:" not in text
+    assert f"run it with: priorbench run {name} --data" in text
+    with pytest.raises(UserError, match="add `--data"):
+        execute_command(["run", name, "--out", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if name not in NEED_DATA])
 def test_the_trials_of_a_study_are_as_many_as_it_has(name, capsys):
     (facts,) = (
         row["facts"] for row in json.loads(shown(capsys, name, "--json")) if row["kind"] == "study"
     )
-    study = resolve(load_study(builtin_studies()[name]), "cpu")
+    study = resolve(STUDIES[name], "cpu")
     networks = study.architectures or ["default"]
     count = len(study.priors) * len(study.tasks) * len(networks) * len(study.seed_list)
     assert facts["trials"] == count
@@ -54,7 +71,7 @@ def test_the_trials_of_a_study_are_as_many_as_it_has(name, capsys):
 
 def test_the_trials_that_are_told_are_those_of_the_plan(tmp_path, capsys):
     (facts,) = (row["facts"] for row in json.loads(shown(capsys, "default", "--json")))
-    study = load_study(builtin_studies()["default"]).model_copy(update={"scale": "smoke"})
+    study = STUDIES["default"].model_copy(update={"scale": "smoke"})
     plan = make_plan(resolve(study, "cpu"), RunDirectory(tmp_path / "run"), lambda line: None)
     assert len(plan.trials) == facts["trials"]
 
