@@ -52,7 +52,7 @@ class Architecture(ABC):
     norm aside, and keeps nothing of a pass but buffers"""
     chosen_freely: ClassVar[bool] = True
     """whether the program may choose it (``auto``); one that stands for a publication is trained
-    only where it is named"""
+    only where it is named, or where it is the task's own"""
 
     @abstractmethod
     def build(self, shape: NetworkShape, scale: Scale) -> torch.nn.Module:

@@ -116,7 +116,6 @@ class Metric:
         perfect: value of a perfect prediction or attribution, where it follows from the formula;
             None where it is unknown or unbounded.
         main: whether reports show the metric at first sight.
-        loss: whether the metric is a loss above 0, of which a share may be declared as a margin.
         published: the paper that defines the value (its function says where it differs); "" for a
             score of this program's own. A published form is tested only where it is declared as
             primary.
@@ -144,7 +143,6 @@ class Metric:
     floor: float | None = None
     perfect: float | None = None
     main: bool = False
-    loss: bool = False
     published: str = ""
     every_base: bool = False
 

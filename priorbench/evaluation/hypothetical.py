@@ -1,6 +1,6 @@
 """Hypothetical contributions of a trained model: what attributions would be of the other bases.
 
-They take four times the room of attributions and are stored only where a study keeps them
+They take eight times the room of attributions and are stored only where a study keeps them
 (``--keep-hypothetical``); the model, which is stored too, gives them again.
 """
 

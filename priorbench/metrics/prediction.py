@@ -97,7 +97,6 @@ def corrected_auprc(arrays: TrialArrays) -> float:
     higher_is_better=False,
     perfect=0.0,
     main=True,
-    loss=True,
 )
 def cross_entropy(arrays: TrialArrays) -> float:
     """Mean of log(1 + exp(z)) - y z over the test examples and outputs, in nats."""

@@ -33,7 +33,6 @@ def _mean(name: str, arrays: TrialArrays) -> float:
     higher_is_better=False,
     perfect=None,
     main=True,
-    loss=True,
 )
 def negative_log_likelihood(arrays: TrialArrays) -> float:
     """-log (n! prod_i p_i^{k_i} / k_i!) in nats of n reads, k_i at position i, predicted p_i.

@@ -35,17 +35,7 @@ from priorbench.study.trial import EVALUATE, REFERENCE, SETTING_COLUMNS, hash_of
 from .entry import AxisResult, Entry, PriorInSetting, RunOfEntry, SettingAnswer
 from .portable import PortableText, portable_command
 
-_NOT_ASKED = (
-    "name",
-    "seeds",
-    "device",
-    "fetch",
-    "own_data",
-    *MEASURED,
-    *CHOOSING,
-    *ABOUT,
-    *RECORDED,
-)
+_NOT_ASKED = ("name", "seeds", "device", "fetch", *MEASURED, *CHOOSING, *ABOUT, *RECORDED)
 """keys that may differ between runs of one study"""
 _MACHINE = ("python", "platform", "processor", "cores", "device", "gpus", "threads_per_worker")
 """keys of environment.json that say what a run's times depend on"""

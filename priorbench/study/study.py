@@ -297,7 +297,7 @@ MEASURED = ("attributions", "discovery", "keep_hypothetical")
 """keys that say what is measured of trained models, which may change later"""
 CHOOSING = ("tuning_rule",)
 """keys that say which of the tried weights is chosen; a change needs no further tuning trial"""
-ABOUT = ("question", "minutes", "published")
+ABOUT = ("question", "minutes", "published", "own_data")
 """keys that only describe a study"""
 RECORDED = ("chosen_architectures", "networks")
 """keys that the program writes: what it has chosen, and where networks are from"""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from priorbench.components.specs import name_of
 from priorbench.data.readers.data_file import load_data_file
 from priorbench.number_text import counted, listed
 from priorbench.storage.files import slug
 from priorbench.study.study import BASELINE, Study
+from priorbench.study.trial import hash_of
+
+from .run_folder import identity_of
 
 _MOST_NAMED = 3
 """priors, or datasets, that are named; of a longer list fewer, and how many more there are"""
@@ -83,6 +87,11 @@ def folder_name(study: Study) -> str:
     priors, places = map(_for_folder, (parts.priors, parts.places))
     seeds = slug(_seeds(sorted(study.seed_list)).replace(" to ", "-").replace(" and", ""))
     return f"{priors}_{places}_{seeds}"[:_LONGEST_FOLDER].rstrip("-.")
+
+
+def usual_folder(study: Study) -> Path:
+    """Return the run directory where none is named, the same for the same resolved study."""
+    return Path("runs") / f"{folder_name(study)}-{hash_of(identity_of(study))[:8]}"
 
 
 def _parts(study: Study) -> _Parts:

@@ -39,20 +39,19 @@ from priorbench.study.recorded_study import record_study
 from priorbench.study.resolve import resolve
 from priorbench.study.sealed_claims import seal_claims, upcoming_claims
 from priorbench.study.study import Study
-from priorbench.study.trial import EVALUATE, SELECT, TUNE, Trial, hash_of
+from priorbench.study.trial import EVALUATE, SELECT, TUNE, Trial
 
 from .changed_code import deciding_facts
 from .run_folder import (
     cleared_if_refused,
     data_facts,
-    identity_of,
     recorded_there,
     refuse_other,
     with_earlier_measurements,
     write_plan,
 )
 from .run_history import RunHistory, look_back, shortened
-from .run_name import folder_name, named
+from .run_name import named, usual_folder
 
 _CALLED = {SELECT: "trials that choose a network", TUNE: "tuning trials", EVALUATE: "trials"}
 """what the trials of each stage are called"""
@@ -117,9 +116,7 @@ def run_study(
         workforce = Workforce(engine, device, placement.ensemble)
         console.say(f"device: {device.summary}")
         resolved = named(resolve(study, device.kind))
-        run = RunDirectory(
-            out or Path("runs") / f"{folder_name(resolved)}-{hash_of(identity_of(resolved))[:8]}"
-        )
+        run = RunDirectory(out or usual_folder(resolved))
         recorded = recorded_there(run)
         refuse_other(run.root, recorded, resolved)
         resolved = with_earlier_measurements(recorded, resolved, run.root, console.say)

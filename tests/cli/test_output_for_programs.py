@@ -29,7 +29,7 @@ CALLS = {
     "compare": [["RUN", "--metric", "auroc"], ["RUN", "--metric", "peak-memory"]],
     "power": [["RUN", "--metric", "auroc"], ["RUN", "--metric", "auroc", "--effect", "1e-9"]],
     "list": [[], ["metrics"], ["studies"], ["priors"]],
-    "show": [["fourier"], ["edges"], ["auroc"], ["deep-lift-shap"], ["neurips2020"]],
+    "show": [["fourier"], ["edges"], ["auroc"], ["deep-lift-shap"], ["neurips2020"], ["real-data"]],
     "validate": [[str(ROOT / "studies" / "default.toml"), "--scale", "smoke"]],
     "check": [
         ["dropout"],

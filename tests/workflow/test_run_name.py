@@ -1,11 +1,20 @@
 """The name of a run whose study has none, in words and as a folder's name."""
 
+import re
+
 import pytest
+from fixtures.places import ROOT
 
 from priorbench.cli.options import read_study
 from priorbench.study.resolve import resolve
-from priorbench.study.study import Study, first_difference
-from priorbench.workflow.run_name import folder_name, name_in_words, named, unnamed
+from priorbench.study.study import ABOUT, Study, first_difference, load_study
+from priorbench.workflow.run_name import (
+    folder_name,
+    name_in_words,
+    named,
+    unnamed,
+    usual_folder,
+)
 
 SPECS = [f"fourier:frequency_limit=0.{i}:boundary=reflect" for i in range(1, 6)]
 
@@ -88,3 +97,17 @@ def test_a_made_name_follows_what_is_changed_and_a_given_one_stays(tmp_path):
     mine = made.model_copy(update={"name": "mine"})
     assert unnamed(mine).name == "mine"
     assert folder_name(mine) == "mine"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial/first-run.md"])
+def test_pages_name_the_folder_that_the_first_run_makes(page):
+    study = resolve(load_study(ROOT / "studies" / "default.toml"), "cpu")
+    names = re.findall(r"runs/default-[0-9a-f]{8}", (ROOT / page).read_text("utf-8"))
+    assert set(names) == {usual_folder(study).as_posix()}
+
+
+@pytest.mark.parametrize("key", ABOUT)
+def test_what_only_describes_a_study_makes_no_other_folder(key):
+    study = resolve(load_study(ROOT / "studies" / "koo-ploenzke-2021.toml"), "cpu")
+    other = {"question": "Why?", "minutes": {"quick": 1}, "published": [], "own_data": True}[key]
+    assert usual_folder(study.model_copy(update={key: other})) == usual_folder(study)

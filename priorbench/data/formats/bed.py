@@ -97,7 +97,7 @@ class Intervals:
         strand = repr(str(self.strand[row])) if self.strand[row] else "missing"
         where = f"line {self.line[row]}: the strand (column 6) is {strand}"
         if 2 * len(unstranded) > len(self):
-            raise UserError(f"{self.path}: {where}, wanted + or -; RNA has one strand")
+            raise UserError(f"{self.path}: {where}, wanted + or -, as the task reads one strand")
         notes.say(
             f"Dropped {len(unstranded):,} intervals of {self.path.name} without a strand ({where})."
         )

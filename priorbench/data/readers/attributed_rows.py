@@ -151,7 +151,7 @@ class RecordSites:
         reasons = {
             "no positive of that name": length < 0,
             "outside the record": beyond,
-            "on the minus strand, and a record of RNA has one strand": minus,
+            "on the minus strand, of which the task reads none": minus,
         }
         for reason, mask in reasons.items():
             if mask.any():
