@@ -25,6 +25,7 @@ from priorbench.encoding import one_hot
 from priorbench.seeds import RandomStreams
 from priorbench.training.batches import epoch_order
 from priorbench.training.loop import Trainer
+from priorbench.training.progress import TrainingProgress
 from priorbench.training.schedules import Schedule
 
 BATCH, TRAINING, VALIDATION, ROUNDS = 128, 384, 128, 3
@@ -66,7 +67,10 @@ def _suite(dataset: Dataset, network: torch.nn.Module) -> dict[str, Callable[[],
     def training() -> None:
         deque(trainer.steps(0, epoch_order(dataset, task, streams, 0)), maxlen=0)
 
-    return {"suite, training": training, "suite, epoch": partial(trainer.epoch, 0)}
+    def epoch() -> None:
+        trainer.epoch(0, TrainingProgress(schedule))
+
+    return {"suite, training": training, "suite, epoch": epoch}
 
 
 def _published(dataset: Dataset, network: torch.nn.Module) -> dict[str, Callable[[], object]]:

@@ -58,8 +58,14 @@ def unknown(kind: str, name: str, known: Iterable[str], *, listed_by: str = "") 
     elif command:
         rest = f"`{command}` lists all {len(names)}"
     else:
-        rest = f"known: {', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED} more"
+        rest = f"known: {first_names(names, _MOST_NAMED)}"
     return UserError(f"unknown {kind} {name!r};{hint} {rest}")
+
+
+def first_names(names: Sequence[str], most: int) -> str:
+    """Return the first names for a message, and how many others there are: ``a, b and 3 more``."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def similar_names(name: str, known: Sequence[str]) -> list[str]:

@@ -67,7 +67,7 @@ def percent(share: float) -> str:
 
 def exact_p(p: float) -> str:
     """Return a probability with more digits than :func:`p_value`, for sentences: ``.0625``."""
-    return f"{p:.4f}".strip("0").rstrip(".") or "1" if p >= 0.001 else p_value(p)
+    return f"{p:.4f}".strip("0").rstrip(".") if p >= 0.001 else p_value(p)
 
 
 def counted(count: int, noun: str) -> str:

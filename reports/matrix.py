@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from markupsafe import Markup
@@ -68,30 +68,14 @@ def _table(run: Run, setting: ComparedSetting) -> Markup:
 
 
 def _leads(setting: ComparedSetting) -> list[dict[str, Any]]:
-    """Return exploratory metrics with a verdict of better or worse, prior by prior."""
-
-    def direction(metric: Metric, comparison: Mapping[str, Any]) -> str:
-        return str(comparison["verdict"]) if metric.name not in setting.primary else ""
-
-    return _by_direction(setting, direction)
-
-
-def _by_direction(
-    setting: ComparedSetting, direction: Callable[[Metric, Mapping[str, Any]], str]
-) -> list[dict[str, Any]]:
-    """Return main metrics with a verdict by prior and direction; priors without any are left out.
-
-    Args:
-        setting: the setting.
-        direction: BETTER or WORSE for a metric and its comparison; anything else leaves it out.
-    """
+    """Return exploratory main metrics by prior and verdict; priors without any are left out."""
     rows = []
     for prior in setting.priors[1:]:
         row: dict[str, Any] = {"prior": prior, BETTER: [], WORSE: []}
         for metric in setting.metrics:
             comparison = setting.comparison(prior, metric)
-            if comparison is not None and comparison["verdict"]:
-                row.get(direction(metric, comparison), []).append(metric)
+            if comparison is not None and metric.name not in setting.primary:
+                row.get(str(comparison["verdict"]), []).append(metric)
         if row[BETTER] or row[WORSE]:
             rows.append(row)
     return rows

@@ -16,11 +16,12 @@ from typing import Any
 import pandas as pd
 
 from priorbench.comparison.skill import UNKNOWN_RANGE, RangeKey, ScoreRange, score_ranges
-from priorbench.components.specs import name_of
+from priorbench.components.specs import name_of, split_spec, without
+from priorbench.components.task import MOST_EPOCHS
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.scoring import RANDOM
 from priorbench.metrics import METRICS
-from priorbench.number_text import listed
+from priorbench.number_text import counted, decimals_for, fixed, listed
 from priorbench.storage.run_directory import DONE
 from priorbench.study.declared import DeclaredClaims
 from priorbench.study.trial import EVALUATE, REFERENCE, SELECT, SETTING_COLUMNS, SettingKey
@@ -140,14 +141,19 @@ class UnfinishedTraining:
     @property
     def sentence(self) -> str:
         """The finding with its numbers, and what can be done."""
-        runs = f"{self.finished} run{'' if self.finished == 1 else 's'}"
+        runs = counted(self.finished, "run")
         if self.finished < self.seeds:
             runs = f"{self.finished} finished runs of {self.seeds}"
-        return (
+        finding = (
             f"The validation loss of {self.setting[2]} was still falling in the last epoch in "
-            f"{self.falling} of {runs}; `{name_of(self.setting[0])}:train_epochs=2` trains twice "
-            "as long."
+            f"{self.falling} of {runs}"
         )
+        task = self.setting[0]
+        epochs = 2 * float(split_spec(task)[1].get("train_epochs", 1))
+        if epochs > MOST_EPOCHS:
+            return f"{finding}."
+        longer = f"{without(task, ('train_epochs',))}:train_epochs={epochs:g}"
+        return f"{finding}; `{longer}` trains twice as long."
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ class NoNetwork:
         """The finding, and what can be done."""
         return (
             f"None of the {self.seeds} trainings of {self.setting[2]} with the baseline ended "
-            "well: there is no network to explain; `priorbench status` says why."
+            "well: there is no network to explain; `priorbench status` of its folder says why."
         )
 
 
@@ -438,7 +444,7 @@ def still_falling(history: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _finished(finished: int, seeds: int) -> str:
-    runs = f"{finished} finished run{'' if finished == 1 else 's'}"
+    runs = counted(finished, "finished run")
     return f", mean of {runs} of {seeds}" if finished > 1 else f", {runs} of {seeds}"
 
 
@@ -447,7 +453,6 @@ def _name(metric: str) -> str:
 
 
 def _text(value: float) -> str:
-    """Return a score to three digits, without the zero before the point."""
-    if abs(value) > 1:
-        return f"{value:,.{max(2 - int(math.log10(abs(value))), 0)}f}".replace("-", "−")
-    return f"{value:.3f}".replace("0.", ".", 1).replace("-", "−")
+    """Return a score, two or three digits of it, without the zero before the point."""
+    text = fixed(value, decimals_for([value]))
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text

@@ -6,10 +6,20 @@ Names of priors are between backquotes, which the report turns into its own type
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+
+import numpy as np
 
 from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
-from priorbench.number_text import counted, decimals_for, fixed, interval, listed, p_value
+from priorbench.number_text import (
+    counted,
+    decimals_for,
+    fixed,
+    interval,
+    listed,
+    p_value,
+    with_relation,
+)
 from priorbench.statistics.families.verdicts import WORSE
 from priorbench.statistics.power import ClaimKind, fewest_pairs, smallest_adjusted_p
 from priorbench.study.declared import DeclaredClaims
@@ -143,7 +153,7 @@ def _case(advice: Advice, advised: PriorStanding, *, elsewhere: bool) -> Iterato
     if advice.basis == ADVISED:
         yield (
             "A loss as large as the margin is excluded on every axis "
-            f"(p {_relation(advised.p_safe)}, {_of_priors(advice)})."
+            f"(p {with_relation(p_value(advised.p_safe))}, {_of_priors(advice)})."
         )
         if advised.undecided:
             undecided = list(dict.fromkeys(result.axis for result in advised.undecided))
@@ -155,8 +165,9 @@ def _case(advice: Advice, advised: PriorStanding, *, elsewhere: bool) -> Iterato
     else:
         yield (
             "Every axis excludes a loss beyond its margin among the tests of the family; as one "
-            f"claim about the prior it is not yet excluded (p {_relation(advised.p_safe)}, "
-            f"{_of_priors(advice)}), for which more seeds are needed."
+            "claim about the prior it is not yet excluded "
+            f"(p {with_relation(p_value(advised.p_safe))}, {_of_priors(advice)}), for which more "
+            "seeds are needed."
         )
     gains = "; ".join(map(_result, advised.gains))
     yield f"Its gain{'' if len(advised.gains) == 1 else 's'}: {gains}."
@@ -216,7 +227,9 @@ def _unsafe(standing: PriorStanding) -> str:
     open_axes = [r for r in standing.results if r not in unknown and not r.safe_alone]
     reasons = []
     if open_axes:
-        reasons.append(f"a loss beyond the margin is not excluded on {_spans(open_axes)}")
+        reasons.append(
+            f"a loss beyond the margin is not excluded on {_results(open_axes, margins=True)}"
+        )
     if unknown:
         axes = listed([f"{result.axis} ({result.metric})" for result in unknown])
         reasons.append(f"no margin is known on {axes}")
@@ -258,7 +271,8 @@ def _leads(advice: Advice) -> Iterator[str]:
     leads = [result for standing in advice.standings for result in standing.leads]
     if leads:
         shown = "; ".join(
-            f"`{r.prior}` {_result(r)}, p {_relation(r.p_raw)}, corrected {p_value(r.p)}"
+            f"`{r.prior}` {_result(r)}, p {with_relation(p_value(r.p_raw))}, corrected "
+            f"{p_value(r.p)}"
             for r in leads
         )
         yield f"Leads, not findings, for seeds to come: {shown}."
@@ -269,7 +283,7 @@ def _results(results: Iterable[PrimaryResult], *, margins: bool = False) -> str:
 
 
 def _result(result: PrimaryResult, *, margin: bool = False) -> str:
-    """Return a metric with its difference, its interval or its margin, and its means."""
+    """Return a metric with its difference, and its interval or its margin."""
     places = decimals_for([result.difference, result.margin])
     low, high = sorted(
         (result.low, result.high) if result.higher_is_better else (-result.low, -result.high)
@@ -281,15 +295,6 @@ def _result(result: PrimaryResult, *, margin: bool = False) -> str:
     return f"{text} {span}".rstrip()
 
 
-def _spans(results: Sequence[PrimaryResult]) -> str:
-    return listed([f"{r.axis} ({_result(r, margin=True)})" for r in results])
-
-
 def level_text(level: float) -> str:
     """Return a level without the leading zero: ``.04``, ``.0025``."""
-    return f"{level:.6f}".rstrip("0").lstrip("0")
-
-
-def _relation(p: float) -> str:
-    text = p_value(p)
-    return text if text.startswith("<") else f"= {text}"
+    return np.format_float_positional(level, precision=3, fractional=False, trim="-").lstrip("0")

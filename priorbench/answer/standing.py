@@ -50,7 +50,7 @@ class PriorStanding:
         prior: spec of the prior.
         results: one result per primary metric, in the order of the table.
         p_safe: p of the claim that no axis loses as much as its margin, adjusted for the number of
-            priors; NaN where an axis has no margin or test.
+            priors; 1 where an axis has no margin or test.
         price: measured seconds per training step over those of ``none``; NaN where unknown.
         failures: how many of its trials failed.
         lost_in: results of single settings in which a loss that matters is likely, for a standing

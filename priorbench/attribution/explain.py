@@ -27,10 +27,8 @@ from .passes import Layout, Output
 _CAUSES = {
     "deep-lift-shap": "an operation has no rule, such as a function of torch that forward calls; "
     "write it as a module",
-    "integrated-gradients": "the path needs more points; write method='integrated-gradients:"
-    "steps=128'",
-    "expected-gradients": "the mean needs more samples; write method='expected-gradients:"
-    "samples=256'",
+    "integrated-gradients": "the path needs more points, the method's option `steps`",
+    "expected-gradients": "the mean needs more samples, the method's option `samples`",
 }
 """likely causes of attributions that do not add up, by method"""
 

@@ -129,6 +129,7 @@ def knows_its_motifs(subject: TaskSubject) -> str:
 def has_a_row_for_each_example(subject: TaskSubject) -> str:
     """Check the shapes of loss, target, predictions, and of those that a prior applies to."""
     task, batch = subject.task, subject.batch
+    count = len(batch.label)
     output = forward(subject.network().eval(), task, batch)
     shapes = {
         "prediction_loss": tuple(task.prediction_loss(output, batch).shape),
@@ -136,14 +137,14 @@ def has_a_row_for_each_example(subject: TaskSubject) -> str:
         "applies": tuple(task.applies(batch).shape),
     }
     for name, shape in shapes.items():
-        if shape != (_ROWS,):
-            raise CheckFailed(f"{name} has shape {shape}, wanted ({_ROWS},)")
+        if shape != (count,):
+            raise CheckFailed(f"{name} has shape {shape}, wanted ({count},)")
     if task.applies(batch).dtype != torch.bool:
         raise CheckFailed("applies is not bool")
     for name, values in task.predictions(output, batch).items():
-        if len(values) != _ROWS:
-            raise CheckFailed(f"predictions {name!r} have {len(values)} rows, wanted {_ROWS}")
-    return f"{int(task.applies(batch).sum())} of {_ROWS} examples are attributed"
+        if len(values) != count:
+            raise CheckFailed(f"predictions {name!r} have {len(values)} rows, wanted {count}")
+    return f"{int(task.applies(batch).sum())} of {count} examples are attributed"
 
 
 def attributes_the_sequence(subject: TaskSubject) -> str:

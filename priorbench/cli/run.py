@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from priorbench.components.architecture import Precision, Scale
 from priorbench.errors import UserError
+from priorbench.storage.sealed_files import command_on
 
 from . import options
 from .console import print_answer, print_message, trial_progress, wants_tracebacks
@@ -161,7 +162,8 @@ def run(
     print_outcome(outcome, report=report)
     if outcome.statuses.get("failed"):
         print_message(
-            "some trials failed: `priorbench status` says why, the same command tries again"
+            f"some trials failed: {command_on(outcome.root, 'status')} says why, the same command "
+            "tries again"
         )
         return 1
     return 0

@@ -89,7 +89,8 @@ def _seeds(effect: float, spread: float, n: int, claim: ClaimKind) -> dict[str, 
     row: dict[str, Any] = {"spread": spread, "effect": effect}
     for name, scale in (("seeds", spread), ("cautious", cautious_spread(spread, n))):
         for power in (0.8, 0.95):
-            ratio = effect / scale if scale > 0 else np.inf
+            # nothing to find, and nothing that it varies by: no number of seeds shows it
+            ratio = effect / scale if scale > 0 else np.inf if effect > 0 else 0.0
             row[f"{name}_{100 * power:.0f}"] = needed_runs(ratio, power, claim)
     row["visible"] = smallest_effect(n, POWER, claim) * spread
     return row

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import itertools
-import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,11 +99,10 @@ def _identity(index: int) -> str:
 
 def _locked(path: Path) -> IO[str] | None:
     """Lock a file and return it, or None if another process holds its lock."""
-    file = path.open("w")
+    file = path.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return None
-    file.write(f"{os.getpid()}")
     return file

@@ -15,6 +15,8 @@ from priorbench.study.keys.networks import GIVEN
 
 _OWN_OPTIONS = ("--out", "--jobs", "-j", "--backend", "--scheduler")
 """options of a command that decide where and how fast it runs, not what"""
+_WITH_VALUE = tuple(f"{name}=" if name.startswith("--") else name for name in _OWN_OPTIONS)
+"""beginnings of words that are such an option with its value, such as ``--jobs=4`` and ``-j4``"""
 _SWITCHES = ("--no-report", "--report", "--debug")
 _PLACE = re.compile(r"(?<![\w/.<~+-])/(?:[\w.@+~-]+/)+(?P<name>[\w.@+~-]*)")
 """an absolute path whose names have no spaces"""
@@ -32,9 +34,7 @@ def portable_command(text: str) -> str:
         word = words.pop(0)
         if word in _OWN_OPTIONS:
             words = words[1:]
-        elif not word.startswith(tuple(f"{name}=" for name in _OWN_OPTIONS)) and (
-            word not in _SWITCHES
-        ):
+        elif not word.startswith(_WITH_VALUE) and word not in _SWITCHES:
             kept.append(_named(word))
     return shlex.join(kept)
 

@@ -28,7 +28,7 @@ _DECLARED = (
     "train_attribution",
 )
 """options of studies that must be alike"""
-APART, _RENEW = "report the two apart", "`priorbench score` brings both up to date"
+APART, _RENEW = "report the two apart", "`priorbench score DIR` of each brings both up to date"
 """what the user can do about runs that do not agree"""
 
 

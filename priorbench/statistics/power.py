@@ -33,6 +33,8 @@ _MOST_RUNS = 1_000
 _MOST_APPROXIMATE = 1_000_000
 _LEVEL_TOLERANCE = 1e-9
 """rounding of a level, which is a multiple of a power of two"""
+_CERTAIN = 1e3
+"""an effect that every test finds; larger ones, and infinite ones, give no other power"""
 _CAUTION = 0.8
 """confidence in the upper limit of a standard deviation"""
 
@@ -109,6 +111,7 @@ def sign_flip_power(effect: float, n: int, claim: ClaimKind) -> float:
     level = attainable_level(n, claim)
     if n < 2 or level == 0:
         return 0.0
+    effect = min(effect, _CERTAIN)
     if claim.joint:
         return _joint_power(effect, n, claim)
     if n <= _ENUMERATED_UP_TO:

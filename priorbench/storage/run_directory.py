@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from priorbench.errors import UserError
-
+from .locks import locked
 from .sealed_files import (
     DamagedFile,
     Manifest,
@@ -286,17 +285,5 @@ class RunDirectory:
             UserError: another process is running in it, or its file system has no locks.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        # nothing is written: in a folder of somebody else it may be a link to a file of the user's
-        with (self.root / ".lock").open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"{self.root}: another priorbench run is using this folder; wait for it to end"
-                ) from None
-            except OSError as error:
-                raise UserError(
-                    f"{self.root}: this file system cannot lock files ({error.strerror}); choose "
-                    "an --out on one that can"
-                ) from None
+        with locked(self.root, "another priorbench run is using this folder; wait for it to end"):
             yield

@@ -35,7 +35,8 @@ class Look:
 
     Attributes:
         seeds: the seeds whose trials were compared, ascending.
-        arms: hash of the settings, priors and weights that were compared.
+        arms: hash of the settings, priors and weights that were compared; "" for a look to come
+            whose weights or networks are not chosen yet.
         settings: number of settings.
     """
 
@@ -45,7 +46,7 @@ class Look:
 
     def covers(self, other: Look) -> bool:
         """Return whether another look shows nothing that this one did not."""
-        return self.arms == other.arms and set(other.seeds) <= set(self.seeds)
+        return other.arms in ("", self.arms) and set(other.seeds) <= set(self.seeds)
 
 
 def look_at(trials: Sequence[Trial]) -> Look:
@@ -104,10 +105,10 @@ def _missing_seeds(stored: _Stored, seeds: Collection[int] | None) -> Iterator[t
         yield ALL, f"trials of {noun} {listed(list(map(str, missing)))} were looked at and are gone"
 
 
-def upcoming_claims(root: Path, claims: DeclaredClaims, seeds: Sequence[int]) -> DeclaredClaims:
-    """Return claims as :func:`checked_claims` will when these seeds have been looked at."""
+def upcoming_claims(root: Path, claims: DeclaredClaims, look: Look) -> DeclaredClaims:
+    """Return claims as :func:`checked_claims` will after a look."""
     looks = looks_at(root)
-    known = any(set(seeds) <= set(look.seeds) for look in looks)
+    known = any(earlier.covers(look) for earlier in looks)
     return replace(checked_claims(root, claims), look=max(len(looks) + (not known), 1))
 
 

@@ -308,6 +308,11 @@ DECIDES_CHOICE = (
 """keys whose change may make another network the best, so that a recorded choice does not hold"""
 
 
+def identity_of(study: Study) -> dict[str, Any]:
+    """Return the fields of a study that make it another one where they differ."""
+    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT, *RECORDED})
+
+
 def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Return the first key in which two studies differ, with both values, or "".
 

@@ -18,6 +18,7 @@ from priorbench.autograd.module_state import forked_generators
 from priorbench.components.task import Batch, Task
 from priorbench.data.codes import TRAIN, VALID
 from priorbench.data.dataset import Dataset
+from priorbench.errors import UserError
 from priorbench.metrics.prediction import mean_auroc
 from priorbench.seeds import RandomStreams
 
@@ -48,12 +49,23 @@ def weights_hash(model: torch.nn.Module) -> str:
 
 
 def shrunk_weights(model: torch.nn.Module) -> list[str]:
-    """Return the names of the weights of convolutions and dense layers."""
-    return [
+    """Return the names of the weights of convolutions and dense layers.
+
+    Raises:
+        UserError: if one of them is computed from others (``torch.nn.utils.parametrizations``).
+    """
+    names = [
         f"{path}.weight".removeprefix(".")
         for path, module in model.named_modules()
         if isinstance(module, (_ConvNd, torch.nn.Linear))
     ]
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    if computed := [name for name in names if name not in parameters]:
+        raise UserError(
+            f"the schedule's l2 shrinks weights, and {computed[0]} is computed from others by a "
+            "parametrisation; leave l2 out of [schedule]"
+        )
+    return names
 
 
 def mean_prediction_loss(
@@ -119,7 +131,7 @@ class Trainer:
         self.schedule = schedule
         self.device = next(model.parameters()).device
         self.batches = batches(dataset, schedule)
-        self._shrunk = shrunk_weights(model)
+        self._shrunk = shrunk_weights(model) if schedule.l2 else []
         self.optimiser = Adam(model.parameters(), schedule.learning_rate)
         self.objective = Objective(
             model, task, regularisation, streams, precision=schedule.precision, teachers=teachers

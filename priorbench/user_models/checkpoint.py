@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.nn.parameter import is_lazy
 
-from priorbench.errors import UserError
+from priorbench.errors import UserError, first_names
 
 from .factory import told
 
@@ -82,16 +82,18 @@ def put_state(model: torch.nn.Module, state: State) -> None:
         if name in own and not is_lazy(own[name]) and own[name].shape != value.shape
     ]
     if shapes:
-        raise UserError(f"does not fit the model: {_named(shapes)}")
+        raise UserError(f"does not fit the model: {first_names(shapes, _MOST_NAMED)}")
     try:
         left = model.load_state_dict(state, strict=False)
     except Exception as error:  # of a module with rules of its own
         raise UserError(f"does not fit the model: {told(error)}") from error
     problems = []
     if left.missing_keys:
-        problems.append(f"lacks {_named(left.missing_keys)}")
+        problems.append(f"lacks {first_names(left.missing_keys, _MOST_NAMED)}")
     if left.unexpected_keys:
-        problems.append(f"has {_named(left.unexpected_keys)}, which the model has not")
+        problems.append(
+            f"has {first_names(left.unexpected_keys, _MOST_NAMED)}, which the model has not"
+        )
     if problems:
         raise UserError(f"does not fit the model: {'; '.join(problems)}")
 
@@ -104,11 +106,6 @@ def _without_prefix(state: State, own: Collection[str]) -> State:
     ends = [0, *(place + 1 for place, letter in enumerate(shared) if letter == ".")]
     best = max(ends, key=lambda end: sum(name[end:] in own for name in state))
     return {name[best:]: value for name, value in state.items()}
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def digest_of_state(state: State) -> str:

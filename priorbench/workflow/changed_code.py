@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from priorbench.components import registry
-from priorbench.number_text import listed
+from priorbench.errors import first_names
 from priorbench.storage import source_code
 from priorbench.study.data_sources import DECIDES_DATA, fingerprint
 from priorbench.study.plan import Setting
@@ -118,9 +118,8 @@ def _change(
     files = [
         file for file in dict.fromkeys([*present, *known]) if known.get(file) != present.get(file)
     ]
-    return [f"the {name} changed ({_shown(files)})"] if known and present and files else []
-
-
-def _shown(files: Sequence[str]) -> str:
-    more = len(files) - _MOST_NAMED
-    return listed([*files[:_MOST_NAMED], *([f"{more} more"] if more > 0 else [])])
+    return (
+        [f"the {name} changed ({first_names(files, _MOST_NAMED)})"]
+        if known and present and files
+        else []
+    )

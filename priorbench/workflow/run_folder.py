@@ -19,14 +19,9 @@ from priorbench.study.plan import Plan
 from priorbench.study.recorded_study import PLAN_FILE, study_to_continue
 from priorbench.study.resolve import require_modisco
 from priorbench.study.sealed_claims import CLAIMS_FILE
-from priorbench.study.study import ABOUT, CHOOSING, MEASURED, RECORDED, Study, first_difference
+from priorbench.study.study import Study, first_difference, identity_of
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
-
-
-def identity_of(study: Study) -> dict[str, Any]:
-    """Return the fields of a study that make it another one where they differ."""
-    return study.model_dump(mode="json", exclude={*MEASURED, *CHOOSING, *ABOUT, *RECORDED})
 
 
 def recorded_there(run: RunDirectory) -> dict[str, Any] | None:

@@ -11,14 +11,15 @@ from typing import Any
 
 from priorbench.errors import UserError
 from priorbench.storage.run_directory import RunDirectory
+from priorbench.storage.sealed_files import MANIFEST
 from priorbench.study.recorded_study import ANSWER_FILE, PLAN_FILE, planned_rows, recorded_study
 from priorbench.study.study import BASELINE, STUDY_FILE
 
 from .run_name import compared_in_words
 
-_MARKS = (STUDY_FILE, PLAN_FILE)
-"""files of which a run directory has one at least"""
-_CHANGING = (*_MARKS, "trials", "results.csv", ANSWER_FILE)
+_MARKS = (MANIFEST, PLAN_FILE)
+"""files of which a run directory has one at least; a study.toml may be a user's, beside runs"""
+_CHANGING = (STUDY_FILE, PLAN_FILE, "trials", "results.csv", ANSWER_FILE)
 """what changes when a run goes on"""
 
 

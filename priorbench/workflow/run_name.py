@@ -11,10 +11,8 @@ from priorbench.components.specs import name_of
 from priorbench.data.readers.data_file import load_data_file
 from priorbench.number_text import counted, listed
 from priorbench.storage.files import slug
-from priorbench.study.study import BASELINE, Study
+from priorbench.study.study import BASELINE, Study, identity_of
 from priorbench.study.trial import hash_of
-
-from .run_folder import identity_of
 
 _MOST_NAMED = 3
 """priors, or datasets, that are named; of a longer list fewer, and how many more there are"""

@@ -37,7 +37,7 @@ from priorbench.study.declared import DeclaredClaims, claims_of
 from priorbench.study.plan import Plan, make_plan, with_evaluation, with_networks
 from priorbench.study.recorded_study import record_study
 from priorbench.study.resolve import resolve
-from priorbench.study.sealed_claims import seal_claims, upcoming_claims
+from priorbench.study.sealed_claims import Look, look_at, seal_claims, upcoming_claims
 from priorbench.study.study import Study
 from priorbench.study.trial import EVALUATE, SELECT, TUNE, Trial
 
@@ -157,12 +157,13 @@ def run_study(
 
 def _say_reach(plan: Plan, run: RunDirectory, claims: DeclaredClaims, console: RunConsole) -> None:
     """Say what the plan can conclude, and warn where that is nothing."""
-    seeds = plan.study.seed_list
+    seeds, compared = plan.study.seed_list, plan.of_stage(EVALUATE).trials
+    look = look_at(compared) if compared else Look(tuple(sorted(seeds)))
     places = {setting.key[:2] if plan.candidates else setting.key for setting in plan.settings}
     for line in plan_lines(
         len(seeds),
         len(plan.study.priors) - 1,
-        upcoming_claims(run.root, claims, seeds),
+        upcoming_claims(run.root, claims, look),
         settings=max(len(places), 1),
         spreads=earlier_spreads(run),
     ):

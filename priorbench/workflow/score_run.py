@@ -9,7 +9,7 @@ from priorbench.backends.base import Engine, RunPlacement, Workforce
 from priorbench.backends.open import running_engine
 from priorbench.backends.run_pending import TrialEnded, pending_trials, run_pending
 from priorbench.data.dataset import check_dataset
-from priorbench.errors import UserError
+from priorbench.errors import UserError, first_names
 from priorbench.number_text import counted
 from priorbench.results.chosen_weights import TUNING_FILE, choose_weights, chosen_weights
 from priorbench.results.collect import write_results
@@ -94,15 +94,13 @@ def _plan_of_all(run: RunDirectory, more: Measurements) -> Plan:
     gone = scored_trials(run) - {trial.id for trial in plan.trials}
     names = list(dict.fromkeys(map(str, [*lost, *(run.trial(trial) for trial in sorted(gone))])))
     if names:
-        shown = names[:_MOST_NAMED]
-        more_names = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
         are = "is" if len(names) == 1 else "are"
         remedy = f"{command_on(run.root)} trains them again"
         if plan.study.networks.model:
             remedy = f"{command_on(run.root, 'score')} with their --weights reads them again"
         raise UserError(
             f"{counted(len(names), 'trial')} of {len(names) + len(plan.trials)} {are} missing or "
-            f"damaged ({', '.join(shown)}{more_names}); {remedy}; nothing was written"
+            f"damaged ({first_names(names, _MOST_NAMED)}); {remedy}; nothing was written"
         )
     return plan
 

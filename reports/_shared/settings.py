@@ -21,7 +21,6 @@ from priorbench.evaluation.scoring import ORACLE, RANDOM
 from priorbench.metrics import METRICS
 from priorbench.number_text import listed
 from priorbench.results.finished_run import Run
-from priorbench.statistics.signflip import EXACT_UP_TO, smallest_p
 from priorbench.storage.run_directory import DONE
 from priorbench.study.declared import PRIMARY
 from priorbench.study.study import BASELINE
@@ -245,18 +244,6 @@ def _by_setting(table: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]
     return tables
 
 
-def agrees_in_every_seed(comparison: Mapping[str, Any]) -> bool:
-    """Return whether a difference has the same sign in every seed.
-
-    That is so exactly where the exact sign-flip p is the smallest possible.
-
-    Args:
-        comparison: a row of comparisons.csv.
-    """
-    n = int(comparison["n"])
-    return 2 <= n <= EXACT_UP_TO and bool(np.isclose(comparison["p"], smallest_p(n)))
-
-
 SIGNS = {"better": "✓", "worse": "✗", "equivalent": "=", "non-inferior": "≥", "inconclusive": "?"}
 """signs of the verdicts, so that none is known by its colour alone"""
 
@@ -273,7 +260,6 @@ __all__ = [
     "SIGNS",
     "ArmScores",
     "ComparedSetting",
-    "agrees_in_every_seed",
     "remark",
     "settings_of",
 ]

@@ -190,7 +190,7 @@ def test_a_setting_in_which_no_baseline_ended_well_is_named():
     assert network_sentences(results, {}, claims, ()) == {
         SETTING: [
             "None of the 2 trainings of three-conv with the baseline ended well: there is no "
-            "network to explain; `priorbench status` says why."
+            "network to explain; `priorbench status` of its folder says why."
         ]
     }
 
@@ -238,6 +238,20 @@ def test_training_that_ended_too_early_in_half_of_the_seeds_is_named():
     (finding,) = check(results, {**histories, trials[3]: None})
     assert "in 2 of 2 finished runs of 4" in finding.sentence
     assert check(results, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "advised"),
+    [
+        ("syntax:wrong_spacing=0.5", "`syntax:wrong_spacing=0.5:train_epochs=2` trains"),
+        ("binary:train_epochs=2.5:gc=0.6", "`binary:gc=0.6:train_epochs=5` trains"),
+        ("binary:train_epochs=60", "in 2 of 4 runs."),
+    ],
+)
+def test_longer_training_is_of_the_same_task_and_longer(task, advised):
+    finding = UnfinishedTraining((task, "simulated", "three-conv"), 2, 4, 4)
+    assert advised in finding.sentence
+    assert ("twice as long" in finding.sentence) is advised.endswith("trains")
 
 
 def of_priors(metric, by_prior, chance, **options):

@@ -227,7 +227,9 @@ class TestHowSure:
         ) in text
         by_holm = [{**r, "correction": HOLM} for r in rows("tv", SAFE, BETTER, SAFE)]
         assert "p corrected by Holm’s method" in text_of(*by_holm)
-        assert [level_text(level) for level in (0.04, 0.005, 0.0025)] == [".04", ".005", ".0025"]
+        levels = [0.04, 0.005, 0.0025, 0.02 / 2**15, 0.02 / 2**20]
+        texts = [".04", ".005", ".0025", ".00000061", ".0000000191"]
+        assert [level_text(level) for level in levels] == texts
 
 
 class TestLeads:

@@ -66,6 +66,8 @@ def test_the_last_changed_run_comes_first_and_what_is_no_run_is_left_out(folder,
     (folder / "notes" / "answer.json").write_text("{}")
     (folder / "a file").write_text("")
     (folder / "gone").symlink_to(folder / "nowhere")
+    # a study of the user's, beside its runs
+    (folder / "study.toml").write_text('priors = ["tv"]')
     rows = listed(capsys)
     assert [row["path"] for row in rows] == ["runs/first", "runs/third", "runs/second"]
     assert rows[0]["changed"] == "1979-07-05T05:20:00+00:00"

@@ -383,6 +383,11 @@ def test_seeds_are_planned_alone_and_in_the_family(claims):
     assert alone.visible < corrected.visible
     assert alone.seeds_80 < alone.cautious_80 < corrected.cautious_80
     assert rows["non-inferiority", 1].effect == 0.005
+    # no difference and no spread: no number of seeds shows anything
+    same = paired_runs(table[table["prior"] != "a"], no_agreement, "none")
+    nothing = next(plan_seeds(same, claims, {same[0].setting: family}, None).itertuples())
+    assert (nothing.spread, nothing.effect) == (0, 0)
+    assert np.isnan(nothing.seeds_80)
 
 
 def test_columns_of_the_design_come_first():

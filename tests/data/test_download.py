@@ -479,6 +479,15 @@ def test_killed_before_the_file_has_its_name_nothing_is_lost(
     assert site.sent == [len(CONTENT)]  # the second call was told that it has all
 
 
+def test_a_lock_that_is_a_link_empties_no_file(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("mine")
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    (folder / ".lock").symlink_to(tmp_path / "own.txt")
+    get(wanted(site), folder)
+    assert (tmp_path / "own.txt").read_text() == "mine"
+
+
 def test_two_calls_at_once_do_not_mix(site: Site, tmp_path: Path) -> None:
     @contextmanager
     def meanwhile(name: str, begun: int, total: int | None) -> Iterator[Any]:

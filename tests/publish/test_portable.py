@@ -16,6 +16,7 @@ from priorbench.results.joined_run import join
     ("command", "expected"),
     [
         ("priorbench run a --out runs/a -j 2 --jobs=3 --no-report", "priorbench run a"),
+        ("priorbench run -j4 --priors tv", "priorbench run --priors tv"),
         ("priorbench run --data '/home/me/my data/x.toml'", "priorbench run --data x.toml"),
         ("priorbench run --data=/home/me/x.toml", "priorbench run --data=x.toml"),
         (

@@ -299,7 +299,8 @@ class TestRefused:
     def test_scores_of_other_code(self, make):
         first, second = make("a", ("none",), (0,)), make("b", ("none",), (1,))
         edit_records(second, scored_by="newer")
-        assert "`priorbench score` brings both up to date" in self.refusal(first, second)
+        refusal = self.refusal(first, second)
+        assert "`priorbench score DIR` of each brings both up to date" in refusal
 
     def test_another_trial_of_the_same_seed(self, make):
         first, second = make("a", ("none",), (0,)), make("b", ("none",), (0,))

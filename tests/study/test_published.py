@@ -9,8 +9,7 @@ from priorbench.storage.run_directory import RunDirectory
 from priorbench.study.keys.published import resolve_published
 from priorbench.study.recorded_study import record_study, recorded_study
 from priorbench.study.resolve import resolve
-from priorbench.study.study import Study, first_difference, load_study, make_study
-from priorbench.workflow.run_folder import identity_of
+from priorbench.study.study import Study, first_difference, identity_of, load_study, make_study
 
 VALUE = {"metric": "motif-auprc", "mean": 0.8, "source": "a paper, table 2", "read": "printed"}
 TOML = """

@@ -316,10 +316,18 @@ class TestLooks:
 
     def test_to_come_are_foreseen(self, tmp_path):
         seal_claims(tmp_path, CLAIMS)
-        assert upcoming_claims(tmp_path, CLAIMS, range(8)).look == 1
-        record(tmp_path, range(8))
-        assert upcoming_claims(tmp_path, CLAIMS, range(8)).look == 1
-        assert upcoming_claims(tmp_path, CLAIMS, range(12)).look == 2
+        eight, twelve = Look(tuple(range(8)), "a"), Look(tuple(range(12)), "a")
+        assert upcoming_claims(tmp_path, CLAIMS, eight).look == 1
+        record_look(tmp_path, eight)
+        others = replace(eight, arms="b")
+        not_chosen_yet = replace(eight, arms="")
+        foreseen = [
+            upcoming_claims(tmp_path, CLAIMS, look).look
+            for look in (eight, not_chosen_yet, twelve, others)
+        ]
+        assert foreseen == [1, 1, 2, 2]
+        record_look(tmp_path, others)
+        assert checked_claims(tmp_path, CLAIMS).look == 2
 
     def test_at_too_few_runs_to_claim_anything_spend_nothing(self, tmp_path):
         seal_claims(tmp_path, CLAIMS)

@@ -171,6 +171,12 @@ def test_what_was_monitored_is_recorded_and_exact(simulated):
     assert set(record) - set(usual) == {"validation_auroc", "learning_rate"}
 
 
+def test_a_sum_of_squares_is_refused_where_a_weight_is_computed_from_others():
+    normalised = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(2, 1))
+    with pytest.raises(UserError, match="leave l2 out of"):
+        shrunk_weights(torch.nn.Sequential(normalised))
+
+
 def test_the_sum_of_squares_is_of_weights_only_and_shrinks_them(simulated):
     network = build_network("three-conv")
     names = shrunk_weights(network)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import SPLITS, TEST, TRAIN
 from priorbench.data.formats.notes import Notes
-from priorbench.errors import UserError
+from priorbench.errors import UserError, first_names
 
 FEWEST, FEW = 5, 20
 """members of a class in a split below which data are refused, and below which a warning is given:
@@ -164,7 +164,6 @@ def doubt_drawn_negatives(
 
 def _named(chosen: NDArray[np.bool_]) -> str:
     """Return how many outputs are chosen, with the first of their numbers, from 1."""
-    numbers = (np.flatnonzero(chosen) + 1).tolist()
-    first = ", ".join(map(str, numbers[:_MOST_NAMED]))
-    more = ", ..." if len(numbers) > _MOST_NAMED else ""
-    return f"{len(numbers)} of {len(chosen)} outputs (number {first}{more})"
+    numbers = [str(number) for number in np.flatnonzero(chosen) + 1]
+    shown = first_names(numbers, _MOST_NAMED)
+    return f"{len(numbers)} of {len(chosen)} outputs (number {shown})"

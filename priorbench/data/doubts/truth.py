@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from priorbench.data.codes import BACKGROUND, DECOY
 from priorbench.data.formats.notes import Notes
+from priorbench.errors import first_names
 
 FEWEST_SEQUENCES, MOST_BASES = 0.01, 0.5
 """share of sequences with a site, and of bases in sites, beyond which the truth is doubtful. The
@@ -69,8 +70,7 @@ def doubt_motifs(widths: Mapping[str, int], length: int, p_value: float, notes: 
         (short, f"too short to match at p < {p_value:g}"),
     ):
         if names:
-            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-            notes.warn(f"No site can be found of motif {names[0]}{more}: {why}.")
+            notes.warn(f"No site can be found of motif {first_names(names, 1)}: {why}.")
 
 
 def chance_of_site(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import tomli_w
 
 from priorbench.errors import UserError, unknown
 from priorbench.storage.files import write_text, writing
+from priorbench.storage.locks import locked
 
 from .listing import CHECKSUM, CHECKSUMS, DownloadList
 from .transfer import Progress, download_file
@@ -63,7 +62,7 @@ def fetch(
     downloaded: list[str] = []
     kept: list[str] = []
     recorded: list[str] = []
-    with _locked(folder):
+    with locked(folder, "another download to it is going on; wait for it", kept=False):
         checksums = _read_checksums(folder / CHECKSUMS)
         for item in downloads.files:
             if only and item.name not in only:
@@ -82,21 +81,6 @@ def fetch(
                 write_text(folder / CHECKSUMS, tomli_w.dumps(checksums))
                 recorded.append(item.name)
         return DownloadSummary(downloaded, kept, recorded, _write_data(downloads, folder))
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other calls out of a folder: two that append to one partial file would mix it up."""
-    path = folder / ".lock"
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{folder}: another download to it is going on; wait for it") from None
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def _read_checksums(path: Path) -> dict[str, str]:

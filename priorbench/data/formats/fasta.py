@@ -6,12 +6,9 @@ import gzip
 import re
 import zlib
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from priorbench.errors import UserError
 from priorbench.storage.files import DiskError
@@ -59,21 +56,6 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         raise UserError(f"{path}: is a folder; give a file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
-
-
-def read_fasta(
-    path: Path, *, length: int | None = None, notes: Notes | None = None, chunk: int = 8192
-) -> Generator[NDArray[np.uint8], None, None]:
-    """Yield the encoded sequences of a FASTA file, chunk by chunk, in the order of the file.
-
-    Arguments and errors are those of :func:`read_named`.
-
-    Yields:
-        (k, length) uint8 codes, 1 <= k <= chunk, C-contiguous.
-    """
-    with closing(read_named(path, length=length, notes=notes, chunk=chunk)) as chunks:
-        for records in chunks:
-            yield records.codes
 
 
 def read_named(

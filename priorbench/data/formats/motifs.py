@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.errors import UserError
+from priorbench.errors import UserError, first_names
 
 from .bounded import LARGEST_MOTIFS, contents, is_number
 from .fasta import open_bytes
@@ -58,7 +58,7 @@ def read_motifs(path: Path, notes: Notes) -> dict[str, NDArray[np.float64]]:
     if skipped:
         notes.say(
             f"Skipped {len(skipped):,} motifs of {path.name} that have no matrix "
-            f"({_shown(skipped)})."
+            f"({first_names(skipped, _NAMES_SHOWN)})."
         )
     motifs: dict[str, NDArray[np.float64]] = {}
     renamed = []
@@ -70,13 +70,13 @@ def read_motifs(path: Path, notes: Notes) -> dict[str, NDArray[np.float64]]:
     if renamed:
         notes.say(
             f"Numbered {len(renamed):,} motifs of {path.name} whose name another one has "
-            f"({_shown(renamed)})."
+            f"({first_names(renamed, _NAMES_SHOWN)})."
         )
     empty = [name for name, matrix in motifs.items() if bits(matrix).max() < _FEWEST_BITS]
     if empty:
         notes.warn(
             f"{len(empty):,} motifs of {path.name} say nothing, every base being about as likely "
-            f"in all positions ({_shown(empty)})."
+            f"in all positions ({first_names(empty, _NAMES_SHOWN)})."
         )
     return motifs
 
@@ -87,11 +87,6 @@ def bits(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         axis=0
     )
     return information
-
-
-def _shown(names: Sequence[str]) -> str:
-    """Return the first of some names."""
-    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
 
 
 def _unused(name: str, motifs: dict[str, NDArray[np.float64]]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from priorbench.errors import UserError
+from priorbench.errors import UserError, first_names
 
 from .bed import Intervals
 from .genomes.genome import Genome
@@ -81,11 +81,10 @@ def _report_missing(
         if len(missing) > 1:
             where += f" and {len(missing) - 1:,} others of {len(intervals):,}"
         genome.require(str(intervals.chrom[first]), where)
-    shown = ", ".join(names[np.argsort(rows)][:_NAMES_SHOWN].tolist())
+    shown = first_names(names[np.argsort(rows)].tolist(), _NAMES_SHOWN)
     sentence = (
         f"Dropped {len(missing):,} of {len(intervals):,} intervals of {intervals.path.name} on "
-        f"{len(names):,} chromosomes that {genome.path.name} lacks ({shown}"
-        f"{', ...' if len(names) > _NAMES_SHOWN else ''})."
+        f"{len(names):,} chromosomes that {genome.path.name} lacks ({shown})."
     )
     notes.say(sentence)
     if 2 * len(missing) > len(intervals):

@@ -15,7 +15,7 @@ from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.data.formats.regions import Region, check_apart, parse_regions
 from priorbench.data.sequence_hashes import TEST_SHARE, VALID_SHARE
-from priorbench.errors import UserError
+from priorbench.errors import UserError, first_names
 
 from .data_file import DataFile
 
@@ -56,18 +56,13 @@ def segments_of(data: DataFile, genome: Genome, peaks: Intervals, notes: Notes) 
     test = parse_regions(data.test_regions or (), key="test_regions", path=data.source)
     if not valid and not test:
         valid, test = choose_chromosomes(peaks.chrom, path=data.source)
+        on_valid, on_test = (first_names([*map(str, chosen)], _SHOWN) for chosen in (valid, test))
         notes.say(
-            f"No regions given: validation on {_some(valid)}, test on {_some(test)}, training on "
-            "the other chromosomes."
+            f"No regions given: validation on {on_valid}, test on {on_test}, training on the other "
+            "chromosomes."
         )
     check_apart(valid, test, path=data.source)
     return split_segments(genome, valid, test, path=data.source)
-
-
-def _some(regions: Sequence[Region]) -> str:
-    """Return the first regions in words, and how many others there are."""
-    shown, others = ", ".join(map(str, regions[:_SHOWN])), len(regions) - _SHOWN
-    return f"{shown} and {others:,} others" if others > 0 else shown
 
 
 def choose_chromosomes(

@@ -8,14 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 JOINT, HOLM, BENJAMINI_HOCHBERG = "joint", "holm", "benjamini-hochberg"
-CORRECTIONS = {
-    JOINT: "step-down max |t| over joint sign flips of whole seeds: in a family, one false claim "
-    "or more at most 1 time in 20, whichever of its tests are of nothing",
-    HOLM: "Holm: in a family without any effect, one false claim or more at most 1 time in 20",
-    BENJAMINI_HOCHBERG: "Benjamini-Hochberg: of the claims made, about 1 in 20 is false; they are "
-    "exploratory",
-}
-"""promise of each correction at a level of .05"""
+CORRECTIONS = (JOINT, HOLM, BENJAMINI_HOCHBERG)
 
 
 def adjust(p: Sequence[float] | NDArray[np.float64], correction: str) -> NDArray[np.float64]:

@@ -89,7 +89,7 @@ class Ensemble:
             self.members, common.task, trainings, precision=common.schedule.precision
         )
         self.batches = batches(common.dataset, common.schedule)
-        self._shrunk = shrunk_weights(self.models[0])
+        self._shrunk = shrunk_weights(self.models[0]) if common.schedule.l2 else []
         self.progress = [TrainingProgress(common.schedule) for _ in trainings]
         self.present = list(range(len(trainings)))
         self.epochs = 0

@@ -24,15 +24,14 @@ from priorbench.study.keys.networks import trained_elsewhere
 from priorbench.study.plan import Plan, Setting, data_plan
 from priorbench.study.recorded_study import record_study
 from priorbench.study.resolve import resolve_networks
-from priorbench.study.sealed_claims import seal_claims, upcoming_claims
-from priorbench.study.study import MOST_SEEDS, Study
+from priorbench.study.sealed_claims import look_at, seal_claims, upcoming_claims
+from priorbench.study.study import MOST_SEEDS, Study, identity_of
 from priorbench.study.trial import hash_of
 from priorbench.user_models.weight_files import WeightsFile, find_weights
 
 from ..run_folder import (
     cleared_if_refused,
     data_facts,
-    identity_of,
     recorded_there,
     refuse_other,
     with_earlier_measurements,
@@ -229,7 +228,7 @@ def _tell(plan: Plan, run: RunDirectory, console: RunConsole) -> None:
     for line in plan_lines(
         pairs,
         len(others),
-        upcoming_claims(run.root, claims, study.seed_list),
+        upcoming_claims(run.root, claims, look_at(plan.trials)),
         settings=len(plan.settings),
         spreads=earlier_spreads(run),
     ):

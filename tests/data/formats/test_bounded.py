@@ -20,7 +20,7 @@ from priorbench.errors import UserError
 
 MIB = bounded.MEGABYTE
 READERS: dict[str, Callable[[Path], Any]] = {
-    "fasta": lambda path: list(fasta.read_fasta(path)),
+    "fasta": lambda path: list(fasta.read_named(path)),
     "named": lambda path: list(fasta.read_named(path)),
     "bed": lambda path: read_bed(path, Notes()),
     "labels": read_labels,

@@ -3,23 +3,30 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fixtures.damage import MANY, damaged, result_or_line
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from priorbench.data.formats import fasta
-from priorbench.data.formats.fasta import lengths_in, read_fasta, read_named
+from priorbench.data.formats.fasta import lengths_in, read_named
 from priorbench.data.formats.notes import Notes
 from priorbench.encoding import decode
 from priorbench.errors import UserError
 
 
+def chunks_of(path: Path, **options: Any) -> Iterator[NDArray[np.uint8]]:
+    return (records.codes for records in read_named(path, **options))
+
+
 def texts(path: Path, **options: int) -> list[str]:
-    return [decode(row) for codes in read_fasta(path, **options) for row in codes]
+    return [decode(row) for codes in chunks_of(path, **options) for row in codes]
 
 
 @pytest.fixture
@@ -65,7 +72,7 @@ def test_block_borders_do_not_matter(
 @pytest.mark.parametrize("chunk", [1, 3, 10, 11])
 def test_chunks_are_of_the_wanted_size(path: Path, chunk: int) -> None:
     path.write_text("".join(f">r{number}\nACGT\n" for number in range(10)))
-    chunks = list(read_fasta(path, chunk=chunk))
+    chunks = list(chunks_of(path, chunk=chunk))
     assert [len(codes) for codes in chunks[:-1]] == [chunk] * (len(chunks) - 1)
     assert sum(map(len, chunks)) == 10
     assert chunks[0].dtype == np.uint8
@@ -75,7 +82,7 @@ def test_chunks_are_of_the_wanted_size(path: Path, chunk: int) -> None:
 def test_long_sequences_come_in_smaller_chunks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text("".join(f">r{number}\n{'A' * 100}\n" for number in range(6)))
     monkeypatch.setattr(fasta, "_CHUNK_BYTES", 200)
-    assert [len(codes) for codes in read_fasta(path)] == [2, 2, 2]
+    assert [len(codes) for codes in chunks_of(path)] == [2, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +145,7 @@ def test_codes_of_several_bases_are_n_and_counted(path: Path, chunk: int) -> Non
     letters = "RYSWKMBDHVX"
     path.write_text(f">a\n{letters}ACGT\n>b\n{letters.lower()}NNNN\n>c\n{'A' * 15}\n>d\n")
     notes = Notes()
-    rows = [row for codes in read_fasta(path, notes=notes, chunk=chunk) for row in codes]
+    rows = [row for codes in chunks_of(path, notes=notes, chunk=chunk) for row in codes]
     assert [decode(row) for row in rows] == ["N" * 11 + "ACGT", "N" * 15, "A" * 15]
     assert notes.sentences == [
         "Read 22 bases of 2 sequences of x.fa as N: IUPAC codes such as R for A or G.",

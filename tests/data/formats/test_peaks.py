@@ -36,7 +36,8 @@ def test_peaks_on_missing_chromosomes_are_dropped_and_counted(tmp_path: Path, ge
     peaks, notes = bed(tmp_path, chrX=2, chr1=20, chrY=3, c3=1, c4=1), Notes()
     assert set(on_genome(peaks, genome, notes).chrom.tolist()) == {"chr1"}
     assert notes.sentences == [
-        "Dropped 7 of 27 intervals of x.bed on 4 chromosomes that g.fa lacks (chrX, chrY, c3, ...)."
+        "Dropped 7 of 27 intervals of x.bed on 4 chromosomes that g.fa lacks "
+        "(chrX, chrY, c3 and 1 more)."
     ]
     assert not notes.warnings
 

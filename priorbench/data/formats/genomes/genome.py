@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.encoding import ILLEGAL, N_CODE, encode
-from priorbench.errors import UserError
+from priorbench.errors import UserError, first_names
 from priorbench.machine.caches import VARIABLE, cache_folder
 from priorbench.storage.files import DiskError, explain, writing
 
@@ -128,10 +128,9 @@ class Genome(AbstractContextManager["Genome"]):
                 f"{where}: chromosome {chrom!r} is called {other!r} in {self.path}; "
                 "write the names of the genome"
             )
-        names = list(self.lengths)
-        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise UserError(
-            f"{where}: chromosome {chrom!r} is not in {self.path} (it has {shown}); "
+            f"{where}: chromosome {chrom!r} is not in {self.path} (it has "
+            f"{first_names(list(self.lengths), 5)}); "
             "remove it or give the genome it belongs to"
         )
 

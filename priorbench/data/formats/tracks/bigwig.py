@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priorbench.data.formats.notes import Notes
-from priorbench.errors import UserError
+from priorbench.errors import UserError, first_names
 
 from .bigwig_header import check_header
 
@@ -92,10 +92,9 @@ class BigWigFile:
                     "of the genome"
                 )
         if missing:
-            more = ", ..." if len(missing) > _NAMES_SHOWN else ""
             notes.say(
                 f"{self.path.name} has no data on {len(missing):,} chromosomes with windows "
-                f"({', '.join(missing[:_NAMES_SHOWN])}{more}): they are read as 0."
+                f"({first_names(missing, _NAMES_SHOWN)}): they are read as 0."
             )
 
     def values(self, chrom: str, begin: int, end: int) -> NDArray[np.float32]:

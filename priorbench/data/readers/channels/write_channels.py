@@ -16,7 +16,7 @@ from priorbench.data.formats.fasta import GZIP_MAGIC, open_bytes
 from priorbench.data.formats.genomes.genome import Genome
 from priorbench.data.formats.notes import Notes
 from priorbench.data.formats.tracks.bigwig_header import is_binary_track
-from priorbench.errors import UserError
+from priorbench.errors import UserError, first_names
 
 from ..data_file import DataFile
 from .bigwigs import BigWigChannel
@@ -109,8 +109,8 @@ class Channels:
         if missing:
             self._notes.say(
                 f"{channel.path.name} has no interval on {len(missing):,} of {len(used):,} "
-                f"chromosomes with windows ({', '.join(missing[:3])}"
-                f"{', ...' if len(missing) > 3 else ''}): they are read as 0."
+                f"chromosomes with windows ({first_names(missing, 3)}): they are "
+                "read as 0."
             )
 
 

@@ -16,7 +16,7 @@ from priorbench.data.formats.notes import Notes
 from priorbench.data.formats.sequences.encoder import concatenated
 from priorbench.data.variants import CONFIDENT, VariantTable
 from priorbench.encoding import BASES, N_CODE
-from priorbench.errors import UserError
+from priorbench.errors import UserError, first_names
 
 from ..data_file import DataFile
 from .label_table import table_rows
@@ -234,6 +234,5 @@ def _tell(notes: Notes, table: VariantTable, disregarded: int, name: str) -> Non
     if few:
         notes.say(
             f"Elements of {name} with fewer than {_FEWEST} variants ({len(few):,}): "
-            f"{', '.join(few[:_FEWEST])}{' and others' if len(few) > _FEWEST else ''}; scores of "
-            "single elements leave them out."
+            f"{first_names(few, _FEWEST)}; scores of single elements leave them out."
         )
