@@ -3,7 +3,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-TEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+# What a test writes lies in memory where there is room, as every file of a run is written through to
+# the disk; and Python keeps what it compiled, which processes that tests start would compile anew.
+MEMORY := $(shell test -w /dev/shm && test `df --output=avail -k /dev/shm | tail -1` -ge 4194304 && echo /dev/shm)
+TEST := env -u PYTHONDONTWRITEBYTECODE $(if $(MEMORY),TMPDIR=$(MEMORY)) \
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .PHONY: run test test-all kills lint types bench bench-gpu calibrate docs findings notebooks site wheel clean

@@ -3,6 +3,7 @@
 import copy
 import gc
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ from priorbench.components import registry
 from priorbench.data.dataset import Dataset
 from priorbench.evaluation import reference_scores, scoring
 from priorbench.metrics import METRICS
+from priorbench.training.schedules import SCHEDULES
 
 
 def pytest_collection():
@@ -69,6 +71,17 @@ def _references_of_a_dataset_are_computed_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reference_scores, "reference_scores", remembered)
+        yield
+
+
+@pytest.fixture(scope="module")
+def one_epoch():
+    """Train for one epoch at smoke scale, where it does not matter what a network has learnt.
+
+    A module names it in its ``pytestmark``, and trains in this process alone.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SCHEDULES, "smoke", replace(SCHEDULES["smoke"], epochs=1))
         yield
 
 

@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import Annotated, Any
 
@@ -165,10 +166,10 @@ def execute_command(arguments: list[str]) -> int:
     refuse_nothing(arguments)
     refuse_options_as_values(arguments, _every_command())
     try:
-        exit_status = int(app(arguments, prog_name="priorbench", standalone_mode=False) or 0)
+        exit_status = _command()(arguments, prog_name="priorbench", standalone_mode=False) or 0
         if sys.stdout is not None:
             sys.stdout.flush()
-        return exit_status
+        return int(exit_status)
     except BrokenPipeError:
         return 1
     except OSError as error:  # no such folder, no right to write, disk full
@@ -198,6 +199,12 @@ def _option_of_place(arguments: Sequence[str], path: object) -> str:
         return ""
     options = inspect.signature(commands[name]).parameters
     return next((option for option in _PLACES if option.lstrip("-") in options), "")
+
+
+@cache
+def _command() -> Callable[..., Any]:
+    """Return the program as click runs it; typer would make it anew at each call."""
+    return typer.main.get_command(app)
 
 
 def _every_command() -> dict[str, Callable[..., int | None]]:

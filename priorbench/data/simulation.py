@@ -35,6 +35,8 @@ TRANSCRIPT_DINUCLEOTIDES = np.array(
 NEUTRAL_BELOW = 0.2
 """bits of information (of 2) under which a motif's column neither rewards nor punishes"""
 _TYPICAL_DRAWS = 2000
+_SILENT = np.isin(np.arange(256), (BACKGROUND, NEUTRAL, DECOY))
+"""by position code, whether the base there counts neither for nor against a motif"""
 _SMALLEST = 1e-6
 """probability of a base that never occurs, so that its log-odds are finite"""
 
@@ -329,8 +331,7 @@ def write_instance(planted: Planted, at: tuple[int, int], instances: Instances, 
     planted.sequences[row, place] = instances.codes[index]
     planted.codes[row, place] = kinds
     planted.occupied[row, place] = True
-    silent = np.isin(kinds, (BACKGROUND, NEUTRAL, DECOY))
-    planted.oracle[row, place] = np.where(silent, 0, instances.weight[index])
+    planted.oracle[row, place] = np.where(_SILENT[kinds], 0, instances.weight[index])
     if (kinds == MOTIF).any():
         motif, minus = instances.motif, instances.minus
         planted.motifs[motif.name] = motif
@@ -344,7 +345,7 @@ def free_start(occupied: NDArray[np.bool_], width: int, generator: np.random.Gen
     starts = np.flatnonzero(taken[width:] == taken[:-width])
     if not len(starts):
         raise ValueError(f"no room for a motif of {width} bp in {len(occupied)} bp")
-    return int(generator.choice(starts))
+    return int(starts[generator.integers(len(starts))])
 
 
 def scan(

@@ -33,6 +33,8 @@ _MOST_RUNS = 1_000
 _MOST_APPROXIMATE = 1_000_000
 _LEVEL_TOLERANCE = 1e-9
 """rounding of a level, which is a multiple of a power of two"""
+_APPROXIMATELY = 4
+"""pairs by which an approximate number may be wrong, twice what was ever seen"""
 _CERTAIN = 1e3
 """an effect that every test finds; larger ones, and infinite ones, give no other power"""
 _CAUTION = 0.8
@@ -133,7 +135,9 @@ def needed_runs(effect: float, power: float, claim: ClaimKind) -> int | None:
         return None
     # power grows with n among the exact tests and among those by random flips, as the attainable
     # level does; from the former to the latter it may fall
-    for counts in (range(2, EXACT_UP_TO + 1), range(EXACT_UP_TO + 1, _MOST_RUNS + 1)):
+    exact, drawn = range(2, EXACT_UP_TO + 1), range(EXACT_UP_TO + 1, _MOST_RUNS + 1)
+    about = approximate_runs(effect, power, claim) or 0
+    for counts in (drawn,) if about > EXACT_UP_TO + _APPROXIMATELY else (exact, drawn):
         place = bisect_left(counts, power, key=lambda n: sign_flip_power(effect, n, claim))
         if place < len(counts):
             return counts[place]

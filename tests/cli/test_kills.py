@@ -1,7 +1,8 @@
 """Commands that are killed at random moments lose nothing, and say so in a line.
 
-One run is killed by default, as Ctrl-C does it; PRIORBENCH_KILLS=40 (`make kills`) tries other
-commands, signals and moments. `storage/test_damage.py` ends each command at its writes.
+PRIORBENCH_KILLS=40 (`make kills`) tries so many commands, signals and moments; none is tried by
+default: `test_run.py` stops a run by Ctrl-C and by a kill, and `storage/test_damage.py` ends each
+command at its writes.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from fixtures.processes import children, semaphores, start, workers
-from fixtures.runs import PATIENCE, SMOKE, TIMED, records, results_without_times
+from fixtures.processes import PATIENCE, await_end, children, semaphores, start, workers
+from fixtures.runs import SMOKE, records, results_without_times, timeless
 
 from priorbench.storage.run_directory import RunDirectory
 
-KILLS = int(os.environ.get("PRIORBENCH_KILLS", "1"))
-CLOCKED = ("seconds", "seconds_per_step", "costs", "sha256", *TIMED)
+KILLS = int(os.environ.get("PRIORBENCH_KILLS", "0"))
 TARGETS = ("group", "driver", "worker")
 HOW = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 TRAIN = ["run", *SMOKE, "--priors", "l1", "--seeds", "2", "--jobs", "2", "--out"]
@@ -66,13 +66,6 @@ def to_its_end(arguments: list[str]) -> float:
 def contents(out: Path) -> dict[str, object]:
     """What a run directory holds that must not depend on how often its command was killed."""
     return {"records": timeless(records(out)), "results": results_without_times(out)}
-
-
-def timeless(value):
-    """A part of a record without what was measured by the clock."""
-    if isinstance(value, dict):
-        return {name: timeless(part) for name, part in value.items() if name not in CLOCKED}
-    return [timeless(part) for part in value] if isinstance(value, list) else value
 
 
 @pytest.fixture(scope="module")
@@ -119,14 +112,6 @@ def begun_to_listen(process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-def ended(pids: list[int]) -> None:
-    """Wait until processes have ended, as they must."""
-    patience = time.monotonic() + 30
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        assert time.monotonic() < patience, pids
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize(("command", "target", "how", "share"), moments())
 def test_nothing_is_lost(command, target, how, share, expected, tmp_path):
     before, wanted, seconds = expected(command)
@@ -139,7 +124,7 @@ def test_nothing_is_lost(command, target, how, share, expected, tmp_path):
         begun = children(process.pid)
         hit = process.poll() is None and kill(process.pid, target, how)
         printed = process.communicate(timeout=600)[0]
-    ended(begun)
+    await_end(begun)
     assert "Traceback" not in printed
     if how != signal.SIGKILL:
         assert "resource_tracker" not in printed

@@ -10,6 +10,8 @@ from priorbench.cli.app import execute_command
 from priorbench.results.finished_run import load_run
 from priorbench.study.trial import EVALUATE
 
+pytestmark = pytest.mark.usefixtures("one_epoch")
+
 PRIORS = ["--priors", "none,l2", "--architectures", "deepbind"]
 FORMS = ("", "-pooled")
 

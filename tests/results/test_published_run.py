@@ -10,6 +10,8 @@ from priorbench.cli.app import execute_command
 from priorbench.results.finished_run import load_run
 from priorbench.results.joined_run import join
 
+pytestmark = pytest.mark.usefixtures("one_epoch")
+
 STUDY = """
 name = "held-against"
 priors = ["none", "dropout"]

@@ -20,6 +20,8 @@ from priorbench import UserError
 from priorbench.cli.app import execute_command
 from priorbench.storage.run_directory import RunDirectory
 
+pytestmark = pytest.mark.usefixtures("one_epoch")
+
 QUIET = "--no-report"
 READING = {
     "status": ["status"],
@@ -70,7 +72,7 @@ def finished(tmp_path_factory) -> Path:
     tasks = ["--tasks", "binary,binary:fidelity=0.7", "--architectures", "three-conv"]
     chosen = ["--tune", "1", "--tuning-seeds", "1"]
     with in_this_process():
-        assert run_smoke(out, "--priors", "fourier", "--seeds", "2", *tasks, *chosen) == 0
+        assert run_smoke(out, "--priors", "l1", "--seeds", "2", *tasks, *chosen) == 0
     return out
 
 

@@ -16,6 +16,8 @@ from priorbench.results.finished_run import load_run
 from priorbench.statistics.families.looks import level_of_look
 from priorbench.study.declared import ALL, EXPLORATORY, PRIMARY
 
+pytestmark = pytest.mark.usefixtures("one_epoch")
+
 
 @pytest.fixture(scope="module")
 def five_seeds(tmp_path_factory):
@@ -36,8 +38,8 @@ def looks(out):
     return [look["seeds"] for look in json.loads((out / "claims.json").read_text())["looks"]]
 
 
-def test_more_seeds_in_a_folder_are_a_further_look(tmp_path, capsys):
-    out = tmp_path / "out"
+def test_more_seeds_in_a_folder_are_a_further_look(five_seeds, tmp_path, capsys):
+    out = shutil.copytree(five_seeds, tmp_path / "out")
     said = run(out, "5", capsys)
     assert "warning: With 5 seeds this study cannot show" in said
     assert "--seeds 8" in said
@@ -45,10 +47,7 @@ def test_more_seeds_in_a_folder_are_a_further_look(tmp_path, capsys):
     assert looks(out) == [[0, 1, 2, 3, 4]]
     assert load_run(out).claims.level == level_of_look(1)
 
-    # the same again is no further look
-    run(out, "5", capsys)
-    assert looks(out) == [[0, 1, 2, 3, 4]]
-
+    # which was the same again, and no further look
     said = run(out, "9", capsys)
     assert "8 to run" in said
     assert "as this is look 2 at this study" in said

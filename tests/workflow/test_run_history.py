@@ -16,6 +16,8 @@ from priorbench.cli.app import execute_command
 from priorbench.storage import source_code
 from priorbench.storage.run_directory import RunDirectory
 
+pytestmark = pytest.mark.usefixtures("one_epoch")
+
 PLUGIN = """
 from dataclasses import dataclass
 from typing import ClassVar

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ BANDS = {
 }
 """name and colour of the marks along a sequence, by position code"""
 _WIDTH, _LETTERS, _STRIP, _GAP = 13.0, 0.62, 0.085, 0.1  # inches
+_LETTER_WIDTH = 0.95  # bp
 _SMALLEST_LETTER = 0.01
 """share of a track's largest value below which letters are left out"""
 
@@ -118,16 +120,16 @@ def _letters(axes: Axes, track: NDArray[np.float64], scene: TrackFigure) -> None
     """Draw the observed bases as high as their attribution, mirrored downwards if negative."""
     from matplotlib.collections import PathCollection
     from matplotlib.path import Path
-    from tangermeme.plot import get_glyph_path
 
     codes = scene.codes
     window = np.arange(scene.example.start, scene.example.stop)
     large = window[(np.abs(track[window]) >= _SMALLEST_LETTER) & (codes[window] != N_CODE)]
     letters = {}
     for code, base in enumerate(BASE_COLOURS):
+        outline, kinds = _glyph(base)
         glyphs = [
-            get_glyph_path(base, at, min(height, 0), 0.95, abs(height), flip=height < 0)
-            for at, height in ((at, float(track[at])) for at in large[codes[large] == code])
+            Path(outline * (_LETTER_WIDTH, track[at]) + (at, 0), kinds)
+            for at in large[codes[large] == code]
         ]
         if glyphs:  # one path a base: one a letter would be twice as much to load
             letters[base] = Path.make_compound_path(*glyphs)
@@ -138,6 +140,18 @@ def _letters(axes: Axes, track: NDArray[np.float64], scene: TrackFigure) -> None
     margin = 0.06 * max(high - low, 1e-9)
     axes.set_ylim(low - margin, high + margin)
     axes.axhline(0, color=LINE, linewidth=0.8, zorder=0)
+
+
+@cache
+def _glyph(base: str) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Return points (k, 2) and codes (k,) of the path of a bold letter that fills a unit square."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    outline = TextPath((0, 0), base, size=1, prop=FontProperties(weight="bold"))
+    extent = outline.get_extents()
+    points = np.asarray(outline.vertices, dtype=np.float64)
+    return (points - extent.min) / extent.size, np.asarray(outline.codes)
 
 
 def _strips(axes: Axes, tracks: PriorTracks, scene: TrackFigure) -> None:
@@ -237,9 +251,10 @@ def _positions(column: Sequence[Axes], example: SequenceExample) -> None:
     for axes in column:
         axes.set_xlim(example.start - 0.1, example.stop)
         axes.set_yticks([])
-        axes.tick_params(axis="x", length=0, labelbottom=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
+    for axes in column[:-1]:
+        axes.set_xticks([])
     column[-1].set_xlabel("position in the window (bp, from 0)")
     column[-1].tick_params(axis="x", length=3, labelbottom=True)
     column[-1].spines["bottom"].set_visible(True)
