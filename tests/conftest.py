@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 import pytest
+from markupsafe import Markup
 
 # Threads of tests that run side by side hinder each other. numba's own, where it may have any, are
 # torch's too after a search for motifs.
@@ -74,6 +75,13 @@ def _references_of_a_dataset_are_computed_once():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _coarse_images():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("priorbench.reports._shared.figures.files._DPI", 40)
+        yield
+
+
 @pytest.fixture(scope="module")
 def one_epoch():
     """Train for one epoch at smoke scale, where it does not matter what a network has learnt.
@@ -82,6 +90,17 @@ def one_epoch():
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SCHEDULES, "smoke", replace(SCHEDULES["smoke"], epochs=1))
+        yield
+
+
+@pytest.fixture(scope="module")
+def sketches():
+    """Leave figures of attributions empty, most of a report's time, where nobody looks at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "priorbench.reports.attributions.draw",
+            lambda scene, label: Markup('<svg role="img" aria-label="{}"></svg>').format(label),
+        )
         yield
 
 

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import subprocess
 import sys
 import time
 
@@ -117,11 +116,11 @@ def test_steps_on_a_device_are_compared_with_those_on_the_cpu(monkeypatch):
         next(compared)
 
 
-@pytest.mark.parametrize("topic", ["gpu", "devices"])
-def test_without_a_gpu_it_says_so_in_a_line(topic):
+@pytest.mark.parametrize("topic", [gpu.gpu, devices.devices])
+def test_without_a_gpu_it_says_so_in_a_line(topic, capsys):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    command = [sys.executable, str(BENCHMARKS / "bench.py"), topic]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("torch finds no GPU here")
+    with pytest.raises(typer.Exit) as ended:
+        next(topic())
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr().err.startswith("torch finds no GPU here")

@@ -190,7 +190,7 @@ def another_user() -> list[str]:
     before = [setpriv, "--reuid", "65533", "--regid", "65533", "--clear-groups"]
     # an interpreter below a home of somebody else's starts by setpriv, but no worker
     start_worker = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
-    code = f"import priorbench.cli.app, torch; {start_worker}"
+    code = f"import priorbench.cli.app; {start_worker}"
     test = [*before, sys.executable, "-c", code]
     return before if subprocess.run(test, capture_output=True, check=False).returncode == 0 else []
 

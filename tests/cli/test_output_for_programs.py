@@ -21,7 +21,7 @@ from priorbench.cli.app import app, execute_command
 from priorbench.comparison.seeds_needed import POWER_COLUMNS
 from priorbench.comparison.within_dataset import COMPARISON_COLUMNS
 
-pytestmark = pytest.mark.usefixtures("one_epoch")
+pytestmark = pytest.mark.usefixtures("one_epoch", "sketches")
 
 COMMANDS = typer.main.get_command(app).commands
 PAGE = (DOCS / "json.md").read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ from priorbench.results.stored_trials import trial_arrays
 from priorbench.storage.run_directory import RunDirectory
 
 SHAPED = "fixtures.user_networks:of_shape"
-SPECS = "input-x-gradient,deep-lift-shap"
+SPECS = "input-x-gradient,deep-lift-shap:shuffles=2"
 MEASURED = ("--attributions", SPECS, "--keep-hypothetical")
 SMOKE = ("--scale", "smoke", "--device", "cpu", "--jobs", "1", "--no-report")
 WHAT = ["prior", "seed", "stage", "status", "attribution", "metric"]

@@ -198,7 +198,7 @@ class TestRunning:
 
 
 @pytest.mark.usefixtures("worker_processes")
-def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
+def test_a_plug_in_in_a_fresh_worker_is_trained_and_logged(tmp_path, capsys):
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         "import sys\n"
@@ -213,9 +213,10 @@ def test_a_plug_in_in_a_fresh_worker(tmp_path, capsys):
     )
     out = tmp_path / "out"
     arguments = ["--plugin", str(plugin), "--priors", "mine", "--seeds", "3"]
-    assert run_smoke(out, *arguments, "--ensemble", "3") == 0
+    assert run_smoke(out, *arguments, "--ensemble", "3", "--log", "csv") == 0
     assert "one by one" not in capsys.readouterr().err
     assert [record["ensemble"] for record in records(out).values()] == [3] * 6
+    assert set(pd.read_csv(out / "losses.csv")["trial"]) == set(records(out))
 
 
 def test_a_run_with_ensembles_holds_the_same_trials(tmp_path, capsys):

@@ -73,13 +73,6 @@ def test_a_log_changes_no_trial_and_is_written_for_trials_that_had_ended(logged,
     assert (plain / "losses.csv").read_bytes() == before
 
 
-@pytest.mark.usefixtures("worker_processes")
-def test_trials_of_workers_and_ensembles_are_logged(tmp_path):
-    out = tmp_path / "out"
-    assert run_smoke(out, *TWO, "--ensemble", "2", "--log", "csv") == 0
-    assert {row["trial"] for row in rows(out)} == set(records(out))
-
-
 class Writer:
     """Stands in for TensorBoard's; fails after so many values, if that is said."""
 

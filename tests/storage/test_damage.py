@@ -20,7 +20,7 @@ from priorbench import UserError
 from priorbench.cli.app import execute_command
 from priorbench.storage.run_directory import RunDirectory
 
-pytestmark = pytest.mark.usefixtures("one_epoch")
+pytestmark = pytest.mark.usefixtures("one_epoch", "sketches")
 
 QUIET = "--no-report"
 READING = {
