@@ -13,9 +13,9 @@ from priorbench import Penalty, UserError
 
 @dataclass(frozen=True)
 class WeightL2(Penalty):
-    """The sum of w ** 2 over the weights of convolutions and dense layers.
+    """The sum of w ** 2 over the network's weights, all parameters of more than one dimension.
 
-    Biases and the scales of batch norm (parameters of one dimension) are left out.
+    Biases and the scales of batch norm have one, and are left out.
     """
 
     summary: ClassVar[str] = "penalises the squared weights of the network (no attribution prior)"

@@ -100,6 +100,13 @@ class PrimaryResult:
         return self.gain < 0 and self.p_own <= ALPHA
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """Ends of the interval of the difference in the metric's units, the lower one first."""
+        if self.higher_is_better:
+            return self.low, self.high
+        return -self.high, -self.low
+
+    @property
     def lost(self) -> bool:
         """Whether the estimated loss is beyond the margin, or likely and not excluded there."""
         beyond = self.gain < -self.margin if math.isfinite(self.margin) else False

@@ -206,7 +206,6 @@ def _standing_json(standing: PriorStanding) -> dict[str, Any]:
 
 
 def _result_json(result: PrimaryResult) -> dict[str, Any]:
-    ends = (result.low, result.high) if result.higher_is_better else (-result.high, -result.low)
     return {
         "axis": result.axis,
         "metric": result.metric,
@@ -215,7 +214,7 @@ def _result_json(result: PrimaryResult) -> dict[str, Any]:
         "baseline": _number(result.baseline_mean),
         "mean": _number(result.prior_mean),
         "difference": _number(result.difference),
-        "interval": [_number(end) for end in ends],
+        "interval": [_number(end) for end in result.ends],
         "margin": _number(result.margin),
         "p": _number(result.p_raw),
         "p_adjusted": _number(result.p),

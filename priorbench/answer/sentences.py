@@ -285,10 +285,7 @@ def _results(results: Iterable[PrimaryResult], *, margins: bool = False) -> str:
 def _result(result: PrimaryResult, *, margin: bool = False) -> str:
     """Return a metric with its difference, and its interval or its margin."""
     places = decimals_for([result.difference, result.margin])
-    low, high = sorted(
-        (result.low, result.high) if result.higher_is_better else (-result.low, -result.high)
-    )
-    span = interval(low, high, places)
+    span = interval(*result.ends, places)
     text = f"{result.metric} {fixed(result.difference, places, signed=True)}"
     if margin and math.isfinite(result.margin):
         return f"{text}, margin {fixed(result.margin, places)}"
