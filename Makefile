@@ -5,7 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # What a test writes lies in memory where there is room, as every file of a run is written through to
 # the disk; and Python keeps what it compiled, which processes that tests start would compile anew.
-MEMORY := $(shell test -w /dev/shm && test `df --output=avail -k /dev/shm | tail -1` -ge 4194304 && echo /dev/shm)
+MEMORY := $(if $(TMPDIR),,$(shell test -w /dev/shm && \
+	test "`df --output=avail -k /dev/shm 2>/dev/null | tail -1`" -ge 4194304 2>/dev/null && echo /dev/shm))
 TEST := env -u PYTHONDONTWRITEBYTECODE $(if $(MEMORY),TMPDIR=$(MEMORY)) \
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt

@@ -166,7 +166,7 @@ def execute_command(arguments: list[str]) -> int:
     refuse_nothing(arguments)
     refuse_options_as_values(arguments, _every_command())
     try:
-        exit_status = _command()(arguments, prog_name="priorbench", standalone_mode=False) or 0
+        exit_status = _built()(arguments, prog_name="priorbench", standalone_mode=False) or 0
         if sys.stdout is not None:
             sys.stdout.flush()
         return int(exit_status)
@@ -202,7 +202,7 @@ def _option_of_place(arguments: Sequence[str], path: object) -> str:
 
 
 @cache
-def _command() -> Callable[..., Any]:
+def _built() -> Callable[..., Any]:
     """Return the program as click runs it; typer would make it anew at each call."""
     return typer.main.get_command(app)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from priorbench.components.architecture import Scale
 
 from .console import download_progress, print_message
-from .options import read_names
+from .options import find_data, read_names
 from .output.as_json import print_json
 
 
@@ -16,6 +16,7 @@ def validate(
     file: Path,
     *,
     plugin: list[Path] | None = None,
+    data: list[Path] | None = None,
     scale: Scale | None = None,
     json: bool = False,
 ) -> None:
@@ -25,12 +26,16 @@ def validate(
 
     Args:
         file: TOML file of a study, or of data of your own. Example: my.toml
+        data: Data files of a study that names none: a TOML file that describes them, or a folder of
+            such files; may be given several times. Default: the study's. Example: my.toml
         scale: Size of the networks that must fit the data. Default: that of the study; quick for a
             data file.
     """
     from priorbench.workflow.validate_file import as_text, validate_file
 
-    facts = validate_file(file, plugins=plugin or [], scale=scale, say=print_message)
+    facts = validate_file(
+        file, plugins=plugin or [], data=find_data(data or []), scale=scale, say=print_message
+    )
     if json:
         print_json({**asdict(facts), "study": facts.study.model_dump(mode="json")})
         return

@@ -202,6 +202,11 @@ class Study(BaseModel):
         return self.seeds
 
     @property
+    def needs_data(self) -> bool:
+        """Whether it is about data that are not simulated, and names none itself."""
+        return bool(self.fetch or self.own_data) and not self.data
+
+    @property
     def tuning_seed_list(self) -> list[int]:
         """The seeds of trials that choose weights, none of which is in ``seed_list``."""
         if isinstance(self.tuning_seeds, int):
@@ -298,7 +303,7 @@ MEASURED = ("attributions", "discovery", "keep_hypothetical")
 CHOOSING = ("tuning_rule",)
 """keys that say which of the tried weights is chosen; a change needs no further tuning trial"""
 ABOUT = ("question", "minutes", "published", "own_data")
-"""keys that only describe a study"""
+"""keys whose change makes no other study"""
 RECORDED = ("chosen_architectures", "networks")
 """keys that the program writes: what it has chosen, and where networks are from"""
 DECIDES_CHOICE = (

@@ -51,8 +51,11 @@ def weights_hash(model: torch.nn.Module) -> str:
 def shrunk_weights(model: torch.nn.Module) -> list[str]:
     """Return the names of the weights of convolutions and dense layers.
 
+    One that several layers share is named once.
+
     Raises:
-        UserError: if one of them is computed from others (``torch.nn.utils.parametrizations``).
+        UserError: if one is no parameter, as one that is computed from others
+            (``torch.nn.utils.parametrizations``).
     """
     names = [
         f"{path}.weight".removeprefix(".")
@@ -60,12 +63,13 @@ def shrunk_weights(model: torch.nn.Module) -> list[str]:
         if isinstance(module, (_ConvNd, torch.nn.Linear))
     ]
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    if computed := [name for name in names if name not in parameters]:
+    if others := [name for name in names if name not in parameters]:
         raise UserError(
-            f"the schedule's l2 shrinks weights, and {computed[0]} is computed from others by a "
-            "parametrisation; leave l2 out of [schedule]"
+            f"the schedule's l2 shrinks parameters, and {others[0]} is none, as weights that are "
+            "computed from others; leave l2 out of [schedule]"
         )
-    return names
+    first = {id(parameters[name]): name for name in reversed(names)}
+    return [name for name in names if first[id(parameters[name])] == name]
 
 
 def mean_prediction_loss(

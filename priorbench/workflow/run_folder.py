@@ -19,7 +19,7 @@ from priorbench.study.plan import Plan
 from priorbench.study.recorded_study import PLAN_FILE, study_to_continue
 from priorbench.study.resolve import require_modisco
 from priorbench.study.sealed_claims import CLAIMS_FILE
-from priorbench.study.study import Study, first_difference, identity_of
+from priorbench.study.study import STUDY_FILE, Study, first_difference, identity_of
 
 PLAN_COLUMNS = ("trial", "stage", "task", "dataset", "architecture", "prior", "weight", "seed")
 
@@ -87,19 +87,25 @@ def with_earlier_measurements(
 
 
 @contextmanager
-def cleared_if_refused(root: Path) -> Iterator[None]:
-    """Remove a run directory that has only begun if the input turns out to be unusable."""
-    existed, empty = root.exists(), not root.exists() or not any(root.iterdir())
-    try:
-        yield
-    except (UserError, OSError):
-        if empty and not (root / "study.toml").exists():
-            shutil.rmtree(root / "data", ignore_errors=True)
-            (root / ".lock").unlink(missing_ok=True)
-            if not existed:
-                with suppress(OSError):  # the first error says more
-                    root.rmdir()
-        raise
+def begun(run: RunDirectory) -> Iterator[None]:
+    """Hold the lock of a run directory; one that has only begun is removed if input is refused.
+
+    Raises:
+        UserError: another process is running in it, or its file system has no locks.
+    """
+    existed = run.root.exists()
+    with run.lock():
+        empty = {path.name for path in run.root.iterdir()} <= {".lock"}
+        try:
+            yield
+        except (UserError, OSError):
+            if empty and not (run.root / STUDY_FILE).exists():
+                shutil.rmtree(run.root / "data", ignore_errors=True)
+                (run.root / ".lock").unlink(missing_ok=True)
+                if not existed:
+                    with suppress(OSError):  # the first error says more
+                        run.root.rmdir()
+            raise
 
 
 def data_facts(plan: Plan, run: RunDirectory) -> dict[str, Any]:

@@ -12,13 +12,19 @@ from typing import Any
 from priorbench.errors import UserError
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import MANIFEST
-from priorbench.study.recorded_study import ANSWER_FILE, PLAN_FILE, planned_rows, recorded_study
+from priorbench.study.recorded_study import (
+    ANSWER_FILE,
+    FACTS_FILE,
+    PLAN_FILE,
+    planned_rows,
+    recorded_study,
+)
 from priorbench.study.study import BASELINE, STUDY_FILE
 
 from .run_name import compared_in_words
 
-_MARKS = (MANIFEST, PLAN_FILE)
-"""files of which a run directory has one at least; a study.toml may be a user's, beside runs"""
+_MARKS = (MANIFEST, PLAN_FILE, STUDY_FILE, FACTS_FILE, "trials")
+"""names of which a run directory has two at least; one of them may be a user's, beside runs"""
 _CHANGING = (STUDY_FILE, PLAN_FILE, "trials", "results.csv", ANSWER_FILE)
 """what changes when a run goes on"""
 
@@ -74,7 +80,7 @@ def list_runs(folder: Path) -> list[ListedRun]:
 
 
 def _is_run(path: Path) -> bool:
-    return any(os.path.isfile(path / name) for name in _MARKS)
+    return sum(os.path.exists(path / name) for name in _MARKS) > 1
 
 
 def _listed_run(path: Path) -> ListedRun:

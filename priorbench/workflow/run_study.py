@@ -43,7 +43,7 @@ from priorbench.study.trial import EVALUATE, SELECT, TUNE, Trial
 
 from .changed_code import deciding_facts
 from .run_folder import (
-    cleared_if_refused,
+    begun,
     data_facts,
     recorded_there,
     refuse_other,
@@ -120,7 +120,7 @@ def run_study(
         recorded = recorded_there(run)
         refuse_other(run.root, recorded, resolved)
         resolved = with_earlier_measurements(recorded, resolved, run.root, console.say)
-        with cleared_if_refused(run.root), run.lock():
+        with begun(run):
             run.manifest.clear_leftovers()
             history = look_back(run, console.say) if recorded else None
             plan = make_plan(resolved, run, console.say)

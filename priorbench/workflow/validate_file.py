@@ -101,6 +101,7 @@ def validate_file(
     path: Path,
     *,
     plugins: Sequence[Path] = (),
+    data: Sequence[Path] = (),
     scale: Scale | None = None,
     say: Callable[[str], None],
 ) -> StudyFacts:
@@ -109,6 +110,7 @@ def validate_file(
     Args:
         path: a TOML file of a study or of data.
         plugins: files that define what it needs beyond the built-in components.
+        data: data files in place of those that a study names; none for a data file.
         scale: scale that replaces the study's; None for the study's, or ``quick`` for a data file.
         say: function that is called with each line of progress.
 
@@ -122,7 +124,13 @@ def validate_file(
         )
     only_data = is_data(table)
     study = Study(name=path.stem, data=[path]) if only_data else load_study(path)
-    update = {"plugins": [*study.plugins, *plugins], "scale": scale or study.scale}
+    if only_data and data:
+        raise UserError(f"--data: {path} is a data file itself; leave the option out")
+    update = {
+        "plugins": [*study.plugins, *plugins],
+        "data": list(data) or study.data,
+        "scale": scale or study.scale,
+    }
     study = study.model_copy(update=update)
     resolved = resolve(study, "cpu")
     with tempfile.TemporaryDirectory() as folder:

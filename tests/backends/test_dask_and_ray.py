@@ -181,8 +181,8 @@ def forget_mine(out: Path) -> None:
 
 
 BOTH = (signal.SIGINT, signal.SIGKILL)
-ENDS = {"dask": BOTH if EVERYTHING else BOTH[1:], "ray": BOTH if EVERYTHING else BOTH[:1]}
-"""how the driver is ended before it goes on, by default in one way with each backend"""
+ENDS = {"dask": BOTH, "ray": BOTH if EVERYTHING else BOTH[:1]}
+"""how the driver is ended before it goes on; Ray kills its tasks in either case"""
 CLUSTERS = {"dask": ("distributed", dask_cluster), "ray": ("ray", ray_cluster)}
 
 

@@ -1,8 +1,8 @@
 """Commands that are killed at random moments lose nothing, and say so in a line.
 
 PRIORBENCH_KILLS=40 (`make kills`) tries so many commands, signals and moments; none is tried by
-default: `test_run.py` stops a run by Ctrl-C and by a kill, and `storage/test_damage.py` ends each
-command at its writes.
+default: `test_run.py` stops a run by Ctrl-C and by a kill, and `storage/test_damage.py` ends `run`
+and `score` at their writes.
 """
 
 from __future__ import annotations

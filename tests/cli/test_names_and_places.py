@@ -117,6 +117,7 @@ def test_a_path_is_printed_as_it_is(tmp_path, encoding):
     run = tmp_path / os.fsdecode(b"caf\xe9") / "run"
     run.mkdir(parents=True)
     (run / "study.toml").write_text("")
+    (run / "trials").mkdir()
     done = subprocess.run(
         [*PROGRAM, "runs", str(run.parent)],
         env={**os.environ, "PYTHONIOENCODING": encoding},

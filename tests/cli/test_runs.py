@@ -68,8 +68,12 @@ def test_the_last_changed_run_comes_first_and_what_is_no_run_is_left_out(folder,
     (folder / "gone").symlink_to(folder / "nowhere")
     # a study of the user's, beside its runs
     (folder / "study.toml").write_text('priors = ["tv"]')
+    (folder / "notes" / "manifest.json").write_text('{"name": "my app"}')
+    (folder / "third" / "manifest.json").unlink()
+    (folder / "third" / "plan.csv").unlink()
     rows = listed(capsys)
-    assert [row["path"] for row in rows] == ["runs/first", "runs/third", "runs/second"]
+    assert {row["path"] for row in rows} == {"runs/first", "runs/third", "runs/second"}
+    assert [row["path"] for row in rows if not row["problem"]] == ["runs/first", "runs/second"]
     assert rows[0]["changed"] == "1979-07-05T05:20:00+00:00"
 
 

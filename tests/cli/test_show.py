@@ -43,7 +43,7 @@ def test_a_study_says_what_it_compares_claims_and_takes(capsys):
 
 
 STUDIES = {name: load_study(path) for name, path in builtin_studies().items()}
-NEED_DATA = [name for name, study in STUDIES.items() if study.fetch or study.own_data]
+NEED_DATA = [name for name, study in STUDIES.items() if study.needs_data]
 
 
 @pytest.mark.parametrize("name", NEED_DATA)
@@ -53,6 +53,8 @@ def test_a_study_that_needs_data_says_so_and_trains_nothing_without(name, tmp_pa
     assert f"run it with: priorbench run {name} --data" in text
     with pytest.raises(UserError, match="add `--data"):
         execute_command(["run", name, "--out", str(tmp_path / "run")])
+    with pytest.raises(UserError, match="add `--data"):
+        execute_command(["validate", str(builtin_studies()[name])])
     assert not (tmp_path / "run").exists()
 
 

@@ -31,6 +31,8 @@ from priorbench.storage.files import write_text
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.storage.sealed_files import read_sealed, write_sealed
 
+pytestmark = pytest.mark.usefixtures("one_epoch")
+
 
 def refusal(*arguments):
     with pytest.raises(UserError) as error:
@@ -295,7 +297,6 @@ class TestPortable:
         assert broken_links(site) == []
 
 
-@pytest.mark.usefixtures("one_epoch")
 class TestPooled:
     def test_runs_of_one_study_are_one_as_if_they_had_been(self, tmp_path, site):
         options = ["--priors", "l1", "--tasks", "binary"]

@@ -158,6 +158,22 @@ def test_a_study_counts_its_trials(tmp_path: Path) -> None:
     assert "positives of an output (of 16)" in text
 
 
+def test_a_study_of_own_data_is_counted_on_data(tmp_path: Path) -> None:
+    for name, seed in (("p.fa", 1), ("n.fa", 2)):
+        _fasta(tmp_path / name, seed, 300)
+    data, study = tmp_path / "mine.toml", tmp_path / "s.toml"
+    data.write_text('task = "binary"\npositives = "p.fa"\nnegatives = "n.fa"\n')
+    study.write_text('priors = ["tv"]\nown_data = true\ntune = 2\narchitectures = ["deepbind"]\n')
+    with pytest.raises(UserError, match="about data of your own, and none are named"):
+        validate_file(study, say=_quiet)
+    study_facts = validate_file(study, data=[data], scale="smoke", say=_quiet)
+    assert study_facts.trials == {"none": 8, "tv": 8}
+    assert study_facts.tuning == {"none": 3, "tv": 6}
+    assert [facts.name for facts in study_facts.datasets] == ["binary/mine"]
+    with pytest.raises(UserError, match="is a data file itself; leave the option out"):
+        validate_file(data, data=[data], say=_quiet)
+
+
 def test_what_a_run_refuses_is_refused(tmp_path: Path) -> None:
     data = tmp_path / "d.toml"
     data.write_text('task = "binary"\ngenome = "g.fa"\npeaks = "p.bed"\nlength = 20\n')

@@ -39,7 +39,7 @@ def study_facts(name: str) -> dict[str, Any]:
 
     study = load_study(builtin_studies()[name])
     priors = list(dict.fromkeys([BASELINE, *study.priors]))
-    tasks = study.tasks or ([] if study.fetch or study.own_data else ["binary"])
+    tasks = study.tasks or ([] if study.needs_data else ["binary"])
     networks = study.architectures or ["default"]
     trials = len(priors) * len(study.seed_list) * len(networks) * (len(tasks) or 1)
     primary = resolve_primary(study, list(dict.fromkeys(map(name_of, tasks))))

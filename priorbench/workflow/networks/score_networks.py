@@ -30,7 +30,7 @@ from priorbench.study.trial import hash_of
 from priorbench.user_models.weight_files import WeightsFile, find_weights
 
 from ..run_folder import (
-    cleared_if_refused,
+    begun,
     data_facts,
     recorded_there,
     refuse_other,
@@ -104,7 +104,7 @@ def score_networks(
                 console.say(f"the baseline is {resolved.baseline!r}, as in {run.root} before")
         resolved = with_earlier_measurements(recorded, resolved, run.root, console.say)
         resolved = named(resolved.model_copy(update={"name": ""}))
-        with cleared_if_refused(run.root), run.lock():
+        with begun(run):
             run.manifest.clear_leftovers()
             if recorded:
                 look_back(run, console.say)

@@ -148,7 +148,7 @@ def _glyph(base: str) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
-    outline = TextPath((0, 0), base, size=1, prop=FontProperties(weight="bold"))
+    outline = TextPath((0, 0), base, size=1, prop=FontProperties(family="monospace", weight="bold"))
     extent = outline.get_extents()
     points = np.asarray(outline.vertices, dtype=np.float64)
     return (points - extent.min) / extent.size, np.asarray(outline.codes)

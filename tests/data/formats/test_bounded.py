@@ -21,7 +21,6 @@ from priorbench.errors import UserError
 MIB = bounded.MEGABYTE
 READERS: dict[str, Callable[[Path], Any]] = {
     "fasta": lambda path: list(fasta.read_named(path)),
-    "named": lambda path: list(fasta.read_named(path)),
     "bed": lambda path: read_bed(path, Notes()),
     "labels": read_labels,
     "motifs": lambda path: read_motifs(path, Notes()),
