@@ -91,7 +91,7 @@ def test_every_key_of_a_study(tmp_path, key, wrong):
     if line is ACCEPTED:
         kept = getattr(load_study(path), key)
         assert type(WRONG[wrong]) in (str, int, float, bool), kept
-        switches = ("discovery", "keep_hypothetical")
+        switches = ("discovery", "keep_hypothetical", "own_data")
         assert isinstance(WRONG[wrong], bool) == (key in switches)
     else:
         assert line.startswith(f"{path}: {key}")
