@@ -47,6 +47,7 @@ _RESULTS = (
 _TOLD = ("network", "said")
 """what the run says of itself, which words may quote; earlier facts have none"""
 _OPENED = "what was shown and what was not, weights, correction, doubts"
+_NONE = "none"
 _GLANCE = re.compile(r"(?<=<!-- glance -->\n).*?(?=<!-- end of glance -->)", re.DOTALL)
 _ANSWERS = re.compile(r"(?<=<!-- answers -->\n).*?(?=<!-- end of answers -->)", re.DOTALL)
 Section = Mapping[str, Any]
@@ -380,6 +381,10 @@ def _advised(facts: Mapping[str, Any], again: Mapping[str, Any] | None) -> list[
         return ["open: its networks predict no better than averages do", *[MISSING] * 4]
     (advice,) = facts["advice"]
     prior = advice["advice"]
+    anew = f"advised: `{again['advice'][0]['advice']}`" if again else "not asked"
+    if prior == _NONE:
+        why = "every gain has a price" if advice["basis"] == "trade-off" else "no gain was shown"
+        return [f"no prior: {why}", *[MISSING] * 3, anew]
     weights = [row for row in facts["weights"] if row["prior"] == prior]
     prices = [f"{row['ratio']:.2f} ×" for row in facts["prices"] if row["prior"] == prior]
     return [
@@ -387,9 +392,7 @@ def _advised(facts: Mapping[str, Any], again: Mapping[str, Any] | None) -> list[
         "".join(f"{row['weight']:g}{_reservation(row)}" for row in weights) or MISSING,
         "".join(prices) or MISSING,
         _established(facts, prior),
-        f"advised: `{again['advice'][0]['advice']}`; `{prior}` again: {_established(again, prior)}"
-        if again
-        else "not asked",
+        f"{anew}; `{prior}` again: {_established(again, prior)}" if again else anew,
     ]
 
 
@@ -398,7 +401,7 @@ def _established(facts: Mapping[str, Any], prior: str) -> str:
     gains = [
         f"{row['axis']} {fixed(gain(row, 'difference'), 3, signed=True)}"
         for row in facts["compared"]
-        if (row["prior"], row["baseline"], row["verdict"]) == (prior, "none", "better")
+        if (row["prior"], row["baseline"], row["verdict"]) == (prior, _NONE, "better")
     ]
     return listed(gains) if gains else "nothing"
 

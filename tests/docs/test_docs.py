@@ -139,6 +139,10 @@ def test_the_first_page_says_what_runs_on_real_data_advise():
     assert cells[3:] == ["prediction +0.100", "not asked"]
     again = {**facts, "advice": [{"advice": "none"}], "compared": [compared("tv", "equivalent")]}
     assert module._advised(facts, again)[-1] == "advised: `none`; `tv` again: nothing"
+    for basis, why in (("trade-off", "every gain has a price"), ("open", "no gain was shown")):
+        without = {**facts, "advice": [{"advice": "none", "basis": basis}]}
+        assert module._advised(without, None) == [f"no prior: {why}", "–", "–", "–", "not asked"]
+        assert module._advised(without, again)[-1] == "advised: `none`"
     weak = {**facts, "network": ["x may not be worth explaining: it predicts no better (…)"]}
     assert module._advised(weak, None)[0].startswith("open")
     assert module.glance().count("\n") == 2 + 3
