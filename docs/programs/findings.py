@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import findings_tables as tables
+from findings_advice import advised_cells
 from findings_changes import confirmation_table, earlier_verdicts, since_text
 from findings_figure import draw_section
 from findings_over_sets import FIGURE, draw_over_sets, over_sets_text
-from findings_rows import gain, setting_key, setting_names
+from findings_rows import reservation, setting_key, setting_names
 
 from priorbench.comparison.correction_families import CORRECTIONS_IN_WORDS
-from priorbench.number_text import MISSING, counted, fixed, listed
+from priorbench.number_text import MISSING, counted, listed
 
 DOCS = Path(__file__).resolve().parents[1]
 _USUAL = [{"baseline": "none"}]
@@ -47,7 +48,6 @@ _RESULTS = (
 _TOLD = ("network", "said")
 """what the run says of itself, which words may quote; earlier facts have none"""
 _OPENED = "what was shown and what was not, weights, correction, doubts"
-_NONE = "none"
 _GLANCE = re.compile(r"(?<=<!-- glance -->\n).*?(?=<!-- end of glance -->)", re.DOTALL)
 _ANSWERS = re.compile(r"(?<=<!-- answers -->\n).*?(?=<!-- end of answers -->)", re.DOTALL)
 Section = Mapping[str, Any]
@@ -309,20 +309,12 @@ def _weights(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
     texts = []
     for key, name in names.items():
         chosen = ", ".join(
-            f"{row['prior']} {row['weight']:g}{_reservation(row)}"
+            f"{row['prior']} {row['weight']:g}{reservation(row)}"
             for row in facts["weights"]
             if setting_key(row) == key
         )
         texts.append(f"{name}: {chosen}" if len(names) > 1 else chosen)
     return f"Weights chosen of {facts['tuned']} each, on other seeds: {'; '.join(texts)}."
-
-
-def _reservation(weight: Mapping[str, Any]) -> str:
-    """Return in brackets what speaks against a weight that was chosen; "" if nothing does."""
-    note = str(weight.get("note") or "")
-    texts = ["edge of its grid"] * bool(weight["edge"])
-    texts += [note] * (note not in ("", "the reference") and not note.startswith("best "))
-    return f" ({'; '.join(texts)})" if texts else ""
 
 
 def answers() -> str:
@@ -370,40 +362,9 @@ def glance() -> str:
     for row in tomllib.loads((DOCS / "answers.toml").read_text(encoding="utf-8"))["glance"]:
         page, section = known[row["run"]]
         name = f"[{row['data']}]({page.name}.md#{anchor(section)})"
-        cells = _advised(section["facts"], section["again"])
+        cells = advised_cells(section["facts"], section["again"])
         lines.append(f"| {' | '.join([name, *cells])} |\n")
     return "".join(lines)
-
-
-def _advised(facts: Mapping[str, Any], again: Mapping[str, Any] | None) -> list[str]:
-    """Return what the run of one setting advises, its weight, price and gains, and those again."""
-    if any("predicts no better" in text for text in facts["network"]):
-        return ["open: its networks predict no better than averages do", *[MISSING] * 4]
-    (advice,) = facts["advice"]
-    prior = advice["advice"]
-    anew = f"advised: `{again['advice'][0]['advice']}`" if again else "not asked"
-    if prior == _NONE:
-        why = "every gain has a price" if advice["basis"] == "trade-off" else "no gain was shown"
-        return [f"no prior: {why}", *[MISSING] * 3, anew]
-    weights = [row for row in facts["weights"] if row["prior"] == prior]
-    prices = [f"{row['ratio']:.2f} ×" for row in facts["prices"] if row["prior"] == prior]
-    return [
-        f"`{prior}`{'' if advice['basis'] == 'advised' else ', ' + advice['basis']}",
-        "".join(f"{row['weight']:g}{_reservation(row)}" for row in weights) or MISSING,
-        "".join(prices) or MISSING,
-        _established(facts, prior),
-        f"{anew}; `{prior}` again: {_established(again, prior)}" if again else anew,
-    ]
-
-
-def _established(facts: Mapping[str, Any], prior: str) -> str:
-    """Return the axes on which a prior is better than none, with the gains."""
-    gains = [
-        f"{row['axis']} {fixed(gain(row, 'difference'), 3, signed=True)}"
-        for row in facts["compared"]
-        if (row["prior"], row["baseline"], row["verdict"]) == (prior, _NONE, "better")
-    ]
-    return listed(gains) if gains else "nothing"
 
 
 def gather(runs: Path, only: Sequence[str] = ()) -> Iterator[str]:

@@ -74,3 +74,11 @@ def compared(facts: Facts, comparison: Row) -> list[Row]:
 def signed(verdict: str) -> str:
     """Return a verdict behind its sign, such as ``✓ better``."""
     return f"{SIGNS.get(verdict, '')} {verdict or 'not tested'}".strip()
+
+
+def reservation(weight: Mapping[str, Any]) -> str:
+    """Return in brackets what speaks against a weight that was chosen; "" if nothing does."""
+    note = str(weight.get("note") or "")
+    texts = ["edge of its grid"] * bool(weight["edge"])
+    texts += [note] * (note not in ("", "the reference") and not note.startswith("best "))
+    return f" ({'; '.join(texts)})" if texts else ""

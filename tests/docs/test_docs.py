@@ -123,6 +123,7 @@ def test_the_first_page_answers_with_sections_that_are_declared():
 
 def test_the_first_page_says_what_runs_on_real_data_advise():
     module = findings()
+    advised_cells = docs_program("findings_advice").advised_cells
     facts = {
         "network": [],
         "advice": [{"advice": "tv", "basis": "provisional"}],
@@ -134,17 +135,17 @@ def test_the_first_page_says_what_runs_on_real_data_advise():
             compared("tv", "worse"),
         ],
     }
-    cells = module._advised(facts, None)
+    cells = advised_cells(facts, None)
     assert cells[:3] == ["`tv`, provisional", "0.1 (edge of its grid)", "2.25 ×"]
     assert cells[3:] == ["prediction +0.100", "not asked"]
     again = {**facts, "advice": [{"advice": "none"}], "compared": [compared("tv", "equivalent")]}
-    assert module._advised(facts, again)[-1] == "advised: `none`; `tv` again: nothing"
+    assert advised_cells(facts, again)[-1] == "confirmed: nothing; advised: `none`"
     for basis, why in (("trade-off", "every gain has a price"), ("open", "no gain was shown")):
         without = {**facts, "advice": [{"advice": "none", "basis": basis}]}
-        assert module._advised(without, None) == [f"no prior: {why}", "–", "–", "–", "not asked"]
-        assert module._advised(without, again)[-1] == "advised: `none`"
+        assert advised_cells(without, None) == [f"no prior: {why}", "–", "–", "–", "not asked"]
+        assert advised_cells(without, again)[-1] == "advised: `none`"
     weak = {**facts, "network": ["x may not be worth explaining: it predicts no better (…)"]}
-    assert module._advised(weak, None)[0].startswith("open")
+    assert advised_cells(weak, None)[0].startswith("open")
     assert module.glance().count("\n") == 2 + 3
 
 

@@ -53,7 +53,7 @@ def test_seeds_stand_behind_an_interval_where_they_were_counted(tables):
     ],
 )
 def test_what_speaks_against_a_weight_is_told(edge, note, text):
-    told = docs_program("findings")._reservation({"edge": edge, "note": note})
+    told = docs_program("findings").reservation({"edge": edge, "note": note})
     assert told.startswith(text)
     assert bool(told) == bool(text)
-    assert docs_program("findings")._reservation({"edge": edge}) == " (edge of its grid)" * edge
+    assert docs_program("findings").reservation({"edge": edge}) == " (edge of its grid)" * edge
