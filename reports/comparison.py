@@ -14,7 +14,7 @@ from priorbench import Section
 from priorbench.components.metric import Metric
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
 from priorbench.evaluation.profile_scores import REPLICATE, SHUFFLED
-from priorbench.evaluation.scoring import ORACLE, PERFECT, RANDOM
+from priorbench.evaluation.scoring import CENTRE, ORACLE, PERFECT, RANDOM
 from priorbench.number_text import MISSING, counted, decimals_for, fixed, listed, p_value
 from priorbench.results.finished_run import Run
 from priorbench.statistics.families.verdicts import WORSE
@@ -34,6 +34,10 @@ _REFERENCES = {  # role and meaning by name
         "the known matrices, scanned (where their matches are the truth, located by construction)",
     ),
     KMERS: ("no network", "logistic regression on enriched gapped k-mers"),
+    CENTRE: (
+        "no sequence",
+        "nearness to the window's centre: what localisation is where motifs lie in the middle",
+    ),
     SHUFFLED: ("floor of profiles", "the observed reads with their positions shuffled"),
     REPLICATE: (
         "replicate",

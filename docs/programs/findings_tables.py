@@ -11,7 +11,7 @@ from priorbench.reports._shared.settings import SIGNS
 
 _ITSELF = ("mutagenesis-correlation", "in-silico-mutagenesis")
 """metric and attribution that compare mutagenesis with itself"""
-_NETWORK_FREE = ("random", "motif-scan", "gapped-kmers", "replicate", "oracle")
+_NETWORK_FREE = ("random", "window-centre", "motif-scan", "gapped-kmers", "replicate", "oracle")
 """references beside networks, in the order of their columns"""
 
 

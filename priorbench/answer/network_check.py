@@ -19,7 +19,7 @@ from priorbench.comparison.skill import UNKNOWN_RANGE, RangeKey, ScoreRange, sco
 from priorbench.components.specs import name_of, split_spec, without
 from priorbench.components.task import MOST_EPOCHS
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN
-from priorbench.evaluation.scoring import RANDOM
+from priorbench.evaluation.scoring import CENTRE, RANDOM
 from priorbench.metrics import METRICS
 from priorbench.number_text import counted, decimals_for, fixed, listed
 from priorbench.storage.run_directory import DONE
@@ -45,6 +45,7 @@ ENOUGH_SEEDS = 0.5
 _WITHOUT_NETWORK = {
     KMERS: "regression on gapped k-mers without a network",
     MOTIF_SCAN: "scanning with the known matrices without a network",
+    CENTRE: "nearness to the window's centre, whatever the sequence",
 }
 _VERBS = {"prediction": "predicts", "localisation": "localises"}
 _FLOORS = {
@@ -362,10 +363,17 @@ def _weaknesses(
     if definition.of_attribution and definition.perfect:
         most = BY_DEFINITION * definition.perfect
         methods = {name: score for name, score in methods.items() if score < most}
-    if methods:
-        best = max(methods, key=lambda name: sign * methods[name])
-        if sign * value < sign * methods[best] and _text(value) != _text(methods[best]):
-            weaker_than[best] = methods[best]
+    better = {
+        name: score
+        for name, score in methods.items()
+        if sign * value < sign * score and _text(value) != _text(score)
+    }
+    searches = [name for name in better if name != CENTRE]
+    if searches:
+        best = max(searches, key=lambda name: sign * better[name])
+        weaker_than[best] = better[best]
+    if CENTRE in better:  # said beside a better search: it is of another kind
+        weaker_than[CENTRE] = better[CENTRE]
     for reference, score in weaker_than.items():
         yield WeakNetwork(
             setting=setting,

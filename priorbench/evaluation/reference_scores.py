@@ -25,6 +25,7 @@ from . import scoring
 from .network_free import MotifSearch, search_motifs
 from .profile_scores import REPLICATE
 from .scoring import (
+    CENTRE,
     ORACLE,
     RANDOM,
     score_attribution,
@@ -89,7 +90,8 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
 
     Chance predicts the share of the labels for every example; its attribution is Gaussian noise,
     five independent draws, whose scores are averaged. The task's own ``references`` are scored on
-    prediction alone. Motif search uses no network (:mod:`priorbench.evaluation.network_free`). The
+    prediction alone. Nearness to the window's centre, which knows no sequence, is scored on
+    localisation. Motif search uses no network (:mod:`priorbench.evaluation.network_free`). The
     oracle is the same under every seed. Where there are variants, chance predicts their measured
     effects, shuffled within elements, motif search the change of what it predicts, and a replicate,
     where elements were measured twice, the effect in the other measurement.
@@ -98,6 +100,8 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
     known = known_motifs(dataset)
     result = {RANDOM: _noise(dataset, generator, known)}
     predictions = {RANDOM: task.chance(dataset), **task.references(dataset, generator)}
+    if dataset.truth is not None:
+        result[CENTRE] = _of_centre(dataset, known)
     searches = search_motifs(dataset, task)
     for name, search in searches.items():
         result[name] = _of_attribution(dataset, search.attribution, known)
@@ -123,6 +127,16 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
         for name, scores in _of_variants(dataset.variants, dataset.length, searches).items():
             result[name] = {**result.get(name, {}), **scores}
     return result
+
+
+def _of_centre(dataset: Dataset, known: Mapping[str, Any]) -> dict[str, float]:
+    """Return the scores of localisation of an attribution that falls from the centre on."""
+    middle = (dataset.length - 1) / 2
+    nearness = 1 - np.abs(np.arange(dataset.length) - middle) / (middle + 1)
+    shape = (len(dataset.attributed), dataset.length)
+    track = np.broadcast_to(nearness.astype(np.float32), shape)
+    scores = _of_attribution(dataset, track, known)
+    return {name: score for name, score in scores.items() if METRICS[name].axis == "localisation"}
 
 
 def _of_variants(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 RANDOM, ORACLE, PERFECT = "random", "oracle", "perfect"
 """names of the reference rows: floor and ceiling of a score, and what a prediction scores at best
 where that depends on the data"""
+CENTRE = "window-centre"
+"""name of the reference row of an attribution that is the same for every sequence"""
 SCORES_ARRAYS = (
     "components/metric.py",
     "evaluation/first_filters.py",

@@ -16,6 +16,7 @@ from priorbench.answer.network_check import (
     check_networks,
     network_sentences,
     still_falling,
+    weakness_sentence,
 )
 from priorbench.metrics import METRICS
 from priorbench.results.collect import RESULT_COLUMNS
@@ -238,6 +239,28 @@ def test_training_that_ended_too_early_in_half_of_the_seeds_is_named():
     (finding,) = check(results, {**histories, trials[3]: None})
     assert "in 2 of 2 finished runs of 4" in finding.sentence
     assert check(results, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("network", "references", "named"),
+    [
+        (0.7, {"motif-scan": 0.82, "window-centre": 0.75}, ["motif-scan", "window-centre"]),
+        (0.7, {"motif-scan": 0.9999, "window-centre": 0.75}, ["window-centre"]),
+        (0.8, {"motif-scan": 0.82, "window-centre": 0.75}, ["motif-scan"]),
+        (0.9, {"motif-scan": 0.82, "window-centre": 0.75}, []),
+    ],
+)
+def test_localisation_that_the_centre_of_the_window_would_have_is_told(network, references, named):
+    results = table("motif-auprc", [network, network], {**references, "random": 0.1})
+    findings = check(results)
+    assert [finding.reference for finding in findings] == named
+    if len(named) == 2:
+        assert weakness_sentence(findings) == (
+            "three-conv may not be worth explaining: it localises worse (motif auPRC .700) than "
+            "scanning with the known matrices without a network (.820); it localises worse (motif "
+            "auPRC .700) than nearness to the window's centre, whatever the sequence (.750); "
+            "`--architectures auto` tries what else fits."
+        )
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,9 @@ def test_results_have_a_row_per_trial_and_metric(finished):
     baseline = trials[(trials["prior"] == "none") & (trials["metric"] == "step-time-ratio")]
     assert (baseline["value"] == 1).all()
     references = results[results["stage"] == "reference"]
-    assert set(references["prior"]) == {"random", "motif-scan", "gapped-kmers", "oracle"}
+    assert set(references["prior"]) == {
+        *("random", "window-centre", "motif-scan", "gapped-kmers", "oracle")
+    }
 
 
 def test_comparisons_are_paired_with_the_baseline(finished):

@@ -1,20 +1,22 @@
 """Baselines without a network, against sums worked out another way."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from priorbench.components import registry
-from priorbench.data.codes import TEST, TRAIN, VALID
+from priorbench.data.codes import BACKGROUND, DECOY, MOTIF, TEST, TRAIN, VALID
 from priorbench.data.dataset import load_dataset
 from priorbench.data.dataset_writer import DatasetWriter
 from priorbench.encoding import reverse_complement
 from priorbench.evaluation import network_free
 from priorbench.evaluation.network_free import KMERS, MOTIF_SCAN, search_motifs
 from priorbench.evaluation.reference_scores import reference_scores, stored_references
-from priorbench.evaluation.scoring import RANDOM
+from priorbench.evaluation.scoring import CENTRE, RANDOM
+from priorbench.metrics import METRICS
 
 TASK = registry.build("task", "binary")
 
@@ -104,6 +106,23 @@ def test_they_predict_and_locate_what_was_planted(simulated, searches):
         assert scores[name]["motif-auprc"] > 2 * scores[RANDOM]["motif-auprc"]
     assert scores[MOTIF_SCAN]["auroc"] > 0.9
     assert scores[KMERS]["auroc"] > 0.6
+
+
+def test_the_centre_of_the_window_localises_where_motifs_lie_there(simulated):
+    rank = -np.abs(np.arange(simulated.length) - (simulated.length - 1) / 2)
+    wanted = []
+    for codes in np.asarray(simulated.truth):
+        judged = np.isin(codes, (BACKGROUND, DECOY, MOTIF))
+        if (codes == MOTIF).any():
+            wanted.append(average_precision_score(codes[judged] == MOTIF, rank[judged]))
+    centre = reference_scores(simulated, TASK)[CENTRE]
+    assert centre["motif-auprc"] == pytest.approx(np.mean(wanted))
+    assert {METRICS[name].axis for name in centre} == {"localisation"}
+    middle = np.full_like(simulated.truth, BACKGROUND)
+    middle[:, 35:45] = MOTIF
+    centred = replace(simulated, truth=middle)
+    assert reference_scores(centred, TASK)[CENTRE]["motif-auprc"] == 1
+    assert CENTRE not in reference_scores(replace(simulated, truth=None, oracle=None), TASK)
 
 
 def write(folder, codes, label, *, motif=None):

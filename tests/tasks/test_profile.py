@@ -145,7 +145,7 @@ def test_options_outside_their_range_are_refused():
 def test_reference_rows_of_a_profile_task(tmp_path: Path) -> None:
     references = reference_scores(simulate(tmp_path / "d", "profile"), TASK)
     assert list(references) == [
-        *("random", "motif-scan", "shuffled", "replicate", "perfect", "oracle")
+        *("random", "window-centre", "motif-scan", "shuffled", "replicate", "perfect", "oracle")
     ]
     jsd = {name: scores.get("profile-jsd") for name, scores in references.items()}
     assert jsd["replicate"] < jsd["random"] < jsd["shuffled"]
