@@ -20,7 +20,7 @@ def advised_cells(facts: Mapping[str, Any], again: Mapping[str, Any] | None) -> 
     prior = advice["advice"]
     anew = f"advised: `{again['advice'][0]['advice']}`" if again else "not asked"
     if prior == _NONE:
-        why = "every gain has a price" if advice["basis"] == "trade-off" else "no gain was shown"
+        why = "what gains has a price" if advice["basis"] == "trade-off" else "no gain was shown"
         return [f"no prior: {why}", *[MISSING] * 3, anew]
     gains, later = _established(facts, prior), _established(again or facts, prior)
     kept = {axis: gain for axis, gain in later.items() if axis in gains}

@@ -140,7 +140,7 @@ def test_the_first_page_says_what_runs_on_real_data_advise():
     assert cells[3:] == ["prediction +0.100", "not asked"]
     again = {**facts, "advice": [{"advice": "none"}], "compared": [compared("tv", "equivalent")]}
     assert advised_cells(facts, again)[-1] == "confirmed: nothing; advised: `none`"
-    for basis, why in (("trade-off", "every gain has a price"), ("open", "no gain was shown")):
+    for basis, why in (("trade-off", "what gains has a price"), ("open", "no gain was shown")):
         without = {**facts, "advice": [{"advice": "none", "basis": basis}]}
         assert advised_cells(without, None) == [f"no prior: {why}", "–", "–", "–", "not asked"]
         assert advised_cells(without, again)[-1] == "advised: `none`"
