@@ -130,7 +130,7 @@ def reference_scores(dataset: Dataset, task: Task) -> dict[str, dict[str, float]
 
 
 def _of_centre(dataset: Dataset, known: Mapping[str, Any]) -> dict[str, float]:
-    """Return the scores of localisation of an attribution that falls from the centre on."""
+    """Return scores of localisation, by name, of an attribution that falls from centre to ends."""
     middle = (dataset.length - 1) / 2
     nearness = 1 - np.abs(np.arange(dataset.length) - middle) / (middle + 1)
     shape = (len(dataset.attributed), dataset.length)

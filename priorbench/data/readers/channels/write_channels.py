@@ -109,8 +109,8 @@ class Channels:
         if missing:
             self._notes.say(
                 f"{channel.path.name} has no interval on {len(missing):,} of {len(used):,} "
-                f"chromosomes with windows ({first_names(missing, 3)}): they are "
-                "read as 0."
+                f"chromosomes with windows ({first_names(missing, 3)}): they "
+                "are read as 0."
             )
 
 
