@@ -9,6 +9,7 @@ import priorbench
 from priorbench import Section
 from priorbench.metrics import METRICS
 from priorbench.number_text import exact_p, listed
+from priorbench.results.chosen_weights import goes_by_median
 from priorbench.results.finished_run import Run
 from priorbench.statistics.families.joint import JOINTLY_EXACT_UP_TO
 from priorbench.statistics.families.looks import LOOKS_RULE
@@ -84,6 +85,7 @@ def _part(run: Run, label: str, works: Bibliography) -> Mapping[str, Any]:
         ensembles=methods_text.ensembles_of(run),
         counts=methods_text.trial_counts_of(run),
         elsewhere=trained_elsewhere(run.study),
+        by_median=goes_by_median(run.tuning),
         groups=groups,
         priors=groups[1:],
         penalised=methods_text.penalised_attributions_of(run),

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from priorbench import Section
 from priorbench.metrics import METRICS
 from priorbench.number_text import MISSING, counted, decimals_for, fixed, percent
-from priorbench.results.chosen_weights import validation_loss
+from priorbench.results.chosen_weights import goes_by_median, validation_loss
 from priorbench.results.finished_run import Run
 from priorbench.study.study import BASELINE
 from priorbench.study.trial import SETTING_COLUMNS
@@ -53,6 +53,7 @@ def _of_run(run: Run, label: str) -> Markup:
         label=label,
         study=run.study,
         trials=counted(trials["trial"].nunique(), "trial"),
+        by_median=goes_by_median(run.tuning),
         settings=[
             _setting(tuple(map(str, key)), table, trials, run.study["loss_margin"])
             for key, table in run.tuning.groupby(SETTING_COLUMNS, sort=False)

@@ -142,6 +142,14 @@ def chosen_weights(table: pd.DataFrame) -> dict[tuple[SettingKey, str], float]:
     }
 
 
+def goes_by_median(table: pd.DataFrame) -> bool:
+    """Return whether weights of a table had to lose little in the median, too, as they have to now.
+
+    Earlier versions went by the mean over the tuning seeds alone.
+    """
+    return "median_difference" in table
+
+
 def choice_lines(table: pd.DataFrame) -> list[str]:
     """Return a line for the terminal about every weight chosen in a table of tuning."""
     chosen = table[table["chosen"] & (table["prior"] != BASELINE)]
