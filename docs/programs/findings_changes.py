@@ -11,6 +11,7 @@ from findings_rows import Facts, Row, gain, setting_key, signed
 from priorbench.number_text import counted, fixed, listed
 
 Change = tuple[str, str]
+_ESTABLISHED = {"better", "worse"}
 
 
 def earlier_verdicts(facts: Facts, earlier: Facts) -> dict[str, Any]:
@@ -77,7 +78,10 @@ def _place(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def since_text(since: Mapping[str, Any], corrections: Mapping[str, str]) -> str:
-    """Return the changes of a study's verdicts in a paragraph; "" where there is no earlier run."""
+    """Return the changes of a study's verdicts in a paragraph; "" where there is no earlier run.
+
+    What was established or is now is named, and first; other changes are counted.
+    """
     if not since:
         return ""
     changed = since["changed"]
@@ -85,7 +89,11 @@ def since_text(since: Mapping[str, Any], corrections: Mapping[str, str]) -> str:
     for row in changed:
         by.setdefault((row["before"], row["now"]), []).append(row)
     same = since["common"] - len(changed)
-    texts = [f"{signed(old)} → {signed(new)}: {_listed(rows)}" for (old, new), rows in by.items()]
+    texts = [
+        f"{signed(old)} → {signed(new)}: "
+        f"{_listed(rows) if _ESTABLISHED & {old, new} else counted(len(rows), 'time')}"
+        for (old, new), rows in sorted(by.items(), key=lambda item: not _ESTABLISHED & {*item[0]})
+    ]
     metrics = "".join(f", {axis} by {old}" for axis, old, _ in since.get("metrics", ()))
     return (
         f"The version of {since['date']} ({counted(since['seeds'], 'seed')}, "
@@ -111,7 +119,7 @@ def confirmed(facts: Facts, again: Facts) -> list[tuple[Row, Row]]:
 
 
 def _decided(facts: Facts) -> list[Row]:
-    return [row for row in facts["compared"] if row["verdict"] in ("better", "worse")]
+    return [row for row in facts["compared"] if row["verdict"] in _ESTABLISHED]
 
 
 def confirmation_table(facts: Facts, again: Facts, names: Mapping[str, str]) -> str:

@@ -192,6 +192,22 @@ def test_what_changed_since_an_earlier_run_is_said_once():
         "The version of 2026-01-01 (10 seeds, Holm’s method) had 1 of 2 verdicts alike; "
         "? inconclusive → ✓ better: `tv` on prediction."
     )
+    # what neither was nor is established is counted, and last
+    since = {
+        **since,
+        "changed": [
+            {"prior": "l3", "baseline": "none", "axis": "stability", "before": one, "now": other}
+            for one, other in (
+                ("inconclusive", "equivalent"),
+                ("worse", "inconclusive"),
+                ("inconclusive", "equivalent"),
+            )
+        ],
+    }
+    assert changes.since_text(since, words).endswith(
+        "; ✗ worse → ? inconclusive: `l3` on stability; ? inconclusive → = equivalent: 2 times."
+    )
+    since = changes.earlier_verdicts(facts, {**old, "compared": before})
     # the same run, read again, keeps what it said
     assert changes.earlier_verdicts(facts, {**facts, "since": since}) == since
     other = [{**row, "metric": "accuracy"} for row in before]
