@@ -49,6 +49,9 @@ class PrimaryResult:
         baseline_mean: mean of the baseline; NaN in a result over datasets.
         prior_mean: mean of the prior.
         setting: title of the setting; "" in a result over datasets.
+        seeds_gaining: number of seeds on which the prior gains more than the margin; NaN where
+            nobody has counted, as over datasets.
+        seeds_losing: number of seeds on which it loses more than the margin.
     """
 
     prior: str
@@ -76,6 +79,8 @@ class PrimaryResult:
     baseline_mean: float = _NAN
     prior_mean: float = _NAN
     setting: str = ""
+    seeds_gaining: float = _NAN
+    seeds_losing: float = _NAN
 
     @property
     def higher_is_better(self) -> bool:
@@ -149,6 +154,8 @@ def result_of(row: Mapping[Hashable, Any]) -> PrimaryResult:
     ends = sorted(sign * float(row[column]) for column in ("ci_low", "ci_high"))
     alone = [sign * float(row[column]) for column in ("ci_low_alone", "ci_high_alone")]
     setting = [str(row[column]) for column in SETTING_COLUMNS if column in row]
+    beyond = [row.get(column, _NAN) for column in ("seeds_gaining", "seeds_losing")]
+    gaining, losing = [_NAN if pd.isna(count) else float(count) for count in beyond]
     return PrimaryResult(
         prior=str(row["prior"]),
         axis=str(row["axis"]),
@@ -175,4 +182,6 @@ def result_of(row: Mapping[Hashable, Any]) -> PrimaryResult:
         baseline_mean=float(row.get("mean_baseline", _NAN)),
         prior_mean=float(row.get("mean_prior", _NAN)),
         setting=" · ".join(setting),
+        seeds_gaining=gaining,
+        seeds_losing=losing,
     )

@@ -172,6 +172,7 @@ def _case(advice: Advice, advised: PriorStanding, *, elsewhere: bool) -> Iterato
     gains = "; ".join(map(_result, advised.gains))
     yield f"Its gain{'' if len(advised.gains) == 1 else 's'}: {gains}."
     yield from _small_losses(advised)
+    yield from _single_networks(advised)
     if math.isfinite(advised.price):
         yield f"A training step takes {fixed(advised.price, 2)} times as long as with `none`."
     if advice.rivals:
@@ -194,6 +195,13 @@ def _small_losses(advised: PriorStanding) -> Iterator[str]:
         yield f"Its estimated losses, each within the margin: {_results(others, margins=True)}."
     if not losses:
         yield "No axis has an estimated loss."
+
+
+def _single_networks(advised: PriorStanding) -> Iterator[str]:
+    """Yield what one training may expect: a mean may be of many that gain and a few that lose."""
+    if advised.beyond:
+        axes = listed([f"{a.axis} {a.gaining} and {a.losing} of {a.pairs}" for a in advised.beyond])
+        yield f"Pairs of networks that gain and that lose more than the margin: {axes}."
 
 
 def _harmful(advice: Advice) -> Iterator[str]:

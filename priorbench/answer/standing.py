@@ -43,6 +43,23 @@ class FailureCount:
 
 
 @dataclass(frozen=True)
+class PairsBeyondMargin:
+    """On how many pairs of an axis, over all settings, a prior gains and loses what matters.
+
+    Attributes:
+        axis: name of the axis.
+        gaining: number of pairs whose gain is larger than the margin.
+        losing: number of pairs whose loss is.
+        pairs: number of pairs.
+    """
+
+    axis: str
+    gaining: int
+    losing: int
+    pairs: int
+
+
+@dataclass(frozen=True)
 class PriorStanding:
     """What is shown of one prior.
 
@@ -58,6 +75,8 @@ class PriorStanding:
         missing: axes, and over several settings where, that others have a result on and it has
             not.
         withheld: axes whose claims were changed after training, so that their safety is not shown.
+        beyond: pairs that gain or lose more than the margin, axis by axis; empty where nobody has
+            counted.
     """
 
     prior: str
@@ -68,6 +87,7 @@ class PriorStanding:
     lost_in: tuple[PrimaryResult, ...] = ()
     missing: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
+    beyond: tuple[PairsBeyondMargin, ...] = ()
 
     @property
     def n(self) -> int:
@@ -169,8 +189,26 @@ def standings_of(
             tuple(lost_in.get(prior, ())),
             missing[prior],
             tuple(withheld),
+            _beyond_margin([result for result in single if result.prior == prior]),
         )
         for (prior, own), p in zip(results.items(), p_safe, strict=True)
+    )
+
+
+def _beyond_margin(results: Sequence[PrimaryResult]) -> tuple[PairsBeyondMargin, ...]:
+    """Return the pairs of a prior's results in single settings that differ by what matters."""
+    by_axis: dict[str, list[PrimaryResult]] = {}
+    for result in results:
+        if math.isfinite(result.seeds_losing):
+            by_axis.setdefault(result.axis, []).append(result)
+    return tuple(
+        PairsBeyondMargin(
+            axis,
+            gaining=int(sum(result.seeds_gaining for result in counted)),
+            losing=int(sum(result.seeds_losing for result in counted)),
+            pairs=sum(result.n for result in counted),
+        )
+        for axis, counted in by_axis.items()
     )
 
 

@@ -63,6 +63,30 @@ class TestAdvised:
         assert sentences[3] == "Its gain: motif-auprc +0.300 [0.100, 0.500]."
         assert sentences[4] == "No axis has an estimated loss."
 
+    def test_says_how_many_networks_gain_and_lose_more_than_the_margin(self):
+        counts = {"seeds_gaining": 5, "seeds_losing": 1}
+        start = "Pairs of networks that gain and that lose more than the margin: "
+        kinds = [{**kind, **counts} for kind in (SAFE, BETTER)]
+        counted = [*rows("tv", *kinds, SAFE), *rows("l1", *kinds, UNSURE)]
+        assert starting(advice_sentences(advice_of(*counted)), start) == (
+            f"{start}prediction 5 and 1 of 8 and localisation 5 and 1 of 8."
+        )
+        # over settings those of all settings count; folders of earlier versions have no counts
+        within = [
+            *rows("tv", *kinds, SAFE),
+            *rows("tv", SAFE, BETTER, SAFE, task="rbp"),
+            *rows("tv", *kinds, SAFE, dataset="b"),
+        ]
+        across = [
+            across_row("tv", "prediction", **SAFE),
+            across_row("tv", "localisation", **BETTER),
+            across_row("tv", "stability", **SAFE),
+        ]
+        assert starting(advice_sentences(advice_across(*across, within=within)), start) == (
+            f"{start}prediction 10 and 2 of 16 and localisation 10 and 2 of 16."
+        )
+        assert start not in text_of(*rows("tv", SAFE, BETTER, SAFE))
+
     def test_says_for_how_many_priors_it_is_corrected(self):
         text = text_of(*rows("tv", SAFE, BETTER, SAFE), *rows("l1", UNSURE, UNSURE, UNSURE))
         assert "on every axis (p = .008, corrected for 2 priors)." in text

@@ -97,6 +97,22 @@ def test_seeds_on_which_a_prior_is_better_and_worse_are_counted():
     assert counts["a"] == {"seeds_better": 5, "seeds_worse": 2}
 
 
+def test_seeds_that_gain_and_lose_more_than_the_margin_are_counted():
+    gains = np.array([3, 3, 0.2, 0.2, -0.2, -0.2, -3, 0]) * 0.01
+    scores, columns = {"none": BASE, "a": BASE + gains}, ["seeds_gaining", "seeds_losing"]
+    rows = by_prior(score_table(scores))
+    assert rows["margin"]["a"] == pytest.approx(0.005)
+    assert rows[columns].loc["a"].tolist() == [2, 1]
+    # lower is better there; without a score by chance there is no margin
+    rows = by_prior(score_table(scores, "cross-entropy", references=chance(0.1)))
+    assert (rows["margin"]["a"], *rows[columns].loc["a"]) == (0, 3, 4)
+    for metric in ("cross-entropy", "high-frequency"):
+        assert by_prior(score_table(scores, metric))[columns].isna().all(axis=None)
+    failed = {("a", 0): "failed"}
+    rows = by_prior(score_table(scores, status=failed, references=chance(0.1)))
+    assert rows[columns].loc["a"].tolist() == [1, 2]
+
+
 def test_shown_metrics_are_not_judged():
     table = score_table({"none": BASE, "a": BASE - 0.1}, "high-frequency")
     rows = by_prior(table)
