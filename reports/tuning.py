@@ -153,6 +153,7 @@ def _reference_loss(table: pd.DataFrame, margin: float) -> float:
 def _texts(rows: pd.DataFrame, table: pd.DataFrame, margin: float) -> list[Mapping[str, Any]]:
     """Return rows of the table as text, numbers of a column with the same decimal places."""
     reference = _reference_loss(table, margin)
+    by_median = goes_by_median(table)
     losses = decimals_for(table["loss"]) + 1
     values = decimals_for(table["value"])
     return [
@@ -168,6 +169,7 @@ def _texts(rows: pd.DataFrame, table: pd.DataFrame, margin: float) -> list[Mappi
             "weight": f"{row['weight']:g}",
             "loss": fixed(row["loss"], losses) if row["trials"] else MISSING,
             "relative": percent(row["difference"] / reference),
+            "median": percent(row["median_difference"] / reference) if by_median else "",
             "value": fixed(row["value"], values),
             "qualifies": bool(row["qualifies"]),
             "chosen": bool(row["chosen"]),

@@ -216,6 +216,8 @@ def _result_json(result: PrimaryResult) -> dict[str, Any]:
         "difference": _number(result.difference),
         "interval": [_number(end) for end in result.ends],
         "margin": _number(result.margin),
+        "seeds_gaining": _number(result.seeds_gaining),
+        "seeds_losing": _number(result.seeds_losing),
         "p": _number(result.p_raw),
         "p_adjusted": _number(result.p),
         "p_noninferior": _number(result.p_noninferior),

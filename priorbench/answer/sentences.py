@@ -200,8 +200,9 @@ def _small_losses(advised: PriorStanding) -> Iterator[str]:
 def _single_networks(advised: PriorStanding) -> Iterator[str]:
     """Yield what one training may expect: a mean may be of many that gain and a few that lose."""
     if advised.beyond:
-        axes = listed([f"{a.axis} {a.gaining} and {a.losing} of {a.pairs}" for a in advised.beyond])
-        yield f"Pairs of networks that gain and that lose more than the margin: {axes}."
+        counts = [f"{a.axis} {a.gaining} and {a.losing} of {a.pairs}" for a in advised.beyond]
+        told = "; ".join(counts)
+        yield f"Pairs of networks that gain and that lose more than the margin: {told}."
 
 
 def _harmful(advice: Advice) -> Iterator[str]:

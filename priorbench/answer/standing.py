@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from priorbench.metrics import METRICS
 from priorbench.statistics.families.multiplicity import HOLM, adjust
 from priorbench.statistics.families.verdicts import ALPHA, BETTER, INCONCLUSIVE, WORSE
 
@@ -196,10 +197,13 @@ def standings_of(
 
 
 def _beyond_margin(results: Sequence[PrimaryResult]) -> tuple[PairsBeyondMargin, ...]:
-    """Return the pairs of a prior's results in single settings that differ by what matters."""
+    """Return the pairs of a prior's results in single settings that differ by what matters.
+
+    Agreement of seeds is left out: that of a network is with all others, and no pair's own.
+    """
     by_axis: dict[str, list[PrimaryResult]] = {}
     for result in results:
-        if math.isfinite(result.seeds_losing):
+        if math.isfinite(result.seeds_losing) and not METRICS[result.metric].of_pairs:
             by_axis.setdefault(result.axis, []).append(result)
     return tuple(
         PairsBeyondMargin(

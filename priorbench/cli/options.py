@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -282,6 +282,7 @@ def read_study(name: str | None, changes: dict[str, Any]) -> tuple[Study, Path |
         return study, folder
     study = unnamed(study)
     values = study.model_dump(mode="json") | changes
+    values |= _weights_that_stay(values, changes, tuned=values["tune"] == study.tune)
     if name is None:
         # the default's question and task are not those of a command that names its own
         if {"priors", "tasks", "data"} & changes.keys():
@@ -289,6 +290,40 @@ def read_study(name: str | None, changes: dict[str, Any]) -> tuple[Study, Path |
         if "data" in changes and "tasks" not in changes:
             values["tasks"] = []
     return make_study(values, where=COMMAND_LINE), folder
+
+
+def _weights_that_stay(
+    values: Mapping[str, Any], changes: Mapping[str, Any], *, tuned: bool
+) -> dict[str, Any]:
+    """Return the weights and grids of a study that its options leave in force.
+
+    Those of priors that are left out go, and grids of priors whose weight an option gives, around
+    which theirs lie then; all grids go where another number of weights is to be tried.
+
+    Args:
+        values: fields of the study, with the changes.
+        changes: fields that options change.
+        tuned: whether as many weights are tried as the study asks for.
+    """
+    from priorbench.components.registry import normal_spec
+
+    def normal(spec: str) -> str:
+        try:
+            return normal_spec("prior", spec)
+        except UserError:  # of a plugin that is not loaded yet, or a mistake, which is told later
+            return spec
+
+    kept = {key: dict(values[key]) for key in ("weights", "grids") if key not in changes}
+    if "priors" in changes:
+        priors = {normal(spec) for spec in values["priors"]}
+        kept = {
+            key: {spec: of for spec, of in by_spec.items() if normal(spec) in priors}
+            for key, by_spec in kept.items()
+        }
+    given = {normal(spec) for spec in changes.get("weights", ())}
+    grids = kept.get("grids", {})
+    stay = {spec: grid for spec, grid in grids.items() if tuned and normal(spec) not in given}
+    return kept | ({"grids": stay} if "grids" in kept else {})
 
 
 def read_networks(directory: Path | None, values: dict[str, Any], more: Measurements) -> Study:

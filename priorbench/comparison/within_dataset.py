@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,7 +47,7 @@ COMPARISON_COLUMNS = [
     *("correlation", "spread", "detectable", "seeds_better", "seeds_worse"),
     *("seeds_gaining", "seeds_losing", "missing", "both_failed"),
 ]
-COUNTS = ["tests", "margin_tests", "seeds_gaining", "seeds_losing"]
+UNCERTAIN_COUNTS = ["tests", "margin_tests", "seeds_gaining", "seeds_losing"]
 """columns of counts that are not known everywhere"""
 _NAN = float("nan")
 _NO_INTERVAL = {
@@ -99,7 +98,7 @@ def compare_pairs(all_pairs: Sequence[PairedRuns], claims: DeclaredClaims) -> pd
                 claim = ClaimKind(claims.level, tests=row["tests"], correction=claims.correction)
                 row["detectable"] = smallest_effect(int(row["n"]), POWER, claim) * row["spread"]
     table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
-    return table.astype(dict.fromkeys(COUNTS, "Int64"))
+    return table.astype(dict.fromkeys(UNCERTAIN_COUNTS, "Int64"))
 
 
 def _evidence(
@@ -141,7 +140,6 @@ def _row(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, Any]:
     else:
         difference = paired_difference(pairs.baseline, pairs.values)
     several = len(pairs.differences) > 1 and not pairs.nothing_ran
-    against = _against_margin(pairs, claims)
     return {
         **dict(zip(SETTING_COLUMNS, pairs.setting, strict=True)),
         **pairs.columns,
@@ -151,7 +149,7 @@ def _row(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, Any]:
         "ci_high_alone": difference.ci_high,
         # that all runs failed says nothing about how far apart they would be
         **(_NO_INTERVAL if pairs.nothing_ran else {}),
-        **against,
+        **_against_margin(pairs, claims),
         "skill_gain": pairs.sign * difference.difference / pairs.score_range.width,
         "p_adjusted": _NAN,
         "p_adjusted_own": _NAN,
@@ -164,7 +162,7 @@ def _row(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, Any]:
         # a mean may be of seeds that gain and of a few that lose
         "seeds_better": int((pairs.seed_gains > 0).sum()),
         "seeds_worse": int((pairs.seed_gains < 0).sum()),
-        **_seeds_beyond(pairs.seed_gains, against["margin"]),
+        **_seeds_beyond(pairs.seed_gains, pairs.allowance(claims)),
         "missing": " ".join(map(str, pairs.missing)),
         "both_failed": int(pairs.both_failed.sum()),
     }
@@ -189,11 +187,13 @@ def _against_margin(pairs: PairedRuns, claims: DeclaredClaims) -> dict[str, floa
     }
 
 
-def _seeds_beyond(gains: NDArray[np.float64], margin: float) -> dict[str, float]:
-    """Return on how many seeds a prior gains and loses more than the margin; NaN without one."""
-    if math.isnan(margin):
+def _seeds_beyond(
+    gains: NDArray[np.float64], allowance: NDArray[np.float64] | None
+) -> dict[str, float]:
+    """Return on how many seeds a prior gains and loses more than its margin; NaN without one."""
+    if allowance is None:
         return {"seeds_gaining": _NAN, "seeds_losing": _NAN}
-    counts = {"seeds_gaining": gains > margin, "seeds_losing": gains < -margin}
+    counts = {"seeds_gaining": gains > allowance, "seeds_losing": gains < -allowance}
     return {name: int(np.count_nonzero(beyond)) for name, beyond in counts.items()}
 
 

@@ -209,7 +209,7 @@ def _assess(
             differences = (tried.losses - baseline.losses)[paired]
             mean, median = float(differences.mean()), float(np.median(differences))
             if mean <= allowed < median:
-                notes.append("loses more than is allowed on most seeds")
+                notes.append("loses more than the margin in the median of the seeds")
     if tried.failed:
         notes.append(f"{tried.failed} of {len(tried.losses)} trials failed or collapsed")
     if not len(tried.losses):

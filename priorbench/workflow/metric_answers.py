@@ -13,7 +13,7 @@ from priorbench.answer.sentences import claims_sentences
 from priorbench.comparison.correction_families import Family, families, sentences
 from priorbench.comparison.paired_runs import paired_runs
 from priorbench.comparison.seeds_needed import DIFFERENCE, plan_seeds
-from priorbench.comparison.within_dataset import COUNTS, compare
+from priorbench.comparison.within_dataset import UNCERTAIN_COUNTS, compare
 from priorbench.components.metric import Metric
 from priorbench.errors import UserError, unknown
 from priorbench.metrics import get_metric
@@ -83,7 +83,7 @@ def compare_metric(
     shown = comparisons[(comparisons["metric"] == chosen.name) & of_attribution]
     if shown.empty:
         raise UserError(f"{run.root}: nothing to compare in metric {chosen.name!r}")
-    counts = shown.columns.intersection(COUNTS)  # folders of earlier versions lack some
+    counts = shown.columns.intersection(UNCERTAIN_COUNTS)  # folders of earlier versions lack some
     shown = shown.astype(dict.fromkeys(counts, "Int64"))
     verdicts = set(shown["verdict"])
     notes = [*run.outdated_scores, *claims_sentences(claims)]

@@ -125,5 +125,6 @@ def _choose_again(plan: Plan, run: RunDirectory, console: RunConsole) -> None:
         run.manifest.write({TUNING_FILE: as_csv(choices)})
         return
     console.say(
-        f"by the new scores other weights would be chosen; {command_on(run.root)} trains them"
+        "by these scores and the rule of this version other weights would be chosen; "
+        f"{command_on(run.root)} trains them"
     )

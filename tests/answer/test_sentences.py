@@ -69,7 +69,7 @@ class TestAdvised:
         kinds = [{**kind, **counts} for kind in (SAFE, BETTER)]
         counted = [*rows("tv", *kinds, SAFE), *rows("l1", *kinds, UNSURE)]
         assert starting(advice_sentences(advice_of(*counted)), start) == (
-            f"{start}prediction 5 and 1 of 8 and localisation 5 and 1 of 8."
+            f"{start}prediction 5 and 1 of 8; localisation 5 and 1 of 8."
         )
         # over settings those of all settings count; folders of earlier versions have no counts
         within = [
@@ -83,9 +83,12 @@ class TestAdvised:
             across_row("tv", "stability", **SAFE),
         ]
         assert starting(advice_sentences(advice_across(*across, within=within)), start) == (
-            f"{start}prediction 10 and 2 of 16 and localisation 10 and 2 of 16."
+            f"{start}prediction 10 and 2 of 16; localisation 10 and 2 of 16."
         )
         assert start not in text_of(*rows("tv", SAFE, BETTER, SAFE))
+        # how a network agrees with all others is of no pair
+        agreement = [SAFE, BETTER, {**SAFE, **counts}]
+        assert start not in text_of(*rows("tv", *agreement))
 
     def test_says_for_how_many_priors_it_is_corrected(self):
         text = text_of(*rows("tv", SAFE, BETTER, SAFE), *rows("l1", UNSURE, UNSURE, UNSURE))

@@ -233,7 +233,11 @@ class TestText:
         tuned = study(run, tune=5, tuning_seeds=[1000, 1001], loss_margin=0.03)
         text = words(Methods().render(tuned))
         assert "trained at 5 weights on 2 seeds that evaluation did not use" in text
-        assert "at most 3% above that of none" in text
+        assert "at most 3% above that of none, in the mean and in the median over seeds" in text
+        earlier = study(tuned)
+        table = earlier.tuning.drop(columns="median_difference")
+        object.__setattr__(earlier, "tuning", table)  # as earlier versions wrote it
+        assert "of none, in the mean over seeds, the one" in words(Methods().render(earlier))
         by_loss = study(tuned, tuning_rule="best-prediction")
         assert "The weight with the lowest mean validation loss was taken" in words(
             Methods().render(by_loss)

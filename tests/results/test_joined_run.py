@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ from priorbench.reports.comparison import Comparison
 from priorbench.reports.failures import Failures
 from priorbench.reports.methods import Methods
 from priorbench.reports.pareto import axes_of, points
+from priorbench.results import joined_run
+from priorbench.results.chosen_weights import TUNING_COLUMNS, no_tuning
 from priorbench.results.finished_run import load_run
 from priorbench.results.joined_run import join
 from priorbench.statistics.families.looks import level_of_look
@@ -269,6 +272,13 @@ class TestOtherData:
             assert np.array_equal(run.arrays(trial).attribution, own)
 
 
+@dataclass
+class Tuned:
+    """A run of which the choice of weights is looked at."""
+
+    tuning: pd.DataFrame
+
+
 class TestRefused:
     def refusal(self, *roots):
         with pytest.raises(UserError) as error:
@@ -340,6 +350,19 @@ class TestRefused:
         first, second = make("a", ("none", "tv"), (0,)), make("b", ("none", "tv"), (1,))
         edit_study(second, old, new)
         assert message in self.refusal(first, second)
+
+    def test_weights_that_were_tuned_in_other_ways(self):
+        cells = dict.fromkeys(TUNING_COLUMNS, 0) | {"prior": "tv", "weight": 0.1, "note": ""}
+        now = pd.DataFrame([cells], columns=TUNING_COLUMNS)
+        # earlier versions had no median
+        earlier = now.drop(columns="median_difference")
+        for tables in ((now, now), (now, earlier), (earlier, now), (earlier, now, earlier)):
+            (row,) = joined_run._tuning(list(map(Tuned, tables)), "").to_dict("records")
+            assert row["weight"] == 0.1
+        for table in (now, earlier):
+            with pytest.raises(UserError, match="was tuned twice, in other ways"):
+                joined_run._tuning([Tuned(table), Tuned(now.assign(value=0.5))], "")
+        assert joined_run._tuning([Tuned(no_tuning())], "").empty
 
     def test_no_folder(self, make, tmp_path):
         make("a", ("none",), (0,))

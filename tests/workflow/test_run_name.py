@@ -5,6 +5,7 @@ import re
 import pytest
 from fixtures.places import ROOT
 
+from priorbench.cli.look_up.listing import builtin_studies
 from priorbench.cli.options import read_study
 from priorbench.study.resolve import resolve
 from priorbench.study.study import ABOUT, Study, first_difference, load_study
@@ -83,6 +84,35 @@ def test_the_same_comparison_has_the_same_name_however_it_is_written():
     assert names == {"fourier and tv on binary, 8 seeds"}
     assert named(resolve(read_study(None, {"seeds": 3})[0], "cpu")).name == "default"
     assert named(resolve(read_study("short-motif", {"seeds": 3})[0], "cpu")).name == "short-motif"
+
+
+@pytest.mark.parametrize("name", builtin_studies())
+def test_options_leave_out_the_weights_and_grids_that_no_longer_apply(name):
+    written = read_study(name, {})[0]
+    fewer = read_study(name, {"priors": ["none", "gini"]})[0]
+    assert {*fewer.weights, *fewer.grids} <= {"gini"}
+    assert read_study(name, {"tune": written.tune})[0].grids == written.grids
+    assert read_study(name, {"tune": written.tune + 1})[0].grids == {}
+    for spec, grid in written.grids.items():
+        other = read_study(name, {"weights": {f"{spec}": 1.0}})[0]
+        assert spec not in other.grids
+        assert other.grids.items() <= written.grids.items()
+        assert len(other.grids) == len(written.grids) - 1
+        assert len(grid) == written.tune
+
+
+@pytest.mark.parametrize(
+    "changes", [{"tune": 0}, {"tune": 3}, {"priors": ["none", "gini"]}, {"weights": {"gini": 2.0}}]
+)
+def test_a_study_with_grids_takes_options(changes):
+    changes = {"tasks": ["profile"], "own_data": False, **changes}
+    resolved = resolve(read_study("real-profiles", changes)[0], "cpu")
+    grids = resolved.grids.get("gini", {})
+    if changes.get("tune") == 0:
+        assert grids == {}
+    else:
+        kept = "priors" in changes
+        assert (grids["profile"] == [0.3, 1, 3, 10, 30]) is kept
 
 
 def test_a_made_name_follows_what_is_changed_and_a_given_one_stays(tmp_path):
