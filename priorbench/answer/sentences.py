@@ -201,8 +201,8 @@ def _single_networks(advised: PriorStanding) -> Iterator[str]:
     """Yield what one training may expect: a mean may be of many that gain and a few that lose."""
     if advised.beyond:
         counts = [f"{a.axis} {a.gaining} and {a.losing} of {a.pairs}" for a in advised.beyond]
-        told = "; ".join(counts)
-        yield f"Pairs of networks that gain and that lose more than the margin: {told}."
+        text = "; ".join(counts)
+        yield f"Pairs of networks that gain and that lose more than the margin: {text}."
 
 
 def _harmful(advice: Advice) -> Iterator[str]:

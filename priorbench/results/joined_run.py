@@ -217,8 +217,8 @@ def _tuning(runs: Sequence[Run], apart: str) -> pd.DataFrame:
         return no_tuning()
     arm = [*SETTING_COLUMNS, "prior"]
     # a choice may be told in fewer columns by an earlier version
-    told = [column for column in tables[0] if all(column in other for other in tables)]
-    table = pd.concat(tables, ignore_index=True).drop_duplicates(told, ignore_index=True)
+    common = [column for column in tables[0] if all(column in other for other in tables)]
+    table = pd.concat(tables, ignore_index=True).drop_duplicates(common, ignore_index=True)
     for row in table.loc[table.duplicated([*arm, "weight"]), arm].astype(str).to_numpy():
         where = " · ".join(row)
         raise UserError(f"runs cannot be joined: {where} was tuned twice, in other ways; {apart}")
