@@ -169,7 +169,9 @@ def _texts(rows: pd.DataFrame, table: pd.DataFrame, margin: float) -> list[Mappi
             "weight": f"{row['weight']:g}",
             "loss": fixed(row["loss"], losses) if row["trials"] else MISSING,
             "relative": percent(row["difference"] / reference),
-            "median": percent(row["median_difference"] / reference) if by_median else "",
+            "median": percent(row["median_difference"] / reference)
+            if by_median and row["trials"]
+            else "",
             "value": fixed(row["value"], values),
             "qualifies": bool(row["qualifies"]),
             "chosen": bool(row["chosen"]),

@@ -313,17 +313,15 @@ def _weights_that_stay(
         except UserError:  # of a plugin that is not loaded yet, or a mistake, which is told later
             return spec
 
-    kept = {key: dict(values[key]) for key in ("weights", "grids") if key not in changes}
+    weights, grids = values["weights"], values["grids"]
     if "priors" in changes:
         priors = {normal(spec) for spec in values["priors"]}
-        kept = {
-            key: {spec: of for spec, of in by_spec.items() if normal(spec) in priors}
-            for key, by_spec in kept.items()
-        }
+        grids = {spec: grid for spec, grid in grids.items() if normal(spec) in priors}
+        if "weights" not in changes:
+            weights = {spec: weight for spec, weight in weights.items() if normal(spec) in priors}
     given = {normal(spec) for spec in changes.get("weights", ())}
-    grids = kept.get("grids", {})
     stay = {spec: grid for spec, grid in grids.items() if tuned and normal(spec) not in given}
-    return kept | ({"grids": stay} if "grids" in kept else {})
+    return {"weights": weights, "grids": stay}
 
 
 def read_networks(directory: Path | None, values: dict[str, Any], more: Measurements) -> Study:
