@@ -11,7 +11,7 @@ TEST := env -u PYTHONDONTWRITEBYTECODE $(if $(MEMORY),TMPDIR=$(MEMORY)) \
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: run test test-all kills lint types bench bench-gpu calibrate docs findings notebooks site wheel clean
+.PHONY: run test test-slow test-all kills lint types bench bench-gpu calibrate docs findings notebooks site wheel clean
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "priorbench needs Python 3.11 or newer")'
@@ -33,10 +33,15 @@ $(VENV)/.installed-docs: $(VENV)/.installed
 run: $(VENV)/.installed
 	$(BIN)/priorbench run
 
+# what takes a second at most, and of what takes longer a part
 test: $(VENV)/.installed-dev
-	$(TEST)
+	$(TEST) -m 'not slow'
 
-# every case of what `make test` samples, about an hour on two cores
+# the others: whole runs, processes of the program, clusters
+test-slow: $(VENV)/.installed-dev
+	$(TEST) -m slow
+
+# every case of what these two sample, about an hour on two cores
 test-all: $(VENV)/.installed-dev
 	PRIORBENCH_TESTS=all PRIORBENCH_DAMAGE=all PRIORBENCH_KILLS=40 $(TEST)
 

@@ -232,6 +232,7 @@ class TestCompany:
         alone = {name: advice([name]) for name in names}
         check(alone, advice(names), advice([*names, *added]), names)
 
+    @pytest.mark.slow
     @settings(deadline=None, max_examples=12 if EVERYTHING else 5)
     @given(st.integers(0, 2**32 - 1), st.integers(1, 2), st.integers(1, 2))
     def test_over_several_settings(self, seed, count, extra):

@@ -275,6 +275,7 @@ class TestLeads:
         assert "Leads" in text_of(*rows("tv", at_the_end, UNSURE, UNSURE))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(*[st.sampled_from(KINDS)] * 3), min_size=1, max_size=4))
 def test_every_estimated_loss_of_a_prior_with_a_gain_is_named_with_its_size(kinds):

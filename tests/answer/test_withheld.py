@@ -21,6 +21,8 @@ from priorbench.answer.plan_reach import plan_lines
 from priorbench.answer.standing import ADVISED, HARMFUL, OPEN, PROVISIONAL, TRADE_OFF
 from priorbench.statistics.families.verdicts import WORSE
 
+pytestmark = pytest.mark.slow
+
 LEVELS = dict(zip(PRIMARY.values(), (0.9, 0.4, 0.5), strict=True))
 FAITHFULNESS = "mutagenesis-correlation"
 GAIN = {"motif-auprc": 0.2}

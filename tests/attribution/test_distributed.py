@@ -72,6 +72,7 @@ def steps(rank, folder):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
 def test_gradients_are_those_of_plain_loops_where_a_rank_has_no_positives(tmp_path):
     ranks = [

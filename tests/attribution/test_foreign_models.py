@@ -178,6 +178,7 @@ WAYS = {
 TRAINING = pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 
 
+@pytest.mark.slow
 @TRAINING
 @pytest.mark.parametrize("name", MODELS)
 def test_numbers_are_those_of_two_passes(name, training):

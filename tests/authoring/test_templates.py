@@ -16,6 +16,8 @@ from priorbench.authoring.templates import write_new
 from priorbench.cli.app import execute_command
 from priorbench.components import registry
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = {
     "prior": "priors",
     "task": "tasks",

@@ -32,6 +32,8 @@ from fixtures.runs import (
 
 from priorbench.storage.run_directory import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 KILLS_ITS_WORKER_ONCE = """
     def penalty(self, attribution, batch):
         died = Path(__file__).with_name("died")

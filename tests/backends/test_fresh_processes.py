@@ -8,6 +8,8 @@ from fixtures.runs import in_processes, records, results_without_times, run_smok
 
 from priorbench.cli.app import execute_command
 
+pytestmark = pytest.mark.slow
+
 STUDY = ("--priors", "fourier+dropout", "--seeds", "1", "--tasks", "binary,rbp")
 TUNED = (*STUDY, "--tune", "1", "--tuning-seeds", "1")
 

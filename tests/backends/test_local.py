@@ -231,6 +231,7 @@ def test_a_worker_that_dies_while_it_starts_loses_nothing(tmp_path, pool, monkey
     assert [outcome.status for outcome in outcomes] == ["done"] * 4
 
 
+@pytest.mark.slow
 def test_a_worker_that_alone_is_told_to_end_goes_on():
     pool = ProcessPoolExecutor(1, initializer=_begin_worker, initargs=(os.getpid(),))
     try:

@@ -19,6 +19,8 @@ from priorbench.results.finished_run import load_run
 from priorbench.storage.run_directory import RunDirectory
 from priorbench.workflow.run_status import read_status
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

@@ -17,6 +17,8 @@ import calibration as small
 from simulated import bounds, intervals, laws, power, rates
 from simulated.laws import AttributionArms, Cell
 
+pytestmark = pytest.mark.slow
+
 STUDIES = 300
 
 

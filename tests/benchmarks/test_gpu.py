@@ -25,6 +25,7 @@ def _nothing_is_compiled(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda function, mode: function)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
 @pytest.mark.parametrize("way", COMPARED)
 def test_networks_take_the_steps_that_they_take_alone(problem, way):
@@ -37,6 +38,7 @@ def test_networks_take_the_steps_that_they_take_alone(problem, way):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_the_table_has_every_way(monkeypatch):
     # each way takes the steps of one network; the test above compares what they do for several
     one = {way: lambda problem, count: gpu.alone(problem, 1) for way in gpu.WAYS}

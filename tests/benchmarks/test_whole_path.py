@@ -17,6 +17,8 @@ from simulated import bounds, rates, whole_path
 from simulated.laws import HEAVY, SKEWED, SYMMETRIC, TIES, UNEQUAL
 from simulated.whole_path import AXES, GAINS, HARM, LOSSES, NOTHING, STABILITY, StudyKind
 
+pytestmark = pytest.mark.slow
+
 STUDIES = 60 if EVERYTHING else 30
 
 

@@ -129,6 +129,7 @@ def test_a_package_with_an_entry_point_brings_its_priors(site, capsys):
     assert execute_command(["check", "our-prior"]) == 0
 
 
+@pytest.mark.slow
 def test_a_study_of_compositions_and_another_attribution(tmp_path):
     out = tmp_path / "out"
     spec = "fourier=1+weight-l2=1e-05"
@@ -161,6 +162,7 @@ def test_a_study_of_compositions_and_another_attribution(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in out.glob("trials/*/record.json")} == before
 
 
+@pytest.mark.slow
 def test_the_attribution_that_penalties_see_decides_the_trial(tmp_path):
     ids = []
     for name in ("gradient", "input-x-gradient"):
@@ -261,6 +263,7 @@ def test_forms_have_their_own_default(capsys):
     assert "default weight: 0.1, 0.01 with form=published" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
     out = tmp_path / "out"
     assert run_smoke(out, "--priors", "l1+weight-l2", "--seeds", "1") == 0
@@ -274,6 +277,7 @@ def test_a_report_of_a_run_that_knows_fewer_options_can_be_made(tmp_path):
     assert "weight × 1" in page
 
 
+@pytest.mark.slow
 def test_a_published_training_is_run_and_described_as_such(tmp_path):
     out, more = tmp_path / "out", ("--seeds", "2", "--ensemble", "2")
     assert run_smoke(out, "--priors", "l1,off-simplex:form=published", *more) == 0

@@ -16,6 +16,8 @@ from priorbench.data.dataset import load_dataset
 from priorbench.encoding import decode
 from priorbench.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 LENGTH, MOTIF = 60, "TGACGTCATC"
 PRIORS = "mask:channel=site,mask:channel=site:moved=true,track:channel=phylop"
 

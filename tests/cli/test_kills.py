@@ -30,7 +30,10 @@ HOW = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 TRAIN = ["run", *SMOKE, "--priors", "l1", "--seeds", "2", "--jobs", "2", "--out"]
 MORE = ("--attributions", "simplex-gradient", "--jobs", "2", "--no-report")
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for workers in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for workers in /proc"),
+]
 
 
 def moments() -> list[tuple[str, str, signal.Signals, float]]:

@@ -24,6 +24,8 @@ from priorbench.execution import run_trial
 from priorbench.execution.run_trial import failure_record
 from priorbench.workflow.run_status import read_status
 
+pytestmark = pytest.mark.slow
+
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SMALL = ("--priors", "l1", "--seeds", "1")
 NO_TEXT = os.fsdecode(b"caf\xe9")

@@ -164,6 +164,7 @@ def test_a_narrow_terminal_breaks_no_number(run, capsys, monkeypatch):
     assert numbers <= set(re.findall(r"[−+]?\d?\.\d{3}", narrow))
 
 
+@pytest.mark.slow
 def test_a_terminal_without_a_minus_sign_gets_the_numbers_all_the_same(run):
     command = [sys.executable, "-m", "priorbench", "compare", str(run), "--metric", "auroc"]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}

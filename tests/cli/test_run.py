@@ -330,6 +330,7 @@ def test_a_plug_in_without_a_default_weight_must_be_given_one(tmp_path, plugin):
     assert run_smoke(tmp_path / "out", *arguments, "--weights", "mine=0.1") == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_fails_its_trial_only(tmp_path, plugin):
     out = tmp_path / "out"
     # in a process of its own: the broken pool leaves pipes behind
@@ -356,6 +357,7 @@ def whole(tmp_path_factory) -> tuple[list[str], Path]:
     return arguments, folder / "run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, whole, how, capsys):
     (arguments, expected), out = whole, tmp_path / "out"
@@ -459,6 +461,7 @@ def test_errors_are_one_line_with_exit_status_2_and_debug_shows_the_traceback(mo
         main()
 
 
+@pytest.mark.slow
 def test_fasta_pair_runs_without_known_truth(tmp_path):
     import numpy as np
 

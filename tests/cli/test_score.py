@@ -12,7 +12,7 @@ from priorbench.cli.app import execute_command
 from priorbench.results.finished_run import load_run
 from priorbench.storage.sealed_files import write_sealed
 
-pytestmark = pytest.mark.usefixtures("one_epoch", "sketches")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_epoch", "sketches")]
 
 OWN = "fourier:train_attribution=simplex-gradient"
 STUDY = ("--priors", f"fourier,{OWN}", "--seeds", "2")

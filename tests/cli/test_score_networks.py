@@ -21,6 +21,8 @@ from priorbench.results.finished_run import load_run
 from priorbench.results.stored_trials import trial_arrays
 from priorbench.storage.run_directory import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 SHAPED = "fixtures.user_networks:of_shape"
 SPECS = "input-x-gradient,deep-lift-shap:shuffles=2"
 MEASURED = ("--attributions", SPECS, "--keep-hypothetical")

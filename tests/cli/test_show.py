@@ -86,6 +86,7 @@ def test_a_name_of_two_kinds_is_shown_as_both(capsys):
     assert kinds == ["attribution that penalties see", "attribution that is scored"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["priors", "tasks", "architectures", "attributions", "metrics", "studies"]
 )

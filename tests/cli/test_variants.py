@@ -10,7 +10,7 @@ from priorbench.cli.app import execute_command
 from priorbench.results.finished_run import load_run
 from priorbench.study.trial import EVALUATE
 
-pytestmark = pytest.mark.usefixtures("one_epoch")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_epoch")]
 
 PRIORS = ["--priors", "none,l2", "--architectures", "deepbind"]
 FORMS = ("", "-pooled")

@@ -126,6 +126,7 @@ def test_agreement_is_compared_along_the_same_seeds_alone():
     assert row["verdict"] == ""
 
 
+@pytest.mark.slow
 def test_settings_that_draw_the_same_are_one_over_datasets():
     # shares of the data train from the same weights, so that their differences are correlated
     generator = np.random.default_rng(3)

@@ -8,6 +8,8 @@ import sys
 import pytest
 from fixtures.places import DOCS, PROGRAMS, docs_program
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = sorted((DOCS / "tutorial" / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 60_000
 """of a notebook with its outputs, of which figures are about half"""

@@ -116,6 +116,7 @@ def test_accelerate():
     assert names["optimiser"].state_dict()["state"][0]["step"] == 2  # for three batches
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
 def test_two_processes(tmp_path):
     start = PLAIN[: PLAIN.index("\nmodel = ")]

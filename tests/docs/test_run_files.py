@@ -27,6 +27,7 @@ def test_a_column_without_a_meaning_stops_the_page(monkeypatch):
         module().run_files_page()
 
 
+@pytest.mark.slow
 def test_every_file_of_a_run_is_on_the_page(tmp_path):
     from priorbench.cli.app import execute_command
 

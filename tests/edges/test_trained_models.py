@@ -30,6 +30,8 @@ from priorbench.edges.tests_over_seeds import edge_table, pairs_of, without_boun
 from priorbench.edges.trained_models import TrainedEdges, trained_edges
 from priorbench.results.finished_run import load_run
 
+pytestmark = pytest.mark.slow
+
 LENGTH, WIDTH = 60, 12
 JITTER = np.linspace(-0.01, 0.01, 8)
 STARTS = {"start": [0], "end": [48], "both": [0, 48], "middle": [24], "both-middle": [18, 30]}

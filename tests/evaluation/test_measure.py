@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from fixtures.networks import CPU, build_network
 from fixtures.places import TESTS
 
@@ -83,6 +84,7 @@ assert (threads, torch.get_num_threads()) == ([1], 1)
 """
 
 
+@pytest.mark.slow
 def test_matching_motifs_leaves_torch_its_one_thread(tmp_path):
     # here numba has one thread anyway (conftest.py)
     environment = {**os.environ, "PYTHONPATH": str(TESTS), "NUMBA_NUM_THREADS": "2"}

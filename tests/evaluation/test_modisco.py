@@ -12,6 +12,8 @@ from priorbench.metrics.tools.motif_matching import match_p, match_q
 from priorbench.metrics.tools.motif_set import FoundMotif, MotifSet
 from priorbench.study.resolve import require_modisco
 
+pytestmark = pytest.mark.slow
+
 LETTERS = "ACGT"
 
 

@@ -31,6 +31,7 @@ def prepared():
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_a_worker_asks_for_the_same_bits_without_loading_the_compiler(prepared):
     assert prepared[:2] == ["False", "True"]
 

@@ -19,6 +19,8 @@ from priorbench.storage.run_directory import RunDirectory
 from priorbench.training.ensemble import fit
 from priorbench.training.schedules import SCHEDULES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory) -> list[Job]:

@@ -14,6 +14,8 @@ from priorbench.storage.run_directory import RunDirectory
 from priorbench.study.trial import code_digest
 from priorbench.training.loop import fit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory) -> list[Job]:

@@ -13,6 +13,8 @@ from priorbench.cli.app import execute_command
 from priorbench.evaluation.stored_arrays import read_arrays, stored_attribution
 from priorbench.export.formats import export_run
 
+pytestmark = pytest.mark.slow
+
 SPECS = (
     "input-x-gradient",
     "simplex-gradient",

@@ -297,6 +297,7 @@ class TestPortable:
         assert broken_links(site) == []
 
 
+@pytest.mark.slow
 class TestPooled:
     def test_runs_of_one_study_are_one_as_if_they_had_been(self, tmp_path, site):
         options = ["--priors", "l1", "--tasks", "binary"]

@@ -168,6 +168,7 @@ class TestPage:
         assert "high-frequency" in text
 
 
+@pytest.mark.slow
 class TestEdges:
     def test_one_seed_has_differences_without_p(self, tmp_path):
         text = check(report(tmp_path, make_run(tmp_path / "r", ("none", "tv"), (3,))))

@@ -245,6 +245,7 @@ def test_more_priors_than_colours() -> None:
         assert f"</span> {prior}" in page
 
 
+@pytest.mark.slow
 def test_a_real_run_says_what_was_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that lacks the facts has no sweep."""
     # how many motifs make a positive is no matter here, and takes time to find

@@ -395,6 +395,7 @@ def page(tmp_path_factory):
     return (folder / "page.html").read_text()
 
 
+@pytest.mark.slow
 class TestPage:
     def test_says_that_runs_were_put_together(self, page):
         text = words(page)

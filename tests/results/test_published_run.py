@@ -10,7 +10,7 @@ from priorbench.cli.app import execute_command
 from priorbench.results.finished_run import load_run
 from priorbench.results.joined_run import join
 
-pytestmark = pytest.mark.usefixtures("one_epoch", "sketches")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_epoch", "sketches")]
 
 STUDY = """
 name = "held-against"

@@ -20,6 +20,8 @@ from priorbench.results.logs.marked_logs import TensorboardLog, WandbLog
 from priorbench.results.training_log import RunLog, require_log
 from priorbench.storage.run_directory import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 TWO = ("--priors", "l1", "--seeds", "2")
 
 

@@ -76,6 +76,7 @@ def finished(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_every_kind_of_file_is_damaged(finished):
     files = [path for path in finished.rglob("*") if path.is_file() and path.name != ".lock"]
     for path in files:
@@ -128,6 +129,7 @@ def damaged_copy(finished, tmp_path):
     return Path(shutil.copytree(finished, tmp_path / "out"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "way", "name"), tried_cases())
 def test_damage_is_repaired_or_named(finished, expected, tmp_path, capsys, kind, way, name):
     root = damaged_copy(finished, tmp_path)
@@ -173,6 +175,7 @@ EDITS = {
 """kind of file, text in it, and what takes its place"""
 
 
+@pytest.mark.slow
 class TestEdits:
     """Edits that leave a file of the right form."""
 
@@ -224,6 +227,7 @@ class TestEdits:
         assert Ended("report", root, capsys).status == 0
 
 
+@pytest.mark.slow
 class TestScoreNeverShrinks:
     @pytest.fixture
     def root(self, finished, tmp_path):
@@ -299,6 +303,7 @@ WRITES = {"run": (run_small, 11), "score": (score_more, 7)}
 """commands that write a run, and the writes at which they are ended"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "after"), [(c, n + 1) for c, (_, most) in WRITES.items() for n in range(most)]
 )
@@ -391,6 +396,7 @@ def run_again(root):
         return execute_command(["run", str(root), QUIET])
 
 
+@pytest.mark.slow
 def test_tables_of_which_some_are_old_are_not_taken(tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     assert run_smoke(out, "--priors", "l2", "--seeds", "2") == 0

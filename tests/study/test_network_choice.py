@@ -36,7 +36,7 @@ from priorbench.study.trial import EVALUATE, SELECT, TUNE
 from priorbench.workflow.run_status import read_status
 from priorbench.workflow.validate_file import as_text, validate_file
 
-pytestmark = pytest.mark.usefixtures("one_epoch", "sketches")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_epoch", "sketches")]
 
 NAMED_ONLY = ["koo-dist", "koo-local"]
 """networks that stand for a publication"""

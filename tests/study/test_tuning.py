@@ -45,7 +45,7 @@ from priorbench.study.tuning_rule import (
 from priorbench.workflow.run_status import read_status
 from priorbench.workflow.validate_file import as_text, validate_file
 
-pytestmark = pytest.mark.usefixtures("one_epoch", "sketches")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_epoch", "sketches")]
 
 PRIORS = ["--priors", "fourier,weight-l2,exponential"]
 STUDY = [*PRIORS, "--seeds", "1", "--tune", "2", "--tuning-seeds", "2"]

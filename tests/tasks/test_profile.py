@@ -72,6 +72,7 @@ def test_reads_lie_around_motifs_plus_before_minus_behind(tmp_path):
 SPECS = ["profile", "profile:controls=true", "profile:controls=true:mean_profile=true"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_task_learns_more_than_the_mean_profile(spec, tmp_path):
     task, dataset = registry.build("task", spec), simulate(tmp_path / "data", spec)

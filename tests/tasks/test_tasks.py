@@ -132,6 +132,7 @@ def composition(sequences, taken):
 
 
 # negatives of the motif grammar hold motifs of their own, which are background
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [spec for spec in VARIANTS if "grammar" not in spec])
 def test_what_does_not_see_motifs_cannot_beat_chance(spec):
     task = task_of(spec)
@@ -199,6 +200,7 @@ def test_a_shift_of_gc_is_seen_without_motifs():
     assert roc_auc_score(drawn.labels, gc) > 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_a_network_learns_the_task_a_little(name, folder_of):
     task, dataset = task_of(name), load_dataset(folder_of(name))
@@ -290,6 +292,7 @@ def test_positions_of_a_motif_that_say_nothing_are_neutral():
     assert (drawn.planted.oracle[drawn.planted.codes == NEUTRAL] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "fidelity"), [(3, 0.97), (6, 0.9), (10, 0.8), (14, 0.8)])
 def test_short_motifs_are_equally_easy_to_see_at_every_length(width, fidelity):
     task = task_of(f"short-motif:width={width}:fidelity={fidelity}")

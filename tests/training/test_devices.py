@@ -68,6 +68,7 @@ def step(prior, attribution, architecture, task="binary", length=80):
     return watched.waits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", VARIANTS)
 def test_every_prior(prior):
     assert len(step(prior, "input-x-gradient", "three-conv:batch_norm=false")) <= 1
@@ -86,6 +87,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "attribution"), PAIRS)
 def test_every_training_attribution_and_architecture(architecture, attribution):
     assert len(step("fourier", attribution, architecture)) <= 1

@@ -16,7 +16,7 @@ from priorbench.results.finished_run import load_run
 from priorbench.statistics.families.looks import level_of_look
 from priorbench.study.declared import ALL, EXPLORATORY, PRIMARY
 
-pytestmark = pytest.mark.usefixtures("one_epoch", "sketches")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_epoch", "sketches")]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from priorbench.cli.app import execute_command
 from priorbench.storage import source_code
 from priorbench.storage.run_directory import RunDirectory
 
-pytestmark = pytest.mark.usefixtures("one_epoch", "sketches")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_epoch", "sketches")]
 
 PLUGIN = """
 from dataclasses import dataclass
