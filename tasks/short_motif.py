@@ -37,8 +37,8 @@ class ShortMotif(LogitTask):
     typical ones neither reward nor punish. The number of instances in a positive is chosen so that
     a scan with the true matrix (the mean over all places and both strands of the likelihood ratio)
     tells the classes apart with an auROC of 0.95, whatever the motif's length and information. So
-    tasks differ only in the length itself, against the cut of a low-pass prior: 0.15 cycles per
-    base are 6.7 bp. The prior applies to positives.
+    tasks differ in the length, against the cut of a low-pass prior (0.15 cycles per base are
+    6.7 bp), and with it in the number of copies. The prior applies to positives.
 
     Attributes:
         width: width of the motif in bp.
