@@ -34,6 +34,7 @@ def test_every_metric_conforms(name):
     assert "failed" not in {result.outcome for result in checked.results}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", registry.components("task"))
 def test_every_task_conforms(name, tmp_path):
     subject = task_checks.TaskSubject(name, tmp_path)

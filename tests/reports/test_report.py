@@ -248,6 +248,7 @@ class TestEdges:
         assert not page.exists()
 
 
+@pytest.mark.slow
 class TestStatistics:
     def test_tables_say_what_was_corrected_and_how(self, hostile_page):
         text = check(hostile_page)

@@ -124,6 +124,7 @@ class TestOtherPriors:
         )
 
 
+@pytest.mark.slow
 class TestMoreSeeds:
     def test_seeds_are_pooled_as_if_they_were_of_one_run(self, make):
         first, second = make("a", ("none", "tv"), (0, 1, 2)), make("b", ("none", "tv"), (3, 4))

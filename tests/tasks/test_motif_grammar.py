@@ -42,6 +42,7 @@ def text_digest(dataset, rows):
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", PUBLISHED)
 def test_all_sequences_are_the_published_ones(spec, tmp_path):
     positives, train, valid, test, attributed, shares = PUBLISHED[spec]

@@ -75,12 +75,14 @@ def folder_of(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [*VARIANTS, "profile", "profile:controls=true:jitter=0"])
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(spec, folder_of, tmp_path):
     again, other = (simulate(tmp_path / str(seed), spec, seed=seed).digest for seed in (0, 1))
     assert load_dataset(folder_of(spec)).digest == again != other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [*VARIANTS, "profile"])
 def test_the_oracle_localises_and_a_random_attribution_is_at_its_floor(spec, folder_of):
     for split in (TEST, VALID):

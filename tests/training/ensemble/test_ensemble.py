@@ -281,6 +281,7 @@ class TestMembers:
             )
 
 
+@pytest.mark.slow
 class TestTraining:
     def train(self, parts, dataset, schedule=SHORT):
         models = [network("three-conv", NetworkShape(LENGTH), own) for own in parts]
