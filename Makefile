@@ -33,11 +33,11 @@ $(VENV)/.installed-docs: $(VENV)/.installed
 run: $(VENV)/.installed
 	$(BIN)/priorbench run
 
-# what takes a second at most, and of what takes longer a part
+# what one waits for: all tests but those that are marked as slow
 test: $(VENV)/.installed-dev
 	$(TEST) -m 'not slow'
 
-# the others: whole runs, processes of the program, clusters
+# those: whole runs, processes of the program, clusters
 test-slow: $(VENV)/.installed-dev
 	$(TEST) -m slow
 
